@@ -1,1 +1,42 @@
-"""TODO"""
+"""The verbs of the command line, in the order in which a study uses them.
+
+data.py        chiasm data inspect: draw one packed row
+vision.py      chiasm vision train: make a vision tokenizer
+train.py       chiasm train: pretrain from a recipe
+sample.py      chiasm sample: write, answer and draw with a trained model
+evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
+quickstart.py  chiasm quickstart: all of it on the embedded world
+"""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from chiasm.cli import data, evaluate, quickstart, sample, train, vision
+from chiasm.errors import UserError
+
+__all__ = ["app", "main"]
+
+app = typer.Typer(
+    name="chiasm",
+    help="One decoder-only transformer, pretrained from scratch on text, images, video, actions.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+app.command("quickstart")(quickstart.quickstart)
+app.command("train")(train.train)
+app.command("sample")(sample.sample)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(data.app, name="data")
+app.add_typer(vision.app, name="vision")
+
+
+def main() -> None:
+    """Run the command line; a user's mistake prints one message and exits with status 2."""
+    try:
+        app()
+    except UserError as error:
+        print(f"chiasm: {error}", file=sys.stderr)
+        sys.exit(2)

@@ -1,0 +1,78 @@
+"""Data flows one way: a folder imports only from folders above it, a file from files above it.
+
+The order of the folders stands here (DESIGN's list); the order of the files of a folder is the
+one in which its ``__init__`` docstring lists them.
+"""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parents[1] / "chiasm"
+
+ORDER = (
+    "errors settings documents worlds data vision model training inference worldmodel evaluation "
+    "scaling studies report recipe cli"
+).split()
+
+FILES = sorted(
+    path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in ORDER
+)
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names inside chiasm that a file imports, `from a import b` as a and a.b."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            assert node.level == 0, f"{path}: relative import"
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return {name for name in names if name.startswith("chiasm.")}
+
+
+def listed(folder: Path) -> list[str]:
+    """File names in the order of the folder's ``__init__`` docstring."""
+    docstring = ast.get_docstring(ast.parse((folder / "__init__.py").read_text())) or ""
+    return re.findall(r"^\s*(\w+)\.py\b", docstring, flags=re.MULTILINE)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_go_one_way(path: Path) -> None:
+    here = path.relative_to(PACKAGE).with_suffix("").parts
+    for name in imports(path):
+        there = name.split(".")[1:]
+        if there[0] not in ORDER:
+            continue  # a name that chiasm/__init__ re-exports
+        if there[0] != here[0]:
+            assert ORDER.index(there[0]) < ORDER.index(here[0]), f"{path} imports {name}"
+        elif len(there) > 1 and here[-1] != "__init__":
+            order = listed(path.parent)
+            if there[1] in order:
+                assert order.index(there[1]) < order.index(here[-1]), f"{path} imports {name}"
+
+
+@pytest.mark.parametrize(
+    "folder",
+    [path.parent for path in sorted(PACKAGE.rglob("__init__.py")) if path.parent != PACKAGE],
+    ids=lambda path: path.name,
+)
+def test_every_file_is_listed(folder: Path) -> None:
+    files = {path.stem for path in folder.glob("*.py")} - {"__init__"}
+    assert files == set(listed(folder))
+
+
+def test_every_folder_has_its_place() -> None:
+    assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= set(ORDER)
+
+
+def test_files_are_one_noun_each() -> None:
+    long = {
+        str(path): lines
+        for path in PACKAGE.rglob("*.py")
+        if (lines := len(path.read_text().splitlines())) > 320
+    }
+    assert not long
