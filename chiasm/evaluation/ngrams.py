@@ -1,0 +1,148 @@
+"""Smoothed n-gram models over a text tokenizer's ids: what counting alone would reach.
+
+Interpolated Kneser-Ney with one absolute discount per order (Chen and Goodman 1999, section 2.7):
+
+    p_n(w | u) = max(c(u w) - D_n, 0) / c(u)  +  D_n · N(u ·) / c(u) · p_{n-1}(w | u')
+
+where u' is u without its oldest token, N(u ·) the number of different tokens seen after u, and c
+the raw count at the highest order and below it the number of different tokens seen *before* the
+gram. The chain ends in the uniform distribution 1/V, so every token has a probability and they
+sum to one. D_n = n1 / (n1 + 2 n2), from the number of grams counted once and twice.
+
+A gram is known by one integer: the number of its context among the contexts one shorter, times V,
+plus its last token. Sorted tables of those integers make fitting and look-up a few numpy calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+UNKNOWN = -1
+"""Number of a gram that training never showed."""
+
+
+@dataclass(frozen=True)
+class _Order:
+    """Counts of the grams of one length."""
+
+    keys: np.ndarray
+    """int64 [grams], sorted: context number · V + token."""
+    discounted: np.ndarray
+    """float64 [grams]: max(c - D, 0)."""
+    context_total: np.ndarray
+    """float64 [contexts]: c(u), by number of the context among the shorter grams."""
+    context_backoff: np.ndarray
+    """float64 [contexts]: D · N(u ·)."""
+
+
+class NGram:
+    """An interpolated Kneser-Ney model of one order.
+
+    Sequences are documents: int arrays of token numbers whose first token (the document's begin
+    token) is given, never predicted. Contexts do not cross documents.
+    """
+
+    def __init__(self, order: int, vocabulary: int, orders: list[_Order]) -> None:
+        self.order = order
+        self.vocabulary = vocabulary
+        self._orders = orders
+
+    @classmethod
+    def fit(cls, sequences: Sequence[np.ndarray], order: int, vocabulary: int) -> NGram:
+        """Count the grams of all lengths up to ``order``.
+
+        Raises:
+            ValueError: when no token is predicted or a token is not below ``vocabulary``.
+        """
+        tokens, predicted = _padded(sequences, order)
+        if not predicted.any() or tokens.max() >= vocabulary:
+            raise ValueError(f"{predicted.sum()} tokens to count, vocabulary {vocabulary}")
+        numbers, tables = [np.zeros(len(tokens), np.int64)], []
+        for _ in range(order):
+            keys = _keys(numbers[-1], tokens, vocabulary)
+            unique, number = np.unique(keys, return_inverse=True)
+            tables.append(unique)
+            numbers.append(number)
+        orders: list[_Order] = []
+        counts = np.bincount(numbers[order][predicted], minlength=len(tables[order - 1]))
+        for length in range(order, 0, -1):
+            contexts = len(tables[length - 2]) if length > 1 else 1
+            orders.insert(0, _discount(tables[length - 1], counts, contexts, vocabulary))
+            if length > 1:
+                counts = _continuations(numbers, tables, length, predicted)
+        return cls(order, vocabulary, orders)
+
+    def log2_probabilities(self, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """log2 p of every token but the first, for each sequence: float64 [len - 1]."""
+        tokens, predicted = _padded(sequences, self.order)
+        probability = np.full(len(tokens), 1.0 / self.vocabulary)
+        number = np.zeros(len(tokens), np.int64)
+        for table in self._orders:
+            context = np.concatenate(([0], number[:-1]))
+            probability = _interpolate(table, context, tokens, probability, self.vocabulary)
+            number = _find(table.keys, context, tokens, self.vocabulary)
+        lengths = [len(sequence) - 1 for sequence in sequences]
+        return np.split(np.log2(probability[predicted]), np.cumsum(lengths)[:-1])
+
+
+def _padded(sequences: Sequence[np.ndarray], order: int) -> tuple[np.ndarray, np.ndarray]:
+    """All sequences in a row, each begun by ``order - 1`` copies of its first token.
+
+    Returns the tokens and which of them are predicted.
+    """
+    tokens, predicted = [], []
+    for sequence in sequences:
+        begin = np.full(max(order - 1, 1), sequence[0])
+        tokens += [begin, sequence[1:]]
+        predicted += [np.zeros(len(begin), bool), np.ones(len(sequence) - 1, bool)]
+    return np.concatenate(tokens).astype(np.int64), np.concatenate(predicted)
+
+
+def _keys(number: np.ndarray, tokens: np.ndarray, vocabulary: int) -> np.ndarray:
+    """Keys of the grams one longer than those in ``number`` that end one position earlier."""
+    return np.concatenate(([0], number[:-1])) * vocabulary + tokens
+
+
+def _continuations(
+    numbers: list[np.ndarray], tables: list[np.ndarray], length: int, predicted: np.ndarray
+) -> np.ndarray:
+    """For each gram of ``length - 1``: how many different grams of ``length`` end in it."""
+    _, first = np.unique(numbers[length][predicted], return_index=True)
+    suffix = numbers[length - 1][predicted][first]
+    return np.bincount(suffix, minlength=len(tables[length - 2]))
+
+
+def _discount(keys: np.ndarray, counts: np.ndarray, contexts: int, vocabulary: int) -> _Order:
+    once, twice = int((counts == 1).sum()), int((counts == 2).sum())
+    # Neither 0 nor 1: with either, a gram or everything below it would have no probability left.
+    discount = float(np.clip(once / (once + 2 * twice) if once else 0.5, 0.05, 0.95))
+    context = keys // vocabulary
+    total = np.bincount(context, weights=counts, minlength=contexts)
+    followers = np.bincount(context, weights=counts > 0, minlength=contexts)
+    return _Order(keys, np.maximum(counts - discount, 0), total, discount * followers)
+
+
+def _find(
+    keys: np.ndarray, context: np.ndarray, tokens: np.ndarray, vocabulary: int
+) -> np.ndarray:
+    wanted = context * vocabulary + tokens
+    place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
+    return np.where((keys[place] == wanted) & (context != UNKNOWN), place, UNKNOWN)
+
+
+def _interpolate(
+    table: _Order,
+    context: np.ndarray,
+    tokens: np.ndarray,
+    shorter: np.ndarray,
+    vocabulary: int,
+) -> np.ndarray:
+    """p_n from p_{n-1}; a context that was never seen leaves p_{n-1} as it is."""
+    place = _find(table.keys, context, tokens, vocabulary)
+    total = np.where(context == UNKNOWN, 0.0, table.context_total[context])
+    gram = np.where(place == UNKNOWN, 0.0, table.discounted[place])
+    mixed = (gram + table.context_backoff[context] * shorter) / np.maximum(total, 1.0)
+    return np.where(total > 0, mixed, shorter)

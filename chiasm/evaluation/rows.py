@@ -1,0 +1,119 @@
+"""One row of the report's table: a number, its standard error, and the baseline it must beat."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from chiasm.evaluation.clusters import clustered_mean, paired_difference
+
+SEPARATION = 2.0
+"""A difference counts when it exceeds this many of its standard errors."""
+
+Better = Literal["higher", "lower"]
+
+
+class Verdict(StrEnum):
+    """What a comparison allows one to say."""
+
+    BEATS = "beats"
+    NOT_SEPARATED = "not separated"
+    WORSE = "worse"
+    SHOWN = "shown"
+    """There is no baseline: the number is there to be read."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured number beside its baseline; differences are value minus baseline, paired."""
+
+    section: str
+    name: str
+    value: float
+    standard_error: float
+    """Clustered by map."""
+    unit: str
+    better: Better
+    seed: int
+    num_items: int
+    num_clusters: int
+    baseline: float | None = None
+    baseline_name: str | None = None
+    difference: float | None = None
+    difference_se: float | None = None
+    headline: bool = False
+    """One of the comparisons that stand at the top of the page."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """Whether the model beats the baseline by more than two standard errors."""
+        if self.difference is None or self.difference_se is None:
+            return Verdict.SHOWN
+        return decide(self.difference, self.difference_se, self.better)
+
+
+def decide(difference: float, standard_error: float, better: Better) -> Verdict:
+    """Verdict on value minus baseline; an unknown standard error never separates."""
+    if math.isnan(standard_error) or math.isnan(difference):
+        return Verdict.NOT_SEPARATED
+    if abs(difference) <= SEPARATION * standard_error or difference == 0:
+        return Verdict.NOT_SEPARATED
+    improved = difference > 0 if better == "higher" else difference < 0
+    return Verdict.BEATS if improved else Verdict.WORSE
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Per-item numbers of one measure: what rows are made from."""
+
+    section: str
+    unit: str
+    better: Better
+    seed: int
+    clusters: Sequence[object] | np.ndarray
+    """The map of each item."""
+    weights: np.ndarray | None = None
+    """Denominators, for example bytes; None counts each item once."""
+
+    def row(
+        self,
+        name: str,
+        values: ArrayLike,
+        baseline: ArrayLike | None = None,
+        baseline_name: str | None = None,
+        *,
+        headline: bool = False,
+    ) -> Row:
+        """Estimate ``values`` [items], and their paired difference to ``baseline`` [items]."""
+        own = clustered_mean(values, self.clusters, self.weights)
+        row = Row(
+            section=self.section,
+            name=name,
+            value=own.value,
+            standard_error=own.standard_error,
+            unit=self.unit,
+            better=self.better,
+            seed=self.seed,
+            num_items=own.num_items,
+            num_clusters=own.num_clusters,
+            headline=headline,
+        )
+        if baseline is None:
+            return row
+        other = clustered_mean(baseline, self.clusters, self.weights)
+        paired = paired_difference(values, baseline, self.clusters, self.weights)
+        return Row(
+            **{
+                **row.__dict__,
+                "baseline": other.value,
+                "baseline_name": baseline_name,
+                "difference": paired.value,
+                "difference_se": paired.standard_error,
+            }
+        )
