@@ -1,0 +1,212 @@
+"""Stage 1: what makes an encoder's features worth modelling.
+
+Shape suffixes: B pictures of a step, H and W height and width in pixels, W words of a caption
+(in ``words_BW``), P cells, C latent channels, K kinds of objects, E embedding.
+
+The terms, each on features with a little noise, so that nothing hangs on their last digits:
+
+- ``contrast``: the sigmoid loss of SigLIP (Zhai et al., arXiv 2303.15343) between picture and
+  caption, every pair of the step a yes-or-no question;
+- ``words``: which words the caption uses, as the best answer over the cells, so that a cell learns
+  to speak for what it shows without being told where it is;
+- ``facts`` and ``objects``: where the source has ground truth, the value of each attribute from the
+  mean over cells, and which objects each cell shows;
+- ``pixels``: linear regression of each cell's pixels from its neighbourhood, so that layout and
+  colour stay in the features and a decoder starts near its goal;
+- ``redundancy``: squared correlation between channels, so that no two say the same.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from chiasm.settings import Settings
+from chiasm.vision.fit import Draw, FitSettings
+from chiasm.vision.pictures import Pictures, covered_cells
+from chiasm.vision.rae import CELL_PIXELS, Encoder, EncoderSettings, LinearDecoder
+from chiasm.vision.tokenizer import as_floats
+from chiasm.vision.words import TextTower, Vocabulary
+
+NO_VALUE = -1
+"""A fact that a picture does not have."""
+
+
+class ContrastiveSettings(Settings):
+    """Stage 1 of a vision tokenizer."""
+
+    fit: FitSettings = FitSettings(steps=3000)
+    """Its optimisation."""
+    embedding: int = Field(default=128, ge=8)
+    """Width of the space in which pictures and captions meet."""
+    text_width: int = Field(default=128, ge=8)
+    """Width of the text tower."""
+    max_words: int = Field(default=48, ge=1)
+    """Words of a caption that the text tower reads."""
+    vocabulary_words: int = Field(default=1024, ge=1)
+    """Words that the text tower knows."""
+    noise: float = Field(default=0.2, ge=0)
+    """Scale of the noise on features: each picture's deviation is |normal(0, noise)|."""
+    contrast_weight: float = Field(default=0.5, ge=0)
+    words_weight: float = Field(default=1.0, ge=0)
+    facts_weight: float = Field(default=1.0, ge=0)
+    objects_weight: float = Field(default=4.0, ge=0)
+    pixels_weight: float = Field(default=8.0, ge=0)
+    redundancy_weight: float = Field(default=0.02, ge=0)
+
+
+class Targets:
+    """What stage 1 asks of each picture, as tensors; absent extras have zero columns."""
+
+    def __init__(self, pictures: Pictures, settings: ContrastiveSettings, cells: int) -> None:
+        side = round(cells**0.5)
+        captions = pictures.captions
+        self.vocabulary = Vocabulary.of_captions(
+            (caption for of_one in captions for caption in of_one), settings.vocabulary_words
+        )
+        self.words = [
+            np.stack([self.vocabulary.encode(c, settings.max_words) for c in of_one])
+            for of_one in captions
+        ]
+        self.fact_values = pictures.fact_values()
+        self.facts_MF = np.full((len(pictures), len(self.fact_values)), NO_VALUE, dtype=np.int64)
+        for row, of_one in enumerate(pictures.facts or ()):
+            for column, (name, values) in enumerate(self.fact_values.items()):
+                if name in of_one:
+                    self.facts_MF[row, column] = values.index(of_one[name])
+        self.object_names = pictures.object_names
+        self.objects_MPK = np.zeros((len(pictures), cells, len(self.object_names)), np.float16)
+        for row, boxes in enumerate(pictures.boxes or ()):
+            self.objects_MPK[row] = covered_cells(boxes, self.object_names, side)
+
+
+class ContrastiveStage(nn.Module):
+    """The encoder with the heads that teach it; only the encoder survives the stage."""
+
+    def __init__(
+        self,
+        encoder: Encoder,
+        shape: EncoderSettings,
+        settings: ContrastiveSettings,
+        pictures: Pictures,
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.pictures = pictures
+        self.side = shape.image_pixels // CELL_PIXELS
+        cells, channels = self.side**2, shape.channels
+        self.targets = Targets(pictures, settings, cells)
+        self.pixel_variance = pixel_variance(pictures)
+        self.encoder = encoder
+        self.text = TextTower(len(self.targets.vocabulary), settings.text_width, settings.embedding)
+        self.to_embedding = nn.Linear(cells * channels, settings.embedding)
+        self.scale = nn.Parameter(torch.tensor(10.0).log())
+        self.bias = nn.Parameter(torch.tensor(-10.0))
+        self.to_words = nn.Linear(channels, len(self.targets.vocabulary.words))
+        self.to_facts = nn.ModuleList(
+            nn.Linear(channels, len(values)) for values in self.targets.fact_values.values()
+        )
+        self.to_objects = nn.Linear(channels, len(self.targets.object_names))
+        self.to_pixels = LinearDecoder(channels)
+
+    def losses(self, draw: Draw) -> dict[str, Tensor]:
+        """The weighted terms of one step, by name."""
+        settings, targets = self.settings, self.targets
+        images_B3HW = picture_batch(self.pictures, draw.numbers)
+        features_BPC = self.encoder(images_B3HW)
+        noised_BPC = add_noise(features_BPC, settings.noise, draw.generator)
+        words_BW = torch.from_numpy(
+            np.stack(
+                [targets.words[n][draw.rng.integers(len(targets.words[n]))] for n in draw.numbers]
+            )
+        )
+        objects_BPK = torch.from_numpy(targets.objects_MPK[draw.numbers]).float()
+        terms = {
+            "contrast": settings.contrast_weight * self._contrast(noised_BPC, words_BW),
+            "words": settings.words_weight * self._words(noised_BPC, words_BW),
+            "pixels": settings.pixels_weight * self._pixels(noised_BPC, images_B3HW),
+            "redundancy": settings.redundancy_weight * redundancy(features_BPC),
+        }
+        if targets.fact_values:
+            facts_BF = torch.from_numpy(targets.facts_MF[draw.numbers])
+            terms["facts"] = settings.facts_weight * self._facts(noised_BPC, facts_BF)
+        if targets.object_names:
+            terms["objects"] = settings.objects_weight * binary_sum(
+                self.to_objects(noised_BPC), objects_BPK
+            )
+        return terms
+
+    def _contrast(self, features_BPC: Tensor, words_BW: Tensor) -> Tensor:
+        pictures_BE = functional.normalize(self.to_embedding(features_BPC.flatten(1)), dim=1)
+        captions_BE = functional.normalize(self.text(words_BW), dim=1)
+        # Two pictures of one scene may share a caption; calling such a pair wrong would be false.
+        same_BB = (words_BW[:, None, :] == words_BW[None, :, :]).all(dim=2)
+        return sigmoid_contrast(pictures_BE, captions_BE, same_BB, self.scale, self.bias)
+
+    def _words(self, features_BPC: Tensor, words_BW: Tensor) -> Tensor:
+        best_BV = self.to_words(features_BPC).logsumexp(dim=1)
+        return binary_sum(best_BV, self.targets.vocabulary.present(words_BW)) / 4
+
+    def _facts(self, features_BPC: Tensor, facts_BF: Tensor) -> Tensor:
+        mean_BC = features_BPC.mean(dim=1)
+        known = [
+            functional.cross_entropy(
+                head(mean_BC), column_B, ignore_index=NO_VALUE, reduction="sum"
+            )
+            / (column_B != NO_VALUE).sum().clamp(min=1)
+            for head, column_B in zip(self.to_facts, facts_BF.unbind(1), strict=True)
+        ]
+        return torch.stack(known).sum()
+
+    def _pixels(self, features_BPC: Tensor, images_B3HW: Tensor) -> Tensor:
+        drawn_B3HW = self.to_pixels(features_BPC.mT.unflatten(2, (self.side, self.side)))
+        return functional.mse_loss(drawn_B3HW, images_B3HW) / self.pixel_variance
+
+
+def sigmoid_contrast(
+    pictures_BE: Tensor, captions_BE: Tensor, same_BB: Tensor, scale: Tensor, bias: Tensor
+) -> Tensor:
+    """SigLIP's loss: -sum over pairs of log sigmoid(z (exp(scale) x·y + bias)), per picture.
+
+    z is +1 where ``same_BB`` (at least the diagonal) says that the two belong together, else -1.
+    """
+    logits_BB = pictures_BE @ captions_BE.T * scale.exp() + bias
+    sign_BB = same_BB.to(logits_BB.dtype) * 2 - 1
+    return -functional.logsigmoid(sign_BB * logits_BB).sum() / len(logits_BB)
+
+
+def redundancy(features_BPC: Tensor) -> Tensor:
+    """Sum over channel pairs of the squared correlation, per channel."""
+    flat = features_BPC.flatten(0, 1)
+    centred = flat - flat.mean(dim=0)
+    scaled = centred / (centred.square().mean(dim=0) + 1e-4).sqrt()
+    correlation_CC = scaled.T @ scaled / len(flat)
+    off_diagonal = correlation_CC - torch.diag_embed(correlation_CC.diagonal())
+    return off_diagonal.square().sum() / flat.shape[1]
+
+
+def binary_sum(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy, summed over the last dimension, averaged over the others."""
+    elements = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+    return elements.sum(dim=-1).mean()
+
+
+def add_noise(features_BPC: Tensor, scale: float, generator: torch.Generator) -> Tensor:
+    """Gaussian noise of each picture's own deviation |normal(0, scale)|, as in RAE."""
+    deviation = torch.randn(len(features_BPC), 1, 1, generator=generator).abs() * scale
+    return features_BPC + deviation * torch.randn(features_BPC.shape, generator=generator)
+
+
+def picture_batch(pictures: Pictures, numbers: np.ndarray) -> Tensor:
+    """float32 [B, 3, H, W] in [0, 1]."""
+    pixels = torch.from_numpy(np.ascontiguousarray(pictures.pixels_MHW3[numbers]))
+    return as_floats(pixels.permute(0, 3, 1, 2).contiguous())
+
+
+def pixel_variance(pictures: Pictures) -> float:
+    """Variance of the pixels of up to 1,000 evenly spread pictures, in units of [0, 1] squared."""
+    step = max(1, len(pictures) // 1000)
+    return max(float((pictures.pixels_MHW3[::step] / 255.0).var()), 1e-6)

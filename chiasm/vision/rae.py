@@ -1,0 +1,223 @@
+"""A small representation autoencoder: a frozen semantic encoder and a decoder of its features.
+
+Zheng et al., "Diffusion Transformers with Representation Autoencoders" (arXiv 2510.11690), at a
+size that a laptop trains: what a frozen SigLIP 2 with its decoder is to the paper, this is to the
+embedded world.
+
+Shape suffixes: B pictures, H and W height and width in pixels, Y and X rows and columns of the
+latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
+
+The encoder reads each picture twice: a convolutional pyramid (what is where) and one linear map of
+each cell's pixels (layout and colour, nearly for free). Attention over the cells joins them. The
+last norm has no affine part, so no channel can be scaled away before it is standardised.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from chiasm.data.batch import ImageShape
+from chiasm.settings import Settings
+from chiasm.vision.statistics import LatentStatistics
+from chiasm.vision.tokenizer import VisionTokenizer
+
+CELL_PIXELS = 16
+"""Side of the square of pixels that one latent token stands for."""
+
+
+class EncoderSettings(Settings):
+    """Shape of the encoder."""
+
+    image_pixels: int = Field(default=64, ge=16, multiple_of=CELL_PIXELS)
+    """Side of the square pictures; each 16 x 16 pixels become one latent token."""
+    channels: int = Field(default=64, ge=8, multiple_of=8)
+    """C: channels of a latent token."""
+    widths: tuple[int, int, int] = (40, 80, 160)
+    """Channels of the pyramid at 1/4, 1/8 and 1/16 of the picture; the last is the attention's."""
+    blocks: int = Field(default=1, ge=0)
+    """Attention blocks over the cells."""
+
+
+class DecoderSettings(Settings):
+    """Shape of the decoder's learned residual."""
+
+    widths: tuple[int, int, int] = (192, 96, 48)
+    """Channels at 1/16, 1/8 and 1/4 of the picture; the first is the attention's."""
+    blocks: int = Field(default=2, ge=0)
+    """Attention blocks over the cells."""
+
+
+class AttentionBlock(nn.Module):
+    """Pre-norm self-attention and a two-layer perceptron over the cells of one picture."""
+
+    def __init__(self, width: int, head_width: int = 32, expansion: int = 2) -> None:
+        super().__init__()
+        self.heads = max(1, width // head_width)
+        self.norm = nn.LayerNorm(width)
+        self.to_qkv = nn.Linear(width, 3 * width, bias=False)
+        self.from_heads = nn.Linear(width, width)
+        self.perceptron = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, expansion * width),
+            nn.GELU(),
+            nn.Linear(expansion * width, width),
+        )
+
+    def forward(self, x_BPD: Tensor) -> Tensor:
+        """Each cell reads all cells of its picture."""
+        queries, keys, values = (
+            part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
+            for part in self.to_qkv(self.norm(x_BPD)).chunk(3, dim=-1)
+        )
+        read = functional.scaled_dot_product_attention(queries, keys, values)
+        x_BPD = x_BPD + self.from_heads(read.transpose(1, 2).flatten(2))
+        return x_BPD + self.perceptron(x_BPD)
+
+
+class Residual(nn.Module):
+    """x + conv(activation(norm(x))) at one resolution."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.convolution = nn.Conv2d(width, width, 3, padding=1)
+
+    def forward(self, x_BDYX: Tensor) -> Tensor:
+        """Shape is kept."""
+        return x_BDYX + self.convolution(functional.gelu(self.norm(x_BDYX)))
+
+
+class Encoder(nn.Module):
+    """Pictures [B, 3, H, W] in [0, 1] to features [B, P, C] that are normed without affine."""
+
+    def __init__(self, settings: EncoderSettings) -> None:
+        super().__init__()
+        narrow, middle, wide = settings.widths
+        cells = (settings.image_pixels // CELL_PIXELS) ** 2
+        self.pyramid = nn.Sequential(
+            nn.Conv2d(3, narrow, 6, stride=4, padding=1),
+            nn.GELU(),
+            nn.Conv2d(narrow, middle, 3, stride=2, padding=1),
+            Residual(middle),
+            nn.GroupNorm(1, middle),
+            nn.GELU(),
+            nn.Conv2d(middle, wide, 3, stride=2, padding=1),
+        )
+        self.patches = nn.Conv2d(3, wide, CELL_PIXELS, stride=CELL_PIXELS)
+        self.place_PD = nn.Parameter(torch.randn(cells, wide) * 0.02)
+        self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
+        self.to_channels = nn.Linear(wide, settings.channels)
+        self.last_norm = nn.LayerNorm(settings.channels, elementwise_affine=False)
+
+    def forward(self, images_B3HW: Tensor) -> Tensor:
+        """Features [B, P, C], row-major over the cells."""
+        centred = images_B3HW * 4 - 2
+        x_BDYX = self.pyramid(centred) + self.patches(centred)
+        x_BPD = x_BDYX.flatten(2).mT + self.place_PD
+        for block in self.blocks:
+            x_BPD = block(x_BPD)
+        return self.last_norm(self.to_channels(x_BPD))
+
+
+class LinearDecoder(nn.Module):
+    """Each cell's pixels as a linear function of its 3 x 3 neighbourhood of latents.
+
+    Its best weights have a closed form (:mod:`chiasm.vision.ridge`): training starts from them.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, 3 * CELL_PIXELS**2, 3, padding=1)
+
+    def forward(self, x_BCYX: Tensor) -> Tensor:
+        """Latents on their grid to pictures [B, 3, H, W] around 0."""
+        return functional.pixel_shuffle(self.convolution(x_BCYX), CELL_PIXELS)
+
+
+class Decoder(nn.Module):
+    """Standardised features [B, P, C] to pictures: the linear decoder plus a learned residual."""
+
+    def __init__(self, settings: DecoderSettings, channels: int, rows: int, columns: int) -> None:
+        super().__init__()
+        wide, middle, narrow = settings.widths
+        self.grid = (rows, columns)
+        self.linear = LinearDecoder(channels)
+        self.enter = nn.Linear(channels, wide)
+        self.place_PD = nn.Parameter(torch.randn(rows * columns, wide) * 0.02)
+        self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
+        self.rise = nn.Sequential(
+            nn.Conv2d(wide, 4 * middle, 1),
+            nn.PixelShuffle(2),
+            Residual(middle),
+            nn.Conv2d(middle, 4 * narrow, 1),
+            nn.PixelShuffle(2),
+            Residual(narrow),
+            nn.GroupNorm(1, narrow),
+            nn.GELU(),
+            nn.Conv2d(narrow, 3 * 16, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+        last = self.rise[-2]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.zeros_(last.weight)  # the residual starts at nothing: the linear decoder alone
+        nn.init.zeros_(last.bias)
+
+    def forward(self, x_BPC: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W], not clamped."""
+        x_BPD = self.enter(x_BPC) + self.place_PD
+        for block in self.blocks:
+            x_BPD = block(x_BPD)
+        residual = self.rise(x_BPD.mT.unflatten(2, self.grid))
+        return self.linear(x_BPC.mT.unflatten(2, self.grid)) + residual
+
+
+class RaeTokenizer(VisionTokenizer):
+    """A frozen encoder and the decoder of its features."""
+
+    def __init__(
+        self,
+        name: str,
+        encoder: Encoder,
+        decoder: Decoder,
+        statistics: LatentStatistics,
+        encoder_settings: EncoderSettings,
+        decoder_settings: DecoderSettings,
+    ) -> None:
+        """``statistics`` are those the decoder was trained with; :meth:`measure` keeps them."""
+        pixels = encoder_settings.image_pixels
+        super().__init__(ImageShape(pixels, pixels, *decoder.grid), statistics)
+        self.name = name
+        self.encoder = encoder
+        self.decoder = decoder
+        self.decoder_statistics = statistics
+        self.encoder_settings = encoder_settings
+        self.decoder_settings = decoder_settings
+        self.requires_grad_(False)
+        self.eval()
+
+    def encode_raw(self, images_B3HW: Tensor) -> Tensor:
+        """The encoder's features [B, P, C]."""
+        return self.encoder(images_B3HW)
+
+    def decode_raw(self, raw_BPC: Tensor) -> Tensor:
+        """Pictures from the encoder's features."""
+        return self.decoder(self.decoder_statistics.standardise(raw_BPC))
+
+
+def new_encoder(settings: EncoderSettings, seed: int) -> Encoder:
+    """An untrained encoder whose weights depend on the seed alone."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Encoder(settings)
+
+
+def new_decoder(settings: DecoderSettings, encoder: EncoderSettings, seed: int) -> Decoder:
+    """An untrained decoder for an encoder's features; depends on the seed alone."""
+    side = encoder.image_pixels // CELL_PIXELS
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return Decoder(settings, encoder.channels, side, side)

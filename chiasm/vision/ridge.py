@@ -1,0 +1,45 @@
+"""The best linear decoder of given latents, in closed form.
+
+Shape suffixes: B pictures, C latent channels, Y and X rows and columns of the latent grid, N cells
+of all pictures, F features of a cell (its 3 x 3 neighbourhood of latents and a constant), D values
+to predict.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+class RidgeRegression:
+    """Streaming least squares with an L2 penalty: minimises |X W - Y|^2 + penalty |W|^2."""
+
+    def __init__(self, features: int, outputs: int) -> None:
+        self.count = 0
+        self._gram_FF = torch.zeros(features, features, dtype=torch.float64)
+        self._cross_FD = torch.zeros(features, outputs, dtype=torch.float64)
+
+    def update(self, features_NF: Tensor, values_ND: Tensor) -> None:
+        """Add N rows."""
+        features = features_NF.double()
+        self._gram_FF += features.T @ features
+        self._cross_FD += features.T @ values_ND.double()
+        self.count += len(features)
+
+    def solve(self, penalty: float) -> Tensor:
+        """float32 [F, D]: the weights; ``penalty`` is per row, so it means the same at any N."""
+        eye = torch.eye(len(self._gram_FF), dtype=torch.float64)
+        gram_FF = self._gram_FF + penalty * self.count * eye
+        return torch.linalg.solve(gram_FF, self._cross_FD).float()
+
+
+def neighbourhoods(x_BCYX: Tensor) -> Tensor:
+    """Each cell's 3 x 3 neighbourhood (zeros outside) and a one: [N, 9 C + 1]."""
+    around = functional.unfold(x_BCYX, kernel_size=3, padding=1).transpose(1, 2).flatten(0, 1)
+    return torch.cat((around, around.new_ones(len(around), 1)), dim=1)
+
+
+def cell_pixels(images_B3HW: Tensor, cell: int) -> Tensor:
+    """Each cell's pixels, colours outermost: [N, 3 cell^2]."""
+    return functional.pixel_unshuffle(images_B3HW, cell).flatten(2).transpose(1, 2).flatten(0, 1)

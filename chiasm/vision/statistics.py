@@ -1,0 +1,129 @@
+"""Mean and deviation of each latent channel, and where they were measured.
+
+Shape suffixes: C latent channels; ``...`` any leading dimensions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.errors import UserError
+
+LARGEST_MEAN = 0.5
+"""Root mean square of the channel means beyond which latents count as not standardised."""
+
+DEVIATION_RANGE = (0.5, 2.0)
+"""Root mean square of the channel deviations that counts as standardised."""
+
+
+@dataclass(frozen=True)
+class LatentStatistics:
+    """Per-channel mean and standard deviation of raw latents, with their provenance."""
+
+    mean_C: tuple[float, ...]
+    std_C: tuple[float, ...]
+    encoder: str
+    """What made the raw latents: a name and, where there are weights, their hash."""
+    preprocessing: str
+    """What was done to the pixels before the encoder."""
+    data: str
+    """What the statistics were measured on."""
+    count: int
+    """Latent tokens that were measured."""
+
+    def __post_init__(self) -> None:
+        if len(self.mean_C) != len(self.std_C):
+            raise ValueError(f"{len(self.mean_C)} means but {len(self.std_C)} deviations")
+        if not all(deviation > 0 for deviation in self.std_C):
+            raise ValueError("a latent channel is constant: its deviation is not above 0")
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return len(self.mean_C)
+
+    def standardise(self, raw: Tensor) -> Tensor:
+        """Raw latents [..., C] to mean 0 and deviation 1 in each channel."""
+        return (raw - raw.new_tensor(self.mean_C)) / raw.new_tensor(self.std_C)
+
+    def restore(self, latents: Tensor) -> Tensor:
+        """The inverse of :meth:`standardise`."""
+        return latents * latents.new_tensor(self.std_C) + latents.new_tensor(self.mean_C)
+
+    def refuse(self, latents: Tensor) -> None:
+        """Raise unless latents [..., C] look standardised; NaN counts as not standardised.
+
+        Channels are judged together (root mean square over channels), so that a batch in which one
+        colour happens to be rare passes and latents that were never standardised do not.
+
+        Raises:
+            UserError: with the measured mean and deviation and what the statistics stem from.
+        """
+        flat = latents.reshape(-1, latents.shape[-1]).float()
+        mean = float(flat.mean(dim=0).square().mean().sqrt())
+        deviation = float(flat.var(dim=0, unbiased=False).mean().sqrt())
+        if mean <= LARGEST_MEAN and DEVIATION_RANGE[0] <= deviation <= DEVIATION_RANGE[1]:
+            return
+        raise UserError(
+            f"latents are not standardised: channel means {mean:.2f} from 0 (at most "
+            f"{LARGEST_MEAN}), deviation {deviation:.2f} (between {DEVIATION_RANGE[0]} and "
+            f"{DEVIATION_RANGE[1]}). The vision tokenizer's statistics stem from {self.encoder} on "
+            f"{self.data} ({self.count:,} tokens); measure them again on the pictures of this run "
+            "(VisionTokenizer.measure), or train a tokenizer on them (chiasm vision train)"
+        )
+
+
+class RunningStatistics:
+    """Mean and variance of each channel over a stream of batches.
+
+    Chan, Golub and LeVeque's pairwise form of Welford's update, in float64: the result does not
+    depend on how the stream was cut, up to rounding.
+    """
+
+    def __init__(self, channels: int) -> None:
+        self.count = 0
+        self.mean_C = np.zeros(channels)
+        self._squares_C = np.zeros(channels)
+
+    def update(self, latents: Tensor) -> None:
+        """Add latents [..., C]."""
+        flat = latents.reshape(-1, latents.shape[-1]).to("cpu", torch.float64).numpy()
+        if len(flat) == 0:
+            return
+        total = self.count + len(flat)
+        mean_C = flat.mean(axis=0)
+        squares_C = ((flat - mean_C) ** 2).sum(axis=0)
+        change_C = mean_C - self.mean_C
+        self._squares_C += squares_C + change_C**2 * (self.count * len(flat) / total)
+        self.mean_C = self.mean_C + change_C * (len(flat) / total)
+        self.count = total
+
+    @property
+    def std_C(self) -> np.ndarray:
+        """float64 [C]: population standard deviations."""
+        return np.sqrt(self._squares_C / max(self.count, 1))
+
+    def finish(self, *, encoder: str, preprocessing: str, data: str) -> LatentStatistics:
+        """The statistics so far, with their provenance.
+
+        Raises:
+            UserError: nothing was measured, or a channel never changes.
+        """
+        if self.count == 0 or not (self.std_C > 1e-6).all():
+            raise UserError(
+                f"the latent statistics of {encoder} cannot be measured on {data}: "
+                f"{self.count} latent tokens, {int((self.std_C <= 1e-6).sum())} constant "
+                "channels; give more, and more varied, pictures"
+            )
+        return LatentStatistics(
+            tuple(self.mean_C.tolist()),
+            tuple(self.std_C.tolist()),
+            encoder,
+            preprocessing,
+            data,
+            self.count,
+        )

@@ -1,0 +1,173 @@
+"""A vision tokenizer as a folder: ``vision.safetensors`` and ``vision.json``.
+
+The JSON file holds the settings, the statistics with their provenance, the hash of the weights and
+the record of how they were made; the weights are kept in float16, which halves them at no visible
+cost. Kinds without weights (pixels) have the JSON file alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from pydantic import ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor
+
+from chiasm.errors import UserError
+from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.rae import (
+    DecoderSettings,
+    EncoderSettings,
+    RaeTokenizer,
+    new_decoder,
+    new_encoder,
+)
+from chiasm.vision.statistics import LatentStatistics
+from chiasm.vision.tokenizer import VisionTokenizer
+
+WEIGHTS = "vision.safetensors"
+DESCRIPTION = "vision.json"
+
+
+def save_tokenizer(
+    tokenizer: VisionTokenizer, folder: Path, record: dict[str, Any] | None = None
+) -> None:
+    """Write a tokenizer; ``record`` (recipe, seeds, command, figures) goes into the JSON file.
+
+    Each file is written aside and renamed, the JSON file last: a folder that has it is whole.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    description: dict[str, Any] = {"name": tokenizer.name}
+    if isinstance(tokenizer, PixelTokenizer):
+        description |= {
+            "kind": "pixels",
+            "image_pixels": tokenizer.image_shape.height_pixels,
+            "patch_pixels": tokenizer.patch_pixels,
+        }
+    elif isinstance(tokenizer, RaeTokenizer):
+        weights = save({name: tensor.half() for name, tensor in tokenizer.state_dict().items()})
+        _write(folder / WEIGHTS, weights)
+        description |= {
+            "kind": "rae",
+            "encoder": tokenizer.encoder_settings.model_dump(),
+            "decoder": tokenizer.decoder_settings.model_dump(),
+            "decoder_statistics": asdict(tokenizer.decoder_statistics),
+            "weights_sha256": hashlib.sha256(weights).hexdigest(),
+        }
+    else:
+        raise TypeError(f"a {type(tokenizer).__name__} has no folder format")
+    description |= {"statistics": asdict(tokenizer.statistics), "record": record or {}}
+    _write(folder / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
+
+
+def load_tokenizer(folder: Path) -> VisionTokenizer:
+    """The tokenizer that a folder holds, with its weights frozen.
+
+    Raises:
+        UserError: the folder is missing or incomplete, or its weights are not the ones that its
+            description names.
+    """
+    description = read_description(folder)
+    try:
+        statistics = _statistics(description["statistics"])
+        if description["kind"] == "pixels":
+            return PixelTokenizer(
+                description["image_pixels"], description["patch_pixels"], statistics
+            )
+        encoder_settings = EncoderSettings(**description["encoder"])
+        decoder_settings = DecoderSettings(**description["decoder"])
+        decoder_statistics = _statistics(description["decoder_statistics"])
+        expected_hash = description["weights_sha256"]
+    except (KeyError, TypeError, ValueError, ValidationError) as error:
+        raise UserError(
+            f"{folder / DESCRIPTION} does not describe a vision tokenizer: {error!r}"
+        ) from error
+    tokenizer = RaeTokenizer(
+        description["name"],
+        new_encoder(encoder_settings, seed=0),
+        new_decoder(decoder_settings, encoder_settings, seed=0),
+        decoder_statistics,
+        encoder_settings,
+        decoder_settings,
+    )
+    tokenizer.statistics = statistics
+    _load_weights(tokenizer, _weights(folder, expected_hash), folder)
+    return tokenizer
+
+
+def read_description(folder: Path) -> dict[str, Any]:
+    """What ``vision.json`` says.
+
+    Raises:
+        UserError: there is no such file, or it is not JSON.
+    """
+    path = folder / DESCRIPTION
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(
+            f"{folder} holds no vision tokenizer ({DESCRIPTION} is missing); name "
+            '"embedded-world" or a folder that chiasm vision train has finished'
+        ) from error
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+
+
+def _weights(folder: Path, expected_hash: str) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error}") from error
+    found_hash = hashlib.sha256(content).hexdigest()
+    if found_hash != expected_hash:
+        raise UserError(
+            f"{path} has the hash {found_hash[:12]}…, but {DESCRIPTION} names "
+            f"{expected_hash[:12]}…: the two files are not of one tokenizer, or one is damaged; "
+            "copy or train the folder again"
+        )
+    try:
+        return load(content)
+    except SafetensorError as error:
+        raise UserError(f"{path} is not a safetensors file: {error}") from error
+
+
+def _load_weights(tokenizer: RaeTokenizer, weights: dict[str, Tensor], folder: Path) -> None:
+    expected = tokenizer.state_dict()
+    wrong = [
+        name
+        for name in sorted(expected.keys() | weights.keys())
+        if name not in expected
+        or name not in weights
+        or expected[name].shape != weights[name].shape
+    ]
+    if wrong:
+        raise UserError(
+            f"{folder / WEIGHTS} does not fit the shapes in {DESCRIPTION}: {', '.join(wrong[:3])}"
+            f" ({len(wrong)} in all); copy or train the folder again"
+        )
+    tokenizer.load_state_dict({name: tensor.float() for name, tensor in weights.items()})
+
+
+def round_to_stored(module: torch.nn.Module) -> None:
+    """Round the weights to what :func:`save_tokenizer` keeps, so that saving loses nothing."""
+    with torch.no_grad():
+        for parameter in module.parameters():
+            parameter.copy_(parameter.half().float())
+
+
+def _statistics(found: dict[str, Any]) -> LatentStatistics:
+    means, deviations = tuple(found["mean_C"]), tuple(found["std_C"])
+    return LatentStatistics(**{**found, "mean_C": means, "std_C": deviations})
+
+
+def _write(path: Path, content: bytes) -> None:
+    aside = path.with_name(path.name + ".partial")
+    aside.write_bytes(content)
+    aside.replace(path)

@@ -1,0 +1,120 @@
+"""The protocol of all vision tokenizers: pictures to standardised latents and back.
+
+Shape suffixes: B pictures, H and W their height and width in pixels, N image slots of a batch,
+P latent tokens of one picture, L latent tokens of all pictures (flattened), C latent channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.data.batch import ImageShape, ImageSlots
+from chiasm.errors import UserError
+from chiasm.vision.statistics import LatentStatistics, RunningStatistics
+
+
+class VisionTokenizer(nn.Module):
+    """Pictures [B, 3, H, W] in [0, 1] to and from latents [B, P, C], standardised per channel.
+
+    A kind of tokenizer subclasses this and defines ``encode_raw`` and ``decode_raw``. Its weights
+    are frozen: neither direction of :meth:`encode` and :meth:`decode` makes gradients.
+    """
+
+    name: str
+    """Names the kind and its weights, e.g. ``rae-embedded-world``."""
+    preprocessing = "RGB in [0, 1]"
+
+    def __init__(self, image_shape: ImageShape, statistics: LatentStatistics) -> None:
+        super().__init__()
+        self.image_shape = image_shape
+        self.statistics = statistics
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.statistics.channels
+
+    @abstractmethod
+    def encode_raw(self, images_B3HW: Tensor) -> Tensor:
+        """Pictures in [0, 1] to latents [B, P, C] before they are standardised."""
+
+    @abstractmethod
+    def decode_raw(self, raw_BPC: Tensor) -> Tensor:
+        """Latents before they are standardised to pictures [B, 3, H, W], not yet clamped."""
+
+    @torch.no_grad()
+    def encode(self, images_B3HW: Tensor) -> Tensor:
+        """Pictures in [0, 1] to standardised latents [B, P, C].
+
+        Raises:
+            UserError: the pictures are not of this tokenizer's size.
+        """
+        self._check_size(images_B3HW)
+        return self.statistics.standardise(self.encode_raw(images_B3HW))
+
+    @torch.no_grad()
+    def decode(self, latents_BPC: Tensor) -> Tensor:
+        """Standardised latents [B, P, C] to pictures [B, 3, H, W] in [0, 1]."""
+        return self.decode_raw(self.statistics.restore(latents_BPC)).clamp(0, 1)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of the kind, the weights and the statistics: equal latents have equal prints."""
+        digest = hashlib.sha256(f"{self.name} {self.image_shape} {self.statistics}".encode())
+        for name, tensor in sorted(self.state_dict().items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    @torch.no_grad()
+    def measure(self, batches: Iterable[Tensor], *, data: str) -> LatentStatistics:
+        """Replace the statistics by those of these pictures, and return them.
+
+        ``batches`` are pictures [B, 3, H, W], uint8 or float in [0, 1]; ``data`` names them.
+        """
+        running = RunningStatistics(self.channels)
+        for images in batches:
+            floats = as_floats(images)
+            self._check_size(floats)
+            running.update(self.encode_raw(floats))
+        self.statistics = running.finish(
+            encoder=self.statistics.encoder, preprocessing=self.preprocessing, data=data
+        )
+        return self.statistics
+
+    def _check_size(self, images_B3HW: Tensor) -> None:
+        expected = (3, self.image_shape.height_pixels, self.image_shape.width_pixels)
+        if tuple(images_B3HW.shape[1:]) != expected:
+            raise UserError(
+                f"the vision tokenizer {self.name} takes pictures of shape {expected}, not "
+                f"{tuple(images_B3HW.shape[1:])}; set the source's picture size to "
+                f"{expected[1]}x{expected[2]} pixels or choose another tokenizer"
+            )
+
+
+def as_floats(images: Tensor) -> Tensor:
+    """uint8 pictures to float32 in [0, 1]; floats pass unchanged."""
+    return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def encode_slots(tokenizer: VisionTokenizer, slots: ImageSlots) -> Tensor:
+    """Standardised latents [L, C] of a batch's pictures, in the order of its slots.
+
+    Pictures of equal size are encoded together. The result lies on the slots' device.
+    """
+    device = slots.row_N.device
+    groups: dict[torch.Size, list[int]] = {}
+    for number, pixels in enumerate(slots.pixels):
+        groups.setdefault(pixels.shape, []).append(number)
+    latents_N: dict[int, Tensor] = {}
+    for members in groups.values():
+        stacked = torch.stack([slots.pixels[number] for number in members]).to(device)
+        latents_N.update(zip(members, tokenizer.encode(as_floats(stacked)), strict=True))
+    if not latents_N:
+        return torch.zeros(0, tokenizer.channels, device=device)
+    return torch.cat([latents_N[number] for number in range(len(slots))])

@@ -1,0 +1,75 @@
+"""Captions as word numbers, and the small text tower that reads them.
+
+Shape suffixes: B captions, W words of a caption, V words of the vocabulary, D width.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+NO_WORD = 0
+"""Pads a caption."""
+RARE_WORD = 1
+"""Any word outside the vocabulary."""
+FIRST_WORD = 2
+
+
+class Vocabulary:
+    """The most frequent words of the captions, numbered from 2; 0 is no word, 1 a rare one."""
+
+    def __init__(self, words: Sequence[str]) -> None:
+        self.words = tuple(words)
+        self._numbers = {word: number for number, word in enumerate(words, start=FIRST_WORD)}
+
+    @classmethod
+    def of_captions(cls, captions: Iterable[str], max_words: int) -> Vocabulary:
+        """Words that more than one caption uses, most frequent first, ties in dictionary order."""
+        counts = Counter(word for caption in captions for word in set(split_words(caption)))
+        ranked = sorted(counts, key=lambda word: (-counts[word], word))
+        return cls([word for word in ranked if counts[word] > 1][:max_words])
+
+    def __len__(self) -> int:
+        return len(self.words) + FIRST_WORD
+
+    def encode(self, caption: str, max_words: int) -> np.ndarray:
+        """int32 [W = max_words]: the caption's first words, padded."""
+        numbers = np.full(max_words, NO_WORD, dtype=np.int32)
+        words = split_words(caption)[:max_words]
+        numbers[: len(words)] = [self._numbers.get(word, RARE_WORD) for word in words]
+        return numbers
+
+    def present(self, words_BW: Tensor) -> Tensor:
+        """float32 [B, V - 2]: 1 where a caption holds the word."""
+        present_BV = torch.zeros(len(words_BW), len(self))
+        present_BV.scatter_(1, words_BW.long(), 1.0)
+        return present_BV[:, FIRST_WORD:]
+
+
+def split_words(caption: str) -> list[str]:
+    """Lower-case words and numbers, without punctuation."""
+    return re.findall(r"\w+", caption.lower())
+
+
+class TextTower(nn.Module):
+    """A caption to one vector: word embeddings, two convolutions over words, their mean."""
+
+    def __init__(self, vocabulary: int, width: int, embedding: int) -> None:
+        super().__init__()
+        self.embed = nn.Embedding(vocabulary, width, padding_idx=NO_WORD)
+        self.convolutions = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(2))
+        self.to_embedding = nn.Linear(width, embedding)
+
+    def forward(self, words_BW: Tensor) -> Tensor:
+        """Word numbers to [B, embedding]."""
+        there_B1W = (words_BW != NO_WORD).unsqueeze(1).float()
+        x_BDW = self.embed(words_BW).mT
+        for convolution in self.convolutions:
+            x_BDW = x_BDW + nn.functional.gelu(convolution(x_BDW * there_B1W))
+        total_BD = (x_BDW * there_B1W).sum(dim=2)
+        return self.to_embedding(total_BD / there_B1W.sum(dim=2).clamp(min=1))
