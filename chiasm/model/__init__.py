@@ -1,1 +1,32 @@
-"""TODO"""
+"""The decoder: tokens, latents and a mask in, hidden vectors out; two heads on chosen rows.
+
+Reading order, which is also the import order:
+
+settings.py     what a decoder is made of
+work.py         what one forward pass has to do: positions, rows, pairs; counted in FLOPs
+mask.py         who sees whom: one interval of keys per query, in four forms
+elementwise.py  the operations between the matrix products: norm, rotary, SwiGLU
+layers.py       linear layer, norm, rotary table
+experts.py      capacity: positions sorted by expert, one grouped product for all of them
+cache.py        keys and values of what was already read
+attention.py    grouped-query attention over intervals
+latents.py      latents, flow time and place inside the picture, embedded
+initialise.py   a decoder's first weights
+decoder.py      the whole model
+"""
+
+from chiasm.model.cache import KeyValueCache
+from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.mask import IntervalMask
+from chiasm.model.settings import ModelSettings
+from chiasm.model.work import Parameters, Work
+
+__all__ = [
+    "Decoder",
+    "DecoderInput",
+    "IntervalMask",
+    "KeyValueCache",
+    "ModelSettings",
+    "Parameters",
+    "Work",
+]

@@ -1,0 +1,227 @@
+"""The whole model: a Llama-shaped decoder over tokens and latents.
+
+Choices: RMSNorm before each part; rotary positions counted inside the document; grouped-query
+attention, queries and keys normalised; SwiGLU experts chosen by a rule; untied text embedding and
+head; latents enter and leave through one linear layer each; no biases.
+
+Shape suffixes: B rows, T positions, M = B·T, D width, K head width, V vocabulary, L latent tokens
+of all images, C latent channels, R chosen rows; 6 = scale, shift and gate of both halves of a
+block.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.nn.attention.flex_attention import BlockMask
+
+from chiasm.data.batch import Modality, PackedBatch
+from chiasm.model.attention import Attention
+from chiasm.model.cache import KeyValueCache, LayerCache
+from chiasm.model.experts import Experts, Routing
+from chiasm.model.initialise import initialise
+from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
+from chiasm.model.layers import Linear, RMSNorm, RotaryTable
+from chiasm.model.mask import IntervalMask
+from chiasm.model.settings import ModelSettings
+from chiasm.model.work import Parameters, Work
+
+
+@dataclass(frozen=True)
+class DecoderInput:
+    """What the decoder reads: tokens everywhere, latents where images lie."""
+
+    ids_BT: Tensor
+    """int64: token numbers; those at vision positions are not read."""
+    modality_BT: Tensor
+    """int64: a :class:`chiasm.data.batch.Modality` for each position."""
+    position_BT: Tensor
+    """int64: rotary position, counted from the start of the document."""
+    z_LC: Tensor
+    """float: latents as the model sees them, (1 - t)·noise + t·data."""
+    time_L: Tensor
+    """float: flow time of each latent token; 0 is noise, 1 is data."""
+    latent_position_L: Tensor
+    """int64: where each latent token lies in the flattened [B·T] positions."""
+    yx_L2: Tensor
+    """int64: row and column of each latent token inside its image."""
+
+    @classmethod
+    def from_batch(cls, batch: PackedBatch, z_LC: Tensor, time_N: Tensor) -> DecoderInput:
+        """Read a packed batch whose images hold the latents ``z_LC`` at flow times ``time_N``."""
+        return cls(
+            ids_BT=batch.ids_BT,
+            modality_BT=batch.modality_BT,
+            position_BT=batch.position_BT,
+            z_LC=z_LC,
+            time_L=time_N[batch.images.image_L],
+            latent_position_L=batch.latent_position_L,
+            yx_L2=batch.images.yx_L2,
+        )
+
+
+@dataclass(frozen=True)
+class Shared:
+    """What all blocks of one forward pass share, computed once."""
+
+    turn_BTK: Tensor
+    mask: Tensor | BlockMask
+    routing: Routing | None
+    modulation_BT6D: Tensor | None
+    vision_BT11: Tensor
+
+
+class Block(nn.Module):
+    """x + attention(norm(x)), then x + experts(norm(x))."""
+
+    def __init__(self, settings: ModelSettings) -> None:
+        super().__init__()
+        self.attention_norm = RMSNorm(settings.width)
+        self.attention = Attention(settings)
+        self.experts_norm = RMSNorm(settings.width)
+        self.experts = Experts(settings.num_experts, settings.width, settings.F)
+        self.adaptive = settings.time_conditioning == "adaptive"
+        if self.adaptive:
+            self.modulation = nn.Parameter(torch.empty(6, settings.width))
+
+    def forward(self, x_BTD: Tensor, shared: Shared, past: LayerCache | None = None) -> Tensor:
+        """[B, T, D] → [B, T, D]."""
+        turn, mask, routing = shared.turn_BTK, shared.mask, shared.routing
+        if shared.modulation_BT6D is None:
+            x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), turn, mask, past)
+            return x_BTD + self.experts(self.experts_norm(x_BTD), routing)
+        own_BT6D = shared.modulation_BT6D + self.modulation * shared.vision_BT11
+        scale, shift, gate, scale2, shift2, gate2 = own_BT6D.unbind(2)
+        y_BTD = self.attention_norm(x_BTD) * (1 + scale) + shift
+        x_BTD = x_BTD + (1 + gate) * self.attention(y_BTD, turn, mask, past)
+        y_BTD = self.experts_norm(x_BTD) * (1 + scale2) + shift2
+        return x_BTD + (1 + gate2) * self.experts(y_BTD, routing)
+
+    def flops(self, work: Work) -> int:
+        """Of the forward pass."""
+        return self.attention.flops(work) + self.experts.flops(work.positions)
+
+
+class Decoder(nn.Module):
+    """Tokens, latents and a mask in, hidden vectors out; two heads on rows that the caller picks.
+
+    Args:
+        settings: its shape.
+        vocabulary: V, token numbers including the special ones.
+        latent_channels: C of the vision tokenizer.
+        seed: of the first weights; each parameter's values depend on it and on its name alone.
+        compute_dtype: of activations and matrix products; weights stay as they are.
+    """
+
+    def __init__(
+        self,
+        settings: ModelSettings,
+        *,
+        vocabulary: int,
+        latent_channels: int,
+        seed: int = 0,
+        compute_dtype: torch.dtype = torch.float32,
+    ) -> None:
+        super().__init__()
+        width = settings.width
+        self.settings, self.compute_dtype = settings, compute_dtype
+        self.vocabulary, self.latent_channels = vocabulary, latent_channels
+        self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))
+        self.latent_embedding = Linear(latent_channels, width)
+        self.time_embedding = TimeEmbedding(width)
+        self.place_embedding = PlaceEmbedding(settings)
+        self.rotary = RotaryTable(settings.K, settings.rope_base)
+        self.blocks = nn.ModuleList(Block(settings) for _ in range(settings.depth))
+        self.final_norm = RMSNorm(width)
+        self.text_head = Linear(width, vocabulary)
+        self.latent_head = Linear(width, latent_channels)
+        if settings.time_conditioning == "adaptive":
+            self.time_modulation = Linear(width, 6 * width)
+        initialise(self, settings, seed)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the weights lie."""
+        return self.token_embedding.device
+
+    def forward(
+        self, inputs: DecoderInput, mask: IntervalMask, cache: KeyValueCache | None = None
+    ) -> Tensor:
+        """Hidden vectors [B, T, D] after the final norm, for the heads.
+
+        With a cache, the T positions continue what its rows hold, ``mask`` counts keys in the
+        cache's slots, and the new keys and values are written but not yet held (see
+        :meth:`chiasm.model.cache.KeyValueCache.advance`).
+        """
+        x_BTD, time_LD = self._embed(inputs)
+        shared = self._share(inputs, mask, time_LD, cached=cache is not None)
+        num_positions = inputs.ids_BT.shape[1]
+        past = cache.layers(num_positions) if cache is not None else [None] * len(self.blocks)
+        for block, layer in zip(self.blocks, past, strict=True):
+            x_BTD = block(x_BTD, shared, layer)
+        return self.final_norm(x_BTD)
+
+    def text_logits(self, x_RD: Tensor) -> Tensor:
+        """Hidden vectors [R, D] → scores of the next token [R, V]."""
+        return self.text_head(x_RD)
+
+    def latent_output(self, x_LD: Tensor) -> Tensor:
+        """Hidden vectors [L, D] → the flow's prediction [L, C]; the objective says of what."""
+        return self.latent_head(x_LD)
+
+    def count_parameters(self) -> Parameters:
+        """All parameters, and those that one position uses in the blocks."""
+        total = sum(parameter.numel() for parameter in self.parameters())
+        idle = sum(block.experts.idle_parameters() for block in self._blocks())
+        return Parameters(total=total, active=total - idle)
+
+    def forward_flops(self, work: Work) -> int:
+        """Floating-point operations of one forward pass and the heads; see :class:`Work`."""
+        flops = sum(block.flops(work) for block in self._blocks())
+        flops += self.latent_embedding.flops(work.latents)
+        flops += self.time_embedding.flops(work.latents)
+        if self.settings.time_conditioning == "adaptive":
+            flops += self.time_modulation.flops(work.latents)
+        return (
+            flops + self.text_head.flops(work.text_rows) + self.latent_head.flops(work.latent_rows)
+        )
+
+    def _blocks(self) -> list[Block]:
+        return cast("list[Block]", list(self.blocks))
+
+    def _embed(self, inputs: DecoderInput) -> tuple[Tensor, Tensor]:
+        """Positions [B, T, D] with the latents in their places, and flow times [L, D]."""
+        dtype = self.compute_dtype
+        x_BTD = F.embedding(inputs.ids_BT, self.token_embedding).to(dtype)
+        time_LD = self.time_embedding(inputs.time_L, dtype)
+        latent_LD = self.latent_embedding(inputs.z_LC.to(dtype))
+        latent_LD = latent_LD + self.place_embedding(inputs.yx_L2, dtype)
+        if self.settings.time_conditioning == "added":
+            latent_LD = latent_LD + time_LD
+        x_MD = x_BTD.flatten(0, 1).index_copy(0, inputs.latent_position_L, latent_LD)
+        return x_MD.view_as(x_BTD), time_LD
+
+    def _share(
+        self, inputs: DecoderInput, mask: IntervalMask, time_LD: Tensor, *, cached: bool
+    ) -> Shared:
+        modality_BT = inputs.modality_BT
+        by_modality = self.settings.experts == "modality"
+        # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
+        flex = self.device.type == "cuda" and not cached
+        modulation = None
+        if self.settings.time_conditioning == "adaptive":
+            modulation_LX = self.time_modulation(F.silu(time_LD))
+            empty = modulation_LX.new_zeros(modality_BT.numel(), modulation_LX.shape[1])
+            modulation = empty.index_copy(0, inputs.latent_position_L, modulation_LX)
+            modulation = modulation.view(*modality_BT.shape, 6, -1)
+        return Shared(
+            turn_BTK=self.rotary(inputs.position_BT),
+            mask=mask.block_mask if flex else mask.additive_B1TS.to(self.compute_dtype),
+            routing=Routing.by_modality(modality_BT) if by_modality else None,
+            modulation_BT6D=modulation,
+            vision_BT11=(modality_BT == Modality.VISION).to(self.compute_dtype)[..., None, None],
+        )

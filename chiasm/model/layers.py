@@ -1,0 +1,66 @@
+"""Linear layer, norm and rotary table.
+
+Shape suffixes: B rows, T positions, D width, K head width; M rows of any kind.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from chiasm.model.elementwise import rms_norm
+
+
+class Linear(nn.Module):
+    """y = x Wᵀ, computed in the type of x: master weights may stay float32 under bfloat16."""
+
+    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.empty(num_outputs, num_inputs))
+
+    def forward(self, x_MD: Tensor) -> Tensor:
+        """[..., inputs] → [..., outputs]."""
+        return F.linear(x_MD, self.weight.to(x_MD.dtype))
+
+    def flops(self, rows: int) -> int:
+        """Of the forward pass over ``rows`` rows."""
+        return 2 * rows * self.weight.numel()
+
+
+class RMSNorm(nn.Module):
+    """Root-mean-square norm with a gain; see :func:`chiasm.model.elementwise.rms_norm`."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gain = nn.Parameter(torch.empty(width))
+
+    def forward(self, x_MD: Tensor) -> Tensor:
+        """[..., D] → [..., D]."""
+        return rms_norm(x_MD, self.gain.to(x_MD.dtype))
+
+
+class RotaryTable(nn.Module):
+    """Cosine and sine of every position's angles, for :func:`chiasm.model.elementwise.rotate`."""
+
+    frequency: Tensor
+
+    def __init__(self, head_width: int, base: float) -> None:
+        super().__init__()
+        exponent = torch.arange(0, head_width, 2, dtype=torch.float64) / head_width
+        self.register_buffer("frequency", (base**-exponent).float(), persistent=False)
+
+    def forward(self, position_BT: Tensor) -> Tensor:
+        """Positions [B, T] → float32 [B, T, K]: cosine and sine of each pair, side by side."""
+        angle = position_BT.unsqueeze(-1).float() * self.frequency
+        return torch.stack((angle.cos(), angle.sin()), dim=-1).flatten(-2)
+
+
+def sinusoids(x_M: Tensor, width: int, longest_period: float) -> Tensor:
+    """Sines and cosines of x at ``width`` / 2 periods from 2π to 2π · ``longest_period``.
+
+    [M] → float32 [M, width] (Vaswani et al. 2017, section 3.5).
+    """
+    exponent = torch.arange(width // 2, device=x_M.device) / max(width // 2, 1)
+    angle = x_M.float().unsqueeze(-1) * longest_period**-exponent
+    return torch.cat((angle.cos(), angle.sin(), angle.new_zeros(len(x_M), width % 2)), dim=-1)

@@ -1,0 +1,123 @@
+"""Who sees whom: query q sees the keys first[q] to last[q], both inclusive.
+
+Two vectors of integers carry the whole mask (:mod:`chiasm.data.batch` says what they mean). From
+them come the dense boolean reference, the additive mask of scaled_dot_product_attention, and
+FlexAttention's BlockMask. The last one needs no T² evaluation: a block of queries touches a block
+of keys if its smallest ``first`` and largest ``last`` reach it, and covers it fully if its largest
+``first`` and smallest ``last`` enclose it. A touched block that is empty after all costs time but
+changes nothing, because the mask function still looks at each pair of a partial block.
+
+Shape suffixes: B rows, T queries, S keys, Q blocks of queries, J blocks of keys.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torch.nn.attention.flex_attention import BlockMask
+
+from chiasm.data.batch import PackedBatch
+
+BLOCK = 128
+"""Queries and keys of one FlexAttention block."""
+
+PairTest = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
+
+
+@dataclass(frozen=True)
+class IntervalMask:
+    """T queries per row, each seeing one interval of the row's ``num_keys`` keys.
+
+    Build one per step and hand it to the decoder: what is derived from it is computed once and
+    shared by all layers.
+    """
+
+    first_BT: Tensor
+    """int64: first key seen."""
+    last_BT: Tensor
+    """int64: last key seen."""
+    num_keys: int
+    """S: keys that the queries could see; T in training, the cache's slots in inference."""
+
+    @classmethod
+    def from_batch(cls, batch: PackedBatch) -> IntervalMask:
+        """The mask of a packed batch: keys and queries are the same T positions."""
+        return cls(batch.first_BT, batch.last_BT, batch.num_positions)
+
+    @cached_property
+    def dense_BTS(self) -> Tensor:
+        """bool [B, T, S]: the reference."""
+        key_S = torch.arange(self.num_keys, device=self.first_BT.device)
+        return (key_S >= self.first_BT.unsqueeze(-1)) & (key_S <= self.last_BT.unsqueeze(-1))
+
+    @cached_property
+    def additive_B1TS(self) -> Tensor:
+        """float32 [B, 1, T, S]: 0 where a key is seen, -inf where not.
+
+        scaled_dot_product_attention would make this from a boolean mask again in every layer.
+        """
+        seen = self.dense_BTS.unsqueeze(1)
+        return torch.zeros(seen.shape, device=seen.device).masked_fill_(~seen, float("-inf"))
+
+    @cached_property
+    def block_mask(self) -> BlockMask:
+        """FlexAttention's mask, for all heads, of fixed shape for a given (B, T, S)."""
+        touched_BQJ, full_BQJ = self.block_tables()
+        partial_count, partial_index = _listed(touched_BQJ & ~full_BQJ)
+        full_count, full_index = _listed(full_BQJ)
+        return BlockMask.from_kv_blocks(
+            partial_count,
+            partial_index,
+            full_count,
+            full_index,
+            BLOCK_SIZE=BLOCK,
+            mask_mod=_pair_test(self.first_BT, self.last_BT),
+            seq_lengths=(self.first_BT.shape[1], self.num_keys),
+        )
+
+    def block_tables(self) -> tuple[Tensor, Tensor]:
+        """Which blocks of keys each block of queries touches, and which it covers fully.
+
+        Returns:
+            two bool tensors [B, Q, J]. Touched may name a block that holds no pair; full never
+            names one that lacks a pair.
+        """
+        low_first_BQ = _per_block(self.first_BT, pad=self.num_keys).amin(-1)
+        high_last_BQ = _per_block(self.last_BT, pad=-1).amax(-1)
+        high_first_BQ = _per_block(self.first_BT, pad=-1).amax(-1)
+        low_last_BQ = _per_block(self.last_BT, pad=self.num_keys).amin(-1)
+        begin_J = torch.arange(0, self.num_keys, BLOCK, device=self.first_BT.device)
+        end_J = (begin_J + BLOCK - 1).clamp_max(self.num_keys - 1)
+        touched = (low_first_BQ.unsqueeze(-1) <= end_J) & (high_last_BQ.unsqueeze(-1) >= begin_J)
+        full = (high_first_BQ.unsqueeze(-1) <= begin_J) & (low_last_BQ.unsqueeze(-1) >= end_J)
+        # A block that reaches past the last query or key is never full: the kernel must look.
+        whole_Q = torch.arange(1, touched.shape[1] + 1, device=begin_J.device) * BLOCK
+        full = full & (whole_Q <= self.first_BT.shape[1]).unsqueeze(-1)
+        return touched, full & (begin_J + BLOCK <= self.num_keys)
+
+
+def _per_block(x_BT: Tensor, pad: int) -> Tensor:
+    """[B, T] → [B, Q, BLOCK], the tail filled with ``pad``."""
+    tail = -x_BT.shape[1] % BLOCK
+    return F.pad(x_BT, (0, tail), value=pad).unflatten(1, (-1, BLOCK))
+
+
+def _listed(chosen_BQJ: Tensor) -> tuple[Tensor, Tensor]:
+    """Counts [B, 1, Q] and indices [B, 1, Q, J], the chosen ones first and in order, as int32."""
+    index_BQJ = chosen_BQJ.to(torch.int8).argsort(dim=-1, descending=True, stable=True)
+    count_BQ = chosen_BQJ.sum(dim=-1)
+    return count_BQ.unsqueeze(1).int(), index_BQJ.unsqueeze(1).int()
+
+
+def _pair_test(first_BT: Tensor, last_BT: Tensor) -> PairTest:
+    """The same function over other tensors each step, so nothing is compiled twice."""
+
+    def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+        return (key >= first_BT[row, query]) & (key <= last_BT[row, query])
+
+    return sees

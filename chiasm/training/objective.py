@@ -1,0 +1,211 @@
+"""The objective: L = λ_text · cross-entropy + λ_flow · flow loss.
+
+Each loss is a sum over the batch's targets and a count of them; only :meth:`Objective.total`
+divides, by counts that the caller takes over all ranks and accumulation steps, so that the
+average is never an average of averages.
+
+Shape suffixes: N images, L latent tokens of all images (of target images only, where it says so),
+C latent channels, R positions that predict a token, V vocabulary, D width, S sources, 10 noise
+bins.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from pydantic import Field
+from torch import Tensor
+
+from chiasm.data.batch import PackedBatch
+from chiasm.model import Decoder, DecoderInput, IntervalMask
+from chiasm.settings import Settings
+from chiasm.training.flow import Space, convert, default_shift, mix, shift_time
+from chiasm.training.noise import draw_noise, draw_times
+
+NOISE_BINS = 10
+"""The flow loss is also summed in this many equal bins of flow time."""
+
+
+class ObjectiveSettings(Settings):
+    """What is predicted, how it is compared, and how much it weighs."""
+
+    prediction: Space = "x"
+    """What the latent head predicts: clean latents x, velocity v, or noise epsilon."""
+    loss_space: Space = "v"
+    """In what prediction and truth are compared."""
+    text_weight: float = Field(1.0, ge=0)
+    """Weight of the mean cross-entropy, in nats per predicted token."""
+    flow_weight: float = Field(3.0, ge=0)
+    """Weight of the mean flow loss, squared error per channel."""
+    time_distribution: Literal["uniform", "logit_normal"] = "uniform"
+    """Distribution of flow time before the shift."""
+    shift: float | None = Field(None, gt=0)
+    """α of the shift t / (t + α·(1 - t)); None: max(1, √(P·C / 4096)) of the image's latents."""
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Sums and counts of one batch, on its device; add them over batches and ranks."""
+
+    text_sum: Tensor
+    """Cross-entropy in nats, summed over positions that predict a token; carries gradients."""
+    flow_sum: Tensor
+    """Squared error, mean over channels, summed over target latent tokens; carries gradients."""
+    text_count: Tensor
+    """Positions that predict a token."""
+    flow_count: Tensor
+    """Latent tokens of target images."""
+    text_sum_S: Tensor
+    """``text_sum`` by source, detached like everything below."""
+    text_count_S: Tensor
+    flow_sum_S: Tensor
+    flow_count_S: Tensor
+    flow_sum_bins: Tensor
+    """``flow_sum`` by flow time, in NOISE_BINS equal bins from noise to data."""
+    flow_count_bins: Tensor
+
+    def __add__(self, other: Losses) -> Losses:
+        return Losses(
+            **{f.name: getattr(self, f.name) + getattr(other, f.name) for f in fields(self)}
+        )
+
+    def detach(self) -> Losses:
+        """The same numbers without their gradients."""
+        return Losses(**{f.name: getattr(self, f.name).detach() for f in fields(self)})
+
+
+class Objective:
+    """Computes :class:`Losses` of a decoder on packed batches."""
+
+    def __init__(self, settings: ObjectiveSettings) -> None:
+        self.settings = settings
+
+    def flow_times(self, batch: PackedBatch, seed: int, channels: int) -> Tensor:
+        """One flow time per image, float32 [N]: drawn and shifted; context images exactly 1."""
+        time_N = draw_times(batch, seed, self.settings.time_distribution)
+        if self.settings.shift is not None:
+            time_N = shift_time(time_N, self.settings.shift)
+        else:
+            alphas = [default_shift(tokens, channels) for tokens in batch.images.tokens_N.tolist()]
+            time_N = shift_time(time_N, torch.tensor(alphas, device=time_N.device))
+        return self.with_context(batch, time_N)
+
+    @staticmethod
+    def with_context(batch: PackedBatch, time_N: Tensor) -> Tensor:
+        """The same flow times, but exactly 1 for context images."""
+        return torch.where(batch.images.target_N, time_N, torch.ones_like(time_N))
+
+    def losses(
+        self,
+        decoder: Decoder,
+        batch: PackedBatch,
+        z_LC: Tensor,
+        seed: int,
+        time_N: Tensor | None = None,
+    ) -> Losses:
+        """Noise the target images, run the decoder once, and sum the losses.
+
+        Args:
+            decoder: the model, on the batch's device.
+            batch: packed rows.
+            z_LC: float [L, C], the standardised clean latents of all images of the batch.
+            seed: of noise and flow times.
+            time_N: float [N], flow times of the target images where they are not to be drawn, as
+                in validation at fixed noise levels.
+        """
+        channels = z_LC.shape[1]
+        if time_N is None:
+            time_N = self.flow_times(batch, seed, channels)
+        else:
+            time_N = self.with_context(batch, time_N)
+        time_L = time_N[batch.images.image_L]
+        noise_LC = draw_noise(batch, seed, channels)
+        z_t_LC = mix(z_LC, noise_LC, time_L)
+        inputs = DecoderInput.from_batch(batch, z_t_LC, time_N)
+        x_MD = decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1)
+        return _assemble(
+            batch,
+            time_N,
+            text_loss_R=self._text_loss(decoder, batch, x_MD),
+            flow_loss_L=self._flow_loss(decoder, batch, x_MD, (z_LC, noise_LC, z_t_LC, time_L)),
+        )
+
+    def total(self, losses: Losses, text_count: Tensor | int, flow_count: Tensor | int) -> Tensor:
+        """The loss to differentiate; counts are global, over all ranks and accumulation steps."""
+        text = losses.text_sum / _at_least_one(text_count)
+        flow = losses.flow_sum / _at_least_one(flow_count)
+        return self.settings.text_weight * text + self.settings.flow_weight * flow
+
+    def _text_loss(self, decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Tensor:
+        """Cross-entropy of each predicted token: float32 [R]."""
+        logits_RV = decoder.text_logits(x_MD.index_select(0, batch.text_position_R))
+        label_R = batch.label_BT.flatten()[batch.text_position_R]
+        return F.cross_entropy(logits_RV.float(), label_R, reduction="none")
+
+    def _flow_loss(
+        self,
+        decoder: Decoder,
+        batch: PackedBatch,
+        x_MD: Tensor,
+        path: tuple[Tensor, Tensor, Tensor, Tensor],
+    ) -> Tensor:
+        """Squared error of each latent token of a target image: float32 [L of targets]."""
+        target_L = _target_latents(batch)
+        z_LC, noise_LC, z_t_LC, time_L = (part.index_select(0, target_L) for part in path)
+        given, wanted = self.settings.prediction, self.settings.loss_space
+        truth_LC = {"x": z_LC, "v": z_LC - noise_LC, "epsilon": noise_LC}[given]
+        rows_LD = x_MD.index_select(0, batch.latent_position_L[target_L])
+        output_LC = decoder.latent_output(rows_LD).float()
+        # Truth and prediction take the same road into the loss space, so a perfect prediction
+        # costs nothing even where the denominator is clamped.
+        predicted_LC = convert(output_LC, z_t_LC, time_L, given=given, wanted=wanted)
+        wanted_LC = convert(truth_LC, z_t_LC, time_L, given=given, wanted=wanted)
+        return (predicted_LC - wanted_LC).square().mean(dim=-1)
+
+
+def _at_least_one(count: Tensor | int) -> Tensor | int:
+    """A batch without targets has a sum of 0, whatever it is divided by."""
+    return count.clamp_min(1) if isinstance(count, Tensor) else max(count, 1)
+
+
+def _target_latents(batch: PackedBatch) -> Tensor:
+    """Numbers of the latent tokens that belong to target images."""
+    return batch.images.target_N[batch.images.image_L].nonzero().squeeze(1)
+
+
+def _assemble(
+    batch: PackedBatch, time_N: Tensor, text_loss_R: Tensor, flow_loss_L: Tensor
+) -> Losses:
+    num_sources = len(batch.source_names)
+    image_L = batch.images.image_L[_target_latents(batch)]
+    text_source_R = batch.source_BT.flatten()[batch.text_position_R]
+    flow_source_L = batch.images.source_N[image_L]
+    bin_L = (time_N[image_L] * NOISE_BINS).long().clamp(0, NOISE_BINS - 1)
+    text_sum_S, text_count_S = _sums(text_loss_R, text_source_R, num_sources)
+    flow_sum_S, flow_count_S = _sums(flow_loss_L, flow_source_L, num_sources)
+    flow_sum_bins, flow_count_bins = _sums(flow_loss_L, bin_L, NOISE_BINS)
+    return Losses(
+        text_sum=text_loss_R.sum(),
+        flow_sum=flow_loss_L.sum(),
+        text_count=text_count_S.sum(),
+        flow_count=flow_count_S.sum(),
+        text_sum_S=text_sum_S,
+        text_count_S=text_count_S,
+        flow_sum_S=flow_sum_S,
+        flow_count_S=flow_count_S,
+        flow_sum_bins=flow_sum_bins,
+        flow_count_bins=flow_count_bins,
+    )
+
+
+def _sums(loss: Tensor, group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+    """Sum (float64) and count (int64) of detached losses by group."""
+    zero = loss.new_zeros(num_groups, dtype=torch.float64)
+    count = torch.zeros(num_groups, dtype=torch.int64, device=loss.device)
+    return (
+        zero.index_add(0, group, loss.detach().double()),
+        count.index_add(0, group, torch.ones_like(group)),
+    )
