@@ -1,1 +1,15 @@
-"""TODO"""
+"""Using a trained model: it writes, answers, draws and goes on with a document.
+
+pretrained.py    a model with its tokenizers and settings; load, save
+solvers.py       the flow's differential equation: time grid, Euler, Heun
+guidance.py      classifier-free guidance
+choice.py        from logits to the next token; random numbers that belong to a request
+writer.py        tokens to text that never has to be taken back; stop strings
+request.py       what is asked, and what the sampler tells while it works
+passage.py       consecutive positions of one document, before they have a row
+history.py       the cached rows of a batch of requests
+canvas.py        the images that a group of requests draws together
+progress.py      how far one request has come
+sampler.py       the interleaved state machine
+tasks.py         answer, caption, draw, next view, free continuation
+"""

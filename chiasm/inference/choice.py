@@ -1,0 +1,61 @@
+"""From logits to the next token: greedy, temperature, top-k.
+
+Every random number belongs to a request: it is a function of (the request's seed, what it is for,
+how many of the kind the request has drawn before), never of the batch or of process state.
+
+Shape suffixes: B rows, V vocabulary, P latent tokens of one image, C latent channels.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+
+class Purpose(IntEnum):
+    """What a request's random numbers are for; part of their key."""
+
+    TOKEN = 1
+    IMAGE_NOISE = 2
+
+
+def token_draw(seed: int, token_number: int) -> float:
+    """The uniform number in [0, 1) that chooses a request's ``token_number``-th token."""
+    return float(np.random.default_rng([seed, Purpose.TOKEN, token_number]).random())
+
+
+def image_noise(seed: int, image_number: int, num_tokens: int, channels: int) -> Tensor:
+    """What a request's ``image_number``-th image begins as: standard normal, float32 [P, C]."""
+    generator = np.random.default_rng([seed, Purpose.IMAGE_NOISE, image_number])
+    return torch.from_numpy(generator.standard_normal((num_tokens, channels), dtype=np.float32))
+
+
+def choose_tokens(
+    logits_BV: Tensor, draw_B: list[float], temperature: float, top_k: int | None
+) -> list[int]:
+    """One token per row.
+
+    Args:
+        logits_BV: [B, V]; minus infinity where a token is not allowed.
+        draw_B: a uniform number for each row; unused at temperature 0.
+        temperature: 0 takes the most probable token, 1 samples from the model's own distribution.
+        top_k: sample from the k most probable tokens alone; None samples from all.
+
+    Sampling inverts the cumulative distribution, in float64 and in the order of the vocabulary, so
+    that rounding in the logits changes a choice only where a draw falls on the very border.
+    """
+    if temperature == 0:
+        return logits_BV.argmax(dim=-1).tolist()
+    scores_BV = logits_BV.double() / temperature
+    if top_k is not None and top_k < scores_BV.shape[-1]:
+        least_B1 = scores_BV.topk(top_k, dim=-1).values[:, -1:]
+        scores_BV = scores_BV.masked_fill(scores_BV < least_B1, -torch.inf)
+    cumulative_BV = scores_BV.softmax(dim=-1).cumsum(dim=-1)
+    draw_B1 = torch.tensor(draw_B, dtype=torch.float64, device=logits_BV.device).unsqueeze(1)
+    # The sum may end a rounding error away from 1: scaled, a draw below 1 always finds a token.
+    return torch.searchsorted(cumulative_BV, draw_B1 * cumulative_BV[:, -1:], right=True)[
+        :, 0
+    ].tolist()

@@ -1,0 +1,290 @@
+"""A trained model with all that its use needs, and the folder that holds it.
+
+    model.safetensors    the decoder's weights, float32
+    tokenizer.json       the text tokenizer
+    vision/              the vision tokenizer, unless the package ships it
+    config.json          settings, shapes, and the hash or fingerprint of everything above
+
+``config.json`` is part of the folder from the moment the folder has its name: it is made under
+another name and renamed when all files are on disk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from pydantic import Field, ValidationError
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.errors import UserError
+from chiasm.model import Decoder, ModelSettings
+from chiasm.settings import Settings
+from chiasm.training.device import choose_device, matmul_dtype
+from chiasm.training.flow import default_shift
+from chiasm.training.objective import ObjectiveSettings
+from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
+from chiasm.vision.storage import load_tokenizer, save_tokenizer
+from chiasm.vision.tokenizer import VisionTokenizer
+
+CONFIG = "config.json"
+WEIGHTS = "model.safetensors"
+TOKENIZER = "tokenizer.json"
+VISION = "vision"
+FORMAT = 1
+
+
+class _Config(Settings):
+    """What ``config.json`` holds."""
+
+    format: int
+    model: ModelSettings
+    objective: ObjectiveSettings
+    vocabulary_tokens: int = Field(gt=0)
+    latent_channels: int = Field(gt=0)
+    context_positions: int = Field(gt=0)
+    weights_sha256: str
+    tokenizer_fingerprint: str
+    vision: str
+    """A tokenizer that the package ships, or the folder beside this file."""
+    vision_fingerprint: str
+
+
+@dataclass(frozen=True)
+class Pretrained:
+    """A decoder, its two tokenizers, and the settings that say how to read its outputs."""
+
+    decoder: Decoder
+    text_tokenizer: TextTokenizer
+    vision_tokenizer: VisionTokenizer
+    objective: ObjectiveSettings
+    context_positions: int
+    """Positions of the rows it was trained on: the longest document that it can hold."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where the decoder lies."""
+        return self.decoder.device
+
+    @property
+    def shift(self) -> float:
+        """α of the shift of flow times, as in training."""
+        num_tokens = self.vision_tokenizer.image_shape.num_tokens
+        return self.objective.shift or default_shift(num_tokens, self.decoder.latent_channels)
+
+    def save(self, folder: Path | str) -> None:
+        """Write the model, aside first; a folder of that name is replaced when all is on disk.
+
+        Raises:
+            UserError: the folder cannot be written, or the name belongs to something else. What
+                was there is left as it was.
+        """
+        folder = Path(folder)
+        if folder.exists() and not (folder / CONFIG).is_file():
+            raise UserError(f"{folder} exists and holds no model; give another folder")
+        aside = folder.with_name(folder.name + ".partial")
+        try:
+            shutil.rmtree(aside, ignore_errors=True)
+            aside.mkdir(parents=True)
+            self._write(aside)
+            _replace(aside, folder)
+        except (OSError, SafetensorError) as error:
+            shutil.rmtree(aside, ignore_errors=True)
+            raise UserError(f"the model cannot be written to {folder}: {error}") from error
+
+    def _write(self, folder: Path) -> None:
+        weights = {
+            name: tensor.detach().float().cpu().contiguous()
+            for name, tensor in self.decoder.state_dict().items()
+        }
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
+        self.text_tokenizer.save(folder)
+        config = _Config(
+            format=FORMAT,
+            model=self.decoder.settings,
+            objective=self.objective,
+            vocabulary_tokens=self.decoder.vocabulary,
+            latent_channels=self.decoder.latent_channels,
+            context_positions=self.context_positions,
+            weights_sha256=_sha256(folder / WEIGHTS),
+            tokenizer_fingerprint=self.text_tokenizer.fingerprint,
+            vision=_save_vision(self.vision_tokenizer, folder),
+            vision_fingerprint=self.vision_tokenizer.fingerprint,
+        )
+        (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n")
+
+    @classmethod
+    def load(cls, path_or_hub_id: str | Path, device: str | torch.device = "cpu") -> Pretrained:
+        """Open a saved model: its folder, the run that made it, or a repository of the hub.
+
+        Args:
+            path_or_hub_id: a folder with ``config.json``; a run (its ``model/`` is opened); or
+                ``owner/name`` on the Hugging Face hub, downloaded once and cached.
+            device: where the weights go; matrix products run in bfloat16 on CUDA.
+
+        Raises:
+            UserError: there is nothing of that name, or a file is missing, damaged or of another
+                model.
+        """
+        device = choose_device(str(device))
+        folder = _find(path_or_hub_id)
+        config = _read_config(folder)
+        text_tokenizer = _load_text_tokenizer(folder, config)
+        vision_tokenizer = _load_vision(folder, config).to(device)
+        decoder = Decoder(
+            config.model,
+            vocabulary=config.vocabulary_tokens,
+            latent_channels=config.latent_channels,
+            compute_dtype=matmul_dtype(device, "auto"),
+        )
+        decoder.load_state_dict(_load_weights(folder, config, decoder))
+        return cls(
+            decoder.to(device).eval().requires_grad_(False),
+            text_tokenizer,
+            vision_tokenizer,
+            config.objective,
+            config.context_positions,
+        )
+
+
+def _save_vision(tokenizer: VisionTokenizer, folder: Path) -> str:
+    """The name of an equal tokenizer of the package, or a copy beside the model."""
+    for name in SHIPPED:
+        try:
+            shipped = build_vision_tokenizer(VisionSettings(kind="rae", path=name))
+        except UserError:
+            continue  # a package without it: the model then carries its own
+        if shipped.fingerprint == tokenizer.fingerprint:
+            return name
+    save_tokenizer(tokenizer, folder / VISION)
+    return VISION
+
+
+def _replace(aside: Path, folder: Path) -> None:
+    """Give ``aside`` the name ``folder``; what had the name goes last."""
+    before = folder.with_name(folder.name + ".before")
+    shutil.rmtree(before, ignore_errors=True)
+    if folder.exists():
+        os.replace(folder, before)
+    os.replace(aside, folder)
+    shutil.rmtree(before, ignore_errors=True)
+
+
+def _find(path_or_hub_id: str | Path) -> Path:
+    path = Path(path_or_hub_id).expanduser()
+    if (path / CONFIG).is_file():
+        return path
+    if (path / "model" / CONFIG).is_file():
+        return path / "model"
+    if path.exists():
+        raise UserError(
+            f"{path} holds no model: neither {CONFIG} nor model/{CONFIG} is there. A run gets its "
+            "model/ when its training ends; if it was interrupted, run chiasm train again to go on"
+        )
+    if str(path_or_hub_id).count("/") != 1 or str(path_or_hub_id).startswith((".", "~", "/")):
+        raise UserError(f"{path} does not exist; give a run, a saved model or a hub id owner/name")
+    return _download(str(path_or_hub_id))
+
+
+def _download(hub_id: str) -> Path:
+    from huggingface_hub import snapshot_download  # slow to import and rarely needed
+
+    try:
+        folder = Path(snapshot_download(hub_id))
+    except Exception as error:  # no network, no such name, no permission: many unrelated types
+        raise UserError(
+            f"{hub_id!r} is no folder here, and the hub gave no model of that name "
+            f"({str(error).strip().splitlines()[0]}). Check the path; for a hub model, connect to "
+            "the network once or copy its folder here"
+        ) from error
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"the hub's {hub_id!r} holds no {CONFIG}: it is not a model of chiasm")
+    return folder
+
+
+def _read_config(folder: Path) -> _Config:
+    path = folder / CONFIG
+    try:
+        found = json.loads(path.read_text())
+        if found.get("format") != FORMAT:
+            raise UserError(
+                f"{path} has format {found.get('format')!r}; this version of chiasm reads {FORMAT}"
+            )
+        return _Config.model_validate(found)
+    except ValidationError as error:
+        first = error.errors()[0]
+        place = ".".join(str(part) for part in first["loc"])
+        raise UserError(
+            f"{path} does not describe a model of chiasm: {place}: {first['msg']}"
+        ) from error
+    except (OSError, ValueError, AttributeError) as error:
+        raise UserError(f"{path} cannot be read: {error}; save or copy the model again") from error
+
+
+def _load_text_tokenizer(folder: Path, config: _Config) -> TextTokenizer:
+    if not (folder / TOKENIZER).is_file():
+        raise UserError(f"{folder / TOKENIZER} is missing; save or copy the model again")
+    tokenizer = TextTokenizer.load(folder)
+    if tokenizer.fingerprint != config.tokenizer_fingerprint:
+        raise UserError(
+            f"{folder / TOKENIZER} is not the tokenizer that the model was trained with: its "
+            f"fingerprint is {tokenizer.fingerprint}, {CONFIG} names "
+            f"{config.tokenizer_fingerprint}; copy the model again"
+        )
+    return tokenizer
+
+
+def _load_vision(folder: Path, config: _Config) -> VisionTokenizer:
+    shipped = config.vision in SHIPPED
+    tokenizer = (
+        build_vision_tokenizer(VisionSettings(kind="rae", path=config.vision))
+        if shipped
+        else load_tokenizer(folder / VISION)
+    )
+    if tokenizer.fingerprint != config.vision_fingerprint:
+        where = f"chiasm's own {config.vision!r}" if shipped else str(folder / VISION)
+        raise UserError(
+            f"{where} is not the vision tokenizer that the model was trained with (fingerprint "
+            f"{tokenizer.fingerprint[:12]}, {CONFIG} names {config.vision_fingerprint[:12]}); "
+            + ("install the version of chiasm that made it" if shipped else "copy the model again")
+        )
+    return tokenizer
+
+
+def _load_weights(folder: Path, config: _Config, decoder: Decoder) -> dict[str, Tensor]:
+    path = folder / WEIGHTS
+    if not path.is_file():
+        raise UserError(f"{path} is missing; save or copy the model again")
+    if _sha256(path) != config.weights_sha256:
+        raise UserError(
+            f"{path} is damaged or half-written: its hash is not the one in {CONFIG}; save or "
+            "copy the model again"
+        )
+    weights = load_file(path)
+    expected = decoder.state_dict()
+    wrong = [
+        name
+        for name in sorted(expected.keys() | weights.keys())
+        if name not in weights
+        or name not in expected
+        or weights[name].shape != expected[name].shape
+    ]
+    if wrong:
+        raise UserError(
+            f"{path} does not fit the settings in {CONFIG}: {', '.join(wrong[:3])} "
+            f"({len(wrong)} in all); the two are not of one model"
+        )
+    return weights
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

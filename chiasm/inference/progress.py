@@ -1,0 +1,40 @@
+"""How far one request has come.
+
+Shape suffixes: D width.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import Enum, auto
+
+from torch import Tensor
+
+from chiasm.documents import Image, Text
+from chiasm.inference.request import Request
+from chiasm.inference.writer import Writer
+
+
+class State(Enum):
+    """What a request does next."""
+
+    WRITING = auto()
+    DRAWING = auto()
+    ENDED = auto()
+
+
+@dataclass
+class Progress:
+    """How far one request has come; ``member`` is its number in the batch that runs."""
+
+    number: int
+    member: int
+    request: Request
+    writer: Writer
+    state: State
+    last_D: Tensor
+    """Hidden vector at the last position read: it predicts the next token."""
+    spans: list[Text | Image] = field(default_factory=list)
+    num_choices: int = 0
+    num_tokens: int = 0
+    num_images: int = 0

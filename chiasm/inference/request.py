@@ -1,0 +1,91 @@
+"""What is asked of the sampler, and what it tells while it works."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from pydantic import Field
+from torch import Tensor
+
+from chiasm.documents import Image, Text
+from chiasm.inference.solvers import Solver
+from chiasm.settings import Settings
+
+
+class SamplingSettings(Settings):
+    """How to write and how to draw."""
+
+    temperature: float = Field(default=1.0, ge=0)
+    """0 is greedy, 1 the model's own distribution."""
+    top_k: int | None = Field(default=None, ge=1)
+    """Choose among the k most probable tokens; None among all."""
+    steps: int = Field(default=25, ge=1)
+    """Steps of the solver for one image."""
+    solver: Solver = Solver.EULER
+    """``euler`` or ``heun`` (two velocities per step)."""
+    guidance: float = Field(default=3.0, ge=0)
+    """Guidance scale; 1 is the plain conditional velocity, at half the cost."""
+    max_tokens: int = Field(default=256, ge=0)
+    """Text tokens that may be written; the first choice of a further one ends the request."""
+    max_images: int = Field(default=1, ge=0)
+    """Images that may be drawn; opening a further one ends the request."""
+    stop: tuple[str, ...] = ()
+    """Strings that end a request when the text written since the last image contains them; neither
+    they nor what follows is part of the result."""
+    rows_at_once: int = Field(default=32, ge=1)
+    """Requests that run as one batch; bounds the memory of the cache, never changes a result."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """One document to go on with.
+
+    Every image of the prompt is context, whatever part it played elsewhere. With ``opens_image``
+    the continuation begins with an image; without, the model decides what comes.
+    """
+
+    spans: tuple[Text | Image, ...]
+    seed: int = 0
+    opens_image: bool = False
+
+
+class Ending(StrEnum):
+    """Why a request ended."""
+
+    DOCUMENT = "the model ended the document"
+    STOP = "a stop string was written"
+    MAX_TOKENS = "max_tokens was reached"
+    MAX_IMAGES = "max_images was reached"
+    CONTEXT = "the context is full"
+
+
+@dataclass(frozen=True)
+class TextWritten:
+    """A piece of text that will not change any more; pieces join to the request's text."""
+
+    request: int
+    text: str
+
+
+@dataclass(frozen=True)
+class ImageDrawn:
+    """A finished image: pixels uint8 [H, W, 3] inside ``image``, and its latents [P, C]."""
+
+    request: int
+    image: Image
+    latents_PC: Tensor
+
+
+@dataclass(frozen=True)
+class Ended:
+    """The last event of a request."""
+
+    request: int
+    ending: Ending
+
+
+Event = TextWritten | ImageDrawn | Ended
+Listener = Callable[[Event], None]
+"""Called with each event as it happens; ``event.request`` is the request's place in the list."""

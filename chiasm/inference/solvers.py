@@ -1,0 +1,71 @@
+"""Solvers of the flow's ordinary differential equation dz/dt = v(z, t), from noise to data.
+
+Pure functions: they know neither models nor pictures. Time runs from 0 (noise) to 1 (data).
+
+- Euler: one velocity per step, error of first order in the step.
+- Heun: two velocities per step, error of second order. The last step ends at t = 1, where an
+  x-prediction divides by 1 - t and so has no velocity; it is taken as a plain Euler step (Karras
+  et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", Algorithm 1).
+
+Shape suffixes: S points of the time grid.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from enum import StrEnum
+from itertools import pairwise
+
+import torch
+from torch import Tensor
+
+Velocity = Callable[[Tensor, float], Tensor]
+"""(z, t) -> dz/dt, the shape of z."""
+
+
+class Solver(StrEnum):
+    """The name of a solver, as a setting gives it."""
+
+    EULER = "euler"
+    HEUN = "heun"
+
+
+def time_grid(num_steps: int, shift: float) -> Tensor:
+    """The S = num_steps + 1 times that a solver visits, from 0 to 1, float64 [S].
+
+    Evenly spaced times u pass through the shift of training, t = u / (u + shift·(1 - u)) (Esser et
+    al. 2024, in this project's direction of time), so that steps are spent where training spent
+    its examples.
+    """
+    even_S = torch.linspace(0, 1, num_steps + 1, dtype=torch.float64)
+    return even_S / (even_S + shift * (1 - even_S))
+
+
+def euler(velocity: Velocity, z: Tensor, time: float, next_time: float) -> Tensor:
+    """One step of Euler's method from ``time`` to ``next_time``."""
+    return z + (next_time - time) * velocity(z, time)
+
+
+def heun(velocity: Velocity, z: Tensor, time: float, next_time: float) -> Tensor:
+    """One step of Heun's method: the mean of the velocities at both ends of the Euler step."""
+    step = next_time - time
+    begin = velocity(z, time)
+    end = velocity(z + step * begin, next_time)
+    return z + step / 2 * (begin + end)
+
+
+def denoise(
+    predict_velocity: Velocity, z: Tensor, times: Tensor, solver: Solver = Solver.EULER
+) -> Tensor:
+    """Follow the flow from ``z`` at ``times[0]`` to ``times[-1]``.
+
+    Args:
+        predict_velocity: (z, t) -> dz/dt.
+        z: the state at ``times[0]``, any shape.
+        times: [S], rising, ending at 1 or before.
+        solver: the method for each step.
+    """
+    for time, next_time in pairwise(times.tolist()):
+        one_step = heun if solver is Solver.HEUN and next_time < 1 else euler
+        z = one_step(predict_velocity, z, time, next_time)
+    return z

@@ -1,0 +1,131 @@
+"""The tasks of a multimodal model in one line each, in the words that the embedded world uses.
+
+Each function takes a list, runs it as one batch, and gives a list of the same length. The i-th item
+draws with seed ``seed + i``. Pictures go in as anything that :class:`chiasm.documents.Image` holds
+and come out as uint8 [H, W, 3].
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chiasm.documents import Image, Text
+from chiasm.inference.request import Request, SamplingSettings
+from chiasm.inference.sampler import Sampler
+
+LINE_END = "\n"
+"""Ends an answer."""
+
+DEFAULTS = SamplingSettings()
+
+
+def answer(
+    sampler: Sampler,
+    images: Sequence[Image],
+    questions: Sequence[str],
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[str]:
+    """The model's answer to a question about each image, without the space before it.
+
+    A question is plain words, as ``what is the wall made of?``. ``settings`` are read as given but
+    for the limits: the answer ends with its line and holds no image.
+    """
+    prompts = [
+        (image, Text(f"question: {question} answer:"))
+        for image, question in zip(images, questions, strict=True)
+    ]
+    limits = settings.model_copy(update={"max_images": 0, "stop": (LINE_END, *settings.stop)})
+    return [_text(spans).strip() for spans in sampler.generate(_requests(prompts, seed), limits)]
+
+
+def caption(
+    sampler: Sampler,
+    images: Sequence[Image],
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[str]:
+    """What the model says of each image."""
+    prompts = [(image, Text("caption:")) for image in images]
+    limits = settings.model_copy(update={"max_images": 0})
+    return [_text(spans).strip() for spans in sampler.generate(_requests(prompts, seed), limits)]
+
+
+def draw(
+    sampler: Sampler,
+    captions: Sequence[str],
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[np.ndarray]:
+    """A picture of each caption."""
+    prompts = [(Text(f"picture: {words}"),) for words in captions]
+    return _draw(sampler, prompts, settings, seed)
+
+
+def next_view(
+    sampler: Sampler,
+    views: Sequence[Sequence[Image]],
+    actions: Sequence[Sequence[str]],
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[np.ndarray]:
+    """What is seen after the last action.
+
+    Args:
+        sampler: with the model.
+        views: for each item, the k >= 1 views so far, oldest first.
+        actions: for each item, k actions: the i-th was taken at the i-th view. They are whole
+            texts, as ``action: dx=+0.34 dy=-0.02 dyaw=+12``.
+        settings: how to draw.
+        seed: of the first item.
+
+    Raises:
+        ValueError: an item has not as many actions as views.
+    """
+    prompts = [
+        tuple(
+            span
+            for view, action in zip(own_views, own_actions, strict=True)
+            for span in (view, Text(action))
+        )
+        for own_views, own_actions in zip(views, actions, strict=True)
+    ]
+    return _draw(sampler, prompts, settings, seed)
+
+
+def continue_freely(
+    sampler: Sampler,
+    prompts: Sequence[Sequence[Text | Image]],
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[list[Text | Image]]:
+    """What follows each prompt, text and images, where the model itself opens the images."""
+    return sampler.generate(_requests([tuple(spans) for spans in prompts], seed), settings)
+
+
+def _requests(
+    prompts: Sequence[tuple[Text | Image, ...]], seed: int, *, opens_image: bool = False
+) -> list[Request]:
+    return [Request(spans, seed + number, opens_image) for number, spans in enumerate(prompts)]
+
+
+def _draw(
+    sampler: Sampler,
+    prompts: Sequence[tuple[Text | Image, ...]],
+    settings: SamplingSettings,
+    seed: int,
+) -> list[np.ndarray]:
+    limits = settings.model_copy(update={"max_images": 1, "max_tokens": 0})
+    results = sampler.generate(_requests(prompts, seed, opens_image=True), limits)
+    return [span.pixels() for spans in results for span in spans if isinstance(span, Image)]
+
+
+def _text(spans: Sequence[Text | Image]) -> str:
+    return "".join(span.text for span in spans if isinstance(span, Text))
