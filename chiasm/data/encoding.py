@@ -1,0 +1,100 @@
+"""Document → integers: ``<bod> span span ... <eod>``, an image as ``<boi> image*P <eoi>``.
+
+A document longer than a row is split between spans into pieces that are documents themselves; an
+image is never cut, and a text longer than a row is cut at the row's length.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+
+import numpy as np
+
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Document, Image, Text
+
+FRAME_TOKENS = 2
+"""``<bod>`` and ``<eod>`` around a document; ``<boi>`` and ``<eoi>`` around an image."""
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A document, or the part of one that fits a row, as integers."""
+
+    ids: np.ndarray
+    """int64 [n]: token numbers from ``<bod>`` to ``<eod>``."""
+    images: np.ndarray
+    """int64 [k, 2]: each image's number in its document, and 1 for a target or 0 for context."""
+
+
+@dataclass(frozen=True)
+class _Unit:
+    """What is never split: an image, or text up to a row's length."""
+
+    ids: np.ndarray
+    images: np.ndarray
+
+
+_NO_IMAGES = np.zeros((0, 2), dtype=np.int64)
+
+
+class DocumentEncoder:
+    """Turns documents into pieces of at most ``row_positions``."""
+
+    def __init__(self, tokenizer: TextTokenizer, image_tokens: int, row_positions: int) -> None:
+        self._tokenizer = tokenizer
+        self._capacity = row_positions - FRAME_TOKENS
+        self._image_ids = np.array(
+            [tokenizer.boi_id, *[tokenizer.image_id] * image_tokens, tokenizer.eoi_id]
+        )
+        self._bod = np.array([tokenizer.bod_id])
+        self._eod = np.array([tokenizer.eod_id])
+
+    def __call__(self, document: Document) -> list[Piece]:
+        """The document's pieces: one, unless it is longer than a row."""
+        # Adjacent texts read as one string, so that a prompt and its answer meet the same tokens
+        # however the source divided them.
+        units = list(self._units(document, joined=True))
+        if sum(len(unit.ids) for unit in units) <= self._capacity:
+            return [self._piece(units)]
+        return [self._piece(group) for group in self._groups(document)]
+
+    def _units(self, document: Document, *, joined: bool) -> Iterator[_Unit]:
+        number = 0
+        runs = groupby(document.spans, key=lambda span: isinstance(span, Text))
+        for is_text, run in runs:
+            if is_text:
+                texts = [span.text for span in run if isinstance(span, Text)]
+                for text in ["".join(texts)] if joined else texts:
+                    yield _Unit(self._tokenizer.encode_array(text), _NO_IMAGES)
+                continue
+            for span in run:
+                assert isinstance(span, Image)
+                yield _Unit(self._image_ids, np.array([[number, int(span.target)]]))
+                number += 1
+
+    def _groups(self, document: Document) -> Iterator[list[_Unit]]:
+        group: list[_Unit] = []
+        filled = 0
+        for unit in self._units(document, joined=False):
+            for part in self._parts(unit):
+                if filled + len(part.ids) > self._capacity:
+                    yield group
+                    group, filled = [], 0
+                group.append(part)
+                filled += len(part.ids)
+        yield group
+
+    def _parts(self, unit: _Unit) -> Iterator[_Unit]:
+        if len(unit.images):
+            yield unit
+            return
+        for begin in range(0, len(unit.ids), self._capacity):
+            yield _Unit(unit.ids[begin : begin + self._capacity], _NO_IMAGES)
+
+    def _piece(self, units: list[_Unit]) -> Piece:
+        ids = np.concatenate([self._bod, *(unit.ids for unit in units), self._eod])
+        images = np.concatenate([_NO_IMAGES, *(unit.images for unit in units)])
+        return Piece(ids, images)

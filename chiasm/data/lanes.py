@@ -1,0 +1,153 @@
+"""One lane of the stream: mixture → grain's packer → rows with decoded pictures, and a count.
+
+Only small integer arrays are packed; pictures are decoded when their row is due. A picture that
+cannot be decoded takes its document with it: the positions become padding and the row goes out.
+"""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from typing import Any
+
+import grain
+import numpy as np
+from torch import Tensor
+
+from chiasm.data.batch import NOBODY, ImageShape
+from chiasm.data.mixture import UNREADABLE, Condition, Mixture, refuse_absurd
+from chiasm.data.pictures import decode_picture
+from chiasm.data.rows import Row
+from chiasm.errors import UserError
+
+COUNTS = ("positions", "documents", "split", "skipped")
+_NOTES = 10
+
+
+class LaneRows(grain.IterDataset):
+    """The endless rows of one lane."""
+
+    def __init__(
+        self,
+        mixture: Mixture,
+        image_shape: ImageShape,
+        row_positions: int,
+        rows_packed_together: int,
+        seed: int,
+    ) -> None:
+        self.mixture = mixture
+        self.image_shape = image_shape
+        packer = grain.experimental.BestFitPackIterDataset(
+            mixture,
+            length_struct={
+                "ids": row_positions,
+                "images": row_positions // image_shape.num_tokens,
+                "documents": row_positions,
+            },
+            num_packing_bins=rows_packed_together,
+            seed=int(np.random.SeedSequence([seed, mixture.lane.number]).generate_state(1)[0]),
+        )
+        super().__init__(packer)
+
+    def __iter__(self) -> LaneIterator:
+        return LaneIterator(self, self._parent.__iter__())
+
+
+class LaneIterator(grain.DatasetIterator):
+    """Rows of one lane; its state holds the packer's and the counts of the rows given out."""
+
+    def __init__(self, lane: LaneRows, packer: grain.DatasetIterator) -> None:
+        super().__init__(packer)
+        self._packer = packer
+        self._mixture = lane.mixture
+        self._shape = lane.image_shape
+        zeros = [0] * len(lane.mixture.names)
+        self._counts: dict[str, Any] = {name: list(zeros) for name in COUNTS}
+        self._counts |= {"rows": 0, "notes": []}
+
+    def get_state(self) -> dict[str, Any]:
+        return {"packer": self._packer.get_state(), **deepcopy(self._counts)}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        counts = deepcopy(state)
+        self._packer.set_state(counts.pop("packer"))
+        self._counts = counts
+
+    def __next__(self) -> Row:
+        packed = next(self._packer)
+        documents = packed["documents"][packed["documents_segment_ids"] > 0]
+        document_T = packed["ids_segment_ids"].astype(np.int64) - 1
+        images = packed["images"][packed["images_segment_ids"] > 0]
+        owner_I = packed["images_segment_ids"][packed["images_segment_ids"] > 0] - 1
+        pictures, broken = self._pictures(documents, images[:, 0], owner_I)
+        self._count(documents, document_T, broken)
+        kept = self._kept(documents, broken)
+        kept_I = kept[owner_I] != NOBODY
+        row = Row(
+            ids_T=packed["ids"],
+            document_T=np.append(kept, NOBODY)[document_T],
+            position_T=packed["ids_positions"].astype(np.int64),
+            source_S=documents[kept != NOBODY, 0],
+            target_I=images[kept_I, 1].astype(bool),
+            pictures=tuple(picture for picture, keep in zip(pictures, kept_I, strict=True) if keep),
+            lane=self._mixture.lane.number,
+            number=self._counts["rows"],
+        )
+        self._counts["rows"] += 1
+        return row
+
+    def _pictures(
+        self, documents: np.ndarray, numbers: np.ndarray, owner_I: np.ndarray
+    ) -> tuple[dict[int, Tensor], dict[int, str]]:
+        """Decoded pictures by place in the row, and why documents with broken ones must go."""
+        pictures: dict[int, Tensor] = {}
+        broken: dict[int, str] = {}
+        for place, (number, owner) in enumerate(zip(numbers, owner_I, strict=True)):
+            source, index, _ = documents[owner]
+            try:
+                document = self._mixture.read(int(source), int(index))
+                image = tuple(document.images)[number]
+                pictures[place] = decode_picture(image, self._shape)
+            except UserError as error:
+                broken.setdefault(int(owner), str(error))
+        return pictures, broken
+
+    def _kept(self, documents: np.ndarray, broken: dict[int, str]) -> np.ndarray:
+        """int64 [S]: new numbers of the documents that stay in the row, NOBODY for the others."""
+        keep = documents[:, 2] < Condition.EMPTY
+        keep[list(broken)] = False
+        return np.where(keep, np.cumsum(keep) - 1, NOBODY)
+
+    def _count(self, documents: np.ndarray, document_T: np.ndarray, broken: dict[int, str]) -> None:
+        lengths = np.bincount(document_T[document_T != NOBODY], minlength=len(documents))
+        for owner, (source, index, condition) in enumerate(documents.tolist()):
+            reason = broken.get(owner) or self._reason(source, index, condition)
+            if condition != Condition.CONTINUED:
+                self._counts["documents"][source] += 1
+            if reason is None:
+                self._counts["positions"][source] += int(lengths[owner])
+            else:
+                self._skip(source, index, reason)
+            if condition == Condition.BEGUN:
+                self._counts["split"][source] += 1
+                self._note(source, index, "longer than a row, split")
+
+    def _reason(self, source: int, index: int, condition: int) -> str | None:
+        if condition == Condition.EMPTY:
+            return "empty"
+        if condition == Condition.UNREADABLE:
+            try:
+                self._mixture.read(source, index)
+            except UNREADABLE as error:
+                return str(error)
+        return None
+
+    def _skip(self, source: int, index: int, reason: str) -> None:
+        counts = self._counts
+        counts["skipped"][source] += 1
+        self._note(source, index, f"skipped: {reason}")
+        name = self._mixture.names[source]
+        refuse_absurd(name, counts["skipped"][source], counts["documents"][source], reason)
+
+    def _note(self, source: int, index: int, what: str) -> None:
+        if len(self._counts["notes"]) < _NOTES:
+            self._counts["notes"].append(f"{self._mixture.names[source]}[{index}] {what}")

@@ -1,0 +1,212 @@
+"""Sources mixed by positions: a resumable iterator of one lane's encoded documents.
+
+Choices:
+
+- Each source has an order of its own, shuffled anew in every epoch, in which any place can be
+  looked up from (seed, epoch, index).
+- Lane l reads places l, l + L, l + 2L, ... of the orders, so that L lanes together read every
+  document of an epoch once and none is lost to rounding.
+- The next document comes from the source that lacks most: ``weight * total - consumed`` in
+  positions. Shares are exact to within one document.
+- The state is a few counters. An iterator given a state goes on exactly where it was taken.
+- A document without content travels on as one of no positions, so that it is reported with the
+  row that it would have stood in, exactly once, however often a run is resumed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import IntEnum
+from functools import lru_cache
+from typing import Any
+
+import grain
+import numpy as np
+
+from chiasm.data.encoding import DocumentEncoder, Piece
+from chiasm.documents import Document, Source
+from chiasm.errors import UserError
+
+UNREADABLE = (UserError, OSError, ValueError)
+"""What a source raises for a document that it cannot read."""
+
+_MANY_BAD = 16
+_REMEMBERED_DOCUMENTS = 512
+
+
+class Condition(IntEnum):
+    """What became of a document on its way into a row."""
+
+    WHOLE = 0
+    BEGUN = 1
+    """The first piece of a document longer than a row."""
+    CONTINUED = 2
+    """A further piece of it."""
+    EMPTY = 3
+    UNREADABLE = 4
+
+
+@dataclass(frozen=True)
+class Order:
+    """Which document stands at a place of a source's endless, shuffled order."""
+
+    places: grain.MapDataset
+
+    @classmethod
+    def shuffled(cls, name: str, length: int, seed: int) -> Order:
+        """Keyed by the source's name, so that another source beside it changes nothing."""
+        digest = hashlib.sha256(f"{seed}:{name}".encode()).digest()
+        # Epoch e shuffles with seed + e: hashed seeds lie too far apart to meet.
+        key = int.from_bytes(digest[:4], "little")
+        return cls(grain.MapDataset.range(length).shuffle(key).repeat())
+
+    def __getitem__(self, place: int) -> int:
+        return int(self.places[place])
+
+
+@dataclass(frozen=True)
+class Lane:
+    """One of the stream's independent shares of every source."""
+
+    number: int
+    count: int
+
+    def place(self, drawn: int) -> int:
+        """The place in a source's order of this lane's next document after ``drawn``."""
+        return self.number + drawn * self.count
+
+
+class Mixture(grain.IterDataset):
+    """The endless encoded documents of one lane; see the module's docstring.
+
+    An element is a dictionary of int64 arrays: ``ids`` [n], ``images`` [k, 2] (number in the
+    document, target) and ``documents`` [1, 3] (source number, index in the source, condition).
+    """
+
+    def __init__(
+        self,
+        sources: Mapping[str, Source],
+        weights: Mapping[str, float],
+        encoder: DocumentEncoder,
+        lane: Lane,
+        seed: int,
+    ) -> None:
+        super().__init__()
+        self.names = tuple(sources)
+        self.sources = tuple(sources.values())
+        total = sum(weights[name] for name in self.names)
+        self.weights = np.array([weights[name] / total for name in self.names])
+        self.orders = tuple(
+            Order.shuffled(name, len(source), seed) for name, source in sources.items()
+        )
+        self.encoder = encoder
+        self.lane = lane
+        # A document is read when it is drawn, and for its pictures when its row is due.
+        self.read = lru_cache(_REMEMBERED_DOCUMENTS)(self._read)
+
+    def _read(self, number: int, index: int) -> Document:
+        return self.sources[number][index]
+
+    def __iter__(self) -> MixtureIterator:
+        return MixtureIterator(self)
+
+
+class MixtureIterator(grain.DatasetIterator):
+    """Draws documents from the source that lacks most."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        super().__init__()
+        self._mixture = mixture
+        zeros = [0] * len(mixture.sources)
+        self._state: dict[str, Any] = {  # lists: one entry for each source
+            "consumed_positions": list(zeros),
+            "drawn": list(zeros),
+            "bad": list(zeros),
+            "source": 0,  # of the document that was drawn last
+            "pieces_given": 0,  # of that document; 0 when it is finished
+        }
+        self._pieces: list[Piece] = []
+
+    def get_state(self) -> dict[str, Any]:
+        return _copied(self._state)
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._state = _copied(state)
+        self._pieces = []
+
+    def __next__(self) -> dict[str, np.ndarray]:
+        if self._state["pieces_given"]:
+            return self._continue()
+        number = self._largest_deficit()
+        self._state["source"] = number
+        self._state["drawn"][number] += 1
+        index = self._drawn_last()
+        try:
+            document = self._mixture.read(number, index)
+        except UNREADABLE as error:
+            return self._bad(number, index, Condition.UNREADABLE, str(error))
+        if not document.text and not any(document.images):
+            return self._bad(number, index, Condition.EMPTY, "empty")
+        self._pieces = self._mixture.encoder(document)
+        return self._give(number, index, 0)
+
+    def _continue(self) -> dict[str, np.ndarray]:
+        number = self._state["source"]
+        index = self._drawn_last()
+        if not self._pieces:  # the state was restored amid a document
+            self._pieces = self._mixture.encoder(self._mixture.read(number, index))
+        return self._give(number, index, self._state["pieces_given"])
+
+    def _give(self, number: int, index: int, nth: int) -> dict[str, np.ndarray]:
+        piece = self._pieces[nth]
+        last = nth + 1 == len(self._pieces)
+        condition = Condition.CONTINUED if nth else (Condition.WHOLE if last else Condition.BEGUN)
+        self._state["consumed_positions"][number] += len(piece.ids)
+        self._state["pieces_given"] = 0 if last else nth + 1
+        if last:
+            self._pieces = []
+        return _element(piece.ids, piece.images, number, index, condition)
+
+    def _bad(self, number: int, index: int, condition: Condition, why: str) -> dict:
+        self._state["bad"][number] += 1
+        name = self._mixture.names[number]
+        refuse_absurd(name, self._state["bad"][number], self._state["drawn"][number], why)
+        nothing = np.zeros(0, dtype=np.int64)
+        return _element(nothing, nothing.reshape(0, 2), number, index, condition)
+
+    def _largest_deficit(self) -> int:
+        consumed = np.array(self._state["consumed_positions"])
+        return int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
+
+    def _drawn_last(self) -> int:
+        number = self._state["source"]
+        place = self._mixture.lane.place(self._state["drawn"][number] - 1)
+        return self._mixture.orders[number][place]
+
+
+def _element(
+    ids: np.ndarray, images: np.ndarray, number: int, index: int, condition: Condition
+) -> dict[str, np.ndarray]:
+    return {"ids": ids, "images": images, "documents": np.array([[number, index, condition]])}
+
+
+def refuse_absurd(name: str, bad: int, drawn: int, why: str) -> None:
+    """Single bad documents are skipped; a source that is mostly bad is a mistake.
+
+    Raises:
+        UserError: more than half of a fair number of documents cannot be used.
+    """
+    if bad >= _MANY_BAD and 2 * bad > drawn:
+        raise UserError(
+            f"source {name!r}: {bad} of {drawn} documents cannot be used (the last: {why}); "
+            "check its path and column settings"
+        )
+
+
+def _copied(state: dict[str, Any]) -> dict[str, Any]:
+    # grain asks for the state at every document, where deepcopy would cost as much as encoding.
+    return {
+        name: list(value) if isinstance(value, list) else value for name, value in state.items()
+    }

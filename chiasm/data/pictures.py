@@ -1,0 +1,40 @@
+"""One picture of a document → uint8 [3, H, W] of the run's image shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+from torch import Tensor
+
+from chiasm.data.batch import ImageShape
+from chiasm.documents import Image
+from chiasm.errors import UserError
+
+
+def decode_picture(image: Image, shape: ImageShape) -> Tensor:
+    """Decode, crop to the centre at the shape's aspect ratio, and resize.
+
+    A picture that already has the size passes through unchanged.
+
+    Raises:
+        UserError: it cannot be decoded.
+    """
+    pixels = image.pixels()
+    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
+        raise UserError(f"picture of shape {pixels.shape} and {pixels.dtype} is not RGB in uint8")
+    size = (shape.height_pixels, shape.width_pixels)
+    if pixels.shape[:2] != size:
+        pixels = _fit(pixels, *size)
+    return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
+
+
+def _fit(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    # Cropping first keeps a very long picture from becoming a huge one.
+    have_height, have_width = pixels.shape[:2]
+    scale = min(have_height / height, have_width / width)
+    top = (have_height - scale * height) / 2
+    left = (have_width - scale * width) / 2
+    box = (left, top, left + scale * width, top + scale * height)
+    picture = PillowImage.fromarray(pixels)
+    return np.asarray(picture.resize((width, height), PillowImage.Resampling.BICUBIC, box=box))

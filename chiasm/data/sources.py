@@ -1,0 +1,144 @@
+"""The sources that a recipe names: settings, construction and the held-out share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+from pydantic import Field
+
+from chiasm.data.folders import (
+    FolderSource,
+    ImageTextSource,
+    QuestionSource,
+    Selection,
+    TextSource,
+)
+from chiasm.data.tables import choose_column, open_table
+from chiasm.documents import Source
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+
+if TYPE_CHECKING:
+    from chiasm.worlds import Split, World
+
+_IMAGE_COLUMNS = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
+_TEXT_COLUMNS = ("text", "caption", "txt", "content", "sentence", "description", "label")
+_CHARACTERS_PER_POSITION = 2
+
+
+class SourceSettings(Settings):
+    """One named source of a run."""
+
+    kind: Literal["world", "text", "image_text", "vqa"]
+    """The embedded world, or users' files: texts, picture and text, question and answer."""
+    weight: float = Field(1.0, gt=0)
+    """Share of the positions, relative to the other sources' weights."""
+    task: str = ""
+    """world: which of its tasks (text, image_text, video, action_video, vqa)."""
+    path: str = ""
+    """Other kinds: a folder, a file, or a dataset's name on the hub."""
+    image_column: str = ""
+    """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
+    text_column: str = ""
+    """Column with the text or caption; empty: the first with a usual name."""
+    question_column: str = "question"
+    """vqa: column with the question."""
+    answer_column: str = "answer"
+    """vqa: column with the answer."""
+    document_characters: int = Field(0, ge=0)
+    """text: longer texts are cut at paragraphs or lines; 0: twice the positions of a row."""
+    held_out_fraction: float = Field(0.05, gt=0, lt=1)
+    """Share that training never sees, chosen by a hash of the picture's file or of the text.
+    The world holds out whole maps instead."""
+
+
+def build_sources(
+    settings: Mapping[str, SourceSettings],
+    split: Split,
+    row_positions: int,
+    world: World | None = None,
+) -> dict[str, Source]:
+    """Open every named source's train or held-out part.
+
+    ``world``: the rendered world of the same split, when a source is of kind ``world``.
+
+    Raises:
+        UserError: a setting that is missing, a path that cannot be read, a column that is not
+            there (the message lists those that are), a split without documents.
+    """
+    return {
+        name: _build(name, source, split, row_positions, world) for name, source in settings.items()
+    }
+
+
+def sample_texts(sources: Mapping[str, Source], characters: int) -> Iterator[str]:
+    """Texts of evenly spaced documents, about the same number of characters of each source."""
+    for source in sources.values():
+        left = characters // len(sources)
+        # A stride coprime to the length visits every document once, from all over the source.
+        stride = _coprime_near(len(source), len(source) * 0.618)
+        for step in range(len(source)):
+            if left <= 0:
+                break
+            text = source[step * stride % len(source)].text
+            left -= len(text)
+            yield text
+
+
+def _build(
+    name: str, settings: SourceSettings, split: Split, row_positions: int, world: World | None
+) -> Source:
+    where = f"sources.{name}"
+    if settings.kind == "world":
+        from chiasm.worlds import TASKS, WorldSource  # users' own data needs no engine
+
+        if settings.task not in TASKS:
+            raise UserError(
+                f"{where}.task = {settings.task!r} is no task of the world; "
+                f"choose one of: {', '.join(TASKS)}"
+            )
+        assert world is not None, "a source of kind 'world' needs the rendered world"
+        return WorldSource(world, settings.task, seed=0)
+    if not settings.path:
+        raise UserError(f"{where}.path is empty; give a folder, a file or a hub name")
+    return _held_out(_folder_source(name, settings, row_positions), settings, split)
+
+
+def _folder_source(name: str, settings: SourceSettings, row_positions: int) -> FolderSource:
+    where = f"sources.{name}"
+    table = open_table(settings.path, f"{where}.path", prefer_text=settings.kind == "text")
+
+    def column(which: str, usual: tuple[str, ...] = ()) -> str:
+        setting = f"{which}_column"
+        return choose_column(table, f"{where}.{setting}", getattr(settings, setting), usual)
+
+    path = Path(settings.path)
+    folder = path if path.is_dir() else path.parent
+    if settings.kind == "text":
+        characters = settings.document_characters or _CHARACTERS_PER_POSITION * row_positions
+        return TextSource(name, table, column("text", _TEXT_COLUMNS), characters)
+    image = column("image", _IMAGE_COLUMNS)
+    if settings.kind == "image_text":
+        return ImageTextSource(name, table, image, column("text", _TEXT_COLUMNS), folder)
+    return QuestionSource(name, table, image, column("question"), column("answer"), folder)
+
+
+def _held_out(source: FolderSource, settings: SourceSettings, split: Split) -> Source:
+    held_out = source.held_out_draw() < settings.held_out_fraction
+    indices = np.flatnonzero(held_out if split == "held_out" else ~held_out)
+    if not len(indices):
+        raise UserError(
+            f"sources.{source.name}.held_out_fraction = {settings.held_out_fraction} leaves no "
+            f"{split} documents of {len(source)}; change it, or give more data"
+        )
+    return Selection(source, indices)
+
+
+def _coprime_near(length: int, wish: float) -> int:
+    stride = max(1, round(wish))
+    while np.gcd(stride, length) != 1:
+        stride += 1
+    return stride

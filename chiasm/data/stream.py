@@ -1,0 +1,266 @@
+"""The stream of packed batches: a function of (seed, position), restored exactly.
+
+Read in this order:
+
+1. a source gives documents by index (``sources.py``);
+2. a lane's mixture picks the source that lacks most, reads and encodes (``mixture.py``);
+3. grain's packer fills rows with whole documents, the lane decodes pictures (``lanes.py``);
+4. global row g is row g // L of lane g % L; a batch takes the next B of them (here);
+5. a thread keeps some batches ready (grain's prefetch); the state follows the batch given out.
+
+Rank r of R owns the lanes r, r + R, ... and so the rows r, r + R, ... of every batch: any number
+of ranks that divides both the lanes and the rows of a batch sees the same global batches.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import grain
+import numpy as np
+from pydantic import Field
+
+from chiasm.data.batch import ImageShape, PackedBatch
+from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.lanes import COUNTS, LaneRows
+from chiasm.data.mixture import Lane, Mixture
+from chiasm.data.packing import refuse_short_rows
+from chiasm.data.rows import Assembler
+from chiasm.data.sources import SourceSettings
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Source
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+
+
+class StreamSettings(Settings):
+    """What the model reads, in which shares and rows."""
+
+    sources: dict[str, SourceSettings]
+    """Named sources and their weights by positions."""
+    row_positions: int = Field(512, gt=0)
+    """T: positions of a packed row; a longer document is split between its spans."""
+    rows_per_batch: int = Field(2, gt=0)
+    """B: rows of one global batch."""
+    lanes: int = Field(2, gt=0)
+    """L: independent packers; the number of ranks must divide it. Another number of lanes is
+    another order of the data."""
+    rows_packed_together: int = Field(16, gt=0)
+    """Rows that a packer keeps open at once; more leave less padding and cost memory."""
+    condition_drop: float = Field(0.1, ge=0.0, lt=1.0)
+    """Share of target images that see nothing before their ``<boi>``, for guidance."""
+    prefetched_batches: int = Field(4, ge=1)
+    """Batches that the reading thread keeps ready."""
+
+
+@dataclass(frozen=True)
+class StreamReport:
+    """What a stream has given out so far, by source."""
+
+    weights: dict[str, float]
+    """Wanted shares of positions; they add up to 1."""
+    shares: dict[str, float]
+    """Shares of positions so far."""
+    positions: dict[str, int]
+    documents: dict[str, int]
+    """Documents met, the skipped ones among them."""
+    split: dict[str, int]
+    """Documents longer than a row."""
+    skipped: dict[str, int]
+    """Documents that are empty, unreadable or hold a picture that cannot be decoded; of split
+    documents, their parts."""
+    notes: tuple[str, ...]
+    """The first documents of each lane that were split or skipped, and why."""
+    rows: int
+    filled: float
+    """Share of positions that are not padding."""
+    alarms: tuple[str, ...]
+    """Sources whose share has drifted from their weight."""
+
+
+class Stream:
+    """An endless iterator of packed batches.
+
+    ``sources`` are the named ones of ``settings.sources``. One rank of several gives its own rows
+    of every global batch, in order.
+
+    Raises:
+        UserError: a row shorter than one image, a source without documents, ranks that do not
+            divide lanes and rows; while iterating, a source most of whose documents are bad.
+    """
+
+    def __init__(
+        self,
+        settings: StreamSettings,
+        sources: Mapping[str, Source],
+        tokenizer: TextTokenizer,
+        image_shape: ImageShape,
+        seed: int,
+        *,
+        rank: int = 0,
+        num_ranks: int = 1,
+    ) -> None:
+        self.settings = settings
+        _refuse(settings, sources, image_shape, num_ranks)
+        self._names = tuple(sources)
+        encoder = DocumentEncoder(tokenizer, image_shape.num_tokens, settings.row_positions)
+        weights = {name: settings.sources[name].weight for name in sources}
+        lanes = {
+            number: LaneRows(
+                Mixture(sources, weights, encoder, Lane(number, settings.lanes), seed),
+                image_shape,
+                settings.row_positions,
+                settings.rows_packed_together,
+                seed,
+            )
+            for number in range(rank, settings.lanes, num_ranks)
+        }
+        assemble = Assembler(tokenizer, image_shape, self._names, settings.condition_drop, seed)
+        batches = _Batches(lanes, assemble, settings.rows_per_batch // num_ranks)
+        ready = grain.experimental.ThreadPrefetchIterDataset(
+            batches, prefetch_buffer_size=settings.prefetched_batches
+        )
+        # In a list, to be let go while the modules that grain's clean-up needs still stand.
+        self._running = [ready.__iter__()]
+        weakref.finalize(self, _stop, self._running)
+
+    def __iter__(self) -> Iterator[PackedBatch]:
+        return self
+
+    def __next__(self) -> PackedBatch:
+        return next(self._running[0])
+
+    def get_state(self) -> dict[str, Any]:
+        """JSON-able position just after the batch given out last, packing buffers included."""
+        return self._running[0].get_state()
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        """Go on from a state of this stream, or of all ranks' states merged."""
+        self._running[0].set_state(state)
+
+    def close(self) -> None:
+        """Stop the reading thread."""
+        _stop(self._running)
+
+    def report(self) -> StreamReport:
+        """Counts of the batches given out so far, over this rank's lanes."""
+        lanes = list(self.get_state()["lanes"].values())
+        totals = {
+            count: dict(
+                zip(self._names, np.sum([lane[count] for lane in lanes], 0).tolist(), strict=True)
+            )
+            for count in COUNTS
+        }
+        weight = sum(self.settings.sources[name].weight for name in self._names)
+        weights = {name: self.settings.sources[name].weight / weight for name in self._names}
+        rows = sum(lane["rows"] for lane in lanes)
+        positions = totals["positions"]
+        total = max(1, sum(positions.values()))
+        return StreamReport(
+            **totals,
+            weights=weights,
+            shares={name: positions[name] / total for name in self._names},
+            notes=tuple(note for lane in lanes for note in lane["notes"]),
+            rows=rows,
+            filled=sum(positions.values()) / max(1, rows * self.settings.row_positions),
+            alarms=_alarms(positions, weights, self._slack_positions(len(lanes))),
+        )
+
+    def _slack_positions(self, num_lanes: int) -> int:
+        """What packing ahead and the last document of each lane may explain of a drift."""
+        settings = self.settings
+        return num_lanes * (settings.rows_packed_together + 1) * settings.row_positions
+
+
+def merge_states(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The state of a whole stream from those of its ranks, for any other number of ranks."""
+    return {
+        "batches_given": states[0]["batches_given"],
+        "lanes": {lane: state for rank in states for lane, state in rank["lanes"].items()},
+    }
+
+
+class _Batches(grain.IterDataset):
+    def __init__(
+        self, lanes: Mapping[int, LaneRows], assemble: Assembler, rows_per_batch: int
+    ) -> None:
+        super().__init__(tuple(lanes.values()))
+        self.lanes = lanes
+        self.assemble = assemble
+        self.rows_per_batch = rows_per_batch
+
+    def __iter__(self) -> _BatchIterator:
+        return _BatchIterator(self)
+
+
+class _BatchIterator(grain.DatasetIterator):
+    """Takes rows from the lanes in turn."""
+
+    def __init__(self, batches: _Batches) -> None:
+        self._lanes = {number: lane.__iter__() for number, lane in batches.lanes.items()}
+        super().__init__(tuple(self._lanes.values()))
+        self._batches = batches
+        self._batches_given = 0
+
+    def get_state(self) -> dict[str, Any]:
+        return {
+            "batches_given": self._batches_given,
+            "lanes": {str(number): lane.get_state() for number, lane in self._lanes.items()},
+        }
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._batches_given = state["batches_given"]
+        for number, lane in self._lanes.items():
+            lane.set_state(state["lanes"][str(number)])
+
+    def __next__(self) -> PackedBatch:
+        in_turn = list(self._lanes.values())
+        num_rows = self._batches.rows_per_batch
+        begin = self._batches_given * num_rows
+        rows = [next(in_turn[row % len(in_turn)]) for row in range(begin, begin + num_rows)]
+        self._batches_given += 1
+        return self._batches.assemble(rows)
+
+
+def _stop(running: list[grain.DatasetIterator]) -> None:
+    for iterator in running:
+        iterator.close()
+    running.clear()
+
+
+def _refuse(
+    settings: StreamSettings,
+    sources: Mapping[str, Source],
+    image_shape: ImageShape,
+    num_ranks: int,
+) -> None:
+    refuse_short_rows(settings.row_positions, image_shape)
+    if not sources:
+        raise UserError("sources is empty: name at least one source to read")
+    for name, source in sources.items():
+        if not len(source):
+            raise UserError(f"source {name!r} has no documents; check its path and settings")
+    for what in ("lanes", "rows_per_batch"):
+        value = getattr(settings, what)
+        if value % num_ranks:
+            raise UserError(
+                f"{what} = {value} cannot be shared by {num_ranks} ranks; give a multiple of it"
+            )
+
+
+def _alarms(
+    positions: Mapping[str, int], weights: Mapping[str, float], slack_positions: int
+) -> tuple[str, ...]:
+    total = sum(positions.values())
+    drifted = {
+        name: count / total
+        for name, count in positions.items()
+        if abs(count - weights[name] * total) > max(slack_positions, 0.05 * weights[name] * total)
+    }
+    return tuple(
+        f"source {name!r} has {share:.1%} of the positions, its weight asks for {weights[name]:.1%}"
+        for name, share in drifted.items()
+    )

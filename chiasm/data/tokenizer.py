@@ -1,0 +1,145 @@
+"""Text ⇄ token numbers: a byte-level BPE trained here, or any Hugging Face tokenizer.
+
+Choices:
+
+- bytes, so that every string has tokens and decodes to itself;
+- each digit is a token of its own, so that numbers (poses, counts) are read by place;
+- the special tokens can never come out of a user's text: ``<|boi|>`` typed in a caption is
+  nine ordinary characters.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+
+SPECIAL_TOKENS = ("<|pad|>", "<|bod|>", "<|eod|>", "<|boi|>", "<|eoi|>", "<|image|>")
+"""Padding; begin and end of a document; begin and end of an image; one latent token."""
+
+_FILE = "tokenizer.json"
+_CACHED_CHARACTERS = 1024
+_CACHED_TEXTS = 1 << 15
+
+
+class TokenizerSettings(Settings):
+    """Which text tokenizer a run uses."""
+
+    path: str = ""
+    """A folder or file of a Hugging Face tokenizer, or its hub name; empty: train one here."""
+    vocabulary_tokens: int = 2048
+    """Size of the vocabulary trained here, special tokens included."""
+    training_characters: int = 2_000_000
+    """Characters of the sources' text that the training reads."""
+
+
+class TextTokenizer:
+    """A Hugging Face tokenizer with chiasm's special tokens added to it."""
+
+    def __init__(self, backend: Tokenizer) -> None:
+        backend.add_special_tokens(list(SPECIAL_TOKENS))
+        backend.encode_special_tokens = True  # specials typed by a user are plain text
+        backend.no_truncation()
+        backend.no_padding()
+        self._backend = backend
+        numbers = backend.get_vocab(with_added_tokens=True)
+        special = [numbers[token] for token in SPECIAL_TOKENS]
+        self.pad_id, self.bod_id, self.eod_id, self.boi_id, self.eoi_id, self.image_id = special
+        self.vocabulary_size = max(numbers.values()) + 1
+        # Captions, questions and actions recur; long texts do not and would fill the memory.
+        self._cached_ids = lru_cache(_CACHED_TEXTS)(self._ids)
+
+    @classmethod
+    def train(cls, texts: Iterable[str], vocabulary_tokens: int) -> TextTokenizer:
+        """Train a byte-level BPE on texts; few texts may give a smaller vocabulary.
+
+        Raises:
+            UserError: the vocabulary cannot hold all bytes and the special tokens.
+        """
+        smallest = 256 + len(SPECIAL_TOKENS)
+        if vocabulary_tokens < smallest:
+            raise UserError(
+                f"tokenizer.vocabulary_tokens = {vocabulary_tokens} cannot hold the 256 bytes and "
+                f"{len(SPECIAL_TOKENS)} special tokens; give {smallest} or more"
+            )
+        backend = Tokenizer(models.BPE())
+        backend.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Digits(individual_digits=True),
+                pre_tokenizers.ByteLevel(add_prefix_space=False),
+            ]
+        )
+        backend.decoder = decoders.ByteLevel()
+        trainer = trainers.BpeTrainer(
+            vocab_size=vocabulary_tokens,
+            special_tokens=list(SPECIAL_TOKENS),
+            initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
+            show_progress=False,
+        )
+        backend.train_from_iterator(texts, trainer)
+        return cls(backend)
+
+    @classmethod
+    def load(cls, path_or_name: str | Path) -> TextTokenizer:
+        """Open a saved tokenizer: a folder or a file on disk, or a hub name.
+
+        Raises:
+            UserError: nothing there, or the hub cannot be reached and has no cached copy.
+        """
+        path = Path(path_or_name)
+        file = path / _FILE if path.is_dir() else path
+        if file.is_file() and file.suffix == ".json":
+            try:
+                return cls(Tokenizer.from_file(str(file)))
+            except Exception as error:  # the Rust library raises nothing narrower
+                raise UserError(f"tokenizer file {file} cannot be read: {error}") from error
+        return cls(_hub_backend(str(path_or_name)))
+
+    def save(self, folder: Path) -> None:
+        """Write ``tokenizer.json`` into the folder."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._backend.save(str(folder / _FILE))
+
+    def encode(self, text: str) -> list[int]:
+        """Token numbers of a text, never a special one."""
+        return self.encode_array(text).tolist()
+
+    def encode_array(self, text: str) -> np.ndarray:
+        """The same as a read-only int64 array; short texts are remembered."""
+        return self._cached_ids(text) if len(text) <= _CACHED_CHARACTERS else self._ids(text)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of token numbers; special tokens leave no trace."""
+        return self._backend.decode(list(ids), skip_special_tokens=True)
+
+    @property
+    def fingerprint(self) -> str:
+        """16 hexadecimal digits that change with anything that changes the numbers."""
+        return hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:16]
+
+    def _ids(self, text: str) -> np.ndarray:
+        ids = np.array(self._backend.encode(text, add_special_tokens=False).ids, dtype=np.int64)
+        ids.setflags(write=False)
+        return ids
+
+
+def _hub_backend(name: str) -> Tokenizer:
+    from transformers import AutoTokenizer  # seconds to import, and most runs never need it
+
+    try:
+        backend = getattr(AutoTokenizer.from_pretrained(name), "backend_tokenizer", None)
+    except Exception as error:  # a missing name, no network, a broken file: many unrelated types
+        raise UserError(
+            f"tokenizer.path = {name!r} is no tokenizer on disk, and the hub gave none "
+            f"({str(error).splitlines()[0]}); give a folder with {_FILE}, or fetch it once online"
+        ) from error
+    if backend is None:
+        raise UserError(f"tokenizer.path = {name!r} has no fast (Rust) form; convert it first")
+    return backend
