@@ -1,1 +1,49 @@
-"""TODO"""
+"""The embedded world: pictures, walks and words with ground truth, without any download.
+
+maps.py        rooms, doorways and objects drawn from a seed
+pwad.py        a map in the engine's format
+engine.py      the ViZDoom engine as a camera
+truth.py       what is seen from a pose: surfaces by rays, objects by labels
+walks.py       where pictures are taken; relative poses and actions as text
+world.py       settings, splits, and a rendered world
+worker.py      a rendering process
+render.py      the cache on disk and the pool of processes
+captions.py    captions and the facts they name
+questions.py   questions with exact, balanced answers
+narration.py   stories
+sources.py     the five sources of documents
+"""
+
+from chiasm.worlds.captions import caption, caption_facts
+from chiasm.worlds.narration import recurrence, story
+from chiasm.worlds.questions import Balance, Question, all_questions, questions
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.sources import TASKS, WorldSource
+from chiasm.worlds.truth import Pose, SeenObject, View
+from chiasm.worlds.walks import action_text, compose, parse_action, relative_pose
+from chiasm.worlds.world import Split, Step, World, WorldSettings
+
+__all__ = [
+    "TASKS",
+    "Balance",
+    "Pose",
+    "Question",
+    "SeenObject",
+    "Split",
+    "Step",
+    "View",
+    "World",
+    "WorldSettings",
+    "WorldSource",
+    "action_text",
+    "all_questions",
+    "caption",
+    "caption_facts",
+    "compose",
+    "parse_action",
+    "questions",
+    "recurrence",
+    "relative_pose",
+    "render_worlds",
+    "story",
+]

@@ -1,0 +1,59 @@
+"""Captions: what a view truly shows, in several phrasings of twelve to thirty words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from chiasm.worlds.truth import SeenObject, View
+
+_SURFACES = (
+    "a {light} room with {wall} walls, {floor} on the floor and {ceiling} above",
+    "{wall} walls, {floor} on the floor and {ceiling} above in a {light} room",
+    "the {light} room has {wall} walls, {ceiling} above and {floor} on the floor",
+)
+_OBJECTS = ("{objects}", "there is {objects}")
+_NO_OBJECTS = ("nothing stands here", "there are no objects")
+
+
+def caption(view: View, rng: np.random.Generator) -> str:
+    """Two sentences: wall, floor, ceiling and light, then what stands where."""
+    surfaces = _choose(_SURFACES, rng).format(
+        light=view.light, wall=view.wall, floor=view.floor, ceiling=view.ceiling
+    )
+    objects = _objects(view, rng)
+    return f"{surfaces}. {objects}." if objects else f"{surfaces}."
+
+
+def _objects(view: View, rng: np.random.Generator) -> str:
+    """The nearest two objects from left to right; nothing is said where one hardly shows."""
+    if not view.objects:
+        return "" if view.faint else _choose(_NO_OBJECTS, rng)
+    named = sorted(view.objects, key=lambda one: one.distance_metres)[:2]
+    named.sort(key=lambda one: one.box[0])
+    return _choose(_OBJECTS, rng).format(objects=" and ".join(_place(one) for one in named))
+
+
+def _place(seen: SeenObject) -> str:
+    where = "in the middle" if seen.side == "middle" else f"on the {seen.side}"
+    return f"a {seen.name} {'near' if seen.near else 'far'} {where}"
+
+
+def caption_facts(view: View) -> dict[str, str]:
+    """Attribute -> value that the caption names: labels for probes on pictures.
+
+    ``object`` is the nearest object seen, or ``none``.
+    """
+    nearest = min(view.objects, key=lambda one: one.distance_metres, default=None)
+    return {
+        "wall": view.wall,
+        "floor": view.floor,
+        "ceiling": view.ceiling,
+        "light": view.light,
+        "object": nearest.name if nearest else "none",
+    }
+
+
+def _choose(phrasings: Sequence[str], rng: np.random.Generator) -> str:
+    return phrasings[int(rng.integers(len(phrasings)))]

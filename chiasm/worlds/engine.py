@@ -1,0 +1,136 @@
+"""The ViZDoom engine as a camera: put it at any pose of a map and take a picture with labels."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import vizdoom
+
+from chiasm.worlds.maps import KINDS, Map
+from chiasm.worlds.pwad import actor_name, archive
+
+SCREEN_WIDTH, SCREEN_HEIGHT = 256, 192  # the centre square is cut out and scaled
+FOCAL = 0.5 * SCREEN_WIDTH / SCREEN_HEIGHT
+"""Focal length in sides of the square: the screen sees 90 degrees, the square 73.7."""
+_KIND_NAMES = {actor_name(kind): kind.name for kind in KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """Where the engine drew one object: its mask on the centre square of the screen."""
+
+    name: str
+    x: float  # map units
+    y: float
+    mask: np.ndarray  # bool [SCREEN_HEIGHT, SCREEN_HEIGHT]
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """What the engine showed at the pose it really took (position in map units)."""
+
+    x: float
+    y: float
+    yaw_degrees: float
+    square: np.ndarray  # uint8 [SCREEN_HEIGHT, SCREEN_HEIGHT, 3]
+    labels: tuple[Label, ...]
+
+
+class Engine:
+    """One running engine that holds the archive of up to 32 maps."""
+
+    def __init__(self, maps: Sequence[Map]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="chiasm-engine-")
+        wad = Path(self._folder.name) / "maps.wad"
+        wad.write_bytes(archive(maps))
+        self._game = _configured_game(wad)
+        self._game.init()
+        self._map_number = -1
+
+    def __enter__(self) -> Engine:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._game.close()
+        self._folder.cleanup()
+
+    def open_map(self, map_number: int) -> None:
+        """Enter map ``map_number`` of the archive (0 is MAP01) afresh."""
+        self._game.set_doom_map(f"map{map_number + 1:02d}")
+        self._game.set_seed(1)
+        self._game.new_episode()
+        for command in ("sv_cheats 1", "god", "notarget"):
+            self._game.send_game_command(command)
+        self._game.advance_action(12)  # the view settles
+
+    def shoot(self, x: float, y: float, yaw_degrees: float) -> Shot:
+        """Picture and labels at a pose; the engine truncates x and y to whole units."""
+        self._game.send_game_command(f"warp {int(x)} {int(y)}")
+        angle = self._game.get_game_variable(vizdoom.GameVariable.ANGLE)
+        turn = (yaw_degrees - angle + 180.0) % 360.0 - 180.0
+        self._game.set_action([-turn])
+        self._game.advance_action(1, False)
+        self._game.make_action([0.0])  # a warp drops the eye to the floor for one tic
+        state = self._game.get_state()
+        taken_x, taken_y, taken_yaw = (
+            self._game.get_game_variable(variable)
+            for variable in (
+                vizdoom.GameVariable.POSITION_X,
+                vizdoom.GameVariable.POSITION_Y,
+                vizdoom.GameVariable.ANGLE,
+            )
+        )
+        left = (SCREEN_WIDTH - SCREEN_HEIGHT) // 2
+        square = state.screen_buffer[:, left : left + SCREEN_HEIGHT]
+        marks = state.labels_buffer[:, left : left + SCREEN_HEIGHT]
+        labels = tuple(
+            Label(
+                _KIND_NAMES[label.object_name],
+                label.object_position_x,
+                label.object_position_y,
+                marks == label.value,
+            )
+            for label in state.labels
+            if label.object_name in _KIND_NAMES
+        )
+        return Shot(taken_x, taken_y, taken_yaw, square, labels)
+
+
+def _configured_game(wad: Path) -> vizdoom.DoomGame:
+    game = vizdoom.DoomGame()
+    game.set_doom_config_path(os.devnull)
+    game.set_doom_game_path(str(Path(vizdoom.__file__).with_name("freedoom2.wad")))
+    game.set_doom_scenario_path(str(wad))
+    game.set_doom_map("map01")
+    game.set_mode(vizdoom.Mode.PLAYER)
+    game.set_screen_resolution(vizdoom.ScreenResolution.RES_256X192)
+    game.set_screen_format(vizdoom.ScreenFormat.RGB24)
+    game.set_labels_buffer_enabled(True)
+    game.set_window_visible(False)
+    game.set_sound_enabled(False)
+    for hide in (
+        game.set_render_hud,
+        game.set_render_weapon,
+        game.set_render_crosshair,
+        game.set_render_messages,
+        game.set_render_decals,
+        game.set_render_particles,
+        game.set_render_screen_flashes,
+    ):
+        hide(False)
+    game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
+    game.set_available_game_variables([])
+    game.set_episode_timeout(0)
+    game.add_game_args("+sv_nomonsters 1 -nomonsters +sv_cheats 1")
+    return game

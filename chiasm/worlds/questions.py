@@ -1,0 +1,152 @@
+"""Questions about a view with exact answers, drawn so that no answer can be guessed blindly.
+
+Every question belongs to a topic, and a picture is asked at most one question of each, because
+one answer could give away another's. A yes/no question falls to yes or no with a fair coin,
+and every other answer is thinned to the share of its question's rarest answer.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.worlds.maps import CEILINGS, FLOORS, KINDS, WALLS
+from chiasm.worlds.truth import View
+
+TOPICS = ("wall", "floor", "ceiling", "light", "objects")
+KINDS_OF_QUESTION = (
+    "material",
+    "light",
+    "how_many",
+    "side",
+    "colour",
+    "distance",
+    "what",
+    "yes_no",
+)
+_NUMBERS = ("zero", "one", "two")
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One question with its answer, a word or two."""
+
+    topic: str
+    kind: str
+    question: str
+    answer: str
+
+    @property
+    def prompt(self) -> str:
+        """What a model is given: ``question: ...? answer:``."""
+        return f"question: {self.question} answer:"
+
+    @property
+    def text(self) -> str:
+        """Prompt and answer, ended by a newline."""
+        return f"{self.prompt} {self.answer}\n"
+
+
+def all_questions(view: View) -> list[Question]:
+    """Every question that the view answers beyond doubt."""
+    if not view.clear:
+        return []
+    return [*_surface_questions(view), *_object_questions(view)]
+
+
+def _surface_questions(view: View) -> Iterator[Question]:
+    yield Question("wall", "material", "what is the wall made of?", view.wall)
+    yield Question("floor", "material", "what is on the floor?", view.floor)
+    yield Question("ceiling", "material", "what is above?", view.ceiling)
+    yield Question("light", "light", "is the room bright or dim?", view.light)
+    for name in WALLS:
+        yield _yes_no("wall", f"is the wall made of {name}?", name == view.wall)
+    for name in FLOORS:
+        yield _yes_no("floor", f"is there {name} on the floor?", name == view.floor)
+    for name in CEILINGS:
+        yield _yes_no("ceiling", f"is there {name} above?", name == view.ceiling)
+
+
+def _object_questions(view: View) -> Iterator[Question]:
+    if not view.faint and len(view.objects) < len(_NUMBERS):
+        number = _NUMBERS[len(view.objects)]
+        yield Question("objects", "how_many", "how many objects are there?", number)
+    if not view.objects:
+        return
+    names = Counter(seen.name for seen in view.objects)
+    for kind in KINDS:
+        if kind.name not in view.faint:
+            question = f"is there a {kind.name}?"
+            yield _yes_no("objects", question, kind.name in names)
+    for seen in view.objects:
+        if names[seen.name] > 1 or seen.name in view.faint:
+            continue
+        yield Question("objects", "side", f"where is the {seen.name}?", seen.side)
+        distance = "near" if seen.near else "far"
+        yield Question("objects", "distance", f"is the {seen.name} near or far?", distance)
+    if len(view.objects) == 1 and not view.faint:
+        seen = view.objects[0]
+        yield Question("objects", "what", "what stands here?", seen.name)
+        if seen.colour:
+            question = f"which colour is the {seen.noun}?"
+            yield Question("objects", "colour", question, seen.colour)
+
+
+def _yes_no(topic: str, question: str, holds: bool) -> Question:
+    return Question(topic, "yes_no", question, "yes" if holds else "no")
+
+
+class Balance:
+    """How often each answer is true over some views: what thins the frequent ones."""
+
+    def __init__(self, views: Iterable[View]) -> None:
+        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+        for view in views:
+            for question in all_questions(view):
+                self._counts[question.question][question.answer] += 1
+
+    def keep_probability(self, question: Question) -> float:
+        """Share of this true answer to keep, so that all answers come equally often."""
+        counts = self._counts[question.question]
+        return min(counts.values()) / counts[question.answer] if counts else 1.0
+
+    def weight_of_no(self, question: Question) -> float:
+        """A question is denied as often as it is affirmed: in proportion to its yeses."""
+        return self._counts[question.question]["yes"] + 0.01
+
+
+def questions(view: View, rng: np.random.Generator, balance: Balance) -> list[Question]:
+    """Three to five questions about one view, at most one per topic, in random order."""
+    by_topic: dict[str, list[Question]] = defaultdict(list)
+    for question in all_questions(view):
+        by_topic[question.topic].append(question)
+    asked = []
+    for topic in rng.permutation(list(by_topic)):
+        question = _draw(by_topic[topic], rng, balance)
+        if question:
+            asked.append(question)
+    return asked[: int(rng.integers(3, 6))]
+
+
+def _draw(
+    candidates: list[Question], rng: np.random.Generator, balance: Balance
+) -> Question | None:
+    """One of a topic's questions: a kind, then a question of it that survives the thinning."""
+    for kind in rng.permutation(sorted({question.kind for question in candidates})):
+        pool = [question for question in candidates if question.kind == kind]
+        if kind == "yes_no":
+            answer = "yes" if rng.random() < 0.5 else "no"
+            pool = [question for question in pool if question.answer == answer]
+            if pool:
+                weights = np.array(
+                    [1.0 if answer == "yes" else balance.weight_of_no(q) for q in pool]
+                )
+                return pool[int(rng.choice(len(pool), p=weights / weights.sum()))]
+        else:
+            question = pool[int(rng.integers(len(pool)))]
+            if rng.random() < balance.keep_probability(question):
+                return question
+    return None

@@ -1,0 +1,112 @@
+"""The five sources of a world: one kind of document each, every task named in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import cached_property
+
+import numpy as np
+
+from chiasm.documents import Document, Image, Text
+from chiasm.errors import UserError
+from chiasm.worlds.captions import caption
+from chiasm.worlds.maps import generate_map
+from chiasm.worlds.narration import story
+from chiasm.worlds.questions import Balance, Question, questions
+from chiasm.worlds.world import HELD_OUT_FIRST_SEED, World, map_seed
+
+TASKS = ("text", "image_text", "video", "action_video", "vqa")
+_VARIANTS = 16
+"""Documents made of one frame or walk start, with other phrasings, questions and lengths."""
+
+
+class WorldSource:
+    """Documents of one task over one world.
+
+    ``source[i]`` is a function of the world, the task, ``seed`` and ``i``. Consecutive documents
+    come from scattered maps; every frame is used once before any is used again. Stories are told
+    of a million maps of the world's split, of which only the first ones are rendered.
+    """
+
+    def __init__(self, world: World, task: str, seed: int = 0) -> None:
+        if task not in TASKS:
+            raise UserError(f"task {task!r} is unknown: choose one of {', '.join(TASKS)}")
+        self.world = world
+        self.name = task
+        self._key = [seed, TASKS.index(task)]
+        self._make: Callable[[int, np.random.Generator], Document] = getattr(self, f"_{task}")
+        frames, stills = world.clear_frames, task in ("image_text", "vqa")
+        self._items = frames if stills else self._starts(task)
+        if task != "text" and not len(self._items):
+            raise UserError(f"the world has no frames for task {task!r}: raise views_per_map")
+        self._order = np.random.default_rng([*self._key, 1]).permutation(len(self._items))
+
+    def __len__(self) -> int:
+        return HELD_OUT_FIRST_SEED if self.name == "text" else len(self._items) * _VARIANTS
+
+    def __getitem__(self, index: int) -> Document:
+        if not 0 <= index < len(self):
+            raise IndexError(f"document {index} of {len(self)}")
+        rng = np.random.default_rng([*self._key, index, 2])
+        if self.name == "text":
+            return self._text(index, rng)
+        return self._make(int(self._items[self._order[index % len(self._order)]]), rng)
+
+    def frame_of(self, index: int) -> int:
+        """The frame that document ``index`` starts with; its View is ``world.views[frame]``."""
+        return int(self._items[self._order[index % len(self._order)]])
+
+    def questions_of(self, index: int) -> list[Question]:
+        """What document ``index`` of the task ``vqa`` asks."""
+        return self._ask(self.frame_of(index), np.random.default_rng([*self._key, index, 2]))
+
+    def _starts(self, task: str) -> np.ndarray:
+        """Frames of walks that enough frames follow for the shortest document."""
+        settings = self.world.settings
+        ranges = {"video": settings.video_frames, "action_video": settings.action_video_frames}
+        fewest = ranges.get(task, (settings.frames_per_walk, 0))[0]
+        return np.array([at for walk in self.world.walks for at in walk[: len(walk) - fewest + 1]])
+
+    def _window(self, first: int, span: tuple[int, int], rng: np.random.Generator) -> range:
+        """A random number of frames from ``first`` on, within its walk."""
+        settings = self.world.settings
+        place = (
+            first % settings.frames_per_map - settings.views_per_map
+        ) % settings.frames_per_walk
+        most = min(span[1], settings.frames_per_walk - place)
+        return range(first, first + int(rng.integers(span[0], most + 1)))
+
+    def _text(self, number: int, rng: np.random.Generator) -> Document:
+        world_map = generate_map(self.world.settings.seed, map_seed(self.world.split, number))
+        return Document((Text(story(world_map, rng)),))
+
+    def _image_text(self, frame: int, rng: np.random.Generator) -> Document:
+        words = caption(self.world.views[frame], rng)
+        pixels = self.world.frames[frame]
+        if rng.random() < 0.5:
+            return Document((Image(pixels, target=False), Text(f"caption: {words}")))
+        return Document((Text(f"picture: {words}"), Image(pixels, target=True)))
+
+    def _video(self, first: int, rng: np.random.Generator) -> Document:
+        window = self._window(first, self.world.settings.video_frames, rng)
+        frames = (Image(self.world.frames[frame], target=True) for frame in window)
+        return Document((Text("video:"), *frames))
+
+    def _action_video(self, first: int, rng: np.random.Generator) -> Document:
+        window = self._window(first, self.world.settings.action_video_frames, rng)
+        spans: list[Text | Image] = [Image(self.world.frames[first], target=False)]
+        for frame in window[1:]:
+            action = self.world.step(frame - 1, frame).action
+            spans += [Text(action), Image(self.world.frames[frame], target=True)]
+        return Document(tuple(spans))
+
+    def _vqa(self, frame: int, rng: np.random.Generator) -> Document:
+        asked = (Text(question.text) for question in self._ask(frame, rng))
+        return Document((Image(self.world.frames[frame], target=False), *asked))
+
+    def _ask(self, frame: int, rng: np.random.Generator) -> list[Question]:
+        return questions(self.world.views[frame], rng, self._balance)
+
+    @cached_property
+    def _balance(self) -> Balance:
+        return Balance(self.world.views)

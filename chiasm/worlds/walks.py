@@ -1,0 +1,163 @@
+"""Where pictures are taken: still views that show something, and walks whose steps matter.
+
+A step turns by 20 to 45 degrees, or moves by 0.8 to 1.5 metres, or both. Among several steps that
+stay clear of walls and objects, one with free space ahead is drawn, so that a walk does not stare
+at walls. Poses are relative: dx forward, dy to the left in metres, dyaw counter-clockwise in
+degrees, all in the frame before the step.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+
+import numpy as np
+
+from chiasm.errors import UserError
+from chiasm.worlds.maps import UNITS_PER_METRE, Map, Room
+from chiasm.worlds.truth import Pose, Surfaces, cast, view_of
+
+_ACTION = re.compile(r"dx=([+-]\d+\.\d+) dy=([+-]\d+\.\d+) dyaw=([+-]\d+)")
+_VIEW_TRIES = 40
+_STEP_TRIES = 12
+_ENOUGH_AHEAD_METRES = 2.5
+
+
+def draw_views(world_map: Map, count: int, rng: np.random.Generator) -> list[Pose]:
+    """``count`` poses of still views; two in three look towards an object."""
+    return [_draw_view(world_map, rng) for _ in range(count)]
+
+
+def _draw_view(world_map: Map, rng: np.random.Generator) -> Pose:
+    """The first try whose surfaces leave no doubt what the room is made of."""
+    for _ in range(_VIEW_TRIES):
+        pose = _towards_object(world_map, rng) if rng.random() < 2 / 3 else None
+        pose = pose or _anywhere(world_map, rng)
+        if view_of(world_map, pose, _cast(world_map, pose)).clear:
+            break
+    return pose
+
+
+def _towards_object(world_map: Map, rng: np.random.Generator) -> Pose | None:
+    thing = world_map.things[int(rng.integers(len(world_map.things)))]
+    distance = rng.uniform(90, 260)
+    bearing = rng.uniform(0, 2 * math.pi)
+    x, y = thing.x - distance * math.cos(bearing), thing.y - distance * math.sin(bearing)
+    if not world_map.rooms[thing.room].area.holds(x, y) or not world_map.is_free(x, y):
+        return None
+    return _pose(x, y, math.degrees(bearing) + rng.uniform(-30, 30))
+
+
+def _anywhere(world_map: Map, rng: np.random.Generator) -> Pose:
+    room = world_map.rooms[int(rng.integers(len(world_map.rooms)))]
+    x, y = _free_place(world_map, room, rng)
+    return _pose(x, y, rng.uniform(0, 360))
+
+
+def _free_place(world_map: Map, room: Room, rng: np.random.Generator) -> tuple[float, float]:
+    while True:
+        x = rng.uniform(room.area.left, room.area.right)
+        y = rng.uniform(room.area.bottom, room.area.top)
+        if world_map.is_free(x, y):
+            return x, y
+
+
+def draw_walk(world_map: Map, num_frames: int, rng: np.random.Generator) -> list[Pose]:
+    """``num_frames`` poses one step apart, starting somewhere with a view."""
+    poses = [
+        max(
+            (_anywhere(world_map, rng) for _ in range(4)),
+            key=lambda pose: min(_cast(world_map, pose).ahead_metres, _ENOUGH_AHEAD_METRES),
+        )
+    ]
+    while len(poses) < num_frames:
+        poses.append(_draw_step(world_map, poses[-1], rng))
+    return poses
+
+
+def _draw_step(world_map: Map, pose: Pose, rng: np.random.Generator) -> Pose:
+    """The first free step with enough space ahead, else the free one with most."""
+    best, best_ahead = None, -1.0
+    for _ in range(_STEP_TRIES):
+        step = _try_step(world_map, pose, rng)
+        ahead = _cast(world_map, step).ahead_metres
+        if ahead > best_ahead:
+            best, best_ahead = step, ahead
+        if ahead > _ENOUGH_AHEAD_METRES:
+            break
+    assert best is not None
+    return best
+
+
+def _try_step(world_map: Map, pose: Pose, rng: np.random.Generator) -> Pose:
+    """A move, a turn, or both; a move that is not free becomes a turn on the spot."""
+    choice = rng.random()
+    turn = float(rng.choice([-1, 1]) * rng.uniform(20, 45)) if choice < 0.7 else rng.uniform(-5, 5)
+    move = rng.uniform(0.8, 1.5) if choice > 0.35 else 0.0
+    heading = pose.yaw_degrees + rng.uniform(-20, 20) + (180.0 if rng.random() < 0.1 else 0.0)
+    x = pose.x_metres + move * math.cos(math.radians(heading))
+    y = pose.y_metres + move * math.sin(math.radians(heading))
+    if move and not _is_free_path(world_map, pose, x, y):
+        turn = float(rng.choice([-1, 1]) * rng.uniform(20, 45))
+        x, y = pose.x_metres, pose.y_metres
+    return _pose(x * UNITS_PER_METRE, y * UNITS_PER_METRE, pose.yaw_degrees + turn)
+
+
+def _is_free_path(world_map: Map, pose: Pose, x: float, y: float) -> bool:
+    return all(
+        world_map.is_free(
+            (pose.x_metres + part * (x - pose.x_metres)) * UNITS_PER_METRE,
+            (pose.y_metres + part * (y - pose.y_metres)) * UNITS_PER_METRE,
+        )
+        for part in (0.25, 0.5, 0.75, 1.0)
+    )
+
+
+def _pose(x: float, y: float, yaw_degrees: float) -> Pose:
+    """A pose from map units; the engine stands on whole units only."""
+    return Pose(int(x) / UNITS_PER_METRE, int(y) / UNITS_PER_METRE, yaw_degrees % 360.0)
+
+
+def _cast(world_map: Map, pose: Pose) -> Surfaces:
+    x, y = pose.x_metres * UNITS_PER_METRE, pose.y_metres * UNITS_PER_METRE
+    return cast(world_map, x, y, pose.yaw_degrees)
+
+
+def relative_pose(previous: Pose, pose: Pose) -> tuple[float, float, float]:
+    """(dx forward, dy left, dyaw in (-180, 180]) of ``pose`` seen from ``previous``."""
+    yaw = math.radians(previous.yaw_degrees)
+    east, north = pose.x_metres - previous.x_metres, pose.y_metres - previous.y_metres
+    dx = east * math.cos(yaw) + north * math.sin(yaw)
+    dy = north * math.cos(yaw) - east * math.sin(yaw)
+    dyaw = 180.0 - (180.0 - pose.yaw_degrees + previous.yaw_degrees) % 360.0
+    return dx, dy, dyaw
+
+
+def compose(pose: Pose, step: tuple[float, float, float]) -> Pose:
+    """The pose after ``step``: the inverse of :func:`relative_pose`."""
+    dx, dy, dyaw = step
+    yaw = math.radians(pose.yaw_degrees)
+    return Pose(
+        pose.x_metres + dx * math.cos(yaw) - dy * math.sin(yaw),
+        pose.y_metres + dx * math.sin(yaw) + dy * math.cos(yaw),
+        (pose.yaw_degrees + dyaw) % 360.0,
+    )
+
+
+def action_text(previous: Pose, pose: Pose) -> str:
+    """The step in words: ``action: dx=+0.34 dy=-0.02 dyaw=+12``."""
+    dx, dy, dyaw = relative_pose(previous, pose)
+    # Adding zero turns a rounded -0.0 into 0.0, so that nothing has two spellings.
+    return (
+        f"action: dx={round(dx, 2) + 0.0:+.2f} dy={round(dy, 2) + 0.0:+.2f} dyaw={round(dyaw):+d}"
+    )
+
+
+def parse_action(text: str) -> tuple[float, float, float]:
+    """The first step named in ``text``; :class:`UserError` when there is none."""
+    match = _ACTION.search(text)
+    if match is None:
+        raise UserError(
+            f"action {text!r} cannot be read: write it as 'action: dx=+0.34 dy=-0.02 dyaw=+12'"
+        )
+    return float(match[1]), float(match[2]), float(match[3])

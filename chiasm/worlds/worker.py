@@ -1,0 +1,76 @@
+"""A rendering process: ``python -m chiasm.worlds.worker FOLDER WORKER NUM_WORKERS``.
+
+It renders every NUM_WORKERS-th archive of the world described in FOLDER/settings.json into its
+place in FOLDER/frames.npy and prints a line for each map.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from chiasm.worlds.engine import Engine, Shot
+from chiasm.worlds.maps import UNITS_PER_METRE, Map, generate_map
+from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
+from chiasm.worlds.truth import Pose, View, cast, view_of
+from chiasm.worlds.walks import draw_views, draw_walk
+from chiasm.worlds.world import Split, WorldSettings, map_seed, view_to_json
+
+
+def render_archive(folder: Path, settings: WorldSettings, split: Split, archive: int) -> None:
+    """Render the maps of one archive; what an engine shows depends on its archive alone."""
+    frames = np.load(folder / "frames.npy", mmap_mode="r+")
+    first = archive * MAPS_PER_ARCHIVE
+    numbers = range(first, min(first + MAPS_PER_ARCHIVE, settings.num_maps(split)))
+    maps = [generate_map(settings.seed, map_seed(split, number)) for number in numbers]
+    with (folder / f"views-{archive:06d}.jsonl").open("w") as file, Engine(maps) as engine:
+        for place, (number, world_map) in enumerate(zip(numbers, maps, strict=True)):
+            engine.open_map(place)
+            row = number * settings.frames_per_map
+            for pose in poses(world_map, settings):
+                frames[row], view = take(engine, world_map, pose, settings.image_pixels)
+                file.write(view_to_json(view) + "\n")
+                row += 1
+            print("map", flush=True)
+    frames.flush()
+
+
+def poses(world_map: Map, settings: WorldSettings) -> list[Pose]:
+    """Where a map's pictures are taken: still views, then walks."""
+    rng = np.random.default_rng([settings.seed, world_map.seed, 2])
+    drawn = draw_views(world_map, settings.views_per_map, rng)
+    for _ in range(settings.walks_per_map):
+        drawn += draw_walk(world_map, settings.frames_per_walk, rng)
+    return drawn
+
+
+def take(engine: Engine, world_map: Map, pose: Pose, image_pixels: int) -> tuple[np.ndarray, View]:
+    """One picture, uint8 [image_pixels, image_pixels, 3], and its truth at the pose taken."""
+    shot = engine.shoot(
+        pose.x_metres * UNITS_PER_METRE, pose.y_metres * UNITS_PER_METRE, pose.yaw_degrees
+    )
+    taken = Pose(shot.x / UNITS_PER_METRE, shot.y / UNITS_PER_METRE, round(shot.yaw_degrees, 3))
+    surfaces = cast(world_map, shot.x, shot.y, shot.yaw_degrees)
+    return _scaled(shot, image_pixels), view_of(world_map, taken, surfaces, shot.labels)
+
+
+def _scaled(shot: Shot, image_pixels: int) -> np.ndarray:
+    picture = Image.fromarray(np.ascontiguousarray(shot.square))
+    return np.asarray(picture.resize((image_pixels, image_pixels), Image.Resampling.BOX))
+
+
+def main() -> None:
+    folder, worker, num_workers = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    description = json.loads((folder / "settings.json").read_text())
+    settings = WorldSettings(**description["settings"])
+    split = Split(description["split"])
+    for archive in range(worker, settings.num_archives(split), num_workers):
+        render_archive(folder, settings, split, archive)
+
+
+if __name__ == "__main__":
+    main()
