@@ -66,6 +66,6 @@ def denoise(
         solver: the method for each step.
     """
     for time, next_time in pairwise(times.tolist()):
-        one_step = heun if solver is Solver.HEUN and next_time < 1 else euler
+        one_step = heun if solver == Solver.HEUN and next_time < 1 else euler
         z = one_step(predict_velocity, z, time, next_time)
     return z

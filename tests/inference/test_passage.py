@@ -1,0 +1,46 @@
+"""Passages agree with what the packer lays out in training."""
+
+from collections.abc import Callable
+
+import torch
+
+from chiasm.data.packing import pack_documents
+from chiasm.documents import Document, Image, Text
+from chiasm.inference.passage import passage, prompt_ids, prompt_latents
+from chiasm.inference.pretrained import Pretrained
+from chiasm.vision.tokenizer import encode_slots
+
+
+def test_a_prompt_is_the_beginning_of_a_packed_document(
+    pretrained: Pretrained, make_image: Callable[[int], Image]
+) -> None:
+    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
+    spans = (make_image(0), Text("caption: "), Text("a wall"), make_image(1), make_image(2))
+    batch = pack_documents([Document(spans)], text, vision.image_shape, 64)
+
+    ids = prompt_ids(spans, text, vision.image_shape)
+    own = passage(ids, text.image_id, vision.image_shape)
+    length = len(own)
+
+    assert int(batch.ids_BT[0, length]) == text.eod_id
+    assert torch.equal(own.ids_T, batch.ids_BT[0, :length])
+    assert torch.equal(own.modality_T, batch.modality_BT[0, :length])
+    assert torch.equal(own.last_T, batch.last_BT[0, :length])
+    assert torch.equal(own.latent_offset_L, batch.latent_position_L)
+    assert torch.equal(own.yx_L2, batch.images.yx_L2)
+    z_LC = prompt_latents(spans, vision, torch.device("cpu"))
+    torch.testing.assert_close(z_LC, encode_slots(vision, batch.images))
+
+
+def test_an_empty_prompt_is_the_beginning_of_a_document(pretrained: Pretrained) -> None:
+    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
+    assert prompt_ids((), text, vision.image_shape).tolist() == [text.bod_id]
+    assert prompt_latents((), vision, torch.device("cpu")).shape == (0, vision.channels)
+
+
+def test_pictures_of_other_sizes_are_fitted(pretrained: Pretrained) -> None:
+    pixels = torch.zeros(20, 33, 3, dtype=torch.uint8).numpy()
+    latents = prompt_latents(
+        (Image(pixels, target=False),), pretrained.vision_tokenizer, torch.device("cpu")
+    )
+    assert latents.shape == (4, pretrained.vision_tokenizer.channels)

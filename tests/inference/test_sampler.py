@@ -1,0 +1,253 @@
+"""The interleaved sampler against a reference without a cache, and its rules."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+
+from chiasm.documents import Image, Text
+from chiasm.errors import UserError
+from chiasm.inference.history import lay_out
+from chiasm.inference.passage import passage, prompt_ids, prompt_latents
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import (
+    Ended,
+    Ending,
+    Event,
+    ImageDrawn,
+    Request,
+    SamplingSettings,
+    TextWritten,
+)
+from chiasm.inference.sampler import Sampler
+
+Prefer = Callable[[Pretrained, int, float], None]
+
+QUICK = SamplingSettings(steps=3, max_tokens=12, max_images=2)
+GREEDY = QUICK.model_copy(update={"temperature": 0.0})
+
+
+def heard(
+    pretrained: Pretrained, request: Request, settings: SamplingSettings
+) -> tuple[list[Text | Image], list[Event]]:
+    events: list[Event] = []
+    [spans] = Sampler(pretrained).generate([request], settings, events.append)
+    return spans, events
+
+
+def ending(pretrained: Pretrained, settings: SamplingSettings, **request: object) -> Ending:
+    last = heard(pretrained, Request((Text("caption: a"),), **request), settings)[1][-1]
+    assert isinstance(last, Ended)
+    return last.ending
+
+
+def texts(spans: list[Text | Image]) -> list[str]:
+    return [span.text for span in spans if isinstance(span, Text)]
+
+
+def greedy_without_cache(
+    pretrained: Pretrained, ids: list[int], z_LC: torch.Tensor, count: int
+) -> str:
+    """Each token from one pass over the whole document, every image at flow time 1."""
+    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
+    begin = len(ids)
+    for _ in range(count):
+        whole = passage(ids, text.image_id, vision.image_shape)
+        reading = lay_out([whole], z_LC, torch.ones(len(z_LC)), [0], cache=None)
+        logits_V = pretrained.decoder.text_logits(
+            pretrained.decoder(reading.inputs, reading.mask)[0, -1]
+        )
+        for token in (text.pad_id, text.bod_id, text.eoi_id, text.image_id):
+            logits_V[token] = -torch.inf
+        ids = [*ids, int(logits_V.argmax())]
+        if ids[-1] in (text.eod_id, text.boi_id):
+            break
+    return text.decode(ids[begin:])
+
+
+@pytest.mark.parametrize("model_seed", range(4))
+def test_greedy_text_after_a_drawn_image_is_the_same_without_a_cache(
+    build: Callable[..., Pretrained], picture: Image, model_seed: int
+) -> None:
+    pretrained = build(seed=model_seed)
+    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
+    prompt = (Text("next:"), picture, Text("picture: "))
+    settings = GREEDY.model_copy(update={"max_images": 1})
+    spans, events = heard(pretrained, Request(prompt, seed=7, opens_image=True), settings)
+    [drawn] = [event for event in events if isinstance(event, ImageDrawn)]
+    ids = [
+        *prompt_ids(prompt, text, vision.image_shape),
+        *[text.boi_id, *[text.image_id] * 4, text.eoi_id],
+    ]
+    z_LC = torch.cat((prompt_latents(prompt, vision, torch.device("cpu")), drawn.latents_PC))
+    assert "".join(texts(spans)) == greedy_without_cache(pretrained, ids, z_LC, 12)
+
+
+def test_nothing_random_enters_greedy_text_after_an_image(
+    pretrained: Pretrained, picture: Image
+) -> None:
+    settings = GREEDY.model_copy(update={"max_images": 0})
+    results = [
+        heard(pretrained, Request((picture, Text("caption:")), seed=seed), settings)
+        for seed in (1, 2)
+    ]
+    assert results[0] == results[1]
+
+
+@pytest.fixture
+def mixed(make_image: Callable[[int], Image]) -> list[Request]:
+    return [
+        Request((Text("story: "),), seed=3),
+        Request((make_image(1), Text("caption:")), seed=4),
+        Request((Text("picture: a long wall of brick"),), seed=5, opens_image=True),
+        Request((Text("video:"), make_image(2), make_image(3)), seed=6, opens_image=True),
+        Request((), seed=7),
+        Request((Text("story: "),), seed=8),
+    ]
+
+
+def assert_same(one: list[Text | Image], other: list[Text | Image]) -> None:
+    assert [type(span) for span in one] == [type(span) for span in other]
+    assert texts(one) == texts(other)
+    for a, b in zip(one, other, strict=True):
+        if isinstance(a, Image) and isinstance(b, Image):
+            np.testing.assert_allclose(a.pixels().astype(int), b.pixels().astype(int), atol=1)
+
+
+def test_a_result_does_not_depend_on_what_runs_beside_it(
+    build: Callable[..., Pretrained], prefer: Prefer, mixed: list[Request]
+) -> None:
+    pretrained = build()
+    prefer(pretrained, pretrained.text_tokenizer.boi_id, 0.6)
+    sampler = Sampler(pretrained)
+    together = sampler.generate(mixed, QUICK)
+    assert sum(isinstance(span, Image) for spans in together for span in spans) > 3
+    for number, request in enumerate(mixed):
+        [alone] = sampler.generate([request], QUICK)
+        assert_same(together[number], alone)
+    in_threes = sampler.generate(mixed, QUICK.model_copy(update={"rows_at_once": 3}))
+    for one, other in zip(together, in_threes, strict=True):
+        assert_same(one, other)
+
+
+def test_seeds_decide(pretrained: Pretrained) -> None:
+    requests = [Request((Text("picture: a"),), seed=seed, opens_image=True) for seed in (0, 0, 1)]
+    first, same, other = Sampler(pretrained).generate(requests, QUICK)
+    assert_same(first, same)
+    assert texts(first) != texts(other)
+    assert np.abs(first[0].pixels().astype(int) - other[0].pixels()).max() > 10
+
+
+def test_the_stream_of_events_is_the_result(
+    build: Callable[..., Pretrained], prefer: Prefer, mixed: list[Request]
+) -> None:
+    pretrained = build()
+    prefer(pretrained, pretrained.text_tokenizer.boi_id, 0.6)
+    events: list[Event] = []
+    results = Sampler(pretrained).generate(
+        mixed, QUICK.model_copy(update={"rows_at_once": 4}), events.append
+    )
+    for number, spans in enumerate(results):
+        own = [event for event in events if event.request == number]
+        rebuilt: list[Text | Image] = []
+        for event in own:
+            if isinstance(event, ImageDrawn):
+                rebuilt.append(event.image)
+            elif isinstance(event, TextWritten) and rebuilt and isinstance(rebuilt[-1], Text):
+                rebuilt[-1] = Text(rebuilt[-1].text + event.text)
+            elif isinstance(event, TextWritten):
+                rebuilt.append(Text(event.text))
+        assert rebuilt == spans
+        assert isinstance(own[-1], Ended)
+
+
+def test_the_model_opens_images_itself_until_max_images(
+    build: Callable[..., Pretrained], prefer: Prefer
+) -> None:
+    pretrained = build()
+    prefer(pretrained, pretrained.text_tokenizer.boi_id, 50.0)
+    settings = QUICK.model_copy(update={"max_tokens": 0, "max_images": 3})
+    spans, events = heard(pretrained, Request((Text("video:"),)), settings)
+    assert [type(span) for span in spans] == [Image] * 3
+    assert events[-1].ending is Ending.MAX_TOKENS  # neither a token nor an image was left
+    settings = QUICK.model_copy(update={"max_images": 0})
+    assert ending(pretrained, settings) is Ending.MAX_IMAGES
+
+
+def test_the_document_ends(build: Callable[..., Pretrained], prefer: Prefer) -> None:
+    pretrained = build()
+    prefer(pretrained, pretrained.text_tokenizer.eod_id, 50.0)
+    spans, events = heard(pretrained, Request((Text("a"),)), QUICK)
+    assert spans == []
+    assert events == [Ended(0, Ending.DOCUMENT)]
+
+
+def test_stop_strings_and_max_tokens(build: Callable[..., Pretrained], prefer: Prefer) -> None:
+    pretrained = build()
+    [letter] = pretrained.text_tokenizer.encode("k")
+    prefer(pretrained, letter, 50.0)
+    spans, _ = heard(pretrained, Request((Text("a"),)), QUICK)
+    assert spans == [Text("k" * 12)]
+    assert ending(pretrained, QUICK) is Ending.MAX_TOKENS
+    stopping = QUICK.model_copy(update={"stop": ("kx", "kkkk")})
+    assert ending(pretrained, stopping) is Ending.STOP
+    spans, _ = heard(pretrained, Request((Text("a"),)), stopping)
+    assert spans == []
+
+
+def test_the_context_is_filled_to_its_end_and_never_beyond(
+    build: Callable[..., Pretrained], prefer: Prefer
+) -> None:
+    pretrained = build(context_positions=20)
+    [letter] = pretrained.text_tokenizer.encode("k")
+    prefer(pretrained, letter, 50.0)
+    endless = QUICK.model_copy(update={"max_tokens": 1000})
+    spans, events = heard(pretrained, Request((Text("kk"),)), endless)
+    assert spans == [Text("k" * 17)]  # after <bod> and the prompt's two tokens
+    assert events[-1] == Ended(0, Ending.CONTEXT)
+
+    prefer(pretrained, pretrained.text_tokenizer.boi_id, 50.0)
+    many = QUICK.model_copy(update={"max_images": 100})
+    spans, events = heard(pretrained, Request((Text("kk"),)), many)
+    assert len(spans) == 2  # 3 positions of prompt, 6 for each image
+    assert events[-1] == Ended(0, Ending.CONTEXT)
+
+
+def test_a_prompt_longer_than_the_context_is_refused_before_anything_runs(
+    build: Callable[..., Pretrained], picture: Image
+) -> None:
+    sampler = Sampler(build(context_positions=20))
+    events: list[Event] = []
+    requests = [Request((Text("a"),)), Request((picture, Text("k" * 30)))]
+    with pytest.raises(UserError, match=r"request 1 takes 37 positions but .* holds 20"):
+        sampler.generate(requests, QUICK.model_copy(update={"rows_at_once": 1}), events.append)
+    assert events == []
+    with pytest.raises(UserError, match=r"takes 17 positions and the image to draw, 23 together"):
+        sampler.generate([Request((Text("k" * 16),), opens_image=True)], QUICK)
+
+
+def test_contradictory_limits_are_refused(pretrained: Pretrained) -> None:
+    with pytest.raises(UserError, match="max_images = 0"):
+        ending(pretrained, QUICK.model_copy(update={"max_images": 0}), opens_image=True)
+
+
+def test_a_picture_that_cannot_be_decoded_is_refused(pretrained: Pretrained) -> None:
+    broken = Image(b"no picture", target=False)
+    with pytest.raises(UserError, match="cannot be decoded"):
+        Sampler(pretrained).generate([Request((broken,))], QUICK)
+
+
+def test_no_request_gives_no_result(pretrained: Pretrained) -> None:
+    assert Sampler(pretrained).generate([], QUICK) == []
+
+
+def test_heun_and_guidance_change_the_picture(pretrained: Pretrained) -> None:
+    request = Request((Text("picture: a wall"),), opens_image=True)
+    settings = QUICK.model_copy(update={"max_tokens": 0, "max_images": 1})
+    pictures = [
+        heard(pretrained, request, settings.model_copy(update=change))[0][0].pixels().astype(int)
+        for change in ({}, {"solver": "heun"}, {"guidance": 1.0})
+    ]
+    assert np.abs(pictures[0] - pictures[1]).max() > 0
+    assert np.abs(pictures[0] - pictures[2]).max() > 0
