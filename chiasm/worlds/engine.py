@@ -83,6 +83,10 @@ class Engine:
         self._game.advance_action(1, False)
         self._game.make_action([0.0])  # a warp drops the eye to the floor for one tic
         state = self._game.get_state()
+        assert state is not None
+        assert state.screen_buffer is not None
+        assert state.labels_buffer is not None
+        assert state.labels is not None
         taken_x, taken_y, taken_yaw = (
             self._game.get_game_variable(variable)
             for variable in (

@@ -104,7 +104,7 @@ class _Builder:
         self.vertices: dict[tuple[int, int], int] = {}
         self.num_sides = 0
 
-    def add(self, block: str, **fields: int | str | bool) -> None:
+    def add(self, block: str, **fields: float | str | bool) -> None:
         body = "".join(f"{key}={_udmf_value(value)};" for key, value in fields.items())
         self.blocks.append(f"{block}{{{body}}}")
 
@@ -135,7 +135,7 @@ class _Builder:
         self.add("linedef", **ends, sidefront=front, sideback=back, twosided=True)
 
 
-def _udmf_value(value: int | float | str | bool) -> str:
+def _udmf_value(value: float | str | bool) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     return f'"{value}"' if isinstance(value, str) else str(value)

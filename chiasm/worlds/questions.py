@@ -17,7 +17,7 @@ from chiasm.worlds.maps import CEILINGS, FLOORS, KINDS, WALLS
 from chiasm.worlds.truth import View
 
 TOPICS = ("wall", "floor", "ceiling", "light", "objects")
-KINDS_OF_QUESTION = (
+QUESTION_KINDS = (
     "material",
     "light",
     "how_many",
@@ -125,9 +125,9 @@ def questions(view: View, rng: np.random.Generator, balance: Balance) -> list[Qu
         by_topic[question.topic].append(question)
     asked = []
     for topic in rng.permutation(list(by_topic)):
-        question = _draw(by_topic[topic], rng, balance)
-        if question:
-            asked.append(question)
+        drawn = _draw(by_topic[topic], rng, balance)
+        if drawn:
+            asked.append(drawn)
     return asked[: int(rng.integers(3, 6))]
 
 

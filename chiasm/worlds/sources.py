@@ -35,10 +35,7 @@ class WorldSource:
         self.name = task
         self._key = [seed, TASKS.index(task)]
         self._make: Callable[[int, np.random.Generator], Document] = getattr(self, f"_{task}")
-        frames, stills = world.clear_frames, task in ("image_text", "vqa")
-        self._items = frames if stills else self._starts(task)
-        if task != "text" and not len(self._items):
-            raise UserError(f"the world has no frames for task {task!r}: raise views_per_map")
+        self._items = self._first_frames()
         self._order = np.random.default_rng([*self._key, 1]).permutation(len(self._items))
 
     def __len__(self) -> int:
@@ -48,9 +45,7 @@ class WorldSource:
         if not 0 <= index < len(self):
             raise IndexError(f"document {index} of {len(self)}")
         rng = np.random.default_rng([*self._key, index, 2])
-        if self.name == "text":
-            return self._text(index, rng)
-        return self._make(int(self._items[self._order[index % len(self._order)]]), rng)
+        return self._make(index if self.name == "text" else self.frame_of(index), rng)
 
     def frame_of(self, index: int) -> int:
         """The frame that document ``index`` starts with; its View is ``world.views[frame]``."""
@@ -60,12 +55,16 @@ class WorldSource:
         """What document ``index`` of the task ``vqa`` asks."""
         return self._ask(self.frame_of(index), np.random.default_rng([*self._key, index, 2]))
 
-    def _starts(self, task: str) -> np.ndarray:
-        """Frames of walks that enough frames follow for the shortest document."""
+    def _first_frames(self) -> np.ndarray:
+        """The frames that a document of this task may start with; none for stories."""
+        if self.name == "text":
+            return np.array([], int)
+        if self.name in ("image_text", "vqa"):
+            return self.world.clear_frames
         settings = self.world.settings
-        ranges = {"video": settings.video_frames, "action_video": settings.action_video_frames}
-        fewest = ranges.get(task, (settings.frames_per_walk, 0))[0]
-        return np.array([at for walk in self.world.walks for at in walk[: len(walk) - fewest + 1]])
+        span = settings.video_frames if self.name == "video" else settings.action_video_frames
+        last = settings.frames_per_walk - span[0] + 1
+        return np.array([frame for walk in self.world.walks for frame in walk[:last]])
 
     def _window(self, first: int, span: tuple[int, int], rng: np.random.Generator) -> range:
         """A random number of frames from ``first`` on, within its walk."""

@@ -193,7 +193,7 @@ def view_of(world_map: Map, pose: Pose, surfaces: Surfaces, labels: Sequence[Lab
 
 
 def _ruler(names: list[str], shares: np.ndarray, total: float, least: float) -> tuple[str, bool]:
-    """The name with the largest summed share, and whether it fills ``least`` and 3/4 of its kind."""
+    """The name with the largest share; whether that is ``least`` at least and 3/4 of ``total``."""
     sums: dict[str, float] = {}
     for name, share in zip(names, shares, strict=True):
         sums[name] = sums.get(name, 0.0) + float(share)

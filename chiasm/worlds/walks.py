@@ -31,8 +31,8 @@ def draw_views(world_map: Map, count: int, rng: np.random.Generator) -> list[Pos
 def _draw_view(world_map: Map, rng: np.random.Generator) -> Pose:
     """The first try whose surfaces leave no doubt what the room is made of."""
     for _ in range(_VIEW_TRIES):
-        pose = _towards_object(world_map, rng) if rng.random() < 2 / 3 else None
-        pose = pose or _anywhere(world_map, rng)
+        aimed = _towards_object(world_map, rng) if rng.random() < 2 / 3 else None
+        pose = aimed or _anywhere(world_map, rng)
         if view_of(world_map, pose, _cast(world_map, pose)).clear:
             break
     return pose

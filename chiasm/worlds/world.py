@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -150,9 +151,7 @@ class World:
     @cached_property
     def steps(self) -> list[Step]:
         """Every step of every walk."""
-        return [
-            self.step(a, b) for walk in self.walks for a, b in zip(walk, walk[1:], strict=False)
-        ]
+        return [self.step(a, b) for walk in self.walks for a, b in pairwise(walk)]
 
     def step(self, before: int, after: int) -> Step:
         """The step between two frames of one walk."""
