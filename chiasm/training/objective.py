@@ -91,12 +91,7 @@ class Objective:
         else:
             alphas = [default_shift(tokens, channels) for tokens in batch.images.tokens_N.tolist()]
             time_N = shift_time(time_N, torch.tensor(alphas, device=time_N.device))
-        return self.with_context(batch, time_N)
-
-    @staticmethod
-    def with_context(batch: PackedBatch, time_N: Tensor) -> Tensor:
-        """The same flow times, but exactly 1 for context images."""
-        return torch.where(batch.images.target_N, time_N, torch.ones_like(time_N))
+        return _context_at_one(batch, time_N)
 
     def losses(
         self,
@@ -106,32 +101,40 @@ class Objective:
         seed: int,
         time_N: Tensor | None = None,
     ) -> Losses:
-        """Noise the target images, run the decoder once, and sum the losses.
+        """Noise the target images with draws keyed by ``seed``, and sum the losses.
 
         Args:
             decoder: the model, on the batch's device.
             batch: packed rows.
             z_LC: float [L, C], the standardised clean latents of all images of the batch.
             seed: of noise and flow times.
-            time_N: float [N], flow times of the target images where they are not to be drawn, as
-                in validation at fixed noise levels.
+            time_N: float [N], flow times of the images where they are not to be drawn, as in
+                validation at fixed noise levels; context images stay at 1 all the same.
         """
         channels = z_LC.shape[1]
         if time_N is None:
             time_N = self.flow_times(batch, seed, channels)
-        else:
-            time_N = self.with_context(batch, time_N)
+        return self.losses_at(decoder, batch, z_LC, draw_noise(batch, seed, channels), time_N)
+
+    def losses_at(
+        self,
+        decoder: Decoder,
+        batch: PackedBatch,
+        z_LC: Tensor,
+        noise_LC: Tensor,
+        time_N: Tensor,
+    ) -> Losses:
+        """The losses at given noise and flow times; one forward pass."""
+        time_N = _context_at_one(batch, time_N)
         time_L = time_N[batch.images.image_L]
-        noise_LC = draw_noise(batch, seed, channels)
-        z_t_LC = mix(z_LC, noise_LC, time_L)
-        inputs = DecoderInput.from_batch(batch, z_t_LC, time_N)
+        path = Path(z_LC, noise_LC, mix(z_LC, noise_LC, time_L), time_L)
+        inputs = DecoderInput.from_batch(batch, path.z_t_LC, time_N)
         x_MD = decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1)
-        return _assemble(
-            batch,
-            time_N,
-            text_loss_R=self._text_loss(decoder, batch, x_MD),
-            flow_loss_L=self._flow_loss(decoder, batch, x_MD, (z_LC, noise_LC, z_t_LC, time_L)),
-        )
+        target_L = batch.images.target_N[batch.images.image_L].nonzero().squeeze(1)
+        text_loss_R = _text_loss(decoder, batch, x_MD)
+        rows_LD = x_MD.index_select(0, batch.latent_position_L[target_L])
+        flow_loss_L = self._flow_loss(decoder.latent_output(rows_LD).float(), path.at(target_L))
+        return _assemble(batch, text_loss_R, flow_loss_L, target_L, path.time_L[target_L])
 
     def total(self, losses: Losses, text_count: Tensor | int, flow_count: Tensor | int) -> Tensor:
         """The loss to differentiate; counts are global, over all ranks and accumulation steps."""
@@ -139,31 +142,42 @@ class Objective:
         flow = losses.flow_sum / _at_least_one(flow_count)
         return self.settings.text_weight * text + self.settings.flow_weight * flow
 
-    def _text_loss(self, decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Tensor:
-        """Cross-entropy of each predicted token: float32 [R]."""
-        logits_RV = decoder.text_logits(x_MD.index_select(0, batch.text_position_R))
-        label_R = batch.label_BT.flatten()[batch.text_position_R]
-        return F.cross_entropy(logits_RV.float(), label_R, reduction="none")
-
-    def _flow_loss(
-        self,
-        decoder: Decoder,
-        batch: PackedBatch,
-        x_MD: Tensor,
-        path: tuple[Tensor, Tensor, Tensor, Tensor],
-    ) -> Tensor:
-        """Squared error of each latent token of a target image: float32 [L of targets]."""
-        target_L = _target_latents(batch)
-        z_LC, noise_LC, z_t_LC, time_L = (part.index_select(0, target_L) for part in path)
+    def _flow_loss(self, output_LC: Tensor, path: Path) -> Tensor:
+        """Squared error of each latent token, mean over channels: float32 [L]."""
         given, wanted = self.settings.prediction, self.settings.loss_space
-        truth_LC = {"x": z_LC, "v": z_LC - noise_LC, "epsilon": noise_LC}[given]
-        rows_LD = x_MD.index_select(0, batch.latent_position_L[target_L])
-        output_LC = decoder.latent_output(rows_LD).float()
+        truth_LC = {"x": path.z_LC, "v": path.z_LC - path.noise_LC, "epsilon": path.noise_LC}[given]
         # Truth and prediction take the same road into the loss space, so a perfect prediction
         # costs nothing even where the denominator is clamped.
-        predicted_LC = convert(output_LC, z_t_LC, time_L, given=given, wanted=wanted)
-        wanted_LC = convert(truth_LC, z_t_LC, time_L, given=given, wanted=wanted)
+        predicted_LC, wanted_LC = (
+            convert(side_LC, path.z_t_LC, path.time_L, given=given, wanted=wanted)
+            for side_LC in (output_LC, truth_LC)
+        )
         return (predicted_LC - wanted_LC).square().mean(dim=-1)
+
+
+@dataclass(frozen=True)
+class Path:
+    """Where each latent token stands between noise and data."""
+
+    z_LC: Tensor
+    noise_LC: Tensor
+    z_t_LC: Tensor
+    time_L: Tensor
+
+    def at(self, chosen_L: Tensor) -> Path:
+        """The chosen latent tokens only."""
+        return Path(*(getattr(self, f.name).index_select(0, chosen_L) for f in fields(self)))
+
+
+def _context_at_one(batch: PackedBatch, time_N: Tensor) -> Tensor:
+    return torch.where(batch.images.target_N, time_N, torch.ones_like(time_N))
+
+
+def _text_loss(decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Tensor:
+    """Cross-entropy of each predicted token: float32 [R]."""
+    logits_RV = decoder.text_logits(x_MD.index_select(0, batch.text_position_R))
+    label_R = batch.label_BT.flatten()[batch.text_position_R]
+    return F.cross_entropy(logits_RV.float(), label_R, reduction="none")
 
 
 def _at_least_one(count: Tensor | int) -> Tensor | int:
@@ -171,19 +185,17 @@ def _at_least_one(count: Tensor | int) -> Tensor | int:
     return count.clamp_min(1) if isinstance(count, Tensor) else max(count, 1)
 
 
-def _target_latents(batch: PackedBatch) -> Tensor:
-    """Numbers of the latent tokens that belong to target images."""
-    return batch.images.target_N[batch.images.image_L].nonzero().squeeze(1)
-
-
 def _assemble(
-    batch: PackedBatch, time_N: Tensor, text_loss_R: Tensor, flow_loss_L: Tensor
+    batch: PackedBatch,
+    text_loss_R: Tensor,
+    flow_loss_L: Tensor,
+    target_L: Tensor,
+    time_L: Tensor,
 ) -> Losses:
     num_sources = len(batch.source_names)
-    image_L = batch.images.image_L[_target_latents(batch)]
     text_source_R = batch.source_BT.flatten()[batch.text_position_R]
-    flow_source_L = batch.images.source_N[image_L]
-    bin_L = (time_N[image_L] * NOISE_BINS).long().clamp(0, NOISE_BINS - 1)
+    flow_source_L = batch.images.source_N[batch.images.image_L[target_L]]
+    bin_L = (time_L * NOISE_BINS).long().clamp(0, NOISE_BINS - 1)
     text_sum_S, text_count_S = _sums(text_loss_R, text_source_R, num_sources)
     flow_sum_S, flow_count_S = _sums(flow_loss_L, flow_source_L, num_sources)
     flow_sum_bins, flow_count_bins = _sums(flow_loss_L, bin_L, NOISE_BINS)

@@ -1,0 +1,207 @@
+"""Training state on disk, so that a run killed at any moment goes on as if it never was.
+
+A checkpoint is a folder ``step-0000100/``: tensors as `torch.distributed.checkpoint` writes them,
+``progress.json`` (step, stream position, counters) and ``manifest.json`` (size and CRC-32 of every
+other file, written last). It is made as ``step-0000100.partial/``, synced, and renamed: a folder
+without that ending was complete when it was written, and the manifest tells whether it still is.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import warnings
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch.distributed.checkpoint as dcp
+from torch import Tensor
+from torch.distributed.checkpoint.api import CheckpointException
+
+from chiasm.errors import UserError
+
+_COMPLETE = re.compile(r"step-(\d{7})$")
+_CHUNK_BYTES = 1 << 24
+
+
+class DamagedError(Exception):
+    """A checkpoint that is no longer what was written; the message says how."""
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: where they lie; made when missing.
+        keep: how many of the newest stay on disk.
+        tell: receives one line about anything the user should know.
+    """
+
+    def __init__(self, folder: Path, keep: int, tell: Callable[[str], None]) -> None:
+        self.folder = folder
+        self.keep = keep
+        self.tell = tell
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def steps(self) -> list[int]:
+        """Steps of the complete checkpoints, oldest first."""
+        names = (_COMPLETE.match(path.name) for path in self.folder.iterdir())
+        return sorted(int(match[1]) for match in names if match)
+
+    def path(self, step: int) -> Path:
+        """Folder of the checkpoint made after ``step`` steps."""
+        return self.folder / f"step-{step:07d}"
+
+    def save(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> Path:
+        """Write a checkpoint aside, rename it, and remove all but the newest ``keep``.
+
+        Args:
+            step: steps done.
+            tensors: nested dictionary of tensors and plain values.
+            progress: what JSON can hold.
+
+        Raises:
+            UserError: the disk is full or refuses; nothing written earlier is touched.
+        """
+        partial = self.folder / f"{self.path(step).name}.partial"
+        try:
+            shutil.rmtree(partial, ignore_errors=True)
+            partial.mkdir()
+            with _single_process():
+                dcp.save(tensors, storage_writer=dcp.FileSystemWriter(partial), no_dist=True)
+            _write_synced(partial / "progress.json", json.dumps(progress))
+            _write_synced(partial / "manifest.json", json.dumps(_manifest(partial)))
+            _sync_folder(partial)
+            shutil.rmtree(self.path(step), ignore_errors=True)  # of a run before a fall-back
+            os.replace(partial, self.path(step))
+            _sync_folder(self.folder)
+        except (OSError, RuntimeError, CheckpointException) as error:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise UserError(self._cannot_write(step, tensors, error)) from error
+        self._prune()
+        return self.path(step)
+
+    def restore(self, tensors: dict[str, Any]) -> dict[str, Any] | None:
+        """Load the newest checkpoint that is whole into ``tensors``, in place.
+
+        Half-written ones are removed, damaged ones set aside as ``.damaged``; both are told.
+
+        Returns:
+            Its progress, or None where there is no checkpoint at all.
+
+        Raises:
+            UserError: there are checkpoints and every one is damaged.
+        """
+        for partial in sorted(self.folder.glob("step-*.partial")):
+            self.tell(f"ignored the half-written checkpoint {partial.name} and removed it")
+            shutil.rmtree(partial)
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                return self._load(self.path(step), tensors)
+            except DamagedError as error:
+                aside = self.path(step).with_suffix(".damaged")
+                shutil.rmtree(aside, ignore_errors=True)
+                os.replace(self.path(step), aside)
+                self.tell(
+                    f"checkpoint {self.path(step)} is damaged ({error}); "
+                    f"set aside as {aside.name}, falling back to the one before"
+                )
+        if steps:
+            raise UserError(
+                f"every checkpoint in {self.folder} is damaged; start the run again with --fresh"
+            )
+        return None
+
+    def _load(self, path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
+        _verify(path)
+        try:
+            with _single_process():
+                dcp.load(tensors, storage_reader=dcp.FileSystemReader(path), no_dist=True)
+            progress: dict[str, Any] = json.loads((path / "progress.json").read_text())
+        except (Exception, CheckpointException) as error:
+            raise DamagedError(str(error).splitlines()[0]) from error
+        return progress
+
+    def _prune(self) -> None:
+        for step in self.steps()[: -self.keep]:
+            leaving = self.folder / f"{self.path(step).name}.partial"
+            os.replace(self.path(step), leaving)  # a kill here leaves no half of a checkpoint
+            shutil.rmtree(leaving)
+
+    def _cannot_write(self, step: int, tensors: dict[str, Any], error: BaseException) -> str:
+        free_bytes = shutil.disk_usage(self.folder).free
+        needed_bytes = _num_bytes(tensors)
+        steps = self.steps()
+        intact = f"intact up to step {steps[-1]}" if steps else "none so far"
+        full = free_bytes < needed_bytes
+        cause = "the disk is full" if full else str(error).splitlines()[0]
+        return (
+            f"the checkpoint of step {step} cannot be written to {self.folder}: {cause} "
+            f"({needed_bytes / 2**20:.1f} MiB needed, {free_bytes / 2**20:.1f} MiB free). "
+            f"Earlier checkpoints: {intact}. Make room and run the same command again to go on"
+        )
+
+
+def _manifest(folder: Path) -> dict[str, dict[str, int]]:
+    return {
+        path.name: {"size_bytes": path.stat().st_size, "crc32": _crc32(path)}
+        for path in sorted(folder.iterdir())
+    }
+
+
+def _verify(folder: Path) -> None:
+    try:
+        manifest = json.loads((folder / "manifest.json").read_text())
+    except (OSError, ValueError) as error:
+        raise DamagedError(f"manifest.json: {error}") from error
+    for name, expected in manifest.items():
+        path = folder / name
+        if not path.exists():
+            raise DamagedError(f"{name} is missing")
+        if path.stat().st_size != expected["size_bytes"] or _crc32(path) != expected["crc32"]:
+            raise DamagedError(f"{name} differs from what was written")
+
+
+def _crc32(path: Path) -> int:
+    checksum = 0
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            checksum = zlib.crc32(chunk, checksum)
+    return checksum
+
+
+def _num_bytes(tree: Any) -> int:
+    if isinstance(tree, Tensor):
+        return tree.nbytes
+    if isinstance(tree, dict):
+        return sum(_num_bytes(value) for value in tree.values())
+    return 0
+
+
+def _write_synced(path: Path, text: str) -> None:
+    with path.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def _single_process() -> Iterator[None]:
+    """Silence torch's remark that no process group was started: that is what is meant here."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        yield

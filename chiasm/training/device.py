@@ -1,0 +1,56 @@
+"""Where a step runs and in which numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+import torch
+from torch.utils import deterministic
+
+from chiasm.errors import UserError
+from chiasm.model import Decoder
+
+Precision = Literal["auto", "float32", "bfloat16"]
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; ``auto`` is CUDA where there is one.
+
+    Raises:
+        UserError: CUDA is asked for and there is none.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise UserError(f"training.device = {name!r}: torch sees no CUDA device; use auto or cpu")
+    return torch.device(name)
+
+
+def matmul_dtype(device: torch.device, precision: Precision) -> torch.dtype:
+    """What matrix products run in; ``auto`` is bfloat16 on CUDA and float32 on CPU."""
+    if precision == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
+
+
+@contextmanager
+def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
+    """Equal bits for equal inputs and equal thread counts; without effect on other devices."""
+    before = torch.are_deterministic_algorithms_enabled()
+    filled_before = deterministic.fill_uninitialized_memory
+    if device.type == "cpu":
+        torch.use_deterministic_algorithms(True)
+        deterministic.fill_uninitialized_memory = False  # costs time and guards against no more
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before)
+        deterministic.fill_uninitialized_memory = filled_before
+
+
+def compile_blocks(decoder: Decoder) -> None:
+    """Compile each block by itself: one short compilation that all blocks share."""
+    for block in decoder.blocks:
+        block.compile()

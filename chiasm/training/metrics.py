@@ -1,0 +1,98 @@
+"""What a run reports while it trains: JSON lines and TensorBoard.
+
+``metrics.jsonl`` holds only what follows from the recipe (losses, counts, learning rate), so that
+two runs of one recipe on one machine write the same bytes, resumed or not. What the clock says
+goes to ``timing.jsonl``. Each line is one object: ``step`` (steps done), ``phase`` (train or
+validation) and numbers by name, such as ``text_loss`` or ``flow_loss/video``; TensorBoard has them
+as ``train/text_loss``.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Mapping
+from io import FileIO
+from pathlib import Path
+from typing import Any
+
+from torch.utils.tensorboard import SummaryWriter
+
+from chiasm.errors import UserError
+
+Values = Mapping[str, float]
+"""Numbers by name."""
+
+
+class MetricsLog:
+    """The metric files of one run folder.
+
+    Args:
+        folder: the run folder.
+        step: steps already done; lines of later steps, written by a run that was then killed
+            before its next checkpoint, are dropped.
+    """
+
+    def __init__(self, folder: Path, step: int) -> None:
+        self.folder = folder
+        self._metrics = _open_at(folder / "metrics.jsonl", step)
+        self._timing = _open_at(folder / "timing.jsonl", step)
+        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
+
+    def write(self, phase: str, step: int, values: Values, timing: Values) -> None:
+        """Add a line to each file that has something to say; what is not finite becomes null.
+
+        Raises:
+            UserError: the disk is full or refuses.
+        """
+        try:
+            for file, content in ((self._metrics, values), (self._timing, timing)):
+                if content:
+                    line = {"step": step, "phase": phase, **_finite(content)}
+                    file.write(f"{json.dumps(line)}\n".encode())
+        except OSError as error:
+            raise UserError(
+                f"metrics cannot be written to {self.folder}: {error.strerror}. Earlier "
+                "checkpoints are intact; make room and run the same command again to go on"
+            ) from error
+        for name, value in {**values, **timing}.items():
+            self._board.add_scalar(f"{phase}/{name}", value, step)
+
+    def sync(self) -> None:
+        """Force everything to disk: a checkpoint is never ahead of its metrics."""
+        for file in (self._metrics, self._timing):
+            os.fsync(file.fileno())
+
+    def close(self) -> None:
+        """Close every file."""
+        self._metrics.close()
+        self._timing.close()
+        self._board.close()
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The lines of a metric file; a line that a kill cut in half is left out."""
+    if not path.exists():
+        return []
+    lines = []
+    for line in path.read_text().splitlines():
+        try:
+            lines.append(json.loads(line))
+        except json.JSONDecodeError:
+            break
+    return lines
+
+
+def _open_at(path: Path, step: int) -> FileIO:
+    kept = [line for line in read_metrics(path) if line["step"] <= step]
+    aside = path.with_suffix(".partial")
+    aside.write_text("".join(json.dumps(line) + "\n" for line in kept))
+    os.replace(aside, path)
+    return FileIO(
+        path, "ab"
+    )  # unbuffered: after a full disk nothing is left that close would retry
+
+
+def _finite(values: Values) -> dict[str, float | None]:
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}

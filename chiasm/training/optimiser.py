@@ -1,0 +1,65 @@
+"""AdamW with two decay groups.
+
+Matrices that multiply activations decay; norm gains, biases and tables that are looked up by
+number (embeddings) do not: a row of a table is pulled to zero at every step although most steps
+never read it. The fused kernel is used everywhere: on CPU it takes a quarter of the time of
+`foreach`.
+"""
+
+from __future__ import annotations
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+
+from chiasm.settings import Settings
+
+UNDECAYED = frozenset({"token_embedding", "place_embedding", "modulation"})
+"""Parts of the decoder that hold tables of vectors, not matrices."""
+
+
+class OptimiserSettings(Settings):
+    """AdamW (Loshchilov & Hutter, arXiv:1711.05101)."""
+
+    learning_rate: float = Field(1.5e-3, gt=0)
+    """Peak learning rate; the schedule scales it."""
+    beta1: float = Field(0.9, ge=0, lt=1)
+    """Decay of the mean of gradients."""
+    beta2: float = Field(0.95, ge=0, lt=1)
+    """Decay of the mean of squared gradients."""
+    epsilon: float = Field(1e-8, gt=0)
+    """Added to the root of the mean of squared gradients."""
+    weight_decay: float = Field(0.1, ge=0)
+    """Decoupled decay of matrices, times the learning rate."""
+
+
+def decay_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
+    """Split the trainable parameters of ``model`` into (decayed, not decayed)."""
+    decayed, kept = [], []
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            table = not UNDECAYED.isdisjoint(name.split("."))
+            (kept if table or parameter.ndim < 2 else decayed).append(parameter)
+    return decayed, kept
+
+
+def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
+    """AdamW over ``model``'s parameters, at the peak learning rate until the schedule sets it."""
+    decayed, kept = decay_groups(model)
+    groups = [
+        {"params": decayed, "weight_decay": settings.weight_decay},
+        {"params": kept, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(
+        [group for group in groups if group["params"]],
+        lr=settings.learning_rate,
+        betas=(settings.beta1, settings.beta2),
+        eps=settings.epsilon,
+        fused=True,
+    )
+
+
+def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
+    """Give every group the same learning rate."""
+    for group in optimiser.param_groups:
+        group["lr"] = learning_rate

@@ -1,0 +1,290 @@
+"""The training loop: one step reads from top to bottom in :meth:`Trainer.step`.
+
+Choices:
+
+- A step knows the counts of its targets before its first forward pass, so that each loss is a sum
+  over tokens divided by one number, however the tokens fall into batches.
+- The horizon is a number of steps, never a time: a run is a function of its recipe.
+- Everything random is keyed by (seed, lane, row, purpose), so that the state to save is the model,
+  the optimiser, the stream's position and a few counters.
+- Weights are float32. Matrix products run in float32 on CPU, where algorithms are deterministic,
+  and in bfloat16 on CUDA, where blocks may be compiled one by one.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+
+from chiasm.data.batch import PackedBatch
+from chiasm.data.stream import Stream
+from chiasm.errors import UserError
+from chiasm.model import Decoder, Work
+from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.training.checkpoint import Checkpoints
+from chiasm.training.device import compile_blocks, deterministic_on_cpu, matmul_dtype
+from chiasm.training.metrics import MetricsLog
+from chiasm.training.objective import Losses, Objective
+from chiasm.training.optimiser import build_optimiser, set_learning_rate
+from chiasm.training.schedule import learning_rate_share
+from chiasm.training.settings import TrainingSettings
+from chiasm.training.speed import peak_flops_per_second, synchronise
+from chiasm.training.stop import StopRequest
+from chiasm.training.tally import tally
+from chiasm.training.validation import Validation
+from chiasm.vision.tokenizer import VisionTokenizer, encode_slots
+
+CHECKED_PICTURES = 64
+"""Pictures whose latents are looked at before the first step, and batches to find them in."""
+
+
+@dataclass
+class Progress:
+    """What a run counts."""
+
+    step: int = 0
+    """Steps done, skipped ones included."""
+    skipped_steps: int = 0
+    """Steps whose gradient was not finite."""
+    skipped_in_a_row: int = 0
+    tokens: int = 0
+    """Positions read that are not padding."""
+    flops: int = 0
+    """Of the model's matrix products, forward and backward."""
+
+
+@dataclass(frozen=True)
+class StepReport:
+    """One step, told while the run goes on."""
+
+    step: int
+    values: dict[str, float]
+    """What the metrics file holds."""
+    timing: dict[str, float]
+    """What the clock says."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How :meth:`Trainer.train` ended."""
+
+    step: int
+    finished: bool
+    signal: signal.Signals | None
+    """What asked it to stop before the last step."""
+
+
+class Trainer:
+    """Trains ``decoder`` in place; nothing is written before :meth:`train`.
+
+    Args:
+        decoder: the model, already on its device.
+        objective: gives the losses.
+        vision: the frozen vision tokenizer, on the same device.
+        stream: endless packed batches.
+        validation: held-out batches, or None.
+        settings: of the run, its optimiser and its schedule.
+        seed: of noise and flow times.
+        tell: receives one line about anything the user should know.
+    """
+
+    def __init__(
+        self,
+        decoder: Decoder,
+        objective: Objective,
+        vision: VisionTokenizer,
+        stream: Stream,
+        validation: Validation | None,
+        settings: TrainingSettings,
+        *,
+        seed: int,
+        tell: Callable[[str], None] = print,
+    ) -> None:
+        self.decoder = decoder
+        self.objective = objective
+        self.vision = vision
+        self.stream = stream
+        self.validation = validation
+        self.settings = settings
+        self.seed = seed
+        self.tell = tell
+        self.device = decoder.device
+        self.progress = Progress()
+        self.optimiser = build_optimiser(decoder, settings.optimiser)
+        self._dtype = matmul_dtype(self.device, settings.precision)
+        decoder.compute_dtype = self._dtype
+        if settings.compile_blocks:
+            compile_blocks(decoder)
+
+    def train(
+        self, folder: Path, on_step: Callable[[StepReport], None] = lambda report: None
+    ) -> Outcome:
+        """Go on from the newest checkpoint in ``folder``, or begin, until the last step.
+
+        SIGTERM and Ctrl-C end the run after the step at hand, with a checkpoint.
+
+        Raises:
+            UserError: latents that are not standardised, gradients that stay not finite, a full
+                disk, or checkpoints that are all damaged.
+        """
+        checkpoints = Checkpoints(folder / "checkpoints", self.settings.keep_checkpoints, self.tell)
+        with deterministic_on_cpu(self.device):
+            if not self._resume(checkpoints):
+                self._refuse_unstandardised_latents()
+            log = MetricsLog(folder, self.progress.step)
+            try:
+                return self._loop(checkpoints, log, on_step)
+            finally:
+                log.close()
+
+    def step(self) -> StepReport:
+        """One update of the weights; skipped where the gradient is not finite.
+
+        Raises:
+            UserError: it was not finite too many times in a row.
+        """
+        begin_seconds = time.perf_counter()
+        settings, progress = self.settings, self.progress
+        batches = [next(self.stream) for _ in range(settings.batches_per_step)]
+        learning_rate = settings.optimiser.learning_rate * learning_rate_share(
+            settings.schedule, progress.step, settings.steps
+        )
+        losses = self._backward(batches)
+        gradient_norm = nn.utils.clip_grad_norm_(self.decoder.parameters(), settings.clip_norm)
+        finite = bool(torch.isfinite(gradient_norm))
+        if finite:
+            set_learning_rate(self.optimiser, learning_rate)
+            self.optimiser.step()
+        self.optimiser.zero_grad()
+        flops = self._count(batches, finite)
+        values = tally(losses, self.objective, batches[0].source_names) | {
+            "gradient_norm": float(gradient_norm),
+            "learning_rate": learning_rate,
+            "tokens": progress.tokens,
+            "flops": progress.flops,
+            "skipped_steps": progress.skipped_steps,
+        }
+        synchronise(self.device)
+        timing = self._timing(batches, flops, time.perf_counter() - begin_seconds)
+        self._refuse_repeated_failure(learning_rate)
+        return StepReport(progress.step, values, timing)
+
+    def _backward(self, batches: Sequence[PackedBatch]) -> Losses:
+        """Gradients of the step's loss; the losses themselves are given back detached."""
+        text_count = sum(batch.num_text_targets for batch in batches)
+        flow_count = sum(batch.num_flow_targets for batch in batches)
+        total: Losses | None = None
+        for batch in batches:
+            moved = batch.to(self.device)
+            z_LC = encode_slots(self.vision, moved.images)
+            losses = self.objective.losses(self.decoder, moved, z_LC, self.seed)
+            self.objective.total(losses, text_count, flow_count).backward()
+            total = losses.detach() if total is None else total + losses.detach()
+        assert total is not None
+        return total
+
+    def _count(self, batches: Sequence[PackedBatch], finite: bool) -> int:
+        progress = self.progress
+        flops = FORWARD_AND_BACKWARD * sum(
+            self.decoder.forward_flops(Work.useful(batch)) for batch in batches
+        )
+        progress.step += 1
+        progress.flops += flops
+        progress.tokens += sum(batch.num_filled for batch in batches)
+        progress.skipped_steps += not finite
+        progress.skipped_in_a_row = 0 if finite else progress.skipped_in_a_row + 1
+        return flops
+
+    def _timing(
+        self, batches: Sequence[PackedBatch], flops: int, seconds: float
+    ) -> dict[str, float]:
+        positions = sum(batch.num_rows * batch.num_positions for batch in batches)
+        tokens = sum(batch.num_filled for batch in batches)
+        return {
+            "seconds": seconds,
+            "tokens_per_second": tokens / seconds,
+            "positions_per_second": positions / seconds,
+            "mfu_exact": flops / seconds / peak_flops_per_second(self.device, self._dtype),
+        }
+
+    def _loop(
+        self, checkpoints: Checkpoints, log: MetricsLog, on_step: Callable[[StepReport], None]
+    ) -> Outcome:
+        settings, progress = self.settings, self.progress
+        saved_step = progress.step
+        with StopRequest() as stop:
+            while progress.step < settings.steps and stop.signal is None:
+                report = self.step()
+                last = progress.step == settings.steps
+                if last or progress.step % settings.log_every_steps == 0:
+                    log.write("train", progress.step, report.values, report.timing)
+                if self.validation and (last or progress.step % settings.validate_every_steps == 0):
+                    values = self.validation.run(self.decoder, self.objective)
+                    log.write("validation", progress.step, values, {})
+                if last or stop.signal or progress.step % settings.checkpoint_every_steps == 0:
+                    self._save(checkpoints, log)
+                    saved_step = progress.step
+                on_step(report)
+            if saved_step < progress.step:  # the signal came while the step was told
+                self._save(checkpoints, log)
+        return Outcome(progress.step, progress.step == settings.steps, stop.signal)
+
+    def _save(self, checkpoints: Checkpoints, log: MetricsLog) -> None:
+        log.sync()
+        progress = {"counters": asdict(self.progress), "stream": self.stream.get_state()}
+        checkpoints.save(self.progress.step, self._tensors(), progress)
+
+    def _resume(self, checkpoints: Checkpoints) -> bool:
+        tensors = self._tensors()
+        progress = checkpoints.restore(tensors)
+        if progress is None:
+            return False
+        set_state_dict(
+            self.decoder,
+            self.optimiser,
+            model_state_dict=tensors["model"],
+            optim_state_dict=tensors["optimiser"],
+        )
+        torch.set_rng_state(tensors["random"])
+        self.stream.set_state(progress["stream"])
+        self.progress = Progress(**progress["counters"])
+        self.tell(f"going on from step {self.progress.step} of {self.settings.steps}")
+        return True
+
+    def _tensors(self) -> dict[str, Any]:
+        model, optimiser = get_state_dict(self.decoder, self.optimiser)
+        return {"model": model, "optimiser": optimiser, "random": torch.get_rng_state()}
+
+    def _refuse_unstandardised_latents(self) -> None:
+        """Look at the first pictures of the stream, and put it back where it was."""
+        begin = self.stream.get_state()
+        latents: list[torch.Tensor] = []
+        pictures = 0
+        for _ in range(CHECKED_PICTURES):
+            batch = next(self.stream).to(self.device)
+            latents.append(encode_slots(self.vision, batch.images))
+            pictures += len(batch.images)
+            if pictures >= CHECKED_PICTURES:
+                break
+        self.stream.set_state(begin)
+        if pictures:
+            self.vision.statistics.refuse(torch.cat(latents))
+
+    def _refuse_repeated_failure(self, learning_rate: float) -> None:
+        failures = self.progress.skipped_in_a_row
+        if failures >= self.settings.non_finite_limit:
+            raise UserError(
+                f"training stopped at step {self.progress.step}: the gradient was not finite in "
+                f"{failures} steps in a row (training.non_finite_limit), at learning rate "
+                f"{learning_rate:.3g}. The weights are those of the last finite step; begin again "
+                "with a lower training.optimiser.learning_rate or a longer "
+                "training.schedule.warmup_steps"
+            )

@@ -1,0 +1,68 @@
+"""The same held-out rows at the same noise levels, whenever it is asked for.
+
+Every target image has one fixed flow time: the levels are dealt out evenly and shuffled by a key,
+so that a level does not fall on the same frame of every video. Noise is keyed by row as in
+training, but by :data:`VALIDATION_SEED`: two runs, and two moments of one run, see equal pictures
+under equal noise.
+
+Shape suffixes: N images, L latent tokens of all images, C latent channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.data.batch import PackedBatch
+from chiasm.model import Decoder
+from chiasm.training.objective import Losses, Objective
+from chiasm.training.tally import tally
+from chiasm.vision.tokenizer import VisionTokenizer, encode_slots
+
+VALIDATION_SEED = 0
+"""Keys the held-out rows, their noise and their levels, whatever the run's seed is."""
+
+
+class Validation:
+    """Held-out batches, encoded once.
+
+    Args:
+        batches: packed held-out rows; no condition should be dropped in them.
+        vision: encodes their pictures.
+        flow_times: levels that target images are noised to.
+        device: where the decoder lies.
+    """
+
+    def __init__(
+        self,
+        batches: Iterable[PackedBatch],
+        vision: VisionTokenizer,
+        flow_times: Sequence[float],
+        device: torch.device,
+    ) -> None:
+        self._items: list[tuple[PackedBatch, Tensor, Tensor]] = []
+        for number, batch in enumerate(batches):
+            moved = batch.to(device)
+            time_N = _dealt(flow_times, len(batch.images), number).to(device)
+            self._items.append((moved, encode_slots(vision, moved.images), time_N))
+
+    @torch.no_grad()
+    def run(self, decoder: Decoder, objective: Objective) -> dict[str, float]:
+        """Losses of the decoder as it is, by name (see :func:`chiasm.training.tally.tally`)."""
+        total: Losses | None = None
+        for batch, z_LC, time_N in self._items:
+            losses = objective.losses(decoder, batch, z_LC, VALIDATION_SEED, time_N)
+            total = losses if total is None else total + losses
+        if total is None:
+            return {}
+        return tally(total, objective, self._items[0][0].source_names)
+
+
+def _dealt(flow_times: Sequence[float], num_images: int, batch_number: int) -> Tensor:
+    """float32 [N]: each level equally often, in an order keyed by the batch's number."""
+    random = np.random.default_rng([VALIDATION_SEED, batch_number])
+    times_N = np.resize(np.asarray(flow_times, np.float32), num_images)
+    return torch.from_numpy(random.permutation(times_N))

@@ -1,0 +1,48 @@
+"""What a run was made with, for whoever wants to make it again."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+
+NAMED_PACKAGES = ("chiasm", "torch", "numpy", "grain", "tokenizers", "vizdoom")
+
+
+def versions(command: str) -> dict[str, Any]:
+    """Versions of what decides the numbers, the machine, its threads, and the command."""
+    return {
+        "command": command,
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "python": platform.python_version(),
+        **{name: importlib.metadata.version(name) for name in NAMED_PACKAGES},
+        "git_commit": _git_commit(),
+        "machine": f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores",
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _processor() -> str:
+    if torch.cuda.is_available():
+        return torch.cuda.get_device_name()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
+
+
+def _git_commit() -> str | None:
+    """Commit of the checkout that the package runs from; None for an installed package."""
+    root = Path(__file__).parents[1]
+    if not (root / ".git").exists() or shutil.which("git") is None:
+        return None
+    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None

@@ -1,0 +1,52 @@
+import json
+from io import FileIO
+from pathlib import Path
+
+import pytest
+
+from chiasm.errors import UserError
+from chiasm.training.metrics import MetricsLog, read_metrics
+
+
+def test_lines_and_values_that_are_not_finite(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, step=0)
+    log.write("train", 1, {"loss": 0.5, "flow_loss": float("nan")}, {"seconds": 2.0})
+    log.write("validation", 1, {"loss": 0.75}, {})
+    log.close()
+    assert read_metrics(tmp_path / "metrics.jsonl") == [
+        {"step": 1, "phase": "train", "loss": 0.5, "flow_loss": None},
+        {"step": 1, "phase": "validation", "loss": 0.75},
+    ]
+    assert read_metrics(tmp_path / "timing.jsonl") == [
+        {"step": 1, "phase": "train", "seconds": 2.0}
+    ]
+    assert list((tmp_path / "tensorboard").iterdir())
+
+
+def test_resuming_drops_later_and_torn_lines(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, step=0)
+    for step in (1, 2, 3):
+        log.write("train", step, {"loss": 1 / step}, {})
+    log.close()
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "phase": "tr')
+    resumed = MetricsLog(tmp_path, step=2)
+    resumed.write("train", 3, {"loss": 1 / 3}, {})
+    resumed.close()
+    text = (tmp_path / "metrics.jsonl").read_text()
+    assert [json.loads(line)["step"] for line in text.splitlines()] == [1, 2, 3]
+    assert read_metrics(tmp_path / "metrics.jsonl")[2]["loss"] == 1 / 3
+
+
+def test_missing_file_is_empty(tmp_path: Path) -> None:
+    assert read_metrics(tmp_path / "metrics.jsonl") == []
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full")
+def test_a_full_disk_is_one_message(tmp_path: Path) -> None:
+    log = MetricsLog(tmp_path, step=0)
+    log._metrics.close()
+    log._metrics = FileIO("/dev/full", "w")
+    with pytest.raises(UserError, match="No space left on device"):
+        log.write("train", 1, {"loss": 1.0}, {})
+    log.close()

@@ -1,0 +1,42 @@
+import torch
+from torch import nn
+
+from chiasm.training.optimiser import (
+    OptimiserSettings,
+    build_optimiser,
+    decay_groups,
+    set_learning_rate,
+)
+
+
+def small_model() -> nn.Module:
+    return nn.ModuleDict(
+        {"token_embedding": nn.Embedding(5, 4), "linear": nn.Linear(4, 3), "norm": nn.LayerNorm(3)}
+    )
+
+
+def test_only_matrices_decay() -> None:
+    model = small_model()
+    decayed, kept = decay_groups(model)
+    assert [id(p) for p in decayed] == [id(model["linear"].weight)]
+    assert len(kept) == 4
+    frozen = small_model().requires_grad_(False)
+    assert decay_groups(frozen) == ([], [])
+
+
+def test_decay_moves_matrices_alone_when_gradients_are_zero() -> None:
+    model = small_model()
+    before = {name: p.detach().clone() for name, p in model.named_parameters()}
+    optimiser = build_optimiser(model, OptimiserSettings(learning_rate=0.1, weight_decay=0.5))
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    optimiser.step()
+    for name, parameter in model.named_parameters():
+        share = 0.95 if name == "linear.weight" else 1.0
+        assert torch.allclose(parameter, share * before[name], atol=1e-6), name
+
+
+def test_learning_rate_reaches_every_group() -> None:
+    optimiser = build_optimiser(small_model(), OptimiserSettings())
+    set_learning_rate(optimiser, 0.25)
+    assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.25]
