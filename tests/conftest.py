@@ -190,3 +190,8 @@ class NaivePacking:
 @pytest.fixture(scope="session")
 def naive() -> NaivePacking:
     return NaivePacking()
+
+
+@pytest.fixture(autouse=True)
+def _same_numbers_every_time() -> None:
+    torch.manual_seed(0)

@@ -1,0 +1,60 @@
+import math
+
+import pytest
+import torch
+
+from chiasm.model.attention import Attention, attend
+from chiasm.model.elementwise import rotate
+from chiasm.model.layers import RotaryTable
+from chiasm.model.settings import ModelSettings
+
+
+def test_attend_is_the_softmax_over_seen_keys_of_the_group():
+    q, k, v = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 7, 8), torch.randn(2, 2, 7, 8)
+    seen = torch.rand(2, 1, 5, 7) < 0.6
+    seen[..., 0] = True
+    additive = torch.zeros(2, 1, 5, 7).masked_fill(~seen, float("-inf"))
+    expected = torch.empty_like(q)
+    for row, head, query in torch.cartesian_prod(*(torch.arange(n) for n in (2, 4, 5))).tolist():
+        keys = seen[row, 0, query].nonzero().squeeze(1)
+        score = k[row, head // 2, keys] @ q[row, head, query] / math.sqrt(8)
+        expected[row, head, query] = score.softmax(0) @ v[row, head // 2, keys]
+    torch.testing.assert_close(attend(q, k, v, additive), expected)
+
+
+def test_scores_depend_on_the_distance_alone():
+    table = RotaryTable(8, base=10_000.0)
+    q, k = torch.randn(8), torch.randn(8)
+
+    def score(query_position: int, key_position: int) -> torch.Tensor:
+        turn = table(torch.tensor([[query_position, key_position]]))
+        turned = rotate(torch.stack((q, k)).view(1, 2, 1, 8), turn)[0, :, 0]
+        return turned[0] @ turned[1]
+
+    torch.testing.assert_close(score(5, 2), score(105, 102), atol=1e-4, rtol=1e-4)
+    assert abs(float(score(5, 2) - score(5, 3))) > 1e-4
+
+
+@torch.no_grad()
+def test_query_key_norm_takes_the_size_out_of_the_scores():
+    outputs = {}
+    for qk_norm in (True, False):
+        settings = ModelSettings(width=16, query_heads=2, key_value_heads=1, qk_norm=qk_norm)
+        attention = Attention(settings)
+        for parameter in attention.parameters():
+            parameter.copy_(torch.randn(parameter.shape))
+        x, turn = torch.randn(1, 6, 16), RotaryTable(8, base=100.0)(torch.arange(6)[None])
+        before = attention(x, turn, torch.zeros(1, 1, 6, 6))
+        attention.qkv.weight[:24] *= 3  # queries and keys, not values
+        outputs[qk_norm] = (before, attention(x, turn, torch.zeros(1, 1, 6, 6)))
+    torch.testing.assert_close(*outputs[True], atol=1e-4, rtol=1e-4)
+    assert not torch.allclose(*outputs[False], atol=1e-2)
+
+
+def test_heads_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="query_heads 6 is not a multiple of key_value_heads 4"):
+        ModelSettings(query_heads=6, key_value_heads=4)
+    with pytest.raises(ValueError, match="width 100 does not divide into query_heads 6"):
+        ModelSettings(width=100)
+    with pytest.raises(ValueError, match="head_width 9 is odd"):
+        ModelSettings(head_width=9)

@@ -1,0 +1,123 @@
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn.attention.flex_attention import create_block_mask
+
+from chiasm.data.batch import Modality
+from chiasm.model.attention import attend
+from chiasm.model.mask import BLOCK, IntervalMask
+
+
+def random_mask(seed: int, num_positions: int, num_rows: int = 2) -> IntervalMask:
+    """Documents of random lengths with random bidirectional runs, padding at the end."""
+    random = np.random.default_rng(seed)
+    first = np.empty((num_rows, num_positions), np.int64)
+    last = np.empty_like(first)
+    for row in range(num_rows):
+        query = np.arange(num_positions)
+        first[row], last[row] = query, query  # padding sees itself
+        begin, filled = 0, int(random.integers(1, num_positions + 1))
+        while begin < filled:
+            end = min(filled, begin + int(random.integers(1, 400)))
+            first[row, begin:end] = begin
+            image = begin + int(random.integers(0, end - begin))
+            image_end = min(end, image + int(random.integers(1, 300)))
+            last[row, image:image_end] = image_end - 1
+            begin = end
+    return IntervalMask(torch.from_numpy(first), torch.from_numpy(last), num_positions)
+
+
+def test_the_dense_mask_is_what_the_spans_mean(naive):
+    batch = naive.pack(
+        [[[[7, 8], naive.Picture(1, 2), [9]], [naive.Picture(1, 1, dropped=True), [7]]]], 24
+    )
+    mask = IntervalMask.from_batch(batch).dense_BTS[0]
+    vision = (batch.modality_BT[0] == Modality.VISION).tolist()
+    document = batch.document_BT[0].tolist()
+    # bod t t boi v v eoi t eod | bod boi v eoi t eod | padding
+    image_of = {4: 0, 5: 0, 11: 1}
+    for query in range(24):
+        for key in range(24):
+            same_document = document[query] == document[key] != -1
+            same_image = vision[query] and vision[key] and image_of[query] == image_of[key]
+            expected = same_document and (key <= query or same_image)
+            if query in (10, 11):  # the dropped image and its <boi> see nothing before them
+                expected = key == 10 or (query == 11 and key == 11)
+            if document[query] == -1:
+                expected = key == query
+            assert bool(mask[query, key]) == expected, (query, key)
+
+
+def test_the_additive_mask_says_the_same_as_the_dense_one(naive):
+    mask = IntervalMask.from_batch(naive.random_batch(1))
+    assert torch.equal(mask.additive_B1TS[:, 0] == 0, mask.dense_BTS)
+    assert torch.equal(mask.additive_B1TS[:, 0] == float("-inf"), ~mask.dense_BTS)
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), num_positions=st.integers(1, 1100))
+def test_block_tables_agree_with_the_dense_mask(seed, num_positions):
+    mask = random_mask(seed, num_positions)
+    tail = -num_positions % BLOCK
+    dense = torch.nn.functional.pad(mask.dense_BTS, (0, tail, 0, tail))
+    blocks = dense.unflatten(1, (-1, BLOCK)).unflatten(3, (-1, BLOCK)).transpose(2, 3)
+    touched, full = mask.block_tables()
+    assert not (blocks.flatten(-2).any(-1) & ~touched).any(), "a block with pairs is skipped"
+    assert not (full & ~blocks.flatten(-2).all(-1)).any(), "a full block lacks a pair"
+    whole = blocks.flatten(-2).all(-1)
+    assert torch.equal(full, whole), "a block that is full is not known to be"
+
+
+@settings(max_examples=20, deadline=None)
+@given(seed=st.integers(0, 2**32 - 1), num_positions=st.integers(1, 900))
+def test_the_block_mask_lists_what_the_tables_say(seed, num_positions):
+    mask = random_mask(seed, num_positions)
+    touched, full = mask.block_tables()
+    block_mask = mask.block_mask
+    for count, index, expected in (
+        (block_mask.kv_num_blocks, block_mask.kv_indices, touched & ~full),
+        (block_mask.full_kv_num_blocks, block_mask.full_kv_indices, full),
+    ):
+        listed = torch.zeros_like(expected)
+        for row, query in np.ndindex(*count.shape[0::2]):
+            listed[row, query, index[row, 0, query, : count[row, 0, query]].long()] = True
+        assert torch.equal(listed, expected)
+
+
+def test_the_block_mask_covers_what_torch_itself_finds():
+    mask = random_mask(3, 640)
+    first, last = mask.first_BT, mask.last_BT
+    reference = create_block_mask(
+        lambda b, h, q, k: (k >= first[b, q]) & (k <= last[b, q]), 2, None, 640, 640, device="cpu"
+    )
+    assert not ((reference.to_dense() == 1) & (mask.block_mask.to_dense() == 0)).any()
+    assert torch.equal(reference.full_kv_num_blocks, mask.block_mask.full_kv_num_blocks)
+
+
+def test_the_mask_function_reads_pairs():
+    mask = random_mask(5, 200)
+    sees = mask.block_mask.mask_mod
+    row, query, key = (torch.tensor(x) for x in (1, 17, 3))
+    assert bool(sees(row, torch.tensor(0), query, key)) == bool(mask.dense_BTS[1, 17, 3])
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+@pytest.mark.parametrize("num_positions", [256, 640])
+def test_flex_attention_matches_the_dense_reference(num_positions):
+    mask = random_mask(7, num_positions)
+    mask = IntervalMask(mask.first_BT.cuda(), mask.last_BT.cuda(), num_positions)
+    generator = torch.Generator("cuda").manual_seed(0)
+    shapes = [(2, heads, num_positions, 32) for heads in (4, 2, 2)]
+    inputs = [torch.randn(s, device="cuda", generator=generator) for s in shapes]
+    weight = torch.randn(shapes[0], device="cuda", generator=generator)
+    results = []
+    for form in (mask.block_mask, mask.additive_B1TS):
+        leaves = [x.clone().requires_grad_() for x in inputs]
+        y = attend(*leaves, form)
+        (y * weight).sum().backward()
+        results.append([y.detach(), *(leaf.grad for leaf in leaves)])
+    for got, expected in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, atol=2e-2, rtol=2e-2)
