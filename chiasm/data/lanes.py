@@ -88,7 +88,7 @@ class LaneIterator(grain.DatasetIterator):
             position_T=packed["ids_positions"].astype(np.int64),
             source_S=documents[kept != NOBODY, 0],
             target_I=images[kept_I, 1].astype(bool),
-            pictures=tuple(pictures[image] for image in np.flatnonzero(kept_I)),
+            pictures=tuple(pictures[image] for image in np.flatnonzero(kept_I).tolist()),
             lane=self._mixture.lane.number,
             number=self._counts["rows"],
         )

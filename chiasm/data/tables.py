@@ -9,6 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from chiasm.data.hub import require_hub
 from chiasm.errors import UserError
 
 if TYPE_CHECKING:
@@ -38,6 +39,13 @@ def open_table(path: str, setting: str, *, prefer_text: bool = False) -> Dataset
 
     datasets.disable_progress_bars()
     reader, files = _reader(Path(path), prefer_text)
+    if reader == "hub":
+        require_hub(path, setting)
+    if reader == "unknown":
+        raise UserError(
+            f"{setting} = {path!r} holds nothing that can be read; give a folder with "
+            "metadata.jsonl, .jsonl, .parquet, .csv, .tar or .txt files, or pictures"
+        )
     try:
         if reader == "hub":
             table = datasets.load_dataset(path, split="train")
@@ -79,11 +87,6 @@ def _complaint(path: str, setting: str, reader: str, error: Exception) -> str:
         return (
             f"{setting} = {path!r} is no file or folder here, and the hub gave no dataset of that "
             f"name ({cause[0]})"
-        )
-    if reader == "unknown":
-        return (
-            f"{setting} = {path!r} holds nothing that can be read; give a folder with "
-            "metadata.jsonl, .jsonl, .parquet, .csv, .tar or .txt files, or pictures"
         )
     return f"{setting} = {path!r} cannot be read as {reader}: {cause[0]}"
 

@@ -14,10 +14,12 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from chiasm.data.hub import require_hub
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 
@@ -134,12 +136,23 @@ def _hub_backend(name: str) -> Tokenizer:
     from transformers import AutoTokenizer  # seconds to import, and most runs never need it
 
     try:
-        backend = getattr(AutoTokenizer.from_pretrained(name), "backend_tokenizer", None)
-    except Exception as error:  # a missing name, no network, a broken file: many unrelated types
+        found = AutoTokenizer.from_pretrained(name, local_files_only=True)
+    except (OSError, ValueError):  # neither a folder nor fetched before
+        require_hub(name, "tokenizer.path")
+        found = _fetched(name)
+    backend = getattr(found, "backend_tokenizer", None)
+    if backend is None:
+        raise UserError(f"tokenizer.path = {name!r} has no fast (Rust) form; convert it first")
+    return backend
+
+
+def _fetched(name: str) -> Any:
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(name)
+    except Exception as error:  # no such name, a broken file: many unrelated types
         raise UserError(
             f"tokenizer.path = {name!r} is no tokenizer on disk, and the hub gave none "
             f"({str(error).splitlines()[0]}); give a folder with {_FILE}, or fetch it once online"
         ) from error
-    if backend is None:
-        raise UserError(f"tokenizer.path = {name!r} has no fast (Rust) form; convert it first")
-    return backend

@@ -1,0 +1,32 @@
+"""Refuses at once what the hub's clients would retry for a minute."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+from chiasm.errors import UserError
+
+_ANSWER_SECONDS = 10
+
+
+def require_hub(name: str, setting: str) -> None:
+    """Raise a UserError unless ``name`` can be a hub name and the hub answers.
+
+    With ``HF_HUB_OFFLINE=1`` the clients read their caches only, and nothing is asked here.
+    """
+    from huggingface_hub import constants, get_session  # most runs never need it
+
+    parent = Path(name).parent
+    mistaken_path = parent != Path(".") and parent.is_dir()
+    if mistaken_path or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name):
+        raise UserError(f"{setting} = {name!r} is not there: no such file or folder")
+    if constants.HF_HUB_OFFLINE:
+        return
+    try:
+        get_session().head(constants.ENDPOINT, timeout=_ANSWER_SECONDS)
+    except Exception as error:  # of whichever HTTP library the client uses
+        raise UserError(
+            f"{setting} = {name!r} is no file or folder here, and the hub cannot be reached "
+            f"({error}); set HF_HUB_OFFLINE=1 to use a copy that was fetched before"
+        ) from error
