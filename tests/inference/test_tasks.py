@@ -1,0 +1,79 @@
+"""The tasks ask in the words of training and hand back what was asked for."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from chiasm.documents import Image, Text
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import Request, SamplingSettings
+from chiasm.inference.sampler import Sampler
+from chiasm.inference.tasks import answer, caption, continue_freely, draw, next_view
+
+QUICK = SamplingSettings(steps=2, max_tokens=6)
+
+
+@pytest.fixture
+def sampler(pretrained: Pretrained) -> Sampler:
+    return Sampler(pretrained)
+
+
+def test_an_answer_is_one_line(
+    build: Callable[..., Pretrained],
+    prefer: Callable[[Pretrained, int, float], None],
+    picture: Image,
+) -> None:
+    pretrained = build()
+    [line_end] = pretrained.text_tokenizer.encode("\n")
+    prefer(pretrained, line_end, 50.0)
+    assert answer(Sampler(pretrained), [picture], ["how many?"], settings=QUICK) == [""]
+
+
+def test_words_of_training(sampler: Sampler, picture: Image) -> None:
+    settings = QUICK.model_copy(update={"max_images": 0})
+    [spans] = sampler.generate(
+        [Request((picture, Text("question: how many? answer:")), seed=5)], settings
+    )
+    words = "".join(span.text for span in spans).split("\n")[0].strip()
+    assert answer(sampler, [picture], ["how many?"], settings=QUICK, seed=5) == [words]
+    [spans] = sampler.generate([Request((picture, Text("caption:")), seed=5)], settings)
+    words = "".join(span.text for span in spans).strip()
+    assert caption(sampler, [picture], settings=QUICK, seed=5) == [words]
+
+
+def test_pictures_of_captions_and_views(
+    sampler: Sampler, make_image: Callable[[int], Image]
+) -> None:
+    pictures = draw(sampler, ["a wall", "grass", "grass"], settings=QUICK)
+    assert [picture.shape for picture in pictures] == [(8, 8, 3)] * 3
+    assert all(picture.dtype == np.uint8 for picture in pictures)
+    assert (pictures[1] != pictures[2]).any()  # another item, another seed
+
+    views = [[make_image(0)], [make_image(0), make_image(1)]]
+    step = "action: dx=+0.34 dy=-0.02 dyaw=+12"
+    assert len(next_view(sampler, views, [[step], [step, step]], settings=QUICK)) == 2
+    with pytest.raises(ValueError, match="zip"):
+        next_view(sampler, views, [[step], [step]], settings=QUICK)
+
+
+def test_what_was_seen_and_done_decides_the_next_view(
+    sampler: Sampler, make_image: Callable[[int], Image]
+) -> None:
+    def view(seed: int, action: str) -> np.ndarray:
+        [pixels] = next_view(sampler, [[make_image(seed)]], [[action]], settings=QUICK)
+        return pixels
+
+    base = view(0, "action: dx=+1.00 dy=+0.00 dyaw=+0")
+    assert (base != view(1, "action: dx=+1.00 dy=+0.00 dyaw=+0")).any()
+    assert (base != view(0, "action: dx=-1.00 dy=+0.00 dyaw=+0")).any()
+
+
+def test_free_continuation_is_the_sampler(sampler: Sampler, picture: Image) -> None:
+    prompts = [[Text("story:")], [picture]]
+    free = continue_freely(sampler, prompts, settings=QUICK, seed=3)
+    requests = [Request(tuple(spans), 3 + number) for number, spans in enumerate(prompts)]
+    own = sampler.generate(requests, QUICK)
+    assert [[type(span) for span in spans] for spans in free] == [
+        [type(span) for span in spans] for spans in own
+    ]
