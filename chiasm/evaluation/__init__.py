@@ -1,1 +1,39 @@
-"""TODO"""
+"""What a trained model is worth, measured on held-out data.
+
+Files, each importing only from those above it:
+
+clusters.py    means and paired differences with standard errors clustered by map
+rows.py        one row of the table, its baseline and its verdict
+ngrams.py      smoothed n-gram baselines
+probes.py      linear probes on frozen features
+settings.py    how much is measured
+evaluation.py  what an evaluation hands to the report
+material.py    what an evaluation reads: both splits of every source
+scoring.py     losses of single documents
+pictures.py    features, reconstructions and distances of pictures
+text.py        bits per byte against n-grams; sentences that recur
+flow.py        flow loss at fixed noise levels
+drawings.py    caption → picture, read by probes
+questions.py   answers against the majority and against a blank image
+next_views.py  imagined frames against the last one, and against other actions
+writing.py     free continuations and captions to read
+evaluate.py    all of it
+"""
+
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Panel, Sample
+from chiasm.evaluation.material import Material
+from chiasm.evaluation.rows import Row, Verdict
+from chiasm.evaluation.settings import EvaluationSettings
+
+__all__ = [
+    "Evaluation",
+    "EvaluationSettings",
+    "FlowPoint",
+    "Material",
+    "Panel",
+    "Row",
+    "Sample",
+    "Verdict",
+    "evaluate",
+]

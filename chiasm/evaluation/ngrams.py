@@ -125,9 +125,7 @@ def _discount(keys: np.ndarray, counts: np.ndarray, contexts: int, vocabulary: i
     return _Order(keys, np.maximum(counts - discount, 0), total, discount * followers)
 
 
-def _find(
-    keys: np.ndarray, context: np.ndarray, tokens: np.ndarray, vocabulary: int
-) -> np.ndarray:
+def _find(keys: np.ndarray, context: np.ndarray, tokens: np.ndarray, vocabulary: int) -> np.ndarray:
     wanted = context * vocabulary + tokens
     place = np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)
     return np.where((keys[place] == wanted) & (context != UNKNOWN), place, UNKNOWN)

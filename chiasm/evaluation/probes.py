@@ -34,7 +34,7 @@ class Probe:
 
     @classmethod
     def fit(
-        cls, features_NF: np.ndarray, labels: Sequence[str], clusters: Sequence[object]
+        cls, features_NF: np.ndarray, labels: Sequence[str], clusters: Sequence[object] | np.ndarray
     ) -> Probe:
         """Fit on N items; whole ``clusters`` (maps) are set aside to choose λ.
 

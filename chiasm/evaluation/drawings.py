@@ -1,0 +1,160 @@
+"""Caption → picture: do probes find in the drawn picture what the caption names?"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.documents import Document, Image, Source
+from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.evaluation.material import asked_picture, picked, spread
+from chiasm.evaluation.pictures import features, fitted, through_tokenizer
+from chiasm.evaluation.probes import Probe
+from chiasm.evaluation.rows import Measurement, Row
+from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import SamplingSettings
+from chiasm.inference.sampler import Sampler
+from chiasm.inference.tasks import draw
+from chiasm.worlds import World, WorldSource, caption_facts
+
+SECTION = "caption to picture"
+TASK = "image_text"
+HEADLINE = ("wall", "floor", "ceiling")
+"""Attributes whose comparison stands at the top of the page."""
+
+
+@dataclass(frozen=True)
+class _Truth:
+    """Frames of one world and what they show."""
+
+    pictures: np.ndarray
+    facts: list[dict[str, str]]
+    clusters: np.ndarray
+
+
+def measure_drawings(
+    pretrained: Pretrained,
+    sources: tuple[WorldSource, WorldSource],
+    settings: EvaluationSettings,
+) -> tuple[list[Row], list[Sample]]:
+    """Rows for each attribute that captions name, and the first drawn pictures."""
+    train, held_out = sources
+    captions, frames = _asked(held_out, settings.drawings)
+    drawn = _draw(pretrained, captions, settings)
+    truth = _truth(held_out.world, frames)
+    probes = _fit_probes(
+        pretrained, _truth(train.world, _clear_frames(train.world, settings.probe_frames))
+    )
+    through = through_tokenizer(pretrained, truth.pictures)
+    seen = [features(pretrained, pictures) for pictures in (drawn, truth.pictures, through)]
+    rows = []
+    for attribute, probe in probes.items():
+        found = [probe.predict(each) for each in seen]
+        rows += _attribute_rows(attribute, truth, found, settings.seed)
+    samples = [
+        _sample(words, *pictures)
+        for words, *pictures in zip(captions, drawn, truth.pictures, through, strict=True)
+    ]
+    return rows, samples[:: max(1, len(samples) // settings.shown)][: settings.shown]
+
+
+def sample_drawings(
+    pretrained: Pretrained, source: Source, settings: EvaluationSettings
+) -> list[Sample]:
+    """Pictures drawn for the captions of a source without ground truth; none without captions."""
+    pairs = _captioned(source, settings.shown)
+    if not pairs:
+        return []
+    drawn = _draw(pretrained, [words for words, _ in pairs], settings)
+    shape = pretrained.vision_tokenizer.image_shape
+    truth = np.stack([fitted(image, shape) for _, image in pairs])
+    through = through_tokenizer(pretrained, truth)
+    return [
+        _sample(words, *pictures)
+        for (words, _), *pictures in zip(pairs, drawn, truth, through, strict=True)
+    ]
+
+
+def _draw(pretrained: Pretrained, captions: list[str], settings: EvaluationSettings) -> np.ndarray:
+    """One picture for each caption: uint8 [N, H, W, 3]."""
+    sampling = SamplingSettings(
+        steps=settings.steps, guidance=settings.guidance, rows_at_once=settings.rows_per_batch
+    )
+    return np.stack(draw(Sampler(pretrained), captions, settings=sampling, seed=settings.seed))
+
+
+def _captioned(source: Source, count: int) -> list[tuple[str, Image]]:
+    """Evenly spread (caption, picture) pairs among the documents that ask for a picture."""
+    numbers = spread(len(source), 4 * count)
+    documents: list[Document] = [source[int(number)] for number in numbers]
+    pairs = [pair for document in documents if (pair := asked_picture(document))]
+    return [pairs[number] for number in spread(len(pairs), count)] if pairs else []
+
+
+def _asked(source: WorldSource, count: int) -> tuple[list[str], np.ndarray]:
+    """Held-out captions that ask for a picture, and the frames that they were written for."""
+    captions: list[str] = []
+    frames: list[int] = []
+    for number in picked(source, 4 * count).tolist():
+        pair = asked_picture(source[number])
+        if pair is not None and len(captions) < count:
+            captions.append(pair[0])
+            frames.append(source.frame_of(number))
+    return captions, np.array(frames)
+
+
+def _clear_frames(world: World, count: int) -> np.ndarray:
+    return world.clear_frames[spread(len(world.clear_frames), count)]
+
+
+def _truth(world: World, frames: np.ndarray) -> _Truth:
+    facts = [caption_facts(world.views[frame]) for frame in frames]
+    return _Truth(np.asarray(world.frames[frames]), facts, world.map_of_frame[frames])
+
+
+def _fit_probes(pretrained: Pretrained, truth: _Truth) -> dict[str, Probe]:
+    features_NF = features(pretrained, truth.pictures)
+    probes = {}
+    for attribute in truth.facts[0]:
+        labels = [facts[attribute] for facts in truth.facts]
+        if len(set(labels)) > 1:
+            probes[attribute] = Probe.fit(features_NF, labels, truth.clusters)
+    return probes
+
+
+def _attribute_rows(attribute: str, truth: _Truth, found: list[np.ndarray], seed: int) -> list[Row]:
+    """The comparison, then the probe's own accuracy: raw, and through the tokenizer."""
+    named = np.array([facts[attribute] for facts in truth.facts])
+    drawn, real, through = (each == named for each in found)
+    measure = Measurement(SECTION, "share", "higher", seed, truth.clusters)
+    shuffled = _shuffled(found[0], named, truth.clusters)
+    return [
+        measure.row(
+            f"the {attribute} that the caption names is found in the picture",
+            drawn,
+            shuffled,
+            "shuffled captions",
+            headline=attribute in HEADLINE,
+        ),
+        measure.row(f"the probe's own accuracy, {attribute}, real held-out frames", real),
+        measure.row(f"the probe's own accuracy, {attribute}, through the tokenizer", through),
+    ]
+
+
+def _shuffled(found: np.ndarray, named: np.ndarray, clusters: np.ndarray) -> np.ndarray:
+    """For each caption: the share of pictures drawn for other maps that happen to show it.
+
+    This is the mean over all shuffles that give a caption a picture of another map.
+    """
+    matches_NN = named[:, None] == found[None, :]
+    other_NN = clusters[:, None] != clusters[None, :]
+    if not other_NN.any(1).all():
+        other_NN = ~np.eye(len(found), dtype=bool)
+    return (matches_NN & other_NN).sum(1) / other_NN.sum(1)
+
+
+def _sample(words: str, drawn: np.ndarray, truth: np.ndarray, through: np.ndarray) -> Sample:
+    panels = (Panel("drawn", drawn), Panel("truth, decoded", through), Panel("truth", truth))
+    return Sample(SECTION, (("caption", words),), panels)

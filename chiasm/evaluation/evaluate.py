@@ -1,0 +1,126 @@
+"""The whole evaluation: every measure that the data allows, in one call."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+from chiasm.evaluation import drawings, flow, next_views, questions, text
+from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Sample
+from chiasm.evaluation.material import Material
+from chiasm.evaluation.rows import Row
+from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.evaluation.writing import sample_writing
+from chiasm.inference.pretrained import Pretrained
+
+Progress = Callable[[str, int, int], None]
+"""Called before each section with its name, its number from 0, and how many there are."""
+
+NO_WORLD = "needs the ground truth of the embedded world, which these sources do not have"
+
+
+def evaluate(
+    pretrained: Pretrained,
+    material: Material,
+    settings: EvaluationSettings | None = None,
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Measure a model on held-out data, beside its baselines.
+
+    What the sources do not allow is skipped, with the reason in ``Evaluation.skipped``. The result
+    is a function of the model, the data and the settings.
+    """
+    return _Run(pretrained, material, settings or EvaluationSettings(), progress).all()
+
+
+class _Run:
+    """The sections of one evaluation and what they have found so far."""
+
+    def __init__(
+        self,
+        pretrained: Pretrained,
+        material: Material,
+        settings: EvaluationSettings,
+        progress: Progress | None,
+    ) -> None:
+        self._pretrained, self._material, self._settings = pretrained, material, settings
+        self._progress = progress
+        self._rows: list[Row] = []
+        self._points: list[FlowPoint] = []
+        self._samples: list[Sample] = []
+        self._skipped: dict[str, str] = {}
+
+    def all(self) -> Evaluation:
+        """Every section in the order of the report."""
+        sections: dict[str, Callable[[], None]] = {
+            text.SECTION: self._text,
+            drawings.SECTION: self._drawings,
+            questions.SECTION: self._questions,
+            next_views.SECTION: self._next_views,
+            flow.SECTION: self._flow,
+            "writing": self._writing,
+        }
+        seconds = {}
+        for number, (name, section) in enumerate(sections.items()):
+            if self._progress is not None:
+                self._progress(name, number, len(sections))
+            began = time.monotonic()
+            section()
+            seconds[name] = time.monotonic() - began
+        return Evaluation(
+            self._settings,
+            tuple(self._rows),
+            tuple(self._points),
+            tuple(self._samples),
+            self._skipped,
+            seconds,
+        )
+
+    def _text(self) -> None:
+        self._rows += text.measure_text(self._pretrained, self._material, self._settings)
+        self._rows += text.measure_recurrence(self._material, self._settings)
+        if not self._rows:
+            self._skipped[text.SECTION] = "no source has text"
+
+    def _drawings(self) -> None:
+        sources = self._material.of_task(drawings.TASK)
+        if sources is not None:
+            self._add(drawings.measure_drawings(self._pretrained, sources, self._settings))
+            return
+        self._skipped[drawings.SECTION] = NO_WORLD
+        for source in self._material.held_out.values():
+            found = drawings.sample_drawings(self._pretrained, source, self._settings)
+            self._samples += found
+
+    def _questions(self) -> None:
+        before = len(self._rows)
+        for name in self._material.held_out:
+            self._add(
+                questions.measure_questions(self._pretrained, name, self._material, self._settings)
+            )
+        if len(self._rows) == before:
+            self._skipped[questions.SECTION] = "no source asks questions about pictures"
+
+    def _next_views(self) -> None:
+        sources = self._material.of_task(next_views.TASK)
+        if sources is None:
+            self._skipped[next_views.SECTION] = "no source has walks with actions and poses"
+            return
+        world = sources[1].world
+        self._add(next_views.measure_next_views(self._pretrained, world, self._settings))
+
+    def _flow(self) -> None:
+        rows, self._points = flow.measure_flow(*self._given())
+        self._rows += rows
+        if not rows:
+            self._skipped[flow.SECTION] = "no source has pictures to draw"
+
+    def _writing(self) -> None:
+        self._samples += sample_writing(*self._given())
+
+    def _given(self) -> tuple[Pretrained, Material, EvaluationSettings]:
+        return self._pretrained, self._material, self._settings
+
+    def _add(self, found: tuple[list[Row], list[Sample]]) -> None:
+        self._rows += found[0]
+        self._samples += found[1]

@@ -1,0 +1,52 @@
+"""What an evaluation hands to the report: rows, flow-loss curves, and samples to look at."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from chiasm.evaluation.rows import Row
+from chiasm.evaluation.settings import EvaluationSettings
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One labelled picture of a sample."""
+
+    label: str
+    pixels: np.ndarray
+    """uint8 [H, W, 3]."""
+
+
+@dataclass(frozen=True)
+class Sample:
+    """What the model made of one held-out item, beside the truth."""
+
+    section: str
+    lines: tuple[tuple[str, str], ...]
+    """(label, text) pairs, in reading order."""
+    panels: tuple[Panel, ...]
+
+
+@dataclass(frozen=True)
+class FlowPoint:
+    """Flow loss of one source at one noise level."""
+
+    source: str
+    flow_time: float
+    row: Row
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Everything that was measured on held-out data."""
+
+    settings: EvaluationSettings
+    rows: tuple[Row, ...]
+    flow_points: tuple[FlowPoint, ...]
+    samples: tuple[Sample, ...]
+    skipped: dict[str, str] = field(default_factory=dict)
+    """Section → why it could not be measured."""
+    seconds: dict[str, float] = field(default_factory=dict)
+    """Section → how long it took."""

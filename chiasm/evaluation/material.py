@@ -1,0 +1,97 @@
+"""What an evaluation reads: both splits of every source, and the worlds behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.documents import Document, Image, Source, Text
+from chiasm.worlds import WorldSource
+
+
+@dataclass(frozen=True)
+class Material:
+    """Both splits of every source, under the same names.
+
+    A :class:`~chiasm.worlds.WorldSource` brings its world and so its ground truth; what needs
+    ground truth is skipped for other sources.
+    """
+
+    train: Mapping[str, Source]
+    """What n-grams, majority answers and probes learn from."""
+    held_out: Mapping[str, Source]
+    """What is measured."""
+
+    def of_task(self, task: str) -> tuple[WorldSource, WorldSource] | None:
+        """The embedded world's train and held-out source of one task, where there is one."""
+        for name, source in self.held_out.items():
+            train = self.train[name]
+            if isinstance(source, WorldSource) and source.name == task:
+                assert isinstance(train, WorldSource)
+                return train, source
+        return None
+
+
+@dataclass(frozen=True)
+class Items:
+    """Documents of one source and the clusters that they belong to."""
+
+    documents: list[Document]
+    clusters: np.ndarray
+    """The map of each document; a source without maps has each document for itself."""
+
+    def select(self, chosen: Sequence[int] | np.ndarray) -> Items:
+        """The items of these numbers."""
+        return Items([self.documents[number] for number in chosen], self.clusters[chosen])
+
+    def with_targets(self) -> Items:
+        """Those that have an image to draw."""
+        return self.select(
+            [
+                number
+                for number, document in enumerate(self.documents)
+                if any(image.target for image in document.images)
+            ]
+        )
+
+    def with_text(self) -> Items:
+        """Those that have text."""
+        return self.select(
+            [number for number, document in enumerate(self.documents) if document.text]
+        )
+
+
+def pick(source: Source, count: int) -> Items:
+    """At most ``count`` documents from all over the source, always the same ones."""
+    numbers = picked(source, count).tolist()
+    clusters = [cluster_of(source, number) for number in numbers]
+    return Items([source[number] for number in numbers], np.array(clusters))
+
+
+def picked(source: Source, count: int) -> np.ndarray:
+    """Their numbers: int64."""
+    if isinstance(source, WorldSource):  # it is shuffled over its maps, and repeats frames later
+        return np.arange(min(count, len(source)))
+    return spread(len(source), count)
+
+
+def cluster_of(source: Source, number: int) -> int:
+    """The map of a document; a story has a map of its own, as has all that is no world."""
+    if isinstance(source, WorldSource) and source.name != "text":
+        return int(source.world.map_of_frame[source.frame_of(number)])
+    return number
+
+
+def spread(length: int, count: int) -> np.ndarray:
+    """At most ``count`` different numbers below ``length``, evenly spaced: int64."""
+    return np.unique(np.linspace(0, length - 1, min(length, count)).round().astype(np.int64))
+
+
+def asked_picture(document: Document) -> tuple[str, Image] | None:
+    """The caption and the picture of a document that asks for a picture in words; else None."""
+    spans = document.spans
+    if len(spans) == 2 and isinstance(spans[0], Text) and isinstance(spans[1], Image):
+        return spans[0].text.removeprefix("picture:").strip(), spans[1]
+    return None

@@ -1,0 +1,154 @@
+"""Next view: the imagined frame against the last one, and true against shuffled actions."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.documents import Image
+from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.evaluation.material import spread
+from chiasm.evaluation.pictures import (
+    feature_distance,
+    features,
+    psnr,
+    through_tokenizer,
+)
+from chiasm.evaluation.rows import Measurement, Row
+from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import SamplingSettings
+from chiasm.inference.sampler import Sampler
+from chiasm.inference.tasks import next_view
+from chiasm.worlds import World
+
+SECTION = "next view"
+TASK = "action_video"
+
+
+@dataclass(frozen=True)
+class _Steps:
+    """N moments of walks: the frames before, the actions, and the frame that follows."""
+
+    history: list[list[np.ndarray]]
+    actions: list[list[str]]
+    last: np.ndarray
+    truth: np.ndarray
+    clusters: np.ndarray
+
+
+def measure_next_views(
+    pretrained: Pretrained, world: World, settings: EvaluationSettings
+) -> tuple[list[Row], list[Sample]]:
+    """Rows on PSNR and feature distance, and the first imagined frames."""
+    steps = _steps(world, settings.next_views, settings.history_frames)
+    imagined = _imagine(pretrained, steps, [each[-1] for each in steps.actions], settings)
+    wrong = [steps.actions[other][-1] for other in _others(len(steps.actions))]
+    shuffled = _imagine(pretrained, steps, wrong, settings)
+    last, truth = (through_tokenizer(pretrained, each) for each in (steps.last, steps.truth))
+    contenders = {
+        "last frame, decoded": last,
+        "shuffled actions": shuffled,
+        "raw last frame": steps.last,
+    }
+    seed, clusters = settings.seed, steps.clusters
+    rows = _rows(
+        "PSNR",
+        Measurement(SECTION, "dB", "higher", seed, clusters),
+        psnr(imagined, steps.truth),
+        {name: psnr(each, steps.truth) for name, each in contenders.items()},
+    )
+    rows.append(
+        Measurement(SECTION, "dB", "higher", seed, clusters).row(
+            "PSNR of the truth, decoded: the ceiling", psnr(truth, steps.truth)
+        )
+    )
+    goal = features(pretrained, steps.truth)
+    rows += _rows(
+        "feature distance",
+        Measurement(SECTION, "latent RMS", "lower", seed, clusters),
+        feature_distance(features(pretrained, imagined), goal),
+        {
+            name: feature_distance(features(pretrained, each), goal)
+            for name, each in contenders.items()
+        },
+    )
+    shown = spread(len(steps.actions), settings.shown)
+    return rows, [_sample(steps, imagined, shuffled, truth, wrong, int(n)) for n in shown]
+
+
+def _rows(
+    name: str, measure: Measurement, own: np.ndarray, contenders: dict[str, np.ndarray]
+) -> list[Row]:
+    headline = ("last frame, decoded", "shuffled actions")
+    return [
+        measure.row(
+            f"{name} of the imagined next view",
+            own,
+            each,
+            contender,
+            headline=contender in headline,
+        )
+        for contender, each in contenders.items()
+    ]
+
+
+def _steps(world: World, count: int, history_frames: int) -> _Steps:
+    """Moments spread evenly over the walks' steps that have enough frames before them."""
+    moments = [
+        (walk[end - history_frames : end], walk[end])
+        for walk in world.walks
+        for end in range(history_frames, len(walk))
+    ]
+    chosen = [moments[number] for number in spread(len(moments), count)]
+    actions = [
+        [world.step(a, b).action for a, b in zip(before, [*before[1:], after], strict=True)]
+        for before, after in chosen
+    ]
+    return _Steps(
+        [[np.asarray(world.frames[frame]) for frame in before] for before, _ in chosen],
+        actions,
+        np.stack([world.frames[before[-1]] for before, _ in chosen]),
+        np.stack([world.frames[after] for _, after in chosen]),
+        world.map_of_frame[[after for _, after in chosen]],
+    )
+
+
+def _others(count: int) -> np.ndarray:
+    """For each item the one half the list away: another map, since items are ordered by map."""
+    return np.roll(np.arange(count), max(1, count // 2))
+
+
+def _imagine(
+    pretrained: Pretrained, steps: _Steps, last_actions: list[str], settings: EvaluationSettings
+) -> np.ndarray:
+    """One frame for each moment; the noise depends on the moment alone, not on the action."""
+    sampling = SamplingSettings(
+        steps=settings.steps,
+        guidance=settings.next_view_guidance,
+        rows_at_once=settings.rows_per_batch,
+    )
+    views = [[Image(frame, target=False) for frame in frames] for frames in steps.history]
+    actions = [[*own[:-1], last] for own, last in zip(steps.actions, last_actions, strict=True)]
+    sampler = Sampler(pretrained)
+    return np.stack(next_view(sampler, views, actions, settings=sampling, seed=settings.seed))
+
+
+def _sample(
+    steps: _Steps,
+    imagined: np.ndarray,
+    shuffled: np.ndarray,
+    truth: np.ndarray,
+    wrong: list[str],
+    number: int,
+) -> Sample:
+    panels = (
+        Panel("last frame", steps.last[number]),
+        Panel("imagined", imagined[number]),
+        Panel("truth, decoded", truth[number]),
+        Panel("truth", steps.truth[number]),
+        Panel("imagined, other action", shuffled[number]),
+    )
+    lines = (("", steps.actions[number][-1]), ("other", wrong[number]))
+    return Sample(SECTION, lines, panels)

@@ -1,0 +1,46 @@
+"""How much is measured, and how pictures are drawn for it."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from chiasm.settings import Settings
+
+
+class EvaluationSettings(Settings):
+    """Sizes of the held-out evaluation; the defaults take about two minutes on two cores."""
+
+    seed: int = 0
+    """Keys which items are drawn, their noise, and how captions are shuffled."""
+    text_documents: int = Field(400, ge=2)
+    """Held-out documents for each source's bits per byte."""
+    ngram_train_tokens: int = Field(600_000, ge=1)
+    """Training-split tokens that the n-gram baselines count, at most."""
+    flow_documents: int = Field(64, ge=2)
+    """Held-out documents for each source's flow loss, measured once at every noise level."""
+    flow_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    """Noise levels of the flow loss: 0 is noise, 1 is data."""
+    probe_frames: int = Field(4000, ge=8)
+    """Real training frames that the probes are fitted on."""
+    drawings: int = Field(160, ge=2)
+    """Pictures drawn from held-out captions."""
+    questions: int = Field(400, ge=1)
+    """Held-out questions, spread evenly over their kinds."""
+    next_views: int = Field(120, ge=2)
+    """Held-out next frames that are imagined with the true and with shuffled actions."""
+    history_frames: int = Field(2, ge=1)
+    """Frames shown before an imagined one."""
+    steps: int = Field(25, ge=1)
+    """Steps of the solver for one picture."""
+    guidance: float = Field(3.0, ge=1)
+    """Guidance scale of pictures drawn from captions."""
+    next_view_guidance: float = Field(1.0, ge=1)
+    """Guidance scale of imagined frames; 1 draws from the model's own distribution."""
+    answer_tokens: int = Field(12, ge=1)
+    """Longest answer to a question."""
+    continuation_tokens: int = Field(120, ge=1)
+    """Length of a free continuation."""
+    shown: int = Field(8, ge=1)
+    """Items of each kind that the report shows; always the first ones, never picked by hand."""
+    rows_per_batch: int = Field(32, ge=1)
+    """Requests that the sampler works on together."""

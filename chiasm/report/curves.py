@@ -1,0 +1,129 @@
+"""Figures of the page as inline SVG: losses over training, flow loss over the noise level."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from chiasm.evaluation.evaluation import FlowPoint
+from chiasm.report.run_folder import Curve, RunFolder
+
+PALETTE = ("#0b6e8f", "#d1603d", "#5b8c3a", "#7b5ea7", "#b8860b", "#64748b")
+"""Colours that stay apart for colour-blind readers."""
+
+STYLE: dict[Any, Any] = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#94a3b8",
+    "axes.labelcolor": "#334155",
+    "axes.titlesize": 11,
+    "axes.titleweight": "bold",
+    "axes.titlelocation": "left",
+    "axes.grid": True,
+    "grid.color": "#e2e8f0",
+    "grid.linewidth": 0.8,
+    "xtick.color": "#64748b",
+    "ytick.color": "#64748b",
+    "legend.frameon": False,
+    "svg.fonttype": "none",
+}
+"""matplotlib settings of every figure."""
+
+SMOOTHING_SHARE = 0.02
+"""Width of the running mean of training losses, as a share of the run."""
+
+
+def loss_figure(run: RunFolder) -> str:
+    """Text and flow loss over training, with validation points; empty without metrics."""
+    panels = [
+        (title, unit, named)
+        for title, unit, key in (
+            ("Text loss", "nats per token", "text_loss"),
+            ("Flow loss", "per latent token", "flow_loss"),
+        )
+        if (named := {phase: run.curves.get(f"{phase}/{key}") for phase in ("train", "validation")})
+        and any(named.values())
+    ]
+    if not panels:
+        return ""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.4, 3.3), layout="constrained")
+        for axes, (title, unit, named) in zip(
+            np.atleast_1d(figure.subplots(1, len(panels))), panels, strict=True
+        ):
+            _draw_losses(axes, named)
+            axes.set(title=title, xlabel="step", ylabel=unit)
+        return _svg(figure, "loss")
+
+
+def flow_figure(points: Sequence[FlowPoint]) -> str:
+    """Flow loss of every source over flow time, with two standard errors and the baseline."""
+    if not points:
+        return ""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.4, 3.5), layout="constrained")
+        axes = figure.subplots()
+        for colour, source in zip(PALETTE, dict.fromkeys(p.source for p in points), strict=False):
+            own = [point for point in points if point.source == source]
+            axes.errorbar(
+                [point.flow_time for point in own],
+                [point.row.value for point in own],
+                yerr=[2 * np.nan_to_num(point.row.standard_error) for point in own],
+                color=colour,
+                marker="o",
+                markersize=4,
+                capsize=3,
+                label=source,
+            )
+        time = np.linspace(min(p.flow_time for p in points), max(p.flow_time for p in points), 100)
+        linear = 1 / (time**2 + (1 - time) ** 2)
+        axes.plot(time, linear, color="#94a3b8", linestyle="--", label="best linear guess")
+        axes.set(
+            title="Flow loss on held-out data, by noise level",
+            xlabel="flow time t  (0 noise, 1 data)",
+            ylabel="velocity loss",
+            ylim=(0, None),
+        )
+        axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
+        return _svg(figure, "flow")
+
+
+def _draw_losses(axes: Axes, named: dict[str, Curve | None]) -> None:
+    train, validation = named["train"], named["validation"]
+    if train is not None:
+        axes.plot(train.steps, train.values, color=PALETTE[0], alpha=0.25, linewidth=0.8)
+        smooth = _running_mean(np.array(train.values))
+        axes.plot(train.steps, smooth, color=PALETTE[0], linewidth=1.8, label="training")
+        axes.set_ylim(0, 1.1 * float(np.quantile(smooth, 0.98)))
+    if validation is not None:
+        axes.plot(
+            validation.steps,
+            validation.values,
+            color=PALETTE[1],
+            marker="o",
+            markersize=4,
+            label="held-out",
+        )
+    axes.legend()
+
+
+def _running_mean(values: np.ndarray) -> np.ndarray:
+    width = max(1, round(SMOOTHING_SHARE * len(values)))
+    padded = np.concatenate((np.full(width - 1, values[0]), values))
+    return np.convolve(padded, np.full(width, 1 / width), "valid")
+
+
+def _svg(figure: Figure, salt: str) -> str:
+    """The figure's <svg> element; its identifiers are salted so that two figures share none."""
+    file = io.StringIO()
+    with mpl.rc_context({"svg.hashsalt": salt}):
+        figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
+    return file.getvalue()[file.getvalue().index("<svg") :]

@@ -1,0 +1,91 @@
+"""overview.png: what the model draws, answers and imagines, in one figure for a README."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont
+
+from chiasm.evaluation.evaluation import Evaluation, Sample
+from chiasm.report.pictures import enlarged
+
+PICTURE_PIXELS = 128
+GAP_PIXELS = 8
+COLUMNS = 3
+"""Samples beside each other in each band."""
+
+CELL_PIXELS = 3 * PICTURE_PIXELS + 2 * GAP_PIXELS
+MARGIN_PIXELS = 28
+LINE_PIXELS = 19
+WIDTH_PIXELS = 2 * MARGIN_PIXELS + COLUMNS * CELL_PIXELS + (COLUMNS - 1) * MARGIN_PIXELS
+
+INK, SOFT, PAPER = "#0f172a", "#475569", "#ffffff"
+
+BANDS = (
+    ("caption to picture", "Drawn from a held-out caption", 3),
+    ("questions", "Answered about a held-out view", 3),
+    ("next view", "Imagined after an action", 3),
+)
+"""Section, heading, and how many panels of each sample there is room for."""
+
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+def write_overview(evaluation: Evaluation, path: Path) -> bool:
+    """Draw the figure; False, and nothing written, when there is nothing to show."""
+    bands = [
+        _band(title, chosen[:COLUMNS], room)
+        for section, title, room in BANDS
+        if (chosen := [s for s in evaluation.samples if s.section == section and s.panels])
+    ]
+    if not bands:
+        return False
+    page = Image.new("RGB", (WIDTH_PIXELS, sum(b.height for b in bands) + MARGIN_PIXELS), PAPER)
+    top = 0
+    for band in bands:
+        page.paste(band, (0, top))
+        top += band.height
+    page.save(path, "PNG", optimize=True)
+    return True
+
+
+def _band(title: str, samples: Sequence[Sample], room: int) -> Image.Image:
+    cells = [_cell(sample, room) for sample in samples]
+    heading = 62
+    band = Image.new("RGB", (WIDTH_PIXELS, heading + max(c.height for c in cells)), PAPER)
+    ImageDraw.Draw(band).text((MARGIN_PIXELS, 24), title, INK, _font(22))
+    for column, cell in enumerate(cells):
+        band.paste(cell, (MARGIN_PIXELS + column * (CELL_PIXELS + MARGIN_PIXELS), heading))
+    return band
+
+
+def _cell(sample: Sample, room: int) -> Image.Image:
+    """Pictures in a row with their labels; words below, or beside a single picture."""
+    panels = sample.panels[:room]
+    beside = len(panels) == 1
+    lines = _wrapped(sample, 32 if beside else 50)
+    below = 0 if beside else len(lines) * LINE_PIXELS
+    top = PICTURE_PIXELS + LINE_PIXELS + 6
+    cell = Image.new("RGB", (CELL_PIXELS, top + below + GAP_PIXELS), PAPER)
+    draw = ImageDraw.Draw(cell)
+    for number, panel in enumerate(panels):
+        left = number * (PICTURE_PIXELS + GAP_PIXELS)
+        picture = enlarged(panel.pixels)
+        picture.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
+        cell.paste(picture, (left, 0))
+        draw.text((left, PICTURE_PIXELS + 3), panel.label, SOFT, _font(12))
+    corner = (PICTURE_PIXELS + 2 * GAP_PIXELS, 2) if beside else (0, top)
+    for number, line in enumerate(lines):
+        draw.text((corner[0], corner[1] + number * LINE_PIXELS), line, INK, _font(15))
+    return cell
+
+
+def _wrapped(sample: Sample, characters: int) -> list[str]:
+    lines = (f"{label}: {text}" if label else text for label, text in sample.lines)
+    return [part for line in lines for part in textwrap.wrap(line, characters)]
+
+
+def _font(pixels: int) -> Font:
+    return ImageFont.load_default(pixels)

@@ -1,0 +1,231 @@
+"""report.html: one page that needs nothing beside it.
+
+Everything that comes from data, model or recipe is escaped; pictures are data URIs and figures
+inline SVG, so the file can be mailed or archived as it is.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from html import escape
+from importlib.resources import files
+from string import Template
+
+from chiasm.evaluation.evaluation import Evaluation, Sample
+from chiasm.evaluation.rows import Row, Verdict
+from chiasm.report.curves import flow_figure, loss_figure
+from chiasm.report.pictures import data_uri
+from chiasm.report.run_folder import RunFolder
+from chiasm.report.wording import (
+    BASELINES,
+    duration,
+    number,
+    signed,
+    verdict_phrase,
+    with_error,
+)
+
+SAMPLE_SECTIONS = {
+    "caption to picture": (
+        "What it draws",
+        "Pictures drawn from captions of worlds that training never saw. A caption leaves much "
+        "open, so the truth is one of many right pictures; the truth through the tokenizer is "
+        "the sharpest that this model could draw.",
+    ),
+    "questions": (
+        "What it answers",
+        "Questions about views of held-out worlds, answered greedily.",
+    ),
+    "next view": (
+        "What it imagines",
+        "The next view after an action, beside the truth and the truth through the tokenizer.",
+    ),
+    "continuation": (
+        "What it writes",
+        "Free continuations, in which the model itself decides when to open a picture.",
+    ),
+}
+"""Section → heading and what to look for."""
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """How a run came to be: what a reader needs to make it again."""
+
+    command: str
+    seconds: Mapping[str, float]
+    """Stage → how long it took."""
+    facts: Mapping[str, str]
+    """Short facts for the head of the page, for example parameters and tokens."""
+
+
+def render_page(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
+    """The whole page as HTML."""
+    title = f"chiasm report: {run.path.resolve().name}"
+    body = [
+        _head(evaluation, run, provenance),
+        _headlines(evaluation.rows),
+        *(_samples(evaluation, section) for section in SAMPLE_SECTIONS),
+        _training(evaluation, run),
+        _table(evaluation),
+        _reading(evaluation),
+        _reproduction(evaluation, run, provenance),
+    ]
+    template = Template((files("chiasm.report") / "page.html").read_text(encoding="utf-8"))
+    return template.substitute(title=escape(title), body="\n".join(filter(None, body)))
+
+
+def _head(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
+    facts = {
+        **provenance.facts,
+        "time": duration(sum(provenance.seconds.values())),
+        "evaluation seed": str(evaluation.settings.seed),
+    }
+    cells = "".join(f"<div><b>{escape(v)}</b>{escape(k)}</div>" for k, v in facts.items())
+    return (
+        f"<header><h1>chiasm <small>{escape(run.path.resolve().name)}</small></h1>"
+        "<p>One decoder-only transformer, pretrained from scratch. Every number below is measured "
+        "on held-out data and stands beside a baseline; standard errors are clustered by map, and "
+        "a difference counts when it exceeds two of them.</p>"
+        f'<div class="facts">{cells}</div></header>'
+    )
+
+
+def _headlines(rows: Iterable[Row]) -> str:
+    chosen = [row for row in rows if row.headline]
+    if not chosen:
+        return ""
+    won = sum(row.verdict is Verdict.BEATS for row in chosen)
+    cards = "".join(map(_card, chosen))
+    return (
+        f"<h2>In short</h2><p class='lead'>{won} of {len(chosen)} headline comparisons beat their "
+        f"baseline by more than two standard errors.</p><div class='cards'>{cards}</div>"
+    )
+
+
+def _card(row: Row) -> str:
+    baseline = number(row.baseline, row.unit) if row.baseline is not None else ""
+    unit = "" if row.unit == "share" else row.unit
+    error = with_error(row.value, row.standard_error, row.unit).partition("±")[2]
+    return (
+        f'<div class="card {_css(row)}"><div class="name">{escape(row.name)}</div>'
+        f'<div class="value">{number(row.value, row.unit)} <span>{escape(unit)} '
+        f"{f'±{error}' if error else ''}</span></div>"
+        f'<div class="versus">{escape(row.baseline_name or "")}: {baseline} '
+        f"(difference {signed(row)})</div>{_chip(row)}</div>"
+    )
+
+
+def _css(row: Row) -> str:
+    return str(row.verdict).replace(" ", "-")
+
+
+def _chip(row: Row) -> str:
+    return f'<span class="chip {_css(row)}">{escape(verdict_phrase(row))}</span>'
+
+
+def _samples(evaluation: Evaluation, section: str) -> str:
+    heading, explanation = SAMPLE_SECTIONS[section]
+    chosen = [sample for sample in evaluation.samples if sample.section == section]
+    if not chosen:
+        return ""
+    return (
+        f"<h2>{heading}</h2><p class='lead'>{explanation} The first of the held-out split, not "
+        "picked by hand.</p>"
+        f'<div class="samples">{"".join(map(_sample, chosen))}</div>'
+    )
+
+
+def _sample(sample: Sample) -> str:
+    panels = "".join(
+        f'<figure><img alt="{escape(panel.label)}" src="{data_uri(panel.pixels)}">'
+        f"<figcaption>{escape(panel.label)}</figcaption></figure>"
+        for panel in sample.panels
+    )
+    lines = "".join(
+        f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
+        for label, text in sample.lines
+    )
+    form = {0: "", 1: " side"}.get(
+        len(sample.panels), " full side" if len(sample.panels) > 3 else ""
+    )
+    return (
+        f'<div class="sample{form}"><div class="panels">{panels}</div>'
+        f'<div class="lines">{lines}</div></div>'
+    )
+
+
+def _training(evaluation: Evaluation, run: RunFolder) -> str:
+    figures = [loss_figure(run), flow_figure(evaluation.flow_points)]
+    plots = "".join(f'<div class="plot">{svg}</div>' for svg in figures if svg)
+    return f"<h2>How it learned</h2>{plots}" if plots else ""
+
+
+def _table(evaluation: Evaluation) -> str:
+    body = []
+    for section in dict.fromkeys(row.section for row in evaluation.rows):
+        body.append(f'<tr class="section"><td colspan="7">{escape(section)}</td></tr>')
+        body += [_table_row(row) for row in evaluation.rows if row.section == section]
+    skipped = "".join(
+        f"<dt>{escape(section)}</dt><dd>{escape(reason)}</dd>"
+        for section, reason in evaluation.skipped.items()
+    )
+    return (
+        "<h2>Every number</h2><p class='lead'>± is one standard error. Differences are paired: "
+        "value minus baseline, item by item.</p><div class='wide'><table><tr><th>measure</th>"
+        "<th>value</th><th>unit</th><th>baseline</th><th>difference</th><th>verdict</th>"
+        f"<th>items / maps</th></tr>{''.join(body)}</table></div>"
+        + (f"<h3>Not measured</h3><dl>{skipped}</dl>" if skipped else "")
+    )
+
+
+def _table_row(row: Row) -> str:
+    baseline = ""
+    if row.baseline is not None:
+        baseline = f"{number(row.baseline, row.unit)} <br><small>{escape(str(row.baseline_name))}"
+        baseline += "</small>"
+    direction = "higher is better" if row.better == "higher" else "lower is better"
+    return (
+        f"<tr><td>{escape(row.name)}</td>"
+        f'<td class="n">{with_error(row.value, row.standard_error, row.unit)}</td>'
+        f'<td title="{direction}">{escape(row.unit)} {"↑" if row.better == "higher" else "↓"}</td>'
+        f'<td>{baseline}</td><td class="n">{signed(row)}</td><td>{_chip(row)}</td>'
+        f'<td class="n">{row.num_items} / {row.num_clusters}</td></tr>'
+    )
+
+
+def _reading(evaluation: Evaluation) -> str:
+    present = {row.section for row in evaluation.rows}
+    entries = "".join(
+        f"<dt>{escape(section)}</dt><dd>{escape(text)}</dd>"
+        for section, text in BASELINES.items()
+        if section in present
+    )
+    return f"<h2>What the baselines are</h2><dl>{entries}</dl>" if entries else ""
+
+
+def _reproduction(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
+    seconds = {
+        **provenance.seconds,
+        **{f"evaluation: {name}": value for name, value in evaluation.seconds.items()},
+    }
+    stages = "".join(
+        f'<tr><td>{escape(name)}</td><td class="n">{duration(value)}</td></tr>'
+        for name, value in seconds.items()
+    )
+    settings = json.dumps(evaluation.settings.model_dump(mode="json"), indent=2)
+    versions = json.dumps(run.versions, indent=2)
+    return (
+        f"<h2>Make it again</h2><pre>{escape(provenance.command)}</pre>"
+        f"<div class='wide'><table><tr><th>stage</th><th>time</th></tr>{stages}</table></div>"
+        + _fold("The resolved recipe", run.recipe)
+        + _fold("Evaluation settings", settings)
+        + _fold("Versions and machine", versions)
+        + "<footer>The same table for programs is report.json, in this folder.</footer>"
+    )
+
+
+def _fold(title: str, text: str) -> str:
+    return f"<details><summary>{title}</summary><pre>{escape(text)}</pre></details>"

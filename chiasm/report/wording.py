@@ -1,0 +1,99 @@
+"""Numbers, verdicts and baselines in words: one honest phrase for each, used everywhere."""
+
+from __future__ import annotations
+
+import math
+
+from chiasm.evaluation.rows import Row, Verdict
+
+BASELINES = {
+    "text": (
+        "The unigram, trigram and 5-gram are interpolated Kneser-Ney models over the same "
+        "tokenizer's ids, fitted on training-split text of the same source and scored on exactly "
+        "the tokens that the model predicts. For a source with pictures the n-grams read its "
+        "text only."
+    ),
+    "flow loss": (
+        "The baseline is the best linear guess for latents that are white noise of mean 0 and "
+        "variance 1, whose velocity loss at flow time t is 1 / (t² + (1 − t)²): what is reached "
+        "by knowing nothing but the latents' scale."
+    ),
+    "caption to picture": (
+        "A linear probe, trained on frozen tokenizer features of real training frames with the "
+        "world's ground truth, reads a drawn picture; it counts when it finds what the caption "
+        "names. Shuffled captions: the same pictures held against the captions of other maps. "
+        "The probe's own accuracy on real held-out frames, raw and through the tokenizer, is "
+        "listed with it, and is the ceiling."
+    ),
+    "questions": (
+        "Answers are greedy and count only when they match exactly. The majority answer is the "
+        "most frequent one to questions of that kind in training; the blank image is one grey "
+        "picture in place of the view, with the same model and question."
+    ),
+    "next view": (
+        "Imagined frames have passed the tokenizer's decoder and lost detail there, so the like "
+        "baseline is the last frame decoded through the same tokenizer; the raw last frame is "
+        "shown too. Shuffled actions: the same frames and the same noise with the action of "
+        "another walk. Feature distance is the root mean square between standardised latents."
+    ),
+    "recurrence": (
+        "Sentences from a grammar recur; the share of held-out sentences that stand word for word "
+        "in the training split says how much of the text score could be memory."
+    ),
+}
+"""Section → what its baselines are."""
+
+_DECIMALS = {"share": 1, "dB": 2}
+
+
+def number(value: float, unit: str) -> str:
+    """A value with the digits that its unit deserves; shares as per cent."""
+    if math.isnan(value):
+        return "unknown"
+    if unit == "share":
+        return f"{100 * value:.1f} %"
+    return f"{value:.{_DECIMALS.get(unit, 3)}f}"
+
+
+def with_error(value: float, standard_error: float, unit: str) -> str:
+    """A value and its standard error."""
+    if math.isnan(standard_error):
+        return f"{number(value, unit)} (one map: no standard error)"
+    if unit == "share":
+        return f"{100 * value:.1f} ± {100 * standard_error:.1f} %"
+    digits = _DECIMALS.get(unit, 3)
+    return f"{value:.{digits}f} ± {standard_error:.{digits}f}"
+
+
+def signed(row: Row) -> str:
+    """The paired difference with its sign and standard error; empty without a baseline."""
+    if row.difference is None or row.difference_se is None:
+        return ""
+    sign = "+" if row.difference > 0 else "−"
+    if math.isnan(row.difference_se):
+        return f"{sign}{number(abs(row.difference), row.unit)}"
+    return sign + with_error(abs(row.difference), row.difference_se, row.unit)
+
+
+def verdict_phrase(row: Row) -> str:
+    """The comparison as a sentence."""
+    if row.verdict is Verdict.SHOWN or row.difference is None or row.difference_se is None:
+        return "shown, no baseline"
+    if math.isnan(row.difference_se):
+        return f"not separated from {row.baseline_name}: one map gives no standard error"
+    if row.verdict is Verdict.NOT_SEPARATED:
+        return f"not separated from {row.baseline_name}: within two standard errors"
+    verb = "beats" if row.verdict is Verdict.BEATS else "worse than"
+    if not row.difference_se:
+        return f"{verb} {row.baseline_name}"
+    errors = abs(row.difference) / row.difference_se
+    return f"{verb} {row.baseline_name} by {errors:.1f} standard errors"
+
+
+def duration(seconds: float) -> str:
+    """Seconds for people."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -1,0 +1,97 @@
+"""A tiny random model over a tiny rendered world: the real classes throughout."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image as PillowImage
+
+from chiasm.data import SourceSettings, TextTokenizer, build_sources
+from chiasm.evaluation import EvaluationSettings, Material
+from chiasm.inference.pretrained import Pretrained
+from chiasm.model import Decoder, ModelSettings
+from chiasm.training.objective import ObjectiveSettings
+from chiasm.vision.pixels import PixelTokenizer
+from chiasm.worlds import TASKS, Split, WorldSettings, WorldSource, render_worlds
+
+ROW_POSITIONS = 160
+
+
+@pytest.fixture(scope="session")
+def material(tmp_path_factory: pytest.TempPathFactory) -> Material:
+    """All five tasks of six training and four held-out maps."""
+    settings = WorldSettings(
+        train_maps=6, held_out_maps=4, views_per_map=10, walks_per_map=2, image_pixels=32
+    )
+    cache = tmp_path_factory.mktemp("worlds")
+    sources = {}
+    for split in Split:
+        world = render_worlds(settings, split, cache, num_processes=1)
+        sources[split] = {task: WorldSource(world, task) for task in TASKS}
+    return Material(sources[Split.TRAIN], sources[Split.HELD_OUT])
+
+
+@pytest.fixture(scope="session")
+def text_tokenizer(material: Material) -> TextTokenizer:
+    texts = [source[n].text for source in material.train.values() for n in range(20)]
+    return TextTokenizer.train(texts, 400)
+
+
+@pytest.fixture(scope="session")
+def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
+    """Random weights, large enough that every input matters."""
+    vision = PixelTokenizer(image_pixels=32, patch_pixels=16)
+    decoder = Decoder(
+        ModelSettings(width=32, depth=1, query_heads=2, key_value_heads=1),
+        vocabulary=text_tokenizer.vocabulary_size,
+        latent_channels=vision.channels,
+        seed=0,
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    decoder.eval().requires_grad_(False)
+    return Pretrained(decoder, text_tokenizer, vision, ObjectiveSettings(), ROW_POSITIONS)
+
+
+@pytest.fixture(scope="session")
+def settings() -> EvaluationSettings:
+    return EvaluationSettings(
+        text_documents=12,
+        ngram_train_tokens=2000,
+        flow_documents=4,
+        flow_times=(0.2, 0.8),
+        probe_frames=40,
+        drawings=6,
+        questions=16,
+        next_views=6,
+        steps=2,
+        answer_tokens=2,
+        continuation_tokens=8,
+        shown=4,
+    )
+
+
+@pytest.fixture
+def folder_material(tmp_path: Path) -> Material:
+    """A user's own captions and texts, without ground truth."""
+    pictures, texts = tmp_path / "pictures", tmp_path / "texts"
+    pictures.mkdir()
+    texts.mkdir()
+    rng = np.random.default_rng(0)
+    lines = ["file_name,text"]
+    for number in range(24):
+        pixels = rng.integers(0, 255, (40, 48, 3), dtype=np.uint8)
+        PillowImage.fromarray(pixels).save(pictures / f"{number}.png")
+        lines.append(f"{number}.png,picture number {number} of a square")
+    (pictures / "metadata.csv").write_text("\n".join(lines) + "\n")
+    (texts / "book.txt").write_text("A line of a book. And one more.\n\n" * 60)
+    settings = {
+        "emoji": SourceSettings(kind="image_text", path=str(pictures), held_out_fraction=0.4),
+        "books": SourceSettings(
+            kind="text", path=str(texts), document_characters=80, held_out_fraction=0.5
+        ),
+    }
+    return Material(*(build_sources(settings, split, ROW_POSITIONS) for split in Split))
