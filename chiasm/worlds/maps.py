@@ -37,7 +37,7 @@ FLOORS = {
     "concrete": "FLAT5_4",
     "earth": "FLAT10",
 }
-CEILINGS = {"sky": "F_SKY1", "tiles": "FLAT20", "planks": "CEIL1_1", "velvet": "FLOOR6_1"}
+CEILINGS = {"sky": "F_SKY1", "plaster": "FLAT20", "timber": "CEIL1_1", "velvet": "FLOOR6_1"}
 LIGHTS = {"bright": 255, "dim": 168}
 DIRECTIONS = {"east": (1, 0), "north": (0, 1), "west": (-1, 0), "south": (0, -1)}
 

@@ -27,7 +27,7 @@ _KNOWN = (
 
 
 def story(world_map: Map, rng: np.random.Generator) -> str:
-    """A walk of two to four moves through ``world_map``, in six to twelve short sentences."""
+    """A walk of two or three moves through ``world_map`` in seven to fifteen short sentences."""
     return _Story(world_map, rng).tell()
 
 
@@ -46,7 +46,7 @@ class _Story:
     def tell(self) -> str:
         self._say(self._choose(_STARTS))
         self._describe()
-        for _ in range(int(self.rng.integers(2, 5))):
+        for _ in range(int(self.rng.integers(2, 4))):
             self._move()
         self._recall()
         return "story: " + " ".join(self.sentences)

@@ -16,17 +16,14 @@ import numpy as np
 from chiasm.worlds.maps import CEILINGS, FLOORS, KINDS, WALLS
 from chiasm.worlds.truth import View
 
-TOPICS = ("wall", "floor", "ceiling", "light", "objects")
-QUESTION_KINDS = (
-    "material",
-    "light",
-    "how_many",
-    "side",
-    "colour",
-    "distance",
-    "what",
-    "yes_no",
-)
+KINDS_OF_TOPIC = {
+    "wall": ("material", "yes_no"),
+    "floor": ("material", "yes_no"),
+    "ceiling": ("material", "yes_no"),
+    "light": ("light",),
+    "objects": ("how_many", "side", "colour", "distance", "what", "yes_no"),
+}
+QUESTION_KINDS = ("material", "light", "how_many", "side", "colour", "distance", "what", "yes_no")
 _NUMBERS = ("zero", "one", "two")
 
 
@@ -103,19 +100,24 @@ class Balance:
     """How often each answer is true over some views: what thins the frequent ones."""
 
     def __init__(self, views: Iterable[View]) -> None:
-        self._counts: dict[str, Counter[str]] = defaultdict(Counter)
+        self._answers: dict[str, Counter[str]] = defaultdict(Counter)  # question -> answers
+        self._subjects: dict[str, Counter[str]] = defaultdict(Counter)  # topic -> affirmed
         for view in views:
             for question in all_questions(view):
-                self._counts[question.question][question.answer] += 1
+                self._answers[question.question][question.answer] += 1
+                if question.answer == "yes":
+                    self._subjects[question.topic][question.question] += 1
 
-    def keep_probability(self, question: Question) -> float:
-        """Share of this true answer to keep, so that all answers come equally often."""
-        counts = self._counts[question.question]
-        return min(counts.values()) / counts[question.answer] if counts else 1.0
+    def share_to_keep(self, question: Question) -> float:
+        """Keeping this share of a true answer makes all answers equally frequent.
 
-    def weight_of_no(self, question: Question) -> float:
-        """A question is denied as often as it is affirmed: in proportion to its yeses."""
-        return self._counts[question.question]["yes"] + 0.01
+        For a yes it makes all that a topic can affirm equally frequent.
+        """
+        if question.answer == "yes":
+            counts, key = self._subjects[question.topic], question.question
+        else:
+            counts, key = self._answers[question.question], question.answer
+        return min(counts.values()) / counts[key] if counts[key] else 1.0
 
 
 def questions(view: View, rng: np.random.Generator, balance: Balance) -> list[Question]:
@@ -134,19 +136,34 @@ def questions(view: View, rng: np.random.Generator, balance: Balance) -> list[Qu
 def _draw(
     candidates: list[Question], rng: np.random.Generator, balance: Balance
 ) -> Question | None:
-    """One of a topic's questions: a kind, then a question of it that survives the thinning."""
-    for kind in rng.permutation(sorted({question.kind for question in candidates})):
+    """One of a topic's questions: the first kind whose question survives the thinning."""
+    for turn, kind in enumerate(rng.permutation(KINDS_OF_TOPIC[candidates[0].topic])):
         pool = [question for question in candidates if question.kind == kind]
-        if kind == "yes_no":
-            answer = "yes" if rng.random() < 0.5 else "no"
-            pool = [question for question in pool if question.answer == answer]
-            if pool:
-                weights = np.array(
-                    [1.0 if answer == "yes" else balance.weight_of_no(q) for q in pool]
-                )
-                return pool[int(rng.choice(len(pool), p=weights / weights.sum()))]
-        else:
-            question = pool[int(rng.integers(len(pool)))]
-            if rng.random() < balance.keep_probability(question):
-                return question
+        # An empty view allows a count and little else; as a last resort it would always be zero.
+        if not pool or (kind == "how_many" and turn):
+            continue
+        drawn = _affirm_or_deny(pool, rng) if kind == "yes_no" else _any(pool, rng)
+        if drawn and rng.random() < balance.share_to_keep(drawn[0]):
+            return drawn[1]
     return None
+
+
+def _any(pool: list[Question], rng: np.random.Generator) -> tuple[Question, Question]:
+    """A question, which is also what decides whether it is kept."""
+    question = pool[int(rng.integers(len(pool)))]
+    return question, question
+
+
+def _affirm_or_deny(
+    pool: list[Question], rng: np.random.Generator
+) -> tuple[Question, Question] | None:
+    """By a fair coin a true thing affirmed or a false one denied; the true one decides.
+
+    Where what is true is equally often each thing, each question then has as many yeses as noes.
+    """
+    true = [question for question in pool if question.answer == "yes"]
+    false = [question for question in pool if question.answer == "no"]
+    if not true or not false:
+        return None
+    subject, _ = _any(true, rng)
+    return subject, (subject if rng.random() < 0.5 else _any(false, rng)[0])

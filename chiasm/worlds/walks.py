@@ -70,44 +70,53 @@ def draw_walk(world_map: Map, num_frames: int, rng: np.random.Generator) -> list
             key=lambda pose: min(_cast(world_map, pose).ahead_metres, _ENOUGH_AHEAD_METRES),
         )
     ]
+    sense = float(rng.choice([-1, 1]))  # turns tend to keep their sense, as a walker's do
     while len(poses) < num_frames:
-        poses.append(_draw_step(world_map, poses[-1], rng))
+        sense = -sense if rng.random() < 0.25 else sense
+        poses.append(_draw_step(world_map, poses[-1], sense, rng))
     return poses
 
 
-def _draw_step(world_map: Map, pose: Pose, rng: np.random.Generator) -> Pose:
+def _draw_step(world_map: Map, pose: Pose, sense: float, rng: np.random.Generator) -> Pose:
     """The first free step with enough space ahead, else the free one with most."""
-    best, best_ahead = None, -1.0
+    best = _turn(pose, sense, rng)
+    best_ahead = 0.0
     for _ in range(_STEP_TRIES):
-        step = _try_step(world_map, pose, rng)
+        step = _turn(pose, sense, rng) if rng.random() < 0.3 else _move(pose, sense, rng)
+        if not _is_free_path(world_map, pose, step):
+            continue
         ahead = _cast(world_map, step).ahead_metres
         if ahead > best_ahead:
             best, best_ahead = step, ahead
         if ahead > _ENOUGH_AHEAD_METRES:
             break
-    assert best is not None
     return best
 
 
-def _try_step(world_map: Map, pose: Pose, rng: np.random.Generator) -> Pose:
-    """A move, a turn, or both; a move that is not free becomes a turn on the spot."""
-    choice = rng.random()
-    turn = float(rng.choice([-1, 1]) * rng.uniform(20, 45)) if choice < 0.7 else rng.uniform(-5, 5)
-    move = rng.uniform(0.8, 1.5) if choice > 0.35 else 0.0
-    heading = pose.yaw_degrees + rng.uniform(-20, 20) + (180.0 if rng.random() < 0.1 else 0.0)
-    x = pose.x_metres + move * math.cos(math.radians(heading))
-    y = pose.y_metres + move * math.sin(math.radians(heading))
-    if move and not _is_free_path(world_map, pose, x, y):
-        turn = float(rng.choice([-1, 1]) * rng.uniform(20, 45))
-        x, y = pose.x_metres, pose.y_metres
-    return _pose(x * UNITS_PER_METRE, y * UNITS_PER_METRE, pose.yaw_degrees + turn)
+def _turn(pose: Pose, sense: float, rng: np.random.Generator) -> Pose:
+    """On the spot."""
+    yaw = (pose.yaw_degrees + sense * rng.uniform(20, 45)) % 360.0
+    return Pose(pose.x_metres, pose.y_metres, yaw)
 
 
-def _is_free_path(world_map: Map, pose: Pose, x: float, y: float) -> bool:
+def _move(pose: Pose, sense: float, rng: np.random.Generator) -> Pose:
+    """About a metre ahead, now and then backwards, with or without a turn."""
+    turn = sense * rng.uniform(20, 45) if rng.random() < 0.5 else rng.uniform(-5, 5)
+    back = 180.0 if rng.random() < 0.1 else 0.0
+    heading = math.radians(pose.yaw_degrees + back + rng.uniform(-20, 20))
+    length = rng.uniform(0.8, 1.5)
+    return _pose(
+        (pose.x_metres + length * math.cos(heading)) * UNITS_PER_METRE,
+        (pose.y_metres + length * math.sin(heading)) * UNITS_PER_METRE,
+        pose.yaw_degrees + turn,
+    )
+
+
+def _is_free_path(world_map: Map, pose: Pose, step: Pose) -> bool:
     return all(
         world_map.is_free(
-            (pose.x_metres + part * (x - pose.x_metres)) * UNITS_PER_METRE,
-            (pose.y_metres + part * (y - pose.y_metres)) * UNITS_PER_METRE,
+            (pose.x_metres + part * (step.x_metres - pose.x_metres)) * UNITS_PER_METRE,
+            (pose.y_metres + part * (step.y_metres - pose.y_metres)) * UNITS_PER_METRE,
         )
         for part in (0.25, 0.5, 0.75, 1.0)
     )
