@@ -15,7 +15,6 @@ from typing import Protocol
 
 import numpy as np
 from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 
 from chiasm.errors import UserError
 
@@ -49,7 +48,7 @@ class Image:
             with PillowImage.open(file) as picture:
                 picture.load()
                 return np.array(_rgb(picture))
-        except (OSError, UnidentifiedImageError, SyntaxError, ValueError) as error:
+        except Exception as error:  # broken bytes make the decoders raise almost anything
             raise UserError(f"picture {name} cannot be decoded: {error}") from error
 
 

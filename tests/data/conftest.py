@@ -1,0 +1,131 @@
+"""Small sources and a small tokenizer for the stream's tests."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import datasets
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from chiasm.data import ImageShape, SourceSettings, Stream, StreamSettings, TextTokenizer
+from chiasm.documents import Document, Image, Source, Text
+from chiasm.errors import UserError
+
+SHAPE = ImageShape(height_pixels=8, width_pixels=8, rows=1, columns=3)
+WORDS = "the wall is brick and the floor is grass while 27 lamps glow left of a door".split()
+
+
+def make_picture(seed: int, size: tuple[int, int] = (8, 8)) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
+
+
+def picture_file(seed: int, size: tuple[int, int] = (8, 8)) -> bytes:
+    file = io.BytesIO()
+    PillowImage.fromarray(make_picture(seed, size)).save(file, "PNG")
+    return file.getvalue()
+
+
+@dataclass
+class Listed:
+    """A source of given documents; the indices in ``unreadable`` raise."""
+
+    name: str
+    documents: list[Document]
+    unreadable: frozenset[int] = frozenset()
+    read: list[int] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.documents)
+
+    def __getitem__(self, index: int) -> Document:
+        self.read.append(index)
+        if index in self.unreadable:
+            raise UserError(f"no document {index}")
+        return self.documents[index]
+
+
+def sentence(random: np.random.Generator, most: int = 9) -> str:
+    return " ".join(random.choice(WORDS, random.integers(1, most)))
+
+
+def make_texts(seed: int, number: int) -> list[Document]:
+    random = np.random.default_rng(seed)
+    return [Document((Text(f"story: {sentence(random)}"),)) for _ in range(number)]
+
+
+def make_pairs(seed: int, number: int) -> list[Document]:
+    random = np.random.default_rng(seed)
+    documents = []
+    for index in range(number):
+        data = make_picture(index) if index % 3 else picture_file(index)
+        if index % 2:
+            spans = (Text(f"picture: {sentence(random)}"), Image(data, target=True))
+        else:
+            spans = (Image(data, target=False), Text(f"caption: {sentence(random)}"))
+        documents.append(Document(spans))
+    return documents
+
+
+def make_videos(seed: int, number: int) -> list[Document]:
+    random = np.random.default_rng(seed)
+    return [
+        Document(
+            (
+                Text("video:"),
+                *(Image(make_picture(k), target=True) for k in range(random.integers(1, 5))),
+            )
+        )
+        for _ in range(number)
+    ]
+
+
+@dataclass(frozen=True)
+class Made:
+    """What the tests build from, handed to them by the fixture ``made``."""
+
+    tokenizer: TextTokenizer
+    shape: ImageShape = SHAPE
+    Listed = Listed
+    picture = staticmethod(make_picture)
+    picture_file = staticmethod(picture_file)
+    texts = staticmethod(make_texts)
+    pairs = staticmethod(make_pairs)
+    videos = staticmethod(make_videos)
+
+    @staticmethod
+    def three_sources() -> dict[str, Source]:
+        return {
+            "text": Listed("text", make_texts(1, 11)),
+            "image_text": Listed("image_text", make_pairs(2, 7)),
+            "video": Listed("video", make_videos(3, 5)),
+        }
+
+    def stream(self, sources: dict[str, Source], **settings: object) -> Stream:
+        """A stream of small rows; keywords are settings, or seed, rank, num_ranks, weights."""
+        ranks = {key: settings.pop(key) for key in ("rank", "num_ranks") if key in settings}
+        weights = settings.pop("weights", {})
+        seed = settings.pop("seed", 3)
+        assert isinstance(weights, dict)
+        named = {
+            name: SourceSettings(kind="text", weight=weights.get(name, 1.0)) for name in sources
+        }
+        small = {"row_positions": 40, "rows_per_batch": 2, "lanes": 2, "rows_packed_together": 3}
+        merged = StreamSettings.model_validate({"sources": named, **small, **settings})
+        return Stream(merged, sources, self.tokenizer, self.shape, seed, **ranks)  # type: ignore[arg-type]
+
+
+@pytest.fixture(scope="session")
+def made() -> Made:
+    random = np.random.default_rng(0)
+    texts = [sentence(random) for _ in range(200)] + ["story: caption: picture: video: \n"] * 20
+    return Made(TextTokenizer.train(texts, 340))
+
+
+@pytest.fixture(autouse=True)
+def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are prepared in the test's folder, not in the user's cache."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")

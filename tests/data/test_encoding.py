@@ -1,0 +1,75 @@
+import numpy as np
+import pytest
+
+from chiasm.data.encoding import DocumentEncoder
+from chiasm.documents import Document, Image, Text
+
+
+@pytest.fixture
+def encoder_of(made):
+    return lambda row_positions: DocumentEncoder(
+        made.tokenizer, made.shape.num_tokens, row_positions
+    )
+
+
+def test_layout(made, encoder_of):
+    t = made.tokenizer
+    document = Document(
+        (
+            Image(made.picture(0), target=False),
+            Text("caption: a"),
+            Image(made.picture(1), target=True),
+        )
+    )
+    (piece,) = encoder_of(64)(document)
+    image = [t.boi_id, *[t.image_id] * 3, t.eoi_id]
+    expected = [t.bod_id, *image, *t.encode("caption: a"), *image, t.eod_id]
+    assert piece.ids.tolist() == expected
+    assert piece.images.tolist() == [[0, 0], [1, 1]]
+
+
+def test_adjacent_texts_read_as_one_string(made, encoder_of):
+    whole = encoder_of(64)(Document((Text("the wall is brick"),)))
+    parts = encoder_of(64)(Document((Text("the wa"), Text(""), Text("ll is brick"))))
+    assert [p.ids.tolist() for p in whole] == [p.ids.tolist() for p in parts]
+
+
+def test_a_document_that_fills_a_row_is_whole_and_one_more_token_splits_it(made, encoder_of):
+    document = Document((Text("the wall is brick"), Image(made.picture(0), target=True)))
+    (piece,) = encoder_of(64)(document)
+    assert len(encoder_of(len(piece.ids))(document)) == 1
+    assert len(encoder_of(len(piece.ids) - 1)(document)) == 2
+
+
+def test_a_long_document_is_split_between_spans_and_images_stay_whole(made, encoder_of):
+    t = made.tokenizer
+    spans = [Text("video:")]
+    for number in range(6):
+        spans += [Image(made.picture(number), target=bool(number)), Text(f"frame {number} ")]
+    pieces = encoder_of(17)(Document(tuple(spans)))
+    assert len(pieces) > 2
+    assert np.concatenate([p.images for p in pieces]).tolist() == [
+        [number, int(number > 0)] for number in range(6)
+    ]
+    for piece in pieces:
+        assert len(piece.ids) <= 17
+        assert piece.ids[0] == t.bod_id
+        assert piece.ids[-1] == t.eod_id
+        boi = np.flatnonzero(piece.ids == t.boi_id)
+        assert (piece.ids[boi[:, None] + 1 + np.arange(3)] == t.image_id).all()
+        assert (piece.ids[boi + 4] == t.eoi_id).all()
+    text = "".join(t.decode(piece.ids.tolist()) for piece in pieces)
+    assert text == Document(tuple(spans)).text
+
+
+def test_a_text_longer_than_a_row_is_cut_at_its_length(made, encoder_of):
+    t = made.tokenizer
+    text = "while 27 lamps glow " * 10
+    pieces = encoder_of(20)(Document((Text(text),)))
+    assert [len(p.ids) for p in pieces[:-1]] == [20] * (len(pieces) - 1)
+    assert "".join(t.decode(p.ids.tolist()) for p in pieces) == text
+
+
+def test_an_empty_document_is_two_positions(made, encoder_of):
+    (piece,) = encoder_of(20)(Document((Text(""),)))
+    assert piece.ids.tolist() == [made.tokenizer.bod_id, made.tokenizer.eod_id]

@@ -1,0 +1,111 @@
+import json
+from collections import Counter
+from itertools import islice
+
+import numpy as np
+import pytest
+
+from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.mixture import Condition, Lane, Mixture, Order, refuse_absurd
+from chiasm.documents import Document, Text
+from chiasm.errors import UserError
+
+
+def mixture(made, sources, weights=None, lane=None, row_positions=40, seed=5):
+    encoder = DocumentEncoder(made.tokenizer, made.shape.num_tokens, row_positions)
+    weights = weights or dict.fromkeys(sources, 1.0)
+    return Mixture(sources, weights, encoder, lane or Lane(0, 1), seed)
+
+
+def drawn(elements):
+    return [tuple(element["documents"][0, :2].tolist()) for element in elements]
+
+
+def test_an_order_is_a_new_permutation_in_each_epoch():
+    order = Order.shuffled("text", 10, seed=1)
+    epochs = [[order[epoch * 10 + place] for place in range(10)] for epoch in range(3)]
+    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
+    assert len({tuple(epoch) for epoch in epochs}) == 3
+
+
+def test_orders_differ_by_seed_and_by_name_and_not_by_process():
+    def read(name, seed):
+        return [Order.shuffled(name, 10, seed)[place] for place in range(10)]
+
+    assert read("text", 1) == read("text", 1)
+    assert read("text", 1) != read("text", 2)
+    assert read("text", 1) != read("video", 1)
+
+
+@pytest.mark.parametrize("length", [1, 2, 7, 12])
+def test_lanes_together_read_each_document_once_an_epoch(made, length):
+    count = 3
+    source = made.Listed("text", made.texts(1, length))
+    seen = Counter()
+    for number in range(count):
+        lane = Lane(number, count)
+        mine = iter(mixture(made, {"text": source}, lane=lane))
+        places = range(number, 2 * length, count)
+        seen.update(index for _, index in drawn(islice(mine, len(places))))
+    assert seen == Counter(dict.fromkeys(range(length), 2))
+
+
+def test_shares_are_of_positions_and_exact_to_a_document(made):
+    sources = {
+        "short": made.Listed("short", [Document((Text("a"),))] * 3),
+        "long": made.Listed("long", [Document((Text("a door " * 8),))] * 3),
+    }
+    weights = {"short": 3.0, "long": 1.0}
+    positions = Counter()
+    elements = islice(mixture(made, sources, weights), 400)
+    for element in elements:
+        positions[int(element["documents"][0, 0])] += len(element["ids"])
+        total = positions.total()
+        assert abs(positions[0] - 0.75 * total) <= 40
+    assert positions[0] > 1000
+
+
+def test_the_state_restores_at_every_document(made):
+    sources = {
+        **made.three_sources(),
+        "long": made.Listed("long", [Document((Text("a door " * 30),)), Document(())]),
+    }
+    # every source has something bad or long, so that pieces and skips are met
+    iterator = iter(mixture(made, sources))
+    states, elements = [], []
+    for _ in range(80):
+        states.append(json.dumps(iterator.get_state()))
+        elements.append(next(iterator))
+    assert Condition.CONTINUED in {int(e["documents"][0, 2]) for e in elements}
+    other = iter(mixture(made, sources))
+    for place in reversed(range(78)):
+        other.set_state(json.loads(states[place]))
+        for expected in elements[place : place + 2]:
+            got = next(other)
+            assert all(np.array_equal(got[name], expected[name]) for name in expected)
+
+
+def test_empty_and_unreadable_documents_travel_without_positions(made):
+    documents = [Document((Text("a"),)), Document(()), Document((Text(""),)), Document(())]
+    source = made.Listed("text", documents, unreadable=frozenset({3}))
+    source.documents += [Document((Text("b"),))] * 4
+    elements = list(islice(mixture(made, {"text": source}), 8))
+    found = {int(e["documents"][0, 1]): int(e["documents"][0, 2]) for e in elements}
+    assert found == {
+        0: Condition.WHOLE, 1: Condition.EMPTY, 2: Condition.EMPTY, 3: Condition.UNREADABLE,
+        **dict.fromkeys(range(4, 8), Condition.WHOLE),
+    }  # fmt: skip
+    assert all((len(e["ids"]) == 0) == (e["documents"][0, 2] >= Condition.EMPTY) for e in elements)
+
+
+def test_a_source_of_nothing_but_bad_documents_is_refused_and_not_searched_forever(made):
+    source = made.Listed("mine", [Document(())] * 2)
+    with pytest.raises(UserError, match="'mine': 16 of 16 documents cannot be used"):
+        list(islice(mixture(made, {"mine": source}), 100))
+
+
+def test_some_bad_documents_are_no_reason_to_stop():
+    refuse_absurd("mine", bad=15, drawn=15, why="few so far")
+    refuse_absurd("mine", bad=500, drawn=1000, why="half")
+    with pytest.raises(UserError, match="the last: broken"):
+        refuse_absurd("mine", bad=501, drawn=1000, why="broken")
