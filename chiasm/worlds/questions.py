@@ -24,6 +24,7 @@ KINDS_OF_TOPIC = {
     "objects": ("how_many", "side", "colour", "distance", "what", "yes_no"),
 }
 QUESTION_KINDS = ("material", "light", "how_many", "side", "colour", "distance", "what", "yes_no")
+_FEWEST = 3
 _NUMBERS = ("zero", "one", "two")
 
 
@@ -121,30 +122,29 @@ class Balance:
 
 
 def questions(view: View, rng: np.random.Generator, balance: Balance) -> list[Question]:
-    """Three to five questions about one view, at most one per topic, in random order."""
+    """Three to five questions about one clear view, at most one per topic, in random order."""
     by_topic: dict[str, list[Question]] = defaultdict(list)
     for question in all_questions(view):
         by_topic[question.topic].append(question)
-    asked = []
-    for topic in rng.permutation(list(by_topic)):
-        drawn = _draw(by_topic[topic], rng, balance)
-        if drawn:
-            asked.append(drawn)
-    return asked[: int(rng.integers(3, 6))]
+    asked: list[Question] = []
+    while by_topic and len(asked) < _FEWEST:
+        topics = rng.permutation(list(by_topic))
+        asked = [q for topic in topics if (q := _draw(by_topic[topic], rng, balance))]
+    return asked[: int(rng.integers(_FEWEST, len(KINDS_OF_TOPIC) + 1))]
 
 
 def _draw(
     candidates: list[Question], rng: np.random.Generator, balance: Balance
 ) -> Question | None:
-    """One of a topic's questions: the first kind whose question survives the thinning."""
+    """One of a topic's questions, of the first kind that the view allows, unless thinned."""
     for turn, kind in enumerate(rng.permutation(KINDS_OF_TOPIC[candidates[0].topic])):
         pool = [question for question in candidates if question.kind == kind]
         # An empty view allows a count and little else; as a last resort it would always be zero.
         if not pool or (kind == "how_many" and turn):
             continue
         drawn = _affirm_or_deny(pool, rng) if kind == "yes_no" else _any(pool, rng)
-        if drawn and rng.random() < balance.share_to_keep(drawn[0]):
-            return drawn[1]
+        if drawn:
+            return drawn[1] if rng.random() < balance.share_to_keep(drawn[0]) else None
     return None
 
 

@@ -7,14 +7,17 @@ each file's checksum, so a half-written or damaged folder is noticed and rendere
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import logging
+import math
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from threading import Lock
 
@@ -46,22 +49,55 @@ def render_worlds(
     Raises:
         UserError: the cache cannot be written.
     """
-    num_maps = settings.num_maps(split)
     folder = Path(cache_folder) / f"world-{split.value}-{fingerprint(settings, split)}"
+    try:
+        with _locked(folder):
+            _ensure_rendered(settings, split, folder, progress, num_processes)
+    except OSError as error:
+        raise UserError(
+            f"cache folder {cache_folder} cannot be written ({error}): free some space or "
+            "choose another cache folder"
+        ) from error
+    return World(folder, settings, split)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Two runs that want the same world at once: the second waits for the first."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _ensure_rendered(
+    settings: WorldSettings,
+    split: Split,
+    folder: Path,
+    progress: Progress | None,
+    num_processes: int,
+) -> None:
     problem = _problem(folder)
-    if problem:
-        if folder.exists():
-            _log.warning("cached world %s is damaged (%s): rendering it again", folder, problem)
-        try:
-            _render_aside(settings, split, folder, progress, num_processes)
-        except OSError as error:
-            raise UserError(
-                f"cache folder {cache_folder} cannot be written ({error}): free some space or "
-                "choose another cache folder"
-            ) from error
-    elif progress:
-        progress(num_maps, num_maps)
-    return World.open(folder, settings, split)
+    if problem is None:
+        if progress:
+            progress(settings.num_maps(split), settings.num_maps(split))
+        return
+    if folder.exists():
+        _log.warning("cached world %s is damaged (%s): rendering it again", folder, problem)
+    _refuse_full_disk(settings, split, folder)
+    _render_aside(settings, split, folder, progress, num_processes)
+
+
+def _refuse_full_disk(settings: WorldSettings, split: Split, folder: Path) -> None:
+    """Before any work: writing to a mapped file on a full disk would kill the process."""
+    frame_bytes = math.prod(settings.frame_shape) + 500  # and its truth
+    needed_bytes = settings.num_maps(split) * settings.frames_per_map * frame_bytes
+    free_bytes = shutil.disk_usage(folder.parent).free
+    if free_bytes < needed_bytes:
+        raise UserError(
+            f"the {split.value} world needs {needed_bytes / 1e6:.0f} MB, but {folder.parent} has "
+            f"{free_bytes / 1e6:.0f} MB left: free some space or choose another cache folder"
+        )
 
 
 def fingerprint(settings: WorldSettings, split: Split) -> str:

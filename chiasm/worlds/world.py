@@ -104,21 +104,17 @@ class Step:
 class World:
     """Frames and truth of one split; frames stay on disk and are served as views of the file."""
 
-    def __init__(
-        self, frames: np.ndarray, views: list[View], settings: WorldSettings, split: Split
-    ) -> None:
-        self.frames = frames  # uint8 [M, side, side, 3]
-        self.views = views
+    def __init__(self, folder: Path, settings: WorldSettings, split: Split) -> None:
+        self.folder = folder
         self.settings = settings
         self.split = split
-
-    @classmethod
-    def open(cls, folder: Path, settings: WorldSettings, split: Split) -> World:
-        """Open a rendered folder."""
-        frames = np.load(folder / "frames.npy", mmap_mode="r")
+        self.frames = np.load(folder / "frames.npy", mmap_mode="r")  # uint8 [M, side, side, 3]
         with (folder / "views.jsonl").open() as lines:
-            views = [view_from_json(line) for line in lines]
-        return cls(frames, views, settings, split)
+            self.views = [view_from_json(line) for line in lines]
+
+    def __reduce__(self) -> tuple[type[World], tuple[Path, WorldSettings, Split]]:
+        """Another process opens the same files instead of receiving a copy of them."""
+        return World, (self.folder, self.settings, self.split)
 
     def __len__(self) -> int:
         return len(self.views)
