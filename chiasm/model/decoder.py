@@ -94,7 +94,8 @@ class Block(nn.Module):
         if shared.modulation_BT6D is None:
             x_BTD = x_BTD + self.attention(self.attention_norm(x_BTD), turn, mask, past)
             return x_BTD + self.experts(self.experts_norm(x_BTD), routing)
-        own_BT6D = shared.modulation_BT6D + self.modulation * shared.vision_BT11
+        modulation_6D = self.modulation.to(x_BTD.dtype)
+        own_BT6D = shared.modulation_BT6D + modulation_6D * shared.vision_BT11
         scale, shift, gate, scale2, shift2, gate2 = own_BT6D.unbind(2)
         y_BTD = self.attention_norm(x_BTD) * (1 + scale) + shift
         x_BTD = x_BTD + (1 + gate) * self.attention(y_BTD, turn, mask, past)

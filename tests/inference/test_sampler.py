@@ -251,3 +251,30 @@ def test_heun_and_guidance_change_the_picture(pretrained: Pretrained) -> None:
     ]
     assert np.abs(pictures[0] - pictures[1]).max() > 0
     assert np.abs(pictures[0] - pictures[2]).max() > 0
+
+
+@pytest.mark.parametrize("conditioning", ["added", "adaptive"])
+def test_a_model_that_computes_in_bfloat16_writes_and_draws(
+    build: Callable[..., Pretrained], picture: Image, conditioning: str
+) -> None:
+    pretrained = build(time_conditioning=conditioning)
+    pretrained.decoder.compute_dtype = torch.bfloat16
+    spans, _ = heard(pretrained, Request((picture, Text("next:")), opens_image=True), QUICK)
+    assert isinstance(spans[0], Image)
+    assert texts(spans)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device")
+def test_a_model_on_a_gpu_draws_what_it_draws_on_a_cpu(
+    build: Callable[..., Pretrained], picture: Image
+) -> None:
+    pretrained = build()
+    request = Request((picture, Text("next:")), opens_image=True)
+    settings = QUICK.model_copy(update={"max_tokens": 0, "max_images": 1})
+    [on_cpu], _ = heard(pretrained, request, settings)
+    pretrained.decoder.to("cuda")
+    pretrained.vision_tokenizer.to("cuda")
+    [on_gpu], _ = heard(pretrained, request, settings)
+    difference = np.abs(on_cpu.pixels().astype(int) - on_gpu.pixels())
+    assert difference.mean() < 8
