@@ -1,7 +1,8 @@
 """Stage 1: what makes an encoder's features worth modelling.
 
 Shape suffixes: B pictures of a step, H and W height and width in pixels, W words of a caption
-(in ``words_BW``), P cells, C latent channels, K kinds of objects, E embedding.
+(in ``words_BW``), P cells, C latent channels, K kinds of objects, E embedding, F facts (in
+``facts_BF``) or pixel values of a cell, N cells of all pictures.
 
 The terms, each on features with a little noise, so that nothing hangs on their last digits:
 
@@ -11,8 +12,8 @@ The terms, each on features with a little noise, so that nothing hangs on their 
   to speak for what it shows without being told where it is;
 - ``facts`` and ``objects``: where the source has ground truth, the value of each attribute from the
   mean over cells, and which objects each cell shows;
-- ``pixels``: linear regression of each cell's pixels from its neighbourhood, so that layout and
-  colour stay in the features and a decoder starts near its goal;
+- ``pixels``: linear regression of each cell's pixels from its own features, so that layout and
+  colour stay in them and a decoder starts near its goal;
 - ``redundancy``: squared correlation between channels, so that no two say the same.
 """
 
@@ -27,7 +28,8 @@ from torch.nn import functional
 from chiasm.settings import Settings
 from chiasm.vision.fit import Draw, FitSettings
 from chiasm.vision.pictures import Pictures, covered_cells
-from chiasm.vision.rae import CELL_PIXELS, Encoder, EncoderSettings, LinearDecoder
+from chiasm.vision.rae import CELL_PIXELS, Encoder, EncoderSettings
+from chiasm.vision.ridge import cell_pixels
 from chiasm.vision.tokenizer import as_floats
 from chiasm.vision.words import TextTower, Vocabulary
 
@@ -110,7 +112,7 @@ class ContrastiveStage(nn.Module):
             nn.Linear(channels, len(values)) for values in self.targets.fact_values.values()
         )
         self.to_objects = nn.Linear(channels, len(self.targets.object_names))
-        self.to_pixels = LinearDecoder(channels)
+        self.to_pixels = nn.Linear(channels, 3 * CELL_PIXELS**2)
 
     def losses(self, draw: Draw) -> dict[str, Tensor]:
         """The weighted terms of one step, by name."""
@@ -143,7 +145,8 @@ class ContrastiveStage(nn.Module):
         pictures_BE = functional.normalize(self.to_embedding(features_BPC.flatten(1)), dim=1)
         captions_BE = functional.normalize(self.text(words_BW), dim=1)
         # Two pictures of one scene may share a caption; calling such a pair wrong would be false.
-        same_BB = (words_BW[:, None, :] == words_BW[None, :, :]).all(dim=2)
+        _, caption_B = torch.unique(words_BW, dim=0, return_inverse=True)
+        same_BB = caption_B[:, None] == caption_B[None, :]
         return sigmoid_contrast(pictures_BE, captions_BE, same_BB, self.scale, self.bias)
 
     def _words(self, features_BPC: Tensor, words_BW: Tensor) -> Tensor:
@@ -162,8 +165,9 @@ class ContrastiveStage(nn.Module):
         return torch.stack(known).sum()
 
     def _pixels(self, features_BPC: Tensor, images_B3HW: Tensor) -> Tensor:
-        drawn_B3HW = self.to_pixels(features_BPC.mT.unflatten(2, (self.side, self.side)))
-        return functional.mse_loss(drawn_B3HW, images_B3HW) / self.pixel_variance
+        drawn_NF = self.to_pixels(features_BPC.flatten(0, 1))
+        true_NF = cell_pixels(images_B3HW, CELL_PIXELS)
+        return functional.mse_loss(drawn_NF, true_NF) / self.pixel_variance
 
 
 def sigmoid_contrast(

@@ -5,7 +5,8 @@ size that a laptop trains: what a frozen SigLIP 2 with its decoder is to the pap
 embedded world.
 
 Shape suffixes: B pictures, H and W height and width in pixels, Y and X rows and columns of the
-latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
+latent grid, P = Y * X latent tokens of one picture, C latent channels, D width, F pixel values of
+a cell.
 
 The encoder reads each picture twice: a convolutional pyramid (what is where) and one linear map of
 each cell's pixels (layout and colour, nearly for free). Attention over the cells joins them. The
@@ -35,7 +36,7 @@ class EncoderSettings(Settings):
     """Side of the square pictures; each 16 x 16 pixels become one latent token."""
     channels: int = Field(default=64, ge=8, multiple_of=8)
     """C: channels of a latent token."""
-    widths: tuple[int, int, int] = (40, 80, 160)
+    widths: tuple[int, int, int] = (48, 80, 160)
     """Channels of the pyramid at 1/4, 1/8 and 1/16 of the picture; the last is the attention's."""
     blocks: int = Field(default=1, ge=0)
     """Attention blocks over the cells."""
@@ -98,7 +99,7 @@ class Encoder(nn.Module):
         narrow, middle, wide = settings.widths
         cells = (settings.image_pixels // CELL_PIXELS) ** 2
         self.pyramid = nn.Sequential(
-            nn.Conv2d(3, narrow, 6, stride=4, padding=1),
+            nn.Conv2d(3, narrow, 4, stride=4),
             nn.GELU(),
             nn.Conv2d(narrow, middle, 3, stride=2, padding=1),
             Residual(middle),
@@ -106,7 +107,7 @@ class Encoder(nn.Module):
             nn.GELU(),
             nn.Conv2d(middle, wide, 3, stride=2, padding=1),
         )
-        self.patches = nn.Conv2d(3, wide, CELL_PIXELS, stride=CELL_PIXELS)
+        self.patches = nn.Linear(3 * CELL_PIXELS**2, wide)
         self.place_PD = nn.Parameter(torch.randn(cells, wide) * 0.02)
         self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
         self.to_channels = nn.Linear(wide, settings.channels)
@@ -115,8 +116,8 @@ class Encoder(nn.Module):
     def forward(self, images_B3HW: Tensor) -> Tensor:
         """Features [B, P, C], row-major over the cells."""
         centred = images_B3HW * 4 - 2
-        x_BDYX = self.pyramid(centred) + self.patches(centred)
-        x_BPD = x_BDYX.flatten(2).mT + self.place_PD
+        cells_BPF = functional.pixel_unshuffle(centred, CELL_PIXELS).flatten(2).mT
+        x_BPD = self.pyramid(centred).flatten(2).mT + self.patches(cells_BPF) + self.place_PD
         for block in self.blocks:
             x_BPD = block(x_BPD)
         return self.last_norm(self.to_channels(x_BPD))

@@ -35,8 +35,8 @@ from chiasm.vision.statistics import LatentStatistics, RunningStatistics
 from chiasm.vision.storage import DESCRIPTION, read_description, round_to_stored, save_tokenizer
 
 
-class TokenizerSettings(Settings):
-    """How a vision tokenizer is built and trained, whatever it is trained on."""
+class RaeSettings(Settings):
+    """How a representation autoencoder is built and trained, whatever it is trained on."""
 
     name: str = "rae"
     """What the tokenizer is called; runs that use it record the name."""
@@ -55,7 +55,7 @@ class TokenizerSettings(Settings):
 
 
 def train_tokenizer(
-    settings: TokenizerSettings,
+    settings: RaeSettings,
     train: Pictures,
     held_out: Pictures,
     folder: Path,
@@ -122,7 +122,7 @@ def check_pictures(pictures: Pictures, encoder: EncoderSettings) -> None:
 
 
 def _train_encoder(
-    settings: TokenizerSettings,
+    settings: RaeSettings,
     train: Pictures,
     folder: Path,
     identity: str,
@@ -147,9 +147,7 @@ def _train_encoder(
 
 
 @torch.no_grad()
-def measure_encoder(
-    settings: TokenizerSettings, encoder: Encoder, train: Pictures
-) -> LatentStatistics:
+def measure_encoder(settings: RaeSettings, encoder: Encoder, train: Pictures) -> LatentStatistics:
     """Statistics of a frozen encoder's features over evenly spread training pictures."""
     running = RunningStatistics(settings.encoder.channels)
     numbers = evenly_spread(len(train), settings.statistics_pictures)
@@ -166,7 +164,7 @@ def measure_encoder(
 
 
 def _train_decoder(
-    settings: TokenizerSettings,
+    settings: RaeSettings,
     encoder: Encoder,
     statistics: LatentStatistics,
     train: Pictures,
@@ -202,6 +200,6 @@ def evenly_spread(total: int, most: int) -> np.ndarray:
     return np.arange(total) if total <= most else np.arange(most) * total // most
 
 
-def _identity(settings: TokenizerSettings, train: Pictures) -> str:
+def _identity(settings: RaeSettings, train: Pictures) -> str:
     described = {"settings": settings.model_dump(mode="json"), "data": train.data, "n": len(train)}
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()
