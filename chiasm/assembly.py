@@ -18,6 +18,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from statistics import median
@@ -28,6 +29,7 @@ from torch import Tensor
 from chiasm.data import (
     ImageShape,
     Stream,
+    StreamReport,
     TextTokenizer,
     build_sources,
     sample_texts,
@@ -35,14 +37,14 @@ from chiasm.data import (
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Source
 from chiasm.errors import UserError
-from chiasm.evaluation.material import Material, spread
+from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe, check_images, differences, load_toml, resolved, write_recipe
 from chiasm.training import Objective, Outcome, StepReport, Trainer, Validation
 from chiasm.training.device import choose_device
 from chiasm.training.validation import VALIDATION_SEED
-from chiasm.versions import versions
+from chiasm.training.versions import versions
 from chiasm.vision.build import build_vision_tokenizer
 from chiasm.vision.storage import load_tokenizer, save_tokenizer
 from chiasm.vision.tokenizer import VisionTokenizer
@@ -102,27 +104,14 @@ def open_material(
     Raises:
         UserError: a source that cannot be opened; those that need no rendering are tried first.
     """
-    positions = recipe.stream.row_positions
-    from_worlds = {n: s for n, s in recipe.stream.sources.items() if s.kind == "world"}
-    opened: dict[Split, Mapping[str, Source]] = {}
-    worlds = dict.fromkeys(Split)
+    opened = {split: _open_folders(recipe, split) for split in Split}
     for split in Split:
-        others = {n: s for n, s in recipe.stream.sources.items() if s.kind != "world"}
-        opened[split] = build_sources(others, split, positions)
-    for split in Split if from_worlds else ():
-        name = f"rendering {split.value.replace('_', '-')} worlds"
-        worlds[split] = render_worlds(
-            recipe.world,
-            split,
-            (cache_folder or default_cache_folder()) / "worlds",
-            progress=lambda done, of, name=name: on_stage(name, done, of),  # type: ignore[misc]
-            num_processes=os.cpu_count() or 1,
-        )
-        sources = {**opened[split], **build_sources(from_worlds, split, positions, worlds[split])}
-        opened[split] = {name: sources[name] for name in recipe.stream.sources}
-    return Material(
-        opened[Split.TRAIN], opened[Split.HELD_OUT], worlds[Split.TRAIN], worlds[Split.HELD_OUT]
+        opened[split] |= _open_worlds(recipe, split, cache_folder, on_stage)
+    # The mixture numbers the sources in the recipe's order, wherever they come from.
+    train, held_out = (
+        {name: opened[split][name] for name in recipe.stream.sources} for split in Split
     )
+    return Material(train, held_out)
 
 
 def build_inputs(recipe: Recipe, train: Mapping[str, Source]) -> Inputs:
@@ -211,9 +200,7 @@ def train_run(
         report = run.stream.report()
     finally:
         run.stream.close()
-    (folder / "stream.json").write_text(json.dumps(asdict(report), indent=1) + "\n")
-    for note in (*report.alarms, *report.notes):
-        tell(note)
+    _record_stream(report, folder / "stream.json", tell)
     if outcome.finished:
         run.pretrained.save(folder / "model")
     return outcome
@@ -261,9 +248,30 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
             )
         return
     folder.mkdir(parents=True, exist_ok=True)
-    partial = folder.with_name(f"{folder.name}.recipe.partial")
-    write_recipe(recipe, partial)
-    os.replace(partial, path)
+    aside = folder.with_name(f"{folder.name}.recipe.partial")
+    write_recipe(recipe, aside)
+    os.replace(aside, path)
+
+
+def _open_folders(recipe: Recipe, split: Split) -> dict[str, Source]:
+    settings = {n: s for n, s in recipe.stream.sources.items() if s.kind != "world"}
+    return build_sources(settings, split, recipe.stream.row_positions)
+
+
+def _open_worlds(
+    recipe: Recipe, split: Split, cache_folder: Path | None, on_stage: Stage
+) -> dict[str, Source]:
+    settings = {n: s for n, s in recipe.stream.sources.items() if s.kind == "world"}
+    if not settings:
+        return {}
+    world = render_worlds(
+        recipe.world,
+        split,
+        (cache_folder or default_cache_folder()) / "worlds",
+        progress=partial(on_stage, f"{split.value.replace('_', '-')} worlds"),
+        num_processes=os.cpu_count() or 1,
+    )
+    return build_sources(settings, split, recipe.stream.row_positions, world)
 
 
 def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) -> None:
@@ -281,17 +289,27 @@ def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) ->
             )
 
 
+def _record_stream(report: StreamReport, path: Path, tell: Callable[[str], None]) -> None:
+    path.write_text(json.dumps(asdict(report), indent=1) + "\n")
+    for alarm in report.alarms:
+        tell(alarm)
+    for what, count in (("skipped", report.skipped), ("longer than a row, split", report.split)):
+        for source, documents in count.items():
+            if documents:
+                tell(f"{source}: {documents} of {report.documents[source]} documents {what}")
+
+
 def _kept_inputs(recipe: Recipe, material: Material, folder: Path, on_stage: Stage) -> Inputs:
     """The inputs that the run began with; made, and kept in its folder, by its first call."""
     if folder.exists():
         return Inputs(TextTokenizer.load(folder), load_tokenizer(folder / "vision"))
     on_stage("preparing tokenizers", 0, 1)
     inputs = build_inputs(recipe, material.train)
-    partial = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(partial, ignore_errors=True)
-    inputs.text_tokenizer.save(partial)
-    save_tokenizer(inputs.vision_tokenizer, partial / "vision")
-    os.replace(partial, folder)
+    aside = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    inputs.text_tokenizer.save(aside)
+    save_tokenizer(inputs.vision_tokenizer, aside / "vision")
+    os.replace(aside, folder)
     on_stage("preparing tokenizers", 1, 1)
     return _kept_inputs(recipe, material, folder, on_stage)
 
@@ -325,10 +343,10 @@ def _pictures(sources: Mapping[str, Source], image_pixels: int) -> Iterator[Tens
     """Batches [1, 3, H, W] of pictures spread evenly over the sources."""
     shape = ImageShape(image_pixels, image_pixels, 1, 1)
     for source in sources.values():
-        left = MEASURED_PICTURES // len(sources)
-        for number in spread(len(source), left):
+        wanted = min(len(source), MEASURED_PICTURES // len(sources))
+        for number in range(wanted):
+            document = source[number * len(source) // wanted]
             try:
-                images = list(source[int(number)].images)
-                yield from (decode_picture(image, shape)[None] for image in images[:1])
+                yield from (decode_picture(image, shape)[None] for image in document.images)
             except UserError:
                 continue  # the stream counts and reports it

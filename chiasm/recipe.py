@@ -197,6 +197,8 @@ def _explain(item: Any) -> str:
     if item["type"] == "missing":
         return f"setting {name} is missing: {item['msg'].lower()}"
     wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if isinstance(item["input"], Mapping):
+        return f"{name}: {wanted}"
     return f"setting {name} = {item['input']!r}: {wanted}"
 
 

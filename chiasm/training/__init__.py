@@ -16,6 +16,7 @@ checkpoint.py  training state, written aside, renamed and verified
 stop.py        SIGTERM and Ctrl-C as a request
 validation.py  the same held-out rows at the same noise levels
 trainer.py     the loop
+versions.py    what a run was made with
 """
 
 from chiasm.training.objective import Losses, Objective, ObjectiveSettings

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Literal
+from typing import Any, Literal
 
 import torch
-from torch.utils import deterministic
 
 from chiasm.errors import UserError
 from chiasm.model import Decoder
@@ -24,7 +23,7 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"training.device = {name!r}: torch sees no CUDA device; use auto or cpu")
+        raise UserError(f"device {name!r}: torch sees no CUDA device; use auto or cpu")
     return torch.device(name)
 
 
@@ -39,15 +38,16 @@ def matmul_dtype(device: torch.device, precision: Precision) -> torch.dtype:
 def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
     """Equal bits for equal inputs and equal thread counts; without effect on other devices."""
     before = torch.are_deterministic_algorithms_enabled()
-    filled_before = deterministic.fill_uninitialized_memory
+    memory: Any = torch.utils.deterministic
+    filled_before = memory.fill_uninitialized_memory
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-        deterministic.fill_uninitialized_memory = False  # costs time and guards against no more
+        memory.fill_uninitialized_memory = False  # costs time and guards against no more
     try:
         yield
     finally:
         torch.use_deterministic_algorithms(before)
-        deterministic.fill_uninitialized_memory = filled_before
+        memory.fill_uninitialized_memory = filled_before
 
 
 def compile_blocks(decoder: Decoder) -> None:

@@ -35,7 +35,8 @@ class OptimiserSettings(Settings):
 
 def decay_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
     """Split the trainable parameters of ``model`` into (decayed, not decayed)."""
-    decayed, kept = [], []
+    decayed: list[Tensor] = []
+    kept: list[Tensor] = []
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             table = not UNDECAYED.isdisjoint(name.split("."))

@@ -1,0 +1,54 @@
+"""chiasm train: pretrain from a recipe."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiasm.assembly import train_run
+from chiasm.cli.progress import RunDisplay
+from chiasm.recipe import load_recipe
+
+
+def train(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file.")],
+    out: Annotated[
+        Path | None, typer.Option(help="The run folder; without it runs/ and the recipe's name.")
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a setting, as in --set model.width=256; repeatable."),
+    ] = None,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the run in the folder and begin again.")
+    ] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
+    ] = None,
+) -> None:
+    """Pretrain a model from a recipe; a run that was stopped or killed goes on where it was."""
+    settings = load_recipe(recipe, set_ or [])
+    folder = out or Path("runs") / settings.name
+    command = shlex.join(["chiasm", *sys.argv[1:]])
+    with RunDisplay(settings.training.steps) as display:
+        outcome = train_run(
+            settings,
+            folder,
+            cache_folder=cache,
+            fresh=fresh,
+            command=command,
+            tell=display.tell,
+            on_stage=display.on_stage,
+            on_step=display.on_step,
+        )
+    if outcome.signal is not None:
+        print(
+            f"stopped by {outcome.signal.name} at step {outcome.step} of "
+            f"{settings.training.steps}; saved. The same command goes on from here: {command}"
+        )
+        raise typer.Exit(128 + outcome.signal)
+    print(f"trained {outcome.step} steps; the model is in {folder / 'model'}")
