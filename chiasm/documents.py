@@ -15,6 +15,7 @@ from typing import Protocol
 
 import numpy as np
 from PIL import Image as PillowImage
+from PIL import UnidentifiedImageError
 
 from chiasm.errors import UserError
 
@@ -48,6 +49,8 @@ class Image:
             with PillowImage.open(file) as picture:
                 picture.load()
                 return np.array(_rgb(picture))
+        except UnidentifiedImageError as error:
+            raise UserError(f"picture {name} cannot be decoded: no known format") from error
         except Exception as error:  # broken bytes make the decoders raise almost anything
             raise UserError(f"picture {name} cannot be decoded: {error}") from error
 

@@ -149,5 +149,6 @@ class LaneIterator(grain.DatasetIterator):
         refuse_absurd(name, counts["skipped"][source], counts["documents"][source], reason)
 
     def _note(self, source: int, index: int, what: str) -> None:
-        if len(self._counts["notes"]) < _NOTES:
-            self._counts["notes"].append(f"{self._mixture.names[source]}[{index}] {what}")
+        note, notes = f"{self._mixture.names[source]}[{index}] {what}", self._counts["notes"]
+        if len(notes) < _NOTES and note not in notes:
+            notes.append(note)

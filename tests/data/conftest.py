@@ -16,7 +16,7 @@ from chiasm.documents import Document, Image, Source, Text
 from chiasm.errors import UserError
 
 SHAPE = ImageShape(height_pixels=8, width_pixels=8, rows=1, columns=3)
-WORDS = "the wall is brick and the floor is grass while 27 lamps glow left of a door".split()
+WORDS = ("the", "wall", "is", "brick", "and", "floor", "grass", "27", "lamps", "left", "door")
 
 
 def make_picture(seed: int, size: tuple[int, int] = (8, 8)) -> np.ndarray:

@@ -21,16 +21,19 @@ def drawn(elements):
     return [tuple(element["documents"][0, :2].tolist()) for element in elements]
 
 
-def test_an_order_is_a_new_permutation_in_each_epoch():
-    order = Order.shuffled("text", 10, seed=1)
-    epochs = [[order[epoch * 10 + place] for place in range(10)] for epoch in range(3)]
-    assert all(sorted(epoch) == list(range(10)) for epoch in epochs)
-    assert len({tuple(epoch) for epoch in epochs}) == 3
+@pytest.mark.parametrize("length", [10, 1 << 14])  # a table, and grain's shuffle
+def test_an_order_is_a_new_permutation_in_each_epoch(length):
+    order = Order("text", length, seed=1)
+    epochs = [[order[epoch * length + place] for place in range(length)] for epoch in range(2)]
+    assert all(sorted(epoch) == list(range(length)) for epoch in epochs)
+    assert epochs[0] != epochs[1]
+    assert order[length + 3] == epochs[1][3]  # any place, in any order of asking
+    assert order[3] == epochs[0][3]
 
 
 def test_orders_differ_by_seed_and_by_name_and_not_by_process():
     def read(name, seed):
-        return [Order.shuffled(name, 10, seed)[place] for place in range(10)]
+        return [Order(name, 10, seed)[place] for place in range(10)]
 
     assert read("text", 1) == read("text", 1)
     assert read("text", 1) != read("text", 2)
@@ -106,6 +109,6 @@ def test_a_source_of_nothing_but_bad_documents_is_refused_and_not_searched_forev
 
 def test_some_bad_documents_are_no_reason_to_stop():
     refuse_absurd("mine", bad=15, drawn=15, why="few so far")
-    refuse_absurd("mine", bad=500, drawn=1000, why="half")
+    refuse_absurd("mine", bad=750, drawn=1000, why="three quarters")
     with pytest.raises(UserError, match="the last: broken"):
-        refuse_absurd("mine", bad=501, drawn=1000, why="broken")
+        refuse_absurd("mine", bad=751, drawn=1000, why="broken")

@@ -59,9 +59,7 @@ def test_images_carry_their_source(made):
 
 
 def test_the_same_documents_give_the_same_batch(made):
-    one, two = (
-        pack_documents(made.pairs(1, 9), made.tokenizer, made.shape, 40) for _ in range(2)
-    )
+    one, two = (pack_documents(made.pairs(1, 9), made.tokenizer, made.shape, 40) for _ in range(2))
     assert torch.equal(one.ids_BT, two.ids_BT)
     assert not one.images.dropped_N.any()
 

@@ -52,7 +52,7 @@ def test_the_vocabulary_has_the_size_asked_for():
 
 
 def test_a_vocabulary_too_small_for_bytes_is_refused():
-    with pytest.raises(UserError, match="vocabulary_tokens = 200.*262"):
+    with pytest.raises(UserError, match=r"vocabulary_tokens = 200.*262"):
         TextTokenizer.train(["a"], 200)
 
 

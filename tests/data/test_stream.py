@@ -1,0 +1,167 @@
+import json
+
+import pytest
+import torch
+
+from chiasm.data import StreamSettings, merge_states
+from chiasm.documents import Document, Image, Text
+from chiasm.errors import UserError
+
+ROWS = ("label", "modality", "position", "first", "last", "document", "source")
+TABLES = ["ids_BT", *(f"{name}_BT" for name in ROWS), "lane_B", "number_B"]
+SLOTS = ["row_N", "start_N", "grid_N2", "target_N", "dropped_N", "source_N"]
+
+
+def same(one, two):
+    return (
+        all(torch.equal(getattr(one, name), getattr(two, name)) for name in TABLES)
+        and all(torch.equal(getattr(one.images, n), getattr(two.images, n)) for n in SLOTS)
+        and len(one.images) == len(two.images)
+        and all(map(torch.equal, one.images.pixels, two.images.pixels))
+    )
+
+
+def troubled_sources(made):
+    """With documents that are long, empty, unreadable or broken, and more than one epoch."""
+    sources = made.three_sources()
+    sources["text"].documents[2] = Document((Text("story: " + " a door" * 40),))
+    sources["text"].documents[3] = Document(())
+    sources["image_text"].documents[5] = Document((Image(b"broken", target=True), Text("x")))
+    sources["video"].unreadable = frozenset({4})
+    return sources
+
+
+@pytest.mark.parametrize("lanes", [1, 3])
+def test_the_state_restores_exactly_at_every_position(made, lanes):
+    stream = made.stream(troubled_sources(made), lanes=lanes)
+    states, batches, reports = [], [], []
+    for _ in range(30):
+        states.append(json.dumps(stream.get_state()))
+        batches.append(next(stream))
+        reports.append(stream.report())
+    other = made.stream(troubled_sources(made), lanes=lanes)
+    for place in reversed(range(29)):
+        other.set_state(json.loads(states[place]))
+        assert json.dumps(other.get_state()) == states[place]
+        for later in (place, place + 1):
+            assert same(next(other), batches[later])
+        assert other.report() == reports[place + 1]
+
+
+def test_the_state_is_small_and_does_not_grow(made):
+    stream = made.stream(made.three_sources())
+    sizes = []
+    for _ in range(60):
+        next(stream)
+        sizes.append(len(json.dumps(stream.get_state())))
+    assert max(sizes) < 3000
+    assert sizes[-1] < sizes[0] + 200  # counters gain digits, nothing else
+
+
+def test_prefetching_changes_nothing(made):
+    one, many = (made.stream(troubled_sources(made), prefetched_batches=ready) for ready in (1, 9))
+    for _ in range(20):
+        assert same(next(one), next(many))
+        assert one.get_state() == many.get_state()
+
+
+def test_another_seed_is_another_stream(made):
+    one, two = (made.stream(made.three_sources(), seed=seed) for seed in (1, 2))
+    assert not same(next(one), next(two))
+
+
+@pytest.mark.parametrize("num_ranks", [2, 4])
+def test_ranks_see_the_same_global_batches(made, num_ranks):
+    shape = {"lanes": 4, "rows_per_batch": 4}
+    whole = made.stream(made.three_sources(), **shape)
+    ranks = [
+        made.stream(made.three_sources(), **shape, rank=rank, num_ranks=num_ranks)
+        for rank in range(num_ranks)
+    ]
+    for _ in range(12):
+        expected = next(whole)
+        parts = [next(rank) for rank in ranks]
+        for row in range(4):
+            part, at = parts[row % num_ranks], row // num_ranks
+            for name in TABLES:
+                assert torch.equal(getattr(part, name)[at], getattr(expected, name)[row]), name
+    assert merge_states([rank.get_state() for rank in ranks]) == whole.get_state()
+
+
+def test_a_run_goes_on_with_another_number_of_ranks(made):
+    shape = {"lanes": 4, "rows_per_batch": 8}
+    whole = made.stream(made.three_sources(), **shape)
+    pair = [made.stream(made.three_sources(), **shape, rank=r, num_ranks=2) for r in range(2)]
+    for stream in (whole, *pair):
+        for _ in range(7):
+            next(stream)
+    merged = json.loads(json.dumps(merge_states([rank.get_state() for rank in pair])))
+    alone = made.stream(made.three_sources(), **shape)
+    alone.set_state(merged)
+    expected = next(whole)
+    assert same(next(alone), expected)
+    four = [made.stream(made.three_sources(), **shape, rank=r, num_ranks=4) for r in range(4)]
+    for rank, stream in enumerate(four):
+        stream.set_state(merged)
+        assert torch.equal(next(stream).ids_BT, expected.ids_BT[rank::4])
+
+
+@pytest.mark.parametrize(("lanes", "rows"), [(1, 3), (3, 2), (4, 6)])
+def test_rows_come_from_the_lanes_in_turn(made, lanes, rows):
+    stream = made.stream(made.three_sources(), lanes=lanes, rows_per_batch=rows)
+    batches = [next(stream) for _ in range(6)]
+    given = [
+        pair for b in batches for pair in zip(b.lane_B.tolist(), b.number_B.tolist(), strict=True)
+    ]
+    assert given == [(row % lanes, row // lanes) for row in range(6 * rows)]
+
+
+def test_shares_follow_the_weights_by_positions(made):
+    weights = {"text": 1.0, "image_text": 2.0, "video": 5.0}
+    stream = made.stream(made.three_sources(), weights=weights)
+    for _ in range(150):
+        next(stream)
+    report = stream.report()
+    assert report.weights == {"text": 0.125, "image_text": 0.25, "video": 0.625}
+    for name, weight in report.weights.items():
+        assert report.shares[name] == pytest.approx(weight, abs=0.02)
+    assert report.alarms == ()
+    assert report.filled > 0.8
+
+
+def test_a_row_shorter_than_one_image_is_refused_at_once(made):
+    with pytest.raises(UserError, match="row_positions = 6 is shorter than one image"):
+        made.stream(made.three_sources(), row_positions=6)
+
+
+def test_a_source_without_documents_is_refused_at_once(made):
+    with pytest.raises(UserError, match="'empty' has no documents"):
+        made.stream({"empty": made.Listed("empty", [])})
+
+
+def test_no_sources_are_refused_at_once(made):
+    with pytest.raises(UserError, match="sources is empty"):
+        made.stream({})
+
+
+@pytest.mark.parametrize("shape", [{"lanes": 3}, {"rows_per_batch": 3, "lanes": 4}])
+def test_ranks_that_do_not_divide_are_refused_at_once(made, shape):
+    with pytest.raises(UserError, match="= 3 cannot be shared by 2 ranks"):
+        made.stream(made.three_sources(), **shape, num_ranks=2)
+
+
+def test_settings_refuse_what_makes_no_sense():
+    for wrong in ({"condition_drop": 1.0}, {"lanes": 0}, {"row_position": 3}):
+        with pytest.raises(ValueError, match=next(iter(wrong))):
+            StreamSettings.model_validate({"sources": {}, **wrong})
+
+
+def test_a_closed_stream_leaves_no_thread(made):
+    import threading
+
+    before = threading.active_count()
+    stream = made.stream(made.three_sources())
+    next(stream)
+    assert threading.active_count() == before + 1
+    stream.close()
+    assert threading.active_count() == before
