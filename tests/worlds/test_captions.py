@@ -1,0 +1,46 @@
+from dataclasses import replace
+
+import numpy as np
+
+from chiasm.worlds import World, caption, caption_facts
+from chiasm.worlds.maps import KINDS
+
+
+def test_a_caption_names_what_is_seen_and_nothing_else(train: World):
+    for number in train.clear_frames:
+        view = train.views[number]
+        words = caption(view, np.random.default_rng(number))
+        for value in (view.wall, view.floor, view.ceiling, view.light):
+            assert value in words
+        seen = {one.name for one in view.objects}
+        for kind in KINDS:
+            assert kind.name in seen or kind.name not in words
+        for one in view.objects:
+            if f"a {one.name} " in words and sum(o.name == one.name for o in view.objects) == 1:
+                where = "in the middle" if one.side == "middle" else f"on the {one.side}"
+                assert f"a {one.name} {'near' if one.near else 'far'} {where}" in words
+        assert 10 <= len(words.split()) <= 34
+
+
+def test_objects_are_denied_only_where_none_shows(train: World):
+    view = next(v for v in train.views if v.clear and not v.objects and not v.faint)
+    rng = np.random.default_rng(0)
+    denials = [caption(view, rng) for _ in range(5)]
+    assert all("nothing" in words or "no objects" in words for words in denials)
+    hint = replace(view, faint=("barrel",))
+    assert not any(word in caption(hint, rng) for word in ("nothing", "no objects", "barrel"))
+
+
+def test_there_are_several_phrasings(train: World):
+    view = train.views[int(train.clear_frames[0])]
+    assert len({caption(view, np.random.default_rng(seed)) for seed in range(40)}) >= 3
+
+
+def test_facts_are_in_the_caption(train: World):
+    for number in train.clear_frames[:100]:
+        view = train.views[number]
+        facts = caption_facts(view)
+        words = caption(view, np.random.default_rng(1))
+        assert set(facts) == {"wall", "floor", "ceiling", "light", "object"}
+        assert facts["object"] == "none" or facts["object"] in words
+        assert all(facts[name] in words for name in ("wall", "floor", "ceiling", "light"))

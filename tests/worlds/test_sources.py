@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+
+from chiasm.documents import Image, Text
+from chiasm.errors import UserError
+from chiasm.worlds import TASKS, World, WorldSource, parse_action
+
+
+def document_key(document) -> list:
+    return [
+        span.text if isinstance(span, Text) else (span.target, span.pixels().tobytes())
+        for span in document.spans
+    ]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_document_is_a_function_of_seed_and_index(train: World, task: str):
+    source, again = WorldSource(train, task, seed=3), WorldSource(train, task, seed=3)
+    later = [document_key(again[index]) for index in (7, 5)]
+    assert [document_key(source[index]) for index in (5, 7)] == later[::-1]
+    other = WorldSource(train, task, seed=4)
+    assert any(document_key(source[i]) != document_key(other[i]) for i in range(10))
+    assert source.name == task
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_indices_end_where_the_length_says(train: World, task: str):
+    source = WorldSource(train, task)
+    assert source[len(source) - 1].spans
+    for index in (-1, len(source)):
+        with pytest.raises(IndexError):
+            source[index]
+
+
+def test_an_unknown_task_is_refused(train: World):
+    with pytest.raises(UserError, match="image_text"):
+        WorldSource(train, "captions")
+
+
+def test_every_task_is_named_in_words(train: World):
+    for index in range(60):
+        assert WorldSource(train, "text")[index].text.startswith("story: ")
+        context, *asked = WorldSource(train, "vqa")[index].spans
+        assert isinstance(context, Image)
+        assert not context.target
+        assert all(a.text.startswith("question: ") and " answer: " in a.text for a in asked)
+        assert all(a.text.endswith("\n") for a in asked)
+
+
+def test_half_the_pairs_describe_and_half_draw(train: World):
+    source = WorldSource(train, "image_text")
+    drawn = 0
+    for index in range(200):
+        first, second = source[index].spans
+        if isinstance(first, Text):
+            assert first.text.startswith("picture: ")
+            assert second.target
+            drawn += 1
+        else:
+            assert second.text.startswith("caption: ")
+            assert not first.target
+    assert 70 < drawn < 130
+
+
+def test_videos_are_all_targets_of_one_walk(train: World):
+    source = WorldSource(train, "video")
+    for index in range(100):
+        title, *frames = source[index].spans
+        assert title == Text("video:")
+        assert 3 <= len(frames) <= 5
+        assert all(frame.target for frame in frames)
+        first = source.frame_of(index)
+        (walk,) = (walk for walk in train.walks if first in walk)
+        for offset, frame in enumerate(frames):
+            assert first + offset in walk
+            np.testing.assert_array_equal(frame.pixels(), train.frames[first + offset])
+
+
+def test_actions_stand_between_the_frames_that_they_join(train: World):
+    source = WorldSource(train, "action_video")
+    for index in range(100):
+        spans = source[index].spans
+        first = source.frame_of(index)
+        images, actions = spans[::2], spans[1::2]
+        assert 2 <= len(images) <= 4
+        assert [image.target for image in images] == [False] + [True] * (len(images) - 1)
+        for offset, action in enumerate(actions):
+            assert action.text == train.step(first + offset, first + offset + 1).action
+            parse_action(action.text)
+
+
+def test_every_frame_comes_once_before_any_comes_twice(train: World):
+    source = WorldSource(train, "image_text")
+    count = len(train.clear_frames)
+    assert {source.frame_of(index) for index in range(count)} == set(train.clear_frames)
+    assert len({train.views[source.frame_of(i)].map_seed for i in range(30)}) > 5  # scattered
+
+
+def test_the_questions_of_a_document_are_given(train: World):
+    source = WorldSource(train, "vqa")
+    for index in range(20):
+        assert source[index].text == "".join(q.text for q in source.questions_of(index))
+
+
+def test_stories_of_the_splits_are_of_different_maps(train: World, held_out: World):
+    ours, theirs = WorldSource(train, "text"), WorldSource(held_out, "text")
+    told = {ours[index].text for index in range(300)}
+    assert not any(theirs[index].text in told for index in range(300))

@@ -1,0 +1,64 @@
+import pickle
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from chiasm.worlds import Split, World, WorldSettings
+from chiasm.worlds.world import map_seed, view_from_json, view_to_json
+
+
+def test_splits_share_no_map(train: World, held_out: World):
+    assert not set(train.map_of_frame) & set(held_out.map_of_frame)
+    seeds = {split: {map_seed(split, number) for number in range(3000)} for split in Split}
+    assert not seeds[Split.TRAIN] & seeds[Split.HELD_OUT]
+    with pytest.raises(ValidationError):
+        WorldSettings(train_maps=1_000_001)  # would reach into the held-out range
+
+
+def test_splits_share_no_picture(train: World, held_out: World):
+    seen = {frame.tobytes() for frame in train.frames}
+    assert not any(frame.tobytes() in seen for frame in held_out.frames)
+
+
+def test_frames_and_views_stand_side_by_side(train: World, settings: WorldSettings):
+    assert train.frames.shape == (10 * settings.frames_per_map, 64, 64, 3)
+    assert train.frames.dtype == np.uint8
+    assert isinstance(train.frames, np.memmap)
+    assert len(train) == len(train.views) == len(train.map_of_frame)
+    frame, view = next(iter(train))
+    assert frame.shape == (64, 64, 3)
+    assert view == train.views[0]
+    assert min(float(frame.std()) for frame in train.frames) > 5.0  # none is blank
+
+
+def test_most_frames_are_clear(train: World):
+    assert len(train.clear_frames) > 0.7 * len(train)
+
+
+def test_walks_stay_in_one_map_and_after_the_still_views(train: World, settings: WorldSettings):
+    assert len(train.walks) == 10 * settings.walks_per_map
+    for walk in train.walks:
+        assert len({train.views[frame].map_seed for frame in walk}) == 1
+        assert walk[0] % settings.frames_per_map >= settings.views_per_map
+    frames = [frame for walk in train.walks for frame in walk]
+    assert len(set(frames)) == len(frames)
+    assert len(train.steps) == len(train.walks) * (settings.frames_per_walk - 1)
+    step = train.steps[0]
+    assert (step.after, step.map_seed) == (step.before + 1, train.views[step.before].map_seed)
+
+
+def test_a_view_survives_its_line(train: World):
+    for view in train.views[:50]:
+        assert view_from_json(view_to_json(view)) == view
+
+
+def test_another_process_opens_the_same_files(train: World):
+    pickled = pickle.dumps(train)
+    assert len(pickled) < 10_000
+    assert pickle.loads(pickled).views == train.views
+
+
+def test_a_span_longer_than_a_walk_is_refused():
+    with pytest.raises(ValidationError, match="frames_per_walk = 4"):
+        WorldSettings(frames_per_walk=4, video_frames=(3, 5))
