@@ -207,6 +207,7 @@ class PackedBatch:
             tensor = getattr(self, name)
             _require(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}, not int64")
             _require(tensor.shape == self.ids_BT.shape, f"{name} has shape {tuple(tensor.shape)}")
+        _require(len(self.images.row_N) == len(self.images), "image slots and pictures differ")
         query_T = torch.arange(self.num_positions)
         padding_BT = self.modality_BT == Modality.PADDING
         vision_BT = self.modality_BT == Modality.VISION
@@ -236,7 +237,6 @@ class PackedBatch:
             int(vision_BT.sum()) == len(self.latent_position_L),
             "image slots and vision positions differ in number",
         )
-        _require(len(self.images.row_N) == len(self.images), "image slots and pictures differ")
 
 
 Holder = TypeVar("Holder", PackedBatch, ImageSlots)

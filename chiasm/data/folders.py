@@ -42,8 +42,8 @@ class TextSource:
         return Document((Text(self._texts[index]["text"]),))
 
     def held_out_draw(self) -> np.ndarray:
-        """float64 [len]: a number in [0, 1) for each document, the same for the same text."""
-        return np.array([_draw(row["text"].encode()) for row in self._texts])
+        """float64 [len]: a number in [0, 1) for each document, the same for the same words."""
+        return np.array([_draw(" ".join(row["text"].split()).encode()) for row in self._texts])
 
 
 class ImageTextSource:

@@ -1,0 +1,145 @@
+import json
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from chiasm.data import SourceSettings, StreamSettings, build_sources, sample_texts
+from chiasm.data.stream import Stream
+from chiasm.errors import UserError
+from chiasm.worlds import Split
+
+SHARED = Path(__file__).parents[3] / "shared" / "data"
+
+
+@pytest.fixture
+def pairs_folder(tmp_path, made):
+    folder = tmp_path / "pairs"
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for number in range(60):
+        name = f"images/{number}.png"
+        (folder / name).write_bytes(made.picture_file(number // 2, (12, 10)))  # each twice
+        rows.append({"image": name, "caption": f"picture {number}", "tags": ["a", "b"]})
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "metadata.jsonl").write_text(lines)
+    return folder
+
+
+def both_splits(settings, row_positions=40):
+    named = {"mine": SourceSettings.model_validate(settings)}
+    return [build_sources(named, split, row_positions)["mine"] for split in Split]
+
+
+def pictures(source):
+    return {
+        image.data.read_bytes() for index in range(len(source)) for image in source[index].images
+    }
+
+
+def test_no_picture_is_on_both_sides(pairs_folder):
+    train, held_out = both_splits(
+        {"kind": "image_text", "path": str(pairs_folder), "held_out_fraction": 0.3}
+    )
+    assert len(train) + len(held_out) == 120
+    assert not pictures(train) & pictures(held_out)
+    assert len(pictures(train) | pictures(held_out)) == 30
+    assert 12 <= len(held_out) <= 60
+
+
+def test_no_text_is_on_both_sides(tmp_path):
+    (tmp_path / "book.txt").write_text("\n\n".join(f"paragraph {k % 40}" * 3 for k in range(200)))
+    train, held_out = both_splits(
+        {"kind": "text", "path": str(tmp_path), "document_characters": 45, "held_out_fraction": 0.2}
+    )
+    texts = [{source[k].text.strip() for k in range(len(source))} for source in (train, held_out)]
+    assert not texts[0] & texts[1]
+    assert all(texts)
+
+
+def test_text_documents_fit_the_row_unless_told_otherwise(tmp_path):
+    (tmp_path / "book.txt").write_text(" ".join(f"{k} words." for k in range(400)))
+    train, _ = both_splits({"kind": "text", "path": str(tmp_path)}, row_positions=50)
+    assert 50 < max(len(train[k].text) for k in range(len(train))) <= 100
+
+
+def test_a_folder_streams_without_code(pairs_folder, made):
+    settings = StreamSettings.model_validate(
+        {
+            "sources": {"pairs": {"kind": "image_text", "path": str(pairs_folder)}},
+            "row_positions": 40,
+        }
+    )
+    sources = build_sources(settings.sources, Split.TRAIN, 40)
+    batch = next(Stream(settings, sources, made.tokenizer, made.shape, seed=0))
+    batch.validate()
+    assert len(batch.images)
+    assert {tuple(pixels.shape) for pixels in batch.images.pixels} == {(3, 8, 8)}
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"kind": "text"}, r"sources\.mine\.path is empty"),
+        ({"kind": "image_text", "path": "PAIRS", "text_column": "words"}, "image, caption, tags"),
+        ({"kind": "vqa", "path": "PAIRS"}, r"question_column = 'question'.*image, caption, tags"),
+        ({"kind": "world", "task": "dance"}, "'dance' is no task of the world.*action_video"),
+        ({"kind": "text", "path": "PAIRS/images/none"}, "no such file or folder"),
+        (
+            {"kind": "image_text", "path": "PAIRS", "held_out_fraction": 1e-9},
+            r"sources\.mine\.held_out_fraction = 1e-09 leaves no held_out documents",
+        ),
+    ],
+)
+def test_mistakes_name_their_setting(settings, message, pairs_folder):
+    if "path" in settings:
+        settings = {**settings, "path": settings["path"].replace("PAIRS", str(pairs_folder))}
+    named = {"mine": SourceSettings.model_validate(settings)}
+    with pytest.raises(UserError, match=message):
+        build_sources(named, Split.HELD_OUT, 40)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kind": "sound"}, {"weight": 0}, {"held_out_fraction": 1}, {"colum": "x"}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        SourceSettings.model_validate({"kind": "text", **wrong})
+
+
+def test_sample_texts_reads_every_source_alike(made):
+    sources = {
+        "long": made.Listed("long", made.texts(1, 50)),
+        "short": made.Listed("short", made.texts(2, 3)),
+    }
+    texts = list(sample_texts(sources, 800))
+    longest = max(map(len, texts))
+    read = sources["long"].read
+    assert len(read) == len(set(read))
+    assert max(read) - min(read) > 25  # from all over the source
+    from_long = sum(len(text) for text in texts[: len(read)])
+    assert 400 <= from_long <= 400 + longest
+    assert sorted(sources["short"].read) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("path", "kind"),
+    [
+        ("image_text/noto_emoji", "image_text"),
+        ("image_text/tuxpaint_stamps", "image_text"),
+        ("vqa/easy_vqa_train", "vqa"),
+        ("vqa/nlvr_dev", "vqa"),
+        ("text", "text"),
+    ],
+)
+def test_real_folders_open(path, kind, made):
+    if not (SHARED / path).exists():
+        pytest.skip("the real data of the trials is not beside this checkout")
+    settings = StreamSettings.model_validate(
+        {"sources": {"real": {"kind": kind, "path": str(SHARED / path)}}, "row_positions": 256}
+    )
+    sources = build_sources(settings.sources, Split.TRAIN, 256)
+    stream = Stream(settings, sources, made.tokenizer, made.shape, seed=0)
+    for _ in range(3):
+        next(stream).validate()
+    assert stream.report().skipped == {"real": 0}
