@@ -1,0 +1,212 @@
+"""One packed row made visible: its spans as a table; its pictures, sources and mask as a PNG.
+
+Shape suffixes: T positions of the row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Patch, Rectangle
+from rich.table import Table
+
+from chiasm.data.batch import NOBODY, Modality, PackedBatch
+from chiasm.data.tokenizer import TextTokenizer
+
+_SNIPPET_CHARACTERS = 72
+_ROLE_COLOURS = {
+    "text": "#4c72b0",
+    "target": "#dd8452",
+    "target, condition dropped": "#c44e52",
+    "context": "#55a868",
+    "padding": "#dddddd",
+}
+_SOURCE_COLOURS = ("#8172b3", "#64b5cd", "#ccb974", "#da8bc3", "#937860", "#8c8c8c")
+
+
+@dataclass(frozen=True)
+class RowSpan:
+    """A run of positions [begin, end) of one document with one role."""
+
+    begin: int
+    end: int
+    document: int
+    """Its number in the row, NOBODY at padding."""
+    source: str
+    role: str
+    """text, target, "target, condition dropped", context or padding."""
+    text: str
+    """What the text says; empty for images."""
+    image: int | None
+    """The batch's image slot that it holds."""
+
+
+def row_spans(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> list[RowSpan]:
+    """The spans of one row from left to right; an image's holds its ``<boi>`` and ``<eoi>``."""
+    slot_T = _slots(batch, row)
+    document_T = batch.document_BT[row].tolist()
+    spans = []
+    runs = groupby(range(batch.num_positions), key=lambda at: (document_T[at], slot_T[at]))
+    for (document, slot), run in runs:
+        positions = list(run)
+        image = int(slot) if slot >= 0 else None
+        source = int(batch.source_BT[row, positions[0]])
+        is_text = image is None and document != NOBODY
+        ids = batch.ids_BT[row, positions].tolist()
+        spans.append(
+            RowSpan(
+                begin=positions[0],
+                end=positions[-1] + 1,
+                document=document,
+                source="" if source == NOBODY else batch.source_names[source],
+                role=_role(batch, document, image),
+                text=tokenizer.decode(ids) if is_text else "",
+                image=image,
+            )
+        )
+    return spans
+
+
+def row_table(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> Table:
+    """One row as a table for the terminal: a line for each span, a rule between documents."""
+    title = f"lane {int(batch.lane_B[row])}, row {int(batch.number_B[row])}"
+    table = Table(title=f"{title}: {batch.num_positions} positions")
+    for name in ("positions", "source", "role"):
+        table.add_column(name, no_wrap=True)
+    table.add_column("text")
+    spans = row_spans(batch, row, tokenizer)
+    for span, following in zip(spans, [*spans[1:], None], strict=True):
+        ends = following is None or following.document != span.document
+        snippet = _marked(batch, row, span, ends=ends)
+        if len(snippet) > _SNIPPET_CHARACTERS:
+            half = _SNIPPET_CHARACTERS // 2
+            snippet = f"{snippet[:half]} … {snippet[-half:]}"
+        place = f"{span.begin}–{span.end - 1}"
+        # Escaped: a bracket in a caption is no markup of the terminal's.
+        table.add_row(place, span.source, span.role, snippet.replace("[", r"\["), end_section=ends)
+    return table
+
+
+def draw_row(batch: PackedBatch, row: int, tokenizer: TextTokenizer, path: Path) -> None:
+    """Write a PNG of one row: pictures, sources and roles over the mask of who sees whom."""
+    spans = row_spans(batch, row, tokenizer)
+    figure = Figure(figsize=(11, 12), layout="constrained")
+    FigureCanvasAgg(figure)
+    ratios = {"height_ratios": [1.1, 0.5, 10]}
+    pictures, strips, mask = figure.subplots(3, 1, sharex=True, gridspec_kw=ratios)
+    figure.suptitle(f"lane {int(batch.lane_B[row])}, row {int(batch.number_B[row])}")
+    _draw_pictures(pictures, batch, spans)
+    _draw_strips(strips, batch, spans)
+    _draw_mask(mask, batch, row, spans)
+    present = {span.role for span in spans}
+    figure.legend(
+        handles=[
+            *(Patch(color=c, label=role) for role, c in _ROLE_COLOURS.items() if role in present),
+            *(Patch(color=_source_colour(batch, n), label=f"source: {n}") for n in _sources(spans)),
+        ],
+        loc="outside lower center",
+        ncols=4,
+        frameon=False,
+    )
+    figure.savefig(path, dpi=110)
+
+
+def _marked(batch: PackedBatch, row: int, span: RowSpan, *, ends: bool) -> str:
+    """The text with visible line ends and the document's two special tokens."""
+    if span.role != "text":
+        return ""
+    begin = "<bod>" if batch.position_BT[row, span.begin] == 0 else ""
+    return begin + span.text.replace("\n", "⏎") + ("<eod>" if ends else "")
+
+
+def _slots(batch: PackedBatch, row: int) -> np.ndarray:
+    """int64 [T]: the image slot at each position, ``<boi>`` and ``<eoi>`` included; or -1."""
+    slot_T = np.full(batch.num_positions, -1)
+    slots = batch.images
+    for image in (slots.row_N == row).nonzero().flatten().tolist():
+        start = int(slots.start_N[image])
+        slot_T[start - 1 : start + int(slots.tokens_N[image]) + 1] = image
+    return slot_T
+
+
+def _role(batch: PackedBatch, document: int, image: int | None) -> str:
+    if document == NOBODY:
+        return "padding"
+    if image is None:
+        return "text"
+    if not batch.images.target_N[image]:
+        return "context"
+    return "target, condition dropped" if batch.images.dropped_N[image] else "target"
+
+
+def _sources(spans: list[RowSpan]) -> Iterator[str]:
+    return iter(dict.fromkeys(span.source for span in spans if span.source))
+
+
+def _source_colour(batch: PackedBatch, name: str) -> str:
+    return _SOURCE_COLOURS[batch.source_names.index(name) % len(_SOURCE_COLOURS)]
+
+
+def _draw_pictures(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None:
+    axes.axis("off")
+    num_positions = batch.num_positions
+    shown = [span for span in spans if span.image is not None]
+    width = num_positions / max(12, len(shown))
+    for number, span in enumerate(shown):
+        assert span.image is not None
+        middle = (number + 0.5) * num_positions / len(shown)
+        axes.imshow(
+            batch.images.pixels[span.image].permute(1, 2, 0).numpy(),
+            extent=(middle - width / 2, middle + width / 2, 0.3, 1.0),
+            aspect="auto",
+        )
+        axes.plot([middle, (span.begin + span.end) / 2], [0.3, 0], color="#888888", lw=0.6)
+    axes.set_xlim(-0.5, num_positions - 0.5)
+    axes.set_ylim(0, 1)
+
+
+def _draw_strips(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None:
+    for span in spans:
+        place = (span.begin - 0.5, span.end - span.begin)
+        if span.source:
+            colour = _source_colour(batch, span.source)
+            axes.add_patch(Rectangle((place[0], 1), place[1], 1, color=colour, lw=0))
+        axes.add_patch(
+            Rectangle((place[0], 0), place[1], 0.9, color=_ROLE_COLOURS[span.role], lw=0)
+        )
+    axes.set_ylim(0, 2)
+    axes.set_yticks([0.5, 1.5], ["role", "source"])
+    axes.tick_params(bottom=False, left=False)
+    axes.spines[:].set_visible(False)
+
+
+def _draw_mask(axes: Axes, batch: PackedBatch, row: int, spans: list[RowSpan]) -> None:
+    first_T, last_T = batch.first_BT[row].numpy(), batch.last_BT[row].numpy()
+    key_T = np.arange(batch.num_positions)
+    sees_TT = (first_T[:, None] <= key_T) & (key_T <= last_T[:, None])
+    roles = list(_ROLE_COLOURS)
+    role_T = np.concatenate(
+        [np.full(span.end - span.begin, 1 + roles.index(span.role)) for span in spans]
+    )
+    role_T[batch.modality_BT[row].numpy() == Modality.TEXT] = 1 + roles.index("text")
+    colours = ListedColormap(
+        [(1.0, 1.0, 1.0), *(to_rgb(colour) for colour in _ROLE_COLOURS.values())]
+    )
+    shown_TT = np.where(sees_TT, role_T[:, None], 0)
+    axes.imshow(
+        shown_TT, cmap=colours, vmin=0, vmax=len(roles), interpolation="nearest", aspect="auto"
+    )
+    for span in spans:
+        if span.begin and batch.position_BT[row, span.begin] == 0:
+            axes.axhline(span.begin - 0.5, color="#aaaaaa", lw=0.5)
+            axes.axvline(span.begin - 0.5, color="#aaaaaa", lw=0.5)
+    axes.set_xlabel("key position")
+    axes.set_ylabel("query position, coloured by its role where it sees the key")

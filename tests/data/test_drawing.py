@@ -1,0 +1,71 @@
+import io
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from rich.console import Console
+
+from chiasm.data import pack_documents
+from chiasm.data.drawing import draw_row, row_spans, row_table
+from chiasm.documents import Document, Image, Text
+
+
+@pytest.fixture
+def batch(made):
+    target = Image(made.picture(0), target=True)
+    context = Image(made.picture(1), target=False)
+    documents = [
+        Document((context, Text("caption: [red] wall\n"))),
+        Document((Text("picture: "), target)),
+    ]
+    return pack_documents(
+        documents,
+        made.tokenizer,
+        made.shape,
+        60,
+        source_numbers=[1, 0],
+        source_names=("one", "two"),
+    )
+
+
+def test_spans_tile_the_row_with_their_roles(batch, made):
+    spans = row_spans(batch, 0, made.tokenizer)
+    assert [span.begin for span in spans] == [0, *(span.end for span in spans[:-1])]
+    assert spans[-1].end == 60
+    assert [(span.source, span.role, span.text) for span in spans] == [
+        ("two", "text", ""),  # <bod>
+        ("two", "context", ""),
+        ("two", "text", "caption: [red] wall\n"),
+        ("one", "text", "picture: "),
+        ("one", "target", ""),
+        ("one", "text", ""),  # <eod>
+        ("", "padding", ""),
+    ]
+    assert [span.image for span in spans if span.image is not None] == [0, 1]
+    assert [span.end - span.begin for span in spans if span.image is not None] == [5, 5]
+
+
+def test_a_dropped_condition_is_a_role(made):
+    stream = made.stream(made.three_sources(), condition_drop=0.5)
+    roles = {span.role for _ in range(5) for span in row_spans(next(stream), 0, made.tokenizer)}
+    assert {"target", "target, condition dropped", "context", "text"} <= roles
+
+
+def test_the_table_names_everything(batch, made):
+    file = io.StringIO()
+    Console(file=file, width=120).print(row_table(batch, 0, made.tokenizer))
+    printed = file.getvalue()
+    for what in ("lane 0, row 0", "context", "target", "padding", "two", "picture: ", "<eod>"):
+        assert what in printed
+    assert "<bod>picture: " in printed
+    assert "caption: [red] wall⏎<eod>" in printed  # brackets are no markup
+
+
+def test_the_drawing_shows_the_mask(batch, made, tmp_path):
+    path = tmp_path / "row.png"
+    draw_row(batch, 0, made.tokenizer, path)
+    with PillowImage.open(path) as picture:
+        pixels = np.array(picture.convert("RGB")).reshape(-1, 3)
+    shown = {tuple(colour) for colour in pixels.tolist()}
+    for colour in ("#4c72b0", "#dd8452", "#55a868", "#dddddd"):  # text, target, context, padding
+        assert tuple(bytes.fromhex(colour[1:])) in shown
