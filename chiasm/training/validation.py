@@ -43,11 +43,12 @@ class Validation:
         flow_times: Sequence[float],
         device: torch.device,
     ) -> None:
-        self._items: list[tuple[PackedBatch, Tensor, Tensor]] = []
-        for number, batch in enumerate(batches):
-            moved = batch.to(device)
-            time_N = _dealt(flow_times, len(batch.images), number).to(device)
-            self._items.append((moved, encode_slots(vision, moved.images), time_N))
+        moved = [batch.to(device) for batch in batches]
+        times = _dealt(flow_times, [batch.images.target_N for batch in moved])
+        self._items = [
+            (batch, encode_slots(vision, batch.images), time_N)
+            for batch, time_N in zip(moved, times, strict=True)
+        ]
 
     @torch.no_grad()
     def run(self, decoder: Decoder, objective: Objective) -> dict[str, float]:
@@ -61,8 +62,14 @@ class Validation:
         return tally(total, objective, self._items[0][0].source_names)
 
 
-def _dealt(flow_times: Sequence[float], num_images: int, batch_number: int) -> Tensor:
-    """float32 [N]: each level equally often, in an order keyed by the batch's number."""
-    random = np.random.default_rng([VALIDATION_SEED, batch_number])
-    times_N = np.resize(np.asarray(flow_times, np.float32), num_images)
-    return torch.from_numpy(random.permutation(times_N))
+def _dealt(flow_times: Sequence[float], targets: Sequence[Tensor]) -> list[Tensor]:
+    """float32 [N] for each batch's bool [N]: over all target images, each level equally often."""
+    counts = [int(target_N.sum()) for target_N in targets]
+    levels = np.resize(np.asarray(flow_times, np.float32), sum(counts))
+    shuffled = torch.from_numpy(np.random.default_rng(VALIDATION_SEED).permutation(levels))
+    times = []
+    for target_N, own in zip(targets, shuffled.split(counts), strict=True):
+        time_N = torch.ones(len(target_N), device=target_N.device)
+        time_N[target_N] = own.to(target_N.device)
+        times.append(time_N)
+    return times

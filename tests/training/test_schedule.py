@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from chiasm.training.schedule import ScheduleSettings, learning_rate_share
@@ -10,7 +12,7 @@ def test_rises_peaks_and_ends_at_the_floor(shape: str) -> None:
     assert shares[0] == pytest.approx(0.1)
     assert shares[9] == shares[10] == 1.0
     assert shares[-1] == pytest.approx(0.2)
-    assert all(a >= b for a, b in zip(shares[10:], shares[11:], strict=False))
+    assert all(a >= b for a, b in pairwise(shares[10:]))
     assert min(shares[10:]) == shares[-1]
 
 

@@ -1,0 +1,193 @@
+"""Whole runs from a recipe that names folders: made, killed, stopped, resumed and refused."""
+
+import json
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+from safetensors.torch import load_file
+
+from chiasm.assembly import build_inputs, open_material, seconds_per_step, train_run
+from chiasm.errors import UserError
+from chiasm.inference.pretrained import Pretrained
+from chiasm.recipe import Recipe, load_recipe
+from chiasm.training.metrics import read_metrics
+
+RECIPE = """
+name = "tiny"
+seed = 3
+
+[vision]
+kind = "pixels"
+image_pixels = 8
+patch_pixels = 4
+
+[tokenizer]
+vocabulary_tokens = 280
+
+[stream]
+row_positions = 32
+rows_per_batch = 2
+
+[stream.sources.pictures]
+kind = "image_text"
+path = "{folder}/pictures"
+held_out_fraction = 0.3
+
+[stream.sources.texts]
+kind = "text"
+path = "{folder}/texts"
+held_out_fraction = 0.3
+
+[model]
+width = 16
+depth = 1
+query_heads = 2
+key_value_heads = 1
+
+[training]
+steps = 40
+validation_batches = 2
+validate_every_steps = 9
+checkpoint_every_steps = 5
+
+[training.schedule]
+warmup_steps = 3
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data")
+    drawn = np.random.default_rng(0)
+    pictures, texts = folder / "pictures", folder / "texts"
+    pictures.mkdir()
+    texts.mkdir()
+    rows = []
+    for number in range(30):
+        pixels = drawn.integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        PillowImage.fromarray(pixels).save(pictures / f"{number}.png")
+        rows.append({"file_name": f"{number}.png", "text": f"number {number}"})
+        (texts / f"{number}.txt").write_text(f"this is text {number} of thirty")
+    (pictures / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    path = folder / "tiny.toml"
+    path.write_text(RECIPE.format(folder=folder))
+    return path
+
+
+@pytest.fixture
+def recipe(recipe_path: Path) -> Recipe:
+    return load_recipe(recipe_path)
+
+
+COMMAND = [sys.executable, "-c", "from chiasm.cli import main; main()", "train"]
+
+
+def start(recipe_path: Path, folder: Path) -> subprocess.Popen:
+    return subprocess.Popen(
+        [*COMMAND, str(recipe_path), "--out", str(folder)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+
+
+def wait_for_lines(process: subprocess.Popen, path: Path, number: int) -> None:
+    while process.poll() is None and not (
+        path.exists() and path.read_bytes().count(b"\n") >= number
+    ):
+        time.sleep(0.002)
+
+
+def test_killed_at_random_moments_equals_never_killed(recipe_path: Path, tmp_path: Path) -> None:
+    """SIGKILL three times, SIGTERM once; metrics and weights are those of one run, bit for bit."""
+    draw = random.Random()  # a new moment at every run of the test
+    killed, whole = tmp_path / "killed", tmp_path / "whole"
+    begun = start(recipe_path, whole)
+    for least in (1, 11, 21):
+        process = start(recipe_path, killed)
+        wait_for_lines(process, killed / "metrics.jsonl", least + draw.randrange(8))
+        time.sleep(draw.random() * 0.03)
+        process.kill()
+        process.communicate()
+    stopped = start(recipe_path, killed)
+    wait_for_lines(stopped, killed / "metrics.jsonl", 31)
+    stopped.send_signal(signal.SIGTERM)
+    output = stopped.communicate()[0]
+    if stopped.returncode:  # else it was faster than the signal
+        assert stopped.returncode == 128 + signal.SIGTERM
+        assert "stopped by SIGTERM at step" in output
+    resumed = start(recipe_path, killed)
+    assert "trained 40 steps" in resumed.communicate()[0]
+    assert "trained 40 steps" in begun.communicate()[0]
+    for name in ("metrics.jsonl", "model/model.safetensors"):
+        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+    assert len(read_metrics(whole / "metrics.jsonl")) == 40 + 5
+
+
+def test_a_run_leaves_what_is_promised(recipe: Recipe, tmp_path: Path) -> None:
+    told: list[str] = []
+    stages: list[tuple[str, int, int]] = []
+    outcome = train_run(
+        recipe,
+        tmp_path / "run",
+        command="chiasm train",
+        tell=told.append,
+        on_stage=lambda *stage: stages.append(stage),
+    )
+    assert outcome.finished
+    assert stages == [("preparing tokenizers", 0, 1), ("preparing tokenizers", 1, 1)]
+    run = tmp_path / "run"
+    assert load_recipe(run / "recipe.toml") == recipe
+    record = json.loads((run / "versions.json").read_text())
+    assert record["command"] == "chiasm train"
+    assert record["torch"]
+    shares = json.loads((run / "stream.json").read_text())["shares"]
+    assert set(shares) == {"pictures", "texts"}
+    model = Pretrained.load(run)
+    assert model.context_positions == 32
+    weights = load_file(run / "model" / "model.safetensors")
+    assert set(weights) == set(model.decoder.state_dict())
+    assert train_run(recipe, run, tell=told.append).finished
+
+
+def test_other_settings_are_refused_and_named(recipe: Recipe, tmp_path: Path) -> None:
+    short = recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 4})})
+    train_run(short, tmp_path / "run", tell=lambda line: None)
+    before = (tmp_path / "run" / "metrics.jsonl").read_bytes()
+    other = short.model_copy(update={"seed": 4})
+    with pytest.raises(UserError, match="seed = 3 there, 4 here"):
+        train_run(other, tmp_path / "run")
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
+    assert train_run(other, tmp_path / "run", fresh=True, tell=lambda line: None).finished
+    assert (tmp_path / "run" / "metrics.jsonl").read_bytes() != before
+
+
+def test_a_folder_with_something_else_is_left_alone(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    for fresh in (False, True):
+        with pytest.raises(UserError, match="holds no run"):
+            train_run(recipe, tmp_path, fresh=fresh)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_short_rows_are_refused_before_anything_is_made(recipe: Recipe, tmp_path: Path) -> None:
+    stream = recipe.stream.model_copy(update={"row_positions": 6})
+    with pytest.raises(UserError, match="row_positions = 6 is shorter than one image"):
+        train_run(recipe.model_copy(update={"stream": stream}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+def test_pixel_statistics_come_from_the_sources(recipe: Recipe) -> None:
+    material = open_material(recipe)
+    statistics = build_inputs(recipe, material.train).vision_tokenizer.statistics
+    assert statistics.count > 4
+    assert statistics.data == "pictures, texts"
+    assert np.mean(statistics.std_C) == pytest.approx(0.289, abs=0.03)  # uniform noise
+    assert 0 < seconds_per_step(recipe, material, warmup_steps=1, steps=2) < 60

@@ -1,0 +1,151 @@
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chiasm.data import ImageShape
+from chiasm.errors import UserError
+from chiasm.recipe import (
+    check_images,
+    differences,
+    load_recipe,
+    load_toml,
+    parse_recipe,
+    resolved,
+    write_recipe,
+)
+
+SHIPPED = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
+RUNS = [path for path in SHIPPED if "stream" in load_toml(path)]
+
+SMALLEST = """
+name = "small"
+[stream.sources.books]
+kind = "text"
+path = "books"
+"""
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    path = tmp_path / "small.toml"
+    path.write_text(SMALLEST)
+    return path
+
+
+def test_there_are_shipped_recipes() -> None:
+    assert "quickstart" in {path.stem for path in RUNS}
+
+
+@pytest.mark.parametrize("path", RUNS, ids=lambda path: path.stem)
+def test_shipped_recipes_are_valid(path: Path) -> None:
+    assert load_recipe(path).stream.sources
+
+
+def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
+    overrides = [
+        "model.width=96",
+        "training.optimiser.learning_rate = 1e-4",
+        "training.validation_flow_times=[0.2, 0.8]",
+        "training.compile_blocks=true",
+        "stream.sources.books.path=other books",
+        'name="a name"',
+        "stream.sources.more.kind=text",
+        "stream.sources.more.path=more",
+    ]
+    recipe = load_recipe(small, overrides)
+    assert recipe.model.width == 96
+    assert recipe.training.optimiser.learning_rate == 1e-4
+    assert recipe.training.validation_flow_times == (0.2, 0.8)
+    assert recipe.training.compile_blocks is True
+    assert recipe.stream.sources["books"].path == "other books"
+    assert recipe.name == "a name"
+    assert list(recipe.stream.sources) == ["books", "more"]
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.widht=96", "unknown setting model.widht; the nearest is model.width"),
+        ("modle.width=96", "unknown setting modle; the nearest is model"),
+        ("width=96", "unknown setting width; the nearest is model.width"),
+        ("training.learning_rate=1", "the nearest is training.optimiser.learning_rate"),
+        ("stream.sources.books.wieght=2", "the nearest is stream.sources.books.weight"),
+        ("model.zzz=1", "unknown setting model.zzz"),
+        ("model.width=wide", "setting model.width = 'wide': should be a valid integer"),
+        ("model.width=1.5", "setting model.width = 1.5: should be a valid integer"),
+        ('model.width="96"', "setting model.width = '96': should be a valid integer"),
+        ("model.width=-1", "setting model.width = -1: should be greater than 0"),
+        ("model.qk_norm=1", "setting model.qk_norm = 1: should be a valid boolean"),
+        ("model.experts=many", "setting model.experts = 'many': should be 'shared' or 'modality'"),
+        ("model.width=100", "model: width 100 does not divide into query_heads 6"),
+        ("model=3", "model"),
+        ("model.width.x=3", "model.width: should be a valid integer"),
+        ("model.width", "write it as name=value"),
+        ("model..width=3", "write it as name=value"),
+        ("name.x.y=3", "name is a value, not a group of settings"),
+        ("stream.sources.books.kind=world", "stream.sources.books.task = ''"),
+        ("stream.sources.books.path=", "stream.sources.books.path is missing"),
+        ("training.steps=60", "training.schedule.warmup_steps = 60 leaves nothing"),
+        ("training.validation_flow_times=[1.0]", "training.validation_flow_times has 1.0"),
+    ],
+)
+def test_mistakes_are_named(small: Path, override: str, message: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(small, [override])
+    assert message in str(caught.value)
+
+
+def test_missing_and_broken_files(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="does not exist"):
+        load_recipe(tmp_path / "none.toml")
+    broken = tmp_path / "broken.toml"
+    broken.write_text("name = ")
+    with pytest.raises(UserError, match="cannot be read"):
+        load_recipe(broken)
+    with pytest.raises(UserError, match="setting stream is missing"):
+        parse_recipe({"name": "no stream"})
+    with pytest.raises(UserError, match=r"stream\.sources is empty"):
+        parse_recipe({"name": "no sources", "stream": {"sources": {}}})
+
+
+def test_resolved_recipe_reads_back(small: Path, tmp_path: Path) -> None:
+    recipe = load_recipe(small, ["model.head_width=32"])
+    write_recipe(recipe, tmp_path / "resolved.toml")
+    assert load_recipe(tmp_path / "resolved.toml") == recipe
+    assert differences(load_toml(tmp_path / "resolved.toml"), resolved(recipe)) == []
+
+
+@given(st.text(min_size=1), st.text(), st.floats(min_value=1e-300, allow_infinity=False))
+def test_any_name_reads_back(
+    tmp_path_factory: pytest.TempPathFactory, source: str, path: str, weight: float
+) -> None:
+    books = {"kind": "text", "path": f"a{path}", "weight": weight}
+    recipe = parse_recipe({"name": source, "stream": {"sources": {source: books}}})
+    file = tmp_path_factory.mktemp("recipe") / "resolved.toml"
+    write_recipe(recipe, file)
+    assert load_recipe(file) == recipe
+
+
+def test_differences_name_settings(small: Path) -> None:
+    there = resolved(load_recipe(small))
+    here = resolved(load_recipe(small, ["model.head_width=32", "seed=4"]))
+    assert differences(there, here) == [
+        "seed = 0 there, 4 here",
+        "model.head_width = unset there, 32 here",
+    ]
+
+
+def test_the_grid_of_images_must_fit(small: Path) -> None:
+    recipe = load_recipe(small, ["stream.row_positions=64"])
+    check_images(recipe, ImageShape(64, 64, 4, 4))
+    with pytest.raises(UserError, match="row_positions = 64 is shorter than one image"):
+        check_images(recipe, ImageShape(64, 64, 8, 8))
+    with pytest.raises(UserError, match="image_grid_limit = 64 is below"):
+        check_images(
+            recipe.model_copy(
+                update={"stream": recipe.stream.model_copy(update={"row_positions": 1000})}
+            ),
+            ImageShape(65, 65, 65, 1),
+        )

@@ -1,0 +1,239 @@
+"""The trainer on a real stream, a real decoder and real pictures, all tiny."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from chiasm.data import SourceSettings, Stream, StreamSettings, TextTokenizer
+from chiasm.documents import Document, Image, Text
+from chiasm.errors import UserError
+from chiasm.model import Decoder, ModelSettings
+from chiasm.training import (
+    Objective,
+    ObjectiveSettings,
+    OptimiserSettings,
+    ScheduleSettings,
+    Trainer,
+    TrainingSettings,
+    Validation,
+)
+from chiasm.training.metrics import read_metrics
+from chiasm.vision.pixels import PixelTokenizer
+
+SENTENCE = "the red door stands left of a green lamp and a blue wall"
+
+
+class Drawings:
+    """Half pictures of one colour with its name, half texts alone; functions of the index."""
+
+    name = "drawings"
+
+    def __len__(self) -> int:
+        return 200
+
+    def __getitem__(self, index: int) -> Document:
+        random = np.random.default_rng(index)
+        text = Text(" ".join(random.choice(SENTENCE.split(), 6)))
+        if index % 2:
+            return Document((text,))
+        colour = random.integers(0, 256, 3, dtype=np.uint8)
+        return Document((text, Image(np.tile(colour, (8, 8, 1)), target=index % 4 == 0)))
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> TextTokenizer:
+    return TextTokenizer.train([SENTENCE], 300)
+
+
+Build = Callable[..., Trainer]
+
+
+@pytest.fixture
+def build(tokenizer: TextTokenizer) -> Build:
+    def build(rows_per_batch: int = 4, **settings: object) -> Trainer:
+        training = TrainingSettings(
+            **{
+                "steps": 6,
+                "validation_batches": 2,
+                "validate_every_steps": 4,
+                "checkpoint_every_steps": 3,
+                "optimiser": OptimiserSettings(learning_rate=1e-2),
+                "schedule": ScheduleSettings(warmup_steps=2),
+                **settings,
+            }
+        )
+        vision = PixelTokenizer(8, 4)
+        noise = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+        vision.measure([noise], data="noise")
+        source = SourceSettings(kind="text", path="unused")
+        stream_settings = StreamSettings(
+            sources={"drawings": source}, row_positions=32, rows_per_batch=rows_per_batch
+        )
+
+        def stream(seed: int) -> Stream:
+            sources = {"drawings": Drawings()}
+            return Stream(stream_settings, sources, tokenizer, vision.image_shape, seed)
+
+        held_out = stream(99)
+        validation = Validation(
+            [next(held_out) for _ in range(training.validation_batches)],
+            vision,
+            training.validation_flow_times,
+            torch.device("cpu"),
+        )
+        held_out.close()
+        model = ModelSettings(width=16, depth=2, query_heads=2, key_value_heads=1)
+        decoder = Decoder(model, vocabulary=tokenizer.vocabulary_size, latent_channels=48)
+        return Trainer(
+            decoder,
+            Objective(ObjectiveSettings()),
+            vision,
+            stream(1),
+            validation,
+            training,
+            seed=1,
+            tell=lambda line: None,
+        )
+
+    return build
+
+
+def weights(trainer: Trainer) -> dict[str, Tensor]:
+    return {name: w.detach().clone() for name, w in trainer.decoder.state_dict().items()}
+
+
+def test_the_loss_falls(build: Build, tmp_path: Path) -> None:
+    trainer = build(steps=60, validate_every_steps=10)
+    outcome = trainer.train(tmp_path)
+    assert outcome.finished
+    assert outcome.step == 60
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    validation = [line for line in lines if line["phase"] == "validation"]
+    assert len(validation) == 6
+    for name in ("text_loss", "flow_loss"):
+        assert validation[-1][name] < 0.8 * validation[0][name]
+
+
+def test_accumulation_equals_one_big_batch(build: Build) -> None:
+    """Counts differ from batch to batch, so an average of averages would differ."""
+    big, small = build(rows_per_batch=8), build(rows_per_batch=2, batches_per_step=4)
+    for _ in range(3):
+        of_big, of_small = big.step(), small.step()
+        for name, value in of_big.values.items():
+            assert of_small.values[name] == pytest.approx(value, rel=2e-4), name
+    for name, weight in weights(big).items():
+        torch.testing.assert_close(weights(small)[name], weight, rtol=1e-3, atol=2e-5)
+
+
+def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path) -> None:
+    whole = build()
+    whole.train(tmp_path / "whole")
+
+    class Killed(BaseException):
+        """What no handler of the trainer catches, as SIGKILL."""
+
+    def kill_at(step: int) -> Callable:
+        def on_step(report: object) -> None:
+            if report.step == step:
+                raise Killed
+
+        return on_step
+
+    for step in (2, 5):
+        with pytest.raises(Killed):
+            build().train(tmp_path / "killed", kill_at(step))
+    resumed = build()
+    assert resumed.train(tmp_path / "killed").finished
+    for name, weight in weights(whole).items():
+        assert torch.equal(weights(resumed)[name], weight), name
+    metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
+    assert metrics[0] == metrics[1]
+
+
+def test_a_finished_run_is_not_trained_again(build: Build, tmp_path: Path) -> None:
+    build().train(tmp_path)
+    again = build()
+    assert again.train(tmp_path).finished
+    assert again.progress.step == 6
+    assert len(read_metrics(tmp_path / "metrics.jsonl")) == 8
+
+
+def poison(trainer: Trainer, steps: set[int]) -> None:
+    """Make the gradient of chosen steps infinite, as an overflow would."""
+    losses = trainer.objective.losses
+
+    def poisoned(*arguments: object, **named: object) -> object:
+        found = losses(*arguments, **named)
+        if trainer.progress.step in steps and torch.is_grad_enabled():
+            return found + type(found)(**{**vars(found), "text_sum": found.text_sum * torch.inf})
+        return found
+
+    trainer.objective.losses = poisoned  # type: ignore[method-assign]
+
+
+def test_a_step_that_is_not_finite_is_skipped_and_counted(build: Build) -> None:
+    trainer = build()
+    poison(trainer, {1})
+    trainer.step()
+    before = weights(trainer)
+    report = trainer.step()
+    assert report.values["skipped_steps"] == 1
+    assert not np.isfinite(report.values["gradient_norm"])
+    assert all(torch.equal(weight, before[name]) for name, weight in weights(trainer).items())
+    report = trainer.step()
+    assert report.values["skipped_steps"] == 1
+    assert any(not torch.equal(weight, before[name]) for name, weight in weights(trainer).items())
+    assert all(weight.isfinite().all() for weight in weights(trainer).values())
+
+
+def test_repeated_failure_ends_the_run(build: Build, tmp_path: Path) -> None:
+    trainer = build(steps=20, non_finite_limit=3)
+    poison(trainer, {4, 7, 8, 9})
+    with pytest.raises(UserError, match=r"step 10: .* not finite in 3 steps in a row"):
+        trainer.train(tmp_path)
+    lines = read_metrics(tmp_path / "metrics.jsonl")
+    assert [line["step"] for line in lines if line.get("gradient_norm", 0) is None] == [5, 8, 9]
+
+
+def test_latents_that_are_not_standardised_are_refused(build: Build, tmp_path: Path) -> None:
+    trainer = build()
+    trainer.vision.statistics = replace(trainer.vision.statistics, std_C=(0.01,) * 48)
+    with pytest.raises(UserError, match="not standardised"):
+        trainer.train(tmp_path)
+    assert not (tmp_path / "metrics.jsonl").exists()
+
+
+def test_validation_repeats_itself_and_covers_every_level(build: Build) -> None:
+    trainer = build(validation_batches=8)
+    assert trainer.validation is not None
+    first = trainer.validation.run(trainer.decoder, trainer.objective)
+    assert trainer.validation.run(trainer.decoder, trainer.objective) == first
+    times = {name for name in first if name.startswith("flow_loss_by_time/")}
+    assert times == {f"flow_loss_by_time/{time}" for time in (0.1, 0.3, 0.5, 0.7, 0.9)}
+    trainer.step()
+    assert trainer.validation.run(trainer.decoder, trainer.objective) != first
+
+
+def test_reports_name_what_they_measure(build: Build) -> None:
+    report = build().step()
+    assert report.values["text_loss/drawings"] == pytest.approx(report.values["text_loss"])
+    total = report.values["text_loss"] + 3 * report.values["flow_loss"]
+    assert report.values["loss"] == pytest.approx(total)
+    assert report.values["learning_rate"] == pytest.approx(1e-2 / 2)
+    assert 0 < report.values["tokens"] <= 4 * 32
+    assert report.timing["tokens_per_second"] <= report.timing["positions_per_second"]
+    assert 0 < report.timing["mfu_exact"] < 1
+
+
+def test_bfloat16_trains_on_float32_weights(build: Build) -> None:
+    trainer, exact = build(precision="bfloat16"), build()
+    losses = [(trainer.step().values["loss"], exact.step().values["loss"]) for _ in range(3)][1:]
+    assert all(weight.dtype == torch.float32 for weight in weights(trainer).values())
+    for rounded, loss in losses:
+        assert rounded != loss
+        assert rounded == pytest.approx(loss, rel=0.05)
