@@ -77,8 +77,7 @@ class _Run:
         )
 
     def _text(self) -> None:
-        self._rows += text.measure_text(self._pretrained, self._material, self._settings)
-        self._rows += text.measure_recurrence(self._material, self._settings)
+        self._rows += text.measure_text(*self._given())
         if not self._rows:
             self._skipped[text.SECTION] = "no source has text"
 

@@ -74,8 +74,14 @@ def _choose_ridge(
 
 
 def _solve(x_NF: np.ndarray, y_NK: np.ndarray, ridges: Sequence[float]) -> list[np.ndarray]:
-    """Ridge solutions [F, K], one for each λ, from one Gram matrix."""
-    gram_FF = x_NF.T @ x_NF
-    moment_FK = x_NF.T @ y_NK
-    eye_FF = np.eye(len(gram_FF), dtype=np.float32) * np.float32(len(x_NF))
-    return [np.linalg.solve(gram_FF + ridge * eye_FF, moment_FK) for ridge in ridges]
+    """Ridge solutions [F, K], one for each λ, from one Gram matrix.
+
+    With fewer items than features the equal form Xᵀ(XXᵀ + λI)⁻¹Y has the smaller matrix.
+    """
+    count, width = x_NF.shape
+    wide = count < width
+    gram = x_NF @ x_NF.T if wide else x_NF.T @ x_NF
+    right = y_NK if wide else x_NF.T @ y_NK
+    eye = np.eye(len(gram), dtype=np.float32) * np.float32(count)
+    solved = [np.linalg.solve(gram + ridge * eye, right) for ridge in ridges]
+    return [x_NF.T @ each for each in solved] if wide else solved

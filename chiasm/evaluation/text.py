@@ -9,7 +9,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.documents import Source
+from chiasm.documents import Document, Source
 from chiasm.evaluation.material import Items, Material, pick, picked
 from chiasm.evaluation.ngrams import NGram
 from chiasm.evaluation.rows import Measurement, Row
@@ -22,8 +22,8 @@ RECURRENCE = "recurrence"
 ORDERS = {"unigram": 1, "trigram": 3, "5-gram": 5}
 HEADLINE_BASELINE = "trigram"
 
-RECURRENCE_DOCUMENTS = 4000
-"""Training documents whose sentences are looked up, at most."""
+LOOKED_AT = 64
+"""Training documents from which the mean length is taken."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -40,41 +40,6 @@ def measure_text(
     return rows
 
 
-def measure_recurrence(material: Material, settings: EvaluationSettings) -> list[Row]:
-    """Share of held-out sentences that stand word for word in the training split."""
-    rows = []
-    for name, source in material.held_out.items():
-        items = pick(source, settings.text_documents)
-        if not items.documents or any(any(doc.images) for doc in items.documents):
-            continue
-        rows.append(_recurrence_row(name, items, material.train[name], settings))
-    return rows
-
-
-def training_tokens(
-    source: Source, pretrained: Pretrained, limit: int
-) -> tuple[list[np.ndarray], int]:
-    """Token numbers of training documents as n-grams read them, at most about ``limit``.
-
-    Documents come from all over the source when not all of it fits. Returns them and their number
-    of tokens.
-    """
-    encode = DocumentEncoder(
-        pretrained.text_tokenizer,
-        pretrained.vision_tokenizer.image_shape.num_tokens,
-        pretrained.context_positions,
-    )
-    looked_at = picked(source, 64).tolist()
-    tokens = sum(len(piece.ids) for number in looked_at for piece in encode(source[number]))
-    sequences, count = [], 0
-    for number in picked(source, math.ceil(limit * len(looked_at) / max(1, tokens))).tolist():
-        for piece in encode(source[number]):
-            read = piece.ids[without_images(piece.ids, pretrained)]
-            sequences.append(read)
-            count += len(read)
-    return sequences, count
-
-
 def _source_rows(
     name: str,
     items: Items,
@@ -86,12 +51,12 @@ def _source_rows(
     bits = score.nats / math.log(2)
     bytes_ = np.array([len(document.text.encode()) for document in items.documents], float)
     measure = Measurement(SECTION, "bits/byte", "lower", settings.seed, items.clusters, bytes_)
-    sequences, _ = training_tokens(train, pretrained, settings.ngram_train_tokens)
+    training = _training_documents(train, pretrained, settings.ngram_train_tokens)
+    sequences = _read(training, pretrained)
     is_text = not any(any(document.images) for document in items.documents)
-    label = name if is_text else f"{name}, text given its pictures"
-    return [
+    rows = [
         measure.row(
-            label,
+            name if is_text else f"{name}, text given its pictures",
             bits,
             _ngram_bits(score.texts, sequences, order, pretrained, len(bits)),
             baseline,
@@ -99,6 +64,26 @@ def _source_rows(
         )
         for baseline, order in ORDERS.items()
     ]
+    return [*rows, _recurrence_row(name, items, training, settings.seed)] if is_text else rows
+
+
+def _training_documents(source: Source, pretrained: Pretrained, limit: int) -> list[Document]:
+    """Training documents from all over the source, of about ``limit`` tokens at most."""
+    few = [source[number] for number in picked(source, LOOKED_AT).tolist()]
+    tokens = sum(map(len, _read(few, pretrained)))
+    count = math.ceil(limit * len(few) / max(1, tokens))
+    return [source[number] for number in picked(source, count).tolist()]
+
+
+def _read(documents: list[Document], pretrained: Pretrained) -> list[np.ndarray]:
+    """Token numbers of documents as n-grams read them."""
+    encode = DocumentEncoder(
+        pretrained.text_tokenizer,
+        pretrained.vision_tokenizer.image_shape.num_tokens,
+        pretrained.context_positions,
+    )
+    pieces = (piece.ids for document in documents for piece in encode(document))
+    return [ids[without_images(ids, pretrained)] for ids in pieces]
 
 
 def _ngram_bits(
@@ -117,12 +102,13 @@ def _ngram_bits(
     return bits
 
 
-def _recurrence_row(name: str, items: Items, train: Source, settings: EvaluationSettings) -> Row:
-    seen = {sentence for number in range(len(train)) for sentence in _sentences(train[number].text)}
+def _recurrence_row(name: str, items: Items, training: list[Document], seed: int) -> Row:
+    """Share of held-out sentences that stand word for word in what the n-grams read."""
+    seen = {sentence for document in training for sentence in _sentences(document.text)}
     held_out = [list(_sentences(document.text)) for document in items.documents]
     again = np.array([sum(s in seen for s in sentences) for sentences in held_out], float)
     counts = np.array([len(sentences) for sentences in held_out], float)
-    measure = Measurement(RECURRENCE, "share", "lower", settings.seed, items.clusters, counts)
+    measure = Measurement(RECURRENCE, "share", "lower", seed, items.clusters, counts)
     return measure.row(f"{name}: held-out sentences that recur in training", again)
 
 

@@ -38,6 +38,10 @@ SAMPLE_SECTIONS = {
         "What it answers",
         "Questions about views of held-out worlds, answered greedily.",
     ),
+    "picture to caption": (
+        "What it sees",
+        "Captions of held-out pictures, written greedily.",
+    ),
     "next view": (
         "What it imagines",
         "The next view after an action, beside the truth and the truth through the tokenizer.",
@@ -80,7 +84,7 @@ def render_page(evaluation: Evaluation, run: RunFolder, provenance: Provenance) 
 def _head(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
     facts = {
         **provenance.facts,
-        "time": duration(sum(provenance.seconds.values())),
+        "time": duration(sum(_stages(evaluation, provenance).values())),
         "evaluation seed": str(evaluation.settings.seed),
     }
     cells = "".join(f"<div><b>{escape(v)}</b>{escape(k)}</div>" for k, v in facts.items())
@@ -207,13 +211,9 @@ def _reading(evaluation: Evaluation) -> str:
 
 
 def _reproduction(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
-    seconds = {
-        **provenance.seconds,
-        **{f"evaluation: {name}": value for name, value in evaluation.seconds.items()},
-    }
     stages = "".join(
         f'<tr><td>{escape(name)}</td><td class="n">{duration(value)}</td></tr>'
-        for name, value in seconds.items()
+        for name, value in _stages(evaluation, provenance).items()
     )
     settings = json.dumps(evaluation.settings.model_dump(mode="json"), indent=2)
     versions = json.dumps(run.versions, indent=2)
@@ -225,6 +225,11 @@ def _reproduction(evaluation: Evaluation, run: RunFolder, provenance: Provenance
         + _fold("Versions and machine", versions)
         + "<footer>The same table for programs is report.json, in this folder.</footer>"
     )
+
+
+def _stages(evaluation: Evaluation, provenance: Provenance) -> dict[str, float]:
+    own = {f"evaluation: {name}": value for name, value in evaluation.seconds.items()}
+    return {**provenance.seconds, **own}
 
 
 def _fold(title: str, text: str) -> str:

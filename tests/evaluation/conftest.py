@@ -87,7 +87,8 @@ def folder_material(tmp_path: Path) -> Material:
         PillowImage.fromarray(pixels).save(pictures / f"{number}.png")
         lines.append(f"{number}.png,picture number {number} of a square")
     (pictures / "metadata.csv").write_text("\n".join(lines) + "\n")
-    (texts / "book.txt").write_text("A line of a book. And one more.\n\n" * 60)
+    book = "\n\n".join(f"Line {n} of a book, as long as a line. And one more." for n in range(60))
+    (texts / "book.txt").write_text(book)
     settings = {
         "emoji": SourceSettings(kind="image_text", path=str(pictures), held_out_fraction=0.4),
         "books": SourceSettings(

@@ -44,7 +44,7 @@ def test_every_number_is_finite_and_clustered_by_map(evaluation):
 
 def test_an_untrained_model_is_not_said_to_beat_the_trigram(evaluation):
     row = next(r for r in evaluation.rows if r.section == "text" and r.baseline_name == "trigram")
-    assert row.value > 4
+    assert row.value > 2
     assert row.difference > 0
 
 

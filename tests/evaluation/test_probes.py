@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chiasm.evaluation.probes import Probe
+from chiasm.evaluation.probes import Probe, _solve
 
 
 def items(seed: int, count: int, noise: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -44,3 +44,14 @@ def test_one_class_is_refused():
     features, _, clusters = items(0, 20, noise=1.0)
     with pytest.raises(ValueError, match="two classes"):
         Probe.fit(features, ["brick"] * 20, clusters)
+
+
+def test_both_forms_of_the_solution_agree():
+    rng = np.random.default_rng(5)
+    x, y = (
+        rng.normal(size=(30, 30)).astype(np.float32),
+        np.eye(3, dtype=np.float32)[np.arange(30) % 3],
+    )
+    padded = np.concatenate((x, np.zeros((30, 1), np.float32)), axis=1)
+    (narrow,), (wide,) = _solve(x, y, (0.1,)), _solve(padded, y, (0.1,))
+    assert np.allclose(narrow, wide[:30], atol=1e-4)

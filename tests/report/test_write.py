@@ -1,0 +1,79 @@
+import dataclasses
+import json
+import re
+
+import pytest
+from PIL import Image
+
+from chiasm.errors import UserError
+from chiasm.report import write_report
+
+
+@pytest.fixture
+def files(run_folder, evaluation, provenance):
+    return write_report(run_folder, evaluation, provenance)
+
+
+def test_the_table_holds_every_row_with_its_verdict(files, evaluation):
+    record = json.loads(files.table.read_text())
+    assert [row["name"] for row in record["rows"]] == [row.name for row in evaluation.rows]
+    for written, row in zip(record["rows"], evaluation.rows, strict=True):
+        assert written["value"] == row.value
+        assert written["standard_error"] == row.standard_error
+        assert written["baseline"] == row.baseline
+        assert written["unit"] == row.unit
+        assert written["seed"] == row.seed
+        assert written["verdict"] == str(row.verdict)
+    assert len(record["flow_loss_by_noise"]) == len(evaluation.flow_points)
+    assert record["command"] == "chiasm train a.toml --set 'x=<1>'"
+    assert record["versions"] == {"torch": "2.13.0"}
+
+
+def test_the_page_holds_every_row(files, evaluation):
+    page = files.page.read_text()
+    for row in evaluation.rows:
+        assert row.name in page
+        assert str(row.num_items) in page
+
+
+def test_the_page_needs_nothing_beside_it(files):
+    page = files.page.read_text()
+    assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:image/png;base64,|#)""", page)
+    assert not re.search(r"@import|<script|<link|url\((?!#)", page)
+
+
+def test_what_comes_from_data_is_escaped(files):
+    page = files.page.read_text()
+    assert "a &lt;b&gt;brick&lt;/b&gt; room &amp; a barrel" in page
+    assert "You &lt;stand&gt; in a hall." in page
+    assert "--set &#x27;x=&lt;1&gt;&#x27;" in page
+    assert "run &lt;1&gt;" in page
+    assert "no &lt;planner&gt; yet" in page
+    assert "&quot;&lt;wide&gt;&quot;" in page
+    assert "<b>brick" not in page
+
+
+def test_the_overview_is_a_picture(files):
+    with Image.open(files.overview) as overview:
+        assert overview.width > 1000
+        assert overview.height > 300
+
+
+def test_a_number_that_is_not_finite_is_null_in_the_table(run_folder, evaluation, provenance):
+    unknown = dataclasses.replace(evaluation.rows[0], standard_error=float("nan"))
+    changed = dataclasses.replace(evaluation, rows=(unknown,))
+    files = write_report(run_folder, changed, provenance)
+    assert json.loads(files.table.read_text())["rows"][0]["standard_error"] is None
+    assert "no standard error" in files.page.read_text()
+
+
+def test_an_empty_run_and_evaluation_still_give_a_page(tmp_path, evaluation, provenance):
+    empty = dataclasses.replace(evaluation, rows=(), flow_points=(), samples=())
+    files = write_report(tmp_path, empty, provenance)
+    assert "Make it again" in files.page.read_text()
+    assert files.overview is None
+
+
+def test_a_folder_that_is_not_there_is_the_users_mistake(tmp_path, evaluation, provenance):
+    with pytest.raises(UserError, match="cannot be written"):
+        write_report(tmp_path / "nowhere", evaluation, provenance)
