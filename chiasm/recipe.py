@@ -16,7 +16,7 @@ import tomllib
 import typing
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -29,6 +29,8 @@ from chiasm.settings import Settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
 from chiasm.vision.build import VisionSettings
 from chiasm.worlds import TASKS, WorldSettings
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
 
 
 class Recipe(Settings):
@@ -85,13 +87,34 @@ def parse_recipe(content: Mapping[str, Any]) -> Recipe:
     Raises:
         UserError: unknown setting, wrong value, or settings that contradict each other.
     """
-    try:
-        # JSON is how pydantic reads lists as tuples and strings as paths and yet keeps types strict
-        recipe = Recipe.model_validate_json(json.dumps(content, default=str), strict=True)
-    except ValidationError as error:
-        raise UserError("\n".join(_explain(item) for item in error.errors())) from error
+    recipe = parse_settings(Recipe, content)
     check(recipe)
     return recipe
+
+
+def load_settings(kind: type[AnySettings], path: Path, overrides: Sequence[str]) -> AnySettings:
+    """Read settings other than a recipe from TOML, with overrides, as strictly as a recipe.
+
+    Raises:
+        UserError: unreadable file, unknown setting or wrong value.
+    """
+    content = load_toml(path)
+    for override in overrides:
+        _apply(content, override)
+    return parse_settings(kind, content)
+
+
+def parse_settings(kind: type[AnySettings], content: Mapping[str, Any]) -> AnySettings:
+    """Validate settings given as nested dictionaries.
+
+    Raises:
+        UserError: unknown setting or wrong value.
+    """
+    try:
+        # JSON is how pydantic reads lists as tuples and strings as paths and yet keeps types strict
+        return kind.model_validate_json(json.dumps(content, default=str), strict=True)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(kind, item) for item in error.errors())) from error
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -183,10 +206,10 @@ def _value(text: str) -> Any:
         return text
 
 
-def _explain(item: Any) -> str:
+def _explain(kind: type[BaseModel], item: Any) -> str:
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
-        known = [known for known, _ in _setting_names(Recipe, item["loc"])]
+        known = [known for known, _ in _setting_names(kind, item["loc"])]
         last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
         near = difflib.get_close_matches(name, known, n=1, cutoff=0.75) or [
             last[match]

@@ -14,7 +14,7 @@ PACKAGE = Path(__file__).parents[1] / "chiasm"
 
 ORDER = (
     "errors settings documents worlds data vision model training inference worldmodel evaluation "
-    "scaling studies report recipe cli"
+    "scaling studies report recipe assembly cli"
 ).split()
 
 FILES = sorted(

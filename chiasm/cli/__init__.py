@@ -14,7 +14,12 @@ import sys
 
 import typer
 
-from chiasm.cli import data, evaluate, quickstart, sample, train, vision
+from chiasm.cli.data import app as data
+from chiasm.cli.evaluate import evaluate
+from chiasm.cli.quickstart import quickstart
+from chiasm.cli.sample import sample
+from chiasm.cli.train import train
+from chiasm.cli.vision import app as vision
 from chiasm.errors import UserError
 
 __all__ = ["app", "main"]
@@ -25,12 +30,12 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
-app.command("quickstart")(quickstart.quickstart)
-app.command("train")(train.train)
-app.command("sample")(sample.sample)
-app.command("evaluate")(evaluate.evaluate)
-app.add_typer(data.app, name="data")
-app.add_typer(vision.app, name="vision")
+app.command("quickstart")(quickstart)
+app.command("train")(train)
+app.command("sample")(sample)
+app.command("evaluate")(evaluate)
+app.add_typer(data, name="data")
+app.add_typer(vision, name="vision")
 
 
 def main() -> None:

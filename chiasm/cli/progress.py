@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import TracebackType
 
 from rich.console import Console
@@ -23,7 +24,7 @@ class RunDisplay:
     A context; its methods are what :func:`chiasm.assembly.train_run` takes as callbacks.
     """
 
-    def __init__(self, num_steps: int, console: Console | None = None) -> None:
+    def __init__(self, num_steps: int = 0, console: Console | None = None) -> None:
         self.num_steps = num_steps
         self.progress = Progress(
             _whole("{task.description}"),
@@ -54,6 +55,11 @@ class RunDisplay:
     def on_stage(self, what: str, done: int, of: int) -> None:
         """Show how far a preparation is."""
         self._update(what, done, of, "")
+
+    def on_fit(self, stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
+        """Show a step of a vision tokenizer's training."""
+        note = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
+        self._update(stage, done, of, note)
 
     def on_section(self, name: str, number: int, of: int) -> None:
         """Show which section of an evaluation begins, and when the last has ended."""

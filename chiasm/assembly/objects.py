@@ -1,23 +1,10 @@
-"""From a recipe to the objects of a run, and from there to a trained model in its folder.
-
-A run folder holds
-
-    recipe.toml     the resolved recipe
-    versions.json   what the run was started with: versions, machine, threads, command
-    inputs/         the text tokenizer and the vision tokenizer that the run reads through
-    metrics.jsonl   losses and counts; timing.jsonl what the clock says; tensorboard/ both
-    checkpoints/    training state
-    stream.json     what was read: shares, skipped and split documents
-    model/          the trained model, when the run has ended
-"""
+"""From a recipe to the objects of a run: data, tokenizers, stream, model and trainer."""
 
 from __future__ import annotations
 
-import json
 import os
-import shutil
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -29,7 +16,6 @@ from torch import Tensor
 from chiasm.data import (
     ImageShape,
     Stream,
-    StreamReport,
     TextTokenizer,
     build_sources,
     sample_texts,
@@ -40,13 +26,11 @@ from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
-from chiasm.recipe import Recipe, check_images, differences, load_toml, resolved, write_recipe
-from chiasm.training import Objective, Outcome, StepReport, Trainer, Validation
+from chiasm.recipe import Recipe, check_images
+from chiasm.training import Objective, Trainer, Validation
 from chiasm.training.device import choose_device
 from chiasm.training.validation import VALIDATION_SEED
-from chiasm.training.versions import versions
 from chiasm.vision.build import build_vision_tokenizer
-from chiasm.vision.storage import load_tokenizer, save_tokenizer
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
 
@@ -57,8 +41,8 @@ Stage = Callable[[str, int, int], None]
 """Told about slow preparations: (what, done, of)."""
 
 
-def _silent(what: str, done: int, of: int) -> None:
-    pass
+def silent(what: str, done: int, of: int) -> None:
+    """The stage listener that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -97,7 +81,7 @@ def default_cache_folder() -> Path:
 
 
 def open_material(
-    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = _silent
+    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> Material:
     """Both splits of every source; the embedded world is rendered where a source needs it.
 
@@ -140,7 +124,7 @@ def build_run(
     """Stream, model and trainer, ready for their first step."""
     device = choose_device(recipe.training.device)
     vision = inputs.vision_tokenizer.to(device)
-    stream = _stream(recipe, material.train, inputs, recipe.seed)
+    stream = build_stream(recipe, material.train, inputs, recipe.seed)
     decoder = Decoder(
         recipe.model,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
@@ -158,52 +142,6 @@ def build_run(
         tell=tell,
     )
     return Run(recipe, inputs, stream, trainer)
-
-
-def train_run(
-    recipe: Recipe,
-    folder: Path,
-    *,
-    material: Material | None = None,
-    cache_folder: Path | None = None,
-    fresh: bool = False,
-    command: str = "",
-    tell: Callable[[str], None] = print,
-    on_stage: Stage = _silent,
-    on_step: Callable[[StepReport], None] = lambda report: None,
-) -> Outcome:
-    """Train a recipe in a run folder, going on where an earlier call was stopped or killed.
-
-    Args:
-        recipe: what to train.
-        folder: the run folder; made when missing.
-        material: the recipe's data when it is already open.
-        cache_folder: where rendered worlds are kept.
-        fresh: delete the run that the folder holds and begin again.
-        command: what the user typed, for the record.
-        tell: receives one line about anything the user should know.
-        on_stage: is told how far slow preparations are.
-        on_step: is told each step.
-
-    Raises:
-        UserError: a folder that holds something else or another recipe's run, data that cannot be
-            opened, and whatever ends the training (see :meth:`Trainer.train`).
-    """
-    check_vision(recipe)
-    recipe_on_disk(recipe, folder, fresh=fresh)
-    _record_versions(folder, command, tell)
-    material = material or open_material(recipe, cache_folder, on_stage)
-    inputs = _kept_inputs(recipe, material, folder / "inputs", on_stage)
-    run = build_run(recipe, material, inputs, tell)
-    try:
-        outcome = run.trainer.train(folder, on_step)
-        report = run.stream.report()
-    finally:
-        run.stream.close()
-    _record_stream(report, folder / "stream.json", tell)
-    if outcome.finished:
-        run.pretrained.save(folder / "model")
-    return outcome
 
 
 def seconds_per_step(
@@ -224,33 +162,6 @@ def seconds_per_step(
 def check_vision(recipe: Recipe) -> None:
     """Refuse, before anything expensive, settings that the vision tokenizer's grid rules out."""
     check_images(recipe, build_vision_tokenizer(recipe.vision).image_shape)
-
-
-def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
-    """Make the run folder and write the recipe, or see that it holds this very recipe.
-
-    Raises:
-        UserError: the folder holds something else, or a run with other settings.
-    """
-    path = folder / "recipe.toml"
-    if folder.exists() and any(folder.iterdir()) and not path.exists():
-        raise UserError(f"{folder} exists and holds no run; give another folder with --out")
-    if fresh and path.exists():
-        shutil.rmtree(folder)
-    if path.exists():
-        changed = differences(load_toml(path), resolved(recipe))
-        if changed:
-            raise UserError(
-                f"{folder} holds a run with other settings:\n  "
-                + "\n  ".join(changed)
-                + "\nGo on with its own settings, give another folder with --out, or begin again "
-                "with --fresh, which deletes it"
-            )
-        return
-    folder.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f"{folder.name}.recipe.partial")
-    write_recipe(recipe, aside)
-    os.replace(aside, path)
 
 
 def _open_folders(recipe: Recipe, split: Split) -> dict[str, Source]:
@@ -274,47 +185,10 @@ def _open_worlds(
     return build_sources(settings, split, recipe.stream.row_positions, world)
 
 
-def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) -> None:
-    path, now = folder / "versions.json", versions(command)
-    try:
-        then = json.loads(path.read_text())
-    except (OSError, ValueError):
-        path.write_text(json.dumps(now, indent=1) + "\n")
-        return
-    for name in ("torch", "machine", "threads"):
-        if then.get(name) != now[name]:
-            tell(
-                f"the run began with {name} {then.get(name)}, here it is {now[name]}: "
-                "it goes on, but its last digits may differ from an uninterrupted run's"
-            )
-
-
-def _record_stream(report: StreamReport, path: Path, tell: Callable[[str], None]) -> None:
-    path.write_text(json.dumps(asdict(report), indent=1) + "\n")
-    for alarm in report.alarms:
-        tell(alarm)
-    for what, count in (("skipped", report.skipped), ("longer than a row, split", report.split)):
-        for source, documents in count.items():
-            if documents:
-                tell(f"{source}: {documents} of {report.documents[source]} documents {what}")
-
-
-def _kept_inputs(recipe: Recipe, material: Material, folder: Path, on_stage: Stage) -> Inputs:
-    """The inputs that the run began with; made, and kept in its folder, by its first call."""
-    if folder.exists():
-        return Inputs(TextTokenizer.load(folder), load_tokenizer(folder / "vision"))
-    on_stage("preparing tokenizers", 0, 1)
-    inputs = build_inputs(recipe, material.train)
-    aside = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    inputs.text_tokenizer.save(aside)
-    save_tokenizer(inputs.vision_tokenizer, aside / "vision")
-    os.replace(aside, folder)
-    on_stage("preparing tokenizers", 1, 1)
-    return _kept_inputs(recipe, material, folder, on_stage)
-
-
-def _stream(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, seed: int) -> Stream:
+def build_stream(
+    recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, seed: int
+) -> Stream:
+    """The packed batches of these sources in the order that the seed gives."""
     image_shape = inputs.vision_tokenizer.image_shape
     return Stream(recipe.stream, sources, inputs.text_tokenizer, image_shape, seed)
 
@@ -327,7 +201,7 @@ def _validation(
         return None
     whole = recipe.stream.model_copy(update={"condition_drop": 0.0})
     quiet = recipe.model_copy(update={"stream": whole})
-    stream = _stream(quiet, held_out, inputs, VALIDATION_SEED)
+    stream = build_stream(quiet, held_out, inputs, VALIDATION_SEED)
     try:
         return Validation(
             islice(stream, settings.validation_batches),

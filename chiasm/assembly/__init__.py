@@ -1,0 +1,27 @@
+"""From a recipe to a trained model in its folder.
+
+objects.py  data, tokenizers, stream, model and trainer from a recipe
+folder.py   a run folder, and training that goes on in it
+"""
+
+from chiasm.assembly.folder import train_run
+from chiasm.assembly.objects import (
+    build_inputs,
+    build_run,
+    build_stream,
+    check_vision,
+    default_cache_folder,
+    open_material,
+    seconds_per_step,
+)
+
+__all__ = [
+    "build_inputs",
+    "build_run",
+    "build_stream",
+    "check_vision",
+    "default_cache_folder",
+    "open_material",
+    "seconds_per_step",
+    "train_run",
+]

@@ -1,0 +1,54 @@
+"""chiasm data inspect: see what a recipe's stream gives the model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from chiasm.assembly import build_inputs, build_stream, check_vision, open_material
+from chiasm.cli.progress import RunDisplay
+from chiasm.data.drawing import draw_row, row_table
+from chiasm.recipe import load_recipe
+
+app = typer.Typer(help="The data stream.", no_args_is_help=True)
+
+
+@app.callback()
+def data() -> None:
+    """The data stream."""
+
+
+@app.command()
+def inspect(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file.")],
+    row: Annotated[int, typer.Option(min=0, help="Which packed row, from 0.")] = 0,
+    out: Annotated[Path, typer.Option(help="The picture's file.")] = Path("row.png"),
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a setting, as in --set stream.row_positions=512."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
+    ] = None,
+) -> None:
+    """Print one packed row, span by span, and draw its spans, sources, roles and mask."""
+    settings = load_recipe(recipe, set_ or [])
+    check_vision(settings)
+    with RunDisplay() as display:
+        material = open_material(settings, cache, display.on_stage)
+        inputs = build_inputs(settings, material.train)
+    stream = build_stream(settings, material.train, inputs, settings.seed)
+    try:
+        number, inside = divmod(row, settings.stream.rows_per_batch)
+        batch = [next(stream) for _ in range(number + 1)][-1]
+        report = stream.report()
+    finally:
+        stream.close()
+    Console().print(row_table(batch, inside, inputs.text_tokenizer))
+    draw_row(batch, inside, inputs.text_tokenizer, out)
+    for note in (*report.alarms, *report.notes):
+        print(note)
+    print(f"the picture of the row is {out}")

@@ -1,0 +1,82 @@
+"""chiasm evaluate: measure a trained run on held-out data and write its report."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiasm.assembly import open_material
+from chiasm.cli.progress import RunDisplay
+from chiasm.errors import UserError
+from chiasm.evaluation.evaluate import evaluate as evaluate_model
+from chiasm.evaluation.material import Material
+from chiasm.inference.pretrained import Pretrained
+from chiasm.recipe import Recipe, load_recipe
+from chiasm.report import Provenance, ReportFiles, write_report
+
+
+def evaluate(
+    run: Annotated[Path, typer.Argument(help="A run folder whose training has ended.")],
+    set_: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Override a setting, as in --set evaluation.drawings=400."),
+    ] = None,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
+    ] = None,
+) -> None:
+    """Measure a run on held-out data; writes report.html, report.json and overview.png into it."""
+    recipe = load_recipe(run / "recipe.toml", set_ or [])
+    command = shlex.join(["chiasm", *sys.argv[1:]])
+    with RunDisplay(recipe.training.steps) as display:
+        material = open_material(recipe, cache, display.on_stage)
+        files = evaluate_run(run, recipe, material, display, {}, command)
+    print(f"the report is {files.page}")
+
+
+def evaluate_run(
+    folder: Path,
+    recipe: Recipe,
+    material: Material,
+    display: RunDisplay,
+    seconds: Mapping[str, float],
+    command: str,
+) -> ReportFiles:
+    """Evaluate the model of a run folder and write the report beside it.
+
+    Args:
+        seconds: stage → how long it took, for the report's account of time.
+        command: what the user typed.
+
+    Raises:
+        UserError: the run has no model yet, or the report cannot be written.
+    """
+    if not (folder / "model").is_dir():
+        raise UserError(
+            f"{folder} has no model yet: its training has not ended. Go on with chiasm train"
+        )
+    pretrained = Pretrained.load(folder)
+    evaluation = evaluate_model(pretrained, material, recipe.evaluation, display.on_section)
+    facts = _facts(pretrained, folder)
+    spent = {**seconds, **{f"evaluation: {k}": v for k, v in evaluation.seconds.items()}}
+    return write_report(folder, evaluation, Provenance(command, spent, facts))
+
+
+def _facts(pretrained: Pretrained, folder: Path) -> dict[str, str]:
+    """Short facts for the head of the report."""
+    parameters = pretrained.decoder.count_parameters()
+    facts = {
+        "parameters": f"{parameters.total:,}, of which {parameters.active:,} active",
+        "vision tokenizer": pretrained.vision_tokenizer.name,
+    }
+    stream = folder / "stream.json"
+    if stream.exists():
+        positions = json.loads(stream.read_text())["positions"]
+        facts["positions read"] = f"{sum(positions.values()):,}"
+    return facts

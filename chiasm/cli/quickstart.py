@@ -1,0 +1,118 @@
+"""chiasm quickstart: from nothing to a trained, used and reported model in the given time.
+
+The stages: render the embedded world, train a text tokenizer, pretrain on all five sources,
+measure on held-out worlds, write the report. The number of training steps is chosen from this
+machine's own speed, written into the run's recipe, and from then on fixed: a quickstart that was
+stopped goes on exactly where it was.
+"""
+
+from __future__ import annotations
+
+import shlex
+import sys
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chiasm.assembly import open_material, seconds_per_step, train_run
+from chiasm.cli.evaluate import evaluate_run
+from chiasm.cli.progress import RunDisplay
+from chiasm.errors import UserError
+from chiasm.evaluation.material import Material
+from chiasm.recipe import Recipe, load_recipe
+
+RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
+
+FULL_MINUTES = 15
+"""The length that the recipe's sizes are meant for."""
+
+TRAINING_SHARE = 0.6
+"""Of the whole time; rendering before and evaluation after take the rest."""
+
+FEWEST_STEPS = 20
+
+
+def quickstart(
+    minutes: Annotated[
+        float, typer.Option(min=1, help="How long the whole of it may take on this machine.")
+    ] = FULL_MINUTES,
+    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/quickstart"),
+    seed: Annotated[int, typer.Option(min=0, help="Of weights, data order and noise.")] = 0,
+    fresh: Annotated[
+        bool, typer.Option("--fresh", help="Delete the run in the folder and begin again.")
+    ] = False,
+    cache: Annotated[
+        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
+    ] = None,
+) -> None:
+    """Pretrain, use and report a small multimodal model on the embedded world."""
+    command = shlex.join(["chiasm", *sys.argv[1:]])
+    began = time.monotonic()
+    kept = out / "recipe.toml"
+    going_on = kept.exists() and not fresh
+    recipe = load_recipe(kept) if going_on else scaled(load_recipe(_recipe()), minutes, seed)
+    with RunDisplay(recipe.training.steps) as display:
+        material = open_material(recipe, cache, display.on_stage)
+        rendered = time.monotonic()
+        if not going_on:
+            recipe = with_steps(recipe, material, minutes)
+            display.num_steps = recipe.training.steps
+        outcome = train_run(
+            recipe,
+            out,
+            material=material,
+            fresh=fresh,
+            command=command,
+            tell=display.tell,
+            on_stage=display.on_stage,
+            on_step=display.on_step,
+        )
+        if outcome.signal is None:
+            trained = time.monotonic()
+            seconds = {"worlds": rendered - began, "training": trained - rendered}
+            files = evaluate_run(out, recipe, material, display, seconds, command)
+    if outcome.signal is not None:
+        print(f"stopped by {outcome.signal.name}; saved. The same command goes on from here")
+        raise typer.Exit(128 + outcome.signal)
+    print(f"done in {(time.monotonic() - began) / 60:.1f} minutes: open {files.page}")
+    print(f'then try: chiasm sample {out} --prompt "story:"')
+
+
+def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:
+    """The recipe with worlds and evaluation cut to the time; never grown beyond its own sizes."""
+    share = min(1.0, minutes / FULL_MINUTES)
+
+    def cut(number: int, fewest: int) -> int:
+        return max(fewest, round(number * share))
+
+    world, evaluation = recipe.world, recipe.evaluation
+    world = world.model_copy(
+        update={
+            "train_maps": cut(world.train_maps, 8),
+            "held_out_maps": cut(world.held_out_maps, 4),
+        }
+    )
+    evaluation = evaluation.model_copy(
+        update={
+            name: cut(getattr(evaluation, name), 8)
+            for name in ("text_documents", "flow_documents", "drawings", "questions", "next_views")
+        }
+    )
+    return recipe.model_copy(update={"world": world, "evaluation": evaluation, "seed": seed})
+
+
+def with_steps(recipe: Recipe, material: Material, minutes: float) -> Recipe:
+    """The recipe with as many steps as this machine trains in its share of the time."""
+    seconds = seconds_per_step(recipe, material)
+    steps = max(FEWEST_STEPS, int(TRAINING_SHARE * 60 * minutes / seconds))
+    return recipe.model_copy(
+        update={"training": recipe.training.model_copy(update={"steps": steps})}
+    )
+
+
+def _recipe() -> Path:
+    if not RECIPE.exists():
+        raise UserError(f"{RECIPE} is missing: run the quickstart from a clone of the repository")
+    return RECIPE
