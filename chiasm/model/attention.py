@@ -14,8 +14,8 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from chiasm.model.cache import LayerCache
-from chiasm.model.elementwise import rotate
-from chiasm.model.layers import Linear, RMSNorm
+from chiasm.model.elementwise import split_heads
+from chiasm.model.layers import Linear
 from chiasm.model.settings import ModelSettings
 from chiasm.model.work import Work
 
@@ -30,8 +30,9 @@ class Attention(nn.Module):
         heads = self.query_heads + 2 * self.key_value_heads
         self.qkv = Linear(settings.width, heads * self.head_width)
         self.out = Linear(self.query_heads * self.head_width, settings.width)
-        self.query_norm = RMSNorm(self.head_width) if settings.qk_norm else nn.Identity()
-        self.key_norm = RMSNorm(self.head_width) if settings.qk_norm else nn.Identity()
+        # One gain per head is the scale of its scores; finer gains would not commute with the turn.
+        turned = self.query_heads + self.key_value_heads
+        self.qk_gain = nn.Parameter(torch.empty(turned)) if settings.qk_norm else None
 
     def forward(
         self,
@@ -41,11 +42,8 @@ class Attention(nn.Module):
         past: LayerCache | None = None,
     ) -> Tensor:
         """Attend; ``mask`` is additive [B, 1, T, S], or FlexAttention's."""
-        H, G = self.query_heads, self.key_value_heads
-        heads = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, self.head_width))
-        q_BTHK, k_BTGK, v_BTGK = heads.split((H, G, G), dim=2)
-        q_BTHK = rotate(self.query_norm(q_BTHK), turn_BTK)
-        k_BTGK = rotate(self.key_norm(k_BTGK), turn_BTK)
+        heads_BTHK = self.qkv(x_BTD).unflatten(-1, (-1, self.head_width))
+        q_BTHK, k_BTGK, v_BTGK = split_heads(heads_BTHK, self.qk_gain, turn_BTK, self.query_heads)
         if past is not None:
             k_BTGK, v_BTGK = past.extend(k_BTGK, v_BTGK)
         y_BHTK = attend(

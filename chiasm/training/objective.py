@@ -21,6 +21,7 @@ from torch import Tensor
 
 from chiasm.data.batch import PackedBatch
 from chiasm.model import Decoder, DecoderInput, IntervalMask
+from chiasm.model.elementwise import take_rows
 from chiasm.settings import Settings
 from chiasm.training.flow import Space, convert, default_shift, mix, shift_time
 from chiasm.training.noise import draw_noise, draw_times
@@ -132,7 +133,7 @@ class Objective:
         x_MD = decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1)
         target_L = batch.images.target_N[batch.images.image_L].nonzero().squeeze(1)
         text_loss_R = _text_loss(decoder, batch, x_MD)
-        rows_LD = x_MD.index_select(0, batch.latent_position_L[target_L])
+        rows_LD = take_rows(x_MD, batch.latent_position_L[target_L])
         flow_loss_L = self._flow_loss(decoder.latent_output(rows_LD).float(), path.at(target_L))
         return _assemble(batch, text_loss_R, flow_loss_L, target_L, path.time_L[target_L])
 
@@ -175,7 +176,7 @@ def _context_at_one(batch: PackedBatch, time_N: Tensor) -> Tensor:
 
 def _text_loss(decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Tensor:
     """Cross-entropy of each predicted token: float32 [R]."""
-    logits_RV = decoder.text_logits(x_MD.index_select(0, batch.text_position_R))
+    logits_RV = decoder.text_logits(take_rows(x_MD, batch.text_position_R))
     label_R = batch.label_BT.flatten()[batch.text_position_R]
     return F.cross_entropy(logits_RV.float(), label_R, reduction="none")
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from chiasm.model.elementwise import EPSILON, rms_norm, rotate, swiglu
+from chiasm.model.elementwise import EPSILON, rms_norm, rotate, split_heads, swiglu, take_rows
 
 
 def outputs_and_gradients(function, *inputs):
@@ -53,9 +53,37 @@ def test_rotate_turns_neighbouring_pairs_by_their_angle():
     torch.testing.assert_close(got, torch.view_as_real(expected))
 
 
-def test_the_cpu_form_of_rotate_matches_the_plain_one():
-    x, turn = torch.randn(2, 5, 3, 8), torch.randn(2, 5, 8)
-    assert_same(lambda x: rotate(x, turn), lambda x: rotate(x, turn.double()), x)
+@pytest.mark.parametrize("with_gain", [True, False])
+def test_the_cpu_form_of_split_heads_matches_the_plain_one(with_gain):
+    angle = torch.randn(2, 5, 4)
+    turn = torch.stack((angle.cos(), angle.sin()), dim=-1).flatten(-2)  # a turn keeps lengths
+
+    def joined(heads, gain):
+        return torch.cat(split_heads(heads, gain if with_gain else None, turn, 4), dim=2) + 0 * (
+            gain.sum()
+        )
+
+    assert_same(joined, joined, torch.randn(2, 5, 8, 8), torch.randn(6))
+
+
+def test_query_key_norm_gives_each_head_its_gain_as_root_mean_square():
+    turn, gain = torch.tensor([1.0, 0.0] * 4).expand(1, 5, 8), torch.tensor([0.5, 2.0, 3.0])
+    heads = torch.randn(1, 5, 4, 8)
+    q, k, v = split_heads(heads, gain, turn, 2)
+    sizes = torch.cat((q, k), dim=2).square().mean(-1).sqrt()
+    torch.testing.assert_close(sizes, gain.expand(1, 5, 3))
+    assert torch.equal(v, heads[:, :, 3:])
+
+
+def test_taken_rows_send_their_gradient_home():
+    x = torch.randn(5, 3, requires_grad=True)
+    rows = torch.tensor([3, 0])
+    weight = torch.randn(2, 3)
+    y = take_rows(x, rows)
+    (y * weight).sum().backward()
+    assert torch.equal(y, x[rows])
+    assert torch.equal(x.grad[rows], weight)
+    assert not x.grad[[1, 2, 4]].any()
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float64])
