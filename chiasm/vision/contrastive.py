@@ -107,11 +107,17 @@ class ContrastiveStage(nn.Module):
         self.to_embedding = nn.Linear(cells * channels, settings.embedding)
         self.scale = nn.Parameter(torch.tensor(10.0).log())
         self.bias = nn.Parameter(torch.tensor(-10.0))
-        self.to_words = nn.Linear(channels, len(self.targets.vocabulary.words))
         self.to_facts = nn.ModuleList(
             nn.Linear(channels, len(values)) for values in self.targets.fact_values.values()
         )
-        self.to_objects = nn.Linear(channels, len(self.targets.object_names))
+        # A source may use each word once, or have no boxes: then there is no such head.
+        answers = {
+            "words": len(self.targets.vocabulary.words),
+            "objects": len(self.targets.object_names),
+        }
+        self.by_cell = nn.ModuleDict(
+            {name: nn.Linear(channels, count) for name, count in answers.items() if count}
+        )
         self.to_pixels = nn.Linear(channels, 3 * CELL_PIXELS**2)
 
     def losses(self, draw: Draw) -> dict[str, Tensor]:
@@ -125,20 +131,20 @@ class ContrastiveStage(nn.Module):
                 [targets.words[n][draw.rng.integers(len(targets.words[n]))] for n in draw.numbers]
             )
         )
-        objects_BPK = torch.from_numpy(targets.objects_MPK[draw.numbers]).float()
         terms = {
             "contrast": settings.contrast_weight * self._contrast(noised_BPC, words_BW),
-            "words": settings.words_weight * self._words(noised_BPC, words_BW),
             "pixels": settings.pixels_weight * self._pixels(noised_BPC, images_B3HW),
             "redundancy": settings.redundancy_weight * redundancy(features_BPC),
         }
+        if "words" in self.by_cell:
+            terms["words"] = settings.words_weight * self._words(noised_BPC, words_BW)
+        if "objects" in self.by_cell:
+            covered_BPK = torch.from_numpy(targets.objects_MPK[draw.numbers]).float()
+            logits_BPK = self.by_cell["objects"](noised_BPC)
+            terms["objects"] = settings.objects_weight * binary_sum(logits_BPK, covered_BPK)
         if targets.fact_values:
             facts_BF = torch.from_numpy(targets.facts_MF[draw.numbers])
             terms["facts"] = settings.facts_weight * self._facts(noised_BPC, facts_BF)
-        if targets.object_names:
-            terms["objects"] = settings.objects_weight * binary_sum(
-                self.to_objects(noised_BPC), objects_BPK
-            )
         return terms
 
     def _contrast(self, features_BPC: Tensor, words_BW: Tensor) -> Tensor:
@@ -150,7 +156,7 @@ class ContrastiveStage(nn.Module):
         return sigmoid_contrast(pictures_BE, captions_BE, same_BB, self.scale, self.bias)
 
     def _words(self, features_BPC: Tensor, words_BW: Tensor) -> Tensor:
-        best_BV = self.to_words(features_BPC).logsumexp(dim=1)
+        best_BV = self.by_cell["words"](features_BPC).logsumexp(dim=1)
         return binary_sum(best_BV, self.targets.vocabulary.present(words_BW)) / 4
 
     def _facts(self, features_BPC: Tensor, facts_BF: Tensor) -> Tensor:

@@ -1,0 +1,58 @@
+"""The tokenizer that the package carries, on pictures of the world that it was trained for."""
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from chiasm.vision import VisionSettings, VisionTokenizer, build_vision_tokenizer
+from chiasm.vision.contrastive import picture_batch
+from chiasm.vision.figures import psnr
+from chiasm.vision.world_pictures import pictures_of_world
+from chiasm.worlds import Split, WorldSettings, render_worlds
+
+FOLDER = Path(str(resources.files("chiasm.vision"))) / "pretrained" / "embedded-world"
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> VisionTokenizer:
+    return build_vision_tokenizer(VisionSettings())
+
+
+def frames(split: Split, folder: Path) -> torch.Tensor:
+    settings = WorldSettings(
+        train_maps=12, held_out_maps=12, views_per_map=12, walks_per_map=1, frames_per_walk=4
+    )
+    pictures = pictures_of_world(render_worlds(settings, split, folder, num_processes=1))
+    return picture_batch(pictures, np.arange(len(pictures)))
+
+
+def test_size_and_shape(tokenizer) -> None:
+    assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 8_000_000
+    shape = tokenizer.image_shape
+    assert (shape.height_pixels, shape.rows, shape.columns, tokenizer.channels) == (64, 4, 4, 64)
+
+
+def test_it_says_how_it_was_made() -> None:
+    description = json.loads((FOLDER / "vision.json").read_text())
+    record = description["record"]
+    assert record["command"].startswith("chiasm vision train recipes/vision-embedded-world.toml")
+    assert record["settings"]["seed"] == 0
+    assert "train maps" in description["statistics"]["data"]
+    assert description["statistics"]["count"] > 100_000
+
+
+def test_training_pictures_have_unit_variance(tokenizer, tmp_path) -> None:
+    latents = tokenizer.encode(frames(Split.TRAIN, tmp_path))
+    tokenizer.statistics.refuse(latents)
+    assert latents.mean(dim=(0, 1)).square().mean().sqrt() < 0.3
+    assert 0.8 < float(latents.var(dim=(0, 1)).mean()) < 1.25
+
+
+def test_held_out_pictures_survive(tokenizer, tmp_path) -> None:
+    images = frames(Split.HELD_OUT, tmp_path)
+    drawn = tokenizer.decode(tokenizer.encode(images))
+    assert float(psnr(drawn, images).mean()) > 24

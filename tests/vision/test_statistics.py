@@ -1,0 +1,82 @@
+import numpy as np
+import pytest
+import torch
+
+from chiasm.errors import UserError
+from chiasm.vision import LatentStatistics, RunningStatistics
+
+PROVENANCE = {"encoder": "an encoder", "preprocessing": "none", "data": "normal numbers"}
+
+
+def raw_latents(count: int = 1000) -> torch.Tensor:
+    rng = np.random.default_rng(3)
+    values = rng.normal(size=(count, 6)) * [1, 2, 3, 0.1, 5, 10] + [0, 100, -3, 0.5, 1e4, 7]
+    return torch.from_numpy(values)
+
+
+def measured(batches: list[torch.Tensor]) -> LatentStatistics:
+    running = RunningStatistics(6)
+    for batch in batches:
+        running.update(batch)
+    return running.finish(**PROVENANCE)
+
+
+def test_streaming_equals_numpy() -> None:
+    raw = raw_latents()
+    statistics = measured(list(raw.split([1, 2, 400, 0, 597])))
+    np.testing.assert_allclose(statistics.mean_C, raw.numpy().mean(axis=0), rtol=1e-12)
+    np.testing.assert_allclose(statistics.std_C, raw.numpy().std(axis=0), rtol=1e-9)
+    assert statistics.count == 1000
+
+
+def test_streaming_equals_one_shot() -> None:
+    raw = raw_latents()
+    streamed, whole = measured(list(raw.split(17))), measured([raw])
+    np.testing.assert_allclose(streamed.std_C, whole.std_C, rtol=1e-9)
+
+
+def test_provenance_is_kept() -> None:
+    statistics = measured([raw_latents()])
+    assert (statistics.encoder, statistics.data) == ("an encoder", "normal numbers")
+
+
+def test_restore_inverts_standardise() -> None:
+    raw = raw_latents().reshape(10, 100, 6)
+    statistics = measured([raw])
+    latents = statistics.standardise(raw)
+    assert latents.mean(dim=(0, 1)).abs().max() < 1e-9
+    torch.testing.assert_close(latents.std(dim=(0, 1), unbiased=False), torch.ones(6).double())
+    torch.testing.assert_close(statistics.restore(latents), raw)
+
+
+def test_standardised_latents_pass() -> None:
+    statistics = measured([raw_latents()])
+    statistics.refuse(statistics.standardise(raw_latents(200)))
+
+
+@pytest.mark.parametrize(
+    "latents",
+    [
+        torch.randn(100, 6) + 3,
+        torch.randn(100, 6) * 5,
+        torch.randn(100, 6) * 0.1,
+        torch.full((100, 6), float("nan")),
+    ],
+    ids=["shifted", "wide", "narrow", "nan"],
+)
+def test_other_latents_are_refused(latents: torch.Tensor) -> None:
+    statistics = measured([raw_latents()])
+    with pytest.raises(UserError, match=r"not standardised.*an encoder on normal numbers"):
+        statistics.refuse(latents)
+
+
+def test_a_constant_channel_is_refused() -> None:
+    raw = raw_latents()
+    raw[:, 2] = 4.0
+    with pytest.raises(UserError, match="1 constant channels"):
+        measured([raw])
+
+
+def test_nothing_measured_is_refused() -> None:
+    with pytest.raises(UserError, match="0 latent tokens"):
+        measured([])

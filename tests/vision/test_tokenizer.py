@@ -1,0 +1,59 @@
+import pytest
+import torch
+
+from chiasm.data.batch import ImageSlots
+from chiasm.errors import UserError
+from chiasm.vision import PixelTokenizer, encode_slots
+
+
+def slots(pixels: list[torch.Tensor]) -> ImageSlots:
+    count = len(pixels)
+    numbers = torch.arange(count)
+    flags = torch.zeros(count, dtype=torch.bool)
+    grid = torch.tensor([[p.shape[1] // 8, p.shape[2] // 8] for p in pixels]).reshape(count, 2)
+    return ImageSlots(numbers, numbers, grid, flags, flags, numbers, tuple(pixels))
+
+
+class AnySize(PixelTokenizer):
+    """Patches of pictures of any size, and a record of what was encoded together."""
+
+    def __init__(self) -> None:
+        super().__init__(16, 8)
+        self.groups: list[int] = []
+
+    def _check_size(self, images_B3HW: torch.Tensor) -> None:
+        self.groups.append(len(images_B3HW))
+
+
+def picture(side: int, value: int) -> torch.Tensor:
+    return torch.full((3, side, side), value, dtype=torch.uint8)
+
+
+def test_slots_are_grouped_by_size_and_keep_their_order() -> None:
+    tokenizer = AnySize()
+    given = slots([picture(16, 0), picture(32, 51), picture(16, 102), picture(32, 255)])
+    latents = encode_slots(tokenizer, given)
+    assert tokenizer.groups == [2, 2]
+    assert len(latents) == len(given.image_L)
+    value_L = latents.mean(dim=1) * 0.25 + 0.5
+    expected = torch.tensor([0.0, 0.2, 0.4, 1.0])[given.image_L]
+    torch.testing.assert_close(value_L, expected)
+
+
+def test_no_slots_give_no_latents() -> None:
+    latents = encode_slots(AnySize(), slots([]))
+    assert latents.shape == (0, 3 * 64)
+
+
+def test_pictures_of_another_size_are_refused() -> None:
+    with pytest.raises(UserError, match=r"\(3, 16, 16\), not \(3, 24, 24\)"):
+        PixelTokenizer(16, 8).encode(torch.zeros(1, 3, 24, 24))
+
+
+def test_fingerprint_follows_the_statistics() -> None:
+    tokenizer = PixelTokenizer(16, 8)
+    before = tokenizer.fingerprint
+    assert PixelTokenizer(16, 8).fingerprint == before
+    generator = torch.Generator().manual_seed(1)
+    tokenizer.measure([torch.rand(8, 3, 16, 16, generator=generator)], data="noise")
+    assert tokenizer.fingerprint != before
