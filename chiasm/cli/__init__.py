@@ -1,5 +1,6 @@
 """The verbs of the command line, in the order in which a study uses them.
 
+progress.py    what the terminal shows while a run is prepared and trained
 data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision train: make a vision tokenizer
 train.py       chiasm train: pretrain from a recipe

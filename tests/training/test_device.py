@@ -1,0 +1,32 @@
+import pytest
+import torch
+
+from chiasm.errors import UserError
+from chiasm.training.device import choose_device, deterministic_on_cpu, matmul_dtype
+
+
+def test_auto_takes_what_is_there() -> None:
+    expected = "cuda" if torch.cuda.is_available() else "cpu"
+    assert choose_device("auto").type == expected
+    assert choose_device("cpu").type == "cpu"
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a CUDA device")
+def test_a_device_that_is_not_there_is_refused() -> None:
+    with pytest.raises(UserError, match="sees no CUDA device"):
+        choose_device("cuda:1")
+
+
+def test_precision() -> None:
+    cpu, cuda = torch.device("cpu"), torch.device("cuda")
+    assert matmul_dtype(cpu, "auto") == torch.float32
+    assert matmul_dtype(cuda, "auto") == torch.bfloat16
+    assert matmul_dtype(cuda, "float32") == torch.float32
+    assert matmul_dtype(cpu, "bfloat16") == torch.bfloat16
+
+
+def test_determinism_ends_with_its_context() -> None:
+    before = torch.are_deterministic_algorithms_enabled()
+    with deterministic_on_cpu(torch.device("cpu")):
+        assert torch.are_deterministic_algorithms_enabled()
+    assert torch.are_deterministic_algorithms_enabled() == before
