@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chiasm.documents import Document, Image, Text
+from chiasm.errors import UserError
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -27,13 +28,19 @@ class TextSource:
 
     def __init__(self, name: str, table: Dataset, column: str, characters: int) -> None:
         self.name = name
-        self._texts = table.map(
-            _cut_rows,
-            batched=True,
-            batch_size=16,
-            remove_columns=table.column_names,
-            fn_kwargs={"column": column, "characters": characters},
-        )
+        try:
+            self._texts = table.map(
+                _cut_rows,
+                batched=True,
+                batch_size=16,
+                remove_columns=table.column_names,
+                fn_kwargs={"column": column, "characters": characters},
+            )
+        except OSError as error:
+            raise UserError(
+                f"source {name!r} cannot be prepared ({error}); make room on the disk, or set "
+                "HF_DATASETS_CACHE to a folder that has it"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._texts)

@@ -48,7 +48,7 @@ class StreamSettings(Settings):
     lanes: int = Field(2, gt=0)
     """L: independent packers; the number of ranks must divide it. Another number of lanes is
     another order of the data."""
-    rows_packed_together: int = Field(16, gt=0)
+    rows_packed_together: int = Field(32, gt=0)
     """Rows that a packer keeps open at once; more leave less padding and cost memory."""
     condition_drop: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of target images that see nothing before their ``<boi>``, for guidance."""

@@ -1,12 +1,13 @@
 import datasets
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.data.folders import ImageTextSource, QuestionSource, TextSource, cut_text
 from chiasm.documents import Document, Image, Text
 
 
+@settings(deadline=None)
 @given(st.text("ab .\n", max_size=300), st.integers(2, 40))
 def test_cut_text_loses_nothing_and_keeps_the_bound(text, characters):
     parts = list(cut_text(text, characters))

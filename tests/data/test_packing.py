@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chiasm.data import NOBODY, pack_documents
@@ -73,6 +73,7 @@ def test_a_row_filled_exactly_has_no_padding(made):
     assert batch.num_filled == 2 * length
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 20), min_size=1, max_size=40), st.integers(20, 50))
 def test_first_fit(lengths, capacity):
     places = first_fit(lengths, capacity)

@@ -1,4 +1,6 @@
+import io
 import json
+import tarfile
 
 import datasets
 import pytest
@@ -48,6 +50,20 @@ def test_a_folder_of_pictures_has_labels(tmp_path, made):
     table = open_table(str(tmp_path / "pets"), "s")
     assert table.features["label"].names == ["cat", "dog"]
     assert set(table[0]["image"]) == {"bytes", "path"}  # not decoded
+
+
+def test_webdataset_shards_open(tmp_path, made):
+    for shard in range(2):
+        with tarfile.open(tmp_path / f"{shard}.tar", "w") as archive:
+            for key in range(3):
+                for suffix, data in (("png", made.picture_file(key)), ("txt", b"a wall")):
+                    entry = tarfile.TarInfo(f"{key:03}.{suffix}")
+                    entry.size = len(data)
+                    archive.addfile(entry, io.BytesIO(data))
+    table = open_table(str(tmp_path), "s")
+    assert len(table) == 6
+    assert table[0]["txt"] == "a wall"
+    assert table[4]["png"]["bytes"] == made.picture_file(1)
 
 
 def test_half_written_tables_are_one_clear_message(tmp_path):

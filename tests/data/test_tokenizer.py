@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, models, pre_tokenizers
 from transformers import PreTrainedTokenizerFast
@@ -8,6 +8,7 @@ from chiasm.data.tokenizer import SPECIAL_TOKENS, TextTokenizer
 from chiasm.errors import UserError
 
 
+@settings(deadline=None)
 @given(text=st.text(max_size=60))
 def test_any_text_comes_back(made, text):
     assert made.tokenizer.decode(made.tokenizer.encode(text)) == text

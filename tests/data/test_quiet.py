@@ -1,0 +1,23 @@
+import subprocess
+import sys
+
+SCRIPT = """
+from chiasm.data import ImageShape, SourceSettings, Stream, StreamSettings, TextTokenizer
+from chiasm.documents import Document, Text
+class Source:
+    name = "text"
+    def __len__(self):
+        return 3
+    def __getitem__(self, index):
+        return Document((Text("a" * (index + 1)),))
+settings = StreamSettings(sources={"text": SourceSettings(kind="text")}, row_positions=40)
+tokenizer = TextTokenizer.train(["a"], 262)
+stream = Stream(settings, {"text": Source()}, tokenizer, ImageShape(8, 8, 1, 1), 0)
+print(next(stream).num_rows)
+"""
+
+
+def test_a_stream_comes_and_goes_without_a_word():
+    """Neither grain's import nor a reading thread left running at exit says anything."""
+    result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)
+    assert (result.stdout, result.stderr, result.returncode) == ("2\n", "", 0)
