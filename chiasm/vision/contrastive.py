@@ -50,14 +50,14 @@ class ContrastiveSettings(Settings):
     """Words of a caption that the text tower reads."""
     vocabulary_words: int = Field(default=1024, ge=1)
     """Words that the text tower knows."""
-    noise: float = Field(default=0.2, ge=0)
+    noise: float = Field(default=0.3, ge=0)
     """Scale of the noise on features: each picture's deviation is |normal(0, noise)|."""
     contrast_weight: float = Field(default=0.5, ge=0)
     words_weight: float = Field(default=1.0, ge=0)
     facts_weight: float = Field(default=1.0, ge=0)
     objects_weight: float = Field(default=4.0, ge=0)
-    pixels_weight: float = Field(default=8.0, ge=0)
-    redundancy_weight: float = Field(default=0.02, ge=0)
+    pixels_weight: float = Field(default=10.0, ge=0)
+    redundancy_weight: float = Field(default=0.3, ge=0)
 
 
 class Targets:

@@ -34,14 +34,12 @@ class ReconstructionSettings(Settings):
 
     fit: FitSettings = FitSettings(steps=2000, pictures_per_step=128)
     """Its optimisation."""
-    noise: float = Field(default=0.2, ge=0)
+    noise: float = Field(default=0.3, gt=0)
     """Scale of the noise on latents: each picture's deviation is |normal(0, noise)|."""
-    feature_weight: float = Field(default=0.05, ge=0)
+    feature_weight: float = Field(default=0.1, ge=0)
     """Weight of the latent distance beside the L1 loss."""
     ridge_pictures: int = Field(default=8192, ge=1)
     """Pictures that the closed-form start is solved on."""
-    ridge_penalty: float = Field(default=0.01, gt=0)
-    """L2 penalty of the closed-form start, per cell."""
 
 
 class ReconstructionStage(nn.Module):
@@ -82,9 +80,14 @@ def solve_linear_decoder(
     encoder: Encoder,
     statistics: LatentStatistics,
     pictures: Pictures,
-    penalty: float,
+    noise: float,
 ) -> None:
-    """Set the linear decoder to the ridge solution on these pictures."""
+    """Set the linear decoder to the best one for latents with noise of this deviation.
+
+    Least squares on inputs with independent noise of variance s^2 is, in expectation, ridge
+    regression with the penalty s^2 per row (Bishop 1995, "Training with noise is equivalent to
+    Tikhonov regularization"): no noise needs to be drawn.
+    """
     channels = statistics.channels
     side = pictures.pixels_MHW3.shape[1] // CELL_PIXELS
     ridge = RidgeRegression(9 * channels + 1, 3 * CELL_PIXELS**2)
@@ -94,7 +97,7 @@ def solve_linear_decoder(
         latents_BPC = statistics.standardise(encoder(images_B3HW))
         grid_BCYX = latents_BPC.mT.unflatten(2, (side, side))
         ridge.update(neighbourhoods(grid_BCYX), cell_pixels(images_B3HW, CELL_PIXELS))
-    weights_FD = ridge.solve(penalty)
+    weights_FD = ridge.solve(noise**2)
     linear.convolution.weight.copy_(weights_FD[:-1].T.unflatten(1, (channels, 3, 3)))
     assert linear.convolution.bias is not None
     linear.convolution.bias.copy_(weights_FD[-1])

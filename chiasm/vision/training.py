@@ -174,9 +174,7 @@ def _train_decoder(
 ) -> tuple[RaeTokenizer, list[dict[str, float]]]:
     decoder = new_decoder(settings.decoder, settings.encoder, settings.seed + 2)
     start = train.select(evenly_spread(len(train), settings.reconstruction.ridge_pictures))
-    solve_linear_decoder(
-        decoder.linear, encoder, statistics, start, settings.reconstruction.ridge_penalty
-    )
+    solve_linear_decoder(decoder.linear, encoder, statistics, start, settings.reconstruction.noise)
     stage = ReconstructionStage(encoder, decoder, statistics, settings.reconstruction, train)
     fit = Fit(
         "decoder",

@@ -36,7 +36,7 @@ def test_the_linear_decoder_starts_at_the_solution(train_scenes) -> None:
         running = RunningStatistics(16)
         running.update(raw)
         statistics = running.finish(encoder="e", preprocessing="p", data="d")
-        solve_linear_decoder(linear, encoder, statistics, train_scenes, penalty=1e-6)
+        solve_linear_decoder(linear, encoder, statistics, train_scenes, noise=1e-3)
         grid = statistics.standardise(raw).mT.unflatten(2, (2, 2))
         drawn = cell_pixels(linear(grid), 16).numpy()
     features = neighbourhoods(grid).double().numpy()
