@@ -26,7 +26,7 @@ SECTION = "questions"
 TASK = "vqa"
 ALL = "all kinds"
 
-MAJORITY_DOCUMENTS = 3000
+MAJORITY_DOCUMENTS = 1500
 """Training documents whose questions the majority answers are counted on, at most."""
 
 _QUESTION = re.compile(r"question: (.*?) answer: (.*?)\n")

@@ -14,19 +14,19 @@ class EvaluationSettings(Settings):
     """Keys which items are drawn, their noise, and how captions are shuffled."""
     text_documents: int = Field(400, ge=2)
     """Held-out documents for each source's bits per byte."""
-    ngram_train_tokens: int = Field(600_000, ge=1)
-    """Training-split tokens that the n-gram baselines count, at most."""
+    ngram_documents: int = Field(4000, ge=1)
+    """Training documents of each source that the n-gram baselines count, at most."""
     flow_documents: int = Field(64, ge=2)
     """Held-out documents for each source's flow loss, measured once at every noise level."""
     flow_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
     """Noise levels of the flow loss: 0 is noise, 1 is data."""
     probe_frames: int = Field(4000, ge=8)
     """Real training frames that the probes are fitted on."""
-    drawings: int = Field(160, ge=2)
+    drawings: int = Field(200, ge=2)
     """Pictures drawn from held-out captions."""
-    questions: int = Field(400, ge=1)
+    questions: int = Field(600, ge=1)
     """Held-out questions, spread evenly over their kinds."""
-    next_views: int = Field(120, ge=2)
+    next_views: int = Field(200, ge=2)
     """Held-out next frames that are imagined with the true and with shuffled actions."""
     history_frames: int = Field(2, ge=1)
     """Frames shown before an imagined one."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.documents import Document, Source
-from chiasm.evaluation.material import Items, Material, pick, picked
+from chiasm.evaluation.material import Items, Material, pick
 from chiasm.evaluation.ngrams import NGram
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.scoring import DocumentText, score_text, without_images
@@ -22,9 +22,6 @@ RECURRENCE = "recurrence"
 ORDERS = {"unigram": 1, "trigram": 3, "5-gram": 5}
 HEADLINE_BASELINE = "trigram"
 
-LOOKED_AT = 64
-"""Training documents from which the mean length is taken."""
-
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
@@ -35,7 +32,7 @@ def measure_text(
     rows: list[Row] = []
     for name, source in material.held_out.items():
         items = pick(source, settings.text_documents).with_text()
-        if items.documents:
+        if len({document.text for document in items.documents}) > 1:  # else nothing to predict
             rows += _source_rows(name, items, material.train[name], pretrained, settings)
     return rows
 
@@ -51,7 +48,7 @@ def _source_rows(
     bits = score.nats / math.log(2)
     bytes_ = np.array([len(document.text.encode()) for document in items.documents], float)
     measure = Measurement(SECTION, "bits/byte", "lower", settings.seed, items.clusters, bytes_)
-    training = _training_documents(train, pretrained, settings.ngram_train_tokens)
+    training = pick(train, settings.ngram_documents).documents
     sequences = _read(training, pretrained)
     is_text = not any(any(document.images) for document in items.documents)
     rows = [
@@ -65,14 +62,6 @@ def _source_rows(
         for baseline, order in ORDERS.items()
     ]
     return [*rows, _recurrence_row(name, items, training, settings.seed)] if is_text else rows
-
-
-def _training_documents(source: Source, pretrained: Pretrained, limit: int) -> list[Document]:
-    """Training documents from all over the source, of about ``limit`` tokens at most."""
-    few = [source[number] for number in picked(source, LOOKED_AT).tolist()]
-    tokens = sum(map(len, _read(few, pretrained)))
-    count = math.ceil(limit * len(few) / max(1, tokens))
-    return [source[number] for number in picked(source, count).tolist()]
 
 
 def _read(documents: list[Document], pretrained: Pretrained) -> list[np.ndarray]:

@@ -60,7 +60,7 @@ def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
 def settings() -> EvaluationSettings:
     return EvaluationSettings(
         text_documents=12,
-        ngram_train_tokens=2000,
+        ngram_documents=30,
         flow_documents=4,
         flow_times=(0.2, 0.8),
         probe_frames=40,
