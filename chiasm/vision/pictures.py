@@ -6,6 +6,7 @@ of objects.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -94,24 +95,31 @@ def covered_cells(boxes: Sequence[Box], names: Sequence[str], side: int) -> np.n
 def pictures_of_source(source: Source, image_pixels: int, *, data: str) -> Pictures:
     """The first picture and all the text of each document of an image-text source.
 
-    Documents without a picture or without text are passed over.
+    A picture that several documents show appears once, with all their captions. Documents without
+    a picture or without text are passed over.
 
     Raises:
         UserError: no document has both.
     """
     shape = ImageShape(image_pixels, image_pixels, 1, 1)
-    pixels, captions = [], []
+    pixels: list[np.ndarray] = []
+    captions: list[list[str]] = []
+    known: dict[bytes, int] = {}
     for number in range(len(source)):
         document = source[number]
         picture = next(document.images, None)
         caption = document.text.strip()
         if picture is None or not caption:
             continue
-        pixels.append(decode_picture(picture, shape).permute(1, 2, 0).numpy())
-        captions.append((caption,))
+        shown = decode_picture(picture, shape).permute(1, 2, 0).contiguous().numpy()
+        place = known.setdefault(hashlib.sha256(shown.tobytes()).digest(), len(pixels))
+        if place == len(pixels):
+            pixels.append(shown)
+            captions.append([])
+        captions[place].append(caption)
     if not pixels:
         raise UserError(
             f"the source {source.name!r} ({data}) has no document with a picture and a text "
             f"among its {len(source)}; a vision tokenizer learns from image-text pairs"
         )
-    return Pictures(np.stack(pixels), captions, data)
+    return Pictures(np.stack(pixels), [tuple(of_one) for of_one in captions], data)

@@ -162,9 +162,12 @@ def test_any_image_text_source_will_do(tmp_path, make_settings, held_out_scenes)
         Document((Image(pixels, target=False), Text(f"caption: {of_one[0]}")))
         for pixels, of_one in zip(given.pixels_MHW3, given.captions, strict=True)
     ]
+    again = Image(given.pixels_MHW3[5], target=True)
+    documents.append(Document((Text("picture: one of them again"), again)))
     documents.append(Document((Text("a text without a picture"),)))
     pictures = pictures_of_source(Documents(documents), 32, data="plain scenes")
     assert len(pictures) == 64
+    assert pictures.captions[5][1:] == ("picture: one of them again",)
     tokenizer = train_tokenizer(make_settings(2, 2, 10), pictures, pictures, tmp_path)
     assert tokenizer.encode(picture_batch(pictures, np.arange(3))).shape == (3, 4, 16)
 
