@@ -1,0 +1,31 @@
+import numpy as np
+import pytest
+
+from chiasm.evaluation.pictures import feature_distance, features, psnr, through_tokenizer
+
+
+def pictures(seed: int, count: int = 3) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), dtype=np.uint8)
+
+
+def test_psnr_of_a_known_error():
+    truth = np.full((2, 8, 8, 3), 100, np.uint8)
+    off = truth.copy()
+    off[1] += 51  # a fifth of the range
+    assert psnr(off, truth) == pytest.approx([100, -20 * np.log10(0.2)])
+
+
+def test_feature_distance_is_a_root_mean_square():
+    assert feature_distance(np.array([[3.0, 4.0]]), np.zeros((1, 2))) == pytest.approx([12.5**0.5])
+
+
+def test_an_exact_tokenizer_gives_the_pictures_back(pretrained):
+    original = pictures(0)
+    assert np.array_equal(through_tokenizer(pretrained, original), original)
+
+
+def test_features_are_standardised_latents_in_the_order_of_the_pictures(pretrained):
+    every = features(pretrained, pictures(0, 5))
+    shape, channels = pretrained.vision_tokenizer.image_shape, pretrained.vision_tokenizer.channels
+    assert every.shape == (5, shape.num_tokens * channels)
+    assert features(pretrained, pictures(0, 5)[2:3])[0] == pytest.approx(every[2], abs=1e-5)
