@@ -5,6 +5,7 @@ Reading order, which is also the import order:
 settings.py     what a decoder is made of
 work.py         what one forward pass has to do: positions, rows, pairs; counted in FLOPs
 mask.py         who sees whom: one interval of keys per query, in four forms
+windows.py      a packed row cut where no interval crosses, for CPUs
 elementwise.py  the operations between the matrix products: norm, rotary, SwiGLU
 layers.py       linear layer, norm, rotary table
 experts.py      capacity: positions sorted by expert, one grouped product for all of them

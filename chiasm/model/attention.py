@@ -1,6 +1,8 @@
 """Grouped-query attention over intervals.
 
-Shape suffixes: B rows, T queries, S keys, D width, H query heads, G key-value heads, K head width.
+Shape suffixes: B rows, T queries, S keys, D width, H query heads, G key-value heads, K head width;
+N windows of one size, S positions of each, P = N·S, W positions of all windows, M = B·T,
+X = (H + 2G)·K.
 """
 
 from __future__ import annotations
@@ -14,9 +16,10 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from chiasm.model.cache import LayerCache
-from chiasm.model.elementwise import split_heads
+from chiasm.model.elementwise import spread_rows, take_rows, turn_heads
 from chiasm.model.layers import Linear
 from chiasm.model.settings import ModelSettings
+from chiasm.model.windows import Windows
 from chiasm.model.work import Work
 
 
@@ -38,18 +41,19 @@ class Attention(nn.Module):
         self,
         x_BTD: Tensor,
         turn_BTK: Tensor,
-        mask: Tensor | BlockMask,
+        mask: Tensor | Windows | BlockMask,
         past: LayerCache | None = None,
     ) -> Tensor:
-        """Attend; ``mask`` is additive [B, 1, T, S], or FlexAttention's."""
-        heads_BTHK = self.qkv(x_BTD).unflatten(-1, (-1, self.head_width))
-        q_BTHK, k_BTGK, v_BTGK = split_heads(heads_BTHK, self.qk_gain, turn_BTK, self.query_heads)
+        """Attend; ``mask`` is additive [B, 1, T, S], or cut into windows, or FlexAttention's."""
+        H, G = self.query_heads, self.key_value_heads
+        heads_BTHK = self.qkv(x_BTD).unflatten(-1, (H + 2 * G, self.head_width))
+        heads_BTHK = turn_heads(heads_BTHK, self.qk_gain, turn_BTK, H + G)
+        if isinstance(mask, Windows):
+            return self.out(attend_in_windows(heads_BTHK, H, G, mask))
+        q_BTHK, k_BTGK, v_BTGK = heads_BTHK.split((H, G, G), dim=2)
         if past is not None:
             k_BTGK, v_BTGK = past.extend(k_BTGK, v_BTGK)
-        y_BHTK = attend(
-            q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGK.transpose(1, 2), mask
-        )
-        return self.out(y_BHTK.transpose(1, 2).flatten(2))
+        return self.out(attend(q_BTHK, k_BTGK, v_BTGK, mask).flatten(2))
 
     def flops(self, work: Work) -> int:
         """Of the forward pass."""
@@ -57,16 +61,31 @@ class Attention(nn.Module):
         return self.qkv.flops(work.positions) + self.out.flops(work.positions) + pairs
 
 
-def attend(q_BHTK: Tensor, k_BGSK: Tensor, v_BGSK: Tensor, mask: Tensor | BlockMask) -> Tensor:
-    """softmax(q kᵀ / sqrt(K) + mask) v, with H / G query heads to each key-value head."""
-    grouped = q_BHTK.shape[1] != k_BGSK.shape[1]
+def attend(q_BTHK: Tensor, k_BSGK: Tensor, v_BSGK: Tensor, mask: Tensor | BlockMask) -> Tensor:
+    """softmax(q kᵀ / sqrt(K) + mask) v, [B, T, H, K]; H / G query heads share a key-value head."""
+    q, k, v = q_BTHK.transpose(1, 2), k_BSGK.transpose(1, 2), v_BSGK.transpose(1, 2)
+    grouped = q.shape[1] != k.shape[1]
     if isinstance(mask, BlockMask):
-        return _compiled_flex_attention()(
-            q_BHTK, k_BGSK, v_BGSK, block_mask=mask, enable_gqa=grouped
+        y_BHTK = _compiled_flex_attention()(q, k, v, block_mask=mask, enable_gqa=grouped)
+    else:
+        y_BHTK = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask.to(q.dtype), enable_gqa=grouped
         )
-    return F.scaled_dot_product_attention(
-        q_BHTK, k_BGSK, v_BGSK, attn_mask=mask, enable_gqa=grouped
-    )
+    return y_BHTK.transpose(1, 2)
+
+
+def attend_in_windows(heads_BTHK: Tensor, H: int, G: int, windows: Windows) -> Tensor:
+    """The same as :func:`attend` over a whole row, window by window: [B, T, H·K]."""
+    rows_MX = heads_BTHK.flatten(0, 1).flatten(1)
+    places_WX = spread_rows(rows_MX, windows.position_W, windows.owner_M)
+    sizes = [mask.shape[0] * mask.shape[-1] for mask in windows.masks]
+    outputs = []
+    for mask, part_PX in zip(windows.masks, places_WX.split(sizes), strict=True):
+        shape = (mask.shape[0], mask.shape[-1], H + 2 * G, heads_BTHK.shape[-1])
+        q_NSHK, k_NSGK, v_NSGK = part_PX.view(shape).split((H, G, G), dim=2)
+        outputs.append(attend(q_NSHK, k_NSGK, v_NSGK, mask).flatten(2).flatten(0, 1))
+    y_MD = take_rows(torch.cat(outputs), windows.owner_M)
+    return y_MD.view(*heads_BTHK.shape[:2], -1)
 
 
 @cache

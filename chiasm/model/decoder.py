@@ -28,6 +28,7 @@ from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
 from chiasm.model.settings import ModelSettings
+from chiasm.model.windows import Windows
 from chiasm.model.work import Parameters, Work
 
 
@@ -69,7 +70,7 @@ class Shared:
     """What all blocks of one forward pass share, computed once."""
 
     turn_BTK: Tensor
-    mask: Tensor | BlockMask
+    mask: Tensor | Windows | BlockMask
     routing: Routing | None
     modulation_BT6D: Tensor | None
     vision_BT11: Tensor
@@ -211,8 +212,6 @@ class Decoder(nn.Module):
     ) -> Shared:
         modality_BT = inputs.modality_BT
         by_modality = self.settings.experts == "modality"
-        # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
-        flex = self.device.type == "cuda" and not cached
         modulation = None
         if self.settings.time_conditioning == "adaptive":
             modulation_LX = self.time_modulation(F.silu(time_LD))
@@ -221,8 +220,17 @@ class Decoder(nn.Module):
             modulation = modulation.view(*modality_BT.shape, 6, -1)
         return Shared(
             turn_BTK=self.rotary(inputs.position_BT),
-            mask=mask.block_mask if flex else mask.additive_B1TS.to(self.compute_dtype),
+            mask=self._kernel_mask(mask, cached=cached),
             routing=Routing.by_modality(modality_BT) if by_modality else None,
             modulation_BT6D=modulation,
             vision_BT11=(modality_BT == Modality.VISION).to(self.compute_dtype)[..., None, None],
         )
+
+    def _kernel_mask(self, mask: IntervalMask, *, cached: bool) -> Tensor | Windows | BlockMask:
+        """The form of the mask that the fastest kernel here reads."""
+        # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
+        if self.device.type == "cuda" and not cached:
+            return mask.block_mask
+        if self.device.type == "cpu" and not cached and (windows := Windows.of(mask)) is not None:
+            return windows
+        return mask.additive_B1TS

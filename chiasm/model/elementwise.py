@@ -5,8 +5,8 @@ tests. Eager execution on a CPU runs it as five to ten passes over memory; there
 mathematics is written as an autograd function with few passes (benchmarks/train_step.py shows
 what that is worth).
 
-Shape suffixes: M rows, R chosen rows, D width, F expert width; B rows, T positions, H query heads,
-G key-value heads, X = H + G heads that are turned, K head width; 2 = the two numbers of a pair.
+Shape suffixes: M rows, R chosen rows, D width, F expert width; B rows, T positions, H all heads of
+one product (X that are turned, then the values), K head width; 2 = the two numbers of a pair.
 """
 
 from __future__ import annotations
@@ -47,29 +47,29 @@ def rotate(x_BTXK: Tensor, turn_BTK: Tensor) -> Tensor:
     return torch.stack((x0 * cosine - x1 * sine, x0 * sine + x1 * cosine), dim=-1).flatten(-2)
 
 
-def split_heads(
-    heads_BTHK: Tensor, gain_X: Tensor | None, turn_BTK: Tensor, query_heads: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries [B, T, H, K], keys and values [B, T, G, K] from one product's H + 2G heads.
+def turn_heads(heads_BTHK: Tensor, gain_X: Tensor | None, turn_BTK: Tensor, turned: int) -> Tensor:
+    """The first ``turned`` heads (queries and keys) rotated, the others (values) as they are.
 
-    Queries and keys are turned; with ``gain_X`` each head of them is first normalised to mean
-    square 1 and multiplied by its gain (query-key norm, arXiv 2010.04245).
+    With ``gain_X`` each turned head is first normalised to mean square 1 and multiplied by its
+    gain (query-key norm, arXiv 2010.04245).
     """
-    key_heads = (heads_BTHK.shape[2] - query_heads) // 2
-    turned = query_heads + key_heads
     if heads_BTHK.device.type == "cpu" and heads_BTHK.dtype == torch.float32:
-        return _SplitHeads.apply(heads_BTHK, gain_X, turn_BTK, query_heads, turned)
-    x_BTXK, v_BTGK = heads_BTHK.split((turned, key_heads), dim=2)
+        return _TurnHeads.apply(heads_BTHK, gain_X, turn_BTK, turned)
+    x_BTXK, v_BTGK = heads_BTHK.split((turned, heads_BTHK.shape[2] - turned), dim=2)
     if gain_X is not None:
         x_BTXK = F.rms_norm(x_BTXK, (x_BTXK.shape[-1],), eps=EPSILON)
         x_BTXK = x_BTXK * gain_X.to(x_BTXK.dtype).unsqueeze(-1)
-    q_BTHK, k_BTGK = rotate(x_BTXK, turn_BTK).split((query_heads, key_heads), dim=2)
-    return q_BTHK, k_BTGK, v_BTGK
+    return torch.cat((rotate(x_BTXK, turn_BTK), v_BTGK), dim=2)
 
 
 def take_rows(x_MD: Tensor, row_R: Tensor) -> Tensor:
     """x[row]; each row at most once, so that the gradient is placed and never added up."""
     return _TakeRows.apply(x_MD, row_R)
+
+
+def spread_rows(x_MD: Tensor, row_R: Tensor, owner_M: Tensor) -> Tensor:
+    """x[row], where only the copy ``owner`` of each row has a gradient that is not zero."""
+    return _SpreadRows.apply(x_MD, row_R, owner_M)
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -100,21 +100,17 @@ def _complex(x_BTXK: Tensor) -> Tensor:
     return torch.view_as_complex(x_BTXK.unflatten(-1, (-1, 2)))
 
 
-class _SplitHeads(torch.autograd.Function):
+class _TurnHeads(torch.autograd.Function):
     """A turn keeps a head's length, so norm and turn commute: one complex product does the turn,
-    one real product norm and gain; the backward pass writes one buffer for all heads."""
+    one real product norm and gain, and neither direction copies heads together."""
 
     @staticmethod
     def forward(
-        ctx: Any,
-        heads_BTHK: Tensor,
-        gain_X: Tensor | None,
-        turn_BTK: Tensor,
-        query_heads: int,
-        turned: int,
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        x_BTXK = heads_BTHK[:, :, :turned]
-        y_BTXK = torch.empty(x_BTXK.shape)
+        ctx: Any, heads_BTHK: Tensor, gain_X: Tensor | None, turn_BTK: Tensor, turned: int
+    ) -> Tensor:
+        y_BTHK = torch.empty(heads_BTHK.shape)
+        y_BTHK[:, :, turned:] = heads_BTHK[:, :, turned:]
+        x_BTXK, y_BTXK = heads_BTHK[:, :, :turned], y_BTHK[:, :, :turned]
         torch.mul(_complex(x_BTXK), _complex(turn_BTK.unsqueeze(2)), out=_complex(y_BTXK))
         scale_BTX1 = None
         if gain_X is not None:
@@ -122,34 +118,30 @@ class _SplitHeads(torch.autograd.Function):
             scale_BTX1 = square.div_(x_BTXK.shape[-1]).add_(EPSILON).rsqrt_()
             y_BTXK.mul_(scale_BTX1 * gain_X.unsqueeze(-1))
         ctx.save_for_backward(heads_BTHK, gain_X, turn_BTK, scale_BTX1)
-        ctx.query_heads, ctx.turned = query_heads, turned
-        return y_BTXK[:, :, :query_heads], y_BTXK[:, :, query_heads:], heads_BTHK[:, :, turned:]
+        ctx.turned = turned
+        return y_BTHK
 
     @staticmethod
     @once_differentiable
-    def backward(
-        ctx: Any, grad_q: Tensor, grad_k: Tensor, grad_v: Tensor
-    ) -> tuple[Tensor, Tensor | None, None, None, None]:
+    def backward(ctx: Any, grad_y_BTHK: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
         heads_BTHK, gain_X, turn_BTK, scale_BTX1 = ctx.saved_tensors
-        query_heads, turned = ctx.query_heads, ctx.turned
-        grad_BTHK = torch.empty_like(heads_BTHK)
-        grad_BTHK[:, :, turned:] = grad_v
-        back_BTK2 = _complex(turn_BTK.unsqueeze(2)).conj().resolve_conj()
-        for part, grad in ((slice(query_heads), grad_q), (slice(query_heads, turned), grad_k)):
-            out = _complex(grad_BTHK[:, :, part])
-            torch.mul(_complex(grad.contiguous()), back_BTK2, out=out)
+        turned = ctx.turned
+        grad_BTHK = torch.empty(heads_BTHK.shape)
+        grad_BTHK[:, :, turned:] = grad_y_BTHK[:, :, turned:]
+        x_BTXK, grad_BTXK = heads_BTHK[:, :, :turned], grad_BTHK[:, :, :turned]
+        back = _complex(turn_BTK.unsqueeze(2)).conj().resolve_conj()
+        torch.mul(_complex(grad_y_BTHK[:, :, :turned]), back, out=_complex(grad_BTXK))
         if gain_X is None:
-            return grad_BTHK, None, None, None, None
+            return grad_BTHK, None, None, None
         # With n = x / sqrt(mean x² + ε) and g the gradient turned back:
         # ∂x = gain · scale · (g - n · mean(g · n)) and ∂gain = Σ g · n.
-        grad_BTXK, x_BTXK = grad_BTHK[:, :, :turned], heads_BTHK[:, :, :turned]
         n_BTXK = x_BTXK * scale_BTX1
         along_BTX1 = torch.linalg.vecdot(grad_BTXK, n_BTXK).unsqueeze(-1)
         grad_gain_X = along_BTX1.sum(dim=(0, 1, 3))
         along_BTX1.div_(x_BTXK.shape[-1])
         grad_BTXK.addcmul_(n_BTXK, along_BTX1, value=-1)
         grad_BTXK.mul_(scale_BTX1 * gain_X.unsqueeze(-1))
-        return grad_BTHK, grad_gain_X, None, None, None
+        return grad_BTHK, grad_gain_X, None, None
 
 
 class _TakeRows(torch.autograd.Function):
@@ -165,6 +157,19 @@ class _TakeRows(torch.autograd.Function):
         (row_R,) = ctx.saved_tensors
         grad_MD = grad_RD.new_zeros(ctx.num_rows, grad_RD.shape[1])
         return grad_MD.index_copy_(0, row_R, grad_RD), None
+
+
+class _SpreadRows(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, x_MD: Tensor, row_R: Tensor, owner_M: Tensor) -> Tensor:
+        ctx.save_for_backward(owner_M)
+        return x_MD.index_select(0, row_R)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_RD: Tensor) -> tuple[Tensor, None, None]:
+        (owner_M,) = ctx.saved_tensors
+        return grad_RD.index_select(0, owner_M), None, None
 
 
 class _SwiGLU(torch.autograd.Function):

@@ -41,7 +41,7 @@ class RMSNorm(nn.Module):
 
 
 class RotaryTable(nn.Module):
-    """Cosine and sine of every position's angles, as ``split_heads`` takes them."""
+    """Cosine and sine of every position's angles, as ``turn_heads`` takes them."""
 
     frequency: Tensor
 

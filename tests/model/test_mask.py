@@ -110,7 +110,7 @@ def test_flex_attention_matches_the_dense_reference(num_positions):
     mask = random_mask(7, num_positions)
     mask = IntervalMask(mask.first_BT.cuda(), mask.last_BT.cuda(), num_positions)
     generator = torch.Generator("cuda").manual_seed(0)
-    shapes = [(2, heads, num_positions, 32) for heads in (4, 2, 2)]
+    shapes = [(2, num_positions, heads, 32) for heads in (4, 2, 2)]
     inputs = [torch.randn(s, device="cuda", generator=generator) for s in shapes]
     weight = torch.randn(shapes[0], device="cuda", generator=generator)
     results = []
