@@ -21,8 +21,7 @@ from chiasm.worlds import World, WorldSource, caption_facts
 
 SECTION = "caption to picture"
 TASK = "image_text"
-HEADLINE = ("wall", "floor", "ceiling")
-"""Attributes whose comparison stands at the top of the page."""
+CAPTIONED = "shuffled captions"
 
 
 @dataclass(frozen=True)
@@ -32,6 +31,17 @@ class _Truth:
     pictures: np.ndarray
     facts: list[dict[str, str]]
     clusters: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Reading:
+    """What a probe reads of one attribute, beside what the captions name: str [N] each."""
+
+    attribute: str
+    named: np.ndarray
+    drawn: np.ndarray
+    real: np.ndarray
+    through: np.ndarray
 
 
 def measure_drawings(
@@ -49,10 +59,15 @@ def measure_drawings(
     )
     through = through_tokenizer(pretrained, truth.pictures)
     seen = [features(pretrained, pictures) for pictures in (drawn, truth.pictures, through)]
-    rows = []
-    for attribute, probe in probes.items():
-        found = [probe.predict(each) for each in seen]
-        rows += _attribute_rows(attribute, truth, found, settings.seed)
+    readings = [
+        _Reading(
+            attribute,
+            np.array([facts[attribute] for facts in truth.facts]),
+            *(probe.predict(features_NF) for features_NF in seen),
+        )
+        for attribute, probe in probes.items()
+    ]
+    rows = _rows(readings, truth.clusters, settings.seed)
     samples = [
         _sample(words, *pictures)
         for words, *pictures in zip(captions, drawn, truth.pictures, through, strict=True)
@@ -124,23 +139,28 @@ def _fit_probes(pretrained: Pretrained, truth: _Truth) -> dict[str, Probe]:
     return probes
 
 
-def _attribute_rows(attribute: str, truth: _Truth, found: list[np.ndarray], seed: int) -> list[Row]:
-    """The comparison, then the probe's own accuracy: raw, and through the tokenizer."""
-    named = np.array([facts[attribute] for facts in truth.facts])
-    drawn, real, through = (each == named for each in found)
-    measure = Measurement(SECTION, "share", "higher", seed, truth.clusters)
-    shuffled = _shuffled(found[0], named, truth.clusters)
-    return [
+def _rows(readings: list[_Reading], clusters: np.ndarray, seed: int) -> list[Row]:
+    """All attributes together, each alone, then the probes' own accuracies."""
+    measure = Measurement(SECTION, "share", "higher", seed, clusters)
+    own = {reading.attribute: reading.drawn == reading.named for reading in readings}
+    other = {each.attribute: _shuffled(each.drawn, each.named, clusters) for each in readings}
+    rows = [
         measure.row(
-            f"the {attribute} that the caption names is found in the picture",
-            drawn,
-            shuffled,
-            "shuffled captions",
-            headline=attribute in HEADLINE,
-        ),
-        measure.row(f"the probe's own accuracy, {attribute}, real held-out frames", real),
-        measure.row(f"the probe's own accuracy, {attribute}, through the tokenizer", through),
+            "what the caption names is found in the drawn picture",
+            np.mean(list(own.values()), axis=0),
+            np.mean(list(other.values()), axis=0),
+            CAPTIONED,
+            headline=True,
+        )
     ]
+    for attribute in own:
+        name = f"the {attribute} that the caption names is found in the drawn picture"
+        rows.append(measure.row(name, own[attribute], other[attribute], CAPTIONED))
+    for each in readings:
+        name = f"the probe's own accuracy, {each.attribute}"
+        rows.append(measure.row(f"{name}, real held-out frames", each.real == each.named))
+        rows.append(measure.row(f"{name}, through the tokenizer", each.through == each.named))
+    return rows
 
 
 def _shuffled(found: np.ndarray, named: np.ndarray, clusters: np.ndarray) -> np.ndarray:

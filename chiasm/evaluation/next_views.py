@@ -143,12 +143,12 @@ def _sample(
     wrong: list[str],
     number: int,
 ) -> Sample:
+    instead = wrong[number].removeprefix("action: ")
     panels = (
         Panel("last frame", steps.last[number]),
         Panel("imagined", imagined[number]),
-        Panel("truth, decoded", truth[number]),
         Panel("truth", steps.truth[number]),
-        Panel("imagined, other action", shuffled[number]),
+        Panel("truth, decoded", truth[number]),
+        Panel(f"imagined after {instead}", shuffled[number]),
     )
-    lines = (("", steps.actions[number][-1]), ("other", wrong[number]))
-    return Sample(SECTION, lines, panels)
+    return Sample(SECTION, (("", steps.actions[number][-1]),), panels)

@@ -53,7 +53,7 @@ def _source_rows(
     is_text = not any(any(document.images) for document in items.documents)
     rows = [
         measure.row(
-            name if is_text else f"{name}, text given its pictures",
+            f"{name}: bits per byte" + ("" if is_text else " of its text, given its pictures"),
             bits,
             _ngram_bits(score.texts, sequences, order, pretrained, len(bits)),
             baseline,

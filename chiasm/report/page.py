@@ -135,10 +135,11 @@ def _samples(evaluation: Evaluation, section: str) -> str:
     chosen = [sample for sample in evaluation.samples if sample.section == section]
     if not chosen:
         return ""
+    small = " small" if max(len(sample.panels) for sample in chosen) < 2 else ""
     return (
         f"<h2>{heading}</h2><p class='lead'>{explanation} The first of the held-out split, not "
         "picked by hand.</p>"
-        f'<div class="samples">{"".join(map(_sample, chosen))}</div>'
+        f'<div class="samples{small}">{"".join(map(_sample, chosen))}</div>'
     )
 
 

@@ -69,7 +69,7 @@ def signed(row: Row) -> str:
     """The paired difference with its sign and standard error; empty without a baseline."""
     if row.difference is None or row.difference_se is None:
         return ""
-    sign = "+" if row.difference > 0 else "−"
+    sign = "+" if row.difference > 0 else "−" if row.difference < 0 else ""
     if math.isnan(row.difference_se):
         return f"{sign}{number(abs(row.difference), row.unit)}"
     return sign + with_error(abs(row.difference), row.difference_se, row.unit)
