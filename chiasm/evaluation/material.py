@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,8 +67,9 @@ class Items:
 def pick(source: Source, count: int) -> Items:
     """At most ``count`` documents from all over the source, always the same ones."""
     numbers = picked(source, count).tolist()
-    clusters = [cluster_of(source, number) for number in numbers]
-    return Items([source[number] for number in numbers], np.array(clusters))
+    documents = [source[number] for number in numbers]
+    clusters = [cluster_of(source, *each) for each in zip(numbers, documents, strict=True)]
+    return Items(documents, np.array(clusters, dtype=np.int64))
 
 
 def picked(source: Source, count: int) -> np.ndarray:
@@ -77,11 +79,19 @@ def picked(source: Source, count: int) -> np.ndarray:
     return spread(len(source), count)
 
 
-def cluster_of(source: Source, number: int) -> int:
-    """The map of a document; a story has a map of its own, as has all that is no world."""
+def cluster_of(source: Source, number: int, document: Document) -> int:
+    """The map of a document; a story has a map of its own.
+
+    Outside the embedded world, documents about one picture belong together, and a text stands for
+    itself.
+    """
     if isinstance(source, WorldSource) and source.name != "text":
         return int(source.world.map_of_frame[source.frame_of(number)])
-    return number
+    first = next(iter(document.images), None)
+    if first is None or isinstance(first.data, np.ndarray):
+        return number
+    data = first.data if isinstance(first.data, bytes) else str(first.data).encode()
+    return int.from_bytes(hashlib.sha256(data).digest()[:7])
 
 
 def spread(length: int, count: int) -> np.ndarray:

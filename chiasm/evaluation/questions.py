@@ -71,7 +71,7 @@ def _questions(source: Source, count: int) -> Iterator[Asked]:
         first = document.spans[0]
         if not isinstance(first, Image) or first.target:
             continue
-        cluster = cluster_of(source, number)
+        cluster = cluster_of(source, number, document)
         if isinstance(source, WorldSource) and source.name == TASK:
             for each in source.questions_of(number):
                 yield Asked(first, cluster, each.kind, each.question, each.answer)

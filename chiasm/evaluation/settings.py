@@ -14,7 +14,7 @@ class EvaluationSettings(Settings):
     """Keys which items are drawn, their noise, and how captions are shuffled."""
     text_documents: int = Field(400, ge=2)
     """Held-out documents for each source's bits per byte."""
-    ngram_documents: int = Field(4000, ge=1)
+    ngram_documents: int = Field(6000, ge=1)
     """Training documents of each source that the n-gram baselines count, at most."""
     flow_documents: int = Field(64, ge=2)
     """Held-out documents for each source's flow loss, measured once at every noise level."""

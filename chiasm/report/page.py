@@ -30,13 +30,13 @@ from chiasm.report.wording import (
 SAMPLE_SECTIONS = {
     "caption to picture": (
         "What it draws",
-        "Pictures drawn from captions of worlds that training never saw. A caption leaves much "
-        "open, so the truth is one of many right pictures; the truth through the tokenizer is "
-        "the sharpest that this model could draw.",
+        "Pictures drawn from captions that training never saw. A caption leaves much open, so the "
+        "truth is one of many right pictures; the truth through the tokenizer is the sharpest that "
+        "this model could draw.",
     ),
     "questions": (
         "What it answers",
-        "Questions about views of held-out worlds, answered greedily.",
+        "Questions about held-out views, answered greedily.",
     ),
     "picture to caption": (
         "What it sees",
@@ -91,8 +91,9 @@ def _head(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str
     return (
         f"<header><h1>chiasm <small>{escape(run.path.resolve().name)}</small></h1>"
         "<p>One decoder-only transformer, pretrained from scratch. Every number below is measured "
-        "on held-out data and stands beside a baseline; standard errors are clustered by map, and "
-        "a difference counts when it exceeds two of them.</p>"
+        "on held-out data and stands beside a baseline. Standard errors are clustered by map (by "
+        "picture or document where there are no maps), and a difference counts when it exceeds two "
+        "of them.</p>"
         f'<div class="facts">{cells}</div></header>'
     )
 
@@ -181,7 +182,7 @@ def _table(evaluation: Evaluation) -> str:
         "<h2>Every number</h2><p class='lead'>± is one standard error. Differences are paired: "
         "value minus baseline, item by item.</p><div class='wide'><table><tr><th>measure</th>"
         "<th>value</th><th>unit</th><th>baseline</th><th>difference</th><th>verdict</th>"
-        f"<th>items / maps</th></tr>{''.join(body)}</table></div>"
+        f"<th>items / clusters</th></tr>{''.join(body)}</table></div>"
         + (f"<h3>Not measured</h3><dl>{skipped}</dl>" if skipped else "")
     )
 

@@ -9,9 +9,9 @@ from chiasm.evaluation.rows import Row, Verdict
 BASELINES = {
     "text": (
         "The unigram, trigram and 5-gram are interpolated Kneser-Ney models over the same "
-        "tokenizer's ids, fitted on training-split text of the same source and scored on exactly "
-        "the tokens that the model predicts. For a source with pictures the n-grams read its "
-        "text only."
+        "tokenizer's ids, fitted on training documents of the same source (at most ngram_documents "
+        "of the evaluation's settings) and scored on exactly the tokens that the model predicts. "
+        "For a source with pictures the n-grams read its text only."
     ),
     "flow loss": (
         "The baseline is the best linear guess for latents that are white noise of mean 0 and "
@@ -58,7 +58,7 @@ def number(value: float, unit: str) -> str:
 def with_error(value: float, standard_error: float, unit: str) -> str:
     """A value and its standard error."""
     if math.isnan(standard_error):
-        return f"{number(value, unit)} (one map: no standard error)"
+        return f"{number(value, unit)} (one cluster: no standard error)"
     if unit == "share":
         return f"{100 * value:.1f} ± {100 * standard_error:.1f} %"
     digits = _DECIMALS.get(unit, 3)
@@ -80,7 +80,7 @@ def verdict_phrase(row: Row) -> str:
     if row.verdict is Verdict.SHOWN or row.difference is None or row.difference_se is None:
         return "shown, no baseline"
     if math.isnan(row.difference_se):
-        return f"not separated from {row.baseline_name}: one map gives no standard error"
+        return f"not separated from {row.baseline_name}: one cluster gives no standard error"
     if row.verdict is Verdict.NOT_SEPARATED:
         return f"not separated from {row.baseline_name}: within two standard errors"
     verb = "beats" if row.verdict is Verdict.BEATS else "worse than"

@@ -28,8 +28,8 @@ def test_verdicts_in_words(value, baseline, better, phrase):
     assert verdict_phrase(row(value, baseline, better)).startswith(phrase)
 
 
-def test_one_map_is_said_to_allow_no_verdict():
-    assert "one map" in verdict_phrase(row(0.9, 0.1, clusters=np.zeros(20)))
+def test_one_cluster_is_said_to_allow_no_verdict():
+    assert "one cluster" in verdict_phrase(row(0.9, 0.1, clusters=np.zeros(20)))
 
 
 def test_differences_carry_their_sign():
