@@ -24,7 +24,7 @@ def tokenizer() -> VisionTokenizer:
 
 def frames(split: Split, folder: Path) -> torch.Tensor:
     settings = WorldSettings(
-        train_maps=12, held_out_maps=12, views_per_map=12, walks_per_map=1, frames_per_walk=4
+        train_maps=12, held_out_maps=12, views_per_map=12, walks_per_map=1, frames_per_walk=5
     )
     pictures = pictures_of_world(render_worlds(settings, split, folder, num_processes=1))
     return picture_batch(pictures, np.arange(len(pictures)))
