@@ -1,0 +1,189 @@
+"""What README and docs/ say is so: links, commands, recipes, settings, files and Python names.
+
+Nothing that a page shows is run; commands are parsed by the command line's own parser.
+"""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import json
+import re
+import shlex
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
+
+from chiasm.cli import app
+from chiasm.inference.request import SamplingSettings
+from chiasm.recipe import (
+    Recipe,
+    load_recipe,
+    load_settings,
+    parse_recipe,
+    parse_settings,
+)
+from chiasm.vision import VisionTrainingSettings
+
+ROOT = Path(__file__).parents[1]
+PAGES = [
+    page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()
+]
+
+SMALLEST = {"name": "docs", "stream": {"sources": {"NAME": {"kind": "text", "path": "texts"}}}}
+"""What a recipe must name."""
+
+FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FILE = re.compile(r"`((?:tests|chiasm|recipes|benchmarks|docs)/[\w./-]+)`")
+SETTING = re.compile(r"^\| `([\w.]+)` \| (required|none|`([^`]*)`) \|", re.MULTILINE)
+
+
+def blocks(page: Path, *kinds: str) -> list[str]:
+    """The fenced blocks of a page that are marked with one of ``kinds``."""
+    return [body for kind, body in FENCE.findall(page.read_text()) if kind in kinds]
+
+
+def prose(page: Path) -> str:
+    """A page without its fenced blocks."""
+    return FENCE.sub("", page.read_text())
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """(page, command) for every line of a shell block that calls chiasm."""
+    for page in PAGES:
+        for block in blocks(page, "bash", "sh", "shell", "console"):
+            for line in block.replace("\\\n", " ").splitlines():
+                command = line.strip().removeprefix("$ ")
+                if command.startswith("chiasm "):
+                    yield page.name, command
+
+
+def anchors(page: Path) -> set[str]:
+    """The names that a link to one of the page's headings may use."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", page.read_text()), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    for target in LINK.findall(prose(page)):
+        if re.match(r"\w+:", target):
+            continue  # of the web
+        name, _, anchor = target.partition("#")
+        there = (page.parent / name).resolve() if name else page
+        assert there.exists(), f"{page.name} links to {target}"
+        assert not anchor or anchor in anchors(there), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_files_that_are_named_exist(page: Path) -> None:
+    for name in FILE.findall(prose(page)):
+        if page.name == "decisions.md" and name == "docs/log.md":
+            continue  # begun with the first experiment that is worth keeping
+        assert (ROOT / name).exists(), f"{page.name} names {name}"
+
+
+@pytest.mark.parametrize(("page", "command"), list(commands()))
+def test_commands_parse(page: str, command: str) -> None:
+    """Verbs and options exist, values have their types, and --set names settings."""
+    words = shlex.split(command, comments=True)[1:]
+    verb: Any = typer.main.get_command(app)
+    path = []
+    while hasattr(verb, "commands"):
+        path.append(words.pop(0))
+        assert path[-1] in verb.commands, f"{page}: {command}"
+        verb = verb.commands[path[-1]]
+    given = verb.make_context(" ".join(path), words).params
+    overrides = given.get("set_") or []
+    if path == ["vision", "train"]:
+        file = shipped(given["recipe"], "vision-embedded-world.toml")
+        load_settings(VisionTrainingSettings, file, overrides)
+    elif "set_" in given:
+        load_recipe(shipped(given.get("recipe", Path("run")), "quickstart.toml"), overrides)
+
+
+def shipped(recipe: Path, instead: str) -> Path:
+    """A recipe that a command names; for a user's own, one to try its --set on."""
+    own = recipe.parts[0] != "recipes"
+    return ROOT / "recipes" / instead if own else ROOT / recipe
+
+
+def test_a_wrong_command_would_be_noticed() -> None:
+    verb: Any = typer.main.get_command(app)
+    with pytest.raises(Exception, match="--colour") as caught:
+        verb.commands["train"].make_context("train", ["r.toml", "--colour", "red"])
+    assert type(caught.value).__name__ == "NoSuchOption"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_recipes_are_valid(page: Path) -> None:
+    """Whole ones as they are; a fragment with what every recipe must name."""
+    for block in blocks(page, "toml"):
+        content = tomllib.loads(block)
+        if not content.keys() <= Recipe.model_fields.keys():
+            parse_settings(VisionTrainingSettings, content)
+        else:
+            parse_recipe({**SMALLEST, **content})
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_settings_have_the_names_and_defaults_that_the_tables_say(page: Path) -> None:
+    roots: list[dict[str, Any]] = [
+        parse_recipe(SMALLEST).model_dump(mode="json"),
+        VisionTrainingSettings().model_dump(mode="json"),
+        SamplingSettings().model_dump(mode="json"),
+    ]
+    for name, default, value in settings_told(page):
+        found = [root_value for root in roots for root_value in looked_up(root, name)]
+        assert found, f"{page.name} has {name}, which is no setting"
+        if default == "none":
+            assert None in found, f"{page.name}: {name} is {found}"
+        elif default != "required":
+            wanted = json.loads(value)
+            assert wanted in found, f"{page.name}: {name} = {value}, the code has {found}"
+
+
+def settings_told(page: Path) -> list[tuple[str, str, str]]:
+    """(name, default, its value) of every row under a header ``setting | default``."""
+    tables = re.findall(
+        r"^\|[^|]*setting[^|]*\| default \|.*\n((?:\|.*\n)+)", page.read_text(), re.M
+    )
+    told = []
+    for line in (line for table in tables for line in table.splitlines()[1:]):
+        row = SETTING.match(line)
+        assert row, f"{page.name}: write the default as TOML in backticks, none or required: {line}"
+        told.append(row.groups())
+    return told
+
+
+def looked_up(table: Any, name: str) -> list[Any]:
+    """The value of a dotted name, or nothing."""
+    for part in name.split("."):
+        if not isinstance(table, dict) or part not in table:
+            return []
+        table = table[part]
+    return [table]
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_python_that_is_shown_imports_what_there_is(page: Path) -> None:
+    for block in blocks(page, "python", "py"):
+        for node in ast.walk(ast.parse(block)):
+            if isinstance(node, ast.Import):
+                for alias in node.names:
+                    importlib.import_module(alias.name)
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                module = importlib.import_module(node.module)
+                for alias in node.names:
+                    assert hasattr(module, alias.name), f"{page.name}: {node.module}.{alias.name}"
+
+
+def test_the_index_has_every_page() -> None:
+    index = (ROOT / "docs" / "README.md").read_text()
+    missing = [p.name for p in (ROOT / "docs").glob("*.md") if f"]({p.name})" not in index]
+    assert set(missing) <= {"README.md", "log.md"}
