@@ -3,6 +3,12 @@
 Flow time t is 0 at noise and 1 at data: z_t = (1 - t)·ε + t·z, with velocity v = z - ε (rectified
 flow, arXiv 2209.03003). Knowing z_t and t, each of z, v and ε gives the other two.
 
+A fourth space asks the network only for what z_t does not already tell. For standardised latents
+the best linear guess of v from z_t is (2t - 1)/s² · z_t with s² = t² + (1 - t)², and what remains
+has the variance 1/s²; a preconditioned network predicts F in v = (2t - 1)/s² · z_t + F/s. This is
+the preconditioning of EDM (arXiv 2206.00364, table 1, σ_data = 1) written for this path: F has
+unit variance and turns from z at noise to -ε at data, with no denominator near 0 anywhere.
+
 Shape suffixes: L latent tokens of all images, C latent channels, N images.
 """
 
@@ -13,8 +19,11 @@ from typing import Literal
 
 from torch import Tensor
 
-Space = Literal["x", "v", "epsilon"]
-"""What a network predicts, or in what a loss is taken: clean latents, velocity, or noise."""
+LossSpace = Literal["x", "v", "epsilon"]
+"""In what a loss is taken: clean latents, velocity, or noise."""
+
+Space = Literal["x", "v", "epsilon", "preconditioned"]
+"""What a network predicts: one of these, or F of the module's docstring."""
 
 SMALLEST_DENOMINATOR = 0.05
 """Least value of 1 - t, or t, that a prediction is divided by (arXiv 2511.13720)."""
@@ -46,9 +55,13 @@ def default_shift(image_tokens: int, channels: int) -> float:
 def velocity(output_LC: Tensor, z_t_LC: Tensor, time_L: Tensor, space: Space) -> Tensor:
     """The velocity that an output in ``space`` stands for, at z_t and t.
 
-    v = (x - z_t) / max(1 - t, 0.05), or v = (z_t - ε) / max(t, 0.05).
+    v = (x - z_t) / max(1 - t, 0.05), or v = (z_t - ε) / max(t, 0.05), or as the module's docstring
+    has it for F.
     """
     time_L1 = time_L.unsqueeze(-1)
+    if space == "preconditioned":
+        square_L1 = time_L1.square() + (1 - time_L1).square()
+        return (2 * time_L1 - 1) / square_L1 * z_t_LC + output_LC * square_L1.rsqrt()
     if space == "x":
         return (output_LC - z_t_LC) / (1 - time_L1).clamp_min(SMALLEST_DENOMINATOR)
     if space == "epsilon":
@@ -57,7 +70,7 @@ def velocity(output_LC: Tensor, z_t_LC: Tensor, time_L: Tensor, space: Space) ->
 
 
 def convert(
-    output_LC: Tensor, z_t_LC: Tensor, time_L: Tensor, *, given: Space, wanted: Space
+    output_LC: Tensor, z_t_LC: Tensor, time_L: Tensor, *, given: Space, wanted: LossSpace
 ) -> Tensor:
     """Express in ``wanted`` what an output in ``given`` says, at z_t and t."""
     if given == wanted:

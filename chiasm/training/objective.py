@@ -23,7 +23,7 @@ from chiasm.data.batch import PackedBatch
 from chiasm.model import Decoder, DecoderInput, IntervalMask
 from chiasm.model.elementwise import take_rows
 from chiasm.settings import Settings
-from chiasm.training.flow import Space, convert, default_shift, mix, shift_time
+from chiasm.training.flow import LossSpace, Space, convert, default_shift, mix, shift_time
 from chiasm.training.noise import draw_noise, draw_times
 
 NOISE_BINS = 10
@@ -34,8 +34,9 @@ class ObjectiveSettings(Settings):
     """What is predicted, how it is compared, and how much it weighs."""
 
     prediction: Space = "x"
-    """What the latent head predicts: clean latents x, velocity v, or noise epsilon."""
-    loss_space: Space = "v"
+    """What the latent head predicts: clean latents x, velocity v, noise epsilon, or
+    preconditioned, what the noised latents do not tell of the velocity (see flow.py)."""
+    loss_space: LossSpace = "v"
     """In what prediction and truth are compared."""
     text_weight: float = Field(1.0, ge=0)
     """Weight of the mean cross-entropy, in nats per predicted token."""
@@ -146,13 +147,12 @@ class Objective:
     def _flow_loss(self, output_LC: Tensor, path: Path) -> Tensor:
         """Squared error of each latent token, mean over channels: float32 [L]."""
         given, wanted = self.settings.prediction, self.settings.loss_space
-        truth_LC = {"x": path.z_LC, "v": path.z_LC - path.noise_LC, "epsilon": path.noise_LC}[given]
+        predicted_LC = convert(output_LC, path.z_t_LC, path.time_L, given=given, wanted=wanted)
         # Truth and prediction take the same road into the loss space, so a perfect prediction
         # costs nothing even where the denominator is clamped.
-        predicted_LC, wanted_LC = (
-            convert(side_LC, path.z_t_LC, path.time_L, given=given, wanted=wanted)
-            for side_LC in (output_LC, truth_LC)
-        )
+        known: LossSpace = "v" if given == "preconditioned" else given
+        truth_LC = {"x": path.z_LC, "v": path.z_LC - path.noise_LC, "epsilon": path.noise_LC}[known]
+        wanted_LC = convert(truth_LC, path.z_t_LC, path.time_L, given=known, wanted=wanted)
         return (predicted_LC - wanted_LC).square().mean(dim=-1)
 
 
