@@ -4,7 +4,7 @@ objects.py  data, tokenizers, stream, model and trainer from a recipe
 folder.py   a run folder, and training that goes on in it
 """
 
-from chiasm.assembly.folder import train_run
+from chiasm.assembly.folder import refuse_foreign_folder, train_run
 from chiasm.assembly.objects import (
     build_inputs,
     build_run,
@@ -22,6 +22,7 @@ __all__ = [
     "check_vision",
     "default_cache_folder",
     "open_material",
+    "refuse_foreign_folder",
     "seconds_per_step",
     "train_run",
 ]

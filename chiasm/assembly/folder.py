@@ -87,15 +87,26 @@ def train_run(
     return outcome
 
 
+def refuse_foreign_folder(folder: Path) -> None:
+    """A run goes into a new, an empty or a run's folder.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    if folder.exists() and not folder.is_dir():
+        raise UserError(f"--out {folder} is a file; give a folder")
+    if folder.exists() and any(folder.iterdir()) and not (folder / "recipe.toml").exists():
+        raise UserError(f"{folder} exists and holds no run; give another folder with --out")
+
+
 def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
     """Make the run folder and write the recipe, or see that it holds this very recipe.
 
     Raises:
         UserError: the folder holds something else, or a run with other settings.
     """
+    refuse_foreign_folder(folder)
     path = folder / "recipe.toml"
-    if folder.exists() and any(folder.iterdir()) and not path.exists():
-        raise UserError(f"{folder} exists and holds no run; give another folder with --out")
     if fresh and path.exists():
         shutil.rmtree(folder)
     if path.exists():

@@ -61,7 +61,7 @@ def evaluate_run(
         raise UserError(
             f"{folder} has no model yet: its training has not ended. Go on with chiasm train"
         )
-    pretrained = Pretrained.load(folder)
+    pretrained = Pretrained.load(folder, recipe.training.device)
     evaluation = evaluate_model(pretrained, material, recipe.evaluation, display.on_section)
     facts = _facts(pretrained, folder)
     spent = {**seconds, **{f"evaluation: {k}": v for k, v in evaluation.seconds.items()}}

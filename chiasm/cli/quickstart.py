@@ -16,7 +16,7 @@ from typing import Annotated
 
 import typer
 
-from chiasm.assembly import open_material, seconds_per_step, train_run
+from chiasm.assembly import open_material, refuse_foreign_folder, seconds_per_step, train_run
 from chiasm.cli.evaluate import evaluate_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
@@ -50,10 +50,13 @@ def quickstart(
     """Pretrain, use and report a small multimodal model on the embedded world."""
     command = shlex.join(["chiasm", *sys.argv[1:]])
     began = time.monotonic()
+    refuse_foreign_folder(out)
     kept = out / "recipe.toml"
     going_on = kept.exists() and not fresh
     recipe = load_recipe(kept) if going_on else scaled(load_recipe(_recipe()), minutes, seed)
     with RunDisplay(recipe.training.steps) as display:
+        if going_on:
+            display.tell(f"going on with the run in {out}, as it began; --fresh begins again")
         material = open_material(recipe, cache, display.on_stage)
         rendered = time.monotonic()
         if not going_on:
@@ -97,7 +100,15 @@ def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:
     evaluation = evaluation.model_copy(
         update={
             name: cut(getattr(evaluation, name), 8)
-            for name in ("text_documents", "flow_documents", "drawings", "questions", "next_views")
+            for name in (
+                "text_documents",
+                "ngram_documents",
+                "flow_documents",
+                "probe_frames",
+                "drawings",
+                "questions",
+                "next_views",
+            )
         }
     )
     return recipe.model_copy(update={"world": world, "evaluation": evaluation, "seed": seed})
@@ -107,9 +118,11 @@ def with_steps(recipe: Recipe, material: Material, minutes: float) -> Recipe:
     """The recipe with as many steps as this machine trains in its share of the time."""
     seconds = seconds_per_step(recipe, material)
     steps = max(FEWEST_STEPS, int(TRAINING_SHARE * 60 * minutes / seconds))
-    return recipe.model_copy(
-        update={"training": recipe.training.model_copy(update={"steps": steps})}
-    )
+    training = recipe.training
+    warmup = min(training.schedule.warmup_steps, steps // 4)
+    schedule = training.schedule.model_copy(update={"warmup_steps": warmup})
+    training = training.model_copy(update={"steps": steps, "schedule": schedule})
+    return recipe.model_copy(update={"training": training})
 
 
 def _recipe() -> Path:

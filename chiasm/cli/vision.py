@@ -28,7 +28,7 @@ def train(
     out: Annotated[Path, typer.Option(help="The tokenizer's folder.")],
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Override a setting, as in --set tokenizer.seed=1; repeatable."),
+        typer.Option("--set", help="Override a setting, as in --set seed=1; repeatable."),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
