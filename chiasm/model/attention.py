@@ -84,7 +84,8 @@ def attend_in_windows(heads_BTHK: Tensor, H: int, G: int, windows: Windows) -> T
         shape = (mask.shape[0], mask.shape[-1], H + 2 * G, heads_BTHK.shape[-1])
         q_NSHK, k_NSGK, v_NSGK = part_PX.view(shape).split((H, G, G), dim=2)
         outputs.append(attend(q_NSHK, k_NSGK, v_NSGK, mask).flatten(2).flatten(0, 1))
-    y_MD = take_rows(torch.cat(outputs), windows.owner_M)
+    y_WD = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
+    y_MD = take_rows(y_WD, windows.owner_M)
     return y_MD.view(*heads_BTHK.shape[:2], -1)
 
 

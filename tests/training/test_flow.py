@@ -51,3 +51,20 @@ def test_the_shift_keeps_the_ends_and_moves_towards_noise():
 def test_the_default_shift_never_favours_clean_images():
     assert default_shift(16, 64) == 1.0  # the square root is 0.5
     assert default_shift(256, 768) == pytest.approx(6.9282, abs=1e-4)  # RAE's own figure
+
+
+def test_a_preconditioned_output_has_unit_variance_and_turns_from_data_to_noise():
+    """F in v = (2t - 1)/s² · z_t + F/s, solved from the truth."""
+    z, noise = torch.randn(20_000, 2), torch.randn(20_000, 2)
+    for t in (0.0, 0.3, 0.8, 1.0):
+        time = torch.full((20_000,), t)
+        z_t, square = mix(z, noise, time), t**2 + (1 - t) ** 2
+        output = square**0.5 * (z - noise - (2 * t - 1) / square * z_t)
+        back = velocity(output, z_t, time, "preconditioned")
+        torch.testing.assert_close(back, z - noise, atol=1e-4, rtol=1e-4)
+        assert float(output.std()) == pytest.approx(1.0, abs=0.03)
+        # Nothing linear in z_t is left for the network.
+        assert abs(float((output * z_t).mean())) < 0.03
+        if t in (0.0, 1.0):
+            expected = z if t == 0.0 else -noise
+            torch.testing.assert_close(output, expected, atol=1e-4, rtol=1e-4)
