@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -89,13 +91,20 @@ def recipe(recipe_path: Path) -> Recipe:
 COMMAND = [sys.executable, "-c", "from chiasm.cli import main; main()", "train"]
 
 
-def start(recipe_path: Path, folder: Path) -> subprocess.Popen:
-    return subprocess.Popen(
-        [*COMMAND, str(recipe_path), "--out", str(folder)],
+@contextmanager
+def training(recipe_path: Path, folder: Path, *settings: str) -> Iterator[subprocess.Popen]:
+    """A training process of its own, which does not outlive the test."""
+    options = [option for setting in settings for option in ("--set", setting)]
+    with subprocess.Popen(
+        [*COMMAND, str(recipe_path), "--out", str(folder), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-    )
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def wait_for_lines(process: subprocess.Popen, path: Path, number: int) -> None:
@@ -106,29 +115,35 @@ def wait_for_lines(process: subprocess.Popen, path: Path, number: int) -> None:
 
 
 def test_killed_at_random_moments_equals_never_killed(recipe_path: Path, tmp_path: Path) -> None:
-    """SIGKILL three times, SIGTERM once; metrics and weights are those of one run, bit for bit."""
-    draw = random.Random()  # a new moment at every run of the test
+    """SIGKILL three times; metrics and weights are those of one run, bit for bit."""
+    seed = random.randrange(1_000_000)  # other moments at every run of the test
+    draw = random.Random(seed)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    begun = start(recipe_path, whole)
-    for least in (1, 11, 21):
-        process = start(recipe_path, killed)
-        wait_for_lines(process, killed / "metrics.jsonl", least + draw.randrange(8))
-        time.sleep(draw.random() * 0.03)
-        process.kill()
-        process.communicate()
-    stopped = start(recipe_path, killed)
-    wait_for_lines(stopped, killed / "metrics.jsonl", 31)
-    stopped.send_signal(signal.SIGTERM)
-    output = stopped.communicate()[0]
-    if stopped.returncode:  # else it was faster than the signal
-        assert stopped.returncode == 128 + signal.SIGTERM
-        assert "stopped by SIGTERM at step" in output
-    resumed = start(recipe_path, killed)
-    assert "trained 40 steps" in resumed.communicate()[0]
-    assert "trained 40 steps" in begun.communicate()[0]
+    with training(recipe_path, whole) as begun:
+        for least in (1, 13, 25):
+            with training(recipe_path, killed) as process:
+                wait_for_lines(process, killed / "metrics.jsonl", least + draw.randrange(10))
+                time.sleep(draw.random() * 0.03)
+        with training(recipe_path, killed) as resumed:
+            output = resumed.communicate()[0]
+        assert "trained 40 steps" in output, output
+        output = begun.communicate()[0]
+        assert "trained 40 steps" in output, output
     for name in ("metrics.jsonl", "model/model.safetensors"):
-        assert (killed / name).read_bytes() == (whole / name).read_bytes(), name
+        same = (killed / name).read_bytes() == (whole / name).read_bytes()
+        assert same, f"{name} differs, seed {seed}"
     assert len(read_metrics(whole / "metrics.jsonl")) == 40 + 5
+
+
+def test_sigterm_saves_and_says_so(recipe_path: Path, tmp_path: Path) -> None:
+    with training(recipe_path, tmp_path, "training.steps=1000000") as process:
+        wait_for_lines(process, tmp_path / "metrics.jsonl", 7)
+        process.send_signal(signal.SIGTERM)
+        output = process.communicate()[0]
+    assert process.returncode == 128 + signal.SIGTERM, output
+    assert "stopped by SIGTERM at step" in output
+    step = read_metrics(tmp_path / "metrics.jsonl")[-1]["step"]
+    assert (tmp_path / "checkpoints" / f"step-{step:07d}" / "manifest.json").exists()
 
 
 def test_a_run_leaves_what_is_promised(recipe: Recipe, tmp_path: Path) -> None:
