@@ -12,10 +12,11 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "chiasm"
 
-ORDER = (
-    "errors settings documents worlds data vision model training inference worldmodel evaluation "
-    "scaling studies report recipe assembly cli"
-).split()
+ORDER = [
+    *("errors", "settings", "documents", "worlds", "data", "vision", "model", "training"),
+    *("inference", "worldmodel", "evaluation", "scaling", "studies", "report"),
+    *("recipe", "assembly", "cli"),
+]
 
 FILES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in ORDER

@@ -1,6 +1,7 @@
 """Where pictures are taken: still views that show something, and walks whose steps matter.
 
-A step turns by 20 to 45 degrees, or moves by 0.8 to 1.5 metres, or both. Among several steps that
+A step turns by 20 or 40 degrees, or goes one metre ahead or back, or both: few magnitudes, so that
+what an action does can be learned from few examples, and large ones, so that it matters. Among several steps that
 stay clear of walls and objects, one with free space ahead is drawn, so that a walk does not stare
 at walls. Poses are relative: dx forward, dy to the left in metres, dyaw counter-clockwise in
 degrees, all in the frame before the step.
@@ -21,6 +22,8 @@ _ACTION = re.compile(r"dx=([+-]\d+\.\d+) dy=([+-]\d+\.\d+) dyaw=([+-]\d+)")
 _VIEW_TRIES = 40
 _STEP_TRIES = 12
 _ENOUGH_AHEAD_METRES = 2.5
+_TURNS_DEGREES = (20.0, 40.0)
+_STRIDE_METRES = 1.0
 
 
 def draw_views(world_map: Map, count: int, rng: np.random.Generator) -> list[Pose]:
@@ -95,19 +98,18 @@ def _draw_step(world_map: Map, pose: Pose, sense: float, rng: np.random.Generato
 
 def _turn(pose: Pose, sense: float, rng: np.random.Generator) -> Pose:
     """On the spot."""
-    yaw = (pose.yaw_degrees + sense * rng.uniform(20, 45)) % 360.0
+    yaw = (pose.yaw_degrees + sense * float(rng.choice(_TURNS_DEGREES))) % 360.0
     return Pose(pose.x_metres, pose.y_metres, yaw)
 
 
 def _move(pose: Pose, sense: float, rng: np.random.Generator) -> Pose:
-    """About a metre ahead, now and then backwards, with or without a turn."""
-    turn = sense * rng.uniform(20, 45) if rng.random() < 0.5 else rng.uniform(-5, 5)
-    back = 180.0 if rng.random() < 0.1 else 0.0
-    heading = math.radians(pose.yaw_degrees + back + rng.uniform(-20, 20))
-    length = rng.uniform(0.8, 1.5)
+    """A metre ahead, now and then backwards, with or without a turn."""
+    turn = sense * float(rng.choice(_TURNS_DEGREES)) if rng.random() < 0.5 else 0.0
+    heading = math.radians(pose.yaw_degrees)
+    stride = -_STRIDE_METRES if rng.random() < 0.1 else _STRIDE_METRES
     return _pose(
-        (pose.x_metres + length * math.cos(heading)) * UNITS_PER_METRE,
-        (pose.y_metres + length * math.sin(heading)) * UNITS_PER_METRE,
+        (pose.x_metres + stride * math.cos(heading)) * UNITS_PER_METRE,
+        (pose.y_metres + stride * math.sin(heading)) * UNITS_PER_METRE,
         pose.yaw_degrees + turn,
     )
 
@@ -124,7 +126,7 @@ def _is_free_path(world_map: Map, pose: Pose, step: Pose) -> bool:
 
 def _pose(x: float, y: float, yaw_degrees: float) -> Pose:
     """A pose from map units; the engine stands on whole units only."""
-    return Pose(int(x) / UNITS_PER_METRE, int(y) / UNITS_PER_METRE, yaw_degrees % 360.0)
+    return Pose(round(x) / UNITS_PER_METRE, round(y) / UNITS_PER_METRE, yaw_degrees % 360.0)
 
 
 def _cast(world_map: Map, pose: Pose) -> Surfaces:
