@@ -1,10 +1,10 @@
 """Where pictures are taken: still views that show something, and walks whose steps matter.
 
 A step turns by 20 or 40 degrees, or goes one metre ahead or back, or both: few magnitudes, so that
-what an action does can be learned from few examples, and large ones, so that it matters. Among several steps that
-stay clear of walls and objects, one with free space ahead is drawn, so that a walk does not stare
-at walls. Poses are relative: dx forward, dy to the left in metres, dyaw counter-clockwise in
-degrees, all in the frame before the step.
+what an action does can be learned from few examples, and large ones, so that it matters. Among
+several steps that stay clear of walls and objects, one with free space ahead is drawn, so that a
+walk does not stare at walls. Poses are relative: dx forward, dy to the left in metres, dyaw
+counter-clockwise in degrees, all in the frame before the step.
 """
 
 from __future__ import annotations
