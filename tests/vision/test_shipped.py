@@ -33,7 +33,7 @@ def frames(split: Split, folder: Path) -> torch.Tensor:
 def test_size_and_shape(tokenizer) -> None:
     assert sum(file.stat().st_size for file in FOLDER.iterdir()) <= 8_000_000
     shape = tokenizer.image_shape
-    assert (shape.height_pixels, shape.rows, shape.columns, tokenizer.channels) == (64, 4, 4, 64)
+    assert (shape.height_pixels, shape.rows, shape.columns, tokenizer.channels) == (64, 4, 4, 32)
 
 
 def test_it_says_how_it_was_made() -> None:
