@@ -40,9 +40,21 @@ def _processor() -> str:
 
 
 def _git_commit() -> str | None:
-    """Commit of the checkout that the package runs from; None for an installed package."""
-    root = Path(__file__).parents[1]
+    """Commit of the checkout that the package runs from, ``-dirty`` where files differ from it.
+
+    None for an installed package.
+    """
+    root = Path(__file__).parents[2]
     if not (root / ".git").exists() or shutil.which("git") is None:
         return None
-    command = ["git", "-C", str(root), "rev-parse", "HEAD"]
+    command = [
+        "git",
+        "-C",
+        str(root),
+        "describe",
+        "--always",
+        "--dirty",
+        "--abbrev=40",
+        "--exclude=*",
+    ]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None
