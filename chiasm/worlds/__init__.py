@@ -15,7 +15,7 @@ sources.py     the five sources of documents
 """
 
 from chiasm.worlds.captions import caption, caption_facts
-from chiasm.worlds.narration import recurrence, story
+from chiasm.worlds.narration import story
 from chiasm.worlds.questions import Balance, Question, all_questions, questions
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.sources import TASKS, WorldSource
@@ -42,7 +42,6 @@ __all__ = [
     "compose",
     "parse_action",
     "questions",
-    "recurrence",
     "relative_pose",
     "render_worlds",
     "story",

@@ -7,12 +7,10 @@ words cannot tell which room lies behind a doorway already passed.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.documents import Source
 from chiasm.worlds.maps import Map, Thing
 
 _NAMES = ("anna", "ben", "clara", "david", "emma", "felix", "grace", "henry")
@@ -103,28 +101,3 @@ class _Story:
 
     def _choose_number(self, options: Sequence[int]) -> int:
         return options[int(self.rng.integers(len(options)))]
-
-
-def sentences(text: str) -> list[str]:
-    """The sentences of a story or caption, without its task word."""
-    body = text.split(":", 1)[-1]
-    return [part.strip() for part in re.split(r"(?<=[.?!])\s+", body.strip()) if part.strip()]
-
-
-def recurrence(train: Source, held_out: Source, num_documents: int = 2000) -> float:
-    """Share of the held-out sentences that also stand in the training text.
-
-    The first ``num_documents`` of each source are read: the grammar is one, so sentences recur;
-    maps and pictures do not.
-    """
-    known = {
-        sentence
-        for index in range(min(num_documents, len(train)))
-        for sentence in sentences(train[index].text)
-    }
-    asked = [
-        sentence
-        for index in range(min(num_documents, len(held_out)))
-        for sentence in sentences(held_out[index].text)
-    ]
-    return sum(sentence in known for sentence in asked) / max(len(asked), 1)
