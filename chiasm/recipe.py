@@ -186,17 +186,29 @@ def check_images(recipe: Recipe, image_shape: ImageShape) -> None:
         )
 
 
-def _apply(content: dict[str, Any], override: str) -> None:
-    name, equals, text = override.partition("=")
-    parts = [part.strip() for part in name.split(".")]
-    if not equals or not all(parts):
-        raise UserError(f"--set {override}: write it as name=value, such as model.width=256")
+def assign(content: dict[str, Any], name: str, value: Any) -> None:
+    """Set one setting, by its dotted name, in a recipe given as nested dictionaries.
+
+    Raises:
+        UserError: a part of the name is a value and no group of settings.
+    """
+    *groups, last = (part.strip() for part in name.split("."))
     table = content
-    for part in parts[:-1]:
+    for part in groups:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise UserError(f"--set {override}: {part} is a value, not a group of settings")
-    table[parts[-1]] = _value(text.strip())
+            raise UserError(f"{name}: {part} is a value, not a group of settings")
+    table[last] = value
+
+
+def _apply(content: dict[str, Any], override: str) -> None:
+    name, equals, text = override.partition("=")
+    if not equals or not all(part.strip() for part in name.split(".")):
+        raise UserError(f"--set {override}: write it as name=value, such as model.width=256")
+    try:
+        assign(content, name, _value(text.strip()))
+    except UserError as error:
+        raise UserError(f"--set {override}: {error}") from error
 
 
 def _value(text: str) -> Any:

@@ -1,6 +1,6 @@
 """Data flows one way: a folder imports only from folders above it, a file from files above it.
 
-The order of the folders stands here (DESIGN's list); the order of the files of a folder is the
+The order of the folders stands here; the order of the files of a folder is the
 one in which its ``__init__`` docstring lists them.
 """
 
@@ -14,8 +14,8 @@ PACKAGE = Path(__file__).parents[1] / "chiasm"
 
 ORDER = [
     *("errors", "settings", "documents", "worlds", "data", "vision", "model", "training"),
-    *("inference", "worldmodel", "evaluation", "scaling", "studies", "report"),
-    *("recipe", "assembly", "cli"),
+    *("inference", "worldmodel", "evaluation", "report", "recipe", "assembly"),
+    *("scaling", "studies", "cli"),
 ]
 
 FILES = sorted(

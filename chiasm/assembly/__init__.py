@@ -4,7 +4,7 @@ objects.py  data, tokenizers, stream, model and trainer from a recipe
 folder.py   a run folder, and training that goes on in it
 """
 
-from chiasm.assembly.folder import refuse_foreign_folder, train_run
+from chiasm.assembly.folder import kept_inputs, refuse_foreign_folder, train_run
 from chiasm.assembly.objects import (
     build_inputs,
     build_run,
@@ -21,6 +21,7 @@ __all__ = [
     "build_stream",
     "check_vision",
     "default_cache_folder",
+    "kept_inputs",
     "open_material",
     "refuse_foreign_folder",
     "seconds_per_step",

@@ -46,6 +46,7 @@ def train_run(
     folder: Path,
     *,
     material: Material | None = None,
+    inputs_from: Path | None = None,
     cache_folder: Path | None = None,
     fresh: bool = False,
     command: str = "",
@@ -59,6 +60,8 @@ def train_run(
         recipe: what to train.
         folder: the run folder; made when missing.
         material: the recipe's data when it is already open.
+        inputs_from: a folder of :func:`kept_inputs` whose tokenizers the run reads through, copied
+            into it, instead of making its own.
         cache_folder: where rendered worlds are kept.
         fresh: delete the run that the folder holds and begin again.
         command: what the user typed, for the record.
@@ -74,7 +77,12 @@ def train_run(
     recipe_on_disk(recipe, folder, fresh=fresh)
     _record_versions(folder, command, tell)
     material = material or open_material(recipe, cache_folder, on_stage)
-    inputs = _kept_inputs(recipe, material, folder / "inputs", on_stage)
+    if inputs_from is not None and not (folder / "inputs").exists():
+        aside = folder / "inputs.partial"
+        shutil.rmtree(aside, ignore_errors=True)
+        shutil.copytree(inputs_from, aside)
+        os.replace(aside, folder / "inputs")
+    inputs = kept_inputs(recipe, material, folder / "inputs", on_stage)
     run = build_run(recipe, material, inputs, tell)
     try:
         outcome = run.trainer.train(folder, on_step)
@@ -85,6 +93,23 @@ def train_run(
     if outcome.finished:
         run.pretrained.save(folder / "model")
     return outcome
+
+
+def kept_inputs(
+    recipe: Recipe, material: Material, folder: Path, on_stage: Stage = silent
+) -> Inputs:
+    """The tokenizers kept in ``folder``; made from the training sources by the first call."""
+    if folder.exists():
+        return Inputs(TextTokenizer.load(folder), load_tokenizer(folder / "vision"))
+    on_stage("preparing tokenizers", 0, 1)
+    inputs = build_inputs(recipe, material.train)
+    aside = folder.with_name(f"{folder.name}.partial")
+    shutil.rmtree(aside, ignore_errors=True)
+    inputs.text_tokenizer.save(aside)
+    save_tokenizer(inputs.vision_tokenizer, aside / "vision")
+    os.replace(aside, folder)
+    on_stage("preparing tokenizers", 1, 1)
+    return kept_inputs(recipe, material, folder, on_stage)
 
 
 def refuse_foreign_folder(folder: Path) -> None:
@@ -148,18 +173,3 @@ def _record_stream(report: StreamReport, path: Path, tell: Callable[[str], None]
         for source, documents in count.items():
             if documents:
                 tell(f"{source}: {documents} of {report.documents[source]} documents {what}")
-
-
-def _kept_inputs(recipe: Recipe, material: Material, folder: Path, on_stage: Stage) -> Inputs:
-    """The inputs that the run began with; made, and kept in its folder, by its first call."""
-    if folder.exists():
-        return Inputs(TextTokenizer.load(folder), load_tokenizer(folder / "vision"))
-    on_stage("preparing tokenizers", 0, 1)
-    inputs = build_inputs(recipe, material.train)
-    aside = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    inputs.text_tokenizer.save(aside)
-    save_tokenizer(inputs.vision_tokenizer, aside / "vision")
-    os.replace(aside, folder)
-    on_stage("preparing tokenizers", 1, 1)
-    return _kept_inputs(recipe, material, folder, on_stage)

@@ -145,13 +145,18 @@ def build_run(
 
 
 def seconds_per_step(
-    recipe: Recipe, material: Material, *, warmup_steps: int = 3, steps: int = 12
+    recipe: Recipe,
+    material: Material,
+    *,
+    inputs: Inputs | None = None,
+    warmup_steps: int = 3,
+    steps: int = 12,
 ) -> float:
     """Median time of a training step on this machine, to choose a number of steps by.
 
     Validation and checkpoints come on top; nothing is written and nothing that counts is trained.
     """
-    run = build_run(recipe, material, build_inputs(recipe, material.train))
+    run = build_run(recipe, material, inputs or build_inputs(recipe, material.train))
     try:
         seconds = [run.trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
     finally:

@@ -1,0 +1,215 @@
+"""One cell in its own process: train, measure, and write down what was found.
+
+A cell's folder is all that the process needs, so that any launcher can start it:
+
+    cell.json     the order: name, seed, where the tokenizers lie, what to measure
+    recipe.toml   the resolved recipe
+    run/          the run folder; its checkpoints go when the cell is finished, its model stays
+    log.txt       what the process said
+    result.json   metrics, counts, versions: the cell is finished
+    failed.json   why the last attempt ended otherwise, written by the runner
+
+Every step goes on where an earlier process was killed.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import shutil
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chiasm.assembly import open_material, train_run
+from chiasm.assembly.objects import Stage, silent
+from chiasm.errors import UserError
+from chiasm.evaluation import evaluate
+from chiasm.evaluation.material import Material
+from chiasm.inference.pretrained import Pretrained
+from chiasm.recipe import Recipe, load_recipe, write_recipe
+from chiasm.report import Provenance, write_report
+from chiasm.settings import Settings
+from chiasm.studies.cells import Cell, content_hash
+from chiasm.studies.held_out import fingerprint, open_held_out
+from chiasm.studies.measures import measure
+from chiasm.studies.settings import HeldOutSettings, MetricSettings, StudySettings
+from chiasm.studies.shared import tokenizer_fingerprint
+from chiasm.training import Outcome, StepReport
+from chiasm.training.metrics import read_metrics
+from chiasm.training.versions import versions
+
+
+class Order(Settings):
+    """What a cell's process is told to do."""
+
+    study: str
+    title: str
+    """The cell and its seed."""
+    key: str
+    """The cell's content hash."""
+    inputs: Path
+    """The folder of the tokenizers."""
+    held_out: dict[str, HeldOutSettings]
+    metrics: tuple[MetricSettings, ...]
+
+    @property
+    def measures_key(self) -> str:
+        """Hash of what is measured: a finished cell that lacks it is measured again."""
+        dump = self.model_dump(mode="json")
+        return content_hash([dump["held_out"], dump["metrics"]])
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a finished cell leaves behind."""
+
+    key: str
+    measures_key: str
+    metrics: Mapping[str, Mapping[str, Any]]
+    """Name → value, standard_error, unit."""
+    tokens: int
+    flops: int
+    seconds: Mapping[str, float]
+    """Training and measuring, over all attempts of the process that finished it."""
+    validation: str
+    """Fingerprint of the held-out documents."""
+    tokenizer: str
+    """Fingerprint of the text and the vision tokenizer."""
+    versions: Mapping[str, Any]
+
+    @classmethod
+    def read(cls, folder: Path) -> Result | None:
+        """The result of a cell's folder; None where the cell is not finished."""
+        try:
+            return cls(**json.loads((folder / "result.json").read_text()))
+        except (OSError, ValueError, TypeError):
+            return None
+
+
+def write_order(study: StudySettings, cell: Cell, folder: Path, inputs_folder: Path) -> Order:
+    """Make a cell's folder, or bring it up to date with the study's measures."""
+    folder.mkdir(parents=True, exist_ok=True)
+    order = Order(
+        study=study.name,
+        title=cell.title,
+        key=cell.key,
+        inputs=inputs_folder.resolve(),
+        held_out=study.held_out,
+        metrics=study.metrics,
+    )
+    write_json(folder / "cell.json", order.model_dump(mode="json"))
+    if not (folder / "recipe.toml").exists():
+        aside = folder / "recipe.partial"
+        write_recipe(cell.recipe, aside)
+        aside.replace(folder / "recipe.toml")
+    return order
+
+
+def read_order(folder: Path) -> Order:
+    """The order in a cell's folder.
+
+    Raises:
+        UserError: the folder holds none.
+    """
+    try:
+        return Order.model_validate_json((folder / "cell.json").read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{folder} is no cell of a study: it has no readable cell.json; chiasm study run "
+            "makes the cells"
+        ) from error
+
+
+def run_cell(
+    folder: Path,
+    *,
+    cache_folder: Path | None = None,
+    command: str = "",
+    tell: Callable[[str], None] = print,
+    on_stage: Stage = silent,
+    on_step: Callable[[StepReport], None] = lambda report: None,
+) -> Outcome | None:
+    """Train and measure the cell of a folder; returns how an unfinished training ended, else None.
+
+    Raises:
+        UserError: whatever ends the training or the measuring.
+    """
+    order, recipe = read_order(folder), load_recipe(folder / "recipe.toml")
+    run, seconds = folder / "run", {}
+    with only_process(folder):
+        material = open_material(recipe, cache_folder, on_stage)
+        began = time.monotonic()
+        if not (run / "model").is_dir():
+            outcome = train_run(
+                recipe,
+                run,
+                material=material,
+                inputs_from=order.inputs,
+                command=command,
+                tell=tell,
+                on_stage=on_stage,
+                on_step=on_step,
+            )
+            if not outcome.finished:
+                return outcome
+        seconds["training"] = time.monotonic() - began
+        began = time.monotonic()
+        result = _measured(order, recipe, material, run, cache_folder, command)
+        seconds["measuring"] = time.monotonic() - began
+        write_json(folder / "result.json", {**result, "seconds": seconds})
+        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+    return None
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Wait until no other process works in the folder: one whose runner was killed stops soon."""
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write a JSON file as a whole or not at all."""
+    aside = path.with_name(path.name + ".partial")
+    aside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+    aside.replace(path)
+
+
+def _measured(
+    order: Order,
+    recipe: Recipe,
+    material: Material,
+    run: Path,
+    cache_folder: Path | None,
+    command: str,
+) -> dict[str, Any]:
+    pretrained = Pretrained.load(run, recipe.training.device)
+    held_out = open_held_out(recipe, order.held_out, cache_folder)
+    if any(metric.report for metric in order.metrics) and not (run / "report.json").exists():
+        evaluation = evaluate(pretrained, material, recipe.evaluation)
+        write_report(run, evaluation, Provenance(command, evaluation.seconds, {}))
+    values = measure(order.metrics, pretrained, held_out, run, recipe.evaluation)
+    last = [line for line in read_metrics(run / "metrics.jsonl") if line["phase"] == "train"][-1]
+    return {
+        "key": order.key,
+        "measures_key": order.measures_key,
+        "metrics": {name: asdict(value) for name, value in values.items()},
+        "tokens": last["tokens"],
+        "flops": last["flops"],
+        "validation": fingerprint(held_out) if held_out else _own_validation(recipe),
+        "tokenizer": tokenizer_fingerprint(run / "inputs"),
+        "versions": versions(command),
+    }
+
+
+def _own_validation(recipe: Recipe) -> str:
+    """Names the rows of the run's own validation by what they follow from."""
+    stream, training = recipe.stream, recipe.training
+    weights = {name: source.model_dump() for name, source in stream.sources.items()}
+    rows = [stream.row_positions, stream.rows_per_batch, stream.lanes, training.validation_batches]
+    return content_hash([recipe.world.model_dump(mode="json"), weights, rows])

@@ -1,0 +1,144 @@
+"""Cells: what a study trains, one resolved recipe for each cell and seed.
+
+The content hash of a cell is that of its resolved recipe, save for what cannot change what is
+learned (the run's name, the size of its evaluation), and of what its tokenizers are made from. Two
+cells of one hash are one run, and a finished hash is never run again. The code's version is no part
+of it: it is recorded with every result, and shown where results of several versions meet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from chiasm.errors import UserError
+from chiasm.recipe import Recipe, assign, load_toml, parse_recipe, resolved
+from chiasm.studies.settings import CellSettings, StudySettings
+
+HASH_CHARACTERS = 12
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of a study: a named cell with one seed."""
+
+    name: str
+    seed: int
+    recipe: Recipe
+    inputs_recipe: Recipe
+    """The recipe whose sources the tokenizers are made from: all of the base recipe's."""
+    budget_flops: float | None
+
+    @property
+    def inputs_key(self) -> str:
+        """Hash of what the tokenizers are made from; cells of one key share them."""
+        recipe = self.inputs_recipe
+        sources = {
+            name: {key: value for key, value in source.items() if key != "weight"}
+            for name, source in resolved(recipe)["stream"]["sources"].items()
+        }
+        settings = {part: resolved(recipe)[part] for part in ("tokenizer", "vision", "world")}
+        return content_hash({**settings, "sources": sources})
+
+    @property
+    def key(self) -> str:
+        """The cell's content hash."""
+        content = resolved(self.recipe)
+        learned = {k: v for k, v in content.items() if k not in ("name", "evaluation")}
+        return content_hash({"recipe": learned, "inputs": self.inputs_key})
+
+    @property
+    def title(self) -> str:
+        """For people: the cell and its seed."""
+        return f"{self.name}, seed {self.seed}"
+
+
+def content_hash(content: Any) -> str:
+    """The first hexadecimal digits of the SHA-256 of ``content`` as canonical JSON."""
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
+
+
+def expand(study: StudySettings) -> list[Cell]:
+    """Every cell with every seed, in the study's order.
+
+    Raises:
+        UserError: a cell whose settings are no valid recipe (the message names the cell), cells
+            that end up with one name, a baseline or a published cell that is not there.
+    """
+    base = load_toml(study.recipe)
+    for name, value in study.set.items():
+        assign(base, name, value)
+    cells = [
+        _cell(study, base, settings, combination, seed)
+        for settings in study.cells or (CellSettings(name="base"),)
+        for combination in _combinations(study.grid)
+        for seed in study.seeds
+    ]
+    _refuse_unknown_names(study, cells)
+    return cells
+
+
+def baseline_of(study: StudySettings, cells: list[Cell]) -> str:
+    """The name of the cell that the others are held against."""
+    return study.baseline or cells[0].name
+
+
+def _combinations(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    for values in product(*grid.values()):
+        yield dict(zip(grid, values, strict=True))
+
+
+def _cell(
+    study: StudySettings,
+    base: dict[str, Any],
+    settings: CellSettings,
+    combination: Mapping[str, Any],
+    seed: int,
+) -> Cell:
+    parts = [settings.name] if study.cells or not combination else []
+    name = ", ".join([*parts, *(f"{key} = {value}" for key, value in combination.items())])
+    try:
+        content = deepcopy(base)
+        changes = {**settings.set, **combination, "seed": seed}
+        for key, value in changes.items():
+            assign(content, key, deepcopy(value))
+        content["name"] = f"{study.name}: {name}, seed {seed}"
+        inputs = parse_recipe(content)
+        _choose_sources(content, settings.sources)
+        recipe = parse_recipe(content)
+    except UserError as error:
+        raise UserError(f"cell {name!r} of study {study.name}: {error}") from error
+    return Cell(name, seed, recipe, inputs, settings.budget_flops)
+
+
+def _choose_sources(content: dict[str, Any], weights: Mapping[str, float]) -> None:
+    """Keep the sources that a cell names, with its weights; none named keeps all."""
+    sources = content.get("stream", {}).get("sources", {})
+    unknown = [name for name in weights if name not in sources]
+    if unknown:
+        raise UserError(
+            f"sources names {', '.join(unknown)}, which the base recipe does not have; it has "
+            f"{', '.join(sources)}"
+        )
+    if weights:
+        kept = {name: {**sources[name], "weight": weight} for name, weight in weights.items()}
+        content["stream"]["sources"] = kept
+
+
+def _refuse_unknown_names(study: StudySettings, cells: list[Cell]) -> None:
+    names = list(dict.fromkeys(cell.name for cell in cells))
+    if len(names) * len(study.seeds) != len(cells):
+        raise UserError(f"study {study.name} has cells of one name: {', '.join(names)}")
+    asked = {"baseline": study.baseline} if study.baseline else {}
+    asked |= {f"published[{n}].cell": entry.cell for n, entry in enumerate(study.published)}
+    wrong = [f"{what} = {name!r}" for what, name in asked.items() if name not in names]
+    if wrong:
+        raise UserError(
+            f"study {study.name}: {'; '.join(wrong)} is no cell; there is: {', '.join(names)}"
+        )

@@ -1,0 +1,209 @@
+"""What a study file says: the runs that are compared, on what, and what was published.
+
+A study is one TOML file. Reading is as strict as a recipe's: an unknown name is an error that
+names the nearest one. Nothing about a comparison stands anywhere else.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+
+from chiasm.data import SourceSettings
+from chiasm.errors import UserError
+from chiasm.recipe import load_toml, parse_settings
+from chiasm.settings import Settings
+
+EQUAL_WITHIN = 0.02
+"""Relative difference between cells that still counts as equal: packing leaves other paddings."""
+
+EQUAL_SECONDS_WITHIN = 0.1
+"""The same for wall-clock, which is measured."""
+
+Equal = Literal[
+    "tokens", "text_tokens", "vision_tokens", "flops", "active_parameters", "wall_clock", "source"
+]
+
+
+class CellSettings(Settings):
+    """One of the runs that are compared; every seed trains it once."""
+
+    name: str = Field(min_length=1)
+    """Names it in tables."""
+    set: dict[str, Any] = {}
+    """Settings of the base recipe that differ, by dotted name."""
+    sources: dict[str, float] = {}
+    """Sources that the cell reads and their weights; the base recipe's others are left out. Empty:
+    all of them, with the recipe's weights."""
+    budget_flops: float | None = Field(None, gt=0)
+    """IsoFLOP studies: the budget that the cell belongs to."""
+
+
+class HeldOutSettings(SourceSettings):
+    """Documents that every cell is measured on, whatever it was trained on."""
+
+    kind: Literal["world", "text", "image_text", "vqa", "python_manual"]  # type: ignore[assignment]
+    """As a recipe's sources; ``python_manual``: the reference texts that come with Python."""
+    documents: int = Field(200, ge=2)
+    """How many held-out documents are scored."""
+    text_only: bool = False
+    """Leave the pictures out and score the words alone."""
+
+
+class MetricSettings(Settings):
+    """One number of every cell; exactly one of its three origins is given."""
+
+    name: str = Field(min_length=1)
+    """Names it in tables; ``loss_<modality>`` makes it a column of an IsoFLOP study's points."""
+    held_out: str = ""
+    """A name under ``held_out``: its documents' loss, measured when the cell is trained."""
+    loss: Literal["text", "flow"] = "text"
+    """For ``held_out``: bits per byte of the words, or velocity loss of the pictures to draw."""
+    validation: str = ""
+    """A loss of the run's last validation, such as ``text_loss`` or ``flow_loss/video``."""
+    report: str = ""
+    """A row of the run's report.json; asking for one makes the cell do the whole evaluation."""
+    better: Literal["lower", "higher"] = "lower"
+    """Which way is better."""
+    unit: str = ""
+    """Shown beside the number; empty: what its origin says."""
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> MetricSettings:
+        if sum(map(bool, (self.held_out, self.validation, self.report))) != 1:
+            raise ValueError(
+                f"the metric {self.name!r} needs exactly one of held_out, validation and report"
+            )
+        return self
+
+
+class PublishedSettings(Settings):
+    """A number from the literature, shown beside what is measured here."""
+
+    cell: str
+    """The cell that it corresponds to."""
+    metric: str
+    """The metric that it corresponds to."""
+    value: float
+    name: str
+    """What was measured there."""
+    source: str = Field(min_length=1)
+    """Where it stands: article, figure or table."""
+
+
+class ShiftSettings(Settings):
+    """How far texts lie from a corpus: see :mod:`chiasm.studies.shift`."""
+
+    corpus: str
+    """A name under ``held_out``."""
+    texts: tuple[str, ...] = Field(min_length=1)
+    """Names under ``held_out`` whose distance to the corpus is measured."""
+
+
+class StudySettings(Settings):
+    """A whole study file."""
+
+    name: str = Field(min_length=1, pattern=r"^[\w.-]+$")
+    """Names the study and its folder."""
+    question: str = ""
+    """What the study asks, for its page."""
+    recipe: Path
+    """The base recipe, relative to the study file."""
+    seeds: tuple[int, ...] = Field((0,), min_length=1)
+    """Every cell is trained once with each."""
+    equal: Equal | None = None
+    """What all cells must have in common, checked before anything runs; None: nothing is."""
+    equal_source: str = ""
+    """For ``equal = "source"``: the source whose positions all cells read alike."""
+    baseline: str = ""
+    """The cell that the others are held against; empty: the first."""
+    set: dict[str, Any] = {}
+    """Settings of the base recipe that differ in every cell, by dotted name."""
+    cells: tuple[CellSettings, ...] = ()
+    """The runs; empty: the grid alone."""
+    grid: dict[str, list[Any]] = {}
+    """Dotted setting → its values; every cell is made once for each combination."""
+    held_out: dict[str, HeldOutSettings] = {}
+    """What every cell is measured on, by name."""
+    metrics: tuple[MetricSettings, ...] = Field(min_length=1)
+    """What is compared."""
+    published: tuple[PublishedSettings, ...] = ()
+    """What others found."""
+    shift: ShiftSettings | None = None
+    """Distances of texts to a corpus, where the study asks for them."""
+
+
+def load_study(path: Path) -> StudySettings:
+    """Read a study file; its recipe's path is resolved against it.
+
+    Raises:
+        UserError: unreadable file, unknown setting, wrong value, or names that lead nowhere.
+    """
+    study = parse_settings(StudySettings, load_toml(path))
+    study = study.model_copy(update={"recipe": (path.parent / study.recipe).resolve()})
+    problems = list(_problems(study))
+    if problems:
+        raise UserError("\n".join(f"{path}: {problem}" for problem in problems))
+    return study
+
+
+def _problems(study: StudySettings) -> list[str]:
+    return [
+        *_repeated("cells", [cell.name for cell in study.cells]),
+        *_repeated("metrics", [metric.name for metric in study.metrics]),
+        *_repeated("seeds", [str(seed) for seed in study.seeds]),
+        *_unknown_held_out(study),
+        *_unknown_published(study),
+        *(
+            f"grid.{name} has no values; give at least one"
+            for name, values in study.grid.items()
+            if not values
+        ),
+        *_equal_source_problems(study),
+        *_budget_problems(study),
+    ]
+
+
+def _repeated(what: str, names: list[str]) -> list[str]:
+    return [
+        f"{what} has {name!r} {names.count(name)} times; give each another name"
+        for name in dict.fromkeys(names)
+        if names.count(name) > 1
+    ]
+
+
+def _unknown_held_out(study: StudySettings) -> list[str]:
+    known = ", ".join(study.held_out) or "none"
+    asked = {f"metric {m.name!r}": [m.held_out] for m in study.metrics if m.held_out}
+    if study.shift is not None:
+        asked["shift"] = [study.shift.corpus, *study.shift.texts]
+    return [
+        f"{who} names held_out {name!r}, which is not there; there is: {known}"
+        for who, names in asked.items()
+        for name in names
+        if name not in study.held_out
+    ]
+
+
+def _unknown_published(study: StudySettings) -> list[str]:
+    metrics = [metric.name for metric in study.metrics]
+    return [
+        f"published names the metric {entry.metric!r}; there is: {', '.join(metrics)}"
+        for entry in study.published
+        if entry.metric not in metrics
+    ]
+
+
+def _equal_source_problems(study: StudySettings) -> list[str]:
+    if (study.equal == "source") == bool(study.equal_source):
+        return []
+    return ['equal = "source" and equal_source = "NAME" belong together; give both or neither']
+
+
+def _budget_problems(study: StudySettings) -> list[str]:
+    without = [cell.name for cell in study.cells if cell.budget_flops is None]
+    if not without or len(without) == len(study.cells):
+        return []
+    return [f"budget_flops is missing in cells {', '.join(without)}; give it to all or to none"]

@@ -1,0 +1,87 @@
+"""What the cells of a study share, made once before the first of them starts.
+
+Rendered worlds lie in the cache. Tokenizers lie in the study's folder: the text tokenizer, and the
+statistics of the vision tokenizer, come from all sources of the base recipe, also for a cell that
+leaves some of them out, so that the losses of all cells are over the same tokens.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable
+from pathlib import Path
+
+from chiasm.assembly import check_vision, kept_inputs, open_material
+from chiasm.assembly.objects import Inputs, Stage, silent
+from chiasm.evaluation.material import Material
+from chiasm.recipe import Recipe
+from chiasm.studies.cells import Cell, content_hash
+
+
+class Shared:
+    """The tokenizers and the opened data of a study's cells.
+
+    Args:
+        folder: the study's folder.
+        cache_folder: where rendered worlds are kept.
+        on_stage: is told how far slow preparations are.
+    """
+
+    def __init__(
+        self, folder: Path, cache_folder: Path | None = None, on_stage: Stage = silent
+    ) -> None:
+        self.folder = folder
+        self.cache_folder = cache_folder
+        self.on_stage = on_stage
+        self._inputs: dict[str, Inputs] = {}
+        self._material: dict[str, Material] = {}
+
+    def prepare(self, cells: Iterable[Cell]) -> None:
+        """Render every world and make every tokenizer that a cell needs.
+
+        Raises:
+            UserError: data that cannot be opened, or tokenizers that do not fit.
+        """
+        for cell in cells:
+            check_vision(cell.recipe)
+            self.inputs(cell)
+
+    def inputs_folder(self, cell: Cell) -> Path:
+        """Where the cell's tokenizers lie."""
+        return self.folder / "inputs" / cell.inputs_key
+
+    def inputs(self, cell: Cell) -> Inputs:
+        """The cell's tokenizers."""
+        if cell.inputs_key not in self._inputs:
+            folder = self.inputs_folder(cell)
+            folder.parent.mkdir(parents=True, exist_ok=True)
+            recipe = cell.inputs_recipe
+            made = kept_inputs(recipe, self._opened(recipe), folder, self.on_stage)
+            self._inputs[cell.inputs_key] = made
+        return self._inputs[cell.inputs_key]
+
+    def material(self, cell: Cell) -> Material:
+        """The cell's sources."""
+        whole = self._opened(cell.inputs_recipe)
+        names = cell.recipe.stream.sources
+        return Material(
+            {name: whole.train[name] for name in names},
+            {name: whole.held_out[name] for name in names},
+        )
+
+    def _opened(self, recipe: Recipe) -> Material:
+        stream = recipe.stream
+        sources = {n: s.model_dump(exclude={"weight"}) for n, s in stream.sources.items()}
+        world = recipe.world.model_dump(mode="json")
+        key = content_hash([world, sources, stream.row_positions])
+        if key not in self._material:
+            self._material[key] = open_material(recipe, self.cache_folder, self.on_stage)
+        return self._material[key]
+
+
+def tokenizer_fingerprint(inputs_folder: Path) -> str:
+    """Hash of the files of a run's text and vision tokenizer."""
+    digest = hashlib.sha256()
+    for path in sorted(path for path in inputs_folder.rglob("*") if path.is_file()):
+        digest.update(str(path.relative_to(inputs_folder)).encode() + b"\0" + path.read_bytes())
+    return digest.hexdigest()[:12]
