@@ -6,6 +6,7 @@ vision.py      chiasm vision train: make a vision tokenizer
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
+study.py       chiasm study: compare runs that differ in one thing
 quickstart.py  chiasm quickstart: all of it on the embedded world
 """
 
@@ -19,6 +20,7 @@ from chiasm.cli.data import app as data
 from chiasm.cli.evaluate import evaluate
 from chiasm.cli.quickstart import quickstart
 from chiasm.cli.sample import sample
+from chiasm.cli.study import app as study
 from chiasm.cli.train import train
 from chiasm.cli.vision import app as vision
 from chiasm.errors import UserError
@@ -37,6 +39,7 @@ app.command("sample")(sample)
 app.command("evaluate")(evaluate)
 app.add_typer(data, name="data")
 app.add_typer(vision, name="vision")
+app.add_typer(study, name="study")
 
 
 def main() -> None:

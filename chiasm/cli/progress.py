@@ -56,6 +56,11 @@ class RunDisplay:
         """Show how far a preparation is."""
         self._update(what, done, of, "")
 
+    def forget(self, what: str) -> None:
+        """Take a bar away."""
+        if what in self._tasks:
+            self.progress.remove_task(self._tasks.pop(what))
+
     def on_fit(self, stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
         """Show a step of a vision tokenizer's training."""
         note = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())

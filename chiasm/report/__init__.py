@@ -5,6 +5,7 @@ Files, each importing only from those above it:
 wording.py     numbers, verdicts and baselines in words
 pictures.py    pixels as data URIs
 run_folder.py  what a training run left behind: metrics, recipe, versions
+frame.py       the frame of every page
 curves.py      loss curves and flow loss by noise level as inline SVG
 overview.py    overview.png: drawn, answered and imagined in one figure
 table.py       report.json: the table for programs

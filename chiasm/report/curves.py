@@ -61,7 +61,7 @@ def loss_figure(run: RunFolder) -> str:
         ):
             _draw_losses(axes, named)
             axes.set(title=title, xlabel="step", ylabel=unit)
-        return _svg(figure, "loss")
+        return svg(figure, "loss")
 
 
 def flow_figure(points: Sequence[FlowPoint]) -> str:
@@ -93,7 +93,7 @@ def flow_figure(points: Sequence[FlowPoint]) -> str:
             ylim=(0, None),
         )
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
-        return _svg(figure, "flow")
+        return svg(figure, "flow")
 
 
 def _draw_losses(axes: Axes, named: dict[str, Curve | None]) -> None:
@@ -121,7 +121,7 @@ def _running_mean(values: np.ndarray) -> np.ndarray:
     return np.convolve(padded, np.full(width, 1 / width), "valid")
 
 
-def _svg(figure: Figure, salt: str) -> str:
+def svg(figure: Figure, salt: str) -> str:
     """The figure's <svg> element; its identifiers are salted so that two figures share none."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": salt}):

@@ -10,12 +10,11 @@ import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from html import escape
-from importlib.resources import files
-from string import Template
 
 from chiasm.evaluation.evaluation import Evaluation, Sample
 from chiasm.evaluation.rows import Row, Verdict
 from chiasm.report.curves import flow_figure, loss_figure
+from chiasm.report.frame import fold, frame
 from chiasm.report.pictures import data_uri
 from chiasm.report.run_folder import RunFolder
 from chiasm.report.wording import (
@@ -77,8 +76,7 @@ def render_page(evaluation: Evaluation, run: RunFolder, provenance: Provenance) 
         _reading(evaluation),
         _reproduction(evaluation, run, provenance),
     ]
-    template = Template((files("chiasm.report") / "page.html").read_text(encoding="utf-8"))
-    return template.substitute(title=escape(title), body="\n".join(filter(None, body)))
+    return frame(title, body)
 
 
 def _head(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
@@ -222,9 +220,9 @@ def _reproduction(evaluation: Evaluation, run: RunFolder, provenance: Provenance
     return (
         f"<h2>Make it again</h2><pre>{escape(provenance.command)}</pre>"
         f"<div class='wide'><table><tr><th>stage</th><th>time</th></tr>{stages}</table></div>"
-        + _fold("The resolved recipe", run.recipe)
-        + _fold("Evaluation settings", settings)
-        + _fold("Versions and machine", versions)
+        + fold("The resolved recipe", run.recipe)
+        + fold("Evaluation settings", settings)
+        + fold("Versions and machine", versions)
         + "<footer>The same table for programs is report.json, in this folder.</footer>"
     )
 
@@ -232,7 +230,3 @@ def _reproduction(evaluation: Evaluation, run: RunFolder, provenance: Provenance
 def _stages(evaluation: Evaluation, provenance: Provenance) -> dict[str, float]:
     own = {f"evaluation: {name}": value for name, value in evaluation.seconds.items()}
     return {**provenance.seconds, **own}
-
-
-def _fold(title: str, text: str) -> str:
-    return f"<details><summary>{title}</summary><pre>{escape(text)}</pre></details>"

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Evaluation
+from chiasm.report.frame import replace
 from chiasm.report.overview import write_overview
 from chiasm.report.page import Provenance, render_page
 from chiasm.report.run_folder import RunFolder
@@ -36,8 +36,8 @@ def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenanc
     page, table = run_folder / "report.html", run_folder / "report.json"
     overview = run_folder / "overview.png"
     try:
-        _replace(page, render_page(evaluation, run, provenance))
-        _replace(table, json.dumps(record, indent=2, allow_nan=False) + "\n")
+        replace(page, render_page(evaluation, run, provenance))
+        replace(table, json.dumps(record, indent=2, allow_nan=False) + "\n")
         drawn = write_overview(evaluation, overview)
     except OSError as error:
         raise UserError(
@@ -45,9 +45,3 @@ def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenanc
             "intact; make room and write the report again"
         ) from error
     return ReportFiles(page, table, overview if drawn else None)
-
-
-def _replace(path: Path, text: str) -> None:
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

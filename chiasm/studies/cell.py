@@ -56,6 +56,18 @@ class Order(Settings):
     held_out: dict[str, HeldOutSettings]
     metrics: tuple[MetricSettings, ...]
 
+    @classmethod
+    def of(cls, study: StudySettings, cell: Cell, inputs_folder: Path) -> Order:
+        """The order for a cell of a study."""
+        return cls(
+            study=study.name,
+            title=cell.title,
+            key=cell.key,
+            inputs=inputs_folder.resolve(),
+            held_out=study.held_out,
+            metrics=study.metrics,
+        )
+
     @property
     def measures_key(self) -> str:
         """Hash of what is measured: a finished cell that lacks it is measured again."""
@@ -93,14 +105,7 @@ class Result:
 def write_order(study: StudySettings, cell: Cell, folder: Path, inputs_folder: Path) -> Order:
     """Make a cell's folder, or bring it up to date with the study's measures."""
     folder.mkdir(parents=True, exist_ok=True)
-    order = Order(
-        study=study.name,
-        title=cell.title,
-        key=cell.key,
-        inputs=inputs_folder.resolve(),
-        held_out=study.held_out,
-        metrics=study.metrics,
-    )
+    order = Order.of(study, cell, inputs_folder)
     write_json(folder / "cell.json", order.model_dump(mode="json"))
     if not (folder / "recipe.toml").exists():
         aside = folder / "recipe.partial"

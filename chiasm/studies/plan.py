@@ -70,8 +70,7 @@ def plan_study(
         threads: measure steps with as many threads; None measures no time.
         on_stage: is told how far it is.
     """
-    path = shared.folder / "plan.json"
-    known = _read(path)
+    known = read_costs(shared.folder)
     for number, cell in enumerate(cells):
         on_stage("counting cells", number, len(cells))
         alike = known.get(cell.key) or _of_another_seed(cell, cells, known)
@@ -81,8 +80,17 @@ def plan_study(
             cost = replace(cost, seconds=seconds, threads=threads)
         known[cell.key] = cost
     on_stage("counting cells", len(cells), len(cells))
-    _write(known, path)
+    _write(known, shared.folder / "plan.json")
     return {cell.key: known[cell.key] for cell in cells}
+
+
+def read_costs(folder: Path) -> dict[str, Cost]:
+    """What was counted in a study's folder before."""
+    try:
+        found = json.loads((folder / "plan.json").read_text())
+        return {key: Cost(**cost) for key, cost in found.items()}
+    except (OSError, ValueError, TypeError):  # a new study, or another version's file
+        return {}
 
 
 def count(cell: Cell, shared: Shared) -> Cost:
@@ -118,7 +126,7 @@ def count(cell: Cell, shared: Shared) -> Cost:
 
 
 def refuse_unequal(study: StudySettings, cells: Sequence[Cell], costs: Costs) -> None:
-    """Refuse cells that differ in what the study says is equal; budgets are compared each by itself.
+    """Refuse cells that differ in what the study says is equal; each budget is compared by itself.
 
     Raises:
         UserError: the message has every cell's number, and the steps that would make them equal.
@@ -184,13 +192,6 @@ def _of_another_seed(cell: Cell, cells: Sequence[Cell], known: Costs) -> Cost | 
     """What the same cell costs with another seed: packing differs by a fraction of a per cent."""
     keys = (other.key for other in cells if other.name == cell.name)
     return next((known[key] for key in keys if key in known), None)
-
-
-def _read(path: Path) -> dict[str, Cost]:
-    try:
-        return {key: Cost(**cost) for key, cost in json.loads(path.read_text()).items()}
-    except (OSError, ValueError, TypeError):  # a new study, or another version's file
-        return {}
 
 
 def _write(costs: Costs, path: Path) -> None:

@@ -32,9 +32,9 @@ class CellSettings(Settings):
 
     name: str = Field(min_length=1)
     """Names it in tables."""
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     """Settings of the base recipe that differ, by dotted name."""
-    sources: dict[str, float] = {}
+    sources: dict[str, float] = Field(default_factory=dict)
     """Sources that the cell reads and their weights; the base recipe's others are left out. Empty:
     all of them, with the recipe's weights."""
     budget_flops: float | None = Field(None, gt=0)
@@ -119,13 +119,13 @@ class StudySettings(Settings):
     """For ``equal = "source"``: the source whose positions all cells read alike."""
     baseline: str = ""
     """The cell that the others are held against; empty: the first."""
-    set: dict[str, Any] = {}
+    set: dict[str, Any] = Field(default_factory=dict)
     """Settings of the base recipe that differ in every cell, by dotted name."""
     cells: tuple[CellSettings, ...] = ()
     """The runs; empty: the grid alone."""
-    grid: dict[str, list[Any]] = {}
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
     """Dotted setting → its values; every cell is made once for each combination."""
-    held_out: dict[str, HeldOutSettings] = {}
+    held_out: dict[str, HeldOutSettings] = Field(default_factory=dict)
     """What every cell is measured on, by name."""
     metrics: tuple[MetricSettings, ...] = Field(min_length=1)
     """What is compared."""

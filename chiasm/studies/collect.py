@@ -1,0 +1,215 @@
+"""What a study has found so far: every cell and seed with its state, metrics and counts."""
+
+from __future__ import annotations
+
+import csv
+import fcntl
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from chiasm.errors import UserError
+from chiasm.studies.cell import Order, Result, write_json
+from chiasm.studies.cells import Cell, expand
+from chiasm.studies.plan import Cost, read_costs
+from chiasm.studies.runner import cell_folder, failure
+from chiasm.studies.settings import StudySettings
+
+COMPARED_VERSIONS = ("chiasm", "git_commit", "torch", "numpy", "machine", "threads")
+"""What is shown when the results of a study do not agree in it."""
+
+LOSS_PREFIX = "loss_"
+"""Metrics of this name are columns of the points table."""
+
+
+TAIL_BYTES = 1 << 14
+"""Longer than a line of metrics."""
+
+
+class State(StrEnum):
+    """Where a cell stands."""
+
+    FINISHED = "finished"
+    OUTDATED = "to be measured again"
+    """Trained, but the study asks for other measures than were taken."""
+    RUNNING = "running"
+    FAILED = "failed"
+    BEGUN = "begun"
+    """It has a checkpoint or part of one, and nobody works on it."""
+    MISSING = "missing"
+
+
+@dataclass(frozen=True)
+class Record:
+    """One cell with one seed."""
+
+    cell: Cell
+    folder: Path
+    state: State
+    step: int
+    """Last step that was logged."""
+    cost: Cost | None
+    """What was planned; None before the first plan."""
+    result: Result | None
+    error: str = ""
+
+    def metric(self, name: str) -> float | None:
+        """A metric's value; None where the cell has none yet."""
+        found = self.result.metrics.get(name) if self.result is not None else None
+        return None if found is None else float(found["value"])
+
+
+def collect(study: StudySettings, folder: Path) -> list[Record]:
+    """Every cell and seed of the study, in its order.
+
+    Raises:
+        UserError: cells that are no valid recipes.
+    """
+    costs = read_costs(folder)
+    return [_record(study, folder, cell, costs.get(cell.key)) for cell in expand(study)]
+
+
+def write_cells(study: StudySettings, records: Sequence[Record], path: Path) -> None:
+    """cells.json: one entry for each cell and seed, with everything that is known of it."""
+    write_json(
+        path,
+        {
+            "study": study.name,
+            "question": study.question,
+            "cells": [_entry(record) for record in records],
+            "versions_differ": version_differences(records),
+        },
+    )
+
+
+def is_isoflop(study: StudySettings) -> bool:
+    """Whether the study's cells have budgets, so that they are points of a scaling law."""
+    return any(cell.budget_flops is not None for cell in study.cells)
+
+
+def write_points(records: Sequence[Record], path: Path) -> int:
+    """The points table of an IsoFLOP study, one line for each finished cell; returns their number.
+
+    Raises:
+        UserError: no metric is named ``loss_<modality>``, or nothing is finished.
+    """
+    rows = [_point(record, result) for record in records if (result := record.result) is not None]
+    if not rows:
+        raise UserError("no cell is finished, so that there are no points yet: chiasm study run")
+    losses = [name for name in rows[0] if name.startswith(LOSS_PREFIX)]
+    if not losses:
+        raise UserError(
+            f"no metric of the study is named {LOSS_PREFIX}<modality>, such as loss_text; a "
+            "scaling law needs one"
+        )
+    aside = path.with_name(path.name + ".partial")
+    with aside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
+        writer.writeheader()
+        writer.writerows(rows)
+    os.replace(aside, path)
+    return len(rows)
+
+
+def last_step(folder: Path) -> int:
+    """The last step that the run in a cell's folder has logged; 0 before the first."""
+    try:
+        with (folder / "run" / "metrics.jsonl").open("rb") as file:
+            file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
+            whole_lines = file.read().split(b"\n")[:-1]
+    except OSError:
+        return 0
+    return int(json.loads(whole_lines[-1])["step"]) if whole_lines else 0
+
+
+def version_differences(records: Sequence[Record]) -> dict[str, list[str]]:
+    """Versions, machines and threads in which the results differ, each with all its values."""
+    results = [record.result for record in records if record.result is not None]
+    found = {
+        name: sorted({str(result.versions.get(name)) for result in results})
+        for name in COMPARED_VERSIONS
+    }
+    for name in ("validation", "tokenizer"):
+        found[name] = sorted({getattr(result, name) for result in results})
+    return {name: values for name, values in found.items() if len(values) > 1}
+
+
+def _record(study: StudySettings, folder: Path, cell: Cell, cost: Cost | None) -> Record:
+    own = cell_folder(folder, cell.key)
+    result, failed = Result.read(own), failure(own)
+    step = last_step(own)
+    if result is not None:
+        asked = Order.of(study, cell, Path()).measures_key
+        state = State.FINISHED if result.measures_key == asked else State.OUTDATED
+    elif _is_worked_on(own):
+        state = State.RUNNING
+    elif failed is not None:
+        state = State.FAILED
+    else:
+        state = State.BEGUN if step else State.MISSING
+    error = failed["error"] if failed is not None and state is State.FAILED else ""
+    return Record(cell, own, state, step, cost, result, error)
+
+
+def _is_worked_on(folder: Path) -> bool:
+    try:
+        with (folder / "lock").open("r") as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:  # never begun
+        return False
+    return False
+
+
+def _entry(record: Record) -> dict[str, Any]:
+    result = record.result
+    return {
+        "cell": record.cell.name,
+        "seed": record.cell.seed,
+        "hash": record.cell.key,
+        "state": str(record.state),
+        "error": record.error,
+        "budget_flops": record.cell.budget_flops,
+        "planned": asdict(record.cost) if record.cost is not None else None,
+        "metrics": dict(result.metrics) if result is not None else {},
+        "tokens": result.tokens if result is not None else None,
+        "flops": result.flops if result is not None else None,
+        "seconds": dict(result.seconds) if result is not None else None,
+        "validation": result.validation if result is not None else None,
+        "tokenizer": result.tokenizer if result is not None else None,
+        "versions": dict(result.versions) if result is not None else None,
+    }
+
+
+def _point(record: Record, result: Result) -> dict[str, Any]:
+    cost = record.cost
+    if cost is None:
+        raise UserError(
+            f"cell {record.cell.title} is finished, but the plan that counted it is missing: run "
+            "chiasm study plan"
+        )
+    used = result.tokens / cost.tokens  # the plan counted the first batches only
+    losses = {
+        name: value["value"]
+        for name, value in result.metrics.items()
+        if name.startswith(LOSS_PREFIX)
+    }
+    return {
+        "cell": record.cell.name,
+        "budget_flops": record.cell.budget_flops,
+        "flops": result.flops,
+        "active_parameters": cost.active_parameters,
+        "total_parameters": cost.total_parameters,
+        "tokens": result.tokens,
+        "text_tokens": round(used * cost.text_tokens),
+        "vision_tokens": round(used * cost.vision_tokens),
+        "seed": record.cell.seed,
+        **losses,
+        "validation": result.validation,
+        "tokenizer": result.tokenizer,
+    }

@@ -1,0 +1,248 @@
+"""A study from plan to results: keeps the slots busy, and never runs a finished cell twice."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from chiasm.assembly.objects import Stage, silent
+from chiasm.errors import UserError
+from chiasm.studies.cell import Order, Result, write_json, write_order
+from chiasm.studies.cells import Cell, expand
+from chiasm.studies.launcher import Job, Launcher, threads_per_slot
+from chiasm.studies.plan import Costs, plan_study, refuse_unequal
+from chiasm.studies.settings import StudySettings
+from chiasm.studies.shared import Shared
+from chiasm.training.stop import StopRequest
+
+POLL_SECONDS = 0.05
+"""Between looks at the slots: the longest that one stands idle while cells wait."""
+
+ERROR_LINES = 12
+"""Last lines of a failed cell's log that are kept as its error."""
+
+
+@dataclass
+class Progress:
+    """Where a running study stands, told after every change and now and then in between."""
+
+    cells: dict[str, Cell]
+    """Content hash → one of the cells that it describes."""
+    waiting: list[Job] = field(default_factory=list)
+    running: list[Job] = field(default_factory=list)
+    finished: list[Job] = field(default_factory=list)
+    """By this call or before it."""
+    failed: dict[Job, str] = field(default_factory=dict)
+    """By this call or before it, with the error."""
+    idle_seconds: float = 0.0
+    """Of slots while cells waited, over all slots."""
+    busy_seconds: float = 0.0
+    stopped: bool = False
+    """The call was asked to stop before the last cell."""
+
+    @property
+    def idle_share(self) -> float:
+        """Share of the slots' time that was idle while cells waited."""
+        return self.idle_seconds / max(self.idle_seconds + self.busy_seconds, 1e-9)
+
+    def account(self, slots: int, seconds: float) -> None:
+        """Count the time since the last look; a slot that fell free in it was idle throughout."""
+        self.busy_seconds += seconds * len(self.running)
+        if self.waiting:
+            self.idle_seconds += seconds * (slots - len(self.running))
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A study ready to run: its cells, tokenizers and data, and what they cost."""
+
+    study: StudySettings
+    folder: Path
+    cells: list[Cell]
+    shared: Shared
+    costs: Costs
+
+    def folder_of(self, cell: Cell) -> Path:
+        """The cell's own folder."""
+        return cell_folder(self.folder, cell.key)
+
+    def order(self, cell: Cell) -> Order:
+        """Write, and give back, what the cell's process is told."""
+        inputs = self.shared.inputs_folder(cell)
+        return write_order(self.study, cell, self.folder_of(cell), inputs)
+
+
+def plan(
+    study: StudySettings,
+    folder: Path,
+    *,
+    slots: int = 1,
+    measure_time: bool,
+    cache_folder: Path | None = None,
+    on_stage: Stage = silent,
+) -> Planned:
+    """Expand a study, make what its cells share, and count what they cost.
+
+    Args:
+        study: what to compare.
+        folder: the study's folder.
+        slots: cells at once, which share the cores.
+        measure_time: measure training steps; a study of equal wall-clock always does.
+        cache_folder: where rendered worlds are kept.
+        on_stage: is told how far it is.
+
+    Raises:
+        UserError: cells that are no valid recipes, or are not equal in what they should be.
+    """
+    refuse_foreign_folder(folder)
+    cells = expand(study)
+    shared = Shared(folder, cache_folder, on_stage)
+    shared.prepare(cells)
+    timed = measure_time or study.equal == "wall_clock"
+    threads = threads_per_slot(slots) if timed else None
+    costs = plan_study(cells, shared, threads=threads, on_stage=on_stage)
+    refuse_unequal(study, cells, costs)
+    return Planned(study, folder, cells, shared, costs)
+
+
+def run_study(
+    planned: Planned,
+    launcher: Launcher,
+    *,
+    retry_failed: bool = False,
+    on_progress: Callable[[Progress], None] = lambda progress: None,
+) -> Progress:
+    """Run every cell that is not finished, the longest first, and go on past failures.
+
+    SIGTERM and Ctrl-C stop the cells with a checkpoint; the same call goes on from there.
+
+    Args:
+        planned: of :func:`plan`.
+        launcher: where cells run.
+        retry_failed: also run the cells whose last attempt failed.
+        on_progress: is told where the study stands.
+
+    Raises:
+        UserError: another runner works on the study.
+    """
+    with _only_runner(planned.folder), StopRequest() as stop:
+        progress = _begin(planned, retry_failed)
+        on_progress(progress)
+        looked = time.monotonic()
+        while (progress.waiting or progress.running) and stop.signal is None:
+            _fill(progress, launcher)
+            time.sleep(POLL_SECONDS)
+            for job, status in launcher.ended():
+                progress.running.remove(job)
+                _end(progress, job, status)
+            now = time.monotonic()
+            progress.account(launcher.slots, now - looked)
+            looked = now
+            on_progress(progress)
+        if stop.signal is not None:
+            progress.stopped = True
+            launcher.stop()
+    return progress
+
+
+def cell_folder(folder: Path, key: str) -> Path:
+    """Where a study keeps the cell of a content hash."""
+    return folder / "cells" / key
+
+
+def refuse_foreign_folder(folder: Path) -> None:
+    """A study goes into a new, an empty or a study's folder.
+
+    Raises:
+        UserError: the folder holds something else.
+    """
+    known = {"inputs", "cells", "lock"}
+    holds = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    if (folder.exists() and not folder.is_dir()) or (holds and not holds & known):
+        raise UserError(f"{folder} exists and holds no study; give another folder with --out")
+
+
+def is_finished(folder: Path, order: Order) -> bool:
+    """Whether a cell's folder has a result with everything that the study asks for."""
+    result = Result.read(folder)
+    return result is not None and result.measures_key == order.measures_key
+
+
+def failure(folder: Path) -> dict[str, Any] | None:
+    """What the last attempt at a cell left, where it failed: attempts, status, error."""
+    try:
+        found: dict[str, Any] = json.loads((folder / "failed.json").read_text())
+    except (OSError, ValueError):
+        return None
+    return found
+
+
+def _begin(planned: Planned, retry_failed: bool) -> Progress:
+    unique = {cell.key: cell for cell in planned.cells}
+    progress = Progress(unique)
+    for cell in unique.values():
+        job, order = Job(cell.key, planned.folder_of(cell)), planned.order(cell)
+        failed = failure(job.folder)
+        if is_finished(job.folder, order):
+            progress.finished.append(job)
+        elif failed is not None and not retry_failed:
+            progress.failed[job] = failed["error"]
+        else:
+            progress.waiting.append(job)
+    progress.waiting.sort(key=lambda job: -planned.costs[job.key].flops)
+    return progress
+
+
+def _fill(progress: Progress, launcher: Launcher) -> None:
+    while progress.waiting and len(progress.running) < launcher.slots:
+        job = progress.waiting.pop(0)
+        launcher.start(job)
+        progress.running.append(job)
+
+
+def _end(progress: Progress, job: Job, status: int) -> None:
+    before = failure(job.folder)
+    if status == 0 and Result.read(job.folder) is not None:
+        (job.folder / "failed.json").unlink(missing_ok=True)
+        progress.finished.append(job)
+        return
+    error = _error(job.folder, status)
+    attempts = 1 + (before["attempts"] if before else 0)
+    write_json(job.folder / "failed.json", {"attempts": attempts, "status": status, "error": error})
+    progress.failed[job] = error
+
+
+def _error(folder: Path, status: int) -> str:
+    try:
+        lines = (folder / "log.txt").read_text(errors="replace").rstrip().splitlines()
+    except OSError:
+        lines = []
+    told = [number for number, line in enumerate(lines) if line.startswith("chiasm: ")]
+    kept = lines[told[-1] :] if told else lines[-ERROR_LINES:]
+    ended = f"killed by signal {-status}" if status < 0 else f"exit status {status}"
+    return "\n".join([f"({ended})", *kept])
+
+
+@contextmanager
+def _only_runner(folder: Path) -> Iterator[None]:
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a+") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            lock.seek(0)
+            raise UserError(
+                f"another runner (process {lock.read().strip() or 'unknown'}) works on the study "
+                f"in {folder}; wait for it, or stop it with Ctrl-C or SIGTERM"
+            ) from error
+        lock.truncate(0)
+        lock.write(str(os.getpid()))
+        lock.flush()
+        yield

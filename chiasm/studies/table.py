@@ -1,0 +1,101 @@
+"""The comparison: for each metric and cell the mean over seeds, the paired difference, and what was
+published."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from chiasm.evaluation.rows import Better, Verdict
+from chiasm.studies.collect import Record
+from chiasm.studies.settings import MetricSettings, PublishedSettings, StudySettings
+from chiasm.studies.statistics import Estimate, estimate, paired
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One metric of one cell, over its seeds."""
+
+    metric: str
+    cell: str
+    unit: str
+    better: Better
+    values: dict[int, float]
+    """Seed → value, of the finished seeds."""
+    num_planned: int
+    """Seeds that the study has."""
+    mean: Estimate | None
+    """None while no seed is finished."""
+    difference: Estimate | None
+    """To the baseline cell, over the seeds that both have; None for the baseline itself."""
+    published: PublishedSettings | None
+    published_difference: float | None
+    """The published value minus that of the baseline cell, where both are published."""
+
+    @property
+    def verdict(self) -> Verdict:
+        """What the difference allows one to say."""
+        return Verdict.SHOWN if self.difference is None else self.difference.verdict(self.better)
+
+
+def compare(study: StudySettings, records: Sequence[Record]) -> list[Entry]:
+    """One entry for each metric and cell, metric by metric."""
+    cells = list(dict.fromkeys(record.cell.name for record in records))
+    baseline = study.baseline or cells[0]
+    return [
+        _entry(study, records, metric, cell, baseline) for metric in study.metrics for cell in cells
+    ]
+
+
+def entry_record(entry: Entry) -> dict[str, Any]:
+    """An entry as JSON; what is not a number becomes null."""
+    record = {**asdict(entry), "verdict": str(entry.verdict)}
+    record["published"] = entry.published.model_dump() if entry.published is not None else None
+    for name in ("mean", "difference"):
+        if record[name] is not None:
+            record[name] = {
+                key: None if isinstance(value, float) and not math.isfinite(value) else value
+                for key, value in record[name].items()
+            }
+    return record
+
+
+def _entry(
+    study: StudySettings,
+    records: Sequence[Record],
+    metric: MetricSettings,
+    cell: str,
+    baseline: str,
+) -> Entry:
+    values, reference = _values(records, metric, cell), _values(records, metric, baseline)
+    own, other = (_published(study, metric, name) for name in (cell, baseline))
+    both = own is not None and other is not None and cell != baseline
+    return Entry(
+        metric=metric.name,
+        cell=cell,
+        unit=_unit(records, metric),
+        better=metric.better,
+        values=values,
+        num_planned=len(study.seeds),
+        mean=estimate(list(values.values())) if values else None,
+        difference=paired(values, reference) if cell != baseline else None,
+        published=own,
+        published_difference=own.value - other.value if both and own and other else None,
+    )
+
+
+def _values(records: Sequence[Record], metric: MetricSettings, cell: str) -> dict[int, float]:
+    found = {r.cell.seed: r.metric(metric.name) for r in records if r.cell.name == cell}
+    return {seed: value for seed, value in found.items() if value is not None}
+
+
+def _unit(records: Sequence[Record], metric: MetricSettings) -> str:
+    results = (record.result for record in records if record.result is not None)
+    units = (r.metrics[metric.name]["unit"] for r in results if metric.name in r.metrics)
+    return metric.unit or next(units, "")
+
+
+def _published(study: StudySettings, metric: MetricSettings, cell: str) -> PublishedSettings | None:
+    return next((p for p in study.published if (p.metric, p.cell) == (metric.name, cell)), None)
