@@ -1,0 +1,124 @@
+"""What no single law can hold for: refused before anything is fitted."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from chiasm.errors import UserError
+from chiasm.scaling.points import Point, budgets_of
+
+FLOPS_WITHIN = 0.02
+"""Used FLOPs may differ from the budget by this share."""
+
+SHAPE_WITHIN = 0.05
+"""FLOPs per token may leave the curve of the other sizes by this share, or else by ODD times the
+table's own scatter about it."""
+
+ODD = 6.0
+
+
+def check_points(points: Sequence[Point]) -> None:
+    """Refuse a table that no single law can hold for.
+
+    Raises:
+        UserError: losses that are not finite, cells twice or missing, several held-out sets or
+            tokenizers, FLOPs that are not the budget's or not the shape's; all in one message.
+    """
+    problems = [
+        *_not_finite(points),
+        *_duplicated(points),
+        *_mixed(points, "validation", "held-out sets"),
+        *_mixed(points, "tokenizer", "tokenizers"),
+        *_off_budget(points),
+        *_off_shape(points),
+    ]
+    if not problems:
+        problems = list(_missing(points))
+    if problems:
+        raise UserError("\n".join(problems))
+
+
+def _not_finite(points: Sequence[Point]) -> Iterator[str]:
+    for point in points:
+        for modality, loss in point.losses.items():
+            if not (math.isfinite(loss) and loss > 0):
+                yield (
+                    f"cell {point.cell}, seed {point.seed}: loss_{modality} is {loss}; train the "
+                    "cell again or take it out of the table"
+                )
+
+
+def _duplicated(points: Sequence[Point]) -> Iterator[str]:
+    names = Counter((p.cell, p.seed) for p in points)
+    runs = Counter(
+        (p.budget_flops or p.flops, p.active_parameters, p.tokens, p.seed) for p in points
+    )
+    for point in points:
+        run = (point.budget_flops or point.flops, point.active_parameters, point.tokens, point.seed)
+        if names.pop((point.cell, point.seed), 1) > 1 or runs.pop(run, 1) > 1:
+            yield (
+                f"cell {point.cell}, seed {point.seed} is in the table twice; keep one row, or "
+                "give repetitions different seeds"
+            )
+
+
+def _mixed(points: Sequence[Point], name: str, what: str) -> Iterator[str]:
+    first = {getattr(point, name): point.cell for point in reversed(points)}
+    if len(first) > 1:
+        told = ", ".join(f"{value or 'none'} (cell {cell})" for value, cell in first.items())
+        yield f"the table mixes {what}: {told}; losses compare only on one, so fit each by itself"
+
+
+def _off_budget(points: Sequence[Point]) -> Iterator[str]:
+    for point in points:
+        if point.budget_flops and abs(point.flops / point.budget_flops - 1) > FLOPS_WITHIN:
+            yield (
+                f"cell {point.cell}, seed {point.seed}: flops = {point.flops:.4g} is not its "
+                f"budget_flops = {point.budget_flops:.4g} within {FLOPS_WITHIN:.0%}"
+            )
+
+
+def _missing(points: Sequence[Point]) -> Iterator[str]:
+    """In each budget every size needs the seeds that the others have."""
+    there: dict[float, dict[float, set[int]]] = {}
+    for point, budget in zip(points, budgets_of(points), strict=True):
+        there.setdefault(budget, {}).setdefault(point.active_parameters, set()).add(point.seed)
+    seeds = {point.seed for point in points}
+    for budget, sizes in there.items():
+        for size, own in sizes.items():
+            for seed in sorted(seeds - own):
+                yield (
+                    f"budget {budget:.3g}: the cell of {size:.4g} active parameters has no seed "
+                    f"{seed}; train it, or take that seed out of the table"
+                )
+
+
+def _off_shape(points: Sequence[Point]) -> Iterator[str]:
+    """FLOPs per token are a smooth function of N; a run off that curve was counted otherwise."""
+    x = np.log([point.active_parameters for point in points])
+    y = np.log([point.flops / point.tokens for point in points]) if _countable(points) else x
+    num_sizes = len(np.unique(x))
+    if num_sizes < 4:
+        return
+    table = np.vander(x - x.mean(), 3 if num_sizes >= 6 else 2)
+    weights = np.ones(len(x))
+    for _ in range(30):  # least absolute deviations, so that one wrong run cannot bend the curve
+        root = np.sqrt(weights)
+        curve = table @ np.linalg.lstsq(table * root[:, None], y * root, rcond=None)[0]
+        weights = 1 / np.maximum(np.abs(y - curve), 1e-6)
+    limit = max(np.log1p(SHAPE_WITHIN), ODD * 1.4826 * float(np.median(np.abs(y - curve))))
+    for point, off in zip(points, y - curve, strict=True):
+        if abs(off) > limit:
+            yield (
+                f"cell {point.cell}, seed {point.seed}: flops = {point.flops:.4g} is "
+                f"{np.exp(off):.3g} times what {point.active_parameters:.4g} active parameters and "
+                f"{point.tokens:.4g} tokens cost by the table's other cells; count them again"
+            )
+
+
+def _countable(points: Sequence[Point]) -> bool:
+    return all(point.tokens > 0 and point.flops > 0 for point in points)

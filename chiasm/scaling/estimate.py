@@ -1,0 +1,111 @@
+"""What one method says of one modality: two power laws and, for approach 3, the law behind them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chiasm.scaling.law import Array, Cost, Laws
+from chiasm.scaling.resample import Number
+
+TITLES = {
+    "parabola": "approach 2: parabolas",
+    "huber": "approach 3: Huber, L-BFGS",
+    "projection": "approach 3: variable projection",
+    "optima": "published optima",
+    "typed": "typed exponents",
+}
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """N_opt = exp(log_size)·(C/c0)^a and D_opt = exp(log_tokens)·(C/c0)^b, with resamples."""
+
+    method: str
+    c0: float
+    """The budget at which the levels are told."""
+    numbers: Array
+    """a, ln N at c0, b, ln D at c0: [4]."""
+    samples: Array
+    """The same of every resample: [R, 4]."""
+    errors: tuple[float, float] | None = None
+    """Standard errors of a and b, where they are not the resamples'."""
+    law: Laws | None = None
+    law_samples: Laws | None = None
+
+    @property
+    def size_exponent(self) -> Number:
+        """a of N_opt ∝ C^a."""
+        return Number.of(self.numbers[0], self.samples[:, 0], self.errors and self.errors[0])
+
+    @property
+    def token_exponent(self) -> Number:
+        """b of D_opt ∝ C^b."""
+        return Number.of(self.numbers[2], self.samples[:, 2], self.errors and self.errors[1])
+
+    def log_optimum(self, budget_flops: float) -> tuple[Array, Array]:
+        """ln N and ln D at a budget: the estimate first, then the resamples [1 + R]."""
+        rows, distance = self.rows, np.log(budget_flops / self.c0)
+        return rows[:, 1] + rows[:, 0] * distance, rows[:, 3] + rows[:, 2] * distance
+
+    @property
+    def rows(self) -> Array:
+        """The estimate, then its resamples [1 + R, 4]."""
+        return np.concatenate([self.numbers[None], self.samples])
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; resamples with five digits."""
+        return {
+            "method": self.method,
+            "c0": self.c0,
+            "numbers": self.numbers.tolist(),
+            "errors": self.errors,
+            "samples": _short(self.samples),
+            "law": self.law and _law_json(self.law),
+            "law_samples": self.law_samples and _law_json(self.law_samples),
+        }
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Estimate:
+        """What :meth:`to_json` wrote."""
+        laws = {name: _law(content[name]) for name in ("law", "law_samples")}
+        errors = content["errors"]
+        return cls(
+            method=content["method"],
+            c0=content["c0"],
+            numbers=np.array(content["numbers"]),
+            samples=np.array(content["samples"]).reshape(-1, 4),
+            errors=errors and (errors[0], errors[1]),
+            **laws,
+        )
+
+
+def estimate_of_laws(method: str, c0: float, law: Laws, samples: Laws, cost: Cost) -> Estimate:
+    """The power laws that follow from E + A/N^α + B/D^β and the cost of a token."""
+    numbers, rows = (_power_law_rows(laws, c0, cost) for laws in (law, samples))
+    return Estimate(method, c0, numbers[0], rows, law=law, law_samples=samples)
+
+
+def _power_law_rows(laws: Laws, c0: float, cost: Cost) -> Array:
+    size_exponent = laws.beta_R / (laws.alpha_R + cost.gamma * laws.beta_R)
+    sizes = laws.optimal_sizes(np.array([c0]), cost)[:, 0]
+    tokens = cost.tokens(np.array(c0), sizes)
+    token_exponent = 1 - cost.gamma * size_exponent
+    return np.stack([size_exponent, np.log(sizes), token_exponent, np.log(tokens)], axis=1)
+
+
+def _law_json(laws: Laws) -> dict[str, Any]:
+    return {"numbers": _short(laws.numbers_RP), "n0": laws.n0, "d0": laws.d0}
+
+
+def _law(content: Mapping[str, Any] | None) -> Laws | None:
+    if content is None:
+        return None
+    return Laws(np.array(content["numbers"]), content["n0"], content["d0"])
+
+
+def _short(values: Array) -> list[list[float]]:
+    return [[float(f"{value:.6g}") for value in row] for row in values.tolist()]

@@ -1,0 +1,102 @@
+"""Optima that others read off their curves, refitted.
+
+A table of optima has the columns ``modality``, ``budget_flops``, ``optimal_parameters`` and
+``optimal_tokens``; ``model`` tells several apart, ``uncertainty`` (relative, of reading) and
+``note`` are kept for the reader. The paper's own (arXiv 2603.03276, section 7) come with the
+package as ``paper-dense`` and ``paper-moe``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from chiasm.errors import UserError
+from chiasm.scaling.estimate import Estimate
+from chiasm.scaling.law import Array
+from chiasm.scaling.points import read_rows
+from chiasm.scaling.power import fit_power_law
+
+PAPER = Path(__file__).parent / "published" / "paper-optima.csv"
+PAPER_MODELS = {"paper-dense": "dense", "paper-moe": "moe"}
+
+COLUMNS = ("modality", "budget_flops", "optimal_parameters", "optimal_tokens")
+
+Optima = Mapping[str, tuple[Array, Array, Array]]
+"""Modality → budgets, sizes and tokens."""
+
+
+def read_optima(path: Path, model: str = "") -> Optima:
+    """Read a table of optima; ``model`` chooses its rows where the table holds several.
+
+    Raises:
+        UserError: unreadable, a column missing, or fewer than three budgets of a modality.
+    """
+    rows = read_rows(path)
+    absent = [name for name in COLUMNS if name not in rows[0]]
+    if absent:
+        raise UserError(f"{path} has no column {absent[0]}; a table of optima needs it")
+    rows = [row for row in rows if not model or row["model"] == model]
+    if len({row.get("model", "") for row in rows}) > 1:
+        raise UserError(f"{path} holds optima of several models; fit each from its own table")
+    optima: dict[str, tuple[Array, Array, Array]] = {}
+    for modality in dict.fromkeys(row["modality"] for row in rows):
+        own = [row for row in rows if row["modality"] == modality]
+        try:
+            table = np.array([[float(row[name]) for name in COLUMNS[1:]] for row in own])
+        except ValueError as error:
+            raise UserError(f"{path}: {error}; optima are numbers") from error
+        if not (np.isfinite(table).all() and (table > 0).all()):
+            raise UserError(f"{path}: an optimum of {modality} is not a positive number")
+        if len(np.unique(table[:, 0])) < 3 or len(np.unique(table[:, 0])) < len(table):
+            raise UserError(f"{path}: {modality} needs three or more optima, one for each budget")
+        optima[modality] = (table[:, 0], table[:, 1], table[:, 2])
+    return optima
+
+
+def paper_optima(name: str) -> Optima:
+    """The paper's plotted optima: ``paper-dense`` or ``paper-moe``."""
+    return read_optima(PAPER, PAPER_MODELS[name])
+
+
+def fit_optima(optima: Optima, resamples: int, seed: int) -> dict[str, Estimate]:
+    """Ordinary least squares through each modality's optima.
+
+    All optima weigh the same: their scatter about the line is several times what reading them off
+    a figure can explain. The resamples draw both exponents and levels from the t distribution of
+    the fit, N and D with the correlation of their residuals, modalities independently.
+    """
+    random = np.random.default_rng(seed)
+    estimates = {}
+    for modality, (budgets, sizes, tokens) in optima.items():
+        laws = [fit_power_law(budgets, values) for values in (sizes, tokens)]
+        freedom = len(budgets) - 2
+        residual = np.stack(
+            [
+                np.log(values / np.array([law.at(budget) for budget in budgets]))
+                for law, values in zip(laws, (sizes, tokens), strict=True)
+            ]
+        )
+        root = _root(residual @ residual.T / freedom)
+        spread = np.log(budgets / laws[0].c0)
+        slope_scale, level_scale = 1 / np.sqrt(spread @ spread), 1 / np.sqrt(len(budgets))
+        draws = random.standard_normal((2, resamples, 2)) @ root.T
+        draws /= np.sqrt(random.chisquare(freedom, (1, resamples, 1)) / freedom)
+        numbers = np.array([[law.exponent, law.level] for law in laws])
+        samples = numbers + np.stack([draws[0] * slope_scale, draws[1] * level_scale], axis=-1)
+        estimates[modality] = Estimate(
+            "optima",
+            laws[0].c0,
+            numbers.reshape(4),
+            samples.reshape(-1, 4),
+            errors=(laws[0].exponent_se, laws[1].exponent_se),
+        )
+    return estimates
+
+
+def _root(covariance: Array) -> Array:
+    """A matrix whose square is the covariance, also where it has no full rank."""
+    values, vectors = np.linalg.eigh(covariance)
+    return vectors * np.sqrt(np.maximum(values, 0))
