@@ -18,6 +18,7 @@ from rich.table import Table
 from chiasm.cli.progress import RunDisplay
 from chiasm.recipe import load_recipe
 from chiasm.report.wording import duration
+from chiasm.scaling.points import write_points
 from chiasm.studies import (
     Cell,
     Cost,
@@ -30,10 +31,10 @@ from chiasm.studies import (
     is_isoflop,
     load_study,
     plan,
+    points,
     run_cell,
     run_study,
     write_cells,
-    write_points,
     write_study_report,
 )
 from chiasm.studies.collect import last_step, version_differences
@@ -128,8 +129,9 @@ def collect_(study: StudyFile, out: Out = None) -> None:
     finished = sum(record.state is State.FINISHED for record in records)
     print(f"{finished} of {len(records)} cells finished: {folder / 'cells.json'}")
     if is_isoflop(settings):
-        number = write_points(records, folder / "points.csv")
-        print(f"{number} points: {folder / 'points.csv'}")
+        found = points(records)
+        write_points(found, folder / "points.csv")
+        print(f"{len(found)} points: {folder / 'points.csv'}")
 
 
 @app.command()
@@ -192,9 +194,7 @@ def _planned(
 
 
 def _plan_table(planned: Planned) -> Table:
-    table = Table(
-        *("cell", "seeds", "steps", "tokens", "text", "vision", "FLOPs", "active", "total", "time")
-    )
+    table = Table("cell", "seeds", "steps", "tokens: all, text, vision", "FLOPs", "active", "time")
     for name in dict.fromkeys(cell.name for cell in planned.cells):
         own = [cell for cell in planned.cells if cell.name == name]
         table.add_row(*_plan_row(name, own, planned.costs[own[0].key], planned))
@@ -203,15 +203,24 @@ def _plan_table(planned: Planned) -> Table:
 
 def _plan_row(name: str, own: list[Cell], cost: Cost, planned: Planned) -> list[str]:
     same = next((c.name for c in planned.cells if c.key == own[0].key and c.name != name), None)
-    numbers = (cost.tokens, cost.text_tokens, cost.vision_tokens, cost.flops)
+    tokens = (cost.tokens, cost.text_tokens, cost.vision_tokens)
     return [
         f"{name} (the same run as {same})" if same else name,
         str(len(own)),
         str(cost.steps),
-        *(f"{value:.3g}" for value in numbers),
-        *(f"{value:,}" for value in (cost.active_parameters, cost.total_parameters)),
+        ", ".join(_short(value) for value in tokens),
+        f"{cost.flops:.3g}",
+        f"{_short(cost.active_parameters)} of {_short(cost.total_parameters)}",
         duration(cost.seconds or 0.0),
     ]
+
+
+def _short(value: float) -> str:
+    """A count in three digits: 54.3k, 1.58G."""
+    for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= unit:
+            return f"{value / unit:.3g}{letter}"
+    return f"{value:.0f}"
 
 
 def _total(planned: Planned, slots: int) -> str:

@@ -21,7 +21,7 @@ page.py        the study's page
 
 from chiasm.studies.cell import run_cell
 from chiasm.studies.cells import Cell, expand
-from chiasm.studies.collect import Record, State, collect, is_isoflop, write_cells, write_points
+from chiasm.studies.collect import Record, State, collect, is_isoflop, points, write_cells
 from chiasm.studies.launcher import Job, Launcher, LocalLauncher
 from chiasm.studies.page import write_study_report
 from chiasm.studies.plan import Cost
@@ -44,9 +44,9 @@ __all__ = [
     "is_isoflop",
     "load_study",
     "plan",
+    "points",
     "run_cell",
     "run_study",
     "write_cells",
-    "write_points",
     "write_study_report",
 ]

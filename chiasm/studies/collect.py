@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import fcntl
 import json
 import os
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.errors import UserError
+from chiasm.scaling.points import LOSS, Point
 from chiasm.studies.cell import Order, Result, write_json
 from chiasm.studies.cells import Cell, expand
 from chiasm.studies.plan import Cost, read_costs
@@ -21,9 +21,6 @@ from chiasm.studies.settings import StudySettings
 
 COMPARED_VERSIONS = ("chiasm", "git_commit", "torch", "numpy", "machine", "threads")
 """What is shown when the results of a study do not agree in it."""
-
-LOSS_PREFIX = "loss_"
-"""Metrics of this name are columns of the points table."""
 
 
 TAIL_BYTES = 1 << 14
@@ -91,28 +88,21 @@ def is_isoflop(study: StudySettings) -> bool:
     return any(cell.budget_flops is not None for cell in study.cells)
 
 
-def write_points(records: Sequence[Record], path: Path) -> int:
-    """The points table of an IsoFLOP study, one line for each finished cell; returns their number.
+def points(records: Sequence[Record]) -> list[Point]:
+    """The points of an IsoFLOP study, one for each finished cell.
 
     Raises:
         UserError: no metric is named ``loss_<modality>``, or nothing is finished.
     """
-    rows = [_point(record, result) for record in records if (result := record.result) is not None]
-    if not rows:
+    found = [_point(record, result) for record in records if (result := record.result) is not None]
+    if not found:
         raise UserError("no cell is finished, so that there are no points yet: chiasm study run")
-    losses = [name for name in rows[0] if name.startswith(LOSS_PREFIX)]
-    if not losses:
+    if not found[0].losses:
         raise UserError(
-            f"no metric of the study is named {LOSS_PREFIX}<modality>, such as loss_text; a "
-            "scaling law needs one"
+            f"no metric of the study is named {LOSS}<modality>, such as loss_text; a scaling law "
+            "needs one"
         )
-    aside = path.with_name(path.name + ".partial")
-    with aside.open("w", newline="") as file:
-        writer = csv.DictWriter(file, fieldnames=list(rows[0]))
-        writer.writeheader()
-        writer.writerows(rows)
-    os.replace(aside, path)
-    return len(rows)
+    return found
 
 
 def last_step(folder: Path) -> int:
@@ -186,30 +176,29 @@ def _entry(record: Record) -> dict[str, Any]:
     }
 
 
-def _point(record: Record, result: Result) -> dict[str, Any]:
+def _point(record: Record, result: Result) -> Point:
     cost = record.cost
     if cost is None:
         raise UserError(
             f"cell {record.cell.title} is finished, but the plan that counted it is missing: run "
             "chiasm study plan"
         )
-    used = result.tokens / cost.tokens  # the plan counted the first batches only
-    losses = {
-        name: value["value"]
-        for name, value in result.metrics.items()
-        if name.startswith(LOSS_PREFIX)
-    }
-    return {
-        "cell": record.cell.name,
-        "budget_flops": record.cell.budget_flops,
-        "flops": result.flops,
-        "active_parameters": cost.active_parameters,
-        "total_parameters": cost.total_parameters,
-        "tokens": result.tokens,
-        "text_tokens": round(used * cost.text_tokens),
-        "vision_tokens": round(used * cost.vision_tokens),
-        "seed": record.cell.seed,
-        **losses,
-        "validation": result.validation,
-        "tokenizer": result.tokenizer,
-    }
+    read = result.tokens / cost.tokens  # the plan counted the first batches only
+    return Point(
+        cell=record.cell.name,
+        flops=result.flops,
+        active_parameters=cost.active_parameters,
+        tokens=result.tokens,
+        losses={
+            name.removeprefix(LOSS): value["value"]
+            for name, value in result.metrics.items()
+            if name.startswith(LOSS)
+        },
+        budget_flops=record.cell.budget_flops,
+        total_parameters=cost.total_parameters,
+        text_tokens=round(read * cost.text_tokens),
+        vision_tokens=round(read * cost.vision_tokens),
+        seed=record.cell.seed,
+        validation=result.validation,
+        tokenizer=result.tokenizer,
+    )

@@ -213,14 +213,14 @@ def _shift(study: StudySettings, shift: Sequence[Distance]) -> str:
     if study.shift is None:
         return ""
     rows = "".join(
-        f'<tr><td>{escape(each.text)}</td><td class="n">{each.value:.3f} '
-        f"<small>[{each.low:.3f}, {each.high:.3f}]</small></td></tr>"
+        f'<tr><td>{escape(each.text)}</td><td class="n">{each.value:.3f} ± '
+        f"{each.standard_error:.3f}</td></tr>"
         for each in shift
     )
     return (
         f"<h2>How far the texts lie from {escape(study.shift.corpus)}</h2><p class='lead'>Cosine "
-        f"distance; the embedding is the {escape(EMBEDDING)}. Brackets: 95 % bootstrap interval "
-        "over documents. Resampled documents repeat, which widens small distances.</p>"
+        f"distance; the embedding is the {escape(EMBEDDING)}. ± is one standard error "
+        "over documents, by bootstrap. Distances of other embeddings are on other scales.</p>"
         f"<div class='wide'><table><tr><th>text</th><th>distance</th></tr>{rows}</table></div>"
     )
 

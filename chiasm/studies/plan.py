@@ -71,12 +71,15 @@ def plan_study(
         on_stage: is told how far it is.
     """
     known = read_costs(shared.folder)
+    seconds_of_name: dict[str, float] = {}  # other seeds of a cell take as long
     for number, cell in enumerate(cells):
         on_stage("counting cells", number, len(cells))
-        alike = known.get(cell.key) or _of_another_seed(cell, cells, known)
-        cost = alike or count(cell, shared)
+        cost = known.get(cell.key) or count(cell, shared)
         if threads not in (None, cost.threads):
-            seconds = cost.steps * _step_seconds(cell, shared, threads)
+            seconds = seconds_of_name.get(cell.name)
+            if seconds is None:
+                seconds = cost.steps * _step_seconds(cell, shared, threads)
+            seconds_of_name[cell.name] = seconds
             cost = replace(cost, seconds=seconds, threads=threads)
         known[cell.key] = cost
     on_stage("counting cells", len(cells), len(cells))
@@ -144,14 +147,18 @@ def _refuse_group(study: StudySettings, costs: Costs) -> None:
     amounts = {name: amount_of(cost) for name, cost in costs.items()}
     first, wanted = next(iter(amounts.items()))
     within = EQUAL_SECONDS_WITHIN if study.equal == "wall_clock" else EQUAL_WITHIN
-    wrong = [name for name, has in amounts.items() if abs(has - wanted) > within * wanted]
+    wrong = [
+        name
+        for name, amount in amounts.items()
+        if abs(amount - wanted) > max(within * wanted, _of_one_step(study, costs[name], amount))
+    ]
     if not wrong:
         return
     lines = [f"  {name}: {amount:.4g}" for name, amount in amounts.items()]
     remedies = [
         f"  {name}: training.steps = {round(costs[name].steps * wanted / amounts[name])}"
         for name in wrong
-        if amounts[name] and study.equal != "active_parameters"
+        if amounts[name] and wanted and study.equal != "active_parameters"
     ]
     raise UserError(
         f"study {study.name} says equal = {what!r}, but its cells differ by more than "
@@ -173,6 +180,11 @@ def quantity(study: StudySettings) -> tuple[str, Callable[[Cost], float]]:
     return equal, lambda cost: getattr(cost, equal)
 
 
+def _of_one_step(study: StudySettings, cost: Cost, amount: float) -> float:
+    """What no number of steps could mend."""
+    return 0.0 if study.equal == "active_parameters" else amount / cost.steps
+
+
 def _source_tokens(batches: Sequence[PackedBatch]) -> dict[str, int]:
     names = batches[0].source_names
     numbers = torch.cat([batch.source_BT[batch.source_BT >= 0] for batch in batches])
@@ -186,12 +198,6 @@ def _step_seconds(cell: Cell, shared: Shared, threads: int) -> float:
         return seconds_per_step(cell.recipe, shared.material(cell), inputs=shared.inputs(cell))
     finally:
         torch.set_num_threads(before)
-
-
-def _of_another_seed(cell: Cell, cells: Sequence[Cell], known: Costs) -> Cost | None:
-    """What the same cell costs with another seed: packing differs by a fraction of a per cent."""
-    keys = (other.key for other in cells if other.name == cell.name)
-    return next((known[key] for key in keys if key in known), None)
 
 
 def _write(costs: Costs, path: Path) -> None:

@@ -22,7 +22,6 @@ import numpy as np
 EMBEDDING = "mean TF-IDF vector of hashed words and word pairs"
 DIMENSIONS = 1 << 13
 RESAMPLES = 200
-CONFIDENCE = 0.95
 
 _WORD = re.compile(r"[^\W\d_]+|\d+")
 
@@ -33,9 +32,8 @@ class Distance:
 
     text: str
     value: float
-    low: float
-    """Ends of the bootstrap interval over documents of both sides."""
-    high: float
+    standard_error: float
+    """Over documents of both sides, by bootstrap."""
 
 
 def distances(
@@ -66,10 +64,8 @@ def _distance(
     name: str, corpus_DF: np.ndarray, text_DF: np.ndarray, random: np.random.Generator
 ) -> Distance:
     resampled = _cosine_distance(_bootstrap(corpus_DF, random), _bootstrap(text_DF, random))
-    tail = (1 - CONFIDENCE) / 2
-    low, high = np.quantile(resampled, (tail, 1 - tail)).tolist()
     value = _cosine_distance(corpus_DF.mean(0)[None], text_DF.mean(0)[None])
-    return Distance(name, float(value[0]), low, high)
+    return Distance(name, float(value[0]), float(resampled.std(ddof=1)))
 
 
 def _bootstrap(vectors_DF: np.ndarray, random: np.random.Generator) -> np.ndarray:

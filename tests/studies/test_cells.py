@@ -1,0 +1,75 @@
+"""Cells: overrides, sources, grids, and a hash of what is learned and nothing else."""
+
+import pytest
+
+from chiasm.errors import UserError
+from chiasm.studies import expand, load_study
+
+
+def keys(path):
+    return [cell.key for cell in expand(load_study(path))]
+
+
+def test_cells_and_seeds_are_resolved_recipes(study_path):
+    cells = expand(load_study(study_path()))
+    assert [cell.title for cell in cells[:3]] == [
+        "texts alone, seed 0",
+        "texts alone, seed 1",
+        "with pictures, seed 0",
+    ]
+    assert list(cells[0].recipe.stream.sources) == ["texts"]
+    assert list(cells[2].recipe.stream.sources) == ["pictures", "texts"]
+    assert [cell.recipe.seed for cell in cells] == [0, 1, 0, 1]
+    assert len({cell.key for cell in cells}) == 4
+    assert len({cell.inputs_key for cell in cells}) == 1, "all read through the same tokenizers"
+
+
+def test_the_hash_is_of_what_is_learned(study_path):
+    before = keys(study_path())
+    assert keys(study_path()) == before
+    renamed = study_path(**{'name = "texts alone"': 'name = "words"', "texts alone": "words"})
+    assert keys(renamed) == before
+    assert keys(study_path("set = { 'evaluation.drawings' = 9 }")) == before
+    assert not set(keys(study_path("set = { 'training.steps' = 11 }"))) & set(before)
+    assert not set(keys(study_path("set = { 'tokenizer.vocabulary_tokens' = 290 }"))) & set(before)
+
+
+def test_a_grid_makes_every_combination(study_path):
+    path = study_path("grid = { 'model.width' = [16, 32], 'training.steps' = [10, 20] }")
+    text = path.read_text()
+    path.write_text(text[: text.index("[[published]]")])  # its cells are the grid's now
+    cells = expand(load_study(path))
+    assert len(cells) == 2 * 4 * 2
+    assert cells[0].name == "texts alone, model.width = 16, training.steps = 10"
+    assert {(c.recipe.model.width, c.recipe.training.steps) for c in cells} == {
+        (16, 10),
+        (16, 20),
+        (32, 10),
+        (32, 20),
+    }
+
+
+def test_cells_of_one_content_are_one_run(study_path):
+    path = study_path(
+        **{
+            'name = "with pictures"': 'name = "again"\nsources = { texts = 1.0 }',
+            'cell = "with pictures"': 'cell = "again"',
+        }
+    )
+    cells = expand(load_study(path))
+    assert cells[0].key == cells[2].key
+    assert cells[0].key != cells[1].key
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("texts = 1.0", "stories = 1.0", "cell 'texts alone' .* names stories, .* pictures, texts"),
+        ("sources = {", "set = { 'model.widht' = 8 }\nsources = {", "nearest is model.width"),
+        ("seeds = [0, 1]", "seeds = [0]\nbaseline = 'words'", "baseline = 'words' is no cell"),
+        ('cell = "with pictures"', 'cell = "with videos"', "published.1..cell = 'with videos'"),
+    ],
+)
+def test_wrong_cells_are_named(study_path, old, new, message):
+    with pytest.raises(UserError, match=message):
+        expand(load_study(study_path(**{old: new})))
