@@ -1,0 +1,38 @@
+"""What all cells are measured on: the same documents, with a fingerprint that says so."""
+
+import pytest
+
+from chiasm.errors import UserError
+from chiasm.recipe import load_recipe
+from chiasm.studies.held_out import fingerprint, open_held_out
+from chiasm.studies.settings import HeldOutSettings
+
+
+@pytest.fixture
+def recipe(study_path):
+    return load_recipe(study_path().with_name("recipe.toml"))
+
+
+def test_the_manual_is_held_out_text(recipe, tmp_path):
+    manual = HeldOutSettings(kind="python_manual", documents=30)
+    found = open_held_out(recipe, {"manual": manual}, tmp_path)["manual"]
+    assert len(found.documents) == 30
+    assert any("the " in document.text for document in found.documents)
+    again = open_held_out(recipe, {"manual": manual}, tmp_path)
+    assert fingerprint({"manual": found}) == fingerprint(again)
+    fewer = open_held_out(recipe, {"manual": manual.model_copy(update={"documents": 29})}, tmp_path)
+    assert fingerprint(again) != fingerprint(fewer)
+
+
+def test_words_can_stand_alone(recipe, data_folder, tmp_path):
+    pictures = HeldOutSettings(
+        kind="image_text", path=str(data_folder / "pictures"), held_out_fraction=0.5, documents=8
+    )
+    words = pictures.model_copy(update={"text_only": True})
+    found = open_held_out(recipe, {"pictures": pictures, "words": words}, tmp_path)
+    assert any(any(document.images) for document in found["pictures"].documents)
+    assert not any(any(document.images) for document in found["words"].documents)
+    texts = [[document.text for document in found[name].documents] for name in found]
+    assert texts[0] == texts[1]
+    with pytest.raises(UserError, match="held_out_fraction"):
+        open_held_out(recipe, {"few": words.model_copy(update={"held_out_fraction": 0.001})})

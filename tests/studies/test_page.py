@@ -1,0 +1,108 @@
+"""What a study found, while cells are missing and when all are there: JSON, points, page."""
+
+import json
+import re
+
+import pytest
+
+from chiasm.errors import UserError
+from chiasm.scaling.points import read_points, write_points
+from chiasm.studies import collect, load_study, plan, points, run_study, write_cells
+from chiasm.studies.page import write_study_report
+
+
+@pytest.fixture
+def finished(study_path, tmp_path, here):
+    """A study whose four cells ran, as (study, folder)."""
+    path = study_path(
+        **{
+            'name = "texts alone"': 'name = "texts alone"\nbudget_flops = 1e8',
+            'name = "with pictures"': 'name = "with pictures"\nbudget_flops = 2e8',
+            'name = "texts, in domain"': 'name = "loss_text"',
+            'metric = "texts, in domain"': 'metric = "loss_text"',
+        }
+    )
+    study, out = load_study(path), tmp_path / "out"
+    planned = plan(study, out, measure_time=False)
+    run_study(planned, here)
+    return study, out
+
+
+def test_everything_that_was_found_is_written(finished):
+    study, out = finished
+    records = collect(study, out)
+    write_cells(study, records, out / "cells.json")
+    cells = json.loads((out / "cells.json").read_text())["cells"]
+    assert [(cell["cell"], cell["seed"], cell["state"]) for cell in cells] == [
+        ("texts alone", 0, "finished"),
+        ("texts alone", 1, "finished"),
+        ("with pictures", 0, "finished"),
+        ("with pictures", 1, "finished"),
+    ]
+    assert set(cells[0]["metrics"]) == {"loss_text", "loss_vision", "last validation"}
+    assert cells[0]["flops"] == pytest.approx(cells[0]["planned"]["flops"], rel=0.01)
+    assert len({cell["validation"] for cell in cells}) == 1
+    assert len({cell["tokenizer"] for cell in cells}) == 1
+
+    write_points(points(records), out / "points.csv")
+    table = read_points(out / "points.csv")
+    assert [point.budget_flops for point in table] == [1e8, 1e8, 2e8, 2e8]
+    assert table[0].losses["text"] == cells[0]["metrics"]["loss_text"]["value"]
+    assert table[0].vision_tokens == 0
+    assert table[2].text_tokens + table[2].vision_tokens == table[2].tokens
+
+    files = write_study_report(study, records, out, "chiasm study run study.toml")
+    found = json.loads(files.table.read_text())
+    text, _ = (entry for entry in found["entries"] if entry["metric"] == "loss_text")
+    values = [cell["metrics"]["loss_text"]["value"] for cell in cells[:2]]
+    assert text["mean"]["value"] == pytest.approx(sum(values) / 2)
+    assert text["mean"]["standard_error"] == pytest.approx(abs(values[0] - values[1]) / 2)
+    assert text["difference"] is None
+    assert found["entries"][1]["published_difference"] == pytest.approx(0.1)
+    page = files.page.read_text()
+    assert page.count("<svg") == 1
+    assert "Do pictures hurt &lt;texts&gt;?" in page
+    assert "a paper, figure 5" in page
+    assert "chiasm study run study.toml" in page
+    assert f"chiasm study cell {records[0].folder}" in page
+    assert "NaN" not in page
+    assert "mean TF-IDF vector" in page
+
+
+def test_missing_and_failed_cells_are_shown(study_path, tmp_path, here):
+    study, out = load_study(study_path()), tmp_path / "out"
+    planned = plan(study, out, measure_time=False)
+    with pytest.raises(UserError, match="no cell is finished"):
+        points(collect(study, out))
+    files = write_study_report(study, collect(study, out), out, "chiasm study run")
+    assert "0 of 4" in files.page.read_text()
+
+    thesis = planned.folder_of(planned.cells[0]) / "run" / "thesis.txt"
+    thesis.parent.mkdir(parents=True)
+    thesis.write_text("<years> of work")
+    run_study(planned, here)
+    records = collect(study, out)
+    files = write_study_report(study, records, out, "chiasm study run")
+    page, found = files.page.read_text(), json.loads(files.table.read_text())
+    assert "3 of 4" in page
+    assert "holds no run" in page
+    assert found["states"]["texts alone, seed 0"] == "failed"
+    alone, both = found["entries"][:2]
+    assert (len(alone["values"]), len(both["values"])) == (1, 2)
+    assert alone["mean"]["half_width"] is None
+    assert both["difference"]["num_seeds"] == 1, "paired over the seed that both have"
+    assert both["verdict"] == "not separated"
+
+
+def test_a_loss_that_is_no_number_is_a_named_error(study_path, tmp_path, here):
+    study, out = load_study(study_path(**{"seeds = [0, 1]": "seeds = [0]"})), tmp_path / "out"
+    planned = plan(study, out, measure_time=False)
+    run_study(planned, here)
+    folder = planned.folder_of(planned.cells[0])
+    (folder / "result.json").unlink()
+    metrics = folder / "run" / "metrics.jsonl"  # where a loss that is not finite becomes null
+    metrics.write_text(re.sub('"text_loss": [^,]+', '"text_loss": null', metrics.read_text()))
+    progress = run_study(planned, here)
+    (error,) = progress.failed.values()
+    assert error.startswith("(exit status 2)")
+    assert "metric 'last validation' is nan: the run diverged" in error
