@@ -6,6 +6,8 @@ vision.py      chiasm vision train: make a vision tokenizer
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
+laws.py        fits and forecasts as tables
+scaling.py     chiasm scaling: plan an IsoFLOP study, fit it, forecast from it
 study.py       chiasm study: compare runs that differ in one thing
 quickstart.py  chiasm quickstart: all of it on the embedded world
 """
@@ -20,6 +22,7 @@ from chiasm.cli.data import app as data
 from chiasm.cli.evaluate import evaluate
 from chiasm.cli.quickstart import quickstart
 from chiasm.cli.sample import sample
+from chiasm.cli.scaling import app as scaling
 from chiasm.cli.study import app as study
 from chiasm.cli.train import train
 from chiasm.cli.vision import app as vision
@@ -40,6 +43,7 @@ app.command("evaluate")(evaluate)
 app.add_typer(data, name="data")
 app.add_typer(vision, name="vision")
 app.add_typer(study, name="study")
+app.add_typer(scaling, name="scaling")
 
 
 def main() -> None:

@@ -8,7 +8,39 @@ parabola.py  the size of lowest loss at one budget
 power.py     power laws through optima
 resample.py  intervals by the wild bootstrap
 estimate.py  what one method says of one modality
-optima.py    optima that others read off their curves; the paper's own
 flags.py     what a careful reader would object to
 fit.py       all of it on one table
+optima.py    optima that others read off their curves; the paper's own
+forecast.py  what a law says of budgets and sizes that were not trained
+record.py    a fit as one JSON file
+shapes.py    models of one aspect, and their learning rates
+plan.py      an IsoFLOP study from budgets and a number of sizes
+figures.py   IsoFLOP curves, and optima against compute
 """
+
+from chiasm.scaling.fit import Fit, fit_points
+from chiasm.scaling.forecast import optimum, relative_growth
+from chiasm.scaling.optima import fit_optima, paper_optima, read_optima
+from chiasm.scaling.plan import Centre, Plan, count_step, plan_isoflop, write_study
+from chiasm.scaling.points import Point, read_points, write_points
+from chiasm.scaling.record import read_fit, write_fit
+
+__all__ = [
+    "Centre",
+    "Fit",
+    "Plan",
+    "Point",
+    "count_step",
+    "fit_optima",
+    "fit_points",
+    "optimum",
+    "paper_optima",
+    "plan_isoflop",
+    "read_fit",
+    "read_optima",
+    "read_points",
+    "relative_growth",
+    "write_fit",
+    "write_points",
+    "write_study",
+]

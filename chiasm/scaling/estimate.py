@@ -77,7 +77,7 @@ class Estimate:
             method=content["method"],
             c0=content["c0"],
             numbers=np.array(content["numbers"]),
-            samples=np.array(content["samples"]).reshape(-1, 4),
+            samples=np.array(content["samples"], dtype=float).reshape(-1, 4),
             errors=errors and (errors[0], errors[1]),
             **laws,
         )

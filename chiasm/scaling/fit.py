@@ -21,7 +21,7 @@ from chiasm.scaling.checks import check_points
 from chiasm.scaling.estimate import TITLES, Estimate, estimate_of_laws
 from chiasm.scaling.flags import approach2_flags, bias_on_grid, disagreements, unbracketed
 from chiasm.scaling.law import Array, Cost, fit_huber, fit_projection
-from chiasm.scaling.parabola import Parabola, design, fit_parabola, minima
+from chiasm.scaling.parabola import Parabola, design, fit_parabola, minima, minimum_variances
 from chiasm.scaling.points import Point, budgets_of
 from chiasm.scaling.power import fit_power_law, power_laws
 from chiasm.scaling.resample import Number, draw_signs, resampled
@@ -91,6 +91,8 @@ class ModalityFit:
     left_out: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
     """Method → budget → relative error of what it predicts for that budget from the others:
     parabola: of the optimal size; the others: root mean square over the budget's losses."""
+    optima: tuple[tuple[float, float, float], ...] = ()
+    """Budget, size and tokens of each published optimum, where these are all there is."""
     parabola_bias: float | None = None
     """Of approach 2's size exponent on exactly these sizes and budgets, by approach 3's law."""
 
@@ -175,7 +177,7 @@ def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> Moda
     if "parabola" in estimates and "projection" in estimates:
         bias = bias_on_grid(runs.budgets, runs.sizes, runs.tokens, estimates["projection"])
     left_out = leave_budgets_out(runs, modality, parabolas, list(estimates))
-    return ModalityFit(parabolas, estimates, refusals, left_out, bias)
+    return ModalityFit(parabolas, estimates, refusals, left_out, parabola_bias=bias)
 
 
 def parabolas_of(runs: Runs, modality: str) -> tuple[Parabola, ...]:
@@ -236,7 +238,7 @@ def approach2(
         log_sizes.append(np.log(centre) + u)
         log_tokens.append(level + slope * u)
         slopes.append(slope)
-    variances = np.array([parabola.variance for parabola in kept])
+    variances = minimum_variances(kept)
     rows = np.concatenate(
         [
             power_laws(budgets, np.stack(log_sizes, axis=1), variances)[:, ::-1],
@@ -253,8 +255,11 @@ def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Arra
     fit, losses = FITS[method], runs.losses[modality]
     law = fit(runs.sizes, runs.tokens, losses[None])
     fitted = np.log(law.loss(runs.sizes, runs.tokens)[0])
-    table = law.log_derivatives(runs.sizes, runs.tokens)
-    again = resampled(fitted, np.log(losses) - fitted, table, signs_Rn)
+    # The Huber fit passes through some runs exactly; their scatter is what least squares leaves.
+    smooth = fit_projection(runs.sizes, runs.tokens, losses[None])
+    residual = np.log(losses / smooth.loss(runs.sizes, runs.tokens)[0])
+    table = smooth.log_derivatives(runs.sizes, runs.tokens)
+    again = resampled(fitted, residual, table, signs_Rn)
     samples = fit(runs.sizes, runs.tokens, np.exp(again), start=law)
     return estimate_of_laws(method, runs.c0, law, samples, cost)
 
@@ -270,7 +275,7 @@ def leave_budgets_out(
         law = fit_power_law(
             np.array([parabola.budget_flops for parabola in others]),
             np.array([parabola.minimum for parabola in others]),
-            np.array([parabola.variance for parabola in others]),
+            minimum_variances(others),
         )
         errors["parabola"][left.budget_flops] = law.at(left.budget_flops) / left.minimum - 1
     for method in (method for method in methods if method in FITS):

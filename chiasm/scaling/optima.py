@@ -15,6 +15,7 @@ import numpy as np
 
 from chiasm.errors import UserError
 from chiasm.scaling.estimate import Estimate
+from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.law import Array
 from chiasm.scaling.points import read_rows
 from chiasm.scaling.power import fit_power_law
@@ -61,7 +62,22 @@ def paper_optima(name: str) -> Optima:
     return read_optima(PAPER, PAPER_MODELS[name])
 
 
-def fit_optima(optima: Optima, resamples: int, seed: int) -> dict[str, Estimate]:
+def fit_optima(optima: Optima, *, source: str = "", resamples: int = 1000, seed: int = 0) -> Fit:
+    """The power laws of published optima, in the form that a study's fit has."""
+    estimates = estimate_optima(optima, resamples, seed)
+    modalities = {
+        name: ModalityFit(
+            parabolas=(),
+            estimates={"optima": estimate},
+            refusals={},
+            optima=tuple(zip(*(column.tolist() for column in optima[name]), strict=True)),
+        )
+        for name, estimate in estimates.items()
+    }
+    return Fit(source, modalities, flags=())
+
+
+def estimate_optima(optima: Optima, resamples: int, seed: int) -> dict[str, Estimate]:
     """Ordinary least squares through each modality's optima.
 
     All optima weigh the same: their scatter about the line is several times what reading them off

@@ -10,6 +10,7 @@ Shape suffixes: R tables of losses, n runs of one budget; 3 = constant, slope, c
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,8 +39,12 @@ class Parabola:
     """Loss = c0 + c1·u + c2·u² with u = ln(N / centre)."""
     centre: float
     """Geometric mean of the smallest and the largest size."""
-    variance: float
-    """Of ln N at the minimum, by the delta method from the scatter about the parabola."""
+    spread: float
+    """Standard deviation of ln N at the minimum for losses that scatter by 1 (delta method)."""
+    scatter: float
+    """Standard deviation of the losses about the parabola, relative to the lowest."""
+    freedom: int
+    """Runs beyond the three numbers of the parabola."""
     refusal: str
     """Why there is no minimum; empty where there is one."""
     odd: tuple[int, ...]
@@ -82,7 +87,7 @@ def fit_parabola(budget_flops: float, sizes: Array, losses: Array) -> Parabola:
     if num_sizes < MINIMUM_SIZES:
         reason = f"it has {num_sizes} sizes; a minimum needs at least {MINIMUM_SIZES}"
         flat = (float(losses.mean()), 0.0, 1e-300)
-        return Parabola(budget_flops, *told, flat, centre, np.inf, reason, ())
+        return Parabola(budget_flops, *told, flat, centre, np.inf, np.nan, 0, reason, ())
     inverse = np.linalg.inv(table.T @ table)
     coefficients = inverse @ table.T @ losses
     residual = losses - table @ coefficients
@@ -96,12 +101,25 @@ def fit_parabola(budget_flops: float, sizes: Array, losses: Array) -> Parabola:
         losses=told[1],
         coefficients=(float(coefficients[0]), float(slope), float(curvature)),
         centre=centre,
-        variance=float(gradient @ inverse @ gradient * variance),
+        spread=float(np.sqrt(gradient @ inverse @ gradient)),
+        scatter=float(np.sqrt(variance) / losses.min()),
+        freedom=freedom,
         refusal="",
         odd=_odd(residual, np.einsum("np,pq,nq->n", table, inverse, table), freedom),
     )
     reason = _refusal(parabola, float(np.sqrt(inverse[2, 2] * variance)))
     return Parabola(**{**parabola.__dict__, "refusal": reason})
+
+
+def minimum_variances(parabolas: Sequence[Parabola]) -> Array:
+    """Variance of ln N at each minimum, by its own grid and curvature and the common scatter.
+
+    The scatter about five sizes is itself poorly known; relative to the loss it is taken as one
+    for all budgets, so that a curve that is smooth by chance does not outweigh the others.
+    """
+    freedom = sum(parabola.freedom for parabola in parabolas)
+    relative = sum(parabola.freedom * parabola.scatter**2 for parabola in parabolas) / freedom
+    return np.array([relative * (min(p.losses) * p.spread) ** 2 for p in parabolas])
 
 
 def minima(table_n3: Array, losses_Rn: Array) -> Array:

@@ -6,7 +6,8 @@ residual, the sign drawn for each run (cell and seed) anew (Liu 1988; Rademacher
 Davidson & Flachaire 2008). Runs may scatter differently at different budgets, and no resample
 loses a size, as drawing five cells with replacement would. All modalities of a run share its sign,
 so that a gap between modalities keeps what their losses have in common. Residuals are first
-stretched to what they would be had the run not bent the curve towards itself.
+stretched to what they would be had the run not been fitted (HC3: MacKinnon & White 1985), which
+is what tables of a few dozen runs need for intervals that hold what they promise.
 """
 
 from __future__ import annotations
@@ -56,5 +57,5 @@ def resampled(fitted: Array, residual: Array, table: Array, signs_Rn: Array) -> 
         signs_Rn: from :func:`draw_signs`.
     """
     q, _ = np.linalg.qr(table)
-    leverage = np.minimum((q**2).sum(axis=1), 0.95)
-    return fitted + signs_Rn * (residual / np.sqrt(1 - leverage))
+    leverage = np.minimum((q**2).sum(axis=1), 0.9)
+    return fitted + signs_Rn * (residual / (1 - leverage))

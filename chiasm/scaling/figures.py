@@ -1,0 +1,146 @@
+"""Figures of a fit: IsoFLOP curves with their minima, and optima against compute with bands."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import NullFormatter
+
+from chiasm.report.curves import PALETTE, STYLE
+from chiasm.scaling.estimate import TITLES, Estimate
+from chiasm.scaling.fit import Fit, ModalityFit
+from chiasm.scaling.parabola import Parabola
+from chiasm.scaling.resample import LEVEL
+
+DASHES = {"parabola": "-", "huber": ":", "projection": "--", "optima": "-"}
+
+BEYOND = 3.0
+"""Factor by which the lines go on beyond the budgets."""
+
+UNITS = {"text": "nats per token", "vision": "flow loss per latent token"}
+
+
+def write_figures(fit: Fit, folder: Path) -> list[Path]:
+    """Write isoflop and optima, each as SVG and PNG; isoflop only where there are curves."""
+    figures = {"optima": optima_figure(fit)}
+    if any(own.parabolas for own in fit.modalities.values()):
+        figures["isoflop"] = isoflop_figure(fit)
+    written = []
+    for name, figure in figures.items():
+        for kind in ("svg", "png"):
+            path = folder / f"{name}.{kind}"
+            with mpl.rc_context(STYLE):
+                figure.savefig(path, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+            written.append(path)
+    return written
+
+
+def isoflop_figure(fit: Fit) -> Figure:
+    """Loss over active parameters, one curve for each budget, one panel for each modality."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(5.2 * len(fit.modalities), 4.2), layout="constrained")
+        panels = np.atleast_1d(figure.subplots(1, len(fit.modalities)))
+        for axes, (name, own) in zip(panels, fit.modalities.items(), strict=True):
+            colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.85, len(own.parabolas)))
+            for parabola, colour in zip(own.parabolas, colours, strict=True):
+                _draw_curve(axes, parabola, colour)
+            _logarithmic(axes)
+            axes.set_title(f"{name.capitalize()}: loss at equal FLOPs")
+            axes.set_xlabel("active parameters N")
+            axes.set_ylabel(f"held-out loss ({UNITS.get(name, 'as given')})")
+            axes.legend(title="FLOPs", fontsize=8, title_fontsize=8)
+        return figure
+
+
+def optima_figure(fit: Fit) -> Figure:
+    """Optimal parameters and tokens over compute, with lines and bands for each modality."""
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.4, 4.4), layout="constrained")
+        left, right = figure.subplots(1, 2)
+        for colour, (name, own) in zip(PALETTE, fit.modalities.items(), strict=False):
+            budgets = _budgets(own)
+            for method, estimate in own.estimates.items():
+                band = method == next(iter(own.estimates))
+                label = f"{name}, {TITLES[method]}"
+                for axes, which in ((left, 0), (right, 1)):
+                    exponent = (estimate.size_exponent, estimate.token_exponent)[which]
+                    told = f"{label}: {exponent.value:.2f} ± {exponent.standard_error:.2f}"
+                    _draw_line(axes, estimate, which, budgets, colour, told, band=band)
+            kept = [parabola for parabola in own.parabolas if not parabola.refusal]
+            _draw_points(left, [(p.budget_flops, p.minimum) for p in kept], colour)
+            _draw_points(left, [(budget, size) for budget, size, _ in own.optima], colour)
+            _draw_points(right, [(budget, tokens) for budget, _, tokens in own.optima], colour)
+        for axes, what, letter in ((left, "active parameters N", "a"), (right, "tokens D", "b")):
+            axes.set_yscale("log")
+            _logarithmic(axes)
+            axes.set_title(f"Optimal {what} ∝ C^{letter}")
+            axes.set_xlabel(f"compute C in FLOPs (bands: {LEVEL:.0%} of resamples)")
+            axes.set_ylabel(f"optimal {what}")
+            axes.legend(fontsize=7)
+        return figure
+
+
+def _draw_curve(axes: Axes, parabola: Parabola, colour: Sequence[float]) -> None:
+    sizes = np.geomspace(min(parabola.sizes), max(parabola.sizes), 80)
+    u = np.log(sizes / parabola.centre)
+    constant, slope, curvature = parabola.coefficients
+    axes.scatter(
+        parabola.sizes,
+        parabola.losses,
+        s=18,
+        color=[colour],
+        alpha=0.75,
+        linewidths=0,
+        label=f"{parabola.budget_flops:.2g}".replace("e+", "e"),
+    )
+    style = ":" if parabola.refusal else "-"
+    axes.plot(sizes, constant + slope * u + curvature * u**2, style, color=colour, linewidth=1.3)
+    if not parabola.refusal:
+        axes.plot(
+            [parabola.minimum],
+            [parabola.lowest_loss],
+            marker="*",
+            markersize=13,
+            color=colour,
+            markeredgecolor="white",
+            markeredgewidth=0.8,
+        )
+
+
+def _draw_line(
+    axes: Axes,
+    estimate: Estimate,
+    which: int,
+    budgets: np.ndarray,
+    colour: str,
+    label: str,
+    *,
+    band: bool,
+) -> None:
+    values = np.array([estimate.log_optimum(budget)[which] for budget in budgets])
+    style = DASHES.get(estimate.method, "-")
+    axes.plot(budgets, np.exp(values[:, 0]), style, color=colour, linewidth=1.5, label=label)
+    if band and values.shape[1] > 1:
+        low, high = np.nanquantile(values[:, 1:], [(1 - LEVEL) / 2, (1 + LEVEL) / 2], axis=1)
+        axes.fill_between(budgets, np.exp(low), np.exp(high), color=colour, alpha=0.14, linewidth=0)
+
+
+def _draw_points(axes: Axes, points: Sequence[tuple[float, float]], colour: str) -> None:
+    budgets, values = [budget for budget, _ in points], [value for _, value in points]
+    axes.scatter(budgets, values, s=26, color=colour, zorder=3, edgecolors="white", linewidths=0.7)
+
+
+def _budgets(own: ModalityFit) -> np.ndarray:
+    known = [parabola.budget_flops for parabola in own.parabolas]
+    known = known or [budget for budget, _, _ in own.optima]
+    return np.geomspace(min(known) / BEYOND, max(known) * BEYOND, 40)
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_minor_formatter(NullFormatter())

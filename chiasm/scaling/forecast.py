@@ -1,0 +1,193 @@
+"""What a law says of budgets and sizes that were not trained.
+
+Everything is computed for the estimate and for each of its resamples, so that every number has an
+interval. The further a forecast lies from the budgets that were measured, the more it leans on the
+law being one; the interval does not know that.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.errors import UserError
+from chiasm.scaling.estimate import Estimate
+from chiasm.scaling.law import Array, Cost
+from chiasm.scaling.resample import Number
+
+REFERENCE_PARAMETERS = 1e9
+"""Growth of the data need is told relative to this size, as the paper does."""
+
+TYPED = re.compile(r"(?P<name>\w+)=(?P<a>0?\.\d+)/(?P<b>0?\.\d+)$")
+ANCHOR = re.compile(r"(?P<name>\w+)=(?P<c>[^/]+)/(?P<n>[^/]+)/(?P<d>[^/]+)$")
+
+
+@dataclass(frozen=True)
+class Optimum:
+    """The best way to spend a budget on one modality."""
+
+    budget_flops: float
+    active_parameters: Number
+    tokens: Number
+    """Of all modalities in the mixture, as everywhere."""
+    tokens_per_parameter: Number
+
+
+@dataclass(frozen=True)
+class OffOptimum:
+    """What a modality pays where the model has the size that is best for another."""
+
+    budget_flops: float
+    loss: Number
+    best_loss: Number
+    compute_factor: Number
+    """How much more compute it takes than the modality's own optimum at the same loss."""
+
+
+def optimum(estimate: Estimate, budget_flops: float) -> Optimum:
+    """Compute-optimal active parameters and tokens at a budget."""
+    log_size, log_tokens = estimate.log_optimum(budget_flops)
+    return Optimum(
+        budget_flops,
+        _number(np.exp(log_size)),
+        _number(np.exp(log_tokens)),
+        _number(np.exp(log_tokens - log_size)),
+    )
+
+
+def data_need(estimate: Estimate) -> Array:
+    """b/a of D_opt ∝ N^(b/a): [1 + R]."""
+    rows = estimate.rows
+    return rows[:, 2] / rows[:, 0]
+
+
+def relative_growth(
+    other: Estimate, first: Estimate, size: float, reference: float = REFERENCE_PARAMETERS
+) -> Number:
+    """Growth of D_other / D_first from models of ``reference`` to models of ``size`` parameters.
+
+    (size / reference)^(b/a of other - b/a of first). It is growth, not the ratio itself.
+    """
+    power = data_need(other) - data_need(first)
+    return _number(np.exp(power * np.log(size / reference)))
+
+
+def relative_need(other: Estimate, first: Estimate, size: float) -> Number:
+    """D_other / D_first itself, each optimal for a model of ``size`` parameters."""
+
+    def log_tokens(estimate: Estimate) -> Array:
+        rows = estimate.rows
+        return rows[:, 3] + rows[:, 2] / rows[:, 0] * (np.log(size) - rows[:, 1])
+
+    return _number(np.exp(log_tokens(other) - log_tokens(first)))
+
+
+def off_optimum(
+    estimate: Estimate, trained_for: Estimate, cost: Cost, budget_flops: float
+) -> OffOptimum | None:
+    """Loss of a modality at the size that is best for another, and the compute that wastes.
+
+    At its optimum a law's loss above E falls as C^(-αa), so a loss L is worth the compute
+    C·((L - E) / (L_best - E))^(-1/(αa)). None: the estimate has no parametric law.
+    """
+    if estimate.law is None or estimate.law_samples is None:
+        return None
+    log_sizes, _ = trained_for.log_optimum(budget_flops)
+    parts = []
+    for laws, sizes in (
+        (estimate.law, np.exp(log_sizes[:1])),
+        (estimate.law_samples, np.exp(log_sizes[1:])),
+    ):
+        best = laws.optimal_sizes(np.array([budget_flops]), cost)
+        floor = np.exp(laws.numbers_RP[:, 0])
+        best_loss, loss = (
+            laws.loss(own, cost.tokens(np.array(budget_flops), own))[:, 0]
+            for own in (best, sizes[:, None])
+        )
+        decay = laws.alpha_R * laws.beta_R / (laws.alpha_R + cost.gamma * laws.beta_R)
+        factor = ((loss - floor) / (best_loss - floor)) ** (1 / decay)
+        parts.append(np.stack([loss, best_loss, factor]))
+    values = np.concatenate(parts, axis=1)
+    return OffOptimum(budget_flops, *(_number(row) for row in values))
+
+
+def typed_estimates(
+    exponents: Sequence[str], anchors: Sequence[str] = (), resamples: int = 1000, seed: int = 0
+) -> dict[str, Estimate]:
+    """Estimates from exponents as they are printed, such as ``text=0.47/0.53``.
+
+    The resamples are what the printed digits leave open: each exponent uniform within half a unit
+    of its last digit. ``anchors``, such as ``text=1e21/3.4e9/4.9e10``, give one known optimum
+    (budget, parameters, tokens); without one there are exponents but no absolute sizes.
+
+    Raises:
+        UserError: unreadable, an exponent given twice, or an anchor without exponents.
+    """
+    random = np.random.default_rng(seed)
+    estimates: dict[str, Estimate] = {}
+    levels = _anchors(anchors)
+    for text in exponents:
+        match = TYPED.match(text)
+        if match is None or match["name"] in estimates:
+            raise UserError(
+                f"--exponents {text}: write each modality once as NAME=a/b with a and b between 0 "
+                "and 1, such as text=0.47/0.53"
+            )
+        values = np.array([float(match["a"]), float(match["b"])])
+        digits = [len(match[name].partition(".")[2]) for name in "ab"]
+        half_units = 0.5 * 10.0 ** -np.array(digits)
+        budget, size, tokens = levels.pop(match["name"], (1.0, np.nan, np.nan))
+        drawn = values + half_units * random.uniform(-1, 1, (resamples, 2))
+        level = np.log([size, tokens])
+        rows = np.concatenate([values[None], drawn])
+        table = np.stack(
+            [
+                *(rows[:, 0], np.full(len(rows), level[0])),
+                *(rows[:, 1], np.full(len(rows), level[1])),
+            ],
+            axis=1,
+        )
+        estimates[match["name"]] = Estimate("typed", budget, table[0], table[1:])
+    if levels:
+        raise UserError(f"--anchor {', '.join(levels)}: no --exponents name it; give them as well")
+    return estimates
+
+
+def _anchors(anchors: Sequence[str]) -> dict[str, tuple[float, float, float]]:
+    found = {}
+    for text in anchors:
+        match = ANCHOR.match(text)
+        try:
+            assert match is not None
+            values = (float(match["c"]), float(match["n"]), float(match["d"]))
+            assert min(values) > 0
+        except (AssertionError, ValueError) as error:
+            raise UserError(
+                f"--anchor {text}: write NAME=FLOPS/PARAMETERS/TOKENS, such as "
+                "text=1e21/3.4e9/4.9e10"
+            ) from error
+        found[match["name"]] = values
+    return found
+
+
+def common_method(estimates: Mapping[str, Mapping[str, Estimate]], wanted: str = "") -> str:
+    """The method to forecast by: ``wanted``, or the first that every modality has.
+
+    Raises:
+        UserError: no method, or not the wanted one, fits all modalities.
+    """
+    preference = ("projection", "huber", "parabola", "optima", "typed")
+    there = [name for name in preference if all(name in own for own in estimates.values())]
+    if not there or (wanted and wanted not in there):
+        raise UserError(
+            f"--method {wanted or 'any'}: not fitted for every modality; there is: "
+            f"{', '.join(there) or 'none'}"
+        )
+    return wanted or there[0]
+
+
+def _number(values: Array) -> Number:
+    return Number.of(values[0], values[1:])

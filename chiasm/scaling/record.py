@@ -1,0 +1,132 @@
+"""A fit as one JSON file, with its resamples, so that forecasts keep their intervals."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from chiasm.errors import UserError
+from chiasm.scaling.estimate import Estimate
+from chiasm.scaling.fit import Fit, ModalityFit
+from chiasm.scaling.law import Cost
+from chiasm.scaling.parabola import Parabola
+from chiasm.scaling.resample import LEVEL, Number
+
+KIND = "chiasm scaling fit"
+
+
+def write_fit(fit: Fit, path: Path) -> None:
+    """Write a fit; :func:`read_fit` reads back what a forecast and a figure need."""
+    content = {
+        "kind": KIND,
+        "source": fit.source,
+        "interval": LEVEL,
+        "cost": fit.cost and asdict(fit.cost),
+        "summary": summary(fit),
+        "flags": list(fit.flags),
+        "modalities": {name: _modality(own) for name, own in fit.modalities.items()},
+    }
+    path.write_text(json.dumps(_plain(content), separators=(",", ":")) + "\n")
+
+
+def summary(fit: Fit) -> dict[str, Any]:
+    """Exponents, gaps and held-out errors: the small part for tables and pages."""
+    exponents = {
+        name: {
+            method: {
+                "a": asdict(estimate.size_exponent),
+                "b": asdict(estimate.token_exponent),
+                "law": _law_constants(estimate),
+            }
+            for method, estimate in own.estimates.items()
+        }
+        for name, own in fit.modalities.items()
+    }
+    gaps = [
+        {"method": method, "of": first, "minus": other, **asdict(number)}
+        for (method, first, other), number in fit.gaps().items()
+    ]
+    return {"exponents": exponents, "gaps": gaps}
+
+
+def read_fit(path: Path) -> Fit:
+    """Read what :func:`write_fit` wrote.
+
+    Raises:
+        UserError: missing, or not such a file.
+    """
+    try:
+        content = json.loads(path.read_text())
+        if content["kind"] != KIND:
+            raise KeyError(content["kind"])
+        modalities = {
+            name: ModalityFit(
+                parabolas=tuple(Parabola(**_parabola(p)) for p in own["parabolas"]),
+                estimates={
+                    method: Estimate.from_json(value) for method, value in own["estimates"].items()
+                },
+                refusals=own["refusals"],
+                left_out={
+                    method: {float(budget): error for budget, error in errors.items()}
+                    for method, errors in own["left_out"].items()
+                },
+                optima=tuple((budget, size, tokens) for budget, size, tokens in own["optima"]),
+                parabola_bias=own["parabola_bias"],
+            )
+            for name, own in content["modalities"].items()
+        }
+        cost = Cost(**content["cost"]) if content["cost"] else None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise UserError(
+            f"{path} is no fit ({error!r}); give the fit.json that chiasm scaling fit wrote"
+        ) from error
+    return Fit(content["source"], modalities, tuple(content["flags"]), cost)
+
+
+def number_json(number: Number) -> dict[str, float | None]:
+    """A number for JSON: null where it is not known."""
+    plain: dict[str, float | None] = _plain(asdict(number))
+    return plain
+
+
+def _modality(own: ModalityFit) -> dict[str, Any]:
+    return {
+        "parabolas": [asdict(parabola) for parabola in own.parabolas],
+        "estimates": {method: estimate.to_json() for method, estimate in own.estimates.items()},
+        "refusals": dict(own.refusals),
+        "left_out": {method: dict(errors) for method, errors in own.left_out.items()},
+        "optima": own.optima,
+        "parabola_bias": own.parabola_bias,
+    }
+
+
+def _law_constants(estimate: Estimate) -> dict[str, float] | None:
+    if estimate.law is None:
+        return None
+    names = ("E", "A", "B", "alpha", "beta")
+    values = (*estimate.law.constants(), estimate.law.alpha_R, estimate.law.beta_R)
+    return {name: float(value[0]) for name, value in zip(names, values, strict=True)}
+
+
+def _parabola(content: dict[str, Any]) -> dict[str, Any]:
+    tuples = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
+    numbers = {
+        name: math.nan
+        for name in ("spread", "scatter")
+        if content[name] is None  # JSON has neither nan nor infinity
+    }
+    return {**content, **tuples, **numbers}
+
+
+def _plain(value: Any) -> Any:
+    """Nested values with null for what is not finite."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
