@@ -134,20 +134,11 @@ def run_study(
     """
     with _only_runner(planned.folder), StopRequest() as stop:
         progress = _begin(planned, retry_failed)
-        on_progress(progress)
-        looked = time.monotonic()
-        while (progress.waiting or progress.running) and stop.signal is None:
-            _fill(progress, launcher)
-            time.sleep(POLL_SECONDS)
-            for job, status in launcher.ended():
-                progress.running.remove(job)
-                _end(progress, job, status)
-            now = time.monotonic()
-            progress.account(launcher.slots, now - looked)
-            looked = now
+        try:
             on_progress(progress)
-        if stop.signal is not None:
-            progress.stopped = True
+            _work(progress, launcher, stop, on_progress)
+        finally:  # nothing runs on, whatever ended the work
+            progress.stopped = bool(progress.waiting or progress.running)
             launcher.stop()
     return progress
 
@@ -198,6 +189,25 @@ def _begin(planned: Planned, retry_failed: bool) -> Progress:
             progress.waiting.append(job)
     progress.waiting.sort(key=lambda job: -planned.costs[job.key].flops)
     return progress
+
+
+def _work(
+    progress: Progress,
+    launcher: Launcher,
+    stop: StopRequest,
+    on_progress: Callable[[Progress], None],
+) -> None:
+    looked = time.monotonic()
+    while (progress.waiting or progress.running) and stop.signal is None:
+        _fill(progress, launcher)
+        time.sleep(POLL_SECONDS)
+        for job, status in launcher.ended():
+            progress.running.remove(job)
+            _end(progress, job, status)
+        now = time.monotonic()
+        progress.account(launcher.slots, now - looked)
+        looked = now
+        on_progress(progress)
 
 
 def _fill(progress: Progress, launcher: Launcher) -> None:
