@@ -216,6 +216,10 @@ def _shift(study: StudySettings, shift: Sequence[Distance]) -> str:
         f'<tr><td>{escape(each.text)}</td><td class="n">{each.value:.3f} ± '
         f"{each.standard_error:.3f}</td></tr>"
         for each in shift
+    ) + "".join(
+        f"<tr><td>published: {escape(each.name)}<br><small>{escape(each.source)}</small></td>"
+        f'<td class="n">{each.value:g}</td></tr>'
+        for each in study.shift.published
     )
     return (
         f"<h2>How far the texts lie from {escape(study.shift.corpus)}</h2><p class='lead'>Cosine "

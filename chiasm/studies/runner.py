@@ -105,10 +105,12 @@ def plan(
     cells = expand(study)
     shared = Shared(folder, cache_folder, on_stage)
     shared.prepare(cells)
-    timed = measure_time or study.equal == "wall_clock"
-    threads = threads_per_slot(slots) if timed else None
-    costs = plan_study(cells, shared, threads=threads, on_stage=on_stage)
+    threads = threads_per_slot(slots)
+    by_clock = study.equal == "wall_clock"
+    costs = plan_study(cells, shared, threads=threads if by_clock else None, on_stage=on_stage)
     refuse_unequal(study, cells, costs)
+    if measure_time:
+        costs = plan_study(cells, shared, threads=threads, on_stage=on_stage)
     return Planned(study, folder, cells, shared, costs)
 
 

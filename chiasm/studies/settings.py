@@ -93,6 +93,16 @@ class PublishedSettings(Settings):
     """Where it stands: article, figure or table."""
 
 
+class PublishedShiftSettings(Settings):
+    """A distance from the literature."""
+
+    name: str
+    """Of which texts."""
+    value: float
+    source: str = Field(min_length=1)
+    """Where it stands, and with which embedding."""
+
+
 class ShiftSettings(Settings):
     """How far texts lie from a corpus: see :mod:`chiasm.studies.shift`."""
 
@@ -100,6 +110,8 @@ class ShiftSettings(Settings):
     """A name under ``held_out``."""
     texts: tuple[str, ...] = Field(min_length=1)
     """Names under ``held_out`` whose distance to the corpus is measured."""
+    published: tuple[PublishedShiftSettings, ...] = ()
+    """What others found."""
 
 
 class StudySettings(Settings):
