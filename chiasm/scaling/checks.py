@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections import Counter
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -53,17 +52,15 @@ def _not_finite(points: Sequence[Point]) -> Iterator[str]:
 
 
 def _duplicated(points: Sequence[Point]) -> Iterator[str]:
-    names = Counter((p.cell, p.seed) for p in points)
-    runs = Counter(
-        (p.budget_flops or p.flops, p.active_parameters, p.tokens, p.seed) for p in points
-    )
+    seen: set[tuple[object, ...]] = set()
     for point in points:
-        run = (point.budget_flops or point.flops, point.active_parameters, point.tokens, point.seed)
-        if names.pop((point.cell, point.seed), 1) > 1 or runs.pop(run, 1) > 1:
+        run = (point.budget_flops or point.flops, point.active_parameters, point.seed)
+        if {run, (point.cell, point.seed)} & seen:
             yield (
                 f"cell {point.cell}, seed {point.seed} is in the table twice; keep one row, or "
                 "give repetitions different seeds"
             )
+        seen |= {run, (point.cell, point.seed)}
 
 
 def _mixed(points: Sequence[Point], name: str, what: str) -> Iterator[str]:

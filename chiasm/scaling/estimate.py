@@ -57,21 +57,23 @@ class Estimate:
         return np.concatenate([self.numbers[None], self.samples])
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; resamples with five digits."""
+        """Plain values; resamples with five digits, and only once where a law implies them."""
         return {
             "method": self.method,
             "c0": self.c0,
             "numbers": self.numbers.tolist(),
             "errors": self.errors,
-            "samples": _short(self.samples),
+            "samples": None if self.law_samples else _short(self.samples),
             "law": self.law and _law_json(self.law),
             "law_samples": self.law_samples and _law_json(self.law_samples),
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any]) -> Estimate:
-        """What :meth:`to_json` wrote."""
-        laws = {name: _law(content[name]) for name in ("law", "law_samples")}
+    def from_json(cls, content: Mapping[str, Any], cost: Cost | None) -> Estimate:
+        """What :meth:`to_json` wrote; ``cost`` is the fit's."""
+        law, samples = _law(content["law"]), _law(content["law_samples"])
+        if law is not None and samples is not None and cost is not None:
+            return estimate_of_laws(content["method"], content["c0"], law, samples, cost)
         errors = content["errors"]
         return cls(
             method=content["method"],
@@ -79,7 +81,6 @@ class Estimate:
             numbers=np.array(content["numbers"]),
             samples=np.array(content["samples"], dtype=float).reshape(-1, 4),
             errors=errors and (errors[0], errors[1]),
-            **laws,
         )
 
 
@@ -98,7 +99,9 @@ def _power_law_rows(laws: Laws, c0: float, cost: Cost) -> Array:
 
 
 def _law_json(laws: Laws) -> dict[str, Any]:
-    return {"numbers": _short(laws.numbers_RP), "n0": laws.n0, "d0": laws.d0}
+    exact = len(laws.numbers_RP) == 1
+    numbers = laws.numbers_RP.tolist() if exact else _short(laws.numbers_RP)
+    return {"numbers": numbers, "n0": laws.n0, "d0": laws.d0}
 
 
 def _law(content: Mapping[str, Any] | None) -> Laws | None:
@@ -108,4 +111,4 @@ def _law(content: Mapping[str, Any] | None) -> Laws | None:
 
 
 def _short(values: Array) -> list[list[float]]:
-    return [[float(f"{value:.6g}") for value in row] for row in values.tolist()]
+    return [[float(f"{value:.5g}") for value in row] for row in values.tolist()]

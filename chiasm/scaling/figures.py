@@ -43,7 +43,7 @@ def write_figures(fit: Fit, folder: Path) -> list[Path]:
 def isoflop_figure(fit: Fit) -> Figure:
     """Loss over active parameters, one curve for each budget, one panel for each modality."""
     with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.2 * len(fit.modalities), 4.2), layout="constrained")
+        figure = Figure(figsize=(5.2 * len(fit.modalities) + 0.8, 4.2), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, len(fit.modalities)))
         for axes, (name, own) in zip(panels, fit.modalities.items(), strict=True):
             colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.85, len(own.parabolas)))
@@ -53,7 +53,8 @@ def isoflop_figure(fit: Fit) -> Figure:
             axes.set_title(f"{name.capitalize()}: loss at equal FLOPs")
             axes.set_xlabel("active parameters N")
             axes.set_ylabel(f"held-out loss ({UNITS.get(name, 'as given')})")
-            axes.legend(title="FLOPs", fontsize=8, title_fontsize=8)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, title="FLOPs", loc="outside right center")
         return figure
 
 
@@ -69,7 +70,7 @@ def optima_figure(fit: Fit) -> Figure:
                 label = f"{name}, {TITLES[method]}"
                 for axes, which in ((left, 0), (right, 1)):
                     exponent = (estimate.size_exponent, estimate.token_exponent)[which]
-                    told = f"{label}: {exponent.value:.2f} ± {exponent.standard_error:.2f}"
+                    told = f"{label}: {exponent.value:.3f} ± {exponent.standard_error:.3f}"
                     _draw_line(axes, estimate, which, budgets, colour, told, band=band)
             kept = [parabola for parabola in own.parabolas if not parabola.refusal]
             _draw_points(left, [(p.budget_flops, p.minimum) for p in kept], colour)

@@ -62,11 +62,13 @@ def read_fit(path: Path) -> Fit:
         content = json.loads(path.read_text())
         if content["kind"] != KIND:
             raise KeyError(content["kind"])
+        cost = Cost(**content["cost"]) if content["cost"] else None
         modalities = {
             name: ModalityFit(
                 parabolas=tuple(Parabola(**_parabola(p)) for p in own["parabolas"]),
                 estimates={
-                    method: Estimate.from_json(value) for method, value in own["estimates"].items()
+                    method: Estimate.from_json(value, cost)
+                    for method, value in own["estimates"].items()
                 },
                 refusals=own["refusals"],
                 left_out={
@@ -78,7 +80,6 @@ def read_fit(path: Path) -> Fit:
             )
             for name, own in content["modalities"].items()
         }
-        cost = Cost(**content["cost"]) if content["cost"] else None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
             f"{path} is no fit ({error!r}); give the fit.json that chiasm scaling fit wrote"

@@ -1,0 +1,51 @@
+"""Tables that no single law can hold for are refused, cell by cell."""
+
+from dataclasses import replace
+
+import pytest
+
+from chiasm.errors import UserError
+from chiasm.scaling.checks import check_points
+
+
+def spoiled(points, number=3, **changes):
+    return [*points[:number], replace(points[number], **changes), *points[number + 1 :]]
+
+
+def test_a_good_table_passes(table):
+    check_points(table())
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (lambda p: spoiled(p, losses={"text": float("nan"), "vision": 1.0}), "loss_text is nan"),
+        (lambda p: [*p, p[5]], "is in the table twice"),
+        (lambda p: [*p, replace(p[5], cell="renamed")], "renamed, seed 1 is in the table twice"),
+        (lambda p: p[:7] + p[8:], "has no seed 1; train it"),
+        (lambda p: spoiled(p, validation="other"), "mixes held-out sets: .*other"),
+        (lambda p: spoiled(p, tokenizer="other"), "mixes tokenizers"),
+        (lambda p: spoiled(p, flops=1.05e17), "is not its budget_flops"),
+        (lambda p: spoiled(p, tokens=1.2 * p[3].tokens), "is 0.833 times what"),
+    ],
+)
+def test_a_spoiled_table_is_refused_by_name(table, spoil, message):
+    with pytest.raises(UserError, match=message) as caught:
+        check_points(spoil(table()))
+    assert "cell" in str(caught.value) or "mixes" in str(caught.value)
+
+
+def test_a_wrong_count_of_a_whole_cell_is_found(table):
+    points = [
+        replace(p, flops=1.1 * p.flops, budget_flops=None) if p.cell == "3e+17-1" else p
+        for p in table()
+    ]
+    with pytest.raises(UserError, match=r"1.1 times what .* count them again"):
+        check_points(points)
+
+
+def test_all_problems_come_at_once(table):
+    points = spoiled(spoiled(table(), validation="b"), 8, losses={"text": 0.0, "vision": 1.0})
+    with pytest.raises(UserError, match="loss_text is 0") as caught:
+        check_points(points)
+    assert "held-out sets" in str(caught.value)
