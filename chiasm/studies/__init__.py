@@ -14,8 +14,8 @@ runner.py      keeps the slots busy until every cell is finished or failed
 statistics.py  means over seeds, paired differences, t intervals
 collect.py     what was found so far, as JSON and as points of a scaling law
 shift.py       how far texts lie from a corpus
-figure.py      the metrics of all cells as inline SVG
 table.py       the comparison: means, differences, published values
+figure.py      the metrics of all cells as inline SVG
 page.py        the study's page
 """
 

@@ -1,0 +1,30 @@
+"""The studies that ship: valid, alike within themselves, and with a source for every number."""
+
+from pathlib import Path
+
+import pytest
+
+from chiasm.recipe import load_recipe
+from chiasm.studies import expand, load_study
+
+FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
+BASE = FOLDER / "embedded-world.toml"
+STUDIES = sorted(set(FOLDER.glob("*.toml")) - {BASE})
+
+
+def test_the_base_recipe_is_valid():
+    assert set(load_recipe(BASE).stream.sources) >= {"text", "image_text", "video", "vqa"}
+
+
+@pytest.mark.parametrize("path", STUDIES, ids=lambda path: path.stem)
+def test_shipped_studies_are_valid(path):
+    study = load_study(path)
+    cells = expand(study)
+    assert study.name == path.stem
+    assert study.recipe == BASE
+    assert len(study.seeds) >= 3
+    assert len({cell.key for cell in cells}) == len(cells)
+    assert len({cell.inputs_key for cell in cells}) == 1
+    assert study.published
+    assert all("arXiv" in entry.source for entry in study.published)
+    assert f"chiasm study run recipes/studies/{path.name}" in path.read_text()
