@@ -153,6 +153,8 @@ def load_study(path: Path) -> StudySettings:
     Raises:
         UserError: unreadable file, unknown setting, wrong value, or names that lead nowhere.
     """
+    if not path.is_file():
+        raise UserError(f"study {path} does not exist; give a TOML file")
     study = parse_settings(StudySettings, load_toml(path))
     study = study.model_copy(update={"recipe": (path.parent / study.recipe).resolve()})
     problems = list(_problems(study))
