@@ -32,6 +32,12 @@ MINIMUM_BUDGETS = 3
 MINIMUM_RUNS = 8
 """Runs that the five numbers of the parametric law need."""
 
+BIAS_OF_EXPONENT = 0.01
+"""Of approach 2's exponent, below which it is not worth a word."""
+
+BIAS_OF_SIZE = 0.05
+"""Of its ln N, likewise."""
+
 FITS = {"huber": fit_huber, "projection": fit_projection}
 
 
@@ -93,8 +99,9 @@ class ModalityFit:
     parabola: of the optimal size; the others: root mean square over the budget's losses."""
     optima: tuple[tuple[float, float, float], ...] = ()
     """Budget, size and tokens of each published optimum, where these are all there is."""
-    parabola_bias: float | None = None
-    """Of approach 2's size exponent on exactly these sizes and budgets, by approach 3's law."""
+    parabola_bias: tuple[float, float] | None = None
+    """Of approach 2's size exponent, and of its ln N at the middle budget, on exactly these sizes
+    and budgets if approach 3's law were the truth."""
 
 
 @dataclass(frozen=True)
@@ -175,24 +182,28 @@ def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> Moda
             estimates[method] = approach3(runs, modality, method, cost, signs_Rn)
     bias = None
     if "parabola" in estimates and "projection" in estimates:
-        bias = bias_on_grid(runs.budgets, runs.sizes, runs.tokens, estimates["projection"])
-    left_out = leave_budgets_out(runs, modality, parabolas, list(estimates))
+        truth = estimates["projection"]
+        bias = bias_on_grid(parabolas, runs.budgets, runs.sizes, runs.tokens, truth)
+    left_out = leave_budgets_out(runs, modality, parabolas, estimates)
     return ModalityFit(parabolas, estimates, refusals, left_out, parabola_bias=bias)
 
 
 def parabolas_of(runs: Runs, modality: str) -> tuple[Parabola, ...]:
-    """Every budget's curve, in ascending order."""
+    """Every budget's curve, in ascending order; a budget of one size is none."""
     losses = runs.losses[modality]
     return tuple(
         fit_parabola(float(budget), runs.sizes[own], losses[own])
         for budget in np.unique(runs.budgets)
         for own in [runs.budgets == budget]
+        if len(np.unique(runs.sizes[own])) > 1
     )
 
 
 def approach2_refusal(parabolas: Sequence[Parabola]) -> str:
     """Why no power law goes through these minima; empty where one does."""
     kept = [parabola for parabola in parabolas if not parabola.refusal]
+    if not parabolas:
+        return "the runs do not come in budgets: no two sizes were given the same FLOPs"
     if len(kept) < MINIMUM_BUDGETS:
         return (
             f"{len(kept)} of {len(parabolas)} budgets have a minimum and a power law needs "
@@ -265,10 +276,13 @@ def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Arra
 
 
 def leave_budgets_out(
-    runs: Runs, modality: str, parabolas: Sequence[Parabola], methods: Sequence[str]
+    runs: Runs,
+    modality: str,
+    parabolas: Sequence[Parabola],
+    estimates: Mapping[str, Estimate],
 ) -> dict[str, dict[float, float]]:
     """How far each method is off at a budget that it has not seen."""
-    errors: dict[str, dict[float, float]] = {method: {} for method in methods}
+    errors: dict[str, dict[float, float]] = {method: {} for method in estimates}
     kept = [parabola for parabola in parabolas if not parabola.refusal]
     for left in kept if len(kept) >= 3 and "parabola" in errors else ():
         others = [parabola for parabola in kept if parabola is not left]
@@ -278,17 +292,20 @@ def leave_budgets_out(
             minimum_variances(others),
         )
         errors["parabola"][left.budget_flops] = law.at(left.budget_flops) / left.minimum - 1
-    for method in (method for method in methods if method in FITS):
-        for budget in np.unique(runs.budgets):
+    for method in (method for method in estimates if method in FITS):
+        for budget in (parabola.budget_flops for parabola in parabolas):
             seen = runs.budgets != budget
             if approach3_refusal(runs.only(seen)):
                 continue
             law3 = FITS[method](
-                runs.sizes[seen], runs.tokens[seen], runs.losses[modality][None, seen]
+                runs.sizes[seen],
+                runs.tokens[seen],
+                runs.losses[modality][None, seen],
+                start=estimates[method].law,
             )
             told = law3.loss(runs.sizes[~seen], runs.tokens[~seen])[0]
             ratio = told / runs.losses[modality][~seen] - 1
-            errors[method][float(budget)] = float(np.sqrt((ratio**2).mean()))
+            errors[method][budget] = float(np.sqrt((ratio**2).mean()))
     return errors
 
 
@@ -296,11 +313,12 @@ def bias_flags(fit: ModalityFit) -> list[str]:
     """Where approach 2 is known to be off on this grid."""
     if fit.parabola_bias is None:
         return []
-    exponent = fit.estimates["parabola"].size_exponent
-    if abs(fit.parabola_bias) <= max(0.01, exponent.standard_error):
+    of_exponent, of_size = fit.parabola_bias
+    if abs(of_exponent) <= BIAS_OF_EXPONENT and abs(of_size) <= BIAS_OF_SIZE:
         return []
     return [
-        f"approach 2 is biased on this grid: noise-free losses of the parametric law at these "
-        f"sizes give it a size exponent {fit.parabola_bias:+.3f} off; trust approach 3, or sweep "
-        "narrower sizes centred on the optimum"
+        "approach 2 is biased on this grid: noise-free losses of the parametric law at these sizes "
+        f"give it a size exponent {of_exponent:+.3f} off and optimal sizes "
+        f"{np.exp(of_size):.2f} times the true ones; trust approach 3, or sweep narrower sizes "
+        "centred on the optimum"
     ]

@@ -95,22 +95,25 @@ def disagreements(estimates: Mapping[str, Estimate]) -> Iterator[str]:
                 )
 
 
-def bias_on_grid(budgets: Array, sizes: Array, tokens: Array, estimate: Estimate) -> float | None:
+def bias_on_grid(
+    parabolas: Sequence[Parabola], budgets: Array, sizes: Array, tokens: Array, truth: Estimate
+) -> tuple[float, float]:
     """What approach 2 would say wrongly on these sizes if the parametric law were the truth.
 
-    The law's own noise-free losses at the runs' N and D go through parabolas; the difference to
-    the law's true size exponent is bias of the method alone. None: a budget has no minimum.
+    The law's own noise-free losses at the runs' N and D go through parabolas. What differs from
+    the law's true optima is bias of the method alone: of the size exponent, and of ln N at the
+    middle budget. (A grid that is off centre by one factor everywhere biases the sizes, one that
+    drifts with the budget the exponent too.)
     """
-    assert estimate.law is not None
-    exact = estimate.law.loss(sizes, tokens)[0]
-    flops = np.unique(budgets)
-    found = []
-    for budget in flops:
-        own = budgets == budget
-        if len(np.unique(sizes[own])) < 3:
-            return None
-        table, centre = design(sizes[own])
-        found.append(centre * np.exp(minima(table, exact[None, own])[0]))
-    if not np.isfinite(found).all():
-        return None
-    return float(fit_power_law(flops, np.array(found)).exponent - estimate.numbers[0])
+    assert truth.law is not None
+    exact = truth.law.loss(sizes, tokens)[0]
+    flops, found = [], []
+    for parabola in parabolas:
+        if not parabola.refusal:
+            own = budgets == parabola.budget_flops
+            table, centre = design(sizes[own])
+            flops.append(parabola.budget_flops)
+            found.append(centre * np.exp(minima(table, exact[None, own])[0]))
+    law = fit_power_law(np.array(flops), np.array(found))
+    level = law.level - float(truth.log_optimum(law.c0)[0][0])
+    return float(law.exponent - truth.numbers[0]), level

@@ -119,7 +119,10 @@ def write_points(points: Sequence[Point], path: Path) -> None:
 
 
 def budgets_of(points: Sequence[Point]) -> list[float]:
-    """The budget of each point: its own, or the geometric mean of the neighbours in FLOPs."""
+    """The budget of each point: its own, or the geometric mean of the neighbours in FLOPs.
+
+    Points that spread evenly over compute have no neighbours: each is its own budget.
+    """
     order = sorted(range(len(points)), key=lambda i: points[i].flops)
     groups: list[list[int]] = []
     for i in order:
@@ -127,6 +130,10 @@ def budgets_of(points: Sequence[Point]) -> list[float]:
         groups[-1].append(i) if near else groups.append([i])
     budgets = [0.0] * len(points)
     for group in groups:
+        if points[group[-1]].flops > points[group[0]].flops * (1 + SAME_BUDGET) ** 2:
+            for i in group:  # a chain of neighbours is no budget
+                budgets[i] = points[i].budget_flops or points[i].flops
+            continue
         mean = math.exp(sum(math.log(points[i].flops) for i in group) / len(group))
         for i in group:
             budgets[i] = points[i].budget_flops or mean

@@ -76,7 +76,7 @@ def read_fit(path: Path) -> Fit:
                     for method, errors in own["left_out"].items()
                 },
                 optima=tuple((budget, size, tokens) for budget, size, tokens in own["optima"]),
-                parabola_bias=own["parabola_bias"],
+                parabola_bias=own["parabola_bias"] and tuple(own["parabola_bias"]),
             )
             for name, own in content["modalities"].items()
         }

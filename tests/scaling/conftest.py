@@ -46,16 +46,18 @@ def make_points(
     sizes: int = 5,
     half_span: float = 4.0,
     shift: float = 1.0,
+    drift: float = 0.0,
     budgets: Sequence[float] = BUDGETS,
     truths: dict[str, Truth] | None = None,
 ) -> list[Point]:
-    """Sizes from centre / half_span to centre · half_span; centre is the optima's mean · shift."""
+    """Sizes from centre / half_span to centre · half_span; centre is the optima's mean, times
+    ``shift`` and (budget / 1e17) ** drift."""
     truths = truths or {"text": TEXT, "vision": VISION}
     random = np.random.default_rng(seed)
     points = []
     for budget in budgets:
         optima = np.log([truth.optimum(budget) for truth in truths.values()])
-        centre = shift * np.exp(optima.mean())
+        centre = shift * (budget / 1e17) ** drift * np.exp(optima.mean())
         for number, factor in enumerate(np.geomspace(1 / half_span, half_span, sizes)):
             size = float(centre * factor)
             tokens = budget / 6 / size

@@ -52,7 +52,7 @@ def test_a_run_off_the_curve_is_named_and_noise_is_not():
 
 def test_the_uncertainty_is_that_of_repetitions():
     random = np.random.default_rng(0)
-    table, centre = design(SIZES)
+    table, _ = design(SIZES)
     losses = curve(3e6) + 0.005 * random.standard_normal((4000, len(SIZES)))
     measured = float(np.std(minima(table, losses)))
     told = fit_parabola(1e18, SIZES, curve(3e6)).spread * 0.005
