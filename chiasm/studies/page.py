@@ -243,17 +243,22 @@ def _cell_row(record: Record) -> str:
     cost, result, cell = record.cost, record.result, record.cell
     css = {State.FINISHED: "beats", State.FAILED: "worse"}.get(record.state, "not-separated")
     state = f'<span class="chip {css}">{escape(str(record.state))}</span>'
-    error = f"<pre>{escape(record.error)}</pre>" if record.error else ""
     flops = f"{result.flops:.4g}" if result is not None else "–"
     flops += f" / {cost.flops:.4g}" if cost is not None else ""
     parameters = f"{cost.active_parameters:,} / {cost.total_parameters:,}" if cost else ""
     time = duration(sum(result.seconds.values())) if result is not None else ""
     tokens = f"{result.tokens:,}" if result is not None else ""
     return (
-        f"<tr><td>{escape(cell.name)}</td><td>{cell.seed}</td><td>{state}{error}</td>"
+        f"<tr><td>{escape(cell.name)}</td><td>{cell.seed}</td><td>{state}</td>"
         f'<td class="n">{tokens}</td><td class="n">{flops}</td><td class="n">{parameters}</td>'
-        f'<td class="n">{time}</td><td>{cell.key}</td></tr>'
+        f'<td class="n">{time}</td><td>{cell.key}</td></tr>{_error_row(record)}'
     )
+
+
+def _error_row(record: Record) -> str:
+    if not record.error:
+        return ""
+    return f'<tr><td colspan="8" class="lines"><div>{escape(record.error)}</div></td></tr>'
 
 
 def _reproduction(study: StudySettings, records: Sequence[Record], command: str) -> str:

@@ -77,7 +77,7 @@ def _bootstrap(vectors_DF: np.ndarray, random: np.random.Generator) -> np.ndarra
 
 def _cosine_distance(a_RF: np.ndarray, b_RF: np.ndarray) -> np.ndarray:
     norms = np.linalg.norm(a_RF, axis=1) * np.linalg.norm(b_RF, axis=1)
-    return 1 - (a_RF * b_RF).sum(1) / np.maximum(norms, 1e-12)
+    return np.maximum(0, 1 - (a_RF * b_RF).sum(1) / np.maximum(norms, 1e-12))
 
 
 def _counts(documents: list[str]) -> np.ndarray:

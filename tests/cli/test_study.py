@@ -1,0 +1,93 @@
+"""chiasm study: what its verbs say and write, from a plan to the page."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from chiasm.cli import app
+from chiasm.errors import UserError
+
+RECIPE = """
+name = "tiny"
+[vision]
+kind = "pixels"
+image_pixels = 8
+patch_pixels = 4
+[tokenizer]
+vocabulary_tokens = 280
+[stream]
+row_positions = 32
+sources = {{ texts = {{ kind = "text", path = "{folder}", held_out_fraction = 0.3 }} }}
+[model]
+width = 16
+depth = 1
+query_heads = 2
+key_value_heads = 1
+[training]
+steps = 4
+validation_batches = 1
+[training.schedule]
+warmup_steps = 1
+"""
+
+STUDY = """
+name = "widths"
+recipe = "recipe.toml"
+equal = "tokens"
+[grid]
+"model.width" = [16, 32, 16]
+[[metrics]]
+name = "text"
+validation = "text_loss"
+"""
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Path:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for number in range(20):
+        (texts / f"{number}.txt").write_text(f"this is text {number} of twenty")
+    (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=texts))
+    path = tmp_path / "widths.toml"
+    path.write_text(STUDY.replace(", 16]", "]"))
+    return path
+
+
+def said(*words: str) -> str:
+    result = CliRunner().invoke(app, ["study", *words])
+    if result.exception is not None and not isinstance(result.exception, SystemExit):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_from_plan_to_page(study: Path) -> None:
+    out = study.parent / "out"
+    where = (str(study), "--out", str(out))
+    plan = said("plan", *where, "--slots", "2")
+    assert "2 runs" in plan
+    assert "CPU-hours" in plan
+    said("run", *where, "--slots", "2")
+    status = said("status", *where)
+    assert "2 of 2 finished" in status
+    assert "4/4" in status
+    said("collect", *where)
+    cells = json.loads((out / "cells.json").read_text())["cells"]
+    assert [cell["cell"] for cell in cells] == ["model.width = 16", "model.width = 32"]
+    assert all(cell["versions"]["threads"] >= 1 for cell in cells)
+    assert not (out / "points.csv").exists(), "it is no IsoFLOP study"
+    said("report", *where)
+    assert f"chiasm study run {study} --out {out}" in (out / "report.html").read_text()
+
+
+def test_mistakes_are_named(study: Path) -> None:
+    with pytest.raises(UserError, match="does not exist; give a TOML file"):
+        said("status", str(study.parent / "nothing.toml"))
+    study.write_text(STUDY)
+    with pytest.raises(UserError, match="has cells of one name"):
+        said("plan", str(study), "--out", str(study.parent / "out"))
+    with pytest.raises(UserError, match="is no cell of a study"):
+        said("cell", str(study.parent))
