@@ -11,9 +11,9 @@ C ∝ N² is width^-0.75, arXiv 2401.02954; the theory for one matrix gives widt
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import torch
 
@@ -29,6 +29,12 @@ WARMUP_SHARE = 0.1
 
 ASPECT_WITHIN = 1.7
 """Factor by which width over depth may miss the recipe's, which few blocks cannot meet exactly."""
+
+ASPECT_WEIGHT = 0.3
+"""Of a miss of the aspect against the same miss of the size, both as logarithms."""
+
+NEIGHBOURS = 4
+"""Widths on each side that are tried."""
 
 WIDEST = 16_384
 
@@ -85,24 +91,23 @@ class Ladder:
 
     def nearest(self, active_parameters: float, taken: Sequence[Shape]) -> Shape | None:
         """The free shape nearest in size, the recipe's aspect deciding between near ones."""
+        middle = bisect_left(
+            self._widths,
+            active_parameters,
+            key=lambda width: self._active_parameters(width, self._depths(width)[0]),
+        )
+        used = {(shape.settings.width, shape.settings.depth) for shape in taken}
+        near = self._widths[max(middle - NEIGHBOURS, 0) : middle + NEIGHBOURS]
         free = [
-            (width, depth)
-            for width, depth in self._grid
-            if all((width, depth) != (s.settings.width, s.settings.depth) for s in taken)
-            # Blocks hold most of a model: 4 to 30 times depth · width² brackets every size.
-            and depth * width**2 < active_parameters
+            (self._miss(width, depth, active_parameters), width, depth)
+            for width in near
+            for depth in self._depths(width)
+            if (width, depth) not in used
         ]
-        sized = sorted(free, key=lambda pair: pair[1] * pair[0] ** 2)
-        best, least = None, math.inf
-        for width, depth in sized[-60:] or self._grid[:1]:
-            shape = self.shape(width, depth)
-            if shape in taken:
-                continue
-            miss = abs(math.log(shape.active_parameters / active_parameters))
-            miss += 0.3 * abs(math.log(width / depth / self._aspect))
-            if miss < least:
-                best, least = shape, miss
-        return best
+        if not free:
+            return None
+        _, width, depth = min(free)
+        return self.shape(width, depth)
 
     def shape(self, width: int, depth: int) -> Shape:
         """Build the model without memory for its weights, and let its modules count."""
@@ -128,20 +133,34 @@ class Ladder:
             self._counted[width, depth] = Shape(settings, count.active, count.total, flops)
         return self._counted[width, depth]
 
+    def _miss(self, width: int, depth: int, wanted: float) -> float:
+        size = abs(math.log(self._active_parameters(width, depth) / wanted))
+        return size + ASPECT_WEIGHT * abs(math.log(width / depth / self._aspect))
+
+    def _active_parameters(self, width: int, depth: int) -> int:
+        """Blocks are alike, so two models of a width say what any depth holds."""
+        one, two = (self.shape(width, number).active_parameters for number in (1, 2))
+        return one + (depth - 1) * (two - one)
+
+    def _depths(self, width: int) -> list[int]:
+        """The depth of the recipe's aspect first, then its neighbours that are near enough."""
+        best = max(round(width / self._aspect), 1)
+        others = (
+            depth
+            for depth in (best - 1, best + 1)
+            if depth > 0 and abs(math.log(width / depth / self._aspect)) <= math.log(ASPECT_WITHIN)
+        )
+        return [best, *others]
+
     @property
     def _aspect(self) -> float:
         return self.model.width / self.model.depth
 
-    @cached_property
-    def _grid(self) -> list[tuple[int, int]]:
-        share = self.model.query_heads // self.model.key_value_heads
-        unit = self.model.K * share
-        return [
-            (width, depth)
-            for width in range(unit, WIDEST + 1, unit)
-            for depth in range(1, math.ceil(ASPECT_WITHIN * width / self._aspect) + 1)
-            if abs(math.log(width / depth / self._aspect)) <= math.log(ASPECT_WITHIN)
-        ]
+    @property
+    def _widths(self) -> range:
+        """Whole key-value heads only."""
+        unit = self.model.K * self.model.query_heads // self.model.key_value_heads
+        return range(unit, WIDEST + 1, unit)
 
 
 def refuse_fixed_shape(model: ModelSettings) -> None:

@@ -1,0 +1,201 @@
+"""Plans spend their budgets, centre their sizes, and say where they do not."""
+
+import math
+from itertools import islice
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from chiasm.assembly import build_inputs, build_stream, open_material
+from chiasm.errors import UserError
+from chiasm.model import Decoder, Work
+from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.recipe import load_recipe
+from chiasm.scaling.fit import fit_points
+from chiasm.scaling.plan import Centre, count_step, plan_isoflop, write_study
+from chiasm.scaling.points import Point
+
+RECIPE = """
+name = "tiny"
+
+[vision]
+kind = "pixels"
+image_pixels = 8
+patch_pixels = 4
+
+[tokenizer]
+vocabulary_tokens = 280
+
+[stream]
+row_positions = 32
+rows_per_batch = 2
+
+[stream.sources]
+pictures = {{ kind = "image_text", path = "{folder}/pictures" }}
+texts = {{ kind = "text", path = "{folder}/texts" }}
+
+[model]
+width = 32
+depth = 2
+query_heads = 4
+key_value_heads = 2
+"""
+
+
+@pytest.fixture(scope="module")
+def recipe_path(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    random = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    (folder / "texts").mkdir()
+    for number in range(40):
+        pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
+        PillowImage.fromarray(pixels).save(folder / "pictures" / f"{number}.png")
+        words = " ".join(random.choice(["red", "green", "wall"], random.integers(2, 7)))
+        (folder / "pictures" / f"{number}.txt").write_text(words)
+        (folder / "texts" / f"{number}.txt").write_text(f"A story of {words}. " * 3)
+    path = folder / "recipe.toml"
+    path.write_text(RECIPE.format(folder=folder))
+    return path
+
+
+@pytest.fixture(scope="module")
+def recipe(recipe_path):
+    return load_recipe(recipe_path)
+
+
+@pytest.fixture(scope="module")
+def step(recipe):
+    return count_step(recipe)
+
+
+@pytest.fixture(scope="module")
+def plan(recipe, step):
+    return plan_isoflop(recipe, step, [2e9, 6e9, 2e10, 6e10], 5, centre=Centre([(2e9, 4e4)]))
+
+
+def test_a_run_uses_its_budget_within_a_percent(recipe, plan):
+    """The stream that training would read, counted batch by batch."""
+    cell = plan.cells[2]
+    material = open_material(recipe)
+    inputs = build_inputs(recipe, material.train)
+    decoder = Decoder(
+        cell.shape.settings,
+        vocabulary=inputs.text_tokenizer.vocabulary_size,
+        latent_channels=inputs.vision_tokenizer.channels,
+    )
+    stream = build_stream(recipe, material.train, inputs, seed=5)
+    try:
+        used = sum(
+            FORWARD_AND_BACKWARD * decoder.forward_flops(Work.useful(batch))
+            for batch in islice(stream, cell.steps)
+        )
+    finally:
+        stream.close()
+    assert used == pytest.approx(cell.budget_flops, rel=0.01)
+
+
+def test_cells_differ_in_what_they_should(recipe, plan, step):
+    assert len(plan.cells) == len({cell.name for cell in plan.cells}) == 20
+    for cell in plan.cells:
+        assert cell.flops == pytest.approx(cell.budget_flops, rel=0.01) or cell.steps < 50
+        assert cell.tokens == pytest.approx(cell.steps * (step.text_tokens + step.vision_tokens))
+        assert cell.warmup_steps <= min(recipe.training.schedule.warmup_steps, 0.1 * cell.steps)
+        assert set(cell.overrides) >= {"model.width", "training.steps"}
+    rates = {cell.shape.settings.width: cell.learning_rate for cell in plan.cells}
+    assert [rates[width] for width in sorted(rates)] == sorted(rates.values(), reverse=True)
+
+
+def test_the_study_file_holds_the_plan(plan, recipe_path, tmp_path):
+    from chiasm.studies import load_study
+
+    path = tmp_path / "isoflop.toml"
+    overrides = ["model.qk_norm=false", "training.device=cpu"]
+    write_study(plan, path, recipe_path, 2, ["text", "vision"], overrides)
+    study = load_study(path)
+    assert study.recipe == recipe_path.resolve()
+    assert study.seeds == (0, 1)
+    assert study.set == {"model.qk_norm": False, "training.device": "cpu"}
+    assert [metric.name for metric in study.metrics] == ["loss_text", "loss_vision"]
+    for cell, planned in zip(study.cells, plan.cells, strict=True):
+        assert cell.name == planned.name
+        assert cell.budget_flops == planned.budget_flops
+        assert cell.set == planned.overrides
+
+
+def test_a_law_sampled_through_the_planner_is_recovered(recipe, step, text_law):
+    """Real shapes and real FLOPs, losses of a known law with noise."""
+    budgets = [1e17, 4e17, 1.6e18, 6.4e18]
+    centre = Centre([(budget, text_law.optimum(budget)) for budget in budgets])
+    large = recipe.model_copy(
+        update={
+            "model": recipe.model.model_copy(
+                update={"width": 1024, "depth": 16, "query_heads": 16, "key_value_heads": 8}
+            )
+        }
+    )
+    plan = plan_isoflop(large, step, budgets, 5, centre=centre)
+    random = np.random.default_rng(0)
+    points = []
+    for cell in plan.cells:
+        for seed in range(2):
+            size = cell.shape.active_parameters
+            loss = text_law.loss(size, cell.tokens) * math.exp(0.002 * random.standard_normal())
+            points.append(
+                Point(
+                    cell.name,
+                    cell.flops,
+                    size,
+                    cell.tokens,
+                    {"text": loss},
+                    budget_flops=cell.budget_flops,
+                    seed=seed,
+                )
+            )
+    fit = fit_points(points, resamples=200)
+    # Attention and heads cost FLOPs beyond 6·N·D, so the exponent is β / (α + γβ).
+    truth = text_law.beta / (text_law.alpha + fit.cost.gamma * text_law.beta)
+    for estimate in fit.modalities["text"].estimates.values():
+        number = estimate.size_exponent
+        assert number.low < truth < number.high
+
+
+@pytest.mark.parametrize(
+    ("centre", "spacing", "warning"),
+    [
+        (Centre([(2e9, 4e4)]), 4.0, "wide enough to bias"),
+        (Centre([(2e9, 1e3)]), 2.0, "off centre"),
+        (Centre([(2e9, 1e6)]), 2.0, "fewer than 100 steps"),
+    ],
+)
+def test_doubtful_plans_say_so(recipe, step, centre, spacing, warning):
+    plan = plan_isoflop(recipe, step, [2e9, 6e9, 2e10], 5, centre=centre, spacing=spacing)
+    assert any(warning in text for text in plan.warnings), plan.warnings
+
+
+def test_close_budgets_are_doubtful(recipe, step):
+    plan = plan_isoflop(recipe, step, [2e9, 3e9, 4e9], 5)
+    assert any("budgets span a factor of 2" in text for text in plan.warnings)
+
+
+@pytest.mark.parametrize(
+    ("budgets", "sizes", "message"),
+    [
+        ([1e9, 2e9], 5, "three or more, each once"),
+        ([1e9, 2e9, 2e9], 5, "each once"),
+        ([1e9, 1e10, 1e11], 3, "--sizes 3"),
+    ],
+)
+def test_plans_that_cannot_be_fitted_are_refused(recipe, step, budgets, sizes, message):
+    with pytest.raises(UserError, match=message):
+        plan_isoflop(recipe, step, budgets, sizes)
+
+
+def test_the_centre_goes_through_what_is_known():
+    assert Centre()(6 * 20 * 1e6**2) == pytest.approx(1e6)
+    assert Centre([(1e12, 2e5)])(1e14) == pytest.approx(2e6)
+    through = Centre([(1e12, 1e5), (1e14, 1e6), (1e16, 1e6)])
+    assert through(1e13) == pytest.approx(10**5.5)
+    assert through(1e10) == pytest.approx(1e4)
+    assert through(1e17) == pytest.approx(1e6)

@@ -1,0 +1,64 @@
+"""A ladder of one aspect, counted by the models themselves."""
+
+import math
+
+import pytest
+import torch
+
+from chiasm.errors import UserError
+from chiasm.model import Decoder, ModelSettings, Work
+from chiasm.scaling.shapes import ASPECT_WITHIN, Ladder, Step, learning_rate, refuse_fixed_shape
+
+STEP = Step(
+    work=Work(positions=2000, pairs=90_000, latents=800, text_rows=1000, latent_rows=400),
+    batches=2,
+    batches_per_step=3,
+    vocabulary=300,
+    latent_channels=8,
+    text_tokens=1800.0,
+    vision_tokens=1200.0,
+)
+MODEL = ModelSettings(width=192, depth=5, query_heads=12, key_value_heads=6)
+
+
+def test_counts_are_those_of_the_real_model():
+    shape = Ladder(MODEL, STEP).shape(96, 2)
+    real = Decoder(shape.settings, vocabulary=300, latent_channels=8)
+    count = real.count_parameters()
+    assert (shape.active_parameters, shape.total_parameters) == (count.active, count.total)
+    assert count.active < count.total  # one expert per modality
+    assert shape.step_flops == 3 * 3 * real.forward_flops(STEP.work) / 2
+    assert next(real.parameters()).device == torch.device("cpu")
+
+
+@pytest.mark.parametrize("size", [1e5, 1e6, 3e7, 1e9])
+def test_the_nearest_shape_keeps_aspect_and_heads(size):
+    ladder, taken = Ladder(MODEL, STEP), []
+    for _ in range(3):
+        shape = ladder.nearest(size, taken)
+        assert shape is not None
+        assert shape not in taken
+        taken.append(shape)
+        settings = shape.settings
+        assert settings.K == MODEL.K
+        assert settings.query_heads == 2 * settings.key_value_heads
+        off = math.log(settings.width / settings.depth / (192 / 5))
+        assert abs(off) <= math.log(ASPECT_WITHIN) + 1e-9 or settings.depth == 1
+    assert taken[0].active_parameters == pytest.approx(size, rel=0.35 if size < 1e6 else 0.15)
+
+
+def test_the_recipes_own_shape_is_on_its_ladder():
+    ladder = Ladder(MODEL, STEP)
+    own = ladder.shape(192, 5)
+    assert ladder.nearest(own.active_parameters, []) == own
+    assert own.settings == MODEL
+
+
+def test_the_rate_passes_through_the_recipes_own_and_falls_with_width():
+    assert learning_rate(2e-3, 192, 192) == 2e-3
+    assert learning_rate(2e-3, 192, 16 * 192) == pytest.approx(2e-3 / 8)
+
+
+def test_a_width_that_would_not_grow_is_refused():
+    with pytest.raises(UserError, match=r"model.feedforward_width = 512 is fixed"):
+        refuse_fixed_shape(ModelSettings(feedforward_width=512))
