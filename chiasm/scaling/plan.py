@@ -43,7 +43,7 @@ budgets (about a quarter of text's at 6e18 FLOPs, arXiv 2603.03276)."""
 SPACING = 2.0
 """Factor between neighbouring sizes."""
 
-COUNTED_BATCHES = 64
+COUNTED_BATCHES = 256
 """Batches of the recipe's stream whose work is averaged."""
 
 MINIMUM_STEPS = 100
