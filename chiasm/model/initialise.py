@@ -19,12 +19,14 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     parameter                             standard deviation
     ====================================  =====================================================
     norm gains                            constant 1
+    gain of sinusoidal places             constant 2·PLACE, as large as row plus column
     matrices that read the residual       1 / √inputs
     matrices that write the residual      1 / √inputs / √(2·depth): the sum of all blocks keeps
     (attention.out, experts.down)         the size of one
-    token, time, row, column embedding    EMBEDDING: four such vectors meet in one latent token
-    latent embedding                      EMBEDDING / √channels: standardised latents then enter
-                                          at the size of a token
+    token embedding, time embedding       1
+    latent embedding                      1 / √channels: standardised latents then enter at the
+                                          size of a token
+    row and column embedding              PLACE: larger than the latents, which may be noise
     text head                             0: the first loss is ln V whatever the input
     latent head                           0: the first prediction is the latents' mean
     modulation (adaptive time)            0: every block begins unmodulated
@@ -37,15 +39,23 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
         deviation = _deviation(name, parameter, settings)
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
-            if deviation is None:
+            if name == "place_embedding.gain":
+                parameter.fill_(2 * PLACE)  # of sines and cosines: as large as row plus column
+            elif deviation is None:
                 parameter.fill_(1.0)
             else:
                 values = torch.randn(parameter.shape, generator=generator)
                 parameter.copy_(values * deviation)
 
 
-EMBEDDING = 0.1
-"""Standard deviation of what first enters the residual stream."""
+PLACE = 2.0
+"""Standard deviation of a row's or column's embedding.
+
+An imagined frame begins as noise: its queries find the right part of an earlier frame by place
+alone, and until they do, all places of that frame are averaged. Small embeddings (0.1) drown in
+what the first blocks add, and training stays with the average for thousands of steps (docs/log.md
+has the figures).
+"""
 
 
 def _deviation(name: str, parameter: nn.Parameter, settings: ModelSettings) -> float | None:
@@ -54,15 +64,13 @@ def _deviation(name: str, parameter: nn.Parameter, settings: ModelSettings) -> f
         return None
     if name in ("text_head.weight", "latent_head.weight") or "modulation" in name:
         return 0.0
-    if name in ("token_embedding", "place_embedding.row", "place_embedding.column"):
-        return EMBEDDING
+    if name == "token_embedding":
+        return 1.0
+    if name in ("place_embedding.row", "place_embedding.column"):
+        return PLACE
     inputs = parameter.shape[-1]
-    if name == "latent_embedding.weight":
-        return EMBEDDING / math.sqrt(inputs)
     if name == "time_embedding.hidden.weight":
         return math.sqrt(2 / TIME_FEATURES)
-    if name == "time_embedding.out.weight":
-        return EMBEDDING / math.sqrt(inputs)
     if name.endswith(("attention.out.weight", "experts.down")):
         return 1 / math.sqrt(inputs * 2 * settings.depth)
     return 1 / math.sqrt(inputs)

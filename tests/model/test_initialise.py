@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from chiasm.model import Decoder, ModelSettings
-from chiasm.model.initialise import EMBEDDING
+from chiasm.model.initialise import PLACE
 
 
 def build(**changes) -> Decoder:
@@ -14,9 +14,9 @@ def build(**changes) -> Decoder:
 def test_deviations_are_those_of_the_table():
     named = build().state_dict()
     for name, expected in {
-        "token_embedding": EMBEDDING,
-        "place_embedding.row": EMBEDDING,
-        "latent_embedding.weight": EMBEDDING / 8**0.5,
+        "token_embedding": 1.0,
+        "place_embedding.row": PLACE,
+        "latent_embedding.weight": 8**-0.5,
         "blocks.0.attention.qkv.weight": 96**-0.5,
         "blocks.1.attention.out.weight": 96**-0.5 / 2,
         "blocks.1.experts.gate_up": 96**-0.5,
