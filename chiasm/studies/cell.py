@@ -14,12 +14,10 @@ Every step goes on where an earlier process was killed.
 
 from __future__ import annotations
 
-import fcntl
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +25,7 @@ from typing import Any
 from chiasm.assembly import open_material, train_run
 from chiasm.assembly.objects import Stage, silent
 from chiasm.errors import UserError
-from chiasm.evaluation import evaluate
+from chiasm.evaluation import EvaluationSettings, evaluate
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, load_recipe, write_recipe
@@ -37,7 +35,7 @@ from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure
 from chiasm.studies.settings import HeldOutSettings, MetricSettings, StudySettings
-from chiasm.studies.shared import tokenizer_fingerprint
+from chiasm.studies.shared import only_process, tokenizer_fingerprint
 from chiasm.training import Outcome, StepReport
 from chiasm.training.metrics import read_metrics
 from chiasm.training.versions import versions
@@ -55,6 +53,8 @@ class Order(Settings):
     """The folder of the tokenizers."""
     held_out: dict[str, HeldOutSettings]
     metrics: tuple[MetricSettings, ...]
+    evaluation: EvaluationSettings
+    """Sizes, seed and noise levels of what is measured; the cell's hash leaves them out."""
 
     @classmethod
     def of(cls, study: StudySettings, cell: Cell, inputs_folder: Path) -> Order:
@@ -66,13 +66,14 @@ class Order(Settings):
             inputs=inputs_folder.resolve(),
             held_out=study.held_out,
             metrics=study.metrics,
+            evaluation=cell.recipe.evaluation,
         )
 
     @property
     def measures_key(self) -> str:
         """Hash of what is measured: a finished cell that lacks it is measured again."""
         dump = self.model_dump(mode="json")
-        return content_hash([dump["held_out"], dump["metrics"]])
+        return content_hash([dump["held_out"], dump["metrics"], dump["evaluation"]])
 
 
 @dataclass(frozen=True)
@@ -170,14 +171,6 @@ def run_cell(
     return None
 
 
-@contextmanager
-def only_process(folder: Path) -> Iterator[None]:
-    """Wait until no other process works in the folder: one whose runner was killed stops soon."""
-    with (folder / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
-
-
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file as a whole or not at all."""
     aside = path.with_name(path.name + ".partial")
@@ -195,10 +188,10 @@ def _measured(
 ) -> dict[str, Any]:
     pretrained = Pretrained.load(run, recipe.training.device)
     held_out = open_held_out(recipe, order.held_out, cache_folder)
-    if any(metric.report for metric in order.metrics) and not (run / "report.json").exists():
-        evaluation = evaluate(pretrained, material, recipe.evaluation)
+    if any(metric.report for metric in order.metrics) and not _is_evaluated(run, order):
+        evaluation = evaluate(pretrained, material, order.evaluation)
         write_report(run, evaluation, Provenance(command, evaluation.seconds, {}))
-    values = measure(order.metrics, pretrained, held_out, run, recipe.evaluation)
+    values = measure(order.metrics, pretrained, held_out, run, order.evaluation)
     last = [line for line in read_metrics(run / "metrics.jsonl") if line["phase"] == "train"][-1]
     return {
         "key": order.key,
@@ -210,6 +203,15 @@ def _measured(
         "tokenizer": tokenizer_fingerprint(run / "inputs"),
         "versions": versions(command),
     }
+
+
+def _is_evaluated(run: Path, order: Order) -> bool:
+    """Whether the run has a report of just this evaluation."""
+    try:
+        settings = json.loads((run / "report.json").read_text())["settings"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return bool(settings == order.evaluation.model_dump(mode="json"))
 
 
 def _own_validation(recipe: Recipe) -> str:

@@ -7,8 +7,10 @@ leaves some of them out, so that the losses of all cells are over the same token
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from chiasm.assembly import check_vision, kept_inputs, open_material
@@ -44,7 +46,8 @@ class Shared:
         """
         for cell in cells:
             check_vision(cell.recipe)
-            self.inputs(cell)
+            with only_process(self.folder / "inputs"):
+                self.inputs(cell)
 
     def inputs_folder(self, cell: Cell) -> Path:
         """Where the cell's tokenizers lie."""
@@ -54,7 +57,6 @@ class Shared:
         """The cell's tokenizers."""
         if cell.inputs_key not in self._inputs:
             folder = self.inputs_folder(cell)
-            folder.parent.mkdir(parents=True, exist_ok=True)
             recipe = cell.inputs_recipe
             made = kept_inputs(recipe, self._opened(recipe), folder, self.on_stage)
             self._inputs[cell.inputs_key] = made
@@ -77,6 +79,15 @@ class Shared:
         if key not in self._material:
             self._material[key] = open_material(recipe, self.cache_folder, self.on_stage)
         return self._material[key]
+
+
+@contextmanager
+def only_process(folder: Path) -> Iterator[None]:
+    """Wait until no other process works in the folder: a cell whose runner was killed ends soon."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def tokenizer_fingerprint(inputs_folder: Path) -> str:

@@ -24,9 +24,9 @@ from chiasm.studies import (
     plan,
     run_study,
 )
-from chiasm.studies.cell import only_process
 from chiasm.studies.collect import last_step
 from chiasm.studies.runner import cell_folder
+from chiasm.studies.shared import only_process
 from chiasm.training.metrics import read_metrics
 
 LONG = {'name = "with pictures"': "name = \"with pictures\"\nset = { 'training.steps' = 100000 }"}
@@ -52,7 +52,7 @@ def states(study, out: Path) -> dict[str, State]:
     return {record.cell.title: record.state for record in collect(study, out)}
 
 
-def wait_until(condition, seconds: float = 120) -> None:
+def wait_until(condition, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it never happened"
@@ -140,6 +140,9 @@ def test_other_measures_are_taken_without_training_again(study_path, tmp_path, h
         'name = "last validation"': 'name = "flow"\nvalidation = "flow_loss"\n\n[[metrics]]\n'
         'name = "last validation"'
     }
+    assert collect(load_study(study_path(**UNEQUAL)), out)[1].state is State.FINISHED
+    sizes = load_study(study_path("set = { 'evaluation.flow_times' = [0.5] }", **UNEQUAL))
+    assert collect(sizes, out)[1].state is State.OUTDATED, "measured at other noise levels"
     only = {'name = "texts alone"\nsources = { texts = 1.0 }': 'name = "texts alone"'}
     study = load_study(study_path(**UNEQUAL, **more, **only))
     pictures = collect(study, out)[1]
