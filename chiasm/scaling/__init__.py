@@ -8,6 +8,7 @@ parabola.py  the size of lowest loss at one budget
 power.py     power laws through optima
 resample.py  intervals by the wild bootstrap
 estimate.py  what one method says of one modality
+runs.py      a checked table as arrays
 flags.py     what a careful reader would object to
 fit.py       all of it on one table
 optima.py    optima that others read off their curves; the paper's own

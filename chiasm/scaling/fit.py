@@ -17,14 +17,14 @@ from itertools import pairwise
 import numpy as np
 
 from chiasm.errors import UserError
-from chiasm.scaling.checks import check_points
 from chiasm.scaling.estimate import TITLES, Estimate, estimate_of_laws
 from chiasm.scaling.flags import approach2_flags, bias_on_grid, disagreements, unbracketed
 from chiasm.scaling.law import Array, Cost, fit_huber, fit_projection
 from chiasm.scaling.parabola import Parabola, design, fit_parabola, minima, minimum_variances
-from chiasm.scaling.points import Point, budgets_of
+from chiasm.scaling.points import Point
 from chiasm.scaling.power import fit_power_law, power_laws
 from chiasm.scaling.resample import Number, draw_signs, resampled
+from chiasm.scaling.runs import Runs
 
 MINIMUM_BUDGETS = 3
 """Minima that a power law needs, so that it has something to miss."""
@@ -39,50 +39,6 @@ BIAS_OF_SIZE = 0.05
 """Of its ln N, likewise."""
 
 FITS = {"huber": fit_huber, "projection": fit_projection}
-
-
-@dataclass(frozen=True)
-class Runs:
-    """A checked table as arrays over its runs [n]."""
-
-    cells: tuple[str, ...]
-    budgets: Array
-    sizes: Array
-    tokens: Array
-    flops: Array
-    losses: Mapping[str, Array]
-
-    @classmethod
-    def of(cls, points: Sequence[Point]) -> Runs:
-        """Refuses what :func:`chiasm.scaling.checks.check_points` refuses."""
-        check_points(points)
-        return cls(
-            cells=tuple(point.cell for point in points),
-            budgets=np.array(budgets_of(points)),
-            sizes=np.array([point.active_parameters for point in points]),
-            tokens=np.array([point.tokens for point in points]),
-            flops=np.array([point.flops for point in points]),
-            losses={
-                modality: np.array([point.losses[modality] for point in points])
-                for modality in points[0].losses
-            },
-        )
-
-    def only(self, chosen: Array) -> Runs:
-        """The runs of a mask [n]."""
-        return Runs(
-            tuple(cell for cell, kept in zip(self.cells, chosen, strict=True) if kept),
-            self.budgets[chosen],
-            self.sizes[chosen],
-            self.tokens[chosen],
-            self.flops[chosen],
-            {name: losses[chosen] for name, losses in self.losses.items()},
-        )
-
-    @property
-    def c0(self) -> float:
-        """Geometric mean of the budgets: where levels are told."""
-        return float(np.exp(np.log(np.unique(self.budgets)).mean()))
 
 
 @dataclass(frozen=True)

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.scaling.fit import FITS, Runs, approach2, approach3, fit_points, parabolas_of
+from chiasm.scaling.fit import FITS, approach2, approach3, fit_points, parabolas_of
 from chiasm.scaling.law import Cost
 from chiasm.scaling.points import Point
 from chiasm.scaling.resample import draw_signs
+from chiasm.scaling.runs import Runs
 
 METHODS = ("parabola", "huber", "projection")
 
