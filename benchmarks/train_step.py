@@ -5,7 +5,9 @@ all of them: a training step of chiasm, a training step of the peer (`transfusio
 github.com/lucidrains/transfusion-pytorch, if it is installed), and a float32 matrix product. A
 step is forward, backward, gradient clipping and AdamW; an element is a text or latent position.
 Both models have the same width, depth, heads (no grouped keys), head width, hidden width,
-vocabulary, rows, text positions (special tokens counted as text) and latent positions.
+vocabulary, and read the same text and latents (see workloads.py): once as rows of equal length,
+where nobody pads, and once as the documents of a step of the quickstart, as each of them takes
+documents in.
 
 MFU is exact: the decoder's own count over the mask's own pairs, three times the forward pass,
 against the fastest matrix product of the run.
@@ -20,6 +22,7 @@ import importlib.util
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -27,18 +30,20 @@ import torch
 from record import write_record
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
+from workloads import GRID, VOCABULARY, Workload, equal_rows, stream_documents
 
-from chiasm.data.batch import NO_LABEL, ImageSlots, Modality, PackedBatch
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.recipe import load_recipe
 from chiasm.training.objective import Objective, ObjectiveSettings
 
 INSTALL = (
     "The peer is not installed, so only chiasm is measured. Into a virtual environment of its "
     "own, beside chiasm:\n    pip install transfusion-pytorch"
 )
-ROWS, DOCUMENTS, TEXT, GRID, CHANNELS, VOCABULARY = 4, 4, 22, 4, 64, 2048
-"""Rows; documents in a row; tokens before and after each picture; its grid; sizes."""
+RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
+CHANNELS = 64
+"""Channels of a latent."""
 
 PEAK_SIDE = 2048
 
@@ -50,52 +55,6 @@ class Measured:
     ours: list[float]
     peer: list[float]
     product: list[float]
-
-
-def packed_batch(seed: int) -> PackedBatch:
-    """Rows of documents <bod> text <boi> picture <eoi> text <eod>, all of one length."""
-    latents = GRID * GRID
-    kinds = [1] * (2 + TEXT) + [2] * latents + [1] * (2 + TEXT)
-    length = len(kinds)
-    shape = (ROWS, DOCUMENTS * length)
-    generator = torch.Generator().manual_seed(seed)
-    ids_BT = torch.randint(6, VOCABULARY, shape, generator=generator)
-    position_BT = torch.arange(length).repeat(DOCUMENTS).expand(shape).contiguous()
-    modality_BT = torch.tensor(kinds).repeat(DOCUMENTS).expand(shape).contiguous()
-    here_BT = torch.arange(shape[1]).expand(shape)
-    first_BT = here_BT - position_BT
-    vision_BT = modality_BT == Modality.VISION
-    last_BT = torch.where(vision_BT, first_BT + 1 + TEXT + latents, here_BT)
-    boi, eod = position_BT == 1 + TEXT, position_BT == length - 1
-    unlabelled = vision_BT | boi | eod
-    label_BT = torch.where(unlabelled, NO_LABEL, ids_BT.roll(-1, dims=1))
-    num_images = ROWS * DOCUMENTS
-    start_D = torch.arange(DOCUMENTS) * length + TEXT + 2
-    images = ImageSlots(
-        row_N=torch.arange(ROWS).repeat_interleave(DOCUMENTS),
-        start_N=start_D.repeat(ROWS),
-        grid_N2=torch.full((num_images, 2), GRID),
-        target_N=torch.ones(num_images, dtype=torch.bool),
-        dropped_N=torch.zeros(num_images, dtype=torch.bool),
-        source_N=torch.zeros(num_images, dtype=torch.int64),
-        pixels=(torch.zeros(3, 1, 1, dtype=torch.uint8),) * num_images,
-    )
-    batch = PackedBatch(
-        ids_BT=ids_BT,
-        label_BT=label_BT,
-        modality_BT=modality_BT,
-        position_BT=position_BT,
-        first_BT=first_BT,
-        last_BT=last_BT,
-        document_BT=here_BT // length,
-        source_BT=torch.zeros(shape, dtype=torch.int64),
-        images=images,
-        lane_B=torch.zeros(ROWS, dtype=torch.int64),
-        number_B=torch.arange(ROWS),
-        source_names=("benchmark",),
-    )
-    batch.validate()
-    return batch
 
 
 def optimised(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
@@ -111,10 +70,16 @@ def optimised(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None
     return step
 
 
-def our_step(width: int, depth: int, seed: int) -> tuple[Callable[[], None], int, PackedBatch]:
-    """The step, its FLOPs, and the batch it trains on."""
-    batch = packed_batch(seed)
-    heads = width // 64 if width % 64 == 0 else width // 32
+def model_heads(width: int) -> int:
+    """As many as leave 64, or else 32, numbers to each."""
+    return width // 64 if width % 64 == 0 else width // 32
+
+
+def our_step(
+    width: int, depth: int, seed: int, workload: Workload
+) -> tuple[Callable[[], None], int]:
+    """The step and its FLOPs."""
+    batch, heads = workload.batch, model_heads(width)
     settings = ModelSettings(
         width=width, depth=depth, query_heads=heads, key_value_heads=heads, experts="modality"
     )
@@ -128,15 +93,17 @@ def our_step(width: int, depth: int, seed: int) -> tuple[Callable[[], None], int
         return objective.total(losses, batch.num_text_targets, batch.num_flow_targets)
 
     flops = FORWARD_AND_BACKWARD * decoder.forward_flops(Work.useful(batch))
-    return optimised(decoder, loss), flops, batch
+    return optimised(decoder, loss), flops
 
 
-def peer_step(width: int, depth: int, seed: int, positions: int) -> tuple[Callable[[], None], int]:
-    """The peer's step and its FLOPs; its rows hold as many positions as ours, pictures included."""
+def peer_step(
+    width: int, depth: int, seed: int, workload: Workload
+) -> tuple[Callable[[], None], int, int]:
+    """The peer's step, its FLOPs, and the positions it runs, padding included."""
     from transfusion_pytorch import Transfusion
 
     torch.manual_seed(seed)
-    heads = width // 64 if width % 64 == 0 else width // 32
+    heads = model_heads(width)
     model = Transfusion(
         num_text_tokens=VOCABULARY,
         dim_latent=CHANNELS,
@@ -144,30 +111,18 @@ def peer_step(width: int, depth: int, seed: int, positions: int) -> tuple[Callab
         transformer={"dim": width, "depth": depth, "heads": heads, "dim_head": width // heads},
         prob_uncond=0.0,
     )
-    lengths: list[int] = []
-    model.transformer.register_forward_pre_hook(
-        lambda module, args: lengths.append(args[0].shape[1])
-    )
-
-    def rows(last_text: int) -> list[list[Tensor]]:
-        spans: list[Tensor] = []
-        for document in range(DOCUMENTS):
-            after = TEXT if document < DOCUMENTS - 1 else last_text
-            spans += [
-                torch.randint(0, VOCABULARY, (TEXT,)),
-                torch.randn(GRID, GRID, CHANNELS),
-                torch.randint(0, VOCABULARY, (after,)),
-            ]
-        return [spans] * ROWS
-
-    model(rows(TEXT))  # its own special tokens make the row longer: take that from the text
-    samples = rows(TEXT - (lengths[-1] - positions))
-    lengths.clear()
+    shapes: list[torch.Size] = []
+    model.transformer.register_forward_pre_hook(lambda module, args: shapes.append(args[0].shape))
+    samples = workload.samples
+    model(samples)
+    if workload.equal:  # its own marks make its rows longer: take that from the last text
+        surplus = shapes[-1][1] - workload.batch.num_positions
+        samples = [[*spans[:-1], spans[-1][: len(spans[-1]) - surplus]] for spans in samples]
     with FlopCounterMode(display=False) as counter:
         model(samples).backward()
-    assert lengths == [positions], f"the peer runs {lengths} positions instead of {positions}"
     model.zero_grad(set_to_none=True)
-    return optimised(model, lambda: model(samples)), counter.get_total_flops()
+    step = optimised(model, lambda: model(samples))
+    return step, counter.get_total_flops(), shapes[-1][:2].numel()
 
 
 def seconds(work: Callable[[], Any], repeats: int) -> float:
@@ -194,22 +149,26 @@ def measure(
     return Measured(measured.ours[1:], measured.peer[1:], measured.product[1:])
 
 
-def figures(width: int, depth: int, seed: int, rounds: int, with_peer: bool) -> dict[str, Any]:
-    """One width and seed, measured."""
-    ours, flops, batch = our_step(width, depth, seed)
-    positions = batch.num_positions
-    peer, peer_flops = peer_step(width, depth, seed, positions) if with_peer else (None, 0)
+def figures(
+    width: int, depth: int, seed: int, rounds: int, workload: Workload, with_peer: bool
+) -> dict[str, Any]:
+    """One width, seed and workload, measured."""
+    ours, flops = our_step(width, depth, seed, workload)
+    peer, peer_flops, peer_positions = None, 0, 0
+    if with_peer:
+        peer, peer_flops, peer_positions = peer_step(width, depth, seed, workload)
     measured = measure(ours, peer, rounds)
-    elements = ROWS * positions
     peak = 2 * PEAK_SIDE**3 / min(measured.product)
     own = median(measured.ours)
     result = {
+        "workload": workload.name,
         "width": width,
         "depth": depth,
         "seed": seed,
-        "text_positions": elements - len(batch.latent_position_L),
-        "latent_positions": len(batch.latent_position_L),
-        "elements_per_second": round(elements / own),
+        "text_positions": workload.text_positions,
+        "latent_positions": workload.latent_positions,
+        "positions": workload.batch.ids_BT.numel(),
+        "elements_per_second": round(workload.elements / own),
         "flops_per_second": round(flops / own),
         "peak_flops_per_second": round(peak),
         "mfu_exact": round(flops / own / peak, 4),
@@ -218,13 +177,27 @@ def figures(width: int, depth: int, seed: int, rounds: int, with_peer: bool) -> 
     if with_peer:
         ratios = [b / a for a, b in zip(measured.ours, measured.peer, strict=True)]
         result |= {
-            "peer_elements_per_second": round(elements / median(measured.peer)),
+            "peer_positions": peer_positions,
+            "peer_elements_per_second": round(workload.elements / median(measured.peer)),
             "peer_seconds_of_rounds": [round(x, 5) for x in measured.peer],
-            "peer_flops_per_element_over_ours": round(peer_flops / flops, 3),
+            "peer_flops_over_ours": round(peer_flops / flops, 3),
             "ratio_to_peer": round(median(ratios), 3),
             "smallest_ratio_of_rounds": round(min(ratios), 3),
         }
     return result
+
+
+def told(result: dict[str, Any]) -> str:
+    """One line."""
+    line = (
+        f"{result['workload']}, width {result['width']}, seed {result['seed']}: "
+        f"{result['elements_per_second']} elements/s, {100 * result['mfu_exact']:.1f} % of "
+        f"{result['peak_flops_per_second'] / 1e9:.0f} GFLOP/s"
+    )
+    if "ratio_to_peer" not in result:
+        return line
+    peer = f"peer {result['peer_elements_per_second']} elements/s"
+    return f"{line}; {peer}, ratio {result['ratio_to_peer']:.2f}"
 
 
 def main() -> None:
@@ -237,29 +210,26 @@ def main() -> None:
     with_peer = importlib.util.find_spec("transfusion_pytorch") is not None
     if not with_peer:
         print(INSTALL)
+    recipe = load_recipe(RECIPE)
     results = []
-    for width in arguments.widths:
-        for seed in arguments.seeds:
-            result = figures(width, arguments.depth, seed, arguments.rounds, with_peer)
-            results.append(result)
-            line = (
-                f"width {width} seed {seed}: {result['elements_per_second']} elements/s, "
-                f"{100 * result['mfu_exact']:.1f} % of "
-                f"{result['peak_flops_per_second'] / 1e9:.0f} GFLOP/s"
-            )
-            if with_peer:
-                line += (
-                    f"; peer {result['peer_elements_per_second']} elements/s, "
-                    f"ratio {result['ratio_to_peer']:.2f}"
+    for seed in arguments.seeds:
+        for workload in (equal_rows(seed, CHANNELS), stream_documents(recipe, seed, CHANNELS)):
+            for width in arguments.widths:
+                result = figures(
+                    width, arguments.depth, seed, arguments.rounds, workload, with_peer
                 )
-            print(line, flush=True)
+                results.append(result)
+                print(told(result), flush=True)
+    groups = sorted({(r["workload"], r["width"]) for r in results})
     summary = {
-        str(width): {
-            name: median(r[name] for r in results if r["width"] == width)
+        f"{workload}, width {width}": {
+            name: median(
+                r[name] for r in results if (r["workload"], r["width"]) == (workload, width)
+            )
             for name in ("elements_per_second", "mfu_exact", "ratio_to_peer")
             if name in results[0]
         }
-        for width in arguments.widths
+        for workload, width in groups
     }
     print(f"medians over seeds: {summary}")
     write_record("train_step", {"peer": _peer_version(), "medians": summary, "runs": results})
