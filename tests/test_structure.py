@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "chiasm"
 ORDER = [
     *("errors", "settings", "documents", "worlds", "data", "vision", "model", "training"),
     *("inference", "worldmodel", "evaluation", "report", "recipe", "assembly"),
-    *("scaling", "studies", "cli"),
+    *("scaling", "studies", "paper", "cli"),
 ]
 
 FILES = sorted(

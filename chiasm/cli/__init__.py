@@ -9,6 +9,7 @@ evaluate.py    chiasm evaluate: measure a run on held-out data and write its rep
 laws.py        fits and forecasts as tables
 scaling.py     chiasm scaling: plan an IsoFLOP study, fit it, forecast from it
 study.py       chiasm study: compare runs that differ in one thing
+report.py      chiasm report: the paper's findings beside what was measured here
 quickstart.py  chiasm quickstart: all of it on the embedded world
 """
 
@@ -21,6 +22,7 @@ import typer
 from chiasm.cli.data import app as data
 from chiasm.cli.evaluate import evaluate
 from chiasm.cli.quickstart import quickstart
+from chiasm.cli.report import app as report
 from chiasm.cli.sample import sample
 from chiasm.cli.scaling import app as scaling
 from chiasm.cli.study import app as study
@@ -44,6 +46,7 @@ app.add_typer(data, name="data")
 app.add_typer(vision, name="vision")
 app.add_typer(study, name="study")
 app.add_typer(scaling, name="scaling")
+app.add_typer(report, name="report")
 
 
 def main() -> None:

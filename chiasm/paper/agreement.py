@@ -1,0 +1,100 @@
+"""The rules by which a measurement agrees with a published number; nothing is judged by hand."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Agreement(StrEnum):
+    """What may be said of a published number."""
+
+    AGREES = "agrees"
+    DISAGREES = "disagrees"
+    UNDECIDED = "undecided"
+    NOT_MEASURED = "not measured yet"
+
+
+RULES = {
+    "a difference": (
+        "The same two conditions are trained here with the same seeds. When the 95 % interval of "
+        "the paired difference (Student's t over seeds) leaves out zero, its sign agrees or "
+        "disagrees with that of the published difference; when it holds zero, or there is one "
+        "seed, it is undecided. A published difference smaller than what it could be read to has "
+        "no sign, and is undecided whatever is measured. Sizes of differences are not compared: "
+        "models, data and metrics are others."
+    ),
+    "a number of a scaling law": (
+        "It agrees when the published value lies inside of the measured 95 % interval and "
+        "disagrees when it lies outside. It is undecided when the interval also holds a value "
+        "that the claim excludes (for text's exponent that of vision, for a gap 0, for growth 1), "
+        "or when the methods of fitting do not all say the same."
+    ),
+    "a finding": (
+        "It disagrees when any of its numbers does, and agrees when all of them do and all are "
+        "measured; it is undecided otherwise, and not measured yet when none is. Refits of the "
+        "points that the paper plots carry their own verdict and are not counted here: they check "
+        "the paper's arithmetic, not its claim."
+    ),
+}
+"""What is judged → how."""
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A number with its 95 % interval; NaN limits where it has none."""
+
+    value: float
+    low: float
+    high: float
+
+    def holds(self, value: float) -> bool:
+        """Whether a value lies inside."""
+        return self.low <= value <= self.high
+
+    @property
+    def is_known(self) -> bool:
+        """Whether there are limits."""
+        return math.isfinite(self.low) and math.isfinite(self.high)
+
+
+def by_sign(measured: Interval, published: float, reading_error: float = 0.0) -> Agreement:
+    """Compare the sign of a measured difference to that of a published one.
+
+    Args:
+        measured: the difference.
+        published: its published counterpart.
+        reading_error: what the published difference may be wrong by.
+    """
+    if not measured.is_known or measured.holds(0.0) or abs(published) <= reading_error:
+        return Agreement.UNDECIDED
+    same = (measured.value > 0) == (published > 0)
+    return Agreement.AGREES if same else Agreement.DISAGREES
+
+
+def by_value(measured: Interval, published: float, rival: float | None = None) -> Agreement:
+    """Whether an interval holds the published value, and not what the claim excludes as well."""
+    if not measured.is_known:
+        return Agreement.UNDECIDED
+    if not measured.holds(published):
+        return Agreement.DISAGREES
+    undecided = rival is not None and measured.holds(rival)
+    return Agreement.UNDECIDED if undecided else Agreement.AGREES
+
+
+def unanimous(verdicts: Iterable[Agreement]) -> Agreement:
+    """What all methods say; undecided where they differ, not measured where there is none."""
+    found = set(verdicts)
+    if len(found) > 1:
+        return Agreement.UNDECIDED
+    return found.pop() if found else Agreement.NOT_MEASURED
+
+
+def overall(verdicts: Iterable[Agreement]) -> Agreement:
+    """A finding's verdict from those of its numbers."""
+    found = set(verdicts)
+    if Agreement.DISAGREES in found:
+        return Agreement.DISAGREES
+    return found.pop() if len(found) == 1 else Agreement.UNDECIDED

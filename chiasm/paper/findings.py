@@ -1,0 +1,156 @@
+"""What the paper found, as data: claims, published numbers, and what measures each here.
+
+``findings.toml`` beside this file holds them, so that a further finding needs no code. Reading is
+as strict as a recipe's.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from chiasm.errors import UserError
+from chiasm.recipe import load_toml, parse_settings
+from chiasm.settings import Settings
+
+SHIPPED = Path(__file__).parent / "findings.toml"
+
+Quantity = Literal["size_exponent", "token_exponent", "gap", "growth"]
+
+
+class ResultSettings(Settings):
+    """Something that was, or can be, measured here."""
+
+    commands: tuple[str, ...] = Field(min_length=1)
+    """What makes it again, line by line."""
+    refit: str = ""
+    """The paper's own optima, refitted: ``paper-dense`` or ``paper-moe``. Nothing is trained."""
+
+
+class StudyMeasureSettings(Settings):
+    """A paired difference between two cells of a study."""
+
+    result: str
+    """The study's name."""
+    metric: str
+    """One of its metrics; lower is better where it is for the published number, and so on."""
+    cell: str
+    """The cell that corresponds to ``value``."""
+    against: str
+    """The cell that corresponds to ``against``."""
+
+
+class LawMeasureSettings(Settings):
+    """A number of a scaling law."""
+
+    result: str
+    """The fit's name."""
+    quantity: Quantity
+    """Exponent of N or of D, the first modality's size exponent minus the other's, or growth of
+    the first's need for data relative to the other's."""
+    of: str
+    """A modality."""
+    minus: str = ""
+    """For ``gap`` and ``growth``: the other modality."""
+    size: float | None = Field(None, gt=0)
+    """For ``growth``: active parameters; growth is since 1e9."""
+    minus_result: str = ""
+    """A fit whose same number is subtracted."""
+    rival: float | None = None
+    """A value that the claim excludes: an interval that holds it as well as the published value
+    decides nothing."""
+
+
+class NumberSettings(Settings):
+    """One published number, and what measures it here."""
+
+    name: str = Field(min_length=1)
+    """What was measured there."""
+    value: float | None = None
+    """None: the article tells the direction and no number that can be read."""
+    against: float | None = None
+    """The published value that ``value`` is compared to."""
+    uncertainty: float | None = Field(None, gt=0)
+    """Of ``value`` and ``against`` each: of reading a plot, or half a unit of the last digit."""
+    source: str = Field(min_length=1)
+    """Section, figure or table."""
+    study: StudyMeasureSettings | None = None
+    laws: tuple[LawMeasureSettings, ...] = ()
+
+    @model_validator(mode="after")
+    def _can_be_judged(self) -> NumberSettings:
+        if self.study is not None and (self.value is None or self.against is None):
+            raise ValueError(f"{self.name!r} has a study; give both value and against")
+        if self.laws and self.value is None:
+            raise ValueError(f"{self.name!r} has laws; give its value")
+        return self
+
+    @property
+    def is_measurable(self) -> bool:
+        """Whether something here measures it."""
+        return self.study is not None or bool(self.laws)
+
+
+class FindingSettings(Settings):
+    """One claim of the paper."""
+
+    id: str = Field(pattern=r"^[a-z0-9-]+$")
+    """Names it in the JSON and in links."""
+    part: str = Field(min_length=1)
+    """The heading under which it stands."""
+    claim: str = Field(min_length=1)
+    numbers: tuple[NumberSettings, ...] = Field(min_length=1)
+    waits: str = ""
+    """Why not all of its numbers are measured here."""
+
+
+class Findings(Settings):
+    """The whole file."""
+
+    article: str
+    results: dict[str, ResultSettings]
+    findings: tuple[FindingSettings, ...]
+
+
+def load_findings(path: Path = SHIPPED) -> Findings:
+    """Read a file of findings.
+
+    Raises:
+        UserError: unknown setting, wrong value, or names that lead nowhere.
+    """
+    findings = parse_settings(Findings, load_toml(path))
+    problems = _problems(findings)
+    if problems:
+        raise UserError("\n".join(f"{path}: {problem}" for problem in problems))
+    return findings
+
+
+def results_of(finding: FindingSettings) -> list[str]:
+    """Names of all results that a finding leans on, in order."""
+    names = []
+    for number in finding.numbers:
+        names += [number.study.result] if number.study is not None else []
+        for law in number.laws:
+            names += [law.result, *([law.minus_result] if law.minus_result else [])]
+    return list(dict.fromkeys(names))
+
+
+def _problems(findings: Findings) -> list[str]:
+    known = ", ".join(findings.results)
+    ids = [finding.id for finding in findings.findings]
+    return [
+        *(f"two findings have the id {name!r}" for name in {i for i in ids if ids.count(i) > 1}),
+        *(
+            f"{finding.id} names the result {name!r}, which is not there; there is: {known}"
+            for finding in findings.findings
+            for name in results_of(finding)
+            if name not in findings.results
+        ),
+        *(
+            f"{finding.id} has a number that nothing measures here; say why in waits"
+            for finding in findings.findings
+            if not finding.waits and not all(number.is_measurable for number in finding.numbers)
+        ),
+    ]

@@ -1,0 +1,165 @@
+"""Every published number beside what was measured here, with a verdict by the stated rules."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from chiasm.paper.agreement import Agreement, Interval, by_sign, by_value, overall, unanimous
+from chiasm.paper.findings import (
+    Findings,
+    FindingSettings,
+    LawMeasureSettings,
+    NumberSettings,
+    StudyMeasureSettings,
+)
+from chiasm.paper.laws import LawNumber, asked, difference
+from chiasm.paper.results import Result, refit, scale
+from chiasm.scaling.estimate import TITLES
+from chiasm.studies.statistics import paired
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """One measured counterpart of a published number."""
+
+    result: str
+    agreement: Agreement
+    is_refit: bool
+    """Of points that the paper plots: nothing was trained here."""
+    quantity: str
+    """``difference`` of a study, or a law's quantity."""
+    intervals: Mapping[str, Interval]
+    """By method; a study has one."""
+    unit: str = ""
+    means: tuple[float, float] | None = None
+    """For a difference: of the two cells, over the seeds that both have."""
+    scale: str = ""
+    """At which size."""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class JudgedNumber:
+    """A published number and all that measures it."""
+
+    published: NumberSettings
+    measurements: tuple[Measurement, ...]
+
+    @property
+    def agreement(self) -> Agreement:
+        """By what was trained here; refits are left out."""
+        own = [each.agreement for each in self.measurements if not each.is_refit]
+        return unanimous(own)
+
+
+@dataclass(frozen=True)
+class JudgedFinding:
+    """A finding with a verdict."""
+
+    finding: FindingSettings
+    numbers: tuple[JudgedNumber, ...]
+
+    @property
+    def agreement(self) -> Agreement:
+        """By the rule for findings."""
+        return overall(number.agreement for number in self.numbers)
+
+
+def judge(findings: Findings, kept: Mapping[str, Result]) -> list[JudgedFinding]:
+    """Every finding with its verdict.
+
+    Args:
+        findings: what the paper found.
+        kept: results by name; refits of the paper's optima are made here.
+    """
+    refits = {
+        name: refit(settings.refit) for name, settings in findings.results.items() if settings.refit
+    }
+    return [
+        JudgedFinding(finding, tuple(_judged(number, kept, refits) for number in finding.numbers))
+        for finding in findings.findings
+    ]
+
+
+def _judged(
+    number: NumberSettings, kept: Mapping[str, Result], refits: Mapping[str, Result]
+) -> JudgedNumber:
+    measured = []
+    if number.study is not None:
+        measured.append(_of_study(number, number.study, kept.get(number.study.result)))
+    for law in number.laws:
+        measured.append(_of_law(number, law, {**kept, **refits}, law.result in refits))
+    return JudgedNumber(number, tuple(measured))
+
+
+def _of_study(
+    number: NumberSettings, study: StudyMeasureSettings, result: Result | None
+) -> Measurement:
+    nothing = Measurement(study.result, Agreement.NOT_MEASURED, False, "difference", {})
+    if result is None:
+        return nothing
+    own, other = (result.values(cell, study.metric) for cell in (study.cell, study.against))
+    found = paired(own, other)
+    if found is None:
+        return nothing
+    assert number.value is not None  # the settings' own check
+    assert number.against is not None
+    interval = Interval(found.value, found.value - found.half_width, found.value + found.half_width)
+    published = number.value - number.against
+    seeds = own.keys() & other.keys()
+    cells = [
+        cell
+        for cell in result.cells
+        if cell.cell in (study.cell, study.against) and cell.seed in seeds
+    ]
+    means = tuple(sum(values[seed] for seed in seeds) / len(seeds) for values in (own, other))
+    return Measurement(
+        result=study.result,
+        agreement=by_sign(interval, published, 2 * (number.uncertainty or 0.0)),
+        is_refit=False,
+        quantity="difference",
+        intervals={"paired difference": interval},
+        unit=result.unit(study.metric),
+        means=(means[0], means[1]),
+        scale=scale(cells),
+        note=f"{study.metric}: {study.cell}, against {study.against}",
+    )
+
+
+def _of_law(
+    number: NumberSettings,
+    law: LawMeasureSettings,
+    results: Mapping[str, Result],
+    is_refit: bool,
+) -> Measurement:
+    found = _law_numbers(law, results)
+    intervals = {TITLES[each.method]: _interval(each) for each in found}
+    assert number.value is not None  # the settings' own check
+    result = results.get(law.result, Result())
+    verdicts = [by_value(each, number.value, law.rival) for each in intervals.values()]
+    return Measurement(
+        result=law.result,
+        agreement=unanimous(verdicts),
+        is_refit=is_refit,
+        quantity=law.quantity,
+        intervals=intervals,
+        scale="the optima that the paper plots" if is_refit else scale(result.cells),
+        note="" if law.rival is None else f"must leave out {law.rival:g}",
+    )
+
+
+def _law_numbers(law: LawMeasureSettings, results: Mapping[str, Result]) -> list[LawNumber]:
+    found = asked(results.get(law.result, Result()).laws, law)
+    if not law.minus_result:
+        return found
+    others = {
+        each.method: each for each in asked(results.get(law.minus_result, Result()).laws, law)
+    }
+    return [difference(each, others[each.method]) for each in found if each.method in others]
+
+
+def _interval(number: LawNumber) -> Interval:
+    low, high = (math.nan if limit is None else limit for limit in (number.low, number.high))
+    return Interval(number.value, low, high)

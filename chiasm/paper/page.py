@@ -1,0 +1,224 @@
+"""paper.html and paper.json: every finding of the paper beside what was measured here."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+from chiasm.errors import UserError
+from chiasm.paper.agreement import RULES, Agreement, Interval
+from chiasm.paper.figure import agreement_figure
+from chiasm.paper.findings import Findings
+from chiasm.paper.judge import JudgedFinding, JudgedNumber, Measurement
+from chiasm.paper.results import Result, scale
+from chiasm.paper.table import commands_of, paper_record
+from chiasm.report.frame import frame, replace
+from chiasm.report.wording import duration
+
+CHIPS = {
+    Agreement.AGREES: "beats",
+    Agreement.DISAGREES: "worse",
+    Agreement.UNDECIDED: "not-separated",
+    Agreement.NOT_MEASURED: "",
+}
+"""Verdict → class of its chip."""
+
+HEAD = (
+    "Every finding of the paper, its published number, and what was measured here: at laptop size, "
+    "on an embedded world, so that signs and exponents can be compared and sizes cannot. The "
+    "verdicts follow the rules below and are made by the program from the kept results."
+)
+
+
+@dataclass(frozen=True)
+class PaperFiles:
+    """Where the page lies."""
+
+    page: Path
+    table: Path
+
+
+def write_paper(
+    findings: Findings,
+    judged: Sequence[JudgedFinding],
+    kept: Mapping[str, Result],
+    folder: Path,
+) -> PaperFiles:
+    """Write paper.html and paper.json.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    parts = dict.fromkeys(each.finding.part for each in judged)
+    body = [
+        _head(findings, judged),
+        _figure(judged),
+        *(_part(part, findings, judged) for part in parts),
+        _results(findings, kept),
+        _rules(),
+        "<footer>The same for programs is paper.json, beside this file.</footer>",
+    ]
+    files = PaperFiles(folder / "paper.html", folder / "paper.json")
+    record = paper_record(findings, judged, kept)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(files.page, frame("chiasm: the paper's findings", body))
+        replace(files.table, json.dumps(record, indent=1, allow_nan=False) + "\n")
+    except OSError as error:
+        raise UserError(f"--out {folder} cannot be written: {error.strerror}") from error
+    return files
+
+
+def _head(findings: Findings, judged: Sequence[JudgedFinding]) -> str:
+    counts = Counter(each.agreement for each in judged)
+    refits = [
+        each.agreement
+        for finding in judged
+        for number in finding.numbers
+        for each in number.measurements
+        if each.is_refit
+    ]
+    facts = {
+        "findings": str(len(judged)),
+        **{str(verdict): str(counts[verdict]) for verdict in Agreement},
+        "refits of the paper's own points that agree": f"{refits.count(Agreement.AGREES)} of "
+        f"{len(refits)}",
+    }
+    cells = "".join(f"<div><b>{escape(v)}</b>{escape(k)}</div>" for k, v in facts.items())
+    return (
+        f"<header><h1>chiasm <small>the paper's findings</small></h1><p>{escape(findings.article)}"
+        f'</p><p>{escape(HEAD)}</p><div class="facts">{cells}</div></header>'
+    )
+
+
+def _figure(judged: Sequence[JudgedFinding]) -> str:
+    svg = agreement_figure(judged)
+    if not svg:
+        return ""
+    return (
+        "<h2>In one figure</h2><p class='lead'>Hollow diamonds are published; dots and bars are "
+        "measured here with their 95 % intervals: green agrees, red disagrees, yellow decides "
+        f'nothing.</p><div class="plot">{svg}</div>'
+    )
+
+
+def _part(part: str, findings: Findings, judged: Sequence[JudgedFinding]) -> str:
+    return f"<h2>{escape(part)}</h2>" + "".join(
+        _finding(findings, each) for each in judged if each.finding.part == part
+    )
+
+
+def _finding(findings: Findings, judged: JudgedFinding) -> str:
+    finding = judged.finding
+    rows = "".join(map(_number, judged.numbers))
+    waits = f"Not all of it is measured: {escape(finding.waits)}." if finding.waits else ""
+    commands = commands_of(findings, judged)
+    again = f"<pre>{escape(chr(10).join(commands))}</pre>" if commands else ""
+    return (
+        f"<h3 id='{finding.id}'>{escape(finding.claim)} {_chip(judged.agreement)}</h3>"
+        "<div class='wide'><table><tr><th style='width:32%'>published</th><th style='width:36%'>"
+        "measured here, with its 95 % interval</th><th style='width:20%'>at which size</th>"
+        f"<th>verdict</th></tr>{rows}</table></div>{again}"
+        + (f"<p class='lead'>{waits}</p>" if waits else "")
+    )
+
+
+def _number(judged: JudgedNumber) -> str:
+    published = judged.published
+    left = (
+        f"{escape(published.name)}<br><b>{_published(judged)}</b><br>"
+        f"<small>{escape(published.source)}</small>"
+    )
+    if not judged.measurements:
+        return f"<tr><td>{left}</td><td></td><td></td><td>{_chip(Agreement.NOT_MEASURED)}</td></tr>"
+    cells = [f"<td rowspan='{len(judged.measurements)}'>{left}</td>", ""]
+    return "".join(
+        f"<tr>{cells[place > 0]}<td>{_measured(each)}</td><td>{escape(each.scale)}<br>"
+        f"<a href='#result-{escape(each.result)}'>{escape(each.result)}</a></td>"
+        f"<td>{_chip(each.agreement)}</td></tr>"
+        for place, each in enumerate(judged.measurements)
+    )
+
+
+def _published(judged: JudgedNumber) -> str:
+    value, against = judged.published.value, judged.published.against
+    if value is None:
+        return "no number"
+    error = f" ± {judged.published.uncertainty:g}" if judged.published.uncertainty else ""
+    if against is None:
+        return f"{value:g}{error}"
+    return f"{value:g} against {against:g} ({(value - against) / against:+.1%}){error}"
+
+
+def _measured(measurement: Measurement) -> str:
+    if not measurement.intervals:
+        return "<small>not run yet, or not kept</small>"
+    lines = [
+        (f"{escape(method)}: " if measurement.quantity != "difference" else "")
+        + _interval(found, measurement.quantity)
+        for method, found in measurement.intervals.items()
+    ]
+    if measurement.means is not None:
+        own, other = measurement.means
+        unit = f" {escape(measurement.unit)}" if measurement.unit else ""
+        lines.insert(0, f"{own:.4g} against {other:.4g}{unit}; difference")
+    note = f"<br><small>{escape(measurement.note)}</small>" if measurement.note else ""
+    return "<br>".join(lines) + note
+
+
+def _interval(found: Interval, quantity: str) -> str:
+    sign = "+" if quantity == "difference" else ""
+    factor = "×" if quantity == "growth" else ""
+    if not found.is_known:
+        return f"{factor}{found.value:{sign}.3g} <small>(no interval)</small>"
+    low, high = (f"{limit:{sign}.3g}" for limit in (found.low, found.high))
+    return f"<b>{factor}{found.value:{sign}.3g}</b> <small>[{low}, {high}]</small>"
+
+
+def _chip(agreement: Agreement) -> str:
+    return f'<span class="chip {CHIPS[agreement]}">{escape(str(agreement))}</span>'
+
+
+def _results(findings: Findings, kept: Mapping[str, Result]) -> str:
+    blocks = []
+    for name, settings in findings.results.items():
+        result = kept.get(name)
+        blocks.append(
+            f"<h3 id='result-{escape(name)}'>{escape(name)}</h3>"
+            f"<pre>{escape(chr(10).join(settings.commands))}"
+            f"</pre>{_provenance(result, settings.refit)}"
+        )
+    return (
+        "<h2>Make it again</h2><p class='lead'>What runs each result, and what the kept one was "
+        f"made with.</p>{''.join(blocks)}"
+    )
+
+
+def _provenance(result: Result | None, refit_of: str) -> str:
+    if refit_of:
+        return "<p class='lead'>Nothing is trained; this page makes the refit itself.</p>"
+    if result is None:
+        return "<p class='lead'>No result is kept yet.</p>"
+    facts = {
+        "size": scale(result.cells) if result.cells else "",
+        "runs": str(len(result.cells)),
+        "time of all runs": duration(sum(cell.seconds for cell in result.cells)),
+        "commit": ", ".join(result.made_with("git_commit")),
+        "machine": "; ".join(result.made_with("machine")),
+        "what the fit objects to": " · ".join(result.flags),
+    }
+    entries = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items() if text
+    )
+    return f"<dl>{entries}</dl>"
+
+
+def _rules() -> str:
+    entries = "".join(
+        f"<dt>{escape(what)}</dt><dd>{escape(rule)}</dd>" for what, rule in RULES.items()
+    )
+    return f"<h2>When something agrees</h2><dl>{entries}</dl>"

@@ -1,0 +1,168 @@
+"""Results that are kept beside the docs: small files with machine, commit and command.
+
+A folder for each result, by the study's or the fit's name:
+
+    cells.json   what chiasm study collect wrote: every cell and seed, with its versions
+    points.csv   of IsoFLOP studies: the table that the law was fitted on
+    laws.json    the numbers of a fit, without its resamples
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from chiasm.errors import UserError
+from chiasm.paper.laws import LawNumber, law_numbers
+from chiasm.scaling import fit_optima, paper_optima, read_fit
+from chiasm.studies.cell import write_json
+from chiasm.studies.collect import State
+
+
+@dataclass(frozen=True)
+class CellResult:
+    """One finished cell with one seed."""
+
+    cell: str
+    seed: int
+    values: Mapping[str, float]
+    """By metric."""
+    units: Mapping[str, str]
+    tokens: int
+    flops: float
+    active_parameters: int | None
+    """None where the plan that counted them was not kept."""
+    budget_flops: float | None
+    seconds: float
+    versions: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A study, a fit, or a study and the fit on its points."""
+
+    cells: tuple[CellResult, ...] = ()
+    laws: tuple[LawNumber, ...] = ()
+    flags: tuple[str, ...] = ()
+    """What the fit objects to."""
+
+    def values(self, cell: str, metric: str) -> dict[int, float]:
+        """Seed → value of a metric."""
+        own = [each for each in self.cells if each.cell == cell and metric in each.values]
+        return {each.seed: each.values[metric] for each in own}
+
+    def unit(self, metric: str) -> str:
+        """A metric's unit; empty where it has none."""
+        return next((each.units[metric] for each in self.cells if metric in each.units), "")
+
+    def made_with(self, name: str) -> list[str]:
+        """All values of a version, such as git_commit or machine."""
+        return list(dict.fromkeys(str(each.versions.get(name, "")) for each in self.cells))
+
+
+def read_results(folder: Path) -> dict[str, Result]:
+    """Every kept result, by name; none where the folder is missing.
+
+    Raises:
+        UserError: a file that is not what :func:`keep` wrote.
+    """
+    if not folder.is_dir():
+        return {}
+    return {own.name: _read(own) for own in sorted(folder.iterdir()) if own.is_dir()}
+
+
+def refit(name: str) -> Result:
+    """The paper's own optima, refitted: ``paper-dense`` or ``paper-moe``."""
+    return Result(laws=tuple(law_numbers(fit_optima(paper_optima(name), source=name))))
+
+
+def keep(folder: Path, results: Path) -> Path:
+    """Keep what stands in a study's or a fit's folder; returns the result's folder.
+
+    Raises:
+        UserError: there is neither a cells.json nor a fit.json, or one cannot be read.
+    """
+    cells, fit = folder / "cells.json", folder / "fit.json"
+    if not cells.exists() and not fit.exists():
+        raise UserError(
+            f"{folder} has neither cells.json nor fit.json; run chiasm study collect, or chiasm "
+            "scaling fit, first"
+        )
+    name = _content(cells)["study"] if cells.exists() else folder.resolve().name
+    kept = results / name
+    kept.mkdir(parents=True, exist_ok=True)
+    for file in ("cells.json", "points.csv"):
+        if (folder / file).exists():
+            shutil.copyfile(folder / file, kept / file)
+    if fit.exists():
+        read = read_fit(fit)
+        numbers = [asdict(number) for number in law_numbers(read)]
+        write_json(
+            kept / "laws.json",
+            {"source": read.source, "flags": list(read.flags), "numbers": numbers},
+        )
+    _read(kept)
+    return kept
+
+
+def scale(cells: Sequence[CellResult]) -> str:
+    """At which size something was measured: parameters, tokens, FLOPs, seeds."""
+    parts = [
+        _range([cell.active_parameters for cell in cells], "active parameters"),
+        _range([cell.tokens for cell in cells], "tokens"),
+        _range([cell.flops for cell in cells], "FLOPs"),
+    ]
+    seeds = len({cell.seed for cell in cells})
+    return "; ".join(part for part in (*parts, f"{seeds} seed{'s' * (seeds > 1)}") if part)
+
+
+def _range(values: Sequence[float | None], unit: str) -> str:
+    known = [value for value in values if value is not None]
+    if not known:
+        return ""
+    low, high = f"{min(known):.3g}", f"{max(known):.3g}"
+    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
+
+
+def _read(folder: Path) -> Result:
+    cells, laws = folder / "cells.json", folder / "laws.json"
+    entries = _content(cells)["cells"] if cells.exists() else []
+    fitted = _content(laws) if laws.exists() else {"numbers": [], "flags": []}
+    try:
+        return Result(
+            tuple(_cell(entry) for entry in entries if entry["state"] == State.FINISHED),
+            tuple(LawNumber(**number) for number in fitted["numbers"]),
+            tuple(fitted["flags"]),
+        )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise UserError(
+            f"{folder} is no kept result ({error!r}); write it again with chiasm report keep"
+        ) from error
+
+
+def _cell(entry: Mapping[str, Any]) -> CellResult:
+    metrics, planned = entry["metrics"], entry["planned"]
+    return CellResult(
+        cell=entry["cell"],
+        seed=entry["seed"],
+        values={name: float(metric["value"]) for name, metric in metrics.items()},
+        units={name: metric["unit"] for name, metric in metrics.items()},
+        tokens=entry["tokens"],
+        flops=entry["flops"],
+        active_parameters=planned["active_parameters"] if planned else None,
+        budget_flops=entry["budget_flops"],
+        seconds=sum(entry["seconds"].values()),
+        versions=entry["versions"],
+    )
+
+
+def _content(path: Path) -> dict[str, Any]:
+    try:
+        content: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path} cannot be read: {error}; write it again") from error
+    return content

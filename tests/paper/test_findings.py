@@ -1,0 +1,66 @@
+"""The shipped findings lead somewhere, and a file that does not is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from chiasm.errors import UserError
+from chiasm.paper.findings import SHIPPED, load_findings, results_of
+from chiasm.studies import expand, load_study
+
+STUDIES = Path(__file__).parents[2] / "recipes" / "studies"
+
+WRONG = {
+    "which is not there": ("[results.paper-moe]", "[results.paper-mixture]"),
+    "two findings have the id": ('id = "dense-gap"', 'id = "growth"'),
+    "say why in waits": ('waits = "such weights', 'claim = "such weights'),
+    "give both value and against": ("against = 13.834\n", ""),
+}
+
+
+@pytest.fixture(scope="module")
+def findings():
+    return load_findings()
+
+
+def test_every_study_that_is_named_measures_what_is_asked(findings):
+    asked = [n.study for f in findings.findings for n in f.numbers if n.study is not None]
+    for name in {study.result for study in asked}:
+        study = load_study(STUDIES / f"{name}.toml")
+        cells = {cell.name for cell in expand(study)}
+        metrics = {metric.name for metric in study.metrics}
+        for own in (each for each in asked if each.result == name):
+            assert {own.cell, own.against} <= cells
+            assert own.metric in metrics
+        assert f"recipes/studies/{name}.toml" in findings.results[name].commands[0]
+
+
+def test_what_studies_published_is_what_the_findings_say(findings):
+    numbers = [(f.id, n) for f in findings.findings for n in f.numbers if n.study is not None]
+    for identity, number in numbers:
+        study = load_study(STUDIES / f"{number.study.result}.toml")
+        published = {
+            entry.cell: entry.value
+            for entry in study.published
+            if entry.metric == number.study.metric
+        }
+        assert published[number.study.cell] == number.value, identity
+        assert published[number.study.against] == number.against, identity
+
+
+def test_every_result_is_used_and_every_part_is_there(findings):
+    used = {name for finding in findings.findings for name in results_of(finding)}
+    assert used == set(findings.results)
+    assert len({finding.part for finding in findings.findings}) == 5
+
+
+@pytest.mark.parametrize("message", WRONG)
+def test_wrong_files_are_refused(tmp_path, message):
+    path, (before, after) = tmp_path / "findings.toml", WRONG[message]
+    text = SHIPPED.read_text()
+    assert before in text
+    if message == "say why in waits":
+        text = text.replace('waits = "such weights are not here yet"\n', "")
+    path.write_text(text.replace(before, after, 1))
+    with pytest.raises(UserError, match=message):
+        load_findings(path)

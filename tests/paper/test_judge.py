@@ -1,0 +1,68 @@
+"""Verdicts follow from kept results."""
+
+import pytest
+
+from chiasm.paper import judge, load_findings, read_results
+from chiasm.paper.agreement import Agreement
+
+STUDY = "text-and-other-data"
+METRIC = "text in its domain"
+SEEDS = (1.00, 1.10, 1.20)
+
+
+def shifted(by, noise=(0.0, 0.001, -0.001)):
+    return [value + by + each for value, each in zip(SEEDS, noise, strict=True)]
+
+
+@pytest.fixture(scope="module")
+def findings():
+    return load_findings()
+
+
+def verdicts(findings, kept):
+    return {each.finding.id: each.agreement for each in judge(findings, kept)}
+
+
+def test_without_results_nothing_is_measured(findings):
+    judged = judge(findings, {})
+    assert {each.agreement for each in judged} == {Agreement.NOT_MEASURED}
+    refits = [m for each in judged for n in each.numbers for m in n.measurements if m.is_refit]
+    assert refits
+    assert all(each.agreement is not Agreement.NOT_MEASURED for each in refits)
+
+
+@pytest.mark.parametrize(
+    ("by", "video", "captions"),
+    [
+        (-0.05, Agreement.AGREES, Agreement.DISAGREES),
+        (+0.05, Agreement.DISAGREES, Agreement.AGREES),
+        (0.0, Agreement.UNDECIDED, Agreement.UNDECIDED),
+    ],
+)
+def test_signs_of_paired_differences_decide(findings, kept_study, by, video, captions):
+    cells = ("text + video", "text + captioned pictures", "text + all")
+    values = {("text", METRIC): SEEDS, **{(cell, METRIC): shifted(by) for cell in cells}}
+    folder = kept_study(STUDY, values)
+    found = verdicts(findings, read_results(folder.parent))
+    assert found["video-helps-text"] is video
+    assert found["captions-hurt-text"] is captions
+    assert found["text-out-of-domain"] is Agreement.NOT_MEASURED
+
+
+def test_seeds_are_paired(findings, kept_study):
+    """Seeds differ by twenty times the difference, which their pairs still show."""
+    folder = kept_study(STUDY, {("text", METRIC): SEEDS, ("text + video", METRIC): shifted(-0.01)})
+    found = {each.finding.id: each for each in judge(findings, read_results(folder.parent))}
+    (number,) = found["video-helps-text"].numbers
+    (measured,) = number.measurements
+    (interval,) = measured.intervals.values()
+    assert interval.value == pytest.approx(-0.01)
+    assert interval.high < 0
+    assert measured.scale == "2e+05 active parameters; 1e+03 tokens; 1e+09 FLOPs; 3 seeds"
+
+
+def test_a_finding_that_is_partly_measured_is_undecided(findings, kept_study):
+    values = {("text", METRIC): SEEDS, ("text + all", METRIC): shifted(0.05)}
+    folder = kept_study(STUDY, values)
+    found = verdicts(findings, read_results(folder.parent))
+    assert found["captions-hurt-text"] is Agreement.UNDECIDED
