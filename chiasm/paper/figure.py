@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
@@ -26,8 +27,23 @@ ROW_INCHES = 0.27
 AROUND_INCHES = 0.9
 """Height of a panel's title and axis."""
 
-Line = tuple[str, float, Interval, Agreement]
-"""Title, published value, measured interval, verdict."""
+
+@dataclass(frozen=True)
+class Mark:
+    """One measured interval."""
+
+    interval: Interval
+    agreement: Agreement
+    is_refit: bool
+
+
+@dataclass(frozen=True)
+class Line:
+    """A published value and what measured it."""
+
+    title: str
+    published: float
+    marks: tuple[Mark, ...]
 
 
 def agreement_figure(judged: Sequence[JudgedFinding]) -> str:
@@ -35,7 +51,11 @@ def agreement_figure(judged: Sequence[JudgedFinding]) -> str:
     panels = [
         (title, unit, lines)
         for title, unit, lines in (
-            ("Differences between two conditions", "% of the second condition", _shares(judged)),
+            (
+                "Differences between two conditions",
+                "% of the second condition's value",
+                _shares(judged),
+            ),
             ("Exponents and their gaps", "", _exponents(judged)),
         )
         if lines
@@ -54,20 +74,28 @@ def agreement_figure(judged: Sequence[JudgedFinding]) -> str:
 
 
 def _draw(axes: Axes, lines: Sequence[Line]) -> None:
-    for place, (_, published, measured, agreement) in enumerate(lines):
-        limits = np.nan_to_num([[measured.value - measured.low], [measured.high - measured.value]])
-        axes.errorbar(
-            [measured.value],
-            [place],
-            xerr=np.maximum(limits, 0.0),
-            color=COLOURS[agreement],
-            marker="o",
-            capsize=3,
-        )
-        axes.plot([published], [place], "D", color=PUBLISHED, fillstyle="none", markersize=6)
+    for place, line in enumerate(lines):
+        axes.plot([line.published] * 2, [place - 0.38, place + 0.38], color=PUBLISHED, linewidth=2)
+        for offset, mark in zip(_offsets(len(line.marks)), line.marks, strict=True):
+            found = mark.interval
+            limits = np.nan_to_num([[found.value - found.low], [found.high - found.value]])
+            axes.errorbar(
+                [found.value],
+                [place + offset],
+                xerr=np.maximum(limits, 0.0),
+                color=COLOURS[mark.agreement],
+                marker="s" if mark.is_refit else "o",
+                fillstyle="none" if mark.is_refit else "full",
+                markersize=5,
+                capsize=2,
+            )
     axes.axvline(0.0, color="#94a3b8", linestyle="--", linewidth=1)
-    axes.set_yticks(range(len(lines)), [title for title, *_ in lines])
+    axes.set_yticks(range(len(lines)), [line.title for line in lines])
     axes.set_ylim(len(lines) - 0.5, -0.5)
+
+
+def _offsets(count: int) -> list[float]:
+    return [0.6 * ((place + 0.5) / count - 0.5) for place in range(count)]
 
 
 def _shares(judged: Sequence[JudgedFinding]) -> list[Line]:
@@ -76,32 +104,34 @@ def _shares(judged: Sequence[JudgedFinding]) -> list[Line]:
         for finding in judged
         for number in finding.numbers
         for measurement in number.measurements
-        if (line := _share(finding, number, measurement)) is not None
+        if (line := _share(number, measurement)) is not None
     ]
 
 
-def _share(finding: JudgedFinding, number: JudgedNumber, measurement: Measurement) -> Line | None:
-    value, against = number.published.value, number.published.against
-    if measurement.means is None or value is None or not against or not measurement.means[1]:
+def _share(number: JudgedNumber, measurement: Measurement) -> Line | None:
+    value, against, study = number.published.value, number.published.against, number.published.study
+    if measurement.means is None or study is None or value is None or not against:
         return None
     (found,) = measurement.intervals.values()
     per_cent = 100 / measurement.means[1]
     interval = Interval(*(per_cent * each for each in (found.value, found.low, found.high)))
-    cell = number.published.study.cell if number.published.study is not None else ""
-    title = f"{finding.finding.id}: {cell}"
-    return title, 100 * (value - against) / against, interval, measurement.agreement
+    title = f"{study.metric.partition(':')[0]}: {study.cell} − {study.against}"
+    return Line(
+        title, 100 * (value - against) / against, (Mark(interval, measurement.agreement, False),)
+    )
 
 
 def _exponents(judged: Sequence[JudgedFinding]) -> list[Line]:
     lines = []
     for finding in judged:
         for number in finding.numbers:
-            for measurement in number.measurements:
-                if measurement.quantity not in ("size_exponent", "token_exponent", "gap"):
-                    continue
-                assert number.published.value is not None  # a law has one
-                for method, interval in measurement.intervals.items():
-                    what = "its own optima" if measurement.is_refit else method
-                    title = f"{finding.finding.id}: {number.published.name} ({what})"
-                    lines.append((title, number.published.value, interval, measurement.agreement))
+            marks = tuple(
+                Mark(interval, each.agreement, each.is_refit)
+                for each in number.measurements
+                if each.quantity in ("size_exponent", "token_exponent", "gap")
+                for interval in each.intervals.values()
+            )
+            if marks and number.published.value is not None:
+                title = f"{finding.finding.id}, {number.published.name}"
+                lines.append(Line(title, number.published.value, marks))
     return lines

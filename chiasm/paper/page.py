@@ -27,6 +27,8 @@ CHIPS = {
 }
 """Verdict → class of its chip."""
 
+REFIT_VERDICTS = (Agreement.AGREES, Agreement.DISAGREES, Agreement.UNDECIDED)
+
 HEAD = (
     "Every finding of the paper, its published number, and what was measured here: at laptop size, "
     "on an embedded world, so that signs and exponents can be compared and sizes cannot. The "
@@ -85,8 +87,9 @@ def _head(findings: Findings, judged: Sequence[JudgedFinding]) -> str:
     facts = {
         "findings": str(len(judged)),
         **{str(verdict): str(counts[verdict]) for verdict in Agreement},
-        "refits of the paper's own points that agree": f"{refits.count(Agreement.AGREES)} of "
-        f"{len(refits)}",
+        "refits of the paper's own points: " + ", ".join(REFIT_VERDICTS): " / ".join(
+            str(refits.count(verdict)) for verdict in REFIT_VERDICTS
+        ),
     }
     cells = "".join(f"<div><b>{escape(v)}</b>{escape(k)}</div>" for k, v in facts.items())
     return (
@@ -100,9 +103,10 @@ def _figure(judged: Sequence[JudgedFinding]) -> str:
     if not svg:
         return ""
     return (
-        "<h2>In one figure</h2><p class='lead'>Hollow diamonds are published; dots and bars are "
-        "measured here with their 95 % intervals: green agrees, red disagrees, yellow decides "
-        f'nothing.</p><div class="plot">{svg}</div>'
+        "<h2>In one figure</h2><p class='lead'>Black strokes are published. Dots are measured "
+        "here, hollow squares are refits of the paper's own points, with 95 % intervals: green "
+        "agrees, red disagrees, yellow decides nothing.</p>"
+        f'<div class="plot">{svg}</div>'
     )
 
 
@@ -114,44 +118,53 @@ def _part(part: str, findings: Findings, judged: Sequence[JudgedFinding]) -> str
 
 def _finding(findings: Findings, judged: JudgedFinding) -> str:
     finding = judged.finding
-    rows = "".join(map(_number, judged.numbers))
-    waits = f"Not all of it is measured: {escape(finding.waits)}." if finding.waits else ""
-    commands = commands_of(findings, judged)
-    again = f"<pre>{escape(chr(10).join(commands))}</pre>" if commands else ""
+    rows = "".join(_number(number, finding.waits) for number in judged.numbers)
+    commands = "<br>".join(map(escape, commands_of(findings, judged)))
+    again = f"<tr><td>make it again</td><td colspan='3'><code>{commands}</code></td></tr>"
     return (
         f"<h3 id='{finding.id}'>{escape(finding.claim)} {_chip(judged.agreement)}</h3>"
-        "<div class='wide'><table><tr><th style='width:32%'>published</th><th style='width:36%'>"
-        "measured here, with its 95 % interval</th><th style='width:20%'>at which size</th>"
-        f"<th>verdict</th></tr>{rows}</table></div>{again}"
-        + (f"<p class='lead'>{waits}</p>" if waits else "")
+        "<div class='wide'><table><tr><th style='width:33%'>published</th><th style='width:34%'>"
+        "measured here, with its 95 % interval</th><th style='width:19%'>at which size</th>"
+        f"<th>verdict</th></tr>{rows}{again if commands else ''}</table></div>"
     )
 
 
-def _number(judged: JudgedNumber) -> str:
+def _number(judged: JudgedNumber, waits: str) -> str:
     published = judged.published
     left = (
         f"{escape(published.name)}<br><b>{_published(judged)}</b><br>"
         f"<small>{escape(published.source)}</small>"
     )
-    if not judged.measurements:
-        return f"<tr><td>{left}</td><td></td><td></td><td>{_chip(Agreement.NOT_MEASURED)}</td></tr>"
-    cells = [f"<td rowspan='{len(judged.measurements)}'>{left}</td>", ""]
-    return "".join(
-        f"<tr>{cells[place > 0]}<td>{_measured(each)}</td><td>{escape(each.scale)}<br>"
+    rows = [
+        f"<td>{_measured(each)}</td><td>{_lines(each.scale)}<br>"
         f"<a href='#result-{escape(each.result)}'>{escape(each.result)}</a></td>"
-        f"<td>{_chip(each.agreement)}</td></tr>"
-        for place, each in enumerate(judged.measurements)
+        f"<td>{_chip(each.agreement)}</td>"
+        for each in judged.measurements
+    ]
+    if all(each.is_refit for each in judged.measurements):
+        chip = _chip(Agreement.NOT_MEASURED)
+        rows.append(f"<td colspan='2'><small>{escape(waits)}</small></td><td>{chip}</td>")
+    first, *others = rows
+    return f"<tr><td rowspan='{len(rows)}'>{left}</td>{first}</tr>" + "".join(
+        f"<tr>{row}</tr>" for row in others
     )
+
+
+def _lines(scale: str) -> str:
+    return escape(scale).replace("; ", "<br>")
 
 
 def _published(judged: JudgedNumber) -> str:
     value, against = judged.published.value, judged.published.against
     if value is None:
         return "no number"
-    error = f" ± {judged.published.uncertainty:g}" if judged.published.uncertainty else ""
+    told = f"{value:g}"
+    if judged.published.uncertainty:
+        told += f" ± {judged.published.uncertainty:g}"
     if against is None:
-        return f"{value:g}{error}"
-    return f"{value:g} against {against:g} ({(value - against) / against:+.1%}){error}"
+        return told
+    share = f"{100 * (value - against) / against:+.1f} %".replace("-", "−")
+    return f"{told} against {against:g} ({share})"
 
 
 def _measured(measurement: Measurement) -> str:
@@ -175,8 +188,10 @@ def _interval(found: Interval, quantity: str) -> str:
     factor = "×" if quantity == "growth" else ""
     if not found.is_known:
         return f"{factor}{found.value:{sign}.3g} <small>(no interval)</small>"
-    low, high = (f"{limit:{sign}.3g}" for limit in (found.low, found.high))
-    return f"<b>{factor}{found.value:{sign}.3g}</b> <small>[{low}, {high}]</small>"
+    value, low, high = (
+        f"{each:{sign}.3g}".replace("-", "−") for each in (found.value, found.low, found.high)
+    )
+    return f"<b>{factor}{value}</b> <small>[{low}, {high}]</small>"
 
 
 def _chip(agreement: Agreement) -> str:
@@ -204,7 +219,7 @@ def _provenance(result: Result | None, refit_of: str) -> str:
     if result is None:
         return "<p class='lead'>No result is kept yet.</p>"
     facts = {
-        "size": scale(result.cells) if result.cells else "",
+        "size": scale(result.cells),
         "runs": str(len(result.cells)),
         "time of all runs": duration(sum(cell.seconds for cell in result.cells)),
         "commit": ", ".join(result.made_with("git_commit")),

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -110,22 +110,35 @@ def keep(folder: Path, results: Path) -> Path:
 
 
 def scale(cells: Sequence[CellResult]) -> str:
-    """At which size something was measured: parameters, tokens, FLOPs, seeds."""
-    parts = [
-        _range([cell.active_parameters for cell in cells], "active parameters"),
-        _range([cell.tokens for cell in cells], "tokens"),
-        _range([cell.flops for cell in cells], "FLOPs"),
-    ]
-    seeds = len({cell.seed for cell in cells})
-    return "; ".join(part for part in (*parts, f"{seeds} seed{'s' * (seeds > 1)}") if part)
-
-
-def _range(values: Sequence[float | None], unit: str) -> str:
-    known = [value for value in values if value is not None]
-    if not known:
+    """At which size something was measured: parameters, tokens, FLOPs, seeds; empty for none."""
+    if not cells:
         return ""
-    low, high = f"{min(known):.3g}", f"{max(known):.3g}"
-    return f"{low} {unit}" if low == high else f"{low} to {high} {unit}"
+    counted = [cell.active_parameters for cell in cells if cell.active_parameters is not None]
+    num_seeds = len({cell.seed for cell in cells})
+    parts = [
+        f"{_range(counted, _short)} active parameters" if counted else "",
+        f"{_range([cell.tokens for cell in cells], _short)} tokens",
+        f"{_range([cell.flops for cell in cells], _scientific)} FLOPs",
+        f"{num_seeds} seed{'s' if num_seeds > 1 else ''}",
+    ]
+    return "; ".join(filter(None, parts))
+
+
+def _range(values: Sequence[float], told: Callable[[float], str]) -> str:
+    low, high = told(min(values)), told(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def _short(value: float) -> str:
+    """A count in three digits, such as 54.3 k or 1.58 M."""
+    for letter, unit in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
+        if value >= unit:
+            return f"{value / unit:.3g} {letter}"
+    return f"{value:.0f}"
+
+
+def _scientific(value: float) -> str:
+    return f"{value:.2e}".replace("e+", "e")
 
 
 def _read(folder: Path) -> Result:

@@ -39,7 +39,7 @@ def paper_record(
         ],
         "results": {
             name: {
-                "scale": scale(result.cells) if result.cells else None,
+                "scale": scale(result.cells),
                 "commits": result.made_with("git_commit"),
                 "machines": result.made_with("machine"),
                 "seconds": sum(cell.seconds for cell in result.cells),

@@ -58,7 +58,7 @@ def test_seeds_are_paired(findings, kept_study):
     (interval,) = measured.intervals.values()
     assert interval.value == pytest.approx(-0.01)
     assert interval.high < 0
-    assert measured.scale == "2e+05 active parameters; 1e+03 tokens; 1e+09 FLOPs; 3 seeds"
+    assert measured.scale == "200 k active parameters; 1 k tokens; 1.00e09 FLOPs; 3 seeds"
 
 
 def test_a_finding_that_is_partly_measured_is_undecided(findings, kept_study):
