@@ -17,9 +17,10 @@ def test_from_a_fit_to_the_page(tmp_path):
     nothing = said("paper", "--results", results, "--out", tmp_path / "out")
     assert "no results are kept" in nothing
     assert "0 of" in nothing
-    fit = tmp_path / "isoflop"
+    fit = tmp_path / "isoflop-dense"
     fit.mkdir()
     write_fit(fit_optima(paper_optima("paper-dense")), fit / "fit.json")
     assert "kept in" in said("keep", fit, "--results", results)
-    said("paper", "--results", results, "--out", tmp_path / "out")
+    measured = said("paper", "--results", results, "--out", tmp_path / "out")
+    assert "3 of" in measured, "exponents, their gap, and growth"
     assert "growth" in (tmp_path / "out" / "paper.json").read_text()

@@ -22,14 +22,14 @@ def test_a_study_is_kept_with_its_machine_and_commit(kept_study):
 
 
 def test_a_fit_is_kept_without_its_resamples(tmp_path):
-    folder = tmp_path / "isoflop"
+    folder = tmp_path / "isoflop-dense"
     folder.mkdir()
     write_fit(fit_optima(paper_optima("paper-dense")), folder / "fit.json")
     kept = keep(folder, tmp_path / "results")
-    assert kept.name == "isoflop"
+    assert kept.name == "isoflop-dense"
     size = (kept / "laws.json").stat().st_size
     assert size < (folder / "fit.json").stat().st_size / 10
-    laws = read_results(tmp_path / "results")["isoflop"].laws
+    laws = read_results(tmp_path / "results")["isoflop-dense"].laws
     assert {law.quantity for law in laws} == {"size_exponent", "token_exponent", "gap", "growth"}
 
 
