@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chiasm.recipe import load_recipe
-from chiasm.studies import expand, load_study
+from chiasm.studies import expand, is_isoflop, load_study
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
 BASE = FOLDER / "embedded-world.toml"
@@ -22,9 +22,12 @@ def test_shipped_studies_are_valid(path):
     cells = expand(study)
     assert study.name == path.stem
     assert study.recipe == BASE
-    assert len(study.seeds) >= 3
     assert len({cell.key for cell in cells}) == len(cells)
     assert len({cell.inputs_key for cell in cells}) == 1
-    assert study.published
+    if is_isoflop(study):  # its law is compared, in the paper's page, and not its cells
+        assert len(study.seeds) >= 2
+    else:
+        assert len(study.seeds) >= 3
+        assert study.published
     assert all("arXiv" in entry.source for entry in study.published)
     assert f"chiasm study run recipes/studies/{path.name}" in path.read_text()
