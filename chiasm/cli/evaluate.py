@@ -63,6 +63,7 @@ def evaluate_run(
         )
     pretrained = Pretrained.load(folder, recipe.training.device)
     evaluation = evaluate_model(pretrained, material, recipe.evaluation, display.on_section)
+    display.end_sections()
     facts = _facts(pretrained, folder)
     spent = {**seconds, **{f"evaluation: {k}": v for k, v in evaluation.seconds.items()}}
     return write_report(folder, evaluation, Provenance(command, spent, facts))

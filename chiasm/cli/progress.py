@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
 from types import TracebackType
 
 from rich.console import Console
@@ -17,10 +20,72 @@ from rich.table import Column
 
 from chiasm.training import StepReport
 
+LINE_INTERVAL_SECONDS = 30.0
+"""A stage writes no more than one line in this time where no terminal shows its bar."""
+
+
+@dataclass
+class _Stage:
+    """Where a stage stands, and since when."""
+
+    began_seconds: float
+    begin: int
+    told_seconds: float
+    done: int
+    of: int
+
+
+class StageLines:
+    """Plain lines for a log: one where a stage begins and ends, and now and then one between.
+
+    Args:
+        write: takes each line.
+        clock: seconds.
+    """
+
+    def __init__(
+        self, write: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._write, self._clock = write, clock
+        self._stages: dict[str, _Stage] = {}
+
+    def update(self, what: str, done: int, of: int, note: str) -> None:
+        """Note how far a stage is; writes a line where one is due."""
+        now = self._clock()
+        stage = self._stages.get(what)
+        if stage is None or (stage.done >= stage.of and done < of):
+            stage = self._stages[what] = _Stage(now, done, now, done, of)
+            self._line(what, stage, "ended" if done >= of else "begins", note)
+            return
+        was_ended = stage.done >= stage.of
+        stage.done, stage.of = done, of
+        spent_seconds = now - stage.began_seconds
+        if done >= of:
+            if not was_ended:
+                self._line(what, stage, f"ended after {_duration(spent_seconds)}", note)
+        elif now - stage.told_seconds >= LINE_INTERVAL_SECONDS:
+            stage.told_seconds = now
+            self._line(what, stage, note, _time_left(stage, spent_seconds))
+
+    def forget(self, what: str) -> None:
+        """Close a stage; says how far it was last seen if that was before its end."""
+        stage = self._stages.pop(what, None)
+        if stage is not None and stage.done < stage.of:
+            self._line(what, stage, "no longer running")
+
+    def close(self) -> None:
+        """Close every stage."""
+        for what in list(self._stages):
+            self.forget(what)
+
+    def _line(self, what: str, stage: _Stage, *parts: str) -> None:
+        self._write("  ".join([f"{what}: {stage.done}/{stage.of}", *filter(None, parts)]))
+
 
 class RunDisplay:
     """One bar for each stage, the training's with losses and tokens per second.
 
+    Where the output is a file or a pipe, plain lines (:class:`StageLines`) take the bars' place.
     A context; its methods are what :func:`chiasm.assembly.train_run` takes as callbacks.
     """
 
@@ -35,9 +100,14 @@ class RunDisplay:
             console=console or Console(stderr=True),
         )
         self._tasks: dict[str, TaskID] = {}
+        self._num_sections = 0
+        # Live bars reach a file only when they stop: hours late for who watches a log.
+        interactive = self.progress.console.is_interactive
+        self._lines = None if interactive else StageLines(self.tell)
 
     def __enter__(self) -> RunDisplay:
-        self.progress.start()
+        if self._lines is None:
+            self.progress.start()
         return self
 
     def __exit__(
@@ -46,11 +116,16 @@ class RunDisplay:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.progress.stop()
+        if self._lines is None:
+            self.progress.stop()
+        else:
+            self._lines.close()
 
     def tell(self, line: str) -> None:
         """Print one line above the bars."""
-        self.progress.console.print(line, markup=False, highlight=False)
+        # A log has no width at which a line should break.
+        soft_wrap = self._lines is not None
+        self.progress.console.print(line, markup=False, highlight=False, soft_wrap=soft_wrap)
 
     def on_stage(self, what: str, done: int, of: int) -> None:
         """Show how far a preparation is."""
@@ -58,6 +133,8 @@ class RunDisplay:
 
     def forget(self, what: str) -> None:
         """Take a bar away."""
+        if self._lines is not None:
+            self._lines.forget(what)
         if what in self._tasks:
             self.progress.remove_task(self._tasks.pop(what))
 
@@ -67,13 +144,19 @@ class RunDisplay:
         self._update(stage, done, of, note)
 
     def on_section(self, name: str, number: int, of: int) -> None:
-        """Show which section of an evaluation begins, and when the last has ended."""
+        """Show which section of an evaluation begins."""
+        self._num_sections = of
         self._update("evaluating", number, of, name)
+
+    def end_sections(self) -> None:
+        """Show that the last section has ended: :meth:`on_section` hears only of beginnings."""
+        self._update("evaluating", self._num_sections, self._num_sections, "")
 
     def on_step(self, report: StepReport) -> None:
         """Show a step of training."""
         values = report.values
-        parts = [f"{report.step}/{self.num_steps}"]
+        # A line counts every stage's steps; a bar gives only their share.
+        parts = [f"{report.step}/{self.num_steps}"] if self._lines is None else []
         parts += [f"{report.timing['tokens_per_second']:,.0f} tokens/s"]
         parts += [
             f"{name} {values[key]:.3f}"
@@ -83,6 +166,9 @@ class RunDisplay:
         self._update("training", report.step, self.num_steps, "  ".join(parts))
 
     def _update(self, what: str, done: int, of: int, note: str) -> None:
+        if self._lines is not None:
+            self._lines.update(what, done, of, note)
+            return
         if what not in self._tasks:
             # A run that goes on begins its bar where it stands, so that the time left is right.
             begin = done - 1 if done > 1 else 0
@@ -92,3 +178,15 @@ class RunDisplay:
 
 def _whole(template: str) -> TextColumn:
     return TextColumn(template, table_column=Column(no_wrap=True))
+
+
+def _time_left(stage: _Stage, spent_seconds: float) -> str:
+    """The time to the stage's end at its mean pace; nothing before its first progress."""
+    advanced = stage.done - stage.begin
+    if advanced <= 0:
+        return ""
+    return f"about {_duration(spent_seconds / advanced * (stage.of - stage.done))} left"
+
+
+def _duration(seconds: float) -> str:
+    return str(timedelta(seconds=round(seconds)))
