@@ -184,6 +184,21 @@ def test_other_settings_are_refused_and_named(recipe: Recipe, tmp_path: Path) ->
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() != before
 
 
+def test_a_run_that_never_began_gives_way(recipe: Recipe, tmp_path: Path) -> None:
+    lost = recipe.stream.model_copy(
+        update={
+            "sources": {
+                name: source.model_copy(update={"path": str(tmp_path / "typo")})
+                for name, source in recipe.stream.sources.items()
+            }
+        }
+    )
+    with pytest.raises(UserError, match="typo"):
+        train_run(recipe.model_copy(update={"stream": lost}), tmp_path / "run")
+    short = recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 4})})
+    assert train_run(short, tmp_path / "run", tell=lambda line: None).finished
+
+
 def test_a_folder_with_something_else_is_left_alone(recipe: Recipe, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     for fresh in (False, True):

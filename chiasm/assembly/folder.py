@@ -127,6 +127,8 @@ def refuse_foreign_folder(folder: Path) -> None:
 def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
     """Make the run folder and write the recipe, or see that it holds this very recipe.
 
+    A recipe that nothing was trained from, because its data could not be read, gives way.
+
     Raises:
         UserError: the folder holds something else, or a run with other settings.
     """
@@ -136,18 +138,26 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
         shutil.rmtree(folder)
     if path.exists():
         changed = differences(load_toml(path), resolved(recipe))
-        if changed:
+        if not changed:
+            return
+        if _has_trained(folder):
             raise UserError(
                 f"{folder} holds a run with other settings:\n  "
                 + "\n  ".join(changed)
                 + "\nGo on with its own settings, give another folder with --out, or begin again "
                 "with --fresh, which deletes it"
             )
-        return
+        shutil.rmtree(folder / "inputs", ignore_errors=True)
+        (folder / "versions.json").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.recipe.partial")
     write_recipe(recipe, aside)
     os.replace(aside, path)
+
+
+def _has_trained(folder: Path) -> bool:
+    """Whether the folder holds anything that a step of training left."""
+    return any((folder / name).exists() for name in ("metrics.jsonl", "checkpoints", "model"))
 
 
 def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) -> None:

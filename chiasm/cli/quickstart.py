@@ -53,10 +53,16 @@ def quickstart(
     refuse_foreign_folder(out)
     kept = out / "recipe.toml"
     going_on = kept.exists() and not fresh
+    if going_on and is_finished(out):
+        print(f"the run in {out} is finished: open {out / 'report.html'}; --fresh begins again")
+        return
     recipe = load_recipe(kept) if going_on else scaled(load_recipe(_recipe()), minutes, seed)
     with RunDisplay(recipe.training.steps) as display:
         if going_on:
-            display.tell(f"going on with the run in {out}, as it began; --fresh begins again")
+            display.tell(
+                f"going on with the run in {out} as it began, whatever --minutes and --seed say; "
+                "--fresh begins again"
+            )
         material = open_material(recipe, cache, display.on_stage)
         rendered = time.monotonic()
         if not going_on:
@@ -81,6 +87,12 @@ def quickstart(
         raise typer.Exit(128 + outcome.signal)
     print(f"done in {(time.monotonic() - began) / 60:.1f} minutes: open {files.page}")
     print(f'then try: chiasm sample {out} --prompt "story:"')
+
+
+def is_finished(run: Path) -> bool:
+    """Whether the run has a report of its final model."""
+    model, page = run / "model", run / "report.html"
+    return model.is_dir() and page.exists() and page.stat().st_mtime >= model.stat().st_mtime
 
 
 def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:

@@ -85,8 +85,12 @@ def prompt_spans(prompt: str, files: list[Path]) -> tuple[Text | Image, ...]:
     """The prompt's texts and pictures in their order; pictures are decoded at once.
 
     Raises:
-        UserError: marks and pictures differ in number, or a picture cannot be decoded.
+        UserError: marks and pictures differ in number, or a picture is missing or cannot be
+            decoded.
     """
+    missing = [file for file in files if not file.exists()]
+    if missing:
+        raise UserError(f"--image {missing[0]} does not exist")
     pictures = [Image(Image(file, target=False).pixels(), target=False) for file in files]
     texts = prompt.split(MARK)
     if len(texts) == 1:
@@ -123,14 +127,21 @@ class Terminal:
             typer.echo(f"({event.ending})", err=True)
 
     def _write(self, image: Image) -> Path:
-        self._num_images += 1
-        path = self._folder / f"seed-{self._seed}-image-{self._num_images}.png"
+        path = self._free_path()
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             PillowImage.fromarray(image.pixels()).save(path)
         except OSError as error:
             raise UserError(f"the picture {path} cannot be written: {error}") from error
         return path
+
+    def _free_path(self) -> Path:
+        """No picture is written over: an earlier one may be this sample's own prompt."""
+        while True:
+            self._num_images += 1
+            path = self._folder / f"seed-{self._seed}-image-{self._num_images}.png"
+            if not path.exists():
+                return path
 
     def _end_line(self) -> None:
         if not self._at_line_begin:

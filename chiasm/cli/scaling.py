@@ -166,7 +166,8 @@ def forecast(
     optima = [(name, optimum(e, flops)) for flops in budgets for name, e in estimates.items()]
     growth = list(_growth(estimates, sizes))
     prices = list(_prices(estimates, cost, budgets)) if cost else []
-    print(f"by {TITLES[chosen]}; [low, high]: {LEVEL:.0%} of the resamples")
+    of_what = "of the resamples" if exponents is None else "of what the rounding leaves open"
+    print(f"by {TITLES[chosen]}; [low, high]: {LEVEL:.0%} {of_what}")
     print_optima(optima)
     print_growth(growth)
     print_prices(prices)

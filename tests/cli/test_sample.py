@@ -56,6 +56,15 @@ def test_pictures_are_written_and_their_paths_printed(model: Path, tmp_path: Pat
         assert picture.size == (8, 8)
 
 
+def test_a_picture_never_takes_the_place_of_another(model: Path, tmp_path: Path) -> None:
+    arguments = (model, "--prompt", "x", "--draw", "--max-tokens", 0, "--steps", 1)
+    first = Path(invoke(*arguments, "--out", tmp_path).stdout.strip())
+    before = first.read_bytes()
+    second = Path(invoke(*arguments, "--image", first, "--out", tmp_path).stdout.strip())
+    assert second != first
+    assert first.read_bytes() == before
+
+
 def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: Path) -> None:
     arguments = (model, "--image", file, "--prompt", "caption:", "--max-images", 0)
     first, again, other = (
@@ -69,7 +78,7 @@ def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: P
     ("arguments", "message"),
     [
         (("--prompt", "k" * 100), "takes 101 positions"),
-        (("--image", "missing.png"), "missing.png cannot be decoded"),
+        (("--image", "missing.png"), "missing.png does not exist"),
         (("--prompt", "<image> and <image>"), "2 times <image> but there are 0"),
         (("--draw", "--max-images", 0), "max_images = 0"),
     ],
