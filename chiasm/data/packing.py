@@ -25,7 +25,7 @@ def refuse_short_rows(row_positions: int, image_shape: ImageShape) -> None:
     smallest = smallest_row_positions(image_shape)
     if row_positions < smallest:
         raise UserError(
-            f"row_positions = {row_positions} is shorter than one image of "
+            f"stream.row_positions = {row_positions} is shorter than one image of "
             f"{image_shape.num_tokens} latent tokens between <boi> and <eoi>, <bod> and <eod>; "
             f"give {smallest} or more"
         )

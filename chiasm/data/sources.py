@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -91,7 +92,7 @@ def sample_texts(sources: Mapping[str, Source], characters: int) -> Iterator[str
 def _build(
     name: str, settings: SourceSettings, split: Split, row_positions: int, world: World | None
 ) -> Source:
-    where = f"sources.{name}"
+    where = f"stream.sources.{name}"
     if settings.kind == "world":
         from chiasm.worlds import TASKS, WorldSource  # users' own data needs no engine
 
@@ -108,7 +109,7 @@ def _build(
 
 
 def _folder_source(name: str, settings: SourceSettings, row_positions: int) -> FolderSource:
-    where = f"sources.{name}"
+    where = f"stream.sources.{name}"
     table = open_table(settings.path, f"{where}.path", prefer_text=settings.kind == "text")
 
     def column(which: str, usual: tuple[str, ...] = ()) -> str:
@@ -119,11 +120,30 @@ def _folder_source(name: str, settings: SourceSettings, row_positions: int) -> F
     folder = path if path.is_dir() else path.parent
     if settings.kind == "text":
         characters = settings.document_characters or _CHARACTERS_PER_POSITION * row_positions
-        return TextSource(name, table, column("text", _TEXT_COLUMNS), characters)
+        texts = TextSource(name, table, column("text", _TEXT_COLUMNS), characters)
+        if not len(texts):
+            unit = "files" if table.info.builder_name == "text" else "rows"
+            raise UserError(
+                f"{where}.path = {settings.path!r} has no text in any of its {len(table)} {unit}"
+            )
+        return texts
+    if table.info.builder_name == "imagefolder" and table.column_names == ["image"]:
+        raise UserError(_without_captions(settings, f"{where}.path"))
     image = column("image", _IMAGE_COLUMNS)
     if settings.kind == "image_text":
         return ImageTextSource(name, table, image, column("text", _TEXT_COLUMNS), folder)
     return QuestionSource(name, table, image, column("question"), column("answer"), folder)
+
+
+def _without_captions(settings: SourceSettings, setting: str) -> str:
+    words = {settings.text_column or "text": "a red barn in the snow"}
+    if settings.kind == "vqa":
+        words = {settings.question_column: "is it a barn?", settings.answer_column: "yes"}
+    line = json.dumps({settings.image_column or "file_name": "barn.jpg", **words})
+    return (
+        f"{setting} = {settings.path!r} holds pictures, but no captions were found; write "
+        f"metadata.jsonl in it, with a line for each picture: {line}"
+    )
 
 
 def _held_out(source: FolderSource, settings: SourceSettings, split: Split) -> Source:
@@ -131,8 +151,8 @@ def _held_out(source: FolderSource, settings: SourceSettings, split: Split) -> S
     indices = np.flatnonzero(held_out if split == "held_out" else ~held_out)
     if not len(indices):
         raise UserError(
-            f"sources.{source.name}.held_out_fraction = {settings.held_out_fraction} leaves no "
-            f"{split} documents of {len(source)}; change it, or give more data"
+            f"stream.sources.{source.name}.held_out_fraction = {settings.held_out_fraction} "
+            f"leaves no {split} documents of {len(source)}; change it, or give more data"
         )
     return Selection(source, indices)
 

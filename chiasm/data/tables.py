@@ -40,6 +40,8 @@ def open_table(path: str, setting: str, *, prefer_text: bool = False) -> Dataset
     datasets.disable_progress_bars()
     reader, files = _reader(Path(path), prefer_text)
     if reader == "hub":
+        if _looks_local(path):
+            raise UserError(_absence(path, setting))
         require_hub(path, setting)
     if reader == "unknown":
         raise UserError(
@@ -55,7 +57,7 @@ def open_table(path: str, setting: str, *, prefer_text: bool = False) -> Dataset
             options: dict[str, Any] = {"sample_by": "document"} if reader == "text" else {}
             table = datasets.load_dataset(reader, data_files=files, split="train", **options)
     except Exception as error:  # each reader has its own kinds
-        raise UserError(_complaint(path, setting, reader, error)) from error
+        raise UserError(_complaint(path, setting, reader, files, error)) from error
     if not len(table):
         raise UserError(f"{setting} = {path!r} holds no rows")
     return _undecoded(table)
@@ -81,14 +83,42 @@ def _reader(path: Path, prefer_text: bool) -> tuple[str, list[str]]:
     return "unknown", []
 
 
-def _complaint(path: str, setting: str, reader: str, error: Exception) -> str:
+def _looks_local(path: str) -> bool:
+    """The hub's names are ``owner/name``."""
+    return path.startswith(("/", "~", ".")) or "./" in path or path.count("/") != 1
+
+
+def _absence(path: str, setting: str) -> str:
+    message = f"{setting} = {path!r} does not exist: no such file or folder"
+    if path.startswith("~"):
+        return f"{message}; write the home folder in full, ~ is not expanded here"
+    return message if Path(path).is_absolute() else f"{message} in {Path.cwd()}"
+
+
+def _complaint(path: str, setting: str, reader: str, files: list[str], error: Exception) -> str:
     cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
     if reader == "hub":
         return (
             f"{setting} = {path!r} is no file or folder here, and the hub gave no dataset of that "
             f"name ({cause[0]})"
         )
+    unreadable = [file for file in files if not _is_utf8(file)] if reader == "text" else []
+    if unreadable:
+        return (
+            f"{setting} = {path!r} cannot be read: {unreadable[0]!r} is not UTF-8 text "
+            f"({len(unreadable)} of {len(files)} files); convert it with iconv, or take it out"
+        )
     return f"{setting} = {path!r} cannot be read as {reader}: {cause[0]}"
+
+
+def _is_utf8(file: str) -> bool:
+    try:
+        Path(file).read_text("utf-8")
+    except UnicodeDecodeError:
+        return False
+    except OSError:  # the reader's own message says why
+        return True
+    return True
 
 
 def _undecoded(table: Dataset) -> Dataset:

@@ -87,7 +87,9 @@ def test_a_row_shorter_than_one_image_is_refused(made):
     smallest = smallest_row_positions(made.shape)
     image = Document((Image(made.picture(0), target=True),))
     pack_documents([image], made.tokenizer, made.shape, smallest).validate()
-    with pytest.raises(UserError, match=rf"row_positions = {smallest - 1} .*{smallest} or more"):
+    with pytest.raises(
+        UserError, match=rf"stream\.row_positions = {smallest - 1} .*{smallest} or more"
+    ):
         pack_documents([image], made.tokenizer, made.shape, smallest - 1)
 
 

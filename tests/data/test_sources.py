@@ -1,4 +1,5 @@
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -80,14 +81,14 @@ def test_a_folder_streams_without_code(pairs_folder, made):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "text"}, r"sources\.mine\.path is empty"),
+        ({"kind": "text"}, r"stream\.sources\.mine\.path is empty"),
         ({"kind": "image_text", "path": "PAIRS", "text_column": "words"}, "image, caption, tags"),
         ({"kind": "vqa", "path": "PAIRS"}, r"question_column = 'question'.*image, caption, tags"),
         ({"kind": "world", "task": "dance"}, "'dance' is no task of the world.*action_video"),
         ({"kind": "text", "path": "PAIRS/images/none"}, "no such file or folder"),
         (
             {"kind": "image_text", "path": "PAIRS", "held_out_fraction": 1e-9},
-            r"sources\.mine\.held_out_fraction = 1e-09 leaves no held_out documents",
+            r"stream\.sources\.mine\.held_out_fraction = 1e-09 leaves no held_out documents",
         ),
     ],
 )
@@ -97,6 +98,31 @@ def test_mistakes_name_their_setting(settings, message, pairs_folder):
     named = {"mine": SourceSettings.model_validate(settings)}
     with pytest.raises(UserError, match=message):
         build_sources(named, Split.HELD_OUT, 40)
+
+
+def test_texts_without_a_word_are_counted(tmp_path):
+    for name, text in (("a", ""), ("b", " \n"), ("c", "")):
+        (tmp_path / f"{name}.txt").write_text(text)
+    with pytest.raises(UserError, match=r"stream\.sources\.mine\.path.* any of its 3 files"):
+        both_splits({"kind": "text", "path": str(tmp_path)})
+    (tmp_path / "rows.jsonl").write_text('{"text": ""}\n' * 2)
+    with pytest.raises(UserError, match="any of its 2 rows"):
+        both_splits({"kind": "text", "path": str(tmp_path / "rows.jsonl")})
+
+
+@pytest.mark.parametrize(
+    ("kind", "line"),
+    [
+        ("image_text", '{"file_name": "barn.jpg", "text": '),
+        ("vqa", '"question": "is it a barn?", "answer": '),
+    ],
+)
+def test_pictures_without_captions_say_how_to_write_them(kind, line, tmp_path, made):
+    for number in range(2):
+        (tmp_path / f"{number}.png").write_bytes(made.picture_file(number))
+    message = f"no captions were found; write metadata.jsonl .*{re.escape(line)}"
+    with pytest.raises(UserError, match=message):
+        both_splits({"kind": kind, "path": str(tmp_path)})
 
 
 @pytest.mark.parametrize(

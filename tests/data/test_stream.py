@@ -130,7 +130,7 @@ def test_shares_follow_the_weights_by_positions(made):
 
 
 def test_a_row_shorter_than_one_image_is_refused_at_once(made):
-    with pytest.raises(UserError, match="row_positions = 6 is shorter than one image"):
+    with pytest.raises(UserError, match=r"stream\.row_positions = 6 is shorter than one image"):
         made.stream(made.three_sources(), row_positions=6)
 
 

@@ -78,8 +78,11 @@ def test_half_written_tables_are_one_clear_message(tmp_path):
 
 
 def test_texts_that_are_not_utf8_are_one_clear_message(tmp_path):
-    (tmp_path / "a.txt").write_bytes("café".encode("latin-1"))
-    with pytest.raises(UserError, match=r"cannot be read as text.*utf-8"):
+    (tmp_path / "a.txt").write_text("café", encoding="utf-8")
+    for name in ("b.txt", "c.txt"):
+        (tmp_path / name).write_bytes("café".encode("latin-1"))
+    message = r"sources\.a\.path = .*b\.txt' is not UTF-8 text \(2 of 3 files\)"
+    with pytest.raises(UserError, match=message):
         open_table(str(tmp_path), "sources.a.path", prefer_text=True)
 
 
@@ -99,8 +102,31 @@ def test_an_empty_table_is_refused(tmp_path):
 
 def test_a_path_that_is_not_there_is_refused_without_asking_the_hub(tmp_path):
     for path in (tmp_path / "nowhere", tmp_path / "deep" / "nowhere.jsonl"):
-        with pytest.raises(UserError, match="no such file or folder"):
+        with pytest.raises(UserError, match=r"does not exist: no such file or folder$"):
             open_table(str(path), "sources.a.path")
+
+
+@pytest.mark.parametrize(
+    ("path", "remedy"),
+    [
+        ("./nowhere", "folder in /"),
+        ("../nowhere", "folder in /"),
+        ("nowhere", "folder in /"),
+        ("deep/er/nowhere", "folder in /"),
+        ("~/nowhere", "~ is not expanded"),
+    ],
+)
+def test_what_looks_like_a_path_is_never_asked_of_the_hub(path, remedy, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(UserError, match=f"= '{path}' does not exist.*{remedy}"):
+        open_table(path, "sources.a.path")
+
+
+def test_an_owner_and_a_name_are_asked_of_the_hub(monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    with pytest.raises(UserError, match=r"the hub cannot be reached.*HF_HUB_OFFLINE=1"):
+        open_table("owner/name", "sources.a.path")
 
 
 def test_columns_are_chosen_or_those_there_are_listed():
