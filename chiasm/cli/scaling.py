@@ -33,13 +33,16 @@ from chiasm.scaling.flags import agree
 from chiasm.scaling.forecast import common_method, optimum, typed_estimates
 from chiasm.scaling.markdown import fit_markdown
 from chiasm.scaling.optima import PAPER_MODELS, fit_optima, paper_optima, read_optima
-from chiasm.scaling.plan import SPACING, STUDY_NAME, Centre, count_step, plan_isoflop, write_study
+from chiasm.scaling.plan import SPACING, Centre, plan_isoflop
 from chiasm.scaling.points import SIXFOLD, read_points
 from chiasm.scaling.points import leave_out as leave_out_cells
 from chiasm.scaling.record import read_fit, write_fit
 from chiasm.scaling.resample import LEVEL
 from chiasm.scaling.rows import read_rows
 from chiasm.scaling.runs import SizeMeasure
+from chiasm.scaling.shapes import RATE_EXPONENT
+from chiasm.scaling.step import count_recipe_step
+from chiasm.scaling.study_file import STUDY_NAME, write_study
 from chiasm.studies import load_study
 
 app = typer.Typer(help="Scaling laws for each modality.", no_args_is_help=True)
@@ -62,6 +65,16 @@ def plan(
         ),
     ] = "",
     spacing: Annotated[float, typer.Option(help="Factor from size to size.")] = SPACING,
+    depth: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Blocks of every model; without it the recipe's width over depth is kept."
+        ),
+    ] = None,
+    rate_exponent: Annotated[
+        float,
+        typer.Option(help="The learning rate is the recipe's at its width, ∝ width to minus this."),
+    ] = RATE_EXPONENT,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override a setting of the recipe for the counting."),
@@ -80,8 +93,17 @@ def plan(
     known = [_pair(text) for text in centre.split(",") if text.strip()]
     settings = load_recipe(recipe, set_ or [])
     with RunDisplay() as display:
-        step = count_step(settings, cache, display.on_stage)
-    planned = plan_isoflop(settings, step, flops, sizes, centre=Centre(known), spacing=spacing)
+        step = count_recipe_step(settings, cache, display.on_stage)
+    planned = plan_isoflop(
+        settings,
+        step,
+        flops,
+        sizes,
+        centre=Centre(known),
+        spacing=spacing,
+        depth=depth,
+        rate_exponent=rate_exponent,
+    )
     modalities = [
         name
         for name, rows in (("text", step.work.text_rows), ("vision", step.work.latent_rows))
@@ -105,6 +127,7 @@ def plan(
     Console().print(table)
     for warning in planned.warnings:
         print(f"warning: {warning}")
+    print(planned.rule)
     print(
         f"{len(planned.cells)} cells, {seeds} seeds each, {seeds * planned.flops:.3g} FLOPs in "
         f"all; the study is {out}: chiasm study run {out}"

@@ -18,8 +18,10 @@ fit.py         all of it on one table
 optima.py      optima that others read off their curves; the paper's own
 forecast.py    what a law says of budgets and sizes that were not trained
 record.py      a fit as one JSON file
+step.py        what one training step of a recipe reads
 shapes.py      models of one aspect, and their learning rates
-plan.py        an IsoFLOP study from budgets and a number of sizes
+plan.py        the cells of an IsoFLOP study, from budgets and a number of sizes
+study_file.py  a plan as a study file
 figures.py     IsoFLOP curves, and optima against compute
 markdown.py    a fit as text for docs
 """
@@ -27,10 +29,12 @@ markdown.py    a fit as text for docs
 from chiasm.scaling.fit import Fit, fit_points
 from chiasm.scaling.forecast import optimum, relative_growth
 from chiasm.scaling.optima import fit_optima, paper_optima, read_optima
-from chiasm.scaling.plan import Centre, Plan, count_step, plan_isoflop, write_study
+from chiasm.scaling.plan import Centre, Plan, plan_isoflop
 from chiasm.scaling.points import Point, read_points, write_points
 from chiasm.scaling.record import read_fit, write_fit
 from chiasm.scaling.runs import SizeMeasure
+from chiasm.scaling.step import Step, count_recipe_step, count_step
+from chiasm.scaling.study_file import write_study
 
 __all__ = [
     "Centre",
@@ -38,6 +42,8 @@ __all__ = [
     "Plan",
     "Point",
     "SizeMeasure",
+    "Step",
+    "count_recipe_step",
     "count_step",
     "fit_optima",
     "fit_points",

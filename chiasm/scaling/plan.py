@@ -1,4 +1,4 @@
-"""An IsoFLOP study from budgets and a number of sizes, as a study file that the runner runs.
+"""The cells of an IsoFLOP study, from budgets and a number of sizes.
 
 For each budget, sizes are spread evenly in ln N about the expected optimum. FLOPs are counted by
 the models' own modules on what the recipe's own stream really reads (see :mod:`chiasm.model.work`);
@@ -7,34 +7,25 @@ a run's number of steps is the one whose FLOPs come nearest to the budget.
 
 from __future__ import annotations
 
-import json
 import math
-import os
-import re
-import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
 
 import numpy as np
 
-from chiasm.assembly import build_inputs, build_stream, check_vision, open_material
-from chiasm.assembly.objects import Stage, silent
-from chiasm.data.batch import Modality
 from chiasm.errors import UserError
-from chiasm.model import Work
 from chiasm.recipe import Recipe
 from chiasm.scaling.flags import OFF_CENTRE, grid_width_flag
 from chiasm.scaling.parabola import MINIMUM_SIZES
 from chiasm.scaling.shapes import (
+    RATE_EXPONENT,
     WARMUP_SHARE,
     Ladder,
     Shape,
-    Step,
     learning_rate,
     refuse_fixed_shape,
 )
+from chiasm.scaling.step import Step
 
 TOKENS_PER_PARAMETER = 20.0
 """The expected optimum where nothing else is known: 6·N·D = C with D = 20·N, the rule of thumb
@@ -44,16 +35,14 @@ budgets (about a quarter of text's at 6e18 FLOPs, arXiv 2603.03276)."""
 SPACING = 2.0
 """Factor between neighbouring sizes."""
 
-COUNTED_BATCHES = 256
-"""Batches of the recipe's stream whose work is averaged."""
-
 MINIMUM_STEPS = 100
 """Below it, half a step is more than half a percent of a budget."""
 
 BUDGET_WITHIN = 0.01
 """Share by which whole steps may miss a budget."""
 
-STUDY_NAME = re.compile(r"[\w.-]+")
+SEARCH_FACTOR, SEARCHED = 1.5, 60
+"""Of the search for a budget that can be met: growth from try to try, and tries."""
 
 BUDGET_SPAN = 10.0
 """Largest over smallest budget that an exponent needs to be known."""
@@ -71,6 +60,11 @@ class PlannedCell:
     tokens: float
     learning_rate: float
     warmup_steps: int
+
+    @property
+    def misses(self) -> bool:
+        """Whether whole steps come no nearer to the budget than :data:`BUDGET_WITHIN`."""
+        return abs(self.flops / self.budget_flops - 1) > BUDGET_WITHIN
 
     @property
     def name(self) -> str:
@@ -94,6 +88,8 @@ class Plan:
 
     cells: tuple[PlannedCell, ...]
     warnings: tuple[str, ...]
+    rule: str
+    """How the learning rate follows from the width."""
 
     @property
     def flops(self) -> float:
@@ -126,32 +122,6 @@ class Centre:
         return float(np.exp(y[last] + slope * (here - x[last])))
 
 
-def count_step(recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent) -> Step:
-    """Average what the recipe's stream reads in one step, over :data:`COUNTED_BATCHES` batches."""
-    check_vision(recipe)
-    material = open_material(recipe, cache_folder, on_stage)
-    inputs = build_inputs(recipe, material.train)
-    stream = build_stream(recipe, material.train, inputs, recipe.seed)
-    works, modalities = [], np.zeros(2)
-    try:
-        for batch in islice(stream, COUNTED_BATCHES):
-            works.append(Work.useful(batch))
-            kinds = (Modality.TEXT, Modality.VISION)
-            modalities += [int((batch.modality_BT == kind).sum()) for kind in kinds]
-    finally:
-        stream.close()
-    per_step = recipe.training.batches_per_step / len(works)
-    return Step(
-        work=Work(**{name: sum(getattr(w, name) for w in works) for name in vars(works[0])}),
-        batches=len(works),
-        batches_per_step=recipe.training.batches_per_step,
-        vocabulary=inputs.text_tokenizer.vocabulary_size,
-        latent_channels=inputs.vision_tokenizer.channels,
-        text_tokens=float(modalities[0]) * per_step,
-        vision_tokens=float(modalities[1]) * per_step,
-    )
-
-
 def plan_isoflop(
     recipe: Recipe,
     step: Step,
@@ -160,8 +130,20 @@ def plan_isoflop(
     *,
     centre: Centre | None = None,
     spacing: float = SPACING,
+    depth: int | None = None,
+    rate_exponent: float = RATE_EXPONENT,
 ) -> Plan:
     """Choose shapes, learning rates and steps.
+
+    Args:
+        recipe: that all runs share.
+        step: what a step of it reads.
+        budgets_flops: of a run.
+        num_sizes: models for each budget.
+        centre: the expected optima.
+        spacing: factor between neighbouring sizes.
+        depth: blocks of every model; None: as many as the recipe's aspect asks for.
+        rate_exponent: the learning rate is proportional to the width to minus this.
 
     Raises:
         UserError: too few budgets or sizes, a recipe that fixes what must scale, or cells that
@@ -177,7 +159,8 @@ def plan_isoflop(
             f"--sizes {num_sizes}: a parabola with a minimum needs at least {MINIMUM_SIZES}"
         )
     refuse_fixed_shape(recipe.model)
-    ladder, centre = Ladder(recipe.model, step), centre or Centre()
+    ladder = Ladder(recipe.model, step, depth)
+    grid = _Grid(recipe, step, ladder, centre or Centre(), num_sizes, spacing, rate_exponent)
     cells, warnings = [], []
     if budgets[-1] / budgets[0] < BUDGET_SPAN:
         warnings.append(
@@ -185,92 +168,73 @@ def plan_isoflop(
             "exponents will be poorly known"
         )
     for budget in budgets:
-        shapes = _shapes(ladder, centre(budget), num_sizes, spacing)
-        own = [_cell(recipe, step, budget, shape) for shape in shapes]
-        warnings += [f"budget {budget:.3g}: {text}" for text in _doubts(own, centre(budget))]
+        own = grid.cells(budget)
+        warnings += [f"budget {budget:.3g}: {text}" for text in _doubts(own, grid.centre(budget))]
         cells += own
-    off = [cell for cell in cells if abs(cell.flops / cell.budget_flops - 1) > BUDGET_WITHIN]
-    if off:
-        told = ", ".join(f"{cell.name} ({cell.flops / cell.budget_flops:.3f})" for cell in off)
-        raise UserError(
-            f"whole steps miss the budget by more than {BUDGET_WITHIN:.0%} (used / budget): "
-            f"{told}; use smaller batches, larger budgets or smaller sizes"
+    if off := [cell for cell in cells if cell.misses]:
+        raise UserError(_missed(off, grid))
+    return Plan(tuple(cells), tuple(warnings), _rule(recipe, rate_exponent))
+
+
+@dataclass(frozen=True)
+class _Grid:
+    """The sizes of a budget, whatever the budget."""
+
+    recipe: Recipe
+    step: Step
+    ladder: Ladder
+    centre: Centre
+    num_sizes: int
+    spacing: float
+    rate_exponent: float
+
+    def cells(self, budget: float) -> list[PlannedCell]:
+        """Of one budget, by size."""
+        return [self._cell(budget, shape) for shape in self._shapes(self.centre(budget))]
+
+    def _shapes(self, centre: float) -> list[Shape]:
+        chosen: list[Shape] = []
+        for number in range(self.num_sizes):
+            wanted = centre * self.spacing ** (number - (self.num_sizes - 1) / 2)
+            shape = self.ladder.nearest(wanted, chosen)
+            if shape is not None:
+                chosen.append(shape)
+        return sorted(chosen, key=lambda shape: shape.active_parameters)
+
+    def _cell(self, budget: float, shape: Shape) -> PlannedCell:
+        training, width = self.recipe.training, self.recipe.model.width
+        steps = max(round(budget / shape.step_flops), 1)
+        return PlannedCell(
+            budget_flops=budget,
+            shape=shape,
+            steps=steps,
+            flops=steps * shape.step_flops,
+            tokens=steps * self.step.tokens,
+            learning_rate=learning_rate(
+                training.optimiser.learning_rate, width, shape.settings.width, self.rate_exponent
+            ),
+            warmup_steps=min(training.schedule.warmup_steps, int(WARMUP_SHARE * steps)),
         )
-    return Plan(tuple(cells), tuple(warnings))
 
 
-def write_study(
-    plan: Plan,
-    path: Path,
-    recipe_path: Path,
-    num_seeds: int,
-    modalities: Sequence[str],
-    overrides: Sequence[str] = (),
-) -> None:
-    """Write the plan as a study file; the recipe is named relative to it.
-
-    ``overrides`` of the recipe, as ``dotted.name=value``, hold for all cells.
-    """
-    relative = os.path.relpath(recipe_path.resolve(), path.resolve().parent)
-    metrics = {"text": "text_loss", "vision": "flow_loss"}
-    lines = [
-        "# An IsoFLOP study, made by chiasm scaling plan: each cell spends its budget exactly.",
-        "",
-        f"name = {json.dumps(path.stem)}",
-        'question = "Which size is best for each modality at each compute budget?"',
-        f"recipe = {json.dumps(relative)}",
-        f"seeds = {list(range(num_seeds))}",
-        *(f"\n# {warning}" for warning in plan.warnings),
-        *(["", "[set]"] if overrides else []),
-        *(_setting(override) for override in overrides),
-    ]
-    for modality in modalities:
-        lines += [
-            "",
-            "[[metrics]]",
-            f'name = "loss_{modality}"',
-            f'validation = "{metrics[modality]}"',
-        ]
-    for cell in plan.cells:
-        lines += [
-            "",
-            f"# {cell.shape.active_parameters} active of {cell.shape.total_parameters} parameters,"
-            f" {cell.tokens:.4g} positions, {cell.flops:.6g} FLOPs",
-            "[[cells]]",
-            f"name = {json.dumps(cell.name)}",
-            f"budget_flops = {cell.budget_flops!r}",
-            "[cells.set]",
-            *(f"{json.dumps(name)} = {value!r}" for name, value in cell.overrides.items()),
-        ]
-    path.write_text("\n".join(lines) + "\n")
+def _rule(recipe: Recipe, exponent: float) -> str:
+    rate, width = recipe.training.optimiser.learning_rate, recipe.model.width
+    return f"learning rate {rate:g} · (width / {width})^-{exponent:g}"
 
 
-def _setting(override: str) -> str:
-    name, _, text = override.partition("=")
-    try:
-        tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:  # a bare string, as --set takes it
-        text = json.dumps(text.strip())
-    return f"{json.dumps(name.strip())} = {text.strip()}"
-
-
-def _shapes(ladder: Ladder, centre: float, num_sizes: int, spacing: float) -> list[Shape]:
-    chosen: list[Shape] = []
-    for number in range(num_sizes):
-        wanted = centre * spacing ** (number - (num_sizes - 1) / 2)
-        shape = ladder.nearest(wanted, chosen)
-        if shape is not None:
-            chosen.append(shape)
-    return sorted(chosen, key=lambda shape: shape.active_parameters)
-
-
-def _cell(recipe: Recipe, step: Step, budget: float, shape: Shape) -> PlannedCell:
-    training = recipe.training
-    steps = max(round(budget / shape.step_flops), 1)
-    warmup = min(training.schedule.warmup_steps, int(WARMUP_SHARE * steps))
-    rate = learning_rate(training.optimiser.learning_rate, recipe.model.width, shape.settings.width)
-    return PlannedCell(
-        budget, shape, steps, steps * shape.step_flops, steps * step.tokens, rate, warmup
+def _missed(off: Sequence[PlannedCell], grid: _Grid) -> str:
+    """What to say of cells that miss their budget, with a budget that they would meet."""
+    told = ", ".join(f"{cell.name} ({cell.flops / cell.budget_flops:.3f})" for cell in off)
+    budget = off[0].budget_flops
+    for _ in range(SEARCHED):
+        budget *= SEARCH_FACTOR
+        if min(cell.steps for cell in grid.cells(budget)) > 0.5 / BUDGET_WITHIN:
+            break  # half a step is too little to miss it by
+    return (
+        f"whole steps miss the budget by more than {BUDGET_WITHIN:.0%} (used / budget): {told}; "
+        f"give budgets from about {budget:.1e}, or let a step read less "
+        f"(--set stream.rows_per_batch=1; it is {grid.recipe.stream.rows_per_batch} now), or "
+        "centre smaller sizes (--centre)"
     )
 
 

@@ -1,7 +1,9 @@
 """Models of one aspect: how width, depth, heads and learning rate follow from a size.
 
 Width over depth and the width of a head stay those of the recipe, as nearly as whole heads and
-whole blocks allow, so that size is the only thing that varies. The learning rate falls as
+whole blocks allow, so that size is the only thing that varies. Below a width of about 100 they do
+not allow it: models of one, two and three blocks are no family of one aspect. There all models may
+have one depth, and width alone grows. The learning rate falls as
 (width / recipe's width)^-0.75, through the recipe's own pair: between the published fits
 (GPT-3's table falls as width^-0.83, arXiv 2005.14165; DeepSeek's law C^-1/8 with N ∝ width³ and
 C ∝ N² is width^-0.75, arXiv 2401.02954; the theory for one matrix gives width^-1, arXiv
@@ -18,8 +20,9 @@ from dataclasses import dataclass
 import torch
 
 from chiasm.errors import UserError
-from chiasm.model import Decoder, ModelSettings, Work
+from chiasm.model import Decoder, ModelSettings
 from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.scaling.step import Step
 
 RATE_EXPONENT = 0.75
 """Learning rate ∝ width to minus this."""
@@ -61,32 +64,28 @@ class Shape:
         return f"w{self.settings.width}-d{self.settings.depth}"
 
 
-@dataclass(frozen=True)
-class Step:
-    """What one training step of a recipe reads, on average, and the model's two vocabularies."""
-
-    work: Work
-    """Summed over ``batches`` batches."""
-    batches: int
-    batches_per_step: int
-    vocabulary: int
-    latent_channels: int
-    text_tokens: float
-    """Positions of one step that hold text."""
-    vision_tokens: float
-    """Positions of one step that hold latent tokens."""
-
-    @property
-    def tokens(self) -> float:
-        """Positions of one step."""
-        return self.text_tokens + self.vision_tokens
+def count_shape(settings: ModelSettings, step: Step) -> Shape:
+    """Build a model without memory for its weights, and let its modules count."""
+    with torch.device("meta"):
+        decoder = Decoder(
+            settings, vocabulary=step.vocabulary, latent_channels=step.latent_channels
+        )
+    count = decoder.count_parameters()
+    flops = FORWARD_AND_BACKWARD * decoder.forward_flops(step.work)
+    return Shape(settings, count.active, count.total, flops * step.share(1))
 
 
 class Ladder:
-    """All shapes of a recipe's aspect, counted when asked for."""
+    """All shapes of a family, counted when asked for.
 
-    def __init__(self, model: ModelSettings, step: Step) -> None:
-        self.model, self.step = model, step
+    Args:
+        model: the recipe's model, whose width over depth and whose heads the family has.
+        step: what the models read.
+        depth: blocks of every model instead, so that width alone grows.
+    """
+
+    def __init__(self, model: ModelSettings, step: Step, depth: int | None = None) -> None:
+        self.model, self.step, self.depth = model, step, depth
         self._counted: dict[tuple[int, int], Shape] = {}
 
     def nearest(self, active_parameters: float, taken: Sequence[Shape]) -> Shape | None:
@@ -110,7 +109,7 @@ class Ladder:
         return self.shape(width, depth)
 
     def shape(self, width: int, depth: int) -> Shape:
-        """Build the model without memory for its weights, and let its modules count."""
+        """The model of a width and a depth."""
         if (width, depth) not in self._counted:
             heads = width // self.model.K
             settings = self.model.model_copy(
@@ -121,20 +120,13 @@ class Ladder:
                     "key_value_heads": heads * self.model.key_value_heads // self.model.query_heads,
                 }
             )
-            with torch.device("meta"):
-                decoder = Decoder(
-                    settings,
-                    vocabulary=self.step.vocabulary,
-                    latent_channels=self.step.latent_channels,
-                )
-            count = decoder.count_parameters()
-            forward = decoder.forward_flops(self.step.work) / self.step.batches
-            flops = FORWARD_AND_BACKWARD * forward * self.step.batches_per_step
-            self._counted[width, depth] = Shape(settings, count.active, count.total, flops)
+            self._counted[width, depth] = count_shape(settings, self.step)
         return self._counted[width, depth]
 
     def _miss(self, width: int, depth: int, wanted: float) -> float:
         size = abs(math.log(self._active_parameters(width, depth) / wanted))
+        if self.depth is not None:
+            return size
         return size + ASPECT_WEIGHT * abs(math.log(width / depth / self._aspect))
 
     def _active_parameters(self, width: int, depth: int) -> int:
@@ -144,6 +136,8 @@ class Ladder:
 
     def _depths(self, width: int) -> list[int]:
         """The depth of the recipe's aspect first, then its neighbours that are near enough."""
+        if self.depth is not None:
+            return [self.depth]
         best = max(round(width / self._aspect), 1)
         others = (
             depth
@@ -177,6 +171,8 @@ def refuse_fixed_shape(model: ModelSettings) -> None:
             )
 
 
-def learning_rate(recipe_rate: float, recipe_width: int, width: int) -> float:
+def learning_rate(
+    recipe_rate: float, recipe_width: int, width: int, exponent: float = RATE_EXPONENT
+) -> float:
     """The recipe's rate carried to another width; see the top of this file."""
-    return recipe_rate * (width / recipe_width) ** -RATE_EXPONENT
+    return recipe_rate * (width / recipe_width) ** -exponent

@@ -1,8 +1,9 @@
 """What a study will cost, and whether its cells are equal in what they should be equal in.
 
-A cell's tokens and FLOPs are counted, not guessed: the first batches of its own stream are packed,
-the model's modules count what those cost from their shapes and the mask's own pairs, and the rest
-of the run is taken to be alike. Time is that of training steps measured on this machine.
+A cell's tokens and FLOPs are counted, not guessed (:mod:`chiasm.scaling.step`): the first rows of
+its own stream are packed, the model's modules count what those cost from their shapes and the
+mask's own pairs, and the rest of the run is taken to be alike. Time is that of training steps
+measured on this machine.
 """
 
 from __future__ import annotations
@@ -10,23 +11,18 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import torch
 
-from chiasm.assembly import build_stream, seconds_per_step
+from chiasm.assembly import seconds_per_step
 from chiasm.assembly.objects import Stage, silent
-from chiasm.data import Modality, PackedBatch
 from chiasm.errors import UserError
-from chiasm.model import Decoder
-from chiasm.model.work import FORWARD_AND_BACKWARD, Work
-from chiasm.studies.cells import Cell
+from chiasm.scaling.shapes import count_shape
+from chiasm.scaling.step import Step, batches_of_run, count_step
+from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.settings import EQUAL_SECONDS_WITHIN, EQUAL_WITHIN, StudySettings
 from chiasm.studies.shared import Shared
-
-COUNTED_BATCHES = 64
-"""Batches of a cell's stream that are counted; a shorter run is counted whole."""
 
 
 @dataclass(frozen=True)
@@ -71,10 +67,11 @@ def plan_study(
         on_stage: is told how far it is.
     """
     known = read_costs(shared.folder)
+    steps_of_stream: dict[str, Step] = {}
     seconds_of_name: dict[str, float] = {}  # other seeds of a cell take as long
     for number, cell in enumerate(cells):
         on_stage("counting cells", number, len(cells))
-        cost = known.get(cell.key) or count(cell, shared)
+        cost = known.get(cell.key) or _count(cell, shared, steps_of_stream)
         if threads not in (None, cost.threads):
             seconds = seconds_of_name.get(cell.name)
             if seconds is None:
@@ -96,35 +93,26 @@ def read_costs(folder: Path) -> dict[str, Cost]:
         return {}
 
 
-def count(cell: Cell, shared: Shared) -> Cost:
-    """Tokens, FLOPs and parameters of one cell, without training it."""
-    recipe, inputs = cell.recipe, shared.inputs(cell)
-    decoder = Decoder(
-        recipe.model,
-        vocabulary=inputs.text_tokenizer.vocabulary_size,
-        latent_channels=inputs.vision_tokenizer.channels,
-        seed=recipe.seed,
-    )
-    all_batches = recipe.training.steps * recipe.training.batches_per_step
-    stream = build_stream(recipe, shared.material(cell).train, inputs, recipe.seed)
-    try:
-        batches = list(islice(stream, min(all_batches, COUNTED_BATCHES)))
-    finally:
-        stream.close()
-    scale = all_batches / len(batches)
-    flops = FORWARD_AND_BACKWARD * sum(decoder.forward_flops(Work.useful(b)) for b in batches)
-    vision = scale * sum(int((b.modality_BT == Modality.VISION).sum()) for b in batches)
-    tokens = scale * sum(batch.num_filled for batch in batches)
-    parameters = decoder.count_parameters()
+def _count(cell: Cell, shared: Shared, steps_of_stream: dict[str, Step]) -> Cost:
+    """Tokens, FLOPs and parameters of one cell, without training it; streams are packed once."""
+    recipe = cell.recipe
+    batches = batches_of_run(recipe)
+    settings = [recipe.stream.model_dump(mode="json"), recipe.training.batches_per_step]
+    stream = content_hash([*settings, recipe.seed, batches, cell.inputs_key])
+    if stream not in steps_of_stream:
+        sources, inputs = shared.material(cell).train, shared.inputs(cell)
+        steps_of_stream[stream] = count_step(recipe, sources, inputs, batches)
+    step = steps_of_stream[stream]
+    shape, share = count_shape(recipe.model, step), step.share(recipe.training.steps)
     return Cost(
         steps=recipe.training.steps,
-        flops=scale * flops,
-        tokens=tokens,
-        text_tokens=tokens - vision,
-        vision_tokens=vision,
-        source_tokens={name: scale * n for name, n in _source_tokens(batches).items()},
-        active_parameters=parameters.active,
-        total_parameters=parameters.total,
+        flops=shape.step_flops * recipe.training.steps,
+        tokens=share * step.positions,
+        text_tokens=share * step.text_positions,
+        vision_tokens=share * step.vision_positions,
+        source_tokens={name: share * n for name, n in step.source_positions.items()},
+        active_parameters=shape.active_parameters,
+        total_parameters=shape.total_parameters,
     )
 
 
@@ -183,12 +171,6 @@ def quantity(study: StudySettings) -> tuple[str, Callable[[Cost], float]]:
 def _of_one_step(study: StudySettings, cost: Cost, amount: float) -> float:
     """What no number of steps could mend."""
     return 0.0 if study.equal == "active_parameters" else amount / cost.steps
-
-
-def _source_tokens(batches: Sequence[PackedBatch]) -> dict[str, int]:
-    names = batches[0].source_names
-    numbers = torch.cat([batch.source_BT[batch.source_BT >= 0] for batch in batches])
-    return dict(zip(names, torch.bincount(numbers, minlength=len(names)).tolist(), strict=True))
 
 
 def _step_seconds(cell: Cell, shared: Shared, threads: int) -> float:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from itertools import islice
 
 import numpy as np
@@ -14,8 +15,10 @@ from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.recipe import load_recipe
 from chiasm.scaling.fit import fit_points
-from chiasm.scaling.plan import Centre, count_step, plan_isoflop, write_study
+from chiasm.scaling.plan import Centre, plan_isoflop
 from chiasm.scaling.points import Point
+from chiasm.scaling.step import count_recipe_step
+from chiasm.scaling.study_file import write_study
 from chiasm.studies import load_study
 
 RECIPE = """
@@ -72,7 +75,7 @@ def recipe(recipe_path):
 
 @pytest.fixture(scope="module")
 def step(recipe):
-    return count_step(recipe)
+    return count_recipe_step(recipe)
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +108,7 @@ def test_cells_differ_in_what_they_should(recipe, plan, step):
     assert len(plan.cells) == len({cell.name for cell in plan.cells}) == 20
     for cell in plan.cells:
         assert cell.flops == pytest.approx(cell.budget_flops, rel=0.01)
-        assert cell.tokens == pytest.approx(cell.steps * (step.text_tokens + step.vision_tokens))
+        assert cell.tokens == pytest.approx(cell.steps * step.tokens)
         assert cell.warmup_steps <= min(recipe.training.schedule.warmup_steps, 0.1 * cell.steps)
         assert set(cell.overrides) >= {"model.width", "training.steps"}
     rates = {cell.shape.settings.width: cell.learning_rate for cell in plan.cells}
@@ -181,8 +184,12 @@ def test_doubtful_plans_say_so(recipe, step, smallest, size, spacing, warning):
 
 
 def test_runs_of_so_few_steps_that_they_miss_their_budget_are_refused(recipe, step):
-    with pytest.raises(UserError, match=r"miss the budget by more than 1%.*2e09-w176-d11 \(0\.6"):
-        plan_isoflop(recipe, step, [2e9, 6e9, 2e10], 5, centre=Centre([(2e9, 1e6)]))
+    centre = Centre([(2e9, 1e6)])
+    with pytest.raises(UserError, match=r"by more than 1%.*2e09-w176-d11 \(1\.") as caught:
+        plan_isoflop(recipe, step, [2e9, 6e9, 2e10], 5, centre=centre)
+    smallest = float(re.search(r"give budgets from about (\S+),", str(caught.value))[1])
+    assert smallest > 2e9
+    plan_isoflop(recipe, step, [smallest, 3 * smallest, 10 * smallest], 5, centre=centre)
 
 
 def test_close_budgets_are_doubtful(recipe, step):
@@ -201,6 +208,18 @@ def test_close_budgets_are_doubtful(recipe, step):
 def test_plans_that_cannot_be_fitted_are_refused(recipe, step, budgets, sizes, message):
     with pytest.raises(UserError, match=message):
         plan_isoflop(recipe, step, budgets, sizes)
+
+
+def test_one_depth_and_a_swept_rate(recipe, step):
+    plan = plan_isoflop(
+        recipe, step, [2e9, 6e9, 2e10], 5, centre=Centre([(2e9, 3e4)]), depth=3, rate_exponent=1.0
+    )
+    for cell in plan.cells:
+        width = cell.shape.settings.width
+        assert cell.shape.settings.depth == 3
+        rate = recipe.training.optimiser.learning_rate
+        assert cell.learning_rate == pytest.approx(rate * recipe.model.width / width)
+    assert plan.rule.endswith("(width / 32)^-1")
 
 
 def test_the_centre_goes_through_what_is_known():

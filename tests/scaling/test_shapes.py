@@ -7,7 +7,8 @@ import torch
 
 from chiasm.errors import UserError
 from chiasm.model import Decoder, ModelSettings, Work
-from chiasm.scaling.shapes import ASPECT_WITHIN, Ladder, Step, learning_rate, refuse_fixed_shape
+from chiasm.scaling.shapes import ASPECT_WITHIN, Ladder, learning_rate, refuse_fixed_shape
+from chiasm.scaling.step import Step
 
 STEP = Step(
     work=Work(positions=2000, pairs=90_000, latents=800, text_rows=1000, latent_rows=400),
@@ -15,8 +16,9 @@ STEP = Step(
     batches_per_step=3,
     vocabulary=300,
     latent_channels=8,
-    text_tokens=1800.0,
-    vision_tokens=1200.0,
+    text_positions=1200,
+    vision_positions=800,
+    source_positions={"texts": 1200, "pictures": 800},
 )
 MODEL = ModelSettings(width=192, depth=5, query_heads=12, key_value_heads=6)
 
@@ -54,9 +56,21 @@ def test_the_recipes_own_shape_is_on_its_ladder():
     assert own.settings == MODEL
 
 
+def test_with_a_depth_width_alone_grows():
+    ladder, taken = Ladder(MODEL, STEP, depth=2), []
+    for size in (2e4, 4e4, 8e4, 1.6e5):
+        shape = ladder.nearest(size, taken)
+        taken.append(shape)
+        assert shape.settings.depth == 2
+        assert shape.settings.K == MODEL.K
+    widths = [shape.settings.width for shape in taken]
+    assert widths == sorted(set(widths))
+
+
 def test_the_rate_passes_through_the_recipes_own_and_falls_with_width():
     assert learning_rate(2e-3, 192, 192) == 2e-3
     assert learning_rate(2e-3, 192, 16 * 192) == pytest.approx(2e-3 / 8)
+    assert learning_rate(2e-3, 192, 96, exponent=1.0) == pytest.approx(4e-3)
 
 
 def test_a_width_that_would_not_grow_is_refused():

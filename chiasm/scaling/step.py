@@ -1,0 +1,120 @@
+"""What one training step of a recipe reads, counted on the recipe's own stream.
+
+A step's FLOPs follow from what it reads (:mod:`chiasm.model.work`), and that is a matter of the
+stream alone: models of every shape read the same rows. So the rows are packed once, and each
+model's modules count what those rows cost.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from itertools import islice
+from pathlib import Path
+
+import torch
+
+from chiasm.assembly import build_inputs, build_stream, check_vision, open_material
+from chiasm.assembly.objects import Inputs, Stage, silent
+from chiasm.data.batch import Modality, PackedBatch
+from chiasm.documents import Source
+from chiasm.model import Work
+from chiasm.recipe import Recipe
+
+COUNTED_ROWS = 1024
+"""Rows of the stream that are packed and averaged; runs that read fewer are counted whole."""
+
+
+@dataclass(frozen=True)
+class Step:
+    """What some batches of a recipe's stream hold, and the model's two vocabularies."""
+
+    work: Work
+    """Summed over ``batches`` batches, as are the positions."""
+    batches: int
+    batches_per_step: int
+    vocabulary: int
+    latent_channels: int
+    text_positions: int
+    """Positions that hold text or a sign around an image."""
+    vision_positions: int
+    """Positions that hold latent tokens."""
+    source_positions: Mapping[str, int]
+    """Positions of each source."""
+
+    @property
+    def positions(self) -> int:
+        """Positions that are not padding."""
+        return self.text_positions + self.vision_positions
+
+    @property
+    def tokens(self) -> float:
+        """Positions of one training step, on average."""
+        return self.positions * self.share(1)
+
+    def share(self, steps: int) -> float:
+        """What so many training steps read, in units of the batches that were counted."""
+        return steps * self.batches_per_step / self.batches
+
+
+def counted_batches(recipe: Recipe) -> int:
+    """Batches that hold :data:`COUNTED_ROWS` rows."""
+    return math.ceil(COUNTED_ROWS / recipe.stream.rows_per_batch)
+
+
+def batches_of_run(recipe: Recipe) -> int:
+    """Batches that are counted for a run of the recipe's steps."""
+    training = recipe.training
+    return min(counted_batches(recipe), training.steps * training.batches_per_step)
+
+
+def count_step(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, batches: int) -> Step:
+    """Pack the first batches of a recipe's stream and count what they hold.
+
+    Args:
+        recipe: of the stream, with its seed.
+        sources: the opened sources.
+        inputs: the tokenizers.
+        batches: how many are packed.
+    """
+    stream = build_stream(recipe, sources, inputs, recipe.seed)
+    works, modalities, own = [], torch.zeros(3, dtype=torch.long), torch.zeros(0)
+    names: tuple[str, ...] = ()
+    try:
+        for batch in islice(stream, batches):
+            works.append(Work.useful(batch))
+            modalities += torch.bincount(batch.modality_BT.flatten().long(), minlength=3)
+            names, counted = batch.source_names, _of_sources(batch)
+            own = counted if len(works) == 1 else own + counted
+    finally:
+        stream.close()
+    return Step(
+        work=Work(*(sum(getattr(work, f.name) for work in works) for f in fields(Work))),
+        batches=len(works),
+        batches_per_step=recipe.training.batches_per_step,
+        vocabulary=inputs.text_tokenizer.vocabulary_size,
+        latent_channels=inputs.vision_tokenizer.channels,
+        text_positions=int(modalities[Modality.TEXT]),
+        vision_positions=int(modalities[Modality.VISION]),
+        source_positions=dict(zip(names, own.tolist(), strict=True)),
+    )
+
+
+def count_recipe_step(
+    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
+) -> Step:
+    """Open a recipe's data, make its tokenizers and count a step.
+
+    Raises:
+        UserError: data that cannot be opened, or tokenizers that do not fit.
+    """
+    check_vision(recipe)
+    material = open_material(recipe, cache_folder, on_stage)
+    inputs = build_inputs(recipe, material.train)
+    return count_step(recipe, material.train, inputs, counted_batches(recipe))
+
+
+def _of_sources(batch: PackedBatch) -> torch.Tensor:
+    numbers = batch.source_BT[batch.source_BT >= 0]
+    return torch.bincount(numbers.long(), minlength=len(batch.source_names))
