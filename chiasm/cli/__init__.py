@@ -6,8 +6,10 @@ vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahea
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
+options.py     options that several verbs read
 laws.py        fits and forecasts as tables
-scaling.py     chiasm scaling: plan an IsoFLOP study, fit it, forecast from it
+planning.py    chiasm scaling plan: an IsoFLOP study
+scaling.py     chiasm scaling: fit what a study measured, forecast from it
 study.py       chiasm study: compare runs that differ in one thing
 report.py      chiasm report: the paper's findings beside what was measured here
 quickstart.py  chiasm quickstart: all of it on the embedded world

@@ -11,12 +11,13 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from chiasm.scaling.estimate import TITLES, Estimate
+from chiasm.scaling.estimate import CONSTANTS, TITLES, Estimate
 from chiasm.scaling.fit import Fit
 from chiasm.scaling.flags import Flag, Kind
 from chiasm.scaling.forecast import (
     OffOptimum,
     Optimum,
+    OwnOptimum,
     off_optimum,
     relative_growth,
     relative_need,
@@ -31,7 +32,7 @@ SHOWN = 8
 """Flags of one kind that a terminal shows."""
 
 Growth = tuple[str, str, float, Number, Number]
-"""(modality, against which, N, growth of the data need since 1e9 parameters, the ratio itself)."""
+"""(modality, against which, N, growth of the data need since the reference, the ratio itself)."""
 
 Price = tuple[str, str, OffOptimum]
 """(modality, whose size it is trained at, what that costs)."""
@@ -53,10 +54,23 @@ def print_fit(found: Fit) -> None:
     for (method, first, other), number in found.gaps().items():
         table.add_row(f"{first} - {other}", TITLES[method], told(number), "", "")
     Console().print(table)
+    _print_constants(found)
     if any(own.left_out for own in found.modalities.values()):
         print("left-out error: of the optimal size (approach 2), of the losses (approach 3)")
     print(size_told(found))
     print_flags(found.flags)
+
+
+def _print_constants(found: Fit) -> None:
+    table = Table("modality", "method", *CONSTANTS)
+    for name, own in found.modalities.items():
+        for method, estimate in own.estimates.items():
+            if constants := estimate.constants:
+                told = (f"{value:.4g}" for value in constants.values())
+                table.add_row(name, TITLES[method], *told)
+    if table.row_count:
+        Console().print(table)
+        print("loss = E + A/N^α + B/D^β")
 
 
 def print_flags(flags: Sequence[Flag]) -> None:
@@ -84,6 +98,16 @@ def print_optima(optima: Sequence[tuple[str, str, Optimum]], size: SizeMeasure) 
     Console().print(table)
 
 
+def print_own_optima(optima: Sequence[tuple[str, OwnOptimum]], size: SizeMeasure) -> None:
+    """How to train given sizes for each modality."""
+    if not optima:
+        return
+    table = Table(f"N: {size.label}", "best for", "budget", "D (all tokens)")
+    for name, own in optima:
+        table.add_row(f"{own.size:.3g}", name, told(own.budget_flops), told(own.tokens))
+    Console().print(table)
+
+
 def beyond_measured(
     known: Fit, estimates: Mapping[str, Estimate], budgets: Sequence[float], sizes: Sequence[float]
 ) -> list[str]:
@@ -97,7 +121,7 @@ def beyond_measured(
     ]
     largest = max(float(np.exp(own.log_optimum(high)[0][0])) for own in estimates.values())
     far = [size for size in sizes if size > largest]
-    if far and len(estimates) > 1:
+    if far:
         lines.append(
             f"sizes of {', '.join(f'{size:.3g}' for size in far)} lie a factor of "
             f"{min(far) / largest:.2g} or more beyond the largest measured optimum, {largest:.3g}"
@@ -105,15 +129,17 @@ def beyond_measured(
     return lines
 
 
-def growth_rows(estimates: Mapping[str, Estimate], sizes: Sequence[float]) -> list[Growth]:
-    """Every later modality against the first, at every size."""
+def growth_rows(
+    estimates: Mapping[str, Estimate], sizes: Sequence[float], reference: float
+) -> list[Growth]:
+    """Every later modality against the first, at every size, since models of ``reference``."""
     first, *others = estimates
     return [
         (
             other,
             first,
             size,
-            relative_growth(estimates[other], estimates[first], size),
+            relative_growth(estimates[other], estimates[first], size, reference),
             relative_need(estimates[other], estimates[first], size),
         )
         for other in others
@@ -135,11 +161,12 @@ def price_rows(
     ]
 
 
-def print_growth(growth: Sequence[Growth]) -> None:
+def print_growth(growth: Sequence[Growth], reference: float) -> None:
     """How the need for data grows with size."""
     if not growth:
         return
-    table = Table("optimal data of", "against", "N", "growth since 1e9", "ratio itself")
+    since = f"growth since {reference:.3g}"
+    table = Table("optimal data of", "against", "N", since, "ratio itself")
     for other, first, size, grown, ratio in growth:
         table.add_row(other, first, f"{size:.3g}", f"×{told(grown)}", told(ratio))
     Console().print(table)
@@ -167,7 +194,7 @@ def told(number: Number) -> str:
     return f"{number.value:.3g}{error}{interval}"
 
 
-def value_json(value: Optimum | OffOptimum) -> dict[str, Any]:
+def value_json(value: Optimum | OffOptimum | OwnOptimum) -> dict[str, Any]:
     """Its numbers with their intervals."""
     return {
         name: number_json(Number(**item)) if isinstance(item, dict) else item

@@ -14,9 +14,13 @@ from chiasm.scaling.points import Point
 FLOPS_WITHIN = 0.02
 """Used FLOPs may differ from the budget by this share."""
 
-SHAPE_WITHIN = 0.05
-"""FLOPs per token may leave the curve of the other sizes by this share, or else by ODD times the
-table's own scatter about it."""
+COUNT_WITHIN = 0.02
+"""FLOPs per token may miss the shape's own count by this share: rows differ in their pairs."""
+
+CURVE_WITHIN = 0.3
+"""Without such a count: FLOPs per token may leave the curve of the other sizes by this share (whole
+blocks make steps of a fifth in small models), or else by ODD times the table's own scatter about
+it."""
 
 ODD = 6.0
 
@@ -37,7 +41,8 @@ def check_points(points: Sequence[Point]) -> None:
         _mixed(points, "validation", "held-out sets"),
         _mixed(points, "tokenizer", "tokenizers"),
         _off_budget(points),
-        _off_shape(points),
+        _off_count(points),
+        _off_curve(points),
     ]
     problems = [line for kind in kinds for line in _shown(list(kind))]
     if not problems:
@@ -56,6 +61,8 @@ def _not_finite(points: Sequence[Point]) -> Iterator[str]:
         for modality, loss in point.losses.items():
             if not (math.isfinite(loss) and loss > 0):
                 what = "is not a number or empty" if math.isnan(loss) else f"is {loss}"
+                if point.state:
+                    what += f" (the cell is {point.state})"
                 yield (
                     f"cell {point.cell}, seed {point.seed}: loss_{modality} {what}; train the cell "
                     "or take its row out of the table"
@@ -114,8 +121,22 @@ def _missing(points: Sequence[Point]) -> Iterator[str]:
                 )
 
 
-def _off_shape(points: Sequence[Point]) -> Iterator[str]:
-    """FLOPs per token are a smooth function of N; a run off that curve was counted otherwise."""
+def _off_count(points: Sequence[Point]) -> Iterator[str]:
+    """A run costs what its shape says."""
+    for point in points:
+        counted, used = point.flops_per_token, point.flops / point.tokens
+        if counted is not None and abs(used / counted - 1) > COUNT_WITHIN:
+            yield (
+                f"cell {point.cell}, seed {point.seed}: flops / tokens = {used:.4g} is not "
+                f"flops_per_token = {counted:.4g}, the cost of its shape, within "
+                f"{COUNT_WITHIN:.0%}; count them again"
+            )
+
+
+def _off_curve(points: Sequence[Point]) -> Iterator[str]:
+    """Where no shape was counted: FLOPs per token are a smooth function of N, roughly."""
+    if all(point.flops_per_token is not None for point in points):
+        return
     x = np.log([point.active_parameters for point in points])
     y = np.log([point.flops / point.tokens for point in points]) if _countable(points) else x
     num_sizes = len(np.unique(x))
@@ -127,7 +148,7 @@ def _off_shape(points: Sequence[Point]) -> Iterator[str]:
         root = np.sqrt(weights)
         curve = table @ np.linalg.lstsq(table * root[:, None], y * root, rcond=None)[0]
         weights = 1 / np.maximum(np.abs(y - curve), 1e-6)
-    limit = max(np.log1p(SHAPE_WITHIN), ODD * 1.4826 * float(np.median(np.abs(y - curve))))
+    limit = max(np.log1p(CURVE_WITHIN), ODD * 1.4826 * float(np.median(np.abs(y - curve))))
     for point, off in zip(points, y - curve, strict=True):
         if abs(off) > limit:
             yield (

@@ -19,6 +19,9 @@ TITLES = {
     "typed": "typed exponents",
 }
 
+CONSTANTS = ("E", "A", "B", "alpha", "beta")
+"""Of loss = E + A/N^α + B/D^β."""
+
 
 @dataclass(frozen=True)
 class Estimate:
@@ -55,6 +58,14 @@ class Estimate:
     def rows(self) -> Array:
         """The estimate, then its resamples [1 + R, 4]."""
         return np.concatenate([self.numbers[None], self.samples])
+
+    @property
+    def constants(self) -> dict[str, float]:
+        """The law's by :data:`CONSTANTS`; empty where there is no law."""
+        if self.law is None:
+            return {}
+        values = (*self.law.constants(), self.law.alpha_R, self.law.beta_R)
+        return {name: float(value[0]) for name, value in zip(CONSTANTS, values, strict=True)}
 
     def to_json(self) -> dict[str, Any]:
         """Plain values; resamples with five digits, and only once where a law implies them."""

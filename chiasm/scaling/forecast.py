@@ -38,6 +38,17 @@ class Optimum:
 
 
 @dataclass(frozen=True)
+class OwnOptimum:
+    """How to train a model of a given size for one modality."""
+
+    size: float
+    """N, as the fit measures it."""
+    budget_flops: Number
+    tokens: Number
+    """Of all modalities in the mixture."""
+
+
+@dataclass(frozen=True)
 class OffOptimum:
     """What a modality pays where the model has the size that is best for another."""
 
@@ -57,6 +68,25 @@ def optimum(estimate: Estimate, budget_flops: float) -> Optimum:
         _number(np.exp(log_tokens)),
         _number(np.exp(log_tokens - log_size)),
     )
+
+
+def trained_optimally(estimate: Estimate, size: float) -> OwnOptimum:
+    """The budget and the tokens for which a model of ``size`` is the best one."""
+    rows = estimate.rows
+    beyond = (np.log(size) - rows[:, 1]) / rows[:, 0]
+    return OwnOptimum(
+        size,
+        _number(np.exp(np.log(estimate.c0) + beyond)),
+        _number(np.exp(rows[:, 3] + rows[:, 2] * beyond)),
+    )
+
+
+def reference_size(estimates: Mapping[str, Estimate], largest_budget_flops: float) -> float:
+    """From which size on growth is told: the paper's 1e9, or the largest optimum that was measured,
+    to one digit, where that is far below."""
+    optima = (own.log_optimum(largest_budget_flops)[0][0] for own in estimates.values())
+    largest = float(np.exp(max(optima)))
+    return REFERENCE_PARAMETERS if largest > REFERENCE_PARAMETERS / 10 else float(f"{largest:.0e}")
 
 
 def data_need(estimate: Estimate) -> Array:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from chiasm.scaling.estimate import TITLES
+from chiasm.scaling.estimate import CONSTANTS, TITLES
 from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.flags import Kind
 from chiasm.scaling.resample import Number
@@ -23,6 +23,7 @@ def fit_markdown(fit: Fit) -> str:
         "± is one standard error, brackets hold 95 % of the resamples.",
         size_told(fit),
         _exponents(fit),
+        _constants(fit),
         _minima(fit) if with_curves else "",
         *(_flags(fit, kind) for kind in Kind),
     ]
@@ -57,6 +58,17 @@ def _exponents(fit: Fit) -> str:
         for (method, first, other), gap in fit.gaps().items()
     ]
     return _table(["modality", "method", "a in N ∝ C^a", "b in D ∝ C^b"], rows)
+
+
+def _constants(fit: Fit) -> str:
+    rows = [
+        [name, TITLES[method], *(f"{value:.4g}" for value in own.constants.values())]
+        for name, modality in fit.modalities.items()
+        for method, own in modality.estimates.items()
+        if own.constants
+    ]
+    law = "The laws, loss = E + A/N^α + B/D^β:"
+    return f"{law}\n\n{_table(['modality', 'method', *CONSTANTS], rows)}" if rows else ""
 
 
 def _minima(fit: Fit) -> str:

@@ -11,6 +11,8 @@ loss_<modality>     held-out loss, one column per modality (``loss_text``, ``los
 budget_flops        the budget that the run belongs to; without it :mod:`chiasm.scaling.budgets`
                     looks for budgets in the FLOPs
 cell, seed          a name for the shape and budget, and which repetition the run is
+flops_per_token     what a position costs by the shape's own modules; ``flops`` must agree with it
+state               of a run that is not finished: why there is no loss
 total_parameters, text_tokens, vision_tokens, validation, tokenizer   optional
 ==================  =============================================================================
 
@@ -56,14 +58,18 @@ class Point:
     total_parameters: float | None = None
     text_tokens: float | None = None
     vision_tokens: float | None = None
+    flops_per_token: float | None = None
+    """Counted by the shape's own modules before the run."""
     seed: int = 0
     validation: str = ""
     tokenizer: str = ""
+    state: str = ""
+    """Empty: finished."""
 
 
 NUMBERS = (
     *("active_parameters", "tokens", "flops", "budget_flops"),
-    *("total_parameters", "text_tokens", "vision_tokens"),
+    *("total_parameters", "text_tokens", "vision_tokens", "flops_per_token"),
 )
 NAMES = tuple(field.name for field in fields(Point) if field.name != "losses")
 
@@ -183,9 +189,11 @@ def _point(
         total_parameters=values["total_parameters"],
         text_tokens=values["text_tokens"],
         vision_tokens=values["vision_tokens"],
+        flops_per_token=values["flops_per_token"],
         seed=_seed(path, number, cell_value("seed") or "0"),
         validation=cell_value("validation"),
         tokenizer=cell_value("tokenizer"),
+        state=cell_value("state"),
     )
 
 

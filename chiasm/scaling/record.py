@@ -45,7 +45,7 @@ def summary(fit: Fit) -> dict[str, Any]:
             method: {
                 "a": asdict(estimate.size_exponent),
                 "b": asdict(estimate.token_exponent),
-                "law": _law_constants(estimate),
+                "law": estimate.constants or None,
             }
             for method, estimate in own.estimates.items()
         }
@@ -132,14 +132,6 @@ def _outliers(content: dict[str, Any] | None) -> Outliers | None:
         return None
     cells, deviations = tuple(content["cells"]), tuple(content["deviations"])
     return Outliers(cells, deviations, content["exponents"])
-
-
-def _law_constants(estimate: Estimate) -> dict[str, float] | None:
-    if estimate.law is None:
-        return None
-    names = ("E", "A", "B", "alpha", "beta")
-    values = (*estimate.law.constants(), estimate.law.alpha_R, estimate.law.beta_R)
-    return {name: float(value[0]) for name, value in zip(names, values, strict=True)}
 
 
 def _parabola(content: dict[str, Any]) -> dict[str, Any]:

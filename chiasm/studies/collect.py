@@ -93,8 +93,8 @@ def is_isoflop(study: StudySettings) -> bool:
 def points(study: StudySettings, records: Sequence[Record]) -> list[Point]:
     """The points of an IsoFLOP study, one for each cell and seed.
 
-    A cell that is not finished is there with losses that are no numbers, so that nothing is fitted
-    on a table that lacks it unawares.
+    A cell that is not finished is there with its state and without a loss, so that nothing is
+    fitted on a table that lacks it unawares; its counts are those of the plan.
 
     Raises:
         UserError: no metric is named ``loss_<modality>``, or nothing is finished.
@@ -206,7 +206,9 @@ def _point(record: Record, names: Sequence[str], known: Result) -> Point:
         total_parameters=cost.total_parameters,
         text_tokens=round(read * cost.text_tokens),
         vision_tokens=round(read * cost.vision_tokens),
+        flops_per_token=cost.flops / cost.tokens,
         seed=record.cell.seed,
         validation=(result or known).validation,
         tokenizer=(result or known).tokenizer,
+        state="" if result is not None else str(record.state),
     )

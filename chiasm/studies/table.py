@@ -29,7 +29,8 @@ class Entry:
     mean: Estimate | None
     """None while no seed is finished."""
     difference: Estimate | None
-    """To the baseline cell, over the seeds that both have; None for the baseline itself."""
+    """To the baseline cell, or to the first of its budget, over the seeds that both have; None for
+    the baseline itself."""
     published: PublishedSettings | None
     published_difference: float | None
     """The published value minus that of the baseline cell, where both are published."""
@@ -41,11 +42,17 @@ class Entry:
 
 
 def compare(study: StudySettings, records: Sequence[Record]) -> list[Entry]:
-    """One entry for each metric and cell, metric by metric."""
-    cells = list(dict.fromkeys(record.cell.name for record in records))
-    baseline = study.baseline or cells[0]
+    """One entry for each metric and cell, metric by metric.
+
+    Cells of a budget are compared with the first of that budget: between budgets there is nothing
+    that they have in common.
+    """
+    cells = {record.cell.name: record.cell.budget_flops for record in records}
+    first = {budget: cell for cell, budget in reversed(cells.items())}
     return [
-        _entry(study, records, metric, cell, baseline) for metric in study.metrics for cell in cells
+        _entry(study, records, metric, cell, study.baseline or first[budget])
+        for metric in study.metrics
+        for cell, budget in cells.items()
     ]
 
 

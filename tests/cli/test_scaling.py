@@ -98,6 +98,53 @@ def test_a_forecast_says_how_far_it_lies_and_what_is_doubtful(tmp_path):
     assert "no column tokens" in result.output
 
 
+def test_every_table_has_its_own_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        figure_table(tmp_path / name / "points.csv")
+        assert invoke("fit", f"{name}/points.csv", *FIGURE_COLUMNS).exit_code == 0
+        content = json.loads((tmp_path / "runs" / "scaling" / name / "fit.json").read_text())
+        assert content["source"] == f"{name}/points.csv"
+    again = invoke("fit", "two/points.csv", "--out", "runs/scaling/one", *FIGURE_COLUMNS)
+    assert "holds the fit of one/points.csv; give two/points.csv another" in str(again.exception)
+
+
+def test_a_forecast_of_one_modality_tells_how_to_train_a_size(tmp_path):
+    table = figure_table(tmp_path / "figure.csv")
+    fitted = invoke("fit", table, "--out", tmp_path / "fit", *FIGURE_COLUMNS)
+    assert "loss = E + A/N^α + B/D^β" in fitted.output
+    out, fit = tmp_path / "forecast.json", tmp_path / "fit" / "fit.json"
+    assert invoke("forecast", fit, "--size", "1e9", "--out", out).exit_code == 0
+    (own,) = json.loads(out.read_text())["optimal_budgets"]
+    budget = own["budget_flops"]["value"]
+    assert budget == pytest.approx(6e9 * own["tokens"]["value"], rel=1e-3)
+    assert invoke("forecast", fit, "--budget", str(budget), "--out", out).exit_code == 0
+    (at,) = json.loads(out.read_text())["optima"]
+    assert at["size"]["value"] == pytest.approx(1e9, rel=1e-3)
+
+
+def test_growth_is_told_since_a_size_that_was_measured(tmp_path):
+    lines = ["active_parameters,flops,loss_text,loss_vision"]
+    random = np.random.default_rng(0)
+    for size, flops in np.exp(random.uniform(np.log([3e3, 1e10]), np.log([3e5, 1e13]), (40, 2))):
+        tokens = flops / 6 / size
+        text = 0.3 + 9 * size**-0.35 + 20 * tokens**-0.37
+        vision = 0.4 + 9 * size**-0.4 + 20 * tokens**-0.3
+        lines.append(f"{size},{flops},{text},{vision}")
+    (tmp_path / "points.csv").write_text("\n".join(lines) + "\n")
+    fit, out = tmp_path / "fit" / "fit.json", tmp_path / "forecast.json"
+    arguments = ["--out", tmp_path / "fit", "--resamples", "100"]
+    assert invoke("fit", tmp_path / "points.csv", *arguments).exit_code == 0
+    result = invoke("forecast", fit, "--out", out)
+    told = json.loads(out.read_text())
+    since = told["growth_since"]
+    assert 1e5 < since < 1e6
+    assert [row["active_parameters"] for row in told["growth"]] == [100 * since, 1000 * since]
+    warned, shown = result.output.index("warning: sizes of"), result.output.index("growth since")
+    assert warned < shown
+
+
 def test_typed_exponents_need_no_file(tmp_path):
     out = tmp_path / "forecast.json"
     exponents = ["--exponents", "text=0.47/0.53", "--exponents", "vision=0.37/0.63"]

@@ -29,7 +29,15 @@ def test_a_good_table_passes(table):
         (lambda p: spoiled(p, validation="other"), "mixes held-out sets: .*other"),
         (lambda p: spoiled(p, tokenizer="other"), "mixes tokenizers"),
         (lambda p: spoiled(p, flops=1.05e17), "is not its budget_flops"),
-        (lambda p: spoiled(p, tokens=1.2 * p[3].tokens), "is 0.833 times what"),
+        (
+            lambda p: spoiled(p, losses={"text": float("nan"), "vision": 1.0}, state="failed"),
+            r"loss_text is not a number or empty \(the cell is failed\)",
+        ),
+        (lambda p: spoiled(p, tokens=1.5 * p[3].tokens), "is 0.667 times what"),
+        (
+            lambda p: [replace(x, flops_per_token=6.2 * x.active_parameters) for x in p],
+            "is not flops_per_token",
+        ),
     ],
 )
 def test_a_spoiled_table_is_refused_by_name(table, spoil, message):
@@ -40,11 +48,21 @@ def test_a_spoiled_table_is_refused_by_name(table, spoil, message):
 
 def test_a_wrong_count_of_a_whole_cell_is_found(table):
     points = [
-        replace(p, flops=1.1 * p.flops, budget_flops=None) if p.cell == "3e+17-1" else p
+        replace(p, flops=1.4 * p.flops, budget_flops=None) if p.cell == "3e+17-1" else p
         for p in table()
     ]
-    with pytest.raises(UserError, match=r"1.1 times what .* count them again"):
+    with pytest.raises(UserError, match=r"1.4 times what .* count them again"):
         check_points(points)
+
+
+def test_shapes_that_were_counted_may_cost_what_they_cost(table):
+    """Whole blocks make steps in FLOPs per token; counted shapes tell them from mistakes."""
+    stepped = [
+        replace(p, tokens=p.tokens * (1.5 if p.cell.endswith("-1") else 1.0)) for p in table()
+    ]
+    with pytest.raises(UserError, match=r"0.667 times what"):
+        check_points(stepped)
+    check_points([replace(p, flops_per_token=1.01 * p.flops / p.tokens) for p in stepped])
 
 
 def test_all_problems_come_at_once(table):

@@ -11,6 +11,7 @@ from chiasm.scaling.forecast import (
     optimum,
     relative_growth,
     relative_need,
+    trained_optimally,
     typed_estimates,
 )
 from chiasm.scaling.optima import fit_optima, paper_optima
@@ -67,6 +68,9 @@ def test_an_anchor_gives_typed_exponents_their_sizes():
     assert at.size.value == pytest.approx(3.4e9 * 100**0.47)
     assert at.tokens.value == pytest.approx(4.9e10 * 100**0.53)
     assert np.isnan(optimum(typed["vision"], 1e23).size.value)
+    own = trained_optimally(typed["text"], at.size.value)
+    assert own.budget_flops.value == pytest.approx(1e23)
+    assert own.tokens.value == pytest.approx(at.tokens.value)
 
 
 @pytest.mark.parametrize(

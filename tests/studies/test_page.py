@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -11,6 +12,7 @@ from chiasm.scaling.points import read_points, write_points
 from chiasm.studies import collect, load_study, plan, points, run_study, write_cells
 from chiasm.studies.markdown import FIGURE
 from chiasm.studies.page import write_study_report
+from chiasm.studies.table import compare
 
 
 @pytest.fixture
@@ -19,7 +21,7 @@ def finished(study_path, tmp_path, here):
     path = study_path(
         **{
             'name = "texts alone"': 'name = "texts alone"\nbudget_flops = 1e8',
-            'name = "with pictures"': 'name = "with pictures"\nbudget_flops = 2e8',
+            'name = "with pictures"': 'name = "with pictures"\nbudget_flops = 1e8',
             'name = "texts, in domain"': 'name = "loss_text"',
             'metric = "texts, in domain"': 'metric = "loss_text"',
         }
@@ -48,7 +50,7 @@ def test_everything_that_was_found_is_written(finished):
 
     write_points(points(study, records), out / "points.csv")
     table = read_points(out / "points.csv").points
-    assert [point.budget_flops for point in table] == [1e8, 1e8, 2e8, 2e8]
+    assert [point.budget_flops for point in table] == [1e8] * 4
     assert table[0].losses["text"] == cells[0]["metrics"]["loss_text"]["value"]
     assert table[0].vision_tokens == 0
     assert table[2].text_tokens + table[2].vision_tokens == table[2].tokens
@@ -132,3 +134,23 @@ def test_a_loss_that_is_no_number_is_a_named_error(study_path, tmp_path, here):
     (error,) = progress.failed.values()
     assert error.startswith("(exit status 2)")
     assert "metric 'last validation' is nan: the run diverged" in error
+
+
+def test_cells_of_a_budget_are_held_against_the_first_of_it(finished):
+    study, out = finished
+    records = [
+        replace(record, cell=replace(record.cell, name=f"{budget}: {name}", budget_flops=budget))
+        for budget in (1e9, 2e9)
+        for record in collect(study, out)
+        for name in [record.cell.name]
+    ]
+    entries = compare(study, records)
+    compared = {entry.cell: entry.difference is not None for entry in entries}
+    assert compared == {
+        "1000000000.0: texts alone": False,
+        "1000000000.0: with pictures": True,
+        "2000000000.0: texts alone": False,
+        "2000000000.0: with pictures": True,
+    }
+    first, second = (entry for entry in entries[:4] if entry.difference is not None)
+    assert first.difference == second.difference

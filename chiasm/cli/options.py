@@ -1,0 +1,33 @@
+"""Options of the command line that several verbs read, checked before anything is computed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from chiasm.errors import UserError
+
+
+def check_folder(folder: Path) -> None:
+    """Refuse an --out that cannot become a folder."""
+    there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not there.is_dir():
+        raise UserError(f"--out {folder}: {there} is a file; give a folder")
+
+
+def check_file(path: Path) -> None:
+    """Refuse an --out that cannot become a file."""
+    if path.is_dir():
+        raise UserError(f"--out {path} is a folder; give a file")
+    if not path.absolute().parent.is_dir():
+        raise UserError(f"--out {path}: there is no folder {path.parent}; make it first")
+
+
+def numbers(option: str, text: str) -> list[float]:
+    """Positive numbers with commas between them."""
+    try:
+        values = [float(part) for part in text.split(",")]
+    except ValueError as error:
+        raise UserError(f"{option} {text}: write numbers with commas, such as 1e12,3e12") from error
+    if not all(0 < value < float("inf") for value in values):
+        raise UserError(f"{option} {text}: every number must be above 0")
+    return values
