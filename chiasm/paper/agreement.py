@@ -76,20 +76,35 @@ def by_sign(measured: Interval, published: float, reading_error: float = 0.0) ->
         published: its published counterpart.
         reading_error: what the published difference may be wrong by.
     """
-    if not measured.is_known or measured.holds(0.0) or abs(published) <= reading_error:
+    if sign_doubt(measured, published, reading_error):
         return Agreement.UNDECIDED
     same = (measured.value > 0) == (published > 0)
     return Agreement.AGREES if same else Agreement.DISAGREES
 
 
+def sign_doubt(measured: Interval, published: float, reading_error: float = 0.0) -> str:
+    """Why :func:`by_sign` decides nothing; empty where it decides."""
+    if not measured.is_known:
+        return "one seed gives no interval"
+    if abs(published) <= reading_error:
+        return "the published difference is no larger than what it could be read to"
+    return "the interval holds zero" if measured.holds(0.0) else ""
+
+
 def by_value(measured: Interval, published: float, rival: float | None = None) -> Agreement:
     """Whether an interval holds the published value, and not what the claim excludes as well."""
-    if not measured.is_known:
+    if value_doubt(measured, published, rival):
         return Agreement.UNDECIDED
-    if not measured.holds(published):
-        return Agreement.DISAGREES
-    undecided = rival is not None and measured.holds(rival)
-    return Agreement.UNDECIDED if undecided else Agreement.AGREES
+    return Agreement.AGREES if measured.holds(published) else Agreement.DISAGREES
+
+
+def value_doubt(measured: Interval, published: float, rival: float | None = None) -> str:
+    """Why :func:`by_value` decides nothing; empty where it decides."""
+    if not measured.is_known:
+        return "there is no interval"
+    if rival is not None and measured.holds(published) and measured.holds(rival):
+        return f"the interval also holds {rival:g}, which the claim excludes"
+    return ""
 
 
 def comparable(gamma: float) -> bool:

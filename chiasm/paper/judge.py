@@ -13,7 +13,9 @@ from chiasm.paper.agreement import (
     by_value,
     comparable,
     overall,
+    sign_doubt,
     unanimous,
+    value_doubt,
 )
 from chiasm.paper.findings import (
     Findings,
@@ -46,6 +48,8 @@ class Measurement:
     scale: str = ""
     """At which size."""
     note: str = ""
+    doubt: str = ""
+    """Why it decides nothing, where it does not."""
 
 
 @dataclass(frozen=True)
@@ -123,9 +127,10 @@ def _of_study(
         if cell.cell in (study.cell, study.against) and cell.seed in seeds
     ]
     means = tuple(sum(values[seed] for seed in seeds) / len(seeds) for values in (own, other))
+    reading_error = 2 * (number.uncertainty or 0.0)
     return Measurement(
         result=study.result,
-        agreement=by_sign(interval, published, 2 * (number.uncertainty or 0.0)),
+        agreement=by_sign(interval, published, reading_error),
         is_refit=False,
         quantity="difference",
         intervals={"paired difference": interval},
@@ -133,6 +138,7 @@ def _of_study(
         means=(means[0], means[1]),
         scale=scale(cells),
         note=f"{study.metric}: {study.cell}, against {study.against}",
+        doubt=sign_doubt(interval, published, reading_error),
     )
 
 
@@ -146,22 +152,27 @@ def _of_law(
     intervals = {TITLES[each.method]: _interval(each) for each in found}
     assert number.value is not None  # the settings' own check
     result = results.get(law.result, Result())
-    verdicts = [by_value(each, number.value, law.rival) for each in intervals.values()]
-    notes = [] if law.rival is None else [f"must leave out {law.rival:g}"]
+    verdicts = {name: by_value(each, number.value, law.rival) for name, each in intervals.items()}
+    agreement, doubt = unanimous(verdicts.values()), ""
     odd = [each.gamma for each in found if not comparable(each.gamma)]
     if odd:
-        verdicts = [Agreement.UNDECIDED]
-        notes.append(
-            f"not comparable: FLOPs per token grow as N^{odd[0]:.2f} here; fit with --size compute"
-        )
+        agreement = Agreement.UNDECIDED
+        doubt = f"not comparable: FLOPs per token grow as N^{odd[0]:.2f}; fit with --size compute"
+    elif len(set(verdicts.values())) > 1:
+        told = "; ".join(f"{name} {verdict}" for name, verdict in verdicts.items())
+        doubt = f"the methods do not say the same: {told}"
+    else:
+        doubts = (value_doubt(each, number.value, law.rival) for each in intervals.values())
+        doubt = "; ".join(dict.fromkeys(filter(None, doubts)))
     return Measurement(
         result=law.result,
-        agreement=unanimous(verdicts),
+        agreement=agreement,
         is_refit=is_refit,
         quantity=law.quantity,
         intervals=intervals,
         scale="the optima that the paper plots" if is_refit else scale(result.cells),
-        note="; ".join(notes),
+        note="" if law.rival is None else f"must leave out {law.rival:g}",
+        doubt=doubt,
     )
 
 

@@ -139,7 +139,7 @@ def _number(judged: JudgedNumber, waits: str) -> str:
     rows = [
         f"<td>{_measured(each)}</td><td>{_lines(each.scale)}<br>"
         f"<a href='#result-{escape(each.result)}'>{escape(each.result)}</a></td>"
-        f"<td>{_verdict(judged, each.agreement)}</td>"
+        f"<td>{_verdict(judged, each.agreement, each.doubt)}</td>"
         for each in judged.measurements
     ]
     if all(each.is_refit for each in judged.measurements):
@@ -151,10 +151,10 @@ def _number(judged: JudgedNumber, waits: str) -> str:
     )
 
 
-def _verdict(judged: JudgedNumber, agreement: Agreement) -> str:
+def _verdict(judged: JudgedNumber, agreement: Agreement, doubt: str = "") -> str:
     if judged.published.follows:
         return f"<small>follows from {escape(judged.published.follows)}</small>"
-    return _chip(agreement)
+    return _chip(agreement) + (f"<br><small>{escape(doubt)}</small>" if doubt else "")
 
 
 def _lines(scale: str) -> str:

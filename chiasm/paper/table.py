@@ -74,6 +74,7 @@ def _number_record(number: JudgedNumber) -> dict[str, Any]:
                 "unit": each.unit,
                 "scale": each.scale,
                 "note": each.note,
+                "doubt": each.doubt,
             }
             for each in number.measurements
         ],

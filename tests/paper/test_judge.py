@@ -51,6 +51,18 @@ def test_signs_of_paired_differences_decide(findings, kept_study, by, video, cap
     assert found["text-out-of-domain"] is Agreement.NOT_MEASURED
 
 
+def test_what_is_undecided_says_why(findings, kept_study, tmp_path):
+    cells = ("text + video", "text + captioned pictures", "text + all")
+    flat = {("text", METRIC): SEEDS, **{(cell, METRIC): shifted(0.0) for cell in cells}}
+    folder = kept_study(STUDY, flat)
+    law_file(folder.parent, 1.0, {**EXPONENTS, ("size_exponent", "text"): 0.38})
+    judged = {each.finding.id: each for each in judge(findings, read_results(folder.parent))}
+    (number,) = judged["video-helps-text"].numbers
+    assert number.measurements[0].doubt == "the interval holds zero"
+    doubts = [m.doubt for n in judged["dense-exponents"].numbers for m in n.measurements]
+    assert doubts.count("") >= 2, "what is decided has none"
+
+
 def test_seeds_are_paired(findings, kept_study):
     """Seeds differ by twenty times the difference, which their pairs still show."""
     folder = kept_study(STUDY, {("text", METRIC): SEEDS, ("text + video", METRIC): shifted(-0.01)})
@@ -96,8 +108,8 @@ def test_exponents_compare_only_where_n_is_the_papers(findings, tmp_path, gamma,
     found = judged["dense-exponents"]
     assert found.agreement is verdict
     own = [m for number in found.numbers for m in number.measurements if not m.is_refit]
-    told = [measurement.note for measurement in own if measurement.intervals]
-    assert all(("not comparable" in note) == (gamma != 1.0) for note in told)
+    told = [measurement.doubt for measurement in own if measurement.intervals]
+    assert all(("not comparable" in doubt) == (gamma != 1.0) for doubt in told)
 
 
 def test_one_fact_counts_once(findings, tmp_path):
