@@ -13,6 +13,7 @@ from chiasm.cli.options import check_file, numbers
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
+from chiasm.report.wording import short_count
 from chiasm.scaling.plan import SPACING, Centre, plan_isoflop
 from chiasm.scaling.shapes import RATE_EXPONENT
 from chiasm.scaling.step import count_recipe_step
@@ -87,9 +88,9 @@ def plan(
     for cell in planned.cells:
         table.add_row(
             cell.name,
-            f"{cell.shape.active_parameters:,}",
-            f"{cell.shape.total_parameters:,}",
-            f"{cell.tokens:.3g}",
+            short_count(cell.shape.active_parameters),
+            short_count(cell.shape.total_parameters),
+            short_count(cell.tokens),
             f"{cell.tokens / cell.shape.active_parameters:.3g}",
             f"{cell.steps:,}",
             f"{cell.learning_rate:.2g}",

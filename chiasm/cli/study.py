@@ -17,7 +17,7 @@ from rich.table import Table
 
 from chiasm.cli.progress import RunDisplay
 from chiasm.recipe import load_recipe
-from chiasm.report.wording import duration
+from chiasm.report.wording import duration, short_count
 from chiasm.scaling.points import write_points
 from chiasm.studies import (
     Cell,
@@ -208,19 +208,11 @@ def _plan_row(name: str, own: list[Cell], cost: Cost, planned: Planned) -> list[
         f"{name} (the same run as {same})" if same else name,
         str(len(own)),
         str(cost.steps),
-        ", ".join(_short(value) for value in tokens),
+        ", ".join(short_count(value) for value in tokens),
         f"{cost.flops:.3g}",
-        f"{_short(cost.active_parameters)} of {_short(cost.total_parameters)}",
+        f"{short_count(cost.active_parameters)} of {short_count(cost.total_parameters)}",
         duration(cost.seconds or 0.0),
     ]
-
-
-def _short(value: float) -> str:
-    """A count in three digits: 54.3k, 1.58G."""
-    for letter, unit in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if value >= unit:
-            return f"{value / unit:.3g}{letter}"
-    return f"{value:.0f}"
 
 
 def _total(planned: Planned, slots: int) -> str:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from chiasm.evaluation.rows import Measurement
-from chiasm.report.wording import duration, signed, verdict_phrase, with_error
+from chiasm.report.wording import duration, short_count, signed, verdict_phrase, with_error
 
 MAPS = np.arange(20)
 NOISE = np.random.default_rng(0).normal(size=20) * 0.01
@@ -48,3 +48,10 @@ def test_shares_are_per_cent_and_decibels_have_two_digits():
 )
 def test_durations(seconds, words):
     assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("value", "told"), [(7, "7"), (54_321, "54.3k"), (1.58e6, "1.58M"), (2e12, "2T")]
+)
+def test_counts_are_short(value, told):
+    assert short_count(value) == told
