@@ -172,6 +172,20 @@ def test_a_run_leaves_what_is_promised(recipe: Recipe, tmp_path: Path) -> None:
     assert train_run(recipe, run, tell=told.append).finished
 
 
+def test_a_run_of_a_version_that_knew_fewer_settings_goes_on(recipe: Recipe, tmp_path: Path) -> None:
+    folder = tmp_path / "run"
+    half = recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 5})})
+    train_run(half, folder)
+    path = folder / "recipe.toml"
+    known = path.read_text()
+    assert "balance_rate = 0.0\n" in known
+    path.write_text(known.replace("balance_rate = 0.0\n", ""))
+    assert train_run(half, folder).finished
+    path.write_text(known.replace("balance_rate = 0.0\n", "balance_rate = 0.1\n"))
+    with pytest.raises(UserError, match=r"training.balance_rate = 0.1 there, 0.0 here"):
+        train_run(half, folder)
+
+
 def test_other_settings_are_refused_and_named(recipe: Recipe, tmp_path: Path) -> None:
     short = recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 4})})
     train_run(short, tmp_path / "run", tell=lambda line: None)

@@ -19,6 +19,7 @@ import shutil
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from chiasm.assembly.objects import (
     Inputs,
@@ -35,7 +36,7 @@ from chiasm.data import (
 )
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
-from chiasm.recipe import Recipe, differences, load_toml, resolved, write_recipe
+from chiasm.recipe import Recipe, differences, load_toml, parse_recipe, resolved, write_recipe
 from chiasm.training import Outcome, StepReport
 from chiasm.training.versions import versions
 from chiasm.vision.storage import load_tokenizer, save_tokenizer
@@ -137,7 +138,7 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
     if fresh and path.exists():
         shutil.rmtree(folder)
     if path.exists():
-        changed = differences(load_toml(path), resolved(recipe))
+        changed = differences(_read_today(path), resolved(recipe))
         if not changed:
             return
         if _has_trained(folder):
@@ -153,6 +154,15 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
     aside = folder.with_name(f"{folder.name}.recipe.partial")
     write_recipe(recipe, aside)
     os.replace(aside, path)
+
+
+def _read_today(path: Path) -> dict[str, Any]:
+    """A kept recipe as this version resolves it: what another one did not know yet is default."""
+    content = load_toml(path)
+    try:
+        return resolved(parse_recipe(content))
+    except UserError:  # it knew settings that are gone: they are told as differences
+        return content
 
 
 def _has_trained(folder: Path) -> bool:

@@ -1,9 +1,11 @@
 """Cells: what a study trains, one resolved recipe for each cell and seed.
 
-The content hash of a cell is that of its resolved recipe, save for what cannot change what is
-learned (the run's name, the size of its evaluation), and of what its tokenizers are made from. Two
-cells of one hash are one run, and a finished hash is never run again. The code's version is no part
-of it: it is recorded with every result, and shown where results of several versions meet.
+The content hash of a cell is that of its recipe, save for what cannot change what is learned (the
+run's name, the size of its evaluation), and of what its tokenizers are made from. Two cells of one
+hash are one run, and a finished hash is never run again. Settings that have their default value are
+no part of it, so that a version that adds a setting does not begin its studies anew; should a
+default change, :data:`DEFAULTS` does. The code's version is no part of it either: it is recorded
+with every result, and shown where results of several versions meet.
 """
 
 from __future__ import annotations
@@ -17,10 +19,13 @@ from itertools import product
 from typing import Any
 
 from chiasm.errors import UserError
-from chiasm.recipe import Recipe, assign, load_toml, parse_recipe, resolved
+from chiasm.recipe import Recipe, assign, load_toml, parse_recipe
 from chiasm.studies.settings import CellSettings, StudySettings
 
 HASH_CHARACTERS = 12
+
+DEFAULTS = 1
+"""Raised when the default value of a setting changes, since hashes leave out what is default."""
 
 
 @dataclass(frozen=True)
@@ -37,25 +42,30 @@ class Cell:
     @property
     def inputs_key(self) -> str:
         """Hash of what the tokenizers are made from; cells of one key share them."""
-        recipe = self.inputs_recipe
+        chosen = _chosen(self.inputs_recipe)
         sources = {
             name: {key: value for key, value in source.items() if key != "weight"}
-            for name, source in resolved(recipe)["stream"]["sources"].items()
+            for name, source in chosen["stream"]["sources"].items()
         }
-        settings = {part: resolved(recipe)[part] for part in ("tokenizer", "vision", "world")}
-        return content_hash({**settings, "sources": sources})
+        settings = {part: chosen.get(part, {}) for part in ("tokenizer", "vision", "world")}
+        return content_hash({**settings, "sources": sources, "defaults": DEFAULTS})
 
     @property
     def key(self) -> str:
         """The cell's content hash."""
-        content = resolved(self.recipe)
-        learned = {k: v for k, v in content.items() if k not in ("name", "evaluation")}
-        return content_hash({"recipe": learned, "inputs": self.inputs_key})
+        chosen = _chosen(self.recipe)
+        learned = {k: v for k, v in chosen.items() if k not in ("name", "evaluation")}
+        return content_hash({"recipe": learned, "inputs": self.inputs_key, "defaults": DEFAULTS})
 
     @property
     def title(self) -> str:
         """For people: the cell and its seed."""
         return f"{self.name}, seed {self.seed}"
+
+
+def _chosen(recipe: Recipe) -> dict[str, Any]:
+    """The settings that do not have their default value, as plain values."""
+    return recipe.model_dump(mode="json", exclude_defaults=True)
 
 
 def content_hash(content: Any) -> str:

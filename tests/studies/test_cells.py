@@ -1,9 +1,24 @@
 """Cells: overrides, sources, grids, and a hash of what is learned and nothing else."""
 
+import json
+from pathlib import Path
+
 import pytest
 
 from chiasm.errors import UserError
+from chiasm.recipe import parse_recipe, resolved
 from chiasm.studies import expand, load_study
+from chiasm.studies.cells import DEFAULTS
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "defaults.json"
+
+
+def leaves(content, before=""):
+    for name, value in content.items():
+        if isinstance(value, dict):
+            yield from leaves(value, f"{before}{name}.")
+        else:
+            yield f"{before}{name}", value
 
 
 def keys(path):
@@ -32,6 +47,23 @@ def test_the_hash_is_of_what_is_learned(study_path):
     assert keys(study_path("set = { 'evaluation.drawings' = 9 }")) == before
     assert not set(keys(study_path("set = { 'training.steps' = 11 }"))) & set(before)
     assert not set(keys(study_path("set = { 'tokenizer.vocabulary_tokens' = 290 }"))) & set(before)
+
+
+def test_what_is_default_is_no_part_of_the_hash(study_path):
+    """So a version with a further setting goes on with the studies of the one before."""
+    before = keys(study_path())
+    assert keys(study_path("set = { 'model.qk_norm' = true, 'training.balance_rate' = 0.0 }")) == (
+        before
+    )
+    assert not set(keys(study_path("set = { 'model.qk_norm' = false }"))) & set(before)
+
+
+def test_a_default_that_changes_begins_studies_anew():
+    """A changed default: raise DEFAULTS, and change it in the file; a further setting: add it."""
+    sources = {"stories": {"kind": "world", "task": "text"}}
+    recipe = parse_recipe({"name": "defaults", "stream": {"sources": sources}})
+    kept = json.loads(GOLDEN.read_text())
+    assert kept == {"DEFAULTS": DEFAULTS, **dict(leaves(resolved(recipe)))}
 
 
 def test_a_grid_makes_every_combination(study_path):
