@@ -6,7 +6,11 @@ stands between two others: the least that it could mean (pictures that are read 
 beside them) and the most that this many documents could show (read pictures of one half of the
 maps against those of the other).
 
-Shape suffixes: D documents, Q blocks with a router, R routed experts, S resamples.
+A picture that is read is clean and one that is drawn is noised. The same correlation with the drawn
+pictures at each tenth of flow time tells one difference from the other.
+
+Shape suffixes: D documents, G tenths of flow time, Q blocks with a router, R
+routed experts, S resamples.
 """
 
 from __future__ import annotations
@@ -30,6 +34,10 @@ class Tasks:
     """Read pictures against the text of the same documents."""
     halves_Q: np.ndarray
     """Read pictures of every other cluster against the rest; nan with one cluster."""
+    times: tuple[float, ...]
+    """Flow times [G]."""
+    by_time_GQ: np.ndarray
+    """Read pictures against drawn ones at each of these times."""
     read_QR: np.ndarray
     """Rates of read pictures."""
     drawn_QR: np.ndarray
@@ -73,6 +81,8 @@ def measure_tasks(observed: Observation, resamples: Resamples) -> Tasks | None:
         between=Interval.of(pearson(read_QR, drawn_QR), between_SQ),
         with_text_Q=pearson(read_QR, rate(TEXT, reading)),
         halves_Q=pearson(rate(CONTEXT, even), rate(CONTEXT, odd)),
+        times=tuple(map(float, observed.noise.groups)),
+        by_time_GQ=pearson(read_QR, _rates_by_time(observed, drawing)),
         read_QR=read_QR,
         drawn_QR=drawn_QR,
         documents={
@@ -80,3 +90,10 @@ def measure_tasks(observed: Observation, resamples: Resamples) -> Tasks | None:
             Task.GENERATION: int(drawing.sum()),
         },
     )
+
+
+def _rates_by_time(observed: Observation, chosen_D: np.ndarray) -> np.ndarray:
+    """Rates [G, Q, R] of these documents' targets at each tenth of flow time."""
+    noise = observed.noise
+    count_GQR = noise.count_DGQR[chosen_D].sum(axis=0, dtype=np.int64)
+    return rates(count_GQR, noise.positions_DG[chosen_D].sum(axis=0), observed.choices)

@@ -3,7 +3,8 @@
 Files, each importing only from those above it:
 
 published.py  what the article reports of its own routers
-figures.py    classes, S, tasks, flow time and places as SVG
+maps.py       sources and places as heat maps
+figures.py    every figure as SVG
 table.py      atlas.json: every number, for programs
 page.py       atlas.html: the self-contained page
 write.py      all of it into the run folder

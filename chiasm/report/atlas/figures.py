@@ -11,11 +11,14 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from chiasm.evaluation.atlas.atlas import NOISE, SPREADS, Atlas
 from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
 from chiasm.evaluation.atlas.spread import Spread
+from chiasm.evaluation.atlas.tasks import Tasks
 from chiasm.report.atlas import published
+from chiasm.report.atlas.maps import WIDTH_INCHES, place_map, source_map
 from chiasm.report.curves import PALETTE, STYLE, svg
 
 COLOURS = {"text": "#0b6e8f", "multimodal": "#b8a1cf", "vision": "#d1603d", "unused": "#e2e8f0"}
@@ -23,7 +26,6 @@ DIVERGING = mpl.colors.LinearSegmentedColormap.from_list(
     "modality", (COLOURS["vision"], "#f8fafc", COLOURS["text"])
 )
 GREY = "#94a3b8"
-WIDTH_INCHES = 10.4
 
 
 def draw_figures(atlas: Atlas) -> dict[str, str]:
@@ -34,11 +36,15 @@ def draw_figures(atlas: Atlas) -> dict[str, str]:
         drawn["classes"] = lambda: _classes(special, atlas.blocks)
         drawn["specialisation"] = lambda: _specialisation(special, atlas)
     if tasks is not None:
-        drawn["tasks"] = lambda: _tasks(atlas)
+        drawn["tasks"] = lambda: _tasks(atlas, tasks)
     if NOISE in atlas.spreads:
         drawn["noise"] = lambda: _noise(atlas)
-    if len(atlas.spreads) > 1:
+    if set(atlas.spreads) - {NOISE}:
         drawn["spreads"] = lambda: _spreads(atlas)
+    if {"text by source", "vision by source"} & set(atlas.spreads):
+        drawn["sources"] = lambda: source_map(atlas)
+    if "vision by place" in atlas.spreads:
+        drawn["places"] = lambda: place_map(atlas)
     with mpl.rc_context(STYLE):
         return {name: draw() for name, draw in drawn.items()}
 
@@ -67,8 +73,9 @@ def _stack(axes: Axes, blocks: Sequence[int], share_Q3: np.ndarray, unused_Q: np
     for name, height_Q in heights.items():
         axes.bar(blocks, height_Q, 0.78, bottom_Q, color=COLOURS[name], label=name)
         bottom_Q = bottom_Q + height_Q
-    axes.set(xticks=blocks, ylim=(0, 1))
-    axes.grid(visible=False, axis="x")
+    axes.set(ylim=(0, 1))
+    axes.grid(visible=False)
+    _number_blocks(axes)
 
 
 def _whiskers(axes: Axes, blocks: Sequence[int], special: Specialisation) -> None:
@@ -110,12 +117,10 @@ def _specialisation(special: Specialisation, atlas: Atlas) -> str:
     return svg(figure, "specialisation")
 
 
-def _tasks(atlas: Atlas) -> str:
-    """Correlation per block with its interval, between its floor and its ceiling; and one block."""
-    tasks = atlas.tasks
-    assert tasks is not None
-    figure = Figure(figsize=(WIDTH_INCHES, 3.4), layout="constrained")
-    left, right = figure.subplots(1, 2, width_ratios=(1.6, 1))
+def _tasks(atlas: Atlas, tasks: Tasks) -> str:
+    """Correlation per block between its floor and its ceiling; by flow time; and every expert."""
+    figure = Figure(figsize=(WIDTH_INCHES, 3.7), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
     between = tasks.between
     error = np.stack([between.value - between.low, between.high - between.value])
     left.errorbar(
@@ -125,31 +130,24 @@ def _tasks(atlas: Atlas) -> str:
         color=PALETTE[0],
         marker="o",
         capsize=3,
-        label="read against drawn pictures",
+        label="read against drawn",
     )
     left.plot(atlas.blocks, tasks.halves_Q, "^", color=GREY, label="read, half against half")
     left.plot(atlas.blocks, tasks.with_text_Q, "v", color=PALETTE[1], label="read against text")
     least = published.LEAST_CORRELATION
-    left.axhline(
-        least, color=GREY, linestyle="--", linewidth=1, label=f"published: at least {least}"
-    )
-    values = (between.low, between.value, tasks.with_text_Q, [0.0])
-    left.set(
-        title="Understanding against generation",
-        xlabel="block",
-        ylabel="correlation over experts",
-        xticks=atlas.blocks,
-        ylim=(min(float(np.nanmin(each)) for each in values) - 0.05, 1.05),
-    )
-    left.legend(fontsize=8.5, loc="lower right")
-    _scatter(right, atlas)
+    left.axhline(least, color=GREY, linestyle="--", linewidth=1, label=f"published: ≥ {least}")
+    left.set(title="Understanding, generation", xlabel="block", ylabel="correlation over experts")
+    left.legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2, borderaxespad=0)
+    _number_blocks(left)
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(atlas.blocks)))
+    for block, colour, own_G in zip(atlas.blocks, colours, tasks.by_time_GQ.T, strict=True):
+        middle.plot(tasks.times, own_G, color=colour, label=f"block {block}")
+    middle.set(title="By flow time of the drawn", xlabel="flow time (0 noise, 1 data)")
+    _scatter(right, atlas, tasks, colours)
     return svg(figure, "tasks")
 
 
-def _scatter(axes: Axes, atlas: Atlas) -> None:
-    tasks = atlas.tasks
-    assert tasks is not None
-    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(atlas.blocks)))
+def _scatter(axes: Axes, atlas: Atlas, tasks: Tasks, colours: np.ndarray) -> None:
     for block, colour, x_R, y_R in zip(
         atlas.blocks, colours, tasks.read_QR, tasks.drawn_QR, strict=True
     ):
@@ -157,6 +155,7 @@ def _scatter(axes: Axes, atlas: Atlas) -> None:
     top = 1.05 * float(max(tasks.read_QR.max(), tasks.drawn_QR.max()))
     axes.plot([0, top], [0, top], color=GREY, linewidth=0.8)
     axes.set(title="Every expert", xlabel="R, read pictures", ylabel="R, drawn pictures")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
     if len(atlas.blocks) <= 8:
         axes.legend(fontsize=8, handletextpad=0.1)
 
@@ -169,7 +168,7 @@ def _noise(atlas: Atlas) -> str:
     _draw_spread(left, spread, atlas.blocks)
     level = published.NOISE_VARIATION
     left.axhline(level, color=PALETTE[3], linestyle="--", linewidth=1, label=f"published: {level}")
-    left.set(title="Vision experts, over flow time", ylabel="coefficient of variation")
+    left.set(title="Vision experts", ylabel="coefficient of variation", ylim=(0, None))
     left.legend(fontsize=8.5)
     _draw_noise_rates(right, figure, atlas)
     return svg(figure, "noise")
@@ -212,7 +211,7 @@ def _spreads(atlas: Atlas) -> str:
     for axes, name in zip(panels, names, strict=True):
         _draw_spread(axes, atlas.spreads[name], atlas.blocks)
         axes.set_title(SPREADS[name].replace(", ", ",\n"), fontsize=9.5)
-    panels[0].set_ylabel("coefficient of variation")
+    panels[0].set(ylabel="coefficient of variation", ylim=(0, None))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return svg(figure, "spreads")
@@ -224,4 +223,10 @@ def _draw_spread(axes: Axes, spread: Spread, blocks: Sequence[int]) -> None:
     axes.plot(
         blocks, spread.multinomial_Q, "x:", color=PALETTE[4], markersize=5, label="multinomial"
     )
-    axes.set(xlabel="block", xticks=blocks, ylim=(0, None))
+    axes.set_xlabel("block")
+    _number_blocks(axes)
+
+
+def _number_blocks(axes: Axes) -> None:
+    """Whole numbers, as many as there is room for."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -58,7 +58,6 @@ def _head(atlas: Atlas, name: str) -> str:
         "of pictures, read / drawn": (
             f"{atlas.positions['context']:,} / {atlas.positions['target']:,}"
         ),
-        "seed": str(atlas.settings.seed),
     }
     cells = "".join(f"<div><b>{escape(v)}</b>{escape(k)}</div>" for k, v in facts.items())
     return (
@@ -80,7 +79,12 @@ def _classes(atlas: Atlas, figures: Mapping[str, str]) -> str:
         f"intervals. The published model has {published.EXPERTS} routed experts in 16 blocks, and "
         "its cut-offs are not known: compare the shapes."
     )
-    header = ("block", *(f"{name} experts" for name in CLASSES), "unused", "in each class at S")
+    header = (
+        "block",
+        *(f"{name} experts" for name in CLASSES),
+        "unused",
+        "text / multimodal / vision at cut-off",
+    )
     rows = (
         (
             str(block),
@@ -107,7 +111,7 @@ def _share(special: Specialisation, place: int, number: int) -> str:
 
 def _by_cutoff(special: Specialisation, place: int) -> str:
     counts = (
-        f"±{cutoff:.2g}: {' / '.join(map(str, count_Q3[place]))}"
+        f"{cutoff:.2g}: {' / '.join(map(str, count_Q3[place]))}"
         for cutoff, count_Q3 in special.count_by_cutoff.items()
     )
     return f"<small>{';&ensp;'.join(counts)}</small>"
@@ -125,7 +129,8 @@ def _tasks(atlas: Atlas, figures: Mapping[str, str]) -> str:
         f"({numbers}). Below it stands what reading pictures has in common with the words beside "
         "them; above it, what read pictures of one half of the maps have in common with the other "
         "half, which is as much as this many documents can show. Read pictures are clean, drawn "
-        "ones are at the flow times of training."
+        "ones are at the flow times of training; where the correlation rises with the flow time of "
+        "the drawn, noise sets the two apart and not the task."
     )
     header = ("block", "correlation", "95 % interval", "read against text", "half against half")
     rows = ((str(block), *_correlations(tasks, place)) for place, block in enumerate(atlas.blocks))
@@ -179,17 +184,18 @@ def _spreads(atlas: Atlas, figures: Mapping[str, str]) -> str:
         "<h2>What else the choice depends on</h2><p class='lead'>The same measure between other "
         "groups of positions, here over all experts, each weighed by its load: between sources, "
         "between tenths of the longest document, between fields of the image. 0 is no dependence "
-        "at all; a value above the shuffled is more than chance.</p>"
-        + _plots(figures, "spreads")
+        "at all; a value above the shuffled is more than chance. In the maps experts go from text "
+        "to vision, and the numbers below the fields are the experts'.</p>"
+        + _plots(figures, "spreads", "sources", "places")
         + _table(header, rows)
     )
 
 
 def _over_chance(value: float, high: float) -> str:
-    more = value > high
-    told = "more than chance" if more else "chance"
-    chip = f'<span class="chip {"beats" if more else ""}">{told}</span>'
-    return "no such expert" if math.isnan(value) else f"{_number(value)} {chip}"
+    if math.isnan(value):
+        return "no such expert"
+    chip = '<span class="chip">more than chance</span>' if value > high else "(as by chance)"
+    return f"{_number(value)} {chip}"
 
 
 def _loads(atlas: Atlas) -> str:

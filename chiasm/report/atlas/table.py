@@ -71,6 +71,10 @@ def _tasks(tasks: Tasks) -> dict[str, Any]:
         "correlation": _interval(tasks.between),
         "correlation_with_text": plain(tasks.with_text_Q),
         "correlation_of_halves": plain(tasks.halves_Q),
+        "correlation_by_flow_time": [
+            {"flow_time": time, "correlation": plain(own_Q)}
+            for time, own_Q in zip(tasks.times, tasks.by_time_GQ, strict=True)
+        ],
         "rate_read": plain(tasks.read_QR),
         "rate_drawn": plain(tasks.drawn_QR),
         "documents": {str(task): number for task, number in tasks.documents.items()},
