@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -172,23 +171,23 @@ class _Measuring:
     def _spreads(self, special: Specialisation | None) -> dict[str, Spread]:
         observed = self._observed
         noise = Cells.within_documents(observed.noise)
-        vision_QR = special.of_vision(self._settings.cutoff) if special is not None else None
-        found: dict[str, Callable[[], Spread | None]] = {
-            NOISE: lambda: None if vision_QR is None else self._spread(noise, vision_QR),
-            "noise, all experts": lambda: self._spread(noise),
-            "text by source": lambda: self._spread(self._by_source(TEXT)),
-            "vision by source": lambda: self._spread(self._by_source(CONTEXT, TARGET)),
-            "text by place": lambda: self._spread(Cells.within_documents(observed.document_places)),
-            "vision by place": lambda: self._spread(Cells.within_documents(observed.image_places)),
+        cells = {
+            "noise, all experts": noise,
+            "text by source": self._by_source(TEXT),
+            "vision by source": self._by_source(CONTEXT, TARGET),
+            "text by place": Cells.within_documents(observed.document_places),
+            "vision by place": Cells.within_documents(observed.image_places),
         }
-        spreads = {}
-        for name, measure in found.items():
-            spread = measure()
+        vision_QR = special.of_vision(self._settings.cutoff) if special is not None else None
+        found = {name: self._spread(each) for name, each in cells.items()}
+        if vision_QR is not None and vision_QR.any():
+            found[NOISE] = self._spread(noise, vision_QR)
+        else:
+            self._skipped[SPREADS[NOISE]] = "no expert is of vision by this cut-off"
+        for name, spread in found.items():
             if spread is None:
                 self._skipped[SPREADS[name]] = "fewer than two groups have such positions"
-            else:
-                spreads[name] = spread
-        return spreads
+        return {name: spread for name in SPREADS if (spread := found.get(name)) is not None}
 
     def _spread(self, cells: Cells, weight_QR: np.ndarray | None = None) -> Spread | None:
         return measure_spread(cells, self._observed.choices, self._settings.seed, weight_QR)

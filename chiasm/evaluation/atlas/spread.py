@@ -34,6 +34,7 @@ class Cells:
 
     groups: tuple[str, ...]
     count_CQR: np.ndarray
+    """float64, as products of matrices want it."""
     positions_C: np.ndarray
     group_C: np.ndarray
     block_C: np.ndarray
@@ -45,7 +46,7 @@ class Cells:
         document_C, group_C = np.nonzero(table.positions_DG)
         return cls(
             table.groups,
-            table.count_DGQR[document_C, group_C],
+            table.count_DGQR[document_C, group_C].astype(np.float64),
             table.positions_DG[document_C, group_C],
             group_C,
             document_C,
@@ -63,7 +64,7 @@ class Cells:
         seen = positions_D > 0
         return cls(
             groups,
-            count_DQR[seen],
+            count_DQR[seen].astype(np.float64),
             positions_D[seen],
             group_D[seen],
             np.zeros(int(seen.sum()), np.int64),
@@ -128,7 +129,7 @@ def measure_spread(
     if len(present) < 2:
         return None
     rate_GQR = cells.rates(cells.group_C, choices)
-    count_QR = cells.count_CQR.sum(axis=0, dtype=np.float64)
+    count_QR = cells.count_CQR.sum(axis=0)
     share_QR = count_QR / count_QR.sum(axis=1, keepdims=True)
     weight_QR = share_QR if weight_QR is None else weight_QR
     random = np.random.default_rng(seed)
