@@ -73,7 +73,7 @@ def _stack(axes: Axes, blocks: Sequence[int], share_Q3: np.ndarray, unused_Q: np
     for name, height_Q in heights.items():
         axes.bar(blocks, height_Q, 0.78, bottom_Q, color=COLOURS[name], label=name)
         bottom_Q = bottom_Q + height_Q
-    axes.set(ylim=(0, 1))
+    axes.set(xlim=(blocks[0] - 0.6, blocks[-1] + 0.6), ylim=(0, 1))
     axes.grid(visible=False)
     _number_blocks(axes)
 
@@ -121,6 +121,7 @@ def _tasks(atlas: Atlas, tasks: Tasks) -> str:
     """Correlation per block between its floor and its ceiling; by flow time; and every expert."""
     figure = Figure(figsize=(WIDTH_INCHES, 3.7), layout="constrained")
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    middle.sharey(left)
     between = tasks.between
     error = np.stack([between.value - between.low, between.high - between.value])
     left.errorbar(

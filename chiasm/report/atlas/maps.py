@@ -34,7 +34,7 @@ def source_map(atlas: Atlas) -> str:
             labels += [f"{source}, {told}" for source in atlas.spreads[name].groups]
     rate_GQR = np.concatenate(rows)
     num_blocks, num_experts = rate_GQR.shape[1:]
-    height = 0.7 + (0.55 + 0.19 * len(labels)) * -(-num_blocks // 2)
+    height = 1.0 + (0.55 + 0.19 * len(labels)) * -(-num_blocks // 2)
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
     panels = figure.subplots(-(-num_blocks // 2), 2, sharey=True, squeeze=False).ravel()
     for axes in panels[num_blocks:]:
@@ -52,7 +52,9 @@ def source_map(atlas: Atlas) -> str:
         axes.set_yticks(range(len(labels)), labels, fontsize=8)
         axes.set_xticks([])
         axes.grid(visible=False)
-    bar = figure.colorbar(image, ax=panels.tolist(), pad=0.01, shrink=0.9)
+    bar = figure.colorbar(
+        image, ax=panels.tolist(), location="bottom", shrink=0.4, aspect=50, pad=0.02
+    )
     bar.set_label("load, 1 is even")
     bar.outline.set_visible(False)
     return svg(figure, "sources")
