@@ -19,6 +19,7 @@ import pytest
 import typer
 
 from chiasm.cli import app
+from chiasm.evaluation.atlas import AtlasSettings
 from chiasm.inference.request import SamplingSettings
 from chiasm.recipe import (
     Recipe,
@@ -137,6 +138,7 @@ def test_settings_have_the_names_and_defaults_that_the_tables_say(page: Path) ->
         parse_recipe(SMALLEST).model_dump(mode="json"),
         VisionTrainingSettings().model_dump(mode="json"),
         SamplingSettings().model_dump(mode="json"),
+        AtlasSettings().model_dump(mode="json"),
     ]
     for name, default, value in settings_told(page):
         found = [root_value for root in roots for root_value in looked_up(root, name)]

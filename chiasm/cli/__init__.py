@@ -6,6 +6,7 @@ vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahea
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
+experts.py     chiasm experts: what the routers of a mixture of experts learned
 options.py     options that several verbs read
 laws.py        fits and forecasts as tables
 planning.py    chiasm scaling plan: an IsoFLOP study
@@ -23,6 +24,7 @@ import typer
 
 from chiasm.cli.data import app as data
 from chiasm.cli.evaluate import evaluate
+from chiasm.cli.experts import experts
 from chiasm.cli.quickstart import quickstart
 from chiasm.cli.report import app as report
 from chiasm.cli.sample import sample
@@ -44,6 +46,7 @@ app.command("quickstart")(quickstart)
 app.command("train")(train)
 app.command("sample")(sample)
 app.command("evaluate")(evaluate)
+app.command("experts")(experts)
 app.add_typer(data, name="data")
 app.add_typer(vision, name="vision")
 app.add_typer(study, name="study")

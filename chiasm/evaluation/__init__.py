@@ -18,6 +18,7 @@ questions.py   answers against the majority and against a blank image
 next_views.py  imagined frames against the last one, and against other actions
 writing.py     free continuations and captions to read
 evaluate.py    all of it
+atlas/         what the routers of a mixture of experts learned
 """
 
 from chiasm.evaluation.evaluate import evaluate

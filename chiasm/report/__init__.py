@@ -11,6 +11,7 @@ overview.py    overview.png: drawn, answered and imagined in one figure
 table.py       report.json: the table for programs
 page.py        report.html: the self-contained page
 write.py       all of it into the run folder
+atlas/         the routing atlas of a run, in a folder of its own
 """
 
 from chiasm.report.page import Provenance

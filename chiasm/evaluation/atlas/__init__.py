@@ -1,0 +1,18 @@
+"""The routing atlas: what the routers of a mixture of experts learned, on held-out documents.
+
+Files, each importing only from those above it:
+
+settings.py        how much is looked at, and where experts are told apart
+observation.py     what routers choose, counted by document and group of positions
+resample.py        intervals from clusters drawn again
+specialisation.py  experts of text, of vision and of both
+tasks.py           pictures that are read against pictures that are drawn
+spread.py          how much choices vary between groups, beside chance
+pairs.py           experts that are chosen together
+atlas.py           all of it
+"""
+
+from chiasm.evaluation.atlas.atlas import Atlas, draw_atlas, refuse_dense
+from chiasm.evaluation.atlas.settings import AtlasSettings
+
+__all__ = ["Atlas", "AtlasSettings", "draw_atlas", "refuse_dense"]

@@ -1,0 +1,211 @@
+"""The whole atlas: what the routers of a trained model learned, in one call."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from chiasm.errors import UserError
+from chiasm.evaluation.atlas.observation import (
+    CONTEXT,
+    TARGET,
+    TEXT,
+    Observation,
+    Progress,
+    observe,
+)
+from chiasm.evaluation.atlas.pairs import Pairs, measure_pairs
+from chiasm.evaluation.atlas.resample import Resamples
+from chiasm.evaluation.atlas.settings import AtlasSettings
+from chiasm.evaluation.atlas.specialisation import Specialisation, measure_specialisation
+from chiasm.evaluation.atlas.spread import Cells, Spread, measure_spread
+from chiasm.evaluation.atlas.tasks import Tasks, measure_tasks
+from chiasm.evaluation.material import Material
+from chiasm.inference.pretrained import Pretrained
+from chiasm.model import ModelSettings
+from chiasm.training.load import load_values
+
+NOISE = "noise"
+"""Spread over tenths of flow time, of the vision experts: what the article shows."""
+
+SPREADS = {
+    NOISE: "vision experts, by flow time",
+    "noise, all experts": "drawn pictures, by flow time",
+    "text by source": "text, by source",
+    "vision by source": "pictures, by source",
+    "text by place": "text, by place in the document",
+    "vision by place": "pictures, by place in the image",
+}
+"""Spread → what varies between what."""
+
+Loads = dict[str, dict[str, float]]
+"""Modality (text, vision or all) → ``largest_load``, ``entropy`` and ``unused`` of a block."""
+
+
+@dataclass(frozen=True)
+class Atlas:
+    """Everything that was found; a part that the data does not allow is None or missing."""
+
+    settings: AtlasSettings
+    model: ModelSettings
+    blocks: tuple[int, ...]
+    """Numbers of the blocks that have a router, from 0."""
+    documents: dict[str, int]
+    """Held-out documents read, by source."""
+    positions: dict[str, int]
+    """Their positions that hold text, context pictures and targets."""
+    loads: tuple[Loads, ...]
+    """Of each block; see :func:`chiasm.training.load.load_values`."""
+    dead: tuple[tuple[int, ...], ...]
+    """Experts that no position of any modality chose, of each block."""
+    specialisation: Specialisation | None
+    tasks: Tasks | None
+    spreads: dict[str, Spread]
+    pairs: tuple[Pairs, ...]
+    skipped: dict[str, str]
+    """Section → why it could not be measured."""
+    seconds: float
+
+
+def refuse_dense(settings: ModelSettings) -> None:
+    """An atlas needs routers that learned something.
+
+    Raises:
+        UserError: no block of such a model has one.
+    """
+    if settings.experts != "moe":
+        raise UserError(
+            f"this run has no learned routing: model.experts = {settings.experts!r}; the atlas "
+            'shows what routers learned, so train a run with model.experts = "moe"'
+        )
+    if settings.moe.dense_blocks >= settings.depth:
+        raise UserError(
+            "this run has no learned routing: model.moe.dense_blocks = "
+            f"{settings.moe.dense_blocks} leaves none of model.depth = {settings.depth} blocks a "
+            "router; train a run with fewer dense blocks"
+        )
+
+
+def draw_atlas(
+    pretrained: Pretrained,
+    material: Material,
+    settings: AtlasSettings | None = None,
+    progress: Progress = lambda what, done, of: None,
+) -> Atlas:
+    """Observe the routers on held-out documents and measure what they learned.
+
+    The result is a function of the model, the data and the settings.
+
+    Raises:
+        UserError: the model has no learned routing.
+    """
+    model = pretrained.decoder.settings
+    refuse_dense(model)
+    began = time.monotonic()
+    settings = settings or AtlasSettings()
+    observed = observe(pretrained, material.held_out, settings, progress)
+    return _Measuring(observed, settings).atlas(model, began)
+
+
+class _Measuring:
+    """The sections of one atlas, and why some are missing."""
+
+    def __init__(self, observed: Observation, settings: AtlasSettings) -> None:
+        self._observed, self._settings = observed, settings
+        self._skipped: dict[str, str] = {}
+
+    def atlas(self, model: ModelSettings, began: float) -> Atlas:
+        """All sections."""
+        observed = self._observed
+        resamples = Resamples.draw(observed.cluster_D, self._settings.seed)
+        special = measure_specialisation(observed, self._settings.cutoff, resamples)
+        if special is None:
+            self._skipped["specialisation"] = "the held-out documents have no text or no pictures"
+        tasks = measure_tasks(observed, resamples)
+        if tasks is None:
+            self._skipped["understanding and generation"] = (
+                "needs held-out documents that read a picture and go on in words, and such that "
+                "ask for one picture in words; these sources do not have both"
+            )
+        pairs = measure_pairs(observed)
+        if not pairs:
+            self._skipped["experts chosen together"] = "each position chooses one routed expert"
+        spreads = self._spreads(special)
+        names, documents = np.unique(observed.source_D, return_counts=True)
+        load_Q2R = self._loads()
+        return Atlas(
+            self._settings,
+            model,
+            blocks=tuple(range(model.moe.dense_blocks, model.depth)),
+            documents={
+                observed.source_names[name]: int(number)
+                for name, number in zip(names, documents, strict=True)
+            },
+            positions={
+                name: int(number)
+                for name, number in zip(
+                    observed.parts.groups, observed.parts.positions_DG.sum(axis=0), strict=True
+                )
+            },
+            loads=tuple(map(_block_loads, load_Q2R)),
+            dead=tuple(
+                tuple(np.flatnonzero(load_R == 0).tolist()) for load_R in load_Q2R.sum(axis=1)
+            ),
+            specialisation=special,
+            tasks=tasks,
+            spreads=spreads,
+            pairs=tuple(pairs),
+            skipped=self._skipped,
+            seconds=time.monotonic() - began,
+        )
+
+    def _loads(self) -> np.ndarray:
+        """int64 [Q, 2, R]: assignments of text and of vision."""
+        observed = self._observed
+        both = [observed.counts(TEXT), observed.counts(CONTEXT, TARGET)]
+        return np.stack([count_DQR.sum(axis=0) for count_DQR in both], axis=1)
+
+    def _spreads(self, special: Specialisation | None) -> dict[str, Spread]:
+        observed = self._observed
+        noise = Cells.within_documents(observed.noise)
+        cells = {
+            "noise, all experts": noise,
+            "text by source": self._by_source(TEXT),
+            "vision by source": self._by_source(CONTEXT, TARGET),
+            "text by place": Cells.within_documents(observed.document_places),
+            "vision by place": Cells.within_documents(observed.image_places),
+        }
+        vision_QR = special.of_vision(self._settings.cutoff) if special is not None else None
+        found = {name: self._spread(each) for name, each in cells.items()}
+        if vision_QR is not None and vision_QR.any():
+            found[NOISE] = self._spread(noise, vision_QR)
+        else:
+            self._skipped[SPREADS[NOISE]] = "no expert is of vision by this cut-off"
+        for name, spread in found.items():
+            if spread is None:
+                self._skipped[SPREADS[name]] = "fewer than two groups have such positions"
+        return {name: spread for name in SPREADS if (spread := found.get(name)) is not None}
+
+    def _spread(self, cells: Cells, weight_QR: np.ndarray | None = None) -> Spread | None:
+        return measure_spread(cells, self._observed.choices, self._settings.seed, weight_QR)
+
+    def _by_source(self, *parts: int) -> Cells:
+        observed = self._observed
+        return Cells.of_documents(
+            observed.source_names,
+            observed.counts(*parts),
+            observed.positions(*parts),
+            observed.source_D,
+        )
+
+
+def _block_loads(load_2R: np.ndarray) -> Loads:
+    """The trainer's numbers of one block's load."""
+    loads: Loads = {}
+    for name, value in load_values(torch.from_numpy(load_2R[None])).items():
+        _, measure, modality = name.split("/")
+        loads.setdefault(modality, {})[measure] = value
+    return loads

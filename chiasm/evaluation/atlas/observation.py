@@ -1,0 +1,258 @@
+"""What the routers of a trained model choose on held-out documents, counted.
+
+Documents are read twice over: once as training reads them, with drawn flow times, and once at the
+middle of each tenth of flow time, with the same noise, so that the tenths differ in nothing but how
+much of the noise is seen.
+
+Shape suffixes: D documents, G groups of positions, Q blocks with a router, R routed experts, K
+routed experts of a position, B rows, T positions of a row, M = B·T, X some of these, L latent
+tokens of all images, N images; 2 = text and vision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.data.batch import Modality, PackedBatch
+from chiasm.documents import Document, Source, Text
+from chiasm.evaluation.atlas.settings import AtlasSettings
+from chiasm.evaluation.material import asked_picture, pick
+from chiasm.evaluation.scoring import DOCUMENTS_PER_BATCH, SEED_STRIDE, batches
+from chiasm.inference.pretrained import Pretrained
+from chiasm.model import DecoderInput, IntervalMask
+from chiasm.training.flow import mix
+from chiasm.training.noise import draw_noise
+from chiasm.training.objective import NOISE_BINS, Objective
+from chiasm.vision.tokenizer import encode_slots
+
+Progress = Callable[[str, int, int], None]
+"""Told what is being done, how much of it is done, and of how much."""
+
+TEXT, CONTEXT, TARGET = range(3)
+"""Groups of ``Observation.parts``: what a position holds."""
+
+PLACES = 10
+"""Equal parts of the longest document, by which text positions are told apart."""
+
+FIELDS = 4
+"""An image is cut into at most so many fields in each direction."""
+
+
+class Task(StrEnum):
+    """What a document asks of its pictures."""
+
+    UNDERSTANDING = "understanding"
+    """Pictures are context and text follows: captions and questions."""
+    GENERATION = "generation"
+    """Text asks for one picture, which is the target."""
+    OTHER = "other"
+
+
+@dataclass(frozen=True)
+class Table:
+    """How often each expert was chosen, by document and by group of positions."""
+
+    groups: tuple[str, ...]
+    count_DGQR: np.ndarray
+    """int32: assignments."""
+    positions_DG: np.ndarray
+    """int64: positions; each makes K assignments in every block."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """Everything that the atlas is drawn from."""
+
+    source_names: tuple[str, ...]
+    source_D: np.ndarray
+    """int64: the source of each document."""
+    cluster_D: np.ndarray
+    """int64: documents of one number share a map, or a picture."""
+    task_D: np.ndarray
+    """The :class:`Task` of each document."""
+    parts: Table
+    """By what a position holds: text, a context picture, or a target at a drawn flow time."""
+    noise: Table
+    """Target pictures at the middle of each tenth of flow time, 0 is noise."""
+    document_places: Table
+    """Text positions, by how far they are from the beginning of their document."""
+    image_places: Table
+    """Vision positions, by the field of the image that they lie in."""
+    pairs_2QRR: np.ndarray
+    """int64: positions that chose both experts, for text and for vision."""
+    choices: int
+    """K."""
+
+    def positions(self, *parts: int) -> np.ndarray:
+        """int64 [D]: positions of these parts."""
+        return self.parts.positions_DG[:, parts].sum(axis=1)
+
+    def counts(self, *parts: int) -> np.ndarray:
+        """int64 [D, Q, R]: assignments of these parts."""
+        return self.parts.count_DGQR[:, parts].sum(axis=1, dtype=np.int64)
+
+
+def observe(
+    pretrained: Pretrained,
+    held_out: Mapping[str, Source],
+    settings: AtlasSettings,
+    progress: Progress,
+) -> Observation:
+    """Read documents of every source and count what each router chose."""
+    documents: list[Document] = []
+    sources, clusters = [], []
+    for number, (name, source) in enumerate(held_out.items()):
+        items = pick(source, settings.documents)
+        documents += items.documents
+        sources += [number] * len(items.documents)
+        clusters += [
+            _cluster(name, *each) for each in zip(items.documents, items.clusters, strict=True)
+        ]
+    counter = _Counter(pretrained, len(documents), settings.seed)
+    for number, (begin, batch) in enumerate(batches(documents, pretrained)):
+        progress("observing held-out documents", begin, len(documents))
+        counter.read(number, begin, batch)
+    progress("observing held-out documents", len(documents), len(documents))
+    return Observation(
+        source_names=tuple(held_out),
+        source_D=np.array(sources, np.int64),
+        cluster_D=np.unique(clusters, return_inverse=True)[1],
+        task_D=np.array([task_of(document) for document in documents]),
+        parts=counter.parts,
+        noise=counter.noise,
+        document_places=counter.document_places,
+        image_places=counter.image_places,
+        pairs_2QRR=counter.pairs_2QRR,
+        choices=counter.choices,
+    )
+
+
+def task_of(document: Document) -> Task:
+    """What the document asks of its pictures, by its form alone."""
+    pictures = list(document.images)
+    asked = asked_picture(document)
+    if asked is not None and asked[1].target:
+        return Task.GENERATION
+    if not pictures or any(picture.target for picture in pictures):
+        return Task.OTHER
+    return Task.UNDERSTANDING if isinstance(document.spans[-1], Text) else Task.OTHER
+
+
+def _cluster(name: str, document: Document, cluster: int) -> str:
+    """Pictures are shared between sources, numbers of texts are not."""
+    shared = next(iter(document.images), None) is not None
+    return f"{'' if shared else name}:{cluster}"
+
+
+class _Counter:
+    """Counts the choices of one batch after the other."""
+
+    def __init__(self, pretrained: Pretrained, num_documents: int, seed: int) -> None:
+        moe = pretrained.decoder.settings.moe
+        num_blocks = len(pretrained.decoder.mixtures())
+        self._pretrained, self._seed = pretrained, seed
+        self._objective = Objective(pretrained.objective)
+        shape = pretrained.vision_tokenizer.image_shape
+        self._fields = (min(FIELDS, shape.rows), min(FIELDS, shape.columns))
+        self.choices = moe.routed_choices
+
+        def table(groups: Sequence[str]) -> Table:
+            counts = np.zeros((num_documents, len(groups), num_blocks, moe.num_routed), np.int32)
+            return Table(tuple(groups), counts, np.zeros(counts.shape[:2], np.int64))
+
+        rows, columns = self._fields
+        self.parts = table(("text", "context", "target"))
+        self.noise = table([f"{level:.2f}" for level in _levels()])
+        self.document_places = table([f"{place / PLACES:.1f}" for place in range(PLACES)])
+        self.image_places = table([f"{y},{x}" for y in range(rows) for x in range(columns)])
+        self.pairs_2QRR = np.zeros((2, num_blocks, moe.num_routed, moe.num_routed), np.int64)
+
+    @torch.inference_mode()
+    def read(self, number: int, begin: int, batch: PackedBatch) -> None:
+        """Count the choices of the ``number``-th batch, whose first document is ``begin``."""
+        seed = self._seed * SEED_STRIDE + number
+        z_LC = encode_slots(self._pretrained.vision_tokenizer, batch.images)
+        noise_LC = draw_noise(batch, seed, z_LC.shape[1])
+        drawn_N = self._objective.flow_times(batch, seed, z_LC.shape[1])
+        expert_QMK = self._choices(batch, z_LC, noise_LC, drawn_N)
+        document_M = batch.source_BT.flatten().cpu().numpy()
+        self._count_parts(begin, batch, document_M, expert_QMK)
+        self._count_pairs(batch, expert_QMK)
+        target_N = batch.images.target_N
+        latent_L = batch.latent_position_L[target_N[batch.images.image_L]].cpu().numpy()
+        if not len(latent_L):
+            return
+        for bin_, level in enumerate(_levels()):
+            time_N = torch.where(target_N, level, 1.0)
+            expert_QMK = self._choices(batch, z_LC, noise_LC, time_N)
+            groups = np.full(len(latent_L), bin_)
+            _add(self.noise, begin, document_M[latent_L], groups, expert_QMK[:, latent_L])
+
+    def _choices(
+        self, batch: PackedBatch, z_LC: Tensor, noise_LC: Tensor, time_N: Tensor
+    ) -> np.ndarray:
+        """int64 [Q, M, K]: what every router chose for every position."""
+        z_t_LC = mix(z_LC, noise_LC, time_N[batch.images.image_L])
+        inputs = DecoderInput.from_batch(batch, z_t_LC, time_N)
+        _, choices = self._pretrained.decoder.trace(inputs, IntervalMask.from_batch(batch))
+        return torch.stack([choice.expert_MK for choice in choices]).cpu().numpy()
+
+    def _count_parts(
+        self, begin: int, batch: PackedBatch, document_M: np.ndarray, expert_QMK: np.ndarray
+    ) -> None:
+        modality_M = batch.modality_BT.flatten().cpu().numpy()
+        text_X = np.flatnonzero(modality_M == Modality.TEXT)
+        latent_L = batch.latent_position_L.cpu().numpy()
+        of_target_L = batch.images.target_N[batch.images.image_L].cpu().numpy()
+        position_X = batch.position_BT.flatten().cpu().numpy()[text_X]
+        place_X = position_X * PLACES // self._pretrained.context_positions
+        part_L = np.where(of_target_L, TARGET, CONTEXT)
+        for table, chosen, groups in (
+            (self.parts, text_X, np.full(len(text_X), TEXT)),
+            (self.parts, latent_L, part_L),
+            (self.document_places, text_X, place_X),
+            (self.image_places, latent_L, self._field(batch)),
+        ):
+            _add(table, begin, document_M[chosen], groups, expert_QMK[:, chosen])
+
+    def _field(self, batch: PackedBatch) -> np.ndarray:
+        """int64 [L]: the field of its image that each latent token lies in."""
+        grid_L2 = batch.images.grid_N2[batch.images.image_L].cpu().numpy()
+        y_L, x_L = (batch.images.yx_L2.cpu().numpy() * self._fields // grid_L2).T
+        return y_L * self._fields[1] + x_L
+
+    def _count_pairs(self, batch: PackedBatch, expert_QMK: np.ndarray) -> None:
+        modality_M = batch.modality_BT.flatten().cpu().numpy()
+        for row, modality in enumerate((Modality.TEXT, Modality.VISION)):
+            for block, expert_MK in enumerate(expert_QMK):
+                expert_XK = expert_MK[modality_M == modality]
+                chosen_XR = np.zeros((len(expert_XK), self.pairs_2QRR.shape[-1]), np.float32)
+                np.put_along_axis(chosen_XR, expert_XK, 1, axis=1)
+                self.pairs_2QRR[row, block] += (chosen_XR.T @ chosen_XR).astype(np.int64)
+
+
+def _levels() -> list[float]:
+    """The middle of each tenth of flow time."""
+    return [(bin_ + 0.5) / NOISE_BINS for bin_ in range(NOISE_BINS)]
+
+
+def _add(
+    table: Table, begin: int, document_X: np.ndarray, group_X: np.ndarray, expert_QXK: np.ndarray
+) -> None:
+    """Add the choices of positions; documents are counted from ``begin``."""
+    _, num_groups, num_blocks, num_experts = table.count_DGQR.shape
+    own = slice(begin, begin + DOCUMENTS_PER_BATCH)
+    num_cells = table.positions_DG[own].size
+    cell_X = document_X * num_groups + group_X
+    positions = np.bincount(cell_X, minlength=num_cells)
+    table.positions_DG[own] += positions.reshape(-1, num_groups)
+    for block in range(num_blocks):
+        flat = (cell_X[:, None] * num_experts + expert_QXK[block]).ravel()
+        counts = np.bincount(flat, minlength=num_cells * num_experts)
+        table.count_DGQR[own, :, block] += counts.reshape(-1, num_groups, num_experts)

@@ -1,0 +1,106 @@
+"""Which experts serve text, which serve vision, and which both.
+
+With C_m^(i) the assignments that expert i got from the N_m positions of modality m, each of which
+chose k experts (arXiv 2603.03276, section 6.2),
+
+    R_m^(i) = C_m^(i) / (N_m · k),        S_i = (R_text - R_vision) / (R_text + R_vision).
+
+R is a share of the modality's assignments and sums to 1 over experts; S is 1 for an expert that
+text alone uses, -1 for vision alone, 0 where a position of either is as likely to use it.
+
+Shape suffixes: D documents, Q blocks with a router, R routed experts, S resamples; 3 = text,
+multimodal, vision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Observation
+from chiasm.evaluation.atlas.resample import Interval, Resamples
+
+CLASSES = ("text", "multimodal", "vision")
+
+OTHER_CUTOFFS = (0.2, 1 / 3, 0.5, 2 / 3, 0.8)
+"""Cut-offs at which classes are counted too, to show how much hangs on the choice: an expert of a
+modality serves it 1.5, 2, 3, 5 and 9 times as often."""
+
+
+@dataclass(frozen=True)
+class Specialisation:
+    """Rates, S and classes of every routed expert."""
+
+    text_QR: np.ndarray
+    """R_text."""
+    vision_QR: np.ndarray
+    """R_vision, over context and target pictures."""
+    value_QR: np.ndarray
+    """S; nan for an expert that nothing used."""
+    count_Q3: np.ndarray
+    """Experts of each class."""
+    share_Q3: Interval
+    """Of the routed experts; the unused are what is missing to 1."""
+    count_by_cutoff: dict[float, np.ndarray]
+    """Cut-off → experts of each class [Q, 3]."""
+
+    @property
+    def unused_Q(self) -> np.ndarray:
+        """Experts that nothing used."""
+        return np.isnan(self.value_QR).sum(axis=1)
+
+    def of_vision(self, cutoff: float) -> np.ndarray:
+        """bool [Q, R]: the vision experts."""
+        return self.value_QR < -cutoff
+
+
+def rates(count: np.ndarray, positions: np.ndarray | float, choices: int) -> np.ndarray:
+    """R [..., Q, R] from assignments [..., Q, R] of ``positions`` [...]; nan without positions."""
+    total = np.asarray(positions, np.float64)[..., None, None] * choices
+    return np.divide(count, total, out=np.full(count.shape, np.nan), where=total > 0)
+
+
+def specialisation(text: np.ndarray, vision: np.ndarray) -> np.ndarray:
+    """S of rates of equal shape; nan where both are 0."""
+    total = text + vision
+    return np.divide(text - vision, total, out=np.full(total.shape, np.nan), where=total > 0)
+
+
+def classes(value_QR: np.ndarray, cutoff: float) -> np.ndarray:
+    """Experts of each class [..., Q, 3] from S [..., Q, R]."""
+    text, vision = value_QR > cutoff, value_QR < -cutoff
+    between = ~np.isnan(value_QR) & ~text & ~vision
+    return np.stack([text.sum(-1), between.sum(-1), vision.sum(-1)], axis=-1)
+
+
+def measure_specialisation(
+    observed: Observation, cutoff: float, resamples: Resamples
+) -> Specialisation | None:
+    """S and classes with intervals; None where text or vision was not seen."""
+    num_text, num_vision = observed.positions(TEXT), observed.positions(CONTEXT, TARGET)
+    if not num_text.any() or not num_vision.any():
+        return None
+    counts = observed.counts(TEXT), observed.counts(CONTEXT, TARGET)
+    positions = num_text, num_vision
+    text_QR, vision_QR = (
+        rates(count.sum(axis=0), number.sum(), observed.choices)
+        for count, number in zip(counts, positions, strict=True)
+    )
+    value_QR = specialisation(text_QR, vision_QR)
+    again = specialisation(
+        *(
+            rates(resamples.sums(count), resamples.sums(number), observed.choices)
+            for count, number in zip(counts, positions, strict=True)
+        )
+    )
+    num_experts = value_QR.shape[1]
+    count_Q3 = classes(value_QR, cutoff)
+    return Specialisation(
+        text_QR,
+        vision_QR,
+        value_QR,
+        count_Q3,
+        Interval.of(count_Q3 / num_experts, classes(again, cutoff) / num_experts),
+        {other: classes(value_QR, other) for other in OTHER_CUTOFFS},
+    )

@@ -1,0 +1,149 @@
+"""How much the choice of experts varies between groups of positions, beside what chance gives.
+
+The measure is the coefficient of variation: for each expert, the standard deviation over groups of
+its selection rate, over its mean; then a weighted mean over experts. Rates of finite counts vary by
+chance, and more so for experts that are seldom used, so that the number stands beside two others:
+
+- multinomial: as many assignments in each group, every one drawn anew at the mean rates;
+- shuffled: the same counts, with the names of the groups shuffled among the parts of a document
+  (or among documents). The positions of one picture choose alike, which the first does not know;
+  this one does.
+
+Shape suffixes: C cells (a document's positions of one group), G groups, Q blocks with a router, R
+routed experts, S repetitions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.evaluation.atlas.observation import Table
+
+REPETITIONS = 100
+"""Of each kind of chance."""
+
+HIGH = 0.975
+"""Quantile of the shuffled that a value must exceed to count as more than chance."""
+
+
+@dataclass(frozen=True)
+class Cells:
+    """Counts that belong to one group each."""
+
+    groups: tuple[str, ...]
+    count_CQR: np.ndarray
+    """float64, as products of matrices want it."""
+    positions_C: np.ndarray
+    group_C: np.ndarray
+    block_C: np.ndarray
+    """Groups change places among the cells of one number."""
+
+    @classmethod
+    def within_documents(cls, table: Table) -> Cells:
+        """The table's cells; groups change places inside each document."""
+        document_C, group_C = np.nonzero(table.positions_DG)
+        return cls(
+            table.groups,
+            table.count_DGQR[document_C, group_C].astype(np.float64),
+            table.positions_DG[document_C, group_C],
+            group_C,
+            document_C,
+        )
+
+    @classmethod
+    def of_documents(
+        cls,
+        groups: tuple[str, ...],
+        count_DQR: np.ndarray,
+        positions_D: np.ndarray,
+        group_D: np.ndarray,
+    ) -> Cells:
+        """Documents as cells; groups change places among all of them."""
+        seen = positions_D > 0
+        return cls(
+            groups,
+            count_DQR[seen].astype(np.float64),
+            positions_D[seen],
+            group_D[seen],
+            np.zeros(int(seen.sum()), np.int64),
+        )
+
+    def rates(self, group_C: np.ndarray, choices: int) -> np.ndarray:
+        """float64 [G, Q, R] with these groups; those that have no cell are left out."""
+        member_GC = (group_C == np.unique(group_C)[:, None]).astype(np.float64)
+        count_GQR = np.tensordot(member_GC, self.count_CQR, axes=1)
+        return count_GQR / (member_GC @ self.positions_C * choices)[:, None, None]
+
+    def shuffled(self, random: np.random.Generator) -> np.ndarray:
+        """int64 [C]: the groups after they changed places inside their blocks."""
+        order = np.argsort(self.block_C, kind="stable")
+        again = np.lexsort((random.random(len(order)), self.block_C))
+        group_C = np.empty_like(self.group_C)
+        group_C[order] = self.group_C[again]
+        return group_C
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Coefficients of variation [Q]; nan in a block where no expert has a weight."""
+
+    groups: tuple[str, ...]
+    """Those that have positions."""
+    rate_GQR: np.ndarray
+    value_Q: np.ndarray
+    multinomial_Q: np.ndarray
+    """Mean of what independent draws give."""
+    shuffled_Q: np.ndarray
+    """Mean of what shuffled groups give."""
+    shuffled_high_Q: np.ndarray
+    """Of 97.5 % of them, the largest: more than this is more than chance."""
+
+
+def variation(rate_GQR: np.ndarray, weight_QR: np.ndarray) -> np.ndarray:
+    """float64 [Q]: weighted mean over experts of the coefficient of variation over groups.
+
+    An expert that no group uses has none and no weight.
+    """
+    mean_QR = rate_GQR.mean(axis=0)
+    used = mean_QR > 0
+    own_QR = np.divide(rate_GQR.std(axis=0), mean_QR, out=np.zeros_like(mean_QR), where=used)
+    total_Q = (weight_QR * used).sum(axis=1)
+    summed_Q = (own_QR * weight_QR * used).sum(axis=1)
+    return np.divide(summed_Q, total_Q, out=np.full(len(total_Q), np.nan), where=total_Q > 0)
+
+
+def measure_spread(
+    cells: Cells, choices: int, seed: int, weight_QR: np.ndarray | None = None
+) -> Spread | None:
+    """How much the cells' groups differ; None for fewer than two groups with positions.
+
+    Args:
+        cells: counts by group.
+        choices: experts of one position.
+        seed: of chance.
+        weight_QR: of the experts; None weighs each by its share of assignments.
+    """
+    present, number_C = np.unique(cells.group_C, return_inverse=True)
+    if len(present) < 2:
+        return None
+    rate_GQR = cells.rates(cells.group_C, choices)
+    count_QR = cells.count_CQR.sum(axis=0)
+    share_QR = count_QR / count_QR.sum(axis=1, keepdims=True)
+    weight_QR = share_QR if weight_QR is None else weight_QR
+    random = np.random.default_rng(seed)
+    assignments_G = np.bincount(number_C, cells.positions_C).astype(np.int64) * choices
+    drawn, shuffled = [], []
+    for _ in range(REPETITIONS):
+        count_GQR = random.multinomial(assignments_G[:, None], share_QR[None])
+        drawn.append(variation(count_GQR / assignments_G[:, None, None], weight_QR))
+        shuffled.append(variation(cells.rates(cells.shuffled(random), choices), weight_QR))
+    return Spread(
+        groups=tuple(cells.groups[group] for group in present),
+        rate_GQR=rate_GQR,
+        value_Q=variation(rate_GQR, weight_QR),
+        multinomial_Q=np.mean(drawn, axis=0),
+        shuffled_Q=np.mean(shuffled, axis=0),
+        shuffled_high_Q=np.quantile(shuffled, HIGH, axis=0),
+    )

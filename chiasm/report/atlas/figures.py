@@ -1,0 +1,233 @@
+"""The figures of the atlas as SVG: classes, S, tasks, flow time, places.
+
+Shape suffixes: G groups, Q blocks with a router, R routed experts; 3 = text, multimodal, vision.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import matplotlib as mpl
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from chiasm.evaluation.atlas.atlas import NOISE, SPREADS, Atlas
+from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
+from chiasm.evaluation.atlas.spread import Spread
+from chiasm.evaluation.atlas.tasks import Tasks
+from chiasm.report.atlas import published
+from chiasm.report.atlas.maps import WIDTH_INCHES, place_map, source_map
+from chiasm.report.curves import PALETTE, STYLE, svg
+
+COLOURS = {"text": "#0b6e8f", "multimodal": "#b8a1cf", "vision": "#d1603d", "unused": "#e2e8f0"}
+DIVERGING = mpl.colors.LinearSegmentedColormap.from_list(
+    "modality", (COLOURS["vision"], "#f8fafc", COLOURS["text"])
+)
+GREY = "#94a3b8"
+
+
+def draw_figures(atlas: Atlas) -> dict[str, str]:
+    """Name → SVG, for what was measured."""
+    drawn: dict[str, Callable[[], str]] = {}
+    special, tasks = atlas.specialisation, atlas.tasks
+    if special is not None:
+        drawn["classes"] = lambda: _classes(special, atlas.blocks)
+        drawn["specialisation"] = lambda: _specialisation(special, atlas)
+    if tasks is not None:
+        drawn["tasks"] = lambda: _tasks(atlas, tasks)
+    if NOISE in atlas.spreads:
+        drawn["noise"] = lambda: _noise(atlas)
+    if set(atlas.spreads) - {NOISE}:
+        drawn["spreads"] = lambda: _spreads(atlas)
+    if {"text by source", "vision by source"} & set(atlas.spreads):
+        drawn["sources"] = lambda: source_map(atlas)
+    if "vision by place" in atlas.spreads:
+        drawn["places"] = lambda: place_map(atlas)
+    with mpl.rc_context(STYLE):
+        return {name: draw() for name, draw in drawn.items()}
+
+
+def _classes(special: Specialisation, blocks: Sequence[int]) -> str:
+    """Stacked bars of the experts of each class; the article's beside them."""
+    figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
+    own, other = figure.subplots(1, 2, sharey=True)
+    own_Q3 = special.share_Q3.value
+    _stack(own, blocks, own_Q3, special.unused_Q / special.value_QR.shape[1])
+    _whiskers(own, blocks, special)
+    theirs = np.array((published.TEXT, published.MULTIMODAL, published.VISION)).T
+    _stack(other, range(len(theirs)), theirs / published.EXPERTS, np.zeros(len(theirs)))
+    own.set(title="Experts by what they serve", xlabel="block", ylabel="share of routed experts")
+    other.set(title=f"Published ({published.ARTICLE})", xlabel="block")
+    handles, labels = own.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside right upper")
+    return svg(figure, "classes")
+
+
+def _stack(axes: Axes, blocks: Sequence[int], share_Q3: np.ndarray, unused_Q: np.ndarray) -> None:
+    bottom_Q = np.zeros(len(share_Q3))
+    heights = dict(zip(CLASSES, share_Q3.T, strict=True))
+    if unused_Q.any():
+        heights["unused"] = unused_Q
+    for name, height_Q in heights.items():
+        axes.bar(blocks, height_Q, 0.78, bottom_Q, color=COLOURS[name], label=name)
+        bottom_Q = bottom_Q + height_Q
+    axes.set(xlim=(blocks[0] - 0.6, blocks[-1] + 0.6), ylim=(0, 1))
+    axes.grid(visible=False)
+    _number_blocks(axes)
+
+
+def _whiskers(axes: Axes, blocks: Sequence[int], special: Specialisation) -> None:
+    """95 % intervals: of the text share from below, of the vision share from above."""
+    low_Q3, high_Q3 = special.share_Q3.low, special.share_Q3.high
+    top_Q = 1 - special.unused_Q / special.value_QR.shape[1]
+    at = np.asarray(blocks)
+    for x, low_Q, high_Q in (
+        (at - 0.12, low_Q3[:, 0], high_Q3[:, 0]),
+        (at + 0.12, top_Q - high_Q3[:, 2], top_Q - low_Q3[:, 2]),
+    ):
+        axes.vlines(x, low_Q, high_Q, color="#0f172a", linewidth=1)
+
+
+def _specialisation(special: Specialisation, atlas: Atlas) -> str:
+    """S of every expert, in each block in falling order, and how load goes with it."""
+    num_blocks = len(atlas.blocks)
+    figure = Figure(figsize=(WIDTH_INCHES, 1.3 + 0.28 * num_blocks), layout="constrained")
+    axes = figure.subplots()
+    sorted_QR = -np.sort(-special.value_QR, axis=1)  # unused experts, nan, come last
+    image = axes.imshow(
+        np.ma.masked_invalid(sorted_QR),
+        cmap=DIVERGING,
+        vmin=-1,
+        vmax=1,
+        aspect="auto",
+        interpolation="nearest",
+    )
+    axes.set_yticks(range(num_blocks), [str(block) for block in atlas.blocks])
+    axes.set(
+        title="Specialisation S of every routed expert, sorted in each block",
+        xlabel="rank of the expert",
+        ylabel="block",
+    )
+    axes.grid(visible=False)
+    bar = figure.colorbar(image, ax=axes, pad=0.01, ticks=(-1, 0, 1))
+    bar.ax.set_yticklabels(["vision", "both", "text"])
+    bar.outline.set_visible(False)
+    return svg(figure, "specialisation")
+
+
+def _tasks(atlas: Atlas, tasks: Tasks) -> str:
+    """Correlation per block between its floor and its ceiling; by flow time; and every expert."""
+    figure = Figure(figsize=(WIDTH_INCHES, 3.7), layout="constrained")
+    left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
+    middle.sharey(left)
+    between = tasks.between
+    error = np.stack([between.value - between.low, between.high - between.value])
+    left.errorbar(
+        atlas.blocks,
+        between.value,
+        yerr=np.maximum(np.nan_to_num(error), 0),
+        color=PALETTE[0],
+        marker="o",
+        capsize=3,
+        label="read against drawn",
+    )
+    left.plot(atlas.blocks, tasks.halves_Q, "^", color=GREY, label="read, half against half")
+    left.plot(atlas.blocks, tasks.with_text_Q, "v", color=PALETTE[1], label="read against text")
+    least = published.LEAST_CORRELATION
+    left.axhline(least, color=GREY, linestyle="--", linewidth=1, label=f"published: ≥ {least}")
+    left.set(title="Understanding, generation", xlabel="block", ylabel="correlation over experts")
+    left.legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2, borderaxespad=0)
+    _number_blocks(left)
+    colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(atlas.blocks)))
+    for block, colour, own_G in zip(atlas.blocks, colours, tasks.by_time_GQ.T, strict=True):
+        middle.plot(tasks.times, own_G, color=colour, label=f"block {block}")
+    middle.set(title="By flow time of the drawn", xlabel="flow time (0 noise, 1 data)")
+    _scatter(right, atlas, tasks, colours)
+    return svg(figure, "tasks")
+
+
+def _scatter(axes: Axes, atlas: Atlas, tasks: Tasks, colours: np.ndarray) -> None:
+    for block, colour, x_R, y_R in zip(
+        atlas.blocks, colours, tasks.read_QR, tasks.drawn_QR, strict=True
+    ):
+        axes.plot(x_R, y_R, "o", color=colour, markersize=3.5, alpha=0.8, label=f"block {block}")
+    top = 1.05 * float(max(tasks.read_QR.max(), tasks.drawn_QR.max()))
+    axes.plot([0, top], [0, top], color=GREY, linewidth=0.8)
+    axes.set(title="Every expert", xlabel="R, read pictures", ylabel="R, drawn pictures")
+    axes.xaxis.set_major_locator(MaxNLocator(4))
+    if len(atlas.blocks) <= 8:
+        axes.legend(fontsize=8, handletextpad=0.1)
+
+
+def _noise(atlas: Atlas) -> str:
+    """Variation over flow time per block beside chance, and the rates behind it."""
+    spread = atlas.spreads[NOISE]
+    figure = Figure(figsize=(WIDTH_INCHES, 3.4), layout="constrained")
+    left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
+    _draw_spread(left, spread, atlas.blocks)
+    level = published.NOISE_VARIATION
+    left.axhline(level, color=PALETTE[3], linestyle="--", linewidth=1, label=f"published: {level}")
+    left.set(title="Vision experts", ylabel="coefficient of variation", ylim=(0, None))
+    left.legend(fontsize=8.5)
+    _draw_noise_rates(right, figure, atlas)
+    return svg(figure, "noise")
+
+
+def _draw_noise_rates(axes: Axes, figure: Figure, atlas: Atlas) -> None:
+    """Heat map: every vision expert of every block, its rate in each tenth over its mean."""
+    spread, special = atlas.spreads[NOISE], atlas.specialisation
+    assert special is not None
+    chosen_QR = special.of_vision(atlas.settings.cutoff)
+    relative_GX = (spread.rate_GQR / spread.rate_GQR.mean(axis=0).clip(1e-12))[:, chosen_QR]
+    image = axes.imshow(
+        relative_GX,
+        cmap="PuOr_r",
+        vmin=0,
+        vmax=2,
+        aspect="auto",
+        interpolation="nearest",
+        origin="lower",
+    )
+    ends_Q = chosen_QR.sum(axis=1).cumsum()
+    starts_Q = ends_Q - chosen_QR.sum(axis=1)
+    for end in ends_Q[:-1]:
+        axes.axvline(end - 0.5, color="#0f172a", linewidth=0.8)
+    axes.set_xticks((starts_Q + ends_Q - 1) / 2, [str(block) for block in atlas.blocks])
+    axes.set_yticks(range(0, len(spread.groups), 2), spread.groups[::2])
+    axes.set(
+        title="Their rate over its mean", xlabel="experts, by block", ylabel="flow time (0 noise)"
+    )
+    axes.grid(visible=False)
+    bar = figure.colorbar(image, ax=axes, pad=0.01, ticks=(0, 1, 2))
+    bar.outline.set_visible(False)
+
+
+def _spreads(atlas: Atlas) -> str:
+    """One small panel for every other grouping, on one scale."""
+    names = [name for name in atlas.spreads if name != NOISE]
+    figure = Figure(figsize=(WIDTH_INCHES, 3.0), layout="constrained")
+    panels = np.atleast_1d(figure.subplots(1, len(names), sharey=True))
+    for axes, name in zip(panels, names, strict=True):
+        _draw_spread(axes, atlas.spreads[name], atlas.blocks)
+        axes.set_title(SPREADS[name].replace(", ", ",\n"), fontsize=9.5)
+    panels[0].set(ylabel="coefficient of variation", ylim=(0, None))
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    return svg(figure, "spreads")
+
+
+def _draw_spread(axes: Axes, spread: Spread, blocks: Sequence[int]) -> None:
+    axes.plot(blocks, spread.value_Q, "o-", color=PALETTE[0], label="measured")
+    axes.plot(blocks, spread.shuffled_Q, "s:", color=GREY, markersize=4, label="groups shuffled")
+    axes.plot(
+        blocks, spread.multinomial_Q, "x:", color=PALETTE[4], markersize=5, label="multinomial"
+    )
+    axes.set_xlabel("block")
+    _number_blocks(axes)
+
+
+def _number_blocks(axes: Axes) -> None:
+    """Whole numbers, as many as there is room for."""
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))

@@ -1,0 +1,54 @@
+"""Write the atlas into the run's folder ``experts/``: the page, the table and the figures."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+from chiasm.errors import UserError
+from chiasm.evaluation.atlas.atlas import Atlas
+from chiasm.report.atlas.figures import draw_figures
+from chiasm.report.atlas.page import render_atlas
+from chiasm.report.atlas.table import atlas_record
+from chiasm.report.frame import replace
+from chiasm.report.run_folder import RunFolder
+from chiasm.training.versions import versions
+
+FOLDER = "experts"
+
+
+@dataclass(frozen=True)
+class AtlasFiles:
+    """Where the atlas lies."""
+
+    page: Path
+    table: Path
+    figures: tuple[Path, ...]
+
+
+def write_atlas(run_folder: Path, atlas: Atlas, command: str) -> AtlasFiles:
+    """Write atlas.html, atlas.json and one SVG file for each figure, replacing earlier ones.
+
+    Raises:
+        UserError: when the folder cannot be written.
+    """
+    run, folder = RunFolder.read(run_folder), run_folder / FOLDER
+    page, table = folder / "atlas.html", folder / "atlas.json"
+    figures = draw_figures(atlas)
+    made_with = {"training": run.versions, "atlas": versions(command)}
+    record = atlas_record(atlas, command, made_with)
+    try:
+        folder.mkdir(exist_ok=True)
+        for stale in folder.glob("*.svg"):
+            stale.unlink()
+        for name, svg in figures.items():
+            replace(folder / f"{name}.svg", svg)
+        replace(page, render_atlas(atlas, run, figures, command))
+        replace(table, json.dumps(record, allow_nan=False) + "\n")
+    except OSError as error:
+        raise UserError(
+            f"the atlas cannot be written to {folder}: {error.strerror}. The run itself is intact; "
+            "make room and run the same command again"
+        ) from error
+    return AtlasFiles(page, table, tuple(folder / f"{name}.svg" for name in figures))

@@ -1,0 +1,69 @@
+"""The atlas of a random mixture over a few documents, with names that need escaping."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from chiasm.data import TextTokenizer
+from chiasm.documents import Document, Image, Text
+from chiasm.evaluation import Material
+from chiasm.evaluation.atlas import Atlas, AtlasSettings, draw_atlas
+from chiasm.inference.pretrained import Pretrained
+from chiasm.model import Decoder, ModelSettings
+from chiasm.model.settings import MoeSettings
+from chiasm.training.objective import ObjectiveSettings
+from chiasm.vision.pixels import PixelTokenizer
+
+
+class Documents(list):
+    """A source made of a list."""
+
+    name = "list"
+
+
+def documents(task: str) -> Documents:
+    random = np.random.default_rng(len(task))
+    made = Documents()
+    for number in range(12):
+        picture = Image(random.integers(0, 255, (8, 8, 3), dtype=np.uint8), target=task == "draw")
+        text = Text(f"a text {number}")
+        made.append(
+            Document(
+                {"read": (picture, text), "draw": (text, picture), "text": (text,)}[task],
+            )
+        )
+    return made
+
+
+@pytest.fixture(scope="session")
+def atlas_of() -> Callable[..., Atlas]:
+    """Draw the atlas of these tasks' documents, from: read, draw, text."""
+    tokenizer, vision = TextTokenizer.train(["a text 123" * 3], 262), PixelTokenizer(8, 4)
+    shape = ModelSettings(
+        width=16,
+        depth=2,
+        query_heads=2,
+        key_value_heads=1,
+        feedforward_width=32,
+        experts="moe",
+        moe=MoeSettings(num_experts=8, granularity=2),
+    )
+
+    def draw(*tasks: str) -> Atlas:
+        decoder = Decoder(
+            shape, vocabulary=tokenizer.vocabulary_size, latent_channels=vision.channels
+        )
+        decoder.eval().requires_grad_(False)
+        pretrained = Pretrained(decoder, tokenizer, vision, ObjectiveSettings(), 64)
+        held_out = {f"<{task}>": documents(task) for task in tasks}
+        return draw_atlas(pretrained, Material(held_out, held_out), AtlasSettings(cutoff=0.2))
+
+    return draw
+
+
+@pytest.fixture(scope="session")
+def atlas(atlas_of: Callable[..., Atlas]) -> Atlas:
+    return atlas_of("read", "draw", "text")
