@@ -172,7 +172,9 @@ def test_a_run_leaves_what_is_promised(recipe: Recipe, tmp_path: Path) -> None:
     assert train_run(recipe, run, tell=told.append).finished
 
 
-def test_a_run_of_a_version_that_knew_fewer_settings_goes_on(recipe: Recipe, tmp_path: Path) -> None:
+def test_a_run_of_a_version_that_knew_fewer_settings_goes_on(
+    recipe: Recipe, tmp_path: Path
+) -> None:
     folder = tmp_path / "run"
     half = recipe.model_copy(update={"training": recipe.training.model_copy(update={"steps": 5})})
     train_run(half, folder)
