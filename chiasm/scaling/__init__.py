@@ -14,6 +14,7 @@ runs.py        a checked table as arrays, and what N is
 flags.py       what a careful reader would object to
 approaches.py  both approaches on one modality
 residuals.py   runs far off, and cells that scatter more than their seeds
+influence.py   what single sizes do to a fit
 fit.py         all of it on one table
 optima.py      optima that others read off their curves; the paper's own
 forecast.py    what a law says of budgets and sizes that were not trained

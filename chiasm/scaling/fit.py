@@ -39,6 +39,7 @@ from chiasm.scaling.flags import (
     missing_sizes,
     unbracketed,
 )
+from chiasm.scaling.influence import leaning, worse_with_more
 from chiasm.scaling.law import Array, Cost
 from chiasm.scaling.parabola import Parabola
 from chiasm.scaling.points import Point
@@ -144,7 +145,7 @@ def fit_points(
         *(
             Flag(flag.kind, flag.text, name, flag.methods)
             for name, own in modalities.items()
-            for flag in modality_flags(runs, name, own)
+            for flag in modality_flags(runs, name, cost, own)
         ),
     ]
     flags.sort(key=lambda flag: list(Kind).index(flag.kind))
@@ -188,7 +189,7 @@ def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> Moda
     )
 
 
-def modality_flags(runs: Runs, modality: str, own: ModalityFit) -> Iterator[Flag]:
+def modality_flags(runs: Runs, modality: str, cost: Cost, own: ModalityFit) -> Iterator[Flag]:
     """Everything that is doubtful about one modality."""
     laws = {name: each.law for name, each in own.estimates.items() if each.law is not None}
     for method, reason in own.refusals.items():
@@ -201,6 +202,8 @@ def modality_flags(runs: Runs, modality: str, own: ModalityFit) -> Iterator[Flag
         lacks.append(law_lacks_fit(runs, modality, laws["projection"]))
     yield from (flag for flag in lacks if flag is not None)
     yield from disagreements(own.estimates)
+    yield from leaning(runs, modality, cost, own.estimates)
+    yield from worse_with_more(runs, modality)
     yield from bias_flags(own.parabola_bias)
     yield from unbracketed(own.parabolas, own.estimates)
     yield from bounds_flags(runs, own.estimates)

@@ -1,0 +1,118 @@
+"""What single sizes do to a fit: exponents without them, and sizes that more training made worse.
+
+An interval tells of the scatter about a law. Where one size does not belong to the family (too
+narrow for its heads, or diverged), the law bends to it, and the interval does not know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+
+import numpy as np
+
+from chiasm.scaling.approaches import (
+    FITS,
+    approach2,
+    approach2_refusal,
+    approach3_refusal,
+    bound_refusal,
+    parabolas_of,
+)
+from chiasm.scaling.estimate import TITLES, Estimate, estimate_of_laws
+from chiasm.scaling.flags import Flag, Kind
+from chiasm.scaling.law import Array, Cost
+from chiasm.scaling.runs import Runs
+
+SAME_SIZE = 0.05
+"""Sizes nearer than this in ln N are one: measured by compute, a shape's N follows its rows."""
+
+MOST_SIZES = 40
+"""Tables with more sizes than this lean on no single one."""
+
+WORSE = 0.005
+"""Share by which a loss must rise with more training to be worth a word."""
+
+DEVIATIONS = 2.0
+"""Of the seeds, likewise."""
+
+
+def leaning(
+    runs: Runs, modality: str, cost: Cost, estimates: Mapping[str, Estimate]
+) -> Iterator[Flag]:
+    """Methods whose exponent leaves its own interval when one size is left out."""
+    own = same_sizes(runs.sizes)
+    if own.max() >= MOST_SIZES:
+        return
+    for method, estimate in estimates.items():
+        interval = estimate.size_exponent
+        told = [
+            f"{float(np.exp(np.log(runs.sizes[own == size]).mean())):.3g} (a = {a:.3f})"
+            for size in range(own.max() + 1)
+            for a in [_exponent(runs.only(own != size), modality, method, cost)]
+            if a is not None and not interval.low <= a <= interval.high
+        ]
+        if told:
+            yield Flag(
+                Kind.WARNING,
+                f"{TITLES[method]}: a = {interval.value:.3f} [{interval.low:.3f}, "
+                f"{interval.high:.3f}] leans on single sizes; it leaves this interval without N = "
+                f"{', '.join(told)}",
+                methods=(method,),
+            )
+
+
+def worse_with_more(runs: Runs, modality: str) -> Iterator[Flag]:
+    """Sizes whose loss rises from one budget to the next."""
+    if not runs.has_budgets:
+        return
+    own, losses = same_sizes(runs.sizes), runs.losses[modality]
+    scatter = _scatter_of_seeds(runs, losses)
+    for size in range(own.max() + 1):
+        budgets = np.unique(runs.budgets[own == size])
+        cells = [losses[(own == size) & (runs.budgets == budget)] for budget in budgets]
+        for n in range(len(cells) - 1):
+            rise = float(cells[n + 1].mean() / cells[n].mean() - 1)
+            error = scatter * np.sqrt(1 / len(cells[n]) + 1 / len(cells[n + 1]))
+            if rise > max(WORSE, DEVIATIONS * error):
+                mean = float(np.exp(np.log(runs.sizes[own == size]).mean()))
+                yield Flag(
+                    Kind.WARNING,
+                    f"N = {mean:.3g} is {rise:.1%} worse at budget {budgets[n + 1]:.3g} than at "
+                    f"{budgets[n]:.3g}: more training did not help, so its size is not what limits "
+                    "it; look at its learning rate",
+                )
+
+
+def same_sizes(sizes: Array) -> Array:
+    """The number of each run's size [n], from 0 in ascending order."""
+    order = np.argsort(sizes)
+    steps = np.diff(np.log(sizes[order]), prepend=np.log(sizes[order][0])) > SAME_SIZE
+    numbers = np.empty(len(sizes), dtype=int)
+    numbers[order] = np.cumsum(steps)
+    return numbers
+
+
+def _exponent(rest: Runs, modality: str, method: str, cost: Cost) -> float | None:
+    """a of a method on fewer runs; None where it refuses them."""
+    if method == "parabola":
+        parabolas = parabolas_of(rest, modality)
+        if approach2_refusal(parabolas):
+            return None
+        nobody = np.zeros((0, len(rest.sizes)))
+        return float(approach2(rest, modality, parabolas, nobody).numbers[0])
+    if method not in FITS or approach3_refusal(rest):
+        return None
+    law = FITS[method](rest.sizes, rest.tokens, rest.losses[modality][None])
+    if bound_refusal(law, rest):
+        return None
+    return float(estimate_of_laws(method, rest.c0, law, law, cost).numbers[0])
+
+
+def _scatter_of_seeds(runs: Runs, losses: Array) -> float:
+    """Relative standard deviation between seeds of a cell; 0 where no cell has two."""
+    _, places, counts = np.unique(runs.places, return_inverse=True, return_counts=True)
+    means = np.bincount(places, losses) / counts
+    freedom = len(losses) - len(counts)
+    if not freedom:
+        return 0.0
+    return float(np.sqrt(((losses / means[places] - 1) ** 2).sum() / freedom))
