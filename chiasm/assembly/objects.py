@@ -112,8 +112,9 @@ def build_inputs(recipe: Recipe, train: Mapping[str, Source]) -> Inputs:
         texts = sample_texts(train, settings.training_characters)
         text_tokenizer = TextTokenizer.train(texts, settings.vocabulary_tokens)
     vision = build_vision_tokenizer(recipe.vision)
-    if not vision.statistics.count:
-        _measure(vision, train, choose_device(recipe.training.device))
+    for part in vision.parts:
+        if not part.statistics.count:
+            _measure(part, train, choose_device(recipe.training.device))
     return Inputs(text_tokenizer, vision)
 
 
@@ -131,6 +132,7 @@ def build_run(
         recipe.model,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
         latent_channels=vision.channels,
+        context_channels=vision.context_channels,
         seed=recipe.seed,
     ).to(device)
     trainer = Trainer(
@@ -169,7 +171,7 @@ def seconds_per_step(
 def check_vision(recipe: Recipe) -> None:
     """Refuse, before anything expensive, settings that the vision tokenizer rules out."""
     tokenizer = build_vision_tokenizer(recipe.vision)
-    check_images(recipe, tokenizer.image_shape)
+    check_images(recipe, tokenizer.shapes)
     _picture_reader(recipe, tokenizer)
 
 
@@ -202,7 +204,7 @@ def build_stream(
         recipe.stream,
         sources,
         inputs.text_tokenizer,
-        inputs.vision_tokenizer.image_shape,
+        inputs.vision_tokenizer.shapes,
         seed,
         read_picture=_picture_reader(recipe, inputs.vision_tokenizer),
     )

@@ -149,6 +149,7 @@ def count_step(recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage
         latent_channels=inputs.vision_tokenizer.channels,
         text_tokens=float(modalities[0]) * per_step,
         vision_tokens=float(modalities[1]) * per_step,
+        context_channels=inputs.vision_tokenizer.context_channels,
     )
 
 

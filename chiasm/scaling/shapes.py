@@ -75,6 +75,8 @@ class Step:
     """Positions of one step that hold text."""
     vision_tokens: float
     """Positions of one step that hold latent tokens."""
+    context_channels: int | None = None
+    """Of context images, where they have a tokenizer of their own."""
 
     @property
     def tokens(self) -> float:
@@ -126,6 +128,7 @@ class Ladder:
                     settings,
                     vocabulary=self.step.vocabulary,
                     latent_channels=self.step.latent_channels,
+                    context_channels=self.step.context_channels,
                 )
             count = decoder.count_parameters()
             forward = decoder.forward_flops(self.step.work) / self.step.batches

@@ -103,6 +103,7 @@ def count(cell: Cell, shared: Shared) -> Cost:
         recipe.model,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
         latent_channels=inputs.vision_tokenizer.channels,
+        context_channels=inputs.vision_tokenizer.context_channels,
         seed=recipe.seed,
     )
     all_batches = recipe.training.steps * recipe.training.batches_per_step
