@@ -29,6 +29,7 @@ from chiasm.model import ModelSettings
 from chiasm.settings import Settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
 from chiasm.vision.build import VisionSettings
+from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.worlds import TASKS, WorldSettings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -44,6 +45,9 @@ class Recipe(Settings):
     world: WorldSettings = WorldSettings()
     """The embedded world, for sources of kind ``world``."""
     vision: VisionSettings = VisionSettings()
+    vision_training: VisionTrainingSettings | None = None
+    """A recipe of ``chiasm vision train``: it makes the tokenizer (of a pair, that of targets)
+    before the run, unless the cache has it already."""
     tokenizer: TokenizerSettings = TokenizerSettings()
     stream: StreamSettings
     model: ModelSettings = ModelSettings()

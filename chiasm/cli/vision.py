@@ -10,7 +10,7 @@ from typing import Annotated
 import torch
 import typer
 
-from chiasm.assembly import default_cache_folder, open_gallery
+from chiasm.assembly import default_cache_folder, open_gallery, open_vision
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe, load_settings
@@ -18,7 +18,6 @@ from chiasm.training.device import choose_device
 from chiasm.vision import (
     VisionSettings,
     VisionTrainingSettings,
-    build_vision_tokenizer,
     save_statistics,
     train_from_settings,
 )
@@ -92,8 +91,9 @@ def stats(
     # The file that is to be written may be the one that the recipe names already.
     _refuse_two(settings.vision, "stats")
     unmeasured = settings.vision.model_copy(update={"statistics": None})
-    tokenizer = build_vision_tokenizer(unmeasured)
+    settings = settings.model_copy(update={"vision": unmeasured})
     with RunDisplay() as display:
+        tokenizer = open_vision(settings, cache, display.on_stage)
         if folder is not None:
             gallery, data = gallery_of_folder(folder), str(folder)
         else:
@@ -132,11 +132,11 @@ def encode(
     share = Rank(rank, ranks)
     settings = load_recipe(recipe, set_ or [])
     _refuse_two(settings.vision, "encode")
-    tokenizer = build_vision_tokenizer(settings.vision)
     device = choose_device(settings.training.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", rank % torch.cuda.device_count())
     with RunDisplay() as display:
+        tokenizer = open_vision(settings, cache, display.on_stage)
         gallery = open_gallery(settings, *Split, cache_folder=cache, on_stage=display.on_stage)
         manifest = encode_gallery(
             gallery,

@@ -128,9 +128,9 @@ class Centre:
 
 def count_step(recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent) -> Step:
     """Average what the recipe's stream reads in one step, over :data:`COUNTED_BATCHES` batches."""
-    check_vision(recipe)
+    check_vision(recipe, cache_folder, on_stage)
     material = open_material(recipe, cache_folder, on_stage)
-    inputs = build_inputs(recipe, material.train)
+    inputs = build_inputs(recipe, material.train, cache_folder, on_stage)
     stream = build_stream(recipe, material.train, inputs, recipe.seed)
     works, modalities = [], np.zeros(2)
     try:

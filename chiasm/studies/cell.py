@@ -157,6 +157,7 @@ def run_cell(
                 run,
                 material=material,
                 inputs_from=order.inputs,
+                cache_folder=cache_folder,
                 command=command,
                 tell=tell,
                 on_stage=on_stage,

@@ -42,7 +42,8 @@ class Cell:
             name: {key: value for key, value in source.items() if key != "weight"}
             for name, source in resolved(recipe)["stream"]["sources"].items()
         }
-        settings = {part: resolved(recipe)[part] for part in ("tokenizer", "vision", "world")}
+        parts = ("tokenizer", "vision", "vision_training", "world")
+        settings = {part: value for part, value in resolved(recipe).items() if part in parts}
         return content_hash({**settings, "sources": sources})
 
     @property
