@@ -45,15 +45,15 @@ class Recipe(Settings):
     world: WorldSettings = WorldSettings()
     """The embedded world, for sources of kind ``world``."""
     vision: VisionSettings = VisionSettings()
-    vision_training: VisionTrainingSettings | None = None
-    """A recipe of ``chiasm vision train``: it makes the tokenizer (of a pair, that of targets)
-    before the run, unless the cache has it already."""
     tokenizer: TokenizerSettings = TokenizerSettings()
     stream: StreamSettings
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    vision_training: VisionTrainingSettings | None = None
+    """A recipe of ``chiasm vision train``: it makes the tokenizer (of a pair, that of targets)
+    before the run, unless the cache has it already."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

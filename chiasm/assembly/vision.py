@@ -41,7 +41,7 @@ def open_vision(
     if training is None:
         return build_vision_tokenizer(recipe.vision)
     cache_folder = cache_folder or default_cache_folder()
-    folder = cache_folder / "tokenizers" / _name(training)
+    folder = cache_folder / "tokenizers" / _key(training)
     settings = _placed(recipe.vision, training, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as lock:
@@ -90,7 +90,7 @@ def _placed(
     return vision.model_copy(update=path)
 
 
-def _name(training: VisionTrainingSettings) -> str:
-    """Its name and the hash of all that it depends on."""
+def _key(training: VisionTrainingSettings) -> str:
+    """The hash of all that it depends on."""
     content = training.model_dump_json(exclude={"render_processes"})
-    return f"{training.name}-{hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]}"
+    return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]
