@@ -23,6 +23,7 @@ check: .venv/installed
 bench: .venv/installed
 	$(BIN)/python benchmarks/stream.py
 	$(BIN)/python benchmarks/train_step.py
+	$(BIN)/python benchmarks/vision.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
-from chiasm.data import ImageShape, StreamSettings, TokenizerSettings
+from chiasm.data import StreamSettings, TokenizerSettings
+from chiasm.data.batch import AnyShape
 from chiasm.data.packing import refuse_short_rows
 from chiasm.errors import UserError
 from chiasm.evaluation.settings import EvaluationSettings
@@ -28,6 +29,7 @@ from chiasm.model import ModelSettings
 from chiasm.settings import Settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
 from chiasm.vision.build import VisionSettings
+from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.worlds import TASKS, WorldSettings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -49,6 +51,9 @@ class Recipe(Settings):
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    vision_training: VisionTrainingSettings | None = None
+    """A recipe of ``chiasm vision train``: it makes the tokenizer (of a pair, that of targets)
+    before the run, unless the cache has it already."""
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
@@ -171,7 +176,7 @@ def check(recipe: Recipe) -> None:
         raise UserError("\n".join(problems))
 
 
-def check_images(recipe: Recipe, image_shape: ImageShape) -> None:
+def check_images(recipe: Recipe, image_shape: AnyShape) -> None:
     """What the vision tokenizer's grid asks of the other settings.
 
     Raises:
@@ -179,11 +184,13 @@ def check_images(recipe: Recipe, image_shape: ImageShape) -> None:
     """
     refuse_short_rows(recipe.stream.row_positions, image_shape)
     limit = recipe.model.image_grid_limit
-    if max(image_shape.rows, image_shape.columns) > limit:
-        raise UserError(
-            f"model.image_grid_limit = {limit} is below the vision tokenizer's grid of "
-            f"{image_shape.rows} x {image_shape.columns} latent tokens; raise it"
-        )
+    for target in (True, False):
+        shape = image_shape.of(target)
+        if max(shape.rows, shape.columns) > limit:
+            raise UserError(
+                f"model.image_grid_limit = {limit} is below the vision tokenizer's grid of "
+                f"{shape.rows} x {shape.columns} latent tokens; raise it"
+            )
 
 
 def assign(content: dict[str, Any], name: str, value: Any) -> None:

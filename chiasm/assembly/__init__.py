@@ -1,5 +1,7 @@
 """From a recipe to a trained model in its folder.
 
+preparation.py  where what is made once is kept, and who hears of it
+vision.py   the vision tokenizer of a recipe
 objects.py  data, tokenizers, stream, model and trainer from a recipe
 pictures.py the pictures of a recipe's sources
 folder.py   a run folder, and training that goes on in it
@@ -11,11 +13,12 @@ from chiasm.assembly.objects import (
     build_run,
     build_stream,
     check_vision,
-    default_cache_folder,
     open_material,
     seconds_per_step,
 )
 from chiasm.assembly.pictures import open_gallery
+from chiasm.assembly.preparation import default_cache_folder
+from chiasm.assembly.vision import open_vision
 
 __all__ = [
     "build_inputs",
@@ -26,6 +29,7 @@ __all__ = [
     "kept_inputs",
     "open_gallery",
     "open_material",
+    "open_vision",
     "refuse_foreign_folder",
     "seconds_per_step",
     "train_run",

@@ -21,15 +21,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chiasm.assembly.objects import (
-    Inputs,
-    Stage,
-    build_inputs,
-    build_run,
-    check_vision,
-    open_material,
-    silent,
-)
+from chiasm.assembly.objects import Inputs, build_inputs, build_run, check_vision, open_material
+from chiasm.assembly.preparation import Stage, silent
 from chiasm.data import (
     StreamReport,
     TextTokenizer,
@@ -63,7 +56,7 @@ def train_run(
         material: the recipe's data when it is already open.
         inputs_from: a folder of :func:`kept_inputs` whose tokenizers the run reads through, copied
             into it, instead of making its own.
-        cache_folder: where rendered worlds are kept.
+        cache_folder: where rendered worlds and trained tokenizers are kept.
         fresh: delete the run that the folder holds and begin again.
         command: what the user typed, for the record.
         tell: receives one line about anything the user should know.
@@ -74,7 +67,7 @@ def train_run(
         UserError: a folder that holds something else or another recipe's run, data that cannot be
             opened, and whatever ends the training (see :meth:`Trainer.train`).
     """
-    check_vision(recipe)
+    check_vision(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)
     _record_versions(folder, command, tell)
     material = material or open_material(recipe, cache_folder, on_stage)
@@ -83,7 +76,7 @@ def train_run(
         shutil.rmtree(aside, ignore_errors=True)
         shutil.copytree(inputs_from, aside)
         os.replace(aside, folder / "inputs")
-    inputs = kept_inputs(recipe, material, folder / "inputs", on_stage)
+    inputs = kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
     run = build_run(recipe, material, inputs, tell)
     try:
         outcome = run.trainer.train(folder, on_step)
@@ -97,20 +90,24 @@ def train_run(
 
 
 def kept_inputs(
-    recipe: Recipe, material: Material, folder: Path, on_stage: Stage = silent
+    recipe: Recipe,
+    material: Material,
+    folder: Path,
+    on_stage: Stage = silent,
+    cache_folder: Path | None = None,
 ) -> Inputs:
     """The tokenizers kept in ``folder``; made from the training sources by the first call."""
     if folder.exists():
         return Inputs(TextTokenizer.load(folder), load_tokenizer(folder / "vision"))
     on_stage("preparing tokenizers", 0, 1)
-    inputs = build_inputs(recipe, material.train)
+    inputs = build_inputs(recipe, material.train, cache_folder, on_stage)
     aside = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     inputs.text_tokenizer.save(aside)
     save_tokenizer(inputs.vision_tokenizer, aside / "vision")
     os.replace(aside, folder)
     on_stage("preparing tokenizers", 1, 1)
-    return kept_inputs(recipe, material, folder, on_stage)
+    return kept_inputs(recipe, material, folder, on_stage, cache_folder)
 
 
 def refuse_foreign_folder(folder: Path) -> None:

@@ -13,6 +13,8 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from chiasm.assembly.preparation import Stage, default_cache_folder, silent
+from chiasm.assembly.vision import open_vision
 from chiasm.data import (
     ImageShape,
     Stream,
@@ -30,20 +32,12 @@ from chiasm.recipe import Recipe, check_images
 from chiasm.training import Objective, Trainer, Validation
 from chiasm.training.device import choose_device
 from chiasm.training.validation import VALIDATION_SEED
-from chiasm.vision.build import build_vision_tokenizer
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
 
 MEASURED_PICTURES = 1024
 """Training pictures that the statistics of a tokenizer without its own are measured on."""
-
-Stage = Callable[[str, int, int], None]
-"""Told about slow preparations: (what, done, of)."""
-
-
-def silent(what: str, done: int, of: int) -> None:
-    """The stage listener that says nothing."""
 
 
 @dataclass(frozen=True)
@@ -75,12 +69,6 @@ class Run:
         )
 
 
-def default_cache_folder() -> Path:
-    """Where rendered worlds are kept: $CHIASM_CACHE, else the user's cache folder."""
-    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(os.environ.get("CHIASM_CACHE") or Path(base) / "chiasm")
-
-
 def open_material(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> Material:
@@ -99,8 +87,15 @@ def open_material(
     return Material(train, held_out)
 
 
-def build_inputs(recipe: Recipe, train: Mapping[str, Source]) -> Inputs:
+def build_inputs(
+    recipe: Recipe,
+    train: Mapping[str, Source],
+    cache_folder: Path | None = None,
+    on_stage: Stage = silent,
+) -> Inputs:
     """The tokenizers that the recipe names, trained or measured on the training sources.
+
+    ``cache_folder`` and ``on_stage`` are those of :func:`~chiasm.assembly.vision.open_vision`.
 
     Raises:
         UserError: a tokenizer that is not there, or does not fit the recipe.
@@ -111,9 +106,10 @@ def build_inputs(recipe: Recipe, train: Mapping[str, Source]) -> Inputs:
     else:
         texts = sample_texts(train, settings.training_characters)
         text_tokenizer = TextTokenizer.train(texts, settings.vocabulary_tokens)
-    vision = build_vision_tokenizer(recipe.vision)
-    if not vision.statistics.count:
-        _measure(vision, train, choose_device(recipe.training.device))
+    vision = open_vision(recipe, cache_folder, on_stage)
+    for part in vision.parts:
+        if not part.statistics.count:
+            _measure(part, train, choose_device(recipe.training.device))
     return Inputs(text_tokenizer, vision)
 
 
@@ -131,6 +127,7 @@ def build_run(
         recipe.model,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
         latent_channels=vision.channels,
+        context_channels=vision.context_channels,
         seed=recipe.seed,
     ).to(device)
     trainer = Trainer(
@@ -166,10 +163,15 @@ def seconds_per_step(
     return median(seconds[warmup_steps:])
 
 
-def check_vision(recipe: Recipe) -> None:
-    """Refuse, before anything expensive, settings that the vision tokenizer rules out."""
-    tokenizer = build_vision_tokenizer(recipe.vision)
-    check_images(recipe, tokenizer.image_shape)
+def check_vision(
+    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
+) -> None:
+    """Refuse, before anything expensive, settings that the vision tokenizer rules out.
+
+    A tokenizer that the recipe trains is trained first.
+    """
+    tokenizer = open_vision(recipe, cache_folder, on_stage)
+    check_images(recipe, tokenizer.shapes)
     _picture_reader(recipe, tokenizer)
 
 
@@ -202,7 +204,7 @@ def build_stream(
         recipe.stream,
         sources,
         inputs.text_tokenizer,
-        inputs.vision_tokenizer.image_shape,
+        inputs.vision_tokenizer.shapes,
         seed,
         read_picture=_picture_reader(recipe, inputs.vision_tokenizer),
     )

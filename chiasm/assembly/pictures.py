@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chiasm.assembly.objects import Stage, open_material, silent
+from chiasm.assembly.objects import open_material
+from chiasm.assembly.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.vision.cached.gallery import Gallery, gallery_of

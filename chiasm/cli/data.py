@@ -39,10 +39,10 @@ def inspect(
     # What is drawn are pictures, whatever training reads.
     pictures = settings.vision.model_copy(update={"latents": None})
     settings = settings.model_copy(update={"vision": pictures})
-    check_vision(settings)
     with RunDisplay() as display:
+        check_vision(settings, cache, display.on_stage)
         material = open_material(settings, cache, display.on_stage)
-        inputs = build_inputs(settings, material.train)
+        inputs = build_inputs(settings, material.train, cache, display.on_stage)
     stream = build_stream(settings, material.train, inputs, settings.seed)
     try:
         number, inside = divmod(row, settings.stream.rows_per_batch)

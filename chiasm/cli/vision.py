@@ -10,13 +10,14 @@ from typing import Annotated
 import torch
 import typer
 
-from chiasm.assembly import default_cache_folder, open_gallery
+from chiasm.assembly import default_cache_folder, open_gallery, open_vision
 from chiasm.cli.progress import RunDisplay
+from chiasm.errors import UserError
 from chiasm.recipe import load_recipe, load_settings
 from chiasm.training.device import choose_device
 from chiasm.vision import (
+    VisionSettings,
     VisionTrainingSettings,
-    build_vision_tokenizer,
     save_statistics,
     train_from_settings,
 )
@@ -88,9 +89,11 @@ def stats(
     """Measure mean and deviation of each latent channel of the recipe's tokenizer."""
     settings = load_recipe(recipe, set_ or [])
     # The file that is to be written may be the one that the recipe names already.
+    _refuse_two(settings.vision, "stats")
     unmeasured = settings.vision.model_copy(update={"statistics": None})
-    tokenizer = build_vision_tokenizer(unmeasured)
+    settings = settings.model_copy(update={"vision": unmeasured})
     with RunDisplay() as display:
+        tokenizer = open_vision(settings, cache, display.on_stage)
         if folder is not None:
             gallery, data = gallery_of_folder(folder), str(folder)
         else:
@@ -128,11 +131,12 @@ def encode(
     """Encode all pictures of a recipe's sources ahead of training; a stopped call goes on."""
     share = Rank(rank, ranks)
     settings = load_recipe(recipe, set_ or [])
-    tokenizer = build_vision_tokenizer(settings.vision)
+    _refuse_two(settings.vision, "encode")
     device = choose_device(settings.training.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", rank % torch.cuda.device_count())
     with RunDisplay() as display:
+        tokenizer = open_vision(settings, cache, display.on_stage)
         gallery = open_gallery(settings, *Split, cache_folder=cache, on_stage=display.on_stage)
         manifest = encode_gallery(
             gallery,
@@ -151,3 +155,16 @@ def encode(
         + f", {broken} that cannot be decoded" * bool(broken)
         + f'; a recipe reads them with [vision] latents = "{out}"'
     )
+
+
+def _refuse_two(settings: VisionSettings, verb: str) -> None:
+    if settings.parts:
+        instead = (
+            "give a recipe whose [vision] is that of one part, and name the file as statistics "
+            "under vision.context or vision.target"
+            if verb == "stats"
+            else "training encodes them as it goes on"
+        )
+        raise UserError(
+            f"vision.kind = 'dual' has two tokenizers, chiasm vision {verb} takes one: {instead}"
+        )

@@ -4,7 +4,8 @@ A :class:`PackedBatch` holds B rows of T positions. Whole documents lie one afte
 row; an image is a run of vision positions between ``<boi>`` and ``<eoi>``.
 
 Shape suffixes: B rows, T positions of a row, N images of the batch, L latent tokens of all images
-(image after image, each row-major), 2 = (row, column).
+(image after image, each row-major), G those of target and U those of context images, 2 = (row,
+column).
 
 What a query may see is one contiguous range of keys, [first, last], both inclusive:
 
@@ -53,6 +54,32 @@ class ImageShape:
     def num_tokens(self) -> int:
         """Latent tokens of one picture."""
         return self.rows * self.columns
+
+    def of(self, target: bool) -> ImageShape:
+        """Itself, whatever part a picture plays; :class:`PairedShape` tells two apart."""
+        return self
+
+
+@dataclass(frozen=True)
+class PairedShape:
+    """Where one tokenizer reads target pictures and another one context pictures."""
+
+    target: ImageShape
+    context: ImageShape
+
+    def of(self, target: bool) -> ImageShape:
+        """The shape of pictures that play this part."""
+        return self.target if target else self.context
+
+
+AnyShape = ImageShape | PairedShape
+"""Shapes of a run's pictures: one of all, or one for each part that they play."""
+
+
+def smallest_and_largest(shape: AnyShape) -> tuple[int, int]:
+    """Latent tokens of the picture with the fewest and of the one with the most."""
+    first, second = sorted(shape.of(target).num_tokens for target in (True, False))
+    return first, second
 
 
 @dataclass(frozen=True)
@@ -103,6 +130,16 @@ class ImageSlots:
         """int64 [L, 2]: row and column of each latent token inside its image."""
         columns_L = self.grid_N2[self.image_L, 1]
         return torch.stack((self.offset_L // columns_L, self.offset_L % columns_L), dim=1)
+
+    @cached_property
+    def target_G(self) -> Tensor:
+        """int64 [G]: which of the L latent tokens belong to target images."""
+        return self.target_N[self.image_L].nonzero().squeeze(1)
+
+    @cached_property
+    def context_U(self) -> Tensor:
+        """int64 [U]: which of the L latent tokens belong to context images."""
+        return (~self.target_N[self.image_L]).nonzero().squeeze(1)
 
 
 @dataclass(frozen=True)
@@ -188,7 +225,7 @@ class PackedBatch:
         }
         slots = {
             name: getattr(self.images, name)
-            for name in ("tokens_N", "image_L", "offset_L", "yx_L2")
+            for name in ("tokens_N", "image_L", "offset_L", "yx_L2", "target_G", "context_U")
         }
         moved = replace(_moved(self, device), images=_moved(self.images, device))
         moved.__dict__.update(

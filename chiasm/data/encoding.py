@@ -12,6 +12,7 @@ from itertools import groupby
 
 import numpy as np
 
+from chiasm.data.batch import AnyShape
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 
@@ -43,12 +44,19 @@ _NO_IMAGES = np.zeros((0, 2), dtype=np.int64)
 class DocumentEncoder:
     """Turns documents into pieces of at most ``row_positions``."""
 
-    def __init__(self, tokenizer: TextTokenizer, image_tokens: int, row_positions: int) -> None:
+    def __init__(self, tokenizer: TextTokenizer, shape: AnyShape, row_positions: int) -> None:
         self._tokenizer = tokenizer
         self._capacity = row_positions - FRAME_TOKENS
-        self._image_ids = np.array(
-            [tokenizer.boi_id, *[tokenizer.image_id] * image_tokens, tokenizer.eoi_id]
-        )
+        self._image_ids = {
+            target: np.array(
+                [
+                    tokenizer.boi_id,
+                    *[tokenizer.image_id] * shape.of(target).num_tokens,
+                    tokenizer.eoi_id,
+                ]
+            )
+            for target in (True, False)
+        }
         self._bod = np.array([tokenizer.bod_id])
         self._eod = np.array([tokenizer.eod_id])
 
@@ -72,7 +80,8 @@ class DocumentEncoder:
                 continue
             for span in run:
                 assert isinstance(span, Image)
-                yield _Unit(self._image_ids, np.array([[number, int(span.target)]]))
+                ids = self._image_ids[span.target]
+                yield _Unit(ids, np.array([[number, int(span.target)]]))
                 number += 1
 
     def _groups(self, document: Document) -> Iterator[list[_Unit]]:

@@ -13,7 +13,7 @@ import grain
 import numpy as np
 from torch import Tensor
 
-from chiasm.data.batch import NOBODY, ImageShape
+from chiasm.data.batch import NOBODY, AnyShape, smallest_and_largest
 from chiasm.data.mixture import UNREADABLE, Condition, Mixture, refuse_absurd
 from chiasm.data.pictures import CacheError, PictureReader
 from chiasm.data.rows import Row
@@ -29,7 +29,7 @@ class LaneRows(grain.IterDataset):
     def __init__(
         self,
         mixture: Mixture,
-        image_shape: ImageShape,
+        image_shape: AnyShape,
         row_positions: int,
         rows_packed_together: int,
         seed: int,
@@ -41,7 +41,7 @@ class LaneRows(grain.IterDataset):
             mixture,
             length_struct={
                 "ids": row_positions,
-                "images": row_positions // image_shape.num_tokens,
+                "images": row_positions // smallest_and_largest(image_shape)[0],
                 "documents": row_positions,
             },
             num_packing_bins=rows_packed_together,

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.data.batch import NOBODY, ImageShape, PackedBatch
+from chiasm.data.batch import NOBODY, AnyShape, PackedBatch, smallest_and_largest
 from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder, Piece
 from chiasm.data.pictures import decode_picture
 from chiasm.data.rows import Assembler, Row
@@ -15,26 +15,26 @@ from chiasm.documents import Document
 from chiasm.errors import UserError
 
 
-def smallest_row_positions(image_shape: ImageShape) -> int:
+def smallest_row_positions(image_shape: AnyShape) -> int:
     """A row holds at least one image, its ``<boi>`` and ``<eoi>``, and ``<bod>`` and ``<eod>``."""
-    return image_shape.num_tokens + 2 * FRAME_TOKENS
+    return smallest_and_largest(image_shape)[1] + 2 * FRAME_TOKENS
 
 
-def refuse_short_rows(row_positions: int, image_shape: ImageShape) -> None:
+def refuse_short_rows(row_positions: int, image_shape: AnyShape) -> None:
     """Raise a UserError when a row could not hold one image as a document."""
     smallest = smallest_row_positions(image_shape)
     if row_positions < smallest:
         raise UserError(
             f"stream.row_positions = {row_positions} is shorter than one image of "
-            f"{image_shape.num_tokens} latent tokens between <boi> and <eoi>, <bod> and <eod>; "
-            f"give {smallest} or more"
+            f"{smallest - 2 * FRAME_TOKENS} latent tokens between <boi> and <eoi>, <bod> and "
+            f"<eod>; give {smallest} or more"
         )
 
 
 def pack_documents(
     documents: Sequence[Document],
     tokenizer: TextTokenizer,
-    image_shape: ImageShape,
+    image_shape: AnyShape,
     row_positions: int,
     *,
     source_numbers: Sequence[int] | None = None,
@@ -53,7 +53,7 @@ def pack_documents(
     if not documents:
         raise UserError("there are no documents to pack")
     refuse_short_rows(row_positions, image_shape)
-    encode = DocumentEncoder(tokenizer, image_shape.num_tokens, row_positions)
+    encode = DocumentEncoder(tokenizer, image_shape, row_positions)
     numbers = [0] * len(documents) if source_numbers is None else source_numbers
     pieces = [
         (piece, document, number)
@@ -88,7 +88,7 @@ def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
 def _row(
     packed: list[tuple[Piece, Document, int]],
     row_positions: int,
-    image_shape: ImageShape,
+    image_shape: AnyShape,
     number: int,
 ) -> Row:
     lengths = [len(piece.ids) for piece, _, _ in packed]

@@ -9,7 +9,7 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from chiasm.data.batch import ImageShape
+from chiasm.data.batch import AnyShape
 from chiasm.documents import Image
 from chiasm.errors import UserError
 
@@ -22,8 +22,8 @@ class CacheError(UserError):
     """A reader of latents fails, and not the picture: an end, where broken pictures are skipped."""
 
 
-def decode_picture(image: Image, shape: ImageShape) -> Tensor:
-    """Decode, crop to the centre at the shape's aspect ratio, and resize.
+def decode_picture(image: Image, shape: AnyShape) -> Tensor:
+    """Decode, crop to the centre at its shape's aspect ratio, and resize.
 
     A picture that already has the size passes through unchanged.
 
@@ -33,7 +33,8 @@ def decode_picture(image: Image, shape: ImageShape) -> Tensor:
     pixels = image.pixels()
     if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
         raise UserError(f"picture of shape {pixels.shape} and {pixels.dtype} is not RGB in uint8")
-    size = (shape.height_pixels, shape.width_pixels)
+    own = shape.of(image.target)
+    size = (own.height_pixels, own.width_pixels)
     if pixels.shape[:2] != size:
         pixels = _fit(pixels, *size)
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())

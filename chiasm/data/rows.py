@@ -1,7 +1,8 @@
 """Packed rows of integers and pictures → :class:`PackedBatch`.
 
 All tables are computed for whole batches in numpy. Shape suffixes: B rows, T positions, N images,
-P latent tokens of one image, I images of one row, S documents of one row.
+M of them that play one part, P latent tokens of one image, I images of one row, S documents of one
+row.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from torch import Tensor
 from chiasm.data.batch import (
     NO_LABEL,
     NOBODY,
-    ImageShape,
+    AnyShape,
     ImageSlots,
     Modality,
     PackedBatch,
@@ -52,7 +53,7 @@ class Assembler:
     """Builds batches from rows: intervals, labels, image slots and dropped conditions."""
 
     tokenizer: TextTokenizer
-    image_shape: ImageShape
+    image_shape: AnyShape
     source_names: tuple[str, ...]
     condition_drop: float
     seed: int
@@ -71,11 +72,16 @@ class Assembler:
 
         row_N, boi_N = np.nonzero(ids_BT == self.tokenizer.boi_id)
         dropped_N = self._dropped(rows)
-        P = self.image_shape.num_tokens
-        image_NP = boi_N[:, None] + 1 + np.arange(P)
-        last_BT[row_N[:, None], image_NP] = boi_N[:, None] + P
-        blind_NP = boi_N[dropped_N, None] + np.arange(P + 1)  # its <boi> loses sight as well
-        first_BT[row_N[dropped_N, None], blind_NP] = boi_N[dropped_N, None]
+        target_N = np.concatenate([row.target_I for row in rows])
+        for target in (True, False):  # images of one part have one number P of tokens
+            P = self.image_shape.of(target).num_tokens
+            row_M, boi_M = row_N[target_N == target], boi_N[target_N == target]
+            image_MP = boi_M[:, None] + 1 + np.arange(P)
+            last_BT[row_M[:, None], image_MP] = boi_M[:, None] + P
+            if target:
+                row_M, boi_M = row_N[dropped_N], boi_N[dropped_N]  # none of them is context
+                blind_MP = boi_M[:, None] + np.arange(P + 1)  # its <boi> loses sight as well
+                first_BT[row_M[:, None], blind_MP] = boi_M[:, None]
 
         tables = {
             "ids_BT": ids_BT,
@@ -90,7 +96,7 @@ class Assembler:
         source_N = tables["source_BT"][row_N, boi_N]
         return PackedBatch(
             **{name: torch.from_numpy(table.astype(np.int64)) for name, table in tables.items()},
-            images=self._slots(rows, row_N, boi_N + 1, dropped_N, source_N),
+            images=self._slots(rows, row_N, boi_N + 1, target_N, dropped_N, source_N),
             lane_B=torch.tensor([row.lane for row in rows]),
             number_B=torch.tensor([row.number for row in rows]),
             source_names=self.source_names,
@@ -101,17 +107,19 @@ class Assembler:
         rows: Sequence[Row],
         row_N: np.ndarray,
         start_N: np.ndarray,
+        target_N: np.ndarray,
         dropped_N: np.ndarray,
         source_N: np.ndarray,
     ) -> ImageSlots:
-        grid = torch.tensor([[self.image_shape.rows, self.image_shape.columns]])
+        shapes = [self.image_shape.of(bool(target)) for target in target_N]
+        grids = [(shape.rows, shape.columns) for shape in shapes]
         pictures = tuple(picture for row in rows for picture in row.pictures)
         encoded = bool(pictures) and pictures[0].is_floating_point()
         return ImageSlots(
             row_N=torch.from_numpy(row_N.astype(np.int64)),
             start_N=torch.from_numpy(start_N.astype(np.int64)),
-            grid_N2=grid.repeat(len(row_N), 1),
-            target_N=torch.from_numpy(np.concatenate([row.target_I for row in rows])),
+            grid_N2=torch.tensor(grids, dtype=torch.int64).reshape(-1, 2),
+            target_N=torch.from_numpy(target_N),
             dropped_N=torch.from_numpy(dropped_N),
             source_N=torch.from_numpy(source_N.astype(np.int64)),
             pixels=() if encoded else pictures,

@@ -24,7 +24,7 @@ import grain
 import numpy as np
 from pydantic import Field
 
-from chiasm.data.batch import ImageShape, PackedBatch
+from chiasm.data.batch import AnyShape, PackedBatch
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.lanes import COUNTS, LaneRows
 from chiasm.data.mixture import Lane, Mixture
@@ -99,7 +99,7 @@ class Stream:
         settings: StreamSettings,
         sources: Mapping[str, Source],
         tokenizer: TextTokenizer,
-        image_shape: ImageShape,
+        image_shape: AnyShape,
         seed: int,
         *,
         read_picture: PictureReader | None = None,
@@ -109,7 +109,7 @@ class Stream:
         self.settings = settings
         _refuse(settings, sources, image_shape, num_ranks)
         self._names = tuple(sources)
-        encoder = DocumentEncoder(tokenizer, image_shape.num_tokens, settings.row_positions)
+        encoder = DocumentEncoder(tokenizer, image_shape, settings.row_positions)
         weights = {name: settings.sources[name].weight for name in sources}
         lanes = {
             number: LaneRows(
@@ -238,7 +238,7 @@ def _stop(running: list[grain.DatasetIterator]) -> None:
 def _refuse(
     settings: StreamSettings,
     sources: Mapping[str, Source],
-    image_shape: ImageShape,
+    image_shape: AnyShape,
     num_ranks: int,
 ) -> None:
     refuse_short_rows(settings.row_positions, image_shape)

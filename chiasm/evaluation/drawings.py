@@ -9,7 +9,7 @@ import numpy as np
 from chiasm.documents import Document, Image, Source
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import asked_picture, picked, spread
-from chiasm.evaluation.pictures import features, fitted, through_tokenizer
+from chiasm.evaluation.pictures import features, fitted, judge_of, through_tokenizer
 from chiasm.evaluation.probes import Probe
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
@@ -17,6 +17,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import draw
+from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import World, WorldSource, caption_facts
 
 SECTION = "caption to picture"
@@ -54,11 +55,12 @@ def measure_drawings(
     captions, frames = _asked(held_out, settings.drawings)
     drawn = _draw(pretrained, captions, settings)
     truth = _truth(held_out.world, frames)
+    judge = judge_of(pretrained, settings)
     probes = _fit_probes(
-        pretrained, _truth(train.world, _clear_frames(train.world, settings.probe_frames))
+        pretrained, _truth(train.world, _clear_frames(train.world, settings.probe_frames)), judge
     )
     through = through_tokenizer(pretrained, truth.pictures)
-    seen = [features(pretrained, pictures) for pictures in (drawn, truth.pictures, through)]
+    seen = [features(pretrained, each, judge) for each in (drawn, truth.pictures, through)]
     readings = [
         _Reading(
             attribute,
@@ -129,8 +131,10 @@ def _truth(world: World, frames: np.ndarray) -> _Truth:
     return _Truth(np.asarray(world.frames[frames]), facts, world.map_of_frame[frames])
 
 
-def _fit_probes(pretrained: Pretrained, truth: _Truth) -> dict[str, Probe]:
-    features_NF = features(pretrained, truth.pictures)
+def _fit_probes(
+    pretrained: Pretrained, truth: _Truth, judge: VisionTokenizer | None
+) -> dict[str, Probe]:
+    features_NF = features(pretrained, truth.pictures, judge)
     probes = {}
     for attribute in truth.facts[0]:
         labels = [facts[attribute] for facts in truth.facts]

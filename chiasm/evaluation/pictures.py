@@ -13,8 +13,10 @@ from torch import Tensor
 from chiasm.data.batch import ImageShape
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image
+from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
-from chiasm.vision.tokenizer import as_floats
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.tokenizer import VisionTokenizer, as_floats
 
 PICTURES_AT_ONCE = 256
 
@@ -25,17 +27,38 @@ def fitted(image: Image, shape: ImageShape) -> np.ndarray:
 
 
 @torch.inference_mode()
-def features(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.ndarray:
-    """Standardised latents of uint8 pictures, flattened: float32 [N, F]."""
-    parts = [_encode(pretrained, part).flatten(1).cpu() for part in _parts(pictures_NHW3)]
+def features(
+    pretrained: Pretrained, pictures_NHW3: np.ndarray, judge: VisionTokenizer | None = None
+) -> np.ndarray:
+    """Standardised latents of uint8 pictures, flattened: float32 [N, F].
+
+    They are those of the model's own tokenizer, or of ``judge``, at the size that it takes.
+    """
+    vision = judge or pretrained.vision_tokenizer
+    if judge is not None:
+        shown = (Image(pixels, target=False) for pixels in pictures_NHW3)
+        pictures_NHW3 = np.stack([fitted(image, judge.image_shape) for image in shown])
+    parts = [
+        _encode(vision, part, pretrained.device).flatten(1).cpu() for part in _parts(pictures_NHW3)
+    ]
     return torch.cat(parts).numpy()
+
+
+def judge_of(pretrained: Pretrained, settings: EvaluationSettings) -> VisionTokenizer | None:
+    """The tokenizer through whose latents probes read; None for the model's own."""
+    if settings.judge == "own":
+        return None
+    shipped = build_vision_tokenizer(VisionSettings(kind="rae", path=settings.judge))
+    return shipped.to(pretrained.device)
 
 
 @torch.inference_mode()
 def through_tokenizer(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.ndarray:
     """Encoded and decoded again: uint8 [N, H, W, 3], what is left of detail in the latents."""
     vision = pretrained.vision_tokenizer
-    parts = [vision.decode(_encode(pretrained, part)) for part in _parts(pictures_NHW3)]
+    parts = [
+        vision.decode(_encode(vision, part, pretrained.device)) for part in _parts(pictures_NHW3)
+    ]
     decoded_N3HW = torch.cat(parts).mul(255).round().to(torch.uint8).cpu()
     return decoded_N3HW.permute(0, 2, 3, 1).contiguous().numpy()
 
@@ -51,9 +74,9 @@ def feature_distance(features_NF: np.ndarray, truth_NF: np.ndarray) -> np.ndarra
     return np.sqrt(((features_NF - truth_NF).astype(np.float64) ** 2).mean(1))
 
 
-def _encode(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> Tensor:
+def _encode(vision: VisionTokenizer, pictures_NHW3: np.ndarray, device: torch.device) -> Tensor:
     pictures_N3HW = torch.from_numpy(np.ascontiguousarray(pictures_NHW3)).permute(0, 3, 1, 2)
-    return pretrained.vision_tokenizer.encode(as_floats(pictures_N3HW.to(pretrained.device)))
+    return vision.encode(as_floats(pictures_N3HW.to(device)))
 
 
 def _parts(pictures_NHW3: np.ndarray) -> list[np.ndarray]:

@@ -17,7 +17,7 @@ from chiasm.data.packing import pack_documents
 from chiasm.documents import Document
 from chiasm.inference.pretrained import Pretrained
 from chiasm.training.objective import Objective
-from chiasm.vision.tokenizer import encode_slots
+from chiasm.vision.tokenizer import encode_context, encode_slots
 
 DOCUMENTS_PER_BATCH = 24
 """Bounds memory; changes no result but the noise that an image meets."""
@@ -55,7 +55,7 @@ def batches(
         batch = pack_documents(
             chunk,
             pretrained.text_tokenizer,
-            pretrained.vision_tokenizer.image_shape,
+            pretrained.vision_tokenizer.shapes,
             pretrained.context_positions,
             source_numbers=range(len(chunk)),
             source_names=tuple(map(str, range(len(chunk)))),
@@ -70,8 +70,11 @@ def score_text(documents: Sequence[Document], pretrained: Pretrained, seed: int)
     nats, texts = np.zeros(len(documents)), []
     for begin, batch in batches(documents, pretrained):
         z_LC = encode_slots(pretrained.vision_tokenizer, batch.images)
+        context_UA = encode_context(pretrained.vision_tokenizer, batch.images)
         clean_N = torch.ones(len(batch.images), device=pretrained.device)
-        losses = objective.losses(pretrained.decoder, batch, z_LC, seed, clean_N)
+        losses = objective.losses(
+            pretrained.decoder, batch, z_LC, seed, clean_N, context_UA=context_UA
+        )
         nats[begin : begin + len(batch.source_names)] = losses.text_sum_S.cpu().numpy()
         texts += _texts(batch, begin, pretrained)
     return TextScore(nats, texts)
@@ -89,11 +92,14 @@ def score_flow(
     sums, counts = np.zeros((len(times), len(documents))), np.zeros(len(documents))
     for number, (begin, batch) in enumerate(batches(documents, pretrained)):
         z_LC = encode_slots(pretrained.vision_tokenizer, batch.images)
+        context_UA = encode_context(pretrained.vision_tokenizer, batch.images)
         end = begin + len(batch.source_names)
         for row, time in enumerate(times):
             time_N = torch.full((len(batch.images),), time, device=pretrained.device)
             noise_seed = seed * SEED_STRIDE + number
-            losses = objective.losses(pretrained.decoder, batch, z_LC, noise_seed, time_N)
+            losses = objective.losses(
+                pretrained.decoder, batch, z_LC, noise_seed, time_N, context_UA=context_UA
+            )
             sums[row, begin:end] = losses.flow_sum_S.cpu().numpy()
             counts[begin:end] = losses.flow_count_S.cpu().numpy()
     return sums, counts

@@ -5,7 +5,8 @@ runs is moved to the first rows of the cache (a swap of rows, only when a group 
 every pass works on a slice of the cache, without a copy and without idle rows.
 
 Shape suffixes: B rows of the group that runs, T new positions, L latent tokens of all its images,
-C latent channels, D width, 2 = (row, column).
+C latent channels, D width, 2 = (row, column). Where context images have a tokenizer of their own:
+U latent tokens of them all, A their channels.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ from torch import Tensor
 
 from chiasm.data.batch import Modality
 from chiasm.inference.passage import Passage
-from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache
+from chiasm.model import ContextLatents, Decoder, DecoderInput, IntervalMask, KeyValueCache
 
 
 @dataclass(frozen=True)
@@ -38,6 +39,7 @@ def lay_out(
     time_L: Tensor,
     held_B: Sequence[int],
     cache: KeyValueCache | None,
+    context_UA: Tensor | None = None,
 ) -> Reading:
     """Passages as the decoder's input, shorter ones padded on the right.
 
@@ -48,6 +50,8 @@ def lay_out(
         held_B: the rotary position of each passage's first position.
         cache: what the rows hold, ``held_B`` positions each, before the passages; without one the
             passages are all that can be seen.
+        context_UA: latents of the passages' context images where they have a tokenizer of their
+            own; ``z_LC`` is not read there.
     """
     lengths = [len(passage) for passage in passages]
     rows, width = len(passages), max(lengths)
@@ -74,10 +78,20 @@ def lay_out(
         time_L=time_L,
         latent_position_L=latent_position_L.to(device),
         yx_L2=torch.cat([passage.yx_L2 for passage in passages]).to(device),
+        context=_context(passages, context_UA),
     )
     num_keys = width if cache is None else cache.capacity
     mask = IntervalMask(first_BT.to(device), (last_BT + slot_B1).to(device), num_keys)
     return Reading(inputs, mask, cache, torch.tensor(lengths, device=device))
+
+
+def _context(passages: Sequence[Passage], context_UA: Tensor | None) -> ContextLatents | None:
+    if context_UA is None:
+        return None
+    target_L = torch.cat([passage.target_L for passage in passages]).to(context_UA.device)
+    return ContextLatents(
+        context_UA, (~target_L).nonzero().squeeze(1), target_L.nonzero().squeeze(1)
+    )
 
 
 class History:
@@ -109,15 +123,25 @@ class History:
         return sorted(inside, key=lambda member: self._row[member])
 
     def lay_out(
-        self, group: Sequence[int], passages: Sequence[Passage], z_LC: Tensor, time_L: Tensor
+        self,
+        group: Sequence[int],
+        passages: Sequence[Passage],
+        z_LC: Tensor,
+        time_L: Tensor,
+        context_UA: Tensor | None = None,
     ) -> Reading:
         """Each member's passage behind what it has read; ``group`` as :meth:`gather` gives it."""
         held = [self._held[member] for member in group]
         num_slots = max(held) + max(len(passage) for passage in passages)
-        return lay_out(passages, z_LC, time_L, held, self._slice(held, num_slots))
+        cache = self._slice(held, num_slots)
+        return lay_out(passages, z_LC, time_L, held, cache, context_UA)
 
     def read(
-        self, group: Sequence[int], passages: Sequence[Passage], z_LC: Tensor | None = None
+        self,
+        group: Sequence[int],
+        passages: Sequence[Passage],
+        z_LC: Tensor | None = None,
+        context_UA: Tensor | None = None,
     ) -> Tensor:
         """Read passages for good, their images finished (flow time 1).
 
@@ -125,6 +149,7 @@ class History:
             group: members in the order of their rows, as :meth:`gather` gives them.
             passages: one per member.
             z_LC: clean latents of the passages' images, member after member.
+            context_UA: those of context images that have a tokenizer of their own, likewise.
 
         Returns:
             the hidden vector [B, D] at each passage's last position.
@@ -132,7 +157,7 @@ class History:
         decoder = self._decoder
         if z_LC is None:
             z_LC = torch.zeros(0, decoder.latent_channels, device=decoder.device)
-        reading = self.lay_out(group, passages, z_LC, z_LC.new_ones(len(z_LC)))
+        reading = self.lay_out(group, passages, z_LC, z_LC.new_ones(len(z_LC)), context_UA)
         x_BTD = decoder(reading.inputs, reading.mask, reading.cache)
         for member, passage in zip(group, passages, strict=True):
             self._held[member] += len(passage)

@@ -4,8 +4,9 @@ Everything that the sampler feeds to the decoder is a passage: a prompt, one tok
 obey the rules of :mod:`chiasm.data.batch`: text sees what came before and itself, an image's
 tokens see what came before and their whole image.
 
-Shape suffixes: T positions of a passage, L latent tokens of all its images (each of P), C latent
-channels, 2 = (row, column).
+Shape suffixes: T positions of a passage, N its images, L latent tokens of them all, C latent
+channels, 2 = (row, column). Where context images have a tokenizer of their own: G latent tokens of
+target images, U of context images, A channels of the latter.
 """
 
 from __future__ import annotations
@@ -18,12 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import ImageShape, Modality
+from chiasm.data.batch import AnyShape, Modality
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.pictures import decode_picture
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
-from chiasm.vision.tokenizer import VisionTokenizer, as_floats
+from chiasm.vision.tokenizer import VisionTokenizer, encode_pictures
 
 
 @dataclass(frozen=True)
@@ -40,35 +41,56 @@ class Passage:
     """int64: where in the passage each latent token lies."""
     yx_L2: Tensor
     """int64: row and column of each latent token inside its image."""
+    target_L: Tensor
+    """bool: whether each latent token belongs to a target image."""
 
     def __len__(self) -> int:
         return len(self.ids_T)
 
 
-def passage(ids: Sequence[int] | np.ndarray, image_id: int, shape: ImageShape) -> Passage:
-    """The passage of some token numbers; every run of image tokens is whole images."""
+def passage(
+    ids: Sequence[int] | np.ndarray,
+    image_id: int,
+    shape: AnyShape,
+    targets: Sequence[bool] = (),
+) -> Passage:
+    """The passage of some token numbers; every run of image tokens is whole images.
+
+    ``targets`` says of each image whether it is a target; without it, all are.
+    """
     ids_T = torch.as_tensor(np.asarray(ids, dtype=np.int64))
     vision_T = ids_T == image_id
     latent_offset_L = vision_T.nonzero().squeeze(1)
-    number_L = torch.arange(len(latent_offset_L))
-    inside_L = number_L % shape.num_tokens
+    count = len(latent_offset_L) // shape.of(True).num_tokens
+    shapes = [shape.of(target) for target in targets or [True] * count]
+    tokens_N = torch.tensor([each.num_tokens for each in shapes], dtype=torch.int64)
+    columns_N = torch.tensor([each.columns for each in shapes], dtype=torch.int64)
+    image_L = torch.repeat_interleave(torch.arange(len(shapes)), tokens_N)
+    begin_L = (tokens_N.cumsum(0) - tokens_N)[image_L]
+    inside_L, columns_L = torch.arange(len(image_L)) - begin_L, columns_N[image_L]
     last_T = torch.arange(len(ids_T))
-    last_T[latent_offset_L] = latent_offset_L[number_L - inside_L + shape.num_tokens - 1]
+    last_T[latent_offset_L] = latent_offset_L[begin_L + tokens_N[image_L] - 1]
     return Passage(
         ids_T,
         torch.where(vision_T, int(Modality.VISION), int(Modality.TEXT)),
         last_T,
         latent_offset_L,
-        torch.stack((inside_L // shape.columns, inside_L % shape.columns), dim=1),
+        torch.stack((inside_L // columns_L, inside_L % columns_L), dim=1),
+        torch.tensor(targets or [True] * count, dtype=torch.bool)[image_L],
     )
 
 
 def prompt_ids(
-    spans: tuple[Text | Image, ...], tokenizer: TextTokenizer, shape: ImageShape
+    spans: tuple[Text | Image, ...], tokenizer: TextTokenizer, shape: AnyShape
 ) -> np.ndarray:
     """int64 [T]: ``<bod>`` and the spans, laid out as training lays out a document's beginning."""
-    encode = DocumentEncoder(tokenizer, shape.num_tokens, row_positions=sys.maxsize)
+    encode = DocumentEncoder(tokenizer, shape, row_positions=sys.maxsize)
     return encode(Document(spans))[0].ids[:-1]  # all but <eod>: the document goes on
+
+
+def prompt_targets(spans: tuple[Text | Image, ...]) -> list[bool]:
+    """Of each image of a prompt, whether it is a target in its document."""
+    return [span.target for span in spans if isinstance(span, Image)]
 
 
 def prompt_latents(
@@ -76,12 +98,41 @@ def prompt_latents(
 ) -> Tensor:
     """Standardised latents [L, C] of the spans' pictures, one picture after another.
 
+    Where context pictures have a tokenizer of their own, their rows are 0 and
+    :func:`prompt_context` has what it makes of them.
+
     Raises:
         UserError: a picture cannot be decoded.
     """
-    pictures = [
-        decode_picture(span, tokenizer.image_shape) for span in spans if isinstance(span, Image)
-    ]
-    if not pictures:
-        return torch.zeros(0, tokenizer.channels, device=device)
-    return tokenizer.encode(as_floats(torch.stack(pictures).to(device))).flatten(0, 1)
+    if tokenizer.context is None:
+        return encode_pictures(tokenizer, _pictures(spans, tokenizer, (True, False)), device)
+    targets = prompt_targets(spans)
+    num_tokens = [tokenizer.shapes.of(target).num_tokens for target in targets]
+    tokens_N = torch.tensor(num_tokens, dtype=torch.int64)
+    target_L = torch.tensor(targets, dtype=torch.bool).repeat_interleave(tokens_N).to(device)
+    z_LC = torch.zeros(len(target_L), tokenizer.channels, device=device)
+    z_LC[target_L] = encode_pictures(tokenizer, _pictures(spans, tokenizer, (True,)), device)
+    return z_LC
+
+
+def prompt_context(
+    spans: tuple[Text | Image, ...], tokenizer: VisionTokenizer, device: torch.device
+) -> Tensor | None:
+    """Standardised latents [U, A] of the context pictures by their own tokenizer.
+
+    None where one tokenizer reads all pictures.
+
+    Raises:
+        UserError: a picture cannot be decoded.
+    """
+    if tokenizer.context is None:
+        return None
+    return encode_pictures(tokenizer.context, _pictures(spans, tokenizer, (False,)), device)
+
+
+def _pictures(
+    spans: tuple[Text | Image, ...], tokenizer: VisionTokenizer, parts: tuple[bool, ...]
+) -> list[Tensor]:
+    """The spans' pictures that play one of these parts, each at the size of its part."""
+    images = [span for span in spans if isinstance(span, Image) and span.target in parts]
+    return [decode_picture(image, tokenizer.shapes) for image in images]

@@ -50,6 +50,8 @@ class _Config(Settings):
     objective: ObjectiveSettings
     vocabulary_tokens: int = Field(gt=0)
     latent_channels: int = Field(gt=0)
+    context_channels: int | None = Field(None, gt=0)
+    """Of context images, where a tokenizer of their own reads them."""
     context_positions: int = Field(gt=0)
     weights_sha256: str
     tokenizer_fingerprint: str
@@ -113,6 +115,7 @@ class Pretrained:
             objective=self.objective,
             vocabulary_tokens=self.decoder.vocabulary,
             latent_channels=self.decoder.latent_channels,
+            context_channels=self.decoder.context_channels,
             context_positions=self.context_positions,
             weights_sha256=_sha256(folder / WEIGHTS),
             tokenizer_fingerprint=self.text_tokenizer.fingerprint,
@@ -143,6 +146,7 @@ class Pretrained:
             config.model,
             vocabulary=config.vocabulary_tokens,
             latent_channels=config.latent_channels,
+            context_channels=config.context_channels,
             compute_dtype=matmul_dtype(device, "auto"),
         )
         decoder.load_state_dict(_load_weights(folder, config, decoder))

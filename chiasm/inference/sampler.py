@@ -27,7 +27,14 @@ from chiasm.errors import UserError
 from chiasm.inference.canvas import Canvas
 from chiasm.inference.choice import choose_tokens, image_noise, token_draw
 from chiasm.inference.history import History
-from chiasm.inference.passage import Passage, passage, prompt_ids, prompt_latents
+from chiasm.inference.passage import (
+    Passage,
+    passage,
+    prompt_context,
+    prompt_ids,
+    prompt_latents,
+    prompt_targets,
+)
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.progress import Progress, State
 from chiasm.inference.request import (
@@ -93,7 +100,9 @@ class Sampler:
             )
         pretrained = self.pretrained
         shape = pretrained.vision_tokenizer.image_shape
-        ids = prompt_ids(request.spans, pretrained.text_tokenizer, shape)
+        ids = prompt_ids(
+            request.spans, pretrained.text_tokenizer, pretrained.vision_tokenizer.shapes
+        )
         needed = len(ids) + (shape.num_tokens + IMAGE_FRAME if request.opens_image else 0)
         if needed > pretrained.context_positions:
             drawn = f" and the image to draw, {needed} together," if request.opens_image else ""
@@ -131,9 +140,7 @@ class _Batch:
         most_new = settings.max_tokens + settings.max_images * num_positions
         capacity = min(self._context, max(map(len, prompts)) + most_new)
         self._history = History(self._decoder, len(requests), capacity)
-        latents = [prompt_latents(r.spans, self._vision, self._decoder.device) for r in requests]
-        passages = [self._passage(ids) for ids in prompts]
-        last_BD = self._history.read(range(len(requests)), passages, torch.cat(latents))
+        last_BD = self._read_prompts(requests, prompts)
         everyone = [
             Progress(
                 number=first_number + member,
@@ -153,6 +160,20 @@ class _Batch:
             else:
                 self._draw(self._in_state(everyone, State.DRAWING))
         return [progress.spans for progress in everyone]
+
+    def _read_prompts(self, requests: Sequence[Request], prompts: Sequence[np.ndarray]) -> Tensor:
+        """The hidden vector [B, D] at each prompt's last position."""
+        vision, device = self._vision, self._decoder.device
+        passages = [
+            self._passage(ids, prompt_targets(request.spans))
+            for ids, request in zip(prompts, requests, strict=True)
+        ]
+        latents = [prompt_latents(request.spans, vision, device) for request in requests]
+        context = [prompt_context(request.spans, vision, device) for request in requests]
+        seen = [part_UA for part_UA in context if part_UA is not None]
+        return self._history.read(
+            range(len(requests)), passages, torch.cat(latents), torch.cat(seen) if seen else None
+        )
 
     def _write(self, writing: list[Progress]) -> None:
         """One token for each request."""
@@ -267,8 +288,8 @@ class _Batch:
     def _new_writer(self) -> Writer:
         return Writer(self._tokenizer.decode, self._settings.stop)
 
-    def _passage(self, ids: Sequence[int] | np.ndarray) -> Passage:
-        return passage(ids, self._tokenizer.image_id, self._vision.image_shape)
+    def _passage(self, ids: Sequence[int] | np.ndarray, targets: Sequence[bool] = ()) -> Passage:
+        return passage(ids, self._tokenizer.image_id, self._vision.shapes, targets)
 
     def _never_chosen(self) -> Tensor:
         """float32 [V]: minus infinity for what is never a target in training, else 0."""

@@ -88,11 +88,12 @@ def next_view(
     Raises:
         ValueError: an item has not as many actions as views.
     """
+    # The parts that views play in training: the first is given, those after it were imagined.
     prompts = [
         tuple(
             span
-            for view, action in zip(own_views, own_actions, strict=True)
-            for span in (view, Text(action))
+            for number, (view, action) in enumerate(zip(own_views, own_actions, strict=True))
+            for span in (Image(view.data, target=number > 0), Text(action))
         )
         for own_views, own_actions in zip(views, actions, strict=True)
     ]

@@ -20,12 +20,13 @@ decoder.py      the whole model
 """
 
 from chiasm.model.cache import KeyValueCache
-from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.decoder import ContextLatents, Decoder, DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.settings import ModelSettings
 from chiasm.model.work import Parameters, Work
 
 __all__ = [
+    "ContextLatents",
     "Decoder",
     "DecoderInput",
     "IntervalMask",

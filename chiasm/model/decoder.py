@@ -5,7 +5,8 @@ attention, queries and keys normalised; SwiGLU experts chosen by a rule; untied 
 head; latents enter and leave through one linear layer each; no biases.
 
 Shape suffixes: B rows, T positions, M = B·T, D width, K head width, V vocabulary, L latent tokens
-of all images, C latent channels, R chosen rows, X = 6·D.
+of all images, C latent channels, R chosen rows, X = 6·D. Where context images have channels of
+their own: G latent tokens of target images, U of context images, A channels of the latter.
 """
 
 from __future__ import annotations
@@ -34,6 +35,25 @@ from chiasm.model.work import Parameters, Work
 
 
 @dataclass(frozen=True)
+class ContextLatents:
+    """Latents of context images that a tokenizer of their own made."""
+
+    z_UA: Tensor
+    """float: standardised and clean."""
+    context_U: Tensor
+    """int64: which of the L latent tokens they are."""
+    target_G: Tensor
+    """int64: which are the others."""
+
+    @classmethod
+    def from_batch(cls, batch: PackedBatch, z_UA: Tensor | None) -> ContextLatents | None:
+        """Those of a packed batch; None where one tokenizer made the latents of all images."""
+        if z_UA is None:
+            return None
+        return cls(z_UA, batch.images.context_U, batch.images.target_G)
+
+
+@dataclass(frozen=True)
 class DecoderInput:
     """What the decoder reads: tokens everywhere, latents where images lie."""
 
@@ -44,17 +64,25 @@ class DecoderInput:
     position_BT: Tensor
     """int64: rotary position, counted from the start of the document."""
     z_LC: Tensor
-    """float: latents as the model sees them, (1 - t)·noise + t·data."""
+    """float: latents as the model sees them, (1 - t)·noise + t·data; not read where ``context``
+    has others."""
     time_L: Tensor
     """float: flow time of each latent token; 0 is noise, 1 is data."""
     latent_position_L: Tensor
     """int64: where each latent token lies in the flattened [B·T] positions."""
     yx_L2: Tensor
     """int64: row and column of each latent token inside its image."""
+    context: ContextLatents | None = None
+    """Latents with channels of their own; None: ``z_LC`` has those of every image."""
 
     @classmethod
-    def from_batch(cls, batch: PackedBatch, z_LC: Tensor, time_N: Tensor) -> DecoderInput:
-        """Read a packed batch whose images hold the latents ``z_LC`` at flow times ``time_N``."""
+    def from_batch(
+        cls, batch: PackedBatch, z_LC: Tensor, time_N: Tensor, context_UA: Tensor | None = None
+    ) -> DecoderInput:
+        """Read a packed batch whose images hold the latents ``z_LC`` at flow times ``time_N``.
+
+        Context images hold ``context_UA`` instead, where they have a tokenizer of their own.
+        """
         return cls(
             ids_BT=batch.ids_BT,
             modality_BT=batch.modality_BT,
@@ -63,6 +91,7 @@ class DecoderInput:
             time_L=time_N[batch.images.image_L],
             latent_position_L=batch.latent_position_L,
             yx_L2=batch.images.yx_L2,
+            context=ContextLatents.from_batch(batch, context_UA),
         )
 
 
@@ -73,6 +102,8 @@ class Decoder(nn.Module):
         settings: its shape.
         vocabulary: V, token numbers including the special ones.
         latent_channels: C of the vision tokenizer.
+        context_channels: A of the tokenizer of context images, where it is another one; they
+            then enter through a linear layer of their own.
         seed: of the first weights; each parameter's values depend on it and on its name alone.
         compute_dtype: of activations and matrix products; weights stay as they are.
     """
@@ -83,6 +114,7 @@ class Decoder(nn.Module):
         *,
         vocabulary: int,
         latent_channels: int,
+        context_channels: int | None = None,
         seed: int = 0,
         compute_dtype: torch.dtype = torch.float32,
     ) -> None:
@@ -90,8 +122,11 @@ class Decoder(nn.Module):
         width = settings.width
         self.settings, self.compute_dtype = settings, compute_dtype
         self.vocabulary, self.latent_channels = vocabulary, latent_channels
+        self.context_channels = context_channels
         self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))
         self.latent_embedding = Linear(latent_channels, width)
+        if context_channels is not None:
+            self.context_embedding = Linear(context_channels, width)
         self.time_embedding = TimeEmbedding(width)
         self.place_embedding = PlaceEmbedding(settings)
         self.rotary = RotaryTable(settings.K, settings.rope_base)
@@ -152,7 +187,11 @@ class Decoder(nn.Module):
     def forward_flops(self, work: Work) -> int:
         """Floating-point operations of one forward pass and the heads; see :class:`Work`."""
         flops = sum(block.flops(work) for block in self._blocks())
-        flops += self.latent_embedding.flops(work.latents)
+        if self.context_channels is None:
+            flops += self.latent_embedding.flops(work.latents)
+        else:
+            flops += self.latent_embedding.flops(work.latents - work.context_latents)
+            flops += self.context_embedding.flops(work.context_latents)
         flops += self.time_embedding.flops(work.latents)
         if self.settings.time_conditioning == "adaptive":
             flops += self.time_modulation.flops(work.latents)
@@ -178,12 +217,23 @@ class Decoder(nn.Module):
         dtype = self.compute_dtype
         x_BTD = F.embedding(inputs.ids_BT, self.token_embedding).to(dtype)
         time_LD = self.time_embedding(inputs.time_L, dtype)
-        latent_LD = self.latent_embedding(inputs.z_LC.to(dtype))
+        latent_LD = self._embed_latents(inputs, dtype)
         latent_LD = latent_LD + self.place_embedding(inputs.yx_L2, dtype)
         if self.settings.time_conditioning == "added":
             latent_LD = latent_LD + time_LD
         x_MD = x_BTD.flatten(0, 1).index_copy(0, inputs.latent_position_L, latent_LD)
         return x_MD.view_as(x_BTD), time_LD
+
+    def _embed_latents(self, inputs: DecoderInput, dtype: torch.dtype) -> Tensor:
+        """[L, D]: each latent token through the linear layer of its channels."""
+        z_LC, context = inputs.z_LC.to(dtype), inputs.context
+        if context is None:
+            return self.latent_embedding(z_LC)
+        target_GD = self.latent_embedding(z_LC.index_select(0, context.target_G))
+        context_UD = self.context_embedding(context.z_UA.to(dtype))
+        latent_LD = target_GD.new_zeros(len(z_LC), target_GD.shape[1])
+        latent_LD = latent_LD.index_copy(0, context.target_G, target_GD)
+        return latent_LD.index_copy(0, context.context_U, context_UD)
 
     def _share(
         self, inputs: DecoderInput, mask: IntervalMask, time_LD: Tensor, *, cached: bool

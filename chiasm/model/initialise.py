@@ -24,7 +24,7 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     matrices that write the residual      1 / √inputs / √(2·depth): the sum of all blocks keeps
     (attention.out, experts.down)         the size of one
     token embedding, time embedding       1
-    latent embedding                      1 / √channels: standardised latents then enter at the
+    latent and context embedding          1 / √channels: standardised latents then enter at the
                                           size of a token
     row and column embedding              PLACE: larger than the latents, which may be noise
     text head                             0: the first loss is ln V whatever the input

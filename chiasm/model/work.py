@@ -27,6 +27,8 @@ class Work:
     """(query, key) pairs of one attention layer."""
     latents: int
     """Latent tokens that are embedded."""
+    context_latents: int
+    """Those of them that belong to context images."""
     text_rows: int
     """Rows that enter the text head."""
     latent_rows: int
@@ -39,6 +41,7 @@ class Work:
             positions=batch.num_filled,
             pairs=batch.num_pairs,
             latents=len(batch.latent_position_L),
+            context_latents=len(batch.latent_position_L) - batch.num_flow_targets,
             text_rows=batch.num_text_targets,
             latent_rows=batch.num_flow_targets,
         )
@@ -50,6 +53,7 @@ class Work:
             positions=batch.num_rows * batch.num_positions,
             pairs=batch.num_rows * batch.num_positions**2,
             latents=len(batch.latent_position_L),
+            context_latents=len(batch.latent_position_L) - batch.num_flow_targets,
             text_rows=batch.num_text_targets,
             latent_rows=batch.num_flow_targets,
         )

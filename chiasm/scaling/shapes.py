@@ -68,7 +68,10 @@ def count_shape(settings: ModelSettings, step: Step) -> Shape:
     """Build a model without memory for its weights, and let its modules count."""
     with torch.device("meta"):
         decoder = Decoder(
-            settings, vocabulary=step.vocabulary, latent_channels=step.latent_channels
+            settings,
+            vocabulary=step.vocabulary,
+            latent_channels=step.latent_channels,
+            context_channels=step.context_channels,
         )
     count = decoder.count_parameters()
     flops = FORWARD_AND_BACKWARD * decoder.forward_flops(step.work)

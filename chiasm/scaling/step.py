@@ -16,7 +16,8 @@ from pathlib import Path
 import torch
 
 from chiasm.assembly import build_inputs, build_stream, check_vision, open_material
-from chiasm.assembly.objects import Inputs, Stage, silent
+from chiasm.assembly.objects import Inputs
+from chiasm.assembly.preparation import Stage, silent
 from chiasm.data.batch import Modality, PackedBatch
 from chiasm.documents import Source
 from chiasm.model import Work
@@ -42,6 +43,8 @@ class Step:
     """Positions that hold latent tokens."""
     source_positions: Mapping[str, int]
     """Positions of each source."""
+    context_channels: int | None = None
+    """Of context images, where they have a tokenizer of their own."""
 
     @property
     def positions(self) -> int:
@@ -98,6 +101,7 @@ def count_step(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, ba
         text_positions=int(modalities[Modality.TEXT]),
         vision_positions=int(modalities[Modality.VISION]),
         source_positions=dict(zip(names, own.tolist(), strict=True)),
+        context_channels=inputs.vision_tokenizer.context_channels,
     )
 
 
@@ -109,9 +113,9 @@ def count_recipe_step(
     Raises:
         UserError: data that cannot be opened, or tokenizers that do not fit.
     """
-    check_vision(recipe)
+    check_vision(recipe, cache_folder, on_stage)
     material = open_material(recipe, cache_folder, on_stage)
-    inputs = build_inputs(recipe, material.train)
+    inputs = build_inputs(recipe, material.train, cache_folder, on_stage)
     return count_step(recipe, material.train, inputs, counted_batches(recipe))
 
 

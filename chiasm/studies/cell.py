@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.assembly import open_material, train_run
-from chiasm.assembly.objects import Stage, silent
+from chiasm.assembly.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.evaluation import EvaluationSettings, evaluate
 from chiasm.evaluation.material import Material
@@ -157,6 +157,7 @@ def run_cell(
                 run,
                 material=material,
                 inputs_from=order.inputs,
+                cache_folder=cache_folder,
                 command=command,
                 tell=tell,
                 on_stage=on_stage,

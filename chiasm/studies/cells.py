@@ -47,7 +47,8 @@ class Cell:
             name: {key: value for key, value in source.items() if key != "weight"}
             for name, source in chosen["stream"]["sources"].items()
         }
-        settings = {part: chosen.get(part, {}) for part in ("tokenizer", "vision", "world")}
+        parts = ("tokenizer", "vision", "vision_training", "world")
+        settings = {part: chosen.get(part, {}) for part in parts}
         return content_hash({**settings, "sources": sources, "defaults": DEFAULTS})
 
     @property

@@ -16,7 +16,7 @@ from pathlib import Path
 import torch
 
 from chiasm.assembly import seconds_per_step
-from chiasm.assembly.objects import Stage, silent
+from chiasm.assembly.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.scaling.shapes import count_shape
 from chiasm.scaling.step import Step, batches_of_run, count_step

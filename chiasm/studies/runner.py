@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chiasm.assembly.objects import Stage, silent
+from chiasm.assembly.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.studies.cell import Order, Result, write_json, write_order
 from chiasm.studies.cells import Cell, expand

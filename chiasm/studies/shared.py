@@ -14,7 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chiasm.assembly import check_vision, kept_inputs, open_material
-from chiasm.assembly.objects import Inputs, Stage, silent
+from chiasm.assembly.objects import Inputs
+from chiasm.assembly.preparation import Stage, silent
 from chiasm.evaluation.material import Material
 from chiasm.recipe import Recipe
 from chiasm.studies.cells import Cell, content_hash
@@ -25,7 +26,7 @@ class Shared:
 
     Args:
         folder: the study's folder.
-        cache_folder: where rendered worlds are kept.
+        cache_folder: where rendered worlds and trained tokenizers are kept.
         on_stage: is told how far slow preparations are.
     """
 
@@ -45,7 +46,7 @@ class Shared:
             UserError: data that cannot be opened, or tokenizers that do not fit.
         """
         for cell in cells:
-            check_vision(cell.recipe)
+            check_vision(cell.recipe, self.cache_folder, self.on_stage)
             with only_process(self.folder / "inputs"):
                 self.inputs(cell)
 
@@ -58,7 +59,9 @@ class Shared:
         if cell.inputs_key not in self._inputs:
             folder = self.inputs_folder(cell)
             recipe = cell.inputs_recipe
-            made = kept_inputs(recipe, self._opened(recipe), folder, self.on_stage)
+            made = kept_inputs(
+                recipe, self._opened(recipe), folder, self.on_stage, self.cache_folder
+            )
             self._inputs[cell.inputs_key] = made
         return self._inputs[cell.inputs_key]
 

@@ -5,8 +5,9 @@ divides, by counts that the caller takes over all ranks and accumulation steps, 
 average is never an average of averages.
 
 Shape suffixes: N images, L latent tokens of all images (of target images only, where it says so),
-C latent channels, R positions that predict a token, V vocabulary, D width, S sources, 10 noise
-bins; M positions; Q blocks with a router, 2 = text and vision, E routed experts.
+C latent channels, U latent tokens of context images and A their channels where they have their own
+tokenizer, R positions that predict a token, V vocabulary, D width, S sources, 10 noise bins; M
+positions; Q blocks with a router, 2 = text and vision, E routed experts.
 """
 
 from __future__ import annotations
@@ -142,6 +143,7 @@ class Objective:
         z_LC: Tensor,
         seed: int,
         time_N: Tensor | None = None,
+        context_UA: Tensor | None = None,
     ) -> Losses:
         """Noise the target images with draws keyed by ``seed``, and sum the losses.
 
@@ -152,11 +154,14 @@ class Objective:
             seed: of noise and flow times.
             time_N: float [N], flow times of the images where they are not to be drawn, as in
                 validation at fixed noise levels; context images stay at 1 all the same.
+            context_UA: float [U, A], the standardised latents of context images where a tokenizer
+                of their own made them; ``z_LC`` is not read there.
         """
         channels = z_LC.shape[1]
         if time_N is None:
             time_N = self.flow_times(batch, seed, channels)
-        return self.losses_at(decoder, batch, z_LC, draw_noise(batch, seed, channels), time_N)
+        noise_LC = draw_noise(batch, seed, channels)
+        return self.losses_at(decoder, batch, z_LC, noise_LC, time_N, context_UA)
 
     def losses_at(
         self,
@@ -165,15 +170,16 @@ class Objective:
         z_LC: Tensor,
         noise_LC: Tensor,
         time_N: Tensor,
+        context_UA: Tensor | None = None,
     ) -> Losses:
         """The losses at given noise and flow times; one forward pass."""
         time_N = _context_at_one(batch, time_N)
         time_L = time_N[batch.images.image_L]
         path = Path(z_LC, noise_LC, mix(z_LC, noise_LC, time_L), time_L)
-        inputs = DecoderInput.from_batch(batch, path.z_t_LC, time_N)
+        inputs = DecoderInput.from_batch(batch, path.z_t_LC, time_N, context_UA)
         x_BTD, choices = decoder.trace(inputs, IntervalMask.from_batch(batch))
         x_MD = x_BTD.flatten(0, 1)
-        target_L = batch.images.target_N[batch.images.image_L].nonzero().squeeze(1)
+        target_L = batch.images.target_G
         text_loss_R = _text_loss(decoder, batch, x_MD)
         rows_LD = take_rows(x_MD, batch.latent_position_L[target_L])
         flow_loss_L = self._flow_loss(decoder.latent_output(rows_LD).float(), path.at(target_L))

@@ -40,7 +40,7 @@ from chiasm.training.speed import peak_flops_per_second, synchronise
 from chiasm.training.stop import StopRequest
 from chiasm.training.tally import tally
 from chiasm.training.validation import Validation
-from chiasm.vision.tokenizer import VisionTokenizer, encode_slots
+from chiasm.vision.tokenizer import VisionTokenizer, encode_context, encode_slots
 
 CHECKED_PICTURES = 64
 """Pictures whose latents are looked at before the first step, and batches to find them in."""
@@ -186,7 +186,10 @@ class Trainer:
         for batch in batches:
             moved = batch.to(self.device)
             z_LC = encode_slots(self.vision, moved.images)
-            losses = self.objective.losses(self.decoder, moved, z_LC, self.seed)
+            context_UA = encode_context(self.vision, moved.images)
+            losses = self.objective.losses(
+                self.decoder, moved, z_LC, self.seed, context_UA=context_UA
+            )
             self.objective.total(losses, counts).backward()
             total = losses.detach() if total is None else total + losses.detach()
         assert total is not None
@@ -267,17 +270,24 @@ class Trainer:
     def _refuse_unstandardised_latents(self) -> None:
         """Look at the first pictures of the stream, and put it back where it was."""
         begin = self.stream.get_state()
-        latents: list[torch.Tensor] = []
+        latents: list[list[torch.Tensor]] = [[] for _ in self.vision.parts]
         pictures = 0
         for _ in range(CHECKED_PICTURES):
             batch = next(self.stream).to(self.device)
-            latents.append(encode_slots(self.vision, batch.images))
+            z_LC = encode_slots(self.vision, batch.images)
+            context_UA = encode_context(self.vision, batch.images)
+            if context_UA is None:
+                latents[0].append(z_LC)
+            else:
+                latents[0].append(z_LC[batch.images.target_G])
+                latents[1].append(context_UA)
             pictures += len(batch.images)
             if pictures >= CHECKED_PICTURES:
                 break
         self.stream.set_state(begin)
-        if pictures:
-            self.vision.statistics.refuse(torch.cat(latents))
+        for part, found in zip(self.vision.parts, map(torch.cat, latents), strict=True):
+            if len(found):
+                part.statistics.refuse(found)
 
     def _refuse_repeated_failure(self, learning_rate: float) -> None:
         failures = self.progress.skipped_in_a_row

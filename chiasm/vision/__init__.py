@@ -2,6 +2,7 @@
 
 statistics.py      mean and deviation of each latent channel, with their provenance
 tokenizer.py       the protocol, and the latents of a batch's image slots
+dual.py            one for context pictures and one for targets
 pixels.py          patches of pixels
 published/         tokenizers whose weights are published elsewhere
 attention.py       the attention block of encoders and decoders
@@ -15,6 +16,7 @@ cached/            latents that are made ahead of training
 """
 
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.dual import DualTokenizer
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
 from chiasm.vision.learning.pictures import Box, Pictures, pictures_of_source
 from chiasm.vision.learning.settings import TokenizerTrainingSettings
@@ -28,10 +30,17 @@ from chiasm.vision.statistics import (
     save_statistics,
 )
 from chiasm.vision.storage import load_tokenizer, save_tokenizer
-from chiasm.vision.tokenizer import VisionTokenizer, as_floats, encode_slots
+from chiasm.vision.tokenizer import (
+    VisionTokenizer,
+    as_floats,
+    encode_context,
+    encode_pictures,
+    encode_slots,
+)
 
 __all__ = [
     "Box",
+    "DualTokenizer",
     "LatentStatistics",
     "Pictures",
     "PixelTokenizer",
@@ -43,6 +52,8 @@ __all__ = [
     "VisionTrainingSettings",
     "as_floats",
     "build_vision_tokenizer",
+    "encode_context",
+    "encode_pictures",
     "encode_slots",
     "load_tokenizer",
     "pictures_of_source",

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
 from chiasm.errors import UserError
 from chiasm.settings import Settings
+from chiasm.vision.dual import DualTokenizer
 from chiasm.vision.pixels import PixelTokenizer
 from chiasm.vision.published.checkpoint import CONFIG
 from chiasm.vision.published.reference import open_published
@@ -25,8 +26,8 @@ PIXELS = 64
 """Side of the pictures of kind ``pixels`` unless settings say otherwise."""
 
 
-class VisionSettings(Settings):
-    """Which vision tokenizer a run uses."""
+class VisionTokenizerSettings(Settings):
+    """Which vision tokenizer reads pictures."""
 
     kind: Literal["pixels", "rae", "vae"] = "rae"
     """``pixels``: patches, nothing learned. ``rae``: a frozen vision model, with a decoder of its
@@ -47,11 +48,9 @@ class VisionSettings(Settings):
     """For ``pixels``: side of a patch; it must divide ``image_pixels``."""
     statistics: str | None = None
     """A file of chiasm vision stats, instead of the tokenizer's own statistics."""
-    latents: str | None = None
-    """A folder of chiasm vision encode: training reads its latents and encodes no picture."""
 
     @model_validator(mode="after")
-    def _fits_the_kind(self) -> VisionSettings:
+    def _fits_the_kind(self) -> Self:
         side = self.image_pixels or PIXELS
         if self.kind == "pixels" and side % self.patch_pixels:
             raise ValueError(
@@ -64,8 +63,54 @@ class VisionSettings(Settings):
         return self
 
 
-def build_vision_tokenizer(settings: VisionSettings) -> VisionTokenizer:
-    """The tokenizer that the settings name, frozen.
+class VisionSettings(VisionTokenizerSettings):
+    """Which vision tokenizer a run uses, or which two."""
+
+    kind: Literal["pixels", "rae", "vae", "dual"] = "rae"  # type: ignore[assignment]
+    """As of every tokenizer; ``dual``: ``context`` reads the pictures that are only seen and
+    ``target`` those that are drawn."""
+    context: VisionTokenizerSettings | None = None
+    """For ``dual``: the tokenizer of context pictures."""
+    target: VisionTokenizerSettings | None = None
+    """For ``dual``: the tokenizer of target pictures."""
+    latents: str | None = None
+    """A folder of chiasm vision encode: training reads its latents and encodes no picture."""
+
+    @model_validator(mode="after")
+    def _parts_fit_the_kind(self) -> Self:
+        if self.kind != "dual":
+            if self.parts:
+                name = next(iter(self.parts))
+                raise ValueError(f"{name} is a setting of kind = 'dual', not of {self.kind!r}")
+            return self
+        missing = [name for name in ("context", "target") if name not in self.parts]
+        if missing:
+            raise ValueError(
+                f"kind = 'dual' needs a tokenizer for {' and one for '.join(missing)}: give the "
+                f"table vision.{missing[0]}, with the settings of a single one"
+            )
+        if self.latents is not None:
+            raise ValueError(
+                "latents holds those of one tokenizer, and kind = 'dual' has two; leave it out: "
+                "pictures are encoded as training goes on"
+            )
+        for name, field in VisionTokenizerSettings.model_fields.items():
+            if name != "kind" and getattr(self, name) != field.default:
+                raise ValueError(
+                    f"{name} belongs to one tokenizer; with kind = 'dual' set it under "
+                    "vision.context or vision.target"
+                )
+        return self
+
+    @property
+    def parts(self) -> dict[str, VisionTokenizerSettings]:
+        """The settings of both parts by their names; empty where one tokenizer reads all."""
+        named = {"context": self.context, "target": self.target}
+        return {name: part for name, part in named.items() if part is not None}
+
+
+def build_vision_tokenizer(settings: VisionTokenizerSettings) -> VisionTokenizer:
+    """The tokenizer that the settings name, frozen; of kind ``dual``, both in one.
 
     ``pixels`` and published models have no statistics of their own (their count is 0): unless
     ``settings.statistics`` names some, :meth:`VisionTokenizer.measure` them on a run's pictures.
@@ -73,6 +118,18 @@ def build_vision_tokenizer(settings: VisionSettings) -> VisionTokenizer:
     Raises:
         UserError: there is no such tokenizer, it is damaged, or settings do not go with it.
     """
+    if not isinstance(settings, VisionSettings) or not settings.parts:
+        return _build_one(settings)
+    built = {}
+    for name, part in settings.parts.items():
+        try:
+            built[name] = _build_one(part)
+        except UserError as error:  # it speaks of vision.path, and means that of the part
+            raise UserError(f"in the table vision.{name}: {error}") from error
+    return DualTokenizer(**built)
+
+
+def _build_one(settings: VisionTokenizerSettings) -> VisionTokenizer:
     tokenizer = _open(settings)
     side = tokenizer.image_shape.height_pixels
     if settings.image_pixels not in (None, side):
@@ -86,7 +143,7 @@ def build_vision_tokenizer(settings: VisionSettings) -> VisionTokenizer:
     return tokenizer
 
 
-def _open(settings: VisionSettings) -> VisionTokenizer:
+def _open(settings: VisionTokenizerSettings) -> VisionTokenizer:
     if settings.kind == "pixels":
         return PixelTokenizer(settings.image_pixels or PIXELS, settings.patch_pixels)
     own = _own_folder(settings)
@@ -109,7 +166,7 @@ def _open(settings: VisionSettings) -> VisionTokenizer:
     return load_tokenizer(own)
 
 
-def _own_folder(settings: VisionSettings) -> Path | None:
+def _own_folder(settings: VisionTokenizerSettings) -> Path | None:
     """The folder of a tokenizer that was trained here; None for a published model."""
     path, folder = settings.path, Path(settings.path).expanduser()
     if path in SHIPPED:

@@ -4,7 +4,7 @@ The JSON file holds the settings, the statistics with their provenance, the hash
 the record of how they were made; the weights are kept in float16, which halves them at no visible
 cost. Kinds without weights (pixels) have the JSON file alone. Of published weights the folder keeps
 where they are and their hashes. A decoder that was trained for another
-tokenizer's latents keeps that one in a folder of its own inside.
+tokenizer's latents keeps that one in a folder of its own inside, a pair of tokenizers both of them.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from chiasm.errors import UserError
+from chiasm.vision.dual import DualTokenizer
 from chiasm.vision.kl_autoencoder import (
     AutoencoderSettings,
     AutoencoderTokenizer,
@@ -46,6 +47,8 @@ WEIGHTS = "vision.safetensors"
 DESCRIPTION = "vision.json"
 FROZEN = "frozen"
 """Folder, inside a tokenizer's, of the tokenizer whose latents it draws."""
+TARGET, CONTEXT = "target", "context"
+"""Folders of the two parts of a pair."""
 
 
 def save_tokenizer(
@@ -85,6 +88,10 @@ def save_tokenizer(
             "vae": tokenizer.settings.model_dump(),
             "weights_sha256": _save_weights(tokenizer.autoencoder, folder),
         }
+    elif isinstance(tokenizer, DualTokenizer):
+        save_tokenizer(tokenizer.target, folder / TARGET)
+        save_tokenizer(tokenizer.context, folder / CONTEXT)
+        description |= {"kind": "dual"}
     elif isinstance(tokenizer, PublishedTokenizer):
         description |= {"kind": "published"} | describe_published(tokenizer)
     else:
@@ -108,6 +115,8 @@ def load_tokenizer(folder: Path) -> VisionTokenizer:
                 description["image_pixels"], description["patch_pixels"], statistics
             )
         kind = description["kind"]
+        if kind == "dual":
+            return DualTokenizer(load_tokenizer(folder / TARGET), load_tokenizer(folder / CONTEXT))
         if kind == "published":
             return reopen_published(description, statistics, str(folder / DESCRIPTION))
         tokenizer, stored = _OPENERS[kind](folder, description, statistics)

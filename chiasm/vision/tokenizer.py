@@ -2,18 +2,19 @@
 
 Shape suffixes: B pictures, H and W their height and width in pixels, N image slots of a batch,
 P latent tokens of one picture, L latent tokens of all pictures (flattened), C latent channels.
+Where context pictures have a tokenizer of their own: U latent tokens of them all, A its channels.
 """
 
 from __future__ import annotations
 
 import hashlib
 from abc import abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from chiasm.data.batch import ImageShape, ImageSlots
+from chiasm.data.batch import AnyShape, ImageShape, ImageSlots
 from chiasm.errors import UserError
 from chiasm.vision.statistics import LatentStatistics, RunningStatistics
 
@@ -32,12 +33,41 @@ class VisionTokenizer(nn.Module):
     def __init__(self, image_shape: ImageShape, statistics: LatentStatistics) -> None:
         super().__init__()
         self.image_shape = image_shape
-        self.statistics = statistics
+        self._statistics = statistics
+
+    @property
+    def statistics(self) -> LatentStatistics:
+        """What latents are standardised by."""
+        return self._statistics
+
+    @statistics.setter
+    def statistics(self, statistics: LatentStatistics) -> None:
+        self._statistics = statistics
 
     @property
     def channels(self) -> int:
         """C."""
         return self.statistics.channels
+
+    @property
+    def context(self) -> VisionTokenizer | None:
+        """The tokenizer of context pictures, where it is another one."""
+        return None
+
+    @property
+    def context_channels(self) -> int | None:
+        """A: channels of context pictures that have a tokenizer of their own; else None."""
+        return None if self.context is None else self.context.channels
+
+    @property
+    def shapes(self) -> AnyShape:
+        """What the pictures of a run are cut to, by the part that they play."""
+        return self.image_shape
+
+    @property
+    def parts(self) -> tuple[VisionTokenizer, ...]:
+        """The tokenizers that have statistics of their own: itself, or two."""
+        return (self,)
 
     @abstractmethod
     def encode_raw(self, images_B3HW: Tensor) -> Tensor:
@@ -132,18 +162,50 @@ def encode_slots(tokenizer: VisionTokenizer, slots: ImageSlots) -> Tensor:
     """Standardised latents [L, C] of a batch's pictures, in the order of its slots.
 
     Pictures of equal size are encoded together; latents that were read are standardised alone. The
-    result lies on the slots' device.
+    result lies on the slots' device. Where context pictures have a tokenizer of their own, their
+    rows are 0 and :func:`encode_context` has what it makes of them.
     """
-    device = slots.row_N.device
     if slots.raw_LC is not None:
         return tokenizer.statistics.standardise(slots.raw_LC)
+    device = slots.row_N.device
+    if tokenizer.context is None:
+        return encode_pictures(tokenizer, slots.pixels, device)
+    z_LC = torch.zeros(len(slots.image_L), tokenizer.channels, device=device)
+    targets_GC = encode_pictures(tokenizer, _playing(slots, target=True), device)
+    return z_LC.index_copy(0, slots.target_G, targets_GC)
+
+
+def encode_context(tokenizer: VisionTokenizer, slots: ImageSlots) -> Tensor | None:
+    """Standardised latents [U, A] of a batch's context pictures by their own tokenizer.
+
+    None where one tokenizer reads all pictures.
+    """
+    if tokenizer.context is None:
+        return None
+    pictures = _playing(slots, target=False)
+    return encode_pictures(tokenizer.context, pictures, slots.row_N.device)
+
+
+def encode_pictures(
+    tokenizer: VisionTokenizer, pictures: Sequence[Tensor], device: torch.device
+) -> Tensor:
+    """Standardised latents [L, C] of pictures [3, H, W], one after another.
+
+    Those of equal size are encoded together.
+    """
     groups: dict[torch.Size, list[int]] = {}
-    for number, pixels in enumerate(slots.pixels):
+    for number, pixels in enumerate(pictures):
         groups.setdefault(pixels.shape, []).append(number)
     latents_N: dict[int, Tensor] = {}
     for members in groups.values():
-        stacked = torch.stack([slots.pixels[number] for number in members]).to(device)
+        stacked = torch.stack([pictures[number] for number in members]).to(device)
         latents_N.update(zip(members, tokenizer.encode(as_floats(stacked)), strict=True))
     if not latents_N:
         return torch.zeros(0, tokenizer.channels, device=device)
-    return torch.cat([latents_N[number] for number in range(len(slots))])
+    return torch.cat([latents_N[number] for number in range(len(pictures))])
+
+
+def _playing(slots: ImageSlots, *, target: bool) -> list[Tensor]:
+    """The pictures that play one part, in the order of their slots."""
+    parts = zip(slots.pixels, slots.target_N.tolist(), strict=True)
+    return [pixels for pixels, part in parts if part == target]

@@ -7,9 +7,7 @@ from chiasm.documents import Document, Image, Text
 
 @pytest.fixture
 def encoder_of(made):
-    return lambda row_positions: DocumentEncoder(
-        made.tokenizer, made.shape.num_tokens, row_positions
-    )
+    return lambda row_positions: DocumentEncoder(made.tokenizer, made.shape, row_positions)
 
 
 def test_layout(made, encoder_of):

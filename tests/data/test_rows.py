@@ -7,6 +7,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chiasm.data import NO_LABEL, NOBODY, Modality, pack_documents
+from chiasm.data.batch import ImageShape, PairedShape
 from chiasm.data.rows import Assembler, Row
 from chiasm.documents import Document, Image, Text
 
@@ -94,6 +95,22 @@ def test_tables_match_the_reference(made, documents, row_positions):
     assert int(batch.images.target_N.sum()) == sum(image.target for image in images)
     for target, pixels in zip(batch.images.target_N, batch.images.pixels, strict=True):
         assert (pixels == (9 if target else 5)).all()  # roles and pictures stay together
+
+
+@settings(max_examples=40, deadline=None)
+@given(documents=DOCUMENTS, row_positions=st.integers(11, 30))
+@example(documents=[Document((TARGET, CONTEXT, TARGET))], row_positions=22)
+def test_tables_match_the_reference_where_parts_differ_in_their_grids(
+    made, documents, row_positions
+):
+    shape = PairedShape(target=made.shape, context=ImageShape(6, 4, 2, 2))
+    batch = pack_documents(documents, made.tokenizer, shape, row_positions)
+    check(batch, made.tokenizer)
+    for image in range(len(batch.images)):
+        own = shape.of(bool(batch.images.target_N[image]))
+        assert batch.images.grid_N2[image].tolist() == [own.rows, own.columns]
+        size = (3, own.height_pixels, own.width_pixels)
+        assert batch.images.pixels[image].shape == size
 
 
 def one_row(made, documents, lane=0, number=0):

@@ -1,7 +1,14 @@
 import numpy as np
 import pytest
 
-from chiasm.evaluation.pictures import feature_distance, features, psnr, through_tokenizer
+from chiasm.evaluation.pictures import (
+    feature_distance,
+    features,
+    judge_of,
+    psnr,
+    through_tokenizer,
+)
+from chiasm.evaluation.settings import EvaluationSettings
 
 
 def pictures(seed: int, count: int = 3) -> np.ndarray:
@@ -29,3 +36,11 @@ def test_features_are_standardised_latents_in_the_order_of_the_pictures(pretrain
     shape, channels = pretrained.vision_tokenizer.image_shape, pretrained.vision_tokenizer.channels
     assert every.shape == (5, shape.num_tokens * channels)
     assert features(pretrained, pictures(0, 5)[2:3])[0] == pytest.approx(every[2], abs=1e-5)
+
+
+def test_a_judge_reads_in_its_own_latents_and_at_its_own_size(pretrained):
+    assert judge_of(pretrained, EvaluationSettings()) is None
+    judge = judge_of(pretrained, EvaluationSettings(judge="embedded-world"))
+    read = features(pretrained, pictures(0), judge)
+    assert read.shape == (3, 16 * 32)  # 4 x 4 tokens of 32 channels, of 64 x 64 pixels
+    assert not np.allclose(read[0], read[1])

@@ -6,9 +6,17 @@ import torch
 
 from chiasm.data.packing import pack_documents
 from chiasm.documents import Document, Image, Text
-from chiasm.inference.passage import passage, prompt_ids, prompt_latents
+from chiasm.inference.passage import (
+    passage,
+    prompt_context,
+    prompt_ids,
+    prompt_latents,
+    prompt_targets,
+)
 from chiasm.inference.pretrained import Pretrained
-from chiasm.vision.tokenizer import encode_slots
+from chiasm.vision.dual import DualTokenizer
+from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.tokenizer import encode_context, encode_slots
 
 
 def test_a_prompt_is_the_beginning_of_a_packed_document(
@@ -30,6 +38,28 @@ def test_a_prompt_is_the_beginning_of_a_packed_document(
     assert torch.equal(own.yx_L2, batch.images.yx_L2)
     z_LC = prompt_latents(spans, vision, torch.device("cpu"))
     torch.testing.assert_close(z_LC, encode_slots(vision, batch.images))
+
+
+def test_a_prompt_of_two_tokenizers_is_the_beginning_of_a_packed_document(
+    pretrained: Pretrained, make_image: Callable[[int], Image]
+) -> None:
+    text = pretrained.text_tokenizer
+    vision = DualTokenizer(target=PixelTokenizer(8, 4), context=PixelTokenizer(12, 4))
+    drawn = [Image(make_image(seed).data, target=True) for seed in (1, 2)]
+    spans = (make_image(0), Text("a wall"), *drawn, make_image(3), Text("b"))
+    batch = pack_documents([Document(spans)], text, vision.shapes, 64)
+
+    ids = prompt_ids(spans, text, vision.shapes)
+    own = passage(ids, text.image_id, vision.shapes, prompt_targets(spans))
+
+    assert torch.equal(own.ids_T, batch.ids_BT[0, : len(own)])
+    assert torch.equal(own.last_T, batch.last_BT[0, : len(own)])
+    assert torch.equal(own.yx_L2, batch.images.yx_L2)
+    assert torch.equal(own.target_L.nonzero().squeeze(1), batch.images.target_G)
+    here = torch.device("cpu")
+    z_LC, context_UA = prompt_latents(spans, vision, here), prompt_context(spans, vision, here)
+    torch.testing.assert_close(z_LC, encode_slots(vision, batch.images))
+    torch.testing.assert_close(context_UA, encode_context(vision, batch.images))
 
 
 def test_an_empty_prompt_is_the_beginning_of_a_document(pretrained: Pretrained) -> None:

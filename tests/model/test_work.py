@@ -23,14 +23,20 @@ def grouped_flops(a_shape, b_shape, *_, out_shape=None, **__) -> int:
         {"head_width": 24},
         {"attention_weights": "modality"},
         {"experts": "moe", "moe": {"num_experts": 12, "shared": "modality"}},
+        {"context_channels": 24},
     ],
 )
 def test_the_count_agrees_with_torch_when_all_pairs_are_counted(naive, changes):
-    settings = ModelSettings(width=96, depth=3, query_heads=6, key_value_heads=2, **changes)
-    decoder = Decoder(settings, vocabulary=naive.vocabulary, latent_channels=CHANNELS)
+    own = changes.get("context_channels")
+    shape = {name: value for name, value in changes.items() if name != "context_channels"}
+    settings = ModelSettings(width=96, depth=3, query_heads=6, key_value_heads=2, **shape)
+    decoder = Decoder(
+        settings, vocabulary=naive.vocabulary, latent_channels=CHANNELS, context_channels=own
+    )
     batch = naive.random_batch(0)
     z_LC = torch.randn(len(batch.latent_position_L), CHANNELS)
-    inputs = DecoderInput.from_batch(batch, z_LC, torch.ones(len(batch.images)))
+    context_UA = torch.randn(len(batch.images.context_U), own) if own else None
+    inputs = DecoderInput.from_batch(batch, z_LC, torch.ones(len(batch.images)), context_UA)
     target_L = batch.images.target_N[batch.images.image_L]
     # The flash kernel of CPUs is not in torch's table either; the mathematical one is.
     with (
@@ -53,7 +59,12 @@ def test_useful_work_counts_the_masks_own_pairs_and_no_padding(naive):
     batch = naive.pack([[[[9, 10], naive.Picture(1, 2)]]], 32)
     # bod t t boi v v eoi eod: text sees itself and what precedes it, vision its whole image
     assert Work.useful(batch) == Work(
-        positions=8, pairs=1 + 2 + 3 + 4 + 6 + 6 + 7 + 8, latents=2, text_rows=4, latent_rows=2
+        positions=8,
+        pairs=1 + 2 + 3 + 4 + 6 + 6 + 7 + 8,
+        latents=2,
+        context_latents=0,
+        text_rows=4,
+        latent_rows=2,
     )
     assert Work.dense(batch).positions == 32
     assert Work.dense(batch).pairs == 32 * 32
@@ -62,5 +73,5 @@ def test_useful_work_counts_the_masks_own_pairs_and_no_padding(naive):
 def test_a_pair_costs_four_head_widths_per_query_head(naive):
     settings = ModelSettings(width=96, depth=3, query_heads=6, key_value_heads=2)
     decoder = Decoder(settings, vocabulary=naive.vocabulary, latent_channels=CHANNELS)
-    work = Work(positions=0, pairs=10, latents=0, text_rows=0, latent_rows=0)
+    work = Work(positions=0, pairs=10, latents=0, context_latents=0, text_rows=0, latent_rows=0)
     assert decoder.forward_flops(work) == 3 * 10 * 4 * 96

@@ -11,7 +11,14 @@ from chiasm.scaling.shapes import ASPECT_WITHIN, Ladder, learning_rate, refuse_f
 from chiasm.scaling.step import Step
 
 STEP = Step(
-    work=Work(positions=2000, pairs=90_000, latents=800, text_rows=1000, latent_rows=400),
+    work=Work(
+        positions=2000,
+        pairs=90_000,
+        latents=800,
+        context_latents=400,
+        text_rows=1000,
+        latent_rows=400,
+    ),
     batches=2,
     batches_per_step=3,
     vocabulary=300,

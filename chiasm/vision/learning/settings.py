@@ -10,7 +10,7 @@ from pydantic import Field
 from chiasm.data.batch import ImageShape
 from chiasm.errors import UserError
 from chiasm.settings import Settings
-from chiasm.vision.build import VisionSettings
+from chiasm.vision.build import VisionTokenizerSettings
 from chiasm.vision.kl_autoencoder import AutoencoderSettings
 from chiasm.vision.learning.contrastive import ContrastiveSettings
 from chiasm.vision.learning.pictures import Pictures
@@ -35,7 +35,7 @@ class TokenizerTrainingSettings(Settings):
     """Starts every random number of the training."""
     kind: Literal["rae", "vae"] = "rae"
     """``rae``: a decoder of a frozen encoder's features. ``vae``: a variational autoencoder."""
-    frozen: VisionSettings | None = None
+    frozen: VisionTokenizerSettings | None = None
     """A tokenizer that stays as it is. ``rae``: no encoder is trained, but a decoder of this one's
     latents. ``vae``: pictures are compared in its latents too."""
     encoder: EncoderSettings = EncoderSettings()

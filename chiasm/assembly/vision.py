@@ -1,0 +1,96 @@
+"""The vision tokenizer that a recipe names; trained first, where the recipe says how.
+
+A trained one is kept in the cache under the hash of its settings: runs that ask for the same share
+it, and other settings train another.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+
+from chiasm.assembly.preparation import Stage, default_cache_folder, silent
+from chiasm.errors import UserError
+from chiasm.recipe import Recipe
+from chiasm.training.device import choose_device
+from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
+from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
+from chiasm.vision.storage import DESCRIPTION
+from chiasm.vision.tokenizer import VisionTokenizer
+
+HASH_CHARACTERS = 12
+
+
+def open_vision(
+    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
+) -> VisionTokenizer:
+    """The recipe's tokenizer.
+
+    Args:
+        recipe: with ``vision_training``, the tokenizer, or of a pair the one of targets, is trained
+            by it unless the cache has it.
+        cache_folder: where rendered worlds and trained tokenizers are kept.
+        on_stage: is told how far a training is.
+
+    Raises:
+        UserError: there is no such tokenizer, it cannot be trained, or settings name two.
+    """
+    training = recipe.vision_training
+    if training is None:
+        return build_vision_tokenizer(recipe.vision)
+    cache_folder = cache_folder or default_cache_folder()
+    folder = cache_folder / "tokenizers" / _key(training)
+    settings = _placed(recipe.vision, training, folder)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f"{folder.name}.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be training it
+        if not (folder / DESCRIPTION).exists():
+            _train(training, folder, cache_folder, recipe.training.device, on_stage)
+    return build_vision_tokenizer(settings)
+
+
+def _train(
+    training: VisionTrainingSettings, folder: Path, cache_folder: Path, device: str, tell: Stage
+) -> None:
+    def progress(stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
+        tell(f"vision tokenizer, {stage}", done, of)
+
+    train_from_settings(
+        training,
+        folder,
+        cache_folder=cache_folder / "worlds",
+        device=choose_device(device),
+        progress=progress,
+    )
+
+
+def _placed(
+    vision: VisionSettings, training: VisionTrainingSettings, folder: Path
+) -> VisionSettings:
+    """The settings with the trained tokenizer's folder where it belongs.
+
+    Raises:
+        UserError: they name another one there.
+    """
+    where, part = ("vision.target", vision.target) if vision.target else ("vision", vision)
+    if part.kind != training.kind:
+        raise UserError(
+            f"{where}.kind = {part.kind!r}, but vision_training makes a tokenizer of kind "
+            f"{training.kind!r}; make them equal, or leave vision_training out"
+        )
+    if part.path != SHIPPED[0]:
+        raise UserError(
+            f"{where}.path = {part.path!r} and vision_training name two tokenizers; leave one out"
+        )
+    path = {"path": str(folder)}
+    if vision.target:
+        return vision.model_copy(update={"target": vision.target.model_copy(update=path)})
+    return vision.model_copy(update=path)
+
+
+def _key(training: VisionTrainingSettings) -> str:
+    """The hash of all that it depends on."""
+    content = training.model_dump_json(exclude={"render_processes"})
+    return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]

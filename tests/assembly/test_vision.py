@@ -1,0 +1,114 @@
+"""Recipes that train their vision tokenizer first."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image as PillowImage
+
+from chiasm.assembly import open_vision, train_run
+from chiasm.errors import UserError
+from chiasm.inference.pretrained import Pretrained
+from chiasm.recipe import Recipe, parse_recipe
+
+FIT = {"steps": 3, "pictures_per_step": 4, "warmup_steps": 1, "checkpoint_steps": 2}
+
+
+@pytest.fixture(scope="module")
+def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("pictures")
+    drawn = np.random.default_rng(0)
+    rows = []
+    for number in range(24):
+        pixels = drawn.integers(0, 256, (16, 16, 3), dtype=np.uint8)
+        PillowImage.fromarray(pixels).save(folder / f"{number}.png")
+        rows.append({"file_name": f"{number}.png", "text": f"number {number}"})
+    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder
+
+
+def recipe_of(pictures: Path, vision: dict[str, Any], channels: int = 2, **training: Any) -> Recipe:
+    source = {"kind": "image_text", "path": str(pictures), "held_out_fraction": 0.25}
+    return parse_recipe(
+        {
+            "name": "tiny",
+            "vision": vision,
+            "vision_training": {
+                "name": "small",
+                "kind": "vae",
+                "source": source,
+                "vae": {"image_pixels": 16, "downsampling": 4, "channels": channels, "width": 8},
+                "reconstruction": {"fit": FIT, "sample_steps": 3},
+                **training,
+            },
+            "tokenizer": {"vocabulary_tokens": 270},
+            "stream": {"row_positions": 32, "rows_per_batch": 2, "sources": {"pictures": source}},
+            "model": {"width": 16, "depth": 1, "query_heads": 2, "key_value_heads": 1},
+            "training": {"steps": 2, "validation_batches": 0, "schedule": {"warmup_steps": 1}},
+        }
+    )
+
+
+class Stages:
+    """What was told of slow preparations."""
+
+    def __init__(self) -> None:
+        self.heard: list[str] = []
+
+    def __call__(self, what: str, done: int, of: int) -> None:
+        self.heard.append(what)
+
+
+def test_it_is_trained_once_and_anew_for_other_settings(pictures: Path, tmp_path: Path) -> None:
+    stages = Stages()
+    recipe = recipe_of(pictures, {"kind": "vae"})
+    first = open_vision(recipe, tmp_path, stages)
+    assert any("vision tokenizer, vae" in what for what in stages.heard)
+    assert first.channels == 8
+
+    stages.heard.clear()
+    again = open_vision(recipe.model_copy(update={"seed": 7}), tmp_path, stages)
+    assert not stages.heard
+    assert again.fingerprint == first.fingerprint
+
+    other = open_vision(recipe_of(pictures, {"kind": "vae"}, channels=3), tmp_path, stages)
+    assert stages.heard
+    assert other.channels == 12
+
+
+def test_a_run_reads_through_it_and_keeps_it(pictures: Path, tmp_path: Path) -> None:
+    recipe = recipe_of(pictures, {"kind": "vae"})
+    cache, run = tmp_path / "cache", tmp_path / "run"
+    assert train_run(recipe, run, cache_folder=cache, tell=lambda line: None).finished
+    model = Pretrained.load(run)
+    assert model.vision_tokenizer.fingerprint == open_vision(recipe, cache).fingerprint
+
+
+def test_of_a_pair_it_makes_the_tokenizer_of_targets(pictures: Path, tmp_path: Path) -> None:
+    context = {"kind": "pixels", "image_pixels": 16, "patch_pixels": 8}
+    recipe = recipe_of(pictures, {"kind": "dual", "context": context, "target": {"kind": "vae"}})
+    tokenizer = open_vision(recipe, tmp_path)
+    assert tokenizer.parts[0].name == "small"
+    assert tokenizer.context_channels == 3 * 64
+
+
+@pytest.mark.parametrize(
+    ("vision", "message"),
+    [
+        ({"kind": "rae"}, r"vision\.kind = 'rae', but .* kind 'vae'"),
+        ({"kind": "vae", "path": "elsewhere"}, r"vision\.path = 'elsewhere' and vision_training"),
+        (
+            {"kind": "dual", "context": {"kind": "rae"}, "target": {"kind": "pixels"}},
+            r"vision\.target\.kind = 'pixels'",
+        ),
+    ],
+)
+def test_settings_that_name_another_tokenizer(
+    pictures: Path, tmp_path: Path, vision: dict[str, Any], message: str
+) -> None:
+    stages = Stages()
+    with pytest.raises(UserError, match=message):
+        open_vision(recipe_of(pictures, vision), tmp_path, stages)
+    assert not stages.heard  # before anything expensive
