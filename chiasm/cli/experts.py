@@ -11,6 +11,7 @@ import typer
 
 from chiasm.assembly import open_material
 from chiasm.cli.progress import RunDisplay
+from chiasm.errors import UserError
 from chiasm.evaluation.atlas import AtlasSettings, draw_atlas, refuse_dense
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import load_recipe, parse_settings
@@ -39,6 +40,8 @@ def experts(
     settings = parse_settings(
         AtlasSettings, {"documents": documents, "cutoff": cutoff, "seed": seed}
     )
+    if not (run / "recipe.toml").is_file():
+        raise UserError(f"{run} is no run: it has no recipe.toml; give a folder of chiasm train")
     recipe = load_recipe(run / "recipe.toml")
     refuse_dense(recipe.model)  # before anything is rendered
     pretrained = Pretrained.load(run, device)

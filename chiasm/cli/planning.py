@@ -55,7 +55,7 @@ def plan(
         Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
     ] = None,
 ) -> None:
-    """Plan an IsoFLOP study: shapes, learning rates and steps that spend each budget exactly."""
+    """Plan an IsoFLOP study: shapes, learning rates and steps that spend each budget."""
     flops = numbers("--budgets", budgets)
     check_file(out)
     if not STUDY_NAME.fullmatch(out.stem):

@@ -135,6 +135,11 @@ def forecast(
             f"with {next(iter(by_modality))} alone there is no growth to tell; give a second "
             "modality, or --budget or --size (and with --exponents an --anchor)"
         )
+    if budgets and exponents and not anchor:
+        raise UserError(
+            "--budget with --exponents needs a known optimum of each modality: --anchor "
+            "text=1e21/3.4e9/4.9e10"
+        )
     chosen = common_method(by_modality, method)
     estimates = {name: own[chosen] for name, own in by_modality.items()}
     reference = REFERENCE_PARAMETERS

@@ -38,6 +38,7 @@ from chiasm.studies import (
     write_study_report,
 )
 from chiasm.studies.collect import last_step, version_differences
+from chiasm.studies.plan import refuse_off_budget
 
 app = typer.Typer(help="Comparisons: a TOML file in, a page out.", no_args_is_help=True)
 
@@ -83,9 +84,10 @@ def run(
         progress = run_study(
             planned, launcher, retry_failed=retry_failed, on_progress=shown.on_progress
         )
+    rest = len(progress.waiting) + len(progress.running)
     print(
-        f"{len(progress.finished)} cells finished, {len(progress.failed)} failed, "
-        f"{len(progress.waiting)} waiting; slots idle {progress.idle_share:.1%} of the time"
+        f"{len(progress.finished)} cells finished, {len(progress.failed)} failed, {rest} to go on "
+        f"with; slots idle {progress.idle_share:.1%} of the time"
     )
     for job, error in progress.failed.items():
         print(f"failed: {progress.cells[job.key].title} in {job.folder}\n{error}", file=sys.stderr)
@@ -183,7 +185,7 @@ def _planned(
     measure_time: bool,
 ) -> Planned:
     load_recipe(study.recipe)  # a base recipe that is wrong by itself is told by its own name
-    return plan(
+    planned = plan(
         study,
         _folder(study, out),
         slots=slots,
@@ -191,6 +193,8 @@ def _planned(
         cache_folder=cache,
         on_stage=display.on_stage,
     )
+    refuse_off_budget(study, planned.cells, planned.costs)
+    return planned
 
 
 def _plan_table(planned: Planned) -> Table:

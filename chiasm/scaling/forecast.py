@@ -21,6 +21,9 @@ from chiasm.scaling.resample import Number
 REFERENCE_PARAMETERS = 1e9
 """Growth of the data need is told relative to this size, as the paper does."""
 
+ANCHOR_WITHIN = 0.1
+"""Share by which 6·N·D of a typed optimum may miss its C."""
+
 TYPED = re.compile(r"(?P<name>\w+)=(?P<a>0?\.\d+)/(?P<b>0?\.\d+)$")
 ANCHOR = re.compile(r"(?P<name>\w+)=(?P<c>[^/]+)/(?P<n>[^/]+)/(?P<d>[^/]+)$")
 
@@ -205,11 +208,17 @@ def _anchors(anchors: Sequence[str]) -> dict[str, tuple[float, float, float]]:
             assert match is not None
             values = (float(match["c"]), float(match["n"]), float(match["d"]))
             assert min(values) > 0
+            ratio = 6 * values[1] * values[2] / values[0]
         except (AssertionError, ValueError) as error:
             raise UserError(
                 f"--anchor {text}: write NAME=FLOPS/PARAMETERS/TOKENS, such as "
                 "text=1e21/3.4e9/4.9e10"
             ) from error
+        if abs(ratio - 1) > ANCHOR_WITHIN:
+            raise UserError(
+                f"--anchor {text}: 6·N·D is {ratio:.3g} times its FLOPs; give an optimum with "
+                "C = 6·N·D, for which typed exponents are"
+            )
         found[match["name"]] = values
     return found
 

@@ -253,8 +253,9 @@ def _doubts(cells: Sequence[PlannedCell], expected: float) -> list[str]:
     few = [cell.name for cell in cells if cell.steps < MINIMUM_STEPS]
     if few:
         doubts.append(
-            f"{', '.join(few)} train for fewer than {MINIMUM_STEPS} steps, so whole steps may "
-            "miss the budget by a percent; use smaller batches"
+            f"{', '.join(few)} train for fewer than {MINIMUM_STEPS} steps, and rows differ: they "
+            "may miss their budget by two percent, which chiasm study run refuses; use larger "
+            "budgets"
         )
     return doubts
 

@@ -99,7 +99,7 @@ def read_fit(path: Path) -> Fit:
         size = SizeMeasure(content["size"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(
-            f"{path} is no fit ({error!r}); give the fit.json that chiasm scaling fit wrote"
+            f"{path} is no fit that can be read; give the fit.json that chiasm scaling fit wrote"
         ) from error
     return Fit(content["source"], modalities, flags, (low, high), size, cost, parameters_cost)
 

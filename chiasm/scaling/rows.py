@@ -19,6 +19,11 @@ def read_rows(path: Path) -> list[dict[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
         lines = [line for line in text.splitlines() if not line.startswith("#")]
         header, *rows = [row for row in csv.reader(lines) if row] or [[]]
+    except FileNotFoundError as error:
+        raise UserError(
+            f"table {path} cannot be read: there is no such file; chiasm study collect writes a "
+            "study's points.csv, and paper-dense and paper-moe are the paper's optima"
+        ) from error
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise UserError(f"table {path} cannot be read: {error}") from error
     if not rows:

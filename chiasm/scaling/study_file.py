@@ -29,7 +29,7 @@ def write_study(
     relative = os.path.relpath(recipe_path.resolve(), path.resolve().parent)
     metrics = {"text": "text_loss", "vision": "flow_loss"}
     lines = [
-        "# An IsoFLOP study, made by chiasm scaling plan: each cell spends its budget exactly.",
+        "# An IsoFLOP study, made by chiasm scaling plan: each cell spends its budget.",
         f"# {plan.rule}.",
         "",
         f"name = {json.dumps(path.stem)}",

@@ -136,10 +136,10 @@ def version_differences(records: Sequence[Record]) -> dict[str, list[str]]:
 
 def _record(study: StudySettings, folder: Path, cell: Cell, cost: Cost | None) -> Record:
     own = cell_folder(folder, cell.key)
-    result, failed = Result.read(own), failure(own)
+    asked = Order.of(study, cell, Path()).measures_key
+    result, failed = Result.read(own), failure(own, asked)
     step = last_step(own)
     if result is not None:
-        asked = Order.of(study, cell, Path()).measures_key
         state = State.FINISHED if result.measures_key == asked else State.OUTDATED
     elif _is_worked_on(own):
         state = State.RUNNING

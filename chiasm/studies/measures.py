@@ -111,7 +111,8 @@ def _validation(metric: MetricSettings, run: Path) -> Value:
     if metric.validation not in last:
         raise UserError(
             f"metric {metric.name!r}: the run's last validation has no {metric.validation!r}; it "
-            f"has {', '.join(known) or 'nothing (training.validation_batches = 0)'}"
+            f"has {', '.join(known) or 'nothing (training.validation_batches = 0)'}. With too few "
+            "training.validation_batches no row holds what is to be measured: raise it"
         )
     value = last[metric.validation]
     unit = "nats/token" if metric.validation.startswith("text_loss") else "loss"

@@ -18,6 +18,7 @@ import torch
 from chiasm.assembly import seconds_per_step
 from chiasm.assembly.preparation import Stage, silent
 from chiasm.errors import UserError
+from chiasm.scaling.checks import FLOPS_WITHIN
 from chiasm.scaling.shapes import count_shape
 from chiasm.scaling.step import Step, batches_of_run, count_step
 from chiasm.studies.cells import Cell, content_hash
@@ -128,6 +129,29 @@ def refuse_unequal(study: StudySettings, cells: Sequence[Cell], costs: Costs) ->
     for budget in dict.fromkeys(cell.budget_flops for cell in cells):
         group = [cell for cell in reversed(named.values()) if cell.budget_flops == budget]
         _refuse_group(study, {cell.name: costs[cell.key] for cell in group})
+
+
+def refuse_off_budget(study: StudySettings, cells: Sequence[Cell], costs: Costs) -> None:
+    """Refuse IsoFLOP cells that no fit would take: what they read is counted, not averaged.
+
+    Raises:
+        UserError: the message has the steps that would spend each budget.
+    """
+    lines = []
+    for cell in cells:
+        cost, budget = costs[cell.key], cell.budget_flops
+        if budget is not None and abs(cost.flops / budget - 1) > FLOPS_WITHIN:
+            lines.append(
+                f"  {cell.title}: {cost.flops:.4g} of {budget:.4g} FLOPs; training.steps = "
+                f"{round(cost.steps * budget / cost.flops)} would spend them"
+            )
+    if lines:
+        raise UserError(
+            f"study {study.name}: cells miss their budget_flops by more than {FLOPS_WITHIN:.0%}:\n"
+            + "\n".join(lines)
+            + "\nShort runs read rows that differ from the average; change their steps, or plan "
+            "larger budgets or smaller batches"
+        )
 
 
 def _refuse_group(study: StudySettings, costs: Costs) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from chiasm.assembly.preparation import Stage, silent
 from chiasm.errors import UserError
-from chiasm.studies.cell import Order, Result, write_json, write_order
+from chiasm.studies.cell import Order, Result, read_order, write_json, write_order
 from chiasm.studies.cells import Cell, expand
 from chiasm.studies.launcher import Job, Launcher, threads_per_slot
 from chiasm.studies.plan import Costs, plan_study, refuse_unequal
@@ -168,13 +168,16 @@ def is_finished(folder: Path, order: Order) -> bool:
     return result is not None and result.measures_key == order.measures_key
 
 
-def failure(folder: Path) -> dict[str, Any] | None:
-    """What the last attempt at a cell left, where it failed: attempts, status, error."""
+def failure(folder: Path, measures_key: str) -> dict[str, Any] | None:
+    """What the last attempt at a cell left, where it failed: attempts, status, error.
+
+    None where it failed at other measures than those of ``measures_key``, which may succeed.
+    """
     try:
         found: dict[str, Any] = json.loads((folder / "failed.json").read_text())
     except (OSError, ValueError):
         return None
-    return found
+    return found if found.get("measures_key") == measures_key else None
 
 
 def _begin(planned: Planned, retry_failed: bool) -> Progress:
@@ -182,7 +185,7 @@ def _begin(planned: Planned, retry_failed: bool) -> Progress:
     progress = Progress(unique)
     for cell in unique.values():
         job, order = Job(cell.key, planned.folder_of(cell)), planned.order(cell)
-        failed = failure(job.folder)
+        failed = failure(job.folder, order.measures_key)
         if is_finished(job.folder, order):
             progress.finished.append(job)
         elif failed is not None and not retry_failed:
@@ -220,14 +223,16 @@ def _fill(progress: Progress, launcher: Launcher) -> None:
 
 
 def _end(progress: Progress, job: Job, status: int) -> None:
-    before = failure(job.folder)
+    measures = read_order(job.folder).measures_key
+    before = failure(job.folder, measures)
     if status == 0 and Result.read(job.folder) is not None:
         (job.folder / "failed.json").unlink(missing_ok=True)
         progress.finished.append(job)
         return
     error = _error(job.folder, status)
     attempts = 1 + (before["attempts"] if before else 0)
-    write_json(job.folder / "failed.json", {"attempts": attempts, "status": status, "error": error})
+    content = {"attempts": attempts, "status": status, "error": error}
+    write_json(job.folder / "failed.json", {**content, "measures_key": measures})
     progress.failed[job] = error
 
 

@@ -22,6 +22,9 @@ EQUAL_WITHIN = 0.02
 EQUAL_SECONDS_WITHIN = 0.1
 """The same for wall-clock, which is measured."""
 
+VALIDATION_LOSSES = ("loss", "text_loss", "flow_loss")
+"""Losses of a run's validation, over all sources."""
+
 Equal = Literal[
     "tokens", "text_tokens", "vision_tokens", "flops", "active_parameters", "wall_clock", "source"
 ]
@@ -169,6 +172,7 @@ def _problems(study: StudySettings) -> list[str]:
         *_repeated("metrics", [metric.name for metric in study.metrics]),
         *_repeated("seeds", [str(seed) for seed in study.seeds]),
         *_unknown_held_out(study),
+        *_unmeasurable(study),
         *_unknown_published(study),
         *(
             f"grid.{name} has no values; give at least one"
@@ -198,6 +202,24 @@ def _unknown_held_out(study: StudySettings) -> list[str]:
         for who, names in asked.items()
         for name in names
         if name not in study.held_out
+    ]
+
+
+def _unmeasurable(study: StudySettings) -> list[str]:
+    """Metrics that no run can have: better said now than after hours of training."""
+    problems = [
+        f"metric {m.name!r}: validation = {m.validation!r} is no loss of a run; there is "
+        f"{', '.join(VALIDATION_LOSSES)}, and each by source, such as text_loss/stories"
+        for m in study.metrics
+        if m.validation and m.validation.partition("/")[0] not in VALIDATION_LOSSES
+    ]
+    flow = [m for m in study.metrics if m.held_out in study.held_out and m.loss == "flow"]
+    return problems + [
+        f"metric {m.name!r}: held_out.{m.held_out} has no pictures to draw; give loss = "
+        '"text", or a source with pictures'
+        for m in flow
+        for source in [study.held_out[m.held_out]]
+        if source.text_only or source.kind in ("text", "python_manual") or source.task == "text"
     ]
 
 

@@ -116,4 +116,4 @@ def test_a_cutoff_out_of_bounds_is_named(cutoff: float, run: Path) -> None:
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:
     result = invoke(tmp_path)
     assert isinstance(result.exception, UserError)
-    assert "recipe.toml does not exist" in str(result.exception)
+    assert "is no run: it has no recipe.toml" in str(result.exception)

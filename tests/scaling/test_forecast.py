@@ -80,7 +80,8 @@ def test_an_anchor_gives_typed_exponents_their_sizes():
         (["text=0.4/0.6", "text=0.4/0.6"], [], "once"),
         (["text=0.47/0.63"], [], "a \\+ b = 1.1, and with C = 6·N·D they sum to 1"),
         (DENSE, ["text=1e21"], "NAME=FLOPS/PARAMETERS/TOKENS"),
-        (DENSE, ["sound=1/2/3"], "--anchor sound: no --exponents"),
+        (DENSE, ["sound=36/2/3"], "--anchor sound: no --exponents"),
+        (DENSE, ["text=1e21/4e9/9e12"], "6·N·D is 216 times its FLOPs"),
     ],
 )
 def test_typing_errors_are_named(exponents, anchors, message):

@@ -7,6 +7,7 @@ import pytest
 from chiasm.errors import UserError
 from chiasm.studies import load_study, plan, run_study
 from chiasm.studies.cell import Result
+from chiasm.studies.plan import refuse_off_budget
 
 
 def test_what_is_counted_is_what_is_used(study_path, tmp_path, here):
@@ -58,3 +59,14 @@ def test_another_folder_is_left_alone(study_path, tmp_path):
     (tmp_path / "thesis" / "thesis.txt").write_text("years of work")
     with pytest.raises(UserError, match="holds no study"):
         plan(load_study(study_path()), tmp_path / "thesis", measure_time=False)
+
+
+def test_cells_that_miss_their_budget_are_refused_with_the_steps_that_meet_it(study_path, tmp_path):
+    names = ('name = "texts alone"', 'name = "with pictures"')
+    study = load_study(study_path(**{name: f"{name}\nbudget_flops = 1e8" for name in names}))
+    planned = plan(study, tmp_path / "out", measure_time=False)
+    with pytest.raises(UserError, match=r"texts alone, seed 0: .* of 1e\+08 FLOPs") as caught:
+        refuse_off_budget(study, planned.cells, planned.costs)
+    steps = int(re.search(r"training.steps = (\d+) would", str(caught.value))[1])
+    cost = planned.costs[planned.cells[0].key]
+    assert steps == pytest.approx(cost.steps * 1e8 / cost.flops, abs=0.5)

@@ -197,3 +197,16 @@ def test_one_process_works_on_a_cell(study_path, tmp_path):
         fcntl.flock(lock, fcntl.LOCK_EX)
         assert states(study, out)["texts alone, seed 0"] is State.RUNNING
     assert states(study, out)["texts alone, seed 0"] is State.MISSING
+
+
+def test_a_failure_at_other_measures_is_not_held_against_a_cell(study_path, tmp_path, here):
+    wrong = study_path(
+        **UNEQUAL, **{'validation = "text_loss"': 'validation = "text_loss/stories"'}
+    )
+    study, out = load_study(wrong), tmp_path / "out"
+    assert len(run_study(plan(study, out, measure_time=False), here).failed) == 2
+    assert {record.state for record in collect(study, out)} == {State.FAILED}
+    mended = load_study(study_path(**UNEQUAL))
+    assert State.FAILED not in {record.state for record in collect(mended, out)}
+    progress = run_study(plan(mended, out, measure_time=False), here)
+    assert (len(progress.finished), len(progress.failed)) == (2, 0)

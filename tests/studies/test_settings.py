@@ -37,6 +37,16 @@ def test_wrong_heads_are_named(study_path, more, message):
         ('texts = ["pictures"]', 'texts = ["captions"]', "shift names held_out 'captions'"),
         ('validation = "text_loss"', 'validaton = "text_loss"', "nearest is metrics.validation"),
         ('name = "with pictures"', 'name = "x"\nbudget_flops = 1e9', "budget_flops is missing in"),
+        (
+            'validation = "text_loss"',
+            'validation = "txt_loss"',
+            "is no loss of a run; there is loss",
+        ),
+        (
+            'held_out = "texts"',
+            'held_out = "texts"\nloss = "flow"',
+            "texts has no pictures to draw",
+        ),
     ],
 )
 def test_wrong_parts_are_named(study_path, old, new, message):

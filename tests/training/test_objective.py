@@ -111,7 +111,7 @@ def test_accumulating_four_batches_equals_one_big_batch(naive, decoder):
         total += float(loss.detach())
         summed = part.detach() if summed is None else summed + part.detach()
     for field in fields(Losses):
-        # Losses are float32 whatever holds their sums, and products of other shapes round otherwise.
+        # Losses are float32 whatever holds their sums, and other shapes round otherwise.
         torch.testing.assert_close(
             getattr(summed, field.name).double(),
             getattr(whole.detach(), field.name).double(),
