@@ -7,7 +7,8 @@ pixels.py          patches of pixels
 published/         tokenizers whose weights are published elsewhere
 attention.py       the attention block of encoders and decoders
 vit.py             a ViT decoder
-rae.py             a small representation autoencoder: encoder and decoder
+encoder.py         the encoder of a small representation autoencoder
+rae.py             such an autoencoder: encoder and decoder
 kl_autoencoder.py  a small variational autoencoder
 storage.py         a tokenizer as a folder
 build.py           a run's tokenizer from its settings

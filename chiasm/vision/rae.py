@@ -5,12 +5,7 @@ size that a laptop trains: what a frozen SigLIP 2 with its decoder is to the pap
 embedded world.
 
 Shape suffixes: B pictures, H and W height and width in pixels, Y and X rows and columns of the
-latent grid, P = Y * X latent tokens of one picture, C latent channels, D width, F pixel values of
-a cell.
-
-The encoder reads each picture twice: a convolutional pyramid (what is where) and one linear map of
-each cell's pixels (layout and colour, nearly for free). Attention over the cells joins them. The
-last norm has no affine part, so no channel can be scaled away before it is standardised.
+latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
 """
 
 from __future__ import annotations
@@ -27,25 +22,10 @@ from chiasm.data.batch import ImageShape
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
+from chiasm.vision.encoder import CELL_PIXELS, Encoder, EncoderSettings, Residual, encoder_shape
 from chiasm.vision.statistics import LatentStatistics
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.vision.vit import ViTDecoder, ViTDecoderSettings
-
-CELL_PIXELS = 16
-"""Side of the square of pixels that one latent token stands for."""
-
-
-class EncoderSettings(Settings):
-    """Shape of the encoder."""
-
-    image_pixels: int = Field(default=64, ge=16, multiple_of=CELL_PIXELS)
-    """Side of the square pictures; each 16 x 16 pixels become one latent token."""
-    channels: int = Field(default=64, ge=8, multiple_of=8)
-    """C: channels of a latent token."""
-    widths: tuple[int, int, int] = (48, 80, 160)
-    """Channels of the pyramid at 1/4, 1/8 and 1/16 of the picture; the last is the attention's."""
-    blocks: int = Field(default=1, ge=0)
-    """Attention blocks over the cells."""
 
 
 class ConvolutionalDecoderSettings(Settings):
@@ -69,51 +49,6 @@ DecoderSettings = Annotated[
     Discriminator(_decoder_kind),
 ]
 """Which decoder: ``convolutional`` if no kind is given."""
-
-
-class Residual(nn.Module):
-    """x + conv(activation(norm(x))) at one resolution."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.norm = nn.GroupNorm(1, width)
-        self.convolution = nn.Conv2d(width, width, 3, padding=1)
-
-    def forward(self, x_BDYX: Tensor) -> Tensor:
-        """Shape is kept."""
-        return x_BDYX + self.convolution(functional.gelu(self.norm(x_BDYX)))
-
-
-class Encoder(nn.Module):
-    """Pictures [B, 3, H, W] in [0, 1] to features [B, P, C] that are normed without affine."""
-
-    def __init__(self, settings: EncoderSettings) -> None:
-        super().__init__()
-        narrow, middle, wide = settings.widths
-        cells = (settings.image_pixels // CELL_PIXELS) ** 2
-        self.pyramid = nn.Sequential(
-            nn.Conv2d(3, narrow, 4, stride=4),
-            nn.GELU(),
-            nn.Conv2d(narrow, middle, 3, stride=2, padding=1),
-            Residual(middle),
-            nn.GroupNorm(1, middle),
-            nn.GELU(),
-            nn.Conv2d(middle, wide, 3, stride=2, padding=1),
-        )
-        self.patches = nn.Linear(3 * CELL_PIXELS**2, wide)
-        self.place_PD = nn.Parameter(torch.randn(cells, wide) * 0.02)
-        self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
-        self.to_channels = nn.Linear(wide, settings.channels)
-        self.last_norm = nn.LayerNorm(settings.channels, elementwise_affine=False)
-
-    def forward(self, images_B3HW: Tensor) -> Tensor:
-        """Features [B, P, C], row-major over the cells."""
-        centred = images_B3HW * 4 - 2
-        cells_BPF = functional.pixel_unshuffle(centred, CELL_PIXELS).flatten(2).mT
-        x_BPD = self.pyramid(centred).flatten(2).mT + self.patches(cells_BPF) + self.place_PD
-        for block in self.blocks:
-            x_BPD = block(x_BPD)
-        return self.last_norm(self.to_channels(x_BPD))
 
 
 class LinearDecoder(nn.Module):
@@ -207,7 +142,7 @@ class RaeTokenizer(VisionTokenizer):
 
     def encode_raw(self, images_B3HW: Tensor) -> Tensor:
         """The encoder's features [B, P, C]."""
-        return self.encoder(images_B3HW)
+        return self.encoder.latents(images_B3HW)
 
     def decode_raw(self, raw_BPC: Tensor) -> Tensor:
         """Pictures from the encoder's features."""
@@ -251,19 +186,6 @@ class RedecodedTokenizer(VisionTokenizer):
         for _, tensor in sorted(self.decoder.state_dict().items()):
             digest.update(tensor.cpu().numpy().tobytes())
         return digest.hexdigest()
-
-
-def encoder_shape(settings: EncoderSettings) -> ImageShape:
-    """The pictures that an encoder takes, and its grid."""
-    pixels, side = settings.image_pixels, settings.image_pixels // CELL_PIXELS
-    return ImageShape(pixels, pixels, side, side)
-
-
-def new_encoder(settings: EncoderSettings, seed: int) -> Encoder:
-    """An untrained encoder whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Encoder(settings)
 
 
 def new_decoder(settings: DecoderSettings, channels: int, shape: ImageShape, seed: int) -> Decoder:

@@ -23,6 +23,7 @@ from torch import Tensor
 
 from chiasm.errors import UserError
 from chiasm.vision.dual import DualTokenizer
+from chiasm.vision.encoder import EncoderSettings, encoder_shape, new_encoder
 from chiasm.vision.kl_autoencoder import (
     AutoencoderSettings,
     AutoencoderTokenizer,
@@ -31,15 +32,7 @@ from chiasm.vision.kl_autoencoder import (
 from chiasm.vision.pixels import PixelTokenizer
 from chiasm.vision.published.reference import describe_published, reopen_published
 from chiasm.vision.published.tokenizer import PublishedTokenizer
-from chiasm.vision.rae import (
-    DecoderSettings,
-    EncoderSettings,
-    RaeTokenizer,
-    RedecodedTokenizer,
-    encoder_shape,
-    new_decoder,
-    new_encoder,
-)
+from chiasm.vision.rae import DecoderSettings, RaeTokenizer, RedecodedTokenizer, new_decoder
 from chiasm.vision.statistics import LatentStatistics, statistics_of
 from chiasm.vision.tokenizer import VisionTokenizer
 

@@ -26,11 +26,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.settings import Settings
+from chiasm.vision.encoder import CELL_PIXELS, Encoder, EncoderSettings
 from chiasm.vision.learning.features import PixelRegression, add_noise, redundancy
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures, covered_cells
 from chiasm.vision.learning.words import TextTower, Vocabulary
-from chiasm.vision.rae import CELL_PIXELS, Encoder, EncoderSettings
 
 NO_VALUE = -1
 """A fact that a picture does not have."""

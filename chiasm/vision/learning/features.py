@@ -10,8 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from chiasm.vision.encoder import CELL_PIXELS
 from chiasm.vision.learning.ridge import cell_pixels
-from chiasm.vision.rae import CELL_PIXELS
 
 
 def add_noise(features_BPC: Tensor, scale: float, generator: torch.Generator) -> Tensor:

@@ -29,10 +29,10 @@ from torch.nn import functional
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
+from chiasm.vision.encoder import CELL_PIXELS, Encoder, EncoderSettings
 from chiasm.vision.learning.features import PixelRegression, deviation_between_pictures, redundancy
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
-from chiasm.vision.rae import CELL_PIXELS, Encoder, EncoderSettings
 
 COLLAPSED = 0.05
 """Mean deviation of features between pictures below which they tell of no picture; 1 is full."""

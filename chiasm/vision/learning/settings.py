@@ -11,18 +11,13 @@ from chiasm.data.batch import ImageShape
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.vision.build import VisionTokenizerSettings
+from chiasm.vision.encoder import EncoderSettings, encoder_shape
 from chiasm.vision.kl_autoencoder import AutoencoderSettings
 from chiasm.vision.learning.contrastive import ContrastiveSettings
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.reconstruction import ReconstructionSettings
 from chiasm.vision.learning.self_supervised import SelfSupervisedSettings
-from chiasm.vision.rae import (
-    ConvolutionalDecoderSettings,
-    DecoderSettings,
-    EncoderSettings,
-    encoder_shape,
-    new_decoder,
-)
+from chiasm.vision.rae import ConvolutionalDecoderSettings, DecoderSettings, new_decoder
 from chiasm.vision.tokenizer import VisionTokenizer
 
 

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from chiasm.data.batch import ImageShape
 from chiasm.errors import UserError
+from chiasm.vision.encoder import Encoder, EncoderSettings, encoder_shape, new_encoder
 from chiasm.vision.kl_autoencoder import (
     PATCH,
     AutoencoderTokenizer,
@@ -45,12 +46,9 @@ from chiasm.vision.learning.variational import VariationalStage
 from chiasm.vision.rae import (
     ConvolutionalDecoder,
     Decoder,
-    Encoder,
     RaeTokenizer,
     RedecodedTokenizer,
-    encoder_shape,
     new_decoder,
-    new_encoder,
 )
 from chiasm.vision.statistics import LatentStatistics, RunningStatistics
 from chiasm.vision.storage import DESCRIPTION, read_description, round_to_stored, save_tokenizer
@@ -161,12 +159,12 @@ def _train_rae(work: _Work) -> RaeTokenizer:
     settings = work.settings
     encoder = _train_encoder(work)
     statistics = work.measure(
-        encoder,
+        encoder.latents,
         settings.encoder.channels,
-        f"{settings.name} encoder {_weights_hash(encoder)}",
+        f"{settings.name} encoder {_weights_hash(encoder)}{_layer(settings.encoder)}",
         RaeTokenizer.preprocessing,
     )
-    decoder = _train_decoder(work, encoder, statistics, encoder_shape(settings.encoder))
+    decoder = _train_decoder(work, encoder.latents, statistics, encoder_shape(settings.encoder))
     return RaeTokenizer(
         settings.name, encoder, decoder, statistics, settings.encoder, settings.decoder
     )
@@ -256,6 +254,10 @@ def _standardised(encode_raw: Encode, statistics: LatentStatistics) -> Encode:
         return statistics.standardise(encode_raw(images_B3HW))
 
     return encode
+
+
+def _layer(settings: EncoderSettings) -> str:
+    return "" if settings.layer is None else f", layer {settings.layer}"
 
 
 def _weights_hash(module: nn.Module) -> str:

@@ -1,9 +1,10 @@
 import numpy as np
 import torch
 
+from chiasm.vision.encoder import EncoderSettings, new_encoder
 from chiasm.vision.learning.reconstruction import solve_linear_decoder
 from chiasm.vision.learning.ridge import RidgeRegression, cell_pixels, neighbourhoods
-from chiasm.vision.rae import EncoderSettings, LinearDecoder, new_encoder
+from chiasm.vision.rae import LinearDecoder
 from chiasm.vision.statistics import RunningStatistics
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
+from chiasm.vision.encoder import EncoderSettings, new_encoder
 from chiasm.vision.learning.features import deviation_between_pictures
 from chiasm.vision.learning.fit import Fit, Losses, draw_step
 from chiasm.vision.learning.self_supervised import (
@@ -13,7 +14,6 @@ from chiasm.vision.learning.self_supervised import (
     grey_out,
     hidden_cells,
 )
-from chiasm.vision.rae import EncoderSettings, new_encoder
 
 SHAPE = EncoderSettings(image_pixels=32, channels=16, widths=(8, 16, 32))
 FIT = {"pictures_per_step": 32, "warmup_steps": 0, "steps": 40}
