@@ -9,7 +9,7 @@ import numpy as np
 from chiasm.documents import Document, Image, Source
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import asked_picture, picked, spread
-from chiasm.evaluation.pictures import features, fitted, judge_of, through_tokenizer
+from chiasm.evaluation.pictures import features, fitted, open_judge, through_tokenizer
 from chiasm.evaluation.probes import Probe
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
@@ -55,7 +55,7 @@ def measure_drawings(
     captions, frames = _asked(held_out, settings.drawings)
     drawn = _draw(pretrained, captions, settings)
     truth = _truth(held_out.world, frames)
-    judge = judge_of(pretrained, settings)
+    judge = open_judge(settings)
     probes = _fit_probes(
         pretrained, _truth(train.world, _clear_frames(train.world, settings.probe_frames)), judge
     )

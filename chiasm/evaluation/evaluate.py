@@ -8,6 +8,7 @@ from collections.abc import Callable
 from chiasm.evaluation import drawings, flow, next_views, questions, text
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Sample
 from chiasm.evaluation.material import Material
+from chiasm.evaluation.pictures import open_judge
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.evaluation.writing import sample_writing
@@ -49,6 +50,7 @@ class _Run:
         self._points: list[FlowPoint] = []
         self._samples: list[Sample] = []
         self._skipped: dict[str, str] = {}
+        open_judge(settings)  # one that is not there is told of before anything is measured
 
     def all(self) -> Evaluation:
         """Every section in the order of the report."""

@@ -13,6 +13,7 @@ from torch import Tensor
 from chiasm.data.batch import ImageShape
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image
+from chiasm.errors import UserError
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
@@ -34,8 +35,9 @@ def features(
 
     They are those of the model's own tokenizer, or of ``judge``, at the size that it takes.
     """
-    vision = judge or pretrained.vision_tokenizer
+    vision = pretrained.vision_tokenizer
     if judge is not None:
+        vision = judge.to(pretrained.device)
         shown = (Image(pixels, target=False) for pixels in pictures_NHW3)
         pictures_NHW3 = np.stack([fitted(image, judge.image_shape) for image in shown])
     parts = [
@@ -44,12 +46,24 @@ def features(
     return torch.cat(parts).numpy()
 
 
-def judge_of(pretrained: Pretrained, settings: EvaluationSettings) -> VisionTokenizer | None:
-    """The tokenizer through whose latents probes read; None for the model's own."""
+def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
+    """The tokenizer through whose latents probes read; None for the model's own.
+
+    Raises:
+        UserError: there is no such tokenizer, it is damaged, or has no statistics.
+    """
     if settings.judge == "own":
         return None
-    shipped = build_vision_tokenizer(VisionSettings(kind="rae", path=settings.judge))
-    return shipped.to(pretrained.device)
+    try:
+        judge = build_vision_tokenizer(VisionSettings(kind="rae", path=settings.judge))
+    except UserError as error:  # it speaks of vision.path
+        raise UserError(f"evaluation.judge = {settings.judge!r}: {error}") from error
+    if judge.statistics.count == 0:
+        raise UserError(
+            f"evaluation.judge = {settings.judge!r} has no latent statistics of its own; name the "
+            "shipped embedded-world, or a folder of chiasm vision train"
+        )
+    return judge
 
 
 @torch.inference_mode()

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Literal
-
 from pydantic import Field
 
 from chiasm.settings import Settings
@@ -24,9 +22,9 @@ class EvaluationSettings(Settings):
     """Noise levels of the flow loss: 0 is noise, 1 is data."""
     probe_frames: int = Field(4000, ge=8)
     """Real training frames that the probes are fitted on."""
-    judge: Literal["own", "embedded-world"] = "own"
-    """Through whose latents probes read pictures: those of the run's own tokenizer, or of the one
-    that the package carries, so that runs with different tokenizers are read alike."""
+    judge: str = "own"
+    """Through whose latents probes read pictures: those of the run's own tokenizer, or of another
+    one, as ``vision.path`` names it, so that runs with different tokenizers are read alike."""
     drawings: int = Field(200, ge=2)
     """Pictures drawn from held-out captions."""
     questions: int = Field(600, ge=1)

@@ -17,6 +17,7 @@ from chiasm.assembly import check_vision, kept_inputs, open_material
 from chiasm.assembly.objects import Inputs
 from chiasm.assembly.preparation import Stage, silent
 from chiasm.evaluation.material import Material
+from chiasm.evaluation.pictures import open_judge
 from chiasm.recipe import Recipe
 from chiasm.studies.cells import Cell, content_hash
 
@@ -43,9 +44,10 @@ class Shared:
         """Render every world and make every tokenizer that a cell needs.
 
         Raises:
-            UserError: data that cannot be opened, or tokenizers that do not fit.
+            UserError: data that cannot be opened, or tokenizers that do not fit or are not there.
         """
         for cell in cells:
+            open_judge(cell.recipe.evaluation)
             check_vision(cell.recipe, self.cache_folder, self.on_stage)
             with only_process(self.folder / "inputs"):
                 self.inputs(cell)

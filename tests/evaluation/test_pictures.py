@@ -1,14 +1,19 @@
 import numpy as np
 import pytest
 
+from chiasm.errors import UserError
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import (
     feature_distance,
     features,
-    judge_of,
+    open_judge,
     psnr,
     through_tokenizer,
 )
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.storage import save_tokenizer
 
 
 def pictures(seed: int, count: int = 3) -> np.ndarray:
@@ -39,8 +44,22 @@ def test_features_are_standardised_latents_in_the_order_of_the_pictures(pretrain
 
 
 def test_a_judge_reads_in_its_own_latents_and_at_its_own_size(pretrained):
-    assert judge_of(pretrained, EvaluationSettings()) is None
-    judge = judge_of(pretrained, EvaluationSettings(judge="embedded-world"))
+    assert open_judge(EvaluationSettings()) is None
+    judge = open_judge(EvaluationSettings(judge="embedded-world"))
     read = features(pretrained, pictures(0), judge)
     assert read.shape == (3, 16 * 32)  # 4 x 4 tokens of 32 channels, of 64 x 64 pixels
     assert not np.allclose(read[0], read[1])
+
+
+def test_a_judge_that_is_not_there_is_told_of_before_anything_is_measured(pretrained):
+    settings = EvaluationSettings(judge="nowhere")
+    with pytest.raises(UserError, match=r"evaluation.judge = 'nowhere': .*neither a folder"):
+        evaluate(pretrained, Material({}, {}), settings)
+
+
+def test_a_trained_tokenizers_folder_is_a_judge(tmp_path):
+    shipped = build_vision_tokenizer(VisionSettings())
+    save_tokenizer(shipped, tmp_path / "judge", {})
+    judge = open_judge(EvaluationSettings(judge=str(tmp_path / "judge")))
+    assert judge is not None
+    assert judge.fingerprint == shipped.fingerprint
