@@ -11,6 +11,8 @@ FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
 BASE = FOLDER / "embedded-world.toml"
 STUDIES = sorted(set(FOLDER.glob("*.toml")) - {BASE})
 
+COMPARE_TOKENIZERS = {"tokenizers", "encoder-layers", "targets", "progressive-stack"}
+
 
 def test_the_base_recipe_is_valid():
     assert set(load_recipe(BASE).stream.sources) >= {"text", "image_text", "video", "vqa"}
@@ -28,7 +30,7 @@ def test_shipped_studies_are_valid(path):
         (cell.recipe.vision.model_dump_json(), str(cell.recipe.vision_training)) for cell in cells
     }
     assert len({cell.inputs_key for cell in cells}) == len(tokenizers)
-    assert len(tokenizers) == 1 or path.stem in {"tokenizers", "encoder-layers", "targets"}
+    assert len(tokenizers) == 1 or path.stem in COMPARE_TOKENIZERS
     assert len(study.seeds) >= (3 if study.published else 2)
     assert all("arXiv" in entry.source for entry in study.published)
     assert f"chiasm study run recipes/studies/{path.name}" in path.read_text()
