@@ -10,6 +10,7 @@ passage.py       consecutive positions of one document, before they have a row
 history.py       the cached rows of a batch of requests
 canvas.py        the images that a group of requests draws together
 progress.py      how far one request has come
-sampler.py       the interleaved state machine
+batch.py         one batch of requests: the interleaved state machine
+sampler.py       checks requests and runs them in batches
 tasks.py         answer, caption, draw, next view, free continuation
 """

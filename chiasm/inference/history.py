@@ -163,6 +163,15 @@ class History:
             self._held[member] += len(passage)
         return x_BTD[torch.arange(len(group), device=x_BTD.device), reading.length_B - 1]
 
+    def copy(self, source: int, others: Sequence[int]) -> None:
+        """Let other members have read what one has."""
+        held, row = self._held[source], self._row[source]
+        rows = [self._row[member] for member in others]
+        for tensor_BSGK in (*self._cache.keys, *self._cache.values):
+            tensor_BSGK[rows, :held] = tensor_BSGK[row, :held].clone()
+        for member in others:
+            self._held[member] = held
+
     def _slice(self, held: Sequence[int], num_slots: int) -> KeyValueCache:
         """The first rows and slots; writing into the slice writes into the whole."""
         whole, rows = self._cache, len(held)

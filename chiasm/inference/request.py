@@ -46,11 +46,21 @@ class Request:
     two tokenizers reads it, for a model that has two (``vision.kind = "dual"``): the one that read
     it at this place of a document in training. With ``opens_image`` the continuation begins with an
     image; without, the model decides what comes.
+
+    Requests of a batch that hold one and the same ``spans`` object are read once.
     """
 
     spans: tuple[Text | Image, ...]
     seed: int = 0
     opens_image: bool = False
+    then: tuple[str, ...] = ()
+    """With ``opens_image``: texts that are given after that image, each with a further image behind
+    it. So a world model imagines one view after the other, each after an action."""
+
+    @property
+    def num_given_images(self) -> int:
+        """Images that are drawn whatever the model would choose."""
+        return 1 + len(self.then) if self.opens_image else 0
 
 
 class Ending(StrEnum):

@@ -1,17 +1,6 @@
-"""The interleaved sampler: a state machine for each request, run in groups.
+"""The interleaved sampler: goes on with documents, text and images.
 
-    WRITING   choose the next token; text is read into the cache one token at a time
-              <boi> → DRAWING      <eod>, a stop string, a limit → ENDED
-    DRAWING   read <boi>; solve the flow from noise to data with guidance; read the finished image
-              at t = 1, and <eoi> → WRITING
-
-All requests that write take one step together; when none writes, all that wait with an open image
-draw together. A request's result is a function of the request, its seed and the settings: all
-draws are keyed by the seed and by the request's own counters, whatever runs beside it. (Batching
-may change the rounding of a picture's last bits, as any change of shape does.)
-
-Shape suffixes: B requests of a group, V vocabulary, N images, P latent tokens of one image, C
-latent channels, D width.
+:mod:`chiasm.inference.batch` has the state machine; this checks what is asked and splits it.
 """
 
 from __future__ import annotations
@@ -20,38 +9,13 @@ from collections.abc import Sequence
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
-from chiasm.inference.canvas import Canvas
-from chiasm.inference.choice import choose_tokens, image_noise, token_draw
-from chiasm.inference.history import History
-from chiasm.inference.passage import (
-    Passage,
-    passage,
-    prompt_context,
-    prompt_ids,
-    prompt_latents,
-    prompt_targets,
-)
+from chiasm.inference.batch import IMAGE_FRAME, Batch
+from chiasm.inference.passage import prompt_ids
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.progress import Progress, State
-from chiasm.inference.request import (
-    Ended,
-    Ending,
-    Event,
-    ImageDrawn,
-    Listener,
-    Request,
-    SamplingSettings,
-    TextWritten,
-)
-from chiasm.inference.solvers import denoise, time_grid
-from chiasm.inference.writer import Writer
-
-IMAGE_FRAME = 2
-"""``<boi>`` and ``<eoi>``."""
+from chiasm.inference.request import Event, Listener, Request, SamplingSettings
 
 
 class Sampler:
@@ -88,217 +52,36 @@ class Sampler:
         results: list[list[Text | Image]] = []
         for begin in range(0, len(requests), settings.rows_at_once):
             chunk = slice(begin, begin + settings.rows_at_once)
-            batch = _Batch(self.pretrained, settings, listener or _unheard)
+            batch = Batch(self.pretrained, settings, listener or _unheard)
             results += batch.run(requests[chunk], prompts[chunk], first_number=begin)
         return results
 
     def _prompt(self, number: int, request: Request, max_images: int) -> np.ndarray:
-        """Token numbers of a prompt that fits, with the image that it is to open."""
-        if request.opens_image and max_images == 0:
+        """Token numbers of a prompt that fits, with the images that are drawn in any case."""
+        images = request.num_given_images
+        if request.then and not request.opens_image:
+            raise UserError(f"request {number} gives texts after an image but opens none")
+        if images > max_images:
             raise UserError(
-                f"request {number} is to open an image but max_images = 0; give 1 or more"
+                f"request {number} is to draw {images} images but max_images = {max_images}; "
+                f"give {images} or more"
             )
         pretrained = self.pretrained
         shape = pretrained.vision_tokenizer.image_shape
         ids = prompt_ids(
             request.spans, pretrained.text_tokenizer, pretrained.vision_tokenizer.shapes
         )
-        needed = len(ids) + (shape.num_tokens + IMAGE_FRAME if request.opens_image else 0)
+        given = sum(len(pretrained.text_tokenizer.encode_array(text)) for text in request.then)
+        needed = len(ids) + given + images * (shape.num_tokens + IMAGE_FRAME)
         if needed > pretrained.context_positions:
-            drawn = f" and the image to draw, {needed} together," if request.opens_image else ""
+            drawn = f" and the {images} images to draw, {needed} together," if images > 1 else ""
+            drawn = f" and the image to draw, {needed} together," if images == 1 else drawn
             raise UserError(
                 f"the prompt of request {number} takes {len(ids)} positions{drawn} but the model's "
                 f"context holds {pretrained.context_positions}; shorten the text or give fewer "
                 f"images ({shape.num_tokens + IMAGE_FRAME} positions each)"
             )
         return ids
-
-
-class _Batch:
-    """One batch of requests from their prompts to their ends."""
-
-    def __init__(
-        self, pretrained: Pretrained, settings: SamplingSettings, listener: Listener
-    ) -> None:
-        self._settings, self._tell = settings, listener
-        self._decoder, self._objective = pretrained.decoder, pretrained.objective
-        self._tokenizer, self._vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
-        self._context = pretrained.context_positions
-        self._times = time_grid(settings.steps, pretrained.shift)
-        image_id, boi, eoi = (getattr(self._tokenizer, f"{n}_id") for n in ("image", "boi", "eoi"))
-        image = [image_id] * self._vision.image_shape.num_tokens
-        self._image = self._passage(image)
-        self._opened_image = self._passage([boi, *image])
-        self._closed_image = self._passage([*image, eoi])
-        self._forbidden_V = self._never_chosen()
-
-    def run(
-        self, requests: Sequence[Request], prompts: Sequence[np.ndarray], first_number: int
-    ) -> list[list[Text | Image]]:
-        """The new spans of each request."""
-        settings, num_positions = self._settings, len(self._image) + IMAGE_FRAME
-        most_new = settings.max_tokens + settings.max_images * num_positions
-        capacity = min(self._context, max(map(len, prompts)) + most_new)
-        self._history = History(self._decoder, len(requests), capacity)
-        last_BD = self._read_prompts(requests, prompts)
-        everyone = [
-            Progress(
-                number=first_number + member,
-                member=member,
-                request=request,
-                writer=self._new_writer(),
-                state=State.DRAWING if request.opens_image else State.WRITING,
-                last_D=last_BD[member],
-            )
-            for member, request in enumerate(requests)
-        ]
-        for progress in everyone:
-            self._end_if_spent(progress)
-        while any(progress.state is not State.ENDED for progress in everyone):
-            if writing := self._in_state(everyone, State.WRITING):
-                self._write(writing)
-            else:
-                self._draw(self._in_state(everyone, State.DRAWING))
-        return [progress.spans for progress in everyone]
-
-    def _read_prompts(self, requests: Sequence[Request], prompts: Sequence[np.ndarray]) -> Tensor:
-        """The hidden vector [B, D] at each prompt's last position."""
-        vision, device = self._vision, self._decoder.device
-        passages = [
-            self._passage(ids, prompt_targets(request.spans))
-            for ids, request in zip(prompts, requests, strict=True)
-        ]
-        latents = [prompt_latents(request.spans, vision, device) for request in requests]
-        context = [prompt_context(request.spans, vision, device) for request in requests]
-        seen = [part_UA for part_UA in context if part_UA is not None]
-        return self._history.read(
-            range(len(requests)), passages, torch.cat(latents), torch.cat(seen) if seen else None
-        )
-
-    def _write(self, writing: list[Progress]) -> None:
-        """One token for each request."""
-        last_BD = torch.stack([progress.last_D for progress in writing])
-        logits_BV = self._decoder.text_logits(last_BD).float() + self._forbidden_V
-        draw_B = [token_draw(p.request.seed, p.num_choices) for p in writing]
-        settings = self._settings
-        tokens = choose_tokens(logits_BV, draw_B, settings.temperature, settings.top_k)
-        token_of = {p.member: token for p, token in zip(writing, tokens, strict=True)}
-        for progress in writing:
-            self._take(progress, token_of[progress.member])
-        if going_on := self._in_state(writing, State.WRITING):
-            self._read(going_on, [self._passage([token_of[p.member]]) for p in going_on])
-
-    def _take(self, progress: Progress, token: int) -> None:
-        """What a chosen token does to its request."""
-        progress.num_choices += 1
-        free_positions = self._context - self._history.held(progress.member)
-        if token == self._tokenizer.eod_id:
-            self._end(progress, Ending.DOCUMENT)
-        elif token == self._tokenizer.boi_id:
-            if progress.num_images == self._settings.max_images:
-                self._end(progress, Ending.MAX_IMAGES)
-            elif free_positions < len(self._image) + IMAGE_FRAME:
-                self._end(progress, Ending.CONTEXT)
-            else:
-                progress.state = State.DRAWING
-        elif progress.num_tokens == self._settings.max_tokens:
-            self._end(progress, Ending.MAX_TOKENS)
-        elif free_positions == 0:
-            self._end(progress, Ending.CONTEXT)
-        else:
-            progress.num_tokens += 1
-            self._tell_text(progress, progress.writer.add(token))
-            if progress.writer.stopped:
-                self._end(progress, Ending.STOP)
-            self._end_if_spent(progress)
-
-    def _draw(self, drawing: list[Progress]) -> None:
-        """One image for each request, from ``<boi>`` to ``<eoi>``."""
-        self._read(drawing, [self._passage([self._tokenizer.boi_id])] * len(drawing))
-        canvas = Canvas(
-            self._decoder,
-            self._objective.prediction,
-            self._history,
-            [progress.member for progress in drawing],
-            image=self._image,
-            opened_image=self._opened_image,
-            guidance=self._settings.guidance,
-        )
-        noise_NPC = torch.stack(
-            [
-                image_noise(
-                    p.request.seed, p.num_images, len(self._image), self._decoder.latent_channels
-                )
-                for p in drawing
-            ]
-        ).to(self._decoder.device)
-        z_NPC = denoise(canvas.velocity, noise_NPC, self._times, self._settings.solver)
-        pixels_N3HW = (self._vision.decode(z_NPC) * 255).round().to(torch.uint8)
-        for progress, z_PC, pixels_3HW in zip(drawing, z_NPC, pixels_N3HW, strict=True):
-            self._finish_image(progress, z_PC, pixels_3HW)
-        latents_of = {p.member: z_PC for p, z_PC in zip(drawing, z_NPC, strict=True)}
-        if going_on := self._in_state(drawing, State.WRITING):
-            # The last solver step read an unfinished image; what is kept is read at t = 1.
-            z_LC = torch.cat([latents_of[progress.member] for progress in going_on])
-            self._read(going_on, [self._closed_image] * len(going_on), z_LC)
-
-    def _finish_image(self, progress: Progress, z_PC: Tensor, pixels_3HW: Tensor) -> None:
-        self._finish_text(progress)
-        image = Image(pixels_3HW.permute(1, 2, 0).cpu().numpy(), target=False)
-        progress.spans.append(image)
-        progress.num_images += 1
-        progress.state = State.WRITING
-        self._tell(ImageDrawn(progress.number, image, z_PC))
-        self._end_if_spent(progress)
-
-    def _read(
-        self, group: list[Progress], passages: list[Passage], z_LC: Tensor | None = None
-    ) -> None:
-        last_BD = self._history.read([progress.member for progress in group], passages, z_LC)
-        for progress, last_D in zip(group, last_BD, strict=True):
-            progress.last_D = last_D
-
-    def _in_state(self, among: list[Progress], state: State) -> list[Progress]:
-        """Those in a state, gathered in the first rows of the cache and in their order."""
-        progress_of = {progress.member: progress for progress in among if progress.state is state}
-        return [progress_of[member] for member in self._history.gather(list(progress_of))]
-
-    def _end_if_spent(self, progress: Progress) -> None:
-        """Where neither a token nor an image is left, no further choice needs a pass."""
-        settings = self._settings
-        spent = progress.num_tokens == settings.max_tokens
-        if progress.state is State.WRITING and spent and progress.num_images == settings.max_images:
-            self._end(progress, Ending.MAX_TOKENS)
-
-    def _end(self, progress: Progress, ending: Ending) -> None:
-        self._finish_text(progress)
-        progress.state = State.ENDED
-        self._tell(Ended(progress.number, ending))
-
-    def _finish_text(self, progress: Progress) -> None:
-        self._tell_text(progress, progress.writer.finish())
-        if progress.writer.text:
-            progress.spans.append(Text(progress.writer.text))
-        progress.writer = self._new_writer()
-
-    def _tell_text(self, progress: Progress, piece: str) -> None:
-        if piece:
-            self._tell(TextWritten(progress.number, piece))
-
-    def _new_writer(self) -> Writer:
-        return Writer(self._tokenizer.decode, self._settings.stop)
-
-    def _passage(self, ids: Sequence[int] | np.ndarray, targets: Sequence[bool] = ()) -> Passage:
-        return passage(ids, self._tokenizer.image_id, self._vision.shapes, targets)
-
-    def _never_chosen(self) -> Tensor:
-        """float32 [V]: minus infinity for what is never a target in training, else 0."""
-        tokenizer = self._tokenizer
-        forbidden_V = torch.zeros(self._decoder.vocabulary, device=self._decoder.device)
-        forbidden_V[tokenizer.vocabulary_size :] = -torch.inf
-        for token in (tokenizer.pad_id, tokenizer.bod_id, tokenizer.eoi_id, tokenizer.image_id):
-            forbidden_V[token] = -torch.inf
-        return forbidden_V
 
 
 def _unheard(event: Event) -> None:
