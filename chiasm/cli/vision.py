@@ -164,7 +164,7 @@ def encode(
 
 def _stage_of(folder: Path, display: RunDisplay) -> Progress:
     """Shows how far a folder is; a pair of tokenizers has two, one after the other."""
-    return lambda stage, done, of: display.on_stage(f"{stage} ({folder.name})", done, of)
+    return lambda stage, done, of: display.on_stage(f"{stage} ({folder.resolve().name})", done, of)
 
 
 def _refuse_two(settings: VisionSettings) -> None:

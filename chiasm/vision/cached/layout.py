@@ -40,24 +40,22 @@ def latent_places(folder: Path, tokenizer: VisionTokenizer, setting: str) -> lis
         UserError: the folder holds the latents of one tokenizer where the run has two, or of two
             where it has one.
     """
-    if tokenizer.context is None:
-        places = [Place(folder, tokenizer, frozenset({False, True}))]
-    else:
-        target, context = tokenizer.parts
-        places = [
-            Place(folder / "context", context, frozenset({False})),
-            Place(folder / "target", target, frozenset({True})),
-        ]
-    pair = len(places) == 2
-    others = [folder] if pair else [folder / "context", folder / "target"]
-    if any(map(_holds_latents, others)):
+    pair = tokenizer.context is not None
+    context_folder, target_folder = folder / "context", folder / "target"
+    if any(map(_holds_latents, [folder] if pair else [context_folder, target_folder])):
         there, here = ("one tokenizer", "two") if pair else ("two tokenizers", "one")
         raise UserError(
             f"{setting} holds the latents of {there}, and the recipe has {here} (vision.kind = "
             "'dual' is two); encode with this recipe into another folder (chiasm vision encode), "
             "or set the vision settings that it was made with"
         )
-    return places
+    if not pair:
+        return [Place(folder, tokenizer, frozenset({False, True}))]
+    target, context = tokenizer.parts
+    return [
+        Place(context_folder, context, frozenset({False})),
+        Place(target_folder, target, frozenset({True})),
+    ]
 
 
 def open_latents(folder: Path, tokenizer: VisionTokenizer) -> PictureReader:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -27,10 +28,11 @@ from chiasm.data.batch import PackedBatch
 from chiasm.data.pictures import decode_picture
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
-from chiasm.vision import build_vision_tokenizer
+from chiasm.vision import DualTokenizer, PixelTokenizer, build_vision_tokenizer
+from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import gallery_of
-from chiasm.vision.cached.layout import open_latents
-from chiasm.worlds import Split, WorldSettings, WorldSource, render_worlds
+from chiasm.vision.cached.layout import latent_places, open_latents
+from chiasm.worlds import Split, World, WorldSettings, WorldSource, render_worlds
 
 PICTURES = 32
 """In each of the two sources."""
@@ -188,11 +190,14 @@ def test_batches_hold_the_latents_of_both_parts(recipe: Recipe, encoded: Path) -
     for batch in batches:
         batch.validate()
         assert not batch.images.pixels
-    both = next(b.images for b in batches if len(set(b.images.target_N.tolist())) == 2)
+    batch = next(batch for batch in batches if len(set(batch.images.target_N.tolist())) == 2)
+    both = batch.images
     assert both.raw_GC is not None
     assert both.raw_UA is not None
     assert both.raw_GC.shape == (4 * int(both.target_N.sum()), 3 * 8 * 8)
     assert both.raw_UA.shape == (9 * int((~both.target_N).sum()), 3 * 4 * 4)
+    with pytest.raises(ValueError, match="slots and latents differ"):
+        replace(batch, images=replace(both, raw_UA=None)).validate()
 
 
 def test_each_part_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> None:
@@ -314,24 +319,39 @@ def test_one_tokenizer_and_two_are_not_exchanged(
         encode(recipe_path, recipe_path)
 
 
-def test_frames_of_a_world_are_encoded_for_the_parts_that_its_sources_show(tmp_path: Path) -> None:
-    world = render_worlds(
-        WorldSettings(train_maps=1, held_out_maps=1, views_per_map=6, walks_per_map=1),
-        Split.TRAIN,
-        tmp_path,
-    )
-    context, target = frozenset({False}), frozenset({True})
-    lengths = {
-        tasks: [
-            len(gallery_of({task: WorldSource(world, task) for task in tasks}).playing(part))
-            for part in (context, target, context | target)
-        ]
-        for tasks in [("video",), ("vqa",), ("vqa", "video"), ("action_video",)]
-    }
-    frames = len(world.frames)
-    assert lengths == {
-        ("video",): [0, frames, frames],
-        ("vqa",): [frames, 0, frames],
-        ("vqa", "video"): [frames] * 3,
-        ("action_video",): [frames] * 3,
-    }
+@pytest.fixture(scope="module")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    settings = WorldSettings(train_maps=1, held_out_maps=1, views_per_map=6, walks_per_map=1)
+    return render_worlds(settings, Split.TRAIN, tmp_path_factory.mktemp("world"))
+
+
+@pytest.mark.parametrize(
+    ("tasks", "seen", "drawn"),
+    [
+        (["video"], False, True),
+        (["vqa"], True, False),
+        (["vqa", "video"], True, True),
+        (["image_text"], True, True),
+        (["action_video"], True, True),
+    ],
+)
+def test_frames_are_encoded_for_the_parts_that_sources_show_them_as(
+    world: World, tmp_path: Path, tasks: list[str], seen: bool, drawn: bool
+) -> None:
+    tokenizer = DualTokenizer(target=PixelTokenizer(8, 4), context=PixelTokenizer(12, 4))
+    sources = {task: WorldSource(world, task) for task in tasks}
+    manifests = [
+        encode_gallery(
+            gallery_of(sources).playing(place.parts),
+            place.tokenizer,
+            place.folder,
+            device=torch.device("cpu"),
+        )
+        for place in latent_places(tmp_path, tokenizer, "out")
+    ]
+    counts = [sum(shard.pictures for shard in manifest.shards) for manifest in manifests]
+    assert counts == [len(world.frames) * seen, len(world.frames) * drawn]
+    read = open_latents(tmp_path, tokenizer)
+    images = [i for each in sources.values() for n in range(len(each)) for i in each[n].images]
+    for image in images:
+        assert read(image).shape == ((4, 48) if image.target else (9, 48))
