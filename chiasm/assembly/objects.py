@@ -32,7 +32,7 @@ from chiasm.recipe import Recipe, check_images
 from chiasm.training import Objective, Trainer, Validation
 from chiasm.training.device import choose_device
 from chiasm.training.validation import VALIDATION_SEED
-from chiasm.vision.cached.latents import CachedLatents
+from chiasm.vision.cached.layout import open_latents
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
 
@@ -213,7 +213,7 @@ def build_stream(
 def _picture_reader(recipe: Recipe, tokenizer: VisionTokenizer) -> PictureReader | None:
     """Reads latents that were encoded ahead; None where pictures are to be decoded."""
     folder = recipe.vision.latents
-    return None if folder is None else CachedLatents(Path(folder).expanduser(), tokenizer).read
+    return None if folder is None else open_latents(Path(folder).expanduser(), tokenizer)
 
 
 def _validation(

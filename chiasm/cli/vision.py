@@ -21,8 +21,9 @@ from chiasm.vision import (
     save_statistics,
     train_from_settings,
 )
-from chiasm.vision.cached.encoding import SHARD_PICTURES, Rank, encode_gallery
+from chiasm.vision.cached.encoding import SHARD_PICTURES, Progress, Rank, encode_gallery
 from chiasm.vision.cached.gallery import gallery_of_folder
+from chiasm.vision.cached.layout import latent_places
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
 from chiasm.worlds import Split
@@ -89,7 +90,7 @@ def stats(
     """Measure mean and deviation of each latent channel of the recipe's tokenizer."""
     settings = load_recipe(recipe, set_ or [])
     # The file that is to be written may be the one that the recipe names already.
-    _refuse_two(settings.vision, "stats")
+    _refuse_two(settings.vision)
     unmeasured = settings.vision.model_copy(update={"statistics": None})
     settings = settings.model_copy(update={"vision": unmeasured})
     with RunDisplay() as display:
@@ -131,40 +132,45 @@ def encode(
     """Encode all pictures of a recipe's sources ahead of training; a stopped call goes on."""
     share = Rank(rank, ranks)
     settings = load_recipe(recipe, set_ or [])
-    _refuse_two(settings.vision, "encode")
     device = choose_device(settings.training.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", rank % torch.cuda.device_count())
     with RunDisplay() as display:
         tokenizer = open_vision(settings, cache, display.on_stage)
+        places = latent_places(out, tokenizer, f"--out {out}")
         gallery = open_gallery(settings, *Split, cache_folder=cache, on_stage=display.on_stage)
-        manifest = encode_gallery(
-            gallery,
-            tokenizer,
-            out,
-            device=device,
-            stored_type=dtype,
-            shard_pictures=shard_pictures,
-            rank=share,
-            progress=display.on_stage,
-        )
-    pictures = sum(shard.pictures for shard in manifest.shards)
-    broken = sum(len(shard.unreadable) for shard in manifest.shards)
+        manifests = [
+            encode_gallery(
+                gallery.playing(place.parts),
+                place.tokenizer,
+                place.folder,
+                device=device,
+                stored_type=dtype,
+                shard_pictures=shard_pictures,
+                rank=share,
+                progress=_stage_of(place.folder, display),
+            )
+            for place in places
+        ]
+    shards = [shard for manifest in manifests for shard in manifest.shards]
+    pictures = sum(shard.pictures for shard in shards)
+    broken = sum(len(shard.unreadable) for shard in shards)
     print(
-        f"{pictures:,} pictures in {len(manifest.shards)} shards"
+        f"{pictures:,} pictures in {len(shards)} shards"
         + f", {broken} that cannot be decoded" * bool(broken)
         + f'; a recipe reads them with [vision] latents = "{out}"'
     )
 
 
-def _refuse_two(settings: VisionSettings, verb: str) -> None:
+def _stage_of(folder: Path, display: RunDisplay) -> Progress:
+    """Shows how far a folder is; a pair of tokenizers has two, one after the other."""
+    return lambda stage, done, of: display.on_stage(f"{stage} ({folder.resolve().name})", done, of)
+
+
+def _refuse_two(settings: VisionSettings) -> None:
     if settings.parts:
-        instead = (
-            "give a recipe whose [vision] is that of one part, and name the file as statistics "
-            "under vision.context or vision.target"
-            if verb == "stats"
-            else "training encodes them as it goes on"
-        )
         raise UserError(
-            f"vision.kind = 'dual' has two tokenizers, chiasm vision {verb} takes one: {instead}"
+            "vision.kind = 'dual' has two tokenizers, chiasm vision stats measures one: give a "
+            "recipe whose [vision] is that of one part, and name the file as statistics under "
+            "vision.context or vision.target"
         )

@@ -4,8 +4,8 @@ A :class:`PackedBatch` holds B rows of T positions. Whole documents lie one afte
 row; an image is a run of vision positions between ``<boi>`` and ``<eoi>``.
 
 Shape suffixes: B rows, T positions of a row, N images of the batch, L latent tokens of all images
-(image after image, each row-major), G those of target and U those of context images, 2 = (row,
-column).
+(image after image, each row-major), G those of target and U those of context images, C and A
+channels of the two, 2 = (row, column).
 
 What a query may see is one contiguous range of keys, [first, last], both inclusive:
 
@@ -99,9 +99,11 @@ class ImageSlots:
     source_N: Tensor
     """int64 [N]: number of the source it comes from."""
     pixels: tuple[Tensor, ...]
-    """N pictures, uint8 [3, H, W]; they may differ in size. None where there is ``raw_LC``."""
-    raw_LC: Tensor | None = None
-    """float [L, C]: latents before they are standardised, read in place of the pictures."""
+    """N pictures, uint8 [3, H, W]; they may differ in size. None where latents were read."""
+    raw_GC: Tensor | None = None
+    """float [G, C]: latents of targets before they are standardised, in place of pictures."""
+    raw_UA: Tensor | None = None
+    """float [U, A]: those of context images; A is C unless they have a tokenizer of their own."""
 
     def __len__(self) -> int:
         return len(self.row_N)
@@ -246,10 +248,11 @@ class PackedBatch:
             tensor = getattr(self, name)
             _require(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}, not int64")
             _require(tensor.shape == self.ids_BT.shape, f"{name} has shape {tuple(tensor.shape)}")
-        given, wanted = len(self.images.pixels), len(self.images)
-        if self.images.raw_LC is not None:
-            given, wanted = len(self.images.raw_LC), len(self.images.image_L)
-        _require(given == wanted, "image slots and pictures differ")
+        slots = self.images
+        _require(len(slots.pixels) in (0, len(slots)), "image slots and pictures differ")
+        for raw, own in ((slots.raw_GC, slots.target_G), (slots.raw_UA, slots.context_U)):
+            given = bool(slots.pixels) or len(own) == (0 if raw is None else len(raw))
+            _require(given, "image slots and latents differ")
         query_T = torch.arange(self.num_positions)
         padding_BT = self.modality_BT == Modality.PADDING
         vision_BT = self.modality_BT == Modality.VISION

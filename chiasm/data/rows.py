@@ -114,7 +114,6 @@ class Assembler:
         shapes = [self.image_shape.of(bool(target)) for target in target_N]
         grids = [(shape.rows, shape.columns) for shape in shapes]
         pictures = tuple(picture for row in rows for picture in row.pictures)
-        encoded = bool(pictures) and pictures[0].is_floating_point()
         return ImageSlots(
             row_N=torch.from_numpy(row_N.astype(np.int64)),
             start_N=torch.from_numpy(start_N.astype(np.int64)),
@@ -122,8 +121,9 @@ class Assembler:
             target_N=torch.from_numpy(target_N),
             dropped_N=torch.from_numpy(dropped_N),
             source_N=torch.from_numpy(source_N.astype(np.int64)),
-            pixels=() if encoded else pictures,
-            raw_LC=torch.cat(pictures) if encoded else None,
+            pixels=tuple(each for each in pictures if not each.is_floating_point()),
+            raw_GC=_read_latents(pictures, target_N),
+            raw_UA=_read_latents(pictures, ~target_N),
         )
 
     def _dropped(self, rows: Sequence[Row]) -> np.ndarray:
@@ -134,6 +134,16 @@ class Assembler:
             draw_I = np.random.default_rng(key).random(len(row.target_I))
             dropped.append(row.target_I & (draw_I < self.condition_drop))
         return np.concatenate(dropped)
+
+
+def _read_latents(pictures: Sequence[Tensor], playing_N: np.ndarray) -> Tensor | None:
+    """[G, C] or [U, A]: latents of the images that play one part; None where there are none.
+
+    The parts stay apart, since two tokenizers need not have the same number of channels.
+    """
+    parts = zip(pictures, playing_N, strict=True)
+    raw = [each for each, plays in parts if plays and each.is_floating_point()]
+    return torch.cat(raw) if raw else None
 
 
 def _labels(ids_BT: np.ndarray, modality_BT: np.ndarray, document_BT: np.ndarray) -> np.ndarray:

@@ -89,11 +89,6 @@ class VisionSettings(VisionTokenizerSettings):
                 f"kind = 'dual' needs a tokenizer for {' and one for '.join(missing)}: give the "
                 f"table vision.{missing[0]}, with the settings of a single one"
             )
-        if self.latents is not None:
-            raise ValueError(
-                "latents holds those of one tokenizer, and kind = 'dual' has two; leave it out: "
-                "pictures are encoded as training goes on"
-            )
         for name, field in VisionTokenizerSettings.model_fields.items():
             if name != "kind" and getattr(self, name) != field.default:
                 raise ValueError(

@@ -1,8 +1,9 @@
 """The protocol of all vision tokenizers: pictures to standardised latents and back.
 
 Shape suffixes: B pictures, H and W their height and width in pixels, N image slots of a batch,
-P latent tokens of one picture, L latent tokens of all pictures (flattened), C latent channels.
-Where context pictures have a tokenizer of their own: U latent tokens of them all, A its channels.
+P latent tokens of one picture, L latent tokens of all pictures (flattened), G those of targets, U
+those of context pictures, C latent channels, A those of context pictures that have a tokenizer of
+their own.
 """
 
 from __future__ import annotations
@@ -165,14 +166,14 @@ def encode_slots(tokenizer: VisionTokenizer, slots: ImageSlots) -> Tensor:
     result lies on the slots' device. Where context pictures have a tokenizer of their own, their
     rows are 0 and :func:`encode_context` has what it makes of them.
     """
-    if slots.raw_LC is not None:
-        return tokenizer.statistics.standardise(slots.raw_LC)
     device = slots.row_N.device
-    if tokenizer.context is None:
+    if tokenizer.context is None and slots.pixels:
         return encode_pictures(tokenizer, slots.pixels, device)
     z_LC = torch.zeros(len(slots.image_L), tokenizer.channels, device=device)
-    targets_GC = encode_pictures(tokenizer, _playing(slots, target=True), device)
-    return z_LC.index_copy(0, slots.target_G, targets_GC)
+    z_LC = z_LC.index_copy(0, slots.target_G, _encode_part(tokenizer, slots, target=True))
+    if tokenizer.context is None:
+        z_LC = z_LC.index_copy(0, slots.context_U, _encode_part(tokenizer, slots, target=False))
+    return z_LC
 
 
 def encode_context(tokenizer: VisionTokenizer, slots: ImageSlots) -> Tensor | None:
@@ -182,8 +183,7 @@ def encode_context(tokenizer: VisionTokenizer, slots: ImageSlots) -> Tensor | No
     """
     if tokenizer.context is None:
         return None
-    pictures = _playing(slots, target=False)
-    return encode_pictures(tokenizer.context, pictures, slots.row_N.device)
+    return _encode_part(tokenizer.context, slots, target=False)
 
 
 def encode_pictures(
@@ -205,7 +205,12 @@ def encode_pictures(
     return torch.cat([latents_N[number] for number in range(len(pictures))])
 
 
-def _playing(slots: ImageSlots, *, target: bool) -> list[Tensor]:
-    """The pictures that play one part, in the order of their slots."""
-    parts = zip(slots.pixels, slots.target_N.tolist(), strict=True)
-    return [pixels for pixels, part in parts if part == target]
+def _encode_part(tokenizer: VisionTokenizer, slots: ImageSlots, *, target: bool) -> Tensor:
+    """Standardised latents [G, C] or [U, A] of the pictures that play one part, in their order."""
+    raw = slots.raw_GC if target else slots.raw_UA
+    if raw is not None:
+        return tokenizer.statistics.standardise(raw)
+    # Where latents were read there are no pixels at all, also if none of them plays this part.
+    parts = zip(slots.pixels, slots.target_N.tolist(), strict=bool(slots.pixels))
+    pictures = [pixels for pixels, part in parts if part == target]
+    return encode_pictures(tokenizer, pictures, slots.row_N.device)

@@ -16,6 +16,13 @@ from chiasm.worlds.questions import Balance, Question, questions
 from chiasm.worlds.world import HELD_OUT_FIRST_SEED, World, map_seed
 
 TASKS = ("text", "image_text", "video", "action_video", "vqa")
+_PARTS = {
+    "text": frozenset[bool](),
+    "image_text": frozenset({False, True}),
+    "video": frozenset({True}),
+    "action_video": frozenset({False, True}),
+    "vqa": frozenset({False}),
+}
 _VARIANTS = 16
 """Documents made of one frame or walk start, with other phrasings, questions and lengths."""
 
@@ -46,6 +53,11 @@ class WorldSource:
             raise IndexError(f"document {index} of {len(self)}")
         rng = np.random.default_rng([*self._key, index, 2])
         return self._make(index if self.name == "text" else self.frame_of(index), rng)
+
+    @property
+    def shown_as(self) -> frozenset[bool]:
+        """Which parts the frames play in its documents: ``Image.target`` of all of them."""
+        return _PARTS[self.name]
 
     def frame_of(self, index: int) -> int:
         """The frame that document ``index`` starts with; its View is ``world.views[frame]``."""

@@ -177,7 +177,6 @@ def test_a_folder_keeps_both(dual: DualTokenizer, tmp_path: Path) -> None:
         ({"kind": "pixels", "context": CONTEXT}, "context is a setting of kind = 'dual'"),
         (DUAL | {"path": "somewhere"}, "path belongs to one tokenizer"),
         (DUAL | {"statistics": "file.json"}, "statistics belongs to one tokenizer"),
-        (DUAL | {"latents": "folder"}, "latents holds those of one tokenizer"),
         (DUAL | {"context": DUAL}, "vision.context"),
     ],
 )

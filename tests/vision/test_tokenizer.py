@@ -10,7 +10,9 @@ def slots(pixels: list[torch.Tensor]) -> ImageSlots:
     count = len(pixels)
     numbers = torch.arange(count)
     flags = torch.zeros(count, dtype=torch.bool)
-    grid = torch.tensor([[p.shape[1] // 8, p.shape[2] // 8] for p in pixels]).reshape(count, 2)
+    grid = (
+        torch.tensor([[p.shape[1] // 8, p.shape[2] // 8] for p in pixels]).reshape(count, 2).long()
+    )
     return ImageSlots(numbers, numbers, grid, flags, flags, numbers, tuple(pixels))
 
 

@@ -106,3 +106,10 @@ def test_stories_of_the_splits_are_of_different_maps(train: World, held_out: Wor
     ours, theirs = WorldSource(train, "text"), WorldSource(held_out, "text")
     told = {ours[index].text for index in range(300)}
     assert not any(theirs[index].text in told for index in range(300))
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_what_a_task_shows_its_frames_as(train: World, task: str):
+    source = WorldSource(train, task)
+    shown = {image.target for index in range(60) for image in source[index].images}
+    assert shown == source.shown_as

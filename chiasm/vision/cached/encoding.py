@@ -209,8 +209,8 @@ def _begun(wanted: Manifest, path: Path) -> Manifest:
         UserError: the folder holds something else.
     """
     folder = path.parent
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder} is a file; give a folder")
+    if file := next((above for above in (folder, *folder.parents) if above.is_file()), None):
+        raise UserError(f"{file} is a file; give a folder with --out")
     ranks = path.stem.partition("-of-")[2]
     foreign = sorted(
         file.name

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TypeVar
@@ -39,6 +39,22 @@ class Part:
     length: int
     images: Callable[[int], Iterator[Image]]
 
+    def playing(self, parts: frozenset[bool]) -> Part:
+        """Those that play one of these parts, ``Image.target``, in their documents."""
+        return replace(self, images=partial(_playing, self.images, parts))
+
+
+@dataclass(frozen=True)
+class _Frames(Part):
+    """The frames of a world, each once; no document says which part it plays."""
+
+    shown_as: frozenset[bool]
+    """The parts that frames play in the documents of all sources."""
+
+    def playing(self, parts: frozenset[bool]) -> Part:
+        """All of them, or none where no source shows a frame in such a part."""
+        return self if self.shown_as & parts else replace(self, length=0)
+
 
 class Gallery:
     """Pictures by number, over all parts in their order."""
@@ -46,6 +62,14 @@ class Gallery:
     def __init__(self, parts: Mapping[str, Part]) -> None:
         self.parts = dict(parts)
         self._ends = np.cumsum([part.length for part in parts.values()])
+
+    def playing(self, parts: frozenset[bool]) -> Gallery:
+        """Its pictures that play one of these parts: those drawn (True), those only seen (False).
+
+        Numbers stand for the same documents, whose other pictures are left out. A world's frames
+        all play every part that one of its sources shows frames in.
+        """
+        return Gallery({name: part.playing(parts) for name, part in self.parts.items()})
 
     def __len__(self) -> int:
         return int(self._ends[-1]) if len(self._ends) else 0
@@ -62,11 +86,17 @@ class Gallery:
 
 def gallery_of(sources: Mapping[str, Source]) -> Gallery:
     """All pictures of these sources; a world's frames once, however many sources tell of it."""
+    worlds = [source for source in sources.values() if isinstance(source, WorldSource)]
     parts: dict[str, Part] = {}
     for name, source in sources.items():
         if isinstance(source, WorldSource):
-            frames = source.world.frames
-            parts[f"{source.world.split.value} world"] = Part(len(frames), partial(_frame, frames))
+            world = source.world
+            shown_as = [other.shown_as for other in worlds if other.world.split is world.split]
+            parts[f"{world.split.value} world"] = _Frames(
+                len(world.frames),
+                partial(_frame, world.frames),
+                frozenset[bool]().union(*shown_as),
+            )
         else:
             parts[name] = Part(len(source), partial(_shown, source))
     return Gallery(parts)
@@ -116,6 +146,12 @@ def _frame(frames: np.ndarray, number: int) -> Iterator[Image]:
 
 def _file(files: Sequence[Path], number: int) -> Iterator[Image]:
     yield Image(files[number], target=False)
+
+
+def _playing(
+    images: Callable[[int], Iterator[Image]], parts: frozenset[bool], number: int
+) -> Iterator[Image]:
+    return (image for image in images(number) if image.target in parts)
 
 
 def _shown(source: Source, number: int) -> Iterator[Image]:
