@@ -3,7 +3,7 @@
     WRITING   choose the next token; text is read into the cache one token at a time
               <boi> → DRAWING      <eod>, a stop string, a limit → ENDED
     DRAWING   read <boi>; solve the flow from noise to data with guidance; read the finished image
-              at t = 1, and <eoi> → WRITING, or DRAWING behind a text that the request gives
+              at t = 1, and <eoi> → WRITING, or DRAWING behind a text of the request's script
 
 All requests that write take one step together; when none writes, all that wait with an open image
 draw together. A request's result is a function of the request, its seed and the settings: all
@@ -75,7 +75,7 @@ class Batch:
         """The new spans of each request."""
         settings, num_positions = self._settings, len(self._image) + IMAGE_FRAME
         most_new = settings.max_tokens + settings.max_images * num_positions
-        given = [[len(self._tokenizer.encode(text)) for text in r.then] for r in requests]
+        given = [[len(self._tokenizer.encode(text)) for text in r.script] for r in requests]
         most = max(map(len, prompts)) + most_new + max(map(sum, given))
         # Rows of one pass are padded to its longest text, past the end of what a row holds.
         padding = max((max(lengths, default=0) for lengths in given), default=0)
@@ -88,11 +88,12 @@ class Batch:
                 member=member,
                 request=request,
                 writer=self._new_writer(),
-                state=State.DRAWING if request.opens_image else State.WRITING,
+                state=State.DRAWING if request.num_given_images else State.WRITING,
                 last_D=last_BD[member],
             )
             for member, request in enumerate(requests)
         ]
+        self._begin_scripts([progress for progress in everyone if progress.request.script])
         for progress in everyone:
             self._end_if_spent(progress)
         while any(progress.state is not State.ENDED for progress in everyone):
@@ -128,6 +129,18 @@ class Batch:
             self._history.copy(member, alike[1:])
             last_BD[alike] = last_D
         return last_BD
+
+    def _begin_scripts(self, scripted: list[Progress]) -> None:
+        if scripted:
+            scripted = self._gathered(scripted)
+            texts = [self._tokenizer.encode(self._next_text(each)) for each in scripted]
+            self._read(scripted, [self._passage(text) for text in texts])
+
+    def _next_text(self, progress: Progress) -> str:
+        """The text that the request gives before its next image; it is part of the result."""
+        text = progress.request.script[progress.num_images]
+        progress.spans.append(Text(text))
+        return text
 
     def _write(self, writing: list[Progress]) -> None:
         """One token for each request."""
@@ -194,8 +207,7 @@ class Batch:
         going_on = [progress for progress in drawing if progress.state is not State.ENDED]
         if going_on:
             # The last solver step read an unfinished image; what is kept is read at t = 1.
-            progress_of = {progress.member: progress for progress in going_on}
-            going_on = [progress_of[m] for m in self._history.gather(list(progress_of))]
+            going_on = self._gathered(going_on)
             z_LC = torch.cat([latents_of[progress.member] for progress in going_on])
             self._read(going_on, [self._closed(progress) for progress in going_on], z_LC)
 
@@ -203,8 +215,8 @@ class Batch:
         """The rest of a finished image, and the text that the request gives behind it."""
         if progress.state is State.WRITING:
             return self._closed_image
-        text = progress.request.then[progress.num_images - 1]
-        return self._passage([*self._closed_image.ids_T.tolist(), *self._tokenizer.encode(text)])
+        text = self._tokenizer.encode(self._next_text(progress))
+        return self._passage([*self._closed_image.ids_T.tolist(), *text])
 
     def _finish_image(self, progress: Progress, z_PC: Tensor, pixels_3HW: Tensor) -> None:
         self._finish_text(progress)
@@ -215,7 +227,6 @@ class Batch:
         progress.state = State.WRITING
         if progress.num_images < progress.request.num_given_images:
             progress.state = State.DRAWING
-            progress.spans.append(Text(progress.request.then[progress.num_images - 1]))
         self._end_if_spent(progress)
 
     def _read(
@@ -227,7 +238,11 @@ class Batch:
 
     def _in_state(self, among: list[Progress], state: State) -> list[Progress]:
         """Those in a state, gathered in the first rows of the cache and in their order."""
-        progress_of = {progress.member: progress for progress in among if progress.state is state}
+        return self._gathered([progress for progress in among if progress.state is state])
+
+    def _gathered(self, group: list[Progress]) -> list[Progress]:
+        """The group in the order of its rows, which are the first ones."""
+        progress_of = {progress.member: progress for progress in group}
         return [progress_of[member] for member in self._history.gather(list(progress_of))]
 
     def _end_if_spent(self, progress: Progress) -> None:

@@ -53,14 +53,15 @@ class Request:
     spans: tuple[Text | Image, ...]
     seed: int = 0
     opens_image: bool = False
-    then: tuple[str, ...] = ()
-    """With ``opens_image``: texts that are given after that image, each with a further image behind
-    it. So a world model imagines one view after the other, each after an action."""
+    script: tuple[str, ...] = ()
+    """Texts that are given, each with an image behind it, instead of ``opens_image``; the first
+    stands behind an image. So a world model imagines one view after another, each after an action,
+    and requests that differ in their actions alone share what they have read."""
 
     @property
     def num_given_images(self) -> int:
         """Images that are drawn whatever the model would choose."""
-        return 1 + len(self.then) if self.opens_image else 0
+        return len(self.script) or int(self.opens_image)
 
 
 class Ending(StrEnum):

@@ -59,8 +59,11 @@ class Sampler:
     def _prompt(self, number: int, request: Request, max_images: int) -> np.ndarray:
         """Token numbers of a prompt that fits, with the images that are drawn in any case."""
         images = request.num_given_images
-        if request.then and not request.opens_image:
-            raise UserError(f"request {number} gives texts after an image but opens none")
+        if request.script and (request.opens_image or not _ends_in_image(request)):
+            raise UserError(
+                f"request {number} has a script, whose texts open images: its spans must end in "
+                "an image, and opens_image be False"
+            )
         if images > max_images:
             raise UserError(
                 f"request {number} is to draw {images} images but max_images = {max_images}; "
@@ -71,7 +74,7 @@ class Sampler:
         ids = prompt_ids(
             request.spans, pretrained.text_tokenizer, pretrained.vision_tokenizer.shapes
         )
-        given = sum(len(pretrained.text_tokenizer.encode_array(text)) for text in request.then)
+        given = sum(len(pretrained.text_tokenizer.encode_array(text)) for text in request.script)
         needed = len(ids) + given + images * (shape.num_tokens + IMAGE_FRAME)
         if needed > pretrained.context_positions:
             drawn = f" and the {images} images to draw, {needed} together," if images > 1 else ""
@@ -82,6 +85,10 @@ class Sampler:
                 f"images ({shape.num_tokens + IMAGE_FRAME} positions each)"
             )
         return ids
+
+
+def _ends_in_image(request: Request) -> bool:
+    return bool(request.spans) and isinstance(request.spans[-1], Image)
 
 
 def _unheard(event: Event) -> None:

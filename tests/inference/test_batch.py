@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import numpy as np
 import pytest
 import torch
 
@@ -37,7 +36,7 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
     ids = list(prompt_ids(request.spans, text, vision.image_shape))
     before_LC = prompt_latents(request.spans, vision, torch.device("cpu"))
     made: list[torch.Tensor] = []
-    for number, given in enumerate(("", *request.then)):
+    for number, given in enumerate(request.script or ("",)):
         ids += [*text.encode(given), text.boi_id, *[text.image_id] * count]
         whole = passage(ids, text.image_id, vision.image_shape)
 
@@ -67,12 +66,12 @@ def test_images_between_given_texts_are_those_of_whole_passes(
 ) -> None:
     pretrained = build(context_positions=160, **model)
     requests = [
-        Request((make_image(n), Text("action: turn")), n, opens_image=True, then=then)
-        for n, then in enumerate((ACTIONS, ACTIONS[::-1], ACTIONS[:1], ()))
+        Request((make_image(n),), n, opens_image=not script, script=script)
+        for n, script in enumerate((ACTIONS, ACTIONS[::-1], ACTIONS[:1], ()))
     ]
     for got, request in zip(latents(pretrained, requests), requests, strict=True):
         expected = without_cache(pretrained, request)
-        assert len(got) == len(expected) == 1 + len(request.then)
+        assert len(got) == len(expected) == request.num_given_images
         for one, other in zip(got, expected, strict=True):
             torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
 
@@ -80,9 +79,9 @@ def test_images_between_given_texts_are_those_of_whole_passes(
 def test_the_spans_are_the_document_that_goes_on(
     build: Callable[..., Pretrained], picture: Image
 ) -> None:
-    request = Request((picture,), opens_image=True, then=ACTIONS)
+    request = Request((picture,), script=ACTIONS)
     [spans] = Sampler(build(context_positions=160)).generate([request], DRAW)
-    assert [type(span) for span in spans] == [Image, Text, Image, Text, Image]
+    assert [type(span) for span in spans] == [Text, Image, Text, Image]
     assert tuple(span.text for span in spans if isinstance(span, Text)) == ACTIONS
 
 
@@ -90,11 +89,10 @@ def test_a_prompt_that_requests_share_is_read_once_for_all(
     build: Callable[..., Pretrained], make_image: Callable[[int], Image]
 ) -> None:
     pretrained = build(context_positions=160)
-    shared, other = (make_image(0), Text("action: turn")), (make_image(1), Text("action:"))
+    shared, other = (make_image(0),), (Text("so:"), make_image(1))
     order = [shared, other, shared, other, shared]
     requests = [
-        Request(spans, seed, opens_image=True, then=ACTIONS[: seed % 3])
-        for seed, spans in enumerate(order)
+        Request(spans, seed, script=ACTIONS[: 1 + seed % 2]) for seed, spans in enumerate(order)
     ]
     read: list[int] = []
     hook = pretrained.decoder.register_forward_pre_hook(
@@ -103,14 +101,10 @@ def test_a_prompt_that_requests_share_is_read_once_for_all(
     together = latents(pretrained, requests)
     hook.remove()
     assert read[0] == 2
-    apart = [latents(pretrained, [Request(tuple(r.spans), **_rest(r))])[0] for r in requests]
+    apart = [latents(pretrained, [r])[0] for r in requests]
     for one, alone in zip(together, apart, strict=True):
         for a, b in zip(one, alone, strict=True):
             torch.testing.assert_close(a, b, atol=2e-4, rtol=1e-4)
-
-
-def _rest(request: Request) -> dict:
-    return {"seed": request.seed, "opens_image": True, "then": request.then}
 
 
 def test_what_does_not_fit_is_refused_first(pretrained: Pretrained, picture: Image) -> None:
@@ -119,19 +113,19 @@ def test_what_does_not_fit_is_refused_first(pretrained: Pretrained, picture: Ima
             Sampler(pretrained).generate([request], DRAW.model_copy(update=settings))
         return str(error.value)
 
-    assert "opens none" in refused(Request((picture,), then=ACTIONS))
-    many = Request((picture,), opens_image=True, then=ACTIONS)
-    assert "draw 3 images but max_images = 2" in refused(many, max_images=2)
-    long = Request((picture,), opens_image=True, then=("word " * 40,) * 2)
-    assert "3 images to draw" in refused(long)
+    assert "must end in an image" in refused(Request((Text("so:"),), script=ACTIONS))
+    assert "must end in an image" in refused(Request((picture,), opens_image=True, script=ACTIONS))
+    assert "draw 2 images but max_images = 1" in refused(
+        Request((picture,), script=ACTIONS), max_images=1
+    )
+    assert "2 images to draw" in refused(Request((picture,), script=("word " * 40,) * 2))
 
 
 def test_writing_goes_on_behind_the_last_given_image(
     build: Callable[..., Pretrained], picture: Image
 ) -> None:
-    request = Request((picture,), 3, opens_image=True, then=ACTIONS[:1])
+    request = Request((picture,), 3, script=ACTIONS)
     settings = DRAW.model_copy(update={"max_tokens": 6, "max_images": 2})
     [spans] = Sampler(build(context_positions=160)).generate([request], settings)
-    assert [type(span) for span in spans[:3]] == [Image, Text, Image]
-    assert all(isinstance(span, Text) for span in spans[3:])
-    assert np.asarray(spans[0].pixels()).shape == (8, 8, 3)
+    assert [type(span) for span in spans[:4]] == [Text, Image, Text, Image]
+    assert [type(span) for span in spans[4:]] == [Text]
