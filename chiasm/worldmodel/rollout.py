@@ -1,0 +1,139 @@
+"""Views imagined one after another, each after an action.
+
+A rollout is one document: context views with the actions between them, then action and imagined
+view in turn. Training shows documents of so many views at most; a longer rollout goes on in a new
+document that begins with the last views of the one before.
+
+Shape suffixes: S steps of a rollout, H and W height and width of a view in pixels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.documents import Image, Text
+from chiasm.errors import UserError
+from chiasm.inference.request import Request, SamplingSettings
+from chiasm.inference.sampler import Sampler
+
+
+@dataclass(frozen=True, eq=False)
+class Context:
+    """What was seen and done so far.
+
+    Args:
+        views: at least one, uint8 [H, W, 3], oldest first.
+        actions: the texts between them, one fewer.
+    """
+
+    views: tuple[np.ndarray, ...]
+    actions: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not self.views or len(self.actions) != len(self.views) - 1:
+            raise ValueError(
+                f"{len(self.views)} views have {len(self.actions)} actions between them; give "
+                "one view or more, and one action fewer"
+            )
+
+    def after(self, actions: Sequence[str], views: Sequence[np.ndarray], most: int) -> Context:
+        """With more steps behind it; the last ``most`` views are kept."""
+        all_views, all_actions = (*self.views, *views), (*self.actions, *actions)
+        kept = all_views[-most:]
+        return Context(kept, all_actions[len(all_actions) - len(kept) + 1 :])
+
+    @property
+    def spans(self) -> tuple[Text | Image, ...]:
+        """As a document begins in training: the first view is given, later ones were targets."""
+        spans: list[Text | Image] = [Image(self.views[0], target=False)]
+        for action, view in zip(self.actions, self.views[1:], strict=True):
+            spans += [Text(action), Image(view, target=True)]
+        return tuple(spans)
+
+
+class Rollouts:
+    """Imagines rollouts with a model.
+
+    Args:
+        sampler: with the model.
+        settings: how to draw.
+        context_views: views that a step is shown at most.
+        document_views: views of a document at most, context included: as many as training showed.
+
+    Raises:
+        UserError: no step fits behind the context.
+    """
+
+    def __init__(
+        self,
+        sampler: Sampler,
+        settings: SamplingSettings,
+        *,
+        context_views: int = 1,
+        document_views: int = 2,
+    ) -> None:
+        if not 1 <= context_views < document_views:
+            raise UserError(
+                f"context_views = {context_views} of document_views = {document_views} leave no "
+                "room for an imagined view; give fewer context views, or longer documents"
+            )
+        self._sampler, self._settings = sampler, settings
+        self._context_views, self._document_views = context_views, document_views
+
+    def imagine(
+        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+    ) -> list[np.ndarray]:
+        """What is seen after each action.
+
+        Args:
+            contexts: where each rollout begins; rollouts that begin alike should hold one and the
+                same object, which is then read once for all of them.
+            actions: of each rollout, at least one; rollouts may differ in length.
+            seed: of the noise. It depends on seed and step alone: rollouts of equal beginnings
+                differ in what is done, and not in luck.
+
+        Returns:
+            for each rollout its views, uint8 [S, H, W, 3].
+
+        Raises:
+            UserError: an action is missing, or a document does not fit the model's context.
+        """
+        for number, own in enumerate(actions):
+            if not own:
+                raise UserError(f"rollout {number} has no actions; give one or more")
+        views: list[list[np.ndarray]] = [[] for _ in contexts]
+        now = self._trimmed(contexts)
+        step = 0
+        while unfinished := [n for n, own in enumerate(actions) if len(views[n]) < len(own)]:
+            chunks = [
+                tuple(actions[n][len(views[n]) :][: self._document_views - len(now[n].views)])
+                for n in unfinished
+            ]
+            new = self._draw([now[n] for n in unfinished], chunks, seed + step)
+            step += 1
+            for n, chunk, drawn in zip(unfinished, chunks, new, strict=True):
+                views[n] += drawn
+                now[n] = now[n].after(chunk, drawn, self._context_views)
+        return [np.stack(own) for own in views]
+
+    def _trimmed(self, contexts: Sequence[Context]) -> list[Context]:
+        """The last views of each context; one object stays one object."""
+        kept = {id(each): each.after((), (), self._context_views) for each in contexts}
+        return [kept[id(each)] for each in contexts]
+
+    def _draw(
+        self, contexts: Sequence[Context], scripts: Sequence[tuple[str, ...]], seed: int
+    ) -> list[list[np.ndarray]]:
+        """The views of each script; scripts of one length run as one batch."""
+        spans = {id(each): each.spans for each in contexts}
+        drawn: list[list[np.ndarray]] = [[] for _ in scripts]
+        for length in sorted(set(map(len, scripts))):
+            numbers = [n for n, script in enumerate(scripts) if len(script) == length]
+            requests = [Request(spans[id(contexts[n])], seed, script=scripts[n]) for n in numbers]
+            limits = self._settings.model_copy(update={"max_images": length, "max_tokens": 0})
+            for n, result in zip(numbers, self._sampler.generate(requests, limits), strict=True):
+                drawn[n] = [span.pixels() for span in result if isinstance(span, Image)]
+        return drawn

@@ -1,0 +1,87 @@
+"""Rollouts against the same steps taken one by one."""
+
+import numpy as np
+import pytest
+import torch
+
+from chiasm.documents import Image, Text
+from chiasm.errors import UserError
+from chiasm.inference.request import Request, SamplingSettings
+from chiasm.inference.tasks import next_view
+from chiasm.worldmodel.rollout import Context, Rollouts
+
+AHEAD, LEFT = "action: dx=+1.00 dy=+0.00 dyaw=+0", "action: dx=+0.00 dy=+0.00 dyaw=+20"
+DRAW = SamplingSettings(steps=3, guidance=1.0)
+
+
+def view(seed: int) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+
+
+def close(one: np.ndarray, other: np.ndarray) -> None:
+    np.testing.assert_allclose(one.astype(int), other.astype(int), atol=1)
+
+
+def test_with_documents_of_two_views_each_step_is_a_next_view(sampler) -> None:
+    actions = (AHEAD, LEFT, LEFT)
+    [views] = Rollouts(sampler, DRAW).imagine([Context((view(0),))], [actions], seed=5)
+    last = view(0)
+    for step, action in enumerate(actions):
+        seen = [[Image(last, target=False)]]
+        [last] = next_view(sampler, seen, [[action]], settings=DRAW, seed=5 + step)
+        close(views[step], last)
+
+
+def test_in_one_document_it_is_a_script(sampler) -> None:
+    context = Context((view(0), view(1)), (LEFT,))
+    rollouts = Rollouts(sampler, DRAW, context_views=2, document_views=5)
+    [views] = rollouts.imagine([context], [(AHEAD, LEFT, AHEAD)], seed=2)
+    spans = (Image(view(0), target=False), Text(LEFT), Image(view(1), target=True))
+    request = Request(spans, 2, script=(AHEAD, LEFT, AHEAD))
+    [expected] = sampler.generate([request], DRAW.model_copy(update={"max_images": 3}))
+    close(views, np.stack([span.pixels() for span in expected if isinstance(span, Image)]))
+
+
+def test_a_long_rollout_goes_on_behind_its_last_views(sampler) -> None:
+    actions = (AHEAD, LEFT, AHEAD, LEFT)
+    rollouts = Rollouts(sampler, DRAW, context_views=2, document_views=3)
+    [views] = rollouts.imagine([Context((view(0), view(1)), (LEFT,))], [actions])
+    shown, done = [view(0), view(1)], [LEFT]
+    for step, action in enumerate(actions):
+        images = [Image(each, target=False) for each in shown[-2:]]
+        [new] = next_view(sampler, [images], [[done[-1], action]], settings=DRAW, seed=step)
+        close(views[step], new)
+        shown.append(new)
+        done.append(action)
+
+
+def test_rollouts_run_beside_each_other_as_alone_whatever_their_lengths(sampler) -> None:
+    context = Context((view(0),))
+    rollouts = Rollouts(sampler, DRAW, document_views=3)
+    actions = [(AHEAD,), (LEFT, LEFT, AHEAD), (AHEAD, LEFT)]
+    together = rollouts.imagine([context] * 3, actions, seed=1)
+    assert [len(views) for views in together] == [1, 3, 2]
+    for views, own in zip(together, actions, strict=True):
+        [alone] = rollouts.imagine([Context((view(0),))], [own], seed=1)
+        close(views, alone)
+    close(together[0][0], together[2][0])  # the same action under the same noise
+
+
+def test_candidates_of_one_context_read_it_once(sampler) -> None:
+    read: list[int] = []
+    decoder = sampler.pretrained.decoder
+    hook = decoder.register_forward_pre_hook(lambda _, given: read.append(len(given[0].ids_BT)))
+    with torch.inference_mode():
+        Rollouts(sampler, DRAW).imagine([Context((view(0),))] * 6, [(AHEAD,)] * 6)
+    hook.remove()
+    assert read[0] == 1
+    assert max(read) == 6
+
+
+def test_what_cannot_be_imagined_is_said(sampler) -> None:
+    with pytest.raises(UserError, match="rollout 1 has no actions"):
+        Rollouts(sampler, DRAW).imagine([Context((view(0),))] * 2, [(AHEAD,), ()])
+    with pytest.raises(UserError, match="context_views = 2 of document_views = 2"):
+        Rollouts(sampler, DRAW, context_views=2)
+    with pytest.raises(ValueError, match="2 views have 0 actions"):
+        Context((view(0), view(1)))
