@@ -35,6 +35,7 @@ from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
+from chiasm.worlds.instructions import INSTRUCTIONS, render_instructions
 
 MEASURED_PICTURES = 1024
 """Training pictures that the statistics of a tokenizer without its own are measured on."""
@@ -184,16 +185,27 @@ def _open_worlds(
     recipe: Recipe, split: Split, cache_folder: Path | None, on_stage: Stage
 ) -> dict[str, Source]:
     settings = {n: s for n, s in recipe.stream.sources.items() if s.kind == "world"}
-    if not settings:
-        return {}
-    world = render_worlds(
-        recipe.world,
-        split,
-        (cache_folder or default_cache_folder()) / "worlds",
-        progress=partial(on_stage, f"{split.value.replace('_', '-')} worlds"),
-        num_processes=os.cpu_count() or 1,
-    )
-    return build_sources(settings, split, recipe.stream.row_positions, world)
+    tasks = {source.task for source in settings.values()}
+    folder = (cache_folder or default_cache_folder()) / "worlds"
+    of_split = split.value.replace("_", "-")
+    processes = os.cpu_count() or 1
+    world = walks = None
+    if tasks - {INSTRUCTIONS}:
+        told = partial(on_stage, f"{of_split} worlds")
+        world = render_worlds(
+            recipe.world, split, folder, progress=told, num_processes=processes
+        )
+    if INSTRUCTIONS in tasks:
+        told = partial(on_stage, f"{of_split} instructions")
+        walks = render_instructions(
+            recipe.world,
+            recipe.instructions,
+            split,
+            folder,
+            progress=told,
+            num_processes=processes,
+        )
+    return build_sources(settings, split, recipe.stream.row_positions, world, walks)
 
 
 def build_stream(

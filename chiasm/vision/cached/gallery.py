@@ -23,6 +23,7 @@ from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image, Source
 from chiasm.errors import UserError
 from chiasm.worlds import WorldSource
+from chiasm.worlds.instructions import InstructionSource
 
 Item = TypeVar("Item")
 
@@ -67,6 +68,11 @@ def gallery_of(sources: Mapping[str, Source]) -> Gallery:
         if isinstance(source, WorldSource):
             frames = source.world.frames
             parts[f"{source.world.split.value} world"] = Part(len(frames), partial(_frame, frames))
+        elif isinstance(source, InstructionSource):
+            frames = source.walks.frames
+            parts[f"{source.walks.split.value} instructions"] = Part(
+                len(frames), partial(_frame, frames)
+            )
         else:
             parts[name] = Part(len(source), partial(_shown, source))
     return Gallery(parts)
