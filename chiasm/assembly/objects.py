@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -22,8 +23,9 @@ from chiasm.data import (
     build_sources,
     sample_texts,
 )
+from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.pictures import PictureReader, decode_picture
-from chiasm.documents import Source
+from chiasm.documents import Document, Source, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
@@ -35,7 +37,7 @@ from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
-from chiasm.worlds.instructions import INSTRUCTIONS, render_instructions
+from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource, render_instructions
 
 MEASURED_PICTURES = 1024
 """Training pictures that the statistics of a tokenizer without its own are measured on."""
@@ -192,9 +194,7 @@ def _open_worlds(
     world = walks = None
     if tasks - {INSTRUCTIONS}:
         told = partial(on_stage, f"{of_split} worlds")
-        world = render_worlds(
-            recipe.world, split, folder, progress=told, num_processes=processes
-        )
+        world = render_worlds(recipe.world, split, folder, progress=told, num_processes=processes)
     if INSTRUCTIONS in tasks:
         told = partial(on_stage, f"{of_split} instructions")
         walks = render_instructions(
@@ -211,7 +211,14 @@ def _open_worlds(
 def build_stream(
     recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, seed: int
 ) -> Stream:
-    """The packed batches of these sources in the order that the seed gives."""
+    """The packed batches of these sources in the order that the seed gives.
+
+    Raises:
+        UserError: an instructed walk is longer than a row.
+    """
+    for name, source in sources.items():
+        if isinstance(source, InstructionSource):
+            _refuse_cut_walks(recipe, name, source, inputs)
     return Stream(
         recipe.stream,
         sources,
@@ -220,6 +227,29 @@ def build_stream(
         seed,
         read_picture=_picture_reader(recipe, inputs.vision_tokenizer),
     )
+
+
+def _refuse_cut_walks(recipe: Recipe, name: str, source: InstructionSource, inputs: Inputs) -> None:
+    """An instruction without its first view, or cut itself, would teach something else."""
+    rows = recipe.stream.row_positions
+    encode = DocumentEncoder(
+        inputs.text_tokenizer, inputs.vision_tokenizer.shapes, row_positions=sys.maxsize
+    )
+    longest, said = max(
+        (len(encode(document)[0].ids), next(_texts(document)))
+        for document in source.longest_documents()
+    )
+    if longest > rows:
+        raise UserError(
+            f"stream.row_positions = {rows} is shorter than the longest document of "
+            f"stream.sources.{name}, {longest} positions with {said!r} before each view; "
+            f"give {longest} or more, or lower instructions.steps = "
+            f"{list(recipe.instructions.steps)}"
+        )
+
+
+def _texts(document: Document) -> Iterator[str]:
+    return (span.text for span in document.spans if isinstance(span, Text))
 
 
 def _picture_reader(recipe: Recipe, tokenizer: VisionTokenizer) -> PictureReader | None:

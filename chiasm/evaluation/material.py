@@ -75,7 +75,9 @@ def pick(source: Source, count: int) -> Items:
 
 def picked(source: Source, count: int) -> np.ndarray:
     """Their numbers: int64."""
-    if isinstance(source, WorldSource | InstructionSource):  # it is shuffled over its maps, and repeats frames later
+    if isinstance(
+        source, WorldSource | InstructionSource
+    ):  # it is shuffled over its maps, and repeats frames later
         return np.arange(min(count, len(source)))
     return spread(len(source), count)
 

@@ -68,9 +68,7 @@ def fingerprint(settings: WorldSettings, split: Split) -> str:
     return digest(settings.rendering(split), split)
 
 
-def digest(
-    settings: Mapping[str, object], split: Split, further_code: Sequence[Path] = ()
-) -> str:
+def digest(settings: Mapping[str, object], split: Split, further_code: Sequence[Path] = ()) -> str:
     """The same for anything rendered by the code of a world and some further files."""
     code = hashlib.sha256()
     folder = Path(world_module.__file__).parent

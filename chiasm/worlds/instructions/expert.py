@@ -34,6 +34,8 @@ _MOVES = [(0.0, 0.0, turn) for turn in TURNS_DEGREES] + [
     (STRIDE_METRES, 0.0, turn) for turn in (0.0, *TURNS_DEGREES)
 ]
 _TURN_COST = 0.01  # per 20 degrees: of walks with as few steps, the smoothest
+_Candidate = tuple[float, int, float, Pose, tuple[Pose, ...]]
+"""Cost and way still left, order found, cost, pose, and the walk to it."""
 _PLACE_UNITS = 20  # places as near as this, with one heading, are one state of the search
 
 
@@ -106,7 +108,7 @@ def _search(ground: Ground, goal: Goal, start: Pose, most_steps: int) -> list[Po
     """A* over poses; the way on foot from a pose bounds the steps that it still takes."""
     distances = _distances(ground, goal, start)
     ticket = count()  # of equal costs, the one found first
-    front = [(0.0, next(ticket), 0.0, start, (start,))]
+    front: list[_Candidate] = [(0.0, next(ticket), 0.0, start, (start,))]
     settled: set[tuple[int, int, int]] = set()
     while front:
         _, _, cost, pose, walk = heapq.heappop(front)
@@ -118,13 +120,12 @@ def _search(ground: Ground, goal: Goal, start: Pose, most_steps: int) -> list[Po
         settled.add(state)
         for move in _MOVES:
             after = step(pose, move)
-            bound = len(walk) + distances.metres(after) / STRIDE_METRES
-            if bound > most_steps or _state(after) in settled:
+            left = distances.metres(after) / STRIDE_METRES
+            if len(walk) + left > most_steps or _state(after) in settled:
                 continue
             if not ground.is_free_path(pose, after):
                 continue
             spent = cost + 1.0 + _TURN_COST * abs(move[2]) / 20.0
-            left = distances.metres(after) / STRIDE_METRES
             heapq.heappush(front, (spent + left, next(ticket), spent, after, (*walk, after)))
     return []
 

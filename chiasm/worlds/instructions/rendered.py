@@ -55,9 +55,7 @@ class InstructedWalks:
 
     def __reduce__(
         self,
-    ) -> tuple[
-        type[InstructedWalks], tuple[Path, WorldSettings, InstructionSettings, Split]
-    ]:
+    ) -> tuple[type[InstructedWalks], tuple[Path, WorldSettings, InstructionSettings, Split]]:
         """Another process opens the same files instead of receiving a copy of them."""
         return InstructedWalks, (self.folder, self.world_settings, self.settings, self.split)
 
@@ -119,9 +117,7 @@ def _join_frames(aside: Path) -> None:
     paths = sorted(aside.glob("frames-*.npy"))
     parts = [np.load(path, mmap_mode="r") for path in paths]
     shape = (sum(len(part) for part in parts), *parts[0].shape[1:])
-    joined = np.lib.format.open_memmap(
-        aside / "frames.npy", mode="w+", dtype=np.uint8, shape=shape
-    )
+    joined = np.lib.format.open_memmap(aside / "frames.npy", mode="w+", dtype=np.uint8, shape=shape)
     first = 0
     for path, part in zip(paths, parts, strict=True):
         joined[first : first + len(part)] = part

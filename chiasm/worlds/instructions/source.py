@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
 from chiasm.documents import Document, Image, Text
 from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, Goal
-from chiasm.worlds.instructions.grammar import marked, sentence
+from chiasm.worlds.instructions.grammar import NOVELTIES, marked, sentence, sentences
 from chiasm.worlds.instructions.rendered import InstructedWalk, InstructedWalks
 from chiasm.worlds.world import Split
 
@@ -65,6 +66,16 @@ class InstructionSource:
         elif self.walks.split is Split.HELD_OUT:
             novelty = _HELD_OUT_NOVELTIES[int(rng.integers(len(_HELD_OUT_NOVELTIES)))]
         return Instruction(sentence(goal, novelty, rng), goal, novelty)
+
+    def longest_documents(self) -> Iterator[Document]:
+        """A document of each sentence of each goal, with the longest of the goal's walks."""
+        longest: dict[Goal, InstructedWalk] = {}
+        for walk in sorted(self.walks.walks, key=lambda one: one.num_steps):
+            longest[walk.goal] = walk
+        for goal, walk in longest.items():
+            for novelty in NOVELTIES:
+                for words in sentences(goal, novelty):
+                    yield self.document(walk, words)
 
     def document(self, walk: InstructedWalk, words: str) -> Document:
         """[Image context, Text, Image target, Text, Image target, ...] of a walk in these words."""

@@ -28,9 +28,7 @@ class PlannedWalk:
     poses: tuple[Pose, ...]
 
 
-def draw_walks(
-    world_map: Map, settings: InstructionSettings, world_seed: int
-) -> list[PlannedWalk]:
+def draw_walks(world_map: Map, settings: InstructionSettings, world_seed: int) -> list[PlannedWalk]:
     """The map's walks: kinds of goals in turn, as far as the map has them, from anywhere.
 
     Training maps (by their seed) have none of :data:`HELD_OUT_GOALS`.
