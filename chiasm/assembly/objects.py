@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -16,6 +15,7 @@ from torch import Tensor
 
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_vision
+from chiasm.assembly.walks import refuse_cut_walks
 from chiasm.data import (
     ImageShape,
     Stream,
@@ -23,9 +23,8 @@ from chiasm.data import (
     build_sources,
     sample_texts,
 )
-from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.pictures import PictureReader, decode_picture
-from chiasm.documents import Document, Source, Text
+from chiasm.documents import Source
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
@@ -37,7 +36,7 @@ from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
-from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource, render_instructions
+from chiasm.worlds.instructions import INSTRUCTIONS, render_instructions
 
 MEASURED_PICTURES = 1024
 """Training pictures that the statistics of a tokenizer without its own are measured on."""
@@ -216,9 +215,7 @@ def build_stream(
     Raises:
         UserError: an instructed walk is longer than a row.
     """
-    for name, source in sources.items():
-        if isinstance(source, InstructionSource):
-            _refuse_cut_walks(recipe, name, source, inputs)
+    refuse_cut_walks(recipe, sources, inputs.text_tokenizer, inputs.vision_tokenizer.shapes)
     return Stream(
         recipe.stream,
         sources,
@@ -227,29 +224,6 @@ def build_stream(
         seed,
         read_picture=_picture_reader(recipe, inputs.vision_tokenizer),
     )
-
-
-def _refuse_cut_walks(recipe: Recipe, name: str, source: InstructionSource, inputs: Inputs) -> None:
-    """An instruction without its first view, or cut itself, would teach something else."""
-    rows = recipe.stream.row_positions
-    encode = DocumentEncoder(
-        inputs.text_tokenizer, inputs.vision_tokenizer.shapes, row_positions=sys.maxsize
-    )
-    longest, said = max(
-        (len(encode(document)[0].ids), next(_texts(document)))
-        for document in source.longest_documents()
-    )
-    if longest > rows:
-        raise UserError(
-            f"stream.row_positions = {rows} is shorter than the longest document of "
-            f"stream.sources.{name}, {longest} positions with {said!r} before each view; "
-            f"give {longest} or more, or lower instructions.steps = "
-            f"{list(recipe.instructions.steps)}"
-        )
-
-
-def _texts(document: Document) -> Iterator[str]:
-    return (span.text for span in document.spans if isinstance(span, Text))
 
 
 def _picture_reader(recipe: Recipe, tokenizer: VisionTokenizer) -> PictureReader | None:
