@@ -56,7 +56,7 @@ def main() -> None:
             for kind in sorted(steps)
         },
     }
-    print(write_record("instructions", figures))
+    write_record("instructions", figures)
 
 
 if __name__ == "__main__":
