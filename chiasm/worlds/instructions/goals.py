@@ -135,9 +135,9 @@ def possible_goals(world_map: Map, start: Pose) -> list[Goal]:
         Goal("face", name)
         for name in _names(thing for thing in world_map.things if thing.room == here)
         if all(
-            abs(bearing_degrees(start, thing)) > _TO_BE_TURNED_TO_DEGREES
+            # One of another room, seen through a door, would leave a doubt which is meant.
+            thing.room == here and abs(bearing_degrees(start, thing)) > _TO_BE_TURNED_TO_DEGREES
             for thing in things_named(world_map, name)
-            if thing.room == here
         )
     ]
     for kind in PLACES:

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from chiasm.worlds.instructions.expert import plan
-from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, KINDS_OF_GOAL, Goal, possible_goals
+from chiasm.worlds.instructions.goals import (
+    HELD_OUT_GOALS,
+    KINDS_OF_GOAL,
+    PLACES,
+    Goal,
+    possible_goals,
+)
 from chiasm.worlds.instructions.ground import Ground
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.maps import Map
@@ -16,6 +23,9 @@ from chiasm.worlds.world import HELD_OUT_FIRST_SEED
 
 _KEY = 3  # maps are drawn with 1 and numeric walks with 2
 _HELD_OUT_GOAL_SHARE = 0.25  # of the walks on maps that are held out
+_SEEN_FROM_AFAR = ("object", *PLACES, "leave")
+_TOWARDS_SHARE = 2 / 3
+_TOWARDS_DEGREES = 30.0  # off the middle of a picture that sees 73.7
 _TRIES = 8
 _AT_ONCE = 3
 
@@ -69,6 +79,16 @@ def _try(
     ]
     for number in rng.permutation(len(goals))[:_AT_ONCE]:
         poses = plan(ground, goals[number], start, steps[1])
+        if poses and goals[number].kind in _SEEN_FROM_AFAR and rng.random() < _TOWARDS_SHARE:
+            poses = plan(ground, goals[number], _towards(poses[-1], start, rng), steps[1])
         if poses and len(poses) > steps[0]:
             return PlannedWalk(goals[number], tuple(poses))
     return None
+
+
+def _towards(end: Pose, start: Pose, rng: np.random.Generator) -> Pose:
+    """Whoever is asked mostly looks there: from one view nobody knows what is behind them."""
+    east, north = end.x_metres - start.x_metres, end.y_metres - start.y_metres
+    off = float(rng.uniform(-_TOWARDS_DEGREES, _TOWARDS_DEGREES))
+    yaw = math.degrees(math.atan2(north, east)) + off
+    return Pose(start.x_metres, start.y_metres, round(yaw, 3) % 360.0)

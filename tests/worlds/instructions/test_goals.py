@@ -77,6 +77,13 @@ def test_doors_are_named_as_seen_from_the_start():
     assert not any(g.kind == "door" for g in possible_goals(TWO_ROOMS, Pose(4.0, 4.0, 45.0)))
 
 
+def test_nobody_is_asked_to_turn_to_one_of_two_rooms():
+    goal = Goal("face", "red torch")
+    assert goal in possible_goals(TWO_ROOMS, START)
+    other = Thing(KINDS["red torch"], 1, 700, 300)
+    assert goal not in possible_goals(replace(TWO_ROOMS, things=(*TWO_ROOMS.things, other)), START)
+
+
 def test_what_is_possible_is_on_the_map_and_not_done_yet():
     kinds = set()
     for seed in range(20):
