@@ -71,8 +71,8 @@ def test_poses_that_the_engine_took_reach_the_goal(
             for before, after in pairwise(poses):
                 dx, dy, dyaw = relative_pose(before, after)
                 assert abs(dyaw) < 40.1
-                assert abs(dx) < 1.03
-                assert abs(dy) < 0.05
+                assert abs(dx) < 1.05  # the engine may stand a unit beside
+                assert abs(dy) < 0.07
 
 
 def test_splits_share_no_map_and_only_one_has_what_is_new(
