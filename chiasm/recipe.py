@@ -31,6 +31,7 @@ from chiasm.training import ObjectiveSettings, TrainingSettings
 from chiasm.vision.build import VisionSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.worlds import TASKS, WorldSettings
+from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSettings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
@@ -44,6 +45,8 @@ class Recipe(Settings):
     """Keys the first weights, the order of the data, noise and flow times."""
     world: WorldSettings = WorldSettings()
     """The embedded world, for sources of kind ``world``."""
+    instructions: InstructionSettings = InstructionSettings()
+    """Its instructed walks, for sources of its task ``instructions``."""
     vision: VisionSettings = VisionSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()
     stream: StreamSettings
@@ -165,10 +168,10 @@ def check(recipe: Recipe) -> None:
                 "below 1 (data)"
             )
     for name, source in stream.sources.items():
-        if source.kind == "world" and source.task not in TASKS:
+        if source.kind == "world" and source.task not in (*TASKS, INSTRUCTIONS):
             problems.append(
                 f"stream.sources.{name}.task = {source.task!r} is no task of the embedded world; "
-                f"choose one of {', '.join(TASKS)}"
+                f"choose one of {', '.join((*TASKS, INSTRUCTIONS))}"
             )
         if source.kind != "world" and not source.path:
             problems.append(f"stream.sources.{name}.path is missing: name the folder to read")

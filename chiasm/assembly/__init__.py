@@ -2,6 +2,7 @@
 
 preparation.py  where what is made once is kept, and who hears of it
 vision.py   the vision tokenizer of a recipe
+walks.py    whether instructed walks fit the rows
 objects.py  data, tokenizers, stream, model and trainer from a recipe
 pictures.py the pictures of a recipe's sources
 folder.py   a run folder, and training that goes on in it

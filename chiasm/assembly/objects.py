@@ -15,6 +15,7 @@ from torch import Tensor
 
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_vision
+from chiasm.assembly.walks import refuse_cut_walks
 from chiasm.data import (
     ImageShape,
     Stream,
@@ -35,6 +36,7 @@ from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.layout import open_latents
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
+from chiasm.worlds.instructions import INSTRUCTIONS, render_instructions
 
 MEASURED_PICTURES = 1024
 """Training pictures that the statistics of a tokenizer without its own are measured on."""
@@ -184,22 +186,36 @@ def _open_worlds(
     recipe: Recipe, split: Split, cache_folder: Path | None, on_stage: Stage
 ) -> dict[str, Source]:
     settings = {n: s for n, s in recipe.stream.sources.items() if s.kind == "world"}
-    if not settings:
-        return {}
-    world = render_worlds(
-        recipe.world,
-        split,
-        (cache_folder or default_cache_folder()) / "worlds",
-        progress=partial(on_stage, f"{split.value.replace('_', '-')} worlds"),
-        num_processes=os.cpu_count() or 1,
-    )
-    return build_sources(settings, split, recipe.stream.row_positions, world)
+    tasks = {source.task for source in settings.values()}
+    folder = (cache_folder or default_cache_folder()) / "worlds"
+    of_split = split.value.replace("_", "-")
+    processes = os.cpu_count() or 1
+    world = walks = None
+    if tasks - {INSTRUCTIONS}:
+        told = partial(on_stage, f"{of_split} worlds")
+        world = render_worlds(recipe.world, split, folder, progress=told, num_processes=processes)
+    if INSTRUCTIONS in tasks:
+        told = partial(on_stage, f"{of_split} instructions")
+        walks = render_instructions(
+            recipe.world,
+            recipe.instructions,
+            split,
+            folder,
+            progress=told,
+            num_processes=processes,
+        )
+    return build_sources(settings, split, recipe.stream.row_positions, world, walks)
 
 
 def build_stream(
     recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, seed: int
 ) -> Stream:
-    """The packed batches of these sources in the order that the seed gives."""
+    """The packed batches of these sources in the order that the seed gives.
+
+    Raises:
+        UserError: an instructed walk is longer than a row.
+    """
+    refuse_cut_walks(recipe, sources, inputs.text_tokenizer, inputs.vision_tokenizer.shapes)
     return Stream(
         recipe.stream,
         sources,

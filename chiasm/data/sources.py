@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from datasets import Dataset
 
     from chiasm.worlds import Split, World
+    from chiasm.worlds.instructions import InstructedWalks
 
 _IMAGE_COLUMNS = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
 _TEXT_COLUMNS = ("text", "caption", "txt", "content", "sentence", "description", "label")
@@ -41,7 +42,8 @@ class SourceSettings(Settings):
     weight: float = Field(1.0, gt=0)
     """Share of the positions, relative to the other sources' weights."""
     task: str = ""
-    """world: which of its tasks (text, image_text, video, action_video, vqa)."""
+    """world: which of its tasks (text, image_text, video, action_video, vqa,
+    instructions)."""
     path: str = ""
     """Other kinds: a folder, a file, or a dataset's name on the hub."""
     image_column: str = ""
@@ -64,17 +66,22 @@ def build_sources(
     split: Split,
     row_positions: int,
     world: World | None = None,
+    walks: InstructedWalks | None = None,
 ) -> dict[str, Source]:
     """Open every named source's train or held-out part.
 
-    ``world``: the rendered world of the same split, when a source is of kind ``world``.
+    ``world`` and ``walks``: the rendered world and instructed walks of the same split, when
+    sources of kind ``world`` ask for them.
 
     Raises:
         UserError: a setting that is missing, a path that cannot be read, a column that is not
             there (the message lists those that are), a split without documents.
     """
     return {
-        name: _build(name, source, split, row_positions, world) for name, source in settings.items()
+        name: _of_world(name, source, world, walks)
+        if source.kind == "world"
+        else _held_out(_folder_source(name, source, row_positions), source, split)
+        for name, source in settings.items()
     }
 
 
@@ -105,21 +112,22 @@ def sample_texts(sources: Mapping[str, Source], characters: int) -> Iterator[str
             yield text
 
 
-def _build(
-    name: str, settings: SourceSettings, split: Split, row_positions: int, world: World | None
+def _of_world(
+    name: str, settings: SourceSettings, world: World | None, walks: InstructedWalks | None
 ) -> Source:
-    where = f"stream.sources.{name}"
-    if settings.kind == "world":
-        from chiasm.worlds import TASKS, WorldSource  # users' own data needs no engine
+    from chiasm.worlds import TASKS, WorldSource  # users' own data needs no engine
+    from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource
 
-        if settings.task not in TASKS:
-            raise UserError(
-                f"{where}.task = {settings.task!r} is no task of the world; "
-                f"choose one of: {', '.join(TASKS)}"
-            )
-        assert world is not None, "a source of kind 'world' needs the rendered world"
-        return WorldSource(world, settings.task, seed=0)
-    return _held_out(_folder_source(name, settings, row_positions), settings, split)
+    if settings.task == INSTRUCTIONS:
+        assert walks is not None, "a source of instructions needs the rendered walks"
+        return InstructionSource(walks)
+    if settings.task not in TASKS:
+        raise UserError(
+            f"stream.sources.{name}.task = {settings.task!r} is no task of the world; "
+            f"choose one of: {', '.join((*TASKS, INSTRUCTIONS))}"
+        )
+    assert world is not None, "a source of kind 'world' needs the rendered world"
+    return WorldSource(world, settings.task, seed=0)
 
 
 def _open(name: str, settings: SourceSettings) -> Dataset:

@@ -10,6 +10,7 @@ import numpy as np
 
 from chiasm.documents import Document, Image, Source, Text
 from chiasm.worlds import WorldSource
+from chiasm.worlds.instructions import InstructionSource
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,9 @@ def pick(source: Source, count: int) -> Items:
 
 def picked(source: Source, count: int) -> np.ndarray:
     """Their numbers: int64."""
-    if isinstance(source, WorldSource):  # it is shuffled over its maps, and repeats frames later
+    if isinstance(
+        source, WorldSource | InstructionSource
+    ):  # it is shuffled over its maps, and repeats frames later
         return np.arange(min(count, len(source)))
     return spread(len(source), count)
 
@@ -87,6 +90,8 @@ def cluster_of(source: Source, number: int, document: Document) -> int:
     """
     if isinstance(source, WorldSource) and source.name != "text":
         return int(source.world.map_of_frame[source.frame_of(number)])
+    if isinstance(source, InstructionSource):
+        return source.walk_of(number).map_seed
     first = next(iter(document.images), None)
     if first is None or isinstance(first.data, np.ndarray):
         return number

@@ -7,11 +7,13 @@ truth.py       what is seen from a pose: surfaces by rays, objects by labels
 walks.py       where pictures are taken; relative poses and actions as text
 world.py       settings, splits, and a rendered world
 worker.py      a rendering process
-render.py      the cache on disk and the pool of processes
+cache.py       rendered folders on disk and the pool of processes
+render.py      a world from the cache, or rendered into it
 captions.py    captions and the facts they name
 questions.py   questions with exact, balanced answers
 narration.py   stories
 sources.py     the five sources of documents
+instructions/  a sixth: walks to what spoken instructions name
 """
 
 from chiasm.worlds.captions import caption, caption_facts

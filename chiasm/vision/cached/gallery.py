@@ -23,6 +23,7 @@ from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image, Source
 from chiasm.errors import UserError
 from chiasm.worlds import WorldSource
+from chiasm.worlds.instructions import InstructionSource
 
 Item = TypeVar("Item")
 
@@ -96,6 +97,11 @@ def gallery_of(sources: Mapping[str, Source]) -> Gallery:
                 len(world.frames),
                 partial(_frame, world.frames),
                 frozenset[bool]().union(*shown_as),
+            )
+        elif isinstance(source, InstructionSource):
+            frames = source.walks.frames
+            parts[f"{source.walks.split.value} instructions"] = _Frames(
+                len(frames), partial(_frame, frames), frozenset({True, False})
             )
         else:
             parts[name] = Part(len(source), partial(_shown, source))

@@ -1,0 +1,44 @@
+"""Spoken instructions: an expert walks to what is named, and words say so before each next view.
+
+settings.py    how many walks, and how long
+goals.py       goals that a map really has, and whether one was reached
+ground.py      where one can stand, and how far a goal is on foot
+expert.py      the shortest walk to a goal; a random walk beside it
+walks.py       the walks of a map
+grammar.py     the words, and those that are held out of training
+worker.py      a rendering process
+rendered.py    the walks on disk
+source.py      the source of documents
+"""
+
+from chiasm.worlds.instructions.expert import plan, wander
+from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, Goal, possible_goals, reached
+from chiasm.worlds.instructions.grammar import NOVELTIES, marked, sentences
+from chiasm.worlds.instructions.ground import Ground
+from chiasm.worlds.instructions.rendered import (
+    InstructedWalk,
+    InstructedWalks,
+    render_instructions,
+)
+from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.instructions.source import INSTRUCTIONS, Instruction, InstructionSource
+
+__all__ = [
+    "HELD_OUT_GOALS",
+    "INSTRUCTIONS",
+    "NOVELTIES",
+    "Goal",
+    "Ground",
+    "InstructedWalk",
+    "InstructedWalks",
+    "Instruction",
+    "InstructionSettings",
+    "InstructionSource",
+    "marked",
+    "plan",
+    "possible_goals",
+    "reached",
+    "render_instructions",
+    "sentences",
+    "wander",
+]

@@ -1,0 +1,108 @@
+"""The ground of a map: where one can stand, and how far a goal is on foot.
+
+Places are looked up once and kept, since a search asks for the same ones again and again; distances
+are measured on a grid of ``_CELL`` map units.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable
+from itertools import product
+
+import numpy as np
+
+from chiasm.worlds.maps import UNITS_PER_METRE, Area, Map
+from chiasm.worlds.truth import Pose
+
+_CELL = 16
+_CELL_METRES = _CELL / UNITS_PER_METRE
+_NEIGHBOURS = [step for step in product((-1, 0, 1), repeat=2) if step != (0, 0)]
+_DETOUR = 1.09  # at most so much longer is a way along a grid's eight directions
+
+
+class Ground:
+    """Free places of one map."""
+
+    def __init__(self, world_map: Map) -> None:
+        self.map = world_map
+        self._known: dict[tuple[int, int], bool] = {}
+        areas = [room.area for room in world_map.rooms]
+        self._x_X = np.arange(min(a.left for a in areas), max(a.right for a in areas), _CELL)
+        self._y_Y = np.arange(min(a.bottom for a in areas), max(a.top for a in areas), _CELL)
+        self._cells_XY = np.array(
+            [[world_map.is_free(int(x), int(y)) for y in self._y_Y] for x in self._x_X]
+        )
+
+    def is_free(self, x_metres: float, y_metres: float) -> bool:
+        """Whether one may stand there: the map's own margins from walls and objects."""
+        place = round(x_metres * UNITS_PER_METRE), round(y_metres * UNITS_PER_METRE)
+        if place not in self._known:
+            self._known[place] = self.map.is_free(*place)
+        return self._known[place]
+
+    def is_free_path(self, before: Pose, after: Pose) -> bool:
+        """Whether a straight step stays free, looked at every quarter as in numeric walks."""
+        east, north = after.x_metres - before.x_metres, after.y_metres - before.y_metres
+        return all(
+            self.is_free(before.x_metres + part * east, before.y_metres + part * north)
+            for part in (1.0, 0.75, 0.5, 0.25)
+        )
+
+    def draw_pose(self, rng: np.random.Generator) -> Pose:
+        """A free place in some room, on whole map units, with any heading."""
+        area = self.map.rooms[int(rng.integers(len(self.map.rooms)))].area
+        while True:
+            x = int(rng.integers(area.left, area.right + 1)) / UNITS_PER_METRE
+            y = int(rng.integers(area.bottom, area.top + 1)) / UNITS_PER_METRE
+            if self.is_free(x, y):
+                return Pose(x, y, round(float(rng.uniform(0, 360)), 3))
+
+    def distances(self, goals: Iterable[tuple[Area, float, float, float]]) -> Distances:
+        """Distances on foot to the nearest of some discs, each cut off by a room.
+
+        ``goals``: of each the room's box, x, y and radius, all in map units.
+        """
+        x_X, y_Y = self._x_X[:, None], self._y_Y[None, :]
+        there_XY = np.zeros(self._cells_XY.shape, bool)
+        for area, x, y, radius in goals:
+            inside_X = (area.left <= x_X) & (x_X <= area.right)
+            inside_Y = (area.bottom <= y_Y) & (y_Y <= area.top)
+            there_XY |= inside_X & inside_Y & ((x_X - x) ** 2 + (y_Y - y) ** 2 <= radius**2)
+        metres_XY = _spread(self._cells_XY, there_XY & self._cells_XY)
+        return Distances(metres_XY, int(self._x_X[0]), int(self._y_Y[0]))
+
+
+class Distances:
+    """Lower bounds of the way from anywhere to a goal."""
+
+    def __init__(self, metres_XY: np.ndarray, left: int, bottom: int) -> None:
+        self._metres_XY, self._left, self._bottom = metres_XY, left, bottom
+
+    def metres(self, pose: Pose) -> float:
+        """Infinite where no way leads to the goal."""
+        x = round((pose.x_metres * UNITS_PER_METRE - self._left) / _CELL)
+        y = round((pose.y_metres * UNITS_PER_METRE - self._bottom) / _CELL)
+        near = self._metres_XY[max(x - 1, 0) : x + 2, max(y - 1, 0) : y + 2]
+        # Both ends may lie between the grid's points.
+        return max(0.0, float(near.min()) / _DETOUR - _CELL_METRES) if near.size else math.inf
+
+
+def _spread(cells_XY: np.ndarray, there_XY: np.ndarray) -> np.ndarray:
+    """Dijkstra's algorithm from the goal over free cells; float [X, Y], metres."""
+    metres_XY = np.where(there_XY, 0.0, np.inf)
+    front = [(0.0, int(x), int(y)) for x, y in np.argwhere(there_XY)]
+    width, height = cells_XY.shape
+    while front:
+        metres, x, y = heapq.heappop(front)
+        if metres > metres_XY[x, y]:
+            continue
+        for across, up in _NEIGHBOURS:
+            a, b = x + across, y + up
+            if 0 <= a < width and 0 <= b < height and cells_XY[a, b]:
+                further = metres + math.hypot(across, up) * _CELL_METRES
+                if further < metres_XY[a, b]:
+                    metres_XY[a, b] = further
+                    heapq.heappush(front, (further, a, b))
+    return metres_XY

@@ -1,0 +1,60 @@
+"""A recipe that reads instructions, from its settings to packed rows."""
+
+from pathlib import Path
+
+import pytest
+
+from chiasm.assembly import build_inputs, open_material
+from chiasm.assembly.objects import build_stream
+from chiasm.errors import UserError
+from chiasm.evaluation.material import pick
+from chiasm.recipe import Recipe, parse_recipe
+from chiasm.worlds.instructions import InstructionSource
+
+
+def recipe(row_positions: int, **instructions: object) -> Recipe:
+    return parse_recipe(
+        {
+            "name": "instructions",
+            "world": {"train_maps": 3, "held_out_maps": 2, "views_per_map": 2},
+            "instructions": {"walks_per_map": 6, **instructions},
+            "tokenizer": {"vocabulary_tokens": 300},
+            "stream": {
+                "row_positions": row_positions,
+                "sources": {"spoken": {"kind": "world", "task": "instructions"}},
+            },
+        }
+    )
+
+
+def test_instructions_are_read_whole(tmp_path: Path):
+    ours = recipe(1024)
+    material = open_material(ours, tmp_path)
+    spoken = material.held_out["spoken"]
+    assert isinstance(spoken, InstructionSource)
+    items = pick(spoken, 12)
+    assert set(items.clusters) == {1_000_000, 1_000_001}, "standard errors are clustered by map"
+    stream = build_stream(ours, material.train, build_inputs(ours, material.train), seed=0)
+    batch = next(stream)
+    assert batch.images.target_N.any()
+    assert stream.report().split == {"spoken": 0}
+    stream.close()
+    assert not list(tmp_path.glob("worlds/world-*")), "views that no source shows are not rendered"
+
+
+def test_a_walk_longer_than_a_row_is_refused(tmp_path: Path):
+    short = recipe(128)
+    material = open_material(short, tmp_path)
+    inputs = build_inputs(short, material.train)
+    match = (
+        r"row_positions = 128 .*spoken: \d{3} positions.* 'action: .*\[8/8\]'.* instructions.steps"
+    )
+    with pytest.raises(UserError, match=match):
+        build_stream(short, material.train, inputs, seed=0)
+
+
+def test_wrong_settings_are_named():
+    with pytest.raises(UserError, match=r"instructions\.steps"):
+        recipe(1024, steps=[9, 8])
+    with pytest.raises(UserError, match=r"instructions\.walks_per_map"):
+        recipe(1024, walks_per_map=0)

@@ -1,0 +1,54 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from chiasm.errors import UserError
+from chiasm.worlds import Split, WorldSettings
+from chiasm.worlds.instructions import InstructedWalks, InstructionSettings, render_instructions
+
+
+def test_frames_do_not_depend_on_processes(
+    train_walks: InstructedWalks, settings: WorldSettings, tmp_path: Path
+):
+    again = render_instructions(
+        settings, InstructionSettings(), Split.TRAIN, tmp_path, num_processes=1
+    )
+    np.testing.assert_array_equal(again.frames, train_walks.frames)
+    assert again.views == train_walks.views
+    assert again.walks == train_walks.walks
+
+
+def test_the_cache_is_opened_again_and_follows_the_settings(
+    train_walks: InstructedWalks, settings: WorldSettings, cache: Path
+):
+    calls: list[tuple[int, int]] = []
+    again = render_instructions(
+        settings.model_copy(update={"views_per_map": 3, "held_out_maps": 9}),
+        InstructionSettings(),
+        Split.TRAIN,
+        cache,
+        progress=lambda *call: calls.append(call),
+    )
+    assert calls == [(10, 10)]
+    assert again.folder == train_walks.folder
+    assert {path.name for path in again.folder.iterdir()} == {
+        *("frames.npy", "views.jsonl", "walks.jsonl", "settings.json", "manifest.json")
+    }
+    few = WorldSettings(train_maps=1, image_pixels=16)
+    other = render_instructions(few, InstructionSettings(walks_per_map=2), Split.TRAIN, cache)
+    assert other.folder != again.folder
+    assert len(other) == 2
+
+
+@pytest.mark.parametrize("steps", [(0, 8), (5, 8), (2, 4), (2, 41)])
+def test_steps_within_which_no_goal_lies_are_refused(steps: tuple[int, int]):
+    with pytest.raises(ValidationError, match="fewest from 1 to 4, most from 5 to 40"):
+        InstructionSettings(steps=steps)
+
+
+def test_walks_larger_than_the_disk_are_refused_before_work(tmp_path: Path):
+    huge = WorldSettings(train_maps=1_000_000, image_pixels=192)
+    with pytest.raises(UserError, match=r"train instructions needs .* free some space"):
+        render_instructions(huge, InstructionSettings(walks_per_map=10**6), Split.TRAIN, tmp_path)
