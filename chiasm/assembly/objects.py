@@ -177,7 +177,7 @@ def check_vision(
 
 def _open_folders(recipe: Recipe, split: Split) -> dict[str, Source]:
     settings = {n: s for n, s in recipe.stream.sources.items() if s.kind != "world"}
-    return build_sources(settings, split, recipe.stream.row_positions)
+    return build_sources(settings, split, recipe.stream.row_positions, actions=recipe.actions)
 
 
 def _open_worlds(
@@ -193,7 +193,7 @@ def _open_worlds(
         progress=partial(on_stage, f"{split.value.replace('_', '-')} worlds"),
         num_processes=os.cpu_count() or 1,
     )
-    return build_sources(settings, split, recipe.stream.row_positions, world)
+    return build_sources(settings, split, recipe.stream.row_positions, world, recipe.actions)
 
 
 def build_stream(
