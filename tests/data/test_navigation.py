@@ -16,6 +16,7 @@ from chiasm.data.trajectories import read_trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.poses import Pose, compose
+from chiasm.vision.cached.gallery import gallery_of
 from chiasm.worlds import Split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "nav"
@@ -167,6 +168,15 @@ def test_a_stream_reads_them_and_skips_what_is_broken(folder: Path, made):
     stream.close()
     assert 0 < report.skipped["nav"] < report.documents["nav"] / 2
     assert "cannot be decoded" in report.notes[0]
+
+
+def test_each_frame_is_encoded_ahead_once(folder: Path):
+    """Its many documents show the same frames, whichever they are read for."""
+    source = opened(folder)
+    gallery = gallery_of({"nav": source})
+    shown = [seen(image) for number in range(len(gallery)) for image in gallery.images(number)]
+    assert len(shown) == len(set(shown)) == source.num_frames
+    assert {seen(image) for each in documents(source) for image in each.images} <= set(shown)
 
 
 def test_frames_alone_for_a_vision_tokenizer(folder: Path):
