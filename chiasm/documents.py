@@ -8,7 +8,7 @@ is [Image, Text]. Where several continuations are possible the text names its ta
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -94,3 +94,20 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Document: ...
+
+
+class ActionVideos(Source, Protocol):
+    """A source whose frames lie on walks with known poses, so that any step can be told."""
+
+    @property
+    def walks(self) -> Sequence[range]:
+        """Frame numbers of each walk in order of time, one step of the source apart."""
+
+    def picture(self, frame: int) -> Image:
+        """One frame, as context."""
+
+    def action(self, before: int, after: int) -> str:
+        """The text of the action between two frames of one walk."""
+
+    def place_of(self, frame: int) -> int:
+        """What frames of one place share: the cluster of standard errors."""

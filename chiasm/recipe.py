@@ -20,8 +20,10 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, Field, ValidationError
 
+from chiasm.actions import ActionFormat
 from chiasm.data import StreamSettings, TokenizerSettings
 from chiasm.data.batch import AnyShape
+from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
 from chiasm.errors import UserError
 from chiasm.evaluation.settings import EvaluationSettings
@@ -35,6 +37,8 @@ from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSettings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
 
+_TASKS = {"world": (*TASKS, INSTRUCTIONS), "trajectories": TRAJECTORY_TASKS}
+
 
 class Recipe(Settings):
     """Every setting of a run; see each component's settings for what its names mean."""
@@ -47,6 +51,8 @@ class Recipe(Settings):
     """The embedded world, for sources of kind ``world``."""
     instructions: InstructionSettings = InstructionSettings()
     """Its instructed walks, for sources of its task ``instructions``."""
+    actions: ActionFormat = ActionFormat()
+    """How steps are written in words, whichever source they come from."""
     vision: VisionSettings = VisionSettings()
     tokenizer: TokenizerSettings = TokenizerSettings()
     stream: StreamSettings
@@ -168,10 +174,11 @@ def check(recipe: Recipe) -> None:
                 "below 1 (data)"
             )
     for name, source in stream.sources.items():
-        if source.kind == "world" and source.task not in (*TASKS, INSTRUCTIONS):
+        tasks = _TASKS.get(source.kind)
+        if tasks is not None and source.task not in tasks:
             problems.append(
-                f"stream.sources.{name}.task = {source.task!r} is no task of the embedded world; "
-                f"choose one of {', '.join((*TASKS, INSTRUCTIONS))}"
+                f"stream.sources.{name}.task = {source.task!r} is no task of kind "
+                f"{source.kind!r}; choose one of {', '.join(tasks)}"
             )
         if source.kind != "world" and not source.path:
             problems.append(f"stream.sources.{name}.path is missing: name the folder to read")

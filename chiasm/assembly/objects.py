@@ -179,7 +179,7 @@ def check_vision(
 
 def _open_folders(recipe: Recipe, split: Split) -> dict[str, Source]:
     settings = {n: s for n, s in recipe.stream.sources.items() if s.kind != "world"}
-    return build_sources(settings, split, recipe.stream.row_positions)
+    return build_sources(settings, split, recipe.stream.row_positions, actions=recipe.actions)
 
 
 def _open_worlds(
@@ -204,7 +204,8 @@ def _open_worlds(
             progress=told,
             num_processes=processes,
         )
-    return build_sources(settings, split, recipe.stream.row_positions, world, walks)
+    rows = recipe.stream.row_positions
+    return build_sources(settings, split, rows, world, walks, recipe.actions)
 
 
 def build_stream(

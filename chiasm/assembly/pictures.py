@@ -30,7 +30,8 @@ def open_gallery(
     }
     if not showing:
         raise UserError(
-            "stream.sources has no source with pictures; name one of kind image_text, vqa or world"
+            "stream.sources has no source with pictures; name one of kind image_text, vqa, "
+            "trajectories or world"
         )
     stream = recipe.stream.model_copy(update={"sources": showing})
     material = open_material(recipe.model_copy(update={"stream": stream}), cache_folder, on_stage)

@@ -6,6 +6,9 @@ hub.py         is a name one of the hub's, and does it answer
 tokenizer.py   text and token numbers
 tables.py      a user's folder, file or hub name as a table
 folders.py     sources from such tables
+pickles.py     pickled arrays, read without running code
+trajectories.py  recorded walks: frames and poses
+navigation.py  sources from recorded walks
 sources.py     the sources that a recipe names, and their held-out share
 encoding.py    a document as integers
 keys.py        what tells two pictures apart without decoding them

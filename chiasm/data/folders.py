@@ -50,7 +50,7 @@ class TextSource:
 
     def held_out_draw(self) -> np.ndarray:
         """float64 [len]: a number in [0, 1) for each document, the same for the same words."""
-        return np.array([_draw(" ".join(row["text"].split()).encode()) for row in self._texts])
+        return np.array([hash_draw(" ".join(row["text"].split()).encode()) for row in self._texts])
 
 
 class ImageTextSource:
@@ -204,7 +204,7 @@ def _picture(value: Any, folder: Path) -> Path | bytes | None:
 
 def _picture_draws(table: Dataset, column: str, folder: Path) -> np.ndarray:
     pictures = table.select_columns([column])
-    return np.array([_draw(_identity(_picture(row[column], folder))) for row in pictures])
+    return np.array([hash_draw(_identity(_picture(row[column], folder))) for row in pictures])
 
 
 def _identity(data: Path | bytes | None) -> bytes:
@@ -225,6 +225,7 @@ def _identity(data: Path | bytes | None) -> bytes:
         return str(data).encode()
 
 
-def _draw(identity: bytes) -> float:
+def hash_draw(identity: bytes) -> float:
+    """A number in [0, 1) that is the same for the same bytes, in every process."""
     digest = hashlib.sha256(identity).digest()
     return int.from_bytes(digest[:6], "little") / 2**48

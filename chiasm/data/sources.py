@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from pydantic import Field
 
+from chiasm.actions import ActionFormat
 from chiasm.data.folders import (
     FolderSource,
     ImageTextSource,
@@ -17,6 +18,12 @@ from chiasm.data.folders import (
     QuestionSource,
     Selection,
     TextSource,
+)
+from chiasm.data.navigation import (
+    FrameSource,
+    TrajectorySettings,
+    TrajectorySource,
+    read_trajectories,
 )
 from chiasm.data.tables import choose_column, open_table
 from chiasm.documents import Source
@@ -37,13 +44,14 @@ _CHARACTERS_PER_POSITION = 2
 class SourceSettings(Settings):
     """One named source of a run."""
 
-    kind: Literal["world", "text", "image_text", "vqa"]
-    """The embedded world, or users' files: texts, picture and text, question and answer."""
+    kind: Literal["world", "text", "image_text", "vqa", "trajectories"]
+    """The embedded world, or users' files: texts, picture and text, question and answer, recorded
+    walks with poses."""
     weight: float = Field(1.0, gt=0)
     """Share of the positions, relative to the other sources' weights."""
     task: str = ""
-    """world: which of its tasks (text, image_text, video, action_video, vqa,
-    instructions)."""
+    """world: which of its tasks (text, image_text, video, action_video, vqa, instructions);
+    trajectories: video or action_video."""
     path: str = ""
     """Other kinds: a folder, a file, or a dataset's name on the hub."""
     image_column: str = ""
@@ -57,8 +65,10 @@ class SourceSettings(Settings):
     document_characters: int = Field(0, ge=0)
     """text: longer texts are cut at paragraphs or lines; 0: twice the positions of a row."""
     held_out_fraction: float = Field(0.05, gt=0, lt=1)
-    """Share that training never sees, chosen by a hash of the picture's file or of the text.
-    The world holds out whole maps instead."""
+    """Share that training never sees, chosen by a hash of the picture's file or of the text; of
+    trajectories, whole ones. The world holds out whole maps instead."""
+    trajectories: TrajectorySettings = TrajectorySettings()
+    """trajectories: which frames make a document."""
 
 
 def build_sources(
@@ -67,20 +77,20 @@ def build_sources(
     row_positions: int,
     world: World | None = None,
     walks: InstructedWalks | None = None,
+    actions: ActionFormat | None = None,
 ) -> dict[str, Source]:
     """Open every named source's train or held-out part.
 
     ``world`` and ``walks``: the rendered world and instructed walks of the same split, when
     sources of kind ``world`` ask for them.
+    ``actions``: how steps are written, where a source has any.
 
     Raises:
         UserError: a setting that is missing, a path that cannot be read, a column that is not
             there (the message lists those that are), a split without documents.
     """
     return {
-        name: _of_world(name, source, world, walks)
-        if source.kind == "world"
-        else _held_out(_folder_source(name, source, row_positions), source, split)
+        name: _build(name, source, split, row_positions, world, walks, actions or ActionFormat())
         for name, source in settings.items()
     }
 
@@ -91,6 +101,9 @@ def build_picture_source(name: str, settings: SourceSettings, split: Split) -> S
     Raises:
         UserError: as :func:`build_sources`.
     """
+    if settings.kind == "trajectories":
+        frames = settings.model_copy(update={"task": "video"})
+        return FrameSource(_trajectory_source(name, frames, split, ActionFormat()))
     table = _open(name, settings)
     column = choose_column(
         table, f"stream.sources.{name}.image_column", settings.image_column, _IMAGE_COLUMNS
@@ -112,8 +125,28 @@ def sample_texts(sources: Mapping[str, Source], characters: int) -> Iterator[str
             yield text
 
 
+def _build(
+    name: str,
+    settings: SourceSettings,
+    split: Split,
+    row_positions: int,
+    world: World | None,
+    walks: InstructedWalks | None,
+    actions: ActionFormat,
+) -> Source:
+    if settings.kind == "world":
+        return _of_world(name, settings, world, walks, actions)
+    if settings.kind == "trajectories":
+        return _trajectory_source(name, settings, split, actions)
+    return _held_out(_folder_source(name, settings, row_positions), settings, split)
+
+
 def _of_world(
-    name: str, settings: SourceSettings, world: World | None, walks: InstructedWalks | None
+    name: str,
+    settings: SourceSettings,
+    world: World | None,
+    walks: InstructedWalks | None,
+    actions: ActionFormat,
 ) -> Source:
     from chiasm.worlds import TASKS, WorldSource  # users' own data needs no engine
     from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource
@@ -127,7 +160,15 @@ def _of_world(
             f"choose one of: {', '.join((*TASKS, INSTRUCTIONS))}"
         )
     assert world is not None, "a source of kind 'world' needs the rendered world"
-    return WorldSource(world, settings.task, seed=0)
+    return WorldSource(world, settings.task, seed=0, actions=actions)
+
+
+def _trajectory_source(
+    name: str, settings: SourceSettings, split: Split, actions: ActionFormat
+) -> TrajectorySource:
+    own = settings.trajectories
+    found = read_trajectories(name, settings.path, own, settings.held_out_fraction, split)
+    return TrajectorySource(name, settings.task, found, own, actions)
 
 
 def _open(name: str, settings: SourceSettings) -> Dataset:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from chiasm.evaluation import drawings, flow, next_views, questions, text
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Sample
-from chiasm.evaluation.material import Material
+from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pictures import open_judge
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
@@ -103,12 +103,17 @@ class _Run:
             self._skipped[questions.SECTION] = "no source asks questions about pictures"
 
     def _next_views(self) -> None:
-        sources = self._material.of_task(next_views.TASK)
-        if sources is None:
+        sources = self._material.action_videos()
+        if not sources:
             self._skipped[next_views.SECTION] = "no source has walks with actions and poses"
-            return
-        world = sources[1].world
-        self._add(next_views.measure_next_views(self._pretrained, world, self._settings))
+        for number, (name, source) in enumerate(sources.items()):
+            of = f", {name}" if number else ""
+            try:
+                found = next_views.measure_next_views(self._pretrained, source, self._settings, of)
+            except NothingToMeasure as error:
+                self._skipped[f"{next_views.SECTION}{of}"] = str(error)
+            else:
+                self._add(found)
 
     def _flow(self) -> None:
         rows, self._points = flow.measure_flow(*self._given())

@@ -8,9 +8,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.documents import Document, Image, Source, Text
+from chiasm.data.navigation import TrajectorySource
+from chiasm.documents import ActionVideos, Document, Image, Source, Text
+from chiasm.errors import UserError
 from chiasm.worlds import WorldSource
 from chiasm.worlds.instructions import InstructionSource
+
+
+class NothingToMeasure(UserError):
+    """A source has too little for a section; the others are measured all the same."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,21 @@ class Material:
                 assert isinstance(train, WorldSource)
                 return train, source
         return None
+
+    def action_videos(self) -> dict[str, ActionVideos]:
+        """The held-out sources of action videos: those of the embedded world first."""
+        task = "action_video"
+        world = {
+            name: source
+            for name, source in self.held_out.items()
+            if isinstance(source, WorldSource) and source.name == task
+        }
+        recorded = {
+            name: source
+            for name, source in self.held_out.items()
+            if isinstance(source, TrajectorySource) and source.task == task
+        }
+        return {**world, **recorded}
 
 
 @dataclass(frozen=True)
@@ -83,13 +104,15 @@ def picked(source: Source, count: int) -> np.ndarray:
 
 
 def cluster_of(source: Source, number: int, document: Document) -> int:
-    """The map of a document; a story has a map of its own.
+    """The map or trajectory of a document; a story has a map of its own.
 
-    Outside the embedded world, documents about one picture belong together, and a text stands for
+    Of other sources, documents about one picture belong together, and a text stands for
     itself.
     """
-    if isinstance(source, WorldSource) and source.name != "text":
-        return int(source.world.map_of_frame[source.frame_of(number)])
+    if isinstance(source, TrajectorySource) or (
+        isinstance(source, WorldSource) and source.name != "text"
+    ):
+        return source.place_of(source.frame_of(number))
     if isinstance(source, InstructionSource):
         return source.walk_of(number).map_seed
     first = next(iter(document.images), None)

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from chiasm.documents import Image
+from chiasm.actions import PREFIX
+from chiasm.data.batch import ImageShape
+from chiasm.documents import ActionVideos, Image
+from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Panel, Sample
-from chiasm.evaluation.material import spread
+from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.pictures import (
     feature_distance,
     features,
+    fitted,
     psnr,
     through_tokenizer,
 )
@@ -21,10 +26,8 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import next_view
-from chiasm.worlds import World
 
 SECTION = "next view"
-TASK = "action_video"
 
 
 @dataclass(frozen=True)
@@ -39,10 +42,17 @@ class _Steps:
 
 
 def measure_next_views(
-    pretrained: Pretrained, world: World, settings: EvaluationSettings
+    pretrained: Pretrained, source: ActionVideos, settings: EvaluationSettings, of: str = ""
 ) -> tuple[list[Row], list[Sample]]:
-    """Rows on PSNR and feature distance, and the first imagined frames."""
-    steps = _steps(world, settings.next_views, settings.history_frames)
+    """Rows on PSNR and feature distance, and the first imagined frames.
+
+    ``of`` follows the rows' names, where several sources are measured.
+
+    Raises:
+        NothingToMeasure: no walk has a frame after ``settings.history_frames``.
+    """
+    shape = pretrained.vision_tokenizer.image_shape
+    steps = _steps(source, settings.next_views, settings.history_frames, shape)
     imagined = _imagine(pretrained, steps, [each[-1] for each in steps.actions], settings)
     wrong = [steps.actions[other][-1] for other in _others(len(steps.actions))]
     shuffled = _imagine(pretrained, steps, wrong, settings)
@@ -54,19 +64,19 @@ def measure_next_views(
     }
     seed, clusters = settings.seed, steps.clusters
     rows = _rows(
-        "PSNR",
+        f"PSNR of the imagined next view{of}",
         Measurement(SECTION, "dB", "higher", seed, clusters),
         psnr(imagined, steps.truth),
         {name: psnr(each, steps.truth) for name, each in contenders.items()},
     )
     rows.append(
         Measurement(SECTION, "dB", "higher", seed, clusters).row(
-            "PSNR of the truth, decoded: the ceiling", psnr(truth, steps.truth)
+            f"PSNR of the truth{of}, decoded: the ceiling", psnr(truth, steps.truth)
         )
     )
     goal = features(pretrained, steps.truth)
     rows += _rows(
-        "feature distance",
+        f"feature distance of the imagined next view{of}",
         Measurement(SECTION, "latent RMS", "lower", seed, clusters),
         feature_distance(features(pretrained, imagined), goal),
         {
@@ -84,7 +94,7 @@ def _rows(
     headline = ("last frame, decoded", "shuffled actions")
     return [
         measure.row(
-            f"{name} of the imagined next view",
+            name,
             own,
             each,
             contender,
@@ -94,24 +104,33 @@ def _rows(
     ]
 
 
-def _steps(world: World, count: int, history_frames: int) -> _Steps:
+def _steps(source: ActionVideos, count: int, history_frames: int, shape: ImageShape) -> _Steps:
     """Moments spread evenly over the walks' steps that have enough frames before them."""
     moments = [
-        (walk[end - history_frames : end], walk[end])
-        for walk in world.walks
+        walk[end - history_frames : end + 1]
+        for walk in source.walks
         for end in range(history_frames, len(walk))
     ]
-    chosen = [moments[number] for number in spread(len(moments), count)]
-    actions = [
-        [world.step(a, b).action for a, b in zip(before, [*before[1:], after], strict=True)]
-        for before, after in chosen
-    ]
+    if not moments:
+        raise NothingToMeasure(
+            f"evaluation.history_frames = {history_frames} is as long as every held-out walk of "
+            f"source {source.name!r}; lower it, or give longer walks"
+        )
+    chosen, frames = [], []
+    for moment in (moments[number] for number in spread(len(moments), count)):
+        try:
+            frames.append([fitted(source.picture(frame), shape) for frame in moment])
+        except UserError:
+            continue  # a broken picture, which the stream counts and reports
+        chosen.append(moment)
+    if not chosen:
+        raise NothingToMeasure(f"no held-out picture of source {source.name!r} can be decoded")
     return _Steps(
-        [[np.asarray(world.frames[frame]) for frame in before] for before, _ in chosen],
-        actions,
-        np.stack([world.frames[before[-1]] for before, _ in chosen]),
-        np.stack([world.frames[after] for _, after in chosen]),
-        world.map_of_frame[[after for _, after in chosen]],
+        [each[:-1] for each in frames],
+        [[source.action(a, b) for a, b in pairwise(moment)] for moment in chosen],
+        np.stack([each[-2] for each in frames]),
+        np.stack([each[-1] for each in frames]),
+        np.array([source.place_of(moment[-1]) for moment in chosen], np.int64),
     )
 
 
@@ -143,7 +162,7 @@ def _sample(
     wrong: list[str],
     number: int,
 ) -> Sample:
-    instead = wrong[number].removeprefix("action: ")
+    instead = wrong[number].removeprefix(PREFIX)
     panels = (
         Panel("last frame", steps.last[number]),
         Panel("imagined", imagined[number]),

@@ -4,7 +4,7 @@ maps.py        rooms, doorways and objects drawn from a seed
 pwad.py        a map in the engine's format
 engine.py      the ViZDoom engine as a camera
 truth.py       what is seen from a pose: surfaces by rays, objects by labels
-walks.py       where pictures are taken; relative poses and actions as text
+walks.py       where pictures are taken
 world.py       settings, splits, and a rendered world
 worker.py      a rendering process
 cache.py       rendered folders on disk and the pool of processes
@@ -21,14 +21,12 @@ from chiasm.worlds.narration import story
 from chiasm.worlds.questions import Balance, Question, all_questions, questions
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.sources import TASKS, WorldSource
-from chiasm.worlds.truth import Pose, SeenObject, View
-from chiasm.worlds.walks import action_text, compose, parse_action, relative_pose
+from chiasm.worlds.truth import SeenObject, View
 from chiasm.worlds.world import Split, Step, World, WorldSettings
 
 __all__ = [
     "TASKS",
     "Balance",
-    "Pose",
     "Question",
     "SeenObject",
     "Split",
@@ -37,14 +35,10 @@ __all__ = [
     "World",
     "WorldSettings",
     "WorldSource",
-    "action_text",
     "all_questions",
     "caption",
     "caption_facts",
-    "compose",
-    "parse_action",
     "questions",
-    "relative_pose",
     "render_worlds",
     "story",
 ]

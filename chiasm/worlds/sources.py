@@ -7,6 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
+from chiasm.actions import ActionFormat
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.worlds.captions import caption
@@ -32,14 +33,18 @@ class WorldSource:
 
     ``source[i]`` is a function of the world, the task, ``seed`` and ``i``. Consecutive documents
     come from scattered maps; every frame is used once before any is used again. Stories are told
-    of a million maps of the world's split, of which only the first ones are rendered.
+    of a million maps of the world's split, of which only the first ones are rendered. ``actions``
+    is how action videos write their steps.
     """
 
-    def __init__(self, world: World, task: str, seed: int = 0) -> None:
+    def __init__(
+        self, world: World, task: str, seed: int = 0, actions: ActionFormat | None = None
+    ) -> None:
         if task not in TASKS:
             raise UserError(f"task {task!r} is unknown: choose one of {', '.join(TASKS)}")
         self.world = world
         self.name = task
+        self._actions = actions or ActionFormat()
         self._key = [seed, TASKS.index(task)]
         self._make: Callable[[int, np.random.Generator], Document] = getattr(self, f"_{task}")
         self._items = self._first_frames()
@@ -66,6 +71,23 @@ class WorldSource:
     def questions_of(self, index: int) -> list[Question]:
         """What document ``index`` of the task ``vqa`` asks."""
         return self._ask(self.frame_of(index), np.random.default_rng([*self._key, index, 2]))
+
+    @property
+    def walks(self) -> list[range]:
+        """Frame numbers of each walk, one step apart."""
+        return self.world.walks
+
+    def picture(self, frame: int) -> Image:
+        """One frame, as context."""
+        return Image(self.world.frames[frame], target=False)
+
+    def action(self, before: int, after: int) -> str:
+        """The text of the step between two frames of one walk."""
+        return self._actions.write(self.world.step(before, after).action)
+
+    def place_of(self, frame: int) -> int:
+        """The seed of the frame's map."""
+        return int(self.world.map_of_frame[frame])
 
     def _first_frames(self) -> np.ndarray:
         """The frames that a document of this task may start with; none for stories."""
@@ -107,8 +129,8 @@ class WorldSource:
         window = self._window(first, self.world.settings.action_video_frames, rng)
         spans: list[Text | Image] = [Image(self.world.frames[first], target=False)]
         for frame in window[1:]:
-            action = self.world.step(frame - 1, frame).action
-            spans += [Text(action), Image(self.world.frames[frame], target=True)]
+            picture = Image(self.world.frames[frame], target=True)
+            spans += [Text(self.action(frame - 1, frame)), picture]
         return Document(tuple(spans))
 
     def _vqa(self, frame: int, rng: np.random.Generator) -> Document:

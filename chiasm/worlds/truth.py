@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chiasm.poses import Pose
 from chiasm.worlds.engine import FOCAL, Label
 from chiasm.worlds.maps import (
     DOORWAY_HEIGHT,
@@ -29,15 +30,6 @@ _VERTICAL_FOCAL = 1.2 * FOCAL
 _MIN_BOX_WIDTH = 6 / 64  # an object that is smaller is not counted as seen
 _MIN_MASK_SHARE = 60 / 64**2
 _NEAR_METRES = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Pose:
-    """A place and a heading; yaw turns counter-clockwise from east."""
-
-    x_metres: float
-    y_metres: float
-    yaw_degrees: float
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,22 +3,19 @@
 A step turns by 20 or 40 degrees, or goes one metre ahead or back, or both: few magnitudes, so that
 what an action does can be learned from few examples, and large ones, so that it matters. Among
 several steps that stay clear of walls and objects, one with free space ahead is drawn, so that a
-walk does not stare at walls. Poses are relative: dx forward, dy to the left in metres, dyaw
-counter-clockwise in degrees, all in the frame before the step.
+walk does not stare at walls.
 """
 
 from __future__ import annotations
 
 import math
-import re
 
 import numpy as np
 
-from chiasm.errors import UserError
+from chiasm.poses import Pose
 from chiasm.worlds.maps import UNITS_PER_METRE, Map, Room
-from chiasm.worlds.truth import Pose, Surfaces, cast, view_of
+from chiasm.worlds.truth import Surfaces, cast, view_of
 
-_ACTION = re.compile(r"dx=([+-]\d+\.\d+) dy=([+-]\d+\.\d+) dyaw=([+-]\d+)")
 _VIEW_TRIES = 40
 _STEP_TRIES = 12
 _ENOUGH_AHEAD_METRES = 2.5
@@ -132,43 +129,3 @@ def _pose(x: float, y: float, yaw_degrees: float) -> Pose:
 def _cast(world_map: Map, pose: Pose) -> Surfaces:
     x, y = pose.x_metres * UNITS_PER_METRE, pose.y_metres * UNITS_PER_METRE
     return cast(world_map, x, y, pose.yaw_degrees)
-
-
-def relative_pose(previous: Pose, pose: Pose) -> tuple[float, float, float]:
-    """(dx forward, dy left, dyaw in (-180, 180]) of ``pose`` seen from ``previous``."""
-    yaw = math.radians(previous.yaw_degrees)
-    east, north = pose.x_metres - previous.x_metres, pose.y_metres - previous.y_metres
-    dx = east * math.cos(yaw) + north * math.sin(yaw)
-    dy = north * math.cos(yaw) - east * math.sin(yaw)
-    dyaw = 180.0 - (180.0 - pose.yaw_degrees + previous.yaw_degrees) % 360.0
-    return dx, dy, dyaw
-
-
-def compose(pose: Pose, step: tuple[float, float, float]) -> Pose:
-    """The pose after ``step``: the inverse of :func:`relative_pose`."""
-    dx, dy, dyaw = step
-    yaw = math.radians(pose.yaw_degrees)
-    return Pose(
-        pose.x_metres + dx * math.cos(yaw) - dy * math.sin(yaw),
-        pose.y_metres + dx * math.sin(yaw) + dy * math.cos(yaw),
-        (pose.yaw_degrees + dyaw) % 360.0,
-    )
-
-
-def action_text(previous: Pose, pose: Pose) -> str:
-    """The step in words: ``action: dx=+0.34 dy=-0.02 dyaw=+12``."""
-    dx, dy, dyaw = relative_pose(previous, pose)
-    # Adding zero turns a rounded -0.0 into 0.0, so that nothing has two spellings.
-    return (
-        f"action: dx={round(dx, 2) + 0.0:+.2f} dy={round(dy, 2) + 0.0:+.2f} dyaw={round(dyaw):+d}"
-    )
-
-
-def parse_action(text: str) -> tuple[float, float, float]:
-    """The first step named in ``text``; :class:`UserError` when there is none."""
-    match = _ACTION.search(text)
-    if match is None:
-        raise UserError(
-            f"action {text!r} cannot be read: write it as 'action: dx=+0.34 dy=-0.02 dyaw=+12'"
-        )
-    return float(match[1]), float(match[2]), float(match[3])

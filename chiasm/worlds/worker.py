@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+from chiasm.poses import Pose
 from chiasm.worlds.engine import Engine, Shot
 from chiasm.worlds.maps import UNITS_PER_METRE, Map, generate_map
 from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
-from chiasm.worlds.truth import Pose, View, cast, view_of
+from chiasm.worlds.truth import View, cast, view_of
 from chiasm.worlds.walks import draw_views, draw_walk
 from chiasm.worlds.world import Split, WorldSettings, map_seed, view_to_json
 

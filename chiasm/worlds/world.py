@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field, ValidationInfo, field_validator
 
+from chiasm.actions import Action
+from chiasm.poses import Pose
 from chiasm.settings import Settings
 from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
-from chiasm.worlds.truth import Pose, SeenObject, View
-from chiasm.worlds.walks import action_text
+from chiasm.worlds.truth import SeenObject, View
 
 HELD_OUT_FIRST_SEED = 1_000_000
 """Training maps have seeds below, held-out maps from here on."""
@@ -96,7 +97,7 @@ class Step:
     """One step of a walk: numbers of the frames before and after, and the action between."""
 
     before: int
-    action: str
+    action: Action
     after: int
     map_seed: int
 
@@ -152,7 +153,7 @@ class World:
     def step(self, before: int, after: int) -> Step:
         """The step between two frames of one walk."""
         first, second = self.views[before], self.views[after]
-        return Step(before, action_text(first.pose, second.pose), after, first.map_seed)
+        return Step(before, Action.between(first.pose, second.pose), after, first.map_seed)
 
 
 def view_to_json(view: View) -> str:

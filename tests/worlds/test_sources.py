@@ -1,9 +1,10 @@
 import numpy as np
 import pytest
 
+from chiasm.actions import ActionFormat
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
-from chiasm.worlds import TASKS, World, WorldSource, parse_action
+from chiasm.worlds import TASKS, World, WorldSource
 
 
 def document_key(document) -> list:
@@ -85,8 +86,16 @@ def test_actions_stand_between_the_frames_that_they_join(train: World):
         assert 2 <= len(images) <= 4
         assert [image.target for image in images] == [False] + [True] * (len(images) - 1)
         for offset, action in enumerate(actions):
-            assert action.text == train.step(first + offset, first + offset + 1).action
-            parse_action(action.text)
+            step = train.step(first + offset, first + offset + 1)
+            assert action.text == ActionFormat().write(step.action)
+            ActionFormat().read(action.text)
+
+
+def test_steps_are_written_in_the_runs_format(train: World):
+    keys = WorldSource(train, "action_video", actions=ActionFormat(style="keys"))
+    words = {span.text for number in range(50) for span in keys[number].spans[1::2]}
+    assert words <= {f"action: {key}" for key in ("W", "S", "A", "D", "WA", "WD", "SA", "SD", "-")}
+    assert len(words) > 3
 
 
 def test_every_frame_comes_once_before_any_comes_twice(train: World):

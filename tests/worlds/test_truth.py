@@ -5,9 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chiasm.poses import Pose
 from chiasm.worlds.engine import SCREEN_HEIGHT, Engine, Shot
 from chiasm.worlds.maps import CEILINGS, FLOORS, UNITS_PER_METRE, WALLS, Map, generate_map
-from chiasm.worlds.truth import Pose, cast, view_of
+from chiasm.worlds.truth import cast, view_of
 from chiasm.worlds.walks import draw_views
 
 

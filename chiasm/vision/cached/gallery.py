@@ -1,7 +1,7 @@
 """Every picture that some sources show, whether context or target, as a numbered list.
 
-A number stands for what is read together: a document, or a frame of the embedded world, whose many
-documents show the same few frames.
+A number stands for what is read together: a document, or a frame of the embedded world or of a
+recorded walk, whose many documents show the same few frames.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from chiasm.data.batch import ImageShape
+from chiasm.data.navigation import TrajectorySource
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image, Source
 from chiasm.errors import UserError
@@ -103,6 +104,10 @@ def gallery_of(sources: Mapping[str, Source]) -> Gallery:
             parts[f"{source.walks.split.value} instructions"] = _Frames(
                 len(frames), partial(_frame, frames), frozenset({True, False})
             )
+        elif isinstance(source, TrajectorySource):
+            parts[name] = _Frames(
+                source.num_frames, partial(_recorded, source), frozenset({True, False})
+            )
         else:
             parts[name] = Part(len(source), partial(_shown, source))
     return Gallery(parts)
@@ -148,6 +153,10 @@ def _decode(image: Image, shape: ImageShape) -> Tensor | UserError:
 
 def _frame(frames: np.ndarray, number: int) -> Iterator[Image]:
     yield Image(frames[number], target=False)
+
+
+def _recorded(source: TrajectorySource, number: int) -> Iterator[Image]:
+    yield source.picture(number)
 
 
 def _file(files: Sequence[Path], number: int) -> Iterator[Image]:

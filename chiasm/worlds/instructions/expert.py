@@ -13,6 +13,7 @@ from itertools import count
 
 import numpy as np
 
+from chiasm.poses import Pose, compose
 from chiasm.worlds.instructions.goals import (
     EXPERT,
     Goal,
@@ -25,8 +26,6 @@ from chiasm.worlds.instructions.goals import (
 )
 from chiasm.worlds.instructions.ground import Distances, Ground
 from chiasm.worlds.maps import UNITS_PER_METRE
-from chiasm.worlds.truth import Pose
-from chiasm.worlds.walks import compose
 
 STRIDE_METRES = 1.0
 TURNS_DEGREES = (-40.0, -20.0, 20.0, 40.0)

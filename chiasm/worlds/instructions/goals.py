@@ -19,9 +19,8 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
+from chiasm.poses import Pose, compose, relative_pose
 from chiasm.worlds.maps import UNITS_PER_METRE, Map, Thing
-from chiasm.worlds.truth import Pose
-from chiasm.worlds.walks import compose, relative_pose
 
 PLACES = ("wall", "floor", "ceiling", "light")
 KINDS_OF_GOAL = ("object", "face", *PLACES, "door", "leave", "turn", "walk")

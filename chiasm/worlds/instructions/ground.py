@@ -13,8 +13,8 @@ from itertools import product
 
 import numpy as np
 
+from chiasm.poses import Pose
 from chiasm.worlds.maps import UNITS_PER_METRE, Area, Map
-from chiasm.worlds.truth import Pose
 
 _CELL = 16
 _CELL_METRES = _CELL / UNITS_PER_METRE

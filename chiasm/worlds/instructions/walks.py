@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chiasm.poses import Pose
 from chiasm.worlds.instructions.expert import plan
 from chiasm.worlds.instructions.goals import (
     HELD_OUT_GOALS,
@@ -18,7 +19,6 @@ from chiasm.worlds.instructions.goals import (
 from chiasm.worlds.instructions.ground import Ground
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.maps import Map
-from chiasm.worlds.truth import Pose
 from chiasm.worlds.world import HELD_OUT_FIRST_SEED
 
 _KEY = 3  # maps are drawn with 1 and numeric walks with 2

@@ -4,7 +4,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from chiasm.worlds import Pose, relative_pose
+from chiasm.poses import Pose, relative_pose
 from chiasm.worlds.instructions import Goal, Ground, plan, possible_goals, reached, wander
 from chiasm.worlds.instructions.goals import goal_rooms
 from chiasm.worlds.maps import UNITS_PER_METRE, generate_map

@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chiasm.worlds import Pose, compose
+from chiasm.poses import Pose, compose
 from chiasm.worlds.instructions import Goal, Ground, possible_goals, reached
 from chiasm.worlds.instructions.goals import KINDS_OF_GOAL, goal_rooms, room_of
 from chiasm.worlds.maps import KIND_OF_NAME as KINDS

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from chiasm.worlds import Pose
+from chiasm.poses import Pose
 from chiasm.worlds.instructions import Ground, wander
 from chiasm.worlds.maps import UNITS_PER_METRE, generate_map
 

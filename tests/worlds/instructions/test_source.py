@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from chiasm.documents import Image, Text
-from chiasm.worlds import Split, World, relative_pose
+from chiasm.poses import relative_pose
+from chiasm.worlds import Split, World
 from chiasm.worlds.instructions import (
     HELD_OUT_GOALS,
     InstructedWalks,

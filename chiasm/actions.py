@@ -1,0 +1,147 @@
+"""Actions as text: the one place that knows how a step is written, how finely, and how it is read.
+
+Three kinds of words can stand where a model reads an action:
+
+- a relative pose with its horizon, ``action: dx=+0.34 dy=-0.02 dyaw=+12 rel_t=+4``: metres ahead,
+  metres to the left, degrees counter-clockwise, and how many frames later. A step to the next
+  frame has no ``rel_t``;
+- keys, ``action: WA``: W ahead, S back, A turns left, D turns right;
+- an instruction, any other sentence, ``action: go to the red torch``. It names no pose.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from chiasm.errors import UserError
+from chiasm.poses import Pose, relative_pose
+from chiasm.settings import Settings
+
+PREFIX = "action: "
+"""Opens every action, so that what follows a picture is never a guess."""
+
+_NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+))"
+_POSE = re.compile(rf"dx={_NUMBER},? dy={_NUMBER},? dyaw={_NUMBER}(?:,? rel_t={_NUMBER})?(?![\d.])")
+_STANDING = "-"
+"""Written where no key is pressed."""
+_KEYS = re.compile(rf"({_STANDING}|[WASD]{{1,4}})(?: rel_t={_NUMBER})?")
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A relative pose and when it is reached."""
+
+    dx_metres: float
+    """Ahead."""
+    dy_metres: float
+    """To the left."""
+    dyaw_degrees: float
+    """Counter-clockwise."""
+    horizon_frames: int = 1
+    """How many frames later; negative: earlier."""
+
+    @classmethod
+    def between(cls, before: Pose, after: Pose, horizon_frames: int = 1) -> Action:
+        """The action that leads from one pose to another."""
+        return cls(*relative_pose(before, after), horizon_frames)
+
+    @property
+    def step(self) -> tuple[float, float, float]:
+        """(dx, dy, dyaw), as :func:`chiasm.poses.compose` takes it."""
+        return self.dx_metres, self.dy_metres, self.dyaw_degrees
+
+
+class ActionFormat(Settings):
+    """How actions are written; a run has one format, whichever source an action comes from."""
+
+    style: Literal["pose", "keys"] = "pose"
+    """Relative poses in numbers, or the keys nearest to them."""
+    distance_decimals: int = Field(2, ge=0, le=6)
+    """Of dx and dy, in metres."""
+    angle_decimals: int = Field(0, ge=0, le=6)
+    """Of dyaw, in degrees."""
+    time_unit_frames: int = Field(1, ge=1)
+    """Frames that ``rel_t`` counts as one; Navigation World Models use 128."""
+    time_decimals: int = Field(0, ge=0, le=6)
+    """Of ``rel_t``; enough to tell single frames apart."""
+    stride_metres: float = Field(1.0, gt=0)
+    """What W and S go; half of it is the least distance that is written as a key."""
+    turn_degrees: float = Field(20.0, gt=0, le=90)
+    """What A and D turn; half of it is the least angle that is written as a key."""
+
+    @model_validator(mode="after")
+    def _check_time(self) -> ActionFormat:
+        if 10.0**-self.time_decimals > 1 / self.time_unit_frames:
+            raise ValueError(
+                f"time_decimals = {self.time_decimals} cannot tell frames apart when "
+                f"time_unit_frames = {self.time_unit_frames}; give "
+                f"{math.ceil(math.log10(self.time_unit_frames))} or more"
+            )
+        return self
+
+    def write(self, action: Action) -> str:
+        """The action's text; equal to the precision written, equal in spelling."""
+        words = self._keys(action) if self.style == "keys" else self._pose(action)
+        if action.horizon_frames != 1:
+            time = action.horizon_frames / self.time_unit_frames
+            words += f" rel_t={_signed(time, self.time_decimals)}"
+        return PREFIX + words
+
+    def read(self, text: str) -> Action:
+        """The first relative pose in ``text``, or the keys that it consists of.
+
+        Both are read whatever the style, with or without the leading ``action:``; a comma may
+        follow a number.
+
+        Raises:
+            UserError: neither is there, or a number is not finite.
+        """
+        words = text.strip().removeprefix(PREFIX.strip()).strip()
+        if match := _POSE.search(words):
+            dx, dy, dyaw = (float(match[part]) for part in (1, 2, 3))
+            return self._checked(Action(dx, dy, dyaw, self._frames(match[4], text)), text)
+        match = _KEYS.fullmatch(words)
+        if match is None:
+            raise UserError(
+                f"action {text!r} cannot be read: write it as "
+                f"'{self.write(Action(0.34, -0.02, 12))}', or in keys, as 'action: WA'"
+            )
+        ahead, left = (match[1].count(a) - match[1].count(b) for a, b in ("WS", "AD"))
+        dx, dyaw = ahead * self.stride_metres, left * self.turn_degrees
+        return self._checked(Action(dx, 0.0, dyaw, self._frames(match[2], text)), text)
+
+    def _pose(self, action: Action) -> str:
+        dx, dy = (
+            _signed(value, self.distance_decimals) for value in (action.dx_metres, action.dy_metres)
+        )
+        return f"dx={dx} dy={dy} dyaw={_signed(action.dyaw_degrees, self.angle_decimals)}"
+
+    def _keys(self, action: Action) -> str:
+        strides = action.dx_metres / self.stride_metres
+        turns = action.dyaw_degrees / self.turn_degrees
+        ahead = "W" if strides >= 0.5 else "S" if strides <= -0.5 else ""
+        turn = "A" if turns >= 0.5 else "D" if turns <= -0.5 else ""
+        return ahead + turn or _STANDING
+
+    def _frames(self, time: str | None, text: str) -> int:
+        if not time:
+            return 1
+        frames = round(float(time) * self.time_unit_frames) if math.isfinite(float(time)) else 0
+        if not frames:
+            raise UserError(f"action {text!r}: rel_t={time} is no frame but the one it starts from")
+        return frames
+
+    def _checked(self, action: Action, text: str) -> Action:
+        if not all(math.isfinite(value) for value in action.step):
+            raise UserError(f"action {text!r} has a number that is not finite")
+        return action
+
+
+def _signed(value: float, decimals: int) -> str:
+    # Adding zero turns a rounded -0.0 into 0.0, so that nothing has two spellings.
+    return f"{round(value, decimals) + 0.0:+.{decimals}f}"

@@ -1,0 +1,242 @@
+"""Documents of recorded walks: plain videos, and videos with the actions between their frames.
+
+An action video goes from frame to frame by random horizons, as Navigation World Models are
+trained: [Image(context), "action: ... rel_t=+4", Image(target), "action: ...", Image(target), ...].
+Whole trajectories are held out, chosen by a hash of their poses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field, field_validator
+
+from chiasm.actions import Action, ActionFormat
+from chiasm.data.folders import hash_draw
+from chiasm.data.trajectories import Trajectory, find_trajectories, read_trajectory
+from chiasm.documents import Document, Image, Text
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+
+if TYPE_CHECKING:
+    from chiasm.worlds import Split
+
+TASKS = ("video", "action_video")
+_VARIANTS = 16
+"""Documents that begin with one frame, with other lengths and horizons."""
+
+
+class TrajectorySettings(Settings):
+    """How recorded walks become documents."""
+
+    frames: tuple[int, int] = (2, 4)
+    """Fewest and most frames of a document; of an action video the first is given, not drawn."""
+    frame_spacing: int = Field(1, ge=1)
+    """Every so many recorded frames count as one: actions and horizons count these."""
+    horizon_frames: tuple[int, int] = (1, 8)
+    """action_video: nearest and farthest next frame; a negative nearest one looks back too."""
+    metres_per_unit: float = Field(1.0, gt=0, allow_inf_nan=False)
+    """What one unit of the recorded positions is, in metres."""
+    largest_step_metres: float = Field(10.0, gt=0, allow_inf_nan=False)
+    """Between two recorded frames; a farther one is taken for an error."""
+
+    @field_validator("frames")
+    @classmethod
+    def _check_frames(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if not 2 <= value[0] <= value[1]:
+            raise ValueError(f"frames = {value} must be two rising numbers from 2 on")
+        return value
+
+    @field_validator("horizon_frames")
+    @classmethod
+    def _check_horizon(cls, value: tuple[int, int]) -> tuple[int, int]:
+        if value[0] == 0 or not max(1, value[0]) <= value[1]:
+            raise ValueError(
+                f"horizon_frames = {value} must rise, to 1 or more, and not begin with 0"
+            )
+        return value
+
+    @property
+    def nearest_frames(self) -> int:
+        """The least horizon ahead."""
+        return max(1, self.horizon_frames[0])
+
+    def fewest_recorded(self, task: str) -> int:
+        """Recorded frames that the shortest document of a task needs, from its first on."""
+        looks_back = task == "action_video" and self.horizon_frames[0] < 0
+        steps = 1 if looks_back else self.frames[0] - 1
+        nearest = self.nearest_frames if task == "action_video" else 1
+        return steps * nearest * self.frame_spacing + 1
+
+
+class TrajectorySource:
+    """Documents of one task over some trajectories.
+
+    Frames are numbered through all trajectories. ``source[i]`` is a function of the trajectories,
+    the settings and ``i``: every frame that a document may begin with begins one before any
+    begins two.
+
+    Raises:
+        UserError: an unknown task, frames that are missing or of several sizes, or too few.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        task: str,
+        trajectories: Sequence[Trajectory],
+        settings: TrajectorySettings,
+        actions: ActionFormat,
+    ) -> None:
+        if task not in TASKS:
+            raise UserError(
+                f"stream.sources.{name}.task = {task!r} is no task of trajectories; "
+                f"choose one of: {', '.join(TASKS)}"
+            )
+        self.name, self.task = name, task
+        self._trajectories, self._settings, self._actions = trajectories, settings, actions
+        for trajectory in trajectories:
+            self._refuse_short(trajectory)
+            trajectory.refuse_mixed_sizes()
+        self._ends = np.cumsum([len(trajectory) for trajectory in trajectories])
+        self._starts = np.concatenate([self._starts_of(n) for n in range(len(trajectories))])
+
+    def __len__(self) -> int:
+        return len(self._starts) * _VARIANTS
+
+    def __getitem__(self, index: int) -> Document:
+        if not 0 <= index < len(self):
+            raise IndexError(f"document {index} of {len(self)}")
+        rng = np.random.default_rng([TASKS.index(self.task), index])
+        first = self.frame_of(index)
+        if self.task == "video":
+            frames = (Image(self.picture(k).data, target=True) for k in self._video(first, rng))
+            return Document((Text("video:"), *frames))
+        spans: list[Text | Image] = [self.picture(first)]
+        before = first
+        for after in self._goals(first, rng):
+            picture = Image(self.picture(after).data, target=True)
+            spans += [Text(self.action(before, after)), picture]
+            before = after
+        return Document(tuple(spans))
+
+    @property
+    def num_frames(self) -> int:
+        """Frames of all trajectories."""
+        return int(self._ends[-1])
+
+    @property
+    def walks(self) -> list[range]:
+        """Of each trajectory, frames the nearest horizon apart."""
+        step = self._settings.frame_spacing * self._settings.nearest_frames
+        return [range(*self._bounds(n), step) for n in range(len(self._trajectories))]
+
+    def picture(self, frame: int) -> Image:
+        """One frame, as context."""
+        number = self.place_of(frame)
+        file = self._trajectories[number].files[frame - self._bounds(number)[0]]
+        return Image(file, target=False)
+
+    def action(self, before: int, after: int) -> str:
+        """The text of the action between two frames of one trajectory."""
+        number = self.place_of(before)
+        trajectory, begin = self._trajectories[number], self._bounds(number)[0]
+        poses = trajectory.pose(before - begin), trajectory.pose(after - begin)
+        horizon = (after - before) // self._settings.frame_spacing
+        return self._actions.write(Action.between(*poses, horizon))
+
+    def place_of(self, frame: int) -> int:
+        """The number of the frame's trajectory."""
+        return int(np.searchsorted(self._ends, frame, side="right"))
+
+    def frame_of(self, index: int) -> int:
+        """The frame that document ``index`` begins with."""
+        return int(self._starts[index % len(self._starts)])
+
+    def _bounds(self, number: int) -> tuple[int, int]:
+        """First frame of a trajectory, and the one after its last."""
+        end = int(self._ends[number])
+        return end - len(self._trajectories[number]), end
+
+    def _starts_of(self, number: int) -> np.ndarray:
+        begin, end = self._bounds(number)
+        reach = self._settings.fewest_recorded(self.task) - 1
+        looks_back = self.task == "action_video" and self._settings.horizon_frames[0] < 0
+        frames = np.arange(begin, end)
+        return frames[(frames + reach < end) | (looks_back & (frames - reach >= begin))]
+
+    def _video(self, first: int, rng: np.random.Generator) -> range:
+        spacing, (fewest, most) = self._settings.frame_spacing, self._settings.frames
+        end = self._bounds(self.place_of(first))[1]
+        possible = min(most, (end - 1 - first) // spacing + 1)
+        return range(first, first + spacing * int(rng.integers(fewest, possible + 1)), spacing)
+
+    def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
+        """Frames at random horizons, each from the one before, within the trajectory."""
+        settings = self._settings
+        begin, end = self._bounds(self.place_of(first))
+        nearest, farthest = settings.horizon_frames
+        goals: list[int] = []
+        for nth in range(1, int(rng.integers(settings.frames[0], settings.frames[1] + 1))):
+            here = goals[-1] if goals else first
+            # Room is kept for the frames that a document must have.
+            owed = max(0, settings.frames[0] - 1 - nth) * max(0, nearest) * settings.frame_spacing
+            steps = [h * settings.frame_spacing for h in range(nearest, farthest + 1) if h]
+            allowed = [step for step in steps if begin <= here + step and here + step + owed < end]
+            if not allowed:
+                break
+            goals.append(here + int(rng.choice(allowed)))
+        return goals
+
+    def _refuse_short(self, trajectory: Trajectory) -> None:
+        needed = self._settings.fewest_recorded(self.task)
+        if len(trajectory) < needed:
+            raise UserError(
+                f"trajectory {trajectory.folder} has {len(trajectory)} frames, and a document of "
+                f"source {self.name!r} needs {needed}; lower trajectories.frames, frame_spacing or "
+                "horizon_frames, or take the trajectory out of traj_names.txt"
+            )
+
+
+class FrameSource:
+    """The frames of trajectories, one a document, whatever their poses."""
+
+    def __init__(self, source: TrajectorySource) -> None:
+        self.name = source.name
+        self._source = source
+
+    def __len__(self) -> int:
+        return self._source.num_frames
+
+    def __getitem__(self, index: int) -> Document:
+        return Document((self._source.picture(index),))
+
+
+def read_trajectories(
+    name: str, path: str, settings: TrajectorySettings, held_out_fraction: float, split: Split
+) -> list[Trajectory]:
+    """The trajectories of one side.
+
+    The share is of trajectories, at least one; those with the smallest hashes are held out.
+    Copies of one recording have one hash and are on one side.
+
+    Raises:
+        UserError: as :func:`~chiasm.data.trajectories.read_trajectory`, or a side without any.
+    """
+    where = f"stream.sources.{name}"
+    trajectories = [
+        read_trajectory(folder, settings.metres_per_unit, settings.largest_step_metres)
+        for folder in find_trajectories(path, f"{where}.path")
+    ]
+    draws = np.array([hash_draw(trajectory.identity) for trajectory in trajectories])
+    num_held_out = max(1, round(held_out_fraction * len(draws)))
+    held_out = draws <= np.sort(draws)[num_held_out - 1]
+    chosen = np.flatnonzero(held_out if split == "held_out" else ~held_out)
+    if not len(chosen):
+        raise UserError(
+            f"{where}.held_out_fraction = {held_out_fraction} leaves no {split} trajectories of "
+            f"{len(draws)}; change it, or give more trajectories"
+        )
+    return [trajectories[number] for number in chosen]

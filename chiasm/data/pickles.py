@@ -1,0 +1,110 @@
+"""Pickled arrays read without running anything that the file asks for.
+
+A pickle is a small program: it may name any function and have it called. Here the names that
+arrays are made of stand for the small classes below, which take numbers and bytes and nothing
+else; every other name is refused, and nothing is imported. Numbers, texts, lists, tuples, sets and
+dictionaries need no name.
+"""
+
+from __future__ import annotations
+
+import pickle
+import re
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chiasm.errors import UserError
+
+_NUMBER_TYPES = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248])")
+
+
+def read_pickle(path: Path) -> Any:
+    """What a pickle of numpy arrays of numbers and of plain containers holds.
+
+    Arrays come as objects that ``numpy.asarray`` takes.
+
+    Raises:
+        UserError: it asks for anything else, is damaged, or cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return _ArrayUnpickler(file, encoding="latin1").load()
+    except UserError as error:
+        raise UserError(
+            f"{path} is refused: {error}. Only numpy arrays of numbers, numbers, texts, lists and "
+            "dictionaries are read from a pickle; do not trust the file, or write it as JSON"
+        ) from error
+    except Exception as error:  # broken bytes raise almost anything
+        raise UserError(
+            f"{path} cannot be read as a pickle ({error}); write it again, or as JSON"
+        ) from error
+
+
+class _ArrayUnpickler(pickle.Unpickler):
+    def find_class(self, module: str, name: str) -> Any:
+        """The stand-ins for the few names that arrays are made of."""
+        known = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
+        if known is None:
+            raise UserError(f"it asks for {module}.{name}")
+        return known
+
+
+class _NumberType:
+    """Stands for numpy.dtype."""
+
+    def __init__(self, code: str, *_: Any) -> None:
+        if not _NUMBER_TYPES.fullmatch(code):
+            raise UserError(f"it has an array of type {code!r}")
+        self.dtype = np.dtype(code)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        if state[1] in ("<", ">"):
+            self.dtype = self.dtype.newbyteorder(state[1])
+
+
+class _Array:
+    """Stands for numpy.ndarray."""
+
+    values = np.zeros(0)
+
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
+        _, shape, number_type, fortran, data = state
+        self.values = _from_buffer(data, number_type, shape, "F" if fortran else "C").values
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> np.ndarray:
+        return self.values.astype(dtype or self.values.dtype)
+
+
+def _reconstruct(*_: Any) -> _Array:
+    """An array that its state has yet to fill."""
+    return _Array()
+
+
+def _from_buffer(
+    data: bytes | str, number_type: _NumberType, shape: tuple[int, ...], order: Any
+) -> _Array:
+    array = _Array()
+    raw = data.encode("latin1") if isinstance(data, str) else bytes(data)
+    array.values = np.frombuffer(raw, number_type.dtype).reshape(shape, order=order)
+    return array
+
+
+def _scalar(number_type: _NumberType, data: bytes | str) -> float:
+    return float(_from_buffer(data, number_type, (), "C").values)
+
+
+def _bytes(text: str, encoding: str) -> bytes:
+    """How protocols before 3 write bytes."""
+    return text.encode("latin1")
+
+
+_STAND_INS: dict[tuple[str, str], Any] = {
+    ("numpy", "ndarray"): _Array,
+    ("numpy", "dtype"): _NumberType,
+    ("numpy.core.multiarray", "_reconstruct"): _reconstruct,
+    ("numpy.core.numeric", "_frombuffer"): _from_buffer,
+    ("numpy.core.multiarray", "scalar"): _scalar,
+    ("_codecs", "encode"): _bytes,
+}

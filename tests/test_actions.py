@@ -1,0 +1,88 @@
+import numpy as np
+import pytest
+from pydantic import ValidationError
+
+from chiasm.actions import Action, ActionFormat
+from chiasm.errors import UserError
+from chiasm.poses import Pose, relative_pose
+
+KEYS = ActionFormat(style="keys")
+
+
+def test_what_is_written_reads_back_within_its_precision():
+    rng = np.random.default_rng(1)
+    for _ in range(200):
+        first, second = (Pose(*rng.uniform([-50, -50, 0], [50, 50, 360])) for _ in range(2))
+        told = Action.between(first, second, int(rng.choice([-40, -1, 1, 2, 64])))
+        for coarse, fine in ((2, 0), (0, 2), (4, 3)):
+            form = ActionFormat(distance_decimals=coarse, angle_decimals=fine)
+            back = form.read(form.write(told))
+            assert back.step[:2] == pytest.approx(told.step[:2], abs=0.51 * 10**-coarse)
+            assert back.dyaw_degrees == pytest.approx(told.dyaw_degrees, abs=0.51 * 10**-fine)
+            assert back.horizon_frames == told.horizon_frames
+            assert form.write(back) == form.write(told)
+        assert told.step == relative_pose(first, second)
+
+
+def test_the_words_that_models_learned_so_far_are_the_default():
+    form = ActionFormat()
+    assert form.write(Action(0.34, -0.02, 12)) == "action: dx=+0.34 dy=-0.02 dyaw=+12"
+    assert form.write(Action(0.34, -0.02, 12, 4)) == "action: dx=+0.34 dy=-0.02 dyaw=+12 rel_t=+4"
+    zero = "action: dx=+0.00 dy=+0.00 dyaw=+0"
+    assert form.write(Action(0, 0, 0)) == form.write(Action(-1e-9, 1e-9, -1e-4)) == zero
+
+
+def test_horizons_in_units_of_navigation_world_models():
+    form = ActionFormat(time_unit_frames=128, time_decimals=4)
+    assert form.write(Action(1, 0, 0, -16)).endswith("rel_t=-0.1250")
+    for frames in range(-64, 65):
+        if frames:
+            assert form.read(form.write(Action(0, 0, 0, frames))).horizon_frames == frames
+    with pytest.raises(ValidationError, match=r"time_decimals = 1 .* give 3 or more"):
+        ActionFormat(time_unit_frames=128, time_decimals=1)
+
+
+def test_numbers_are_read_as_people_write_them():
+    text = "action: dx=+1.338, dy=-.659, dyaw=30, rel_t=+2"
+    assert ActionFormat().read(text) == Action(1.338, -0.659, 30.0, 2)
+    assert ActionFormat().read("dx=1 dy=2 dyaw=-3") == Action(1, 2, -3)
+
+
+def test_keys_stand_for_strides_and_turns():
+    form = ActionFormat(stride_metres=0.5, turn_degrees=15)
+    read = {keys: form.read(f"action: {keys}").step for keys in ("W", "S", "A", "D", "WA", "-")}
+    assert read == {
+        "W": (0.5, 0, 0),
+        "S": (-0.5, 0, 0),
+        "A": (0, 0, 15),
+        "D": (0, 0, -15),
+        "WA": (0.5, 0, 15),
+        "-": (0, 0, 0),
+    }
+    assert form.read("WD rel_t=+3") == Action(0.5, 0, -15, 3)
+
+
+def test_steps_become_the_nearest_keys():
+    told = [Action(1, 0, 40), Action(-1, 0, 0), Action(0.4, 0, -9), Action(1.2, 0.3, -20, 2)]
+    words = ["action: WA", "action: S", "action: -", "action: WD rel_t=+2"]
+    assert [KEYS.write(action) for action in told] == words
+    assert [KEYS.write(KEYS.read(text)) for text in words] == words
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "action:", "action: dx=1 dy=2", "walk ahead", "action: WAX", "action: dx=nan dy=0"),
+        *("dx=inf dy=0 dyaw=0", "dx=1 dy=2 dyaw=3.4.5", "dx=one dy=2 dyaw=3"),
+    ],
+)
+def test_an_unreadable_action_is_a_users_mistake(text: str):
+    with pytest.raises(UserError, match=r"cannot be read: write it as 'action: dx=\+0\.34 .*WA"):
+        ActionFormat().read(text)
+
+
+def test_numbers_that_mean_nothing_are_refused():
+    with pytest.raises(UserError, match="not finite"):
+        ActionFormat().read(f"dx={'9' * 400} dy=0 dyaw=0")
+    with pytest.raises(UserError, match="rel_t=0 is no frame"):
+        ActionFormat().read("dx=1 dy=0 dyaw=0 rel_t=0")
