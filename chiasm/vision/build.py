@@ -25,6 +25,9 @@ SHIPPED = ("embedded-world",)
 PIXELS = 64
 """Side of the pictures of kind ``pixels`` unless settings say otherwise."""
 
+PATCH_PIXELS = 8
+"""Side of its patches, likewise."""
+
 
 class VisionTokenizerSettings(Settings):
     """Which vision tokenizer reads pictures."""
@@ -44,7 +47,7 @@ class VisionTokenizerSettings(Settings):
     image_pixels: int | None = Field(default=None, ge=1)
     """Side of the square pictures; the tokenizer's own if unset, 64 for ``pixels``. A published
     model takes any multiple of its patch or token."""
-    patch_pixels: int = Field(default=8, ge=1)
+    patch_pixels: int = Field(default=PATCH_PIXELS, ge=1)
     """For ``pixels``: side of a patch; it must divide ``image_pixels``."""
     statistics: str | None = None
     """A file of chiasm vision stats, instead of the tokenizer's own statistics."""
@@ -60,6 +63,16 @@ class VisionTokenizerSettings(Settings):
         for name in ("decoder", "layer"):
             if self.kind != "rae" and getattr(self, name) is not None:
                 raise ValueError(f"{name} is a setting of kind = 'rae', not of {self.kind!r}")
+        if self.kind == "pixels" and self.path != SHIPPED[0]:
+            raise ValueError(
+                f"path = {self.path!r} names a tokenizer, and kind = 'pixels' uses none; set kind "
+                "to 'rae' or 'vae' as well, or leave path out"
+            )
+        if self.kind != "pixels" and self.patch_pixels != PATCH_PIXELS:
+            raise ValueError(
+                f"patch_pixels = {self.patch_pixels} is a setting of kind = 'pixels', not of "
+                f"{self.kind!r}; leave it out"
+            )
         return self
 
 
@@ -130,7 +143,7 @@ def _build_one(settings: VisionTokenizerSettings) -> VisionTokenizer:
     if settings.image_pixels not in (None, side):
         raise UserError(
             f"vision.image_pixels = {settings.image_pixels}, but the tokenizer of vision.path = "
-            f"{settings.path!r} takes pictures of {side} pixels; leave the setting out"
+            f"{settings.path!r} takes pictures of {side} pixels; leave it out, or set it to {side}"
         )
     if settings.statistics is not None:
         path = Path(settings.statistics).expanduser()

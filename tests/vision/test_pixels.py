@@ -70,3 +70,16 @@ def test_a_folder_keeps_it(tmp_path) -> None:
 def test_a_patch_that_does_not_divide_is_refused() -> None:
     with pytest.raises(ValidationError, match="patch_pixels = 5 does not divide"):
         VisionSettings(kind="pixels", image_pixels=32, patch_pixels=5)
+
+
+@pytest.mark.parametrize(
+    ("given", "says"),
+    [
+        ({"kind": "pixels", "path": "my-tokenizer"}, "path = 'my-tokenizer' names a tokenizer"),
+        ({"kind": "rae", "patch_pixels": 16}, "patch_pixels = 16 is a setting of kind = 'pixels'"),
+        ({"kind": "vae", "path": "mine", "patch_pixels": 4}, "not of 'vae'"),
+    ],
+)
+def test_settings_of_another_kind_are_not_passed_over(given, says) -> None:
+    with pytest.raises(ValidationError, match=says):
+        VisionSettings.model_validate(given)
