@@ -128,6 +128,11 @@ class TrajectorySource:
         return int(self._ends[-1])
 
     @property
+    def shown_as(self) -> frozenset[bool]:
+        """Which parts the frames play in its documents: ``Image.target`` of all of them."""
+        return frozenset({True}) if self.task == "video" else frozenset({False, True})
+
+    @property
     def walks(self) -> list[range]:
         """Of each trajectory, frames the nearest horizon apart."""
         step = self._settings.frame_spacing * self._settings.nearest_frames

@@ -9,7 +9,7 @@ import numpy as np
 from chiasm.documents import Document, Image, Source
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import asked_picture, picked, spread
-from chiasm.evaluation.pictures import features, fitted, open_judge, through_tokenizer
+from chiasm.evaluation.pictures import features, fitted, through_tokenizer
 from chiasm.evaluation.probes import Probe
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
@@ -49,13 +49,16 @@ def measure_drawings(
     pretrained: Pretrained,
     sources: tuple[WorldSource, WorldSource],
     settings: EvaluationSettings,
+    judge: VisionTokenizer | None = None,
 ) -> tuple[list[Row], list[Sample]]:
-    """Rows for each attribute that captions name, and the first drawn pictures."""
+    """Rows for each attribute that captions name, and the first drawn pictures.
+
+    Probes read through ``judge``, or through the model's own tokenizer where there is none.
+    """
     train, held_out = sources
     captions, frames = _asked(held_out, settings.drawings)
     drawn = _draw(pretrained, captions, settings)
     truth = _truth(held_out.world, frames)
-    judge = open_judge(settings)
     probes = _fit_probes(
         pretrained, _truth(train.world, _clear_frames(train.world, settings.probe_frames)), judge
     )

@@ -50,7 +50,7 @@ class _Run:
         self._points: list[FlowPoint] = []
         self._samples: list[Sample] = []
         self._skipped: dict[str, str] = {}
-        open_judge(settings)  # one that is not there is told of before anything is measured
+        self._judge = open_judge(settings)  # before anything is measured: it may not be there
 
     def all(self) -> Evaluation:
         """Every section in the order of the report."""
@@ -86,7 +86,8 @@ class _Run:
     def _drawings(self) -> None:
         sources = self._material.of_task(drawings.TASK)
         if sources is not None:
-            self._add(drawings.measure_drawings(self._pretrained, sources, self._settings))
+            pretrained, settings = self._pretrained, self._settings
+            self._add(drawings.measure_drawings(pretrained, sources, settings, self._judge))
             return
         self._skipped[drawings.SECTION] = NO_WORLD
         for source in self._material.held_out.values():

@@ -77,8 +77,8 @@ class Sampler:
         given = sum(len(pretrained.text_tokenizer.encode_array(text)) for text in request.script)
         needed = len(ids) + given + images * (shape.num_tokens + IMAGE_FRAME)
         if needed > pretrained.context_positions:
-            drawn = f" and the {images} images to draw, {needed} together," if images > 1 else ""
-            drawn = f" and the image to draw, {needed} together," if images == 1 else drawn
+            named = "the image" if images == 1 else f"the {images} images"
+            drawn = f" and {named} to draw, {needed} together," if images else ""
             raise UserError(
                 f"the prompt of request {number} takes {len(ids)} positions{drawn} but the model's "
                 f"context holds {pretrained.context_positions}; shorten the text or give fewer "

@@ -170,6 +170,13 @@ def test_a_stream_reads_them_and_skips_what_is_broken(folder: Path, made):
     assert "cannot be decoded" in report.notes[0]
 
 
+@pytest.mark.parametrize("task", ["video", "action_video"])
+def test_it_says_which_parts_its_frames_play(folder: Path, task: str):
+    source = opened(folder, task=task, frames=(2, 3))
+    played = {image.target for each in documents(source) for image in each.images}
+    assert source.shown_as == played
+
+
 def test_each_frame_is_encoded_ahead_once(folder: Path):
     """Its many documents show the same frames, whichever they are read for."""
     source = opened(folder)

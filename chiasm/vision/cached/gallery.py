@@ -102,12 +102,10 @@ def gallery_of(sources: Mapping[str, Source]) -> Gallery:
         elif isinstance(source, InstructionSource):
             frames = source.walks.frames
             parts[f"{source.walks.split.value} instructions"] = _Frames(
-                len(frames), partial(_frame, frames), frozenset({True, False})
+                len(frames), partial(_frame, frames), source.shown_as
             )
         elif isinstance(source, TrajectorySource):
-            parts[name] = _Frames(
-                source.num_frames, partial(_recorded, source), frozenset({True, False})
-            )
+            parts[name] = _Frames(source.num_frames, partial(_recorded, source), source.shown_as)
         else:
             parts[name] = Part(len(source), partial(_shown, source))
     return Gallery(parts)

@@ -52,6 +52,11 @@ class InstructionSource:
             raise IndexError(f"document {index} of {len(self)}")
         return self.document(self.walk_of(index), self.instruction_of(index).words)
 
+    @property
+    def shown_as(self) -> frozenset[bool]:
+        """Which parts the frames play in its documents: the first is given, the others drawn."""
+        return frozenset({False, True})
+
     def walk_of(self, index: int) -> InstructedWalk:
         """The walk that document ``index`` shows."""
         return self.walks.walks[int(self._order[index % len(self._order)])]

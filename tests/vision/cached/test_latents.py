@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from chiasm.assembly import build_inputs, build_run, check_vision, open_gallery, open_material
+from chiasm.assembly import check_vision, open_gallery
 from chiasm.data.pictures import CacheError, decode_picture
 from chiasm.documents import Image
 from chiasm.errors import UserError
@@ -134,22 +134,8 @@ def copy(encoded: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(encoded, tmp_path / "copy"))
 
 
-def all_losses(recipe: Recipe) -> list[tuple[float, float, float]]:
-    """Loss, gradient norm and flow loss of each step."""
-    material = open_material(recipe)
-    run = build_run(recipe, material, build_inputs(recipe, material.train), lambda line: None)
-    try:
-        found = [run.trainer.step().values for _ in range(recipe.training.steps)]
-    finally:
-        run.stream.close()
-    validation = run.trainer.validation
-    assert validation is not None
-    found.append(validation.run(run.trainer.decoder, run.trainer.objective))
-    return [(v["loss"], v["text_loss"], v.get("flow_loss", 0.0)) for v in found]
-
-
 def test_training_from_latents_has_the_losses_of_training_from_pictures(
-    recipe: Recipe, encoded: Path
+    recipe: Recipe, encoded: Path, all_losses
 ) -> None:
     """A picture that cannot be decoded is passed over in both."""
     from_pictures = all_losses(recipe)
@@ -227,7 +213,7 @@ def encoding(recipe_path: Path, folder: Path) -> Iterator[subprocess.Popen]:
 
 
 def test_killed_encoding_goes_on_to_the_same_bytes(
-    recipe: Recipe, recipe_path: Path, gallery: Gallery, tmp_path: Path
+    recipe: Recipe, recipe_path: Path, gallery: Gallery, tmp_path: Path, content
 ) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     with encoding(recipe_path, killed) as process:
@@ -245,12 +231,8 @@ def test_killed_encoding_goes_on_to_the_same_bytes(
     assert content(killed) == content(whole)
 
 
-def content(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
 def test_the_same_call_again_mends_what_is_damaged(
-    recipe: Recipe, gallery: Gallery, copy: Path
+    recipe: Recipe, gallery: Gallery, copy: Path, content
 ) -> None:
     before = content(copy)
     shards = sorted(copy.glob("*.safetensors"))
@@ -280,7 +262,9 @@ def flip_in_latents(path: Path) -> None:
     path.write_bytes(raw)
 
 
-def test_damaged_latents_end_the_run_and_name_the_shard(recipe: Recipe, copy: Path) -> None:
+def test_damaged_latents_end_the_run_and_name_the_shard(
+    recipe: Recipe, copy: Path, all_losses
+) -> None:
     for path in copy.glob("*.safetensors"):
         flip_in_latents(path)
     with pytest.raises(UserError, match=r"s\[\d+\]: the shard .*shard-0000\d.*damaged"):
@@ -328,7 +312,7 @@ def test_latents_of_other_settings_are_refused(
 
 
 def test_a_picture_that_was_not_encoded_ends_the_run(
-    recipe: Recipe, encoded: Path, recipe_path: Path, tmp_path: Path
+    recipe: Recipe, encoded: Path, recipe_path: Path, tmp_path: Path, all_losses
 ) -> None:
     unknown = Image(np.full((16, 16, 3), 7, np.uint8), target=True)
     with pytest.raises(CacheError, match=r"lacks the latents of a picture \(pixels of shape"):

@@ -17,7 +17,6 @@ from typer.testing import CliRunner
 
 from chiasm.assembly import (
     build_inputs,
-    build_run,
     build_stream,
     check_vision,
     open_gallery,
@@ -28,11 +27,9 @@ from chiasm.data.batch import PackedBatch
 from chiasm.data.pictures import decode_picture
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
-from chiasm.vision import DualTokenizer, PixelTokenizer, build_vision_tokenizer
-from chiasm.vision.cached.encoding import encode_gallery
-from chiasm.vision.cached.gallery import gallery_of
-from chiasm.vision.cached.layout import latent_places, open_latents
-from chiasm.worlds import Split, World, WorldSettings, WorldSource, render_worlds
+from chiasm.vision import build_vision_tokenizer
+from chiasm.vision.cached.layout import open_latents
+from chiasm.worlds import Split
 
 PICTURES = 32
 """In each of the two sources."""
@@ -138,20 +135,6 @@ def reading(recipe: Recipe, folder: Path) -> Recipe:
     return recipe.model_copy(update={"vision": vision})
 
 
-def all_losses(recipe: Recipe) -> list[tuple[float, float, float]]:
-    """Loss, text loss and flow loss of each step, and of the validation after them."""
-    material = open_material(recipe)
-    run = build_run(recipe, material, build_inputs(recipe, material.train), lambda line: None)
-    try:
-        found = [run.trainer.step().values for _ in range(recipe.training.steps)]
-    finally:
-        run.stream.close()
-    validation = run.trainer.validation
-    assert validation is not None
-    found.append(validation.run(run.trainer.decoder, run.trainer.objective))
-    return [(v["loss"], v["text_loss"], v.get("flow_loss", 0.0)) for v in found]
-
-
 def first_batches(recipe: Recipe, count: int) -> list[PackedBatch]:
     material = open_material(recipe)
     inputs = build_inputs(recipe, material.train)
@@ -163,7 +146,7 @@ def first_batches(recipe: Recipe, count: int) -> list[PackedBatch]:
 
 
 @pytest.fixture(scope="module")
-def from_pictures(recipe: Recipe) -> list[tuple[float, float, float]]:
+def from_pictures(recipe: Recipe, all_losses) -> list[tuple[float, float, float]]:
     return all_losses(recipe)
 
 
@@ -177,6 +160,7 @@ def test_a_pair_has_the_losses_of_training_from_pictures(
     tmp_path: Path,
     stored_type: str,
     tolerance: float,
+    all_losses,
 ) -> None:
     """Two grids, two numbers of channels, both parts in the batches, and a broken picture."""
     assert sum(flow > 0 for *_, flow in from_pictures) > 4
@@ -239,7 +223,7 @@ COMMAND = [sys.executable, "-c", "from chiasm.cli import main; main()", "vision"
 
 
 def test_killed_encoding_goes_on_to_the_same_bytes(
-    recipe: Recipe, recipe_path: Path, tmp_path: Path
+    recipe: Recipe, recipe_path: Path, tmp_path: Path, content
 ) -> None:
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     options = [str(recipe_path), "--out", str(killed), "--shard-pictures", "1"]
@@ -256,7 +240,7 @@ def test_killed_encoding_goes_on_to_the_same_bytes(
 
 
 def test_a_part_that_was_not_begun_is_named_and_made(
-    recipe: Recipe, recipe_path: Path, encoded: Path, tmp_path: Path
+    recipe: Recipe, recipe_path: Path, encoded: Path, tmp_path: Path, content
 ) -> None:
     for part in ("context", "target"):
         stopped = Path(shutil.copytree(encoded, tmp_path / part))
@@ -266,14 +250,6 @@ def test_a_part_that_was_not_begun_is_named_and_made(
             check_vision(reading(recipe, stopped))
         encode(recipe_path, stopped)
         assert content(stopped) == content(encoded)
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {
-        str(path.relative_to(folder)): path.read_bytes()
-        for path in folder.rglob("*")
-        if path.is_file()
-    }
 
 
 @pytest.mark.parametrize(
@@ -293,7 +269,7 @@ def test_latents_of_other_settings_are_refused_by_part(
 
 
 def test_one_tokenizer_and_two_are_not_exchanged(
-    recipe: Recipe, recipe_path: Path, encoded: Path, tmp_path: Path
+    recipe: Recipe, recipe_path: Path, encoded: Path, tmp_path: Path, content
 ) -> None:
     one = tmp_path / "one"
     encode(recipe_path, one, "--set", *ONE)
@@ -317,41 +293,3 @@ def test_one_tokenizer_and_two_are_not_exchanged(
         check_vision(reading(recipe, tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"tiny\.toml is a file; give a folder"):
         encode(recipe_path, recipe_path)
-
-
-@pytest.fixture(scope="module")
-def world(tmp_path_factory: pytest.TempPathFactory) -> World:
-    settings = WorldSettings(train_maps=1, held_out_maps=1, views_per_map=6, walks_per_map=1)
-    return render_worlds(settings, Split.TRAIN, tmp_path_factory.mktemp("world"))
-
-
-@pytest.mark.parametrize(
-    ("tasks", "seen", "drawn"),
-    [
-        (["video"], False, True),
-        (["vqa"], True, False),
-        (["vqa", "video"], True, True),
-        (["image_text"], True, True),
-        (["action_video"], True, True),
-    ],
-)
-def test_frames_are_encoded_for_the_parts_that_sources_show_them_as(
-    world: World, tmp_path: Path, tasks: list[str], seen: bool, drawn: bool
-) -> None:
-    tokenizer = DualTokenizer(target=PixelTokenizer(8, 4), context=PixelTokenizer(12, 4))
-    sources = {task: WorldSource(world, task) for task in tasks}
-    manifests = [
-        encode_gallery(
-            gallery_of(sources).playing(place.parts),
-            place.tokenizer,
-            place.folder,
-            device=torch.device("cpu"),
-        )
-        for place in latent_places(tmp_path, tokenizer, "out")
-    ]
-    counts = [sum(shard.pictures for shard in manifest.shards) for manifest in manifests]
-    assert counts == [len(world.frames) * seen, len(world.frames) * drawn]
-    read = open_latents(tmp_path, tokenizer)
-    images = [i for each in sources.values() for n in range(len(each)) for i in each[n].images]
-    for image in images:
-        assert read(image).shape == ((4, 48) if image.target else (9, 48))

@@ -52,6 +52,12 @@ def test_words_with_progress_stand_before_each_next_view(train_walks: Instructed
             assert text.text == f"action: {words} [{number}/{walk.num_steps}]"
 
 
+def test_it_says_which_parts_its_frames_play(train_walks: InstructedWalks):
+    source = InstructionSource(train_walks)
+    played = {image.target for index in range(5) for image in source[index].images}
+    assert source.shown_as == played
+
+
 def test_a_walk_is_told_in_several_ways(train_walks: InstructedWalks):
     source = InstructionSource(train_walks)
     count = len(train_walks)
