@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 from collections.abc import Sequence
@@ -50,8 +51,10 @@ class Engine:
         wad = Path(self._folder.name) / "maps.wad"
         wad.write_bytes(archive(maps))
         self._game = _configured_game(wad)
-        self._game.init()
-        self._map_number = -1
+        # It makes a folder of its own wherever it is started, and fails if another engine is just
+        # making it.
+        with contextlib.chdir(self._folder.name):
+            self._game.init()
 
     def __enter__(self) -> Engine:
         return self
