@@ -15,7 +15,7 @@ from torch import Tensor
 
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_vision
-from chiasm.assembly.walks import refuse_cut_walks
+from chiasm.assembly.walks import most_views, refuse_cut_walks
 from chiasm.data import (
     ImageShape,
     Stream,
@@ -68,6 +68,8 @@ class Run:
             self.inputs.vision_tokenizer,
             self.recipe.objective,
             self.recipe.stream.row_positions,
+            self.recipe.actions,
+            most_views(self.recipe),
         )
 
 

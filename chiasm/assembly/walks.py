@@ -1,4 +1,4 @@
-"""Whether instructed walks fit the rows of a run."""
+"""Walks in a run's documents: how many views they have, and whether their rows hold them."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from chiasm.data.encoding import DocumentEncoder
 from chiasm.documents import Document, Source, Text
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
-from chiasm.worlds.instructions import InstructionSource
+from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource
 
 
 def refuse_cut_walks(
@@ -38,6 +38,19 @@ def refuse_cut_walks(
                 f"give {positions} or more, or lower instructions.steps = "
                 f"{list(recipe.instructions.steps)}"
             )
+
+
+def most_views(recipe: Recipe) -> int:
+    """Views of the longest document of numeric actions, else of instructions; 0 without both."""
+    numeric, spoken = [0], [0]
+    for source in recipe.stream.sources.values():
+        if source.task == "action_video":
+            of_world = source.kind == "world"
+            frames = recipe.world.action_video_frames if of_world else source.trajectories.frames
+            numeric.append(frames[1])
+        elif source.task == INSTRUCTIONS:
+            spoken.append(recipe.instructions.steps[1] + 1)
+    return max(numeric) or max(spoken)
 
 
 def _last_text(document: Document) -> str:

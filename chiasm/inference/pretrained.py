@@ -24,6 +24,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
+from chiasm.actions import ActionFormat
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
 from chiasm.model import Decoder, ModelSettings
@@ -53,6 +54,8 @@ class _Config(Settings):
     context_channels: int | None = Field(None, gt=0)
     """Of context images, where a tokenizer of their own reads them."""
     context_positions: int = Field(gt=0)
+    actions: ActionFormat = ActionFormat()
+    document_views: int = Field(0, ge=0)
     weights_sha256: str
     tokenizer_fingerprint: str
     vision: str
@@ -70,6 +73,10 @@ class Pretrained:
     objective: ObjectiveSettings
     context_positions: int
     """Positions of the rows it was trained on: the longest document that it can hold."""
+    actions: ActionFormat = ActionFormat()
+    """How the steps that it was trained on were written."""
+    document_views: int = 0
+    """Views of its longest training document with actions; 0: it saw no actions."""
 
     @property
     def device(self) -> torch.device:
@@ -117,6 +124,8 @@ class Pretrained:
             latent_channels=self.decoder.latent_channels,
             context_channels=self.decoder.context_channels,
             context_positions=self.context_positions,
+            actions=self.actions,
+            document_views=self.document_views,
             weights_sha256=_sha256(folder / WEIGHTS),
             tokenizer_fingerprint=self.text_tokenizer.fingerprint,
             vision=_save_vision(self.vision_tokenizer, folder),
@@ -156,6 +165,8 @@ class Pretrained:
             vision_tokenizer,
             config.objective,
             config.context_positions,
+            config.actions,
+            config.document_views,
         )
 
 

@@ -16,6 +16,7 @@ import numpy as np
 
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
+from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 
@@ -82,6 +83,21 @@ class Rollouts:
             )
         self._sampler, self._settings = sampler, settings
         self._context_views, self._document_views = context_views, document_views
+
+    @classmethod
+    def of(cls, pretrained: Pretrained, settings: SamplingSettings) -> Rollouts:
+        """Rollouts in documents as long as those of the model's training, half of them context.
+
+        Raises:
+            UserError: the model was trained without actions.
+        """
+        views = pretrained.document_views
+        if not views:
+            raise UserError(
+                "this model was trained without actions: it cannot tell what they lead to. Train "
+                "with a source of task action_video or instructions"
+            )
+        return cls(Sampler(pretrained), settings, context_views=views // 2, document_views=views)
 
     def imagine(
         self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0

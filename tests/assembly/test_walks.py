@@ -6,6 +6,7 @@ import pytest
 
 from chiasm.assembly import build_inputs, open_material
 from chiasm.assembly.objects import build_stream
+from chiasm.assembly.walks import most_views
 from chiasm.errors import UserError
 from chiasm.evaluation.material import pick
 from chiasm.recipe import Recipe, parse_recipe
@@ -58,3 +59,14 @@ def test_wrong_settings_are_named():
         recipe(1024, steps=[9, 8])
     with pytest.raises(UserError, match=r"instructions\.walks_per_map"):
         recipe(1024, walks_per_map=0)
+
+
+def test_rollouts_keep_to_the_longest_document_of_numbers():
+    spoken = recipe(1024, steps=[2, 6])
+    assert most_views(spoken) == 7
+    numeric = spoken.stream.sources["spoken"].model_copy(update={"task": "action_video"})
+    sources = {**spoken.stream.sources, "numeric": numeric}
+    both = spoken.model_copy(
+        update={"stream": spoken.stream.model_copy(update={"sources": sources})}
+    )
+    assert most_views(both) == both.world.action_video_frames[1] == 4

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 import chiasm
+from chiasm.actions import ActionFormat
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
@@ -50,6 +52,13 @@ def test_the_default_shift_is_that_of_training(build: Callable[..., Pretrained])
         pretrained.decoder, pretrained.text_tokenizer, pretrained.vision_tokenizer, own, 96
     )
     assert default.shift == 1.0  # small latents: never below 1
+
+
+def test_what_actions_were_like_is_kept(pretrained: Pretrained, tmp_path: Path) -> None:
+    own = replace(pretrained, actions=ActionFormat(style="keys"), document_views=4)
+    own.save(tmp_path / "keys")
+    loaded = Pretrained.load(tmp_path / "keys")
+    assert (loaded.actions, loaded.document_views) == (own.actions, 4)
 
 
 def test_a_run_is_opened_by_its_model_folder(saved: Path) -> None:

@@ -1,5 +1,7 @@
 """Rollouts against the same steps taken one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -85,3 +87,16 @@ def test_what_cannot_be_imagined_is_said(sampler) -> None:
         Rollouts(sampler, DRAW, context_views=2)
     with pytest.raises(ValueError, match="2 views have 0 actions"):
         Context((view(0), view(1)))
+
+
+def test_rollouts_keep_to_the_documents_of_training(sampler) -> None:
+    pretrained = replace(sampler.pretrained, document_views=4)
+    own = Rollouts(sampler, DRAW, context_views=2, document_views=4)
+    context, actions = Context((view(0), view(1)), (LEFT,)), (AHEAD, LEFT, AHEAD)
+    [views] = Rollouts.of(pretrained, DRAW).imagine([context], [actions])
+    close(views, own.imagine([context], [actions])[0])
+
+
+def test_a_model_without_actions_is_told(sampler) -> None:
+    with pytest.raises(UserError, match="trained without actions"):
+        Rollouts.of(sampler.pretrained, DRAW)
