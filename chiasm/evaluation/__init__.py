@@ -16,6 +16,8 @@ flow.py        flow loss at fixed noise levels
 drawings.py    caption → picture, read by probes
 questions.py   answers against the majority and against a blank image
 next_views.py  imagined frames against the last one, and against other actions
+scenes.py      starts, goal pictures and the paths between them
+plans.py       plans to a goal picture against baselines and the oracle
 writing.py     free continuations and captions to read
 evaluate.py    all of it
 atlas/         what the routers of a mixture of experts learned

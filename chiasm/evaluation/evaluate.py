@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from chiasm.evaluation import drawings, flow, next_views, questions, text
+from chiasm.evaluation import drawings, flow, next_views, plans, questions, text
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Sample
 from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pictures import open_judge
@@ -59,6 +59,7 @@ class _Run:
             drawings.SECTION: self._drawings,
             questions.SECTION: self._questions,
             next_views.SECTION: self._next_views,
+            plans.SECTION: self._plans,
             flow.SECTION: self._flow,
             "writing": self._writing,
         }
@@ -113,6 +114,21 @@ class _Run:
                 found = next_views.measure_next_views(self._pretrained, source, self._settings, of)
             except NothingToMeasure as error:
                 self._skipped[f"{next_views.SECTION}{of}"] = str(error)
+            else:
+                self._add(found)
+
+    def _plans(self) -> None:
+        if not self._settings.plans:
+            return
+        sources = self._material.action_videos()
+        if not sources:
+            self._skipped[plans.SECTION] = "no source has walks with actions and poses"
+        for number, (name, source) in enumerate(sources.items()):
+            of, train = f", {name}" if number else "", self._material.training_walks(name)
+            try:
+                found = plans.measure_plans(self._pretrained, train, source, self._settings, of)
+            except NothingToMeasure as error:
+                self._skipped[f"{plans.SECTION}{of}"] = str(error)
             else:
                 self._add(found)
 

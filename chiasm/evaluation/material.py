@@ -56,6 +56,12 @@ class Material:
         }
         return {**world, **recorded}
 
+    def training_walks(self, name: str) -> ActionVideos:
+        """The training side of a source of action videos."""
+        source = self.train[name]
+        assert isinstance(source, WorldSource | TrajectorySource)
+        return source
+
 
 @dataclass(frozen=True)
 class Items:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pydantic import Field
 
 from chiasm.settings import Settings
+from chiasm.worldmodel.settings import PlannerSettings
 
 
 class EvaluationSettings(Settings):
@@ -33,6 +34,10 @@ class EvaluationSettings(Settings):
     """Held-out next frames that are imagined with the true and with shuffled actions."""
     history_frames: int = Field(2, ge=1)
     """Frames shown before an imagined one."""
+    plans: int = Field(0, ge=0)
+    """Held-out scenes that are planned to a goal picture; 0 leaves plans out."""
+    planner: PlannerSettings = PlannerSettings()
+    """How they are planned."""
     steps: int = Field(25, ge=1)
     """Steps of the solver for one picture."""
     guidance: float = Field(3.0, ge=1)
