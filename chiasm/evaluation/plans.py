@@ -137,7 +137,8 @@ def _oracle(source: ActionVideos, pretrained: Pretrained) -> Oracle:
             "what an action leads to. Leave --oracle out"
         )
     shape, world = pretrained.vision_tokenizer.image_shape, source.world
-    return Oracle(world.settings, world.split, pretrained.actions, shape)
+    actions = pretrained.actions
+    return Oracle(world.settings, world.split, actions, shape, stops_at_walls=False)
 
 
 def _cost(pretrained: Pretrained, settings: PlannerSettings) -> Cost:
