@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 import time
+from statistics import median
 
 from record import write_record
 
@@ -52,6 +53,7 @@ def main() -> None:
         figures[name] = {
             "scenes": len(planned),
             "seconds_per_scene": round(seconds, 2),
+            "median_ate": _short(median(each.errors[ORACLE].ate_metres for each in planned)),
             "rows": {
                 f"{row.name} against {row.baseline_name}": [
                     *(_short(row.value), _short(row.standard_error)),
