@@ -66,8 +66,9 @@ def train_run(
         on_step: is told each step.
 
     Raises:
-        UserError: a device or a judge that is not there, a folder that holds something else or another recipe's run, data that cannot be
-            opened, and whatever ends the training (see :meth:`Trainer.train`).
+        UserError: a device or a judge that is not there, a folder that holds something else or
+            another recipe's run, data that cannot be opened, and whatever ends the training (see
+            :meth:`Trainer.train`).
     """
     choose_device(recipe.training.device)
     open_judge(recipe.evaluation)  # an evaluation hours later would find it missing
