@@ -3,8 +3,8 @@
     python benchmarks/planning.py [scenes=48] [maps=24] [seed=0] [presets=all]
 
 No model is trained: the engine shows what each candidate leads to, and the shipped vision encoder
-says how near that is to the goal. Baselines are no motion and a straight line. Errors are means with
-standard errors clustered by map.
+says how near that is to the goal. Baselines are no motion and a straight line. Errors are means
+with standard errors clustered by map.
 """
 
 from __future__ import annotations

@@ -6,8 +6,9 @@ vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahea
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
-experts.py     chiasm experts: what the routers of a mixture of experts learned
 options.py     options that several verbs read
+plans.py       chiasm plan: to goal pictures, with the model and with the oracle
+experts.py     chiasm experts: what the routers of a mixture of experts learned
 laws.py        fits and forecasts as tables
 planning.py    chiasm scaling plan: an IsoFLOP study
 scaling.py     chiasm scaling: fit what a study measured, forecast from it
@@ -25,6 +26,7 @@ import typer
 from chiasm.cli.data import app as data
 from chiasm.cli.evaluate import evaluate
 from chiasm.cli.experts import experts
+from chiasm.cli.plans import plan
 from chiasm.cli.quickstart import quickstart
 from chiasm.cli.report import app as report
 from chiasm.cli.sample import sample
@@ -33,6 +35,7 @@ from chiasm.cli.study import app as study
 from chiasm.cli.train import train
 from chiasm.cli.vision import app as vision
 from chiasm.errors import UserError
+from chiasm.stop import Stopped
 
 __all__ = ["app", "main"]
 
@@ -46,6 +49,7 @@ app.command("quickstart")(quickstart)
 app.command("train")(train)
 app.command("sample")(sample)
 app.command("evaluate")(evaluate)
+app.command("plan")(plan)
 app.command("experts")(experts)
 app.add_typer(data, name="data")
 app.add_typer(vision, name="vision")
@@ -55,9 +59,15 @@ app.add_typer(report, name="report")
 
 
 def main() -> None:
-    """Run the command line; a user's mistake prints one message and exits with status 2."""
+    """Run the command line; a user's mistake prints one message and exits with status 2.
+
+    Work that a signal stopped says so and exits as a shell reports that signal.
+    """
     try:
         app()
     except UserError as error:
         print(f"chiasm: {error}", file=sys.stderr)
         sys.exit(2)
+    except Stopped as stopped:
+        print(f"chiasm: {stopped}", file=sys.stderr)
+        sys.exit(128 + stopped.signal)

@@ -216,12 +216,12 @@ def _rows(planned: Sequence[PlannedScene], name: str, whose: str, seed: int) -> 
     found += rows(f"end heading error of {whose}", "degrees", "lower", lambda e: e.end_degrees)
     for metres in SUCCESS_METRES:
         what = f"{whose} that end within {metres:g} m"
-        found += rows(what, "%", "higher", partial(_reached, metres))
+        found += rows(what, "share", "higher", partial(_reached, metres))
     return found
 
 
 def _reached(metres: float, error: TrajectoryError) -> float:
-    return 100.0 * (error.end_metres < metres)
+    return float(error.end_metres < metres)
 
 
 def _sample(planned: PlannedScene) -> Sample:

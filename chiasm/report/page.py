@@ -45,6 +45,11 @@ SAMPLE_SECTIONS = {
         "What it imagines",
         "The next view after an action, beside the truth and the truth through the tokenizer.",
     ),
+    "plans": (
+        "What it plans",
+        "From the start to the goal picture: the end of the plan as the model imagines it, and "
+        "what it imagines at the end of each baseline.",
+    ),
     "continuation": (
         "What it writes",
         "Free continuations, in which the model itself decides when to open a picture.",

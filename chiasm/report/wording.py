@@ -36,6 +36,12 @@ BASELINES = {
         "shown too. Shuffled actions: the same frames and the same noise with the action of "
         "another walk. Feature distance is the root mean square between standardised latents."
     ),
+    "plans": (
+        "Each scene is a stretch of a held-out walk: the planner sees its first view and a picture "
+        "of its goal, and its path is held against the true one, without alignment (ATE: root mean "
+        "square distance of the positions; RPE: of the steps). No motion stays; the straight line "
+        "goes ahead by the mean length of a training step."
+    ),
     "recurrence": (
         "Sentences from a grammar recur; the share of held-out sentences that stand word for word "
         "in the training split says how much of the text score could be memory."
