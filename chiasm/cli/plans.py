@@ -18,9 +18,18 @@ from chiasm.cli.options import check_folder
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
+from chiasm.evaluation.clusters import Estimate, clustered_mean, paired_difference
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.plans import MODEL, ORACLE, PlannedScene, plan_rows, plan_scenes
-from chiasm.evaluation.rows import Row
+from chiasm.evaluation.plans import (
+    BASELINES,
+    MEASURES,
+    MODEL,
+    ORACLE,
+    PlannedScene,
+    places,
+    plan_rows,
+    plan_scenes,
+)
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import load_recipe
 from chiasm.report.plans import write_plans
@@ -79,7 +88,7 @@ def plan(
         ends = _true_ends(shown, held_out, pretrained)
     rows = plan_rows(planned, settings.seed)
     write_plans(folder, planned, rows, settings, shlex.join(["chiasm", *sys.argv[1:]]), ends)
-    _print(rows)
+    _print(planned)
     print(f"plans, trajectories and sheets are in {folder}")
 
 
@@ -122,23 +131,29 @@ def _true_ends(
         ]
 
 
-def _print(rows: Sequence[Row]) -> None:
-    """Means, baselines and paired differences, each with two standard errors."""
-    table = Table("measure", "value", "baseline", "its value", "difference", "verdict")
-    for row in rows:
-        assert row.baseline is not None
-        assert row.difference is not None
-        assert row.difference_se is not None
-        table.add_row(
-            row.name,
-            f"{row.value:.3f} ± {2 * row.standard_error:.3f}",
-            row.baseline_name,
-            f"{row.baseline:.3f}",
-            f"{row.difference:+.3f} ± {2 * row.difference_se:.3f}",
-            str(row.verdict),
-        )
-    Console().print(table)
+def _print(planned: Sequence[PlannedScene]) -> None:
+    """Each planner's means, and their paired differences to the baselines."""
+    clusters = places(planned)
+    names = [f"{measure.name}, {measure.unit}" for measure in MEASURES]
+    table, differences = Table("", *names), Table("difference", *names)
+    for planner in planned[0].plans:
+        values = [measure.values(planned, planner) for measure in MEASURES]
+        table.add_row(planner, *(_bounded(clustered_mean(each, clusters)) for each in values))
+        for baseline in () if planner in BASELINES else BASELINES:
+            others = [measure.values(planned, baseline) for measure in MEASURES]
+            paired = (
+                paired_difference(own, other, clusters)
+                for own, other in zip(values, others, strict=True)
+            )
+            differences.add_row(f"{planner} - {baseline}", *map(_bounded, paired))
+    console = Console()
+    console.print(table)
+    console.print(differences)
     print(
-        f"{rows[0].num_items} scenes on {rows[0].num_clusters} maps or trajectories; ± two "
+        f"{len(planned)} scenes on {len(set(clusters.tolist()))} maps or trajectories; ± two "
         "standard errors, clustered by them"
     )
+
+
+def _bounded(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ± {2 * estimate.standard_error:.3f}"

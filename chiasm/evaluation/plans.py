@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -42,7 +41,6 @@ from chiasm.worlds import WorldSource
 SECTION = "plans"
 MODEL, ORACLE = "model", "oracle"
 BASELINES = ("no motion", "straight line")
-SUCCESS_METRES = (0.5, 1.0)
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many scenes are, and how many there are."""
@@ -57,6 +55,39 @@ class PlannedScene:
     trajectories: dict[str, tuple[Pose, ...]]
     """After each step."""
     errors: dict[str, TrajectoryError]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is read off a trajectory error."""
+
+    name: str
+    unit: str
+    better: Better
+    value: Callable[[TrajectoryError], float]
+
+    def of(self, whose: str) -> str:
+        """A row's name."""
+        return f"{self.name} of {whose}"
+
+    def values(self, planned: Sequence[PlannedScene], planner: str) -> np.ndarray:
+        """Of each scene: float64 [scenes]."""
+        return np.array([self.value(each.errors[planner]) for each in planned], np.float64)
+
+
+MEASURES = (
+    Measure("ATE", "m", "lower", lambda error: error.ate_metres),
+    Measure("RPE", "m", "lower", lambda error: error.rpe_metres),
+    Measure("end distance", "m", "lower", lambda error: error.end_metres),
+    Measure("end heading error", "degrees", "lower", lambda error: error.end_degrees),
+    Measure("end within 0.5 m", "share", "higher", lambda error: error.end_metres < 0.5),
+    Measure("end within 1 m", "share", "higher", lambda error: error.end_metres < 1.0),
+)
+
+
+def places(planned: Sequence[PlannedScene]) -> np.ndarray:
+    """The clusters of standard errors: int64 [scenes]."""
+    return np.array([each.scene.place for each in planned], np.int64)
 
 
 def measure_plans(
@@ -185,43 +216,34 @@ def plan_rows(planned: Sequence[PlannedScene], seed: int, of: str = "") -> list[
 
 
 def _rows(planned: Sequence[PlannedScene], name: str, whose: str, seed: int) -> list[Row]:
-    def rows(
-        what: str,
-        unit: str,
-        better: Better,
-        value: Callable[[TrajectoryError], float],
-        scenes: Sequence[PlannedScene] = planned,
-        headline: bool = False,
-    ) -> list[Row]:
-        places = np.array([each.scene.place for each in scenes])
-        measure = Measurement(SECTION, unit, better, seed, places)
-        of = {
-            planner: [value(each.errors[planner]) for each in scenes]
-            for planner in (name, *BASELINES)
-        }
-        return [
-            measure.row(what, of[name], of[baseline], baseline, headline=headline)
-            for baseline in BASELINES
-        ]
-
-    found = rows(
-        f"ATE of {whose}", "m", "lower", lambda e: e.ate_metres, headline=name == MODEL
-    ) + rows(f"RPE of {whose}", "m", "lower", lambda e: e.rpe_metres)
+    rows = []
+    for measure in MEASURES:
+        headline = name == MODEL and measure is MEASURES[0]
+        rows += _against(planned, name, measure, measure.of(whose), seed, headline=headline)
     for sight, words in ((True, "in sight"), (False, "out of sight")):
         scenes = [each for each in planned if each.scene.goal_in_sight is sight]
         if 0 < len(scenes) < len(planned):
-            what = f"ATE of {whose}, goal {words}"
-            found += rows(what, "m", "lower", lambda e: e.ate_metres, scenes)
-    found += rows(f"end distance of {whose}", "m", "lower", lambda e: e.end_metres)
-    found += rows(f"end heading error of {whose}", "degrees", "lower", lambda e: e.end_degrees)
-    for metres in SUCCESS_METRES:
-        what = f"{whose} that end within {metres:g} m"
-        found += rows(what, "share", "higher", partial(_reached, metres))
-    return found
+            what = f"{MEASURES[0].of(whose)}, goal {words}"
+            rows += _against(scenes, name, MEASURES[0], what, seed)
+    return rows
 
 
-def _reached(metres: float, error: TrajectoryError) -> float:
-    return float(error.end_metres < metres)
+def _against(
+    planned: Sequence[PlannedScene],
+    name: str,
+    measure: Measure,
+    what: str,
+    seed: int,
+    *,
+    headline: bool = False,
+) -> list[Row]:
+    """One measure of one planner beside each baseline."""
+    values = {planner: measure.values(planned, planner) for planner in (name, *BASELINES)}
+    measured = Measurement(SECTION, measure.unit, measure.better, seed, places(planned))
+    return [
+        measured.row(what, values[name], values[baseline], baseline, headline=headline)
+        for baseline in BASELINES
+    ]
 
 
 def _sample(planned: PlannedScene) -> Sample:
