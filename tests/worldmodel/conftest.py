@@ -9,6 +9,7 @@ from chiasm.inference.sampler import Sampler
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import PixelTokenizer
+from chiasm.worlds import Split, WorldSettings, WorldSource, render_worlds
 
 
 @pytest.fixture(scope="session")
@@ -27,3 +28,20 @@ def sampler() -> Sampler:
     objective = ObjectiveSettings(prediction="x", shift=2.0)
     model = Pretrained(decoder.eval().requires_grad_(False), text, vision, objective, 400)
     return Sampler(model)
+
+
+@pytest.fixture(scope="session")
+def walks(tmp_path_factory: pytest.TempPathFactory) -> dict[Split, WorldSource]:
+    """Walks of the embedded world; the held-out maps fill more than one archive."""
+    settings = WorldSettings(
+        train_maps=4,
+        held_out_maps=9,
+        views_per_map=0,
+        walks_per_map=2,
+        frames_per_walk=6,
+        image_pixels=32,
+    )
+    cache = tmp_path_factory.mktemp("worlds")
+    return {
+        split: WorldSource(render_worlds(settings, split, cache), "action_video") for split in Split
+    }
