@@ -39,7 +39,5 @@ def test_both_kinds_of_goals_occur(material):
 
 
 def test_walks_that_are_too_short_are_told_of(material):
-    with pytest.raises(
-        NothingToMeasure, match=r"planner\.steps = 9 need walks of 11 frames; .* 10"
-    ):
+    with pytest.raises(NothingToMeasure, match=r"steps = 9 need walks of 11 frames; .* 10"):
         pick_scenes(material.held_out["action_video"], 4, 2, 9, SHAPE)
