@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 
 from chiasm.data import SourceSettings
 from chiasm.errors import UserError
-from chiasm.recipe import load_toml, parse_settings
 from chiasm.settings import Settings
+from chiasm.toml import load_toml, parse_settings
 
 EQUAL_WITHIN = 0.02
 """Relative difference between cells that still counts as equal: packing leaves other paddings."""

@@ -26,7 +26,7 @@ def test_the_manual_is_held_out_text(recipe, tmp_path):
 
 
 def test_freedoom_is_another_domain_to_walk_in(recipe, tmp_path, monkeypatch):
-    few = {"num_maps": 2, "walks_per_map": 2, "num_frames": 4}
+    few = {"num_maps": 3, "walks_per_map": 4, "num_frames": 3}
     monkeypatch.setattr(held_out, "FREEDOOM_WALKS", few)
     walks = HeldOutSettings(kind="freedoom", documents=6)
     found = open_held_out(recipe, {"freedoom": walks}, tmp_path)["freedoom"]
