@@ -13,13 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.actions import PREFIX, ActionFormat
-from chiasm.documents import ActionVideos
+from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import spread
 from chiasm.evaluation.rows import Better, Measurement, Row
 from chiasm.evaluation.scenes import Scene, pick_scenes
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.poses import Pose, compose
@@ -33,7 +34,7 @@ from chiasm.worldmodel.planner import (
     build_baselines,
     build_planner,
 )
-from chiasm.worldmodel.rollout import Rollouts
+from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.settings import PlannerSettings
 from chiasm.worldmodel.trajectory import TrajectoryError, refuse_missing_evo, trajectory_error
 from chiasm.worlds import WorldSource
@@ -129,11 +130,6 @@ def plan_scenes(
     """
     refuse_missing_evo()
     planner_settings, actions = settings.planner, pretrained.actions
-    sampling = SamplingSettings(
-        steps=planner_settings.solver_steps,
-        guidance=settings.next_view_guidance,
-        rows_at_once=settings.rows_per_batch,
-    )
     cost = _cost(pretrained, planner_settings)
     shape = pretrained.vision_tokenizer.image_shape
     count, history = settings.plans, settings.history_frames
@@ -147,8 +143,8 @@ def plan_scenes(
                 engine = running.enter_context(_oracle(source, pretrained))
                 contenders[ORACLE] = build_planner(once, train, actions), engine
             else:
-                rollouts = Rollouts.of(pretrained, sampling)
-                contenders[MODEL] = build_planner(planner_settings, train, actions), rollouts
+                own = build_planner(planner_settings, train, actions)
+                contenders[MODEL] = own, _rollouts(pretrained, settings)
         _, first = contenders[world_models[0]]
         for name, baseline in build_baselines(planner_settings, train, actions).items():
             contenders[name] = baseline, first
@@ -159,6 +155,34 @@ def plan_scenes(
     if progress is not None:
         progress("planning", len(scenes), len(scenes))
     return done
+
+
+def plan_between(
+    pretrained: Pretrained,
+    train: ActionVideos,
+    start_HW3: np.ndarray,
+    goal_HW3: np.ndarray,
+    settings: EvaluationSettings,
+) -> Plan:
+    """The model's plan from one picture to another, both uint8 and fitted to the model's size.
+
+    Raises:
+        UserError: weights of LPIPS are missing, or the model knows no actions.
+    """
+    rollouts = _rollouts(pretrained, settings)
+    shape, cost = pretrained.vision_tokenizer.image_shape, _cost(pretrained, settings.planner)
+    planner = build_planner(settings.planner, train, pretrained.actions)
+    context = Context((fitted(Image(start_HW3, target=False), shape),))
+    return planner.plan(rollouts, context, goal_HW3, cost, settings.seed)
+
+
+def _rollouts(pretrained: Pretrained, settings: EvaluationSettings) -> Rollouts:
+    sampling = SamplingSettings(
+        steps=settings.planner.solver_steps,
+        guidance=settings.next_view_guidance,
+        rows_at_once=settings.rows_per_batch,
+    )
+    return Rollouts.of(pretrained, sampling)
 
 
 def _oracle(source: ActionVideos, pretrained: Pretrained) -> Oracle:
