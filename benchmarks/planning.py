@@ -6,8 +6,8 @@ No model is trained: the engine shows what each candidate leads to, and the ship
 says how near that is to the goal. Baselines are no motion and a straight line. Errors are means
 with standard errors clustered by map.
 
-Several paths lead to one pose, so that a goal does not tell the way to it. What is left to guess is
-measured as well: the ATE of a planner that knows the goal's pose and takes the most usual path there.
+Several paths lead to one pose, so that a goal does not tell the way to it. What is left to guess
+is measured as well: the ATE of a planner that knows the goal's pose and takes the most usual path.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def main() -> None:
 
 
 def known_pose_ate(train: WorldSource, held_out: WorldSource, steps: int) -> float:
-    """Mean over held-out stretches of ``steps`` steps, all paths of the usual kinds of steps tried."""
+    """Mean over held-out stretches of ``steps`` steps; all paths of the usual steps are tried."""
     prior = step_prior(motions(train), steps, 1)
     paths = np.array(list(product(range(len(prior.kinds_K3)), repeat=steps)))
     places, yaws = np.zeros((len(paths), steps + 1, 2)), np.zeros(len(paths))
