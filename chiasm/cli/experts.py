@@ -16,7 +16,6 @@ from chiasm.evaluation.atlas import AtlasSettings, draw_atlas, refuse_dense
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import load_recipe
 from chiasm.report.atlas import write_atlas
-from chiasm.toml import parse_settings
 
 DEFAULTS = AtlasSettings()
 
@@ -24,13 +23,14 @@ DEFAULTS = AtlasSettings()
 def experts(
     run: Annotated[Path, typer.Argument(help="A run folder whose training has ended.")],
     documents: Annotated[
-        int, typer.Option(min=2, help="Held-out documents of each source.")
+        int, typer.Option(help="Held-out documents of each source, at least 2.")
     ] = DEFAULTS.documents,
     cutoff: Annotated[
-        float, typer.Option(help="Of text where S is above it, of vision where S is below -it.")
+        float,
+        typer.Option(help="In (0, 1): of text where S is above it, of vision where below -it."),
     ] = DEFAULTS.cutoff,
     seed: Annotated[
-        int, typer.Option(min=0, help="Of noise, flow times and resamples.")
+        int, typer.Option(help="Of noise, flow times and resamples, at least 0.")
     ] = DEFAULTS.seed,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto")] = "auto",
     cache: Annotated[
@@ -38,9 +38,7 @@ def experts(
     ] = None,
 ) -> None:
     """What the routers learned, on held-out data; writes experts/atlas.html into the run."""
-    settings = parse_settings(
-        AtlasSettings, {"documents": documents, "cutoff": cutoff, "seed": seed}
-    )
+    settings = _settings(documents, cutoff, seed)
     if not (run / "recipe.toml").is_file():
         raise UserError(f"{run} is no run: it has no recipe.toml; give a folder of chiasm train")
     recipe = load_recipe(run / "recipe.toml")
@@ -51,3 +49,16 @@ def experts(
         atlas = draw_atlas(pretrained, material, settings, display.on_stage)
     files = write_atlas(run, atlas, shlex.join(["chiasm", *sys.argv[1:]]))
     print(f"the atlas is {files.page}")
+    if files.replaced:
+        print(f"it replaces an earlier one ({files.replaced})")
+
+
+def _settings(documents: int, cutoff: float, seed: int) -> AtlasSettings:
+    """The options as settings; one out of bounds is told as it was written."""
+    if documents < 2:
+        raise UserError(f"--documents {documents}: give at least 2")
+    if not 0 < cutoff < 1:  # nan too
+        raise UserError(f"--cutoff {cutoff:g}: give a number above 0 and below 1")
+    if seed < 0:
+        raise UserError(f"--seed {seed}: give at least 0")
+    return AtlasSettings(documents=documents, cutoff=cutoff, seed=seed)

@@ -106,11 +106,26 @@ def test_a_run_that_has_not_ended_has_no_atlas(recipe: Path, tmp_path: Path) -> 
     assert "holds no model" in str(result.exception)
 
 
-@pytest.mark.parametrize("cutoff", [0, 1, -0.5])
-def test_a_cutoff_out_of_bounds_is_named(cutoff: float, run: Path) -> None:
-    result = invoke(run, "--cutoff", cutoff)
+@pytest.mark.parametrize(
+    ("option", "value", "bounds"),
+    [
+        *(("--cutoff", value, "give a number above 0 and below 1") for value in (0, 1, 1.5, "nan")),
+        ("--documents", 1, "give at least 2"),
+        ("--seed", -1, "give at least 0"),
+    ],
+)
+def test_an_option_out_of_bounds_is_told_with_its_value(
+    option: str, value: object, bounds: str, tmp_path: Path
+) -> None:
+    result = invoke(tmp_path, option, value)
     assert isinstance(result.exception, UserError)
-    assert "setting cutoff" in str(result.exception)
+    assert str(result.exception) == f"{option} {value}: {bounds}"
+
+
+def test_an_earlier_atlas_is_replaced_and_said_to_be(run: Path) -> None:
+    invoke(run, "--documents", 3, "--device", "cpu")
+    result = invoke(run, "--documents", 2, "--device", "cpu")
+    assert "it replaces an earlier one (6 documents, cutoff 0.5, seed 0)" in result.output
 
 
 def test_a_folder_that_is_no_run_is_named(tmp_path: Path) -> None:

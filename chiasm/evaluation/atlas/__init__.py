@@ -9,6 +9,7 @@ specialisation.py  experts of text, of vision and of both
 tasks.py           pictures that are read against pictures that are drawn
 spread.py          how much choices vary between groups, beside chance
 pairs.py           experts that are chosen together
+reasons.py         why something could not be measured, and the remedy
 atlas.py           all of it
 """
 

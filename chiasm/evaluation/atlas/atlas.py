@@ -18,6 +18,13 @@ from chiasm.evaluation.atlas.observation import (
     observe,
 )
 from chiasm.evaluation.atlas.pairs import Pairs, measure_pairs
+from chiasm.evaluation.atlas.reasons import (
+    no_pairs,
+    no_specialisation,
+    no_spread,
+    no_tasks,
+    no_vision_experts,
+)
 from chiasm.evaluation.atlas.resample import Resamples
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.atlas.specialisation import Specialisation, measure_specialisation
@@ -41,6 +48,16 @@ SPREADS = {
 }
 """Spread → what varies between what."""
 
+POSITIONS = {
+    NOISE: (TARGET,),
+    "noise, all experts": (TARGET,),
+    "text by source": (TEXT,),
+    "vision by source": (CONTEXT, TARGET),
+    "text by place": (TEXT,),
+    "vision by place": (CONTEXT, TARGET),
+}
+"""Spread → the positions that it looks at."""
+
 Loads = dict[str, dict[str, float]]
 """Modality (text, vision or all) → ``largest_load``, ``entropy`` and ``unused`` of a block."""
 
@@ -55,6 +72,10 @@ class Atlas:
     """Numbers of the blocks that have a router, from 0."""
     documents: dict[str, int]
     """Held-out documents read, by source."""
+    holding: dict[str, int]
+    """How many of them hold text, context pictures and targets."""
+    clusters: int
+    """Maps (or pictures, or texts) that intervals draw again."""
     positions: dict[str, int]
     """Their positions that hold text, context pictures and targets."""
     loads: tuple[Loads, ...]
@@ -123,19 +144,21 @@ class _Measuring:
         resamples = Resamples.draw(observed.cluster_D, self._settings.seed)
         special = measure_specialisation(observed, self._settings.cutoff, resamples)
         if special is None:
-            self._skipped["specialisation"] = "the held-out documents have no text or no pictures"
+            self._skipped["specialisation"] = no_specialisation(observed)
         tasks = measure_tasks(observed, resamples)
         if tasks is None:
-            self._skipped["understanding and generation"] = (
-                "needs held-out documents that read a picture and go on in words, and such that "
-                "ask for one picture in words; these sources do not have both"
-            )
+            self._skipped["understanding and generation"] = no_tasks(observed)
         pairs = measure_pairs(observed)
         if not pairs:
-            self._skipped["experts chosen together"] = "each position chooses one routed expert"
+            self._skipped["experts chosen together"] = no_pairs()
         spreads = self._spreads(special)
         names, documents = np.unique(observed.source_D, return_counts=True)
         load_Q2R = self._loads()
+        positions_DG = observed.parts.positions_DG
+
+        def by_part(number_G: np.ndarray) -> dict[str, int]:
+            return dict(zip(observed.parts.groups, number_G.tolist(), strict=True))
+
         return Atlas(
             self._settings,
             model,
@@ -144,12 +167,9 @@ class _Measuring:
                 observed.source_names[name]: int(number)
                 for name, number in zip(names, documents, strict=True)
             },
-            positions={
-                name: int(number)
-                for name, number in zip(
-                    observed.parts.groups, observed.parts.positions_DG.sum(axis=0), strict=True
-                )
-            },
+            holding=by_part((positions_DG > 0).sum(axis=0)),
+            clusters=len(np.unique(observed.cluster_D)),
+            positions=by_part(positions_DG.sum(axis=0)),
             loads=tuple(map(_block_loads, load_Q2R)),
             dead=tuple(
                 tuple(np.flatnonzero(load_R == 0).tolist()) for load_R in load_Q2R.sum(axis=1)
@@ -182,11 +202,11 @@ class _Measuring:
         found = {name: self._spread(each) for name, each in cells.items()}
         if vision_QR is not None and vision_QR.any():
             found[NOISE] = self._spread(noise, vision_QR)
-        else:
-            self._skipped[SPREADS[NOISE]] = "no expert is of vision by this cut-off"
-        for name, spread in found.items():
-            if spread is None:
-                self._skipped[SPREADS[name]] = "fewer than two groups have such positions"
+        elif found["noise, all experts"] is not None:
+            self._skipped[SPREADS[NOISE]] = no_vision_experts(observed, special)
+        for name in SPREADS:
+            if found.get(name) is None and SPREADS[name] not in self._skipped:
+                self._skipped[SPREADS[name]] = no_spread(observed, *POSITIONS[name])
         return {name: spread for name in SPREADS if (spread := found.get(name)) is not None}
 
     def _spread(self, cells: Cells, weight_QR: np.ndarray | None = None) -> Spread | None:

@@ -70,6 +70,8 @@ class Observation:
     """Everything that the atlas is drawn from."""
 
     source_names: tuple[str, ...]
+    held_out: int
+    """Documents that the sources hold out, read or not."""
     source_D: np.ndarray
     """int64: the source of each document."""
     cluster_D: np.ndarray
@@ -121,6 +123,7 @@ def observe(
     progress("observing held-out documents", len(documents), len(documents))
     return Observation(
         source_names=tuple(held_out),
+        held_out=sum(map(len, held_out.values())),
         source_D=np.array(sources, np.int64),
         cluster_D=np.unique(clusters, return_inverse=True)[1],
         task_D=np.array([task_of(document) for document in documents]),

@@ -41,7 +41,10 @@ class Specialisation:
     count_Q3: np.ndarray
     """Experts of each class."""
     share_Q3: Interval
-    """Of the routed experts; the unused are what is missing to 1."""
+    """Of the routed experts; the unused are what is missing to 1, in every resample too."""
+    left_out: int
+    """Resamples without text or without pictures: S is not defined there, and no interval uses
+    them."""
     count_by_cutoff: dict[float, np.ndarray]
     """Cut-off → experts of each class [Q, 3]."""
 
@@ -81,26 +84,24 @@ def measure_specialisation(
     num_text, num_vision = observed.positions(TEXT), observed.positions(CONTEXT, TARGET)
     if not num_text.any() or not num_vision.any():
         return None
-    counts = observed.counts(TEXT), observed.counts(CONTEXT, TARGET)
-    positions = num_text, num_vision
-    text_QR, vision_QR = (
-        rates(count.sum(axis=0), number.sum(), observed.choices)
-        for count, number in zip(counts, positions, strict=True)
-    )
+    text, vision = observed.counts(TEXT), observed.counts(CONTEXT, TARGET)
+    text_QR = rates(text.sum(axis=0), num_text.sum(), observed.choices)
+    vision_QR = rates(vision.sum(axis=0), num_vision.sum(), observed.choices)
     value_QR = specialisation(text_QR, vision_QR)
-    again = specialisation(
-        *(
-            rates(resamples.sums(count), resamples.sums(number), observed.choices)
-            for count, number in zip(counts, positions, strict=True)
-        )
-    )
     num_experts = value_QR.shape[1]
     count_Q3 = classes(value_QR, cutoff)
+    text_S, vision_S = resamples.sums(num_text), resamples.sums(num_vision)
+    both_S = (text_S > 0) & (vision_S > 0)
+    again_SQR = specialisation(
+        rates(resamples.sums(text)[both_S], text_S[both_S], observed.choices),
+        rates(resamples.sums(vision)[both_S], vision_S[both_S], observed.choices),
+    )
     return Specialisation(
         text_QR,
         vision_QR,
         value_QR,
         count_Q3,
-        Interval.of(count_Q3 / num_experts, classes(again, cutoff) / num_experts),
+        Interval.of(count_Q3 / num_experts, classes(again_SQR, cutoff) / num_experts),
+        int((~both_S).sum()),
         {other: classes(value_QR, other) for other in OTHER_CUTOFFS},
     )

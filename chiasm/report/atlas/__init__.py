@@ -6,6 +6,8 @@ published.py  what the article reports of its own routers
 maps.py       sources and places as heat maps
 figures.py    every figure as SVG
 table.py      atlas.json: every number, for programs
+elements.py   plots, tables and numbers as HTML
+choices.py    the page's sections on what the choice depends on
 page.py       atlas.html: the self-contained page
 write.py      all of it into the run folder
 """

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 
-import numpy as np
-
-from chiasm.evaluation.atlas.atlas import NOISE, SPREADS, Atlas
+from chiasm.evaluation.atlas.atlas import Atlas
+from chiasm.evaluation.atlas.resample import RESAMPLES
 from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
 from chiasm.evaluation.atlas.tasks import Tasks
 from chiasm.report.atlas import published
+from chiasm.report.atlas.choices import noise_section, spread_section
+from chiasm.report.atlas.elements import decimal, plots, table
 from chiasm.report.frame import fold, frame
 from chiasm.report.run_folder import RunFolder
 from chiasm.report.wording import duration
@@ -22,9 +23,13 @@ MODALITIES = ("text", "vision", "all")
 HEAD = (
     "What the routers of a mixture of experts learned, seen on held-out documents: which experts "
     "serve words, which serve pictures and which both, and what else the choice depends on. A "
-    "router is never told what a position holds. Intervals hold 95 % of the resamples over maps "
-    "(over pictures or documents where there are no maps)."
+    "router is never told what a position holds."
 )
+
+FEW = 30
+"""Documents below which a page warns."""
+
+HOLDS = {"text": "text", "context": "a picture to read", "target": "a picture to draw"}
 
 
 def render_atlas(atlas: Atlas, run: RunFolder, figures: Mapping[str, str], command: str) -> str:
@@ -34,8 +39,8 @@ def render_atlas(atlas: Atlas, run: RunFolder, figures: Mapping[str, str], comma
         _head(atlas, name),
         _classes(atlas, figures),
         _tasks(atlas, figures),
-        _noise(atlas, figures),
-        _spreads(atlas, figures),
+        noise_section(atlas, figures),
+        spread_section(atlas, figures),
         _loads(atlas),
         _pairs(atlas),
         _skipped(atlas),
@@ -47,22 +52,37 @@ def render_atlas(atlas: Atlas, run: RunFolder, figures: Mapping[str, str], comma
 def _head(atlas: Atlas, name: str) -> str:
     moe = atlas.model.moe
     facts = {
-        "routed experts of a block": str(moe.num_routed),
-        "of them for each position": str(moe.routed_choices),
+        "routed experts of a position": f"{moe.routed_choices} of {moe.num_routed}",
         "shared experts": {"none": "none", "global": "1", "modality": "1 of each modality"}[
             moe.shared
         ],
         "blocks with a router": f"{len(atlas.blocks)} of {atlas.model.depth}",
         "held-out documents": f"{sum(atlas.documents.values()):,}",
         "positions of text": f"{atlas.positions['text']:,}",
-        "of pictures, read / drawn": (
+        "of pictures read / drawn": (
             f"{atlas.positions['context']:,} / {atlas.positions['target']:,}"
         ),
     }
     cells = "".join(f"<div><b>{escape(v)}</b>{escape(k)}</div>" for k, v in facts.items())
     return (
-        f"<header><h1>chiasm <small>experts of {escape(name)}</small></h1><p>{HEAD}</p>"
-        f'<div class="facts">{cells}</div></header>'
+        f"<header><h1>chiasm <small>experts of {escape(name)}</small></h1><p>{HEAD} Intervals "
+        f"hold 95 % of the resamples over {atlas.clusters:,} maps (pictures or documents where "
+        f'there are no maps).</p><div class="facts">{cells}</div>{_few(atlas)}</header>'
+    )
+
+
+def _few(atlas: Atlas) -> str:
+    """A warning where a group of documents is small."""
+    few = [
+        f"{number} that {'holds' if number == 1 else 'hold'} {HOLDS[part]}"
+        for part, number in atlas.holding.items()
+        if 0 < number < FEW
+    ]
+    if not few:
+        return ""
+    return (
+        f"<p><b>Few documents were read:</b> {', '.join(few)}. Below {FEW} of a group intervals "
+        "are wide and rough, and chance is large: give a larger --documents, or hold out more.</p>"
     )
 
 
@@ -75,9 +95,9 @@ def _classes(atlas: Atlas, figures: Mapping[str, str]) -> str:
         "R_vision) / (R_text + R_vision): 1 for words alone, −1 for pictures alone. An expert is "
         f"of text where S &gt; {cutoff:g}, of vision where S &lt; −{cutoff:g}, else multimodal; "
         f"with this cut-off an expert of text serves a text position at least "
-        f"{(1 + cutoff) / (1 - cutoff):.3g} times as often as a picture's. Thin lines are "
-        f"intervals. The published model has {published.EXPERTS} routed experts in 16 blocks, and "
-        "its cut-offs are not known: compare the shapes."
+        f"{(1 + cutoff) / (1 - cutoff):.3g} times as often as a picture's. Whiskers are intervals"
+        f"{_left_out(special)}. The published model has {published.EXPERTS} routed experts in 16 "
+        "blocks, and its cut-offs are not known: compare the shapes."
     )
     header = (
         "block",
@@ -96,8 +116,17 @@ def _classes(atlas: Atlas, figures: Mapping[str, str]) -> str:
     )
     return (
         f"<h2>What experts serve</h2><p class='lead'>{lead}</p>"
-        + _plots(figures, "classes", "specialisation")
-        + _table(header, rows)
+        + plots(figures, "classes", "specialisation")
+        + table(header, rows)
+    )
+
+
+def _left_out(special: Specialisation) -> str:
+    if not special.left_out:
+        return ""
+    return (
+        f", without the {special.left_out} of {RESAMPLES} resamples that drew no text or no "
+        "pictures, where S is not defined"
     )
 
 
@@ -136,66 +165,19 @@ def _tasks(atlas: Atlas, figures: Mapping[str, str]) -> str:
     rows = ((str(block), *_correlations(tasks, place)) for place, block in enumerate(atlas.blocks))
     return (
         f"<h2>Understanding and generation</h2><p class='lead'>{lead}</p>"
-        + _plots(figures, "tasks")
-        + _table(header, rows)
+        + plots(figures, "tasks")
+        + table(header, rows)
     )
 
 
 def _correlations(tasks: Tasks, place: int) -> tuple[str, ...]:
     between = tasks.between
     return (
-        _number(between.value[place]),
-        f"{_number(between.low[place])} to {_number(between.high[place])}",
-        _number(tasks.with_text_Q[place]),
-        _number(tasks.halves_Q[place]),
+        decimal(between.value[place]),
+        f"{decimal(between.low[place])} to {decimal(between.high[place])}",
+        decimal(tasks.with_text_Q[place]),
+        decimal(tasks.halves_Q[place]),
     )
-
-
-def _noise(atlas: Atlas, figures: Mapping[str, str]) -> str:
-    if NOISE not in atlas.spreads:
-        return ""
-    return (
-        "<h2>Does noise choose experts?</h2><p class='lead'>Every target picture is read at the "
-        "middle of each tenth of flow time under the same noise. For each vision expert: the "
-        "standard deviation of its rate over the tenths, over its mean; then the mean over the "
-        "block's vision experts. Multinomial: what as many independent choices would give. "
-        "Shuffled: what is left when the tenths change places inside each document, which also "
-        "knows that the positions of one picture choose alike.</p>" + _plots(figures, "noise")
-    )
-
-
-def _spreads(atlas: Atlas, figures: Mapping[str, str]) -> str:
-    if not atlas.spreads:
-        return ""
-    header = ("variation of", "block", "measured", "multinomial", "shuffled", "97.5 % of shuffled")
-    rows = (
-        (
-            escape(SPREADS[name]) if place == 0 else "",
-            str(block),
-            _over_chance(spread.value_Q[place], spread.shuffled_high_Q[place]),
-            _number(spread.multinomial_Q[place]),
-            _number(spread.shuffled_Q[place]),
-            _number(spread.shuffled_high_Q[place]),
-        )
-        for name, spread in atlas.spreads.items()
-        for place, block in enumerate(atlas.blocks)
-    )
-    return (
-        "<h2>What else the choice depends on</h2><p class='lead'>The same measure between other "
-        "groups of positions, here over all experts, each weighed by its load: between sources, "
-        "between tenths of the longest document, between fields of the image. 0 is no dependence "
-        "at all; a value above the shuffled is more than chance. In the maps experts go from text "
-        "to vision, and the numbers below the fields are the experts'.</p>"
-        + _plots(figures, "spreads", "sources", "places")
-        + _table(header, rows)
-    )
-
-
-def _over_chance(value: float, high: float) -> str:
-    if math.isnan(value):
-        return "no such expert"
-    chip = '<span class="chip">more than chance</span>' if value > high else "(as by chance)"
-    return f"{_number(value)} {chip}"
 
 
 def _loads(atlas: Atlas) -> str:
@@ -223,7 +205,7 @@ def _loads(atlas: Atlas) -> str:
         "<h2>Load</h2><p class='lead'>Entropy of the loads over ln E: 1 is even use. Largest / "
         "mean: the busiest expert against the mean of all. A modality that specialises uses few "
         "experts by design; what should be even is the load of all positions together. Dead "
-        "experts were chosen by no position that was read.</p>" + _table(header, rows)
+        "experts were chosen by no position that was read.</p>" + table(header, rows)
     )
 
 
@@ -248,7 +230,7 @@ def _pairs(atlas: Atlas) -> str:
         "<h2>Experts chosen together</h2><p class='lead'>Pairs of experts that one position "
         "chose, as shares of all pairs; in brackets what the experts' own loads would give. Pairs "
         "moved: the share of pairs that would have to be others for choices to be independent. "
-        "Few positions move pairs by chance too.</p>" + _table(header, rows)
+        "Few positions move pairs by chance too.</p>" + table(header, rows)
     )
 
 
@@ -273,21 +255,3 @@ def _reproduction(atlas: Atlas, run: RunFolder, command: str) -> str:
         + "<footer>Every number is in atlas.json, and every figure an SVG file, in this folder."
         "</footer>"
     )
-
-
-def _plots(figures: Mapping[str, str], *names: str) -> str:
-    drawn = (figures[name] for name in names if name in figures)
-    return "".join(f'<div class="plot">{svg}</div>' for svg in drawn)
-
-
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Cells are HTML."""
-    head = "".join(f"<th>{escape(name)}</th>" for name in header)
-    body = "".join(
-        "<tr>" + "".join(f'<td class="n">{cell}</td>' for cell in row) + "</tr>" for row in rows
-    )
-    return f"<div class='wide'><table><tr>{head}</tr>{body}</table></div>"
-
-
-def _number(value: float | np.floating) -> str:
-    return "unknown" if math.isnan(value) else f"{value:.3f}".replace("-", "−")

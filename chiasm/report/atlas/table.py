@@ -29,6 +29,8 @@ def atlas_record(atlas: Atlas, command: str, versions: dict[str, Any]) -> dict[s
         "routed_experts": atlas.model.moe.num_routed,
         "routed_choices": atlas.model.moe.routed_choices,
         "documents": atlas.documents,
+        "documents_holding": atlas.holding,
+        "clusters": atlas.clusters,
         "positions": atlas.positions,
         "load": list(atlas.loads),
         "dead_experts": [list(each) for each in atlas.dead],
@@ -58,6 +60,7 @@ def _specialisation(special: Specialisation) -> dict[str, Any]:
         "classes": list(CLASSES),
         "count": plain(special.count_Q3),
         "share": _interval(special.share_Q3),
+        "resamples_left_out": special.left_out,
         "unused": plain(special.unused_Q),
         "count_by_cutoff": [
             {"cutoff": cutoff, "count": plain(count_Q3)}
@@ -86,8 +89,10 @@ def _spread(spread: Spread) -> dict[str, Any]:
         "groups": list(spread.groups),
         "coefficient_of_variation": plain(spread.value_Q),
         "chance_multinomial": plain(spread.multinomial_Q),
+        "chance_multinomial_high": plain(spread.multinomial_high_Q),
         "chance_shuffled": plain(spread.shuffled_Q),
         "chance_shuffled_high": plain(spread.shuffled_high_Q),
+        "verdict": list(spread.verdicts),
         "rate": plain(spread.rate_GQR),
     }
 

@@ -25,6 +25,8 @@ class AtlasFiles:
     page: Path
     table: Path
     figures: tuple[Path, ...]
+    replaced: str
+    """What the earlier atlas was of; empty without one."""
 
 
 def write_atlas(run_folder: Path, atlas: Atlas, command: str) -> AtlasFiles:
@@ -38,6 +40,7 @@ def write_atlas(run_folder: Path, atlas: Atlas, command: str) -> AtlasFiles:
     figures = draw_figures(atlas)
     made_with = {"training": run.versions, "atlas": versions(command)}
     record = atlas_record(atlas, command, made_with)
+    replaced = _told(table) if table.exists() else ""
     try:
         folder.mkdir(exist_ok=True)
         for stale in folder.glob("*.svg"):
@@ -51,4 +54,14 @@ def write_atlas(run_folder: Path, atlas: Atlas, command: str) -> AtlasFiles:
             f"the atlas cannot be written to {folder}: {error.strerror}. The run itself is intact; "
             "make room and run the same command again"
         ) from error
-    return AtlasFiles(page, table, tuple(folder / f"{name}.svg" for name in figures))
+    return AtlasFiles(page, table, tuple(folder / f"{name}.svg" for name in figures), replaced)
+
+
+def _told(table: Path) -> str:
+    """What an atlas.json says of itself, in words."""
+    try:
+        record = json.loads(table.read_text(encoding="utf-8"))
+        documents, settings = sum(record["documents"].values()), record["settings"]
+        return f"{documents:,} documents, cutoff {settings['cutoff']:g}, seed {settings['seed']}"
+    except (OSError, ValueError, TypeError, KeyError, AttributeError):
+        return "an unreadable atlas.json"

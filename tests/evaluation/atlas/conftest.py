@@ -84,6 +84,14 @@ def captions_and_texts() -> Material:
 
 
 @pytest.fixture(scope="session")
+def drawings_between() -> Material:
+    """One source, whose first and last document read a picture and the others draw one."""
+    first, last = captions(2).items
+    held_out = {"mixed": Documents("mixed", [first, *drawings(5).items, last])}
+    return Material(held_out, held_out)
+
+
+@pytest.fixture(scope="session")
 def mixture() -> Callable[..., Pretrained]:
     """Make a model with random weights; keywords are settings of its mixture."""
     tokenizer = TextTokenizer.train(["a bcd efgh" * 3], 270)

@@ -1,6 +1,7 @@
 """The whole atlas: who is refused, what is left out and why, what is told of loads."""
 
 import math
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -43,8 +44,15 @@ def test_texts_alone_leave_out_what_needs_pictures(mixture, texts_alone):
     assert atlas.tasks is None
     assert set(atlas.spreads) == {"text by place"}
     assert set(atlas.loads[0]) == {"text", "all"}
-    assert "no pictures" in atlas.skipped["specialisation"]
-    assert "do not have both" in atlas.skipped["understanding and generation"]
+    assert set(atlas.skipped) == {
+        *("specialisation", "understanding and generation"),
+        *(told for name, told in SPREADS.items() if name != "text by place"),
+    }
+    assert "none of the 20 documents read holds a picture;" in atlas.skipped["specialisation"]
+    for name in ("noise", "noise, all experts"):
+        assert "holds a picture to draw; all that is held out" in atlas.skipped[SPREADS[name]]
+    assert "holds a picture;" in atlas.skipped[SPREADS["vision by source"]]
+    assert "lie in one group" in atlas.skipped[SPREADS["text by source"]]
 
 
 def test_pictures_that_are_only_read_leave_out_drawing(mixture, captions_and_texts):
@@ -52,7 +60,17 @@ def test_pictures_that_are_only_read_leave_out_drawing(mixture, captions_and_tex
     assert atlas.specialisation is not None
     assert atlas.tasks is None
     assert not {"noise", "noise, all experts", "vision by source"} & set(atlas.spreads)
-    assert SPREADS["noise"] in atlas.skipped
+    assert "holds a picture to draw" in atlas.skipped[SPREADS["noise"]]
+    told = atlas.skipped["understanding and generation"]
+    assert "asks for one picture in words; all that is held out was read" in told
+    assert "reads a picture" not in told
+
+
+def test_what_more_documents_may_hold_is_not_denied(mixture, drawings_between):
+    atlas = draw_atlas(mixture(), drawings_between, AtlasSettings(documents=2))
+    told = atlas.skipped["understanding and generation"]
+    assert "none of the 2 documents read asks for one picture in words" in told
+    assert "5 more are held out: a larger --documents may find one" in told
 
 
 def test_without_vision_experts_noise_has_none_to_choose(forced, content_weights, material):
@@ -60,7 +78,14 @@ def test_without_vision_experts_noise_has_none_to_choose(forced, content_weights
     atlas = draw_atlas(forced(content_weights), material)
     assert "noise" not in atlas.spreads
     assert "noise, all experts" in atlas.spreads
-    assert "by this cut-off" in atlas.skipped[SPREADS["noise"]]
+    assert "at this cut-off: the least S is 0.000" in atlas.skipped[SPREADS["noise"]]
+
+
+def test_the_cutoff_that_is_named_finds_a_vision_expert(mixture, material):
+    told = draw_atlas(mixture(), material, AtlasSettings(cutoff=0.99)).skipped[SPREADS["noise"]]
+    cutoff = float(re.search(r"with --cutoff (0\.\d\d) there is one", told)[1])
+    atlas = draw_atlas(mixture(), material, AtlasSettings(cutoff=cutoff))
+    assert atlas.specialisation.of_vision(cutoff).sum() == 1
 
 
 def test_dead_experts_and_loads_of_forced_routing(forced, content_weights, material):
@@ -91,4 +116,5 @@ def test_settings_bound_the_documents(mixture, material):
         mixture(), material, AtlasSettings(documents=4), lambda *said: heard.append(said[1:])
     )
     assert set(atlas.documents.values()) == {4}
+    assert atlas.holding == {"text": 12, "context": 4, "target": 4}
     assert heard[-1] == (12, 12)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from chiasm.evaluation.atlas import AtlasSettings, draw_atlas
+from chiasm.evaluation.atlas.resample import RESAMPLES
 from chiasm.evaluation.atlas.specialisation import classes, rates, specialisation
 
 TEXT, VISION = 0, 1
@@ -33,6 +34,23 @@ def test_experts_that_all_positions_use_are_multimodal(forced, content_weights, 
     assert (special.count_Q3 == [0, 2, 0]).all()
     assert (special.unused_Q == 6).all()
     assert (special.text_QR[:, [2, 5]] == 0.5).all()
+
+
+def test_a_resample_without_a_modality_is_left_out(forced, content_weights, captions_and_texts):
+    """Four documents: no picture is drawn again in about one of sixteen resamples."""
+    content_weights[:] = 0
+    content_weights[2, [TEXT, VISION]] = FORCE
+    content_weights[5, [TEXT, VISION]] = FORCE / 2
+    settings = AtlasSettings(documents=2)
+    special = draw_atlas(forced(content_weights), captions_and_texts, settings).specialisation
+    assert 0 < special.left_out < RESAMPLES / 4
+    # The same two experts serve both, whatever is drawn again.
+    for bound in (special.share_Q3.low, special.share_Q3.high):
+        assert (bound == [0, 2 / 8, 0]).all()
+
+
+def test_nothing_is_left_out_where_every_document_has_both(mixture, material):
+    assert draw_atlas(mixture(), material).specialisation.left_out == 0
 
 
 def test_rates_are_shares_of_the_modalitys_assignments():

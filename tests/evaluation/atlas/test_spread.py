@@ -5,7 +5,7 @@ import pytest
 
 from chiasm.evaluation.atlas import draw_atlas
 from chiasm.evaluation.atlas.atlas import NOISE
-from chiasm.evaluation.atlas.spread import Cells, measure_spread, variation
+from chiasm.evaluation.atlas.spread import Cells, Spread, Verdict, measure_spread, variation
 
 GROUPS = ("a", "b", "c", "d")
 
@@ -39,6 +39,7 @@ def test_known_rates_are_found_in_counts_and_are_more_than_chance():
     assert spread.value_Q == pytest.approx([0.5], abs=0.03)
     assert spread.rate_GQR[:, 0] == pytest.approx(rate_GR, abs=0.01)
     assert (spread.value_Q > 3 * spread.shuffled_high_Q).all()
+    assert spread.verdicts == (Verdict.MORE,)
 
 
 def test_without_a_difference_both_chances_give_what_is_measured():
@@ -63,6 +64,37 @@ def test_shuffling_knows_that_a_documents_positions_choose_alike():
     spread = measure_spread(alike, 1, seed=0)
     assert (spread.shuffled_Q > 3 * spread.multinomial_Q).all()
     assert (spread.value_Q < spread.shuffled_high_Q).all()
+    assert spread.verdicts == (Verdict.ONE,)
+
+
+def test_more_than_chance_is_above_both_kinds():
+    """A document's groups hold the same positions: shuffled lies below multinomial."""
+    count_GR = np.array([[3, 3, 4], [2, 4, 4]])
+    cells = Cells(
+        GROUPS[:2],
+        np.tile(count_GR, (6, 1))[:, None].astype(float),
+        np.full(12, 10),
+        np.tile([0, 1], 6),
+        np.repeat(np.arange(6), 2),
+    )
+    spread = measure_spread(cells, 1, seed=0)
+    assert (spread.shuffled_high_Q < spread.value_Q).all()
+    assert (spread.value_Q < spread.multinomial_high_Q).all()
+    assert spread.verdicts == (Verdict.ONE,)
+
+
+def test_each_block_has_its_verdict():
+    nothing = np.zeros(4)
+    spread = Spread(
+        groups=("a", "b"),
+        rate_GQR=np.zeros((2, 4, 1)),
+        value_Q=np.array([0.3, 0.15, 0.05, np.nan]),
+        multinomial_Q=nothing,
+        multinomial_high_Q=np.full(4, 0.2),
+        shuffled_Q=nothing,
+        shuffled_high_Q=np.full(4, 0.1),
+    )
+    assert spread.verdicts == (Verdict.MORE, Verdict.ONE, Verdict.CHANCE, Verdict.UNKNOWN)
 
 
 def test_groups_change_places_inside_their_block_alone():

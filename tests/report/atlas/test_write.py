@@ -2,13 +2,20 @@
 
 import json
 import re
+import shutil
 import xml.etree.ElementTree
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from chiasm.errors import UserError
+from chiasm.evaluation.atlas.atlas import NOISE
+from chiasm.evaluation.atlas.spread import Verdict
 from chiasm.report.atlas import write_atlas
+from chiasm.report.atlas.page import render_atlas
+from chiasm.report.atlas.table import atlas_record
+from chiasm.report.run_folder import RunFolder
 
 COMMAND = "chiasm experts 'a <run>'"
 
@@ -20,6 +27,12 @@ def folder(tmp_path_factory):
     (folder / "recipe.toml").write_text('name = "<wide>"\n')
     (folder / "versions.json").write_text('{"torch": "2.13.0"}')
     return folder
+
+
+@pytest.fixture(scope="module")
+def rendered(folder):
+    """The page of an atlas, without its figures."""
+    return lambda atlas: render_atlas(atlas, RunFolder.read(folder), {}, COMMAND)
 
 
 @pytest.fixture(scope="module")
@@ -85,9 +98,55 @@ def test_what_is_missing_is_said_and_leaves_no_stale_figure(files, folder, atlas
     assert [path.stem for path in (folder / "experts").glob("*.svg")] == ["spreads"]
     page, record = again.page.read_text(), json.loads(again.table.read_text())
     assert "Not measured" in page
-    assert "no text or no pictures" in page
+    assert "none of the 12 documents read holds a picture" in page
     assert record["specialisation"] is record["understanding_and_generation"] is None
     assert set(record["skipped"]) >= {"specialisation", "understanding and generation"}
+
+
+def test_an_earlier_atlas_is_named(tmp_path, folder, atlas, atlas_of):
+    run = shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("experts"))
+    assert write_atlas(run, atlas, COMMAND).replaced == ""
+    again = write_atlas(run, atlas_of("text"), COMMAND)
+    assert again.replaced == "36 documents, cutoff 0.2, seed 0"
+    again.table.write_text("[]")
+    assert write_atlas(run, atlas, COMMAND).replaced == "an unreadable atlas.json"
+
+
+def test_few_documents_are_said(rendered, atlas):
+    page = rendered(atlas)
+    told = "12 that hold a picture to read, 12 that hold a picture to draw. Below 30"
+    assert "Few documents were read:" in page
+    assert told in page
+    many = replace(atlas, holding=dict.fromkeys(atlas.holding, 30))
+    assert "Few documents" not in rendered(many)
+
+
+def test_resamples_that_are_left_out_are_said(rendered, atlas):
+    assert "resamples that drew no" not in rendered(atlas)
+    special = replace(atlas.specialisation, left_out=31)
+    page = rendered(replace(atlas, specialisation=special))
+    assert "without the 31 of 500 resamples that drew no text or no pictures" in page
+
+
+@pytest.mark.parametrize("missing", ["", NOISE])
+def test_the_coefficient_and_chance_are_defined_once(missing, rendered, atlas):
+    spreads = {name: spread for name, spread in atlas.spreads.items() if name != missing}
+    page = rendered(replace(atlas, spreads=spreads))
+    assert page.count("the standard deviation of an expert") == 1
+    assert page.count("Multinomial: what") == 1
+    assert page.index("the standard deviation of an expert") < page.index("What else") or missing
+
+
+def test_the_page_tells_the_tables_verdicts(rendered, atlas):
+    record, page = atlas_record(atlas, COMMAND, {}), rendered(atlas)
+    for spread in atlas.spreads.values():
+        for value, verdict in zip(spread.value_Q, spread.verdicts, strict=True):
+            told = f"({verdict})" if verdict != Verdict.MORE else f'class="chip">{verdict}<'
+            assert verdict == Verdict.UNKNOWN or re.search(
+                f"{value:.3f} [^>]*?{re.escape(told)}", page
+            )
+    verdicts = [each["verdict"] for each in record["variation"].values()]
+    assert verdicts == [list(spread.verdicts) for spread in atlas.spreads.values()]
 
 
 def test_a_folder_that_cannot_be_written_is_the_users_mistake(tmp_path, atlas):

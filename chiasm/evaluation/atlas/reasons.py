@@ -1,0 +1,80 @@
+"""Why a part of the atlas could not be measured, and what would mend it.
+
+A document that was not read may hold what is missing, so that each reason tells what was read and
+whether more is held out.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Observation, Task
+from chiasm.evaluation.atlas.specialisation import Specialisation
+
+HOLDS = {
+    (TEXT,): "text",
+    (TARGET,): "a picture to draw",
+    (CONTEXT, TARGET): "a picture",
+}
+"""Positions → what a document with such positions holds."""
+
+ASKS = {
+    Task.UNDERSTANDING: "reads a picture and goes on in words",
+    Task.GENERATION: "asks for one picture in words",
+}
+
+
+def no_specialisation(observed: Observation) -> str:
+    """Text or pictures were not seen."""
+    missing = [
+        f"holds {HOLDS[parts]}"
+        for parts in ((TEXT,), (CONTEXT, TARGET))
+        if not observed.positions(*parts).any()
+    ]
+    return f"S compares text with pictures, and {_none(observed, missing)}"
+
+
+def no_tasks(observed: Observation) -> str:
+    """One of the tasks was not seen, or neither."""
+    missing = [asks for task, asks in ASKS.items() if not (observed.task_D == task).any()]
+    return _none(observed, missing)
+
+
+def no_pairs() -> str:
+    """Nothing but the model decides this."""
+    return (
+        "each position chooses one routed expert, so that there are no pairs: train with a larger "
+        "model.moe.top_k or model.moe.granularity"
+    )
+
+
+def no_vision_experts(observed: Observation, special: Specialisation | None) -> str:
+    """Pictures are drawn, but no expert is known to be of vision."""
+    if special is None:
+        return f"which experts are of vision is not known: {no_specialisation(observed)}"
+    least = float(np.nanmin(special.value_QR))
+    told = f"no expert is of vision at this cut-off: the least S is {least:.3f}"
+    cutoff = (math.ceil(-100 * least) - 1) / 100  # the largest of two digits that is low enough
+    return f"{told}; with --cutoff {cutoff:.2f} there is one" if cutoff > 0 else told
+
+
+def no_spread(observed: Observation, *parts: int) -> str:
+    """Fewer than two groups have positions of these parts."""
+    if not observed.positions(*parts).any():
+        return _none(observed, [f"holds {HOLDS[parts]}"])
+    return (
+        f"all positions of {HOLDS[parts]} lie in one group (one source, or one place), and "
+        "variation needs two"
+    )
+
+
+def _none(observed: Observation, missing: list[str]) -> str:
+    """No document does any of these things; the remedy is more documents, or other sources."""
+    read = len(observed.source_D)
+    told = f"none of the {read:,} documents read {', and none '.join(missing)}"
+    unread = observed.held_out - read
+    if unread:
+        return f"{told}; {unread:,} more are held out: a larger --documents may find one"
+    return f"{told}; all that is held out was read: train with a source that has such documents"
