@@ -5,7 +5,10 @@ Shape suffixes: G groups, Q blocks with a router, R routed experts; 3 = text, mu
 
 from __future__ import annotations
 
+import math
+import textwrap
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -14,6 +17,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from chiasm.evaluation.atlas.atlas import NOISE, SPREADS, Atlas
+from chiasm.evaluation.atlas.resample import Interval
 from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
 from chiasm.evaluation.atlas.spread import Spread
 from chiasm.evaluation.atlas.tasks import Tasks
@@ -21,11 +25,25 @@ from chiasm.report.atlas import published
 from chiasm.report.atlas.maps import WIDTH_INCHES, place_map, source_map
 from chiasm.report.curves import PALETTE, STYLE, svg
 
-COLOURS = {"text": "#0b6e8f", "multimodal": "#b8a1cf", "vision": "#d1603d", "unused": "#e2e8f0"}
+COLOURS = {"text": "#0b6e8f", "multimodal": "#9374b5", "vision": "#d1603d"}
 DIVERGING = mpl.colors.LinearSegmentedColormap.from_list(
     "modality", (COLOURS["vision"], "#f8fafc", COLOURS["text"])
 )
 GREY = "#94a3b8"
+
+SIDESTEP = 0.2
+"""Between the classes of a block, in blocks."""
+
+BELOW: dict[str, Any] = {
+    "fontsize": 8.5,
+    "loc": "upper left",
+    "bbox_to_anchor": (0, -0.2),
+    "borderaxespad": 0,
+}
+"""A legend under its panel, where it covers nothing."""
+
+MOST_NUMBERS = 8
+"""Blocks that are numbered in a panel, or named in a legend."""
 
 
 def draw_figures(atlas: Atlas) -> dict[str, str]:
@@ -50,44 +68,45 @@ def draw_figures(atlas: Atlas) -> dict[str, str]:
 
 
 def _classes(special: Specialisation, blocks: Sequence[int]) -> str:
-    """Stacked bars of the experts of each class; the article's beside them."""
+    """Share of the experts of each class, with intervals; the article's beside them."""
     figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
     own, other = figure.subplots(1, 2, sharey=True)
-    own_Q3 = special.share_Q3.value
-    _stack(own, blocks, own_Q3, special.unused_Q / special.value_QR.shape[1])
-    _whiskers(own, blocks, special)
+    _points(own, blocks, special.share_Q3)
+    unused_Q = special.unused_Q / special.value_QR.shape[1]
+    if unused_Q.any():
+        own.plot(blocks, unused_Q, "x", color=GREY, label="unused")
     theirs = np.array((published.TEXT, published.MULTIMODAL, published.VISION)).T
-    _stack(other, range(len(theirs)), theirs / published.EXPERTS, np.zeros(len(theirs)))
-    own.set(title="Experts by what they serve", xlabel="block", ylabel="share of routed experts")
-    other.set(title=f"Published ({published.ARTICLE})", xlabel="block")
+    share_Q3, unknown = theirs / published.EXPERTS, np.full(theirs.shape, np.nan)
+    _points(other, range(len(theirs)), Interval(share_Q3, unknown, unknown))
+    own.set(
+        title="Experts by what they serve", ylabel="share of routed experts", ylim=(-0.03, 1.03)
+    )
+    other.set(title=f"Published ({published.ARTICLE})")
     handles, labels = own.get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside right upper")
     return svg(figure, "classes")
 
 
-def _stack(axes: Axes, blocks: Sequence[int], share_Q3: np.ndarray, unused_Q: np.ndarray) -> None:
-    bottom_Q = np.zeros(len(share_Q3))
-    heights = dict(zip(CLASSES, share_Q3.T, strict=True))
-    if unused_Q.any():
-        heights["unused"] = unused_Q
-    for name, height_Q in heights.items():
-        axes.bar(blocks, height_Q, 0.78, bottom_Q, color=COLOURS[name], label=name)
-        bottom_Q = bottom_Q + height_Q
-    axes.set(xlim=(blocks[0] - 0.6, blocks[-1] + 0.6), ylim=(0, 1))
-    axes.grid(visible=False)
-    _number_blocks(axes)
-
-
-def _whiskers(axes: Axes, blocks: Sequence[int], special: Specialisation) -> None:
-    """95 % intervals: of the text share from below, of the vision share from above."""
-    low_Q3, high_Q3 = special.share_Q3.low, special.share_Q3.high
-    top_Q = 1 - special.unused_Q / special.value_QR.shape[1]
-    at = np.asarray(blocks)
-    for x, low_Q, high_Q in (
-        (at - 0.12, low_Q3[:, 0], high_Q3[:, 0]),
-        (at + 0.12, top_Q - high_Q3[:, 2], top_Q - low_Q3[:, 2]),
-    ):
-        axes.vlines(x, low_Q, high_Q, color="#0f172a", linewidth=1)
+def _points(axes: Axes, blocks: Sequence[int], share_Q3: Interval) -> None:
+    """A point and its whisker for each class, side by side in every block."""
+    at_Q = np.asarray(blocks)
+    for number, name in enumerate(CLASSES):
+        value, low, high = (
+            each[:, number] for each in (share_Q3.value, share_Q3.low, share_Q3.high)
+        )
+        axes.errorbar(
+            at_Q + SIDESTEP * (number - 1),
+            value,
+            yerr=np.nan_to_num(np.stack([value - low, high - value])).clip(0),
+            color=COLOURS[name],
+            marker="o",
+            markersize=5,
+            linewidth=0.8,
+            elinewidth=2,
+            capsize=3,
+            label=name,
+        )
+    _number_blocks(axes, blocks)
 
 
 def _specialisation(special: Specialisation, atlas: Atlas) -> str:
@@ -137,28 +156,26 @@ def _tasks(atlas: Atlas, tasks: Tasks) -> str:
     left.plot(atlas.blocks, tasks.with_text_Q, "v", color=PALETTE[1], label="read against text")
     least = published.LEAST_CORRELATION
     left.axhline(least, color=GREY, linestyle="--", linewidth=1, label=f"published: ≥ {least}")
-    left.set(title="Understanding, generation", xlabel="block", ylabel="correlation over experts")
-    left.legend(fontsize=8.5, loc="upper left", bbox_to_anchor=(0, -0.2), ncols=2, borderaxespad=0)
-    _number_blocks(left)
+    left.set(title="Understanding, generation", ylabel="correlation over experts")
+    left.legend(**BELOW, ncols=2)
+    _number_blocks(left, atlas.blocks)
     colours = mpl.colormaps["viridis"](np.linspace(0, 0.85, len(atlas.blocks)))
     for block, colour, own_G in zip(atlas.blocks, colours, tasks.by_time_GQ.T, strict=True):
         middle.plot(tasks.times, own_G, color=colour, label=f"block {block}")
     middle.set(title="By flow time of the drawn", xlabel="flow time (0 noise, 1 data)")
-    _scatter(right, atlas, tasks, colours)
+    _scatter(right, tasks, colours)
+    handles, labels = (each[:: _step(atlas.blocks)] for each in middle.get_legend_handles_labels())
+    right.legend(handles, labels, **BELOW, ncols=4, handlelength=1)
     return svg(figure, "tasks")
 
 
-def _scatter(axes: Axes, atlas: Atlas, tasks: Tasks, colours: np.ndarray) -> None:
-    for block, colour, x_R, y_R in zip(
-        atlas.blocks, colours, tasks.read_QR, tasks.drawn_QR, strict=True
-    ):
-        axes.plot(x_R, y_R, "o", color=colour, markersize=3.5, alpha=0.8, label=f"block {block}")
+def _scatter(axes: Axes, tasks: Tasks, colours: np.ndarray) -> None:
+    for colour, x_R, y_R in zip(colours, tasks.read_QR, tasks.drawn_QR, strict=True):
+        axes.plot(x_R, y_R, "o", color=colour, markersize=3.5, alpha=0.8)
     top = 1.05 * float(max(tasks.read_QR.max(), tasks.drawn_QR.max()))
     axes.plot([0, top], [0, top], color=GREY, linewidth=0.8)
     axes.set(title="Every expert", xlabel="R, read pictures", ylabel="R, drawn pictures")
     axes.xaxis.set_major_locator(MaxNLocator(4))
-    if len(atlas.blocks) <= 8:
-        axes.legend(fontsize=8, handletextpad=0.1)
 
 
 def _noise(atlas: Atlas) -> str:
@@ -207,15 +224,21 @@ def _draw_noise_rates(axes: Axes, figure: Figure, atlas: Atlas) -> None:
 def _spreads(atlas: Atlas) -> str:
     """One small panel for every other grouping, on one scale."""
     names = [name for name in atlas.spreads if name != NOISE]
-    figure = Figure(figsize=(WIDTH_INCHES, 3.0), layout="constrained")
+    figure = Figure(figsize=(WIDTH_INCHES, 3.2), layout="constrained")
     panels = np.atleast_1d(figure.subplots(1, len(names), sharey=True))
     for axes, name in zip(panels, names, strict=True):
         _draw_spread(axes, atlas.spreads[name], atlas.blocks)
-        axes.set_title(SPREADS[name].replace(", ", ",\n"), fontsize=9.5)
+        axes.set_title(_in_lines(SPREADS[name]), fontsize=9.5)
     panels[0].set(ylabel="coefficient of variation", ylim=(0, None))
     handles, labels = panels[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return svg(figure, "spreads")
+
+
+def _in_lines(told: str) -> str:
+    """What varies, and below it between what, in lines no wider than a small panel."""
+    what, between = told.split(", ")
+    return f"{what},\n{textwrap.fill(between, 15)}"
 
 
 def _draw_spread(axes: Axes, spread: Spread, blocks: Sequence[int]) -> None:
@@ -224,10 +247,14 @@ def _draw_spread(axes: Axes, spread: Spread, blocks: Sequence[int]) -> None:
     axes.plot(
         blocks, spread.multinomial_Q, "x:", color=PALETTE[4], markersize=5, label="multinomial"
     )
-    axes.set_xlabel("block")
-    _number_blocks(axes)
+    _number_blocks(axes, blocks)
 
 
-def _number_blocks(axes: Axes) -> None:
-    """Whole numbers, as many as there is room for."""
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+def _number_blocks(axes: Axes, blocks: Sequence[int]) -> None:
+    """Blocks are apart from each other: whole numbers, as many as there is room for."""
+    axes.set_xticks(blocks[:: _step(blocks)])
+    axes.set(xlabel="block", xlim=(blocks[0] - 0.6, blocks[-1] + 0.6))
+
+
+def _step(blocks: Sequence[int]) -> int:
+    return math.ceil(len(blocks) / MOST_NUMBERS)

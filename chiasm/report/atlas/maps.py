@@ -5,10 +5,13 @@ Shape suffixes: G groups, Q blocks with a router, R routed experts.
 
 from __future__ import annotations
 
+from typing import Any
+
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.image import AxesImage
 
 from chiasm.evaluation.atlas.atlas import Atlas
 from chiasm.report.curves import svg
@@ -17,9 +20,15 @@ WIDTH_INCHES = 10.4
 BUSIEST = 12
 """Experts of each block whose places are shown."""
 
+LEAST_PLACES = 6
+"""Experts of a row at least, so that the fields of a few do not grow huge."""
+
+TITLE: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 11, "fontweight": "bold"}
+"""Of a figure with panels, as panels have it."""
+
 EVEN = mpl.colors.LinearSegmentedColormap.from_list("load", ("#f8fafc", "#0b6e8f", "#082f49"))
 MOST_LOAD = 5.0
-"""Where the colours of loads end, in multiples of an even load."""
+"""Where the colours of loads end at the latest, in multiples of an even load."""
 
 MOST_RATE = 4.0
 """Where the colours of places end, in multiples of the expert's mean."""
@@ -31,32 +40,34 @@ def source_map(atlas: Atlas) -> str:
     for name, told in (("text by source", "text"), ("vision by source", "pictures")):
         if name in atlas.spreads:
             rows.append(atlas.spreads[name].rate_GQR)
-            labels += [f"{source}, {told}" for source in atlas.spreads[name].groups]
-    rate_GQR = np.concatenate(rows)
-    num_blocks, num_experts = rate_GQR.shape[1:]
-    height = 1.0 + (0.55 + 0.19 * len(labels)) * -(-num_blocks // 2)
+            labels += [f"{source}: {told}" for source in atlas.spreads[name].groups]
+    load_GQR = np.concatenate(rows) * atlas.model.moe.num_routed
+    num_blocks = len(atlas.blocks)
+    num_columns = min(2, num_blocks)
+    num_rows = -(-num_blocks // num_columns)
+    height = 1.0 + (0.4 + 0.19 * len(labels)) * num_rows
     figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
-    panels = figure.subplots(-(-num_blocks // 2), 2, sharey=True, squeeze=False).ravel()
+    figure.suptitle("Which experts each source uses", **TITLE)
+    panels = figure.subplots(num_rows, num_columns, sharey=True, squeeze=False).ravel()
     for axes in panels[num_blocks:]:
         axes.set_axis_off()
+    top = min(MOST_LOAD, max(2.0, float(load_GQR.max())))
     for place, axes in enumerate(panels[:num_blocks]):
+        ordered_GR = load_GQR[:, place][:, _order(atlas, place)]
         image = axes.imshow(
-            rate_GQR[:, place][:, _order(atlas, place, num_experts)] * num_experts,
-            cmap=EVEN,
-            vmin=0,
-            vmax=MOST_LOAD,
-            aspect="auto",
-            interpolation="nearest",
+            ordered_GR, cmap=EVEN, vmin=0, vmax=top, aspect="auto", interpolation="nearest"
         )
         axes.set_title(f"block {atlas.blocks[place]}", fontsize=9.5)
-        axes.set_yticks(range(len(labels)), labels, fontsize=8)
+        axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
         axes.set_xticks([])
         axes.grid(visible=False)
-    bar = figure.colorbar(
-        image, ax=panels.tolist(), location="bottom", shrink=0.4, aspect=50, pad=0.02
-    )
-    bar.set_label("load, 1 is even")
-    bar.outline.set_visible(False)
+        if place >= num_blocks - num_columns:  # nothing lies below it
+            axes.set_xlabel(
+                "experts, by number"
+                if atlas.specialisation is None
+                else "experts, from text to vision"
+            )
+    _colour_bar(figure, image, panels.tolist(), "load, 1 is even", more=load_GQR.max() > top)
     return svg(figure, "sources")
 
 
@@ -66,10 +77,12 @@ def place_map(atlas: Atlas) -> str:
     num_rows, num_columns = (
         1 + max(int(group.split(",")[side]) for group in spread.groups) for side in range(2)
     )
-    num_blocks = len(atlas.blocks)
     mean_QR = spread.rate_GQR.mean(axis=0)
     busiest_QX = np.argsort(-mean_QR, axis=1, kind="stable")[:, :BUSIEST]
-    shape = (num_blocks * (num_rows + 1), busiest_QX.shape[1] * (num_columns + 1))
+    shape = (
+        len(atlas.blocks) * (num_rows + 1),
+        max(LEAST_PLACES, busiest_QX.shape[1]) * (num_columns + 1) - 1,
+    )
     mosaic = np.full(shape, np.nan)
     for (block, rank), expert in np.ndenumerate(busiest_QX):
         if mean_QR[block, expert]:
@@ -78,35 +91,55 @@ def place_map(atlas: Atlas) -> str:
             mosaic[top : top + num_rows, left : left + num_columns] = relative.reshape(
                 num_rows, num_columns
             )
-    figure = Figure(
-        figsize=(WIDTH_INCHES, 0.7 + WIDTH_INCHES * 0.9 * shape[0] / shape[1]), layout="constrained"
-    )
-    _draw_mosaic(figure.subplots(), mosaic, atlas, busiest_QX, (num_rows, num_columns))
+    side = (WIDTH_INCHES - 1.8) / shape[1]  # of a field; labels and colours take the rest
+    figure = Figure(figsize=(WIDTH_INCHES, 0.5 + side * shape[0]), layout="constrained")
+    _draw_mosaic(figure, mosaic, atlas, busiest_QX, (num_rows, num_columns))
     return svg(figure, "places")
 
 
 def _draw_mosaic(
-    axes: Axes, mosaic: np.ndarray, atlas: Atlas, busiest_QX: np.ndarray, field: tuple[int, int]
+    figure: Figure,
+    mosaic: np.ndarray,
+    atlas: Atlas,
+    busiest_QX: np.ndarray,
+    field: tuple[int, int],
 ) -> None:
-    axes.imshow(
-        np.ma.masked_invalid(mosaic), cmap=EVEN, vmin=0, vmax=MOST_RATE, interpolation="nearest"
+    axes = figure.subplots()
+    image = axes.imshow(
+        np.ma.masked_invalid(mosaic),
+        cmap=EVEN,
+        vmin=0,
+        vmax=MOST_RATE,
+        aspect="auto",
+        interpolation="nearest",
     )
     rows, columns = field
     middles = [block * (rows + 1) + (rows - 1) / 2 for block in range(len(atlas.blocks))]
     axes.set_yticks(middles, [f"block {block}" for block in atlas.blocks])
     for (block, rank), expert in np.ndenumerate(busiest_QX):
-        at = rank * (columns + 1) + (columns - 1) / 2, block * (rows + 1) + rows - 0.45
-        axes.text(*at, str(expert), ha="center", va="top", fontsize=6.5, color="#64748b")
+        at = rank * (columns + 1) + (columns - 1) / 2, block * (rows + 1) + rows
+        axes.text(*at, str(expert), ha="center", va="center", fontsize=8.5, color="#334155")
     axes.set_xticks([])
     axes.grid(visible=False)
     for spine in axes.spines.values():
         spine.set_visible(False)
     axes.tick_params(left=False)
     axes.set_title("The fields of the image that the busiest experts of pictures serve")
+    more = np.nanmax(mosaic) > MOST_RATE
+    _colour_bar(figure, image, axes, "over its mean rate", more=more)
 
 
-def _order(atlas: Atlas, place: int, num_experts: int) -> np.ndarray:
+def _colour_bar(
+    figure: Figure, image: AxesImage, axes: Axes | list[Axes], label: str, *, more: bool
+) -> None:
+    """The scale beside the panels; an arrow where values go on beyond it."""
+    bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=15, extend="max" if more else "neither")
+    bar.set_label(label)
+    bar.outline.set_visible(False)
+
+
+def _order(atlas: Atlas, place: int) -> np.ndarray:
     """Experts of a block from text to vision; as they are numbered where S is not known."""
     if atlas.specialisation is None:
-        return np.arange(num_experts)
+        return np.arange(atlas.model.moe.num_routed)
     return np.argsort(-atlas.specialisation.value_QR[place], kind="stable")

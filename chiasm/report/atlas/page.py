@@ -67,7 +67,7 @@ def _head(atlas: Atlas, name: str) -> str:
     return (
         f"<header><h1>chiasm <small>experts of {escape(name)}</small></h1><p>{HEAD} Intervals "
         f"hold 95 % of the resamples over {atlas.clusters:,} maps (pictures or documents where "
-        f'there are no maps).</p><div class="facts">{cells}</div>{_few(atlas)}</header>'
+        f'there are no maps).</p>{_few(atlas)}<div class="facts">{cells}</div></header>'
     )
 
 
@@ -81,8 +81,9 @@ def _few(atlas: Atlas) -> str:
     if not few:
         return ""
     return (
-        f"<p><b>Few documents were read:</b> {', '.join(few)}. Below {FEW} of a group intervals "
-        "are wide and rough, and chance is large: give a larger --documents, or hold out more.</p>"
+        f'<p><span class="chip not-separated">few documents</span> {", ".join(few)}. Below {FEW} of '
+        "a kind intervals are wide and rough and chance is large: read more with "
+        "<code>chiasm experts --documents</code>, or hold out more.</p>"
     )
 
 

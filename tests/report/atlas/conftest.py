@@ -42,17 +42,17 @@ def documents(task: str) -> Documents:
 def atlas_of() -> Callable[..., Atlas]:
     """Draw the atlas of these tasks' documents, from: read, draw, text."""
     tokenizer, vision = TextTokenizer.train(["a text 123" * 3], 262), PixelTokenizer(8, 4)
-    shape = ModelSettings(
-        width=16,
-        depth=2,
-        query_heads=2,
-        key_value_heads=1,
-        feedforward_width=32,
-        experts="moe",
-        moe=MoeSettings(num_experts=8, granularity=2),
-    )
 
-    def draw(*tasks: str) -> Atlas:
+    def draw(*tasks: str, dense_blocks: int = 0) -> Atlas:
+        shape = ModelSettings(
+            width=16,
+            depth=2,
+            query_heads=2,
+            key_value_heads=1,
+            feedforward_width=32,
+            experts="moe",
+            moe=MoeSettings(num_experts=8, granularity=2, dense_blocks=dense_blocks),
+        )
         decoder = Decoder(
             shape, vocabulary=tokenizer.vocabulary_size, latent_channels=vision.channels
         )

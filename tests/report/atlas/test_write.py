@@ -115,10 +115,10 @@ def test_an_earlier_atlas_is_named(tmp_path, folder, atlas, atlas_of):
 def test_few_documents_are_said(rendered, atlas):
     page = rendered(atlas)
     told = "12 that hold a picture to read, 12 that hold a picture to draw. Below 30"
-    assert "Few documents were read:" in page
+    assert "few documents</span> 12 that hold a picture to read" in page
     assert told in page
     many = replace(atlas, holding=dict.fromkeys(atlas.holding, 30))
-    assert "Few documents" not in rendered(many)
+    assert "few documents" not in rendered(many)
 
 
 def test_resamples_that_are_left_out_are_said(rendered, atlas):
