@@ -73,8 +73,11 @@ def no_spread(observed: Observation, *parts: int) -> str:
 def _none(observed: Observation, missing: list[str]) -> str:
     """No document does any of these things; the remedy is more documents, or other sources."""
     read = len(observed.source_D)
-    told = f"none of the {read:,} documents read {', and none '.join(missing)}"
+    told = f"of the {read:,} documents read none {', and none '.join(missing)}"
     unread = observed.held_out - read
     if unread:
-        return f"{told}; {unread:,} more are held out: a larger --documents may find one"
-    return f"{told}; all that is held out was read: train with a source that has such documents"
+        return (
+            f"{told}; {unread:,} more are held out: a larger --documents may find one, unless the "
+            "run needs another source that has them"
+        )
+    return f"{told}; all that is held out was read: train with a source that has them"

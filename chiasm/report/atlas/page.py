@@ -81,8 +81,8 @@ def _few(atlas: Atlas) -> str:
     if not few:
         return ""
     return (
-        f'<p><span class="chip not-separated">few documents</span> {", ".join(few)}. Below {FEW} of '
-        "a kind intervals are wide and rough and chance is large: read more with "
+        f'<p><span class="chip not-separated">few documents</span> {", ".join(few)}. Below '
+        f"{FEW} of a kind intervals are wide and rough and chance is large: read more with "
         "<code>chiasm experts --documents</code>, or hold out more.</p>"
     )
 

@@ -48,7 +48,7 @@ def test_texts_alone_leave_out_what_needs_pictures(mixture, texts_alone):
         *("specialisation", "understanding and generation"),
         *(told for name, told in SPREADS.items() if name != "text by place"),
     }
-    assert "none of the 20 documents read holds a picture;" in atlas.skipped["specialisation"]
+    assert "of the 20 documents read none holds a picture;" in atlas.skipped["specialisation"]
     for name in ("noise", "noise, all experts"):
         assert "holds a picture to draw; all that is held out" in atlas.skipped[SPREADS[name]]
     assert "holds a picture;" in atlas.skipped[SPREADS["vision by source"]]
@@ -69,7 +69,7 @@ def test_pictures_that_are_only_read_leave_out_drawing(mixture, captions_and_tex
 def test_what_more_documents_may_hold_is_not_denied(mixture, drawings_between):
     atlas = draw_atlas(mixture(), drawings_between, AtlasSettings(documents=2))
     told = atlas.skipped["understanding and generation"]
-    assert "none of the 2 documents read asks for one picture in words" in told
+    assert "of the 2 documents read none asks for one picture in words" in told
     assert "5 more are held out: a larger --documents may find one" in told
 
 
