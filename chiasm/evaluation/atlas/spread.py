@@ -10,8 +10,9 @@ chance, and more so for experts that are seldom used, so that the number stands 
   this one does.
 
 Neither is always the larger. Where a document's groups hold the same positions, as tenths of flow
-time do, shuffling moves little, and with few counts it lies below what independent draws give. A
-value counts as more than chance only above 97.5 % of both.
+time do, shuffling moves little; and where groups differ in size, it evens them out, so that none is
+left with the few counts that vary most. A value counts as more than chance only above 97.5 % of
+both.
 
 Shape suffixes: C cells (a document's positions of one group), G groups, Q blocks with a router, R
 routed experts, S repetitions.

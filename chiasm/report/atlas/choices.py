@@ -17,9 +17,9 @@ VARIATION = (
 CHANCE = (
     "Multinomial: what as many independent choices would give. Shuffled: what is left when the "
     "groups change places inside each document (sources: among documents), which also knows that "
-    "the positions of one picture choose alike. Neither is always the larger: with few counts "
-    "shuffled can lie below multinomial. A value is called more than chance only above 97.5 % of "
-    "both."
+    "the positions of one picture choose alike, but evens out groups of different size. Neither is "
+    "always the larger, so that both are shown, and a value is called more than chance only above "
+    "97.5 % of both."
 )
 
 
