@@ -165,7 +165,7 @@ def _tasks(atlas: Atlas, tasks: Tasks) -> str:
     middle.set(title="By flow time of the drawn", xlabel="flow time (0 noise, 1 data)")
     _scatter(right, tasks, colours)
     handles, labels = (each[:: _step(atlas.blocks)] for each in middle.get_legend_handles_labels())
-    right.legend(handles, labels, **BELOW, ncols=4, handlelength=1)
+    right.legend(handles, labels, **BELOW, ncols=3, handlelength=1)
     return svg(figure, "tasks")
 
 
@@ -181,13 +181,13 @@ def _scatter(axes: Axes, tasks: Tasks, colours: np.ndarray) -> None:
 def _noise(atlas: Atlas) -> str:
     """Variation over flow time per block beside chance, and the rates behind it."""
     spread = atlas.spreads[NOISE]
-    figure = Figure(figsize=(WIDTH_INCHES, 3.4), layout="constrained")
+    figure = Figure(figsize=(WIDTH_INCHES, 3.7), layout="constrained")
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     _draw_spread(left, spread, atlas.blocks)
     level = published.NOISE_VARIATION
     left.axhline(level, color=PALETTE[3], linestyle="--", linewidth=1, label=f"published: {level}")
     left.set(title="Vision experts", ylabel="coefficient of variation", ylim=(0, None))
-    left.legend(fontsize=8.5)
+    left.legend(**BELOW, ncols=2)
     _draw_noise_rates(right, figure, atlas)
     return svg(figure, "noise")
 

@@ -26,6 +26,9 @@ LEAST_PLACES = 6
 TITLE: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 11, "fontweight": "bold"}
 """Of a figure with panels, as panels have it."""
 
+MOST_BAR_INCHES = 2.5
+"""Height of a colour scale beside many blocks."""
+
 EVEN = mpl.colors.LinearSegmentedColormap.from_list("load", ("#f8fafc", "#0b6e8f", "#082f49"))
 MOST_LOAD = 5.0
 """Where the colours of loads end at the latest, in multiples of an even load."""
@@ -133,7 +136,15 @@ def _colour_bar(
     figure: Figure, image: AxesImage, axes: Axes | list[Axes], label: str, *, more: bool
 ) -> None:
     """The scale beside the panels; an arrow where values go on beyond it."""
-    bar = figure.colorbar(image, ax=axes, pad=0.01, aspect=15, extend="max" if more else "neither")
+    bar = figure.colorbar(
+        image,
+        ax=axes,
+        pad=0.01,
+        aspect=15,
+        shrink=min(1.0, MOST_BAR_INCHES / figure.get_figheight()),
+        anchor=(0, 1),
+        extend="max" if more else "neither",
+    )
     bar.set_label(label)
     bar.outline.set_visible(False)
 
