@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from chiasm.actions import Action
 from chiasm.assembly import open_held_out_walks
 from chiasm.cli.progress import RunDisplay
+from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
@@ -18,6 +21,8 @@ from chiasm.walk.server import WalkServer
 from chiasm.walk.starts import Start, Starts, given_picture
 from chiasm.walk.truth import Truth
 from chiasm.walk.walker import Walker
+from chiasm.worldmodel.oracle import Oracle
+from chiasm.worlds import World
 from chiasm.worlds.instructions import INSTRUCTIONS
 
 DEFAULTS = SamplingSettings(guidance=1.0)
@@ -56,11 +61,18 @@ def walk(
     shape = pretrained.vision_tokenizer.image_shape
     picture = None if encoded is None else given_picture(encoded, shape, str(image))
     recipe = _recipe(run)
-    starts, engine = _places(recipe, pretrained, cache)
-    title = Path(run).resolve().name
+    world, recorded = _held_out_walks(recipe, cache)
+    starts = Starts(shape, world, recorded)
     start = picture or _start(starts, map_, view or 0)
-    opening = Opening(title, start, truth, _instructed(recipe))
-    serve(WalkServer((host, port), Answers(Walker(pretrained, sampling, engine), starts, opening)))
+    opening = Opening(Path(run).resolve().name, start, truth, _instructed(recipe))
+    with ExitStack() as running:
+        engine = None
+        if world is not None:
+            oracle = Oracle(world.settings, world.split, pretrained.actions, shape)
+            standing = pretrained.actions.write(Action(0, 0, 0))
+            engine = Truth(running.enter_context(oracle), standing)
+        walker = Walker(pretrained, sampling, engine)
+        serve(WalkServer((host, port), Answers(walker, starts, opening)))
 
 
 def serve(server: WalkServer) -> None:
@@ -96,16 +108,14 @@ def _recipe(run: str) -> Recipe | None:
     return load_recipe(path) if path.is_file() else None
 
 
-def _places(
-    recipe: Recipe | None, pretrained: Pretrained, cache: Path | None
-) -> tuple[Starts, Truth | None]:
-    """Where walks can begin, and the maps of what is embedded world."""
-    shape = pretrained.vision_tokenizer.image_shape
+def _held_out_walks(
+    recipe: Recipe | None, cache: Path | None
+) -> tuple[World | None, dict[str, ActionVideos]]:
+    """The held-out maps and recorded walks of a run; a saved model alone has none."""
     if recipe is None:
-        return Starts(shape), None
+        return None, {}
     with RunDisplay() as display:
-        world, recorded = open_held_out_walks(recipe, cache, display.on_stage)
-    return Starts(shape, world, recorded), None if world is None else Truth.of(world)
+        return open_held_out_walks(recipe, cache, display.on_stage)
 
 
 def _start(starts: Starts, map_: int | None, view: int) -> Start | None:

@@ -13,15 +13,10 @@ from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
-from chiasm.evaluation.pictures import (
-    feature_distance,
-    features,
-    fitted,
-    psnr,
-    through_tokenizer,
-)
+from chiasm.evaluation.pictures import psnr
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import feature_distance, features, fitted, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler

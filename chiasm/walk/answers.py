@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -140,7 +140,8 @@ class Answers:
         frame = walk.step(
             self._walker, command, after=asked.after, seed=asked.seed, guidance=asked.guidance
         )
-        return self._frame(walk, frame, asked.after, truth=asked.truth)
+        [told] = self._frames(walk, [frame], asked.after, truth=asked.truth)
+        return told
 
     def keep(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """Take frames back."""
@@ -154,7 +155,7 @@ class Answers:
         captions = ["start", *(frame.command.text for frame in frames if frame.command)]
         rows: list[list[np.ndarray | None]] = [[frame.view for frame in frames]]
         if truth:
-            rows.append([self._true_view(frame) for frame in frames])
+            rows.append(self._true_views(frames))
         return png(contact_sheet(rows, captions))
 
     def saved(self, name: str) -> dict[str, Any]:
@@ -185,11 +186,22 @@ class Answers:
         return self._starts[number]
 
     def _walk(self, walk: Walk, *, truth: bool) -> dict[str, Any]:
-        frames = walk.frames
-        told = [self._frame(walk, frame, n, truth=truth) for n, frame in enumerate(frames)]
+        told = self._frames(walk, walk.frames, truth=truth)
         return {"walk": walk.name, "start": walk.start.name, "frames": told}
 
-    def _frame(self, walk: Walk, frame: Frame, number: int, *, truth: bool) -> dict[str, Any]:
+    def _frames(
+        self, walk: Walk, frames: Sequence[Frame], first: int = 0, *, truth: bool
+    ) -> list[dict[str, Any]]:
+        """Frames of a walk, from its ``first`` on."""
+        told = [self._frame(frame, number) for number, frame in enumerate(frames, start=first)]
+        if truth:
+            true_views = self._true_views(frames)
+            for each, frame, view in zip(told, frames, true_views, strict=True):
+                each["truth"] = None if view is None else data_url(view)
+                each["truth_missing"] = self._why_missing(walk, frame)
+        return told
+
+    def _frame(self, frame: Frame, number: int) -> dict[str, Any]:
         told: dict[str, Any] = {
             "number": number,
             "text": frame.command.text if frame.command else "",
@@ -205,15 +217,15 @@ class Answers:
         if frame.place is not None:
             pose = frame.place.pose
             told["pose"] = [pose.x_metres, pose.y_metres, pose.yaw_degrees]
-        if truth:
-            true_view = self._true_view(frame)
-            told["truth"] = None if true_view is None else data_url(true_view)
-            told["truth_missing"] = self._why_missing(walk, frame)
         return told
 
-    def _true_view(self, frame: Frame) -> np.ndarray | None:
-        truth = self._walker.truth
-        return None if truth is None or frame.place is None else truth.view(frame.place)
+    def _true_views(self, frames: Sequence[Frame]) -> list[np.ndarray | None]:
+        """Of each frame; None where its place is not known."""
+        truth, known = self._walker.truth, [frame.place for frame in frames if frame.place]
+        if truth is None or not known:
+            return [None] * len(frames)
+        views = iter(truth.views(known))
+        return [next(views) if frame.place else None for frame in frames]
 
     def _why_missing(self, walk: Walk, frame: Frame) -> str | None:
         if frame.place is not None and self._walker.truth is not None:

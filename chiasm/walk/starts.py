@@ -10,9 +10,9 @@ import numpy as np
 from PIL import Image as PillowImage
 
 from chiasm.data.batch import ImageShape
-from chiasm.data.pictures import decode_picture
 from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
+from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose
 from chiasm.worlds import World
 
@@ -103,16 +103,13 @@ class Starts(Sequence[Start]):
         assert self._world is not None
         map_number, view = divmod(frame, self._world.settings.frames_per_map)
         seen = self._world.views[frame]
-        picture = self._fit(Image(self._world.frames[frame], target=False))
+        picture = fitted(Image(self._world.frames[frame], target=False), self._shape)
         place = Place(seen.map_seed, seen.pose)
         return Start(f"map {map_number}, view {view}", picture, place)
 
     def _recorded_start(self, name: str, frame: int) -> Start:
-        picture = self._fit(self._recorded[name].picture(frame))
+        picture = fitted(self._recorded[name].picture(frame), self._shape)
         return Start(f"{name}, frame {frame}", picture)
-
-    def _fit(self, image: Image) -> np.ndarray:
-        return fitted(image, self._shape)
 
 
 def given_picture(encoded: bytes, shape: ImageShape, name: str) -> Start:
@@ -131,11 +128,6 @@ def given_picture(encoded: bytes, shape: ImageShape, name: str) -> Start:
             f"picture {name} has {width} x {height} pixels; give {MOST_PICTURE_PIXELS:,} at most"
         )
     return Start(name, fitted(Image(encoded, target=False), shape))
-
-
-def fitted(image: Image, shape: ImageShape) -> np.ndarray:
-    """A picture at the size of the model's views: uint8 [H, W, 3]."""
-    return decode_picture(image, shape).permute(1, 2, 0).contiguous().numpy()
 
 
 def _inside(option: str, value: int, count: int, what: str) -> None:

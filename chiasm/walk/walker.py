@@ -102,7 +102,7 @@ class Walker:
     def _place_after(self, place: Place | None, command: Command) -> tuple[Place | None, bool]:
         if self.truth is None or place is None or command.action is None:
             return None, False
-        return self.truth.after(place, command.action)
+        return self.truth.after(place, command.action, command.text)
 
     def _document_begin(self, frames: Sequence[Frame], command: Command) -> int:
         """The frame with which the document begins that the next view is imagined in."""
