@@ -6,7 +6,7 @@ import numpy as np
 
 from chiasm.errors import UserError
 from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer, settings_called
 from chiasm.vision.tokenizer import VisionTokenizer
 
 
@@ -18,10 +18,9 @@ def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
     """
     if settings.judge == "own":
         return None
-    try:
+    called = {"path": "evaluation.judge"}
+    with settings_called(lambda name: called.get(name, f"vision.{name}")):
         judge = build_vision_tokenizer(VisionSettings(kind="rae", path=settings.judge))
-    except UserError as error:  # it speaks of vision.path
-        raise UserError(f"evaluation.judge = {settings.judge!r}: {error}") from error
     if judge.statistics.count == 0:
         raise UserError(
             f"evaluation.judge = {settings.judge!r} has no latent statistics of its own; name the "
