@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from chiasm.evaluation import drawings, flow, next_views, questions, text
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Sample
+from chiasm.evaluation import drawings, flow, next_views, questions, rollouts, text
+from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Sample
 from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pictures import open_judge
 from chiasm.evaluation.rows import Row
@@ -18,6 +18,7 @@ Progress = Callable[[str, int, int], None]
 """Called before each section with its name, its number from 0, and how many there are."""
 
 NO_WORLD = "needs the ground truth of the embedded world, which these sources do not have"
+NO_WALKS = "no source has walks with actions and poses"
 
 
 def evaluate(
@@ -48,6 +49,7 @@ class _Run:
         self._progress = progress
         self._rows: list[Row] = []
         self._points: list[FlowPoint] = []
+        self._horizon_points: list[HorizonPoint] = []
         self._samples: list[Sample] = []
         self._skipped: dict[str, str] = {}
         self._judge = open_judge(settings)  # before anything is measured: it may not be there
@@ -59,6 +61,7 @@ class _Run:
             drawings.SECTION: self._drawings,
             questions.SECTION: self._questions,
             next_views.SECTION: self._next_views,
+            rollouts.SECTION: self._rollouts,
             flow.SECTION: self._flow,
             "writing": self._writing,
         }
@@ -76,6 +79,7 @@ class _Run:
             tuple(self._samples),
             self._skipped,
             seconds,
+            tuple(self._horizon_points),
         )
 
     def _text(self) -> None:
@@ -106,7 +110,7 @@ class _Run:
     def _next_views(self) -> None:
         sources = self._material.action_videos()
         if not sources:
-            self._skipped[next_views.SECTION] = "no source has walks with actions and poses"
+            self._skipped[next_views.SECTION] = NO_WALKS
         for number, (name, source) in enumerate(sources.items()):
             of = f", {name}" if number else ""
             try:
@@ -115,6 +119,27 @@ class _Run:
                 self._skipped[f"{next_views.SECTION}{of}"] = str(error)
             else:
                 self._add(found)
+
+    def _rollouts(self) -> None:
+        if not self._settings.rollouts:
+            self._skipped[rollouts.SECTION] = "evaluation.rollouts = 0"
+            return
+        sources = self._material.action_videos()
+        if not sources:
+            self._skipped[rollouts.SECTION] = NO_WALKS
+        for number, (name, source) in enumerate(sources.items()):
+            of = f", {name}" if number else ""
+            train = self._material.action_videos(of_train=True)[name]
+            try:
+                found = rollouts.measure_rollouts(
+                    self._pretrained, train, source, self._settings, of
+                )
+            except NothingToMeasure as error:
+                self._skipped[f"{rollouts.SECTION}{of}"] = str(error)
+                continue
+            self._add((found.rows, found.samples))
+            self._horizon_points += found.points
+            self._skipped |= found.skipped
 
     def _flow(self) -> None:
         rows, self._points = flow.measure_flow(*self._given())

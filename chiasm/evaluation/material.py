@@ -41,17 +41,18 @@ class Material:
                 return train, source
         return None
 
-    def action_videos(self) -> dict[str, ActionVideos]:
-        """The held-out sources of action videos: those of the embedded world first."""
+    def action_videos(self, *, of_train: bool = False) -> dict[str, ActionVideos]:
+        """The held-out sources of action videos, or those of training: the embedded world first."""
         task = "action_video"
+        sources = self.train if of_train else self.held_out
         world = {
             name: source
-            for name, source in self.held_out.items()
+            for name, source in sources.items()
             if isinstance(source, WorldSource) and source.name == task
         }
         recorded = {
             name: source
-            for name, source in self.held_out.items()
+            for name, source in sources.items()
             if isinstance(source, TrajectorySource) and source.task == task
         }
         return {**world, **recorded}

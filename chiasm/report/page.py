@@ -13,7 +13,7 @@ from html import escape
 
 from chiasm.evaluation.evaluation import Evaluation, Sample
 from chiasm.evaluation.rows import Row, Verdict
-from chiasm.report.curves import flow_figure, loss_figure
+from chiasm.report.curves import flow_figure, horizon_figure, loss_figure
 from chiasm.report.frame import fold, frame
 from chiasm.report.pictures import data_uri
 from chiasm.report.run_folder import RunFolder
@@ -44,6 +44,11 @@ SAMPLE_SECTIONS = {
     "next view": (
         "What it imagines",
         "The next view after an action, beside the truth and the truth through the tokenizer.",
+    ),
+    "rollout": (
+        "How far ahead it imagines",
+        "One view after the other, each from the imagined ones before it and the next action; "
+        "below each, the truth through the tokenizer.",
     ),
     "continuation": (
         "What it writes",
@@ -137,9 +142,14 @@ def _samples(evaluation: Evaluation, section: str) -> str:
     small = " small" if max(len(sample.panels) for sample in chosen) < 2 else ""
     return (
         f"<h2>{heading}</h2><p class='lead'>{explanation} The first of the held-out split, not "
-        "picked by hand.</p>"
+        f"picked by hand.</p>{_horizons(evaluation) if section == 'rollout' else ''}"
         f'<div class="samples{small}">{"".join(map(_sample, chosen))}</div>'
     )
+
+
+def _horizons(evaluation: Evaluation) -> str:
+    figure = horizon_figure(evaluation.horizon_points)
+    return f'<div class="plot">{figure}</div>' if figure else ""
 
 
 def _sample(sample: Sample) -> str:

@@ -36,6 +36,14 @@ BASELINES = {
         "shown too. Shuffled actions: the same frames and the same noise with the action of "
         "another walk. Feature distance is the root mean square between standardised latents."
     ),
+    "rollout": (
+        "A rollout begins with evaluation.history_frames frames of a held-out walk; each further "
+        "view is imagined from those before it and the true action. The last context frame stays "
+        "as it was. Shuffled actions: the same frames and the same noise with all actions of "
+        "another walk. The nearest training frame is the one among rollout_training_frames whose "
+        "features are nearest to the true frame, which a model that only remembers could at best "
+        "show: it is chosen by looking at the truth. All have passed the same tokenizer."
+    ),
     "recurrence": (
         "Sentences from a grammar recur; the share of held-out sentences that stand word for word "
         "in the training split says how much of the text score could be memory."
