@@ -230,6 +230,16 @@ def test_short_rows_are_refused_before_anything_is_made(recipe: Recipe, tmp_path
     assert not (tmp_path / "run").exists()
 
 
+def test_what_later_stages_need_is_looked_for_first(recipe: Recipe, tmp_path: Path) -> None:
+    settings = recipe.evaluation.model_copy(update={"judge": "nowhere"})
+    with pytest.raises(UserError, match=r"evaluation\.judge = 'nowhere'"):
+        train_run(recipe.model_copy(update={"evaluation": settings}), tmp_path / "run")
+    device = recipe.training.model_copy(update={"device": "gpu"})
+    with pytest.raises(UserError, match="'gpu' is not known"):
+        train_run(recipe.model_copy(update={"training": device}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
 def test_pixel_statistics_come_from_the_sources(recipe: Recipe) -> None:
     material = open_material(recipe)
     statistics = build_inputs(recipe, material.train).vision_tokenizer.statistics

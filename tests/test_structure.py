@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "chiasm"
 
 ORDER = [
-    *("errors", "settings", "documents", "poses", "actions"),
+    *("errors", "stop", "settings", "documents", "poses", "actions"),
     *("worlds", "data", "vision", "model", "training"),
     *("inference", "worldmodel", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),

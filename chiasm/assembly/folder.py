@@ -29,8 +29,10 @@ from chiasm.data import (
 )
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
+from chiasm.evaluation.pictures import open_judge
 from chiasm.recipe import Recipe, differences, load_toml, parse_recipe, resolved, write_recipe
 from chiasm.training import Outcome, StepReport
+from chiasm.training.device import choose_device
 from chiasm.training.versions import versions
 from chiasm.vision.storage import load_tokenizer, save_tokenizer
 
@@ -64,9 +66,12 @@ def train_run(
         on_step: is told each step.
 
     Raises:
-        UserError: a folder that holds something else or another recipe's run, data that cannot be
-            opened, and whatever ends the training (see :meth:`Trainer.train`).
+        UserError: a device or a judge that is not there, a folder that holds something else or
+            another recipe's run, data that cannot be opened, and whatever ends the training (see
+            :meth:`Trainer.train`).
     """
+    choose_device(recipe.training.device)
+    open_judge(recipe.evaluation)  # an evaluation hours later would find it missing
     check_vision(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)
     _record_versions(folder, command, tell)

@@ -1,7 +1,7 @@
 """The vision tokenizer that a recipe names; trained first, where the recipe says how.
 
-A trained one is kept in the cache under the hash of its settings: runs that ask for the same share
-it, and other settings train another.
+A trained one is kept in the cache under the hash of its settings and files: runs that ask for the
+same share it, and other settings or other files train another.
 """
 
 from __future__ import annotations
@@ -46,7 +46,9 @@ def open_vision(
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be training it
-        if not (folder / DESCRIPTION).exists():
+        if (folder / DESCRIPTION).exists():
+            on_stage(f"vision tokenizer {folder.name}, from the cache", 1, 1)
+        else:
             _train(training, folder, cache_folder, recipe.training.device, on_stage)
     return build_vision_tokenizer(settings)
 
@@ -93,4 +95,13 @@ def _placed(
 def _key(training: VisionTrainingSettings) -> str:
     """The hash of all that it depends on."""
     content = training.model_dump_json(exclude={"render_processes"})
+    if training.source.kind != "world":
+        content += _files(Path(training.source.path).expanduser())
     return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]
+
+
+def _files(path: Path) -> str:
+    """Name, size and time of change of a file, or of all in a folder; empty for a hub's name."""
+    paths = sorted(path.rglob("*")) if path.is_dir() else [path] if path.exists() else []
+    found = [(each, each.stat()) for each in paths]
+    return "".join(f"{each} {stat.st_size} {stat.st_mtime_ns}\n" for each, stat in found)

@@ -33,6 +33,7 @@ from chiasm.cli.study import app as study
 from chiasm.cli.train import train
 from chiasm.cli.vision import app as vision
 from chiasm.errors import UserError
+from chiasm.stop import Stopped
 
 __all__ = ["app", "main"]
 
@@ -55,9 +56,15 @@ app.add_typer(report, name="report")
 
 
 def main() -> None:
-    """Run the command line; a user's mistake prints one message and exits with status 2."""
+    """Run the command line; a user's mistake prints one message and exits with status 2.
+
+    Work that a signal stopped says so and exits as a shell reports that signal.
+    """
     try:
         app()
     except UserError as error:
         print(f"chiasm: {error}", file=sys.stderr)
         sys.exit(2)
+    except Stopped as stopped:
+        print(f"chiasm: {stopped}", file=sys.stderr)
+        sys.exit(128 + stopped.signal)

@@ -17,8 +17,14 @@ from chiasm.errors import UserError
 from chiasm.evaluation.evaluate import evaluate as evaluate_model
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
-from chiasm.recipe import Recipe, load_recipe
+from chiasm.recipe import Recipe, differences, load_recipe, resolved
 from chiasm.report import Provenance, ReportFiles, write_report
+
+_OF_THE_MODEL = (
+    *("seed", "actions", "vision", "vision_training", "tokenizer"),
+    *("model", "objective", "training"),
+)
+"""Settings that are settled when the model is trained."""
 
 
 def evaluate(
@@ -33,11 +39,24 @@ def evaluate(
 ) -> None:
     """Measure a run on held-out data; writes report.html, report.json and overview.png into it."""
     recipe = load_recipe(run / "recipe.toml", set_ or [])
+    _refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
     command = shlex.join(["chiasm", *sys.argv[1:]])
     with RunDisplay(recipe.training.steps) as display:
         material = open_material(recipe, cache, display.on_stage)
         files = evaluate_run(run, recipe, material, display, {}, command)
     print(f"the report is {files.page}")
+
+
+def _refuse_another_model(trained: Recipe, asked: Recipe) -> None:
+    """Overrides may ask for other measures, other data or another device."""
+    for line in differences(resolved(trained), resolved(asked)):
+        name = line.split(" = ")[0]
+        if name.split(".")[0] in _OF_THE_MODEL and name != "training.device":
+            raise UserError(
+                f"--set {name}: the run was trained with another value ({line}), and evaluate "
+                "reads its model as it is. Leave it out, or train a run with it; what may be set is "
+                "evaluation.*, stream.*, world.*, instructions.* and training.device"
+            )
 
 
 def evaluate_run(

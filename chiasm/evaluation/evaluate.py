@@ -17,6 +17,7 @@ from chiasm.inference.pretrained import Pretrained
 Progress = Callable[[str, int, int], None]
 """Called before each section with its name, its number from 0, and how many there are."""
 
+NO_DECODER = "the vision tokenizer has no decoder, so no pictures can be drawn"
 NO_WORLD = "needs the ground truth of the embedded world, which these sources do not have"
 NO_WALKS = "no source has walks with actions and poses"
 
@@ -88,6 +89,9 @@ class _Run:
             self._skipped[text.SECTION] = "no source has text"
 
     def _drawings(self) -> None:
+        if not self._pretrained.vision_tokenizer.draws:
+            self._skipped[drawings.SECTION] = NO_DECODER
+            return
         sources = self._material.of_task(drawings.TASK)
         if sources is not None:
             pretrained, settings = self._pretrained, self._settings
@@ -108,6 +112,9 @@ class _Run:
             self._skipped[questions.SECTION] = "no source asks questions about pictures"
 
     def _next_views(self) -> None:
+        if not self._pretrained.vision_tokenizer.draws:
+            self._skipped[next_views.SECTION] = NO_DECODER
+            return
         sources = self._material.action_videos()
         if not sources:
             self._skipped[next_views.SECTION] = NO_WALKS

@@ -15,7 +15,7 @@ import hashlib
 import json
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
@@ -73,7 +73,7 @@ class Pretrained:
     objective: ObjectiveSettings
     context_positions: int
     """Positions of the rows it was trained on: the longest document that it can hold."""
-    actions: ActionFormat = ActionFormat()
+    actions: ActionFormat = field(default_factory=ActionFormat)
     """How the steps that it was trained on were written."""
     document_views: int = 0
     """Views of its longest training document with actions; 0: it saw no actions."""

@@ -14,7 +14,6 @@ load.py        how evenly experts are used, by modality
 tally.py       sums and counts as the named numbers that a run reports
 metrics.py     JSON lines and TensorBoard
 checkpoint.py  training state, written aside, renamed and verified
-stop.py        SIGTERM and Ctrl-C as a request
 validation.py  the same held-out rows at the same noise levels
 trainer.py     the loop
 versions.py    what a run was made with

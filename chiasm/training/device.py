@@ -18,13 +18,16 @@ def choose_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is CUDA where there is one.
 
     Raises:
-        UserError: CUDA is asked for and there is none.
+        UserError: CUDA is asked for and there is none, or there is no device of that name.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
         raise UserError(f"device {name!r}: torch sees no CUDA device; use auto or cpu")
-    return torch.device(name)
+    try:
+        return torch.device(name)
+    except RuntimeError as error:
+        raise UserError(f"device {name!r} is not known; use auto, cpu, cuda or cuda:1") from error
 
 
 def matmul_dtype(device: torch.device, precision: Precision) -> torch.dtype:

@@ -29,6 +29,7 @@ from chiasm.data.stream import Stream
 from chiasm.errors import UserError
 from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.stop import StopRequest
 from chiasm.training.checkpoint import Checkpoints
 from chiasm.training.device import compile_blocks, deterministic_on_cpu, matmul_dtype
 from chiasm.training.metrics import MetricsLog
@@ -37,7 +38,6 @@ from chiasm.training.optimiser import build_optimiser, set_learning_rate
 from chiasm.training.schedule import learning_rate_share
 from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second, synchronise
-from chiasm.training.stop import StopRequest
 from chiasm.training.tally import tally
 from chiasm.training.validation import Validation
 from chiasm.vision.tokenizer import VisionTokenizer, encode_context, encode_slots

@@ -37,6 +37,11 @@ class DualTokenizer(VisionTokenizer):
         self._context = context
 
     @property
+    def draws(self) -> bool:
+        """As the tokenizer of targets."""
+        return self.target.draws
+
+    @property
     def context(self) -> VisionTokenizer:
         """The tokenizer of context pictures."""
         return self._context

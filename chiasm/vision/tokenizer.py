@@ -51,6 +51,11 @@ class VisionTokenizer(nn.Module):
         return self.statistics.channels
 
     @property
+    def draws(self) -> bool:
+        """Whether latents can be made pictures again."""
+        return True
+
+    @property
     def context(self) -> VisionTokenizer | None:
         """The tokenizer of context pictures, where it is another one."""
         return None

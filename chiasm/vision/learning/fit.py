@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import pickle
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +23,7 @@ from torch import Tensor, nn
 
 from chiasm.errors import UserError
 from chiasm.settings import Settings
+from chiasm.stop import Stopped, StopRequest
 from chiasm.vision.learning.samples import save_samples
 
 LOG_STEPS = 50
@@ -136,7 +138,9 @@ class Fit:
         """Train to the last step, from the stage's checkpoint in ``folder`` if there is one.
 
         Raises:
-            UserError: the checkpoint belongs to other settings, or a loss is not finite.
+            UserError: the checkpoint belongs to other settings or is damaged, or a loss is not
+                finite.
+            Stopped: SIGTERM or Ctrl-C came; the step that it found is saved.
         """
         checkpoint = folder / f"{self.name}.checkpoint.pt"
         if checkpoint.exists():
@@ -144,6 +148,18 @@ class Fit:
         log = folder / f"{self.name}.losses.jsonl"
         log.write_text("".join(json.dumps(line) + "\n" for line in self.history))
         self.stage.train()
+        with StopRequest() as stop:
+            self._train(folder, checkpoint, log, stop, progress)
+        self.stage.eval()
+
+    def _train(
+        self,
+        folder: Path,
+        checkpoint: Path,
+        log: Path,
+        stop: StopRequest,
+        progress: Progress | None,
+    ) -> None:
         while self.step < self.settings.steps:
             values = self._advance()
             done = self.step == self.settings.steps
@@ -157,9 +173,11 @@ class Fit:
                 save_samples(path, *self.stage.samples())
             if progress is not None:
                 progress(self.name, self.step, self.settings.steps, values)
-            if self.step % self.settings.checkpoint_steps == 0 or done:
+            if self.step % self.settings.checkpoint_steps == 0 or done or stop.signal:
                 self._save(checkpoint)
-        self.stage.eval()
+            if stop.signal:
+                where = f"step {self.step} of {self.settings.steps} of stage {self.name}"
+                raise Stopped(stop.signal, where)
 
     def _advance(self) -> dict[str, float]:
         draw = draw_step(self.seed, self.name, self.step, self.num_pictures, self.settings)
@@ -195,7 +213,12 @@ class Fit:
         os.replace(aside, path)
 
     def _load(self, path: Path) -> None:
-        state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        try:
+            state: dict[str, Any] = torch.load(path, map_location="cpu", weights_only=True)
+        except (OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise UserError(
+                f"{path} is damaged; delete it to begin this stage again ({error})"
+            ) from error
         if state["identity"] != self.identity:
             raise UserError(
                 f"{path} was written by a run with other settings; train into another folder or "

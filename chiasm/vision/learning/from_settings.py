@@ -107,4 +107,8 @@ def _pictures(
     else:
         source = build_picture_source("pictures", settings.source, split)
     data = f"{settings.source.path} ({split.value}, {len(source)} documents)"
-    return pictures_of_source(source, pixels, data=data, captioned=settings.reads_captions)
+    pictures = pictures_of_source(source, pixels, data=data, captioned=settings.reads_captions)
+    if pictures.unreadable and progress is not None:
+        left_out = f"{split.value}: {len(pictures.unreadable)} pictures cannot be decoded, among "
+        progress(f"{left_out}them {pictures.unreadable[0]}", 1, 1, {})
+    return pictures

@@ -7,6 +7,7 @@ grid, K kinds of objects.
 from __future__ import annotations
 
 import hashlib
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -46,6 +47,10 @@ class Pictures:
     """For each picture, attribute -> value, e.g. wall -> brick; an attribute may be missing."""
     boxes: Sequence[tuple[Box, ...]] | None = None
     """For each picture, the objects that are seen in it."""
+    content: str = ""
+    """Hash of pixels and captions, where ``data`` does not settle them."""
+    unreadable: tuple[str, ...] = ()
+    """What was said of each picture that could not be decoded and is left out."""
 
     def __len__(self) -> int:
         return len(self.pixels_MHW3)
@@ -58,6 +63,8 @@ class Pictures:
             self.data,
             self.facts and [self.facts[number] for number in numbers],
             self.boxes and [self.boxes[number] for number in numbers],
+            self.content,
+            self.unreadable,
         )
 
     def batch(self, numbers: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
@@ -121,7 +128,8 @@ def pictures_of_source(
     """The first picture and all the text of each document of a source.
 
     A picture that several documents show appears once, with all their captions. Documents without
-    a picture are passed over; and if ``captioned``, those without text.
+    a picture, or with one that cannot be decoded, are passed over; and if ``captioned``, those
+    without text.
 
     Raises:
         UserError: no document is left.
@@ -130,13 +138,18 @@ def pictures_of_source(
     pixels: list[np.ndarray] = []
     captions: list[list[str]] = []
     known: dict[bytes, int] = {}
+    unreadable: list[str] = []
     for number in range(len(source)):
         document = source[number]
         picture = next(document.images, None)
         caption = document.text.strip()
         if picture is None or (captioned and not caption):
             continue
-        shown = decode_picture(picture, shape).permute(1, 2, 0).contiguous().numpy()
+        try:
+            shown = decode_picture(picture, shape).permute(1, 2, 0).contiguous().numpy()
+        except UserError as error:
+            unreadable.append(str(error))
+            continue
         place = known.setdefault(hashlib.sha256(shown.tobytes()).digest(), len(pixels))
         if place == len(pixels):
             pixels.append(shown)
@@ -145,8 +158,17 @@ def pictures_of_source(
             captions[place].append(caption)
     if not pixels:
         what = "a picture and a text" if captioned else "a picture"
+        because = f" ({len(unreadable)} cannot be decoded: {unreadable[0]})" if unreadable else ""
         raise UserError(
             f"the source {source.name!r} ({data}) has no document with {what} among its "
-            f"{len(source)}; give a source that has"
+            f"{len(source)}{because}; give a source that has"
         )
-    return Pictures(np.stack(pixels), [tuple(of_one) for of_one in captions], data)
+    content = hashlib.sha256(b"".join(known))
+    content.update(json.dumps(captions).encode())
+    return Pictures(
+        np.stack(pixels),
+        [tuple(of_one) for of_one in captions],
+        data,
+        content=content.hexdigest(),
+        unreadable=tuple(unreadable),
+    )

@@ -51,7 +51,13 @@ from chiasm.vision.rae import (
     new_decoder,
 )
 from chiasm.vision.statistics import LatentStatistics, RunningStatistics
-from chiasm.vision.storage import DESCRIPTION, read_description, round_to_stored, save_tokenizer
+from chiasm.vision.storage import (
+    DESCRIPTION,
+    load_tokenizer,
+    read_description,
+    round_to_stored,
+    save_tokenizer,
+)
 from chiasm.vision.tokenizer import VisionTokenizer
 
 
@@ -68,6 +74,8 @@ def train_tokenizer(
     command: str = "",
 ) -> VisionTokenizer:
     """Train a tokenizer into ``folder``; a call that was interrupted continues.
+
+    A folder that holds the finished tokenizer is opened.
 
     Args:
         train: what all stages learn from, and what the statistics are measured on.
@@ -89,7 +97,7 @@ def train_tokenizer(
                 f"{folder} already holds a tokenizer of other settings or data; train into "
                 "another folder"
             )
-        raise UserError(f"{folder} already holds this very tokenizer; nothing is left to train")
+        return load_tokenizer(folder)
     folder.mkdir(parents=True, exist_ok=True)
     work = _Work(settings, train, held_out, folder, identity, torch.device(device), progress)
     if frozen is not None:
@@ -107,6 +115,7 @@ def train_tokenizer(
         "command": command,
         "data": train.data,
         "training_pictures": len(train),
+        "unreadable_pictures": len(train.unreadable) + len(held_out.unreadable),
         "held_out_data": held_out.data,
         "torch": torch.__version__,
         "figures": held_out_figures(tokenizer, train, held_out, network, device),
@@ -273,4 +282,6 @@ def _identity(
     described = {"settings": settings.model_dump(mode="json"), "data": train.data, "n": len(train)}
     if frozen is not None:
         described["frozen"] = frozen.fingerprint
+    if train.content:
+        described["content"] = train.content
     return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -59,6 +59,11 @@ class PublishedRae(PublishedTokenizer):
         self.eval()
 
     @property
+    def draws(self) -> bool:
+        """With a decoder."""
+        return self.decoder is not None
+
+    @property
     def decoder_sha256(self) -> str:
         """Hash of the decoder's weights; empty without one."""
         return self.decoder.weights_sha256 if self.decoder else ""
@@ -76,8 +81,8 @@ class PublishedRae(PublishedTokenizer):
         if self.decoder is None:
             raise UserError(
                 f"the vision tokenizer {self.name} has no decoder, so no pictures can be drawn; "
-                "set vision.decoder to an AutoencoderRAE of this encoder, or train a decoder for "
-                "it (chiasm vision train)"
+                "train a model with one: set vision.decoder to an AutoencoderRAE of this encoder, "
+                "or vision.path to a tokenizer that chiasm vision train made of it"
             )
         drawn_B3HW = self.decoder(raw_BPC)
         size = (self.image_shape.height_pixels, self.image_shape.width_pixels)

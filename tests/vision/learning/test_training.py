@@ -1,4 +1,6 @@
 import json
+import os
+import signal
 
 import numpy as np
 import pytest
@@ -6,7 +8,12 @@ import torch
 
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
-from chiasm.vision import build_vision_tokenizer, load_tokenizer, train_tokenizer
+from chiasm.stop import Stopped
+from chiasm.vision import (
+    build_vision_tokenizer,
+    load_tokenizer,
+    train_tokenizer,
+)
 from chiasm.vision.build import VisionSettings
 from chiasm.vision.learning.fit import draw_step
 from chiasm.vision.learning.pictures import pictures_of_source
@@ -117,6 +124,44 @@ def test_resumed_equals_uninterrupted(
     assert not list(folder.glob("*.checkpoint.pt"))
 
 
+def test_a_signal_saves_the_step_that_it_found(
+    tmp_path, train_scenes, held_out_scenes, make_settings
+) -> None:
+    settings = make_settings(10, 1, checkpoint_steps=100)
+    data = (train_scenes, held_out_scenes)
+    whole = train_tokenizer(settings, *data, tmp_path / "whole")
+
+    def terminate(stage: str, done: int, total: int, losses: dict[str, float]) -> None:
+        if (stage, done) == ("encoder", 7):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    folder = tmp_path / "stopped"
+    with pytest.raises(Stopped, match="SIGTERM at step 7 of 10 of stage encoder; saved"):
+        train_tokenizer(settings, *data, folder, progress=terminate)
+    steps = []
+    again = train_tokenizer(
+        settings, *data, folder, progress=lambda stage, done, *rest: steps.append((stage, done))
+    )
+    assert steps[0] == ("encoder", 8)
+    assert again.fingerprint == whole.fingerprint
+
+
+def test_a_finished_folder_is_opened(trained, train_scenes, held_out_scenes, make_settings) -> None:
+    tokenizer, folder = trained
+    before = (folder / "vision.json").stat().st_mtime_ns
+    again = train_tokenizer(make_settings(150, 80, 1000), train_scenes, held_out_scenes, folder)
+    assert again.fingerprint == tokenizer.fingerprint
+    assert (folder / "vision.json").stat().st_mtime_ns == before
+
+
+def test_a_damaged_checkpoint_is_named(
+    tmp_path, train_scenes, held_out_scenes, make_settings
+) -> None:
+    (tmp_path / "encoder.checkpoint.pt").write_bytes(b"PK\x03\x04 and no more")
+    with pytest.raises(UserError, match=r"encoder\.checkpoint\.pt is damaged; delete it"):
+        train_tokenizer(make_settings(2, 1, 1), train_scenes, held_out_scenes, tmp_path)
+
+
 def test_a_folder_of_other_settings_is_refused(
     trained, train_scenes, held_out_scenes, make_settings
 ) -> None:
@@ -169,6 +214,27 @@ def test_any_image_text_source_will_do(tmp_path, make_settings, held_out_scenes)
     assert pictures.captions[5][1:] == ("picture: one of them again",)
     tokenizer = train_tokenizer(make_settings(2, 2, 10), pictures, pictures, tmp_path)
     assert tokenizer.encode(pictures.batch(np.arange(3))).shape == (3, 4, 16)
+
+
+def test_pictures_that_cannot_be_decoded_are_left_out(held_out_scenes) -> None:
+    whole, broken = held_out_scenes.pixels_MHW3[0], b"no picture"
+    documents = [
+        Document((Image(data, target=False), Text("caption: a scene"))) for data in (broken, whole)
+    ]
+    pictures = pictures_of_source(Documents(documents), 32, data="scenes")
+    assert (len(pictures), len(pictures.unreadable)) == (1, 1)
+    with pytest.raises(UserError, match="1 cannot be decoded"):
+        pictures_of_source(Documents(documents[:1]), 32, data="scenes")
+
+
+def test_the_content_tells_data_of_one_name_apart(held_out_scenes) -> None:
+    def content(picture: int, words: str) -> str:
+        shown = Image(held_out_scenes.pixels_MHW3[picture], target=False)
+        source = Documents([Document((shown, Text(words)))])
+        return pictures_of_source(source, 32, data="scenes").content
+
+    assert content(0, "a") == content(0, "a")
+    assert len({content(0, "a"), content(1, "a"), content(0, "b")}) == 3
 
 
 def test_a_source_without_pairs_is_refused() -> None:

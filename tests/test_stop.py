@@ -4,7 +4,7 @@ import threading
 
 import pytest
 
-from chiasm.training.stop import StopRequest
+from chiasm.stop import StopRequest
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request that the training loop answers between two steps."""
+"""SIGTERM and Ctrl-C as a request that a training loop answers between two steps."""
 
 from __future__ import annotations
 
@@ -6,6 +6,19 @@ import signal
 import threading
 from types import FrameType, TracebackType
 from typing import Any
+
+
+class Stopped(Exception):
+    """Work that saved where it stood and ended, because a signal asked for it.
+
+    The command line prints the message and exits with status 128 plus the signal's number.
+    """
+
+    def __init__(self, number: signal.Signals, where: str) -> None:
+        super().__init__(
+            f"stopped by {number.name} at {where}; saved. The same command goes on from here"
+        )
+        self.signal = number
 
 
 class StopRequest:

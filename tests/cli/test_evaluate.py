@@ -1,0 +1,41 @@
+"""``chiasm evaluate``: what may be set for it, and what was settled when the model was trained."""
+
+from pathlib import Path
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from chiasm.cli.evaluate import evaluate
+from chiasm.errors import UserError
+
+RECIPE = """
+name = "run"
+stream.sources.texts = { kind = "text", path = "nowhere" }
+training.steps = 2000
+"""
+
+
+def invoke(folder: Path, *settings: str) -> Exception:
+    (folder / "recipe.toml").write_text(RECIPE)
+    app = typer.Typer()
+    app.command()(evaluate)
+    result = CliRunner().invoke(app, [str(folder), *settings])
+    assert isinstance(result.exception, UserError), result.output
+    return result.exception
+
+
+@pytest.mark.parametrize(
+    "setting", ["vision.decoder=owner/decoder", "model.depth=7", "training.steps=3000", "seed=4"]
+)
+def test_what_the_model_was_trained_with_is_refused(setting: str, tmp_path: Path) -> None:
+    name = setting.split("=")[0]
+    with pytest.raises(UserError, match=f"--set {name}: the run was trained with another value"):
+        raise invoke(tmp_path, "--set", setting)
+
+
+def test_measures_data_and_device_may_be_set(tmp_path: Path) -> None:
+    settings = ["evaluation.drawings=3", "stream.sources.texts.path=elsewhere"]
+    arguments = [each for setting in settings for each in ("--set", setting)]
+    with pytest.raises(UserError, match="elsewhere"):  # it goes on to open the data
+        raise invoke(tmp_path, *arguments, "--set", "training.device=cpu")
