@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from chiasm.errors import UserError
+from chiasm.poses import Pose
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +109,9 @@ class ActionVideos(Source, Protocol):
 
     def action(self, before: int, after: int) -> str:
         """The text of the action between two frames of one walk."""
+
+    def pose(self, frame: int) -> Pose:
+        """Where one frame was taken."""
 
     def place_of(self, frame: int) -> int:
         """What frames of one place share: the cluster of standard errors."""

@@ -13,9 +13,9 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "chiasm"
 
 ORDER = [
-    *("errors", "stop", "settings", "documents", "poses", "actions"),
+    *("errors", "stop", "settings", "poses", "documents", "actions"),
     *("worlds", "data", "vision", "model", "training"),
-    *("inference", "worldmodel", "evaluation", "report", "recipe", "assembly"),
+    *("inference", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 

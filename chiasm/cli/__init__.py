@@ -5,6 +5,7 @@ data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
+walk.py        chiasm walk: a page on which a model's imagination is walked through
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
 experts.py     chiasm experts: what the routers of a mixture of experts learned
 options.py     options that several verbs read
@@ -32,6 +33,7 @@ from chiasm.cli.scaling import app as scaling
 from chiasm.cli.study import app as study
 from chiasm.cli.train import train
 from chiasm.cli.vision import app as vision
+from chiasm.cli.walk import walk
 from chiasm.errors import UserError
 from chiasm.stop import Stopped
 
@@ -46,6 +48,7 @@ app = typer.Typer(
 app.command("quickstart")(quickstart)
 app.command("train")(train)
 app.command("sample")(sample)
+app.command("walk")(walk)
 app.command("evaluate")(evaluate)
 app.command("experts")(experts)
 app.add_typer(data, name="data")

@@ -18,6 +18,7 @@ from chiasm.data.folders import hash_draw
 from chiasm.data.trajectories import Trajectory, find_trajectories, read_trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
+from chiasm.poses import Pose
 from chiasm.settings import Settings
 
 if TYPE_CHECKING:
@@ -146,11 +147,13 @@ class TrajectorySource:
 
     def action(self, before: int, after: int) -> str:
         """The text of the action between two frames of one trajectory."""
-        number = self.place_of(before)
-        trajectory, begin = self._trajectories[number], self._bounds(number)[0]
-        poses = trajectory.pose(before - begin), trajectory.pose(after - begin)
         horizon = (after - before) // self._settings.frame_spacing
-        return self._actions.write(Action.between(*poses, horizon))
+        return self._actions.write(Action.between(self.pose(before), self.pose(after), horizon))
+
+    def pose(self, frame: int) -> Pose:
+        """Where one frame was taken."""
+        number = self.place_of(frame)
+        return self._trajectories[number].pose(frame - self._bounds(number)[0])
 
     def place_of(self, frame: int) -> int:
         """The number of the frame's trajectory."""

@@ -10,7 +10,7 @@ settings.py    how much is measured
 evaluation.py  what an evaluation hands to the report
 material.py    what an evaluation reads: both splits of every source
 scoring.py     losses of single documents
-pictures.py    features, reconstructions and distances of pictures
+pictures.py    pictures against the truth, and the judge through which probes read
 pieces.py      pieces of held-out walks
 text.py        bits per byte against n-grams; sentences that recur
 flow.py        flow loss at fixed noise levels

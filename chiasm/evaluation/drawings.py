@@ -9,10 +9,10 @@ import numpy as np
 from chiasm.documents import Document, Image, Source
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import asked_picture, picked, spread
-from chiasm.evaluation.pictures import features, fitted, through_tokenizer
 from chiasm.evaluation.probes import Probe
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import features, fitted, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler

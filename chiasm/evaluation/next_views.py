@@ -8,10 +8,11 @@ from chiasm.actions import PREFIX
 from chiasm.documents import ActionVideos, Image
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import spread
-from chiasm.evaluation.pictures import LIKENESS, Truth, through_tokenizer
+from chiasm.evaluation.pictures import LIKENESS, Truth
 from chiasm.evaluation.pieces import Pieces, cut_pieces, others
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import through_tokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler

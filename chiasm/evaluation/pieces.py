@@ -11,7 +11,7 @@ from chiasm.data.batch import ImageShape
 from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
 from chiasm.evaluation.material import NothingToMeasure, spread
-from chiasm.evaluation.pictures import fitted
+from chiasm.inference.pictures import fitted
 
 
 @dataclass(frozen=True)

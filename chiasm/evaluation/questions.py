@@ -13,9 +13,9 @@ import numpy as np
 from chiasm.documents import Image, Source
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import Material, cluster_of, picked, spread
-from chiasm.evaluation.pictures import fitted
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler

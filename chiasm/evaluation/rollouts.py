@@ -17,17 +17,11 @@ from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
-from chiasm.evaluation.pictures import (
-    LIKENESS,
-    PICTURES_AT_ONCE,
-    Truth,
-    features,
-    fitted,
-    through_tokenizer,
-)
+from chiasm.evaluation.pictures import LIKENESS, Truth
 from chiasm.evaluation.pieces import Pieces, cut_pieces, others
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import PICTURES_AT_ONCE, features, fitted, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.worldmodel.rollout import Context, Rollouts

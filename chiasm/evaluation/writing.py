@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import Material, pick
-from chiasm.evaluation.pictures import fitted
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler

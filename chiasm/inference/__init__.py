@@ -1,6 +1,7 @@
 """Using a trained model: it writes, answers, draws and goes on with a document.
 
 pretrained.py    a model with its tokenizers and settings; load, save
+pictures.py      pictures as the frozen tokenizer sees them, and how far apart they lie
 solvers.py       the flow's differential equation: time grid, Euler, Heun
 guidance.py      classifier-free guidance
 choice.py        from logits to the next token; random numbers that belong to a request

@@ -132,7 +132,7 @@ def _draw_horizons(axes: Axes, points: Sequence[HorizonPoint]) -> None:
         label="imagined",
     )
     for colour, (name, own) in zip(PALETTE[1:], lines.items(), strict=False):
-        baseline = [point.row.baseline for point in own]
+        baseline = np.array([point.row.baseline for point in own], float)
         ahead = [point.frames_ahead for point in own]
         axes.plot(ahead, baseline, color=colour, marker="s", markersize=3, label=name)
     horizons = sorted({point.frames_ahead for point in points})

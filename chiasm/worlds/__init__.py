@@ -4,6 +4,7 @@ maps.py        rooms, doorways and objects drawn from a seed
 pwad.py        a map in the engine's format
 engine.py      the ViZDoom engine as a camera
 truth.py       what is seen from a pose: surfaces by rays, objects by labels
+sight.py       whether a place can be seen from a pose
 walks.py       where pictures are taken
 world.py       settings, splits, and a rendered world
 worker.py      a rendering process

@@ -10,6 +10,7 @@ import numpy as np
 from chiasm.actions import ActionFormat
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
+from chiasm.poses import Pose
 from chiasm.worlds.captions import caption
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.narration import story
@@ -84,6 +85,10 @@ class WorldSource:
     def action(self, before: int, after: int) -> str:
         """The text of the step between two frames of one walk."""
         return self._actions.write(self.world.step(before, after).action)
+
+    def pose(self, frame: int) -> Pose:
+        """Where one frame was taken."""
+        return self.world.views[frame].pose
 
     def place_of(self, frame: int) -> int:
         """The seed of the frame's map."""

@@ -4,15 +4,9 @@ import pytest
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.pictures import (
-    feature_distance,
-    features,
-    open_judge,
-    psnr,
-    ssim,
-    through_tokenizer,
-)
+from chiasm.evaluation.pictures import open_judge, psnr, ssim
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.storage import save_tokenizer
 

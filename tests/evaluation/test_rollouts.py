@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from chiasm.evaluation.material import NothingToMeasure
-from chiasm.evaluation.pictures import feature_distance, features, psnr, ssim, through_tokenizer
+from chiasm.evaluation.pictures import psnr, ssim
 from chiasm.evaluation.pieces import cut_pieces
 from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, RolloutFindings, measure_rollouts
+from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.inference.request import SamplingSettings
 from chiasm.worldmodel.rollout import Context, Rollouts
 

@@ -1,0 +1,69 @@
+"""Pictures as the frozen tokenizer sees them, and how far two of them lie apart.
+
+Shape suffixes: N pictures, H and W their height and width, F features of one picture (latent
+tokens times channels).
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.data.batch import ImageShape
+from chiasm.data.pictures import decode_picture
+from chiasm.documents import Image
+from chiasm.inference.pretrained import Pretrained
+from chiasm.vision.tokenizer import VisionTokenizer, as_floats
+
+PICTURES_AT_ONCE = 256
+
+
+def fitted(image: Image, shape: ImageShape) -> np.ndarray:
+    """A picture at the tokenizer's size, as the stream would give it: uint8 [H, W, 3]."""
+    return decode_picture(image, shape).permute(1, 2, 0).contiguous().numpy()
+
+
+@torch.inference_mode()
+def features(
+    pretrained: Pretrained, pictures_NHW3: np.ndarray, judge: VisionTokenizer | None = None
+) -> np.ndarray:
+    """Standardised latents of uint8 pictures, flattened: float32 [N, F].
+
+    They are those of the model's own tokenizer, or of ``judge``, at the size that it takes.
+    """
+    vision = pretrained.vision_tokenizer
+    if judge is not None:
+        vision = judge.to(pretrained.device)
+        shown = (Image(pixels, target=False) for pixels in pictures_NHW3)
+        pictures_NHW3 = np.stack([fitted(image, judge.image_shape) for image in shown])
+    parts = [
+        _encode(vision, part, pretrained.device).flatten(1).cpu() for part in _parts(pictures_NHW3)
+    ]
+    return torch.cat(parts).numpy()
+
+
+@torch.inference_mode()
+def through_tokenizer(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.ndarray:
+    """Encoded and decoded again: uint8 [N, H, W, 3], what is left of detail in the latents."""
+    vision = pretrained.vision_tokenizer
+    parts = [
+        vision.decode(_encode(vision, part, pretrained.device)) for part in _parts(pictures_NHW3)
+    ]
+    decoded_N3HW = torch.cat(parts).mul(255).round().to(torch.uint8).cpu()
+    return decoded_N3HW.permute(0, 2, 3, 1).contiguous().numpy()
+
+
+def feature_distance(features_NF: np.ndarray, truth_NF: np.ndarray) -> np.ndarray:
+    """Root mean square difference of standardised latents, for each picture."""
+    return np.sqrt(((features_NF - truth_NF).astype(np.float64) ** 2).mean(1))
+
+
+def _encode(vision: VisionTokenizer, pictures_NHW3: np.ndarray, device: torch.device) -> Tensor:
+    pictures_N3HW = torch.from_numpy(np.ascontiguousarray(pictures_NHW3)).permute(0, 3, 1, 2)
+    return vision.encode(as_floats(pictures_N3HW.to(device)))
+
+
+def _parts(pictures_NHW3: np.ndarray) -> list[np.ndarray]:
+    begins = range(0, len(pictures_NHW3), PICTURES_AT_ONCE)
+    return [pictures_NHW3[begin : begin + PICTURES_AT_ONCE] for begin in begins]

@@ -1,0 +1,160 @@
+"""The oracle: the engine of the embedded world itself shows what actions lead to.
+
+It has the interface of :class:`~chiasm.worldmodel.rollout.Rollouts`, so that it can stand in for a
+model wherever one is asked what would be seen: the upper bound of any model of this world.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+
+import numpy as np
+
+from chiasm.actions import ActionFormat
+from chiasm.data.batch import ImageShape
+from chiasm.documents import Image
+from chiasm.inference.pictures import fitted
+from chiasm.poses import Pose, compose
+from chiasm.worldmodel.rollout import Context
+from chiasm.worlds.engine import Engine
+from chiasm.worlds.maps import UNITS_PER_METRE, Map, generate_map
+from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
+from chiasm.worlds.worker import take
+from chiasm.worlds.world import HELD_OUT_FIRST_SEED, Split, WorldSettings, map_seed
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class PlacedContext(Context):
+    """A context of which is known where its last view was taken."""
+
+    map_seed: int
+    pose: Pose
+
+
+class Oracle:
+    """Shows true views; to be used in a ``with`` statement, since it keeps an engine running.
+
+    Args:
+        world: settings of the world that contexts come from.
+        split: their maps.
+        actions: how actions are read.
+        shape: of the views.
+    """
+
+    def __init__(
+        self, world: WorldSettings, split: Split, actions: ActionFormat, shape: ImageShape
+    ) -> None:
+        self._world, self._split, self._actions, self._shape = world, split, actions, shape
+        self._running = ExitStack()
+        self._engine: Engine | None = None
+        self._archive = -1
+        self._maps: list[Map] = []
+
+    def __enter__(self) -> Oracle:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._running.close()
+
+    def imagine(
+        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+    ) -> list[np.ndarray]:
+        """What is truly seen after each action, as a function of contexts and actions alone.
+
+        Each pose is photographed once in a call. What moves in the engine (water, flames) is as
+        it happens to be.
+
+        Args:
+            contexts: each a :class:`PlacedContext`.
+            actions: of each rollout, poses or keys.
+            seed: is not read; there is no luck.
+
+        Returns:
+            for each rollout its views, uint8 [S, H, W, 3].
+
+        Raises:
+            UserError: an action names no pose.
+            ValueError: a context does not say where it is.
+        """
+        walks = [self.walk(*each) for each in zip(contexts, actions, strict=True)]
+        seeds = [context.map_seed for context in contexts if isinstance(context, PlacedContext)]
+        views: dict[tuple[int, Pose], np.ndarray] = {}
+        for number in sorted(set(seeds)):
+            engine, world_map = self._open(number)
+            poses = (p for s, walk in zip(seeds, walks, strict=True) if s == number for p in walk)
+            for pose in dict.fromkeys(poses):
+                taken, _ = take(engine, world_map, _nudged(pose), self._world.image_pixels)
+                views[number, pose] = fitted(Image(taken, target=False), self._shape)
+        return [
+            np.stack([views[number, pose] for pose in walk])
+            for number, walk in zip(seeds, walks, strict=True)
+        ]
+
+    def walk(self, context: Context, actions: Sequence[str]) -> list[Pose]:
+        """The pose after each action, on the whole units that the engine stands on.
+
+        A step that leads into a wall or an object ends before it: at the last of its quarters up
+        to which numeric walks may go. Its turn is taken all the same.
+
+        Raises:
+            UserError: an action names no pose.
+            ValueError: the context does not say where it is.
+        """
+        if not isinstance(context, PlacedContext):
+            raise ValueError("the oracle needs a PlacedContext: it has to know where it stands")
+        world_map = generate_map(self._world.seed, context.map_seed)
+        poses, pose = [], context.pose
+        for text in actions:
+            pose = _after(world_map, pose, self._actions.read(text).step)
+            poses.append(pose)
+        return [_on_whole_units(pose) for pose in poses]
+
+    def _open(self, seed: int) -> tuple[Engine, Map]:
+        """An engine that has just entered the map, so that what moves begins anew."""
+        archive, place = divmod(seed % HELD_OUT_FIRST_SEED, MAPS_PER_ARCHIVE)
+        if archive != self._archive or self._engine is None:
+            self._running.close()
+            first = archive * MAPS_PER_ARCHIVE
+            end = min(first + MAPS_PER_ARCHIVE, self._world.num_maps(self._split))
+            self._maps = [
+                generate_map(self._world.seed, map_seed(self._split, number))
+                for number in range(first, end)
+            ]
+            self._engine = self._running.enter_context(Engine(self._maps))
+            self._archive = archive
+        self._engine.open_map(place)
+        return self._engine, self._maps[place]
+
+
+def _after(world_map: Map, pose: Pose, step: tuple[float, float, float]) -> Pose:
+    goal = compose(pose, step)
+    east, north = goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres
+    x, y = pose.x_metres, pose.y_metres
+    for part in (0.25, 0.5, 0.75, 1.0):
+        next_x, next_y = pose.x_metres + part * east, pose.y_metres + part * north
+        if not world_map.is_free(round(next_x * UNITS_PER_METRE), round(next_y * UNITS_PER_METRE)):
+            break
+        x, y = next_x, next_y
+    return Pose(x, y, goal.yaw_degrees)
+
+
+def _on_whole_units(pose: Pose) -> Pose:
+    return Pose(
+        round(pose.x_metres * UNITS_PER_METRE) / UNITS_PER_METRE,
+        round(pose.y_metres * UNITS_PER_METRE) / UNITS_PER_METRE,
+        round(pose.yaw_degrees, 3),
+    )
+
+
+def _nudged(pose: Pose) -> Pose:
+    """The engine truncates to whole units, and 0.58 m would come out below 29 of them."""
+    quarter = 0.25 / UNITS_PER_METRE
+    return Pose(pose.x_metres + quarter, pose.y_metres + quarter, pose.yaw_degrees)

@@ -1,0 +1,224 @@
+"""Planning to a goal picture: imagine many paths, keep those that end like it.
+
+Three methods share one loop. In each iteration N paths are drawn from a proposal, imagined in one
+batch, and scored by how far their last view is from the goal; then
+
+- the cross-entropy method refits the proposal to the K best (the elites), all alike;
+- MPPI refits it to all, weighted by exp(-cost / λ), with λ in standard deviations of the costs;
+- random shooting does not refit.
+
+The plan is the refitted proposal's centre, or the best path drawn. The first is what Navigation
+World Models does (arXiv 2412.03572); its published code turns the last yaw by π twice, which is
+not copied here, and gives later steps in the frame of the start, where here they follow the
+heading, as actions in training do.
+
+Shape suffixes: N paths, S steps, H and W height and width of a view.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from chiasm.actions import Action, ActionFormat
+from chiasm.data.batch import ImageShape
+from chiasm.documents import ActionVideos, Image
+from chiasm.inference.pictures import fitted
+from chiasm.worldmodel.cost import Cost
+from chiasm.worldmodel.proposals import (
+    Proposal,
+    horizon_of,
+    mean_stride,
+    motions,
+    published_prior,
+    step_prior,
+    straight_prior,
+)
+from chiasm.worldmodel.rollout import Context
+from chiasm.worldmodel.settings import PlannerSettings
+
+
+class WorldModel(Protocol):
+    """Whatever tells what actions lead to: a trained model's rollouts, or the oracle."""
+
+    def imagine(
+        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+    ) -> list[np.ndarray]:
+        """Of each rollout the view after each action: uint8 [S, H, W, 3]."""
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a planner proposes."""
+
+    actions: tuple[str, ...]
+    views_SHW3: np.ndarray
+    """What the world model imagines along it, uint8."""
+    cost: float
+    """Of the last of these views."""
+    best_costs: tuple[float, ...] = ()
+    """The least cost of each iteration."""
+
+
+class Planner(Protocol):
+    """Finds actions whose last view is like the goal."""
+
+    def plan(
+        self,
+        world_model: WorldModel,
+        context: Context,
+        goal_HW3: np.ndarray,
+        cost: Cost,
+        seed: int = 0,
+    ) -> Plan:
+        """Plan from ``context`` to a view like ``goal_HW3``, uint8, which is fitted to the views.
+
+        Raises:
+            UserError: the goal is no picture, or the world model refuses.
+        """
+
+
+class SamplingPlanner:
+    """The cross-entropy method, MPPI or random shooting, as the settings say.
+
+    Args:
+        proposal: what is drawn first.
+        settings: method and sizes.
+        actions: how steps are written; a plan moves by what is written.
+    """
+
+    def __init__(
+        self, proposal: Proposal, settings: PlannerSettings, actions: ActionFormat
+    ) -> None:
+        self._proposal, self._settings, self._actions = proposal, settings, actions
+
+    def plan(
+        self,
+        world_model: WorldModel,
+        context: Context,
+        goal_HW3: np.ndarray,
+        cost: Cost,
+        seed: int = 0,
+    ) -> Plan:
+        """See :meth:`Planner.plan`; all draws and all noise follow from ``seed``."""
+        settings, proposal = self._settings, self._proposal
+        goal_HW3 = _fitted_to_views(goal_HW3, context)
+        rng = np.random.default_rng([seed, 5])
+        best, best_costs = (np.inf, proposal.centre()), []
+        for _ in range(settings.iterations):
+            paths = proposal.draw(settings.samples, rng)
+            texts = [self._write(proposal.actions(path)) for path in paths]
+            cost_N = self._costs(world_model, context, texts, goal_HW3, cost, rng)
+            least = int(cost_N.argmin())
+            best_costs.append(float(cost_N[least]))
+            if cost_N[least] < best[0]:
+                best = best_costs[-1], paths[least]
+            if settings.method != "random_shooting":
+                proposal = proposal.refit(paths, self._weights(cost_N), settings.inertia)
+        path = proposal.centre() if settings.result == "centre" else best[1]
+        plan = follow(
+            world_model, context, self._write(proposal.actions(path)), goal_HW3, cost, seed
+        )
+        return Plan(plan.actions, plan.views_SHW3, plan.cost, tuple(best_costs))
+
+    def _costs(
+        self,
+        world_model: WorldModel,
+        context: Context,
+        texts: Sequence[tuple[str, ...]],
+        goal_HW3: np.ndarray,
+        cost: Cost,
+        rng: np.random.Generator,
+    ) -> np.ndarray:
+        """Of each path, averaged over repeats; paths that read alike are imagined once."""
+        different = list(dict.fromkeys(texts))
+        costs = []
+        for noise in rng.integers(2**31, size=self._settings.repeats).tolist():
+            views = world_model.imagine([context] * len(different), different, seed=noise)
+            costs.append(cost(np.stack([own[-1] for own in views]), goal_HW3))
+        of_text = dict(zip(different, np.mean(costs, 0).tolist(), strict=True))
+        return np.array([of_text[text] for text in texts])
+
+    def _weights(self, cost_N: np.ndarray) -> np.ndarray:
+        if self._settings.method == "mppi":
+            scale = self._settings.temperature * float(cost_N.std()) or 1.0
+            weight_N: np.ndarray = np.exp(-(cost_N - cost_N.min()) / scale)
+            return weight_N
+        elite_N = np.zeros(len(cost_N))
+        elite_N[np.argsort(cost_N, kind="stable")[: self._settings.elites]] = 1.0
+        return elite_N
+
+    def _write(self, actions: Sequence[Action]) -> tuple[str, ...]:
+        return tuple(self._actions.write(action) for action in actions)
+
+
+class FixedPlanner:
+    """A baseline: the same steps whatever the goal."""
+
+    def __init__(self, action: Action, num_steps: int, actions: ActionFormat) -> None:
+        self._actions = (actions.write(action),) * num_steps
+
+    def plan(
+        self,
+        world_model: WorldModel,
+        context: Context,
+        goal_HW3: np.ndarray,
+        cost: Cost,
+        seed: int = 0,
+    ) -> Plan:
+        """See :meth:`Planner.plan`."""
+        goal_HW3 = _fitted_to_views(goal_HW3, context)
+        return follow(world_model, context, self._actions, goal_HW3, cost, seed)
+
+
+def follow(
+    world_model: WorldModel,
+    context: Context,
+    actions: tuple[str, ...],
+    goal_HW3: np.ndarray,
+    cost: Cost,
+    seed: int = 0,
+) -> Plan:
+    """Given actions as a plan, with what they are imagined to lead to."""
+    [views_SHW3] = world_model.imagine([context], [actions], seed=seed)
+    return Plan(actions, views_SHW3, float(cost(views_SHW3[-1:], goal_HW3)[0]))
+
+
+def build_planner(
+    settings: PlannerSettings, train: ActionVideos, actions: ActionFormat
+) -> SamplingPlanner:
+    """The planner of these settings; the prior is that of the training walks, or a published one.
+
+    Raises:
+        UserError: the training walks are shorter than a straight path.
+    """
+    horizon = horizon_of(train, actions)
+    proposal: Proposal
+    if settings.paths == "steps":
+        proposal = step_prior(motions(train), settings.steps, horizon)
+    elif settings.prior == "training":
+        proposal = straight_prior(motions(train, settings.steps), settings.steps, horizon)
+    else:
+        proposal = published_prior(settings.prior, settings.steps, horizon)
+    return SamplingPlanner(proposal, settings, actions)
+
+
+def build_baselines(
+    settings: PlannerSettings, train: ActionVideos, actions: ActionFormat
+) -> dict[str, FixedPlanner]:
+    """No motion, and straight ahead by the mean length of a training step."""
+    horizon = horizon_of(train, actions)
+    stride = mean_stride(motions(train))
+    return {
+        "no motion": FixedPlanner(Action(0, 0, 0, horizon), settings.steps, actions),
+        "straight line": FixedPlanner(Action(stride, 0, 0, horizon), settings.steps, actions),
+    }
+
+
+def _fitted_to_views(goal_HW3: np.ndarray, context: Context) -> np.ndarray:
+    """A goal of another size is cropped and resized as every picture of a run is."""
+    height, width = context.views[-1].shape[:2]
+    return fitted(Image(goal_HW3, target=False), ImageShape(height, width, 1, 1))

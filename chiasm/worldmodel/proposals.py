@@ -1,0 +1,201 @@
+"""What a planner may try: distributions over paths of S steps that are refitted to the best.
+
+A straight path is one constant motion and a last turn (three numbers); a path of steps chooses
+each step from the steps that training showed.
+
+Shape suffixes: N paths, S steps, K kinds of steps, M recorded motions; 3 is (dx, dy, dyaw) in
+metres and degrees.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+import numpy as np
+
+from chiasm.actions import Action, ActionFormat
+from chiasm.documents import ActionVideos
+from chiasm.errors import UserError
+from chiasm.poses import relative_pose
+
+MOST_MOTIONS = 4096
+MOST_KINDS = 64
+_BIN = 0.25
+"""Of the root mean square step: two steps that differ by less count as one kind."""
+
+
+_SPACING_METRES = {"recon": 0.25, "scand": 0.38, "tartan_drive": 0.72, "huron": 0.255}
+_MEAN = {"recon": -0.1, "scand": -0.25, "tartan_drive": 0.5, "huron": -0.33}
+_DEVIATION = {"recon": 0.02, "scand": 0.04, "tartan_drive": 0.07, "huron": 0.03}
+_LOW, _HIGH = np.array([-2.5, -4.0]), np.array([5.0, 4.0])
+
+
+class Proposal(Protocol):
+    """A distribution over paths; immutable."""
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Paths as numbers: [N, ...]."""
+
+    def actions(self, path: np.ndarray) -> list[Action]:
+        """The steps of one drawn path."""
+
+    def refit(self, paths: np.ndarray, weight_N: np.ndarray, inertia: float) -> Proposal:
+        """Fitted to weighted paths; ``inertia`` is the share of the old distribution kept."""
+
+    def centre(self) -> np.ndarray:
+        """The one path that the distribution stands for."""
+
+
+@dataclass(frozen=True, eq=False)
+class StraightPaths:
+    """Normal distributions of a motion repeated S times, and of a turn after the last.
+
+    As in Navigation World Models the heading follows the motion: the first step turns to it. A
+    path is (dx, dy) of each step in the frame of the start, in metres, and the last turn.
+    """
+
+    mean_3: np.ndarray
+    deviation_3: np.ndarray
+    num_steps: int
+    horizon_frames: int = 1
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Paths [N, 3]."""
+        return rng.normal(self.mean_3, self.deviation_3, (count, 3))
+
+    def actions(self, path: np.ndarray) -> list[Action]:
+        """S steps along a straight line, with the turns in the first and the last."""
+        dx, dy, turn = path.tolist()
+        heading = math.degrees(math.atan2(dy, dx))
+        steps = [(dx, dy, heading)] + [(math.hypot(dx, dy), 0.0, 0.0)] * (self.num_steps - 1)
+        ahead, left, yaw = steps[-1]
+        steps[-1] = (ahead, left, 180.0 - (180.0 - yaw - turn) % 360.0)
+        return [Action(x, y, angle, self.horizon_frames) for x, y, angle in steps]
+
+    def refit(self, paths: np.ndarray, weight_N: np.ndarray, inertia: float) -> StraightPaths:
+        """Weighted mean and (unbiased) standard deviation of the paths."""
+        weight_N1 = (weight_N / weight_N.sum())[:, None]
+        mean_3 = (weight_N1 * paths).sum(0)
+        lost = 1 - float((weight_N1**2).sum())  # 1 / N for equal weights
+        variance_3 = (weight_N1 * (paths - mean_3) ** 2).sum(0) / lost if lost > 0 else 0 * mean_3
+        return replace(
+            self,
+            mean_3=inertia * self.mean_3 + (1 - inertia) * mean_3,
+            deviation_3=inertia * self.deviation_3 + (1 - inertia) * np.sqrt(variance_3),
+        )
+
+    def centre(self) -> np.ndarray:
+        """The mean: [3]."""
+        return self.mean_3
+
+
+@dataclass(frozen=True, eq=False)
+class StepPaths:
+    """Each step is one of K kinds, with probabilities of its own; a path is S numbers of kinds."""
+
+    kinds_K3: np.ndarray
+    share_SK: np.ndarray
+    horizon_frames: int = 1
+
+    def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
+        """Paths [N, S]."""
+        level_NS1 = rng.random((count, len(self.share_SK)))[..., None]
+        below_NSK = self.share_SK.cumsum(1)[None] < level_NS1
+        return np.minimum(below_NSK.sum(2), len(self.kinds_K3) - 1)
+
+    def actions(self, path: np.ndarray) -> list[Action]:
+        """S steps."""
+        steps = self.kinds_K3[path].tolist()
+        return [Action(dx, dy, dyaw, self.horizon_frames) for dx, dy, dyaw in steps]
+
+    def refit(self, paths: np.ndarray, weight_N: np.ndarray, inertia: float) -> StepPaths:
+        """Weighted shares of the kinds at each step."""
+        share_SK = np.stack(
+            [
+                np.bincount(kinds_N, weight_N, len(self.kinds_K3)) / weight_N.sum()
+                for kinds_N in paths.T
+            ]
+        )
+        return replace(self, share_SK=inertia * self.share_SK + (1 - inertia) * share_SK)
+
+    def centre(self) -> np.ndarray:
+        """The most probable kind of each step: [S]."""
+        return self.share_SK.argmax(1)
+
+
+def motions(source: ActionVideos, span: int = 1) -> np.ndarray:
+    """Relative poses of frames ``span`` steps apart, from all over the walks: float64 [M, 3].
+
+    Raises:
+        UserError: no walk is so long.
+    """
+    pairs = [pair for walk in source.walks for pair in zip(walk, walk[span:], strict=False)]
+    if not pairs:
+        raise UserError(
+            f"evaluation.planner.steps = {span} is longer than every walk of source "
+            f"{source.name!r}; lower it, or give longer walks"
+        )
+    chosen = np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_MOTIONS)).round().astype(int)
+    return np.array(
+        [relative_pose(source.pose(pairs[n][0]), source.pose(pairs[n][1])) for n in chosen]
+    )
+
+
+def horizon_of(source: ActionVideos, actions: ActionFormat) -> int:
+    """How many frames later a step of the source's walks ends, as its actions say."""
+    walk = next(walk for walk in source.walks if len(walk) > 1)
+    return actions.read(source.action(walk[0], walk[1])).horizon_frames
+
+
+def straight_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> StraightPaths:
+    """Mean and deviation of walks of S steps, taken as straight: their ends, and the turn left."""
+    ends_M2 = motions_M3[:, :2]
+    heading_M = np.degrees(np.arctan2(ends_M2[:, 1], ends_M2[:, 0]))
+    turn_M = 180.0 - (180.0 - motions_M3[:, 2] + heading_M) % 360.0
+    paths_M3 = np.column_stack([ends_M2 / num_steps, turn_M])
+    return StraightPaths(paths_M3.mean(0), paths_M3.std(0), num_steps, horizon_frames)
+
+
+def published_prior(data_set: str, num_steps: int, horizon_frames: int = 1) -> StraightPaths:
+    """The prior of Navigation World Models, in metres and degrees.
+
+    There (dx, dy) are in waypoint spacings, scaled from [-2.5, 5] x [-4, 4] to [-1, 1], the turn in
+    units of π; the mean is (μ, 0, 0), the deviation (σ, 0.1, 0.1).
+    """
+    spacing = _SPACING_METRES[data_set]
+    half = (_HIGH - _LOW) / 2
+    mean_2 = (np.array([_MEAN[data_set], 0.0]) + 1) * half + _LOW
+    deviation_2 = np.array([_DEVIATION[data_set], 0.1]) * half
+    return StraightPaths(
+        np.append(mean_2 * spacing, 0.0),
+        np.append(deviation_2 * spacing, 0.1 * 180.0),
+        num_steps,
+        horizon_frames,
+    )
+
+
+def step_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> StepPaths:
+    """The most frequent kinds of steps, each its members' mean, and their shares.
+
+    Steps are counted in bins of a quarter of the root mean square step, and of the root mean
+    square turn: walks with few magnitudes give those few, others a coarse grid.
+    """
+    metres = math.sqrt(float((motions_M3[:, :2] ** 2).sum(1).mean()))
+    degrees = math.sqrt(float((motions_M3[:, 2] ** 2).mean()))
+    width_3 = _BIN * np.array([metres, metres, degrees])
+    width_3[width_3 == 0] = 1.0
+    bins_M3 = np.round(motions_M3 / width_3)
+    _, kind_M, count_K = np.unique(bins_M3, axis=0, return_inverse=True, return_counts=True)
+    kind_M = kind_M.reshape(-1)
+    often_K = np.argsort(-count_K, kind="stable")[:MOST_KINDS]
+    kinds_K3 = np.stack([motions_M3[kind_M == kind].mean(0) for kind in often_K])
+    share_K = count_K[often_K] / count_K[often_K].sum()
+    return StepPaths(kinds_K3, np.tile(share_K, (num_steps, 1)), horizon_frames)
+
+
+def mean_stride(motions_M3: Sequence[Sequence[float]] | np.ndarray) -> float:
+    """Mean length of a step, in metres."""
+    return float(np.hypot(*np.asarray(motions_M3)[:, :2].T).mean())

@@ -1,0 +1,76 @@
+"""How plans are sought, and the presets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from chiasm.settings import Settings
+
+
+class PlannerSettings(Settings):
+    """How plans are sought; the defaults fit the embedded world's walks."""
+
+    method: Literal["cross_entropy", "mppi", "random_shooting"] = "cross_entropy"
+    paths: Literal["steps", "straight"] = "steps"
+    """Each step from those of training, or one constant motion with a turn at its end."""
+    prior: Literal["training", "recon", "scand", "tartan_drive", "huron"] = "training"
+    """What is drawn first: statistics of the run's training walks, or (straight paths) those that
+    Navigation World Models use for a data set."""
+    steps: int = Field(4, ge=2)
+    """Steps of a plan, as many as the held-out walk takes from its start to its goal."""
+    samples: int = Field(64, ge=2)
+    """Paths imagined in each iteration."""
+    elites: int = Field(8, ge=1)
+    """cross_entropy: the best paths, to which the proposal is refitted."""
+    iterations: int = Field(3, ge=1)
+    """How often paths are drawn."""
+    repeats: int = Field(1, ge=1)
+    """How often each path is imagined, with other noise; the costs are averaged."""
+    inertia: float = Field(0.2, ge=0, lt=1)
+    """Share of the proposal that a refit keeps, so that it does not narrow at once."""
+    temperature: float = Field(0.3, gt=0)
+    """mppi: λ, in standard deviations of the costs of an iteration."""
+    result: Literal["best", "centre"] = "best"
+    """The plan is the best path drawn, or the refitted proposal's centre."""
+    cost: Literal["features", "lpips"] = "features"
+    """Distance of the last imagined view to the goal: in the frozen vision encoder, or LPIPS."""
+    lpips_weights: Path | None = None
+    """Folder with ``alexnet-owt-7be5be79.pth`` and ``alex.pth``."""
+    solver_steps: int = Field(10, ge=1)
+    """Of the flow, for each imagined view."""
+
+    @model_validator(mode="after")
+    def _check(self) -> PlannerSettings:
+        if self.elites > self.samples:
+            raise ValueError(f"elites = {self.elites} are more than samples = {self.samples}")
+        if self.prior != "training" and self.paths != "straight":
+            raise ValueError(f'prior = "{self.prior}" is of straight paths; set paths = "straight"')
+        if self.method == "random_shooting" and self.result == "centre":
+            raise ValueError('random_shooting refits nothing; set result = "best"')
+        if self.cost == "lpips" and self.lpips_weights is None:
+            raise ValueError(
+                'cost = "lpips" needs lpips_weights, a folder with alexnet-owt-7be5be79.pth and '
+                'alex.pth; without them plan with cost = "features"'
+            )
+        return self
+
+
+PRESETS: dict[str, dict[str, object]] = {
+    "embedded-world": {},
+    "thorough": {"samples": 256, "elites": 16, "iterations": 8},
+    "navigation-world-models": {
+        "paths": "straight",
+        "steps": 8,
+        "samples": 120,
+        "elites": 5,
+        "iterations": 1,
+        "repeats": 3,
+        "inertia": 0.0,
+        "result": "centre",
+    },
+}
+"""Settings by name. That of Navigation World Models costs by LPIPS there, and has priors by hand:
+set cost and prior for these."""
