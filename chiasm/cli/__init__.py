@@ -5,6 +5,8 @@ data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
+starts.py      where a walk through a model's imagination begins
+imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
 walk.py        chiasm walk: a page on which a model's imagination is walked through
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
 experts.py     chiasm experts: what the routers of a mixture of experts learned
@@ -26,6 +28,7 @@ import typer
 from chiasm.cli.data import app as data
 from chiasm.cli.evaluate import evaluate
 from chiasm.cli.experts import experts
+from chiasm.cli.imagine import imagine
 from chiasm.cli.quickstart import quickstart
 from chiasm.cli.report import app as report
 from chiasm.cli.sample import sample
@@ -48,6 +51,7 @@ app = typer.Typer(
 app.command("quickstart")(quickstart)
 app.command("train")(train)
 app.command("sample")(sample)
+app.command("imagine")(imagine)
 app.command("walk")(walk)
 app.command("evaluate")(evaluate)
 app.command("experts")(experts)

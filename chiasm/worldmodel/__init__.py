@@ -1,6 +1,7 @@
 """A model of the embedded world, or of a recorded one: it imagines what actions lead to.
 
 rollout.py     views imagined one after another, batched over candidate actions
+sheet.py       rollouts as a contact sheet and as an animation
 oracle.py      the engine itself in the place of a model
 lpips.py       a perceptual distance, from weights that the user has
 settings.py    how plans are sought; presets
