@@ -18,6 +18,7 @@ drawings.py    caption → picture, read by probes
 questions.py   answers against the majority and against a blank image
 next_views.py  imagined frames against the last one, and against other actions
 rollouts.py    imagined views by horizon
+instructed.py  imagined walks after spoken instructions, followed in the engine
 writing.py     free continuations and captions to read
 evaluate.py    all of it
 atlas/         what the routers of a mixture of experts learned

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from chiasm.evaluation import drawings, flow, next_views, questions, rollouts, text
+from chiasm.evaluation import drawings, flow, instructed, next_views, questions, rollouts, text
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Sample
 from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pictures import open_judge
@@ -63,6 +63,7 @@ class _Run:
             questions.SECTION: self._questions,
             next_views.SECTION: self._next_views,
             rollouts.SECTION: self._rollouts,
+            instructed.SECTION: self._instructions,
             flow.SECTION: self._flow,
             "writing": self._writing,
         }
@@ -147,6 +148,16 @@ class _Run:
             self._add((found.rows, found.samples))
             self._horizon_points += found.points
             self._skipped |= found.skipped
+
+    def _instructions(self) -> None:
+        sources = self._material.instructions()
+        if not sources or not self._settings.instructions:
+            why = "evaluation.instructions = 0" if sources else "no source has spoken instructions"
+            self._skipped[instructed.SECTION] = why
+            return
+        for number, (name, source) in enumerate(sources.items()):
+            of = f", {name}" if number else ""
+            self._add(instructed.measure_instructions(self._pretrained, source, self._settings, of))
 
     def _flow(self) -> None:
         rows, self._points = flow.measure_flow(*self._given())

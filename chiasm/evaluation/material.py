@@ -57,6 +57,14 @@ class Material:
         }
         return {**world, **recorded}
 
+    def instructions(self) -> dict[str, InstructionSource]:
+        """The held-out sources of spoken instructions."""
+        return {
+            name: source
+            for name, source in self.held_out.items()
+            if isinstance(source, InstructionSource)
+        }
+
 
 @dataclass(frozen=True)
 class Items:

@@ -19,7 +19,7 @@ from chiasm.vision.tokenizer import VisionTokenizer
 
 LIKENESS: dict[str, tuple[str, Better]] = {
     "PSNR": ("dB", "higher"),
-    "SSIM": ("of 1", "higher"),
+    "SSIM": ("index", "higher"),
     "feature distance": ("latent RMS", "lower"),
 }
 """Measure of likeness → unit, and which way is better."""

@@ -44,6 +44,8 @@ class EvaluationSettings(Settings):
     """How many frames ahead imagined views of rollouts are measured."""
     rollout_training_frames: int = Field(4000, ge=1)
     """Training frames among which the one most like the truth is looked for."""
+    instructions: int = Field(0, ge=0)
+    """Held-out spoken instructions whose imagined walks are followed in the engine; 0 is none."""
     steps: int = Field(25, ge=1)
     """Steps of the solver for one picture."""
     guidance: float = Field(3.0, ge=1)

@@ -48,7 +48,12 @@ SAMPLE_SECTIONS = {
     "rollout": (
         "How far ahead it imagines",
         "One view after the other, each from the imagined ones before it and the next action; "
-        "below each, the truth through the tokenizer.",
+        "beside each, the truth through the tokenizer.",
+    ),
+    "instructions": (
+        "Where it goes when told",
+        "The views that it imagines after a sentence; where they lead, by the engine; and where "
+        "the expert came.",
     ),
     "continuation": (
         "What it writes",
@@ -162,9 +167,8 @@ def _sample(sample: Sample) -> str:
         f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
         for label, text in sample.lines
     )
-    form = {0: "", 1: " side"}.get(
-        len(sample.panels), " full side" if len(sample.panels) > 3 else ""
-    )
+    count = len(sample.panels)
+    form = " side" if count == 1 else " full" if count > 5 else " full side" if count > 3 else ""
     return (
         f'<div class="sample{form}"><div class="panels">{panels}</div>'
         f'<div class="lines">{lines}</div></div>'

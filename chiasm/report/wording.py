@@ -44,6 +44,14 @@ BASELINES = {
         "features are nearest to the true frame, which a model that only remembers could at best "
         "show: it is chosen by looking at the truth. All have passed the same tokenizer."
     ),
+    "instructions": (
+        "The model imagines the views after a sentence. The engine photographs every step that the "
+        "expert could take, and the photograph nearest to the imagined view, both through the "
+        "same tokenizer, says which step it was; what is said is done when the walk that is found "
+        "so ends at the goal. Other sentences: the same first view and noise with a sentence that "
+        "asks for something else. The random walker takes as many steps from the same start. The "
+        "true views, decoded, show what the measure itself loses."
+    ),
     "recurrence": (
         "Sentences from a grammar recur; the share of held-out sentences that stand word for word "
         "in the training split says how much of the text score could be memory."

@@ -3,6 +3,7 @@
 rollout.py     views imagined one after another, batched over candidate actions
 sheet.py       rollouts as a contact sheet and as an animation
 oracle.py      the engine itself in the place of a model
+tracker.py     which walk imagined views show
 lpips.py       a perceptual distance, from weights that the user has
 settings.py    how plans are sought; presets
 cost.py        how far an imagined view is from a goal picture
