@@ -236,7 +236,7 @@ def _value(text: str) -> Any:
 
 
 def _explain(kind: type[BaseModel], item: Any) -> str:
-    name = ".".join(str(part) for part in item["loc"])
+    name = _name(kind, item["loc"])
     if item["type"] == "extra_forbidden":
         known = [known for known, _ in _setting_names(kind, item["loc"])]
         last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
@@ -252,6 +252,17 @@ def _explain(kind: type[BaseModel], item: Any) -> str:
     if isinstance(item["input"], Mapping):
         return f"{name}: {wanted}"
     return f"setting {name} = {item['input']!r}: {wanted}"
+
+
+def _name(kind: type[BaseModel], location: Sequence[Any]) -> str:
+    """The setting at a location; pydantic puts the kind of a table that has kinds between."""
+    parts = [str(part) for part in location]
+    known = {name for name, _ in _setting_names(kind, location)}
+    for number in range(1, len(parts) - 1):
+        without = ".".join(parts[:number] + parts[number + 1 :])
+        if ".".join(parts) not in known and without in known:
+            return without
+    return ".".join(parts)
 
 
 def _setting_names(

@@ -12,9 +12,11 @@ from chiasm.recipe import (
     load_recipe,
     load_toml,
     parse_recipe,
+    parse_settings,
     resolved,
     write_recipe,
 )
+from chiasm.vision import VisionTrainingSettings
 
 SHIPPED = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 RUNS = [path for path in SHIPPED if "stream" in load_toml(path)]
@@ -149,3 +151,9 @@ def test_the_grid_of_images_must_fit(small: Path) -> None:
             ),
             ImageShape(65, 65, 65, 1),
         )
+
+
+def test_a_table_of_several_kinds_is_named_as_it_is_written() -> None:
+    content = {"name": "mine", "decoder": {"kind": "vit", "depth": 0}}
+    with pytest.raises(UserError, match=r"^setting decoder\.depth = 0"):
+        parse_settings(VisionTrainingSettings, content)

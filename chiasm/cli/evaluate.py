@@ -54,7 +54,7 @@ def _refuse_another_model(trained: Recipe, asked: Recipe) -> None:
         if name.split(".")[0] in _OF_THE_MODEL and name != "training.device":
             raise UserError(
                 f"--set {name}: the run was trained with another value ({line}), and evaluate "
-                "reads its model as it is. Leave it out, or train a run with it; what may be set is "
+                "reads its model as it is. Leave it out, or train a run with it; it may set "
                 "evaluation.*, stream.*, world.*, instructions.* and training.device"
             )
 

@@ -93,6 +93,7 @@ def stats(
     _refuse_two(settings.vision)
     unmeasured = settings.vision.model_copy(update={"statistics": None})
     settings = settings.model_copy(update={"vision": unmeasured})
+    unreadable: list[UserError] = []
     with RunDisplay() as display:
         tokenizer = open_vision(settings, cache, display.on_stage)
         if folder is not None:
@@ -109,9 +110,14 @@ def stats(
             device=choose_device(settings.training.device),
             data=data,
             progress=display.on_stage,
+            unreadable=unreadable.append,
         )
     save_statistics(statistics, out)
-    print(f"{statistics.count:,} latent tokens of {statistics.channels} channels: {out}")
+    print(
+        f"{statistics.count:,} latent tokens of {statistics.channels} channels"
+        + (f", {len(unreadable)} pictures left out ({unreadable[0]})" if unreadable else "")
+        + f": {out}"
+    )
 
 
 @app.command()
@@ -152,14 +158,14 @@ def encode(
             )
             for place in places
         ]
-    shards = [shard for manifest in manifests for shard in manifest.shards]
-    pictures = sum(shard.pictures for shard in shards)
-    broken = sum(len(shard.unreadable) for shard in shards)
-    print(
-        f"{pictures:,} pictures in {len(shards)} shards"
-        + f", {broken} that cannot be decoded" * bool(broken)
-        + f'; a recipe reads them with [vision] latents = "{out}"'
-    )
+    for place, manifest in zip(places, manifests, strict=True):
+        pictures = sum(shard.pictures for shard in manifest.shards)
+        broken = sum(len(shard.unreadable) for shard in manifest.shards)
+        print(
+            f"{place.folder}: {pictures:,} pictures in {len(manifest.shards)} shards"
+            + f", {broken} that cannot be decoded" * bool(broken)
+        )
+    print(f'a recipe reads them with [vision] latents = "{out}"')
 
 
 def _stage_of(folder: Path, display: RunDisplay) -> Progress:

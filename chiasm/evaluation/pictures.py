@@ -14,7 +14,7 @@ from chiasm.evaluation.rows import Better
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features
 from chiasm.inference.pretrained import Pretrained
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer, settings_called
 from chiasm.vision.tokenizer import VisionTokenizer
 
 LIKENESS: dict[str, tuple[str, Better]] = {
@@ -36,10 +36,9 @@ def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
     """
     if settings.judge == "own":
         return None
-    try:
+    called = {"path": "evaluation.judge"}
+    with settings_called(lambda name: called.get(name, f"vision.{name}")):
         judge = build_vision_tokenizer(VisionSettings(kind="rae", path=settings.judge))
-    except UserError as error:  # it speaks of vision.path
-        raise UserError(f"evaluation.judge = {settings.judge!r}: {error}") from error
     if judge.statistics.count == 0:
         raise UserError(
             f"evaluation.judge = {settings.judge!r} has no latent statistics of its own; name the "

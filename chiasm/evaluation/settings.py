@@ -24,7 +24,7 @@ class EvaluationSettings(Settings):
     """Noise levels of the flow loss: 0 is noise, 1 is data."""
     probe_frames: int = Field(4000, ge=8)
     """Real training frames that the probes are fitted on."""
-    judge: str = "own"
+    judge: str = Field("own", min_length=1)
     """Through whose latents probes read pictures: those of the run's own tokenizer, or of another
     one, as ``vision.path`` names it, so that runs with different tokenizers are read alike."""
     drawings: int = Field(200, ge=2)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Literal, Self
@@ -29,6 +32,9 @@ PATCH_PIXELS = 8
 """Side of its patches, likewise."""
 
 
+_SETTING = re.compile(r"\bvision\.(kind|path|decoder|layer|image_pixels|patch_pixels|statistics)\b")
+
+
 class VisionTokenizerSettings(Settings):
     """Which vision tokenizer reads pictures."""
 
@@ -37,7 +43,8 @@ class VisionTokenizerSettings(Settings):
     features. ``vae``: a variational autoencoder."""
     path: str = "embedded-world"
     """For ``rae`` and ``vae``: the tokenizer that the package carries; a folder of chiasm vision
-    train; or a published model, as a folder or an id of the hub."""
+    train, which says itself what it is, whatever ``kind`` says; or a published model, as a folder
+    or an id of the hub."""
     decoder: str | None = None
     """For ``rae`` on a published vision model: an AutoencoderRAE of diffusers, as a folder or an id
     of the hub. Without one, no pictures can be drawn."""
@@ -130,11 +137,22 @@ def build_vision_tokenizer(settings: VisionTokenizerSettings) -> VisionTokenizer
         return _build_one(settings)
     built = {}
     for name, part in settings.parts.items():
-        try:
+        with settings_called(f"vision.{name}.{{}}".format):
             built[name] = _build_one(part)
-        except UserError as error:  # it speaks of vision.path, and means that of the part
-            raise UserError(f"in the table vision.{name}: {error}") from error
     return DualTokenizer(**built)
+
+
+@contextmanager
+def settings_called(name: Callable[[str], str]) -> Iterator[None]:
+    """Errors speak of ``vision.path``; where it is called otherwise, they shall say so.
+
+    Args:
+        name: from the name of a setting in the table ``vision`` to what it is called here.
+    """
+    try:
+        yield
+    except UserError as error:
+        raise UserError(_SETTING.sub(lambda match: name(match[1]), str(error))) from error
 
 
 def _build_one(settings: VisionTokenizerSettings) -> VisionTokenizer:
@@ -155,6 +173,11 @@ def _open(settings: VisionTokenizerSettings) -> VisionTokenizer:
     if settings.kind == "pixels":
         return PixelTokenizer(settings.image_pixels or PIXELS, settings.patch_pixels)
     own = _own_folder(settings)
+    if settings.decoder and (Path(settings.decoder).expanduser() / DESCRIPTION).exists():
+        raise UserError(
+            f"vision.decoder = {settings.decoder!r} was made by chiasm vision train, and such a "
+            "folder is a whole tokenizer: set vision.path to it, and leave vision.decoder out"
+        )
     if own is None:
         return open_published(
             Published(

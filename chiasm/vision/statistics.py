@@ -90,7 +90,8 @@ class LatentStatistics:
             f"{LARGEST_MEAN}), deviation {deviation:.2f} (between {DEVIATION_RANGE[0]} and "
             f"{DEVIATION_RANGE[1]}). The vision tokenizer's statistics stem from {self.encoder} on "
             f"{self.data} ({self.count:,} tokens); measure them again on the pictures of this run "
-            "(VisionTokenizer.measure), or train a tokenizer on them (chiasm vision train)"
+            "(chiasm vision stats RECIPE --out FILE, then vision.statistics = FILE), or train a "
+            "tokenizer on them (chiasm vision train)"
         )
 
 

@@ -48,7 +48,7 @@ def test_a_judge_reads_in_its_own_latents_and_at_its_own_size(pretrained):
 
 def test_a_judge_that_is_not_there_is_told_of_before_anything_is_measured(pretrained):
     settings = EvaluationSettings(judge="nowhere")
-    with pytest.raises(UserError, match=r"evaluation.judge = 'nowhere': .*neither a folder"):
+    with pytest.raises(UserError, match=r"evaluation.judge = 'nowhere' is neither a folder"):
         evaluate(pretrained, Material({}, {}), settings)
 
 

@@ -25,6 +25,7 @@ def measure_gallery(
     device: torch.device,
     data: str,
     progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
+    unreadable: Callable[[UserError], None] = lambda error: None,
 ) -> LatentStatistics:
     """Mean and deviation of each channel over the pictures of at most ``most`` numbers.
 
@@ -32,12 +33,13 @@ def measure_gallery(
 
     Args:
         data: names the pictures, for the record.
+        unreadable: is told of each picture that is left out.
 
     Raises:
         UserError: no picture, or pictures that are all alike.
     """
     return tokenizer.to(device).measure(
-        _batches(gallery, tokenizer, most, device, progress), data=data
+        _batches(gallery, tokenizer, most, device, progress, unreadable), data=data
     )
 
 
@@ -47,6 +49,7 @@ def _batches(
     most: int,
     device: torch.device,
     progress: Callable[[str, int, int], None],
+    unreadable: Callable[[UserError], None],
 ) -> Iterator[Tensor]:
     count = min(len(gallery), most)
     numbers = [number * len(gallery) // count for number in range(count)]
@@ -57,7 +60,12 @@ def _batches(
     )
     pictures = decoded(images, tokenizer.image_shape)
     while together := list(islice(pictures, PICTURES_AT_ONCE)):
-        whole = [picture for _, picture in together if not isinstance(picture, UserError)]
+        whole = []
+        for _, picture in together:
+            if isinstance(picture, UserError):
+                unreadable(picture)
+            else:
+                whole.append(picture)
         if whole:
             yield torch.stack(whole).to(device)
         progress("measuring", together[-1][0], len(numbers))

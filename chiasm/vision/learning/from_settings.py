@@ -8,8 +8,9 @@ import torch
 from pydantic import Field
 
 from chiasm.data.sources import SourceSettings, build_picture_source, build_sources
+from chiasm.documents import Source
 from chiasm.errors import UserError
-from chiasm.vision.build import build_vision_tokenizer
+from chiasm.vision.build import build_vision_tokenizer, settings_called
 from chiasm.vision.learning.fit import Progress
 from chiasm.vision.learning.frechet import FeatureNetwork
 from chiasm.vision.learning.pictures import Pictures, pictures_of_source
@@ -57,7 +58,10 @@ def train_from_settings(
         UserError: data that cannot be read, a folder of other settings, training that diverges.
     """
     network = None if inception is None else FeatureNetwork(inception, device)
-    frozen = None if settings.frozen is None else build_vision_tokenizer(settings.frozen)
+    frozen = None
+    if settings.frozen is not None:
+        with settings_called("frozen.{}".format):
+            frozen = build_vision_tokenizer(settings.frozen)
     pixels = picture_shape(settings, frozen).height_pixels
     if settings.source.kind == "world" and settings.world.image_pixels != pixels:
         raise UserError(
@@ -102,13 +106,19 @@ def _pictures(
             num_processes=settings.render_processes,
         )
         return pictures_of_world(world, clear_only=split is Split.HELD_OUT)
-    if settings.reads_captions:
-        source = build_sources({"pictures": settings.source}, split, row_positions=1)["pictures"]
-    else:
-        source = build_picture_source("pictures", settings.source, split)
+    try:
+        source = _source(settings, split)
+    except UserError as error:  # it takes the source for one of a run
+        raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error
     data = f"{settings.source.path} ({split.value}, {len(source)} documents)"
     pictures = pictures_of_source(source, pixels, data=data, captioned=settings.reads_captions)
     if pictures.unreadable and progress is not None:
         left_out = f"{split.value}: {len(pictures.unreadable)} pictures cannot be decoded, among "
         progress(f"{left_out}them {pictures.unreadable[0]}", 1, 1, {})
     return pictures
+
+
+def _source(settings: VisionTrainingSettings, split: Split) -> Source:
+    if settings.reads_captions:
+        return build_sources({"pictures": settings.source}, split, row_positions=1)["pictures"]
+    return build_picture_source("pictures", settings.source, split)

@@ -19,7 +19,13 @@ from torch import Tensor, nn
 
 from chiasm.errors import UserError
 from chiasm.vision.published.backbone import Backbone, BackboneShape
-from chiasm.vision.published.checkpoint import CONFIG, WEIGHTS, Checkpoint, hash_weights
+from chiasm.vision.published.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    Checkpoint,
+    hash_weights,
+    unreadable_weights,
+)
 from chiasm.vision.published.preprocessing import Preprocessing
 
 NAME = "AutoencoderRAE"
@@ -153,7 +159,7 @@ def load_rae_decoder(checkpoint: Checkpoint, shape: RaeShape) -> RaePixelDecoder
         weights.pop("decoder_pos_embed", None)  # computed; older files hold it all the same
         decoder.load_state_dict(weights)
     except (OSError, RuntimeError, SafetensorError) as error:
-        raise UserError(f"the decoder of {checkpoint.where} cannot be read: {error}") from error
+        raise unreadable_weights(checkpoint, error) from error
     return RaePixelDecoder(decoder, shape.backbone.preprocessing)
 
 

@@ -19,7 +19,13 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.errors import UserError
-from chiasm.vision.published.checkpoint import CONFIG, Checkpoint, hash_weights, quiet_loading
+from chiasm.vision.published.checkpoint import (
+    CONFIG,
+    Checkpoint,
+    hash_weights,
+    quiet_loading,
+    unreadable_weights,
+)
 from chiasm.vision.published.preprocessing import Preprocessing, read_preprocessing
 
 LAST_NORM = {
@@ -116,7 +122,9 @@ def describe_backbone(
             f"{checkpoint.name}; choose one"
         )
     if layer is not None and layer > layers:
-        raise UserError(f"vision.layer = {layer}, but {checkpoint.name} has {layers} layers")
+        raise UserError(
+            f"vision.layer = {layer}, but {checkpoint.name} has {layers} layers; give 0 to {layers}"
+        )
     return BackboneShape(
         config.model_type,
         config.hidden_size,
@@ -150,7 +158,7 @@ def load_backbone(checkpoint: Checkpoint, shape: BackboneShape) -> Backbone:
                 output_loading_info=True,
             )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(f"the weights of {checkpoint.where} cannot be read: {error}") from error
+        raise unreadable_weights(checkpoint, error) from error
     # The mask token belongs to training; the last norm's affine part is not used.
     unused = ("mask_token", LAST_NORM[shape.family])
     missing = sorted(name for name in report["missing_keys"] if not any(u in name for u in unused))

@@ -144,6 +144,17 @@ def _of_hub(name: str, setting: str, revision: str | None) -> Checkpoint:
     )
 
 
+def unreadable_weights(checkpoint: Checkpoint, error: Exception) -> UserError:
+    """What to tell of a library's error: its first line, which may not name the checkpoint."""
+    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+    if "ignore_mismatched_sizes" in said:  # an option that nobody set
+        said = f"they have other shapes than its {CONFIG} says"
+    return UserError(
+        f"the weights of {checkpoint.where} cannot be read: {said}. Fetch or copy the whole "
+        "checkpoint again"
+    )
+
+
 def hash_weights(module: nn.Module) -> str:
     """SHA-256 of names and values of the weights, whatever files they came from."""
     digest = hashlib.sha256()

@@ -43,7 +43,9 @@ def reopen_published(
     try:
         tokenizer = open_published(published)
     except UserError as error:
-        raise UserError(f"{where} refers to published weights: {error}") from error
+        raise UserError(
+            f"{where} refers to published weights as they were when it was made: {error}"
+        ) from error
     found = {"encoder": tokenizer.weights_sha256, "decoder": tokenizer.decoder_sha256}
     for part, wanted in hashes.items():
         if found[part] != wanted:

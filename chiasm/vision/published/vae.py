@@ -22,7 +22,13 @@ from torch.nn import functional
 
 from chiasm.data.batch import ImageShape
 from chiasm.errors import UserError
-from chiasm.vision.published.checkpoint import CONFIG, Checkpoint, find_checkpoint, hash_weights
+from chiasm.vision.published.checkpoint import (
+    CONFIG,
+    Checkpoint,
+    find_checkpoint,
+    hash_weights,
+    unreadable_weights,
+)
 from chiasm.vision.published.preprocessing import TO_PLUS_MINUS_ONE
 from chiasm.vision.published.tokenizer import Published, PublishedTokenizer
 
@@ -142,7 +148,7 @@ def open_vae(published: Published) -> VaeTokenizer:
             torch_dtype=torch.float32,
         )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(f"the weights of {checkpoint.where} cannot be read: {error}") from error
+        raise unreadable_weights(checkpoint, error) from error
     found = published.model_copy(update={"path": checkpoint.name, "revision": checkpoint.revision})
     return VaeTokenizer(found, vae, shape)
 

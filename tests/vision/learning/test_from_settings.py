@@ -9,6 +9,7 @@ from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
 from chiasm.vision import VisionTrainingSettings, load_tokenizer, train_from_settings
+from chiasm.vision.build import VisionTokenizerSettings
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "vision-embedded-world.toml"
 SHIPPED = Path(__file__).parents[3] / "chiasm" / "vision" / "pretrained" / "embedded-world"
@@ -125,3 +126,15 @@ def test_the_shipped_tokenizer_is_the_recipes() -> None:
     recipe = VisionTrainingSettings.model_validate(tomllib.loads(RECIPE.read_text()))
     record = json.loads((SHIPPED / "vision.json").read_text())["record"]
     assert VisionTrainingSettings.model_validate(record["settings"]) == recipe
+
+
+def test_errors_speak_of_the_settings_of_this_recipe(tmp_path, train_scenes, make_settings) -> None:
+    mine = folder_of(train_scenes, tmp_path / "mine")
+    settings = settings_for(mine, make_settings)
+    arguments = {"out": tmp_path / "out", "cache_folder": tmp_path / "cache"}
+    (mine / "metadata.jsonl").unlink()  # and with it the captions
+    with pytest.raises(UserError, match=r"^source\."):
+        train_from_settings(settings, **arguments)
+    frozen = VisionTokenizerSettings(path="nowhere")
+    with pytest.raises(UserError, match=r"frozen\.path = 'nowhere' is neither"):
+        train_from_settings(settings.model_copy(update={"frozen": frozen}), **arguments)

@@ -141,7 +141,8 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(
     model = copy(published, tmp_path)
     config = json.loads((model / "config.json").read_text()) | wanted
     (model / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UserError, match=r"lacks \d+ of the vision model's weights|cannot be read"):
+    message = r"lacks \d+ of the vision model's weights|other shapes than its config\.json says"
+    with pytest.raises(UserError, match=message):
         build_vision_tokenizer(VisionSettings(path=str(model)))
 
 
@@ -150,5 +151,12 @@ def test_a_truncated_decoder_is_refused(published: Published, tmp_path: Path) ->
     weights = model / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     settings = VisionSettings(path=str(published("rae_encoder")), decoder=str(model))
-    with pytest.raises(UserError, match=r"the decoder of vision.decoder = .* cannot be read"):
+    with pytest.raises(UserError, match=r"the weights of vision.decoder = .* again"):
+        build_vision_tokenizer(settings)
+
+
+def test_a_folder_of_chiasm_is_no_decoder(published: Published, tmp_path: Path) -> None:
+    (tmp_path / "vision.json").write_text("{}")
+    settings = VisionSettings(path=str(published("siglip2")), decoder=str(tmp_path))
+    with pytest.raises(UserError, match=r"is a whole tokenizer: set vision\.path to it"):
         build_vision_tokenizer(settings)
