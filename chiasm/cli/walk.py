@@ -24,6 +24,7 @@ from chiasm.walk.starts import Starts, given_picture
 from chiasm.walk.truth import Truth
 from chiasm.walk.walker import Walker
 from chiasm.worldmodel.oracle import Oracle
+from chiasm.worldmodel.rollout import Rollouts
 
 DEFAULTS = SamplingSettings(guidance=1.0)
 
@@ -57,7 +58,7 @@ def walk(
     encoded = read_picture(map_, view, image)
     pretrained = Pretrained.load(run, device)
     sampling = DEFAULTS.model_copy(update={"steps": steps})
-    Walker(pretrained, sampling)  # a model without actions is refused before a world is rendered
+    Rollouts.of(pretrained, sampling)  # refuses a model without actions before a world is rendered
     shape = pretrained.vision_tokenizer.image_shape
     picture = None if encoded is None else given_picture(encoded, shape, str(image))
     recipe = recipe_of(run)

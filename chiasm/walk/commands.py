@@ -26,7 +26,7 @@ class Command:
     text: str
     """As training wrote it."""
     action: Action | None
-    """The step that it names; an instruction names none."""
+    """The step that the text names; an instruction names none."""
     words: str = ""
     """Of an instruction, without its mark."""
     number: int = 1
@@ -62,8 +62,8 @@ def read_command(typed: str, actions: ActionFormat, *, number: int = 1, of: int 
         raise UserError(f"{len(words)} characters are too many; write at most {MOST_CHARACTERS}")
     if _KEYS.fullmatch(words) or _POSE.search(words):
         keys = _KEYS.fullmatch(words) is not None
-        action = _sensible(actions.read(words.upper() if keys else words))
-        return Command(actions.write(action), action)
+        text = actions.write(_sensible(actions.read(words.upper() if keys else words)))
+        return Command(text, actions.read(text))
     if not 1 <= number <= of <= MOST_VIEWS:
         raise UserError(
             f"view {number} of {of} of an instruction: count from 1, to {MOST_VIEWS} at most"

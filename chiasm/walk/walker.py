@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from threading import Lock
 
 import numpy as np
 
@@ -61,7 +61,9 @@ class Walker:
         Rollouts.of(pretrained, sampling)  # refuses a model without actions
         self.pretrained, self.sampling, self.truth = pretrained, sampling, truth
         self._sampler = Sampler(pretrained)
-        self._lock = Lock()
+        # One thread of its own: others' turns wait here, and torch keeps workers for each thread
+        # that has ever used it.
+        self._thread = ThreadPoolExecutor(1)
 
     def begin(self, start: Start) -> Frame:
         """The first frame of a walk."""
@@ -92,10 +94,13 @@ class Walker:
             context_views=len(shown),
             document_views=self.pretrained.document_views,
         )
-        with self._lock:
+
+        def imagine() -> tuple[np.ndarray, float]:
             began = time.perf_counter()
             [[view]] = rollouts.imagine([context], [[command.text]], seed=seed + len(frames) - 1)
-            milliseconds = 1000 * (time.perf_counter() - began)
+            return view, 1000 * (time.perf_counter() - began)
+
+        view, milliseconds = self._thread.submit(imagine).result()
         place, blocked = self._place_after(frames[-1].place, command)
         return Frame(view, command, begin, seed, guidance, milliseconds, place, blocked)
 

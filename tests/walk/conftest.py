@@ -4,12 +4,24 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import SamplingSettings
+from chiasm.walk.answers import Answers, Opening
+from chiasm.walk.server import WalkServer
+from chiasm.walk.starts import Starts
+from chiasm.walk.truth import Truth
+from chiasm.walk.walker import Walker
+from chiasm.worldmodel.oracle import Oracle
+from chiasm.worlds import Split, World, WorldSettings, render_worlds
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE_SECONDS = 60.0
@@ -120,6 +132,43 @@ class Tab:
     def type(self, text: str) -> None:
         """Text into whatever has the focus."""
         self.call("Input.insertText", text=text)
+
+
+@pytest.fixture(scope="session")
+def walker(world_model: Pretrained, world: World) -> Iterator[Walker]:
+    """A model of documents of three views, with the true views of two held-out maps."""
+    model = replace(world_model, document_views=3)
+    shape = model.vision_tokenizer.image_shape
+    with Oracle(world.settings, world.split, model.actions, shape) as oracle:
+        yield Walker(model, SamplingSettings(steps=2), Truth(oracle, "action: -"))
+
+
+@pytest.fixture(scope="session")
+def world(tmp_path_factory: pytest.TempPathFactory) -> World:
+    """Two held-out maps."""
+    settings = WorldSettings(
+        held_out_maps=2, views_per_map=3, walks_per_map=1, frames_per_walk=6, image_pixels=16
+    )
+    return render_worlds(settings, Split.HELD_OUT, tmp_path_factory.mktemp("worlds"))
+
+
+@pytest.fixture(scope="session")
+def starts(walker: Walker, world: World) -> Starts:
+    """All views of the two maps."""
+    return Starts(walker.pretrained.vision_tokenizer.image_shape, world)
+
+
+@pytest.fixture(scope="session")
+def server(walker: Walker, starts: Starts) -> Iterator[WalkServer]:
+    """A page that begins with the first start."""
+    opening = Opening("some-run", starts[0], truth=True, instructions=True)
+    served = WalkServer(("127.0.0.1", 0), Answers(walker, starts, opening))
+    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.05})
+    thread.start()
+    yield served
+    served.shutdown()
+    served.server_close()
+    thread.join()
 
 
 @pytest.fixture(scope="session")
