@@ -19,6 +19,8 @@ questions.py   answers against the majority and against a blank image
 next_views.py  imagined frames against the last one, and against other actions
 rollouts.py    imagined views by horizon
 instructed.py  imagined walks after spoken instructions, followed in the engine
+scenes.py      starts, goal pictures and the paths between them
+plans.py       plans to a goal picture against baselines and the oracle
 writing.py     free continuations and captions to read
 evaluate.py    all of it
 atlas/         what the routers of a mixture of experts learned

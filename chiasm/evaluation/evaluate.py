@@ -5,7 +5,16 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from chiasm.evaluation import drawings, flow, instructed, next_views, questions, rollouts, text
+from chiasm.evaluation import (
+    drawings,
+    flow,
+    instructed,
+    next_views,
+    plans,
+    questions,
+    rollouts,
+    text,
+)
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Sample
 from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pictures import open_judge
@@ -64,6 +73,7 @@ class _Run:
             next_views.SECTION: self._next_views,
             rollouts.SECTION: self._rollouts,
             instructed.SECTION: self._instructions,
+            plans.SECTION: self._plans,
             flow.SECTION: self._flow,
             "writing": self._writing,
         }
@@ -137,7 +147,7 @@ class _Run:
             self._skipped[rollouts.SECTION] = NO_WALKS
         for number, (name, source) in enumerate(sources.items()):
             of = f", {name}" if number else ""
-            train = self._material.action_videos(of_train=True)[name]
+            train = self._material.training_walks(name)
             try:
                 found = rollouts.measure_rollouts(
                     self._pretrained, train, source, self._settings, of
@@ -158,6 +168,21 @@ class _Run:
         for number, (name, source) in enumerate(sources.items()):
             of = f", {name}" if number else ""
             self._add(instructed.measure_instructions(self._pretrained, source, self._settings, of))
+
+    def _plans(self) -> None:
+        if not self._settings.plans:
+            return
+        sources = self._material.action_videos()
+        if not sources:
+            self._skipped[plans.SECTION] = NO_WALKS
+        for number, (name, source) in enumerate(sources.items()):
+            of, train = f", {name}" if number else "", self._material.training_walks(name)
+            try:
+                found = plans.measure_plans(self._pretrained, train, source, self._settings, of)
+            except NothingToMeasure as error:
+                self._skipped[f"{plans.SECTION}{of}"] = str(error)
+            else:
+                self._add(found)
 
     def _flow(self) -> None:
         rows, self._points = flow.measure_flow(*self._given())

@@ -41,18 +41,17 @@ class Material:
                 return train, source
         return None
 
-    def action_videos(self, *, of_train: bool = False) -> dict[str, ActionVideos]:
-        """The held-out sources of action videos, or those of training: the embedded world first."""
+    def action_videos(self) -> dict[str, ActionVideos]:
+        """The held-out sources of action videos: those of the embedded world first."""
         task = "action_video"
-        sources = self.train if of_train else self.held_out
         world = {
             name: source
-            for name, source in sources.items()
+            for name, source in self.held_out.items()
             if isinstance(source, WorldSource) and source.name == task
         }
         recorded = {
             name: source
-            for name, source in sources.items()
+            for name, source in self.held_out.items()
             if isinstance(source, TrajectorySource) and source.task == task
         }
         return {**world, **recorded}
@@ -64,6 +63,12 @@ class Material:
             for name, source in self.held_out.items()
             if isinstance(source, InstructionSource)
         }
+
+    def training_walks(self, name: str) -> ActionVideos:
+        """The training side of a source of action videos."""
+        source = self.train[name]
+        assert isinstance(source, WorldSource | TrajectorySource)
+        return source
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from chiasm.settings import Settings
+from chiasm.worldmodel.settings import PlannerSettings
 
 
 class EvaluationSettings(Settings):
@@ -46,6 +47,10 @@ class EvaluationSettings(Settings):
     """Training frames among which the one most like the truth is looked for."""
     instructions: int = Field(0, ge=0)
     """Held-out spoken instructions whose imagined walks are followed in the engine; 0 is none."""
+    plans: int = Field(0, ge=0)
+    """Held-out scenes that are planned to a goal picture; 0 leaves plans out."""
+    planner: PlannerSettings = PlannerSettings()
+    """How they are planned."""
     steps: int = Field(25, ge=1)
     """Steps of the solver for one picture."""
     guidance: float = Field(3.0, ge=1)

@@ -55,6 +55,11 @@ SAMPLE_SECTIONS = {
         "The views that it imagines after a sentence; where they lead, by the engine; and where "
         "the expert came.",
     ),
+    "plans": (
+        "What it plans",
+        "From the start to the goal picture: the end of the plan as the model imagines it, and "
+        "what it imagines at the end of each baseline.",
+    ),
     "continuation": (
         "What it writes",
         "Free continuations, in which the model itself decides when to open a picture.",

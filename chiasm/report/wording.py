@@ -52,6 +52,12 @@ BASELINES = {
         "asks for something else. The random walker takes as many steps from the same start. The "
         "true views, decoded, show what the measure itself loses."
     ),
+    "plans": (
+        "Each scene is a stretch of a held-out walk: the planner sees its first view and a picture "
+        "of its goal, and its path is held against the true one, without alignment (ATE: root mean "
+        "square distance of the positions; RPE: of the steps). No motion stays; the straight line "
+        "goes ahead by the mean length of a training step."
+    ),
     "recurrence": (
         "Sentences from a grammar recur; the share of held-out sentences that stand word for word "
         "in the training split says how much of the text score could be memory."
