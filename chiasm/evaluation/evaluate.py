@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
+from chiasm.documents import ActionVideos
 from chiasm.evaluation import (
     drawings,
     flow,
@@ -28,7 +29,6 @@ Progress = Callable[[str, int, int], None]
 
 NO_DECODER = "the vision tokenizer has no decoder, so no pictures can be drawn"
 NO_WORLD = "needs the ground truth of the embedded world, which these sources do not have"
-NO_WALKS = "no source has walks with actions and poses"
 
 
 def evaluate(
@@ -123,66 +123,59 @@ class _Run:
             self._skipped[questions.SECTION] = "no source asks questions about pictures"
 
     def _next_views(self) -> None:
-        if not self._pretrained.vision_tokenizer.draws:
-            self._skipped[next_views.SECTION] = NO_DECODER
-            return
-        sources = self._material.action_videos()
-        if not sources:
-            self._skipped[next_views.SECTION] = NO_WALKS
-        for number, (name, source) in enumerate(sources.items()):
-            of = f", {name}" if number else ""
-            try:
-                found = next_views.measure_next_views(self._pretrained, source, self._settings, of)
-            except NothingToMeasure as error:
-                self._skipped[f"{next_views.SECTION}{of}"] = str(error)
-            else:
-                self._add(found)
+        self._on_walks(next_views.SECTION, self._next_views_of)
+
+    def _next_views_of(self, name: str, source: ActionVideos, of: str) -> None:
+        self._add(next_views.measure_next_views(self._pretrained, source, self._settings, of))
 
     def _rollouts(self) -> None:
-        if not self._settings.rollouts:
+        if self._settings.rollouts:
+            self._on_walks(rollouts.SECTION, self._rollouts_of)
+        else:
             self._skipped[rollouts.SECTION] = "evaluation.rollouts = 0"
-            return
-        sources = self._material.action_videos()
-        if not sources:
-            self._skipped[rollouts.SECTION] = NO_WALKS
-        for number, (name, source) in enumerate(sources.items()):
-            of = f", {name}" if number else ""
-            train = self._material.training_walks(name)
-            try:
-                found = rollouts.measure_rollouts(
-                    self._pretrained, train, source, self._settings, of
-                )
-            except NothingToMeasure as error:
-                self._skipped[f"{rollouts.SECTION}{of}"] = str(error)
-                continue
-            self._add((found.rows, found.samples))
-            self._horizon_points += found.points
-            self._skipped |= found.skipped
+
+    def _rollouts_of(self, name: str, source: ActionVideos, of: str) -> None:
+        train = self._material.training_walks(name)
+        found = rollouts.measure_rollouts(self._pretrained, train, source, self._settings, of)
+        self._add((found.rows, found.samples))
+        self._horizon_points += found.points
+        self._skipped |= found.skipped
+
+    def _plans(self) -> None:
+        if self._settings.plans:
+            self._on_walks(plans.SECTION, self._plans_of)
+
+    def _plans_of(self, name: str, source: ActionVideos, of: str) -> None:
+        train = self._material.training_walks(name)
+        self._add(plans.measure_plans(self._pretrained, train, source, self._settings, of))
 
     def _instructions(self) -> None:
         sources = self._material.instructions()
-        if not sources or not self._settings.instructions:
-            why = "evaluation.instructions = 0" if sources else "no source has spoken instructions"
-            self._skipped[instructed.SECTION] = why
-            return
-        for number, (name, source) in enumerate(sources.items()):
-            of = f", {name}" if number else ""
-            self._add(instructed.measure_instructions(self._pretrained, source, self._settings, of))
+        if sources and not self._settings.instructions:
+            self._skipped[instructed.SECTION] = "evaluation.instructions = 0"
+        elif sources and not self._pretrained.vision_tokenizer.draws:
+            self._skipped[instructed.SECTION] = NO_DECODER
+        else:
+            for number, (name, source) in enumerate(sources.items()):
+                of = f", {name}" if number else ""
+                self._add(
+                    instructed.measure_instructions(self._pretrained, source, self._settings, of)
+                )
 
-    def _plans(self) -> None:
-        if not self._settings.plans:
+    def _on_walks(self, section: str, measure: Callable[[str, ActionVideos, str], None]) -> None:
+        """Measure every source of walks; the rows of all but the first name theirs."""
+        if not self._pretrained.vision_tokenizer.draws:
+            self._skipped[section] = NO_DECODER
             return
         sources = self._material.action_videos()
         if not sources:
-            self._skipped[plans.SECTION] = NO_WALKS
+            self._skipped[section] = "no source has walks with actions and poses"
         for number, (name, source) in enumerate(sources.items()):
-            of, train = f", {name}" if number else "", self._material.training_walks(name)
+            of = f", {name}" if number else ""
             try:
-                found = plans.measure_plans(self._pretrained, train, source, self._settings, of)
+                measure(name, source, of)
             except NothingToMeasure as error:
-                self._skipped[f"{plans.SECTION}{of}"] = str(error)
-            else:
-                self._add(found)
+                self._skipped[f"{section}{of}"] = str(error)
 
     def _flow(self) -> None:
         rows, self._points = flow.measure_flow(*self._given())
