@@ -11,7 +11,10 @@ from typer.testing import CliRunner, Result
 
 from chiasm.cli.imagine import imagine, read_script, true_views
 from chiasm.errors import UserError
-from chiasm.walk.starts import Starts
+from chiasm.inference.request import SamplingSettings
+from chiasm.inference.sampler import Sampler
+from chiasm.walk.starts import Starts, given_picture
+from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worlds import Split, WorldSettings, render_worlds
 
 WORLD = """
@@ -88,6 +91,13 @@ def test_frames_are_those_of_a_rollout_and_scripts_share_their_noise(
     assert not np.array_equal(
         frame(out / "frames" / "1-02.png"), frame(out / "frames" / "2-02.png")
     )
+    start = given_picture(picture.read_bytes(), world_model.vision_tokenizer.image_shape, "room")
+    rollouts = Rollouts(Sampler(world_model), SamplingSettings(steps=2, guidance=1))
+    steps = [world_model.actions.write(world_model.actions.read(key)) for key in "WA"]
+    [views] = rollouts.imagine([Context((start.view,))], [steps], seed=3)
+    for step, view in enumerate(views, start=1):
+        written = frame(out / "frames" / f"1-{step:02d}.png")
+        np.testing.assert_allclose(written.astype(int), view.astype(int), atol=1)
     with PillowImage.open(out / "walk.gif") as walk:
         assert walk.n_frames == 4, "the start and three steps"
 
