@@ -9,22 +9,22 @@ from typing import Annotated
 import typer
 
 from chiasm.actions import Action
-from chiasm.assembly import open_held_out_walks
-from chiasm.cli.progress import RunDisplay
-from chiasm.documents import ActionVideos
-from chiasm.errors import UserError
+from chiasm.cli.starts import (
+    choose_start,
+    held_out_walks,
+    is_instructed,
+    read_picture,
+    recipe_of,
+)
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
-from chiasm.recipe import Recipe, load_recipe
 from chiasm.walk.answers import Answers, Opening
 from chiasm.walk.server import WalkServer
-from chiasm.walk.starts import Start, Starts, given_picture
+from chiasm.walk.starts import Starts, given_picture
 from chiasm.walk.truth import Truth
 from chiasm.walk.walker import Walker
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.rollout import Rollouts
-from chiasm.worlds import World
-from chiasm.worlds.instructions import INSTRUCTIONS
 
 DEFAULTS = SamplingSettings(guidance=1.0)
 
@@ -55,17 +55,17 @@ def walk(
 
       chiasm walk RUN --image room.jpg --steps 10
     """
-    encoded = _read(map_, view, image)
+    encoded = read_picture(map_, view, image)
     pretrained = Pretrained.load(run, device)
     sampling = DEFAULTS.model_copy(update={"steps": steps})
     Rollouts.of(pretrained, sampling)  # refuses a model without actions before a world is rendered
     shape = pretrained.vision_tokenizer.image_shape
     picture = None if encoded is None else given_picture(encoded, shape, str(image))
-    recipe = _recipe(run)
-    world, recorded = _held_out_walks(recipe, cache)
+    recipe = recipe_of(run)
+    world, recorded = held_out_walks(recipe, cache)
     starts = Starts(shape, world, recorded)
-    start = picture or _start(starts, map_, view or 0)
-    opening = Opening(Path(run).resolve().name, start, truth, _instructed(recipe))
+    start = picture or choose_start(starts, map_, view or 0)
+    opening = Opening(Path(run).resolve().name, start, truth, is_instructed(recipe))
     with ExitStack() as running:
         engine = None
         if world is not None:
@@ -87,46 +87,3 @@ def serve(server: WalkServer) -> None:
         typer.echo("")
     finally:
         server.server_close()
-
-
-def _read(map_: int | None, view: int | None, image: Path | None) -> bytes | None:
-    """The picture file's content."""
-    if view is not None and map_ is None:
-        raise UserError(f"--view {view} is a view of a map; give its --map too")
-    if image is None:
-        return None
-    if map_ is not None:
-        raise UserError(f"--map {map_} and --image {image} are two starts; give one")
-    try:
-        return image.read_bytes()
-    except OSError as error:
-        raise UserError(f"--image {image} cannot be read: {error.strerror}") from error
-
-
-def _recipe(run: str) -> Recipe | None:
-    """The run's recipe; a saved model alone has none."""
-    path = Path(run) / "recipe.toml"
-    return load_recipe(path) if path.is_file() else None
-
-
-def _held_out_walks(
-    recipe: Recipe | None, cache: Path | None
-) -> tuple[World | None, dict[str, ActionVideos]]:
-    """The held-out maps and recorded walks of a run; a saved model alone has none."""
-    if recipe is None:
-        return None, {}
-    with RunDisplay() as display:
-        return open_held_out_walks(recipe, cache, display.on_stage)
-
-
-def _start(starts: Starts, map_: int | None, view: int) -> Start | None:
-    """The one that is asked for, else the first, if there are any."""
-    if map_ is not None:
-        return starts.at(map_, view)
-    return starts[0] if len(starts) else None
-
-
-def _instructed(recipe: Recipe | None) -> bool | None:
-    if recipe is None:
-        return None
-    return any(source.task == INSTRUCTIONS for source in recipe.stream.sources.values())

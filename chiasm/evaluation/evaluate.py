@@ -5,8 +5,18 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from chiasm.evaluation import drawings, flow, next_views, questions, text
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Sample
+from chiasm.documents import ActionVideos
+from chiasm.evaluation import (
+    drawings,
+    flow,
+    instructed,
+    next_views,
+    plans,
+    questions,
+    rollouts,
+    text,
+)
+from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Sample
 from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pictures import open_judge
 from chiasm.evaluation.rows import Row
@@ -49,6 +59,7 @@ class _Run:
         self._progress = progress
         self._rows: list[Row] = []
         self._points: list[FlowPoint] = []
+        self._horizon_points: list[HorizonPoint] = []
         self._samples: list[Sample] = []
         self._skipped: dict[str, str] = {}
         self._judge = open_judge(settings)  # before anything is measured: it may not be there
@@ -60,6 +71,9 @@ class _Run:
             drawings.SECTION: self._drawings,
             questions.SECTION: self._questions,
             next_views.SECTION: self._next_views,
+            rollouts.SECTION: self._rollouts,
+            instructed.SECTION: self._instructions,
+            plans.SECTION: self._plans,
             flow.SECTION: self._flow,
             "writing": self._writing,
         }
@@ -77,6 +91,7 @@ class _Run:
             tuple(self._samples),
             self._skipped,
             seconds,
+            tuple(self._horizon_points),
         )
 
     def _text(self) -> None:
@@ -108,20 +123,59 @@ class _Run:
             self._skipped[questions.SECTION] = "no source asks questions about pictures"
 
     def _next_views(self) -> None:
+        self._on_walks(next_views.SECTION, self._next_views_of)
+
+    def _next_views_of(self, name: str, source: ActionVideos, of: str) -> None:
+        self._add(next_views.measure_next_views(self._pretrained, source, self._settings, of))
+
+    def _rollouts(self) -> None:
+        if self._settings.rollouts:
+            self._on_walks(rollouts.SECTION, self._rollouts_of)
+        else:
+            self._skipped[rollouts.SECTION] = "evaluation.rollouts = 0"
+
+    def _rollouts_of(self, name: str, source: ActionVideos, of: str) -> None:
+        train = self._material.training_walks(name)
+        found = rollouts.measure_rollouts(self._pretrained, train, source, self._settings, of)
+        self._add((found.rows, found.samples))
+        self._horizon_points += found.points
+        self._skipped |= found.skipped
+
+    def _plans(self) -> None:
+        if self._settings.plans:
+            self._on_walks(plans.SECTION, self._plans_of)
+
+    def _plans_of(self, name: str, source: ActionVideos, of: str) -> None:
+        train = self._material.training_walks(name)
+        self._add(plans.measure_plans(self._pretrained, train, source, self._settings, of))
+
+    def _instructions(self) -> None:
+        sources = self._material.instructions()
+        if sources and not self._settings.instructions:
+            self._skipped[instructed.SECTION] = "evaluation.instructions = 0"
+        elif sources and not self._pretrained.vision_tokenizer.draws:
+            self._skipped[instructed.SECTION] = NO_DECODER
+        else:
+            for number, (name, source) in enumerate(sources.items()):
+                of = f", {name}" if number else ""
+                self._add(
+                    instructed.measure_instructions(self._pretrained, source, self._settings, of)
+                )
+
+    def _on_walks(self, section: str, measure: Callable[[str, ActionVideos, str], None]) -> None:
+        """Measure every source of walks; the rows of all but the first name theirs."""
         if not self._pretrained.vision_tokenizer.draws:
-            self._skipped[next_views.SECTION] = NO_DECODER
+            self._skipped[section] = NO_DECODER
             return
         sources = self._material.action_videos()
         if not sources:
-            self._skipped[next_views.SECTION] = "no source has walks with actions and poses"
+            self._skipped[section] = "no source has walks with actions and poses"
         for number, (name, source) in enumerate(sources.items()):
             of = f", {name}" if number else ""
             try:
-                found = next_views.measure_next_views(self._pretrained, source, self._settings, of)
+                measure(name, source, of)
             except NothingToMeasure as error:
-                self._skipped[f"{next_views.SECTION}{of}"] = str(error)
-            else:
-                self._add(found)
+                self._skipped[f"{section}{of}"] = str(error)
 
     def _flow(self) -> None:
         rows, self._points = flow.measure_flow(*self._given())

@@ -10,6 +10,7 @@ curves.py      loss curves and flow loss by noise level as inline SVG
 overview.py    overview.png: drawn, answered and imagined in one figure
 table.py       report.json: the table for programs
 page.py        report.html: the self-contained page
+plans.py       plans.json, trajectories for evo, and a contact sheet of each scene
 write.py       all of it into the run folder
 atlas/         the routing atlas of a run, in a folder of its own
 """

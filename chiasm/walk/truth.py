@@ -33,6 +33,7 @@ class Truth:
         """Where a step leads, and whether a wall or an object was in its way."""
         with self._lock:
             [pose] = self._oracle.walk(_context(place), [text])
+        assert pose is not None  # it stops at walls
         goal = compose(place.pose, action.step)
         missed = math.hypot(goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres)
         return Place(place.map_seed, pose), missed > _BLOCKED_METRES

@@ -25,6 +25,8 @@ from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
 from chiasm.worlds.worker import take
 from chiasm.worlds.world import HELD_OUT_FIRST_SEED, Split, WorldSettings, map_seed
 
+_MARGIN_UNITS, _CLEARANCE_UNITS = 36.0, 68.0
+
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PlacedContext(Context):
@@ -42,12 +44,21 @@ class Oracle:
         split: their maps.
         actions: how actions are read.
         shape: of the views.
+        stops_at_walls: a step that leads into a wall or an object ends before it. Otherwise all is
+            black from there on, so that a planner, whose walk nothing stops, keeps away.
     """
 
     def __init__(
-        self, world: WorldSettings, split: Split, actions: ActionFormat, shape: ImageShape
+        self,
+        world: WorldSettings,
+        split: Split,
+        actions: ActionFormat,
+        shape: ImageShape,
+        *,
+        stops_at_walls: bool = True,
     ) -> None:
         self._world, self._split, self._actions, self._shape = world, split, actions, shape
+        self._stops_at_walls = stops_at_walls
         self._running = ExitStack()
         self._engine: Engine | None = None
         self._archive = -1
@@ -86,23 +97,34 @@ class Oracle:
         """
         walks = [self.walk(*each) for each in zip(contexts, actions, strict=True)]
         seeds = [context.map_seed for context in contexts if isinstance(context, PlacedContext)]
-        views: dict[tuple[int, Pose], np.ndarray] = {}
+        black = np.zeros((self._shape.height_pixels, self._shape.width_pixels, 3), np.uint8)
+        views: dict[tuple[int, Pose | None], np.ndarray] = {(n, None): black for n in seeds}
         for number in sorted(set(seeds)):
-            engine, world_map = self._open(number)
-            poses = (p for s, walk in zip(seeds, walks, strict=True) if s == number for p in walk)
-            for pose in dict.fromkeys(poses):
-                taken, _ = take(engine, world_map, _nudged(pose), self._world.image_pixels)
-                views[number, pose] = fitted(Image(taken, target=False), self._shape)
+            own = (p for s, walk in zip(seeds, walks, strict=True) if s == number for p in walk)
+            poses = [pose for pose in dict.fromkeys(own) if pose is not None]
+            shown = self.look(number, poses)
+            views |= {(number, pose): view for pose, view in zip(poses, shown, strict=True)}
         return [
             np.stack([views[number, pose] for pose in walk])
             for number, walk in zip(seeds, walks, strict=True)
         ]
 
-    def walk(self, context: Context, actions: Sequence[str]) -> list[Pose]:
+    def look(self, map_seed: int, poses: Sequence[Pose]) -> list[np.ndarray]:
+        """What is seen at some poses of a map, on whole units: uint8 [H, W, 3] each."""
+        engine, world_map = self._open(map_seed)
+        views = []
+        for pose in poses:
+            taken, _ = take(engine, world_map, _nudged(pose), self._world.image_pixels)
+            views.append(fitted(Image(taken, target=False), self._shape))
+        return views
+
+    def walk(self, context: Context, actions: Sequence[str]) -> list[Pose | None]:
         """The pose after each action, on the whole units that the engine stands on.
 
-        A step that leads into a wall or an object ends before it: at the last of its quarters up
-        to which numeric walks may go. Its turn is taken all the same.
+        A step is free where all its quarters keep the distance from walls and objects that
+        numeric walks keep (less 8 cm, since actions are written with few decimals). One that is
+        not ends at its last free quarter, with its turn taken, or (``stops_at_walls`` is false)
+        nowhere: None, and so are all poses after it.
 
         Raises:
             UserError: an action names no pose.
@@ -111,11 +133,15 @@ class Oracle:
         if not isinstance(context, PlacedContext):
             raise ValueError("the oracle needs a PlacedContext: it has to know where it stands")
         world_map = generate_map(self._world.seed, context.map_seed)
-        poses, pose = [], context.pose
+        poses: list[Pose | None] = []
+        pose = context.pose
         for text in actions:
-            pose = _after(world_map, pose, self._actions.read(text).step)
-            poses.append(pose)
-        return [_on_whole_units(pose) for pose in poses]
+            goal = compose(pose, self._actions.read(text).step)
+            pose = _stopped(world_map, pose, goal)
+            if pose != goal and not self._stops_at_walls:
+                return poses + [None] * (len(actions) - len(poses))
+            poses.append(_on_whole_units(pose))
+        return poses
 
     def _open(self, seed: int) -> tuple[Engine, Map]:
         """An engine that has just entered the map, so that what moves begins anew."""
@@ -134,16 +160,21 @@ class Oracle:
         return self._engine, self._maps[place]
 
 
-def _after(world_map: Map, pose: Pose, step: tuple[float, float, float]) -> Pose:
-    goal = compose(pose, step)
+def _stopped(world_map: Map, pose: Pose, goal: Pose) -> Pose:
+    """The goal, or how far towards it one comes, looking its way."""
     east, north = goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres
-    x, y = pose.x_metres, pose.y_metres
-    for part in (0.25, 0.5, 0.75, 1.0):
+    free = Pose(pose.x_metres, pose.y_metres, goal.yaw_degrees)
+    for part in (0.25, 0.5, 0.75):
         next_x, next_y = pose.x_metres + part * east, pose.y_metres + part * north
-        if not world_map.is_free(round(next_x * UNITS_PER_METRE), round(next_y * UNITS_PER_METRE)):
-            break
-        x, y = next_x, next_y
-    return Pose(x, y, goal.yaw_degrees)
+        if not _is_free(world_map, next_x, next_y):
+            return free
+        free = Pose(next_x, next_y, goal.yaw_degrees)
+    return goal if _is_free(world_map, goal.x_metres, goal.y_metres) else free
+
+
+def _is_free(world_map: Map, x_metres: float, y_metres: float) -> bool:
+    x, y = round(x_metres * UNITS_PER_METRE), round(y_metres * UNITS_PER_METRE)
+    return world_map.is_free(x, y, _MARGIN_UNITS, _CLEARANCE_UNITS)
 
 
 def _on_whole_units(pose: Pose) -> Pose:

@@ -107,22 +107,20 @@ class SamplingPlanner:
         settings, proposal = self._settings, self._proposal
         goal_HW3 = _fitted_to_views(goal_HW3, context)
         rng = np.random.default_rng([seed, 5])
-        best, best_costs = (np.inf, proposal.centre()), []
+        drawn, costs = [], []
         for _ in range(settings.iterations):
             paths = proposal.draw(settings.samples, rng)
             texts = [self._write(proposal.actions(path)) for path in paths]
             cost_N = self._costs(world_model, context, texts, goal_HW3, cost, rng)
-            least = int(cost_N.argmin())
-            best_costs.append(float(cost_N[least]))
-            if cost_N[least] < best[0]:
-                best = best_costs[-1], paths[least]
+            drawn.append(paths)
+            costs.append(cost_N)
             if settings.method != "random_shooting":
                 proposal = proposal.refit(paths, self._weights(cost_N), settings.inertia)
-        path = proposal.centre() if settings.result == "centre" else best[1]
-        plan = follow(
-            world_model, context, self._write(proposal.actions(path)), goal_HW3, cost, seed
-        )
-        return Plan(plan.actions, plan.views_SHW3, plan.cost, tuple(best_costs))
+        path = proposal.centre() if settings.result == "centre" else self._best(drawn, costs)
+        actions = self._write(proposal.actions(path))
+        plan = follow(world_model, context, actions, goal_HW3, cost, seed)
+        least = tuple(float(cost_N.min()) for cost_N in costs)
+        return Plan(plan.actions, plan.views_SHW3, plan.cost, least)
 
     def _costs(
         self,
@@ -141,6 +139,16 @@ class SamplingPlanner:
             costs.append(cost(np.stack([own[-1] for own in views]), goal_HW3))
         of_text = dict(zip(different, np.mean(costs, 0).tolist(), strict=True))
         return np.array([of_text[text] for text in texts])
+
+    def _best(self, drawn: Sequence[np.ndarray], costs: Sequence[np.ndarray]) -> np.ndarray:
+        """Of the paths that end about as near as the best, the most usual one.
+
+        Several paths lead to one pose, and a goal picture says nothing of the way.
+        """
+        paths, cost_N = np.concatenate(drawn), np.concatenate(costs)
+        near_N = cost_N <= cost_N.min() + self._settings.tie * costs[0].std()
+        best: np.ndarray = paths[near_N][self._proposal.log_density(paths[near_N]).argmax()]
+        return best
 
     def _weights(self, cost_N: np.ndarray) -> np.ndarray:
         if self._settings.method == "mppi":

@@ -23,8 +23,10 @@ from chiasm.poses import relative_pose
 
 MOST_MOTIONS = 4096
 MOST_KINDS = 64
-_BIN = 0.25
+_NEAR = 0.25
 """Of the root mean square step: two steps that differ by less count as one kind."""
+_FINENESS = 0.25
+"""Steps are first counted in cells of so much of that."""
 
 
 _SPACING_METRES = {"recon": 0.25, "scand": 0.38, "tartan_drive": 0.72, "huron": 0.255}
@@ -47,6 +49,9 @@ class Proposal(Protocol):
 
     def centre(self) -> np.ndarray:
         """The one path that the distribution stands for."""
+
+    def log_density(self, paths: np.ndarray) -> np.ndarray:
+        """How probable each path is, up to a constant: [N]."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +96,12 @@ class StraightPaths:
         """The mean: [3]."""
         return self.mean_3
 
+    def log_density(self, paths: np.ndarray) -> np.ndarray:
+        """Of the normal distributions: [N]."""
+        deviation_3 = np.maximum(self.deviation_3, 1e-9)
+        log_N: np.ndarray = -0.5 * (((paths - self.mean_3) / deviation_3) ** 2).sum(1)
+        return log_N
+
 
 @dataclass(frozen=True, eq=False)
 class StepPaths:
@@ -124,6 +135,12 @@ class StepPaths:
     def centre(self) -> np.ndarray:
         """The most probable kind of each step: [S]."""
         return self.share_SK.argmax(1)
+
+    def log_density(self, paths: np.ndarray) -> np.ndarray:
+        """Sum over steps of the logarithm of the kind's share: [N]."""
+        share_NS = self.share_SK[np.arange(len(self.share_SK)), paths]
+        log_N: np.ndarray = np.log(np.maximum(share_NS, 1e-12)).sum(1)
+        return log_N
 
 
 def motions(source: ActionVideos, span: int = 1) -> np.ndarray:
@@ -180,16 +197,27 @@ def published_prior(data_set: str, num_steps: int, horizon_frames: int = 1) -> S
 def step_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> StepPaths:
     """The most frequent kinds of steps, each its members' mean, and their shares.
 
-    Steps are counted in bins of a quarter of the root mean square step, and of the root mean
-    square turn: walks with few magnitudes give those few, others a coarse grid.
+    Going from frequent to rare, a step is of the first kind that differs from it by less than a
+    quarter of the root mean square step and turn, or begins one: walks with few magnitudes give
+    those few, others a coarse cover.
     """
     metres = math.sqrt(float((motions_M3[:, :2] ** 2).sum(1).mean()))
     degrees = math.sqrt(float((motions_M3[:, 2] ** 2).mean()))
-    width_3 = _BIN * np.array([metres, metres, degrees])
-    width_3[width_3 == 0] = 1.0
-    bins_M3 = np.round(motions_M3 / width_3)
-    _, kind_M, count_K = np.unique(bins_M3, axis=0, return_inverse=True, return_counts=True)
-    kind_M = kind_M.reshape(-1)
+    reach_3 = _NEAR * np.array([metres or 1.0, metres or 1.0, degrees or 1.0])
+    cell_M3 = np.round(motions_M3 / reach_3 / _FINENESS)
+    _, cell_M, count_C = np.unique(cell_M3, axis=0, return_inverse=True, return_counts=True)
+    cell_M = cell_M.reshape(-1)
+    centres: list[np.ndarray] = []
+    kind_M = np.zeros(len(motions_M3), int)
+    for cell in np.argsort(-count_C, kind="stable"):
+        members_M = cell_M == cell
+        centre = motions_M3[members_M].mean(0)
+        near = (n for n, other in enumerate(centres) if (abs(centre - other) < reach_3).all())
+        kind = next(near, len(centres))
+        if kind == len(centres):
+            centres.append(centre)
+        kind_M[members_M] = kind
+    count_K = np.bincount(kind_M)
     often_K = np.argsort(-count_K, kind="stable")[:MOST_KINDS]
     kinds_K3 = np.stack([motions_M3[kind_M == kind].mean(0) for kind in often_K])
     share_K = count_K[often_K] / count_K[often_K].sum()

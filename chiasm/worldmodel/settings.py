@@ -19,7 +19,7 @@ class PlannerSettings(Settings):
     prior: Literal["training", "recon", "scand", "tartan_drive", "huron"] = "training"
     """What is drawn first: statistics of the run's training walks, or (straight paths) those that
     Navigation World Models use for a data set."""
-    steps: int = Field(4, ge=2)
+    steps: int = Field(3, ge=2)
     """Steps of a plan, as many as the held-out walk takes from its start to its goal."""
     samples: int = Field(64, ge=2)
     """Paths imagined in each iteration."""
@@ -29,12 +29,15 @@ class PlannerSettings(Settings):
     """How often paths are drawn."""
     repeats: int = Field(1, ge=1)
     """How often each path is imagined, with other noise; the costs are averaged."""
-    inertia: float = Field(0.2, ge=0, lt=1)
+    inertia: float = Field(0.5, ge=0, lt=1)
     """Share of the proposal that a refit keeps, so that it does not narrow at once."""
     temperature: float = Field(0.3, gt=0)
     """mppi: λ, in standard deviations of the costs of an iteration."""
     result: Literal["best", "centre"] = "best"
     """The plan is the best path drawn, or the refitted proposal's centre."""
+    tie: float = Field(0.25, ge=0)
+    """best: paths whose costs are within so many standard deviations (of the first iteration's
+    costs) of the least are as good; the most probable of them under the prior is taken."""
     cost: Literal["features", "lpips"] = "features"
     """Distance of the last imagined view to the goal: in the frozen vision encoder, or LPIPS."""
     lpips_weights: Path | None = None
@@ -60,7 +63,7 @@ class PlannerSettings(Settings):
 
 PRESETS: dict[str, dict[str, object]] = {
     "embedded-world": {},
-    "thorough": {"samples": 256, "elites": 16, "iterations": 8},
+    "thorough": {"samples": 384, "elites": 24, "iterations": 4},
     "navigation-world-models": {
         "paths": "straight",
         "steps": 8,

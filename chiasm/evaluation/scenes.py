@@ -1,0 +1,100 @@
+"""Planning scenes: what was seen up to a start, a goal picture, and the path truly taken to it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from chiasm.data.batch import ImageShape
+from chiasm.documents import ActionVideos
+from chiasm.errors import UserError
+from chiasm.evaluation.material import NothingToMeasure, spread
+from chiasm.inference.pictures import fitted
+from chiasm.poses import Pose
+from chiasm.worldmodel.oracle import PlacedContext
+from chiasm.worldmodel.rollout import Context
+from chiasm.worlds import WorldSource
+from chiasm.worlds.maps import generate_map
+from chiasm.worlds.sight import in_sight
+
+
+@dataclass(frozen=True, eq=False)
+class Scene:
+    """A start, a goal some steps later on the same held-out walk, and the way between."""
+
+    frame: int
+    """Of the start."""
+    context: Context
+    """What a model is shown; of the embedded world a
+    :class:`~chiasm.worldmodel.oracle.PlacedContext`."""
+    goal_HW3: np.ndarray
+    """uint8."""
+    start: Pose
+    truth: tuple[Pose, ...]
+    """After each step; the last is the goal's."""
+    place: int
+    """The map or trajectory: the cluster of standard errors."""
+    goal_in_sight: bool | None
+    """Whether the goal's place lies in the start's view
+    (:func:`~chiasm.worlds.sight.in_sight`); None where no map tells."""
+
+
+def pick_scenes(
+    source: ActionVideos, count: int, history_frames: int, steps: int, shape: ImageShape
+) -> list[Scene]:
+    """At most ``count`` scenes, spread evenly over the walks.
+
+    Args:
+        source: held out.
+        count: of scenes.
+        history_frames: shown up to the start, the start's own included.
+        steps: from the start to the goal.
+        shape: of the pictures.
+
+    Raises:
+        NothingToMeasure: every walk is too short, or no picture can be decoded.
+    """
+    moments = [
+        walk[first : first + history_frames + steps]
+        for walk in source.walks
+        for first in range(len(walk) - history_frames - steps + 1)
+    ]
+    if not moments:
+        longest = max(len(walk) for walk in source.walks)
+        raise NothingToMeasure(
+            f"evaluation.history_frames = {history_frames} and evaluation.planner.steps = {steps} "
+            f"need walks of {history_frames + steps} frames; the longest held-out walk of source "
+            f"{source.name!r} has {longest}. Lower one, or give longer walks"
+        )
+    scenes = []
+    for number in spread(len(moments), count):
+        try:
+            scenes.append(_scene(source, moments[number], history_frames, shape))
+        except UserError:
+            continue  # a broken picture, which the stream counts and reports
+    if not scenes:
+        raise NothingToMeasure(f"no held-out picture of source {source.name!r} can be decoded")
+    return scenes
+
+
+def _scene(source: ActionVideos, moment: range, history_frames: int, shape: ImageShape) -> Scene:
+    seen, start, goal = moment[:history_frames], moment[history_frames - 1], moment[-1]
+    views = tuple(fitted(source.picture(frame), shape) for frame in seen)
+    done = tuple(source.action(a, b) for a, b in pairwise(seen))
+    context, sight = Context(views, done), None
+    pose, truth = source.pose(start), [source.pose(frame) for frame in moment[history_frames:]]
+    if isinstance(source, WorldSource):
+        seed = source.place_of(start)
+        context = PlacedContext(views, done, map_seed=seed, pose=pose)
+        sight = in_sight(generate_map(source.world.settings.seed, seed), pose, truth[-1])
+    return Scene(
+        start,
+        context,
+        fitted(source.picture(goal), shape),
+        pose,
+        tuple(truth),
+        source.place_of(start),
+        sight,
+    )

@@ -1,0 +1,113 @@
+"""plans.json, trajectories that evo reads, and a contact sheet for each scene that is shown."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from chiasm.errors import UserError
+from chiasm.evaluation.plans import PlannedScene
+from chiasm.evaluation.rows import Row
+from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.report.frame import replace
+from chiasm.report.pictures import LARGE_PIXELS, enlarged
+from chiasm.report.table import row_record
+from chiasm.worldmodel.trajectory import write_tum
+
+GAP_PIXELS = 10
+LINE_PIXELS = 20
+INK, SOFT, PAPER = "#0f172a", "#475569", "#ffffff"
+
+TrueEnds = Sequence[Mapping[str, np.ndarray]]
+"""For each shown scene the engine's view where each plan ends: planner → uint8 [H, W, 3]."""
+
+
+def write_plans(
+    folder: Path,
+    planned: Sequence[PlannedScene],
+    rows: Sequence[Row],
+    settings: EvaluationSettings,
+    command: str,
+    true_ends: TrueEnds,
+) -> None:
+    """Write everything; files of an earlier call are replaced.
+
+    Args:
+        folder: made where it is missing.
+        planned: every scene; those at the beginning, as many as ``true_ends``, get a sheet.
+        rows: of the table.
+        settings: that all was measured with.
+        command: what the user typed.
+        true_ends: empty mappings where no engine shows them.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    record = {
+        "rows": [row_record(row) for row in rows],
+        "scenes": [_scene_record(each) for each in planned],
+        "settings": settings.model_dump(mode="json"),
+        "command": command,
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        replace(folder / "plans.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
+        for number, each in enumerate(planned):
+            place = folder / "trajectories" / f"scene-{number:03d}"
+            place.mkdir(parents=True, exist_ok=True)
+            write_tum(each.scene.truth, place / "truth.tum")
+            for name, poses in each.trajectories.items():
+                write_tum(poses, place / f"{name.replace(' ', '-')}.tum")
+        for number, ends in enumerate(true_ends):
+            sheet(planned[number], ends).save(folder / f"scene-{number:03d}.png", optimize=True)
+    except OSError as error:
+        raise UserError(f"the plans cannot be written to {folder}: {error}") from error
+
+
+def sheet(planned: PlannedScene, true_ends: Mapping[str, np.ndarray]) -> Image.Image:
+    """Start above goal; then, for each planner, the imagined end above the true view there."""
+    columns = [[("start", planned.scene.context.views[-1]), ("goal", planned.scene.goal_HW3)]]
+    for name, plan in planned.plans.items():
+        column = [(f"{name}: imagined end", plan.views_SHW3[-1])]
+        if name in true_ends:
+            ate = planned.errors[name].ate_metres
+            column.append((f"true view there, ATE {ate:.2f} m", true_ends[name]))
+        columns.append(column)
+    cell_width, cell_height = LARGE_PIXELS + GAP_PIXELS, LARGE_PIXELS + LINE_PIXELS + GAP_PIXELS
+    size = (len(columns) * cell_width + GAP_PIXELS, 2 * cell_height + GAP_PIXELS)
+    page = Image.new("RGB", size, PAPER)
+    draw, font = ImageDraw.Draw(page), ImageFont.load_default(12)
+    for x, column in enumerate(columns):
+        for y, (label, pixels) in enumerate(column):
+            left, top = GAP_PIXELS + x * cell_width, GAP_PIXELS + y * cell_height
+            picture = enlarged(pixels)
+            picture.thumbnail((LARGE_PIXELS, LARGE_PIXELS))
+            page.paste(picture, (left, top))
+            draw.text((left, top + LARGE_PIXELS + 2), label, INK if y == 0 else SOFT, font)
+    return page
+
+
+def _scene_record(planned: PlannedScene) -> dict[str, object]:
+    scene = planned.scene
+    return {
+        "frame": scene.frame,
+        "place": scene.place,
+        "goal_in_sight": scene.goal_in_sight,
+        "start": asdict(scene.start),
+        "truth": [asdict(pose) for pose in scene.truth],
+        "plans": {
+            name: {
+                "actions": plan.actions,
+                "poses": [asdict(pose) for pose in planned.trajectories[name]],
+                "cost": plan.cost,
+                "best_costs": plan.best_costs,
+                **asdict(planned.errors[name]),
+            }
+            for name, plan in planned.plans.items()
+        },
+    }
