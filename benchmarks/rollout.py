@@ -1,7 +1,7 @@
 """Imagined frames per second: batched and cached, against one by one and without a cache.
 
-A planner's call: candidates of actions from one context, imagined step by step; three ways, measured
-in turn, round after round, so that a machine that slows down slows all of them:
+A planner's call: candidates of actions from one context, imagined step by step. Three ways are
+measured in turn, round after round, so that a machine that slows down slows all of them:
 
 - ``batched and cached``: chiasm's rollouts; the context is read once, candidates run together;
 - ``cached``: the same, one candidate at a time;
@@ -258,8 +258,8 @@ def walk_page(pretrained: Pretrained, view: np.ndarray, steps: int) -> dict[str,
     walker = Walker(pretrained, SAMPLING)
     start = Start("noise", view)
     answers = Answers(walker, Starts(pretrained.vision_tokenizer.image_shape), Opening("", start))
-    server = WalkServer(("127.0.0.1", 0), answers)
-    thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+    server = WalkServer(("127.0.0.1", 0))
+    thread = Thread(target=server.serve, args=(answers,))
     thread.start()
     connection = HTTPConnection("127.0.0.1", server.server_port)
 
