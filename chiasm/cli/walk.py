@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -77,7 +78,8 @@ def walk(
 
 
 def serve(server: WalkServer, answers: Answers) -> None:
-    """Until the user interrupts it."""
+    """Until the user interrupts it, or SIGTERM ends it in the same way: the engine has files."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     typer.echo(f"walk at {server.url} (Ctrl+C ends it)")
     if not server.is_local:
         typer.echo("whoever reaches this address can use the model, and send it pictures", err=True)
