@@ -114,14 +114,14 @@ ON_CPU = (
 ON_CUDA = (
     Shape(
         "100 M, 256 tokens a view",
-        ModelSettings(width=768, depth=12, query_heads=12, key_value_heads=4, experts="shared"),
+        ModelSettings(width=768, depth=15, query_heads=12, key_value_heads=4, experts="shared"),
         256,
         4,
         12,
     ),
     Shape(
         "1 B, 256 tokens a view",
-        ModelSettings(width=2048, depth=20, query_heads=16, key_value_heads=4, experts="shared"),
+        ModelSettings(width=2048, depth=23, query_heads=16, key_value_heads=4, experts="shared"),
         256,
         4,
         12,
