@@ -22,7 +22,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from http.client import HTTPConnection
 from statistics import median
 from threading import Thread
@@ -30,21 +30,16 @@ from typing import Any
 
 import numpy as np
 import torch
+from plain_rollout import PlainRollouts
 from record import write_record
-from torch import Tensor
 
 from chiasm.actions import Action, ActionFormat
 from chiasm.data import TextTokenizer
-from chiasm.inference.choice import image_noise
-from chiasm.inference.history import lay_out
-from chiasm.inference.passage import passage, prompt_ids, prompt_latents, prompt_targets
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
-from chiasm.inference.solvers import Velocity, denoise, time_grid
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.device import choose_device, matmul_dtype
-from chiasm.training.flow import velocity
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.pixels import PixelTokenizer
@@ -135,67 +130,6 @@ def action_text(rng: np.random.Generator) -> str:
     return ActionFormat().write(Action(float(ahead), 0.0, float(turn)))
 
 
-def plain_rollout(
-    pretrained: Pretrained, shape: Shape, context: Context, script: Sequence[str]
-) -> np.ndarray:
-    """The views of one candidate [S, H, W, 3], in documents as long as those of rollouts."""
-    views: list[np.ndarray] = []
-    document = 0
-    while len(views) < len(script):
-        chunk = script[len(views) :][: shape.document_views - len(context.views)]
-        drawn = list(plain_document(pretrained, context, chunk, seed=document))
-        views += drawn
-        context = context.after(chunk, drawn, shape.context_views)
-        document += 1
-    return np.stack(views)
-
-
-@torch.inference_mode()
-def plain_document(
-    pretrained: Pretrained, context: Context, script: Sequence[str], seed: int
-) -> np.ndarray:
-    """One document: each step of the solver is a pass over all of it."""
-    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
-    decoder, device = pretrained.decoder, pretrained.device
-    num_tokens = vision.image_shape.num_tokens
-    ids = prompt_ids(context.spans, text, vision.shapes).tolist()
-    targets = prompt_targets(context.spans)
-    z_LC = prompt_latents(context.spans, vision, device)
-    times = time_grid(SAMPLING.steps, pretrained.shift)
-    views = []
-    for number, action in enumerate(script):
-        ids += [*text.encode(action), text.boi_id, *[text.image_id] * num_tokens]
-        targets.append(True)
-        predict = whole_document(pretrained, ids, targets, z_LC)
-        noise_PC = image_noise(seed, number, num_tokens, decoder.latent_channels).to(device)
-        z_PC = denoise(predict, noise_PC, times, SAMPLING.solver)
-        views.append((vision.decode(z_PC[None])[0] * 255).round().to(torch.uint8))
-        z_LC = torch.cat([z_LC, z_PC])
-        ids.append(text.eoi_id)
-    return torch.stack(views).permute(0, 2, 3, 1).cpu().numpy()
-
-
-def whole_document(
-    pretrained: Pretrained, ids: list[int], targets: list[bool], before_LC: Tensor
-) -> Velocity:
-    """The velocity of a document's last image, by a pass over the whole document."""
-    decoder, vision = pretrained.decoder, pretrained.vision_tokenizer
-    passed = passage(ids, pretrained.text_tokenizer.image_id, vision.shapes, targets)
-    num_tokens = vision.image_shape.num_tokens
-    all_LC = torch.cat([before_LC, before_LC.new_zeros(num_tokens, decoder.latent_channels)])
-    reading = lay_out([passed], all_LC, all_LC.new_ones(len(all_LC)), [0], cache=None)
-
-    def predict(z_PC: Tensor, time: float) -> Tensor:
-        time_P = z_PC.new_full((len(z_PC),), time)
-        time_L = torch.cat([before_LC.new_ones(len(before_LC)), time_P])
-        inputs = replace(reading.inputs, z_LC=torch.cat([before_LC, z_PC]), time_L=time_L)
-        x_TD = decoder(inputs, reading.mask)[0]
-        output_PC = decoder.latent_output(x_TD[-num_tokens:]).float()
-        return velocity(output_PC, z_PC, time_P, pretrained.objective.prediction)
-
-    return predict
-
-
 def timed(work: Callable[[], Any]) -> tuple[float, Any]:
     """Seconds, and what the work gave; pictures lie in the host's memory, so nothing is pending."""
     began = time.perf_counter()
@@ -222,14 +156,18 @@ def compare(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
         context_views=shape.context_views,
         document_views=shape.document_views,
     )
+    plain = PlainRollouts(
+        pretrained,
+        SAMPLING,
+        context_views=shape.context_views,
+        document_views=shape.document_views,
+    )
     seconds: dict[str, list[float]] = {"batched and cached": [], "cached": [], "plain": []}
     walk: list[dict[str, float]] = []
     for number in range(arguments.rounds + 1):
         together, imagined = timed(lambda: rollouts.imagine([context] * len(scripts), scripts))
         one, by_one = timed(lambda: [rollouts.imagine([context], [own])[0] for own in alone])
-        bare, read_whole = timed(
-            lambda: [plain_rollout(pretrained, shape, context, own) for own in alone]
-        )
+        bare, read_whole = timed(lambda: [plain.imagine(context, own) for own in alone])
         walked = walk_page(pretrained, views[-1], arguments.steps)
         if number == 0:  # warms up, and sees that the three are alike
             refuse_unlike(imagined[: len(alone)], by_one)

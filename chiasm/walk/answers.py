@@ -116,7 +116,7 @@ class Answers:
         if first and not 0 <= first < len(self._starts):
             raise UserError(f"from={first}: there are {len(self._starts)} starts")
         numbers = range(first, min(first + STARTS_AT_ONCE, len(self._starts)))
-        named = [{"number": n, "name": self._starts[n].name} for n in numbers]
+        named = [{"number": n, "name": self._starts.name_of(n)} for n in numbers]
         return {"starts": named, "of": len(self._starts)}
 
     def start_view(self, number: int) -> bytes:

@@ -80,6 +80,11 @@ class Starts(Sequence[Start]):
         name, frame = self._frames[number]
         return self._recorded_start(name, frame) if name else self._world_start(frame)
 
+    def name_of(self, number: int) -> str:
+        """Its name, without decoding its picture."""
+        name, frame = self._frames[number]
+        return f"{name}, frame {frame}" if name else self._world_name(frame)
+
     def at(self, map_number: int, view: int) -> Start:
         """A view by its map's number among the held-out ones and its own on that map, from 0.
 
@@ -101,11 +106,15 @@ class Starts(Sequence[Start]):
 
     def _world_start(self, frame: int) -> Start:
         assert self._world is not None
-        map_number, view = divmod(frame, self._world.settings.frames_per_map)
         seen = self._world.views[frame]
         picture = fitted(Image(self._world.frames[frame], target=False), self._shape)
         place = Place(seen.map_seed, seen.pose)
-        return Start(f"map {map_number}, view {view}", picture, place)
+        return Start(self._world_name(frame), picture, place)
+
+    def _world_name(self, frame: int) -> str:
+        assert self._world is not None
+        map_number, view = divmod(frame, self._world.settings.frames_per_map)
+        return f"map {map_number}, view {view}"
 
     def _recorded_start(self, name: str, frame: int) -> Start:
         picture = fitted(self._recorded[name].picture(frame), self._shape)

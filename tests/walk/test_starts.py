@@ -41,6 +41,7 @@ def test_a_start_is_a_view_of_the_world_and_knows_its_place(starts, world, shape
 
 def test_all_starts_are_different_clear_views(starts, world) -> None:
     names = {start.name for start in starts}
+    assert names == {starts.name_of(number) for number in range(len(starts))}
     assert len(names) == len(starts) == len(world.clear_frames)
     assert len({start.place.map_seed for start in starts}) == 2
 
