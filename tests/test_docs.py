@@ -21,13 +21,8 @@ import typer
 from chiasm.cli import app
 from chiasm.evaluation.atlas import AtlasSettings
 from chiasm.inference.request import SamplingSettings
-from chiasm.recipe import (
-    Recipe,
-    load_recipe,
-    load_settings,
-    parse_recipe,
-    parse_settings,
-)
+from chiasm.recipe import Recipe, load_recipe, parse_recipe
+from chiasm.toml import load_settings, parse_settings
 from chiasm.vision import VisionTrainingSettings
 
 ROOT = Path(__file__).parents[1]

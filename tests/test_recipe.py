@@ -10,12 +10,11 @@ from chiasm.recipe import (
     check_images,
     differences,
     load_recipe,
-    load_toml,
     parse_recipe,
-    parse_settings,
     resolved,
     write_recipe,
 )
+from chiasm.toml import load_toml, parse_settings
 from chiasm.vision import VisionTrainingSettings
 
 SHIPPED = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))

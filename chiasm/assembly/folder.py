@@ -30,7 +30,8 @@ from chiasm.data import (
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
-from chiasm.recipe import Recipe, differences, load_toml, parse_recipe, resolved, write_recipe
+from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
+from chiasm.toml import load_toml
 from chiasm.training import Outcome, StepReport
 from chiasm.training.device import choose_device
 from chiasm.training.versions import versions

@@ -1,4 +1,4 @@
-"""chiasm data inspect: see what a recipe's stream gives the model."""
+"""chiasm data: see what a recipe's stream gives the model; record walks in another domain."""
 
 from __future__ import annotations
 
@@ -11,7 +11,9 @@ from rich.console import Console
 from chiasm.assembly import build_inputs, build_stream, check_vision, open_material
 from chiasm.cli.progress import RunDisplay
 from chiasm.data.drawing import draw_row, row_table
+from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
+from chiasm.worlds.freedoom import NUM_MAPS, record_freedoom
 
 app = typer.Typer(help="The data stream.", no_args_is_help=True)
 
@@ -55,3 +57,26 @@ def inspect(
     for note in (*report.alarms, *report.notes):
         print(note)
     print(f"the picture of the row is {out}")
+
+
+@app.command()
+def freedoom(
+    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    maps: Annotated[int, typer.Option(min=1, max=NUM_MAPS, help="The first so many.")] = 24,
+    walks: Annotated[int, typer.Option(min=1, help="Walks through each map.")] = 4,
+    frames: Annotated[int, typer.Option(min=2, help="Frames of each walk.")] = 18,
+    image_pixels: Annotated[int, typer.Option(min=16, max=192, help="Side of a frame.")] = 64,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
+) -> None:
+    """Record walks through the maps that come with the engine, for sources of trajectories."""
+    if out.exists():
+        raise UserError(f"{out} exists already; give the name of a new folder")
+    record_freedoom(
+        out,
+        num_maps=maps,
+        walks_per_map=walks,
+        num_frames=frames,
+        image_pixels=image_pixels,
+        seed=seed,
+    )
+    print(f'{maps * walks} walks are in {out}; a source reads them with kind = "trajectories"')

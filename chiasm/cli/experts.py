@@ -14,8 +14,9 @@ from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.evaluation.atlas import AtlasSettings, draw_atlas, refuse_dense
 from chiasm.inference.pretrained import Pretrained
-from chiasm.recipe import load_recipe, parse_settings
+from chiasm.recipe import load_recipe
 from chiasm.report.atlas import write_atlas
+from chiasm.toml import parse_settings
 
 DEFAULTS = AtlasSettings()
 

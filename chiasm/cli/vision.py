@@ -13,7 +13,8 @@ import typer
 from chiasm.assembly import default_cache_folder, open_gallery, open_vision
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
-from chiasm.recipe import load_recipe, load_settings
+from chiasm.recipe import load_recipe
+from chiasm.toml import load_settings
 from chiasm.training.device import choose_device
 from chiasm.vision import (
     VisionSettings,

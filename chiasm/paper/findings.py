@@ -12,8 +12,8 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from chiasm.errors import UserError
-from chiasm.recipe import load_toml, parse_settings
 from chiasm.settings import Settings
+from chiasm.toml import load_toml, parse_settings
 
 SHIPPED = Path(__file__).parent / "findings.toml"
 

@@ -19,8 +19,9 @@ from itertools import product
 from typing import Any
 
 from chiasm.errors import UserError
-from chiasm.recipe import Recipe, assign, load_toml, parse_recipe
+from chiasm.recipe import Recipe, parse_recipe
 from chiasm.studies.settings import CellSettings, StudySettings
+from chiasm.toml import assign, load_toml
 
 HASH_CHARACTERS = 12
 

@@ -18,14 +18,23 @@ import numpy as np
 
 from chiasm.assembly import default_cache_folder, open_material
 from chiasm.data import SourceSettings
+from chiasm.data.navigation import TrajectorySettings
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items, pick
 from chiasm.recipe import Recipe
 from chiasm.studies.settings import HeldOutSettings
+from chiasm.worlds.freedoom import record_freedoom
 
 MANUAL_HELD_OUT = 0.5
 """Share of Python's reference texts that counts as held out where nobody trains on them."""
+
+FREEDOOM_WALKS = {"num_maps": 24, "walks_per_map": 4, "num_frames": 12}
+FREEDOOM_HELD_OUT = 0.8
+"""Share of the walks; nobody trains on them."""
+
+ONE_STEP = TrajectorySettings(frames=(2, 2), horizon_frames=(1, 1))
+"""Documents of an action and the next view, as those of the embedded world."""
 
 
 def open_held_out(
@@ -44,7 +53,8 @@ def open_held_out(
     if not settings:
         return {}
     cache_folder = cache_folder or default_cache_folder()
-    sources = {name: _source(source, cache_folder) for name, source in settings.items()}
+    pixels = recipe.world.image_pixels
+    sources = {name: _source(source, cache_folder, pixels) for name, source in settings.items()}
     stream = recipe.stream.model_copy(update={"sources": sources})
     material = open_material(recipe.model_copy(update={"stream": stream}), cache_folder)
     return {
@@ -94,11 +104,24 @@ def _manual_topics() -> dict[str, str]:
     return topics
 
 
-def _source(settings: HeldOutSettings, cache_folder: Path) -> SourceSettings:
+def freedoom_walks(cache_folder: Path, image_pixels: int) -> Path:
+    """A folder of recorded walks through the engine's own maps: another domain to walk in."""
+    walks = FREEDOOM_WALKS
+    name = f"{walks['num_maps']}-{walks['walks_per_map']}-{walks['num_frames']}-{image_pixels}"
+    folder = cache_folder / "freedoom" / name
+    record_freedoom(folder, **walks, image_pixels=image_pixels, seed=0)
+    return folder
+
+
+def _source(settings: HeldOutSettings, cache_folder: Path, image_pixels: int) -> SourceSettings:
     plain = settings.model_dump(exclude={"documents", "text_only"})
     if settings.kind == "python_manual":
         path = str(python_manual(cache_folder))
         plain |= {"kind": "text", "path": path, "held_out_fraction": MANUAL_HELD_OUT}
+    if settings.kind == "freedoom":
+        path = str(freedoom_walks(cache_folder, image_pixels))
+        plain |= {"kind": "trajectories", "task": "action_video", "path": path}
+        plain |= {"held_out_fraction": FREEDOOM_HELD_OUT, "trajectories": ONE_STEP}
     return SourceSettings(**plain)
 
 

@@ -13,8 +13,8 @@ from pydantic import Field, model_validator
 
 from chiasm.data import SourceSettings
 from chiasm.errors import UserError
-from chiasm.recipe import load_toml, parse_settings
 from chiasm.settings import Settings
+from chiasm.toml import load_toml, parse_settings
 
 EQUAL_WITHIN = 0.02
 """Relative difference between cells that still counts as equal: packing leaves other paddings."""
@@ -47,8 +47,11 @@ class CellSettings(Settings):
 class HeldOutSettings(SourceSettings):
     """Documents that every cell is measured on, whatever it was trained on."""
 
-    kind: Literal["world", "text", "image_text", "vqa", "python_manual"]  # type: ignore[assignment]
-    """As a recipe's sources; ``python_manual``: the reference texts that come with Python."""
+    kind: Literal[  # type: ignore[assignment]
+        "world", "text", "image_text", "vqa", "trajectories", "python_manual", "freedoom"
+    ]
+    """As a recipe's sources; ``python_manual``: the reference texts that come with Python;
+    ``freedoom``: action videos of walks through the maps that come with the engine."""
     documents: int = Field(200, ge=2)
     """How many held-out documents are scored."""
     text_only: bool = False

@@ -2,7 +2,8 @@
 
 maps.py        rooms, doorways and objects drawn from a seed
 pwad.py        a map in the engine's format
-engine.py      the ViZDoom engine as a camera
+engine.py      the ViZDoom engine, and as a camera
+freedoom.py    walks through the maps that come with the engine
 truth.py       what is seen from a pose: surfaces by rays, objects by labels
 sight.py       whether a place can be seen from a pose
 walks.py       where pictures are taken

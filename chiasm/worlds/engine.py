@@ -1,4 +1,4 @@
-"""The ViZDoom engine as a camera: put it at any pose of a map and take a picture with labels."""
+"""The ViZDoom engine, and as a camera: at any pose of a map it takes a picture with labels."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
+from typing import Self
 
 import numpy as np
 import vizdoom
+from PIL import Image as PillowImage
 
 from chiasm.worlds.maps import KINDS, Map
 from chiasm.worlds.pwad import actor_name, archive
@@ -43,20 +45,28 @@ class Shot:
     labels: tuple[Label, ...]
 
 
-class Engine:
-    """One running engine that holds the archive of up to 32 maps."""
+class Game:
+    """A running engine; in a ``with`` statement, since it is a process of its own.
 
-    def __init__(self, maps: Sequence[Map]) -> None:
+    Args:
+        buttons: what a step may do.
+        wad: an archive of maps; without one, the engine's own.
+    """
+
+    def __init__(self, buttons: Sequence[vizdoom.Button], wad: bytes | None = None) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="chiasm-engine-")
-        wad = Path(self._folder.name) / "maps.wad"
-        wad.write_bytes(archive(maps))
-        self._game = _configured_game(wad)
+        self._game = _configured_game()
+        self._game.set_available_buttons(list(buttons))
+        if wad is not None:
+            path = Path(self._folder.name) / "maps.wad"
+            path.write_bytes(wad)
+            self._game.set_doom_scenario_path(str(path))
         # It makes a folder of its own wherever it is started, and fails if another engine is just
         # making it.
         with contextlib.chdir(self._folder.name):
             self._game.init()
 
-    def __enter__(self) -> Engine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -77,6 +87,37 @@ class Engine:
             self._game.send_game_command(command)
         self._game.advance_action(12)  # the view settles
 
+    @property
+    def place(self) -> tuple[float, float, float]:
+        """x and y in map units, and yaw in degrees."""
+        x, y, yaw = (
+            self._game.get_game_variable(variable)
+            for variable in (
+                vizdoom.GameVariable.POSITION_X,
+                vizdoom.GameVariable.POSITION_Y,
+                vizdoom.GameVariable.ANGLE,
+            )
+        )
+        return x, y, yaw
+
+    @property
+    def square(self) -> np.ndarray:
+        """What is seen: uint8 [SCREEN_HEIGHT, SCREEN_HEIGHT, 3], the centre of the screen."""
+        return _centre(self._state.screen_buffer)
+
+    @property
+    def _state(self) -> vizdoom.GameState:
+        state = self._game.get_state()
+        assert state is not None
+        return state
+
+
+class Engine(Game):
+    """A camera in an archive of up to 32 maps of the embedded world."""
+
+    def __init__(self, maps: Sequence[Map]) -> None:
+        super().__init__([vizdoom.Button.TURN_LEFT_RIGHT_DELTA], archive(maps))
+
     def shoot(self, x: float, y: float, yaw_degrees: float) -> Shot:
         """Picture and labels at a pose; the engine truncates x and y to whole units."""
         self._game.send_game_command(f"warp {int(x)} {int(y)}")
@@ -85,22 +126,9 @@ class Engine:
         self._game.set_action([-turn])
         self._game.advance_action(1, False)
         self._game.make_action([0.0])  # a warp drops the eye to the floor for one tic
-        state = self._game.get_state()
-        assert state is not None
-        assert state.screen_buffer is not None
-        assert state.labels_buffer is not None
+        state = self._state
         assert state.labels is not None
-        taken_x, taken_y, taken_yaw = (
-            self._game.get_game_variable(variable)
-            for variable in (
-                vizdoom.GameVariable.POSITION_X,
-                vizdoom.GameVariable.POSITION_Y,
-                vizdoom.GameVariable.ANGLE,
-            )
-        )
-        left = (SCREEN_WIDTH - SCREEN_HEIGHT) // 2
-        square = state.screen_buffer[:, left : left + SCREEN_HEIGHT]
-        marks = state.labels_buffer[:, left : left + SCREEN_HEIGHT]
+        marks = _centre(state.labels_buffer)
         labels = tuple(
             Label(
                 _KIND_NAMES[label.object_name],
@@ -111,14 +139,25 @@ class Engine:
             for label in state.labels
             if label.object_name in _KIND_NAMES
         )
-        return Shot(taken_x, taken_y, taken_yaw, square, labels)
+        return Shot(*self.place, self.square, labels)
 
 
-def _configured_game(wad: Path) -> vizdoom.DoomGame:
+def scaled(square: np.ndarray, image_pixels: int) -> np.ndarray:
+    """A square of the screen as uint8 [image_pixels, image_pixels, 3]."""
+    picture = PillowImage.fromarray(np.ascontiguousarray(square))
+    return np.asarray(picture.resize((image_pixels, image_pixels), PillowImage.Resampling.BOX))
+
+
+def _centre(buffer: np.ndarray | None) -> np.ndarray:
+    assert buffer is not None
+    left = (SCREEN_WIDTH - SCREEN_HEIGHT) // 2
+    return buffer[:, left : left + SCREEN_HEIGHT]
+
+
+def _configured_game() -> vizdoom.DoomGame:
     game = vizdoom.DoomGame()
     game.set_doom_config_path(os.devnull)
     game.set_doom_game_path(str(Path(vizdoom.__file__).with_name("freedoom2.wad")))
-    game.set_doom_scenario_path(str(wad))
     game.set_doom_map("map01")
     game.set_mode(vizdoom.Mode.PLAYER)
     game.set_screen_resolution(vizdoom.ScreenResolution.RES_256X192)
@@ -136,7 +175,6 @@ def _configured_game(wad: Path) -> vizdoom.DoomGame:
         game.set_render_screen_flashes,
     ):
         hide(False)
-    game.set_available_buttons([vizdoom.Button.TURN_LEFT_RIGHT_DELTA])
     game.set_available_game_variables([])
     game.set_episode_timeout(0)
     game.add_game_args("+sv_nomonsters 1 -nomonsters +sv_cheats 1")

@@ -11,10 +11,9 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
 
 from chiasm.poses import Pose
-from chiasm.worlds.engine import Engine, Shot
+from chiasm.worlds.engine import Engine, scaled
 from chiasm.worlds.maps import UNITS_PER_METRE, Map, generate_map
 from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
 from chiasm.worlds.truth import View, cast, view_of
@@ -56,12 +55,7 @@ def take(engine: Engine, world_map: Map, pose: Pose, image_pixels: int) -> tuple
     )
     taken = Pose(shot.x / UNITS_PER_METRE, shot.y / UNITS_PER_METRE, round(shot.yaw_degrees, 3))
     surfaces = cast(world_map, shot.x, shot.y, shot.yaw_degrees)
-    return _scaled(shot, image_pixels), view_of(world_map, taken, surfaces, shot.labels)
-
-
-def _scaled(shot: Shot, image_pixels: int) -> np.ndarray:
-    picture = Image.fromarray(np.ascontiguousarray(shot.square))
-    return np.asarray(picture.resize((image_pixels, image_pixels), Image.Resampling.BOX))
+    return scaled(shot.square, image_pixels), view_of(world_map, taken, surfaces, shot.labels)
 
 
 def main() -> None:

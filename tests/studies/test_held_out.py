@@ -4,6 +4,7 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
+from chiasm.studies import held_out
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.settings import HeldOutSettings
 
@@ -22,6 +23,17 @@ def test_the_manual_is_held_out_text(recipe, tmp_path):
     assert fingerprint({"manual": found}) == fingerprint(again)
     fewer = open_held_out(recipe, {"manual": manual.model_copy(update={"documents": 29})}, tmp_path)
     assert fingerprint(again) != fingerprint(fewer)
+
+
+def test_freedoom_is_another_domain_to_walk_in(recipe, tmp_path, monkeypatch):
+    few = {"num_maps": 3, "walks_per_map": 4, "num_frames": 3}
+    monkeypatch.setattr(held_out, "FREEDOOM_WALKS", few)
+    walks = HeldOutSettings(kind="freedoom", documents=6)
+    found = open_held_out(recipe, {"freedoom": walks}, tmp_path)["freedoom"]
+    assert all(document.text.startswith("action: dx=") for document in found.documents)
+    assert len(set(found.clusters)) > 1
+    again = open_held_out(recipe, {"freedoom": walks}, tmp_path)  # what is there is kept
+    assert fingerprint(again) == fingerprint({"freedoom": found})
 
 
 def test_words_can_stand_alone(recipe, data_folder, tmp_path):

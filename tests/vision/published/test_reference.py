@@ -73,7 +73,7 @@ def test_weights_that_are_gone_are_refused(copied: tuple[Path, Path]) -> None:
     shutil.rmtree(model)
     with pytest.raises(
         UserError,
-        match=r"vision\.json refers to published weights as they were when it was made: vision\.path",
+        match=r"vision\.json refers to published weights as they were when .*: vision\.path",
     ):
         load_tokenizer(kept)
 

@@ -1,0 +1,181 @@
+"""Settings read from TOML, strictly, and written as TOML.
+
+An unknown name, a wrong type or a value out of bounds is an error that names the setting as it is
+written in the file, and what would be right.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import math
+import tomllib
+import typing
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+
+AnySettings = TypeVar("AnySettings", bound=Settings)
+
+
+def load_settings(kind: type[AnySettings], path: Path, overrides: Sequence[str]) -> AnySettings:
+    """Read settings other than a recipe from TOML, with overrides, as strictly as a recipe.
+
+    Raises:
+        UserError: unreadable file, unknown setting or wrong value.
+    """
+    content = load_toml(path)
+    for override in overrides:
+        apply_override(content, override)
+    return parse_settings(kind, content)
+
+
+def load_toml(path: Path) -> dict[str, Any]:
+    """A TOML file as nested dictionaries.
+
+    Raises:
+        UserError: it is missing, unreadable, or not TOML.
+    """
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError as error:
+        raise UserError(f"recipe {path} does not exist") from error
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UserError(f"recipe {path} cannot be read: {error}") from error
+
+
+def parse_settings(kind: type[AnySettings], content: Mapping[str, Any]) -> AnySettings:
+    """Validate settings given as nested dictionaries.
+
+    Raises:
+        UserError: unknown setting or wrong value.
+    """
+    try:
+        # JSON is how pydantic reads lists as tuples and strings as paths and yet keeps types strict
+        return kind.model_validate_json(json.dumps(content, default=str), strict=True)
+    except ValidationError as error:
+        raise UserError("\n".join(_explain(kind, item) for item in error.errors())) from error
+
+
+def assign(content: dict[str, Any], name: str, value: Any) -> None:
+    """Set one setting, by its dotted name, in a recipe given as nested dictionaries.
+
+    Raises:
+        UserError: a part of the name is a value and no group of settings.
+    """
+    *groups, last = (part.strip() for part in name.split("."))
+    table = content
+    for part in groups:
+        table = table.setdefault(part, {})
+        if not isinstance(table, dict):
+            raise UserError(f"{name}: {part} is a value, not a group of settings")
+    table[last] = value
+
+
+def apply_override(content: dict[str, Any], override: str) -> None:
+    """Set what ``dotted.name=value`` says; the value is TOML, or else a bare string.
+
+    Raises:
+        UserError: it is no such text, or names no setting.
+    """
+    name, equals, text = override.partition("=")
+    if not equals or not all(part.strip() for part in name.split(".")):
+        raise UserError(f"--set {override}: write it as name=value, such as model.width=256")
+    try:
+        assign(content, name, _value(text.strip()))
+    except UserError as error:
+        raise UserError(f"--set {override}: {error}") from error
+
+
+def _value(text: str) -> Any:
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(kind: type[BaseModel], item: Any) -> str:
+    name = _name(kind, item["loc"])
+    if item["type"] == "extra_forbidden":
+        known = [known for known, _ in _setting_names(kind, item["loc"])]
+        last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
+        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75) or [
+            last[match]
+            for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=1, cutoff=0.6)
+        ]
+        hint = f"; the nearest is {near[0]}" if near else ""
+        return f"unknown setting {name}{hint}"
+    if item["type"] == "missing":
+        return f"setting {name} is missing: {item['msg'].lower()}"
+    wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+    if isinstance(item["input"], Mapping):
+        return f"{name}: {wanted}"
+    return f"setting {name} = {item['input']!r}: {wanted}"
+
+
+def _name(kind: type[BaseModel], location: Sequence[Any]) -> str:
+    """The setting at a location; pydantic puts the kind of a table that has kinds between."""
+    parts = [str(part) for part in location]
+    known = {name for name, _ in _setting_names(kind, location)}
+    for number in range(1, len(parts) - 1):
+        without = ".".join(parts[:number] + parts[number + 1 :])
+        if ".".join(parts) not in known and without in known:
+            return without
+    return ".".join(parts)
+
+
+def _setting_names(
+    model: type[BaseModel], location: Sequence[Any], prefix: str = ""
+) -> Iterator[tuple[str, Any]]:
+    """All dotted names of settings; a free key, such as a source's name, is ``location``'s own."""
+    for name, field in model.model_fields.items():
+        dotted = f"{prefix}{name}"
+        yield dotted, field.annotation
+        depth = dotted.count(".") + 1
+        for inner in _models(field.annotation):
+            if typing.get_origin(field.annotation) is dict:
+                if len(location) > depth and ".".join(map(str, location[:depth])) == dotted:
+                    yield from _setting_names(inner, location, f"{dotted}.{location[depth]}.")
+            else:
+                yield from _setting_names(inner, location, f"{dotted}.")
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in typing.get_args(annotation):
+        yield from _models(argument)
+
+
+def as_toml(table: Mapping[str, Any], prefix: str = "") -> str:
+    """TOML of nested dictionaries: a table's plain values first, then its tables."""
+    plain = {name: value for name, value in table.items() if not isinstance(value, Mapping)}
+    lines = [f"{_key(name)} = {_literal(value)}" for name, value in plain.items()]
+    text = "\n".join(lines) + "\n" if lines else ""
+    for name, value in table.items():
+        if isinstance(value, Mapping):
+            dotted = f"{prefix}{_key(name)}"
+            holds_values = any(not isinstance(inner, Mapping) for inner in value.values())
+            text += f"\n[{dotted}]\n" if holds_values or not value else ""
+            text += as_toml(value, f"{dotted}.")
+    return text
+
+
+def _key(name: str) -> str:
+    bare = name.replace("-", "").replace("_", "")
+    return name if bare.isascii() and bare.isalnum() else _literal(name)
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(_literal(item) for item in value)}]"
+    if isinstance(value, str):  # JSON's escapes are TOML's, save for DEL
+        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    return json.dumps(value)
