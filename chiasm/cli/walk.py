@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Annotated
@@ -56,34 +57,33 @@ def walk(
       chiasm walk RUN --image room.jpg --steps 10
     """
     encoded = read_picture(map_, view, image)
-    pretrained = Pretrained.load(run, device)
-    sampling = DEFAULTS.model_copy(update={"steps": steps})
-    Rollouts.of(pretrained, sampling)  # refuses a model without actions before a world is rendered
-    shape = pretrained.vision_tokenizer.image_shape
-    picture = None if encoded is None else given_picture(encoded, shape, str(image))
-    recipe = recipe_of(run)
-    world, recorded = held_out_walks(recipe, cache)
-    starts = Starts(shape, world, recorded)
-    start = picture or choose_start(starts, map_, view or 0)
-    opening = Opening(Path(run).resolve().name, start, truth, is_instructed(recipe))
-    with ExitStack() as running:
+    # The server listens already: an address that is taken is told before anything is opened.
+    with WalkServer((host, port)) as server, ExitStack() as running:
+        pretrained = Pretrained.load(run, device)
+        sampling = DEFAULTS.model_copy(update={"steps": steps})
+        Rollouts.of(pretrained, sampling)  # refuses a model without actions
+        shape = pretrained.vision_tokenizer.image_shape
+        picture = None if encoded is None else given_picture(encoded, shape, str(image))
+        recipe = recipe_of(run)
+        world, recorded = held_out_walks(recipe, cache)
+        starts = Starts(shape, world, recorded)
+        start = picture or choose_start(starts, map_, view or 0)
+        opening = Opening(Path(run).resolve().name, start, truth, is_instructed(recipe))
         engine = None
         if world is not None:
             oracle = Oracle(world.settings, world.split, pretrained.actions, shape)
             standing = pretrained.actions.write(Action(0, 0, 0))
             engine = Truth(running.enter_context(oracle), standing)
-        walker = Walker(pretrained, sampling, engine)
-        serve(WalkServer((host, port), Answers(walker, starts, opening)))
+        serve(server, Answers(Walker(pretrained, sampling, engine), starts, opening))
 
 
-def serve(server: WalkServer) -> None:
-    """Until the user interrupts it."""
+def serve(server: WalkServer, answers: Answers) -> None:
+    """Until the user interrupts it, or SIGTERM ends it in the same way: the engine has files."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     typer.echo(f"walk at {server.url} (Ctrl+C ends it)")
     if not server.is_local:
         typer.echo("whoever reaches this address can use the model, and send it pictures", err=True)
     try:
-        server.serve_forever()
+        server.serve(answers)
     except KeyboardInterrupt:
         typer.echo("")
-    finally:
-        server.server_close()

@@ -40,6 +40,8 @@ MOST_BODY_BYTES = 16 * 2**20
 """A picture of 12 MB in base64."""
 IDLE_SECONDS = 60.0
 """After which a connection that says nothing is closed."""
+POLL_SECONDS = 0.1
+"""Between two looks whether to shut down."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 HEADERS = {
     "Cache-Control": "no-store",
@@ -78,11 +80,10 @@ Body = Mapping[str, Any]
 
 
 class WalkServer(ThreadingHTTPServer):
-    """Serves the page until it is shut down.
+    """Listens at once, and serves the page from :meth:`serve` on until it is shut down.
 
     Args:
         address: host and port; port 0 takes a free one.
-        answers: what is asked.
 
     Raises:
         UserError: the address cannot be listened on.
@@ -91,8 +92,9 @@ class WalkServer(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 32
 
-    def __init__(self, address: tuple[str, int], answers: Answers) -> None:
-        self.answers = answers
+    answers: Answers
+
+    def __init__(self, address: tuple[str, int]) -> None:
         self.page = files("chiasm.walk").joinpath("page.html").read_bytes()
         if ":" in address[0]:
             self.address_family = socket.AF_INET6
@@ -103,6 +105,11 @@ class WalkServer(ThreadingHTTPServer):
                 f"--host {address[0]} --port {address[1]} cannot be listened on ({error}); give "
                 "another port, or 0 for a free one"
             ) from error
+
+    def serve(self, answers: Answers) -> None:
+        """Answer requests, until another thread calls ``shutdown``."""
+        self.answers = answers
+        self.serve_forever(POLL_SECONDS)
 
     @property
     def url(self) -> str:

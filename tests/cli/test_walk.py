@@ -29,7 +29,7 @@ def model(world_model, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def refusal(*arguments: object) -> str:
     app = typer.Typer()
     app.command()(walk)
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    result = CliRunner().invoke(app, ["--port", "0", *map(str, arguments)])
     assert result.exit_code == 1
     return str(result.exception)
 

@@ -162,8 +162,9 @@ def starts(walker: Walker, world: World) -> Starts:
 def server(walker: Walker, starts: Starts) -> Iterator[WalkServer]:
     """A page that begins with the first start."""
     opening = Opening("some-run", starts[0], truth=True, instructions=True)
-    served = WalkServer(("127.0.0.1", 0), Answers(walker, starts, opening))
-    thread = threading.Thread(target=served.serve_forever, kwargs={"poll_interval": 0.05})
+    served = WalkServer(("127.0.0.1", 0))
+    answers = Answers(walker, starts, opening)
+    thread = threading.Thread(target=served.serve, args=(answers,))
     thread.start()
     yield served
     served.shutdown()

@@ -211,4 +211,4 @@ def test_another_site_may_link_to_the_page_and_nothing_else(server) -> None:
 
 def test_a_port_that_is_taken_is_told(server) -> None:
     with pytest.raises(UserError, match=f"--port {server.server_port} cannot be listened on"):
-        WalkServer(("127.0.0.1", server.server_port), server.answers)
+        WalkServer(("127.0.0.1", server.server_port))

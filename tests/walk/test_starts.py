@@ -1,15 +1,19 @@
 """Where walks begin."""
 
 import io
+import json
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from chiasm.assembly import open_held_out_walks
 from chiasm.data.batch import ImageShape
 from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted
+from chiasm.recipe import parse_recipe
 from chiasm.walk.starts import Starts, given_picture
 
 
@@ -71,3 +75,34 @@ def test_pictures_that_cannot_be_used(shape) -> None:
         given_picture(encoded(30, 20)[:45], shape, "half.png")
     with pytest.raises(UserError, match="9000 x 9000 pixels"):
         given_picture(encoded(9000, 9000), shape, "huge.png")
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """Trajectories whose frames show in red whose they are and in green when they were taken."""
+    for number in range(4):
+        own = tmp_path / f"walk_{number}"
+        own.mkdir()
+        for k in range(6):
+            PillowImage.new("RGB", (8, 8), (40 * number, 10 * k, 0)).save(own / f"{k}.png")
+        poses = {"position": [[0.3 * k, number] for k in range(6)], "yaw": [0.0] * 6}
+        (own / "traj_data.json").write_text(json.dumps(poses))
+    return tmp_path
+
+
+def test_recorded_walks_begin_at_held_out_frames_without_a_place(recorded: Path, shape) -> None:
+    nav = {"kind": "trajectories", "task": "action_video", "path": str(recorded)}
+    recipe = parse_recipe(
+        {"name": "nav", "stream": {"sources": {"nav": nav | {"held_out_fraction": 0.5}}}}
+    )
+    world, walks = open_held_out_walks(recipe)
+    assert world is None
+    starts = Starts(shape, None, walks)
+    held_out = {int(start.view[0, 0, 0]) for start in starts}
+    assert 1 <= len(held_out) < 4
+    assert len(starts) == 6 * len(held_out)
+    start = starts.at(0, 5)
+    assert start.view[0, 0, 1] == 50
+    assert start.place is None
+    with pytest.raises(UserError, match="--view 6: there are 6 frames of trajectory 0"):
+        starts.at(0, 6)
