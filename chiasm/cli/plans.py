@@ -16,14 +16,24 @@ from rich.table import Table
 from chiasm.assembly import open_material
 from chiasm.cli.options import check_folder
 from chiasm.cli.progress import RunDisplay
-from chiasm.documents import ActionVideos
+from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
+from chiasm.evaluation.clusters import Estimate, clustered_mean, paired_difference
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.plans import MODEL, ORACLE, PlannedScene, plan_rows, plan_scenes
-from chiasm.evaluation.rows import Row
+from chiasm.evaluation.plans import (
+    BASELINES,
+    MEASURES,
+    MODEL,
+    ORACLE,
+    PlannedScene,
+    places,
+    plan_between,
+    plan_rows,
+    plan_scenes,
+)
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import load_recipe
-from chiasm.report.plans import write_plans
+from chiasm.report.plans import write_plans, write_strip
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.settings import PRESETS
 from chiasm.worldmodel.trajectory import refuse_missing_evo
@@ -44,6 +54,10 @@ def plan(
     source: Annotated[
         str, typer.Option(help="Which source of action videos; without it the first.")
     ] = "",
+    start: Annotated[
+        Path | None, typer.Option(help="Plan from this picture, to --goal, instead of scenes.")
+    ] = None,
+    goal: Annotated[Path | None, typer.Option(help="The picture to plan to.")] = None,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the files; without it RUN/plans.")
     ] = None,
@@ -58,29 +72,50 @@ def plan(
     """Plan held-out scenes; writes plans.json, trajectories for evo and a sheet of each shown."""
     folder = out or run / "plans"
     check_folder(folder)
-    refuse_missing_evo()
+    pictures = _pictures(start, goal)
+    if pictures is None:
+        refuse_missing_evo()
+    elif oracle:
+        raise UserError("--oracle: the engine does not know where a picture of yours was taken")
     recipe = load_recipe(
         run / "recipe.toml", [f"evaluation.plans={scenes}", *_preset(preset), *(set_ or [])]
     )
-    pretrained = Pretrained.load(run, recipe.training.device)
-    settings = recipe.evaluation
+    pretrained, settings = Pretrained.load(run, recipe.training.device), recipe.evaluation
     with RunDisplay() as display:
         material = open_material(recipe, cache, display.on_stage)
         train, held_out = _sides(material, source)
-        planned = plan_scenes(
-            pretrained,
-            train,
-            held_out,
-            settings,
-            world_models=[MODEL, ORACLE] if oracle else [MODEL],
-            progress=display.on_stage,
-        )
-        shown = planned[: settings.shown]
-        ends = _true_ends(shown, held_out, pretrained)
+        if pictures is not None:
+            found = plan_between(pretrained, train, *pictures, settings)
+        else:
+            planned = plan_scenes(
+                pretrained,
+                train,
+                held_out,
+                settings,
+                world_models=[MODEL, ORACLE] if oracle else [MODEL],
+                progress=display.on_stage,
+            )
+            ends = _true_ends(planned[: settings.shown], held_out, pretrained)
+    if pictures is not None:
+        print("\n".join(found.actions))
+        print(f"cost {found.cost:.3f}; {write_strip(folder, *pictures, found)}")
+        return
     rows = plan_rows(planned, settings.seed)
     write_plans(folder, planned, rows, settings, shlex.join(["chiasm", *sys.argv[1:]]), ends)
-    _print(rows)
+    _print(planned)
     print(f"plans, trajectories and sheets are in {folder}")
+
+
+def _pictures(start: Path | None, goal: Path | None) -> tuple[np.ndarray, np.ndarray] | None:
+    """Start and goal as uint8 [H, W, 3]; None where scenes are planned."""
+    if start is None and goal is None:
+        return None
+    if start is None or goal is None:
+        raise UserError("--start and --goal belong together: give both, or none to plan scenes")
+    for option, path in (("--start", start), ("--goal", goal)):
+        if not path.is_file():
+            raise UserError(f"{option} {path} does not exist")
+    return Image(start, target=False).pixels(), Image(goal, target=False).pixels()
 
 
 def _preset(name: str) -> list[str]:
@@ -122,23 +157,29 @@ def _true_ends(
         ]
 
 
-def _print(rows: Sequence[Row]) -> None:
-    """Means, baselines and paired differences, each with two standard errors."""
-    table = Table("measure", "value", "baseline", "its value", "difference", "verdict")
-    for row in rows:
-        assert row.baseline is not None
-        assert row.difference is not None
-        assert row.difference_se is not None
-        table.add_row(
-            row.name,
-            f"{row.value:.3f} ± {2 * row.standard_error:.3f}",
-            row.baseline_name,
-            f"{row.baseline:.3f}",
-            f"{row.difference:+.3f} ± {2 * row.difference_se:.3f}",
-            str(row.verdict),
-        )
-    Console().print(table)
+def _print(planned: Sequence[PlannedScene]) -> None:
+    """Each planner's means, and their paired differences to the baselines."""
+    clusters = places(planned)
+    names = [f"{measure.name}, {measure.unit}" for measure in MEASURES]
+    table, differences = Table("", *names), Table("difference", *names)
+    for planner in planned[0].plans:
+        values = [measure.values(planned, planner) for measure in MEASURES]
+        table.add_row(planner, *(_bounded(clustered_mean(each, clusters)) for each in values))
+        for baseline in () if planner in BASELINES else BASELINES:
+            others = [measure.values(planned, baseline) for measure in MEASURES]
+            paired = (
+                paired_difference(own, other, clusters)
+                for own, other in zip(values, others, strict=True)
+            )
+            differences.add_row(f"{planner} - {baseline}", *map(_bounded, paired))
+    console = Console()
+    console.print(table)
+    console.print(differences)
     print(
-        f"{rows[0].num_items} scenes on {rows[0].num_clusters} maps or trajectories; ± two "
+        f"{len(planned)} scenes on {len(set(clusters.tolist()))} maps or trajectories; ± two "
         "standard errors, clustered by them"
     )
+
+
+def _bounded(estimate: Estimate) -> str:
+    return f"{estimate.value:.3f} ± {2 * estimate.standard_error:.3f}"

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from chiasm.documents import ActionVideos
+from chiasm.errors import UserError
 from chiasm.evaluation import (
     drawings,
     flow,
@@ -23,6 +24,7 @@ from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.evaluation.writing import sample_writing
 from chiasm.inference.pretrained import Pretrained
+from chiasm.worlds.instructions import InstructionSource
 
 Progress = Callable[[str, int, int], None]
 """Called before each section with its name, its number from 0, and how many there are."""
@@ -157,10 +159,13 @@ class _Run:
             self._skipped[instructed.SECTION] = NO_DECODER
         else:
             for number, (name, source) in enumerate(sources.items()):
-                of = f", {name}" if number else ""
-                self._add(
-                    instructed.measure_instructions(self._pretrained, source, self._settings, of)
-                )
+                self._instructions_of(source, f", {name}" if number else "")
+
+    def _instructions_of(self, source: InstructionSource, of: str) -> None:
+        try:
+            self._add(instructed.measure_instructions(self._pretrained, source, self._settings, of))
+        except UserError as error:  # another walk's sentence may be too long for the context
+            self._skipped[f"{instructed.SECTION}{of}"] = str(error)
 
     def _on_walks(self, section: str, measure: Callable[[str, ActionVideos, str], None]) -> None:
         """Measure every source of walks; the rows of all but the first name theirs."""

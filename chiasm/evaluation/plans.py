@@ -9,18 +9,18 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
 from chiasm.actions import PREFIX, ActionFormat
-from chiasm.documents import ActionVideos
+from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import spread
 from chiasm.evaluation.rows import Better, Measurement, Row
 from chiasm.evaluation.scenes import Scene, pick_scenes
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.poses import Pose, compose
@@ -34,7 +34,7 @@ from chiasm.worldmodel.planner import (
     build_baselines,
     build_planner,
 )
-from chiasm.worldmodel.rollout import Rollouts
+from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.settings import PlannerSettings
 from chiasm.worldmodel.trajectory import TrajectoryError, refuse_missing_evo, trajectory_error
 from chiasm.worlds import WorldSource
@@ -42,7 +42,6 @@ from chiasm.worlds import WorldSource
 SECTION = "plans"
 MODEL, ORACLE = "model", "oracle"
 BASELINES = ("no motion", "straight line")
-SUCCESS_METRES = (0.5, 1.0)
 
 Progress = Callable[[str, int, int], None]
 """Called with what is done, how many scenes are, and how many there are."""
@@ -57,6 +56,39 @@ class PlannedScene:
     trajectories: dict[str, tuple[Pose, ...]]
     """After each step."""
     errors: dict[str, TrajectoryError]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """What is read off a trajectory error."""
+
+    name: str
+    unit: str
+    better: Better
+    value: Callable[[TrajectoryError], float]
+
+    def of(self, whose: str) -> str:
+        """A row's name."""
+        return f"{self.name} of {whose}"
+
+    def values(self, planned: Sequence[PlannedScene], planner: str) -> np.ndarray:
+        """Of each scene: float64 [scenes]."""
+        return np.array([self.value(each.errors[planner]) for each in planned], np.float64)
+
+
+MEASURES = (
+    Measure("ATE", "m", "lower", lambda error: error.ate_metres),
+    Measure("RPE", "m", "lower", lambda error: error.rpe_metres),
+    Measure("end distance", "m", "lower", lambda error: error.end_metres),
+    Measure("end heading error", "degrees", "lower", lambda error: error.end_degrees),
+    Measure("end within 0.5 m", "share", "higher", lambda error: error.end_metres < 0.5),
+    Measure("end within 1 m", "share", "higher", lambda error: error.end_metres < 1.0),
+)
+
+
+def places(planned: Sequence[PlannedScene]) -> np.ndarray:
+    """The clusters of standard errors: int64 [scenes]."""
+    return np.array([each.scene.place for each in planned], np.int64)
 
 
 def measure_plans(
@@ -98,11 +130,6 @@ def plan_scenes(
     """
     refuse_missing_evo()
     planner_settings, actions = settings.planner, pretrained.actions
-    sampling = SamplingSettings(
-        steps=planner_settings.solver_steps,
-        guidance=settings.next_view_guidance,
-        rows_at_once=settings.rows_per_batch,
-    )
     cost = _cost(pretrained, planner_settings)
     shape = pretrained.vision_tokenizer.image_shape
     count, history = settings.plans, settings.history_frames
@@ -116,8 +143,8 @@ def plan_scenes(
                 engine = running.enter_context(_oracle(source, pretrained))
                 contenders[ORACLE] = build_planner(once, train, actions), engine
             else:
-                rollouts = Rollouts.of(pretrained, sampling)
-                contenders[MODEL] = build_planner(planner_settings, train, actions), rollouts
+                own = build_planner(planner_settings, train, actions)
+                contenders[MODEL] = own, _rollouts(pretrained, settings)
         _, first = contenders[world_models[0]]
         for name, baseline in build_baselines(planner_settings, train, actions).items():
             contenders[name] = baseline, first
@@ -128,6 +155,34 @@ def plan_scenes(
     if progress is not None:
         progress("planning", len(scenes), len(scenes))
     return done
+
+
+def plan_between(
+    pretrained: Pretrained,
+    train: ActionVideos,
+    start_HW3: np.ndarray,
+    goal_HW3: np.ndarray,
+    settings: EvaluationSettings,
+) -> Plan:
+    """The model's plan from one picture to another, both uint8 and fitted to the model's size.
+
+    Raises:
+        UserError: weights of LPIPS are missing, or the model knows no actions.
+    """
+    rollouts = _rollouts(pretrained, settings)
+    shape, cost = pretrained.vision_tokenizer.image_shape, _cost(pretrained, settings.planner)
+    planner = build_planner(settings.planner, train, pretrained.actions)
+    context = Context((fitted(Image(start_HW3, target=False), shape),))
+    return planner.plan(rollouts, context, goal_HW3, cost, settings.seed)
+
+
+def _rollouts(pretrained: Pretrained, settings: EvaluationSettings) -> Rollouts:
+    sampling = SamplingSettings(
+        steps=settings.planner.solver_steps,
+        guidance=settings.next_view_guidance,
+        rows_at_once=settings.rows_per_batch,
+    )
+    return Rollouts.of(pretrained, sampling)
 
 
 def _oracle(source: ActionVideos, pretrained: Pretrained) -> Oracle:
@@ -185,43 +240,34 @@ def plan_rows(planned: Sequence[PlannedScene], seed: int, of: str = "") -> list[
 
 
 def _rows(planned: Sequence[PlannedScene], name: str, whose: str, seed: int) -> list[Row]:
-    def rows(
-        what: str,
-        unit: str,
-        better: Better,
-        value: Callable[[TrajectoryError], float],
-        scenes: Sequence[PlannedScene] = planned,
-        headline: bool = False,
-    ) -> list[Row]:
-        places = np.array([each.scene.place for each in scenes])
-        measure = Measurement(SECTION, unit, better, seed, places)
-        of = {
-            planner: [value(each.errors[planner]) for each in scenes]
-            for planner in (name, *BASELINES)
-        }
-        return [
-            measure.row(what, of[name], of[baseline], baseline, headline=headline)
-            for baseline in BASELINES
-        ]
-
-    found = rows(
-        f"ATE of {whose}", "m", "lower", lambda e: e.ate_metres, headline=name == MODEL
-    ) + rows(f"RPE of {whose}", "m", "lower", lambda e: e.rpe_metres)
+    rows = []
+    for measure in MEASURES:
+        headline = name == MODEL and measure is MEASURES[0]
+        rows += _against(planned, name, measure, measure.of(whose), seed, headline=headline)
     for sight, words in ((True, "in sight"), (False, "out of sight")):
         scenes = [each for each in planned if each.scene.goal_in_sight is sight]
         if 0 < len(scenes) < len(planned):
-            what = f"ATE of {whose}, goal {words}"
-            found += rows(what, "m", "lower", lambda e: e.ate_metres, scenes)
-    found += rows(f"end distance of {whose}", "m", "lower", lambda e: e.end_metres)
-    found += rows(f"end heading error of {whose}", "degrees", "lower", lambda e: e.end_degrees)
-    for metres in SUCCESS_METRES:
-        what = f"{whose} that end within {metres:g} m"
-        found += rows(what, "share", "higher", partial(_reached, metres))
-    return found
+            what = f"{MEASURES[0].of(whose)}, goal {words}"
+            rows += _against(scenes, name, MEASURES[0], what, seed)
+    return rows
 
 
-def _reached(metres: float, error: TrajectoryError) -> float:
-    return float(error.end_metres < metres)
+def _against(
+    planned: Sequence[PlannedScene],
+    name: str,
+    measure: Measure,
+    what: str,
+    seed: int,
+    *,
+    headline: bool = False,
+) -> list[Row]:
+    """One measure of one planner beside each baseline."""
+    values = {planner: measure.values(planned, planner) for planner in (name, *BASELINES)}
+    measured = Measurement(SECTION, measure.unit, measure.better, seed, places(planned))
+    return [
+        measured.row(what, values[name], values[baseline], baseline, headline=headline)
+        for baseline in BASELINES
+    ]
 
 
 def _sample(planned: PlannedScene) -> Sample:

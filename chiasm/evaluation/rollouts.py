@@ -220,7 +220,7 @@ def _sample(
     """The start, then at each horizon what was imagined and the truth."""
     panels = [Panel("start", start)]
     for ahead, truth in through.items():
-        panels.append(Panel(f"imagined, {_frames(ahead)}", imagined[ahead - 1]))
+        panels.append(Panel(f"imagined, {ahead} ahead", imagined[ahead - 1]))
         panels.append(Panel("truth, decoded", truth[number]))
     words = " ".join(f"[{n}] {text.removeprefix(PREFIX)}" for n, text in enumerate(script, start=1))
     return Sample(SECTION, (("", words),), tuple(panels))

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from chiasm.actions import PREFIX
 from chiasm.errors import UserError
 from chiasm.evaluation.plans import PlannedScene
 from chiasm.evaluation.rows import Row
@@ -17,6 +18,7 @@ from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.report.frame import replace
 from chiasm.report.pictures import LARGE_PIXELS, enlarged
 from chiasm.report.table import row_record
+from chiasm.worldmodel.planner import Plan
 from chiasm.worldmodel.trajectory import write_tum
 
 GAP_PIXELS = 10
@@ -78,8 +80,35 @@ def sheet(planned: PlannedScene, true_ends: Mapping[str, np.ndarray]) -> Image.I
             ate = planned.errors[name].ate_metres
             column.append((f"true view there, ATE {ate:.2f} m", true_ends[name]))
         columns.append(column)
+    return _page(columns, 2)
+
+
+def strip(start_HW3: np.ndarray, goal_HW3: np.ndarray, plan: Plan) -> Image.Image:
+    """Start, each imagined view with the action before it, and the goal, in one row."""
+    columns = [[("start", start_HW3)]]
+    for text, view in zip(plan.actions, plan.views_SHW3, strict=True):
+        columns.append([(text.removeprefix(PREFIX), view)])
+    return _page([*columns, [("goal", goal_HW3)]], 1)
+
+
+def write_strip(folder: Path, start_HW3: np.ndarray, goal_HW3: np.ndarray, plan: Plan) -> Path:
+    """The strip of a plan between two pictures, as ``plan.png``.
+
+    Raises:
+        UserError: the folder cannot be written.
+    """
+    path = folder / "plan.png"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        strip(start_HW3, goal_HW3, plan).save(path, optimize=True)
+    except OSError as error:
+        raise UserError(f"{path} cannot be written: {error}") from error
+    return path
+
+
+def _page(columns: Sequence[Sequence[tuple[str, np.ndarray]]], num_rows: int) -> Image.Image:
     cell_width, cell_height = LARGE_PIXELS + GAP_PIXELS, LARGE_PIXELS + LINE_PIXELS + GAP_PIXELS
-    size = (len(columns) * cell_width + GAP_PIXELS, 2 * cell_height + GAP_PIXELS)
+    size = (len(columns) * cell_width + GAP_PIXELS, num_rows * cell_height + GAP_PIXELS)
     page = Image.new("RGB", size, PAPER)
     draw, font = ImageDraw.Draw(page), ImageFont.load_default(12)
     for x, column in enumerate(columns):

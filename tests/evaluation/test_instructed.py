@@ -88,3 +88,13 @@ def test_without_being_asked_for_they_are_listed_as_not_measured(listener, sourc
     held_out = {"words": source}
     evaluation = evaluate(listener, Material(held_out, held_out), few)
     assert evaluation.skipped["instructions"] == "evaluation.instructions = 0"
+
+
+def test_a_context_that_is_too_short_is_told_and_ends_nothing(pretrained, source, settings):
+    few = settings.model_copy(
+        update={"flow_documents": 2, "text_documents": 2, "instructions": 3, "steps": 1}
+    )
+    held_out = {"words": source}
+    short = replace(pretrained, context_positions=40)
+    evaluation = evaluate(short, Material(held_out, held_out), few)
+    assert "the model's context holds 40" in evaluation.skipped["instructions"]

@@ -94,6 +94,6 @@ def test_samples_show_start_imagined_and_truth(findings):
     [sample, *_] = findings.samples
     assert [panel.label for panel in sample.panels] == [
         "start",
-        *("imagined, 1 frame ahead", "truth, decoded"),
-        *("imagined, 2 frames ahead", "truth, decoded"),
+        *("imagined, 1 ahead", "truth, decoded"),
+        *("imagined, 2 ahead", "truth, decoded"),
     ]
