@@ -1,8 +1,9 @@
 """From a recipe to a trained model in its folder.
 
 preparation.py  where what is made once is kept, and who hears of it
+memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
-walks.py    whether instructed walks fit the rows
+walks.py    views of walks, and whether they fit the rows
 objects.py  data, tokenizers, stream, model and trainer from a recipe
 pictures.py the pictures of a recipe's sources, and its held-out walks
 folder.py   a run folder, and training that goes on in it
