@@ -20,10 +20,15 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.poses import Pose
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worlds.instructions import Ground
-from chiasm.worlds.instructions.expert import BACK, MOVES, step
+from chiasm.worlds.instructions.expert import STRIDE_METRES, TURNS_DEGREES, step
 
 STANDING = (0.0, 0.0, 0.0)
-STEPS = (*MOVES, BACK, STANDING)
+STEPS = (
+    *((0.0, 0.0, turn) for turn in TURNS_DEGREES),
+    *((STRIDE_METRES, 0.0, turn) for turn in (0.0, *TURNS_DEGREES)),
+    (-STRIDE_METRES, 0.0, 0.0),
+    STANDING,
+)
 """What a step may have been."""
 
 
