@@ -159,19 +159,16 @@ def _true_ends(
 
 def _print(planned: Sequence[PlannedScene]) -> None:
     """Each planner's means, and their paired differences to the baselines."""
-    clusters = places(planned)
-    names = [f"{measure.name}, {measure.unit}" for measure in MEASURES]
-    table, differences = Table("", *names), Table("difference", *names)
-    for planner in planned[0].plans:
-        values = [measure.values(planned, planner) for measure in MEASURES]
-        table.add_row(planner, *(_bounded(clustered_mean(each, clusters)) for each in values))
-        for baseline in () if planner in BASELINES else BASELINES:
-            others = [measure.values(planned, baseline) for measure in MEASURES]
-            paired = (
-                paired_difference(own, other, clusters)
-                for own, other in zip(values, others, strict=True)
-            )
-            differences.add_row(f"{planner} - {baseline}", *map(_bounded, paired))
+    clusters, planners = places(planned), list(planned[0].plans)
+    pairs = [(own, other) for own in planners if own not in BASELINES for other in BASELINES]
+    table = Table("", *planners)
+    differences = Table("difference", *(f"{own} - {other}" for own, other in pairs))
+    for measure in MEASURES:
+        values = {name: measure.values(planned, name) for name in planners}
+        name = f"{measure.name}, {measure.unit}"
+        table.add_row(name, *(_bounded(clustered_mean(each, clusters)) for each in values.values()))
+        paired = (paired_difference(values[own], values[other], clusters) for own, other in pairs)
+        differences.add_row(name, *map(_bounded, paired))
     console = Console()
     console.print(table)
     console.print(differences)
