@@ -32,7 +32,7 @@ from chiasm.evaluation.plans import (
     plan_scenes,
 )
 from chiasm.inference.pretrained import Pretrained
-from chiasm.recipe import load_recipe
+from chiasm.recipe import Recipe, load_recipe
 from chiasm.report.plans import write_plans, write_strip
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.settings import PRESETS
@@ -82,7 +82,7 @@ def plan(
     )
     pretrained, settings = Pretrained.load(run, recipe.training.device), recipe.evaluation
     with RunDisplay() as display:
-        material = open_material(recipe, cache, display.on_stage)
+        material = open_material(_with_walks(recipe), cache, display.on_stage)
         train, held_out = _sides(material, source)
         if pictures is not None:
             found = plan_between(pretrained, train, *pictures, settings)
@@ -125,6 +125,13 @@ def _preset(name: str) -> list[str]:
     if name not in PRESETS:
         raise UserError(f"--preset {name}: choose one of {', '.join(PRESETS)}")
     return [f"evaluation.planner.{key}={value}" for key, value in PRESETS[name].items()]
+
+
+def _with_walks(recipe: Recipe) -> Recipe:
+    """Only the sources that can be planned on: others would be rendered for nothing."""
+    sources = {n: s for n, s in recipe.stream.sources.items() if s.task == "action_video"}
+    stream = recipe.stream.model_copy(update={"sources": sources})
+    return recipe.model_copy(update={"stream": stream})
 
 
 def _sides(material: Material, name: str) -> tuple[ActionVideos, ActionVideos]:
