@@ -29,9 +29,11 @@ from chiasm.worlds.maps import UNITS_PER_METRE
 
 STRIDE_METRES = 1.0
 TURNS_DEGREES = (-40.0, -20.0, 20.0, 40.0)
-_MOVES = [(0.0, 0.0, turn) for turn in TURNS_DEGREES] + [
+MOVES = [(0.0, 0.0, turn) for turn in TURNS_DEGREES] + [
     (STRIDE_METRES, 0.0, turn) for turn in (0.0, *TURNS_DEGREES)
 ]
+"""(dx, dy, dyaw) of each step that is taken on the way; counted steps may go back as well."""
+BACK = (-STRIDE_METRES, 0.0, 0.0)
 _TURN_COST = 0.01  # per 20 degrees: of walks with as few steps, the smoothest
 _Candidate = tuple[float, int, float, Pose, tuple[Pose, ...]]
 """Cost and way still left, order found, cost, pose, and the walk to it."""
@@ -58,7 +60,7 @@ def wander(ground: Ground, start: Pose, num_steps: int, rng: np.random.Generator
     """The poses of a walk of random free steps, ``start`` first: what a success must exceed."""
     walk = [start]
     while len(walk) <= num_steps:
-        after = step(walk[-1], _MOVES[int(rng.integers(len(_MOVES)))])
+        after = step(walk[-1], MOVES[int(rng.integers(len(MOVES)))])
         if ground.is_free_path(walk[-1], after):
             walk.append(after)
     return walk
@@ -117,7 +119,7 @@ def _search(ground: Ground, goal: Goal, start: Pose, most_steps: int) -> list[Po
         if state in settled:
             continue
         settled.add(state)
-        for move in _MOVES:
+        for move in MOVES:
             after = step(pose, move)
             left = distances.metres(after) / STRIDE_METRES
             if len(walk) + left > most_steps or _state(after) in settled:
