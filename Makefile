@@ -24,6 +24,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/stream.py
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/vision.py
+	$(BIN)/python benchmarks/rollout.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

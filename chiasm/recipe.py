@@ -136,8 +136,27 @@ def check(recipe: Recipe) -> None:
             )
         if source.kind != "world" and not source.path:
             problems.append(f"stream.sources.{name}.path is missing: name the folder to read")
+    problems += _routing_without_router(recipe)
     if problems:
         raise UserError("\n".join(problems))
+
+
+def _routing_without_router(recipe: Recipe) -> list[str]:
+    """What only a mixture of experts reads, where there is none."""
+    if recipe.model.experts == "moe":
+        return []
+    asked = {
+        "training.balance_rate": recipe.training.balance_rate > 0,
+        "objective.router_z_weight": recipe.objective.router_z_weight > 0,
+        "objective.balance_weight": recipe.objective.balance_weight
+        != ObjectiveSettings().balance_weight,
+    }
+    return [
+        f"{name} is for routers, and model.experts = {recipe.model.experts!r} has none; set "
+        "model.experts = 'moe', or leave it out"
+        for name, is_asked in asked.items()
+        if is_asked
+    ]
 
 
 def check_images(recipe: Recipe, image_shape: AnyShape) -> None:

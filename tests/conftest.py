@@ -1,4 +1,4 @@
-"""A naive packer: the reference that model and objective are tested on.
+"""A naive packer: the reference that model and objective are tested on; a small world model.
 
 A document is a list of spans; a span is a list of token numbers, or a :class:`Picture`.
 """
@@ -13,6 +13,11 @@ import pytest
 import torch
 
 from chiasm.data.batch import NO_LABEL, NOBODY, ImageSlots, Modality, PackedBatch
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.inference.pretrained import Pretrained
+from chiasm.model import Decoder, ModelSettings
+from chiasm.training.objective import ObjectiveSettings
+from chiasm.vision.pixels import PixelTokenizer
 
 PAD, BOD, EOD, BOI, EOI, IMAGE, FIRST_TEXT = range(7)
 VOCABULARY = 40
@@ -190,6 +195,27 @@ class NaivePacking:
 @pytest.fixture(scope="session")
 def naive() -> NaivePacking:
     return NaivePacking()
+
+
+@pytest.fixture(scope="session")
+def world_model() -> Pretrained:
+    """Random weights; the next view depends on all that is shown, at most 400 positions.
+
+    Pictures of 8 x 8 pixels are 2 x 2 latent tokens.
+    """
+    text = TextTokenizer.train(["action: dx=+1.00 dy=-0.25 dyaw=+20", "view"], 300)
+    vision = PixelTokenizer(image_pixels=8, patch_pixels=4)
+    settings = ModelSettings(width=32, depth=2, query_heads=4, key_value_heads=2)
+    decoder = Decoder(
+        settings, vocabulary=text.vocabulary_size, latent_channels=vision.channels, seed=0
+    )
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
+    objective = ObjectiveSettings(prediction="x", shift=2.0)
+    decoder = decoder.eval().requires_grad_(False)
+    return Pretrained(decoder, text, vision, objective, 400)
 
 
 @pytest.fixture(autouse=True)

@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from chiasm.assembly import build_inputs, open_material, seconds_per_step, train_run
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
+from chiasm.model.settings import MoeSettings
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.training.metrics import read_metrics
 
@@ -247,3 +248,11 @@ def test_pixel_statistics_come_from_the_sources(recipe: Recipe) -> None:
     assert statistics.data == "pictures, texts"
     assert np.mean(statistics.std_C) == pytest.approx(0.289, abs=0.03)  # uniform noise
     assert 0 < seconds_per_step(recipe, material, warmup_steps=1, steps=2) < 60
+
+
+def test_a_model_that_no_memory_holds_is_refused_at_once(recipe: Recipe, tmp_path: Path) -> None:
+    moe = MoeSettings(num_experts=10_000_000, granularity=2)
+    model = recipe.model.model_copy(update={"experts": "moe", "moe": moe})
+    with pytest.raises(UserError, match=r"needs \d+ GB.* or model\.moe\.num_experts"):
+        train_run(recipe.model_copy(update={"model": model}), tmp_path / "run")
+    assert not (tmp_path / "run").exists()

@@ -15,7 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "chiasm"
 ORDER = [
     *("errors", "stop", "settings", "toml", "poses", "documents", "actions"),
     *("worlds", "data", "vision", "model", "training"),
-    *("inference", "worldmodel", "evaluation", "report", "recipe", "assembly"),
+    *("inference", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 

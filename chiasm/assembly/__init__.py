@@ -1,10 +1,11 @@
 """From a recipe to a trained model in its folder.
 
 preparation.py  where what is made once is kept, and who hears of it
+memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
-walks.py    whether instructed walks fit the rows
+walks.py    views of walks, and whether they fit the rows
 objects.py  data, tokenizers, stream, model and trainer from a recipe
-pictures.py the pictures of a recipe's sources
+pictures.py the pictures of a recipe's sources, and its held-out walks
 folder.py   a run folder, and training that goes on in it
 """
 
@@ -17,7 +18,7 @@ from chiasm.assembly.objects import (
     open_material,
     seconds_per_step,
 )
-from chiasm.assembly.pictures import open_gallery
+from chiasm.assembly.pictures import open_gallery, open_held_out_walks
 from chiasm.assembly.preparation import default_cache_folder
 from chiasm.assembly.vision import open_vision
 
@@ -29,6 +30,7 @@ __all__ = [
     "default_cache_folder",
     "kept_inputs",
     "open_gallery",
+    "open_held_out_walks",
     "open_material",
     "open_vision",
     "refuse_foreign_folder",

@@ -13,6 +13,7 @@ from statistics import median
 import torch
 from torch import Tensor
 
+from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_vision
 from chiasm.assembly.walks import most_views, refuse_cut_walks
@@ -170,12 +171,13 @@ def seconds_per_step(
 def check_vision(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> None:
-    """Refuse, before anything expensive, settings that the vision tokenizer rules out.
+    """Refuse, before anything expensive, what the vision tokenizer or the machine rules out.
 
     A tokenizer that the recipe trains is trained first.
     """
     tokenizer = open_vision(recipe, cache_folder, on_stage)
     check_images(recipe, tokenizer.shapes)
+    refuse_large_model(recipe, tokenizer)
     _picture_reader(recipe, tokenizer)
 
 

@@ -1,15 +1,20 @@
-"""From a recipe to the pictures of its sources."""
+"""From a recipe to the pictures of its sources, and to the walks that were held out."""
 
 from __future__ import annotations
 
+import os
+from functools import partial
 from pathlib import Path
 
 from chiasm.assembly.objects import open_material
-from chiasm.assembly.preparation import Stage, silent
+from chiasm.assembly.preparation import Stage, default_cache_folder, silent
+from chiasm.data import build_sources
+from chiasm.data.navigation import TrajectorySource
+from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.vision.cached.gallery import Gallery, gallery_of
-from chiasm.worlds import Split
+from chiasm.worlds import Split, World, render_worlds
 
 
 def open_gallery(
@@ -39,3 +44,30 @@ def open_gallery(
     return gallery_of(
         {f"{split.value} {name}": s for split in splits for name, s in of_split[split].items()}
     )
+
+
+def open_held_out_walks(
+    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
+) -> tuple[World | None, dict[str, ActionVideos]]:
+    """The held-out maps, where any source shows them, and the recorded walks of each source.
+
+    Raises:
+        UserError: a recording that cannot be opened, or a cache that cannot be written.
+    """
+    sources = recipe.stream.sources
+    recorded = {name: source for name, source in sources.items() if source.kind == "trajectories"}
+    rows = recipe.stream.row_positions
+    opened = build_sources(recorded, Split.HELD_OUT, rows, actions=recipe.actions)
+    walks: dict[str, ActionVideos] = {
+        name: source for name, source in opened.items() if isinstance(source, TrajectorySource)
+    }
+    if all(source.kind != "world" for source in sources.values()):
+        return None, walks
+    world = render_worlds(
+        recipe.world,
+        Split.HELD_OUT,
+        (cache_folder or default_cache_folder()) / "worlds",
+        progress=partial(on_stage, "held-out worlds"),
+        num_processes=os.cpu_count() or 1,
+    )
+    return world, walks

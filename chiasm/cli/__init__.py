@@ -5,6 +5,9 @@ data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
+starts.py      where a walk through a model's imagination begins
+imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
+walk.py        chiasm walk: a page on which a model's imagination is walked through
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
 options.py     options that several verbs read
 plans.py       chiasm plan: to goal pictures, with the model and with the oracle
@@ -26,6 +29,7 @@ import typer
 from chiasm.cli.data import app as data
 from chiasm.cli.evaluate import evaluate
 from chiasm.cli.experts import experts
+from chiasm.cli.imagine import imagine
 from chiasm.cli.plans import plan
 from chiasm.cli.quickstart import quickstart
 from chiasm.cli.report import app as report
@@ -34,6 +38,7 @@ from chiasm.cli.scaling import app as scaling
 from chiasm.cli.study import app as study
 from chiasm.cli.train import train
 from chiasm.cli.vision import app as vision
+from chiasm.cli.walk import walk
 from chiasm.errors import UserError
 from chiasm.stop import Stopped
 
@@ -48,6 +53,8 @@ app = typer.Typer(
 app.command("quickstart")(quickstart)
 app.command("train")(train)
 app.command("sample")(sample)
+app.command("imagine")(imagine)
+app.command("walk")(walk)
 app.command("evaluate")(evaluate)
 app.command("plan")(plan)
 app.command("experts")(experts)

@@ -32,7 +32,7 @@ from chiasm.evaluation.plans import (
     plan_scenes,
 )
 from chiasm.inference.pretrained import Pretrained
-from chiasm.recipe import load_recipe
+from chiasm.recipe import Recipe, load_recipe
 from chiasm.report.plans import write_plans, write_strip
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.settings import PRESETS
@@ -82,7 +82,7 @@ def plan(
     )
     pretrained, settings = Pretrained.load(run, recipe.training.device), recipe.evaluation
     with RunDisplay() as display:
-        material = open_material(recipe, cache, display.on_stage)
+        material = open_material(_with_walks(recipe), cache, display.on_stage)
         train, held_out = _sides(material, source)
         if pictures is not None:
             found = plan_between(pretrained, train, *pictures, settings)
@@ -127,6 +127,13 @@ def _preset(name: str) -> list[str]:
     return [f"evaluation.planner.{key}={value}" for key, value in PRESETS[name].items()]
 
 
+def _with_walks(recipe: Recipe) -> Recipe:
+    """Only the sources that can be planned on: others would be rendered for nothing."""
+    sources = {n: s for n, s in recipe.stream.sources.items() if s.task == "action_video"}
+    stream = recipe.stream.model_copy(update={"sources": sources})
+    return recipe.model_copy(update={"stream": stream})
+
+
 def _sides(material: Material, name: str) -> tuple[ActionVideos, ActionVideos]:
     sources = material.action_videos()
     if not sources:
@@ -159,19 +166,16 @@ def _true_ends(
 
 def _print(planned: Sequence[PlannedScene]) -> None:
     """Each planner's means, and their paired differences to the baselines."""
-    clusters = places(planned)
-    names = [f"{measure.name}, {measure.unit}" for measure in MEASURES]
-    table, differences = Table("", *names), Table("difference", *names)
-    for planner in planned[0].plans:
-        values = [measure.values(planned, planner) for measure in MEASURES]
-        table.add_row(planner, *(_bounded(clustered_mean(each, clusters)) for each in values))
-        for baseline in () if planner in BASELINES else BASELINES:
-            others = [measure.values(planned, baseline) for measure in MEASURES]
-            paired = (
-                paired_difference(own, other, clusters)
-                for own, other in zip(values, others, strict=True)
-            )
-            differences.add_row(f"{planner} - {baseline}", *map(_bounded, paired))
+    clusters, planners = places(planned), list(planned[0].plans)
+    pairs = [(own, other) for own in planners if own not in BASELINES for other in BASELINES]
+    table = Table("", *planners)
+    differences = Table("difference", *(f"{own} - {other}" for own, other in pairs))
+    for measure in MEASURES:
+        values = {name: measure.values(planned, name) for name in planners}
+        name = f"{measure.name}, {measure.unit}"
+        table.add_row(name, *(_bounded(clustered_mean(each, clusters)) for each in values.values()))
+        paired = (paired_difference(values[own], values[other], clusters) for own, other in pairs)
+        differences.add_row(name, *map(_bounded, paired))
     console = Console()
     console.print(table)
     console.print(differences)

@@ -11,11 +11,14 @@ evaluation.py  what an evaluation hands to the report
 material.py    what an evaluation reads: both splits of every source
 scoring.py     losses of single documents
 pictures.py    pictures against the truth, and the judge through which probes read
+pieces.py      pieces of held-out walks
 text.py        bits per byte against n-grams; sentences that recur
 flow.py        flow loss at fixed noise levels
 drawings.py    caption → picture, read by probes
 questions.py   answers against the majority and against a blank image
 next_views.py  imagined frames against the last one, and against other actions
+rollouts.py    imagined views by horizon
+instructed.py  imagined walks after spoken instructions, followed in the engine
 scenes.py      starts, goal pictures and the paths between them
 plans.py       plans to a goal picture against baselines and the oracle
 writing.py     free continuations and captions to read
@@ -24,7 +27,7 @@ atlas/         what the routers of a mixture of experts learned
 """
 
 from chiasm.evaluation.evaluate import evaluate
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Panel, Sample
+from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.rows import Row, Verdict
 from chiasm.evaluation.settings import EvaluationSettings
@@ -33,6 +36,7 @@ __all__ = [
     "Evaluation",
     "EvaluationSettings",
     "FlowPoint",
+    "HorizonPoint",
     "Material",
     "Panel",
     "Row",

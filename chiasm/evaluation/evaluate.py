@@ -5,14 +5,26 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from chiasm.evaluation import drawings, flow, next_views, plans, questions, text
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Sample
+from chiasm.documents import ActionVideos
+from chiasm.errors import UserError
+from chiasm.evaluation import (
+    drawings,
+    flow,
+    instructed,
+    next_views,
+    plans,
+    questions,
+    rollouts,
+    text,
+)
+from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Sample
 from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pictures import open_judge
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.evaluation.writing import sample_writing
 from chiasm.inference.pretrained import Pretrained
+from chiasm.worlds.instructions import InstructionSource
 
 Progress = Callable[[str, int, int], None]
 """Called before each section with its name, its number from 0, and how many there are."""
@@ -49,6 +61,7 @@ class _Run:
         self._progress = progress
         self._rows: list[Row] = []
         self._points: list[FlowPoint] = []
+        self._horizon_points: list[HorizonPoint] = []
         self._samples: list[Sample] = []
         self._skipped: dict[str, str] = {}
         self._judge = open_judge(settings)  # before anything is measured: it may not be there
@@ -60,6 +73,8 @@ class _Run:
             drawings.SECTION: self._drawings,
             questions.SECTION: self._questions,
             next_views.SECTION: self._next_views,
+            rollouts.SECTION: self._rollouts,
+            instructed.SECTION: self._instructions,
             plans.SECTION: self._plans,
             flow.SECTION: self._flow,
             "writing": self._writing,
@@ -78,6 +93,7 @@ class _Run:
             tuple(self._samples),
             self._skipped,
             seconds,
+            tuple(self._horizon_points),
         )
 
     def _text(self) -> None:
@@ -109,35 +125,62 @@ class _Run:
             self._skipped[questions.SECTION] = "no source asks questions about pictures"
 
     def _next_views(self) -> None:
+        self._on_walks(next_views.SECTION, self._next_views_of)
+
+    def _next_views_of(self, name: str, source: ActionVideos, of: str) -> None:
+        self._add(next_views.measure_next_views(self._pretrained, source, self._settings, of))
+
+    def _rollouts(self) -> None:
+        if self._settings.rollouts:
+            self._on_walks(rollouts.SECTION, self._rollouts_of)
+        else:
+            self._skipped[rollouts.SECTION] = "evaluation.rollouts = 0"
+
+    def _rollouts_of(self, name: str, source: ActionVideos, of: str) -> None:
+        train = self._material.training_walks(name)
+        found = rollouts.measure_rollouts(self._pretrained, train, source, self._settings, of)
+        self._add((found.rows, found.samples))
+        self._horizon_points += found.points
+        self._skipped |= found.skipped
+
+    def _plans(self) -> None:
+        if self._settings.plans:
+            self._on_walks(plans.SECTION, self._plans_of)
+
+    def _plans_of(self, name: str, source: ActionVideos, of: str) -> None:
+        train = self._material.training_walks(name)
+        self._add(plans.measure_plans(self._pretrained, train, source, self._settings, of))
+
+    def _instructions(self) -> None:
+        sources = self._material.instructions()
+        if sources and not self._settings.instructions:
+            self._skipped[instructed.SECTION] = "evaluation.instructions = 0"
+        elif sources and not self._pretrained.vision_tokenizer.draws:
+            self._skipped[instructed.SECTION] = NO_DECODER
+        else:
+            for number, (name, source) in enumerate(sources.items()):
+                self._instructions_of(source, f", {name}" if number else "")
+
+    def _instructions_of(self, source: InstructionSource, of: str) -> None:
+        try:
+            self._add(instructed.measure_instructions(self._pretrained, source, self._settings, of))
+        except UserError as error:  # another walk's sentence may be too long for the context
+            self._skipped[f"{instructed.SECTION}{of}"] = str(error)
+
+    def _on_walks(self, section: str, measure: Callable[[str, ActionVideos, str], None]) -> None:
+        """Measure every source of walks; the rows of all but the first name theirs."""
         if not self._pretrained.vision_tokenizer.draws:
-            self._skipped[next_views.SECTION] = NO_DECODER
+            self._skipped[section] = NO_DECODER
             return
         sources = self._material.action_videos()
         if not sources:
-            self._skipped[next_views.SECTION] = "no source has walks with actions and poses"
+            self._skipped[section] = "no source has walks with actions and poses"
         for number, (name, source) in enumerate(sources.items()):
             of = f", {name}" if number else ""
             try:
-                found = next_views.measure_next_views(self._pretrained, source, self._settings, of)
+                measure(name, source, of)
             except NothingToMeasure as error:
-                self._skipped[f"{next_views.SECTION}{of}"] = str(error)
-            else:
-                self._add(found)
-
-    def _plans(self) -> None:
-        if not self._settings.plans:
-            return
-        sources = self._material.action_videos()
-        if not sources:
-            self._skipped[plans.SECTION] = "no source has walks with actions and poses"
-        for number, (name, source) in enumerate(sources.items()):
-            of, train = f", {name}" if number else "", self._material.training_walks(name)
-            try:
-                found = plans.measure_plans(self._pretrained, train, source, self._settings, of)
-            except NothingToMeasure as error:
-                self._skipped[f"{plans.SECTION}{of}"] = str(error)
-            else:
-                self._add(found)
+                self._skipped[f"{section}{of}"] = str(error)
 
     def _flow(self) -> None:
         rows, self._points = flow.measure_flow(*self._given())

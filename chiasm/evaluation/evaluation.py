@@ -39,6 +39,17 @@ class FlowPoint:
 
 
 @dataclass(frozen=True)
+class HorizonPoint:
+    """Imagined views so many frames ahead, beside one baseline."""
+
+    source: str
+    """Empty for the first of several."""
+    measure: str
+    frames_ahead: int
+    row: Row
+
+
+@dataclass(frozen=True)
 class Evaluation:
     """Everything that was measured on held-out data."""
 
@@ -50,3 +61,5 @@ class Evaluation:
     """Section → why it could not be measured."""
     seconds: dict[str, float] = field(default_factory=dict)
     """Section → how long it took."""
+    horizon_points: tuple[HorizonPoint, ...] = ()
+    """Likeness of imagined views by how far ahead they lie."""

@@ -56,6 +56,14 @@ class Material:
         }
         return {**world, **recorded}
 
+    def instructions(self) -> dict[str, InstructionSource]:
+        """The held-out sources of spoken instructions."""
+        return {
+            name: source
+            for name, source in self.held_out.items()
+            if isinstance(source, InstructionSource)
+        }
+
     def training_walks(self, name: str) -> ActionVideos:
         """The training side of a source of action videos."""
         source = self.train[name]

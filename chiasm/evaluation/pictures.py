@@ -1,13 +1,31 @@
-"""Pictures against the truth, and the tokenizer through which probes read them."""
+"""Pictures against the truth, and the tokenizer through which probes read them.
+
+Shape suffixes: N pictures, H and W their height and width.
+"""
 
 from __future__ import annotations
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from chiasm.errors import UserError
+from chiasm.evaluation.rows import Better
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import feature_distance, features
+from chiasm.inference.pretrained import Pretrained
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer, settings_called
 from chiasm.vision.tokenizer import VisionTokenizer
+
+LIKENESS: dict[str, tuple[str, Better]] = {
+    "PSNR": ("dB", "higher"),
+    "SSIM": ("index", "higher"),
+    "feature distance": ("latent RMS", "lower"),
+}
+"""Measure of likeness → unit, and which way is better."""
+
+_SSIM_WINDOW, _SSIM_DEVIATION = 11, 1.5
+_SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 
 def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
@@ -33,3 +51,51 @@ def psnr(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio of each uint8 picture in dB; equal pictures count 100."""
     error_NHW3 = (pictures_NHW3.astype(np.float64) - truth_NHW3.astype(np.float64)) / 255
     return -10 * np.log10(np.maximum((error_NHW3**2).mean((1, 2, 3)), 1e-10))
+
+
+def ssim(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
+    """Structural similarity of each uint8 picture: the mean over colours and places of
+
+        (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x² + m_y² + C1) (s_x² + s_y² + C2))
+
+    with means m and (co)variances s under a Gaussian window of 11 pixels and deviation 1.5, as far
+    as it lies inside the picture (Wang et al. 2004; C1 = 0.01², C2 = 0.03² for colours in [0, 1]).
+    Of smaller pictures the window is the largest odd one that fits.
+    """
+    height, width = truth_NHW3.shape[1:3]
+    size = min(_SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
+    away = torch.arange(size, dtype=torch.float64) - size // 2
+    window = torch.exp(-(away**2) / (2 * _SSIM_DEVIATION**2))
+    window /= window.sum()
+
+    def mean(values: Tensor) -> Tensor:
+        along = torch.nn.functional.conv2d(values, window.reshape(1, 1, -1, 1))
+        return torch.nn.functional.conv2d(along, window.reshape(1, 1, 1, -1))
+
+    def planes(pictures: np.ndarray) -> Tensor:
+        return torch.from_numpy(pictures / 255).permute(0, 3, 1, 2).reshape(-1, 1, height, width)
+
+    x, y = planes(pictures_NHW3), planes(truth_NHW3)
+    m_x, m_y = mean(x), mean(y)
+    s_x, s_y, s_xy = mean(x * x) - m_x**2, mean(y * y) - m_y**2, mean(x * y) - m_x * m_y
+    likeness = (2 * m_x * m_y + _SSIM_C1) * (2 * s_xy + _SSIM_C2)
+    likeness /= (m_x**2 + m_y**2 + _SSIM_C1) * (s_x + s_y + _SSIM_C2)
+    return likeness.reshape(len(truth_NHW3), -1).mean(1).numpy()
+
+
+class Truth:
+    """Pictures that others are held against; their features are made once."""
+
+    def __init__(self, pretrained: Pretrained, pictures_NHW3: np.ndarray) -> None:
+        self.pictures = pictures_NHW3
+        self.features = features(pretrained, pictures_NHW3)
+        self._pretrained = pretrained
+
+    def likeness(self, pictures_NHW3: np.ndarray) -> dict[str, np.ndarray]:
+        """Each of :data:`LIKENESS` for each picture: float64 [N]."""
+        own = features(self._pretrained, pictures_NHW3)
+        return {
+            "PSNR": psnr(pictures_NHW3, self.pictures),
+            "SSIM": ssim(pictures_NHW3, self.pictures),
+            "feature distance": feature_distance(own, self.features),
+        }

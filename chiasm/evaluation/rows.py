@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Literal
@@ -117,3 +117,16 @@ class Measurement:
                 "difference_se": paired.standard_error,
             }
         )
+
+    def rows(
+        self,
+        name: str,
+        values: ArrayLike,
+        baselines: Mapping[str, ArrayLike],
+        headlines: Collection[str] = (),
+    ) -> list[Row]:
+        """A row against each baseline; those against ``headlines`` stand at the top of the page."""
+        return [
+            self.row(name, values, each, baseline, headline=baseline in headlines)
+            for baseline, each in baselines.items()
+        ]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
 from chiasm.settings import Settings
@@ -34,6 +36,17 @@ class EvaluationSettings(Settings):
     """Held-out next frames that are imagined with the true and with shuffled actions."""
     history_frames: int = Field(2, ge=1)
     """Frames shown before an imagined one."""
+    rollouts: int = Field(32, ge=0)
+    """Pieces of held-out walks that are imagined from their beginning, one view after the other,
+    with the true actions and with another walk's; 0 leaves rollouts out."""
+    rollout_horizons: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 2, 4, 8, 16), min_length=1
+    )
+    """How many frames ahead imagined views of rollouts are measured."""
+    rollout_training_frames: int = Field(4000, ge=1)
+    """Training frames among which the one most like the truth is looked for."""
+    instructions: int = Field(0, ge=0)
+    """Held-out spoken instructions whose imagined walks are followed in the engine; 0 is none."""
     plans: int = Field(0, ge=0)
     """Held-out scenes that are planned to a goal picture; 0 leaves plans out."""
     planner: PlannerSettings = PlannerSettings()

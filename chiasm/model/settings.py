@@ -31,23 +31,37 @@ class MoeSettings(Settings):
 
     @model_validator(mode="after")
     def _choices_fit(self) -> Self:
-        if self.num_routed < 1 or self.routed_choices > self.num_routed:
-            raise ValueError(
-                f"{self.routed_choices} routed experts for each position, but num_experts = "
-                f"{self.num_experts} with shared = {self.shared!r} leaves {self.num_routed} to "
-                "choose from; raise num_experts or lower top_k or granularity"
-            )
         if self.routed_choices < 1:
             raise ValueError(
                 f"shared = {self.shared!r} takes the whole budget of granularity = "
                 f"{self.granularity}; raise granularity to 2 or more, or set top_k"
             )
-        if self.routed_choices == 1 and self.weights == "normalised" and self.num_routed > 1:
+        if self.routed_choices > self.num_routed:
+            lower = "granularity" if self.top_k is None else "top_k"
             raise ValueError(
-                'a single routed expert with weights = "normalised" always weighs 1, so that the '
-                'router cannot learn; set weights = "raw" or let each position choose more'
+                f"{self._choices_told}, but num_experts = {self.num_experts} with shared = "
+                f"{self.shared!r} leaves {max(self.num_routed, 0)} to choose from; raise "
+                f"num_experts or lower {lower}"
+            )
+        if self.routed_choices == 1 and self.weights == "normalised" and self.num_routed > 1:
+            more = "set top_k" if self.top_k else "raise granularity"
+            raise ValueError(
+                f"{self._choices_told}: a single one with weights = 'normalised' always weighs 1, "
+                f"so that the router cannot learn; {more} to 2 routed experts or more, or set "
+                "weights = 'raw'"
             )
         return self
+
+    @property
+    def _choices_told(self) -> str:
+        """Which settings ask for how many routed experts."""
+        if self.top_k is not None:
+            return f"top_k = {self.top_k}"
+        beside = f" beside shared = {self.shared!r}" if self.num_shared else ""
+        return (
+            f"granularity = {self.granularity}{beside} asks for {self.routed_choices} routed "
+            "experts of each position"
+        )
 
     @property
     def num_shared(self) -> int:
@@ -110,23 +124,43 @@ class ModelSettings(Settings):
     def _heads_fit(self) -> Self:
         if self.query_heads % self.key_value_heads:
             raise ValueError(
-                f"query_heads {self.query_heads} is not a multiple of key_value_heads "
-                f"{self.key_value_heads}: each key-value head serves the same number of queries"
+                f"query_heads = {self.query_heads} is not a multiple of key_value_heads = "
+                f"{self.key_value_heads}, and each key-value head serves as many queries; choose a "
+                "divisor of query_heads"
             )
         if self.head_width is None and self.width % self.query_heads:
             raise ValueError(
-                f"width {self.width} does not divide into query_heads {self.query_heads}; "
+                f"width = {self.width} does not divide into query_heads = {self.query_heads}; "
                 "change one of them or set head_width"
             )
         if self.K % 2:
-            raise ValueError(f"head_width {self.K} is odd: rotary positions turn pairs of numbers")
-        if self.experts == "moe" and self.F % (8 * self.moe.granularity):
             raise ValueError(
-                f"feedforward_width {self.F} does not divide into moe.granularity "
-                f"{self.moe.granularity} experts whose width is a multiple of 8; set "
-                f"feedforward_width to a multiple of {8 * self.moe.granularity}"
+                f"head_width = {self.K} (unless set: width / query_heads) is odd, and rotary "
+                "positions turn pairs of numbers; make it even"
+            )
+        if self.experts == "moe":
+            self._refuse_mixture()
+        elif self.moe != MoeSettings():
+            raise ValueError(
+                f"moe has settings, but experts = {self.experts!r} has no router that reads them; "
+                "set experts = 'moe', or leave moe out"
             )
         return self
+
+    def _refuse_mixture(self) -> None:
+        granularity, unit = self.moe.granularity, 8 * self.moe.granularity
+        if self.F % unit:
+            default = "" if self.feedforward_width else f" (8/3 of width = {self.width})"
+            raise ValueError(
+                f"feedforward_width = {self.F}{default} does not divide into moe.granularity = "
+                f"{granularity} experts whose hidden width is a multiple of 8; set "
+                f"feedforward_width to a multiple of {unit}, or lower moe.granularity"
+            )
+        if self.moe.dense_blocks >= self.depth:
+            raise ValueError(
+                f"moe.dense_blocks = {self.moe.dense_blocks} leaves none of depth = {self.depth} "
+                "blocks a router; lower it, or set experts = 'shared'"
+            )
 
     @property
     def K(self) -> int:

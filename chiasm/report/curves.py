@@ -1,4 +1,4 @@
-"""Figures of the page as inline SVG: losses over training, flow loss over the noise level."""
+"""Figures of the page as inline SVG: losses, flow loss by noise level, rollouts by horizon."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from chiasm.evaluation.evaluation import FlowPoint
+from chiasm.evaluation.evaluation import FlowPoint, HorizonPoint
 from chiasm.report.run_folder import Curve, RunFolder
 
 PALETTE = ("#0b6e8f", "#d1603d", "#5b8c3a", "#7b5ea7", "#b8860b", "#64748b")
@@ -94,6 +94,53 @@ def flow_figure(points: Sequence[FlowPoint]) -> str:
         )
         axes.legend(loc="upper left", bbox_to_anchor=(1, 1))
         return svg(figure, "flow")
+
+
+def horizon_figure(points: Sequence[HorizonPoint]) -> str:
+    """Likeness of imagined views over how far ahead they lie, with the baselines; a row of panels
+    for each source."""
+    if not points:
+        return ""
+    sources = list(dict.fromkeys(point.source for point in points))
+    measures = list(dict.fromkeys(point.measure for point in points))
+    with mpl.rc_context(STYLE):
+        figure = Figure(figsize=(10.4, 3.1 * len(sources) + 0.4), layout="constrained")
+        grid = figure.subplots(len(sources), len(measures), squeeze=False)
+        for source, across in zip(sources, grid, strict=True):
+            for measure, axes in zip(measures, across, strict=True):
+                own = [p for p in points if (p.source, p.measure) == (source, measure)]
+                _draw_horizons(axes, own)
+                axes.set_title(f"{measure}, {source}" if source else measure)
+        names, labels = grid[0, 0].get_legend_handles_labels()
+        figure.legend(names, labels, loc="outside lower center", ncols=len(labels))
+        return svg(figure, "horizon")
+
+
+def _draw_horizons(axes: Axes, points: Sequence[HorizonPoint]) -> None:
+    """The imagined views with two standard errors, and a line for each baseline."""
+    contenders = list(dict.fromkeys(point.row.baseline_name for point in points))
+    lines = {name: [p for p in points if p.row.baseline_name == name] for name in contenders}
+    imagined = lines[contenders[0]]
+    axes.errorbar(
+        [point.frames_ahead for point in imagined],
+        [point.row.value for point in imagined],
+        yerr=[2 * np.nan_to_num(point.row.standard_error) for point in imagined],
+        color=PALETTE[0],
+        marker="o",
+        markersize=4,
+        capsize=3,
+        label="imagined",
+    )
+    for colour, (name, own) in zip(PALETTE[1:], lines.items(), strict=False):
+        baseline = np.array([point.row.baseline for point in own], float)
+        ahead = [point.frames_ahead for point in own]
+        axes.plot(ahead, baseline, color=colour, marker="s", markersize=3, label=name)
+    horizons = sorted({point.frames_ahead for point in points})
+    axes.set_xscale("log", base=2)
+    axes.set_xticks(horizons, [str(ahead) for ahead in horizons])
+    axes.minorticks_off()
+    row = points[0].row
+    axes.set(xlabel="frames ahead", ylabel=f"{row.unit} ({row.better} is better)")
 
 
 def _draw_losses(axes: Axes, named: dict[str, Curve | None]) -> None:

@@ -13,7 +13,7 @@ from html import escape
 
 from chiasm.evaluation.evaluation import Evaluation, Sample
 from chiasm.evaluation.rows import Row, Verdict
-from chiasm.report.curves import flow_figure, loss_figure
+from chiasm.report.curves import flow_figure, horizon_figure, loss_figure
 from chiasm.report.frame import fold, frame
 from chiasm.report.pictures import data_uri
 from chiasm.report.run_folder import RunFolder
@@ -44,6 +44,16 @@ SAMPLE_SECTIONS = {
     "next view": (
         "What it imagines",
         "The next view after an action, beside the truth and the truth through the tokenizer.",
+    ),
+    "rollout": (
+        "How far ahead it imagines",
+        "One view after the other, each from the imagined ones before it and the next action; "
+        "beside each, the truth through the tokenizer.",
+    ),
+    "instructions": (
+        "Where it goes when told",
+        "The views that it imagines after a sentence; where they lead, by the engine; and where "
+        "the expert came.",
     ),
     "plans": (
         "What it plans",
@@ -142,9 +152,14 @@ def _samples(evaluation: Evaluation, section: str) -> str:
     small = " small" if max(len(sample.panels) for sample in chosen) < 2 else ""
     return (
         f"<h2>{heading}</h2><p class='lead'>{explanation} The first of the held-out split, not "
-        "picked by hand.</p>"
+        f"picked by hand.</p>{_horizons(evaluation) if section == 'rollout' else ''}"
         f'<div class="samples{small}">{"".join(map(_sample, chosen))}</div>'
     )
+
+
+def _horizons(evaluation: Evaluation) -> str:
+    figure = horizon_figure(evaluation.horizon_points)
+    return f'<div class="plot">{figure}</div>' if figure else ""
 
 
 def _sample(sample: Sample) -> str:
@@ -157,9 +172,8 @@ def _sample(sample: Sample) -> str:
         f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
         for label, text in sample.lines
     )
-    form = {0: "", 1: " side"}.get(
-        len(sample.panels), " full side" if len(sample.panels) > 3 else ""
-    )
+    count = len(sample.panels)
+    form = " side" if count == 1 else " full" if count > 5 else " full side" if count > 3 else ""
     return (
         f'<div class="sample{form}"><div class="panels">{panels}</div>'
         f'<div class="lines">{lines}</div></div>'

@@ -26,6 +26,15 @@ def report_record(evaluation: Evaluation, command: str, versions: dict) -> dict:
             {"source": point.source, "flow_time": point.flow_time, **row_record(point.row)}
             for point in evaluation.flow_points
         ],
+        "rollout_by_horizon": [
+            {
+                "source": point.source,
+                "measure": point.measure,
+                "frames_ahead": point.frames_ahead,
+                **row_record(point.row),
+            }
+            for point in evaluation.horizon_points
+        ],
         "skipped": evaluation.skipped,
         "seconds": evaluation.seconds,
         "settings": evaluation.settings.model_dump(mode="json"),

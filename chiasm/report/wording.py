@@ -36,6 +36,22 @@ BASELINES = {
         "shown too. Shuffled actions: the same frames and the same noise with the action of "
         "another walk. Feature distance is the root mean square between standardised latents."
     ),
+    "rollout": (
+        "A rollout begins with evaluation.history_frames frames of a held-out walk; each further "
+        "view is imagined from those before it and the true action. The last context frame stays "
+        "as it was. Shuffled actions: the same frames and the same noise with all actions of "
+        "another walk. The nearest training frame is the one among rollout_training_frames whose "
+        "features are nearest to the true frame, which a model that only remembers could at best "
+        "show: it is chosen by looking at the truth. All have passed the same tokenizer."
+    ),
+    "instructions": (
+        "The model imagines the views after a sentence. The engine photographs every step that the "
+        "expert could take, and the photograph nearest to the imagined view, both through the "
+        "same tokenizer, says which step it was; what is said is done when the walk that is found "
+        "so ends at the goal. Other sentences: the same first view and noise with a sentence that "
+        "asks for something else. The random walker takes as many steps from the same start. The "
+        "true views, decoded, show what the measure itself loses."
+    ),
     "plans": (
         "Each scene is a stretch of a held-out walk: the planner sees its first view and a picture "
         "of its goal, and its path is held against the true one, without alignment (ATE: root mean "

@@ -1,7 +1,9 @@
 """A model of the embedded world, or of a recorded one: it imagines what actions lead to.
 
 rollout.py     views imagined one after another, batched over candidate actions
+sheet.py       rollouts as a contact sheet and as an animation
 oracle.py      the engine itself in the place of a model
+tracker.py     which walk imagined views show
 lpips.py       a perceptual distance, from weights that the user has
 settings.py    how plans are sought; presets
 cost.py        how far an imagined view is from a goal picture

@@ -100,16 +100,23 @@ class Oracle:
         black = np.zeros((self._shape.height_pixels, self._shape.width_pixels, 3), np.uint8)
         views: dict[tuple[int, Pose | None], np.ndarray] = {(n, None): black for n in seeds}
         for number in sorted(set(seeds)):
-            engine, world_map = self._open(number)
-            poses = (p for s, walk in zip(seeds, walks, strict=True) if s == number for p in walk)
-            for pose in dict.fromkeys(poses):
-                if pose is not None:
-                    taken, _ = take(engine, world_map, _nudged(pose), self._world.image_pixels)
-                    views[number, pose] = fitted(Image(taken, target=False), self._shape)
+            own = (p for s, walk in zip(seeds, walks, strict=True) if s == number for p in walk)
+            poses = [pose for pose in dict.fromkeys(own) if pose is not None]
+            shown = self.look(number, poses)
+            views |= {(number, pose): view for pose, view in zip(poses, shown, strict=True)}
         return [
             np.stack([views[number, pose] for pose in walk])
             for number, walk in zip(seeds, walks, strict=True)
         ]
+
+    def look(self, map_seed: int, poses: Sequence[Pose]) -> list[np.ndarray]:
+        """What is seen at some poses of a map, on whole units: uint8 [H, W, 3] each."""
+        engine, world_map = self._open(map_seed)
+        views = []
+        for pose in poses:
+            taken, _ = take(engine, world_map, _nudged(pose), self._world.image_pixels)
+            views.append(fitted(Image(taken, target=False), self._shape))
+        return views
 
     def walk(self, context: Context, actions: Sequence[str]) -> list[Pose | None]:
         """The pose after each action, on the whole units that the engine stands on.

@@ -100,7 +100,11 @@ class Rollouts:
         return cls(Sampler(pretrained), settings, context_views=views // 2, document_views=views)
 
     def imagine(
-        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+        self,
+        contexts: Sequence[Context],
+        actions: Sequence[Sequence[str]],
+        *,
+        seed: int | Sequence[int] = 0,
     ) -> list[np.ndarray]:
         """What is seen after each action.
 
@@ -109,7 +113,8 @@ class Rollouts:
                 same object, which is then read once for all of them.
             actions: of each rollout, at least one; rollouts may differ in length.
             seed: of the noise. It depends on seed and step alone: rollouts of equal beginnings
-                differ in what is done, and not in luck.
+                differ in what is done, and not in luck. One seed for each rollout gives those of
+                different beginnings luck of their own.
 
         Returns:
             for each rollout its views, uint8 [S, H, W, 3].
@@ -122,13 +127,15 @@ class Rollouts:
                 raise UserError(f"rollout {number} has no actions; give one or more")
         views: list[list[np.ndarray]] = [[] for _ in contexts]
         now = self._trimmed(contexts)
+        seeds = [seed] * len(contexts) if isinstance(seed, int) else list(seed)
         step = 0
         while unfinished := [n for n, own in enumerate(actions) if len(views[n]) < len(own)]:
             chunks = [
                 tuple(actions[n][len(views[n]) :][: self._document_views - len(now[n].views)])
                 for n in unfinished
             ]
-            new = self._draw([now[n] for n in unfinished], chunks, seed + step)
+            luck = [seeds[n] + step for n in unfinished]
+            new = self._draw([now[n] for n in unfinished], chunks, luck)
             step += 1
             for n, chunk, drawn in zip(unfinished, chunks, new, strict=True):
                 views[n] += drawn
@@ -141,14 +148,19 @@ class Rollouts:
         return [kept[id(each)] for each in contexts]
 
     def _draw(
-        self, contexts: Sequence[Context], scripts: Sequence[tuple[str, ...]], seed: int
+        self,
+        contexts: Sequence[Context],
+        scripts: Sequence[tuple[str, ...]],
+        seeds: Sequence[int],
     ) -> list[list[np.ndarray]]:
         """The views of each script; scripts of one length run as one batch."""
         spans = {id(each): each.spans for each in contexts}
         drawn: list[list[np.ndarray]] = [[] for _ in scripts]
         for length in sorted(set(map(len, scripts))):
             numbers = [n for n, script in enumerate(scripts) if len(script) == length]
-            requests = [Request(spans[id(contexts[n])], seed, script=scripts[n]) for n in numbers]
+            requests = [
+                Request(spans[id(contexts[n])], seeds[n], script=scripts[n]) for n in numbers
+            ]
             limits = self._settings.model_copy(update={"max_images": length, "max_tokens": 0})
             for n, result in zip(numbers, self._sampler.generate(requests, limits), strict=True):
                 drawn[n] = [span.pixels() for span in result if isinstance(span, Image)]

@@ -1,5 +1,6 @@
 """A tiny random model over a tiny rendered world: the real classes throughout."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -53,7 +54,9 @@ def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
         for parameter in decoder.parameters():
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     decoder.eval().requires_grad_(False)
-    return Pretrained(decoder, text_tokenizer, vision, ObjectiveSettings(), ROW_POSITIONS)
+    return Pretrained(
+        decoder, text_tokenizer, vision, ObjectiveSettings(), ROW_POSITIONS, document_views=4
+    )
 
 
 @pytest.fixture(scope="session")
@@ -67,6 +70,9 @@ def settings() -> EvaluationSettings:
         drawings=6,
         questions=16,
         next_views=6,
+        rollouts=4,
+        rollout_horizons=(1, 2, 16),
+        rollout_training_frames=20,
         steps=2,
         answer_tokens=2,
         continuation_tokens=8,
@@ -96,3 +102,21 @@ def folder_material(tmp_path: Path) -> Material:
         ),
     }
     return Material(*(build_sources(settings, split, ROW_POSITIONS) for split in Split))
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Material:
+    """Four straight walks of eight frames, half of them held out."""
+    rng = np.random.default_rng(0)
+    for number in range(4):
+        folder = tmp_path / f"walk_{number}"
+        folder.mkdir()
+        for k in range(8):
+            pixels = rng.integers(0, 255, (24, 40, 3), dtype=np.uint8)
+            PillowImage.fromarray(pixels).save(folder / f"{k}.png")
+        content = {"position": [[number + 0.5 * k, 0] for k in range(8)], "yaw": [0] * 8}
+        (folder / "traj_data.json").write_text(json.dumps(content))
+    settings = SourceSettings(
+        kind="trajectories", task="action_video", path=str(tmp_path), held_out_fraction=0.5
+    )
+    return Material(*(build_sources({"walks": settings}, split, 160) for split in Split))

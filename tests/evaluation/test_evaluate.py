@@ -21,9 +21,10 @@ def test_every_section_is_measured_on_a_world(evaluation):
         "caption to picture",
         "questions",
         "next view",
+        "rollout",
         "flow loss",
     }
-    assert not evaluation.skipped
+    assert set(evaluation.skipped) == {"rollout, 16 frames ahead"}
 
 
 def test_the_comparisons_that_the_project_promises_are_headlines(evaluation):
@@ -35,6 +36,8 @@ def test_the_comparisons_that_the_project_promises_are_headlines(evaluation):
         ("caption to picture", "shuffled captions"),
         ("next view", "last frame, decoded"),
         ("next view", "shuffled actions"),
+        ("rollout", "last context frame, decoded"),
+        ("rollout", "shuffled actions"),
     }
 
 
@@ -42,7 +45,7 @@ def test_every_number_is_finite_and_clustered_by_map(evaluation):
     for row in evaluation.rows:
         assert np.isfinite(row.value)
         assert row.num_clusters <= row.num_items
-        if row.section in ("caption to picture", "questions", "next view"):
+        if row.section in ("caption to picture", "questions", "next view", "rollout"):
             assert row.num_clusters <= 4  # the held-out maps
 
 
@@ -54,7 +57,7 @@ def test_an_untrained_model_is_not_said_to_beat_the_trigram(evaluation):
 
 def test_samples_of_every_kind_are_there_to_look_at(evaluation, settings):
     sections = {sample.section for sample in evaluation.samples}
-    assert sections >= {"caption to picture", "questions", "next view", "continuation"}
+    assert sections >= {"caption to picture", "questions", "next view", "rollout", "continuation"}
     for sample in evaluation.samples:
         for panel in sample.panels:
             assert panel.pixels.dtype == np.uint8
@@ -70,7 +73,9 @@ def test_flow_points_cover_the_levels_of_every_source(evaluation, settings):
 
 def test_progress_names_each_section_once(pretrained, material, settings):
     heard = []
-    small = settings.model_copy(update={"questions": 4, "drawings": 2, "next_views": 2})
+    small = settings.model_copy(
+        update={"questions": 4, "drawings": 2, "next_views": 2, "rollouts": 0}
+    )
     evaluate(pretrained, material, small, lambda *said: heard.append(said))
     assert [number for _, number, _ in heard] == list(range(heard[0][2]))
 
@@ -82,7 +87,7 @@ def test_the_same_evaluation_twice_is_equal(evaluation, pretrained, material, se
 
 def test_a_users_folder_skips_what_needs_ground_truth(pretrained, folder_material, settings):
     evaluation = evaluate(pretrained, folder_material, settings)
-    assert set(evaluation.skipped) == {"caption to picture", "questions", "next view"}
+    assert set(evaluation.skipped) == {"caption to picture", "questions", "next view", "rollout"}
     assert all(evaluation.skipped.values())
     assert {row.section for row in evaluation.rows} == {"text", "recurrence", "flow loss"}
     drawn = [s for s in evaluation.samples if s.section == "caption to picture"]
@@ -105,7 +110,7 @@ def test_without_a_decoder_everything_else_is_measured(pretrained, material, set
     own = pretrained.vision_tokenizer
     encoder = EncoderAlone(own.image_shape.height_pixels, 16)
     evaluation = evaluate(replace(pretrained, vision_tokenizer=encoder), material, settings)
-    assert set(evaluation.skipped) == {"caption to picture", "next view"}
+    assert set(evaluation.skipped) == {"caption to picture", "next view", "rollout"}
     assert all("no decoder" in reason for reason in evaluation.skipped.values())
     sections = {row.section for row in evaluation.rows}
     assert sections == {"text", "recurrence", "questions", "flow loss"}

@@ -4,7 +4,7 @@ import pytest
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.pictures import open_judge, psnr
+from chiasm.evaluation.pictures import open_judge, psnr, ssim
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
@@ -58,3 +58,36 @@ def test_a_trained_tokenizers_folder_is_a_judge(tmp_path):
     judge = open_judge(EvaluationSettings(judge=str(tmp_path / "judge")))
     assert judge is not None
     assert judge.fingerprint == shipped.fingerprint
+
+
+def reference_ssim(x: np.ndarray, y: np.ndarray, size: int = 11) -> float:
+    """Equation 13 of Wang et al. 2004 at each place, spelled out."""
+    away = np.arange(size) - size // 2
+    window = np.exp(-(away[:, None] ** 2 + away[None] ** 2) / (2 * 1.5**2))
+    window /= window.sum()
+    found = []
+    for colour in range(3):
+        for top in range(x.shape[0] - size + 1):
+            for left in range(x.shape[1] - size + 1):
+                a, b = (each[top : top + size, left : left + size, colour] / 255 for each in (x, y))
+                m_a, m_b = (window * a).sum(), (window * b).sum()
+                v_a, v_b = (window * (a - m_a) ** 2).sum(), (window * (b - m_b) ** 2).sum()
+                both = (window * (a - m_a) * (b - m_b)).sum()
+                found.append(
+                    (2 * m_a * m_b + 1e-4)
+                    * (2 * both + 9e-4)
+                    / ((m_a**2 + m_b**2 + 1e-4) * (v_a + v_b + 9e-4))
+                )
+    return float(np.mean(found))
+
+
+def test_ssim_is_that_of_the_paper():
+    rng = np.random.default_rng(0)
+    truth = rng.integers(0, 256, (2, 15, 17, 3), dtype=np.uint8)
+    near = np.clip(truth + rng.integers(-40, 40, truth.shape), 0, 255).astype(np.uint8)
+    expected = [reference_ssim(a, b) for a, b in zip(near, truth, strict=True)]
+    np.testing.assert_allclose(ssim(near, truth), expected, rtol=1e-9)
+    np.testing.assert_allclose(ssim(truth, truth), 1)
+    small = truth[:, :8, :9]
+    expected = [reference_ssim(a[:8, :9], b, 7) for a, b in zip(near, small, strict=True)]
+    np.testing.assert_allclose(ssim(near[:, :8, :9], small), expected, rtol=1e-9)

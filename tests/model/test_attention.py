@@ -53,9 +53,9 @@ def test_query_key_norm_takes_the_size_out_of_the_scores():
 
 
 def test_heads_that_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match="query_heads 6 is not a multiple of key_value_heads 4"):
+    with pytest.raises(ValueError, match="query_heads = 6 is not a multiple of"):
         ModelSettings(query_heads=6, key_value_heads=4)
-    with pytest.raises(ValueError, match="width 100 does not divide into query_heads 6"):
+    with pytest.raises(ValueError, match="width = 100 does not divide into query_heads = 6"):
         ModelSettings(width=100)
-    with pytest.raises(ValueError, match="head_width 9 is odd"):
+    with pytest.raises(ValueError, match=r"head_width = 9 .* is odd"):
         ModelSettings(head_width=9)

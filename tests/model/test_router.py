@@ -93,7 +93,9 @@ def test_load_is_told_by_modality():
         ({"num_experts": 4, "granularity": 8}, "leaves 4 to choose from"),
         ({"num_experts": 2, "shared": "modality", "granularity": 2}, "leaves 0 to choose from"),
         ({"granularity": 1, "shared": "global", "weights": "raw"}, "takes the whole budget"),
-        ({"granularity": 1}, 'set weights = "raw"'),
+        ({"granularity": 1}, "granularity = 1 asks for 1 routed .* set weights = 'raw'"),
+        ({"granularity": 2, "shared": "modality"}, "beside shared = 'modality' asks for 1"),
+        ({"num_experts": 8, "top_k": 9}, "top_k = 9, but num_experts = 8 .* or lower top_k"),
     ],
 )
 def test_impossible_mixtures_are_refused(changes, message):

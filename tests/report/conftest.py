@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, Panel, Sample
+from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Panel, Sample
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.report import Provenance
@@ -56,6 +56,17 @@ def evaluation() -> Evaluation:
         for source, base in (("image_text", 0.7), ("action_video", 0.55))
         for time in settings.flow_times
     )
+    horizons = tuple(
+        HorizonPoint(
+            source,
+            "PSNR",
+            ahead,
+            measured("rollout", f"PSNR {ahead} ahead", 19 - ahead, 17, baseline, "dB", "higher"),
+        )
+        for source in ("", "walks & more")
+        for ahead in (1, 2, 4)
+        for baseline in ("last frame", "shuffled actions")
+    )
     samples = (
         *(
             Sample(
@@ -88,10 +99,11 @@ def evaluation() -> Evaluation:
             )
             for n in range(4)
         ),
+        Sample("rollout", (("", "[1] ahead"),), tuple(Panel(str(n), picture(n)) for n in range(7))),
         Sample("continuation", (("prompt", "story:"), ("", "You <stand> in a hall.")), ()),
     )
     skipped = {"planning": "no <planner> yet"}
-    return Evaluation(settings, rows, flow, samples, skipped, {"text": 12.0})
+    return Evaluation(settings, rows, flow, samples, skipped, {"text": 12.0}, horizons)
 
 
 @pytest.fixture

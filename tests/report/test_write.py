@@ -25,6 +25,13 @@ def test_the_table_holds_every_row_with_its_verdict(files, evaluation):
         assert written["seed"] == row.seed
         assert written["verdict"] == str(row.verdict)
     assert len(record["flow_loss_by_noise"]) == len(evaluation.flow_points)
+    assert [
+        (point["source"], point["measure"], point["frames_ahead"], point["baseline_name"])
+        for point in record["rollout_by_horizon"]
+    ] == [
+        (point.source, point.measure, point.frames_ahead, point.row.baseline_name)
+        for point in evaluation.horizon_points
+    ]
     assert record["command"] == "chiasm train a.toml --set 'x=<1>'"
     assert record["versions"] == {"torch": "2.13.0"}
 
@@ -40,6 +47,14 @@ def test_the_page_needs_nothing_beside_it(files):
     page = files.page.read_text()
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:image/png;base64,|#)""", page)
     assert not re.search(r"@import|<script|<link|url\((?!#)", page)
+
+
+def test_the_page_draws_rollouts_by_horizon_for_each_source(files):
+    [figure] = re.findall(
+        r"<svg(?:(?!</svg>).)*frames ahead.*?</svg>", files.page.read_text(), re.S
+    )
+    for words in ("PSNR", "PSNR, walks &amp; more", "imagined", "last frame", "shuffled actions"):
+        assert f">{words}</text>" in figure
 
 
 def test_what_comes_from_data_is_escaped(files):

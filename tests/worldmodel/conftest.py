@@ -1,33 +1,15 @@
-"""A small random model whose next view depends on all that it is shown."""
+"""A sampler of the small random world model, and walks of the embedded world."""
 
 import pytest
-import torch
 
-from chiasm.data.tokenizer import TextTokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.sampler import Sampler
-from chiasm.model import Decoder, ModelSettings
-from chiasm.training.objective import ObjectiveSettings
-from chiasm.vision.pixels import PixelTokenizer
 from chiasm.worlds import Split, WorldSettings, WorldSource, render_worlds
 
 
 @pytest.fixture(scope="session")
-def sampler() -> Sampler:
-    """Pictures of 8 x 8 pixels are 2 x 2 latent tokens."""
-    text = TextTokenizer.train(["action: dx=+1.00 dy=-0.25 dyaw=+20", "view"], 300)
-    vision = PixelTokenizer(image_pixels=8, patch_pixels=4)
-    settings = ModelSettings(width=32, depth=2, query_heads=4, key_value_heads=2)
-    decoder = Decoder(
-        settings, vocabulary=text.vocabulary_size, latent_channels=vision.channels, seed=0
-    )
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in decoder.parameters():
-            parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
-    objective = ObjectiveSettings(prediction="x", shift=2.0)
-    model = Pretrained(decoder.eval().requires_grad_(False), text, vision, objective, 400)
-    return Sampler(model)
+def sampler(world_model: Pretrained) -> Sampler:
+    return Sampler(world_model)
 
 
 @pytest.fixture(scope="session")

@@ -69,6 +69,15 @@ def test_rollouts_run_beside_each_other_as_alone_whatever_their_lengths(sampler)
     close(together[0][0], together[2][0])  # the same action under the same noise
 
 
+def test_rollouts_may_have_noise_of_their_own(sampler) -> None:
+    rollouts, context = Rollouts(sampler, DRAW), Context((view(0),))
+    together = rollouts.imagine([context] * 2, [(AHEAD, LEFT)] * 2, seed=[4, 9])
+    for views, seed in zip(together, (4, 9), strict=True):
+        [alone] = rollouts.imagine([context], [(AHEAD, LEFT)], seed=seed)
+        close(views, alone)
+    assert not np.array_equal(*together)
+
+
 def test_candidates_of_one_context_read_it_once(sampler) -> None:
     read: list[int] = []
     decoder = sampler.pretrained.decoder

@@ -6,6 +6,7 @@ ground.py      where one can stand, and how far a goal is on foot
 expert.py      the shortest walk to a goal; a random walk beside it
 walks.py       the walks of a map
 grammar.py     the words, and those that are held out of training
+sight.py       whether a view shows what an instruction is about
 worker.py      a rendering process
 rendered.py    the walks on disk
 source.py      the source of documents
@@ -21,6 +22,7 @@ from chiasm.worlds.instructions.rendered import (
     render_instructions,
 )
 from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.instructions.sight import shows_goal
 from chiasm.worlds.instructions.source import INSTRUCTIONS, Instruction, InstructionSource
 
 __all__ = [
@@ -40,5 +42,6 @@ __all__ = [
     "reached",
     "render_instructions",
     "sentences",
+    "shows_goal",
     "wander",
 ]

@@ -1,0 +1,49 @@
+"""Whether a model fits the machine, before anything is made for it."""
+
+from __future__ import annotations
+
+import os
+
+import torch
+
+from chiasm.errors import UserError
+from chiasm.model import Decoder
+from chiasm.recipe import Recipe
+from chiasm.training.device import choose_device
+from chiasm.vision.tokenizer import VisionTokenizer
+
+BYTES_PER_PARAMETER = 16
+"""Of training: a float32 weight, its gradient, and the optimiser's two moments."""
+
+
+def refuse_large_model(recipe: Recipe, vision: VisionTokenizer) -> None:
+    """Raise where weights, gradients and optimiser alone take more memory than there is.
+
+    Raises:
+        UserError: they do.
+    """
+    with torch.device("meta"):
+        decoder = Decoder(
+            recipe.model,
+            vocabulary=recipe.tokenizer.vocabulary_tokens,
+            latent_channels=vision.channels,
+            context_channels=vision.context_channels,
+        )
+    parameters = sum(parameter.numel() for parameter in decoder.parameters())
+    needed, there = BYTES_PER_PARAMETER * parameters, memory_bytes(recipe.training.device)
+    if needed > there:
+        settings = ["model.width", "model.depth"]
+        settings += ["model.moe.num_experts"] * (recipe.model.experts == "moe")
+        raise UserError(
+            f"the model has {parameters:,} parameters: its training needs {needed / 1e9:.0f} GB, "
+            f"and device {recipe.training.device!r} has {there / 1e9:.0f} GB; lower "
+            f"{' or '.join(settings)}"
+        )
+
+
+def memory_bytes(device: str) -> int:
+    """All memory of a device, used or not."""
+    chosen = choose_device(device)
+    if chosen.type == "cuda":
+        return torch.cuda.mem_get_info(chosen)[1]
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

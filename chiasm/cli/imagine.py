@@ -1,0 +1,226 @@
+"""``chiasm imagine``: what scripts of actions lead to, as a contact sheet, an animation and frames.
+
+Files in the folder of ``--out``:
+
+    sheet.png            a row for each script, a column for each step, true views below
+    walk.gif             the scripts side by side, step by step
+    frames/2-03.png      the view of the second script behind its third step
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import numpy as np
+import typer
+from PIL import Image as PillowImage
+
+from chiasm.actions import PREFIX, ActionFormat
+from chiasm.cli.starts import (
+    choose_start,
+    held_out_walks,
+    is_instructed,
+    read_picture,
+    recipe_of,
+)
+from chiasm.errors import UserError
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import SamplingSettings
+from chiasm.inference.sampler import Sampler
+from chiasm.walk.commands import MOST_VIEWS, Command, read_command
+from chiasm.walk.starts import Start, Starts, given_picture
+from chiasm.worldmodel.oracle import Oracle, PlacedContext
+from chiasm.worldmodel.rollout import Context, Rollouts
+from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
+from chiasm.worlds import World
+
+DEFAULTS = SamplingSettings(guidance=1.0)
+MILLISECONDS = 600
+"""Of each picture of the animation; the last one stays longer."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """What is done, step by step."""
+
+    name: str
+    commands: tuple[Command, ...]
+
+    @property
+    def texts(self) -> tuple[str, ...]:
+        """As the model reads them."""
+        return tuple(command.text for command in self.commands)
+
+    @property
+    def is_numeric(self) -> bool:
+        """Whether every step names a pose; an instruction names none."""
+        return all(command.action is not None for command in self.commands)
+
+
+def imagine(
+    run: Annotated[str, typer.Argument(help="a run, a saved model, or a hub id owner/name")],
+    actions: Annotated[
+        list[str] | None,
+        typer.Option(help="keys such as 'W W A W', or poses with ; between them; may be repeated"),
+    ] = None,
+    instruction: Annotated[
+        list[str] | None, typer.Option(help="a sentence, spread over --steps; may be repeated")
+    ] = None,
+    steps: Annotated[
+        int, typer.Option(min=1, max=MOST_VIEWS, help="views of an --instruction")
+    ] = 5,
+    map_: Annotated[
+        int | None, typer.Option("--map", min=0, help="begin on this held-out map")
+    ] = None,
+    view: Annotated[int | None, typer.Option(min=0, help="and with this view of it")] = None,
+    image: Annotated[Path | None, typer.Option(help="begin with a picture file")] = None,
+    out: Annotated[Path, typer.Option(help="a new folder")] = Path("imagined"),
+    seed: Annotated[int, typer.Option(min=0, help="of the noise, for all scripts")] = 0,
+    solver_steps: Annotated[int, typer.Option(min=1)] = DEFAULTS.steps,
+    guidance: Annotated[float, typer.Option(min=0, help="1 is none")] = DEFAULTS.guidance,
+    device: Annotated[str, typer.Option(help="cpu, cuda, or auto")] = "auto",
+    cache: Annotated[
+        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
+    ] = None,
+) -> None:
+    """Imagine what scripts of actions or instructions lead to, all from one view.
+
+    Examples:
+
+      chiasm imagine RUN --actions "W W A W" --actions "W W D W"
+
+      chiasm imagine RUN --map 3 --view 12 --actions "dx=+1 dy=0 dyaw=0; dx=0 dy=0 dyaw=-40"
+
+      chiasm imagine RUN --image room.jpg --instruction "go to the red torch" --steps 6
+    """
+    encoded = read_picture(map_, view, image)
+    _refuse_full(out)
+    pretrained = Pretrained.load(run, device)
+    scripts = [read_script(words, pretrained.actions) for words in actions or ()]
+    scripts += [read_instruction(words, steps, pretrained.actions) for words in instruction or ()]
+    if not scripts:
+        raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
+    sampling = DEFAULTS.model_copy(update={"steps": solver_steps, "guidance": guidance})
+    Rollouts.of(pretrained, sampling)  # a model without actions is refused before a world is opened
+    recipe = recipe_of(run)
+    if instruction and is_instructed(recipe) is False:
+        typer.echo(
+            "this run was trained on numeric actions alone; sentences are new to it", err=True
+        )
+    shape = pretrained.vision_tokenizer.image_shape
+    world, recorded = (None, {}) if encoded else held_out_walks(recipe, cache)
+    if encoded is not None:
+        start: Start | None = given_picture(encoded, shape, str(image))
+    else:
+        start = choose_start(Starts(shape, world, recorded), map_, view or 0)
+    if start is None:
+        raise UserError(f"{run} has no held-out views to begin with; give one with --image")
+    views = imagine_scripts(pretrained, sampling, start.view, scripts, seed)
+    truth = true_views(pretrained, world, start, scripts)
+    strips = [
+        Strip(script.name, own, tuple(t.removeprefix(PREFIX) for t in script.texts), true)
+        for script, own, true in zip(scripts, views, truth, strict=True)
+    ]
+    typer.echo(f"from {start.name}")
+    for path in _write(out, start.view, strips):
+        typer.echo(path)
+
+
+def read_script(words: str, actions: ActionFormat) -> Script:
+    """Keys with spaces between the steps, or poses (and keys) with semicolons.
+
+    Raises:
+        UserError: a step that cannot be read, or is absurd.
+    """
+    parts = words.split(";") if ";" in words or "=" in words else words.split()
+    parts = [part.strip() for part in parts if part.strip()]
+    if not parts:
+        raise UserError(f"--actions {words!r} has no steps; write keys such as 'W W A', or poses")
+    commands = [read_command(part, actions) for part in parts]
+    for part, command in zip(parts, commands, strict=True):
+        if command.action is None:
+            actions.read(part)  # says how to write it
+    return Script(words.strip(), tuple(commands))
+
+
+def read_instruction(words: str, steps: int, actions: ActionFormat) -> Script:
+    """A sentence, with how far along it is before each view.
+
+    Raises:
+        UserError: it is empty, too long, or names a pose or keys.
+    """
+    commands = [read_command(words, actions, number=n + 1, of=steps) for n in range(steps)]
+    if commands[0].action is not None:
+        raise UserError(f"--instruction {words!r} is a pose or keys; give it with --actions")
+    return Script(words.strip(), tuple(commands))
+
+
+def imagine_scripts(
+    pretrained: Pretrained,
+    sampling: SamplingSettings,
+    view: np.ndarray,
+    scripts: Sequence[Script],
+    seed: int,
+) -> list[np.ndarray]:
+    """The views of each script, uint8 [S, H, W, 3], under the same noise.
+
+    Numeric steps run in documents as long as those of training, an instruction in one of its own.
+
+    Raises:
+        UserError: an instruction is longer than the model's context.
+    """
+    context = Context((view,))
+    views: dict[int, np.ndarray] = {}
+    numeric = [n for n, script in enumerate(scripts) if script.is_numeric]
+    rollouts = Rollouts.of(pretrained, sampling)
+    texts = [scripts[n].texts for n in numeric]
+    views |= zip(numeric, rollouts.imagine([context] * len(numeric), texts, seed=seed), strict=True)
+    for number, script in enumerate(scripts):
+        if number not in views:
+            length = len(script.commands) + 1
+            whole = Rollouts(Sampler(pretrained), sampling, document_views=length)
+            [views[number]] = whole.imagine([context], [script.texts], seed=seed)
+    return [views[number] for number in range(len(scripts))]
+
+
+def true_views(
+    pretrained: Pretrained, world: World | None, start: Start, scripts: Sequence[Script]
+) -> list[np.ndarray | None]:
+    """What the engine shows behind each step; None where a start or a script names no pose."""
+    if world is None or start.place is None:
+        return [None] * len(scripts)
+    context = PlacedContext((start.view,), map_seed=start.place.map_seed, pose=start.place.pose)
+    shape = pretrained.vision_tokenizer.image_shape
+    with ExitStack() as running:
+        oracle = running.enter_context(
+            Oracle(world.settings, world.split, pretrained.actions, shape)
+        )
+        return [
+            oracle.imagine([context], [script.texts])[0] if script.is_numeric else None
+            for script in scripts
+        ]
+
+
+def _refuse_full(out: Path) -> None:
+    if out.is_file() or (out.is_dir() and any(out.iterdir())):
+        raise UserError(f"--out {out} is there already; give a new folder")
+
+
+def _write(out: Path, start: np.ndarray, strips: Sequence[Strip]) -> list[Path]:
+    sheet, walk, frames = out / "sheet.png", out / "walk.gif", out / "frames"
+    try:
+        frames.mkdir(parents=True, exist_ok=True)
+        contact_sheet(start, strips).save(sheet, optimize=True)
+        first, *rest = animation(start, strips)
+        durations = [MILLISECONDS] * len(rest) + [4 * MILLISECONDS]
+        first.save(walk, save_all=True, append_images=rest, duration=durations, loop=0)
+        for number, strip in enumerate(strips, start=1):
+            for step, view in enumerate(strip.views, start=1):
+                PillowImage.fromarray(view).save(frames / f"{number}-{step:02d}.png")
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error}") from error
+    return [sheet, walk, frames]

@@ -1,0 +1,262 @@
+"""Instruction success: do the views that a model imagines after a sentence lead where it says?
+
+From the first view of a held-out walk and the sentence with its progress marks the model imagines
+the views on the way. The engine tells which walk they show
+(:class:`~chiasm.worldmodel.tracker.Tracker`); its end has reached the goal or has not.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.documents import Image
+from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.evaluation.material import spread
+from chiasm.evaluation.pieces import others
+from chiasm.evaluation.rows import Measurement, Row
+from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.pictures import fitted, through_tokenizer
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import SamplingSettings
+from chiasm.inference.sampler import Sampler
+from chiasm.poses import Pose, relative_pose
+from chiasm.worldmodel.oracle import Oracle
+from chiasm.worldmodel.rollout import Context, Rollouts
+from chiasm.worldmodel.tracker import Tracker
+from chiasm.worlds.instructions import (
+    Ground,
+    InstructedWalk,
+    Instruction,
+    InstructionSource,
+    marked,
+    reached,
+    shows_goal,
+    wander,
+)
+from chiasm.worlds.maps import generate_map
+
+SECTION = "instructions"
+RANDOM, SHUFFLED = "random walker", "other sentences"
+_TRIES = 20
+"""Random walks from each start."""
+_SAME_METRES, _SAME_DEGREES = 0.25, 5.0
+_NOVELTIES = {
+    "none": "nothing of it new",
+    "goal": "a goal that was never asked for",
+    "verb": "a verb that was never read",
+    "phrasing": "words around it that were never read",
+}
+_SHOWN = {
+    True: "its goal in the first view",
+    False: "its goal not in the first view",
+    None: "a turn or counted steps",
+}
+
+
+@dataclass(frozen=True, eq=False)
+class _Item:
+    """One held-out instruction and the expert's walk."""
+
+    instruction: Instruction
+    walk: InstructedWalk
+    ground: Ground
+    poses: list[Pose]
+    """Of the expert, the start first."""
+    frames: np.ndarray
+    """uint8 [1 + S, H, W, 3]."""
+    shown: bool | None
+    """Whether the first view shows the goal."""
+
+    @property
+    def num_steps(self) -> int:
+        return self.walk.num_steps
+
+    def does(self, end: Pose) -> bool:
+        """Whether a walk that ends there did what was said."""
+        return reached(self.ground.map, self.instruction.goal, self.poses[0], end)
+
+
+def measure_instructions(
+    pretrained: Pretrained, source: InstructionSource, settings: EvaluationSettings, of: str = ""
+) -> tuple[list[Row], list[Sample]]:
+    """Success of imagined walks beside other sentences and a random walker, and the first walks.
+
+    ``of`` follows the rows' names, where several sources are measured.
+
+    Raises:
+        UserError: a walk with another one's sentence is longer than the model's context.
+    """
+    items = _items(pretrained, source, settings.instructions)
+    imagined = _imagine(pretrained, items, [item.instruction.words for item in items], settings)
+    shuffled = _imagine(pretrained, items, _other_words(items), settings)
+    true = [through_tokenizer(pretrained, item.frames[1:]) for item in items]
+    world, split = source.walks.world_settings, source.walks.split
+    shape = pretrained.vision_tokenizer.image_shape
+    with Oracle(world, split, pretrained.actions, shape) as oracle:
+        tracker = Tracker(pretrained, oracle)
+        ways = _follow(tracker, items, (imagined, shuffled, true))
+        ends = [
+            oracle.look(items[n].walk.map_seed, [ways[0][n][-1]])[0]
+            for n in spread(len(items), settings.shown)
+        ]
+    own, other, ceiling = (
+        np.array([item.does(way[-1]) for item, way in zip(items, each, strict=True)], float)
+        for each in ways
+    )
+    rows = _rows(items, own, {SHUFFLED: other, RANDOM: _random(items, settings.seed)}, settings, of)
+    measure = _measurement(items, settings)
+    name = f"what is said is done{of}"
+    rows.append(measure.row(f"{name}, by the true views, decoded: the ceiling", ceiling))
+    again = [_is_same_way(way, item.poses) for item, way in zip(items, ways[2], strict=True)]
+    rows.append(measure.row(f"walks found again step by step from their true views{of}", again))
+    shown = spread(len(items), settings.shown).tolist()
+    samples = [
+        _sample(items[n], imagined[n], true[n][-1], end, own[n] > 0)
+        for n, end in zip(shown, ends, strict=True)
+    ]
+    return rows, samples
+
+
+def _items(pretrained: Pretrained, source: InstructionSource, count: int) -> list[_Item]:
+    """The first documents of the source, which scatters them over its maps."""
+    walks, shape = source.walks, pretrained.vision_tokenizer.image_shape
+    grounds: dict[int, Ground] = {}
+    items = []
+    for number in range(min(count, len(walks))):
+        walk = source.walk_of(number)
+        seed = walk.map_seed
+        if seed not in grounds:
+            grounds[seed] = Ground(generate_map(walks.world_settings.seed, seed))
+        frames = [fitted(Image(walks.frames[n], target=False), shape) for n in walk.frames]
+        views = [walks.views[n] for n in walk.frames]
+        shown = shows_goal(grounds[seed].map, walk.goal, views[0])
+        poses = [view.pose for view in views]
+        instruction = source.instruction_of(number)
+        items.append(_Item(instruction, walk, grounds[seed], poses, np.stack(frames), shown))
+    return sorted(items, key=lambda item: item.walk.map_seed)
+
+
+def _other_words(items: Sequence[_Item]) -> list[str]:
+    """For each item a sentence of another map that asks for something else, where there is one."""
+    words = []
+    for number, start in enumerate(others(len(items))):
+        candidates = [items[(start + k) % len(items)] for k in range(len(items))]
+        goal = items[number].instruction.goal
+        fitting = (each for each in candidates if each.instruction.goal != goal)
+        words.append(next(fitting, candidates[0]).instruction.words)
+    return words
+
+
+def _imagine(
+    pretrained: Pretrained,
+    items: Sequence[_Item],
+    words: Sequence[str],
+    settings: EvaluationSettings,
+) -> list[np.ndarray]:
+    """The views of each walk, uint8 [S, H, W, 3], in one document as in training."""
+    sampling = SamplingSettings(
+        steps=settings.steps,
+        guidance=settings.next_view_guidance,
+        rows_at_once=settings.rows_per_batch,
+    )
+    most = max(item.num_steps for item in items)
+    rollouts = Rollouts(Sampler(pretrained), sampling, document_views=most + 1)
+    contexts = [Context((item.frames[0],)) for item in items]
+    scripts = [
+        [marked(said, n, item.num_steps) for n in range(1, item.num_steps + 1)]
+        for item, said in zip(items, words, strict=True)
+    ]
+    seeds = [settings.seed + number * most for number in range(len(items))]
+    return rollouts.imagine(contexts, scripts, seed=seeds)
+
+
+def _follow(
+    tracker: Tracker, items: Sequence[_Item], kinds: Sequence[Sequence[np.ndarray]]
+) -> list[list[list[Pose]]]:
+    """For each kind of views the way of each item; all walks through a map are followed at once."""
+    ways: list[list[list[Pose]]] = [[[] for _ in items] for _ in kinds]
+    for seed in dict.fromkeys(item.walk.map_seed for item in items):
+        own = [n for n, item in enumerate(items) if item.walk.map_seed == seed]
+        places = [(kind, n) for kind in range(len(kinds)) for n in own]
+        found = tracker.follow(
+            items[own[0]].ground,
+            [items[n].poses[0] for _, n in places],
+            [kinds[kind][n] for kind, n in places],
+        )
+        for (kind, n), way in zip(places, found, strict=True):
+            ways[kind][n] = way
+    return ways
+
+
+def _is_same_way(way: Sequence[Pose], other: Sequence[Pose]) -> bool:
+    """Whether each step led to the same place; the engine rounds poses a little."""
+    return all(
+        math.hypot(dx, dy) < _SAME_METRES and abs(dyaw) < _SAME_DEGREES
+        for dx, dy, dyaw in (relative_pose(a, b) for a, b in zip(way, other, strict=True))
+    )
+
+
+def _random(items: Sequence[_Item], seed: int) -> np.ndarray:
+    """How often a random walker with as many steps does what is said, for each item."""
+    rng = np.random.default_rng(seed)
+    return np.array(
+        [
+            np.mean(
+                [
+                    item.does(wander(item.ground, item.poses[0], item.num_steps, rng)[-1])
+                    for _ in range(_TRIES)
+                ]
+            )
+            for item in items
+        ]
+    )
+
+
+def _measurement(items: Iterable[_Item], settings: EvaluationSettings) -> Measurement:
+    clusters = np.array([item.walk.map_seed for item in items], np.int64)
+    return Measurement(SECTION, "share", "higher", settings.seed, clusters)
+
+
+def _rows(
+    items: Sequence[_Item],
+    own: np.ndarray,
+    baselines: dict[str, np.ndarray],
+    settings: EvaluationSettings,
+    of: str,
+) -> list[Row]:
+    """All together, by what is new in the sentence, and by whether the goal is in view."""
+    novelties = [item.instruction.novelty for item in items]
+    groups = {"": list(range(len(items)))}
+    for novelty, words in _NOVELTIES.items():
+        groups[f", {words}"] = [n for n, each in enumerate(novelties) if each == novelty]
+    for shown, words in _SHOWN.items():
+        groups[f", {words}"] = [n for n, item in enumerate(items) if item.shown is shown]
+    rows = []
+    for words, chosen in groups.items():
+        if chosen:
+            measure = _measurement((items[n] for n in chosen), settings)
+            beside = {name: each[chosen] for name, each in baselines.items()}
+            headlines = () if words else (SHUFFLED, RANDOM)
+            name = f"what is said is done{words}{of}"
+            rows += measure.rows(name, own[chosen], beside, headlines)
+    return rows
+
+
+def _sample(
+    item: _Item, imagined: np.ndarray, truth: np.ndarray, end: np.ndarray, done: bool
+) -> Sample:
+    """The start, the imagined views, where they lead, and where the expert came."""
+    panels = [Panel("start", item.frames[0])]
+    panels += [Panel(f"imagined, {n}", view) for n, view in enumerate(imagined, start=1)]
+    panels += [Panel("where that leads", end), Panel("the expert's end, decoded", truth)]
+    goal = item.instruction.goal
+    lines = (
+        ("said", item.instruction.words),
+        ("meant", f"{goal.kind}: {goal.what}"),
+        ("done", "yes" if done else "no"),
+    )
+    return Sample(SECTION, lines, tuple(panels))

@@ -1,0 +1,256 @@
+"""What the page asks for and what it is told, without HTTP."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+from chiasm.walk.commands import read_command
+from chiasm.walk.pictures import contact_sheet, data_url, png
+from chiasm.walk.starts import Start, Starts, given_picture
+from chiasm.walk.walker import Frame, Walker
+from chiasm.walk.walks import Walk, Walks
+
+STARTS_AT_ONCE = 24
+MOST_GUIDANCE = 20.0
+
+
+class Begin(Settings):
+    """Where a walk is to begin: one of the run's views, a picture, or where the page opened."""
+
+    start: int | None = Field(None, ge=0)
+    picture: str | None = None
+    """A picture file's content in base64."""
+    name: str = Field("a picture", max_length=200)
+    """Of the picture."""
+    truth: bool = False
+    """Whether the true view is asked for."""
+
+
+class Step(Settings):
+    """The next frame."""
+
+    typed: str
+    after: int = Field(ge=1)
+    """Frames that the page knows."""
+    seed: int = Field(0, ge=0, lt=2**31)
+    guidance: float = Field(1.0, ge=0, le=MOST_GUIDANCE)
+    number: int = 1
+    """Which view of an instruction it is."""
+    of: int = 1
+    truth: bool = False
+
+
+class Keep(Settings):
+    """Take frames back until ``count`` are left."""
+
+    count: int
+    after: int
+
+
+Asked = TypeVar("Asked", bound=Settings)
+
+
+@dataclass(frozen=True)
+class Opening:
+    """What the page shows when it opens.
+
+    Args:
+        title: of the run.
+        start: where the first walk begins; None leaves the choice to the user.
+        truth: the true view is shown from the beginning.
+        instructions: the run's training had spoken instructions; None where that is not known.
+    """
+
+    title: str
+    start: Start | None = None
+    truth: bool = False
+    instructions: bool | None = None
+
+
+class Answers:
+    """All that the page asks, as functions from JSON to JSON or to a file's bytes."""
+
+    def __init__(self, walker: Walker, starts: Starts, opening: Opening) -> None:
+        self._walker, self._starts, self._opening = walker, starts, opening
+        self._walks = Walks()
+
+    def about(self) -> dict[str, Any]:
+        """The run, and what it can do."""
+        pretrained, sampling = self._walker.pretrained, self._walker.sampling
+        vision, actions = pretrained.vision_tokenizer, pretrained.actions
+        shape = vision.image_shape
+        return {
+            "title": self._opening.title,
+            "parameters": pretrained.decoder.count_parameters().total,
+            "device": str(pretrained.device),
+            "vision": vision.name,
+            "view_pixels": [shape.width_pixels, shape.height_pixels],
+            "view_tokens": shape.num_tokens,
+            "steps": sampling.steps,
+            "solver": sampling.solver.value,
+            "guidance": sampling.guidance,
+            "most_guidance": MOST_GUIDANCE,
+            "keys": {key: read_command(key, actions).text for key in "WASD"},
+            "starts": len(self._starts),
+            "opens": self._opening.start is not None,
+            "truth": self._opening.truth,
+            "truth_missing": None if self._walker.truth else NO_WORLD,
+            "instructions": self._opening.instructions,
+        }
+
+    def starts(self, first: int) -> dict[str, Any]:
+        """Names of some starts, from ``first`` on.
+
+        Raises:
+            UserError: the run has fewer.
+        """
+        if first and not 0 <= first < len(self._starts):
+            raise UserError(f"from={first}: there are {len(self._starts)} starts")
+        numbers = range(first, min(first + STARTS_AT_ONCE, len(self._starts)))
+        named = [{"number": n, "name": self._starts.name_of(n)} for n in numbers]
+        return {"starts": named, "of": len(self._starts)}
+
+    def start_view(self, number: int) -> bytes:
+        """A start as PNG."""
+        return png(self._start(number).view)
+
+    def begin(self, body: Mapping[str, Any]) -> dict[str, Any]:
+        """A new walk."""
+        asked = _read(Begin, body)
+        return self._walk(self._walks.begin(self._walker, self._chosen(asked)), truth=asked.truth)
+
+    def walk(self, name: str, *, truth: bool) -> dict[str, Any]:
+        """All frames of a walk."""
+        return self._walk(self._walks[name], truth=truth)
+
+    def step(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """The next frame."""
+        asked, walk = _read(Step, body), self._walks[name]
+        actions = self._walker.pretrained.actions
+        command = read_command(asked.typed, actions, number=asked.number, of=asked.of)
+        frame = walk.step(
+            self._walker, command, after=asked.after, seed=asked.seed, guidance=asked.guidance
+        )
+        [told] = self._frames(walk, [frame], asked.after, truth=asked.truth)
+        return told
+
+    def keep(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Take frames back."""
+        asked, walk = _read(Keep, body), self._walks[name]
+        walk.keep(asked.count, after=asked.after)
+        return {"frames": asked.count}
+
+    def sheet(self, name: str, *, truth: bool) -> bytes:
+        """The walk as a contact sheet, PNG."""
+        frames = self._walks[name].frames
+        captions = ["start", *(frame.command.text for frame in frames if frame.command)]
+        rows: list[list[np.ndarray | None]] = [[frame.view for frame in frames]]
+        if truth:
+            rows.append(self._true_views(frames))
+        return png(contact_sheet(rows, captions))
+
+    def saved(self, name: str) -> dict[str, Any]:
+        """The walk with all that is needed to walk it again."""
+        walk, sampling = self._walks[name], self._walker.sampling
+        return {
+            "run": self._opening.title,
+            "start": walk.start.name,
+            "solver": sampling.solver.value,
+            "steps": sampling.steps,
+            "frames": self._walk(walk, truth=False)["frames"],
+        }
+
+    def _chosen(self, asked: Begin) -> Start:
+        """The start that is asked for."""
+        if asked.picture is not None:
+            shape = self._walker.pretrained.vision_tokenizer.image_shape
+            return given_picture(_bytes(asked.picture), shape, asked.name)
+        if asked.start is not None:
+            return self._start(asked.start)
+        if self._opening.start is None:
+            raise UserError("no start was chosen; give start or picture")
+        return self._opening.start
+
+    def _start(self, number: int) -> Start:
+        if not 0 <= number < len(self._starts):
+            raise UserError(f"start {number}: there are {len(self._starts)}")
+        return self._starts[number]
+
+    def _walk(self, walk: Walk, *, truth: bool) -> dict[str, Any]:
+        told = self._frames(walk, walk.frames, truth=truth)
+        return {"walk": walk.name, "start": walk.start.name, "frames": told}
+
+    def _frames(
+        self, walk: Walk, frames: Sequence[Frame], first: int = 0, *, truth: bool
+    ) -> list[dict[str, Any]]:
+        """Frames of a walk, from its ``first`` on."""
+        told = [self._frame(frame, number) for number, frame in enumerate(frames, start=first)]
+        if truth:
+            true_views = self._true_views(frames)
+            for each, frame, view in zip(told, frames, true_views, strict=True):
+                each["truth"] = None if view is None else data_url(view)
+                each["truth_missing"] = self._why_missing(walk, frame)
+        return told
+
+    def _frame(self, frame: Frame, number: int) -> dict[str, Any]:
+        told: dict[str, Any] = {
+            "number": number,
+            "text": frame.command.text if frame.command else "",
+            "instruction": frame.command is not None and frame.command.action is None,
+            "blocked": frame.blocked,
+            "document_begin": frame.document_begin,
+            "seed": frame.seed,
+            "guidance": frame.guidance,
+            "milliseconds": round(frame.milliseconds, 1),
+            "pose": None,
+            "view": data_url(frame.view),
+        }
+        if frame.place is not None:
+            pose = frame.place.pose
+            told["pose"] = [pose.x_metres, pose.y_metres, pose.yaw_degrees]
+        return told
+
+    def _true_views(self, frames: Sequence[Frame]) -> list[np.ndarray | None]:
+        """Of each frame; None where its place is not known."""
+        truth, known = self._walker.truth, [frame.place for frame in frames if frame.place]
+        if truth is None or not known:
+            return [None] * len(frames)
+        views = iter(truth.views(known))
+        return [next(views) if frame.place else None for frame in frames]
+
+    def _why_missing(self, walk: Walk, frame: Frame) -> str | None:
+        if frame.place is not None and self._walker.truth is not None:
+            return None
+        if self._walker.truth is None:
+            return NO_WORLD
+        return NO_MAP if walk.start.place is None else NO_POSE
+
+
+NO_WORLD = "The engine shows the embedded world alone, and this run has none of its maps."
+NO_MAP = "No map of the embedded world is behind this start."
+NO_POSE = "An instruction names no pose, so the true place is not known from there on."
+
+
+def _read(kind: type[Asked], body: Mapping[str, Any]) -> Asked:
+    try:
+        return kind.model_validate(body, strict=True)
+    except ValidationError as error:
+        first = error.errors()[0]
+        name = ".".join(str(part) for part in first["loc"])
+        raise UserError(f"{name}: {first['msg']}") from error
+
+
+def _bytes(encoded: str) -> bytes:
+    try:
+        return base64.b64decode(encoded, validate=True)
+    except (binascii.Error, ValueError) as error:
+        raise UserError("picture: it is not base64") from error

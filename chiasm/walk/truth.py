@@ -1,0 +1,52 @@
+"""The way of a walk on its map, and the views that the engine shows there."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from threading import Lock
+
+import numpy as np
+
+from chiasm.actions import Action
+from chiasm.poses import compose
+from chiasm.walk.starts import Place
+from chiasm.worldmodel.oracle import Oracle, PlacedContext
+
+_BLOCKED_METRES = 0.1
+"""A step that ends farther than this from where it leads was stopped; rounding moves it less."""
+
+
+class Truth:
+    """The oracle, for one walk at a time.
+
+    Args:
+        oracle: of the held-out maps; its engine starts when a view is first asked for.
+        standing: the action that goes nowhere, as the oracle reads it.
+    """
+
+    def __init__(self, oracle: Oracle, standing: str) -> None:
+        self._oracle, self._standing = oracle, standing
+        self._lock = Lock()
+
+    def after(self, place: Place, action: Action, text: str) -> tuple[Place, bool]:
+        """Where a step leads, and whether a wall or an object was in its way."""
+        with self._lock:
+            [pose] = self._oracle.walk(_context(place), [text])
+        assert pose is not None  # it stops at walls
+        goal = compose(place.pose, action.step)
+        missed = math.hypot(goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres)
+        return Place(place.map_seed, pose), missed > _BLOCKED_METRES
+
+    def views(self, places: Sequence[Place]) -> list[np.ndarray]:
+        """What is seen at each place: uint8 [H, W, 3]."""
+        with self._lock:
+            contexts = [_context(place) for place in places]
+            shown = self._oracle.imagine(contexts, [[self._standing]] * len(places))
+        return [view for [view] in shown]
+
+
+def _context(place: Place) -> PlacedContext:
+    """The oracle does not look at the views of a context."""
+    nothing = np.zeros((1, 1, 3), np.uint8)
+    return PlacedContext((nothing,), map_seed=place.map_seed, pose=place.pose)

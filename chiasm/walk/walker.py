@@ -1,0 +1,120 @@
+"""One model that imagines the next view of any walk, one view at a time."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import SamplingSettings
+from chiasm.inference.sampler import Sampler
+from chiasm.walk.commands import Command
+from chiasm.walk.starts import Place, Start
+from chiasm.walk.truth import Truth
+from chiasm.worldmodel.rollout import Context, Rollouts
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A view of a walk and how it came about."""
+
+    view: np.ndarray
+    """uint8 [H, W, 3]."""
+    command: Command | None = None
+    """What the model read before it; nothing at the start."""
+    document_begin: int = 0
+    """Number of the frame that began the document in which this one was imagined."""
+    seed: int = 0
+    """Of its noise."""
+    guidance: float = 1.0
+    milliseconds: float = 0.0
+    """That the model took."""
+    place: Place | None = None
+    """Where it was really seen; unknown outside the embedded world, and behind an instruction."""
+    blocked: bool = False
+    """The step's way was not free: only its turn was made."""
+
+
+class Walker:
+    """Imagines for any number of walks; one view at a time has the model.
+
+    A walk is read in documents like those of training: a document goes on for as many views as
+    training showed at most, and the next one then begins with the last half of them, as in
+    :class:`~chiasm.worldmodel.rollout.Rollouts`. Each instruction begins a document.
+
+    Args:
+        pretrained: trained with actions.
+        sampling: how a view is drawn; guidance is chosen with each view.
+        truth: the maps of the embedded world, where walks begin there.
+
+    Raises:
+        UserError: the model was trained without actions.
+    """
+
+    def __init__(
+        self, pretrained: Pretrained, sampling: SamplingSettings, truth: Truth | None = None
+    ) -> None:
+        Rollouts.of(pretrained, sampling)  # refuses a model without actions
+        self.pretrained, self.sampling, self.truth = pretrained, sampling, truth
+        self._sampler = Sampler(pretrained)
+        # One thread of its own: others' turns wait here, and torch keeps workers for each thread
+        # that has ever used it.
+        self._thread = ThreadPoolExecutor(1)
+
+    def begin(self, start: Start) -> Frame:
+        """The first frame of a walk."""
+        return Frame(start.view, place=start.place)
+
+    def step(
+        self, frames: Sequence[Frame], command: Command, *, seed: int, guidance: float
+    ) -> Frame:
+        """The view behind a command.
+
+        Args:
+            frames: of the walk so far, at least the start.
+            command: what the model reads.
+            seed: of the walk's noise; each view has noise of its own, so that a walk taken back
+                and taken again is the same.
+            guidance: scale of the guidance; 1 is none, at half the cost.
+
+        Raises:
+            UserError: the document does not fit the model's context.
+        """
+        begin = self._document_begin(frames, command)
+        shown = frames[begin:]
+        texts = [frame.command.text for frame in shown[1:] if frame.command is not None]
+        context = Context(tuple(frame.view for frame in shown), tuple(texts))
+        rollouts = Rollouts(
+            self._sampler,
+            self.sampling.model_copy(update={"guidance": guidance}),
+            context_views=len(shown),
+            document_views=self.pretrained.document_views,
+        )
+
+        def imagine() -> tuple[np.ndarray, float]:
+            began = time.perf_counter()
+            [[view]] = rollouts.imagine([context], [[command.text]], seed=seed + len(frames) - 1)
+            return view, 1000 * (time.perf_counter() - began)
+
+        view, milliseconds = self._thread.submit(imagine).result()
+        place, blocked = self._place_after(frames[-1].place, command)
+        return Frame(view, command, begin, seed, guidance, milliseconds, place, blocked)
+
+    def _place_after(self, place: Place | None, command: Command) -> tuple[Place | None, bool]:
+        if self.truth is None or place is None or command.action is None:
+            return None, False
+        return self.truth.after(place, command.action, command.text)
+
+    def _document_begin(self, frames: Sequence[Frame], command: Command) -> int:
+        """The frame with which the document begins that the next view is imagined in."""
+        last = frames[-1]
+        if last.command is None or not command.goes_on_after(last.command):
+            return len(frames) - 1
+        views = self.pretrained.document_views
+        if len(frames) - last.document_begin < views:
+            return last.document_begin
+        return len(frames) - views // 2

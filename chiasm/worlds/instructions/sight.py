@@ -1,0 +1,29 @@
+"""Whether a view shows what an instruction is about."""
+
+from __future__ import annotations
+
+from chiasm.worlds.instructions.goals import Goal, goal_rooms
+from chiasm.worlds.maps import UNITS_PER_METRE, Map
+from chiasm.worlds.truth import View, cast
+
+_LEAST_SHARE = 0.02
+"""Of the picture that a room fills to count as shown; the faintest objects fill about as much."""
+
+
+def shows_goal(world_map: Map, goal: Goal, view: View) -> bool | None:
+    """Whether something of the goal can be made out in the view where the instruction is given.
+
+    An object is shown where the engine drew enough of one, as for captions. A room, also the one
+    behind a door or any other to leave for, is shown where its walls, floor and ceiling fill a
+    fiftieth of the picture, by the rays of the ground truth. None for turns and counted steps,
+    which are about no place.
+    """
+    if goal.kind in ("turn", "walk"):
+        return None
+    if goal.kind in ("object", "face"):
+        return any(seen.name == goal.what for seen in view.objects)
+    pose = view.pose
+    x, y = pose.x_metres * UNITS_PER_METRE, pose.y_metres * UNITS_PER_METRE
+    surfaces = cast(world_map, x, y, pose.yaw_degrees)
+    share_A = surfaces.wall_A + surfaces.floor_A + surfaces.ceiling_A
+    return any(share_A[room] >= _LEAST_SHARE for room in goal_rooms(world_map, goal, pose))

@@ -1,0 +1,169 @@
+"""``chiasm imagine``: files from scripts, true views beside them, and what is refused."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import typer
+from PIL import Image as PillowImage
+from typer.testing import CliRunner, Result
+
+from chiasm.cli.imagine import imagine, read_script, true_views
+from chiasm.errors import UserError
+from chiasm.inference.request import SamplingSettings
+from chiasm.inference.sampler import Sampler
+from chiasm.walk.starts import Starts, given_picture
+from chiasm.worldmodel.rollout import Context, Rollouts
+from chiasm.worlds import Split, WorldSettings, render_worlds
+
+WORLD = """
+[world]
+train_maps = 1
+held_out_maps = 1
+views_per_map = 3
+walks_per_map = 1
+frames_per_walk = 5
+image_pixels = 16
+[stream.sources]
+walks = { kind = "world", task = "action_video" }
+"""
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def run(world_model, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    replace(world_model, document_views=2).save(folder / "model")
+    (folder / "recipe.toml").write_text('name = "small"\n' + WORLD)
+    return folder
+
+
+@pytest.fixture
+def picture(tmp_path: Path) -> Path:
+    path = tmp_path / "room.png"
+    colours = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    PillowImage.fromarray(colours).save(path)
+    return path
+
+
+def invoke(*arguments: object) -> Result:
+    app = typer.Typer()
+    app.command()(imagine)
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refusal(*arguments: object) -> str:
+    result = invoke(*arguments)
+    assert isinstance(result.exception, UserError), result.output
+    return str(result.exception)
+
+
+def frame(path: Path) -> np.ndarray:
+    with PillowImage.open(path) as opened:
+        return np.array(opened)
+
+
+def test_frames_are_those_of_a_rollout_and_scripts_share_their_noise(
+    run: Path, world_model, picture: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "new" / "imagined"
+    result = invoke(
+        *(run, "--image", picture, "--out", out, "--seed", 3, "--solver-steps", 2),
+        *("--actions", "W A", "--actions", "dx=1 dy=0 dyaw=0; D; -", "--instruction", "turn left"),
+        *("--steps", 2),
+    )
+    assert result.exit_code == 0, result.output
+    assert result.stdout.splitlines()[1:] == [
+        str(out / name) for name in ("sheet.png", "walk.gif", "frames")
+    ]
+    names = [path.name for path in sorted((out / "frames").iterdir())]
+    assert names == [
+        f"{n}-{s:02d}.png" for n, last in ((1, 2), (2, 3), (3, 2)) for s in range(1, last + 1)
+    ]
+    assert "trained on numeric actions alone" in result.stderr
+    ahead = frame(out / "frames" / "1-01.png")
+    assert np.array_equal(ahead, frame(out / "frames" / "2-01.png")), "W is a metre ahead"
+    assert not np.array_equal(
+        frame(out / "frames" / "1-02.png"), frame(out / "frames" / "2-02.png")
+    )
+    start = given_picture(picture.read_bytes(), world_model.vision_tokenizer.image_shape, "room")
+    rollouts = Rollouts(Sampler(world_model), SamplingSettings(steps=2, guidance=1))
+    steps = [world_model.actions.write(world_model.actions.read(key)) for key in "WA"]
+    [views] = rollouts.imagine([Context((start.view,))], [steps], seed=3)
+    for step, view in enumerate(views, start=1):
+        written = frame(out / "frames" / f"1-{step:02d}.png")
+        np.testing.assert_allclose(written.astype(int), view.astype(int), atol=1)
+    with PillowImage.open(out / "walk.gif") as walk:
+        assert walk.n_frames == 4, "the start and three steps"
+
+
+def test_true_views_are_the_walks_own_where_it_is_walked_again(world_model, cache: Path) -> None:
+    settings = WorldSettings(
+        train_maps=1,
+        held_out_maps=1,
+        views_per_map=3,
+        walks_per_map=1,
+        frames_per_walk=5,
+        image_pixels=16,
+    )
+    world = render_worlds(settings, Split.HELD_OUT, cache, num_processes=1)
+    shape = world_model.vision_tokenizer.image_shape
+    start = Starts(shape, world).at(0, 3)  # the walk's first frame
+    steps = [world.step(a, a + 1).action for a in range(3, 7)]
+    written = "; ".join(world_model.actions.write(step) for step in steps)
+    numeric = read_script(written, world_model.actions)
+    [views] = true_views(world_model, world, start, [numeric])
+    assert views is not None
+    for number, view in enumerate(views):
+        again = Starts(shape, world).at(0, 4 + number).view
+        assert np.abs(view.astype(int) - again).mean() < 12, "poses are written with few decimals"
+    from_nowhere = replace(start, place=None)
+    assert true_views(world_model, world, from_nowhere, [numeric]) == [None]
+
+
+def test_a_start_of_the_world_has_true_views_below(run: Path, cache: Path, tmp_path: Path) -> None:
+    arguments = (run, "--map", 0, "--view", 1, "--actions", "W A", "--solver-steps", 1)
+    result = invoke(*arguments, "--cache", cache, "--out", tmp_path / "a")
+    assert result.exit_code == 0, result.output
+    assert "from map 0, view 1" in result.stdout
+    assert "there are 1 held-out maps" in refusal(
+        run, "--map", 4, "--actions", "W", "--cache", cache, "--out", tmp_path / "b"
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ((), "nothing to imagine"),
+        (("--actions", "W jump"), "'jump' cannot be read: write it as"),
+        (("--actions", "dx=1 dy=nan dyaw=0"), "cannot be read"),
+        (("--actions", "dx=5000 dy=0 dyaw=0"), "5000 metres is too far"),
+        (("--actions", " ; "), "has no steps"),
+        (("--instruction", "W"), "give it with --actions"),
+        (("--instruction", "go on " * 20, "--steps", 9), "but the model's context holds 400"),
+    ],
+)
+def test_what_cannot_be_imagined_is_told(
+    run: Path, picture: Path, tmp_path: Path, arguments: tuple[object, ...], message: str
+) -> None:
+    out = tmp_path / "out"
+    assert message in refusal(run, "--image", picture, "--out", out, *arguments)
+    assert not out.exists()
+
+
+def test_what_is_there_stays_and_a_model_without_actions_is_refused(
+    world_model, run: Path, picture: Path, tmp_path: Path
+) -> None:
+    script = ("--image", picture, "--actions", "W")
+    assert "give a new folder" in refusal(run, *script, "--out", tmp_path)
+    still = tmp_path / "still"
+    world_model.save(still)
+    assert "trained without actions" in refusal(still, *script, "--out", tmp_path / "out")
+    assert "has no held-out views" in refusal(
+        run / "model", "--actions", "W", "--out", tmp_path / "out"
+    )

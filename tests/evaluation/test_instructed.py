@@ -1,0 +1,100 @@
+"""Instruction success with a random model: what the measure itself finds, and its baselines."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from chiasm.evaluation import Material, evaluate
+from chiasm.evaluation.instructed import _items, _other_words, _random, measure_instructions
+from chiasm.worlds import Split, WorldSettings
+from chiasm.worlds.instructions import (
+    InstructionSettings,
+    InstructionSource,
+    reached,
+    render_instructions,
+)
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory: pytest.TempPathFactory) -> InstructionSource:
+    world = WorldSettings(train_maps=1, held_out_maps=3, image_pixels=32)
+    few = InstructionSettings(walks_per_map=4, steps=(2, 5))
+    cache = tmp_path_factory.mktemp("walks")
+    walks = render_instructions(world, few, Split.HELD_OUT, cache, num_processes=1)
+    return InstructionSource(walks)
+
+
+@pytest.fixture(scope="module")
+def listener(pretrained):
+    """With room for sentences."""
+    return replace(pretrained, context_positions=600)
+
+
+@pytest.fixture(scope="module")
+def found(listener, source, settings):
+    return measure_instructions(
+        listener, source, settings.model_copy(update={"instructions": 12, "steps": 1})
+    )
+
+
+def test_true_views_are_followed_to_the_experts_ends(found):
+    rows = {row.name: row for row in found[0]}
+    assert rows["what is said is done, by the true views, decoded: the ceiling"].value == 1
+    assert rows["walks found again step by step from their true views"].value == 1
+
+
+def test_every_instruction_is_in_one_group_of_each_split(found):
+    items = {row.name: row.num_items for row in found[0] if row.baseline_name == "random walker"}
+    assert items.pop("what is said is done") == 12
+    novel = [count for name, count in items.items() if "never" in name or "nothing" in name]
+    placed = [count for name, count in items.items() if "first view" in name or "turn" in name]
+    assert sum(novel) == sum(placed) == 12
+    headlines = [row.baseline_name for row in found[0] if row.headline]
+    assert headlines == ["other sentences", "random walker"]
+
+
+def test_other_sentences_ask_for_something_else(listener, source):
+    items = _items(listener, source, 12)
+    goals = {item.instruction.words: item.instruction.goal for item in items}
+    for item, words in zip(items, _other_words(items), strict=True):
+        assert goals[words] != item.instruction.goal
+
+
+def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(listener, source):
+    items = _items(listener, source, 12)
+    seeds = [item.walk.map_seed for item in items]
+    assert seeds == sorted(seeds)
+    for item in items:
+        goal, start, end = item.instruction.goal, item.poses[0], item.poses[-1]
+        assert len(item.frames) == len(item.poses) == item.num_steps + 1
+        assert item.does(end)
+        assert item.does(start) is reached(item.ground.map, goal, start, start) is False
+    shares = _random(items, 0)
+    assert np.array_equal(shares, _random(items, 0))
+    assert 0 <= shares.mean() < 0.4
+
+
+def test_samples_show_the_way_and_its_end(found):
+    [sample, *_] = found[1]
+    labels = [panel.label for panel in sample.panels]
+    assert labels[0] == "start"
+    assert labels[-2:] == ["where that leads", "the expert's end, decoded"]
+    assert [label for label, _ in sample.lines] == ["said", "meant", "done"]
+
+
+def test_without_being_asked_for_they_are_listed_as_not_measured(listener, source, settings):
+    few = settings.model_copy(update={"flow_documents": 2, "text_documents": 2})
+    held_out = {"words": source}
+    evaluation = evaluate(listener, Material(held_out, held_out), few)
+    assert evaluation.skipped["instructions"] == "evaluation.instructions = 0"
+
+
+def test_a_context_that_is_too_short_is_told_and_ends_nothing(pretrained, source, settings):
+    few = settings.model_copy(
+        update={"flow_documents": 2, "text_documents": 2, "instructions": 3, "steps": 1}
+    )
+    held_out = {"words": source}
+    short = replace(pretrained, context_positions=40)
+    evaluation = evaluate(short, Material(held_out, held_out), few)
+    assert "the model's context holds 40" in evaluation.skipped["instructions"]

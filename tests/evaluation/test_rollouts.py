@@ -1,0 +1,99 @@
+"""Rollouts by horizon: against views that were imagined here, one by one."""
+
+import numpy as np
+import pytest
+
+from chiasm.evaluation.material import NothingToMeasure
+from chiasm.evaluation.pictures import psnr, ssim
+from chiasm.evaluation.pieces import cut_pieces
+from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, RolloutFindings, measure_rollouts
+from chiasm.inference.pictures import feature_distance, features, through_tokenizer
+from chiasm.inference.request import SamplingSettings
+from chiasm.worldmodel.rollout import Context, Rollouts
+
+
+@pytest.fixture(scope="module")
+def sources(material):
+    return material.train["action_video"], material.held_out["action_video"]
+
+
+@pytest.fixture(scope="module")
+def findings(pretrained, sources, settings) -> RolloutFindings:
+    return measure_rollouts(pretrained, *sources, settings)
+
+
+def test_values_are_those_of_views_imagined_one_walk_at_a_time(
+    pretrained, sources, settings, findings
+):
+    shape = pretrained.vision_tokenizer.image_shape
+    pieces = cut_pieces(sources[1], settings.rollouts, 2, 2, shape)
+    sampling = SamplingSettings(steps=settings.steps, guidance=settings.next_view_guidance)
+    rollouts = Rollouts.of(pretrained, sampling)
+    imagined = [
+        rollouts.imagine(
+            [Context(tuple(frames[:2]), (actions[0],))], [actions[1:]], seed=settings.seed + 2 * n
+        )[0]
+        for n, (frames, actions) in enumerate(zip(pieces.frames, pieces.actions, strict=True))
+    ]
+    last = through_tokenizer(pretrained, pieces.frames[:, 1])
+    for ahead in (1, 2):
+        views = np.stack([each[ahead - 1] for each in imagined])
+        truth = pieces.frames[:, 1 + ahead]
+        for name, measure in {"PSNR": psnr, "SSIM": ssim}.items():
+            point = next(
+                p
+                for p in findings.points
+                if (p.measure, p.frames_ahead, p.row.baseline_name) == (name, ahead, LAST)
+            )
+            assert point.row.value == pytest.approx(measure(views, truth).mean(), rel=1e-3)
+            assert point.row.baseline == pytest.approx(measure(last, truth).mean())
+
+
+def test_the_nearest_training_frame_is_the_one_with_the_least_distance(
+    pretrained, sources, settings, findings
+):
+    train, held_out = sources
+    shape = pretrained.vision_tokenizer.image_shape
+    truth = cut_pieces(held_out, settings.rollouts, 2, 2, shape).frames[:, 2]
+    frames = [frame for walk in train.walks for frame in walk]
+    some = np.unique(np.linspace(0, len(frames) - 1, 20).round().astype(int))
+    pictures = np.stack([train.picture(frames[n]).pixels() for n in some])
+    have, wanted = features(pretrained, pictures), features(pretrained, truth)
+    nearest = [int(np.argmin([np.linalg.norm(own - one) for one in have])) for own in wanted]
+    decoded = through_tokenizer(pretrained, pictures[nearest])
+    point = next(
+        p
+        for p in findings.points
+        if (p.measure, p.frames_ahead, p.row.baseline_name) == ("feature distance", 1, NEAREST)
+    )
+    expected = feature_distance(features(pretrained, decoded), wanted).mean()
+    assert point.row.baseline == pytest.approx(expected, rel=1e-4)
+
+
+def test_every_horizon_has_each_measure_against_each_contender(findings):
+    keys = {(p.measure, p.frames_ahead, p.row.baseline_name) for p in findings.points}
+    assert keys == {
+        (measure, ahead, contender)
+        for measure in ("PSNR", "SSIM", "feature distance")
+        for ahead in (1, 2)
+        for contender in (LAST, SHUFFLED, NEAREST)
+    }
+    headlines = [row for row in findings.rows if row.headline]
+    assert [row.baseline_name for row in headlines] == [LAST, SHUFFLED]
+    assert all("2 frames ahead" in row.name for row in headlines)
+
+
+def test_a_horizon_out_of_reach_is_told_with_the_reason(findings, pretrained, sources, settings):
+    assert "have at most 10 frames" in findings.skipped["rollout, 16 frames ahead"]
+    far = settings.model_copy(update={"rollout_horizons": (9, 16)})
+    with pytest.raises(NothingToMeasure, match=r"8 of them behind evaluation\.history_frames = 2"):
+        measure_rollouts(pretrained, *sources, far)
+
+
+def test_samples_show_start_imagined_and_truth(findings):
+    [sample, *_] = findings.samples
+    assert [panel.label for panel in sample.panels] == [
+        "start",
+        *("imagined, 1 ahead", "truth, decoded"),
+        *("imagined, 2 ahead", "truth, decoded"),
+    ]

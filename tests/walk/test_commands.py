@@ -1,0 +1,79 @@
+"""What is typed against what the model is to read."""
+
+import pytest
+
+from chiasm.actions import Action, ActionFormat
+from chiasm.errors import UserError
+from chiasm.walk.commands import read_command
+
+POSES, KEYS = ActionFormat(stride_metres=0.5, turn_degrees=30), ActionFormat(style="keys")
+
+
+@pytest.mark.parametrize(
+    ("typed", "text"),
+    [
+        ("W", "action: dx=+0.50 dy=+0.00 dyaw=+0"),
+        ("wa", "action: dx=+0.50 dy=+0.00 dyaw=+30"),
+        ("-", "action: dx=+0.00 dy=+0.00 dyaw=+0"),
+        ("dx=1 dy=0 dyaw=20.4", "action: dx=+1.00 dy=+0.00 dyaw=+20"),
+        (
+            " action:  dx=+.5, dy=-1,  dyaw=-20 rel_t=4",
+            "action: dx=+0.50 dy=-1.00 dyaw=-20 rel_t=+4",
+        ),
+    ],
+)
+def test_steps_are_written_as_training_wrote_them(typed: str, text: str) -> None:
+    command = read_command(typed, POSES)
+    assert command.text == text
+    assert command.action is not None
+
+
+def test_a_run_of_keys_reads_keys() -> None:
+    assert read_command("d", KEYS).text == "action: D"
+    command = read_command("dx=1.1 dy=0 dyaw=19", KEYS)
+    assert command.text == "action: WA"
+    # What is true afterwards is what the model was told, and not what was typed.
+    assert command.action == Action(1.0, 0.0, 20.0)
+
+
+def test_other_words_are_an_instruction_with_its_mark() -> None:
+    command = read_command("go to  the red torch", POSES, number=2, of=3)
+    assert command.text == "action: go to the red torch [2/3]"
+    assert command.action is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "complaint"),
+    [
+        ("  ", "nothing was typed"),
+        ("action:", "nothing was typed"),
+        ("x" * 301, "301 characters"),
+        ("dx=1 dyaw=20", "cannot be read"),
+        ("dx=nan dy=0 dyaw=0", "cannot be read"),
+        (f"dx={'9' * 200} dy=0 dyaw=0", "too far"),
+        ("dx=0 dy=-101 dyaw=0", "101 metres is too far"),
+        ("dx=0 dy=0 dyaw=270", "turn by 180 degrees at most"),
+    ],
+)
+def test_what_makes_no_sense_is_said(typed: str, complaint: str) -> None:
+    with pytest.raises(UserError, match=complaint):
+        read_command(typed, POSES)
+
+
+@pytest.mark.parametrize(("number", "of"), [(0, 3), (4, 3), (1, 41)])
+def test_views_of_an_instruction_are_counted_from_one(number: int, of: int) -> None:
+    with pytest.raises(UserError, match=f"view {number} of {of}"):
+        read_command("turn around", POSES, number=number, of=of)
+
+
+def test_what_a_document_of_training_holds_goes_on() -> None:
+    ahead, left = read_command("W", POSES), read_command("A", POSES)
+    first, second, third = (read_command("turn", POSES, number=n, of=3) for n in (1, 2, 3))
+    other = read_command("wait", POSES, number=2, of=3)
+    assert left.goes_on_after(ahead)
+    assert second.goes_on_after(first)
+    assert not third.goes_on_after(first)
+    assert not other.goes_on_after(first)
+    assert not first.goes_on_after(third)
+    assert not first.goes_on_after(ahead)
+    assert not ahead.goes_on_after(third)

@@ -1,0 +1,42 @@
+import numpy as np
+import pytest
+
+from chiasm.worldmodel.sheet import VIEW_PIXELS, Strip, animation, contact_sheet
+
+
+def plain(*colour: int) -> np.ndarray:
+    return np.full((VIEW_PIXELS, VIEW_PIXELS, 3), colour, np.uint8)
+
+
+START, RED, GREEN, BLUE = plain(9, 9, 9), plain(200, 0, 0), plain(0, 200, 0), plain(0, 0, 200)
+
+
+@pytest.fixture
+def strips() -> list[Strip]:
+    return [
+        Strip("one", np.stack([RED, GREEN]), ("first", "second"), np.stack([BLUE, BLUE])),
+        Strip("two", np.stack([GREEN]), ("a caption that is much too long to stand in two lines",)),
+    ]
+
+
+def count(picture, view: np.ndarray) -> float:
+    """How many views of this colour a picture holds."""
+    return float((np.array(picture) == view[0, 0]).all(2).sum()) / VIEW_PIXELS**2
+
+
+def test_a_sheet_shows_every_view_once_and_the_start_in_every_row(strips):
+    sheet = contact_sheet(START, strips)
+    assert [count(sheet, view) for view in (RED, GREEN, BLUE)] == [1, 2, 2]
+    assert count(sheet, START) == 3
+    columns = (np.array(sheet) == BLUE[0, 0]).all(2).any(0).nonzero()[0]
+    assert columns.min() > (np.array(sheet) == START[0, 0]).all(2).any(0).nonzero()[0].max()
+
+
+def test_an_animation_has_a_picture_for_each_step_and_shorter_strips_wait(strips):
+    pictures = animation(START, strips)
+    assert len({picture.size for picture in pictures}) == 1
+    assert [[count(each, view) for view in (START, RED, GREEN, BLUE)] for each in pictures] == [
+        [3, 0, 0, 0],
+        [0, 1, 1, 1],
+        [0, 0, 2, 1],
+    ]
