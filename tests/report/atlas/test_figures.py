@@ -43,6 +43,9 @@ def test_the_map_of_places_has_a_scale(figures):
 
 
 def test_blocks_of_the_scatter_are_named_below_it(figures):
-    """A legend inside would cover points: it is drawn after the axis and its label."""
-    told = texts(figures["tasks"])
-    assert told.index("block 0") > told.index("R, drawn pictures")
+    """A legend inside would cover points; y grows downwards."""
+    y = {
+        told: float(at)
+        for at, told in re.findall(r'<text[^>]* y="([\d.]+)"[^>]*>([^<]*)</text>', figures["tasks"])
+    }
+    assert y["block 0"] > y["R, read pictures"]
