@@ -122,11 +122,16 @@ def imagine(
     views = imagine_scripts(pretrained, sampling, start.view, scripts, seed)
     truth = true_views(pretrained, world, start, scripts)
     strips = [
-        Strip(script.name, own, tuple(t.removeprefix(PREFIX) for t in script.texts), true)
+        Strip(
+            script.name,
+            [start.view, *own],
+            ["start", *(text.removeprefix(PREFIX) for text in script.texts)],
+            None if true is None else [start.view, *true],
+        )
         for script, own, true in zip(scripts, views, truth, strict=True)
     ]
     typer.echo(f"from {start.name}")
-    for path in _write(out, start.view, strips):
+    for path in _write(out, strips):
         typer.echo(path)
 
 
@@ -210,16 +215,16 @@ def _refuse_full(out: Path) -> None:
         raise UserError(f"--out {out} is there already; give a new folder")
 
 
-def _write(out: Path, start: np.ndarray, strips: Sequence[Strip]) -> list[Path]:
+def _write(out: Path, strips: Sequence[Strip]) -> list[Path]:
     sheet, walk, frames = out / "sheet.png", out / "walk.gif", out / "frames"
     try:
         frames.mkdir(parents=True, exist_ok=True)
-        contact_sheet(start, strips).save(sheet, optimize=True)
-        first, *rest = animation(start, strips)
+        contact_sheet(strips).save(sheet, optimize=True)
+        first, *rest = animation(strips)
         durations = [MILLISECONDS] * len(rest) + [4 * MILLISECONDS]
         first.save(walk, save_all=True, append_images=rest, duration=durations, loop=0)
         for number, strip in enumerate(strips, start=1):
-            for step, view in enumerate(strip.views, start=1):
+            for step, view in enumerate(strip.views[1:], start=1):
                 PillowImage.fromarray(view).save(frames / f"{number}-{step:02d}.png")
     except OSError as error:
         raise UserError(f"--out {out} cannot be written: {error}") from error

@@ -11,16 +11,19 @@ from typing import Any, TypeVar
 import numpy as np
 from pydantic import Field, ValidationError
 
+from chiasm.actions import PREFIX
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.walk.commands import read_command
-from chiasm.walk.pictures import contact_sheet, data_url, png
+from chiasm.walk.pictures import data_url, png
 from chiasm.walk.starts import Start, Starts, given_picture
 from chiasm.walk.walker import Frame, Walker
 from chiasm.walk.walks import Walk, Walks
+from chiasm.worldmodel.sheet import Strip, contact_sheet
 
 STARTS_AT_ONCE = 24
 MOST_GUIDANCE = 20.0
+SHEET_COLUMNS = 8
 
 
 class Begin(Settings):
@@ -152,11 +155,15 @@ class Answers:
     def sheet(self, name: str, *, truth: bool) -> bytes:
         """The walk as a contact sheet, PNG."""
         frames = self._walks[name].frames
-        captions = ["start", *(frame.command.text for frame in frames if frame.command)]
-        rows: list[list[np.ndarray | None]] = [[frame.view for frame in frames]]
-        if truth:
-            rows.append(self._true_views(frames))
-        return png(contact_sheet(rows, captions))
+        texts = [each.command.text.removeprefix(PREFIX) for each in frames if each.command]
+        captions = ["start", *texts]
+        views = [frame.view for frame in frames]
+        true = self._true_views(frames) if truth else None
+        strips = []
+        for begin in range(0, len(frames), SHEET_COLUMNS):
+            part = slice(begin, begin + SHEET_COLUMNS)
+            strips.append(Strip("", views[part], captions[part], true and true[part]))
+        return png(np.asarray(contact_sheet(strips)))
 
     def saved(self, name: str) -> dict[str, Any]:
         """The walk with all that is needed to walk it again."""

@@ -1,7 +1,7 @@
 """Rollouts as pictures: a contact sheet, and the same side by side in time.
 
-A strip is one rollout: its views from left to right, each above what led to it, and below them the
-true views where they are known.
+A strip is one rollout, or a piece of one: its views from left to right, each above what led to it,
+and below them the true views where they are known.
 """
 
 from __future__ import annotations
@@ -18,46 +18,51 @@ VIEW_PIXELS = 128
 GAP_PIXELS = 8
 LINE_PIXELS = 15
 CAPTION_LINES, CAPTION_CHARACTERS = 2, 22
-INK, SOFT, PAPER = "#0f172a", "#64748b", "#ffffff"
+INK, SOFT, PAPER, UNKNOWN = "#0f172a", "#64748b", "#ffffff", "#e2e8f0"
 _CELL = VIEW_PIXELS + GAP_PIXELS
 _LEFT = 84  # what the rows are called
 
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """One rollout, S steps."""
+    """S views, the one that it begins with included."""
 
     name: str
-    views: np.ndarray
-    """uint8 [S, H, W, 3], as imagined."""
-    captions: tuple[str, ...]
+    views: Sequence[np.ndarray]
+    """S of uint8 [H, W, 3], as imagined."""
+    captions: Sequence[str]
     """S: what led to each view."""
-    truth: np.ndarray | None = None
-    """uint8 [S, H, W, 3]: what is really seen, where that is known."""
+    truth: Sequence[np.ndarray | None] | None = None
+    """S: what is really seen; None, and left grey, where that is not known."""
+
+    @property
+    def rows(self) -> dict[str, Sequence[np.ndarray | None]]:
+        """Views by what they are, from the top."""
+        return {"imagined": self.views} | ({} if self.truth is None else {"true": self.truth})
 
 
-def contact_sheet(start: np.ndarray, strips: Sequence[Strip]) -> PillowImage.Image:
-    """A row for each strip and a column for each step, behind the view that all begin with."""
-    columns = 1 + max(len(strip.views) for strip in strips)
+def contact_sheet(strips: Sequence[Strip]) -> PillowImage.Image:
+    """A row for each strip and a column for each view."""
+    columns = max(len(strip.views) for strip in strips)
     heights = [_height(strip) for strip in strips]
     sheet = _paper(_LEFT + columns * _CELL + GAP_PIXELS, sum(heights) + GAP_PIXELS)
     top = GAP_PIXELS
     for strip, height in zip(strips, heights, strict=True):
-        _draw_strip(sheet, start, strip, top)
+        _draw_strip(sheet, strip, top)
         top += height
     return sheet
 
 
-def animation(start: np.ndarray, strips: Sequence[Strip]) -> list[PillowImage.Image]:
-    """A picture for each step, with the strips side by side; a shorter one stays at its end."""
+def animation(strips: Sequence[Strip]) -> list[PillowImage.Image]:
+    """A picture for each view, with the strips side by side; a shorter one stays at its end."""
     steps = max(len(strip.views) for strip in strips)
     with_truth = any(strip.truth is not None for strip in strips)
     height = (1 + with_truth) * _CELL + (1 + CAPTION_LINES) * LINE_PIXELS + GAP_PIXELS
     pictures = []
-    for step in range(steps + 1):
+    for step in range(steps):
         picture = _paper(_LEFT + len(strips) * _CELL + GAP_PIXELS, height)
         for number, strip in enumerate(strips):
-            _draw_moment(picture, start, strip, step, _LEFT + number * _CELL)
+            _draw_moment(picture, strip, step, _LEFT + number * _CELL)
         pictures.append(picture)
     return pictures
 
@@ -67,40 +72,37 @@ def _paper(width: int, height: int) -> PillowImage.Image:
 
 
 def _height(strip: Strip) -> int:
-    rows = 1 + (strip.truth is not None)
-    return LINE_PIXELS + rows * _CELL + CAPTION_LINES * LINE_PIXELS + GAP_PIXELS
+    return LINE_PIXELS + len(strip.rows) * _CELL + CAPTION_LINES * LINE_PIXELS + GAP_PIXELS
 
 
-def _draw_strip(sheet: PillowImage.Image, start: np.ndarray, strip: Strip, top: int) -> None:
+def _draw_strip(sheet: PillowImage.Image, strip: Strip, top: int) -> None:
     _write(sheet, (_LEFT, top), strip.name, INK)
     top += LINE_PIXELS
-    rows = {"imagined": strip.views} | ({} if strip.truth is None else {"true": strip.truth})
-    for name, views in rows.items():
+    for name, views in strip.rows.items():
         _write(sheet, (GAP_PIXELS, top), name, SOFT)
-        for column, view in enumerate([start, *views]):
+        for column, view in enumerate(views):
             sheet.paste(_enlarged(view), (_LEFT + column * _CELL, top))
         top += _CELL
-    for column, caption in enumerate(["start", *strip.captions]):
+    for column, caption in enumerate(strip.captions):
         _write_wrapped(sheet, (_LEFT + column * _CELL, top - GAP_PIXELS // 2), caption)
 
 
-def _draw_moment(
-    picture: PillowImage.Image, start: np.ndarray, strip: Strip, step: int, left: int
-) -> None:
+def _draw_moment(picture: PillowImage.Image, strip: Strip, step: int, left: int) -> None:
     """The strip's view after so many steps, or its last one."""
-    step = min(step, len(strip.views))
+    step = min(step, len(strip.views) - 1)
     top = GAP_PIXELS
-    rows = {"imagined": strip.views} | ({} if strip.truth is None else {"true": strip.truth})
-    for name, views in rows.items():
+    for name, views in strip.rows.items():
         _write(picture, (GAP_PIXELS, top), name, SOFT)
-        picture.paste(_enlarged([start, *views][step]), (left, top))
+        picture.paste(_enlarged(views[step]), (left, top))
         top += _CELL
-    _write(picture, (left, top - GAP_PIXELS // 2), f"step {step} of {len(strip.views)}", SOFT)
-    caption = ["start", *strip.captions][step]
-    _write_wrapped(picture, (left, top - GAP_PIXELS // 2 + LINE_PIXELS), caption)
+    _write(picture, (left, top - GAP_PIXELS // 2), f"step {step} of {len(strip.views) - 1}", SOFT)
+    place = (left, top - GAP_PIXELS // 2 + LINE_PIXELS)
+    _write_wrapped(picture, place, strip.captions[step])
 
 
-def _enlarged(view: np.ndarray) -> PillowImage.Image:
+def _enlarged(view: np.ndarray | None) -> PillowImage.Image:
+    if view is None:
+        return PillowImage.new("RGB", (VIEW_PIXELS, VIEW_PIXELS), UNKNOWN)
     picture = PillowImage.fromarray(view)
     return picture.resize((VIEW_PIXELS, VIEW_PIXELS), PillowImage.Resampling.BICUBIC)
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chiasm.worldmodel.sheet import VIEW_PIXELS, Strip, animation, contact_sheet
+from chiasm.worldmodel.sheet import UNKNOWN, VIEW_PIXELS, Strip, animation, contact_sheet
 
 
 def plain(*colour: int) -> np.ndarray:
@@ -14,8 +14,8 @@ START, RED, GREEN, BLUE = plain(9, 9, 9), plain(200, 0, 0), plain(0, 200, 0), pl
 @pytest.fixture
 def strips() -> list[Strip]:
     return [
-        Strip("one", np.stack([RED, GREEN]), ("first", "second"), np.stack([BLUE, BLUE])),
-        Strip("two", np.stack([GREEN]), ("a caption that is much too long to stand in two lines",)),
+        Strip("one", [START, RED, GREEN], ["start", "first", "second"], [START, BLUE, BLUE]),
+        Strip("two", [START, GREEN], ["start", "a caption that is too long to stand in two lines"]),
     ]
 
 
@@ -25,7 +25,7 @@ def count(picture, view: np.ndarray) -> float:
 
 
 def test_a_sheet_shows_every_view_once_and_the_start_in_every_row(strips):
-    sheet = contact_sheet(START, strips)
+    sheet = contact_sheet(strips)
     assert [count(sheet, view) for view in (RED, GREEN, BLUE)] == [1, 2, 2]
     assert count(sheet, START) == 3
     columns = (np.array(sheet) == BLUE[0, 0]).all(2).any(0).nonzero()[0]
@@ -33,10 +33,19 @@ def test_a_sheet_shows_every_view_once_and_the_start_in_every_row(strips):
 
 
 def test_an_animation_has_a_picture_for_each_step_and_shorter_strips_wait(strips):
-    pictures = animation(START, strips)
+    pictures = animation(strips)
     assert len({picture.size for picture in pictures}) == 1
     assert [[count(each, view) for view in (START, RED, GREEN, BLUE)] for each in pictures] == [
         [3, 0, 0, 0],
         [0, 1, 1, 1],
         [0, 0, 2, 1],
     ]
+
+
+def test_what_is_not_known_is_left_grey():
+    walk = Strip("", [START, RED], ["start", "W"], [START, None])
+    sheet = np.array(contact_sheet([walk]))
+    grey = (sheet == tuple(bytes.fromhex(UNKNOWN[1:]))).all(2)
+    assert grey.sum() == VIEW_PIXELS**2
+    below = (sheet == RED[0, 0]).all(2).any(1).nonzero()[0].max()
+    assert grey.any(1).nonzero()[0].min() > below
