@@ -92,7 +92,8 @@ def test_a_trained_mixture_gets_its_atlas(run: Path) -> None:
 
 
 def test_a_dense_run_is_refused_before_anything_is_read(recipe: Path, tmp_path: Path) -> None:
-    (tmp_path / "recipe.toml").write_text(recipe.read_text())
+    before, _, after = recipe.read_text().partition("[model.moe]")
+    (tmp_path / "recipe.toml").write_text(before + after[after.index("[training]") :])
     result = invoke(tmp_path)
     assert isinstance(result.exception, UserError)
     assert "no learned routing: model.experts = 'modality'" in str(result.exception)

@@ -77,7 +77,7 @@ def _none(observed: Observation, missing: list[str]) -> str:
     unread = observed.held_out - read
     if unread:
         return (
-            f"{told}; {unread:,} more are held out: a larger --documents may find one, unless the "
-            "run needs another source that has them"
+            f"{told}; {unread:,} more are held out: a larger --documents may find one; if these "
+            "sources have none, train with one that does"
         )
-    return f"{told}; all that is held out was read: train with a source that has them"
+    return f"{told}; all that is held out was read: train with a source that has some"

@@ -105,7 +105,9 @@ def mixture() -> Callable[..., Pretrained]:
             key_value_heads=1,
             feedforward_width=32,
             experts=experts,
-            moe=MoeSettings(**{"num_experts": EXPERTS, "granularity": 2} | moe),
+            moe=MoeSettings(
+                **({"num_experts": EXPERTS, "granularity": 2} | moe if experts == "moe" else {})
+            ),
         )
         decoder = Decoder(
             shape, vocabulary=tokenizer.vocabulary_size, latent_channels=vision.channels

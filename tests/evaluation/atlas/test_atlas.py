@@ -20,11 +20,6 @@ def test_a_dense_run_is_refused(experts, mixture, material):
         draw_atlas(mixture(experts=experts), material)
 
 
-def test_a_run_of_dense_blocks_is_refused(mixture, material):
-    with pytest.raises(UserError, match=r"dense_blocks = 2 leaves none of model.depth = 2"):
-        draw_atlas(mixture(dense_blocks=2), material)
-
-
 def test_everything_is_measured_where_the_data_allows_it(mixture, material):
     atlas = draw_atlas(mixture(), material, AtlasSettings(cutoff=0.2))
     assert not atlas.skipped
