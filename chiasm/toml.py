@@ -104,11 +104,16 @@ def _explain(kind: type[BaseModel], item: Any) -> str:
     if item["type"] == "extra_forbidden":
         known = [known for known, _ in _setting_names(kind, item["loc"])]
         last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
-        near = difflib.get_close_matches(name, known, n=1, cutoff=0.75) or [
+        others = [each for each in known if not name.startswith(f"{each}.")]  # its own tables
+        near = difflib.get_close_matches(name, others, n=1, cutoff=0.75) or [
             last[match]
             for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=1, cutoff=0.6)
         ]
-        hint = f"; the nearest is {near[0]}" if near else ""
+        group = name.rpartition(".")[0]
+        beside = [each.rpartition(".")[2] for each in known if each.rpartition(".")[0] == group]
+        hint = f"; {group or 'a recipe'} has {', '.join(beside)}" if beside else ""
+        if near:
+            hint = f"; the nearest is {near[0]}"
         return f"unknown setting {name}{hint}"
     if item["type"] == "missing":
         return f"setting {name} is missing: {item['msg'].lower()}"

@@ -73,7 +73,7 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("width=96", "unknown setting width; the nearest is model.width"),
         ("training.learning_rate=1", "the nearest is training.optimiser.learning_rate"),
         ("stream.sources.books.wieght=2", "the nearest is stream.sources.books.weight"),
-        ("model.zzz=1", "unknown setting model.zzz"),
+        ("model.moe.zzz=1", "unknown setting model.moe.zzz; model.moe has num_experts, gran"),
         ("model.width=wide", "setting model.width = 'wide': should be a valid integer"),
         ("model.width=1.5", "setting model.width = 1.5: should be a valid integer"),
         ('model.width="96"', "setting model.width = '96': should be a valid integer"),
