@@ -166,7 +166,9 @@ def _refuse_group(study: StudySettings, costs: Costs) -> None:
     ]
     if not wrong:
         return
-    lines = [f"  {name}: {amount:.4g}" for name, amount in amounts.items()]
+    timed = study.equal == "wall_clock"
+    unit = " s" if timed else ""
+    lines = [f"  {name}: {amount:.4g}{unit}" for name, amount in amounts.items()]
     remedies = [
         f"  {name}: training.steps = {round(costs[name].steps * wanted / amounts[name])}"
         for name in wrong
@@ -178,6 +180,7 @@ def _refuse_group(study: StudySettings, costs: Costs) -> None:
         + "\n".join(lines)
         + (f"\nequal to {first!r} would be:\n" + "\n".join(remedies) if remedies else "")
         + "\nChange the cells, or say what is equal between them"
+        + "; other work on this machine changes what is measured here" * timed
     )
 
 
