@@ -39,7 +39,7 @@ def evaluate(
 ) -> None:
     """Measure a run on held-out data; writes report.html, report.json and overview.png into it."""
     recipe = load_recipe(run / "recipe.toml", set_ or [])
-    _refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
+    refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
     command = shlex.join(["chiasm", *sys.argv[1:]])
     with RunDisplay(recipe.training.steps) as display:
         material = open_material(recipe, cache, display.on_stage)
@@ -47,14 +47,14 @@ def evaluate(
     print(f"the report is {files.page}")
 
 
-def _refuse_another_model(trained: Recipe, asked: Recipe) -> None:
+def refuse_another_model(trained: Recipe, asked: Recipe) -> None:
     """Overrides may ask for other measures, other data or another device."""
     for line in differences(resolved(trained), resolved(asked)):
         name = line.split(" = ")[0]
         if name.split(".")[0] in _OF_THE_MODEL and name != "training.device":
             raise UserError(
-                f"--set {name}: the run was trained with another value ({line}), and evaluate "
-                "reads its model as it is. Leave it out, or train a run with it; it may set "
+                f"--set {name}: the run was trained with another value ({line}), and its "
+                "model is read as it is. Leave it out, or train a run with it; it may set "
                 "evaluation.*, stream.*, world.*, instructions.* and training.device"
             )
 

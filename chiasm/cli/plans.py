@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from chiasm.assembly import open_material
+from chiasm.cli.evaluate import refuse_another_model
 from chiasm.cli.options import check_folder
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import ActionVideos, Image
@@ -80,6 +81,7 @@ def plan(
     recipe = load_recipe(
         run / "recipe.toml", [f"evaluation.plans={scenes}", *_preset(preset), *(set_ or [])]
     )
+    refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
     pretrained, settings = Pretrained.load(run, recipe.training.device), recipe.evaluation
     with RunDisplay() as display:
         material = open_material(_with_walks(recipe), cache, display.on_stage)

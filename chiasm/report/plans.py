@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -58,6 +59,7 @@ def write_plans(
     }
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        _remove_earlier(folder)
         replace(folder / "plans.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
         for number, each in enumerate(planned):
             place = folder / "trajectories" / f"scene-{number:03d}"
@@ -69,6 +71,14 @@ def write_plans(
             sheet(planned[number], ends).save(folder / f"scene-{number:03d}.png", optimize=True)
     except OSError as error:
         raise UserError(f"the plans cannot be written to {folder}: {error}") from error
+
+
+def _remove_earlier(folder: Path) -> None:
+    """Scenes of an earlier call, which may have planned more of them, with other settings."""
+    for trajectory in folder.glob("trajectories/scene-*"):
+        shutil.rmtree(trajectory)
+    for picture in folder.glob("scene-*.png"):
+        picture.unlink()
 
 
 def sheet(planned: PlannedScene, true_ends: Mapping[str, np.ndarray]) -> Image.Image:

@@ -50,3 +50,10 @@ def test_a_preset_that_is_not_there(tmp_path: Path):
 
 def test_an_out_that_cannot_become_a_folder(tmp_path: Path, picture: Path):
     assert "is a file; give a folder" in refusal(tmp_path, "--out", picture)
+
+
+def test_settings_of_the_model_are_refused(tmp_path: Path):
+    recipe = 'name = "run"\nstream.sources.texts = { kind = "text", path = "nowhere" }\n'
+    (tmp_path / "recipe.toml").write_text(recipe)
+    told = refusal(tmp_path, "--set", "model.depth=7")
+    assert told.startswith("--set model.depth: the run was trained with another value")

@@ -62,6 +62,17 @@ def test_everything_is_written_and_can_be_read_back(planned, tmp_path):
     assert [path.name for path in (tmp_path / "plans").glob("*.png")] == ["scene-000.png"]
 
 
+def test_nothing_of_an_earlier_call_is_left(planned, tmp_path):
+    earlier = tmp_path / "trajectories" / "scene-900"
+    earlier.mkdir(parents=True)
+    (tmp_path / "scene-900.png").touch()
+    (tmp_path / "mine.txt").touch()
+    write_plans(tmp_path, planned, [], EvaluationSettings(), "chiasm plan", [])
+    assert not earlier.exists()
+    assert not (tmp_path / "scene-900.png").exists()
+    assert (tmp_path / "mine.txt").exists()
+
+
 def test_a_sheet_has_a_column_for_each_planner(planned):
     page = sheet(planned[0], {"model": grey(50)})
     pixels = np.asarray(page)
