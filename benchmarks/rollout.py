@@ -38,6 +38,7 @@ from chiasm.data import TextTokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
+from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.device import choose_device, matmul_dtype
 from chiasm.training.objective import ObjectiveSettings
@@ -93,7 +94,12 @@ class Shape:
         objective = ObjectiveSettings(prediction="v", shift=1.0)
         decoder = decoder.to(device).eval().requires_grad_(False)
         return Pretrained(
-            decoder, text, vision, objective, positions, document_views=self.document_views
+            decoder,
+            text,
+            vision,
+            objective,
+            positions,
+            walks=WalkDocuments(views=self.document_views),
         )
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_vision
-from chiasm.assembly.walks import most_views, refuse_cut_walks
+from chiasm.assembly.walks import refuse_cut_walks, walk_documents
 from chiasm.data import (
     ImageShape,
     Stream,
@@ -70,7 +70,7 @@ class Run:
             self.recipe.objective,
             self.recipe.stream.row_positions,
             self.recipe.actions,
-            most_views(self.recipe),
+            walk_documents(self.recipe),
         )
 
 

@@ -1,4 +1,4 @@
-"""Walks in a run's documents: how many views they have, and whether their rows hold them."""
+"""Walks in a run's documents: what they are like, and whether their rows hold them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from chiasm.data.batch import AnyShape
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.documents import Document, Source, Text
 from chiasm.errors import UserError
+from chiasm.inference.walks import WalkDocuments
 from chiasm.recipe import Recipe
 from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource
 
@@ -40,17 +41,24 @@ def refuse_cut_walks(
             )
 
 
-def most_views(recipe: Recipe) -> int:
-    """Views of the longest document of numeric actions, else of instructions; 0 without both."""
-    numeric, spoken = [0], [0]
+def walk_documents(recipe: Recipe) -> WalkDocuments:
+    """What documents with actions are like: the longest, and the widest horizon, of any source."""
+    numeric, spoken, horizons = [0], [0], []
     for source in recipe.stream.sources.values():
         if source.task == "action_video":
             of_world = source.kind == "world"
             frames = recipe.world.action_video_frames if of_world else source.trajectories.frames
+            walks = recipe.world if of_world else source.trajectories
             numeric.append(frames[1])
+            horizons.append(walks.horizon_frames)
         elif source.task == INSTRUCTIONS:
-            spoken.append(recipe.instructions.steps[1] + 1)
-    return max(numeric) or max(spoken)
+            spoken.append(recipe.instructions.views or recipe.instructions.steps[1] + 1)
+    nearest, farthest = zip(*(horizons or [(1, 1)]), strict=True)
+    return WalkDocuments(
+        views=max(numeric) or max(spoken),
+        horizon_frames=(min(nearest), max(farthest)),
+        instruction_views=recipe.instructions.views,
+    )
 
 
 def _last_text(document: Document) -> str:

@@ -30,7 +30,6 @@ from chiasm.cli.starts import (
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
-from chiasm.inference.sampler import Sampler
 from chiasm.walk.commands import MOST_VIEWS, Command, read_command
 from chiasm.walk.starts import Start, Starts, given_picture
 from chiasm.worldmodel.oracle import Oracle, PlacedContext
@@ -173,7 +172,7 @@ def imagine_scripts(
 ) -> list[np.ndarray]:
     """The views of each script, uint8 [S, H, W, 3], under the same noise.
 
-    Numeric steps run in documents as long as those of training, an instruction in one of its own.
+    Numeric steps and instructions run in documents of their own, as long as those of training.
 
     Raises:
         UserError: an instruction is longer than the model's context.
@@ -186,9 +185,8 @@ def imagine_scripts(
     views |= zip(numeric, rollouts.imagine([context] * len(numeric), texts, seed=seed), strict=True)
     for number, script in enumerate(scripts):
         if number not in views:
-            length = len(script.commands) + 1
-            whole = Rollouts(Sampler(pretrained), sampling, document_views=length)
-            [views[number]] = whole.imagine([context], [script.texts], seed=seed)
+            spoken = Rollouts.instructed(pretrained, sampling, len(script.commands))
+            [views[number]] = spoken.imagine([context], [script.texts], seed=seed)
     return [views[number] for number in range(len(scripts))]
 
 

@@ -21,8 +21,6 @@ from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import fitted, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
-from chiasm.inference.sampler import Sampler
 from chiasm.poses import Pose, relative_pose
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.rollout import Context, Rollouts
@@ -157,14 +155,9 @@ def _imagine(
     words: Sequence[str],
     settings: EvaluationSettings,
 ) -> list[np.ndarray]:
-    """The views of each walk, uint8 [S, H, W, 3], in one document as in training."""
-    sampling = SamplingSettings(
-        steps=settings.steps,
-        guidance=settings.next_view_guidance,
-        rows_at_once=settings.rows_per_batch,
-    )
+    """The views of each walk, uint8 [S, H, W, 3], in documents as in training."""
     most = max(item.num_steps for item in items)
-    rollouts = Rollouts(Sampler(pretrained), sampling, document_views=most + 1)
+    rollouts = Rollouts.instructed(pretrained, settings.imagining, most)
     contexts = [Context((item.frames[0],)) for item in items]
     scripts = [
         [marked(said, n, item.num_steps) for n in range(1, item.num_steps + 1)]

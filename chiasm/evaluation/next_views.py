@@ -14,7 +14,6 @@ from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import through_tokenizer
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import next_view
 
@@ -64,15 +63,12 @@ def _imagine(
     pretrained: Pretrained, pieces: Pieces, last_actions: list[str], settings: EvaluationSettings
 ) -> np.ndarray:
     """One frame for each piece; the noise depends on the piece alone, not on the action."""
-    sampling = SamplingSettings(
-        steps=settings.steps,
-        guidance=settings.next_view_guidance,
-        rows_at_once=settings.rows_per_batch,
-    )
     views = [[Image(frame, target=False) for frame in frames[:-1]] for frames in pieces.frames]
     actions = [[*own[:-1], last] for own, last in zip(pieces.actions, last_actions, strict=True)]
     sampler = Sampler(pretrained)
-    return np.stack(next_view(sampler, views, actions, settings=sampling, seed=settings.seed))
+    return np.stack(
+        next_view(sampler, views, actions, settings=settings.imagining, seed=settings.seed)
+    )
 
 
 def _sample(

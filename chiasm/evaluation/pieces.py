@@ -28,6 +28,15 @@ class Pieces:
     def __len__(self) -> int:
         return len(self.actions)
 
+    def scripts(self, history_frames: int) -> list[list[str]]:
+        """Of each piece the actions behind its history."""
+        return [own[history_frames - 1 :] for own in self.actions]
+
+    def shuffled(self, history_frames: int) -> list[list[str]]:
+        """For each piece the script of one from elsewhere."""
+        scripts = self.scripts(history_frames)
+        return [scripts[other] for other in others(len(self))]
+
 
 def cut_pieces(
     source: ActionVideos, count: int, history_frames: int, ahead_frames: int, shape: ImageShape

@@ -25,6 +25,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.poses import Pose, compose
 from chiasm.worldmodel.cost import Cost, FeatureCost
+from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.lpips import Lpips
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.planner import (
@@ -144,7 +145,7 @@ def plan_scenes(
                 contenders[ORACLE] = build_planner(once, train, actions), engine
             else:
                 own = build_planner(planner_settings, train, actions)
-                contenders[MODEL] = own, _rollouts(pretrained, settings)
+                contenders[MODEL] = own, _world_model(pretrained, settings)
         _, first = contenders[world_models[0]]
         for name, baseline in build_baselines(planner_settings, train, actions).items():
             contenders[name] = baseline, first
@@ -169,19 +170,21 @@ def plan_between(
     Raises:
         UserError: weights of LPIPS are missing, or the model knows no actions.
     """
-    rollouts = _rollouts(pretrained, settings)
+    world_model = _world_model(pretrained, settings)
     shape, cost = pretrained.vision_tokenizer.image_shape, _cost(pretrained, settings.planner)
     planner = build_planner(settings.planner, train, pretrained.actions)
     context = Context((fitted(Image(start_HW3, target=False), shape),))
-    return planner.plan(rollouts, context, goal_HW3, cost, settings.seed)
+    return planner.plan(world_model, context, goal_HW3, cost, settings.seed)
 
 
-def _rollouts(pretrained: Pretrained, settings: EvaluationSettings) -> Rollouts:
+def _world_model(pretrained: Pretrained, settings: EvaluationSettings) -> WorldModel:
     sampling = SamplingSettings(
         steps=settings.planner.solver_steps,
         guidance=settings.next_view_guidance,
         rows_at_once=settings.rows_per_batch,
     )
+    if settings.planner.prediction == "direct":
+        return DirectViews(pretrained, sampling)
     return Rollouts.of(pretrained, sampling)
 
 

@@ -1,7 +1,8 @@
 """Rollouts: imagined views by how many frames ahead they lie, beside what needs no imagination.
 
 A rollout begins with a few frames of a held-out walk and imagines what follows, one view after the
-other, from its own views and the true actions. Every contender has passed the same tokenizer.
+other, from its own views and the true actions; a model that was trained to look so far ahead also
+imagines each view in one step. Every contender has passed the same tokenizer.
 """
 
 from __future__ import annotations
@@ -18,17 +19,19 @@ from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.pictures import LIKENESS, Truth
-from chiasm.evaluation.pieces import Pieces, cut_pieces, others
+from chiasm.evaluation.pieces import Pieces, cut_pieces
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import PICTURES_AT_ONCE, features, fitted, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
+from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.rollout import Context, Rollouts
 
 SECTION = "rollout"
 LAST, SHUFFLED = "last context frame, decoded", "shuffled actions"
 NEAREST = "nearest training frame, decoded"
+DIRECT = ", in one step"
+"""Follows the names of rows about views that were imagined at once from the context."""
 _HEADLINE_FRAMES = 8
 """Headlines are about the farthest horizon up to here."""
 _HEADLINE_MEASURE = "feature distance"
@@ -60,37 +63,40 @@ def measure_rollouts(
     Raises:
         NothingToMeasure: no walk reaches any horizon, or the model was trained without actions.
     """
-    if not pretrained.document_views:
+    if not pretrained.walks.views:
         raise NothingToMeasure("the model was trained without actions")
     horizons, skipped = _horizons(held_out, settings, of)
     shape = pretrained.vision_tokenizer.image_shape
     history = settings.history_frames
     pieces = cut_pieces(held_out, settings.rollouts, history, max(horizons), shape)
-    scripts = [own[history - 1 :] for own in pieces.actions]
-    wrong = [scripts[other] for other in others(len(pieces))]
-    imagined, shuffled = (_imagine(pretrained, pieces, each, settings) for each in (scripts, wrong))
     truth = {ahead: pieces.frames[:, history - 1 + ahead] for ahead in horizons}
     alike = _nearest(pretrained, train, truth, settings.rollout_training_frames, shape)
     last = through_tokenizer(pretrained, pieces.frames[:, history - 1])
+    judges = {ahead: Truth(pretrained, each) for ahead, each in truth.items()}
+    own, wrong = (
+        _imagine(pretrained, pieces, scripts, horizons, settings)
+        for scripts in (pieces.scripts(history), pieces.shuffled(history))
+    )
     points: list[HorizonPoint] = []
-    for ahead in horizons:
-        contenders = {LAST: last, SHUFFLED: shuffled[:, ahead - 1], NEAREST: alike[ahead]}
-        views = {"": imagined[:, ahead - 1], **contenders}
-        judge = Truth(pretrained, truth[ahead])
-        likeness = {name: judge.likeness(each) for name, each in views.items()}
-        points += _points(likeness, ahead, horizons, of, settings, pieces.clusters)
+    for way, imagined in own.items():
+        for ahead, views in imagined.items():
+            shuffled = wrong[way][ahead]
+            contenders = {LAST: last, SHUFFLED: shuffled, NEAREST: alike[ahead]}
+            likeness = {
+                name: judges[ahead].likeness(each)
+                for name, each in ({"": views} | contenders).items()
+            }
+            points += _points(likeness, ahead, list(imagined), of + way, settings, pieces.clusters)
     through = {ahead: through_tokenizer(pretrained, each) for ahead, each in truth.items()}
     rows = [point.row for point in points]
     rows += _ceilings(
-        Truth(pretrained, truth[horizons[0]]).likeness(through[horizons[0]]),
+        judges[horizons[0]].likeness(through[horizons[0]]),
         f"{_frames(horizons[0])}{of}",
         settings,
         pieces.clusters,
     )
-    samples = [
-        _sample(pieces.frames[n, history - 1], scripts[n], imagined[n], through, n)
-        for n in spread(len(pieces), settings.shown).tolist()
-    ]
+    shown = spread(len(pieces), settings.shown).tolist()
+    samples = [_sample(pieces, history, own, through, n) for n in shown]
     return RolloutFindings(rows, points, samples, skipped)
 
 
@@ -124,14 +130,13 @@ def _imagine(
     pretrained: Pretrained,
     pieces: Pieces,
     scripts: Sequence[Sequence[str]],
+    horizons: Sequence[int],
     settings: EvaluationSettings,
-) -> np.ndarray:
-    """uint8 [N, S, H, W, 3]; the noise depends on the piece and the step, not on the actions."""
-    sampling = SamplingSettings(
-        steps=settings.steps,
-        guidance=settings.next_view_guidance,
-        rows_at_once=settings.rows_per_batch,
-    )
+) -> dict[str, dict[int, np.ndarray]]:
+    """By the way it was imagined and the horizon: uint8 [N, H, W, 3].
+
+    The noise depends on the piece and the step, not on the actions.
+    """
     num_steps = len(scripts[0])
     history = pieces.frames.shape[1] - num_steps
     contexts = [
@@ -139,7 +144,18 @@ def _imagine(
         for frames, actions in zip(pieces.frames, pieces.actions, strict=True)
     ]
     seeds = [settings.seed + number * num_steps for number in range(len(pieces))]
-    return np.stack(Rollouts.of(pretrained, sampling).imagine(contexts, scripts, seed=seeds))
+    rollouts = Rollouts.of(pretrained, settings.imagining)
+    walks = np.stack(rollouts.imagine(contexts, scripts, seed=seeds))
+    found = {"": {ahead: walks[:, ahead - 1] for ahead in horizons}}
+    step_frames = pretrained.actions.read(scripts[0][0]).horizon_frames
+    near = [each for each in horizons if each * step_frames <= pretrained.walks.horizon_frames[1]]
+    if near[1:] and pretrained.actions.style != "keys":
+        direct = DirectViews(pretrained, settings.imagining)
+        found[DIRECT] = {
+            ahead: direct.ends(contexts, [own[:ahead] for own in scripts], seed=seeds)
+            for ahead in near
+        }
+    return found
 
 
 def _nearest(
@@ -211,16 +227,19 @@ def _ceilings(
 
 
 def _sample(
-    start: np.ndarray,
-    script: Sequence[str],
-    imagined: np.ndarray,
+    pieces: Pieces,
+    history: int,
+    own: Mapping[str, Mapping[int, np.ndarray]],
     through: Mapping[int, np.ndarray],
     number: int,
 ) -> Sample:
     """The start, then at each horizon what was imagined and the truth."""
-    panels = [Panel("start", start)]
+    panels = [Panel("start", pieces.frames[number, history - 1])]
     for ahead, truth in through.items():
-        panels.append(Panel(f"imagined, {ahead} ahead", imagined[ahead - 1]))
+        for way, imagined in own.items():
+            if ahead in imagined:
+                panels.append(Panel(f"imagined, {ahead} ahead{way}", imagined[ahead][number]))
         panels.append(Panel("truth, decoded", truth[number]))
+    script = pieces.scripts(history)[number]
     words = " ".join(f"[{n}] {text.removeprefix(PREFIX)}" for n, text in enumerate(script, start=1))
     return Sample(SECTION, (("", words),), tuple(panels))

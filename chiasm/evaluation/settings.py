@@ -6,6 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from chiasm.inference.request import SamplingSettings
 from chiasm.settings import Settings
 from chiasm.worldmodel.settings import PlannerSettings
 
@@ -57,6 +58,9 @@ class EvaluationSettings(Settings):
     """Guidance scale of pictures drawn from captions."""
     next_view_guidance: float = Field(1.0, ge=1)
     """Guidance scale of imagined frames; 1 draws from the model's own distribution."""
+    next_view_steps: int | None = Field(None, ge=1)
+    """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
+    of what may be seen, which is nearest to the truth and has no detail of its own."""
     answer_tokens: int = Field(12, ge=1)
     """Longest answer to a question."""
     continuation_tokens: int = Field(120, ge=1)
@@ -65,3 +69,12 @@ class EvaluationSettings(Settings):
     """Items of each kind that the report shows; always the first ones, never picked by hand."""
     rows_per_batch: int = Field(32, ge=1)
     """Requests that the sampler works on together."""
+
+    @property
+    def imagining(self) -> SamplingSettings:
+        """How imagined frames are drawn."""
+        return SamplingSettings(
+            steps=self.next_view_steps or self.steps,
+            guidance=self.next_view_guidance,
+            rows_at_once=self.rows_per_batch,
+        )

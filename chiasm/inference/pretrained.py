@@ -27,6 +27,7 @@ from torch import Tensor
 from chiasm.actions import ActionFormat
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
+from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
 from chiasm.training.device import choose_device, matmul_dtype
@@ -55,7 +56,7 @@ class _Config(Settings):
     """Of context images, where a tokenizer of their own reads them."""
     context_positions: int = Field(gt=0)
     actions: ActionFormat = ActionFormat()
-    document_views: int = Field(0, ge=0)
+    walks: WalkDocuments = WalkDocuments()
     weights_sha256: str
     tokenizer_fingerprint: str
     vision: str
@@ -75,8 +76,8 @@ class Pretrained:
     """Positions of the rows it was trained on: the longest document that it can hold."""
     actions: ActionFormat = field(default_factory=ActionFormat)
     """How the steps that it was trained on were written."""
-    document_views: int = 0
-    """Views of its longest training document with actions; 0: it saw no actions."""
+    walks: WalkDocuments = field(default_factory=WalkDocuments)
+    """What its training documents with actions were like."""
 
     @property
     def device(self) -> torch.device:
@@ -125,7 +126,7 @@ class Pretrained:
             context_channels=self.decoder.context_channels,
             context_positions=self.context_positions,
             actions=self.actions,
-            document_views=self.document_views,
+            walks=self.walks,
             weights_sha256=_sha256(folder / WEIGHTS),
             tokenizer_fingerprint=self.text_tokenizer.fingerprint,
             vision=_save_vision(self.vision_tokenizer, folder),
@@ -166,7 +167,7 @@ class Pretrained:
             config.objective,
             config.context_positions,
             config.actions,
-            config.document_views,
+            config.walks,
         )
 
 

@@ -92,7 +92,7 @@ class Walker:
             self._sampler,
             self.sampling.model_copy(update={"guidance": guidance}),
             context_views=len(shown),
-            document_views=self.pretrained.document_views,
+            document_views=len(shown) + 1,
         )
 
         def imagine() -> tuple[np.ndarray, float]:
@@ -114,7 +114,12 @@ class Walker:
         last = frames[-1]
         if last.command is None or not command.goes_on_after(last.command):
             return len(frames) - 1
-        views = self.pretrained.document_views
-        if len(frames) - last.document_begin < views:
+        views = self._document_views(command)
+        if views is None or len(frames) - last.document_begin < views:
             return last.document_begin
         return len(frames) - views // 2
+
+    def _document_views(self, command: Command) -> int | None:
+        """Of a training document with such a command; None: a whole instruction's."""
+        walks = self.pretrained.walks
+        return walks.instruction_views if command.action is None else walks.views

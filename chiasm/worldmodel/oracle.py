@@ -96,6 +96,23 @@ class Oracle:
             ValueError: a context does not say where it is.
         """
         walks = [self.walk(*each) for each in zip(contexts, actions, strict=True)]
+        return self._shown(contexts, walks)
+
+    def ends(
+        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+    ) -> np.ndarray:
+        """What is truly seen after the last action of each: uint8 [N, H, W, 3].
+
+        Raises:
+            UserError, ValueError: as :meth:`imagine`.
+        """
+        ends = [self.walk(*each)[-1:] for each in zip(contexts, actions, strict=True)]
+        return np.concatenate(self._shown(contexts, ends))
+
+    def _shown(
+        self, contexts: Sequence[Context], walks: Sequence[Sequence[Pose | None]]
+    ) -> list[np.ndarray]:
+        """The views of each walk, uint8 [S, H, W, 3]; black where there is no pose."""
         seeds = [context.map_seed for context in contexts if isinstance(context, PlacedContext)]
         black = np.zeros((self._shape.height_pixels, self._shape.width_pixels, 3), np.uint8)
         views: dict[tuple[int, Pose | None], np.ndarray] = {(n, None): black for n in seeds}

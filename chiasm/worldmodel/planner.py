@@ -49,6 +49,11 @@ class WorldModel(Protocol):
     ) -> list[np.ndarray]:
         """Of each rollout the view after each action: uint8 [S, H, W, 3]."""
 
+    def ends(
+        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+    ) -> np.ndarray:
+        """Of each rollout the view after its last action: uint8 [N, H, W, 3]."""
+
 
 @dataclass(frozen=True, eq=False)
 class Plan:
@@ -135,8 +140,8 @@ class SamplingPlanner:
         different = list(dict.fromkeys(texts))
         costs = []
         for noise in rng.integers(2**31, size=self._settings.repeats).tolist():
-            views = world_model.imagine([context] * len(different), different, seed=noise)
-            costs.append(cost(np.stack([own[-1] for own in views]), goal_HW3))
+            ends = world_model.ends([context] * len(different), different, seed=noise)
+            costs.append(cost(ends, goal_HW3))
         of_text = dict(zip(different, np.mean(costs, 0).tolist(), strict=True))
         return np.array([of_text[text] for text in texts])
 

@@ -91,12 +91,20 @@ class Rollouts:
         Raises:
             UserError: the model was trained without actions.
         """
-        views = pretrained.document_views
+        views = pretrained.walks.views
         if not views:
             raise UserError(
                 "this model was trained without actions: it cannot tell what they lead to. Train "
                 "with a source of task action_video or instructions"
             )
+        return cls(Sampler(pretrained), settings, context_views=views // 2, document_views=views)
+
+    @classmethod
+    def instructed(cls, pretrained: Pretrained, settings: SamplingSettings, steps: int) -> Rollouts:
+        """Rollouts of instructions over at most so many steps, in documents as training's."""
+        views = pretrained.walks.instruction_views
+        if views is None:
+            return cls(Sampler(pretrained), settings, document_views=steps + 1)
         return cls(Sampler(pretrained), settings, context_views=views // 2, document_views=views)
 
     def imagine(
@@ -141,6 +149,16 @@ class Rollouts:
                 views[n] += drawn
                 now[n] = now[n].after(chunk, drawn, self._context_views)
         return [np.stack(own) for own in views]
+
+    def ends(
+        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+    ) -> np.ndarray:
+        """What is seen after the last action of each: uint8 [N, H, W, 3].
+
+        Raises:
+            UserError: as :meth:`imagine`.
+        """
+        return np.stack([views[-1] for views in self.imagine(contexts, actions, seed=seed)])
 
     def _trimmed(self, contexts: Sequence[Context]) -> list[Context]:
         """The last views of each context; one object stays one object."""

@@ -42,8 +42,11 @@ class PlannerSettings(Settings):
     """Distance of the last imagined view to the goal: in the frozen vision encoder, or LPIPS."""
     lpips_weights: Path | None = None
     """Folder with ``alexnet-owt-7be5be79.pth`` and ``alex.pth``."""
+    prediction: Literal["autoregressive", "direct"] = "autoregressive"
+    """A path's views one after another, or each in one step from the start, by the sum of the
+    actions up to it: of a model that was trained to look so far ahead."""
     solver_steps: int = Field(10, ge=1)
-    """Of the flow, for each imagined view."""
+    """Of the flow, for each imagined view; one gives the mean of what may be seen."""
 
     @model_validator(mode="after")
     def _check(self) -> PlannerSettings:

@@ -75,8 +75,8 @@ class WorldSource:
 
     @property
     def walks(self) -> list[range]:
-        """Frame numbers of each walk, one step apart."""
-        return self.world.walks
+        """Frame numbers of each walk, the nearest horizon apart."""
+        return [walk[:: self.world.settings.horizon_frames[0]] for walk in self.world.walks]
 
     def picture(self, frame: int) -> Image:
         """One frame, as context."""
@@ -101,18 +101,17 @@ class WorldSource:
         if self.name in ("image_text", "vqa"):
             return self.world.clear_frames
         settings = self.world.settings
-        span = settings.video_frames if self.name == "video" else settings.action_video_frames
-        last = settings.frames_per_walk - span[0] + 1
+        fewest, apart = settings.video_frames[0], 1
+        if self.name == "action_video":
+            fewest, apart = settings.action_video_frames[0], settings.horizon_frames[0]
+        last = settings.frames_per_walk - (fewest - 1) * apart
         return np.array([frame for walk in self.world.walks for frame in walk[:last]])
 
-    def _window(self, first: int, span: tuple[int, int], rng: np.random.Generator) -> range:
-        """A random number of frames from ``first`` on, within its walk."""
+    def _left(self, frame: int) -> int:
+        """Frames of the walk behind one of its frames."""
         settings = self.world.settings
-        place = (
-            first % settings.frames_per_map - settings.views_per_map
-        ) % settings.frames_per_walk
-        most = min(span[1], settings.frames_per_walk - place)
-        return range(first, first + int(rng.integers(span[0], most + 1)))
+        place = frame % settings.frames_per_map - settings.views_per_map
+        return settings.frames_per_walk - 1 - place % settings.frames_per_walk
 
     def _text(self, number: int, rng: np.random.Generator) -> Document:
         world_map = generate_map(self.world.settings.seed, map_seed(self.world.split, number))
@@ -126,17 +125,32 @@ class WorldSource:
         return Document((Text(f"picture: {words}"), Image(pixels, target=True)))
 
     def _video(self, first: int, rng: np.random.Generator) -> Document:
-        window = self._window(first, self.world.settings.video_frames, rng)
+        fewest, most = self.world.settings.video_frames
+        count = int(rng.integers(fewest, min(most, self._left(first) + 1) + 1))
+        window = range(first, first + count)
         frames = (Image(self.world.frames[frame], target=True) for frame in window)
         return Document((Text("video:"), *frames))
 
     def _action_video(self, first: int, rng: np.random.Generator) -> Document:
-        window = self._window(first, self.world.settings.action_video_frames, rng)
         spans: list[Text | Image] = [Image(self.world.frames[first], target=False)]
-        for frame in window[1:]:
+        before = first
+        for frame in self._goals(first, rng):
             picture = Image(self.world.frames[frame], target=True)
-            spans += [Text(self.action(frame - 1, frame)), picture]
+            spans += [Text(self.action(before, frame)), picture]
+            before = frame
         return Document(tuple(spans))
+
+    def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
+        """Frames at random horizons, each from the one before, within the walk."""
+        settings = self.world.settings
+        (fewest, most), (nearest, farthest) = settings.action_video_frames, settings.horizon_frames
+        most = min(most, self._left(first) // nearest + 1)
+        goals, here = [], first
+        for owed in reversed(range(int(rng.integers(fewest, most + 1)) - 1)):
+            room = self._left(here) - owed * nearest
+            here += int(rng.integers(nearest, min(farthest, room) + 1))
+            goals.append(here)
+        return goals
 
     def _vqa(self, frame: int, rng: np.random.Generator) -> Document:
         asked = (Text(question.text) for question in self._ask(frame, rng))

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
-from pydantic import Field, ValidationInfo, field_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from chiasm.actions import Action
 from chiasm.poses import Pose
@@ -51,6 +51,8 @@ class WorldSettings(Settings):
     """Fewest and most frames of a video document."""
     action_video_frames: tuple[int, int] = (2, 4)
     """Fewest and most frames of an action video document; the first is given, not drawn."""
+    horizon_frames: tuple[int, int] = (1, 1)
+    """Nearest and farthest next frame of an action video, drawn for each; actions say which."""
 
     @field_validator("video_frames", "action_video_frames")
     @classmethod
@@ -62,6 +64,18 @@ class WorldSettings(Settings):
                 f"frames_per_walk = {most}"
             )
         return value
+
+    @model_validator(mode="after")
+    def _check_horizon(self) -> WorldSettings:
+        nearest, farthest = self.horizon_frames
+        fewest = (self.action_video_frames[0] - 1) * nearest + 1
+        if not 1 <= nearest <= farthest < self.frames_per_walk or fewest > self.frames_per_walk:
+            raise ValueError(
+                f"horizon_frames = {self.horizon_frames} must be two rising numbers from 1 on that "
+                f"action_video_frames = {self.action_video_frames} leave room for in "
+                f"frames_per_walk = {self.frames_per_walk}"
+            )
+        return self
 
     @property
     def frames_per_map(self) -> int:
@@ -83,7 +97,8 @@ class WorldSettings(Settings):
 
     def rendering(self, split: Split) -> dict[str, int]:
         """What the split's pictures depend on: not the other split's size."""
-        other = {"train_maps", "held_out_maps", "video_frames", "action_video_frames"}
+        other = {"train_maps", "held_out_maps"}
+        other |= {"video_frames", "action_video_frames", "horizon_frames"}
         return self.model_dump(exclude=other) | {"maps": self.num_maps(split)}
 
 
@@ -153,7 +168,8 @@ class World:
     def step(self, before: int, after: int) -> Step:
         """The step between two frames of one walk."""
         first, second = self.views[before], self.views[after]
-        return Step(before, Action.between(first.pose, second.pose), after, first.map_seed)
+        action = Action.between(first.pose, second.pose, after - before)
+        return Step(before, action, after, first.map_seed)
 
 
 def view_to_json(view: View) -> str:

@@ -6,9 +6,11 @@ import pytest
 
 from chiasm.assembly import build_inputs, open_material
 from chiasm.assembly.objects import build_stream
-from chiasm.assembly.walks import most_views
+from chiasm.assembly.walks import walk_documents
+from chiasm.data.navigation import TrajectorySettings
 from chiasm.errors import UserError
 from chiasm.evaluation.material import pick
+from chiasm.inference.walks import WalkDocuments
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.worlds.instructions import InstructionSource
 
@@ -61,12 +63,25 @@ def test_wrong_settings_are_named():
         recipe(1024, walks_per_map=0)
 
 
-def test_rollouts_keep_to_the_longest_document_of_numbers():
+def test_rollouts_keep_to_the_documents_of_the_recipe():
     spoken = recipe(1024, steps=[2, 6])
-    assert most_views(spoken) == 7
+    assert walk_documents(spoken) == WalkDocuments(views=7)
+    assert walk_documents(recipe(1024, views=2)) == WalkDocuments(views=2, instruction_views=2)
     numeric = spoken.stream.sources["spoken"].model_copy(update={"task": "action_video"})
-    sources = {**spoken.stream.sources, "numeric": numeric}
-    both = spoken.model_copy(
-        update={"stream": spoken.stream.model_copy(update={"sources": sources})}
+    recorded = numeric.model_copy(
+        update={"kind": "trajectories", "trajectories": TrajectorySettings(frames=(2, 3))}
     )
-    assert most_views(both) == both.world.action_video_frames[1] == 4
+    sources = {**spoken.stream.sources, "numeric": numeric, "recorded": recorded}
+    every = spoken.model_copy(
+        update={
+            "stream": spoken.stream.model_copy(update={"sources": sources}),
+            "world": spoken.world.model_copy(update={"horizon_frames": (2, 9)}),
+        }
+    )
+    assert walk_documents(every) == WalkDocuments(views=4, horizon_frames=(1, 9))
+
+
+def test_a_stretch_fits_where_the_whole_way_does_not(tmp_path: Path):
+    short = recipe(128, views=2)
+    material = open_material(short, tmp_path)
+    build_stream(short, material.train, build_inputs(short, material.train), seed=0).close()

@@ -13,6 +13,7 @@ from chiasm.cli.imagine import imagine, read_script, true_views
 from chiasm.errors import UserError
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
+from chiasm.inference.walks import WalkDocuments
 from chiasm.walk.starts import Starts, given_picture
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worlds import Split, WorldSettings, render_worlds
@@ -38,7 +39,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(world_model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("run")
-    replace(world_model, document_views=2).save(folder / "model")
+    replace(world_model, walks=WalkDocuments(views=2)).save(folder / "model")
     (folder / "recipe.toml").write_text('name = "small"\n' + WORLD)
     return folder
 

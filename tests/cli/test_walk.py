@@ -16,13 +16,14 @@ from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from chiasm.cli.walk import walk
+from chiasm.inference.walks import WalkDocuments
 
 
 @pytest.fixture(scope="module")
 def model(world_model, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A saved model, without a run around it."""
     folder = tmp_path_factory.mktemp("saved") / "model"
-    replace(world_model, document_views=2).save(folder)
+    replace(world_model, walks=WalkDocuments(views=2)).save(folder)
     return folder
 
 

@@ -11,6 +11,7 @@ from PIL import Image as PillowImage
 from chiasm.data import SourceSettings, TextTokenizer, build_sources
 from chiasm.evaluation import EvaluationSettings, Material
 from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import PixelTokenizer
@@ -55,7 +56,12 @@ def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
     decoder.eval().requires_grad_(False)
     return Pretrained(
-        decoder, text_tokenizer, vision, ObjectiveSettings(), ROW_POSITIONS, document_views=4
+        decoder,
+        text_tokenizer,
+        vision,
+        ObjectiveSettings(),
+        ROW_POSITIONS,
+        walks=WalkDocuments(views=4),
     )
 
 

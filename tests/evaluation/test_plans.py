@@ -8,7 +8,10 @@ from chiasm.errors import UserError
 from chiasm.evaluation import Material, evaluate
 from chiasm.evaluation.plans import BASELINES, MODEL, ORACLE, measure_plans, plan_rows, plan_scenes
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.request import SamplingSettings
+from chiasm.inference.walks import WalkDocuments
 from chiasm.poses import compose
+from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.settings import PlannerSettings
 
 pytest.importorskip("evo", reason="evo is not installed: pip install 'chiasm[world]'")
@@ -19,7 +22,7 @@ SMALL = PlannerSettings(samples=6, elites=2, iterations=1, solver_steps=1, steps
 
 @pytest.fixture(scope="module")
 def world_model(pretrained):
-    return replace(pretrained, document_views=2)
+    return replace(pretrained, walks=WalkDocuments(views=2))
 
 
 @pytest.fixture(scope="module")
@@ -83,10 +86,23 @@ def test_an_evaluation_measures_plans_where_it_is_asked_to(world_model, only_wal
     assert measure_plans(world_model, *sides, asked)[0] == rows
 
 
+def test_plans_may_look_ahead_in_one_step(pretrained, material):
+    train, held_out = material.train["action_video"], material.held_out["action_video"]
+    direct = SMALL.model_copy(update={"prediction": "direct"})
+    model = replace(pretrained, walks=WalkDocuments(views=2, horizon_frames=(1, 2)))
+    [planned] = plan_scenes(model, train, held_out, of(1, direct))
+    own = planned.plans[MODEL]
+    sampling = SamplingSettings(steps=1, guidance=1)
+    [views] = DirectViews(model, sampling).imagine([planned.scene.context], [own.actions])
+    np.testing.assert_array_equal(own.views_SHW3, views)
+    with pytest.raises(UserError, match=r"2 actions lead 2 frames ahead, .* 1 frames ahead"):
+        plan_scenes(replace(model, walks=WalkDocuments(views=2)), train, held_out, of(1, direct))
+
+
 def test_a_model_without_actions_and_walks_that_are_too_short(world_model, material):
     train, held_out = material.train["action_video"], material.held_out["action_video"]
     with pytest.raises(UserError, match="trained without actions"):
-        plan_scenes(replace(world_model, document_views=0), train, held_out, of(2))
+        plan_scenes(replace(world_model, walks=WalkDocuments(views=0)), train, held_out, of(2))
     long = SMALL.model_copy(update={"steps": 12})
     with pytest.raises(UserError, match=r"planner\.steps = 12 need walks of 13 frames"):
         plan_scenes(world_model, train, held_out, of(2, long), world_models=[MODEL])

@@ -1,5 +1,7 @@
 """Rollouts by horizon: against views that were imagined here, one by one."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -9,6 +11,8 @@ from chiasm.evaluation.pieces import cut_pieces
 from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, RolloutFindings, measure_rollouts
 from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.inference.request import SamplingSettings
+from chiasm.inference.walks import WalkDocuments
+from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.rollout import Context, Rollouts
 
 
@@ -81,6 +85,30 @@ def test_every_horizon_has_each_measure_against_each_contender(findings):
     headlines = [row for row in findings.rows if row.headline]
     assert [row.baseline_name for row in headlines] == [LAST, SHUFFLED]
     assert all("2 frames ahead" in row.name for row in headlines)
+
+
+def test_a_model_with_horizons_also_looks_ahead_in_one_step(
+    pretrained, sources, settings, findings
+):
+    walks = WalkDocuments(views=4, horizon_frames=(1, 2))
+    ours = replace(pretrained, walks=walks)
+    found = measure_rollouts(ours, *sources, settings, ", walks")
+    assert {p.source for p in found.points} == {"walks", "walks, in one step"}
+    pieces = cut_pieces(sources[1], settings.rollouts, 2, 2, ours.vision_tokenizer.image_shape)
+    contexts = [
+        Context(tuple(frames[:2]), (own[0],))
+        for frames, own in zip(pieces.frames, pieces.actions, strict=True)
+    ]
+    seeds = [settings.seed + 2 * n for n in range(len(pieces))]
+    direct = DirectViews(ours, settings.imagining)
+    views = direct.ends(contexts, [own[1:] for own in pieces.actions], seed=seeds)
+    name = "PSNR of the imagined view 2 frames ahead, walks, in one step"
+    row = next(row for row in found.rows if (row.name, row.baseline_name) == (name, LAST))
+    assert row.value == pytest.approx(psnr(views, pieces.frames[:, 3]).mean(), rel=1e-3)
+    stepwise = [row for row in found.rows if "in one step" not in row.name]
+    assert [row.value for row in stepwise] == [row.value for row in findings.rows]
+    labels = [panel.label for panel in found.samples[0].panels]
+    assert labels[1:3] == ["imagined, 1 ahead", "imagined, 1 ahead, in one step"]
 
 
 def test_a_horizon_out_of_reach_is_told_with_the_reason(findings, pretrained, sources, settings):

@@ -16,6 +16,7 @@ from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
+from chiasm.inference.walks import WalkDocuments
 
 QUICK = SamplingSettings(steps=2, max_tokens=8, temperature=0)
 
@@ -55,10 +56,14 @@ def test_the_default_shift_is_that_of_training(build: Callable[..., Pretrained])
 
 
 def test_what_actions_were_like_is_kept(pretrained: Pretrained, tmp_path: Path) -> None:
-    own = replace(pretrained, actions=ActionFormat(style="keys"), document_views=4)
+    own = replace(
+        pretrained,
+        actions=ActionFormat(style="keys"),
+        walks=WalkDocuments(views=4, horizon_frames=(-2, 8), instruction_views=3),
+    )
     own.save(tmp_path / "keys")
     loaded = Pretrained.load(tmp_path / "keys")
-    assert (loaded.actions, loaded.document_views) == (own.actions, 4)
+    assert (loaded.actions, loaded.walks) == (own.actions, own.walks)
 
 
 def test_a_run_is_opened_by_its_model_folder(saved: Path) -> None:

@@ -15,6 +15,7 @@ import pytest
 
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
+from chiasm.inference.walks import WalkDocuments
 from chiasm.walk.answers import Answers, Opening
 from chiasm.walk.server import WalkServer
 from chiasm.walk.starts import Starts
@@ -137,7 +138,7 @@ class Tab:
 @pytest.fixture(scope="session")
 def walker(world_model: Pretrained, world: World) -> Iterator[Walker]:
     """A model of documents of three views, with the true views of two held-out maps."""
-    model = replace(world_model, document_views=3)
+    model = replace(world_model, walks=WalkDocuments(views=3))
     shape = model.vision_tokenizer.image_shape
     with Oracle(world.settings, world.split, model.actions, shape) as oracle:
         yield Walker(model, SamplingSettings(steps=2), Truth(oracle, "action: -"))

@@ -9,6 +9,7 @@ from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.tasks import next_view
+from chiasm.inference.walks import WalkDocuments
 from chiasm.walk.commands import read_command
 from chiasm.walk.starts import Start
 from chiasm.walk.walker import Frame, Walker
@@ -36,7 +37,7 @@ def walked(walker: Walker, start: Start, *typed: str, seed: int = 0) -> list[Fra
 
 
 def test_with_documents_of_two_views_a_walk_is_a_rollout(world_model, start) -> None:
-    model = replace(world_model, document_views=2)
+    model = replace(world_model, walks=WalkDocuments(views=2))
     frames = walked(Walker(model, DRAW), start, "W", "A", "WD", seed=7)
     texts = [frame.command.text for frame in frames[1:] if frame.command]
     [views] = Rollouts.of(model, DRAW).imagine([Context((start.view,))], [texts], seed=7)
@@ -62,6 +63,16 @@ def test_an_instruction_has_a_document_of_its_own(walker, start) -> None:
     assert [frame.document_begin for frame in frames] == [0, 0, 1, 1, 3, 4]
 
 
+def test_an_instruction_is_read_in_documents_as_long_as_its_training(world_model, start) -> None:
+    model = replace(world_model, walks=WalkDocuments(views=4, instruction_views=2))
+    frames = walked(Walker(model, DRAW), start, "W", "A", "halt 1/3", "halt 2/3", "halt 3/3", "D")
+    assert [frame.document_begin for frame in frames] == [0, 0, 0, 2, 3, 4, 5]
+    texts = [frame.command.text for frame in frames[3:6]]
+    rollouts = Rollouts.instructed(model, DRAW, 3)
+    [views] = rollouts.imagine([Context((frames[2].view,))], [texts], seed=2)
+    np.testing.assert_array_equal(np.stack([frame.view for frame in frames[3:6]]), views)
+
+
 def test_the_same_steps_lead_to_the_same_views(walker, start) -> None:
     first, again = (walked(walker, start, "W", "A", seed=3) for _ in range(2))
     other = walked(walker, start, "W", "D", seed=3)
@@ -79,7 +90,7 @@ def test_the_place_is_known_until_an_instruction(walker, starts) -> None:
 
 
 def test_an_instruction_longer_than_the_context_is_refused(world_model, start) -> None:
-    walker = Walker(replace(world_model, document_views=3, context_positions=40), DRAW)
+    walker = Walker(replace(world_model, walks=WalkDocuments(views=3), context_positions=40), DRAW)
     with pytest.raises(UserError, match="context holds 40"):
         walked(walker, start, "go " * 90 + "1/1")
 

@@ -36,7 +36,9 @@ def test_along_recorded_walks_of_several_archives_it_shows_their_frames(walks):
         starts = [context(source, walk[0]) for walk in chosen]
         shown = engine.imagine(starts, texts)
         again = engine.imagine(starts, texts)
+        ends = engine.ends(starts, texts)
         poses = [engine.walk(*each) for each in zip(starts, texts, strict=True)]
+    np.testing.assert_array_equal(ends, np.stack([views[-1] for views in again]))
     for walk, views, same, own in zip(chosen, shown, again, poses, strict=True):
         truth = np.stack([source.picture(frame).pixels() for frame in walk[1:]])
         # Steps are written in centimetres, and water and flames move.

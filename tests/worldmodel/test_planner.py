@@ -32,6 +32,11 @@ class Plain:
         self.seeds.append(seed)
         return [np.stack([shown(pose, seed) for pose in moved(own)]) for own in actions]
 
+    def ends(
+        self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
+    ) -> np.ndarray:
+        return np.stack([views[-1] for views in self.imagine(contexts, actions, seed=seed)])
+
 
 def moved(actions: Sequence[str]) -> list[Pose]:
     poses = [Pose(0, 0, 0)]

@@ -10,6 +10,7 @@ from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.tasks import next_view
+from chiasm.inference.walks import WalkDocuments
 from chiasm.worldmodel.rollout import Context, Rollouts
 
 AHEAD, LEFT = "action: dx=+1.00 dy=+0.00 dyaw=+0", "action: dx=+0.00 dy=+0.00 dyaw=+20"
@@ -99,11 +100,30 @@ def test_what_cannot_be_imagined_is_said(sampler) -> None:
 
 
 def test_rollouts_keep_to_the_documents_of_training(sampler) -> None:
-    pretrained = replace(sampler.pretrained, document_views=4)
+    pretrained = replace(sampler.pretrained, walks=WalkDocuments(views=4))
     own = Rollouts(sampler, DRAW, context_views=2, document_views=4)
     context, actions = Context((view(0), view(1)), (LEFT,)), (AHEAD, LEFT, AHEAD)
     [views] = Rollouts.of(pretrained, DRAW).imagine([context], [actions])
     close(views, own.imagine([context], [actions])[0])
+
+
+def test_instructions_keep_to_the_documents_of_training(sampler) -> None:
+    context, said = Context((view(0),)), [f"action: turn around [{n}/3]" for n in (1, 2, 3)]
+    for views, own in {
+        None: Rollouts(sampler, DRAW, document_views=4),
+        2: Rollouts(sampler, DRAW, document_views=2),
+    }.items():
+        walks = WalkDocuments(views=4, instruction_views=views)
+        spoken = Rollouts.instructed(replace(sampler.pretrained, walks=walks), DRAW, 3)
+        close(spoken.imagine([context], [said])[0], own.imagine([context], [said])[0])
+
+
+def test_ends_are_last_views(sampler) -> None:
+    rollouts, context = Rollouts(sampler, DRAW), Context((view(0),))
+    scripts = [(AHEAD, LEFT), (LEFT,)]
+    walks = rollouts.imagine([context] * 2, scripts, seed=3)
+    ends = rollouts.ends([context] * 2, scripts, seed=3)
+    close(ends, np.stack([views[-1] for views in walks]))
 
 
 def test_a_model_without_actions_is_told(sampler) -> None:

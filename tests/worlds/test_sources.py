@@ -1,10 +1,10 @@
 import numpy as np
 import pytest
 
-from chiasm.actions import ActionFormat
+from chiasm.actions import Action, ActionFormat
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
-from chiasm.worlds import TASKS, World, WorldSource
+from chiasm.worlds import TASKS, World, WorldSettings, WorldSource
 
 
 def document_key(document) -> list:
@@ -96,6 +96,36 @@ def test_steps_are_written_in_the_runs_format(train: World):
     words = {span.text for number in range(50) for span in keys[number].spans[1::2]}
     assert words <= {f"action: {key}" for key in ("W", "S", "A", "D", "WA", "WD", "SA", "SD", "-")}
     assert len(words) > 3
+
+
+def test_an_action_says_how_far_ahead_its_picture_lies(train: World):
+    wide = {"horizon_frames": (2, 4), "action_video_frames": (2, 3)}
+    world = World(train.folder, train.settings.model_copy(update=wide), train.split)
+    source = WorldSource(world, "action_video")
+    ahead, lengths = set(), set()
+    for index in range(len(world)):
+        before, spans = source.frame_of(index), source[index].spans
+        walk = next(walk for walk in world.walks if before in walk)
+        for text, image in zip(spans[1::2], spans[2::2], strict=True):
+            after = before + ActionFormat().read(text.text).horizon_frames
+            assert after in walk
+            np.testing.assert_array_equal(image.pixels(), world.frames[after])
+            action = Action.between(world.views[before].pose, world.views[after].pose)
+            assert text.text == f"{ActionFormat().write(action)} rel_t=+{after - before}"
+            ahead.add(after - before)
+            before = after
+        lengths.add(len(spans[::2]))
+    assert ahead == {2, 3, 4}
+    assert lengths == {2, 3}
+    assert [walk.step for walk in source.walks] == [2] * len(world.walks)
+    starts = {source.frame_of(index) for index in range(len(source))}
+    assert starts == {frame for walk in world.walks for frame in walk[:-2]}
+
+
+@pytest.mark.parametrize("horizon", [(0, 1), (3, 2), (1, 6), (-1, 2)])
+def test_horizons_without_room_are_refused(horizon: tuple[int, int]):
+    with pytest.raises(ValueError, match="horizon_frames"):
+        WorldSettings(frames_per_walk=6, horizon_frames=horizon)
 
 
 def test_every_frame_comes_once_before_any_comes_twice(train: World):

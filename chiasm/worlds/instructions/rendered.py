@@ -85,7 +85,7 @@ def render_instructions(
         "seed": world.seed,
         "maps": world.num_maps(split),
         "image_pixels": world.image_pixels,
-        "instructions": settings.model_dump(mode="json"),
+        "instructions": settings.model_dump(mode="json", exclude={"views"}),
     }
     code = [Path(__file__).with_name(name) for name in _CODE]
     name = f"instructions-{split.value}-{digest(content, split, code)}"

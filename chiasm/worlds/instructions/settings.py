@@ -13,7 +13,10 @@ class InstructionSettings(Settings):
     walks_per_map: int = Field(24, ge=1)
     """Walks of the expert through each map, one instruction each."""
     steps: tuple[int, int] = (2, 8)
-    """Fewest and most steps from an instruction to its goal; a document shows them all."""
+    """Fewest and most steps from an instruction to its goal."""
+    views: int | None = Field(None, ge=2)
+    """Of a document, the first of them given: a stretch of so many on the way (the whole of a
+    shorter walk); None: the whole way."""
 
     @field_validator("steps")
     @classmethod

@@ -50,7 +50,10 @@ class InstructionSource:
     def __getitem__(self, index: int) -> Document:
         if not 0 <= index < len(self):
             raise IndexError(f"document {index} of {len(self)}")
-        return self.document(self.walk_of(index), self.instruction_of(index).words)
+        walk, words = self.walk_of(index), self.instruction_of(index).words
+        rng = np.random.default_rng([self._seed, index, 3])
+        last_first = walk.num_steps - self._steps_shown(walk)
+        return self.document(walk, words, int(rng.integers(last_first + 1)))
 
     @property
     def shown_as(self) -> frozenset[bool]:
@@ -80,13 +83,20 @@ class InstructionSource:
         for goal, walk in longest.items():
             for novelty in NOVELTIES:
                 for words in sentences(goal, novelty):
-                    yield self.document(walk, words)
+                    yield self.document(walk, words, walk.num_steps - self._steps_shown(walk))
 
-    def document(self, walk: InstructedWalk, words: str) -> Document:
-        """[Image context, Text, Image target, Text, Image target, ...] of a walk in these words."""
-        frames = self.walks.frames
-        spans: list[Text | Image] = [Image(frames[walk.frames[0]], target=False)]
-        for number, frame in enumerate(walk.frames[1:], start=1):
+    def document(self, walk: InstructedWalk, words: str, first: int = 0) -> Document:
+        """[Image context, Text, Image target, Text, Image target, ...] of a walk in these words.
+
+        It begins behind ``first`` steps and has as many views as the settings say.
+        """
+        frames, end = self.walks.frames, first + self._steps_shown(walk)
+        spans: list[Text | Image] = [Image(frames[walk.frames[first]], target=False)]
+        for number in range(first + 1, end + 1):
             text = Text(marked(words, number, walk.num_steps))
-            spans += [text, Image(frames[frame], target=True)]
+            spans += [text, Image(frames[walk.frames[number]], target=True)]
         return Document(tuple(spans))
+
+    def _steps_shown(self, walk: InstructedWalk) -> int:
+        views = self.walks.settings.views
+        return walk.num_steps if views is None else min(views - 1, walk.num_steps)

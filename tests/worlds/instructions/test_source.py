@@ -52,6 +52,24 @@ def test_words_with_progress_stand_before_each_next_view(train_walks: Instructed
             assert text.text == f"action: {words} [{number}/{walk.num_steps}]"
 
 
+def test_a_document_may_show_a_stretch_of_the_way(train_walks: InstructedWalks):
+    settings = train_walks.settings.model_copy(update={"views": 3})
+    short = InstructedWalks(
+        train_walks.folder, train_walks.world_settings, settings, train_walks.split
+    )
+    source, whole = InstructionSource(short), InstructionSource(train_walks)
+    begun = set()
+    for index in range(200):
+        walk, every, shown = source.walk_of(index), key(whole[index]), key(source[index])
+        assert len(shown[::2]) == min(3, walk.num_steps + 1)
+        first = every.index(shown[1]) - 1  # the marks say how far along the way it is
+        assert shown[1:] == every[first + 1 : first + len(shown)]
+        assert shown[0] == (False, every[first][1])
+        begun.add((first // 2, walk.num_steps))
+    assert {first for first, of in begun if of == 5} == {0, 1, 2, 3}
+    assert any("[8/8]" in document.text for document in source.longest_documents())
+
+
 def test_it_says_which_parts_its_frames_play(train_walks: InstructedWalks):
     source = InstructionSource(train_walks)
     played = {image.target for index in range(5) for image in source[index].images}

@@ -1,0 +1,18 @@
+"""What the documents with actions were like that a model was trained on."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from chiasm.settings import Settings
+
+
+class WalkDocuments(Settings):
+    """What a model's training documents with actions were like: rollouts keep to it."""
+
+    views: int = Field(0, ge=0)
+    """Of the longest one with numeric actions, or (without these) instructions; 0: no actions."""
+    horizon_frames: tuple[int, int] = (1, 1)
+    """Nearest and farthest next view."""
+    instruction_views: int | None = Field(None, ge=2)
+    """Of one with an instruction; None: the whole way."""
