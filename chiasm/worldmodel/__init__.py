@@ -1,6 +1,7 @@
 """A model of the embedded world, or of a recorded one: it imagines what actions lead to.
 
 rollout.py     views imagined one after another, batched over candidate actions
+direct.py      views imagined in one step, by the sum of the actions
 sheet.py       rollouts as a contact sheet and as an animation
 oracle.py      the engine itself in the place of a model
 tracker.py     which walk imagined views show
