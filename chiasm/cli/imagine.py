@@ -24,6 +24,7 @@ from chiasm.cli.starts import (
     choose_start,
     held_out_walks,
     is_instructed,
+    open_truth,
     read_picture,
     recipe_of,
 )
@@ -31,8 +32,8 @@ from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.walk.commands import MOST_VIEWS, Command, read_command
-from chiasm.walk.starts import Start, Starts, given_picture
-from chiasm.worldmodel.oracle import Oracle, PlacedContext
+from chiasm.walk.starts import Place, Start, Starts, given_picture
+from chiasm.walk.truth import Truth
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 from chiasm.worlds import World
@@ -58,6 +59,21 @@ class Script:
     def is_numeric(self) -> bool:
         """Whether every step names a pose; an instruction names none."""
         return all(command.action is not None for command in self.commands)
+
+
+@dataclass(frozen=True, eq=False)
+class TrueWalk:
+    """What the engine shows behind each step of a script, and which steps were stopped."""
+
+    views: list[np.ndarray]
+    """Of uint8 [H, W, 3]."""
+    blocked: list[bool]
+
+    @classmethod
+    def of(cls, truth: Truth, place: Place, script: Script) -> TrueWalk:
+        """From one place on a map."""
+        way = truth.walk(place, script.commands)
+        return cls(truth.views([place for place, _ in way]), [blocked for _, blocked in way])
 
 
 def imagine(
@@ -125,7 +141,8 @@ def imagine(
             script.name,
             [start.view, *own],
             ["start", *(text.removeprefix(PREFIX) for text in script.texts)],
-            None if true is None else [start.view, *true],
+            None if true is None else [start.view, *true.views],
+            () if true is None else [False, *true.blocked],
         )
         for script, own, true in zip(scripts, views, truth, strict=True)
     ]
@@ -192,18 +209,14 @@ def imagine_scripts(
 
 def true_views(
     pretrained: Pretrained, world: World | None, start: Start, scripts: Sequence[Script]
-) -> list[np.ndarray | None]:
+) -> list[TrueWalk | None]:
     """What the engine shows behind each step; None where a start or a script names no pose."""
     if world is None or start.place is None:
         return [None] * len(scripts)
-    context = PlacedContext((start.view,), map_seed=start.place.map_seed, pose=start.place.pose)
-    shape = pretrained.vision_tokenizer.image_shape
     with ExitStack() as running:
-        oracle = running.enter_context(
-            Oracle(world.settings, world.split, pretrained.actions, shape)
-        )
+        truth = open_truth(running, world, pretrained)
         return [
-            oracle.imagine([context], [script.texts])[0] if script.is_numeric else None
+            TrueWalk.of(truth, start.place, script) if script.is_numeric else None
             for script in scripts
         ]
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from pathlib import Path
 
+from chiasm.actions import Action
 from chiasm.assembly import open_held_out_walks
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
+from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.walk.starts import Start, Starts
+from chiasm.walk.truth import Truth
+from chiasm.worldmodel.oracle import Oracle
 from chiasm.worlds import World
 from chiasm.worlds.instructions import INSTRUCTIONS
 
@@ -53,6 +58,13 @@ def choose_start(starts: Starts, map_: int | None, view: int) -> Start | None:
     if map_ is not None:
         return starts.at(map_, view)
     return starts[0] if len(starts) else None
+
+
+def open_truth(running: ExitStack, world: World, pretrained: Pretrained) -> Truth:
+    """The engine of the world, for as long as ``running`` lasts."""
+    shape = pretrained.vision_tokenizer.image_shape
+    oracle = Oracle(world.settings, world.split, pretrained.actions, shape)
+    return Truth(running.enter_context(oracle), pretrained.actions.write(Action(0, 0, 0)))
 
 
 def is_instructed(recipe: Recipe | None) -> bool | None:

@@ -9,11 +9,11 @@ from typing import Annotated
 
 import typer
 
-from chiasm.actions import Action
 from chiasm.cli.starts import (
     choose_start,
     held_out_walks,
     is_instructed,
+    open_truth,
     read_picture,
     recipe_of,
 )
@@ -22,9 +22,7 @@ from chiasm.inference.request import SamplingSettings
 from chiasm.walk.answers import Answers, Opening
 from chiasm.walk.server import WalkServer
 from chiasm.walk.starts import Starts, given_picture
-from chiasm.walk.truth import Truth
 from chiasm.walk.walker import Walker
-from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.rollout import Rollouts
 
 DEFAULTS = SamplingSettings(guidance=1.0)
@@ -69,11 +67,7 @@ def walk(
         starts = Starts(shape, world, recorded)
         start = picture or choose_start(starts, map_, view or 0)
         opening = Opening(Path(run).resolve().name, start, truth, is_instructed(recipe))
-        engine = None
-        if world is not None:
-            oracle = Oracle(world.settings, world.split, pretrained.actions, shape)
-            standing = pretrained.actions.write(Action(0, 0, 0))
-            engine = Truth(running.enter_context(oracle), standing)
+        engine = open_truth(running, world, pretrained) if world is not None else None
         serve(server, Answers(Walker(pretrained, sampling, engine), starts, opening))
 
 

@@ -159,10 +159,12 @@ class Answers:
         captions = ["start", *texts]
         views = [frame.view for frame in frames]
         true = self._true_views(frames) if truth else None
+        blocked = [frame.blocked for frame in frames]
         strips = []
         for begin in range(0, len(frames), SHEET_COLUMNS):
             part = slice(begin, begin + SHEET_COLUMNS)
-            strips.append(Strip("", views[part], captions[part], true and true[part]))
+            shown = true and true[part]
+            strips.append(Strip("", views[part], captions[part], shown, blocked[part]))
         return png(np.asarray(contact_sheet(strips)))
 
     def saved(self, name: str) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from chiasm.actions import Action
 from chiasm.poses import compose
+from chiasm.walk.commands import Command
 from chiasm.walk.starts import Place
 from chiasm.worldmodel.oracle import Oracle, PlacedContext
 
@@ -37,6 +38,14 @@ class Truth:
         goal = compose(place.pose, action.step)
         missed = math.hypot(goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres)
         return Place(place.map_seed, pose), missed > _BLOCKED_METRES
+
+    def walk(self, place: Place, commands: Sequence[Command]) -> list[tuple[Place, bool]]:
+        """:meth:`after` one step after another; every command names a pose."""
+        way = [(place, False)]
+        for command in commands:
+            assert command.action is not None
+            way.append(self.after(way[-1][0], command.action, command.text))
+        return way[1:]
 
     def views(self, places: Sequence[Place]) -> list[np.ndarray]:
         """What is seen at each place: uint8 [H, W, 3]."""

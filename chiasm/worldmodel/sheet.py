@@ -1,7 +1,8 @@
 """Rollouts as pictures: a contact sheet, and the same side by side in time.
 
 A strip is one rollout, or a piece of one: its views from left to right, each above what led to it,
-and below them the true views where they are known.
+and below them the true views where they are known. A true view behind a step that a wall or an
+object stopped is marked.
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ VIEW_PIXELS = 128
 GAP_PIXELS = 8
 LINE_PIXELS = 15
 CAPTION_LINES, CAPTION_CHARACTERS = 2, 22
-INK, SOFT, PAPER, UNKNOWN = "#0f172a", "#64748b", "#ffffff", "#e2e8f0"
+INK, SOFT, PAPER, UNKNOWN, BLOCKED = "#0f172a", "#64748b", "#ffffff", "#e2e8f0", "#b91c1c"
 _CELL = VIEW_PIXELS + GAP_PIXELS
 _LEFT = 84  # what the rows are called
 
@@ -34,6 +35,12 @@ class Strip:
     """S: what led to each view."""
     truth: Sequence[np.ndarray | None] | None = None
     """S: what is really seen; None, and left grey, where that is not known."""
+    blocked: Sequence[bool] = ()
+    """S: whether a wall or an object stopped the step to each true view; empty: none."""
+
+    def is_blocked(self, row: str, step: int) -> bool:
+        """Whether that view of a row is marked."""
+        return row == "true" and bool(self.blocked) and self.blocked[step]
 
     @property
     def rows(self) -> dict[str, Sequence[np.ndarray | None]]:
@@ -81,7 +88,8 @@ def _draw_strip(sheet: PillowImage.Image, strip: Strip, top: int) -> None:
     for name, views in strip.rows.items():
         _write(sheet, (GAP_PIXELS, top), name, SOFT)
         for column, view in enumerate(views):
-            sheet.paste(_enlarged(view), (_LEFT + column * _CELL, top))
+            picture = _enlarged(view, blocked=strip.is_blocked(name, column))
+            sheet.paste(picture, (_LEFT + column * _CELL, top))
         top += _CELL
     for column, caption in enumerate(strip.captions):
         _write_wrapped(sheet, (_LEFT + column * _CELL, top - GAP_PIXELS // 2), caption)
@@ -93,18 +101,25 @@ def _draw_moment(picture: PillowImage.Image, strip: Strip, step: int, left: int)
     top = GAP_PIXELS
     for name, views in strip.rows.items():
         _write(picture, (GAP_PIXELS, top), name, SOFT)
-        picture.paste(_enlarged(views[step]), (left, top))
+        shown = _enlarged(views[step], blocked=strip.is_blocked(name, step))
+        picture.paste(shown, (left, top))
         top += _CELL
     _write(picture, (left, top - GAP_PIXELS // 2), f"step {step} of {len(strip.views) - 1}", SOFT)
     place = (left, top - GAP_PIXELS // 2 + LINE_PIXELS)
     _write_wrapped(picture, place, strip.captions[step])
 
 
-def _enlarged(view: np.ndarray | None) -> PillowImage.Image:
+def _enlarged(view: np.ndarray | None, *, blocked: bool) -> PillowImage.Image:
     if view is None:
         return PillowImage.new("RGB", (VIEW_PIXELS, VIEW_PIXELS), UNKNOWN)
     picture = PillowImage.fromarray(view)
-    return picture.resize((VIEW_PIXELS, VIEW_PIXELS), PillowImage.Resampling.BICUBIC)
+    picture = picture.resize((VIEW_PIXELS, VIEW_PIXELS), PillowImage.Resampling.BICUBIC)
+    if blocked:
+        draw, edge = ImageDraw.Draw(picture), VIEW_PIXELS - 1
+        draw.rectangle((0, 0, edge, edge), outline=BLOCKED, width=3)
+        draw.rectangle((0, edge - LINE_PIXELS - 2, 52, edge), BLOCKED)
+        _write(picture, (4, edge - LINE_PIXELS - 1), "blocked", PAPER)
+    return picture
 
 
 def _write(picture: PillowImage.Image, place: tuple[int, int], words: str, colour: str) -> None:

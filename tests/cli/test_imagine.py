@@ -118,11 +118,16 @@ def test_true_views_are_the_walks_own_where_it_is_walked_again(world_model, cach
     steps = [world.step(a, a + 1).action for a in range(3, 7)]
     written = "; ".join(world_model.actions.write(step) for step in steps)
     numeric = read_script(written, world_model.actions)
-    [views] = true_views(world_model, world, start, [numeric])
-    assert views is not None
-    for number, view in enumerate(views):
+    [walk] = true_views(world_model, world, start, [numeric])
+    assert walk is not None
+    assert walk.blocked == [False] * 4
+    for number, view in enumerate(walk.views):
         again = Starts(shape, world).at(0, 4 + number).view
         assert np.abs(view.astype(int) - again).mean() < 12, "poses are written with few decimals"
+    [stopped] = true_views(world_model, world, start, [read_script("W " * 30, world_model.actions)])
+    assert stopped is not None
+    assert not stopped.blocked[0]
+    assert stopped.blocked[-1], "no room is 30 m long"
     from_nowhere = replace(start, place=None)
     assert true_views(world_model, world, from_nowhere, [numeric]) == [None]
 

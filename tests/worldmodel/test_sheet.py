@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chiasm.worldmodel.sheet import UNKNOWN, VIEW_PIXELS, Strip, animation, contact_sheet
+from chiasm.worldmodel.sheet import BLOCKED, UNKNOWN, VIEW_PIXELS, Strip, animation, contact_sheet
 
 
 def plain(*colour: int) -> np.ndarray:
@@ -49,3 +49,15 @@ def test_what_is_not_known_is_left_grey():
     assert grey.sum() == VIEW_PIXELS**2
     below = (sheet == RED[0, 0]).all(2).any(1).nonzero()[0].max()
     assert grey.any(1).nonzero()[0].min() > below
+
+
+def test_a_true_view_behind_a_stopped_step_is_marked_and_no_other():
+    walk = Strip(
+        "", [START, RED, RED], ["start", "W", "W"], [START, BLUE, GREEN], [False, False, True]
+    )
+    sheet = contact_sheet([walk])
+    assert [count(sheet, view) for view in (START, RED, BLUE)] == [2, 2, 1]
+    assert 0.8 < count(sheet, GREEN) < 1
+    mark = np.array([[tuple(bytes.fromhex(BLOCKED[1:]))]])
+    marked = [count(picture, mark) > 0 for picture in (sheet, *animation([walk]))]
+    assert marked == [True, False, False, True]
