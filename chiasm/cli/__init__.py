@@ -1,6 +1,7 @@
 """The verbs of the command line, in the order in which a study uses them.
 
 progress.py    what the terminal shows while a run is prepared and trained
+options.py     options that several verbs read
 data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
 train.py       chiasm train: pretrain from a recipe
@@ -9,7 +10,6 @@ starts.py      where a walk through a model's imagination begins
 imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
 walk.py        chiasm walk: a page on which a model's imagination is walked through
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
-options.py     options that several verbs read
 plans.py       chiasm plan: to goal pictures, with the model and with the oracle
 experts.py     chiasm experts: what the routers of a mixture of experts learned
 laws.py        fits and forecasts as tables

@@ -20,6 +20,7 @@ import typer
 from PIL import Image as PillowImage
 
 from chiasm.actions import PREFIX, ActionFormat
+from chiasm.cli.options import Guidance
 from chiasm.cli.starts import (
     choose_start,
     held_out_walks,
@@ -96,7 +97,7 @@ def imagine(
     out: Annotated[Path, typer.Option(help="a new folder")] = Path("imagined"),
     seed: Annotated[int, typer.Option(min=0, help="of the noise, for all scripts")] = 0,
     solver_steps: Annotated[int, typer.Option(min=1)] = DEFAULTS.steps,
-    guidance: Annotated[float, typer.Option(min=0, help="1 is none")] = DEFAULTS.guidance,
+    guidance: Guidance = DEFAULTS.guidance,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto")] = "auto",
     cache: Annotated[
         Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")

@@ -3,8 +3,29 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Annotated
+
+import typer
 
 from chiasm.errors import UserError
+from chiasm.inference.request import LEAST_GUIDANCE, MOST_GUIDANCE
+
+
+def _check_guidance(value: float) -> float:
+    if not LEAST_GUIDANCE <= value <= MOST_GUIDANCE:  # nor is nan
+        raise UserError(
+            f"--guidance {value:g}: give {LEAST_GUIDANCE:g} (none) to {MOST_GUIDANCE:g}"
+        )
+    return value
+
+
+Guidance = Annotated[
+    float,
+    typer.Option(
+        callback=_check_guidance,
+        help=f"{LEAST_GUIDANCE:g} is none, {MOST_GUIDANCE:g} the most",
+    ),
+]
 
 
 def check_folder(folder: Path) -> None:

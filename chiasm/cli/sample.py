@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from PIL import Image as PillowImage
 
+from chiasm.cli.options import Guidance
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
@@ -48,7 +49,7 @@ def sample(
     ] = None,
     steps: Annotated[int, typer.Option(min=1, help="of the solver")] = DEFAULTS.steps,
     solver: Annotated[Solver, typer.Option()] = DEFAULTS.solver,
-    guidance: Annotated[float, typer.Option(min=0, help="1 is none")] = DEFAULTS.guidance,
+    guidance: Guidance = DEFAULTS.guidance,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto")] = "auto",
 ) -> None:
     """Go on with a document: write, answer, draw, imagine the next view.

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from chiasm.inference.request import SamplingSettings
+from chiasm.inference.request import LEAST_GUIDANCE, MOST_GUIDANCE, SamplingSettings
 from chiasm.settings import Settings
 from chiasm.worldmodel.settings import PlannerSettings
 
@@ -54,9 +54,9 @@ class EvaluationSettings(Settings):
     """How they are planned."""
     steps: int = Field(25, ge=1)
     """Steps of the solver for one picture."""
-    guidance: float = Field(3.0, ge=1)
+    guidance: float = Field(3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale of pictures drawn from captions."""
-    next_view_guidance: float = Field(1.0, ge=1)
+    next_view_guidance: float = Field(1.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale of imagined frames; 1 draws from the model's own distribution."""
     next_view_steps: int | None = Field(None, ge=1)
     """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean

@@ -13,6 +13,10 @@ from chiasm.documents import Image, Text
 from chiasm.inference.solvers import Solver
 from chiasm.settings import Settings
 
+LEAST_GUIDANCE, MOST_GUIDANCE = 1.0, 20.0
+"""Below the least the condition would count for less than it does; beyond the most, pictures are
+saturated."""
+
 
 class SamplingSettings(Settings):
     """How to write and how to draw."""
@@ -25,7 +29,7 @@ class SamplingSettings(Settings):
     """Steps of the solver for one image."""
     solver: Solver = Solver.EULER
     """``euler`` or ``heun`` (two velocities per step)."""
-    guidance: float = Field(default=3.0, ge=0)
+    guidance: float = Field(default=3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale; 1 is the plain conditional velocity, at half the cost."""
     max_tokens: int = Field(default=256, ge=0)
     """Text tokens that may be written; the first choice of a further one ends the request."""

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from chiasm.actions import PREFIX
 from chiasm.errors import UserError
+from chiasm.inference.request import LEAST_GUIDANCE, MOST_GUIDANCE
 from chiasm.settings import Settings
 from chiasm.walk.commands import read_command
 from chiasm.walk.pictures import data_url, png
@@ -22,7 +23,6 @@ from chiasm.walk.walks import Walk, Walks
 from chiasm.worldmodel.sheet import Strip, contact_sheet
 
 STARTS_AT_ONCE = 24
-MOST_GUIDANCE = 20.0
 SHEET_COLUMNS = 8
 
 
@@ -45,7 +45,7 @@ class Step(Settings):
     after: int = Field(ge=1)
     """Frames that the page knows."""
     seed: int = Field(0, ge=0, lt=2**31)
-    guidance: float = Field(1.0, ge=0, le=MOST_GUIDANCE)
+    guidance: float = Field(1.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     number: int = 1
     """Which view of an instruction it is."""
     of: int = 1
@@ -101,6 +101,7 @@ class Answers:
             "steps": sampling.steps,
             "solver": sampling.solver.value,
             "guidance": sampling.guidance,
+            "least_guidance": LEAST_GUIDANCE,
             "most_guidance": MOST_GUIDANCE,
             "keys": {key: read_command(key, actions).text for key in "WASD"},
             "starts": len(self._starts),

@@ -146,6 +146,9 @@ def test_a_start_of_the_world_has_true_views_below(run: Path, cache: Path, tmp_p
     ("arguments", "message"),
     [
         ((), "nothing to imagine"),
+        (("--actions", "W", "--guidance", 0.5), "--guidance 0.5: give 1 (none) to 20"),
+        (("--actions", "W", "--guidance", 21), "--guidance 21: give 1 (none) to 20"),
+        (("--actions", "W", "--guidance", "nan"), "--guidance nan: give 1 (none) to 20"),
         (("--actions", "W jump"), "'jump' cannot be read: write it as"),
         (("--actions", "dx=1 dy=nan dyaw=0"), "cannot be read"),
         (("--actions", "dx=5000 dy=0 dyaw=0"), "5000 metres is too far"),

@@ -80,6 +80,7 @@ def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: P
         (("--prompt", "k" * 100), "takes 101 positions"),
         (("--image", "missing.png"), "missing.png does not exist"),
         (("--prompt", "<image> and <image>"), "2 times <image> but there are 0"),
+        (("--draw", "--guidance", "inf"), "--guidance inf: give 1 (none) to 20"),
         (("--draw", "--max-images", 0), "max_images = 0"),
     ],
 )

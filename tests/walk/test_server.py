@@ -171,6 +171,7 @@ def test_bad_requests_are_told_in_json(server, status, method, path, body, compl
         (400, {"typed": "look", "after": 1, "number": 3, "of": 2}, "view 3 of 2"),
         (400, {"typed": "W"}, "after: "),
         (400, {"typed": "W", "after": 1, "guidance": float("nan")}, "guidance: "),
+        (400, {"typed": "W", "after": 1, "guidance": 0.5}, "guidance: "),
         (400, {"typed": "W", "after": 1, "seed": -1}, "seed: "),
         (400, {"typed": "ж" * 290, "after": 1}, "context holds"),
         (409, {"typed": "W", "after": 2}, "has 1 frames and not 2"),
