@@ -37,7 +37,10 @@ def evaluate(
         Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
     ] = None,
 ) -> None:
-    """Measure a run on held-out data; writes report.html, report.json and overview.png into it."""
+    """Measure a run on held-out data; writes report.html, report.json and overview.png into it.
+
+    An earlier report with other settings or numbers is kept, as report-1.html and so on.
+    """
     recipe = load_recipe(run / "recipe.toml", set_ or [])
     refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
     command = shlex.join(["chiasm", *sys.argv[1:]])

@@ -74,6 +74,26 @@ def test_the_overview_is_a_picture(files):
         assert overview.height > 300
 
 
+def test_an_earlier_report_is_kept_unless_it_says_the_same(run_folder, evaluation, provenance):
+    def tables() -> list[str]:
+        return sorted(path.name for path in run_folder.glob("report*.json"))
+
+    fewer = dataclasses.replace(evaluation, rows=evaluation.rows[:1])
+    first = write_report(run_folder, evaluation, provenance)
+    full, page = (path.read_text() for path in (first.table, first.page))
+    slower = dataclasses.replace(evaluation, seconds={"text": 99.0})
+    write_report(run_folder, slower, provenance)
+    assert tables() == ["report.json"]
+    write_report(run_folder, fewer, provenance)
+    write_report(run_folder, evaluation, provenance)
+    assert tables() == ["report-1.json", "report-2.json", "report.json"]
+    kept = json.loads((run_folder / "report-1.json").read_text())
+    assert kept["rows"] == json.loads(full)["rows"]
+    assert len((run_folder / "report-1.html").read_text()) == pytest.approx(len(page), abs=200)
+    assert len(json.loads((run_folder / "report-2.json").read_text())["rows"]) == 1
+    assert (run_folder / "overview-1.png").is_file()
+
+
 def test_a_number_that_is_not_finite_is_null_in_the_table(run_folder, evaluation, provenance):
     unknown = dataclasses.replace(evaluation.rows[0], standard_error=float("nan"))
     changed = dataclasses.replace(evaluation, rows=(unknown,))
