@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from chiasm.assembly import open_material
+from chiasm.cli.options import check_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluate import evaluate as evaluate_model
@@ -19,6 +20,7 @@ from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, differences, load_recipe, resolved
 from chiasm.report import Provenance, ReportFiles, write_report
+from chiasm.worldmodel.lpips import refuse_missing_weights
 
 _OF_THE_MODEL = (
     *("seed", "actions", "vision", "vision_training", "tokenizer"),
@@ -41,8 +43,11 @@ def evaluate(
 
     An earlier report with other settings or numbers is kept, as report-1.html and so on.
     """
+    check_run(run)
     recipe = load_recipe(run / "recipe.toml", set_ or [])
     refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
+    if recipe.evaluation.plans:
+        refuse_missing_weights(recipe.evaluation.planner)
     command = shlex.join(["chiasm", *sys.argv[1:]])
     with RunDisplay(recipe.training.steps) as display:
         material = open_material(recipe, cache, display.on_stage)

@@ -35,6 +35,12 @@ def check_folder(folder: Path) -> None:
         raise UserError(f"--out {folder}: {there} is a file; give a folder")
 
 
+def check_run(run: Path) -> None:
+    """Refuse a run that is not there."""
+    if not run.is_dir():
+        raise UserError(f"{run} does not exist; give a run folder")
+
+
 def check_file(path: Path) -> None:
     """Refuse an --out that cannot become a file."""
     if path.is_dir():

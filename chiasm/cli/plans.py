@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -15,7 +16,7 @@ from rich.table import Table
 
 from chiasm.assembly import open_material
 from chiasm.cli.evaluate import refuse_another_model
-from chiasm.cli.options import check_folder
+from chiasm.cli.options import check_folder, check_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
@@ -35,17 +36,27 @@ from chiasm.evaluation.plans import (
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.report.plans import write_plans, write_strip
+from chiasm.worldmodel.lpips import refuse_missing_weights
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.settings import PRESETS
 from chiasm.worldmodel.trajectory import refuse_missing_evo
 from chiasm.worlds import WorldSource
 
+SCENES = 24
+SETTINGS = {
+    "--scenes": "evaluation.plans",
+    "--seed": "evaluation.seed",
+    "--device": "training.device",
+}
+"""What options set; ``--set`` may not say it a second time."""
+
 
 def plan(
     run: Annotated[Path, typer.Argument(help="A run folder whose training has ended.")],
     scenes: Annotated[
-        int, typer.Option(min=1, help="Held-out scenes; sets evaluation.plans.")
-    ] = 24,
+        int | None,
+        typer.Option(min=1, help="Held-out scenes; sets evaluation.plans.", show_default="24"),
+    ] = None,
     preset: Annotated[
         str, typer.Option(help=f"Settings of the planner: {', '.join(PRESETS)}.")
     ] = "",
@@ -62,6 +73,13 @@ def plan(
     out: Annotated[
         Path | None, typer.Option(help="Folder of the files; without it RUN/plans.")
     ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="Sets evaluation.seed: of the draws and the noise.")
+    ] = None,
+    device: Annotated[
+        str | None,
+        typer.Option(help="cpu, cuda, or auto; without it the run's training.device."),
+    ] = None,
     set_: Annotated[
         list[str] | None,
         typer.Option("--set", help="Override a setting: --set evaluation.planner.samples=128."),
@@ -73,16 +91,21 @@ def plan(
     """Plan held-out scenes; writes plans.json, trajectories for evo and a sheet of each shown."""
     folder = out or run / "plans"
     check_folder(folder)
+    check_run(run)
     pictures = _pictures(start, goal)
     if pictures is None:
         refuse_missing_evo()
     elif oracle:
         raise UserError("--oracle: the engine does not know where a picture of yours was taken")
-    recipe = load_recipe(
-        run / "recipe.toml", [f"evaluation.plans={scenes}", *_preset(preset), *(set_ or [])]
-    )
-    refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
-    pretrained, settings = Pretrained.load(run, recipe.training.device), recipe.evaluation
+    elif scenes is not None:
+        raise UserError(f"--scenes {scenes}: --start and --goal are planned instead; leave it out")
+    num_scenes = SCENES if scenes is None else scenes
+    options = {"--scenes": num_scenes, "--seed": seed, "--device": device}
+    recipe = _recipe(run, options, preset, set_ or [])
+    settings = recipe.evaluation
+    _refuse_missing_source(recipe, source)
+    refuse_missing_weights(settings.planner)
+    pretrained = Pretrained.load(run, recipe.training.device)
     with RunDisplay() as display:
         material = open_material(_with_walks(recipe), cache, display.on_stage)
         train, held_out = _sides(material, source)
@@ -102,6 +125,8 @@ def plan(
         print("\n".join(found.actions))
         print(f"cost {found.cost:.3f}; {write_strip(folder, *pictures, found)}")
         return
+    if len(planned) < num_scenes:
+        typer.echo(f"--scenes {num_scenes}: the held-out walks have {len(planned)}", err=True)
     rows = plan_rows(planned, settings.seed)
     write_plans(folder, planned, rows, settings, shlex.join(["chiasm", *sys.argv[1:]]), ends)
     _print(planned)
@@ -118,6 +143,38 @@ def _pictures(start: Path | None, goal: Path | None) -> tuple[np.ndarray, np.nda
         if not path.is_file():
             raise UserError(f"{option} {path} does not exist")
     return Image(start, target=False).pixels(), Image(goal, target=False).pixels()
+
+
+def _recipe(
+    run: Path, options: Mapping[str, object], preset: str, overrides: Sequence[str]
+) -> Recipe:
+    """The run's recipe with what the options, the preset and ``--set`` change of it.
+
+    Raises:
+        UserError: a setting is given twice, is of the model, or contradicts another one.
+    """
+    given = {name: value for name, value in options.items() if value is not None}
+    for name in given:
+        for override in overrides:
+            if override.partition("=")[0].strip() == SETTINGS[name]:
+                raise UserError(f"--set {override}: give it with {name}, and leave --set out")
+    own = [f"{SETTINGS[name]}={value}" for name, value in given.items()]
+    chosen = _preset(preset)
+    try:
+        recipe = load_recipe(run / "recipe.toml", [*own, *chosen, *overrides])
+    except UserError as error:
+        if "evaluation.planner" not in str(error) or not chosen:
+            raise
+        raise UserError(f"{error} (--preset {preset} sets {', '.join(chosen)})") from error
+    refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
+    return recipe
+
+
+def _refuse_missing_source(recipe: Recipe, name: str) -> None:
+    """Before anything is rendered."""
+    names = list(_with_walks(recipe).stream.sources)
+    if name and names and name not in names:
+        raise UserError(f"--source {name}: the sources with walks are {', '.join(names)}")
 
 
 def _preset(name: str) -> list[str]:
@@ -143,8 +200,6 @@ def _sides(material: Material, name: str) -> tuple[ActionVideos, ActionVideos]:
             "this run has no source of action videos to plan on: neither the embedded world's task "
             "action_video nor recorded trajectories"
         )
-    if name and name not in sources:
-        raise UserError(f"--source {name}: the sources with walks are {', '.join(sources)}")
     chosen = name or next(iter(sources))
     return material.training_walks(chosen), sources[chosen]
 
@@ -181,11 +236,15 @@ def _print(planned: Sequence[PlannedScene]) -> None:
     console = Console()
     console.print(table)
     console.print(differences)
-    print(
-        f"{len(planned)} scenes on {len(set(clusters.tolist()))} maps or trajectories; ± two "
-        "standard errors, clustered by them"
+    num_places = len(set(clusters.tolist()))
+    errors = (
+        "two standard errors, clustered by them" if num_places > 1 else "needs two or more of them"
     )
+    print(f"scenes: {len(planned)}, on maps or trajectories: {num_places}; ± {errors}")
 
 
 def _bounded(estimate: Estimate) -> str:
+    """A single map or trajectory has no standard error."""
+    if math.isnan(estimate.standard_error):
+        return f"{estimate.value:.3f} ± -"
     return f"{estimate.value:.3f} ± {2 * estimate.standard_error:.3f}"

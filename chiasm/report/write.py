@@ -40,10 +40,8 @@ def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenanc
     record = report_record(evaluation, provenance.command, run.versions)
     page, table = run_folder / "report.html", run_folder / "report.json"
     overview = run_folder / "overview.png"
-    html, text = (
-        render_page(evaluation, run, provenance),
-        json.dumps(record, indent=2, allow_nan=False) + "\n",
-    )
+    html = render_page(evaluation, run, provenance)
+    text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     try:
         if table.exists() and not _tell_the_same(table.read_text(), text):
             _keep(run_folder, (page, table, overview))

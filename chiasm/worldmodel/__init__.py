@@ -5,8 +5,8 @@ direct.py      views imagined in one step, by the sum of the actions
 sheet.py       rollouts as a contact sheet and as an animation
 oracle.py      the engine itself in the place of a model
 tracker.py     which walk imagined views show
-lpips.py       a perceptual distance, from weights that the user has
 settings.py    how plans are sought; presets
+lpips.py       a perceptual distance, from weights that the user has
 cost.py        how far an imagined view is from a goal picture
 proposals.py   which paths a planner tries
 planner.py     from a goal picture to actions; baselines

@@ -23,9 +23,14 @@ from torch.nn import functional
 
 from chiasm.errors import UserError
 from chiasm.vision.tokenizer import as_floats
+from chiasm.worldmodel.settings import PlannerSettings
 
 ALEXNET = "alexnet-owt-7be5be79.pth"
 CHANNEL_WEIGHTS = "alex.pth"
+ORIGINS = {
+    ALEXNET: "torchvision's AlexNet",
+    CHANNEL_WEIGHTS: "lpips/weights/v0.1 of its authors",
+}
 _LAYERS = ((0, 4, 2), (3, 1, 2), (6, 1, 1), (8, 1, 1), (10, 1, 1))
 """Number in torchvision's state, stride and padding of each convolution."""
 _POOLED_BEFORE = (1, 2)
@@ -47,8 +52,7 @@ class Lpips:
     """
 
     def __init__(self, folder: Path, device: torch.device) -> None:
-        network = _read(folder / ALEXNET, "torchvision's AlexNet")
-        channels = _read(folder / CHANNEL_WEIGHTS, "lpips/weights/v0.1 of its authors")
+        network, channels = _read(folder / ALEXNET), _read(folder / CHANNEL_WEIGHTS)
         try:
             self._layers = [
                 (
@@ -104,14 +108,31 @@ class Lpips:
         return found
 
 
-def _read(path: Path, origin: str) -> dict[str, Tensor]:
-    try:
-        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError as error:
+def refuse_missing_weights(settings: PlannerSettings) -> None:
+    """Say which file is missing, before anything expensive.
+
+    Raises:
+        UserError: plans cost by LPIPS, and one is.
+    """
+    if settings.cost == "lpips":
+        assert settings.lpips_weights is not None  # the settings refuse it
+        for name, origin in ORIGINS.items():
+            _refuse_missing(settings.lpips_weights.expanduser() / name, origin)
+
+
+def _refuse_missing(path: Path, origin: str) -> None:
+    if not path.is_file():
         raise UserError(
             f"evaluation.planner.lpips_weights: {path} is missing; copy it from {origin}, or plan "
             'with cost = "features"'
-        ) from error
+        )
+
+
+def _read(path: Path) -> dict[str, Tensor]:
+    origin = ORIGINS[path.name]
+    _refuse_missing(path, origin)
+    try:
+        state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise UserError(
             f"evaluation.planner.lpips_weights: {path} cannot be read ({str(error)[:80]}); copy it "

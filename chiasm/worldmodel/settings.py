@@ -51,7 +51,10 @@ class PlannerSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> PlannerSettings:
         if self.elites > self.samples:
-            raise ValueError(f"elites = {self.elites} are more than samples = {self.samples}")
+            raise ValueError(
+                f"elites = {self.elites} are more than samples = {self.samples}; lower elites, or "
+                "draw more samples"
+            )
         if self.prior != "training" and self.paths != "straight":
             raise ValueError(f'prior = "{self.prior}" is of straight paths; set paths = "straight"')
         if self.method == "random_shooting" and self.result == "centre":

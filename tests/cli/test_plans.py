@@ -1,15 +1,18 @@
-"""``chiasm plan``: what it refuses before anything is opened."""
+"""``chiasm plan``: what it refuses before anything is opened, and what it says of few scenes."""
 
+import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import typer
 from PIL import Image as PillowImage
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from chiasm.cli.plans import plan
 from chiasm.errors import UserError
+from chiasm.inference.walks import WalkDocuments
 
 pytest.importorskip("evo", reason="evo is not installed: pip install 'chiasm[world]'")
 
@@ -21,10 +24,14 @@ def picture(tmp_path: Path) -> Path:
     return path
 
 
-def refusal(*arguments: object) -> str:
+def invoke(*arguments: object) -> Result:
     app = typer.Typer()
     app.command()(plan)
-    result = CliRunner().invoke(app, [str(argument) for argument in arguments])
+    return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+
+def refusal(*arguments: object) -> str:
+    result = invoke(*arguments)
     assert isinstance(result.exception, UserError), result.output
     return str(result.exception)
 
@@ -57,3 +64,73 @@ def test_settings_of_the_model_are_refused(tmp_path: Path):
     (tmp_path / "recipe.toml").write_text(recipe)
     told = refusal(tmp_path, "--set", "model.depth=7")
     assert told.startswith("--set model.depth: the run was trained with another value")
+
+
+WORLD = """
+name = "small"
+[world]
+train_maps = 1
+held_out_maps = 1
+views_per_map = 3
+walks_per_map = 1
+frames_per_walk = 5
+image_pixels = 16
+[stream.sources]
+walks = { kind = "world", task = "action_video" }
+[evaluation.planner]
+samples = 4
+elites = 2
+iterations = 1
+solver_steps = 1
+"""
+LPIPS = 'evaluation.planner={cost="lpips", lpips_weights="nowhere"}'
+SAMPLES = "evaluation.planner.samples=9"
+
+
+@pytest.fixture
+def run(world_model, tmp_path: Path) -> Path:
+    folder = tmp_path / "run"
+    replace(world_model, walks=WalkDocuments(views=2)).save(folder / "model")
+    (folder / "recipe.toml").write_text(WORLD)
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--set", "evaluation.plans=4"), "--set evaluation.plans=4: give it with --scenes"),
+        (("--seed", 1, "--set", "evaluation.seed=2"), "give it with --seed"),
+        (("--device", "cpu", "--set", "training.device=cpu"), "give it with --device"),
+        (("--source", "x"), "--source x: the sources with walks are walks"),
+        (("--set", "evaluation.planner.elites=9"), "lower elites, or draw more samples"),
+        (("--preset", "thorough", "--set", SAMPLES), "sets evaluation.planner.samples=384"),
+        (("--set", LPIPS), "alexnet-owt-7be5be79.pth is missing"),
+    ],
+)
+def test_what_cannot_be_planned_is_told_before_anything_is_rendered(
+    run: Path, tmp_path: Path, arguments: tuple[object, ...], message: str
+) -> None:
+    cache = tmp_path / "cache"
+    assert message in refusal(run, "--cache", cache, *arguments)
+    assert not cache.exists()
+
+
+def test_pictures_are_planned_instead_of_scenes(run: Path, picture: Path) -> None:
+    told = refusal(run, "--start", picture, "--goal", picture, "--scenes", 3)
+    assert told.startswith("--scenes 3: --start and --goal are planned instead")
+
+
+def test_a_run_that_is_not_there(tmp_path: Path) -> None:
+    assert "nowhere does not exist; give a run" in refusal(tmp_path / "nowhere")
+
+
+def test_fewer_scenes_than_asked_for_and_a_single_map_are_told(run: Path, tmp_path: Path) -> None:
+    arguments = ("--seed", 3, "--device", "cpu", "--cache", tmp_path / "cache")
+    small = ("--set", "evaluation.history_frames=1")
+    result = invoke(run, "--scenes", 9, *arguments, *small)
+    assert result.exit_code == 0, result.output
+    assert "--scenes 9: the held-out walks have 2" in result.stderr
+    assert "nan" not in result.stdout
+    assert "± needs two or more of them" in result.stdout
+    written = json.loads((run / "plans" / "plans.json").read_text())
+    assert written["settings"]["seed"] == 3
