@@ -36,6 +36,7 @@ from chiasm.evaluation.plans import (
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.report.plans import write_plans, write_strip
+from chiasm.walk.starts import refuse_useless_picture
 from chiasm.worldmodel.lpips import refuse_missing_weights
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.settings import PRESETS
@@ -142,6 +143,7 @@ def _pictures(start: Path | None, goal: Path | None) -> tuple[np.ndarray, np.nda
     for option, path in (("--start", start), ("--goal", goal)):
         if not path.is_file():
             raise UserError(f"{option} {path} does not exist")
+        refuse_useless_picture(path.read_bytes(), str(path))
     return Image(start, target=False).pixels(), Image(goal, target=False).pixels()
 
 

@@ -19,6 +19,9 @@ from chiasm.worlds import World
 MOST_PICTURE_PIXELS = 50_000_000
 """Of a picture that is given; what a file unpacks to is known before it is unpacked."""
 
+LEAST_SIDE_PIXELS = 8
+"""Of a picture that is given; what is enlarged from less shows nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -125,7 +128,17 @@ def given_picture(encoded: bytes, shape: ImageShape, name: str) -> Start:
     """A picture file's content as a start, cropped and scaled to the model's views.
 
     Raises:
-        UserError: it cannot be decoded, or is too large.
+        UserError: it cannot be decoded, or is too large or too small.
+    """
+    refuse_useless_picture(encoded, name)
+    return Start(name, fitted(Image(encoded, target=False), shape))
+
+
+def refuse_useless_picture(encoded: bytes, name: str) -> None:
+    """Read a picture file's header alone.
+
+    Raises:
+        UserError: it has none, or the picture is too large or too small.
     """
     try:
         with PillowImage.open(io.BytesIO(encoded)) as picture:
@@ -136,7 +149,11 @@ def given_picture(encoded: bytes, shape: ImageShape, name: str) -> Start:
         raise UserError(
             f"picture {name} has {width} x {height} pixels; give {MOST_PICTURE_PIXELS:,} at most"
         )
-    return Start(name, fitted(Image(encoded, target=False), shape))
+    if min(width, height) < LEAST_SIDE_PIXELS:
+        raise UserError(
+            f"picture {name} has {width} x {height} pixels; give {LEAST_SIDE_PIXELS} at least on "
+            "the shorter side"
+        )
 
 
 def _inside(option: str, value: int, count: int, what: str) -> None:

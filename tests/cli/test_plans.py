@@ -43,6 +43,9 @@ def test_pictures_come_in_pairs_and_exist(tmp_path: Path, picture: Path):
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     assert "cannot be decoded" in refusal(tmp_path, "--start", broken, "--goal", picture)
+    dot = tmp_path / "dot.png"
+    PillowImage.new("RGB", (1, 1)).save(dot)
+    assert "1 x 1 pixels" in refusal(tmp_path, "--start", picture, "--goal", dot)
 
 
 def test_the_oracle_does_not_know_a_users_picture(tmp_path: Path, picture: Path):

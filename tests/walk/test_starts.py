@@ -74,6 +74,9 @@ def test_pictures_that_cannot_be_used(shape) -> None:
         given_picture(b"no picture", shape, "broken.png")
     with pytest.raises(UserError, match="cannot be decoded"):
         given_picture(encoded(30, 20)[:45], shape, "half.png")
+    with pytest.raises(UserError, match="wide has 300 x 5 pixels; give 8 at least on the shorter"):
+        given_picture(encoded(300, 5), shape, "wide")
+    assert given_picture(encoded(300, 8), shape, "wide").view.shape == (8, 8, 3)
     with pytest.raises(UserError, match="9000 x 9000 pixels"):
         given_picture(encoded(9000, 9000), shape, "huge.png")
 
