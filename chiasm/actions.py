@@ -107,8 +107,11 @@ class ActionFormat(Settings):
             return self._checked(Action(dx, dy, dyaw, self._frames(match[4], text)), text)
         match = _KEYS.fullmatch(words)
         if match is None:
+            names = ("dx", "dy", "dyaw")
+            lacking = [n for n in names if not re.search(rf"\b{n}={_NUMBER}", words)]
+            why = f" ({' and '.join(lacking)} without a number)" if len(lacking) in (1, 2) else ""
             raise UserError(
-                f"action {text!r} cannot be read: write it as "
+                f"action {text!r} cannot be read{why}: write it as "
                 f"'{self.write(Action(0.34, -0.02, 12))}', or in keys, as 'action: WA'"
             )
         ahead, left = (match[1].count(a) - match[1].count(b) for a, b in ("WS", "AD"))

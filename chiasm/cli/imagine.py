@@ -40,6 +40,8 @@ from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 from chiasm.worlds import World
 
 DEFAULTS = SamplingSettings(guidance=1.0)
+STEPS = 5
+"""Of an instruction."""
 MILLISECONDS = 600
 """Of each picture of the animation; the last one stays longer."""
 
@@ -87,8 +89,11 @@ def imagine(
         list[str] | None, typer.Option(help="a sentence, spread over --steps; may be repeated")
     ] = None,
     steps: Annotated[
-        int, typer.Option(min=1, max=MOST_VIEWS, help="views of an --instruction")
-    ] = 5,
+        int | None,
+        typer.Option(
+            min=1, max=MOST_VIEWS, help="views of an --instruction", show_default=str(STEPS)
+        ),
+    ] = None,
     map_: Annotated[
         int | None, typer.Option("--map", min=0, help="begin on this held-out map")
     ] = None,
@@ -115,9 +120,13 @@ def imagine(
     """
     encoded = read_picture(map_, view, image)
     _refuse_full(out)
+    if steps is not None and not instruction:
+        raise UserError(f"--steps {steps} is of an --instruction; --actions are as long as written")
     pretrained = Pretrained.load(run, device)
-    scripts = [read_script(words, pretrained.actions) for words in actions or ()]
-    scripts += [read_instruction(words, steps, pretrained.actions) for words in instruction or ()]
+    scripts = [read_script(words, pretrained) for words in actions or ()]
+    scripts += [
+        read_instruction(words, steps or STEPS, pretrained.actions) for words in instruction or ()
+    ]
     if not scripts:
         raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
     sampling = DEFAULTS.model_copy(update={"steps": solver_steps, "guidance": guidance})
@@ -152,21 +161,36 @@ def imagine(
         typer.echo(path)
 
 
-def read_script(words: str, actions: ActionFormat) -> Script:
+def read_script(words: str, pretrained: Pretrained) -> Script:
     """Keys with spaces between the steps, or poses (and keys) with semicolons.
 
     Raises:
-        UserError: a step that cannot be read, or is absurd.
+        UserError: too many steps, or one that cannot be read, is absurd or new to the model.
     """
     parts = words.split(";") if ";" in words or "=" in words else words.split()
     parts = [part.strip() for part in parts if part.strip()]
     if not parts:
         raise UserError(f"--actions {words!r} has no steps; write keys such as 'W W A', or poses")
-    commands = [read_command(part, actions) for part in parts]
-    for part, command in zip(parts, commands, strict=True):
-        if command.action is None:
-            actions.read(part)  # says how to write it
+    if len(parts) > MOST_VIEWS:
+        raise UserError(f"--actions has {len(parts)} steps; give {MOST_VIEWS} at most")
+    commands = []
+    for number, part in enumerate(parts, start=1):
+        try:
+            commands.append(_read_step(part, pretrained))
+        except UserError as error:
+            raise UserError(f"--actions, step {number} of {len(parts)}: {error}") from error
     return Script(words.strip(), tuple(commands))
+
+
+def _read_step(part: str, pretrained: Pretrained) -> Command:
+    horizon_frames = pretrained.walks.horizon_frames
+    command = read_command(part, pretrained.actions, horizon_frames=horizon_frames)
+    if command.action is None:
+        raise UserError(
+            f"{part!r} is neither keys, such as WA, nor a pose, such as "
+            "'dx=+0.34 dy=-0.02 dyaw=+12'; give a sentence with --instruction"
+        )
+    return command
 
 
 def read_instruction(words: str, steps: int, actions: ActionFormat) -> Script:
@@ -175,6 +199,8 @@ def read_instruction(words: str, steps: int, actions: ActionFormat) -> Script:
     Raises:
         UserError: it is empty, too long, or names a pose or keys.
     """
+    if not words.strip():
+        raise UserError("--instruction is empty; say what to do, such as 'turn left'")
     commands = [read_command(words, actions, number=n + 1, of=steps) for n in range(steps)]
     if commands[0].action is not None:
         raise UserError(f"--instruction {words!r} is a pose or keys; give it with --actions")
@@ -204,7 +230,13 @@ def imagine_scripts(
     for number, script in enumerate(scripts):
         if number not in views:
             spoken = Rollouts.instructed(pretrained, sampling, len(script.commands))
-            [views[number]] = spoken.imagine([context], [script.texts], seed=seed)
+            try:
+                [views[number]] = spoken.imagine([context], [script.texts], seed=seed)
+            except UserError as error:
+                raise UserError(
+                    f"--instruction {script.name!r} over {len(script.commands)} views: {error}. "
+                    "Lower --steps, or say it shorter"
+                ) from error
     return [views[number] for number in range(len(scripts))]
 
 

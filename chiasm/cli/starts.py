@@ -25,12 +25,13 @@ def read_picture(map_: int | None, view: int | None, image: Path | None) -> byte
     Raises:
         UserError: two starts, a view without its map, or a file that cannot be read.
     """
+    for option, value in (("--map", map_), ("--view", view)):
+        if value is not None and image is not None:
+            raise UserError(f"{option} {value} and --image {image} are two starts; give one")
     if view is not None and map_ is None:
         raise UserError(f"--view {view} is a view of a map; give its --map too")
     if image is None:
         return None
-    if map_ is not None:
-        raise UserError(f"--map {map_} and --image {image} are two starts; give one")
     try:
         return image.read_bytes()
     except OSError as error:

@@ -47,7 +47,12 @@ class Sampler:
         """
         settings = settings or SamplingSettings()
         prompts = [
-            self._prompt(n, request, settings.max_images) for n, request in enumerate(requests)
+            self._prompt(
+                "the request" if len(requests) == 1 else f"request {n}",
+                request,
+                settings.max_images,
+            )
+            for n, request in enumerate(requests)
         ]
         results: list[list[Text | Image]] = []
         for begin in range(0, len(requests), settings.rows_at_once):
@@ -56,17 +61,17 @@ class Sampler:
             results += batch.run(requests[chunk], prompts[chunk], first_number=begin)
         return results
 
-    def _prompt(self, number: int, request: Request, max_images: int) -> np.ndarray:
+    def _prompt(self, name: str, request: Request, max_images: int) -> np.ndarray:
         """Token numbers of a prompt that fits, with the images that are drawn in any case."""
         images = request.num_given_images
         if request.script and (request.opens_image or not _ends_in_image(request)):
             raise UserError(
-                f"request {number} has a script, whose texts open images: its spans must end in "
+                f"{name} has a script, whose texts open images: its spans must end in "
                 "an image, and opens_image be False"
             )
         if images > max_images:
             raise UserError(
-                f"request {number} is to draw {images} images but max_images = {max_images}; "
+                f"{name} is to draw {images} images but max_images = {max_images}; "
                 f"give {images} or more"
             )
         pretrained = self.pretrained
@@ -80,7 +85,7 @@ class Sampler:
             named = "the image" if images == 1 else f"the {images} images"
             drawn = f" and {named} to draw, {needed} together," if images else ""
             raise UserError(
-                f"the prompt of request {number} takes {len(ids)} positions{drawn} but the model's "
+                f"the prompt of {name} takes {len(ids)} positions{drawn} but the model's "
                 f"context holds {pretrained.context_positions}; shorten the text or give fewer "
                 f"images ({shape.num_tokens + IMAGE_FRAME} positions each)"
             )

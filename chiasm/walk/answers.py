@@ -139,8 +139,14 @@ class Answers:
     def step(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
         """The next frame."""
         asked, walk = _read(Step, body), self._walks[name]
-        actions = self._walker.pretrained.actions
-        command = read_command(asked.typed, actions, number=asked.number, of=asked.of)
+        pretrained = self._walker.pretrained
+        command = read_command(
+            asked.typed,
+            pretrained.actions,
+            horizon_frames=pretrained.walks.horizon_frames,
+            number=asked.number,
+            of=asked.of,
+        )
         frame = walk.step(
             self._walker, command, after=asked.after, seed=asked.seed, guidance=asked.guidance
         )

@@ -42,18 +42,27 @@ class Command:
         return self.number > 1 and (before.words, before.number) == (self.words, self.number - 1)
 
 
-def read_command(typed: str, actions: ActionFormat, *, number: int = 1, of: int = 1) -> Command:
+def read_command(
+    typed: str,
+    actions: ActionFormat,
+    *,
+    horizon_frames: tuple[int, int] = (1, 1),
+    number: int = 1,
+    of: int = 1,
+) -> Command:
     """A pose, keys (in either case), or else an instruction.
 
     Args:
         typed: with or without the leading ``action:``.
         actions: how the model's training wrote its steps; poses and keys are written again so.
+        horizon_frames: nearest and farthest next view of the model's training.
         number: which view of an instruction comes next.
         of: over how many views the instruction is spread.
 
     Raises:
-        UserError: nothing is typed, it looks like a pose and is none, the step is absurd, or
-            ``number`` and ``of`` are out of bounds.
+        UserError: nothing is typed, it looks like a pose and is none, keys cancel each other,
+            the step is absurd or leads to a frame that training never showed, or ``number`` and
+            ``of`` are out of bounds.
     """
     words = " ".join(typed.split()).removeprefix(PREFIX.strip()).strip()
     if not words:
@@ -61,8 +70,8 @@ def read_command(typed: str, actions: ActionFormat, *, number: int = 1, of: int 
     if len(words) > MOST_CHARACTERS:
         raise UserError(f"{len(words)} characters are too many; write at most {MOST_CHARACTERS}")
     if _KEYS.fullmatch(words) or _POSE.search(words):
-        keys = _KEYS.fullmatch(words) is not None
-        text = actions.write(_sensible(actions.read(words.upper() if keys else words)))
+        action = actions.read(_upper_keys(words))
+        text = actions.write(_sensible(action, horizon_frames))
         return Command(text, actions.read(text))
     if not 1 <= number <= of <= MOST_VIEWS:
         raise UserError(
@@ -71,7 +80,18 @@ def read_command(typed: str, actions: ActionFormat, *, number: int = 1, of: int 
     return Command(marked(words, number, of), None, words, number)
 
 
-def _sensible(action: Action) -> Action:
+def _upper_keys(words: str) -> str:
+    """A pose as it is; keys in capitals, if they lead somewhere."""
+    keys, *horizon = words.split()
+    if not _KEYS.fullmatch(keys):
+        return words
+    for one, other in ("WS", "AD"):
+        if one in keys.upper() and other in keys.upper():
+            raise UserError(f"{keys}: {one} and {other} cancel each other; leave one out")
+    return " ".join([keys.upper(), *horizon])
+
+
+def _sensible(action: Action, horizon_frames: tuple[int, int]) -> Action:
     far = max(abs(action.dx_metres), abs(action.dy_metres))
     if far > FARTHEST_METRES:
         raise UserError(f"a step of {far:g} metres is too far; give {FARTHEST_METRES:g} at most")
@@ -79,4 +99,12 @@ def _sensible(action: Action) -> Action:
         raise UserError(
             f"dyaw={action.dyaw_degrees:g}: turn by {WIDEST_DEGREES:g} degrees at most, either way"
         )
+    frames, (nearest, farthest) = action.horizon_frames, horizon_frames
+    if frames != 1 and not nearest <= frames <= farthest:
+        seen = (
+            "the next frame alone; leave rel_t out"
+            if nearest == farthest == 1
+            else f"frames {nearest} to {farthest} later"
+        )
+        raise UserError(f"rel_t leads {frames} frames on, and training showed {seen}")
     return action

@@ -117,14 +117,14 @@ def test_true_views_are_the_walks_own_where_it_is_walked_again(world_model, cach
     start = Starts(shape, world).at(0, 3)  # the walk's first frame
     steps = [world.step(a, a + 1).action for a in range(3, 7)]
     written = "; ".join(world_model.actions.write(step) for step in steps)
-    numeric = read_script(written, world_model.actions)
+    numeric = read_script(written, world_model)
     [walk] = true_views(world_model, world, start, [numeric])
     assert walk is not None
     assert walk.blocked == [False] * 4
     for number, view in enumerate(walk.views):
         again = Starts(shape, world).at(0, 4 + number).view
         assert np.abs(view.astype(int) - again).mean() < 12, "poses are written with few decimals"
-    [stopped] = true_views(world_model, world, start, [read_script("W " * 30, world_model.actions)])
+    [stopped] = true_views(world_model, world, start, [read_script("W " * 30, world_model)])
     assert stopped is not None
     assert not stopped.blocked[0]
     assert stopped.blocked[-1], "no room is 30 m long"
@@ -149,12 +149,22 @@ def test_a_start_of_the_world_has_true_views_below(run: Path, cache: Path, tmp_p
         (("--actions", "W", "--guidance", 0.5), "--guidance 0.5: give 1 (none) to 20"),
         (("--actions", "W", "--guidance", 21), "--guidance 21: give 1 (none) to 20"),
         (("--actions", "W", "--guidance", "nan"), "--guidance nan: give 1 (none) to 20"),
-        (("--actions", "W jump"), "'jump' cannot be read: write it as"),
+        (("--actions", "W jump"), "--actions, step 2 of 2: 'jump' is neither keys"),
+        (("--actions", "go to the torch"), "step 1 of 4: 'go' is neither keys"),
+        (("--actions", "W; dx=1 dy=0"), "step 2 of 2: action 'dx=1 dy=0' cannot be read (dyaw w"),
+        (("--actions", "dx=1 dy=0 dyaw=0 rel_t=4"), "rel_t leads 4 frames on, and training showed"),
+        (("--actions", "W sW"), "step 2 of 2: sW: W and S cancel each other"),
+        (("--actions", "W " * 41), "--actions has 41 steps; give 40 at most"),
+        (("--actions", "W", "--steps", 4), "--steps 4 is of an --instruction"),
+        (("--instruction", "  "), "--instruction is empty"),
+        (("--view", 1, "--actions", "W"), "--view 1 and --image"),
         (("--actions", "dx=1 dy=nan dyaw=0"), "cannot be read"),
         (("--actions", "dx=5000 dy=0 dyaw=0"), "5000 metres is too far"),
         (("--actions", " ; "), "has no steps"),
         (("--instruction", "W"), "give it with --actions"),
-        (("--instruction", "go on " * 20, "--steps", 9), "but the model's context holds 400"),
+        (("--instruction", "go on " * 20, "--steps", 9), "over 9 views: the prompt of the request"),
+        (("--instruction", "go on " * 20, "--steps", 9), "context holds 400"),
+        (("--instruction", "go on " * 20, "--steps", 9), "Lower --steps, or say it shorter"),
     ],
 )
 def test_what_cannot_be_imagined_is_told(

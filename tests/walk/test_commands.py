@@ -20,10 +20,11 @@ POSES, KEYS = ActionFormat(stride_metres=0.5, turn_degrees=30), ActionFormat(sty
             " action:  dx=+.5, dy=-1,  dyaw=-20 rel_t=4",
             "action: dx=+0.50 dy=-1.00 dyaw=-20 rel_t=+4",
         ),
+        ("wa rel_t=8", "action: dx=+0.50 dy=+0.00 dyaw=+30 rel_t=+8"),
     ],
 )
 def test_steps_are_written_as_training_wrote_them(typed: str, text: str) -> None:
-    command = read_command(typed, POSES)
+    command = read_command(typed, POSES, horizon_frames=(1, 8))
     assert command.text == text
     assert command.action is not None
 
@@ -48,7 +49,11 @@ def test_other_words_are_an_instruction_with_its_mark() -> None:
         ("  ", "nothing was typed"),
         ("action:", "nothing was typed"),
         ("x" * 301, "301 characters"),
-        ("dx=1 dyaw=20", "cannot be read"),
+        ("dx=1 dyaw=20", r"cannot be read \(dy without a number\)"),
+        ("dyaw=20", r"cannot be read \(dx and dy without a number\)"),
+        ("WS", "W and S cancel each other"),
+        ("wad rel_t=1", "A and D cancel each other"),
+        ("dx=1 dy=0 dyaw=0 rel_t=2", "2 frames on, and training showed the next frame alone"),
         ("dx=nan dy=0 dyaw=0", "cannot be read"),
         (f"dx={'9' * 200} dy=0 dyaw=0", "too far"),
         ("dx=0 dy=-101 dyaw=0", "101 metres is too far"),
@@ -77,3 +82,9 @@ def test_what_a_document_of_training_holds_goes_on() -> None:
     assert not first.goes_on_after(third)
     assert not first.goes_on_after(ahead)
     assert not ahead.goes_on_after(third)
+
+
+@pytest.mark.parametrize("frames", [-9, 9])
+def test_horizons_that_training_never_showed_are_said(frames: int) -> None:
+    with pytest.raises(UserError, match="training showed frames -8 to 8 later"):
+        read_command(f"W rel_t={frames}", POSES, horizon_frames=(-8, 8))

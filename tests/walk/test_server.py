@@ -168,6 +168,7 @@ def test_bad_requests_are_told_in_json(server, status, method, path, body, compl
     [
         (400, {"typed": "dx=1", "after": 1}, "cannot be read"),
         (400, {"typed": "dx=1e9 dy=0 dyaw=0", "after": 1}, "cannot be read"),
+        (400, {"typed": "W rel_t=2", "after": 1}, "training showed the next frame alone"),
         (400, {"typed": "look", "after": 1, "number": 3, "of": 2}, "view 3 of 2"),
         (400, {"typed": "W"}, "after: "),
         (400, {"typed": "W", "after": 1, "guidance": float("nan")}, "guidance: "),
