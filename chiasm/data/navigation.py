@@ -15,7 +15,7 @@ from pydantic import Field, field_validator
 
 from chiasm.actions import Action, ActionFormat
 from chiasm.data.folders import hash_draw
-from chiasm.data.trajectories import Trajectory, find_trajectories, read_trajectory
+from chiasm.data.trajectories import LEAVE_OUT, Trajectory, find_trajectories, read_trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.poses import Pose
@@ -204,7 +204,7 @@ class TrajectorySource:
             raise UserError(
                 f"trajectory {trajectory.folder} has {len(trajectory)} frames, and a document of "
                 f"source {self.name!r} needs {needed}; lower trajectories.frames, frame_spacing or "
-                "horizon_frames, or take the trajectory out of traj_names.txt"
+                f"horizon_frames, or {LEAVE_OUT}"
             )
 
 
@@ -243,6 +243,8 @@ def read_trajectories(
     held_out = draws <= np.sort(draws)[num_held_out - 1]
     chosen = np.flatnonzero(held_out if split == "held_out" else ~held_out)
     if not len(chosen):
+        for trajectory in trajectories:
+            trajectory.refuse_mixed_sizes()  # what is broken comes first: it may be the only one
         raise UserError(
             f"{where}.held_out_fraction = {held_out_fraction} leaves no {split} trajectories of "
             f"{len(draws)}; change it, or give more trajectories"

@@ -26,7 +26,8 @@ from chiasm.poses import Pose, heading_radians
 NAMES = "traj_names.txt"
 _LAYOUTS = ("poses.jsonl", "traj_data.json", "traj_data.pkl")
 _SUFFIXES = (".jpg", ".jpeg", ".png")
-_REMEDY = f"mend it, or take the trajectory out of {NAMES}"
+LEAVE_OUT = f"leave the trajectory out: move its folder elsewhere, or list the others in {NAMES}"
+_REMEDY = f"mend it, or {LEAVE_OUT}"
 
 
 @dataclass(frozen=True)
@@ -67,7 +68,7 @@ class Trajectory:
                 name = self.names[number] if self.names else f"{number}.jpg"
                 raise UserError(
                     f"trajectory {self.folder}: frame {number} of {len(self)}, {name}, is missing; "
-                    f"add it, or take the trajectory out of {NAMES}"
+                    f"add it, or {LEAVE_OUT}"
                 )
         return [file for file in found if file is not None]
 

@@ -18,6 +18,7 @@ fetch, and, against names that are bound to this machine, by the Host that they 
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 import json
 import re
@@ -100,10 +101,17 @@ class WalkServer(ThreadingHTTPServer):
             self.address_family = socket.AF_INET6
         try:
             super().__init__(address, Handler)
-        except (OSError, OverflowError) as error:
+        except (OSError, OverflowError, UnicodeError) as error:
+            of_host = isinstance(error, socket.gaierror | UnicodeError) or (
+                isinstance(error, OSError) and error.errno == errno.EADDRNOTAVAIL
+            )
+            remedy = (
+                "give an address of this machine as --host, such as 127.0.0.1 or 0.0.0.0"
+                if of_host
+                else "give another port, or 0 for a free one"
+            )
             raise UserError(
-                f"--host {address[0]} --port {address[1]} cannot be listened on ({error}); give "
-                "another port, or 0 for a free one"
+                f"--host {address[0]} --port {address[1]} cannot be listened on ({error}); {remedy}"
             ) from error
 
     def serve(self, answers: Answers) -> None:

@@ -233,6 +233,9 @@ def test_one_trajectory_cannot_be_on_both_sides(folder: Path):
     opened(folder, Split.HELD_OUT)
     with pytest.raises(UserError, match=r"leaves no train trajectories of 1; .*give more"):
         opened(folder, Split.TRAIN)
+    next((folder / "walk_3").glob("2.*")).unlink()
+    with pytest.raises(UserError, match=r"walk_3: frame 2 of .* is missing; add it"):
+        opened(folder, Split.TRAIN)
 
 
 @pytest.mark.parametrize("task", ["video", "action_video"])

@@ -103,7 +103,7 @@ def test_wrong_poses_name_file_and_remedy(tmp_path: Path, text: str, message: st
     with pytest.raises(UserError, match=r"a/traj_data\.json.*") as caught:
         read(folder)
     assert caught.match(message)
-    assert caught.match(r"take the trajectory out of traj_names\.txt")
+    assert caught.match(r"leave the trajectory out: move its folder elsewhere")
 
 
 @pytest.mark.parametrize(

@@ -212,5 +212,12 @@ def test_another_site_may_link_to_the_page_and_nothing_else(server) -> None:
 
 
 def test_a_port_that_is_taken_is_told(server) -> None:
-    with pytest.raises(UserError, match=f"--port {server.server_port} cannot be listened on"):
+    taken = f"--port {server.server_port} cannot be listened on .*another port"
+    with pytest.raises(UserError, match=taken):
         WalkServer(("127.0.0.1", server.server_port))
+
+
+@pytest.mark.parametrize("host", ["nowhere.invalid", "192.0.2.1", "a..b", "::zz"])
+def test_a_host_that_is_not_this_machines_is_told(host: str) -> None:
+    with pytest.raises(UserError, match="give an address of this machine as --host"):
+        WalkServer((host, 0))
