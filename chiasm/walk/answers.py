@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -24,6 +25,8 @@ from chiasm.worldmodel.sheet import Strip, contact_sheet
 
 STARTS_AT_ONCE = 24
 SHEET_COLUMNS = 8
+SHOWN_CHARACTERS = 60
+"""Of a value that is refused."""
 
 
 class Begin(Settings):
@@ -260,9 +263,19 @@ def _read(kind: type[Asked], body: Mapping[str, Any]) -> Asked:
     try:
         return kind.model_validate(body, strict=True)
     except ValidationError as error:
-        first = error.errors()[0]
-        name = ".".join(str(part) for part in first["loc"])
-        raise UserError(f"{name}: {first['msg']}") from error
+        raise UserError("; ".join(_complaint(kind, item) for item in error.errors())) from error
+
+
+def _complaint(kind: type[Settings], item: Mapping[str, Any]) -> str:
+    """What is wrong with one field of a request."""
+    name = ".".join(str(part) for part in item["loc"])
+    if item["type"] == "extra_forbidden":
+        return f"{name}: there is no such field; there are {', '.join(kind.model_fields)}"
+    if item["type"] == "missing":
+        return f"{name}: it is missing"
+    given = json.dumps(item["input"])
+    shown = given if len(given) <= SHOWN_CHARACTERS else f"{given[:SHOWN_CHARACTERS]}..."
+    return f"{name} = {shown}: {item['msg'].removeprefix('Input ')}"
 
 
 def _bytes(encoded: str) -> bytes:

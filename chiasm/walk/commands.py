@@ -60,13 +60,15 @@ def read_command(
         of: over how many views the instruction is spread.
 
     Raises:
-        UserError: nothing is typed, it looks like a pose and is none, keys cancel each other,
+        UserError: nothing is typed, or no text, it looks like a pose and is none, keys cancel each other,
             the step is absurd or leads to a frame that training never showed, or ``number`` and
             ``of`` are out of bounds.
     """
     words = " ".join(typed.split()).removeprefix(PREFIX.strip()).strip()
     if not words:
         raise UserError("nothing was typed; write a pose, keys such as WA, or what to do")
+    if any("\ud800" <= letter <= "\udfff" for letter in words):  # halves of one, or broken bytes
+        raise UserError("what was typed is no text: it has characters that UTF-8 cannot write")
     if len(words) > MOST_CHARACTERS:
         raise UserError(f"{len(words)} characters are too many; write at most {MOST_CHARACTERS}")
     if _KEYS.fullmatch(words) or _POSE.search(words):

@@ -225,7 +225,7 @@ class Handler(BaseHTTPRequestHandler):
         except (ValueError, RecursionError) as error:
             raise Refused(HTTPStatus.BAD_REQUEST, f"the body is not JSON: {error}") from error
         if not isinstance(body, dict):
-            raise Refused(HTTPStatus.BAD_REQUEST, "the body is not a JSON object")
+            raise Refused(HTTPStatus.BAD_REQUEST, "the body is not a JSON object; send {...}")
         return body
 
     def _reply(self, status: HTTPStatus, reply: Reply) -> None:
