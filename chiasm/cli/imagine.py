@@ -21,19 +21,12 @@ from PIL import Image as PillowImage
 
 from chiasm.actions import PREFIX, ActionFormat
 from chiasm.cli.options import Guidance
-from chiasm.cli.starts import (
-    choose_start,
-    held_out_walks,
-    is_instructed,
-    open_truth,
-    read_picture,
-    recipe_of,
-)
+from chiasm.cli.starts import Choice, open_starts, open_truth
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.walk.commands import MOST_VIEWS, Command, read_command
-from chiasm.walk.starts import Place, Start, Starts, given_picture
+from chiasm.walk.starts import Place, Start
 from chiasm.walk.truth import Truth
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
@@ -118,7 +111,7 @@ def imagine(
 
       chiasm imagine RUN --image room.jpg --instruction "go to the red torch" --steps 6
     """
-    encoded = read_picture(map_, view, image)
+    choice = Choice.of(map_, view, image)
     _refuse_full(out)
     if steps is not None and not instruction:
         raise UserError(f"--steps {steps} is of an --instruction; --actions are as long as written")
@@ -131,21 +124,16 @@ def imagine(
         raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
     sampling = DEFAULTS.model_copy(update={"steps": solver_steps, "guidance": guidance})
     Rollouts.of(pretrained, sampling)  # a model without actions is refused before a world is opened
-    recipe = recipe_of(run)
-    if instruction and is_instructed(recipe) is False:
+    opened = open_starts(run, pretrained, choice, cache, only_chosen=True)
+    start = opened.start
+    if start is None:
+        raise UserError(f"{run} has no held-out views to begin with; give one with --image")
+    if instruction and opened.instructed is False:
         typer.echo(
             "this run was trained on numeric actions alone; sentences are new to it", err=True
         )
-    shape = pretrained.vision_tokenizer.image_shape
-    world, recorded = (None, {}) if encoded else held_out_walks(recipe, cache)
-    if encoded is not None:
-        start: Start | None = given_picture(encoded, shape, str(image))
-    else:
-        start = choose_start(Starts(shape, world, recorded), map_, view or 0)
-    if start is None:
-        raise UserError(f"{run} has no held-out views to begin with; give one with --image")
     views = imagine_scripts(pretrained, sampling, start.view, scripts, seed)
-    truth = true_views(pretrained, world, start, scripts)
+    truth = true_views(pretrained, opened.world, start, scripts)
     strips = [
         Strip(
             script.name,

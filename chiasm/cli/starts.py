@@ -3,62 +3,90 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 
 from chiasm.actions import Action
 from chiasm.assembly import open_held_out_walks
 from chiasm.cli.progress import RunDisplay
-from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, load_recipe
-from chiasm.walk.starts import Start, Starts
+from chiasm.walk.starts import Start, Starts, given_picture
 from chiasm.walk.truth import Truth
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worlds import World
 from chiasm.worlds.instructions import INSTRUCTIONS
 
 
-def read_picture(map_: int | None, view: int | None, image: Path | None) -> bytes | None:
-    """The content of ``--image``, where that is the start.
+@dataclass(frozen=True)
+class Choice:
+    """The start that ``--map`` and ``--view``, or ``--image``, ask for; or none in particular."""
+
+    map_number: int | None
+    view: int
+    image: Path | None
+    picture: bytes | None
+    """The content of the image's file."""
+
+    @classmethod
+    def of(cls, map_: int | None, view: int | None, image: Path | None) -> Choice:
+        """What the options say.
+
+        Raises:
+            UserError: two starts, a view without its map, or a file that cannot be read.
+        """
+        for option, value in (("--map", map_), ("--view", view)):
+            if value is not None and image is not None:
+                raise UserError(f"{option} {value} and --image {image} are two starts; give one")
+        if view is not None and map_ is None:
+            raise UserError(f"--view {view} is a view of a map; give its --map too")
+        try:
+            picture = None if image is None else image.read_bytes()
+        except OSError as error:
+            raise UserError(f"--image {image} cannot be read: {error.strerror}") from error
+        return cls(map_, view or 0, image, picture)
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """The starts of a run, and the chosen one.
+
+    Args:
+        starts: held-out views; a saved model alone has none.
+        start: the chosen one, else the first; None where there is none.
+        world: of the held-out maps.
+        instructed: whether the run was trained on spoken instructions; unknown without its recipe.
+    """
+
+    starts: Starts
+    start: Start | None
+    world: World | None
+    instructed: bool | None
+
+
+def open_starts(
+    run: str, pretrained: Pretrained, choice: Choice, cache: Path | None, *, only_chosen: bool
+) -> Opened:
+    """Open what a walk may begin with; ``only_chosen``: no held-out views beside a picture.
 
     Raises:
-        UserError: two starts, a view without its map, or a file that cannot be read.
+        UserError: the chosen start is not there, or cannot be used.
     """
-    for option, value in (("--map", map_), ("--view", view)):
-        if value is not None and image is not None:
-            raise UserError(f"{option} {value} and --image {image} are two starts; give one")
-    if view is not None and map_ is None:
-        raise UserError(f"--view {view} is a view of a map; give its --map too")
-    if image is None:
-        return None
-    try:
-        return image.read_bytes()
-    except OSError as error:
-        raise UserError(f"--image {image} cannot be read: {error.strerror}") from error
-
-
-def recipe_of(run: str) -> Recipe | None:
-    """The run's recipe; a saved model alone has none."""
-    path = Path(run) / "recipe.toml"
-    return load_recipe(path) if path.is_file() else None
-
-
-def held_out_walks(
-    recipe: Recipe | None, cache: Path | None
-) -> tuple[World | None, dict[str, ActionVideos]]:
-    """The held-out maps and recorded walks of a run; a saved model alone has none."""
-    if recipe is None:
-        return None, {}
-    with RunDisplay() as display:
-        return open_held_out_walks(recipe, cache, display.on_stage)
-
-
-def choose_start(starts: Starts, map_: int | None, view: int) -> Start | None:
-    """The one that is asked for, else the first, if there are any."""
-    if map_ is not None:
-        return starts.at(map_, view)
-    return starts[0] if len(starts) else None
+    shape, recipe = pretrained.vision_tokenizer.image_shape, _recipe_of(run)
+    start = None
+    if choice.picture is not None:
+        start = given_picture(choice.picture, shape, str(choice.image))
+    starts, world = Starts(shape), None
+    if recipe is not None and not (only_chosen and start is not None):
+        with RunDisplay() as display:
+            world, recorded = open_held_out_walks(recipe, cache, display.on_stage)
+        starts = Starts(shape, world, recorded)
+    if start is None and choice.map_number is not None:
+        start = starts.at(choice.map_number, choice.view)
+    elif start is None and len(starts):
+        start = starts[0]
+    return Opened(starts, start, world, _is_instructed(recipe))
 
 
 def open_truth(running: ExitStack, world: World, pretrained: Pretrained) -> Truth:
@@ -68,8 +96,12 @@ def open_truth(running: ExitStack, world: World, pretrained: Pretrained) -> Trut
     return Truth(running.enter_context(oracle), pretrained.actions.write(Action(0, 0, 0)))
 
 
-def is_instructed(recipe: Recipe | None) -> bool | None:
-    """Whether the run was trained on spoken instructions; unknown without its recipe."""
+def _recipe_of(run: str) -> Recipe | None:
+    path = Path(run) / "recipe.toml"
+    return load_recipe(path) if path.is_file() else None
+
+
+def _is_instructed(recipe: Recipe | None) -> bool | None:
     if recipe is None:
         return None
     return any(source.task == INSTRUCTIONS for source in recipe.stream.sources.values())

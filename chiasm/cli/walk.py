@@ -9,19 +9,11 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli.starts import (
-    choose_start,
-    held_out_walks,
-    is_instructed,
-    open_truth,
-    read_picture,
-    recipe_of,
-)
+from chiasm.cli.starts import Choice, open_starts, open_truth
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.walk.answers import Answers, Opening
 from chiasm.walk.server import WalkServer
-from chiasm.walk.starts import Starts, given_picture
 from chiasm.walk.walker import Walker
 from chiasm.worldmodel.rollout import Rollouts
 
@@ -54,21 +46,19 @@ def walk(
 
       chiasm walk RUN --image room.jpg --steps 10
     """
-    encoded = read_picture(map_, view, image)
+    choice = Choice.of(map_, view, image)
     # The server listens already: an address that is taken is told before anything is opened.
     with WalkServer((host, port)) as server, ExitStack() as running:
         pretrained = Pretrained.load(run, device)
         sampling = DEFAULTS.model_copy(update={"steps": steps})
         Rollouts.of(pretrained, sampling)  # refuses a model without actions
-        shape = pretrained.vision_tokenizer.image_shape
-        picture = None if encoded is None else given_picture(encoded, shape, str(image))
-        recipe = recipe_of(run)
-        world, recorded = held_out_walks(recipe, cache)
-        starts = Starts(shape, world, recorded)
-        start = picture or choose_start(starts, map_, view or 0)
-        opening = Opening(Path(run).resolve().name, start, truth, is_instructed(recipe))
+        opened = open_starts(run, pretrained, choice, cache, only_chosen=False)
+        title = Path(run).resolve().name
+        opening = Opening(title, opened.start, truth, opened.instructed)
+        world = opened.world
         engine = open_truth(running, world, pretrained) if world is not None else None
-        serve(server, Answers(Walker(pretrained, sampling, engine), starts, opening))
+        walker = Walker(pretrained, sampling, engine)
+        serve(server, Answers(walker, opened.starts, opening))
 
 
 def serve(server: WalkServer, answers: Answers) -> None:

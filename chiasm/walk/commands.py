@@ -60,9 +60,9 @@ def read_command(
         of: over how many views the instruction is spread.
 
     Raises:
-        UserError: nothing is typed, or no text, it looks like a pose and is none, keys cancel each other,
-            the step is absurd or leads to a frame that training never showed, or ``number`` and
-            ``of`` are out of bounds.
+        UserError: nothing is typed, or no text, it looks like a pose and is none, keys cancel each
+            other, the step is absurd or leads to a frame that training never showed, or ``number``
+            and ``of`` are out of bounds.
     """
     words = " ".join(typed.split()).removeprefix(PREFIX.strip()).strip()
     if not words:
