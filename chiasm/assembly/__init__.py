@@ -14,7 +14,7 @@ from chiasm.assembly.objects import (
     build_inputs,
     build_run,
     build_stream,
-    check_vision,
+    check_feasible,
     open_material,
     seconds_per_step,
 )
@@ -26,7 +26,7 @@ __all__ = [
     "build_inputs",
     "build_run",
     "build_stream",
-    "check_vision",
+    "check_feasible",
     "default_cache_folder",
     "kept_inputs",
     "open_gallery",

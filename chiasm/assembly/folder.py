@@ -21,7 +21,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chiasm.assembly.objects import Inputs, build_inputs, build_run, check_vision, open_material
+from chiasm.assembly.objects import Inputs, build_inputs, build_run, check_feasible, open_material
 from chiasm.assembly.preparation import Stage, silent
 from chiasm.data import (
     StreamReport,
@@ -73,7 +73,7 @@ def train_run(
     """
     choose_device(recipe.training.device)
     open_judge(recipe.evaluation)  # an evaluation hours later would find it missing
-    check_vision(recipe, cache_folder, on_stage)
+    check_feasible(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)
     _record_versions(folder, command, tell)
     material = material or open_material(recipe, cache_folder, on_stage)

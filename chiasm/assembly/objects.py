@@ -168,7 +168,7 @@ def seconds_per_step(
     return median(seconds[warmup_steps:])
 
 
-def check_vision(
+def check_feasible(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> None:
     """Refuse, before anything expensive, what the vision tokenizer or the machine rules out.

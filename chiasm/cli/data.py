@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chiasm.assembly import build_inputs, build_stream, check_vision, open_material
+from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
 from chiasm.cli.progress import RunDisplay
 from chiasm.data.drawing import draw_row, row_table
 from chiasm.errors import UserError
@@ -42,7 +42,7 @@ def inspect(
     pictures = settings.vision.model_copy(update={"latents": None})
     settings = settings.model_copy(update={"vision": pictures})
     with RunDisplay() as display:
-        check_vision(settings, cache, display.on_stage)
+        check_feasible(settings, cache, display.on_stage)
         material = open_material(settings, cache, display.on_stage)
         inputs = build_inputs(settings, material.train, cache, display.on_stage)
     stream = build_stream(settings, material.train, inputs, settings.seed)

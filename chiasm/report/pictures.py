@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import base64
 import io
 
 import numpy as np
 from PIL import Image as PillowImage
+
+from chiasm.walk.pictures import data_url
 
 LARGE_PIXELS = 192
 """Small pictures are enlarged to about this height, so that they can be judged by eye."""
@@ -29,4 +30,4 @@ def png_bytes(pixels: np.ndarray) -> bytes:
 
 def data_uri(pixels: np.ndarray) -> str:
     """The enlarged picture as the value of an ``<img src>``."""
-    return "data:image/png;base64," + base64.b64encode(png_bytes(pixels)).decode("ascii")
+    return data_url(png_bytes(pixels))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from chiasm.assembly import build_inputs, build_stream, check_vision, open_material
+from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
 from chiasm.assembly.objects import Inputs
 from chiasm.assembly.preparation import Stage, silent
 from chiasm.data.batch import Modality, PackedBatch
@@ -113,7 +113,7 @@ def count_recipe_step(
     Raises:
         UserError: data that cannot be opened, or tokenizers that do not fit.
     """
-    check_vision(recipe, cache_folder, on_stage)
+    check_feasible(recipe, cache_folder, on_stage)
     material = open_material(recipe, cache_folder, on_stage)
     inputs = build_inputs(recipe, material.train, cache_folder, on_stage)
     return count_step(recipe, material.train, inputs, counted_batches(recipe))

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from chiasm.assembly import check_vision, kept_inputs, open_material
+from chiasm.assembly import check_feasible, kept_inputs, open_material
 from chiasm.assembly.objects import Inputs
 from chiasm.assembly.preparation import Stage, silent
 from chiasm.evaluation.material import Material
@@ -48,7 +48,7 @@ class Shared:
         """
         for cell in cells:
             open_judge(cell.recipe.evaluation)
-            check_vision(cell.recipe, self.cache_folder, self.on_stage)
+            check_feasible(cell.recipe, self.cache_folder, self.on_stage)
             with only_process(self.folder / "inputs"):
                 self.inputs(cell)
 

@@ -216,7 +216,7 @@ class Answers:
         if truth:
             true_views = self._true_views(frames)
             for each, frame, view in zip(told, frames, true_views, strict=True):
-                each["truth"] = None if view is None else data_url(view)
+                each["truth"] = None if view is None else data_url(png(view))
                 each["truth_missing"] = self._why_missing(walk, frame)
         return told
 
@@ -231,7 +231,7 @@ class Answers:
             "guidance": frame.guidance,
             "milliseconds": round(frame.milliseconds, 1),
             "pose": None,
-            "view": data_url(frame.view),
+            "view": data_url(png(frame.view)),
         }
         if frame.place is not None:
             pose = frame.place.pose

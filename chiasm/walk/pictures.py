@@ -16,6 +16,6 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def data_url(pixels: np.ndarray) -> str:
-    """uint8 [H, W, 3] as a URL that holds the whole PNG."""
-    return "data:image/png;base64," + base64.b64encode(png(pixels)).decode()
+def data_url(content: bytes) -> str:
+    """A PNG file as a URL that holds the whole of it."""
+    return "data:image/png;base64," + base64.b64encode(content).decode()

@@ -1,12 +1,65 @@
-"""What tests of latents that were encoded ahead compare."""
+"""What tests of latents that were encoded ahead share: pictures, their latents, comparisons."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
+from PIL import Image as PillowImage
 
-from chiasm.assembly import build_inputs, build_run, open_material
-from chiasm.recipe import Recipe
+from chiasm.assembly import build_inputs, build_run, open_gallery, open_material
+from chiasm.recipe import Recipe, load_recipe
+from chiasm.vision import build_vision_tokenizer
+from chiasm.vision.cached.encoding import encode_gallery
+from chiasm.vision.cached.gallery import Gallery
+from chiasm.vision.cached.shards import Manifest
+from chiasm.worlds import Split
+
+CPU = torch.device("cpu")
+PICTURES = 40
+BROKEN = 3
+
+RECIPE = """
+name = "tiny"
+
+[vision]
+kind = "pixels"
+image_pixels = 16
+patch_pixels = 8
+
+[tokenizer]
+vocabulary_tokens = 280
+
+[stream]
+row_positions = 48
+rows_per_batch = 4
+
+[stream.sources.pictures]
+kind = "image_text"
+path = "{folder}/pictures"
+held_out_fraction = 0.2
+
+[stream.sources.questions]
+kind = "vqa"
+path = "{folder}/pictures"
+held_out_fraction = 0.2
+
+[model]
+width = 16
+depth = 1
+query_heads = 2
+key_value_heads = 1
+
+[training]
+steps = 8
+validation_batches = 2
+
+[training.schedule]
+warmup_steps = 2
+"""
 
 StepLosses = list[tuple[float, float, float]]
 
@@ -31,6 +84,68 @@ def bytes_of_files(folder: Path) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in files}
 
 
+def encode_pictures(recipe: Recipe, gallery: Gallery, folder: Path, **options: object) -> Manifest:
+    tokenizer = build_vision_tokenizer(recipe.vision)
+    options = {"shard_pictures": 9} | options
+    return encode_gallery(gallery, tokenizer, folder, device=CPU, **options)  # type: ignore[arg-type]
+
+
+def reading_latents(recipe: Recipe, folder: Path, **settings: object) -> Recipe:
+    """The recipe with these latents, and other settings of its vision tokenizer."""
+    vision = recipe.vision.model_copy(update={"latents": str(folder), **settings})
+    return recipe.model_copy(update={"vision": vision})
+
+
+@pytest.fixture(scope="session")
+def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures of several sizes, two sources that share them, and one file that is cut off."""
+    folder = tmp_path_factory.mktemp("data")
+    drawn = np.random.default_rng(0)
+    (folder / "pictures").mkdir()
+    rows = []
+    for number in range(PICTURES):
+        pixels = drawn.integers(0, 256, (16 + number % 3, 16, 3), dtype=np.uint8)
+        file = folder / "pictures" / f"{number}.png"
+        PillowImage.fromarray(pixels).save(file)
+        rows.append(
+            {
+                "file_name": file.name,
+                "text": f"number {number}",
+                "question": f"which number is {number}?",
+                "answer": str(number),
+            }
+        )
+    whole = (folder / "pictures" / f"{BROKEN}.png").read_bytes()
+    (folder / "pictures" / f"{BROKEN}.png").write_bytes(whole[: len(whole) // 2])
+    lines = "".join(json.dumps(row) + "\n" for row in rows)
+    (folder / "pictures" / "metadata.jsonl").write_text(lines)
+    path = folder / "tiny.toml"
+    path.write_text(RECIPE.format(folder=folder))
+    return path
+
+
+@pytest.fixture(scope="session")
+def recipe(recipe_path: Path) -> Recipe:
+    return load_recipe(recipe_path)
+
+
+@pytest.fixture(scope="session")
+def gallery(recipe: Recipe) -> Gallery:
+    return open_gallery(recipe, *Split)
+
+
+@pytest.fixture(scope="session")
+def encoded(recipe: Recipe, gallery: Gallery, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("encoded") / "latents"
+    encode_pictures(recipe, gallery, folder)
+    return folder
+
+
+@pytest.fixture
+def copy(encoded: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(encoded, tmp_path / "copy"))
+
+
 @pytest.fixture(scope="session")
 def all_losses() -> Callable[[Recipe], StepLosses]:
     return losses_of_training
@@ -39,3 +154,13 @@ def all_losses() -> Callable[[Recipe], StepLosses]:
 @pytest.fixture(scope="session")
 def content() -> Callable[[Path], dict[str, bytes]]:
     return bytes_of_files
+
+
+@pytest.fixture(scope="session")
+def encode() -> Callable[..., Manifest]:
+    return encode_pictures
+
+
+@pytest.fixture(scope="session")
+def reading() -> Callable[..., Recipe]:
+    return reading_latents

@@ -18,7 +18,7 @@ from typer.testing import CliRunner
 from chiasm.assembly import (
     build_inputs,
     build_stream,
-    check_vision,
+    check_feasible,
     open_gallery,
     open_material,
 )
@@ -212,9 +212,9 @@ def test_ranks_share_the_work(recipe: Recipe, recipe_path: Path, tmp_path: Path)
     encode(recipe_path, tmp_path / "latents", "--rank", "1", "--ranks", "2")
     cached = reading(recipe, tmp_path / "latents")
     with pytest.raises(UserError, match=r"context' lacks what 1 of 2 ranks encoded"):
-        check_vision(cached)
+        check_feasible(cached)
     encode(recipe_path, tmp_path / "latents", "--rank", "0", "--ranks", "2")
-    check_vision(cached)
+    check_feasible(cached)
     for batch in first_batches(cached, 3):
         batch.validate()
 
@@ -233,7 +233,7 @@ def test_killed_encoding_goes_on_to_the_same_bytes(
         process.kill()
     assert process.returncode == -signal.SIGKILL
     with pytest.raises(UserError, match="target' is not finished: rank 0 of 1"):
-        check_vision(reading(recipe, killed))
+        check_feasible(reading(recipe, killed))
     for out in (killed, whole):
         encode(recipe_path, out, "--shard-pictures", "1")
     assert content(killed) == content(whole)
@@ -247,7 +247,7 @@ def test_a_part_that_was_not_begun_is_named_and_made(
         shutil.rmtree(stopped / part)
         wanted = f"lacks the latents of {part} pictures; .* goes on where it was stopped"
         with pytest.raises(UserError, match=wanted):
-            check_vision(reading(recipe, stopped))
+            check_feasible(reading(recipe, stopped))
         encode(recipe_path, stopped)
         assert content(stopped) == content(encoded)
 
@@ -265,7 +265,7 @@ def test_latents_of_other_settings_are_refused_by_part(
     changed = recipe.vision.parts[part].model_copy(update=settings)
     vision = recipe.vision.model_copy(update={part: changed})
     with pytest.raises(UserError, match=message):
-        check_vision(reading(recipe.model_copy(update={"vision": vision}), encoded))
+        check_feasible(reading(recipe.model_copy(update={"vision": vision}), encoded))
 
 
 def test_one_tokenizer_and_two_are_not_exchanged(
@@ -284,12 +284,12 @@ def test_one_tokenizer_and_two_are_not_exchanged(
     for folder, (other, overrides, message) in refusals.items():
         before = content(folder)
         with pytest.raises(UserError, match=f"vision.latents = '{folder}' holds {message}"):
-            check_vision(reading(other, folder))
+            check_feasible(reading(other, folder))
         sets = [each for override in overrides for each in ("--set", override)]
         with pytest.raises(UserError, match=f"--out {folder} holds {message}"):
             encode(recipe_path, folder, *sets)
         assert content(folder) == before
     with pytest.raises(UserError, match=r"lacks the latents of context and target pictures; make"):
-        check_vision(reading(recipe, tmp_path / "nothing"))
+        check_feasible(reading(recipe, tmp_path / "nothing"))
     with pytest.raises(UserError, match=r"tiny\.toml is a file; give a folder"):
         encode(recipe_path, recipe_path)
