@@ -28,6 +28,8 @@ from chiasm.inference.request import SamplingSettings
 from chiasm.walk.commands import MOST_VIEWS, Command, read_command
 from chiasm.walk.starts import Place, Start
 from chiasm.walk.truth import Truth
+from chiasm.worldmodel.direct import DirectViews
+from chiasm.worldmodel.planner import WorldModel
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 from chiasm.worlds import World
@@ -96,6 +98,10 @@ def imagine(
     seed: Annotated[int, typer.Option(min=0, help="of the noise, for all scripts")] = 0,
     solver_steps: Annotated[int, typer.Option(min=1)] = DEFAULTS.steps,
     guidance: Guidance = DEFAULTS.guidance,
+    direct: Annotated[
+        bool,
+        typer.Option("--direct", help="imagine each view at once from the start, not step by step"),
+    ] = False,
     device: Annotated[str, typer.Option(help="cpu, cuda, or auto")] = "auto",
     cache: Annotated[
         Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
@@ -123,7 +129,8 @@ def imagine(
     if not scripts:
         raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
     sampling = DEFAULTS.model_copy(update={"steps": solver_steps, "guidance": guidance})
-    Rollouts.of(pretrained, sampling)  # a model without actions is refused before a world is opened
+    # A model without actions, and steps that lead too far, are refused before a world is opened.
+    numeric = _numeric(pretrained, sampling, scripts, direct=direct)
     opened = open_starts(run, pretrained, choice, cache, only_chosen=True)
     start = opened.start
     if start is None:
@@ -132,7 +139,7 @@ def imagine(
         typer.echo(
             "this run was trained on numeric actions alone; sentences are new to it", err=True
         )
-    views = imagine_scripts(pretrained, sampling, start.view, scripts, seed)
+    views = imagine_scripts(pretrained, sampling, numeric, start.view, scripts, seed)
     truth = true_views(pretrained, opened.world, start, scripts)
     strips = [
         Strip(
@@ -195,26 +202,39 @@ def read_instruction(words: str, steps: int, actions: ActionFormat) -> Script:
     return Script(words.strip(), tuple(commands))
 
 
+def _numeric(
+    pretrained: Pretrained, sampling: SamplingSettings, scripts: Sequence[Script], *, direct: bool
+) -> WorldModel:
+    if not direct:
+        return Rollouts.of(pretrained, sampling)
+    views = DirectViews(pretrained, sampling)
+    for script in scripts:
+        if script.is_numeric:
+            views.sums(script.texts)
+    return views
+
+
 def imagine_scripts(
     pretrained: Pretrained,
     sampling: SamplingSettings,
+    numeric: WorldModel,
     view: np.ndarray,
     scripts: Sequence[Script],
     seed: int,
 ) -> list[np.ndarray]:
     """The views of each script, uint8 [S, H, W, 3], under the same noise.
 
-    Numeric steps and instructions run in documents of their own, as long as those of training.
+    Numeric steps are imagined by ``numeric``, an instruction in documents of its own.
 
     Raises:
         UserError: an instruction is longer than the model's context.
     """
     context = Context((view,))
     views: dict[int, np.ndarray] = {}
-    numeric = [n for n, script in enumerate(scripts) if script.is_numeric]
-    rollouts = Rollouts.of(pretrained, sampling)
-    texts = [scripts[n].texts for n in numeric]
-    views |= zip(numeric, rollouts.imagine([context] * len(numeric), texts, seed=seed), strict=True)
+    if numbers := [n for n, script in enumerate(scripts) if script.is_numeric]:
+        texts = [scripts[n].texts for n in numbers]
+        found = numeric.imagine([context] * len(numbers), texts, seed=seed)
+        views |= zip(numbers, found, strict=True)
     for number, script in enumerate(scripts):
         if number not in views:
             spoken = Rollouts.instructed(pretrained, sampling, len(script.commands))

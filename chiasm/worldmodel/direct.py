@@ -34,7 +34,7 @@ class DirectViews:
         if pretrained.actions.style == "keys":
             raise UserError(
                 "this model was trained with keys, and the sum of several has no key: imagine its "
-                'views one after another (prediction = "autoregressive")'
+                "views one after another"
             )
         self._rollouts = Rollouts.of(pretrained, settings)
         self._actions, self._farthest = pretrained.actions, pretrained.walks.horizon_frames[1]
@@ -96,8 +96,7 @@ class DirectViews:
             raise UserError(
                 f"{len(actions)} actions lead {frames} frames ahead, and this model was trained to "
                 f"look {self._farthest} frames ahead at most: give fewer actions, imagine the "
-                'views one after another (prediction = "autoregressive"), or train with a wider '
-                "horizon_frames"
+                "views one after another, or train with a wider horizon_frames"
             )
         return texts
 

@@ -15,6 +15,7 @@ from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.walks import WalkDocuments
 from chiasm.walk.starts import Starts, given_picture
+from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worlds import Split, WorldSettings, render_worlds
 
@@ -101,6 +102,27 @@ def test_frames_are_those_of_a_rollout_and_scripts_share_their_noise(
         np.testing.assert_allclose(written.astype(int), view.astype(int), atol=1)
     with PillowImage.open(out / "walk.gif") as walk:
         assert walk.n_frames == 4, "the start and three steps"
+
+
+def test_views_may_be_imagined_at_once_from_the_start(
+    world_model, picture: Path, tmp_path: Path
+) -> None:
+    model = replace(world_model, walks=WalkDocuments(views=2, horizon_frames=(1, 2)))
+    model.save(tmp_path / "model")
+    script = (tmp_path / "model", "--image", picture, "--solver-steps", 2, "--direct")
+    result = invoke(*script, "--actions", "W A", "--out", tmp_path / "out", "--seed", 3)
+    assert result.exit_code == 0, result.output
+    start = given_picture(picture.read_bytes(), model.vision_tokenizer.image_shape, "room")
+    steps = [model.actions.write(model.actions.read(key)) for key in "WA"]
+    direct = DirectViews(model, SamplingSettings(steps=2, guidance=1))
+    [views] = direct.imagine([Context((start.view,))], [steps], seed=3)
+    for step, view in enumerate(views, start=1):
+        np.testing.assert_array_equal(
+            frame(tmp_path / "out" / "frames" / f"1-{step:02d}.png"), view
+        )
+    message = refusal(*script, "--actions", "W A D", "--out", tmp_path / "far")
+    assert "3 actions lead 3 frames ahead" in message
+    assert not (tmp_path / "far").exists()
 
 
 def test_true_views_are_the_walks_own_where_it_is_walked_again(world_model, cache: Path) -> None:
