@@ -46,11 +46,13 @@ def walk_documents(recipe: Recipe) -> WalkDocuments:
     numeric, spoken, horizons = [0], [0], []
     for source in recipe.stream.sources.values():
         if source.task == "action_video":
-            of_world = source.kind == "world"
-            frames = recipe.world.action_video_frames if of_world else source.trajectories.frames
-            walks = recipe.world if of_world else source.trajectories
+            world, recorded = recipe.world, source.trajectories
+            if source.kind == "world":
+                frames, horizon = world.action_video_frames, world.horizon_frames
+            else:
+                frames, horizon = recorded.frames, recorded.horizon_frames
             numeric.append(frames[1])
-            horizons.append(walks.horizon_frames)
+            horizons.append(horizon)
         elif source.task == INSTRUCTIONS:
             spoken.append(recipe.instructions.views or recipe.instructions.steps[1] + 1)
     nearest, farthest = zip(*(horizons or [(1, 1)]), strict=True)

@@ -56,7 +56,9 @@ def plan(
     run: Annotated[Path, typer.Argument(help="A run folder whose training has ended.")],
     scenes: Annotated[
         int | None,
-        typer.Option(min=1, help="Held-out scenes; sets evaluation.plans.", show_default="24"),
+        typer.Option(
+            min=1, help="Held-out scenes; sets evaluation.plans.", show_default=str(SCENES)
+        ),
     ] = None,
     preset: Annotated[
         str, typer.Option(help=f"Settings of the planner: {', '.join(PRESETS)}.")

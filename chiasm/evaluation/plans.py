@@ -22,7 +22,6 @@ from chiasm.evaluation.scenes import Scene, pick_scenes
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
 from chiasm.poses import Pose, compose
 from chiasm.worldmodel.cost import Cost, FeatureCost
 from chiasm.worldmodel.direct import DirectViews
@@ -178,11 +177,7 @@ def plan_between(
 
 
 def _world_model(pretrained: Pretrained, settings: EvaluationSettings) -> WorldModel:
-    sampling = SamplingSettings(
-        steps=settings.planner.solver_steps,
-        guidance=settings.next_view_guidance,
-        rows_at_once=settings.rows_per_batch,
-    )
+    sampling = settings.imagining.model_copy(update={"steps": settings.planner.solver_steps})
     if settings.planner.prediction == "direct":
         return DirectViews(pretrained, sampling)
     return Rollouts.of(pretrained, sampling)

@@ -148,8 +148,9 @@ def _imagine(
     walks = np.stack(rollouts.imagine(contexts, scripts, seed=seeds))
     found = {"": {ahead: walks[:, ahead - 1] for ahead in horizons}}
     step_frames = pretrained.actions.read(scripts[0][0]).horizon_frames
-    near = [each for each in horizons if each * step_frames <= pretrained.walks.horizon_frames[1]]
-    if near[1:] and pretrained.actions.style != "keys":
+    farthest = pretrained.walks.horizon_frames[1]
+    if farthest > step_frames and pretrained.actions.style != "keys":
+        near = [each for each in horizons if each * step_frames <= farthest]
         direct = DirectViews(pretrained, settings.imagining)
         found[DIRECT] = {
             ahead: direct.ends(contexts, [own[:ahead] for own in scripts], seed=seeds)

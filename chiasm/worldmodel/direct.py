@@ -16,7 +16,7 @@ from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.poses import Pose, compose
-from chiasm.worldmodel.rollout import Context, Rollouts
+from chiasm.worldmodel.rollout import Context, Rollouts, one_each
 
 
 class DirectViews:
@@ -53,7 +53,7 @@ class DirectViews:
         Raises:
             UserError: an action names no pose, or they lead farther than training did.
         """
-        seeds = [seed] * len(contexts) if isinstance(seed, int) else list(seed)
+        seeds = one_each(seed, len(contexts))
         sums = [self.sums(own) for own in actions]
         asked = [
             (context, text, own_seed)
@@ -76,7 +76,7 @@ class DirectViews:
         Raises:
             UserError: as :meth:`imagine`.
         """
-        seeds = [seed] * len(contexts) if isinstance(seed, int) else list(seed)
+        seeds = one_each(seed, len(contexts))
         last = [self.sums(own)[-1] for own in actions]
         return self._views(list(zip(contexts, last, seeds, strict=True)))
 

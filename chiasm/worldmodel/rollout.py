@@ -55,6 +55,11 @@ class Context:
         return tuple(spans)
 
 
+def one_each(seed: int | Sequence[int], count: int) -> list[int]:
+    """A seed for each rollout: one for all of them, or their own."""
+    return [seed] * count if isinstance(seed, int) else list(seed)
+
+
 class Rollouts:
     """Imagines rollouts with a model.
 
@@ -135,7 +140,7 @@ class Rollouts:
                 raise UserError(f"rollout {number} has no actions; give one or more")
         views: list[list[np.ndarray]] = [[] for _ in contexts]
         now = self._trimmed(contexts)
-        seeds = [seed] * len(contexts) if isinstance(seed, int) else list(seed)
+        seeds = one_each(seed, len(contexts))
         step = 0
         while unfinished := [n for n, own in enumerate(actions) if len(views[n]) < len(own)]:
             chunks = [
