@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -22,10 +23,13 @@ from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
 from chiasm.model.windows import Windows
 from chiasm.model.work import Work
+from chiasm.roles import Role
 
 
 class Attention(nn.Module):
     """Queries, keys and values from one product, rotary positions, one output product."""
+
+    roles: ClassVar = {"qk_gain": Role.GAIN}
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()

@@ -7,6 +7,7 @@ both halves of a block.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -21,6 +22,7 @@ from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
 from chiasm.model.windows import Windows
 from chiasm.model.work import Work
+from chiasm.roles import Role
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Block(nn.Module):
         settings: of the decoder.
         number: of the block, from 0; the first ones may be dense.
     """
+
+    roles: ClassVar = {"modulation": Role.TABLE}
 
     def __init__(self, settings: ModelSettings, number: int) -> None:
         super().__init__()

@@ -12,7 +12,7 @@ their own: G latent tokens of target images, U of context images, A channels of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -32,6 +32,7 @@ from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
 from chiasm.model.windows import Windows
 from chiasm.model.work import Parameters, Work
+from chiasm.roles import Role
 
 
 @dataclass(frozen=True)
@@ -107,6 +108,8 @@ class Decoder(nn.Module):
         seed: of the first weights; each parameter's values depend on it and on its name alone.
         compute_dtype: of activations and matrix products; weights stay as they are.
     """
+
+    roles: ClassVar = {"token_embedding": Role.TABLE}
 
     def __init__(
         self,

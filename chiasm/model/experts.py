@@ -10,6 +10,8 @@ width.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -19,6 +21,7 @@ from chiasm.model.elementwise import swiglu
 from chiasm.model.router import Choice, Router
 from chiasm.model.routing import Routing
 from chiasm.model.settings import MoeSettings
+from chiasm.roles import Role
 
 
 class Experts(nn.Module):
@@ -26,6 +29,8 @@ class Experts(nn.Module):
 
     choices = 1
     """Experts that one position uses."""
+
+    roles: ClassVar = {"gate_up": Role.MATRIX, "down": Role.MATRIX}
 
     def __init__(self, num_experts: int, width: int, hidden_width: int) -> None:
         super().__init__()

@@ -5,12 +5,15 @@ Shape suffixes: L latent tokens of all images, C latent channels, D width, 2 = (
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chiasm.model.layers import Linear, sinusoids
 from chiasm.model.settings import ModelSettings
+from chiasm.roles import Role
 
 TIME_FEATURES = 64
 """Sines and cosines that describe a flow time."""
@@ -39,6 +42,8 @@ class TimeEmbedding(nn.Module):
 
 class PlaceEmbedding(nn.Module):
     """Row and column inside the picture → vector, learned or sinusoidal."""
+
+    roles: ClassVar = {"row": Role.TABLE, "column": Role.TABLE, "gain": Role.GAIN}
 
     def __init__(self, settings: ModelSettings) -> None:
         super().__init__()

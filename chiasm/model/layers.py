@@ -6,16 +6,21 @@ padding), vision.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chiasm.model.elementwise import rms_norm
 from chiasm.model.routing import Routing
+from chiasm.roles import Role
 
 
 class Linear(nn.Module):
     """y = x Wᵀ, computed in the type of x: master weights may stay float32 under bfloat16."""
+
+    roles: ClassVar = {"weight": Role.MATRIX}
 
     def __init__(self, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
@@ -33,6 +38,8 @@ class Linear(nn.Module):
 class RMSNorm(nn.Module):
     """Root-mean-square norm with a gain; see :func:`chiasm.model.elementwise.rms_norm`."""
 
+    roles: ClassVar = {"gain": Role.GAIN}
+
     def __init__(self, width: int) -> None:
         super().__init__()
         self.gain = nn.Parameter(torch.empty(width))
@@ -44,6 +51,8 @@ class RMSNorm(nn.Module):
 
 class ModalityLinear(nn.Module):
     """A :class:`Linear` for each modality, in one grouped product."""
+
+    roles: ClassVar = {"weight": Role.MATRIX}
 
     def __init__(self, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
@@ -63,6 +72,8 @@ class ModalityLinear(nn.Module):
 
 class ModalityNorm(nn.Module):
     """A :class:`RMSNorm` with a gain for each modality."""
+
+    roles: ClassVar = {"gain": Role.GAIN}
 
     def __init__(self, width: int) -> None:
         super().__init__()

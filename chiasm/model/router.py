@@ -9,7 +9,7 @@ and vision.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from chiasm.data.batch import Modality
 from chiasm.model.settings import MoeSettings
+from chiasm.roles import Role
 
 
 class Choice(NamedTuple):
@@ -67,6 +68,8 @@ class Router(nn.Module):
     """
 
     balance_R: Tensor
+
+    roles: ClassVar = {"weight": Role.MATRIX}
 
     def __init__(self, settings: MoeSettings, width: int) -> None:
         super().__init__()

@@ -11,12 +11,15 @@ last norm has no affine part, so no channel can be scaled away before it is stan
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.data.batch import ImageShape
+from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
 
@@ -71,6 +74,8 @@ class Residual(nn.Module):
 
 class Encoder(nn.Module):
     """Pictures [B, 3, H, W] in [0, 1] to features [B, P, C] that are normed without affine."""
+
+    roles: ClassVar = {"place_PD": Role.TABLE}
 
     def __init__(self, settings: EncoderSettings) -> None:
         super().__init__()

@@ -11,7 +11,7 @@ latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
 from __future__ import annotations
 
 import hashlib
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import torch
 from pydantic import Discriminator, Field, Tag
@@ -20,6 +20,7 @@ from torch.nn import functional
 
 from chiasm.data.batch import ImageShape
 from chiasm.errors import UserError
+from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
 from chiasm.vision.encoder import CELL_PIXELS, Encoder, EncoderSettings, Residual, encoder_shape
@@ -69,6 +70,8 @@ class LinearDecoder(nn.Module):
 
 class ConvolutionalDecoder(nn.Module):
     """Standardised features [B, P, C] to pictures: the linear decoder plus a learned residual."""
+
+    roles: ClassVar = {"place_PD": Role.TABLE}
 
     def __init__(
         self, settings: ConvolutionalDecoderSettings, channels: int, rows: int, columns: int

@@ -6,7 +6,7 @@ s splits of a latent token in each direction), D width.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field, model_validator
@@ -15,6 +15,7 @@ from torch.nn import functional
 
 from chiasm.data.batch import ImageShape
 from chiasm.errors import UserError
+from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
 
@@ -44,6 +45,8 @@ class ViTDecoderSettings(Settings):
 
 class ViTDecoder(nn.Module):
     """Standardised features [B, P, C] to pictures [B, 3, H, W]."""
+
+    roles: ClassVar = {"place_QD": Role.TABLE}
 
     def __init__(self, settings: ViTDecoderSettings, channels: int, shape: ImageShape) -> None:
         """A decoder for ``shape``'s grid and pictures.

@@ -1,6 +1,8 @@
+import pytest
 import torch
 from torch import nn
 
+from chiasm.model import Decoder, ModelSettings
 from chiasm.training.optimiser import (
     OptimiserSettings,
     build_optimiser,
@@ -40,3 +42,21 @@ def test_learning_rate_reaches_every_group() -> None:
     optimiser = build_optimiser(small_model(), OptimiserSettings())
     set_learning_rate(optimiser, 0.25)
     assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.25]
+
+
+@pytest.mark.parametrize("attention_weights", ["shared", "modality"])
+def test_gains_keep_their_value_under_zero_gradients(attention_weights: str) -> None:
+    """Norm gains of two modalities are [2, width] and no matrices for it."""
+    settings = ModelSettings(
+        width=32, depth=1, query_heads=2, key_value_heads=1, attention_weights=attention_weights
+    )
+    decoder = Decoder(settings, vocabulary=20, latent_channels=4)
+    optimiser = build_optimiser(decoder, OptimiserSettings(learning_rate=0.01, weight_decay=0.1))
+    for _ in range(20):
+        for parameter in decoder.parameters():
+            parameter.grad = torch.zeros_like(parameter)
+        optimiser.step()
+    gains = {n: p for n, p in decoder.named_parameters() if n.endswith("gain")}
+    assert len(gains) >= 3
+    for name, gain in gains.items():
+        assert (gain == 1).all() or "place" in name, name

@@ -19,12 +19,15 @@ The terms, each on features with a little noise, so that nothing hangs on their 
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
+from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.encoder import CELL_PIXELS, Encoder, EncoderSettings
 from chiasm.vision.learning.features import PixelRegression, add_noise, redundancy
@@ -86,6 +89,8 @@ class Targets:
 
 class ContrastiveStage(Stage):
     """The encoder with the heads that teach it; only the encoder survives the stage."""
+
+    roles: ClassVar = {"scale": Role.GAIN, "bias": Role.GAIN}
 
     def __init__(
         self,

@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.errors import UserError
+from chiasm.roles import Role, parameter_roles
 from chiasm.settings import Settings
 from chiasm.stop import Stopped, StopRequest
 from chiasm.vision.learning.samples import save_samples
@@ -45,7 +46,7 @@ class FitSettings(Settings):
     warmup_steps: int = Field(default=100, ge=0)
     """Steps over which the learning rate rises from 0."""
     weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW's decoupled decay, on matrices only."""
+    """AdamW's decoupled decay, on matrices alone."""
     checkpoint_steps: int = Field(default=500, ge=1)
     """Steps between checkpoints."""
 
@@ -126,10 +127,14 @@ class Fit:
         known = set(against)
         own = [p for p in self.stage.parameters() if p.requires_grad and p not in known]
         self._sides = [side for side in (own, against) if side]
+        roles = parameter_roles(self.stage)
+        matrices = {
+            p for name, p in self.stage.named_parameters() if roles.get(name) == Role.MATRIX
+        }
         groups = []
         for parameters, betas in ((own, (0.9, 0.98)), (against, (0.5, 0.9))):
             for decays in (True, False):
-                group = [p for p in parameters if (p.ndim > 1) == decays]
+                group = [p for p in parameters if (p in matrices) == decays]
                 decay = self.settings.weight_decay if decays else 0.0
                 groups.append({"params": group, "weight_decay": decay, "betas": betas})
         self.optimiser = torch.optim.AdamW([g for g in groups if g["params"]], fused=True)

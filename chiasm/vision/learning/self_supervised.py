@@ -19,6 +19,7 @@ cells, C latent channels, D width of the predictor, N hidden cells of all pictur
 from __future__ import annotations
 
 import copy
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -27,6 +28,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.errors import UserError
+from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
 from chiasm.vision.encoder import CELL_PIXELS, Encoder, EncoderSettings
@@ -61,6 +63,8 @@ class SelfSupervisedSettings(Settings):
 
 class Predictor(nn.Module):
     """Features of a picture with hidden cells to what the teacher sees in every cell."""
+
+    roles: ClassVar = {"place_PD": Role.TABLE, "hidden_D": Role.TABLE}
 
     def __init__(self, cells: int, channels: int, settings: SelfSupervisedSettings) -> None:
         super().__init__()

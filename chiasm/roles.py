@@ -1,0 +1,66 @@
+"""Roles of parameters: what each one is, declared by the module that makes it.
+
+An optimiser treats a matrix and a norm's gain differently, and neither the name nor the shape of a
+parameter tells them apart: gains of two modalities are [2, width] as a small matrix is, and a table
+of embeddings is as large as a matrix. A module therefore states the roles of its own parameters in
+a class attribute ``roles``; those of torch's layers stand here.
+"""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from torch import nn
+
+
+class Role(Enum):
+    """What a parameter is."""
+
+    MATRIX = "matrix"
+    """Multiplies activations: a linear layer's weight, a convolution's kernel."""
+    TABLE = "table"
+    """Vectors that are looked up by number or added by place: an embedding."""
+    GAIN = "gain"
+    """Scales or shifts activations channel by channel: a norm's gain, a bias, a temperature."""
+
+
+_LAYER = {"weight": Role.MATRIX, "bias": Role.GAIN}
+_NORM = {"weight": Role.GAIN, "bias": Role.GAIN}
+_TORCH: dict[type[nn.Module], dict[str, Role]] = {
+    nn.Linear: _LAYER,
+    nn.Conv1d: _LAYER,
+    nn.Conv2d: _LAYER,
+    nn.LayerNorm: _NORM,
+    nn.GroupNorm: _NORM,
+    nn.Embedding: {"weight": Role.TABLE},
+}
+
+
+def parameter_roles(model: nn.Module) -> dict[str, Role]:
+    """Returns the role of every parameter that requires gradients, by its name.
+
+    Raises:
+        TypeError: a module that says nothing of one of its parameters.
+    """
+    roles = {}
+    for prefix, module in model.named_modules():
+        own = _declared(module)
+        for name, parameter in module.named_parameters(prefix, recurse=False):
+            if not parameter.requires_grad:
+                continue
+            short = name.rpartition(".")[2]
+            if short not in own:
+                raise TypeError(
+                    f"{type(module).__name__}.roles says nothing of {short!r} ({name}); give it a "
+                    "Role, so that an optimiser knows whether it decays"
+                )
+            roles[name] = own[short]
+    return roles
+
+
+def _declared(module: nn.Module) -> dict[str, Role]:
+    declared: Any = getattr(module, "roles", None)
+    if declared is not None:
+        return declared
+    return next((roles for kind, roles in _TORCH.items() if isinstance(module, kind)), {})

@@ -1,0 +1,69 @@
+"""Every parameter says what it is, and the optimisers act on that alone."""
+
+import pytest
+import torch
+from torch import nn
+
+from chiasm.model import Decoder, ModelSettings
+from chiasm.roles import Role, parameter_roles
+from chiasm.vision.encoder import Encoder, EncoderSettings
+from chiasm.vision.learning.fit import Fit, FitSettings, Losses, Stage
+
+MOE = {"experts": "moe", "moe": {"num_experts": 8, "granularity": 4, "shared": "modality"}}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"experts": "modality", "attention_weights": "modality"},
+        MOE | {"time_conditioning": "adaptive", "qk_norm": True},
+        {"image_positions": "sinusoidal", "experts": "shared"},
+    ],
+)
+def test_every_parameter_of_a_decoder_has_the_role_that_its_use_says(changes):
+    settings = ModelSettings(width=32, depth=2, query_heads=2, key_value_heads=1, **changes)
+    decoder = Decoder(settings, vocabulary=20, latent_channels=4, context_channels=6)
+    roles = parameter_roles(decoder)
+    assert roles.keys() == dict(decoder.named_parameters()).keys()
+    for name, role in roles.items():
+        last = name.rpartition(".")[2]
+        if last.endswith("gain"):
+            assert role is Role.GAIN, name
+        elif last in ("token_embedding", "row", "column", "modulation"):
+            assert role is Role.TABLE, name
+        else:
+            assert role is Role.MATRIX, name
+
+
+def test_a_parameter_without_a_role_is_told():
+    class Scaled(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.scale = nn.Parameter(torch.ones(3))
+
+    with pytest.raises(TypeError, match=r"Scaled.roles says nothing of 'scale' \(0.scale\)"):
+        parameter_roles(nn.Sequential(Scaled()))
+    assert parameter_roles(nn.Sequential(Scaled().requires_grad_(False))) == {}
+
+
+class Still(Stage):
+    """An encoder that nothing pulls anywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder = Encoder(EncoderSettings(image_pixels=32, channels=8, widths=(8, 8, 12)))
+
+    def losses(self, draw) -> Losses:
+        return Losses({"nothing": sum(0.0 * p.sum() for p in self.parameters())})
+
+
+def test_tokenizers_decay_matrices_and_no_table_of_places(tmp_path):
+    stage = Still()
+    before = {name: p.detach().clone() for name, p in stage.named_parameters()}
+    settings = FitSettings(steps=4, learning_rate=0.1, warmup_steps=0, weight_decay=0.5)
+    Fit("still", stage, 512, settings, seed=0, identity="still").run(tmp_path)
+    moved = {name for name, p in stage.named_parameters() if not torch.equal(p, before[name])}
+    roles = parameter_roles(stage)
+    assert moved == {name for name, role in roles.items() if role is Role.MATRIX}
+    assert "encoder.place_PD" not in moved
