@@ -3,6 +3,7 @@
 A run folder holds
 
     recipe.toml     the resolved recipe
+    data.json       what was found under the sources' paths, with a hash of their content
     versions.json   what the run was started with: versions, machine, threads, command
     inputs/         the text tokenizer and the vision tokenizer that the run reads through
     metrics.jsonl   losses and counts; timing.jsonl what the clock says; tensorboard/ both
@@ -16,17 +17,14 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chiasm.assembly.objects import Inputs, build_inputs, build_run, check_feasible, open_material
 from chiasm.assembly.preparation import Stage, silent
-from chiasm.data import (
-    StreamReport,
-    TextTokenizer,
-)
+from chiasm.data import SourceFacts, StreamReport, TextTokenizer
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
@@ -77,6 +75,9 @@ def train_run(
     recipe_on_disk(recipe, folder, fresh=fresh)
     _record_versions(folder, command, tell)
     material = material or open_material(recipe, cache_folder, on_stage)
+    data_on_disk(material.facts, folder, tell)
+    for name, facts in material.facts.items():
+        tell(facts.line(name))
     if inputs_from is not None and not (folder / "inputs").exists():
         aside = folder / "inputs.partial"
         shutil.rmtree(aside, ignore_errors=True)
@@ -89,7 +90,7 @@ def train_run(
         report = run.stream.report()
     finally:
         run.stream.close()
-    _record_stream(report, folder / "stream.json", tell)
+    _record_stream(report, material, folder / "stream.json", tell)
     if outcome.finished:
         run.pretrained.save(folder / "model")
     return outcome
@@ -159,6 +160,45 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
     os.replace(aside, path)
 
 
+def data_on_disk(
+    facts: Mapping[str, SourceFacts], folder: Path, tell: Callable[[str], None] = print
+) -> None:
+    """Write what the sources' files hold beside the run, or see that they hold it still.
+
+    Raises:
+        UserError: the folder holds a run that was trained on other data.
+    """
+    path = folder / "data.json"
+    now = {name: found.summary() for name, found in facts.items()}
+    changed = changed_data(facts, folder)
+    if changed and _has_trained(folder):
+        raise UserError(
+            f"{folder} holds a run on other data:\n  "
+            + "\n  ".join(changed)
+            + "\nPut the data back as they were, give another folder with --out, or begin again "
+            "with --fresh, which deletes it"
+        )
+    for line in changed:
+        tell(line)
+    if changed:  # tokenizers were made of what the sources held then
+        shutil.rmtree(folder / "inputs", ignore_errors=True)
+    path.write_text(json.dumps(now, indent=1) + "\n")
+
+
+def changed_data(facts: Mapping[str, SourceFacts], folder: Path) -> list[str]:
+    """One line for each source whose files hold something else than when the run began."""
+    try:
+        then = json.loads((folder / "data.json").read_text())
+    except (OSError, ValueError):
+        return []
+    return [
+        f"stream.sources.{name}: its data have changed, {then[name]['rows']:,} rows there, "
+        f"{found.rows:,} here"
+        for name, found in facts.items()
+        if name in then and then[name]["fingerprint"] != found.fingerprint
+    ]
+
+
 def _read_today(path: Path) -> dict[str, Any]:
     """A kept recipe as this version resolves it: what another one did not know yet is default."""
     content = load_toml(path)
@@ -188,8 +228,11 @@ def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) ->
             )
 
 
-def _record_stream(report: StreamReport, path: Path, tell: Callable[[str], None]) -> None:
-    path.write_text(json.dumps(asdict(report), indent=1) + "\n")
+def _record_stream(
+    report: StreamReport, material: Material, path: Path, tell: Callable[[str], None]
+) -> None:
+    sources = {name: facts.summary() for name, facts in material.facts.items()}
+    path.write_text(json.dumps(asdict(report) | {"sources": sources}, indent=1) + "\n")
     for alarm in report.alarms:
         tell(alarm)
     for what, count in (("skipped", report.skipped), ("longer than a row, split", report.split)):

@@ -22,6 +22,8 @@ from chiasm.data import (
     Stream,
     TextTokenizer,
     build_sources,
+    open_sources,
+    opened_world,
     sample_texts,
 )
 from chiasm.data.pictures import PictureReader, decode_picture
@@ -82,14 +84,18 @@ def open_material(
     Raises:
         UserError: a source that cannot be opened; those that need no rendering are tried first.
     """
-    opened = {split: _open_folders(recipe, split) for split in Split}
-    for split in Split:
-        opened[split] |= _open_worlds(recipe, split, cache_folder, on_stage)
+    settings = {n: s for n, s in recipe.stream.sources.items() if s.kind != "world"}
+    opened = open_sources(settings, recipe.stream.row_positions, recipe.actions)
+    worlds = [_open_worlds(recipe, split, cache_folder, on_stage) for split in Split]
+    for name in worlds[0]:
+        opened[name] = opened_world(*(world[name] for world in worlds))
     # The mixture numbers the sources in the recipe's order, wherever they come from.
-    train, held_out = (
-        {name: opened[split][name] for name in recipe.stream.sources} for split in Split
+    ordered = {name: opened[name] for name in recipe.stream.sources}
+    return Material(
+        {name: source.train for name, source in ordered.items()},
+        {name: source.held_out for name, source in ordered.items()},
+        {name: source.facts for name, source in ordered.items()},
     )
-    return Material(train, held_out)
 
 
 def build_inputs(
@@ -179,11 +185,6 @@ def check_feasible(
     check_images(recipe, tokenizer.shapes)
     refuse_large_model(recipe, tokenizer)
     _picture_reader(recipe, tokenizer)
-
-
-def _open_folders(recipe: Recipe, split: Split) -> dict[str, Source]:
-    settings = {n: s for n, s in recipe.stream.sources.items() if s.kind != "world"}
-    return build_sources(settings, split, recipe.stream.row_positions, actions=recipe.actions)
 
 
 def _open_worlds(

@@ -4,12 +4,23 @@ quiet.py       silences a warning of grain's import
 batch.py       PackedBatch, the waist: what every stream makes and every model reads
 hub.py         is a name one of the hub's, and does it answer
 tokenizer.py   text and token numbers
-tables.py      a user's folder, file or hub name as a table
+cells.py       cells of a table as words or as a picture
+files.py       what a path holds, and what of it is held out by name
+table.py       rows by number
+line_tables.py  JSON lines, JSON, CSV, plain texts
+arrow_tables.py  parquet, Arrow and the hub's datasets
+tars.py        samples in tar files
+picture_folder.py  pictures in folders, and what stands beside them
+tables.py      a user's folder, file or hub name as tables
+survey.py      one pass over a table's rows
 folders.py     sources from such tables
 pickles.py     pickled arrays, read without running code
 trajectories.py  recorded walks: frames and poses
 navigation.py  sources from recorded walks
-sources.py     the sources that a recipe names, and their held-out share
+source.py      one source: its settings, and what opening it found
+columns.py     which columns a source reads
+opened.py      both sides of a source of users' tables
+sources.py     the sources that a recipe names
 encoding.py    a document as integers
 keys.py        what tells two pictures apart without decoding them
 pictures.py    one picture at the run's size
@@ -31,7 +42,14 @@ from chiasm.data.batch import (
     PackedBatch,
 )
 from chiasm.data.packing import pack_documents
-from chiasm.data.sources import SourceSettings, build_sources, sample_texts
+from chiasm.data.source import Opened, SourceFacts, SourceSettings
+from chiasm.data.sources import (
+    build_sources,
+    open_pictures,
+    open_sources,
+    opened_world,
+    sample_texts,
+)
 from chiasm.data.stream import Stream, StreamReport, StreamSettings, merge_states
 from chiasm.data.tokenizer import TextTokenizer, TokenizerSettings
 
@@ -41,7 +59,9 @@ __all__ = [
     "ImageShape",
     "ImageSlots",
     "Modality",
+    "Opened",
     "PackedBatch",
+    "SourceFacts",
     "SourceSettings",
     "Stream",
     "StreamReport",
@@ -50,6 +70,9 @@ __all__ = [
     "TokenizerSettings",
     "build_sources",
     "merge_states",
+    "open_pictures",
+    "open_sources",
+    "opened_world",
     "pack_documents",
     "sample_texts",
 ]

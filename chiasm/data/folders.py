@@ -1,150 +1,278 @@
-"""Sources from users' own files: plain texts, picture and text, question and answer.
+"""Sources from users' own tables: plain texts, picture and text, question and answer.
 
-Documents name their task in words as those of the embedded world do. A share of each source is
-held out by a hash of the picture's file (or of the text), so that no picture and no text is on
-both sides, however often it occurs.
+Documents name their task in words as those of the embedded world do. Opening a source reads every
+row once: what cannot be used is left out and counted, and every document gets the hash by which it
+is held out (:mod:`chiasm.data.survey`).
 """
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chiasm.data.cells import picture, texts
+from chiasm.data.survey import (
+    Survey,
+    hashed,
+    picture_identity,
+    survey,
+    text_identity,
+)
+from chiasm.data.table import Table, Unusable
 from chiasm.documents import Document, Image, Text
-from chiasm.errors import UserError
-
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-_TAIL_BYTES = 4096
 
 
-class TextSource:
-    """Texts, long ones cut at paragraphs into documents of bounded length."""
+class FolderSource(ABC):
+    """Documents of a table's rows."""
 
-    def __init__(self, name: str, table: Dataset, column: str, characters: int) -> None:
+    documents_per_row = 1
+
+    def __init__(self, name: str, table: Table, root: Path, group_column: str) -> None:
         self.name = name
-        try:
-            self._texts = table.map(
-                _cut_rows,
-                batched=True,
-                batch_size=16,
-                remove_columns=table.column_names,
-                fn_kwargs={"column": column, "characters": characters},
-            )
-        except OSError as error:
-            raise UserError(
-                f"source {name!r} cannot be prepared ({error}); make room on the disk, or set "
-                "HF_DATASETS_CACHE to a folder that has it"
-            ) from error
+        self._table = table
+        self._root = root
+        self._group_column = group_column
+
+    survey: Survey
+    varied = False
+    """Whether any document has several forms: see :meth:`variant`."""
 
     def __len__(self) -> int:
-        return len(self._texts)
+        return self.documents_per_row * len(self._table)
 
     def __getitem__(self, index: int) -> Document:
-        return Document((Text(self._texts[index]["text"]),))
+        return self.variant(index, 0)
 
-    def held_out_draw(self) -> np.ndarray:
-        """float64 [len]: a number in [0, 1) for each document, the same for the same words."""
-        return np.array([hash_draw(" ".join(row["text"].split()).encode()) for row in self._texts])
+    @abstractmethod
+    def variant(self, index: int, turn: int) -> Document:
+        """Returns a document in one of its forms: its text is one of a list, in turn."""
+
+    @property
+    def identities(self) -> np.ndarray:
+        """int64 [len]: equal for documents that are held out together; -1: cannot be used."""
+        return np.repeat(self.survey.identity_R, self.documents_per_row)
+
+    def _group(self, number: int) -> bytes | None:
+        """What a row belongs to, where the user says so."""
+        if not self._group_column:
+            return None
+        found = texts(self._cell(number, self._group_column), self._group_column)
+        if not found:
+            raise Unusable(f"no {self._group_column}")
+        return "\0".join(found).encode()
+
+    def _cell(self, number: int, column: str) -> object:
+        return self._table.row(number, column).get(column)
+
+    def _words(self, row: dict, column: str) -> tuple[str, ...]:
+        """The texts of a cell, without the blanks around them.
+
+        Raises:
+            Unusable: there is none.
+        """
+        found = tuple(text.strip() for text in texts(row.get(column), column))
+        found = tuple(text for text in found if text)
+        if not found:
+            raise Unusable(f"no {column}")
+        return found
+
+    def _picture(self, row: dict, column: str, number: int) -> Path | bytes:
+        """A picture's file or bytes; a path counts from the table's folder, or one above it.
+
+        Raises:
+            Unusable: there is none.
+        """
+        folder = self._table.folder(number)
+        data = picture(row.get(column), folder, column)
+        if data is None:
+            raise Unusable(f"no {column}")
+        if isinstance(data, Path) and not data.exists():
+            relative = Path(str(row[column]))
+            for above in folder.parents:
+                if not above.is_relative_to(self._root):
+                    break
+                if (above / relative).exists():
+                    return above / relative
+        return data
 
 
-class ImageTextSource:
-    """Pictures and their texts, each pair once as a caption and once as a picture to draw.
+class TextSource(FolderSource):
+    """Texts, long ones cut at paragraphs into documents of bounded length.
 
-    Documents 2i and 2i + 1 are row i: [Image(context), "caption: ..."] and
-    ["picture: ...", Image(target)].
+    Shape suffixes: N documents.
     """
-
-    def __init__(
-        self, name: str, table: Dataset, image_column: str, text_column: str, folder: Path
-    ) -> None:
-        self.name = name
-        self._table = table.select_columns([image_column, text_column])
-        self._image_column = image_column
-        self._text = _words(table, text_column)
-        self._folder = folder
-
-    def __len__(self) -> int:
-        return 2 * len(self._table)
-
-    def __getitem__(self, index: int) -> Document:
-        row = self._table[index // 2]
-        text = self._text(row)
-        data = _picture(row[self._image_column], self._folder)
-        if not text or data is None:
-            return Document(())
-        if index % 2:
-            return Document((Text(f"picture: {text}"), Image(data, target=True)))
-        return Document((Image(data, target=False), Text(f"caption: {text}")))
-
-    def held_out_draw(self) -> np.ndarray:
-        """float64 [len]: a number in [0, 1) for each document, the same for the same picture."""
-        return np.repeat(_picture_draws(self._table, self._image_column, self._folder), 2)
-
-
-class PictureSource:
-    """Pictures alone, one a document, whatever texts stand beside them."""
-
-    def __init__(self, name: str, table: Dataset, image_column: str, folder: Path) -> None:
-        self.name = name
-        self._table = table.select_columns([image_column])
-        self._image_column = image_column
-        self._folder = folder
-
-    def __len__(self) -> int:
-        return len(self._table)
-
-    def __getitem__(self, index: int) -> Document:
-        data = _picture(self._table[index][self._image_column], self._folder)
-        return Document(() if data is None else (Image(data, target=False),))
-
-    def held_out_draw(self) -> np.ndarray:
-        """float64 [len]: a number in [0, 1) for each document, the same for the same picture."""
-        return _picture_draws(self._table, self._image_column, self._folder)
-
-
-class QuestionSource:
-    """Pictures with a question and its answer: [Image(context), "question: ... answer: ...\\n"]."""
 
     def __init__(
         self,
         name: str,
-        table: Dataset,
+        table: Table,
+        column: str,
+        characters: int,
+        *,
+        root: Path = Path(),
+        group_column: str = "",
+    ) -> None:
+        super().__init__(name, table, root, group_column)
+        self._column = column
+        self._characters = characters
+        places: list[tuple[int, int, int]] = []
+        identities: list[int] = []
+
+        def read(number: int) -> tuple[bytes, ...]:
+            text = "\n".join(texts(self._cell(number, column), column))
+            group = self._group(number)
+            if not text.strip():
+                raise Unusable(f"no {column}")
+            for begin, end, part in self._parts(text):
+                places.append((number, begin, end))
+                identities.append(hashed(group or text_identity(part)))
+            return group or text_identity(text), text.encode(), str(characters).encode()
+
+        self.survey = survey(table, read)
+        self._places_N3 = np.array(places, dtype=np.int64).reshape(-1, 3)
+        self._identities = np.array(identities, dtype=np.int64)
+
+    def __len__(self) -> int:
+        return len(self._places_N3)
+
+    def variant(self, index: int, turn: int) -> Document:
+        """Returns a document; it has one form."""
+        number, begin, end = self._places_N3[index].tolist()
+        return Document((Text(self._table.utf8(number, self._column, begin, end).decode()),))
+
+    @property
+    def identities(self) -> np.ndarray:
+        """int64 [N]: equal for the same words."""
+        return self._identities
+
+    def _parts(self, text: str) -> Iterator[tuple[int, int, str]]:
+        """Begin and end in bytes of UTF-8, and the text, of each part with words."""
+        begin = 0
+        for part in cut_text(text, self._characters):
+            end = begin + len(part.encode())
+            if part.strip():
+                yield begin, end, part
+            begin = end
+
+
+class ImageTextSource(FolderSource):
+    """Pictures and their texts, each pair once as a caption and once as a picture to draw.
+
+    Documents 2i and 2i + 1 are row i: [Image(context), "caption: ..."] and
+    ["picture: ...", Image(target)]. Of several texts, one in turn.
+    """
+
+    documents_per_row = 2
+
+    def __init__(
+        self,
+        name: str,
+        table: Table,
+        image_column: str,
+        text_column: str,
+        *,
+        root: Path = Path(),
+        group_column: str = "",
+    ) -> None:
+        super().__init__(name, table, root, group_column)
+        self._columns = (image_column, text_column)
+
+        def read(number: int) -> tuple[bytes, ...]:
+            data, words = self._row(number)
+            self.varied |= len(words) > 1
+            own = picture_identity(data)
+            return self._group(number) or own, own, *(text.encode() for text in words)
+
+        self.survey = survey(table, read)
+
+    def variant(self, index: int, turn: int) -> Document:
+        """Returns a document with one of its texts."""
+        data, words = self._row(index // 2)
+        text = words[(turn + index) % len(words)]
+        if index % 2:
+            return Document((Text(f"picture: {text}"), Image(data, target=True)))
+        return Document((Image(data, target=False), Text(f"caption: {text}")))
+
+    def _row(self, number: int) -> tuple[Path | bytes, tuple[str, ...]]:
+        image, text = self._columns
+        row = self._table.row(number, image, text)
+        return self._picture(row, image, number), self._words(row, text)
+
+
+class PictureSource(FolderSource):
+    """Pictures without their texts, each one document: [Image(context)]."""
+
+    def __init__(
+        self,
+        name: str,
+        table: Table,
+        image_column: str,
+        *,
+        root: Path = Path(),
+        group_column: str = "",
+    ) -> None:
+        super().__init__(name, table, root, group_column)
+        self._column = image_column
+
+        def read(number: int) -> tuple[bytes, ...]:
+            own = picture_identity(self._data(number))
+            return self._group(number) or own, own
+
+        self.survey = survey(table, read)
+
+    def variant(self, index: int, turn: int) -> Document:
+        """Returns a document; it has one form."""
+        return Document((Image(self._data(index), target=False),))
+
+    def _data(self, number: int) -> Path | bytes:
+        return self._picture(self._table.row(number, self._column), self._column, number)
+
+
+class QuestionSource(FolderSource):
+    """Pictures with a question and its answer: [Image, "question: ... answer:", " ...\\n"].
+
+    Of several answers, one in turn; the first stands for all where answers are scored.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        table: Table,
         image_column: str,
         question_column: str,
         answer_column: str,
-        folder: Path,
+        *,
+        root: Path = Path(),
+        group_column: str = "",
     ) -> None:
-        self.name = name
-        self._table = table.select_columns([image_column, question_column, answer_column])
-        self._image_column = image_column
-        self._question = _words(table, question_column)
-        self._answer = _words(table, answer_column)
-        self._folder = folder
+        super().__init__(name, table, root, group_column)
+        self._columns = (image_column, question_column, answer_column)
 
-    def __len__(self) -> int:
-        return len(self._table)
+        def read(number: int) -> tuple[bytes, ...]:
+            data, questions, answers = self._row(number)
+            self.varied |= len(questions) > 1 or len(answers) > 1
+            own = picture_identity(data)
+            said = "\0".join((*questions, "", *answers)).encode()
+            return self._group(number) or own, own, said
 
-    def __getitem__(self, index: int) -> Document:
-        row = self._table[index]
-        question, answer = self._question(row), self._answer(row)
-        data = _picture(row[self._image_column], self._folder)
-        if not question or not answer or data is None:
-            return Document(())
-        text = Text(f"question: {question} answer: {answer}\n")
-        return Document((Image(data, target=False), text))
+        self.survey = survey(table, read)
 
-    def held_out_draw(self) -> np.ndarray:
-        """float64 [len]: a number in [0, 1) for each document, the same for the same picture."""
-        return _picture_draws(self._table, self._image_column, self._folder)
+    def variant(self, index: int, turn: int) -> Document:
+        """Returns a document with one of its questions and answers."""
+        data, questions, answers = self._row(index)
+        question, answer = questions[turn % len(questions)], answers[turn % len(answers)]
+        # Two spans, so that what is asked and what is answered are never parsed out of one text.
+        spans = (Text(f"question: {question} answer:"), Text(f" {answer}\n"))
+        return Document((Image(data, target=False), *spans))
 
-
-FolderSource = TextSource | ImageTextSource | PictureSource | QuestionSource
+    def _row(self, number: int) -> tuple[Path | bytes, tuple[str, ...], tuple[str, ...]]:
+        image, question, answer = self._columns
+        row = self._table.row(number, *self._columns)
+        data = self._picture(row, image, number)
+        return data, self._words(row, question), self._words(row, answer)
 
 
 class Selection:
@@ -152,8 +280,10 @@ class Selection:
 
     def __init__(self, source: FolderSource, indices: np.ndarray) -> None:
         self.name = source.name
+        self.varied = source.varied
         self._source = source
         self._indices = indices
+        self._clusters = source.identities[indices]
 
     def __len__(self) -> int:
         return len(self._indices)
@@ -161,71 +291,26 @@ class Selection:
     def __getitem__(self, index: int) -> Document:
         return self._source[int(self._indices[index])]
 
+    def variant(self, index: int, turn: int) -> Document:
+        """Returns a document in one of its forms."""
+        return self._source.variant(int(self._indices[index]), turn)
+
+    def cluster_of(self, index: int) -> int:
+        """Returns what documents of one group, of one picture, or of the same words share."""
+        return int(self._clusters[index])
+
 
 def cut_text(text: str, characters: int) -> Iterator[str]:
     """Cut at the last paragraph, line, sentence or word that ends in the allowed second half.
 
     Nothing is lost: the parts joined are the text.
     """
+    marks = ("\r\n\r\n", "\n\n", "\n", ". ", " ")
     begin = 0
     while len(text) - begin > characters:
         earliest, latest = begin + characters // 2, begin + characters
-        ends = (
-            text.rfind(mark, earliest, latest) + len(mark) for mark in ("\n\n", "\n", ". ", " ")
-        )
+        ends = (text.rfind(mark, earliest, latest) + len(mark) for mark in marks)
         end = next((end for end in ends if end > earliest), latest)
         yield text[begin:end]
         begin = end
     yield text[begin:]
-
-
-def _cut_rows(rows: dict[str, list], column: str, characters: int) -> dict[str, list[str]]:
-    parts = (part for text in rows[column] for part in cut_text(str(text or ""), characters))
-    return {"text": [part for part in parts if part.strip()]}
-
-
-def _words(table: Dataset, column: str) -> Callable[[dict[str, Any]], str]:
-    """Reads a column as text; a class label (of a folder of pictures) by its name."""
-    label_name = getattr(table.features[column], "int2str", str)
-
-    def words(row: dict[str, Any]) -> str:
-        value = row[column]
-        return "" if value is None else str(label_name(value)).strip()
-
-    return words
-
-
-def _picture(value: Any, folder: Path) -> Path | bytes | None:
-    """What a column of paths, of bytes, or of the datasets library's pictures holds."""
-    if isinstance(value, dict):
-        value = value["bytes"] or value["path"]
-    return folder / value if isinstance(value, str) else value
-
-
-def _picture_draws(table: Dataset, column: str, folder: Path) -> np.ndarray:
-    pictures = table.select_columns([column])
-    return np.array([hash_draw(_identity(_picture(row[column], folder))) for row in pictures])
-
-
-def _identity(data: Path | bytes | None) -> bytes:
-    """Length and last bytes: equal for equal files, and cheap for large ones.
-
-    The first bytes would not do: pictures of one camera or editor share a long header.
-    """
-    if data is None:
-        return b""
-    if isinstance(data, bytes):
-        return len(data).to_bytes(8, "little") + data[-_TAIL_BYTES:]
-    try:
-        with data.open("rb") as file:
-            size = file.seek(0, 2)
-            file.seek(max(0, size - _TAIL_BYTES))
-            return size.to_bytes(8, "little") + file.read()
-    except OSError:  # reported when the document is read
-        return str(data).encode()
-
-
-def hash_draw(identity: bytes) -> float:
-    """A number in [0, 1) that is the same for the same bytes, in every process."""
-    digest = hashlib.sha256(identity).digest()
-    return int.from_bytes(digest[:6], "little") / 2**48

@@ -14,7 +14,7 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.data.folders import hash_draw
+from chiasm.data.survey import draw, hashed
 from chiasm.data.trajectories import LEAVE_OUT, Trajectory, find_trajectories, read_trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
@@ -238,7 +238,7 @@ def read_trajectories(
         read_trajectory(folder, settings.metres_per_unit, settings.largest_step_metres)
         for folder in find_trajectories(path, f"{where}.path")
     ]
-    draws = np.array([hash_draw(trajectory.identity) for trajectory in trajectories])
+    draws = draw(np.array([hashed(trajectory.identity) for trajectory in trajectories]))
     num_held_out = max(1, round(held_out_fraction * len(draws)))
     held_out = draws <= np.sort(draws)[num_held_out - 1]
     chosen = np.flatnonzero(held_out if split == "held_out" else ~held_out)

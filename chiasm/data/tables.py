@@ -1,86 +1,226 @@
-"""A user's folder, file or hub name → a table of rows, opened with Hugging Face ``datasets``.
+"""A user's folder, file, pattern or hub name → the tables to train on and to hold out.
 
-JSON lines, Parquet, CSV, WebDataset shards, plain text files and folders of pictures all become
-one memory-mapped table with random access.
+Which files of a folder are read is decided by what they hold: those that have the columns that the
+source needs. ``metadata.*`` comes before other tables, then the format that holds most bytes, and
+pictures in folders come last. What was taken and what was left is told.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
-from chiasm.data.hub import require_hub
+from chiasm.data.arrow_tables import open_arrow, open_hub
+from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, split_by_name
+from chiasm.data.line_tables import Csv, Json, JsonLines, NoTable, Texts
+from chiasm.data.picture_folder import PictureFolder, is_picture
+from chiasm.data.table import Joined, Table
+from chiasm.data.tars import Tar
 from chiasm.errors import UserError
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
-_READERS = {
-    ".jsonl": "json",
-    ".json": "json",
-    ".parquet": "parquet",
-    ".csv": "csv",
-    ".tar": "webdataset",
-    ".txt": "text",
+_OPEN_ONE: dict[str, Callable[[Path], Table]] = {
+    ".jsonl": JsonLines,
+    ".ndjson": JsonLines,
+    ".json": Json,
+    ".csv": partial(Csv, delimiter=","),
+    ".tsv": partial(Csv, delimiter="\t"),
+    ".tar": Tar,
 }
-_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp")
+_TYPED = {".parquet": "parquet", ".arrow": "arrow"}
+_FORMS = "metadata.jsonl, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .tar or .txt files"
+_PICTURES = "pictures"
+_SHOWN_NAMES = 3
+
+Fits = Callable[[Table], bool]
+"""Whether a table has what a source needs."""
 
 
-def open_table(path: str, setting: str, *, prefer_text: bool = False) -> Dataset:
-    """Open what the path names; ``setting`` is the setting to blame.
+@dataclass(frozen=True)
+class Tables:
+    """What a source reads."""
 
-    A folder is read by its ``metadata.*`` file, else by its tables, else as pictures in folders
-    named after their labels. ``prefer_text``: plain text files come before tables.
+    train: Table
+    held_out: Table | None
+    """None where nothing says which rows are held out: a share of the others is."""
+    root: Path
+    notes: tuple[str, ...]
+    """What was left unread, and by which rule rows are held out, in words."""
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """Files of one format in a folder."""
+
+    form: str
+    files: tuple[Path, ...]
+
+    def open(self, files: Sequence[Path], found: Files) -> Table:
+        """The table in some of its files."""
+        if self.form == _PICTURES:
+            return PictureFolder(found.root, files, found.data)
+        if self.form == ".txt":
+            return Texts(files)
+        if self.form in _TYPED:
+            return open_arrow(files, _TYPED[self.form])
+        tables = [_OPEN_ONE[self.form](file) for file in files]
+        return tables[0] if len(tables) == 1 else Joined(tables)
+
+
+def open_tables(
+    path: str, setting: str, fits: Fits, *, held_out_path: str = "", texts: bool = False
+) -> Tables:
+    """Open what the path names.
+
+    Args:
+        path: a folder, a file, a pattern, or a dataset's name on the hub.
+        setting: the setting to blame.
+        fits: whether a table has the columns that are needed.
+        held_out_path: what is held out, in the same forms; empty: what names say.
+        texts: plain text files count as tables.
 
     Raises:
         UserError: nothing there, nothing readable in it, or a file that is cut off or malformed.
     """
-    import datasets  # a second to import, and a run on the embedded world never needs it
+    found = find_files(path, setting)
+    if found is None:
+        return _of_hub(path, setting, held_out_path)
+    chosen, table = _choose(found, path, setting, fits, texts)
+    files = table.files if chosen.form != _PICTURES else chosen.files
+    split = split_by_name(found.root, files, setting, by_file=chosen.form != _PICTURES)
+    notes = [_left(found, chosen, table)]
+    held_out = None
+    train = split.train
+    if held_out_path:
+        where = f"{setting.removesuffix('path')}held_out_path"
+        own = open_tables(held_out_path, where, fits, texts=texts)
+        held_out = own.train if own.held_out is None else own.held_out
+        train = tuple(file for file in train if file not in set(held_out.files))
+        notes += [f"held out: {_names(found, held_out.files)} (held_out_path)"]
+    elif split.held_out:
+        held_out = chosen.open(split.held_out, found)
+        notes += [f"held out by name: {_names(found, split.held_out)}"]
+        notes += [f"not read: {_names(found, split.left)}"] if split.left else []
+    if set(train) != set(files):
+        table = chosen.open(train, found) if train else table
+    for side in (table, held_out):
+        if side is not None and not len(side):
+            raise UserError(f"{setting} = {path!r} holds no rows")
+    return Tables(table, held_out, found.root, tuple(note for note in notes if note))
 
-    datasets.disable_progress_bars()
-    reader, files = _reader(Path(path), prefer_text)
-    if reader == "hub":
-        if _looks_local(path):
-            raise UserError(_absence(path, setting))
-        require_hub(path, setting)
-    if reader == "unknown":
+
+def _of_hub(path: str, setting: str, held_out_path: str) -> Tables:
+    if _looks_local(path):
+        raise UserError(_absence(path, setting))
+    if held_out_path:
         raise UserError(
-            f"{setting} = {path!r} holds nothing that can be read; give a folder with "
-            "metadata.jsonl, .jsonl, .parquet, .csv, .tar or .txt files, or pictures"
+            f"{setting.removesuffix('path')}held_out_path = {held_out_path!r} stands beside a name "
+            "of the hub, whose own splits are held out; leave it out, or fetch the files"
         )
+    splits = open_hub(path, setting)
+    train = splits.get(TRAIN) or next(iter(splits.values()))
+    name = next((name for name in (VALIDATION, TEST) if name in splits and TRAIN in splits), None)
+    notes = (f"held out: the split {name!r} of the hub's dataset",) if name else ()
+    return Tables(train, splits[name] if name else None, Path(), notes)
+
+
+def _choose(
+    found: Files, path: str, setting: str, fits: Fits, texts: bool
+) -> tuple[_Candidate, Table]:
+    """The format of which some files fit, and the table of those; else the first, which does not.
+
+    Of a format with a table for each file, the files that do not fit are left.
+    """
+    first: tuple[_Candidate, Table] | None = None
+    reasons: list[NoTable] = []
+    for candidate in _candidates(found, texts):
+        try:
+            table = _fitting(candidate, found, fits, path, setting)
+        except NoTable as reason:
+            reasons.append(reason)
+            continue
+        if fits(table):
+            return candidate, table
+        first = first or (candidate, table)
+    if first:
+        return first
+    if reasons:
+        raise UserError(f"{setting} = {path!r} cannot be read: {reasons[0]}")
+    raise UserError(
+        f"{setting} = {path!r} holds nothing that can be read; give a folder with {_FORMS}, or "
+        "pictures"
+    )
+
+
+def _fitting(candidate: _Candidate, found: Files, fits: Fits, path: str, setting: str) -> Table:
     try:
-        if reader == "hub":
-            table = datasets.load_dataset(path, split="train")
-        elif reader == "imagefolder":
-            table = datasets.load_dataset(reader, data_dir=path, split="train")
-        else:
-            options: dict[str, Any] = {"sample_by": "document"} if reader == "text" else {}
-            table = datasets.load_dataset(reader, data_files=files, split="train", **options)
-    except Exception as error:  # each reader has its own kinds
-        raise UserError(_complaint(path, setting, reader, files, error)) from error
-    if not len(table):
-        raise UserError(f"{setting} = {path!r} holds no rows")
-    return _undecoded(table)
+        if candidate.form not in _OPEN_ONE or len(candidate.files) == 1:
+            return candidate.open(candidate.files, found)
+        tables = list(_readable(candidate))
+        own = [table for table in tables if fits(table)] or tables
+        return own[0] if len(own) == 1 else Joined(own)
+    except NoTable:
+        raise
+    except UserError as error:
+        raise UserError(f"{setting} = {path!r}: {error}") from error
 
 
-def _reader(path: Path, prefer_text: bool) -> tuple[str, list[str]]:
-    if path.is_file():
-        return _READERS.get(path.suffix.lower(), "unknown"), [str(path)]
-    if not path.is_dir():
-        return "hub", []
-    files = sorted(file for file in path.rglob("*") if file.is_file())
-    tables = [file for file in files if file.suffix.lower() in _READERS]
-    texts = [file for file in tables if file.suffix.lower() == ".txt"]
-    if prefer_text and texts:
-        return "text", [str(file) for file in texts]
-    tables = [file for file in tables if file not in texts]
-    chosen = [file for file in tables if file.stem == "metadata" and file.parent == path] or tables
-    if chosen:
-        suffix = chosen[0].suffix
-        return _READERS[suffix.lower()], [str(file) for file in chosen if file.suffix == suffix]
-    if any(file.suffix.lower() in _PICTURES for file in files):
-        return "imagefolder", []
-    return "unknown", []
+def _readable(candidate: _Candidate) -> Iterator[Table]:
+    reasons = []
+    for file in candidate.files:
+        try:
+            yield _OPEN_ONE[candidate.form](file)
+        except NoTable as reason:
+            reasons.append(reason)
+    if len(reasons) == len(candidate.files):
+        raise reasons[0]
+
+
+def _candidates(found: Files, texts: bool) -> list[_Candidate]:
+    """Formats in the order in which they are tried."""
+    by_form: dict[str, list[Path]] = {}
+    for file in found.data:
+        suffix = file.suffix.lower()
+        if suffix in _OPEN_ONE or suffix in _TYPED or (texts and suffix == ".txt"):
+            by_form.setdefault(suffix, []).append(file)
+        elif is_picture(file):
+            by_form.setdefault(_PICTURES, []).append(file)
+    pictures = by_form.pop(_PICTURES, [])
+    metadata = []
+    for form, files in by_form.items():
+        own = [file for file in files if file.stem == "metadata"]
+        own = [file for file in own if file.parent == found.root] or own
+        if own and form != ".txt":
+            metadata.append(_Candidate(form, tuple(own)))
+    tables = [_Candidate(form, tuple(files)) for form, files in by_form.items()]
+    tables.sort(key=lambda each: -sum(file.stat().st_size for file in each.files))
+    return [*metadata, *tables] + [_Candidate(_PICTURES, tuple(pictures))] * bool(pictures)
+
+
+def _left(found: Files, chosen: _Candidate, table: Table) -> str:
+    """What else could have been read, in words."""
+    read = set(table.files)
+    if isinstance(table, PictureFolder):
+        read.update(table.sidecars)
+    others = [
+        file
+        for file in found.data
+        if file not in read
+        and not is_picture(file)
+        and (file.suffix.lower() in (*_OPEN_ONE, *_TYPED, ".txt", ".caption", ".gz", ".tgz"))
+    ]
+    return f"left: {_names(found, (*others, *found.left))}" if others or found.left else ""
+
+
+def _names(found: Files, files: Sequence[Path]) -> str:
+    def name(file: Path) -> str:
+        inside = file.is_relative_to(found.root)
+        return file.relative_to(found.root).as_posix() if inside else str(file)
+
+    shown = ", ".join(name(file) for file in files[:_SHOWN_NAMES])
+    more = len(files) - _SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
 
 
 def _looks_local(path: str) -> bool:
@@ -95,53 +235,16 @@ def _absence(path: str, setting: str) -> str:
     return message if Path(path).is_absolute() else f"{message} in {Path.cwd()}"
 
 
-def _complaint(path: str, setting: str, reader: str, files: list[str], error: Exception) -> str:
-    cause = str(error.__cause__ or error).strip().splitlines() or [type(error).__name__]
-    if reader == "hub":
-        return (
-            f"{setting} = {path!r} is no file or folder here, and the hub gave no dataset of that "
-            f"name ({cause[0]})"
-        )
-    unreadable = [file for file in files if not _is_utf8(file)] if reader == "text" else []
-    if unreadable:
-        return (
-            f"{setting} = {path!r} cannot be read: {unreadable[0]!r} is not UTF-8 text "
-            f"({len(unreadable)} of {len(files)} files); convert it with iconv, or take it out"
-        )
-    return f"{setting} = {path!r} cannot be read as {reader}: {cause[0]}"
-
-
-def _is_utf8(file: str) -> bool:
-    try:
-        Path(file).read_text("utf-8")
-    except UnicodeDecodeError:
-        return False
-    except OSError:  # the reader's own message says why
-        return True
-    return True
-
-
-def _undecoded(table: Dataset) -> Dataset:
-    """Picture columns give bytes or a path: they are decoded only when their row is due."""
-    import datasets
-
-    for name, feature in table.features.items():
-        if isinstance(feature, datasets.Image):
-            table = table.cast_column(name, datasets.Image(decode=False))
-    return table
-
-
-def choose_column(table: Dataset, setting: str, wanted: str, usual: tuple[str, ...]) -> str:
-    """The wanted column, or the first usual one that the table has.
+def choose_column(table: Table, setting: str, wanted: str, usual: tuple[str, ...]) -> str:
+    """Returns the wanted column, or the first usual one that the table has.
 
     Raises:
         UserError: no such column; the message lists those there are.
     """
-    columns = list(table.column_names)
     for name in (wanted,) if wanted else usual:
-        if name in columns:
+        if name in table.columns:
             return name
-    available = ", ".join(columns)
+    available = ", ".join(table.columns)
     if wanted:
         raise UserError(f"{setting} = {wanted!r} is no column; there are: {available}")
     raise UserError(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
+from chiasm.data import SourceFacts
 from chiasm.data.navigation import TrajectorySource
 from chiasm.documents import ActionVideos, Document, Image, Source, Text
 from chiasm.errors import UserError
@@ -31,6 +32,8 @@ class Material:
     """What n-grams, majority answers and probes learn from."""
     held_out: Mapping[str, Source]
     """What is measured."""
+    facts: Mapping[str, SourceFacts] = field(default_factory=dict)
+    """What opening the sources found."""
 
     def of_task(self, task: str) -> tuple[WorldSource, WorldSource] | None:
         """The embedded world's train and held-out source of one task, where there is one."""

@@ -7,8 +7,7 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from chiasm.data.sources import SourceSettings, build_picture_source, build_sources
-from chiasm.documents import Source
+from chiasm.data import Opened, SourceSettings, open_pictures, open_sources
 from chiasm.errors import UserError
 from chiasm.vision.build import build_vision_tokenizer, settings_called
 from chiasm.vision.learning.fit import Progress
@@ -68,8 +67,9 @@ def train_from_settings(
             f"{settings.size_setting} = {pixels}, but world.image_pixels = "
             f"{settings.world.image_pixels}; make them equal"
         )
+    opened = None if settings.source.kind == "world" else _opened(settings)
     train, held_out = (
-        _pictures(settings, pixels, split, cache_folder, progress)
+        _pictures(settings, opened, pixels, split, cache_folder, progress)
         for split in (Split.TRAIN, Split.HELD_OUT)
     )
     return train_tokenizer(
@@ -87,12 +87,13 @@ def train_from_settings(
 
 def _pictures(
     settings: VisionTrainingSettings,
+    opened: Opened | None,
     pixels: int,
     split: Split,
     cache_folder: Path,
     progress: Progress | None,
 ) -> Pictures:
-    if settings.source.kind == "world":
+    if opened is None:
 
         def rendered(done: int, total: int) -> None:
             if progress is not None:
@@ -106,10 +107,7 @@ def _pictures(
             num_processes=settings.render_processes,
         )
         return pictures_of_world(world, clear_only=split is Split.HELD_OUT)
-    try:
-        source = _source(settings, split)
-    except UserError as error:  # it takes the source for one of a run
-        raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error
+    source = opened.side(split)
     data = f"{settings.source.path} ({split.value}, {len(source)} documents)"
     pictures = pictures_of_source(source, pixels, data=data, captioned=settings.reads_captions)
     if pictures.unreadable and progress is not None:
@@ -118,7 +116,10 @@ def _pictures(
     return pictures
 
 
-def _source(settings: VisionTrainingSettings, split: Split) -> Source:
-    if settings.reads_captions:
-        return build_sources({"pictures": settings.source}, split, row_positions=1)["pictures"]
-    return build_picture_source("pictures", settings.source, split)
+def _opened(settings: VisionTrainingSettings) -> Opened:
+    try:
+        if settings.reads_captions:
+            return open_sources({"pictures": settings.source}, row_positions=1)["pictures"]
+        return open_pictures("pictures", settings.source)
+    except UserError as error:  # it takes the source for one of a run
+        raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error

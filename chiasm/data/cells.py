@@ -1,0 +1,85 @@
+"""Cells of a table as words or as a picture.
+
+What stands in the file is what is read. Typed cells, of parquet files, have no characters of
+their own: numbers are written as Python writes them, booleans ``true`` and ``false``, dates as in
+ISO 8601 with a blank before the time.
+"""
+
+from __future__ import annotations
+
+import datetime
+import decimal
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chiasm.errors import UserError
+
+
+def texts(value: Any, column: str) -> tuple[str, ...]:
+    """Returns what a cell says: nothing, one text, or of a list every text.
+
+    Raises:
+        UserError: a dictionary, a list of such, or bytes that are no UTF-8.
+    """
+    if isinstance(value, list | tuple | np.ndarray):
+        return tuple(text for part in value for text in texts(part, column))
+    text = _text(value, column)
+    return () if text is None else (text,)
+
+
+def _text(value: Any, column: str) -> str | None:
+    match value:
+        case None | str():
+            return value
+        case bool() | np.bool_():
+            return "true" if value else "false"
+        case int() | float() | decimal.Decimal() | np.number():
+            return str(value)
+        case datetime.datetime():
+            return value.isoformat(sep=" ")
+        case datetime.date() | datetime.time():
+            return value.isoformat()
+        case bytes():
+            try:
+                return value.decode()
+            except UnicodeDecodeError as error:
+                raise UserError(f"column {column!r} holds bytes that are no UTF-8 text") from error
+        case dict():
+            raise UserError(
+                f"column {column!r} holds dictionaries (of {', '.join(map(str, value))}); write "
+                "the text into a column of its own"
+            )
+    raise UserError(f"column {column!r} holds {type(value).__name__}, which is no text")
+
+
+def picture(value: Any, folder: Path, column: str) -> Path | bytes | None:
+    """Returns what a cell of a picture column holds: a path, encoded bytes, or nothing.
+
+    Raises:
+        UserError: several pictures, a web address, or something else.
+    """
+    if isinstance(value, list | tuple):
+        if len(value) > 1:
+            raise UserError(
+                f"column {column!r} holds {len(value)} pictures in one row; write a row for each"
+            )
+        value = value[0] if value else None
+    if isinstance(value, dict):  # as the datasets library writes pictures
+        value = value.get("bytes") or value.get("path")
+    match value:
+        case None | "" | b"":
+            return None
+        case bytes() | Path():
+            return value
+        case str():
+            if value.startswith(("http://", "https://")):
+                raise UserError(
+                    f"column {column!r} holds web addresses; fetch the pictures first and write "
+                    "their paths"
+                )
+            return folder / value
+    raise UserError(
+        f"column {column!r} holds {type(value).__name__}; give paths or the bytes of files"
+    )

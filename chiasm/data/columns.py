@@ -1,0 +1,143 @@
+"""Which columns of a table a source reads: those that its settings name, else the usual ones."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from itertools import islice
+
+from chiasm.data.cells import picture, texts
+from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.source import SourceSettings
+from chiasm.data.table import Table
+from chiasm.data.tables import choose_column
+from chiasm.errors import UserError
+
+_IMAGE = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
+_TEXT = ("text", "caption", "txt", "content", "sentence", "description", "label")
+_NAMES_OF_LABELS = ("{}_name", "{}_names", "{}_text", "{}_str")
+_LOOKED_AT = 16
+"""Rows that tell what a column holds."""
+
+
+@dataclass(frozen=True)
+class Columns:
+    """The columns of one source."""
+
+    where: str
+    """``stream.sources.NAME``, to blame its settings."""
+    settings: SourceSettings
+    pictures_alone: bool = False
+    """No words are read."""
+
+    def are_in(self, table: Table) -> bool:
+        """Whether the table has all that the source needs."""
+        try:
+            if self.settings.kind == "text":
+                self.text(table)
+                return True
+            self.image(table)
+            if self.pictures_alone:
+                return True
+            if self.settings.kind == "image_text":
+                self.text(table)
+            else:
+                self.named(table, "question")
+                self.named(table, "answer")
+        except UserError:
+            return False
+        return True
+
+    def text(self, table: Table) -> str:
+        """The column of texts or captions; of numbered labels, that of their names.
+
+        Raises:
+            UserError: there is none.
+        """
+        setting, wanted = f"{self.where}.text_column", self.settings.text_column
+        column = choose_column(table, setting, wanted, _TEXT)
+        if not wanted and self._holds_numbers(table, column):
+            names = (form.format(column) for form in _NAMES_OF_LABELS)
+            return next((name for name in names if name in table.columns), column)
+        return column
+
+    def image(self, table: Table) -> str:
+        """The column of pictures; a usual name counts where pictures are found under it.
+
+        Raises:
+            UserError: there is none.
+        """
+        setting, wanted = f"{self.where}.image_column", self.settings.image_column
+        usual = tuple(name for name in _IMAGE if name in table.columns)
+        found = tuple(name for name in usual if self._holds_pictures(table, name))
+        return choose_column(table, setting, wanted, found or usual or _IMAGE)
+
+    def named(self, table: Table, which: str) -> str:
+        """The column of questions or of answers.
+
+        Raises:
+            UserError: it is not there.
+        """
+        setting = f"{which}_column"
+        wanted = getattr(self.settings, setting)
+        return choose_column(table, f"{self.where}.{setting}", wanted, ())
+
+    def group(self, table: Table) -> str:
+        """The column of groups, or nothing.
+
+        Raises:
+            UserError: it is not there.
+        """
+        wanted = self.settings.group_column
+        return choose_column(table, f"{self.where}.group_column", wanted, ()) if wanted else ""
+
+    def words(self, table: Table) -> str:
+        """All columns of words, as they are told."""
+        if self.pictures_alone:
+            return ""
+        if self.settings.kind == "vqa":
+            return f"{self.named(table, 'question')}, {self.named(table, 'answer')}"
+        return self.text(table)
+
+    def refuse_pictures_alone(self, table: Table) -> None:
+        """Raise where words are needed and a folder has pictures alone.
+
+        Raises:
+            UserError: it has; the message says how to write them.
+        """
+        if self.pictures_alone or not isinstance(table, PictureFolder) or self.are_in(table):
+            return
+        settings = self.settings
+        words = {settings.text_column or "text": "a red barn in the snow"}
+        if settings.kind == "vqa":
+            words = {settings.question_column: "is it a barn?", settings.answer_column: "yes"}
+        line = json.dumps({settings.image_column or "file_name": "barn.jpg", **words})
+        raise UserError(
+            f"{self.where}.path = {settings.path!r} holds pictures, but no captions were found: no "
+            "text beside them, and no folders to be labels (those called after splits are none); "
+            f"write metadata.jsonl in it, with a line for each picture: {line}"
+        )
+
+    def _holds_pictures(self, table: Table, column: str) -> bool:
+        for number in range(min(_LOOKED_AT, len(table))):
+            folder = table.folder(number)
+            try:
+                data = picture(table.row(number, column).get(column), folder, column)
+            except UserError:
+                return True  # told when it is read
+            if isinstance(data, bytes):
+                return True
+            if data is not None:
+                value = table.row(number, column)[column]
+                places = (data, *(above / str(value) for above in islice(folder.parents, 8)))
+                if any(place.is_file() for place in places):
+                    return True
+        return False
+
+    def _holds_numbers(self, table: Table, column: str) -> bool:
+        found = [
+            text
+            for number in range(min(_LOOKED_AT, len(table)))
+            for text in texts(table.row(number, column).get(column), column)
+        ]
+        return bool(found) and all(text.strip().isdigit() for text in found)

@@ -1,0 +1,170 @@
+"""Users' files opened: the tables of a path, their documents, and which of them are held out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chiasm.data.columns import Columns
+from chiasm.data.folders import (
+    FolderSource,
+    ImageTextSource,
+    PictureSource,
+    QuestionSource,
+    Selection,
+    TextSource,
+)
+from chiasm.data.source import Opened, SourceFacts, SourceSettings
+from chiasm.data.survey import draw
+from chiasm.data.table import Table
+from chiasm.data.tables import Tables, open_tables
+from chiasm.errors import UserError
+
+_CHARACTERS_PER_POSITION = 2
+
+
+def open_folder(
+    name: str, settings: SourceSettings, row_positions: int, *, pictures_alone: bool = False
+) -> Opened:
+    """Returns both sides of a source of users' tables.
+
+    Raises:
+        UserError: the path cannot be read, a column is not there, or a side has no documents.
+    """
+    where = f"stream.sources.{name}"
+    if not settings.path:
+        raise UserError(f"{where}.path is empty; give a folder, a file, a pattern or a hub name")
+    columns = Columns(where, settings, pictures_alone)
+    tables = open_tables(
+        settings.path,
+        f"{where}.path",
+        columns.are_in,
+        held_out_path=settings.held_out_path,
+        texts=settings.kind == "text",
+    )
+    characters = settings.document_characters or _CHARACTERS_PER_POSITION * row_positions
+    documents = _Documents(name, columns, tables.root, characters)
+    whole = documents.of(tables.train)
+    if tables.held_out is None:
+        return _held_out_by_share(documents, whole, tables)
+    return _held_out_by_files(documents, whole, documents.of(tables.held_out), tables)
+
+
+@dataclass(frozen=True)
+class _Documents:
+    """How rows become documents."""
+
+    name: str
+    columns: Columns
+    root: Path
+    characters: int
+
+    def of(self, table: Table) -> FolderSource:
+        """The documents of a table.
+
+        Raises:
+            UserError: a column is missing or cannot be used, or most rows cannot.
+        """
+        where = self.columns.where
+        try:
+            source = self._of(table)
+        except UserError as error:
+            known = str(error).startswith(where)
+            raise UserError(str(error) if known else f"{where}: {error}") from error
+        source.survey.refuse_absurd(where)
+        return source
+
+    def _of(self, table: Table) -> FolderSource:
+        columns, kind = self.columns, self.columns.settings.kind
+        own: dict[str, Any] = {"root": self.root, "group_column": columns.group(table)}
+        if kind == "text":
+            return TextSource(self.name, table, columns.text(table), self.characters, **own)
+        columns.refuse_pictures_alone(table)
+        image = columns.image(table)
+        if columns.pictures_alone:
+            return PictureSource(self.name, table, image, **own)
+        if kind == "image_text":
+            return ImageTextSource(self.name, table, image, columns.text(table), **own)
+        words = columns.named(table, "question"), columns.named(table, "answer")
+        return QuestionSource(self.name, table, image, *words, **own)
+
+    def facts(self, table: Table, source: FolderSource, notes: tuple[str, ...]) -> SourceFacts:
+        """What is told of a table; how many documents, is not known yet."""
+        columns = self.columns
+        has_pictures = columns.settings.kind != "text"
+        return SourceFacts(
+            kind=columns.settings.kind,
+            rows=len(table),
+            documents=0,
+            held_out=0,
+            files=tuple(_name(file, self.root) for file in table.files),
+            column=columns.words(table),
+            image_column=columns.image(table) if has_pictures else "",
+            skipped=source.survey.skipped,
+            notes=notes,
+            fingerprint=source.survey.fingerprint,
+        )
+
+
+def _held_out_by_share(documents: _Documents, source: FolderSource, tables: Tables) -> Opened:
+    """Held out is what has the smallest hashes."""
+    fraction = documents.columns.settings.held_out_fraction
+    identities = source.identities
+    usable = identities >= 0
+    held_out = draw(identities) < fraction
+    sides = [np.flatnonzero(usable & ~held_out), np.flatnonzero(usable & held_out)]
+    for split, indices in zip(("train", "held_out"), sides, strict=True):
+        if not len(indices):
+            raise UserError(
+                f"{documents.columns.where}.held_out_fraction = {fraction} leaves no {split} "
+                f"documents of {int(usable.sum())}; change it, or give more data"
+            )
+    train, other = (Selection(source, indices) for indices in sides)
+    facts = documents.facts(tables.train, source, tables.notes)
+    known = replace(facts, documents=len(train) + len(other), held_out=len(other))
+    return Opened(train, other, known)
+
+
+def _held_out_by_files(
+    documents: _Documents, train: FolderSource, held_out: FolderSource, tables: Tables
+) -> Opened:
+    """Held out are all rows of their own files; what occurs there too leaves training."""
+    assert tables.held_out is not None
+    of_train, of_held_out = train.identities, held_out.identities
+    repeated = np.isin(of_train, of_held_out[of_held_out >= 0])
+    kept = np.flatnonzero((of_train >= 0) & ~repeated)
+    measured = np.flatnonzero(of_held_out >= 0)
+    for what, indices in (("path", kept), ("held_out_path", measured)):
+        if not len(indices):
+            raise UserError(
+                f"{documents.columns.where}.{what} has no document of its own: "
+                f"{int(repeated.sum())} of {len(of_train)} documents to train on are held out too"
+            )
+    notes = tables.notes
+    if repeated.any():
+        notes += (f"{int(repeated.sum()):,} documents are held out too and not trained on",)
+    facts = documents.facts(tables.train, train, notes)
+    other = documents.facts(tables.held_out, held_out, ())
+    skipped = dict(facts.skipped)
+    for reason, count in other.skipped.items():
+        skipped[reason] = skipped.get(reason, 0) + count
+    return Opened(
+        Selection(train, kept),
+        Selection(held_out, measured),
+        replace(
+            facts,
+            rows=facts.rows + other.rows,
+            documents=len(kept) + len(measured),
+            held_out=len(measured),
+            files=facts.files + other.files,
+            skipped=skipped,
+            fingerprint=facts.fingerprint + other.fingerprint,
+        ),
+    )
+
+
+def _name(file: Path, root: Path) -> str:
+    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)

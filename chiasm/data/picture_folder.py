@@ -1,0 +1,105 @@
+"""Pictures in folders as a table: the picture, the words beside it, the name of its folder.
+
+``barn.jpg`` may have ``barn.txt`` or ``barn.caption`` beside it, and ``barn.json`` with more
+columns. Where pictures lie in several folders, a folder's name is the label of its pictures.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from chiasm.data.files import PICTURE_SUFFIXES, names_a_split
+from chiasm.data.table import Row, TextCells, decoded
+from chiasm.errors import UserError
+
+CAPTION_SUFFIXES = (".txt", ".caption")
+
+
+class PictureFolder(TextCells):
+    """Pictures, each a row: ``image``, and where there are any ``text``, ``label`` and entries."""
+
+    def __init__(self, root: Path, pictures: Sequence[Path], beside: Sequence[Path]) -> None:
+        super().__init__()
+        self.files = tuple(pictures)
+        self._beside = _sidecars(pictures, beside)
+        captions = [file for file in pictures if self._caption(file)]
+        self.columns: tuple[str, ...] = ("image",)
+        # A stray note is no caption: most pictures must have one.
+        if 2 * len(captions) > len(pictures):
+            self.columns += ("text",)
+        names: dict[str, None] = {}
+        for number in range(len(pictures)):
+            names.update(dict.fromkeys(self._entries(number)))
+        self.columns += tuple(name for name in names if name not in self.columns)
+        self._labels = [_label(root, file) for file in pictures]
+        if len(set(self._labels) - {None}) > 1:
+            self.columns += ("label",)
+
+    def __len__(self) -> int:
+        return len(self.files)
+
+    def row(self, number: int, *columns: str) -> Row:
+        """See :class:`~chiasm.data.table.Table`."""
+        file = self.files[number]
+        row: Row = self._entries(number) | {"image": file}
+        caption = self._caption(file)
+        if caption and "text" in self.columns:
+            row["text"] = decoded(caption.read_bytes(), caption).removeprefix("\ufeff")
+        if "label" in self.columns and "label" not in row:
+            row["label"] = self._labels[number]
+        return row
+
+    def folder(self, number: int) -> Path:
+        """See :class:`~chiasm.data.table.Table`."""
+        return self.files[number].parent
+
+    @property
+    def sidecars(self) -> list[Path]:
+        """The files beside pictures that are read with them."""
+        own = [file for beside in self._beside.values() for file in beside]
+        return [file for file in own if file.suffix == ".json" or "text" in self.columns]
+
+    def _caption(self, picture: Path) -> Path | None:
+        beside = self._beside.get(picture, [])
+        return next((file for file in beside if file.suffix.lower() in CAPTION_SUFFIXES), None)
+
+    def _entries(self, number: int) -> dict[str, Any]:
+        beside = self._beside.get(self.files[number], [])
+        file = next((file for file in beside if file.suffix.lower() == ".json"), None)
+        if file is None:
+            return {}
+        try:
+            found = json.loads(
+                decoded(file.read_bytes(), file), parse_int=str, parse_float=str, parse_constant=str
+            )
+        except ValueError as error:
+            raise UserError(f"{file} is no JSON ({error}); mend it, or take it out") from error
+        return found if isinstance(found, dict) else {}
+
+
+def is_picture(file: Path) -> bool:
+    """Whether the file's suffix is one of a picture."""
+    return file.suffix.lower() in PICTURE_SUFFIXES
+
+
+def _sidecars(pictures: Sequence[Path], beside: Sequence[Path]) -> Mapping[Path, list[Path]]:
+    """Captions and JSON of each picture: barn.txt or barn.jpg.txt beside barn.jpg."""
+    by_stem: dict[Path, list[Path]] = {}
+    for file in beside:
+        if file.suffix.lower() in (*CAPTION_SUFFIXES, ".json"):
+            by_stem.setdefault(file.with_suffix(""), []).append(file)
+    found = {
+        picture: by_stem.get(picture.with_suffix(""), []) + by_stem.get(picture, [])
+        for picture in pictures
+    }
+    return {picture: files for picture, files in found.items() if files}
+
+
+def _label(root: Path, picture: Path) -> str | None:
+    folders = picture.relative_to(root).parts[:-1]
+    if not folders or (len(folders) == 1 and names_a_split(folders[0])):
+        return None
+    return folders[-1]

@@ -1,0 +1,108 @@
+"""One named source: its settings, and what opening it found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pydantic import Field
+
+from chiasm.data.navigation import TrajectorySettings
+from chiasm.data.survey import told
+from chiasm.documents import Source
+from chiasm.settings import Settings
+
+_SHOWN_FILES = 20
+
+
+class SourceSettings(Settings):
+    """One named source of a run."""
+
+    kind: Literal["world", "text", "image_text", "vqa", "trajectories"]
+    """The embedded world, or users' files: texts, picture and text, question and answer, recorded
+    walks with poses."""
+    weight: float = Field(1.0, gt=0)
+    """Share of the positions, relative to the other sources' weights."""
+    task: str = ""
+    """world: which of its tasks (text, image_text, video, action_video, vqa, instructions);
+    trajectories: video or action_video."""
+    path: str = ""
+    """Other kinds: a folder, a file, a pattern (``data/train-*.parquet``), or a dataset's name on
+    the hub."""
+    held_out_path: str = ""
+    """Other kinds: what is held out, in the same forms; empty: files that are held out by their
+    names, and where there are none a share."""
+    image_column: str = ""
+    """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
+    text_column: str = ""
+    """Column with the text or caption; empty: the first with a usual name."""
+    question_column: str = "question"
+    """vqa: column with the question."""
+    answer_column: str = "answer"
+    """vqa: column with the answer."""
+    group_column: str = ""
+    """Column with what rows belong to (an original of many copies, a speaker, a scene): a group is
+    held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
+    document_characters: int = Field(0, ge=0)
+    """text: longer texts are cut at paragraphs or lines; 0: twice the positions of a row."""
+    held_out_fraction: float = Field(0.05, gt=0, lt=1)
+    """Share that training never sees, chosen by a hash of the group, the picture's file or the
+    text; of trajectories, whole ones. The world holds out whole maps instead. Not read where files
+    are held out."""
+    trajectories: TrajectorySettings = TrajectorySettings()
+    """trajectories: which frames make a document."""
+
+
+@dataclass(frozen=True)
+class SourceFacts:
+    """What was found under a source's path."""
+
+    kind: str
+    rows: int
+    """Rows of the table, pictures of the folder, frames of the trajectories."""
+    documents: int
+    """That can be used, on both sides."""
+    held_out: int
+    """Documents that training never sees."""
+    files: tuple[str, ...] = ()
+    """Those that were read, relative to the path."""
+    column: str = ""
+    """Where the text comes from; of questions, both columns."""
+    image_column: str = ""
+    skipped: dict[str, int] = field(default_factory=dict)
+    """Rows that cannot be used, by reason."""
+    notes: tuple[str, ...] = ()
+    """How the held-out side was chosen, and what was left unread."""
+    fingerprint: str = ""
+    """Hash of everything that the documents are made of; empty for the embedded world, which its
+    settings determine."""
+
+    def summary(self) -> dict[str, Any]:
+        """All of it, JSON-able, with the first few files alone."""
+        files = [*self.files[:_SHOWN_FILES], *(["..."] * (len(self.files) > _SHOWN_FILES))]
+        return asdict(self) | {"files": files}
+
+    def line(self, name: str) -> str:
+        """One line for the terminal."""
+        read = f" in {self.files[0]}" if len(self.files) == 1 else ""
+        read = f" in {len(self.files):,} files" if len(self.files) > 1 else read
+        words = f", words from {self.column!r}" if self.column else ""
+        skipped = f", left out: {told(self.skipped)}" if self.skipped else ""
+        notes = "".join(f"; {note}" for note in self.notes)
+        return (
+            f"{name}: {self.rows:,} rows{read}{words} -> {self.documents:,} documents, "
+            f"{self.held_out:,} of them held out{skipped}{notes}"
+        )
+
+
+@dataclass(frozen=True)
+class Opened:
+    """Both sides of one source."""
+
+    train: Source
+    held_out: Source
+    facts: SourceFacts
+
+    def side(self, split: str) -> Source:
+        """The one of that name: train or held_out."""
+        return self.held_out if split == "held_out" else self.train

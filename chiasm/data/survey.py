@@ -1,0 +1,108 @@
+"""One pass over the rows of a table: what can be used, what belongs together, what it all is.
+
+Shape suffixes: R rows.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import xxhash
+
+from chiasm.data.table import Table, Unusable
+from chiasm.errors import UserError
+
+READING = 1
+"""Raised when the same files give other documents than they gave before."""
+
+_HASH_BITS = 48
+
+
+@dataclass(frozen=True)
+class Survey:
+    """What opening a source found out about its rows."""
+
+    identity_R: np.ndarray
+    """int64: a hash below 2^48 of what must not be on both sides: the group, the picture or the
+    text; -1 where the row cannot be used."""
+    skipped: dict[str, int]
+    """Rows that cannot be used, by reason."""
+    fingerprint: str
+    """Hash of everything that documents are made of, and of the code that makes them."""
+
+    def refuse_absurd(self, where: str) -> None:
+        """Raise a UserError when most rows cannot be used, which is a mistake in a setting."""
+        bad = sum(self.skipped.values())
+        if 4 * bad > 3 * len(self.identity_R):
+            raise UserError(
+                f"{where}: {bad} of {len(self.identity_R)} rows cannot be used "
+                f"({told(self.skipped)}); check its path and column settings"
+            )
+
+
+def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
+    """Read every row once.
+
+    ``read`` gives what row's identity is, and then all else that its documents are made of.
+
+    Raises:
+        UserError: as ``read`` does, where the whole column is at fault.
+    """
+    identities, skipped = [], Counter[str]()
+    whole = xxhash.xxh3_128(f"reading {READING}".encode())
+    for number in range(len(table)):
+        try:
+            parts = read(number)
+        except Unusable as reason:
+            skipped[str(reason)] += 1
+            identities.append(-1)
+            whole.update(f"\0unusable {reason}\0".encode())
+            continue
+        identities.append(hashed(parts[0]))
+        for part in parts:
+            whole.update(len(part).to_bytes(8, "little") + part)
+    return Survey(np.array(identities, dtype=np.int64), dict(skipped), whole.hexdigest())
+
+
+def picture_identity(data: Path | bytes) -> bytes:
+    """Returns a hash of an encoded picture's bytes: equal for equal files, whatever their names.
+
+    Raises:
+        Unusable: the file is not there.
+    """
+    try:
+        content = data if isinstance(data, bytes) else data.read_bytes()
+    except OSError as error:
+        reason = "picture file missing" if isinstance(error, FileNotFoundError) else str(error)
+        raise Unusable(reason) from error
+    return xxhash.xxh3_128_digest(content)
+
+
+def text_identity(text: str) -> bytes:
+    """Returns the words of a text: equal for texts that differ in spaces alone."""
+    return " ".join(text.split()).encode()
+
+
+def hashed(identity: bytes) -> int:
+    """Returns a number below 2^48, the same for the same bytes in every process."""
+    return int.from_bytes(hashlib.sha256(identity).digest()[: _HASH_BITS // 8], "little")
+
+
+def draw(identities: np.ndarray) -> np.ndarray:
+    """Returns float64 in [0, 1) for each identity: held out is what lies below the fraction."""
+    return identities / 2.0**_HASH_BITS
+
+
+def told(skipped: dict[str, int]) -> str:
+    """Returns the reasons and their counts in words."""
+    return ", ".join(_counted(skipped))
+
+
+def _counted(skipped: dict[str, int]) -> Iterator[str]:
+    for reason, count in sorted(skipped.items(), key=lambda item: -item[1]):
+        yield f"{reason}: {count:,}"
