@@ -11,7 +11,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -95,6 +95,17 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int) -> Document: ...
+
+
+@runtime_checkable
+class Varied(Protocol):
+    """A source whose documents may have several forms: a picture with five captions."""
+
+    varied: bool
+    """Whether any has."""
+
+    def variant(self, index: int, turn: int) -> Document:
+        """Returns a document in one of its forms; turn after turn gives all of them."""
 
 
 class ActionVideos(Source, Protocol):

@@ -113,9 +113,9 @@ class Columns:
             words = {settings.question_column: "is it a barn?", settings.answer_column: "yes"}
         line = json.dumps({settings.image_column or "file_name": "barn.jpg", **words})
         raise UserError(
-            f"{self.where}.path = {settings.path!r} holds pictures, but no captions were found: no "
-            "text beside them, and no folders to be labels (those called after splits are none); "
-            f"write metadata.jsonl in it, with a line for each picture: {line}"
+            f"{self.where}.path = {settings.path!r} holds pictures, but no captions were found; "
+            f"write metadata.jsonl in it, with a line for each picture: {line} (texts beside the "
+            "pictures, as barn.txt, do as well, and folders called after labels, not after splits)"
         )
 
     def _holds_pictures(self, table: Table, column: str) -> bool:

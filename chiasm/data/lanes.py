@@ -19,7 +19,7 @@ from chiasm.data.pictures import CacheError, PictureReader
 from chiasm.data.rows import Row
 from chiasm.errors import UserError
 
-COUNTS = ("positions", "documents", "split", "skipped")
+COUNTS = ("positions", "documents", "split", "skipped", "broken")
 _NOTES = 10
 
 
@@ -103,9 +103,9 @@ class LaneIterator(grain.DatasetIterator):
         pictures: dict[int, Tensor] = {}
         broken: dict[int, str] = {}
         for place, (number, owner) in enumerate(zip(numbers, owner_I, strict=True)):
-            source, index, _ = documents[owner]
+            source, index, _, turn = documents[owner].tolist()
             try:
-                document = self._mixture.read(int(source), int(index))
+                document = self._mixture.read(source, index, turn)
                 image = tuple(document.images)[number]
                 pictures[place] = self._read_picture(image)
             except CacheError as error:
@@ -123,34 +123,40 @@ class LaneIterator(grain.DatasetIterator):
 
     def _count(self, documents: np.ndarray, document_T: np.ndarray, broken: dict[int, str]) -> None:
         lengths = np.bincount(document_T[document_T != NOBODY], minlength=len(documents))
-        for owner, (source, index, condition) in enumerate(documents.tolist()):
-            reason = broken.get(owner) or self._reason(source, index, condition)
+        for owner, (source, index, condition, turn) in enumerate(documents.tolist()):
+            reason = broken.get(owner) or self._reason(source, index, condition, turn)
             if condition != Condition.CONTINUED:
                 self._counts["documents"][source] += 1
             if reason is None:
                 self._counts["positions"][source] += int(lengths[owner])
             else:
-                self._skip(source, index, reason)
+                self._skip(source, index, reason, is_broken=owner in broken)
             if condition == Condition.BEGUN:
                 self._counts["split"][source] += 1
                 self._note(source, index, "longer than a row, split")
 
-    def _reason(self, source: int, index: int, condition: int) -> str | None:
+    def _reason(self, source: int, index: int, condition: int, turn: int) -> str | None:
         if condition == Condition.EMPTY:
             return "empty"
         if condition == Condition.UNREADABLE:
             try:
-                self._mixture.read(source, index)
+                self._mixture.read(source, index, turn)
             except UNREADABLE as error:
                 return str(error)
         return None
 
-    def _skip(self, source: int, index: int, reason: str) -> None:
+    def _skip(self, source: int, index: int, reason: str, *, is_broken: bool) -> None:
         counts = self._counts
         counts["skipped"][source] += 1
         self._note(source, index, f"skipped: {reason}")
-        name = self._mixture.names[source]
-        refuse_absurd(name, counts["skipped"][source], counts["documents"][source], reason)
+        if is_broken:
+            # Empty documents fill the first rows, as they need no room: they are bounded where
+            # they are drawn, and here those alone whose pictures were looked at.
+            counts["broken"][source] += 1
+            broken = counts["broken"][source]
+            others = counts["skipped"][source] - broken
+            name = self._mixture.names[source]
+            refuse_absurd(name, broken, counts["documents"][source] - others, reason)
 
     def _note(self, source: int, index: int, what: str) -> None:
         note, notes = f"{self._mixture.names[source]}[{index}] {what}", self._counts["notes"]

@@ -16,23 +16,23 @@ Choices:
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 import grain
 import numpy as np
 
 from chiasm.data.encoding import DocumentEncoder, Piece
-from chiasm.documents import Document, Source
+from chiasm.documents import Document, Source, Varied
 from chiasm.errors import UserError
 
 UNREADABLE = (UserError, OSError, ValueError)
 """What a source raises for a document that it cannot read."""
 
-_MANY_BAD = 16
 _LARGE_DOCUMENTS = 1 << 14
 """From here on grain's shuffle, which needs no memory; on fewer documents it takes milliseconds
 for each, and a table of the epoch takes none."""
@@ -60,6 +60,8 @@ class Order:
         # Epoch e shuffles with seed + e: hashed seeds lie too far apart to meet.
         self._seed = int.from_bytes(digest[:4], "little")
         self._length = length
+        self.first_turn = int.from_bytes(digest[4:6], "little")
+        """Of documents that have several forms."""
         self._large = grain.MapDataset.range(length).shuffle(self._seed).repeat()
         self._table = lru_cache(maxsize=2)(self._permutation)
 
@@ -71,6 +73,16 @@ class Order:
 
     def _permutation(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, epoch]).permutation(self._length)
+
+
+class Drawn(NamedTuple):
+    """Which document was drawn."""
+
+    source: int
+    number: int
+    """In its source."""
+    turn: int
+    """Which of its forms, where it has several."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,8 @@ class Mixture(grain.IterDataset):
     """The endless encoded documents of one lane; see the module's docstring.
 
     An element is a dictionary of int64 arrays: ``ids`` [n], ``images`` [k, 2] (number in the
-    document, target) and ``documents`` [1, 3] (source number, index in the source, condition).
+    document, target) and ``documents`` [1, 4] (source number, index in the source, condition, and
+    the turn of the document's form).
     """
 
     def __init__(
@@ -106,13 +119,24 @@ class Mixture(grain.IterDataset):
         total = sum(weights[name] for name in self.names)
         self.weights = np.array([weights[name] / total for name in self.names])
         self.orders = tuple(Order(name, len(source), seed) for name, source in sources.items())
+        self._varied = tuple(
+            source if isinstance(source, Varied) and source.varied else None
+            for source in self.sources
+        )
         self.encoder = encoder
         self.lane = lane
         # A document is read when it is drawn, and for its pictures when its row is due.
         self.read = lru_cache(_REMEMBERED_DOCUMENTS)(self._read)
 
-    def _read(self, number: int, index: int) -> Document:
-        return self.sources[number][index]
+    def _read(self, number: int, index: int, turn: int) -> Document:
+        source = self._varied[number]
+        return self.sources[number][index] if source is None else source.variant(index, turn)
+
+    def turn(self, number: int, place: int) -> int:
+        """The turn of a document's form at a place of its source's order: another every epoch."""
+        if self._varied[number] is None:
+            return 0
+        return self.orders[number].first_turn + place // len(self.sources[number])
 
     def __iter__(self) -> MixtureIterator:
         return MixtureIterator(self)
@@ -147,63 +171,66 @@ class MixtureIterator(grain.DatasetIterator):
         number = self._largest_deficit()
         self._state["source"] = number
         self._state["drawn"][number] += 1
-        index = self._drawn_last()
+        drawn = self._drawn_last()
         try:
-            document = self._mixture.read(number, index)
+            document = self._mixture.read(*drawn)
         except UNREADABLE as error:
-            return self._bad(number, index, Condition.UNREADABLE, str(error))
+            return self._bad(drawn, Condition.UNREADABLE, str(error))
         if not document.text and not any(document.images):
-            return self._bad(number, index, Condition.EMPTY, "empty")
+            return self._bad(drawn, Condition.EMPTY, "empty")
         self._pieces = self._mixture.encoder(document)
-        return self._give(number, index, 0)
+        return self._give(drawn, 0)
 
     def _continue(self) -> dict[str, np.ndarray]:
-        number = self._state["source"]
-        index = self._drawn_last()
+        drawn = self._drawn_last()
         if not self._pieces:  # the state was restored amid a document
-            self._pieces = self._mixture.encoder(self._mixture.read(number, index))
-        return self._give(number, index, self._state["pieces_given"])
+            self._pieces = self._mixture.encoder(self._mixture.read(*drawn))
+        return self._give(drawn, self._state["pieces_given"])
 
-    def _give(self, number: int, index: int, nth: int) -> dict[str, np.ndarray]:
+    def _give(self, drawn: Drawn, nth: int) -> dict[str, np.ndarray]:
         piece = self._pieces[nth]
         last = nth + 1 == len(self._pieces)
         condition = Condition.CONTINUED if nth else (Condition.WHOLE if last else Condition.BEGUN)
-        self._state["consumed_positions"][number] += len(piece.ids)
+        self._state["consumed_positions"][drawn.source] += len(piece.ids)
         self._state["pieces_given"] = 0 if last else nth + 1
         if last:
             self._pieces = []
-        return _element(piece.ids, piece.images, number, index, condition)
+        return _element(piece.ids, piece.images, drawn, condition)
 
-    def _bad(self, number: int, index: int, condition: Condition, why: str) -> dict:
-        self._state["bad"][number] += 1
-        name = self._mixture.names[number]
-        refuse_absurd(name, self._state["bad"][number], self._state["drawn"][number], why)
+    def _bad(self, drawn: Drawn, condition: Condition, why: str) -> dict:
+        bad, number = self._state["bad"], drawn.source
+        bad[number] += 1
+        refuse_absurd(self._mixture.names[number], bad[number], self._state["drawn"][number], why)
         nothing = np.zeros(0, dtype=np.int64)
-        return _element(nothing, nothing.reshape(0, 2), number, index, condition)
+        return _element(nothing, nothing.reshape(0, 2), drawn, condition)
 
     def _largest_deficit(self) -> int:
         consumed = np.array(self._state["consumed_positions"])
         return int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
 
-    def _drawn_last(self) -> int:
+    def _drawn_last(self) -> Drawn:
         number = self._state["source"]
         place = self._mixture.lane.place(self._state["drawn"][number] - 1)
-        return self._mixture.orders[number][place]
+        index = self._mixture.orders[number][place]
+        return Drawn(number, index, self._mixture.turn(number, place))
 
 
 def _element(
-    ids: np.ndarray, images: np.ndarray, number: int, index: int, condition: Condition
+    ids: np.ndarray, images: np.ndarray, drawn: Drawn, condition: Condition
 ) -> dict[str, np.ndarray]:
-    return {"ids": ids, "images": images, "documents": np.array([[number, index, condition]])}
+    documents = np.array([[drawn.source, drawn.number, condition, drawn.turn]])
+    return {"ids": ids, "images": images, "documents": documents}
 
 
 def refuse_absurd(name: str, bad: int, drawn: int, why: str) -> None:
     """Single bad documents are skipped; a source that is mostly bad is a mistake.
 
     Raises:
-        UserError: more than three quarters of a fair number of documents cannot be used.
+        UserError: more than three quarters of the documents cannot be used, by more than the luck
+            of the order explains (two standard deviations).
     """
-    if bad >= _MANY_BAD and 4 * bad > 3 * drawn:
+    luck = 2 * math.sqrt(drawn * 3 / 16)
+    if bad > 3 / 4 * drawn + luck:
         raise UserError(
             f"source {name!r}: {bad} of {drawn} documents cannot be used (the last: {why}); "
             "check its path and column settings"

@@ -110,19 +110,22 @@ class _Documents:
 
 
 def _held_out_by_share(documents: _Documents, source: FolderSource, tables: Tables) -> Opened:
-    """Held out is what has the smallest hashes."""
+    """Held out is what has the smallest hashes, at least one."""
     fraction = documents.columns.settings.held_out_fraction
     identities = source.identities
     usable = identities >= 0
-    held_out = draw(identities) < fraction
-    sides = [np.flatnonzero(usable & ~held_out), np.flatnonzero(usable & held_out)]
-    for split, indices in zip(("train", "held_out"), sides, strict=True):
-        if not len(indices):
-            raise UserError(
-                f"{documents.columns.where}.held_out_fraction = {fraction} leaves no {split} "
-                f"documents of {int(usable.sum())}; change it, or give more data"
-            )
-    train, other = (Selection(source, indices) for indices in sides)
+    smallest = identities[usable].min(initial=np.iinfo(np.int64).max)
+    held_out = (draw(identities) < fraction) | (identities == smallest)
+    train, other = (
+        Selection(source, np.flatnonzero(usable & side)) for side in (~held_out, held_out)
+    )
+    if not len(train):
+        what = "different documents" if len(other) else "documents"
+        raise UserError(
+            f"{documents.columns.where}.held_out_fraction = {fraction} leaves nothing to train on: "
+            f"{len(np.unique(identities[usable]))} {what} in all; give more data, or a smaller "
+            "fraction"
+        )
     facts = documents.facts(tables.train, source, tables.notes)
     known = replace(facts, documents=len(train) + len(other), held_out=len(other))
     return Opened(train, other, known)

@@ -74,6 +74,8 @@ class StreamReport:
     skipped: dict[str, int]
     """Documents that are empty, unreadable or hold a picture that cannot be decoded; of split
     documents, their parts."""
+    broken: dict[str, int]
+    """Those of them with such a picture."""
     notes: tuple[str, ...]
     """The first documents of each lane that were split or skipped, and why."""
     rows: int

@@ -111,7 +111,7 @@ def _samples(
 
 
 def _are_torn(
-    by_first: list[tuple[str, Mapping[str, Place]]], by_last: list[tuple[str, Mapping[str, Place]]]
+    by_first: list[tuple[str, dict[str, Place]]], by_last: list[tuple[str, dict[str, Place]]]
 ) -> bool:
     """Whether the first dot puts together what belongs to several samples.
 

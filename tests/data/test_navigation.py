@@ -9,9 +9,8 @@ from PIL import Image as PillowImage
 from pydantic import ValidationError
 
 from chiasm.actions import ActionFormat
-from chiasm.data import SourceSettings, Stream, StreamSettings, build_sources
+from chiasm.data import SourceSettings, Stream, StreamSettings, build_sources, open_pictures
 from chiasm.data.navigation import TrajectorySettings, TrajectorySource
-from chiasm.data.sources import build_picture_source
 from chiasm.data.trajectories import read_trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
@@ -188,7 +187,8 @@ def test_each_frame_is_encoded_ahead_once(folder: Path):
 
 def test_frames_alone_for_a_vision_tokenizer(folder: Path):
     settings = SourceSettings(kind="trajectories", path=str(folder), held_out_fraction=0.3)
-    pictures = [build_picture_source("nav", settings, split) for split in Split]
+    opened = open_pictures("nav", settings)
+    pictures = [opened.train, opened.held_out]
     assert sum(map(len, pictures)) == sum(LENGTHS)
     frames = [seen(next(source[k].images)) for source in pictures for k in range(len(source))]
     assert len(set(frames)) == sum(LENGTHS)

@@ -87,8 +87,8 @@ def test_a_folder_streams_without_code(pairs_folder, made):
         ({"kind": "world", "task": "dance"}, "'dance' is no task of the world.*action_video"),
         ({"kind": "text", "path": "PAIRS/images/none"}, "no such file or folder"),
         (
-            {"kind": "image_text", "path": "PAIRS", "held_out_fraction": 1e-9},
-            r"stream\.sources\.mine\.held_out_fraction = 1e-09 leaves no held_out documents",
+            {"kind": "image_text", "path": "PAIRS", "held_out_fraction": 0.9999},
+            r"stream\.sources\.mine\.held_out_fraction = 0.9999 leaves nothing to train on: 30",
         ),
     ],
 )
@@ -103,10 +103,10 @@ def test_mistakes_name_their_setting(settings, message, pairs_folder):
 def test_texts_without_a_word_are_counted(tmp_path):
     for name, text in (("a", ""), ("b", " \n"), ("c", "")):
         (tmp_path / f"{name}.txt").write_text(text)
-    with pytest.raises(UserError, match=r"stream\.sources\.mine\.path.* any of its 3 files"):
+    with pytest.raises(UserError, match=r"stream\.sources\.mine: 3 of 3 rows .*no text: 3"):
         both_splits({"kind": "text", "path": str(tmp_path)})
     (tmp_path / "rows.jsonl").write_text('{"text": ""}\n' * 2)
-    with pytest.raises(UserError, match="any of its 2 rows"):
+    with pytest.raises(UserError, match="2 of 2 rows cannot be used"):
         both_splits({"kind": "text", "path": str(tmp_path / "rows.jsonl")})
 
 
