@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
+from chiasm.data.fingerprint import fingerprint
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.training.device import choose_device
@@ -96,12 +97,6 @@ def _key(training: VisionTrainingSettings) -> str:
     """The hash of all that it depends on."""
     content = training.model_dump_json(exclude={"render_processes"})
     if training.source.kind != "world":
-        content += _files(Path(training.source.path).expanduser())
+        paths = (training.source.path, training.source.held_out_path)
+        content += "".join(fingerprint(path) for path in paths if path)
     return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]
-
-
-def _files(path: Path) -> str:
-    """Name, size and time of change of a file, or of all in a folder; empty for a hub's name."""
-    paths = sorted(path.rglob("*")) if path.is_dir() else [path] if path.exists() else []
-    found = [(each, each.stat()) for each in paths]
-    return "".join(f"{each} {stat.st_size} {stat.st_mtime_ns}\n" for each, stat in found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -35,9 +37,21 @@ def inspect(
     cache: Annotated[
         Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
     ] = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="What was found under each source's path, as JSON alone.")
+    ] = False,
 ) -> None:
-    """Print one packed row, span by span, and draw its spans, sources, roles and mask."""
+    """Print what was found under each source's path, and one packed row, span by span.
+
+    The row's pictures, sources, roles and mask are drawn into a file.
+    """
     settings = load_recipe(recipe, set_ or [])
+    if as_json:
+        with RunDisplay() as display:
+            material = open_material(settings, cache, display.on_stage)
+        sources = {name: asdict(facts) for name, facts in material.facts.items()}
+        print(json.dumps({"sources": sources}, indent=1, ensure_ascii=False))
+        return
     # What is drawn are pictures, whatever training reads.
     pictures = settings.vision.model_copy(update={"latents": None})
     settings = settings.model_copy(update={"vision": pictures})
@@ -45,6 +59,8 @@ def inspect(
         check_feasible(settings, cache, display.on_stage)
         material = open_material(settings, cache, display.on_stage)
         inputs = build_inputs(settings, material.train, cache, display.on_stage)
+    for name, facts in material.facts.items():
+        print(facts.line(name))
     stream = build_stream(settings, material.train, inputs, settings.seed)
     try:
         number, inside = divmod(row, settings.stream.rows_per_batch)

@@ -13,6 +13,7 @@ tars.py        samples in tar files
 picture_folder.py  pictures in folders, and what stands beside them
 tables.py      a user's folder, file or hub name as tables
 survey.py      one pass over a table's rows
+fingerprint.py  what users' files hold, as a short hash
 folders.py     sources from such tables
 pickles.py     pickled arrays, read without running code
 trajectories.py  recorded walks: frames and poses

@@ -84,6 +84,9 @@ class SourceFacts:
 
     def line(self, name: str) -> str:
         """One line for the terminal."""
+        if self.kind == "world":
+            documents = f"{self.documents:,} documents of the embedded world"
+            return f"{name}: {documents}, {self.held_out:,} of them held out"
         read = f" in {self.files[0]}" if len(self.files) == 1 else ""
         read = f" in {len(self.files):,} files" if len(self.files) > 1 else read
         words = f", words from {self.column!r}" if self.column else ""

@@ -3,6 +3,7 @@
 plan → run → collect → report. Files, each importing only from those above it:
 
 settings.py    the study file
+data.py        the users' files that a study reads
 cells.py       a resolved recipe and a content hash for each cell and seed
 held_out.py    the documents that every cell is measured on
 shared.py      worlds and tokenizers, made once for all cells

@@ -22,6 +22,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field
+
 from chiasm.assembly import open_material, train_run
 from chiasm.assembly.preparation import Stage, silent
 from chiasm.errors import UserError
@@ -32,6 +34,7 @@ from chiasm.recipe import Recipe, load_recipe, write_recipe
 from chiasm.report import Provenance, write_report
 from chiasm.settings import Settings
 from chiasm.studies.cells import Cell, content_hash
+from chiasm.studies.data import DataFingerprints
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure
 from chiasm.studies.settings import HeldOutSettings, MetricSettings, StudySettings
@@ -52,6 +55,8 @@ class Order(Settings):
     inputs: Path
     """The folder of the tokenizers."""
     held_out: dict[str, HeldOutSettings]
+    held_out_data: dict[str, str] = Field(default_factory=dict)
+    """Hash of what the users' files among them hold, by path."""
     metrics: tuple[MetricSettings, ...]
     evaluation: EvaluationSettings
     """Sizes, seed and noise levels of what is measured; the cell's hash leaves them out."""
@@ -65,6 +70,9 @@ class Order(Settings):
             key=cell.key,
             inputs=inputs_folder.resolve(),
             held_out=study.held_out,
+            held_out_data=DataFingerprints().of(
+                source.model_dump() for source in study.held_out.values()
+            ),
             metrics=study.metrics,
             evaluation=cell.recipe.evaluation,
         )
@@ -73,7 +81,8 @@ class Order(Settings):
     def measures_key(self) -> str:
         """Hash of what is measured: a finished cell that lacks it is measured again."""
         dump = self.model_dump(mode="json")
-        return content_hash([dump["held_out"], dump["metrics"], dump["evaluation"]])
+        parts = [dump["held_out"], dump["metrics"], dump["evaluation"]]
+        return content_hash(parts + [dump["held_out_data"]] * bool(self.held_out_data))
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,8 @@
 """Cells: what a study trains, one resolved recipe for each cell and seed.
 
 The content hash of a cell is that of its recipe, save for what cannot change what is learned (the
-run's name, the size of its evaluation), and of what its tokenizers are made from. Two cells of one
+run's name, the size of its evaluation), of what its tokenizers are made from, and of what the
+users' files hold. Two cells of one
 hash are one run, and a finished hash is never run again. Settings that have their default value are
 no part of it, so that a version that adds a setting does not begin its studies anew; should a
 default change, :data:`DEFAULTS` does. The code's version is no part of it either: it is recorded
@@ -14,12 +15,13 @@ import hashlib
 import json
 from collections.abc import Iterator, Mapping
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, parse_recipe
+from chiasm.studies.data import DataFingerprints
 from chiasm.studies.settings import CellSettings, StudySettings
 from chiasm.toml import assign, load_toml
 
@@ -39,6 +41,8 @@ class Cell:
     inputs_recipe: Recipe
     """The recipe whose sources the tokenizers are made from: all of the base recipe's."""
     budget_flops: float | None
+    data: Mapping[str, str] = field(default_factory=dict)
+    """Hash of what the users' files hold, by path: those of all of the base recipe's sources."""
 
     @property
     def inputs_key(self) -> str:
@@ -50,7 +54,8 @@ class Cell:
         }
         parts = ("tokenizer", "vision", "vision_training", "world")
         settings = {part: chosen.get(part, {}) for part in parts}
-        return content_hash({**settings, "sources": sources, "defaults": DEFAULTS})
+        content = {**settings, "sources": sources, "defaults": DEFAULTS}
+        return content_hash(content | ({"data": self.data} if self.data else {}))
 
     @property
     def key(self) -> str:
@@ -76,8 +81,10 @@ def content_hash(content: Any) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
 
 
-def expand(study: StudySettings) -> list[Cell]:
+def expand(study: StudySettings, data: DataFingerprints | None = None) -> list[Cell]:
     """Every cell with every seed, in the study's order.
+
+    ``data``: of a study's folder; it knows the files that are not there any more.
 
     Raises:
         UserError: a cell whose settings are no valid recipe (the message names the cell), cells
@@ -86,8 +93,9 @@ def expand(study: StudySettings) -> list[Cell]:
     base = load_toml(study.recipe)
     for name, value in study.set.items():
         assign(base, name, value)
+    data = data or DataFingerprints()
     cells = [
-        _cell(study, base, settings, combination, seed)
+        _cell(study, base, settings, combination, seed, data)
         for settings in study.cells or (CellSettings(name="base"),)
         for combination in _combinations(study.grid)
         for seed in study.seeds
@@ -112,6 +120,7 @@ def _cell(
     settings: CellSettings,
     combination: Mapping[str, Any],
     seed: int,
+    data: DataFingerprints,
 ) -> Cell:
     parts = [settings.name] if study.cells or not combination else []
     name = ", ".join([*parts, *(f"{key} = {value}" for key, value in combination.items())])
@@ -126,7 +135,8 @@ def _cell(
         recipe = parse_recipe(content)
     except UserError as error:
         raise UserError(f"cell {name!r} of study {study.name}: {error}") from error
-    return Cell(name, seed, recipe, inputs, settings.budget_flops)
+    sources = (source.model_dump() for source in inputs.stream.sources.values())
+    return Cell(name, seed, recipe, inputs, settings.budget_flops, data.of(sources))
 
 
 def _choose_sources(content: dict[str, Any], weights: Mapping[str, float]) -> None:

@@ -16,6 +16,7 @@ from chiasm.errors import UserError
 from chiasm.scaling.points import LOSS, Point
 from chiasm.studies.cell import Order, Result, write_json
 from chiasm.studies.cells import Cell, expand
+from chiasm.studies.data import DataFingerprints
 from chiasm.studies.plan import Cost, read_costs
 from chiasm.studies.runner import cell_folder, failure
 from chiasm.studies.settings import StudySettings
@@ -69,7 +70,10 @@ def collect(study: StudySettings, folder: Path) -> list[Record]:
         UserError: cells that are no valid recipes.
     """
     costs = read_costs(folder)
-    return [_record(study, folder, cell, costs.get(cell.key)) for cell in expand(study)]
+    return [
+        _record(study, folder, cell, costs.get(cell.key))
+        for cell in expand(study, DataFingerprints(folder))
+    ]
 
 
 def write_cells(study: StudySettings, records: Sequence[Record], path: Path) -> None:

@@ -17,6 +17,7 @@ from chiasm.errors import UserError
 from chiasm.stop import StopRequest
 from chiasm.studies.cell import Order, Result, read_order, write_json, write_order
 from chiasm.studies.cells import Cell, expand
+from chiasm.studies.data import DataFingerprints
 from chiasm.studies.launcher import Job, Launcher, threads_per_slot
 from chiasm.studies.plan import Costs, plan_study, refuse_unequal
 from chiasm.studies.settings import StudySettings
@@ -102,7 +103,11 @@ def plan(
         UserError: cells that are no valid recipes, or are not equal in what they should be.
     """
     refuse_foreign_folder(folder)
-    cells = expand(study)
+    data = DataFingerprints(folder)
+    cells = expand(study, data)
+    for path in data.changed:
+        on_stage(f"{path}: its data have changed; cells run again on the new ones", 1, 1)
+    data.write()
     shared = Shared(folder, cache_folder, on_stage)
     shared.prepare(cells)
     threads = threads_per_slot(slots)

@@ -74,6 +74,7 @@ class Shared:
         return Material(
             {name: whole.train[name] for name in names},
             {name: whole.held_out[name] for name in names},
+            {name: whole.facts[name] for name in names},
         )
 
     def _opened(self, recipe: Recipe) -> Material:

@@ -1,0 +1,50 @@
+"""The users' files that a study reads: cells that were run on other data are other cells."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+from chiasm.data.fingerprint import fingerprint
+
+_FILE = "data.json"
+
+
+class DataFingerprints:
+    """Path → hash of what its files hold.
+
+    Where files are not there any more, what they held when the study was run counts, so that it
+    can still be reported.
+    """
+
+    def __init__(self, folder: Path | None = None) -> None:
+        self._folder = folder
+        self._known: dict[str, str] = {}
+        self._recorded: dict[str, str] = {}
+        if folder is not None and (folder / _FILE).exists():
+            self._recorded = json.loads((folder / _FILE).read_text())
+
+    def of(self, sources: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+        """Returns the hash of every path that sources name; nothing where all are rendered."""
+        paths = [source.get(key, "") for source in sources for key in ("path", "held_out_path")]
+        for path in paths:
+            if path and path not in self._known:
+                self._known[path] = fingerprint(path) or self._recorded.get(path, "")
+        return {path: self._known[path] for path in paths if path and self._known[path]}
+
+    @property
+    def changed(self) -> list[str]:
+        """Paths whose files hold something else than when the study was planned before."""
+        return [
+            path for path, found in self._known.items() if self._recorded.get(path, found) != found
+        ]
+
+    def write(self) -> None:
+        """Keep the hashes in the study's folder."""
+        assert self._folder is not None
+        if self._known:
+            self._folder.mkdir(parents=True, exist_ok=True)
+            kept = json.dumps(self._recorded | self._known, indent=1) + "\n"
+            (self._folder / _FILE).write_text(kept)
