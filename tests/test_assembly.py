@@ -1,7 +1,9 @@
 """Whole runs from a recipe that names folders: made, killed, stopped, resumed and refused."""
 
 import json
+import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +21,7 @@ from chiasm.assembly import build_inputs, open_material, seconds_per_step, train
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.settings import MoeSettings
-from chiasm.recipe import Recipe, load_recipe
+from chiasm.recipe import Recipe, load_recipe, write_recipe
 from chiasm.training.metrics import read_metrics
 
 RECIPE = """
@@ -199,6 +201,53 @@ def test_other_settings_are_refused_and_named(recipe: Recipe, tmp_path: Path) ->
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() == before
     assert train_run(other, tmp_path / "run", fresh=True, tell=lambda line: None).finished
     assert (tmp_path / "run" / "metrics.jsonl").read_bytes() != before
+
+
+def edited(file: Path, old: str, new: str) -> None:
+    """Rewrite a file and give it its old time stamps back, as cp -p, tar and rsync do."""
+    assert len(old) == len(new)
+    stat = file.stat()
+    file.write_text(file.read_text().replace(old, new))
+    os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_a_run_on_other_data_is_refused_and_one_on_a_copy_goes_on(
+    recipe_path: Path, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    shutil.copytree(recipe_path.parent, data)
+    path = data / "tiny.toml"
+    path.write_text(RECIPE.format(folder=data))
+    short = load_recipe(path, ["training.steps=6"])
+    told: list[str] = []
+    train_run(short, tmp_path / "run", tell=told.append)
+    assert "pictures: 30 rows in metadata.jsonl, words from 'text' -> 60 documents" in told[0]
+    kept = json.loads((tmp_path / "run" / "data.json").read_text())
+    assert {name: found["rows"] for name, found in kept.items()} == {"pictures": 30, "texts": 30}
+    stream = json.loads((tmp_path / "run" / "stream.json").read_text())
+    assert stream["sources"]["pictures"]["column"] == "text"
+
+    shutil.copytree(data, tmp_path / "copy")
+    shutil.rmtree(data)
+    (tmp_path / "copy").rename(data)  # all time stamps are new
+    assert train_run(short, tmp_path / "run", tell=told.append).finished
+
+    edited(data / "texts" / "4.txt", "text 4", "text 9")
+    with pytest.raises(UserError, match=r"other data:\n  stream\.sources\.texts: .*30 here"):
+        train_run(short, tmp_path / "run", tell=told.append)
+    train_run(short, tmp_path / "run", fresh=True, tell=told.append)
+
+
+def test_changed_data_of_a_run_that_never_began_are_told(recipe: Recipe, tmp_path: Path) -> None:
+    folder, told = tmp_path / "run", []
+    write_recipe(recipe, tmp_path / "recipe.toml")
+    folder.mkdir()
+    (tmp_path / "recipe.toml").rename(folder / "recipe.toml")
+    (folder / "data.json").write_text(
+        json.dumps({"texts": {"rows": 7, "fingerprint": "of other texts"}})
+    )
+    train_run(recipe, folder, tell=told.append)
+    assert "stream.sources.texts: its data have changed, 7 rows there, 30 here" in told
 
 
 def test_a_run_that_never_began_gives_way(recipe: Recipe, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ pictures.py the pictures of a recipe's sources, and its held-out walks
 folder.py   a run folder, and training that goes on in it
 """
 
-from chiasm.assembly.folder import kept_inputs, refuse_foreign_folder, train_run
+from chiasm.assembly.folder import changed_data, kept_inputs, refuse_foreign_folder, train_run
 from chiasm.assembly.objects import (
     build_inputs,
     build_run,
@@ -26,6 +26,7 @@ __all__ = [
     "build_inputs",
     "build_run",
     "build_stream",
+    "changed_data",
     "check_feasible",
     "default_cache_folder",
     "kept_inputs",

@@ -174,29 +174,29 @@ def data_on_disk(
     if changed and _has_trained(folder):
         raise UserError(
             f"{folder} holds a run on other data:\n  "
-            + "\n  ".join(changed)
+            + "\n  ".join(changed.values())
             + "\nPut the data back as they were, give another folder with --out, or begin again "
             "with --fresh, which deletes it"
         )
-    for line in changed:
+    for line in changed.values():
         tell(line)
     if changed:  # tokenizers were made of what the sources held then
         shutil.rmtree(folder / "inputs", ignore_errors=True)
     path.write_text(json.dumps(now, indent=1) + "\n")
 
 
-def changed_data(facts: Mapping[str, SourceFacts], folder: Path) -> list[str]:
-    """One line for each source whose files hold something else than when the run began."""
+def changed_data(facts: Mapping[str, SourceFacts], folder: Path) -> dict[str, str]:
+    """Sources whose files hold something else than when the run began, each with a line on it."""
     try:
         then = json.loads((folder / "data.json").read_text())
     except (OSError, ValueError):
-        return []
-    return [
-        f"stream.sources.{name}: its data have changed, {then[name]['rows']:,} rows there, "
+        return {}
+    return {
+        name: f"stream.sources.{name}: its data have changed, {then[name]['rows']:,} rows there, "
         f"{found.rows:,} here"
         for name, found in facts.items()
         if name in then and then[name]["fingerprint"] != found.fingerprint
-    ]
+    }
 
 
 def _read_today(path: Path) -> dict[str, Any]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chiasm.assembly import open_material
+from chiasm.assembly import changed_data, open_material
 from chiasm.cli.options import check_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
@@ -44,13 +44,15 @@ def evaluate(
     An earlier report with other settings or numbers is kept, as report-1.html and so on.
     """
     check_run(run)
-    recipe = load_recipe(run / "recipe.toml", set_ or [])
-    refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
+    trained, recipe = load_recipe(run / "recipe.toml"), load_recipe(run / "recipe.toml", set_ or [])
+    refuse_another_model(trained, recipe)
     if recipe.evaluation.plans:
         refuse_missing_weights(recipe.evaluation.planner)
     command = shlex.join(["chiasm", *sys.argv[1:]])
     with RunDisplay(recipe.training.steps) as display:
         material = open_material(recipe, cache, display.on_stage)
+        for note in _other_data(trained, recipe, material, run):
+            display.tell(note)
         files = evaluate_run(run, recipe, material, display, {}, command)
     print(f"the report is {files.page}")
 
@@ -64,6 +66,29 @@ def refuse_another_model(trained: Recipe, asked: Recipe) -> None:
                 f"--set {name}: the run was trained with another value ({line}), and its "
                 "model is read as it is. Leave it out, or train a run with it; it may set "
                 "evaluation.*, stream.*, world.*, instructions.* and training.device"
+            )
+
+
+def _other_data(trained: Recipe, asked: Recipe, material: Material, run: Path) -> Iterator[str]:
+    """What the user should know where other data are measured than the run was trained beside.
+
+    Raises:
+        UserError: a path names other data to train on, of which a share alone would be measured.
+    """
+    changed = changed_data(material.facts, run)
+    yield from (line for line in changed.values())
+    for name, source in asked.stream.sources.items():
+        before, where = trained.stream.sources.get(name, source), f"stream.sources.{name}"
+        if source.path != before.path and name in changed:
+            raise UserError(
+                f"--set {where}.path = {source.path!r} holds other data than the run was trained "
+                f"on ({before.path!r}); to measure on all of it, set {where}.held_out_path"
+            )
+        repeated = material.facts[name].repeated
+        if source.held_out_path != before.held_out_path and repeated:
+            yield (
+                f"{where}.held_out_path: the run was trained on {repeated:,} documents that are in "
+                "it too, and they are measured as well"
             )
 
 

@@ -1,6 +1,7 @@
 """Recipes that train their vision tokenizer first."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -85,7 +86,19 @@ def test_it_is_trained_anew_when_its_pictures_have_changed(pictures: Path, tmp_p
     recipe = recipe_of(mine, {"kind": "vae"})
     first = open_vision(recipe, tmp_path / "cache")
     PillowImage.fromarray(np.zeros((16, 16, 3), dtype=np.uint8)).save(mine / "3.png")
-    assert open_vision(recipe, tmp_path / "cache").fingerprint != first.fingerprint
+    second = open_vision(recipe, tmp_path / "cache")
+    assert second.fingerprint != first.fingerprint
+
+    # Times are no part of the data: neither a copy's, nor an edited file's old one.
+    shutil.copytree(mine, tmp_path / "copy", copy_function=shutil.copyfile)
+    shutil.rmtree(mine)
+    (tmp_path / "copy").rename(mine)
+    assert open_vision(recipe, tmp_path / "cache").fingerprint == second.fingerprint
+    stat = (mine / "3.png").stat()
+    PillowImage.fromarray(np.full((16, 16, 3), 255, dtype=np.uint8)).save(mine / "3.png")
+    os.utime(mine / "3.png", ns=(stat.st_atime_ns, stat.st_mtime_ns))
+    assert (mine / "3.png").stat().st_mtime_ns == stat.st_mtime_ns
+    assert open_vision(recipe, tmp_path / "cache").fingerprint != second.fingerprint
 
 
 def test_a_run_reads_through_it_and_keeps_it(pictures: Path, tmp_path: Path) -> None:

@@ -1,0 +1,64 @@
+"""Cells that were run on other data are other cells; data that are gone are remembered."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+from chiasm.studies import expand, load_study
+from chiasm.studies.cell import Order
+from chiasm.studies.data import DataFingerprints
+
+
+@pytest.fixture
+def own_data(data_folder: Path, tmp_path: Path) -> Path:
+    folder = tmp_path / "own"
+    shutil.copytree(data_folder, folder)
+    return folder
+
+
+def test_changed_files_make_other_cells(study_path, own_data: Path, data_folder: Path, tmp_path):
+    path = study_path()
+    for file in (path, tmp_path / "recipe.toml"):
+        file.write_text(file.read_text().replace(str(data_folder), str(own_data)))
+    study, folder = load_study(path), tmp_path / "study"
+    kept = DataFingerprints(folder)
+    before = expand(study, kept)
+    kept.write()
+    assert kept.changed == []
+    assert [cell.key for cell in expand(study, DataFingerprints(folder))] == [
+        cell.key for cell in before
+    ]
+    measures = Order.of(study, before[0], tmp_path).measures_key
+
+    (own_data / "texts" / "3.txt").write_text("this is text 4 of forty, read here")
+    now = DataFingerprints(folder)
+    after = expand(study, now)
+    assert now.changed == [str(own_data / "texts")]
+    assert not {cell.key for cell in after} & {cell.key for cell in before}
+    assert not {cell.inputs_key for cell in after} & {cell.inputs_key for cell in before}
+    if any(str(own_data) in source.path for source in study.held_out.values()):
+        assert Order.of(study, after[0], tmp_path).measures_key != measures
+
+
+def test_a_study_whose_data_are_gone_is_still_told(
+    study_path, own_data: Path, data_folder: Path, tmp_path
+):
+    path = study_path()
+    for file in (path, tmp_path / "recipe.toml"):
+        file.write_text(file.read_text().replace(str(data_folder), str(own_data)))
+    study, folder = load_study(path), tmp_path / "study"
+    kept = DataFingerprints(folder)
+    before = [cell.key for cell in expand(study, kept)]
+    kept.write()
+    shutil.rmtree(own_data)
+    assert [cell.key for cell in expand(study, DataFingerprints(folder))] == before
+    assert [cell.key for cell in expand(study)] != before
+
+
+def test_rendered_worlds_have_no_files(tmp_path: Path):
+    source = {"kind": "world", "path": "", "held_out_path": ""}
+    kept = DataFingerprints(tmp_path)
+    assert kept.of([source]) == {}
+    kept.write()
+    assert not (tmp_path / "data.json").exists()
