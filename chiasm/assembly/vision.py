@@ -14,6 +14,7 @@ from pathlib import Path
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
+from chiasm.rgb import RULE
 from chiasm.training.device import choose_device
 from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
@@ -96,7 +97,7 @@ def _key(training: VisionTrainingSettings) -> str:
     """The hash of all that it depends on."""
     content = training.model_dump_json(exclude={"render_processes"})
     if training.source.kind != "world":
-        content += _files(Path(training.source.path).expanduser())
+        content += f"{RULE} {_files(Path(training.source.path).expanduser())}"
     return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]
 
 
