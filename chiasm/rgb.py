@@ -151,7 +151,7 @@ def _may_be_turned(picture: PillowImage.Image, file: Path) -> bool:
 
 def _turn(picture: PillowImage.Image) -> Transpose | None:
     try:
-        return _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+        return _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation, 1))
     except Exception:  # viewers show a picture with broken EXIF data as it is stored
         return None
 

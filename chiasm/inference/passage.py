@@ -5,8 +5,7 @@ obey the rules of :mod:`chiasm.data.batch`: text sees what came before and itsel
 tokens see what came before and their whole image.
 
 Shape suffixes: T positions of a passage, N its images, L latent tokens of them all, C latent
-channels, 2 = (row, column). Where context images have a tokenizer of their own: G latent tokens of
-target images, U of context images, A channels of the latter.
+channels, 2 = (row, column).
 """
 
 from __future__ import annotations

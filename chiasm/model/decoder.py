@@ -77,9 +77,7 @@ class DecoderInput:
     """Latents with channels of their own; None: ``z_LC`` has those of every image."""
 
     @classmethod
-    def from_batch(
-        cls, batch: PackedBatch, latents: ImageLatents, time_N: Tensor
-    ) -> DecoderInput:
+    def from_batch(cls, batch: PackedBatch, latents: ImageLatents, time_N: Tensor) -> DecoderInput:
         """Read a packed batch whose images hold these latents, noised to flow times ``time_N``."""
         return cls(
             ids_BT=batch.ids_BT,

@@ -3,7 +3,7 @@ import torch
 
 from chiasm.data.batch import ImageSlots
 from chiasm.errors import UserError
-from chiasm.vision import PixelTokenizer, encode_slots
+from chiasm.vision import PixelTokenizer, encode_images
 
 
 def slots(pixels: list[torch.Tensor]) -> ImageSlots:
@@ -34,7 +34,7 @@ def picture(side: int, value: int) -> torch.Tensor:
 def test_slots_are_grouped_by_size_and_keep_their_order() -> None:
     tokenizer = AnySize()
     given = slots([picture(16, 0), picture(32, 51), picture(16, 102), picture(32, 255)])
-    latents = encode_slots(tokenizer, given)
+    latents = encode_images(tokenizer, given).z_LC
     assert tokenizer.groups == [2, 2]
     assert len(latents) == len(given.image_L)
     value_L = latents.mean(dim=1) * 0.25 + 0.5
@@ -43,7 +43,7 @@ def test_slots_are_grouped_by_size_and_keep_their_order() -> None:
 
 
 def test_no_slots_give_no_latents() -> None:
-    latents = encode_slots(AnySize(), slots([]))
+    latents = encode_images(AnySize(), slots([])).z_LC
     assert latents.shape == (0, 3 * 64)
 
 

@@ -82,8 +82,8 @@ class CachedLatents:
                 raise UserError(self._broken[key])
             raise CacheError(
                 f"vision.latents = {str(self.folder)!r} lacks the latents of a picture "
-                f"({described(image.data)}); the data has changed since it was encoded: call chiasm "
-                "vision encode into a new folder"
+                f"({described(image.data)}); the data has changed since it was encoded: call "
+                "chiasm vision encode into a new folder"
             )
         shard, row = self._place_K2[place].tolist()
         stored_PC = self._shards[shard].latents_MPC[row]

@@ -8,7 +8,7 @@ from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Task, obs
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.scoring import batches
 from chiasm.training.objective import Objective
-from chiasm.vision.tokenizer import encode_slots
+from chiasm.vision.tokenizer import encode_images
 
 SETTINGS = AtlasSettings(documents=30)
 
@@ -28,8 +28,8 @@ def test_loads_are_those_that_training_would_count(observed, mixture, material):
     documents = [d for source in material.held_out.values() for d in source.items]
     load_Q2R = np.zeros((2, 2, 6), np.int64)
     for number, (_, batch) in enumerate(batches(documents, pretrained)):
-        z_LC = encode_slots(pretrained.vision_tokenizer, batch.images)
-        load_Q2R += objective.losses(pretrained.decoder, batch, z_LC, number).load_Q2E.numpy()
+        latents = encode_images(pretrained.vision_tokenizer, batch.images)
+        load_Q2R += objective.losses(pretrained.decoder, batch, latents, number).load_Q2E.numpy()
     own = [observed.counts(*parts).sum(axis=0) for parts in ((TEXT,), (CONTEXT, TARGET))]
     assert np.array_equal(np.stack(own, axis=1), load_Q2R)
 
