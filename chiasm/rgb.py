@@ -158,7 +158,7 @@ def _turn(picture: PillowImage.Image) -> Transpose | None:
 
 def _of_picture(picture: PillowImage.Image, name: str) -> np.ndarray:
     picture.load()
-    if turn := _turn(picture):
+    if (turn := _turn(picture)) is not None:
         picture = picture.transpose(turn)
     name = f"{name} of mode {picture.mode}"
     values = _deep_values(picture)
