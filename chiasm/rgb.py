@@ -73,6 +73,8 @@ def held(given: Given) -> Held:
         UserError: it is nothing of these, or the rule refuses it.
     """
     if isinstance(given, np.ndarray):
+        if given.dtype == np.uint8 and given.shape[2:] == (3,) and given.size:
+            return given
         return _of_array(given, f"of shape {given.shape} and type {given.dtype}")
     if isinstance(given, bytes | bytearray | memoryview):
         return bytes(given)

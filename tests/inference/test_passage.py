@@ -72,4 +72,4 @@ def test_pictures_of_other_sizes_are_fitted(pretrained: Pretrained) -> None:
     latents = prompt_latents(
         (Image(pixels, target=False),), pretrained.vision_tokenizer, torch.device("cpu")
     )
-    assert latents.shape == (4, pretrained.vision_tokenizer.channels)
+    assert latents.z_LC.shape == (4, pretrained.vision_tokenizer.channels)

@@ -50,7 +50,7 @@ def test_x_prediction_is_compared_in_velocity_space(naive, decoder):
     z, noise = latents(batch), latents(batch, 1)
     for t in (0.0, 0.4, 0.97):
         losses = Objective(ObjectiveSettings()).losses_at(
-            decoder, batch, z, noise, torch.tensor([0.2, t])
+            decoder, batch, ImageLatents(z), noise, torch.tensor([0.2, t])
         )
         time_N = torch.tensor([1.0, t])  # the context image is clean whatever was asked
         z_t = torch.cat((z[:6], (1 - t) * noise[6:] + t * z[6:]))
