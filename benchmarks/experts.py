@@ -24,6 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from train_step import optimised, seconds
 from workloads import VOCABULARY, Workload, equal_rows
 
+from chiasm.data.latents import ImageLatents
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.training.objective import Counts, Objective, ObjectiveSettings
@@ -65,7 +66,7 @@ class Model:
         z_LC = torch.randn(len(self.batch.latent_position_L), CHANNELS)
 
         def loss() -> Tensor:
-            losses = objective.losses(self.decoder, self.batch, z_LC, 0)
+            losses = objective.losses(self.decoder, self.batch, ImageLatents(z_LC), 0)
             return objective.total(losses, Counts.of([self.batch]))
 
         self.loss: Callable[[], Tensor] = loss

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chiasm.data.latents import ImageLatents
 from chiasm.inference.choice import image_noise
 from chiasm.inference.history import lay_out
 from chiasm.inference.passage import passage, prompt_ids, prompt_latents, prompt_targets
@@ -62,28 +63,30 @@ class PlainRollouts:
         num_tokens = vision.image_shape.num_tokens
         ids = prompt_ids(context.spans, text, vision.shapes).tolist()
         targets = prompt_targets(context.spans)
-        z_LC = prompt_latents(context.spans, vision, device)
+        latents = prompt_latents(context.spans, vision, device)
         times = time_grid(self._sampling.steps, self._pretrained.shift)
         views = []
         for number, action in enumerate(script):
             ids += [*text.encode(action), text.boi_id, *[text.image_id] * num_tokens]
             targets.append(True)
             noise_PC = image_noise(seed, number, num_tokens, decoder.latent_channels).to(device)
-            predict = self._velocity(ids, targets, z_LC)
+            predict = self._velocity(ids, targets, latents)
             z_PC = denoise(predict, noise_PC, times, self._sampling.solver)
             views.append((vision.decode(z_PC[None])[0] * 255).round().to(torch.uint8))
-            z_LC = torch.cat([z_LC, z_PC])
+            latents = latents.at(torch.cat([latents.z_LC, z_PC]))
             ids.append(text.eoi_id)
         return torch.stack(views).permute(0, 2, 3, 1).cpu().numpy()
 
-    def _velocity(self, ids: list[int], targets: list[bool], before_LC: Tensor) -> Velocity:
+    def _velocity(self, ids: list[int], targets: list[bool], before: ImageLatents) -> Velocity:
         """Of a document's last image, by a pass over the whole document."""
         pretrained = self._pretrained
         decoder, vision = pretrained.decoder, pretrained.vision_tokenizer
         passed = passage(ids, pretrained.text_tokenizer.image_id, vision.shapes, targets)
         num_tokens = vision.image_shape.num_tokens
+        before_LC = before.z_LC
         all_LC = torch.cat([before_LC, before_LC.new_zeros(num_tokens, decoder.latent_channels)])
-        reading = lay_out([passed], all_LC, all_LC.new_ones(len(all_LC)), [0], cache=None)
+        time_L = all_LC.new_ones(len(all_LC))
+        reading = lay_out([passed], before.at(all_LC), time_L, [0], cache=None)
 
         def predict(z_PC: Tensor, time: float) -> Tensor:
             time_P = z_PC.new_full((len(z_PC),), time)

@@ -32,6 +32,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import GRID, VOCABULARY, Workload, equal_rows, stream_documents
 
+from chiasm.data.latents import ImageLatents
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.recipe import load_recipe
@@ -87,9 +88,10 @@ def our_step(
     objective = Objective(ObjectiveSettings())
     generator = torch.Generator().manual_seed(seed)
     z_LC = torch.randn(len(batch.latent_position_L), CHANNELS, generator=generator)
+    latents = ImageLatents(z_LC)
 
     def loss() -> Tensor:
-        losses = objective.losses(decoder, batch, z_LC, seed)
+        losses = objective.losses(decoder, batch, latents, seed)
         return objective.total(losses, Counts.of([batch]))
 
     flops = FORWARD_AND_BACKWARD * decoder.forward_flops(Work.useful(batch))

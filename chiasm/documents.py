@@ -7,18 +7,15 @@ is [Image, Text]. Where several continuations are possible the text names its ta
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
 import numpy as np
-from PIL import Image as PillowImage
-from PIL import UnidentifiedImageError
 
-from chiasm.errors import UserError
 from chiasm.poses import Pose
+from chiasm.rgb import Given, decoded, held
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,42 +25,38 @@ class Text:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Image:
-    """One picture, not yet decoded.
+    """One picture: a file that is not yet decoded, or pixels.
 
-    ``data`` is a path, the bytes of an encoded file, or uint8 pixels [H, W, 3].
-    ``target`` says which part the picture plays: a target is noised and has a flow loss, a
-    context picture enters clean (flow time 1) and has none.
+    Args:
+        data: a path, also as a string; the bytes of an encoded file; pixels in an array, [H, W] or
+            [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` says how each becomes RGB.
+        target: which part the picture plays: a target is noised and has a flow loss, a context
+            picture enters clean (flow time 1) and has none.
+
+    Raises:
+        UserError: ``data`` is nothing of these, or holds pixels that are no picture.
     """
 
     data: Path | bytes | np.ndarray
+    """A path, the bytes of an encoded file, or uint8 pixels [H, W, 3], whatever was given."""
     target: bool
 
+    def __init__(self, data: Given, target: bool) -> None:
+        object.__setattr__(self, "data", held(data))
+        object.__setattr__(self, "target", target)
+
     def pixels(self) -> np.ndarray:
-        """Decode to uint8 [H, W, 3]; grey, palette and alpha pictures become RGB on white."""
-        if isinstance(self.data, np.ndarray):
-            return self.data
-        name = f"{len(self.data)} bytes" if isinstance(self.data, bytes) else str(self.data)
-        file = io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data
-        try:
-            with PillowImage.open(file) as picture:
-                picture.load()
-                return np.array(_rgb(picture))
-        except UnidentifiedImageError as error:
-            raise UserError(f"picture {name} cannot be decoded: no known format") from error
-        except Exception as error:  # broken bytes make the decoders raise almost anything
-            raise UserError(f"picture {name} cannot be decoded: {error}") from error
+        """uint8 [H, W, 3], upright, on white; of several frames the first.
 
+        Values of 8 bits pass, of 16 bits the high byte counts, floats in [0, 1] are scaled by 255;
+        :mod:`chiasm.rgb` has the whole rule.
 
-def _rgb(picture: PillowImage.Image) -> PillowImage.Image:
-    if picture.mode.startswith("I;16"):  # convert("RGB") would clip at 255
-        picture = PillowImage.fromarray((np.array(picture) >> 8).astype(np.uint8))
-    if "A" in picture.getbands() or "transparency" in picture.info:
-        picture = picture.convert("RGBA")
-        white = PillowImage.new("RGBA", picture.size, "white")
-        picture = PillowImage.alpha_composite(white, picture)
-    return picture.convert("RGB")
+        Raises:
+            UserError: it cannot be read or decoded, or its range of values is not known.
+        """
+        return decoded(self.data)
 
 
 @dataclass(frozen=True, slots=True)

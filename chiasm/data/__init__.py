@@ -2,6 +2,7 @@
 
 quiet.py       silences a warning of grain's import
 batch.py       PackedBatch, the waist: what every stream makes and every model reads
+latents.py     what a batch's pictures become for a model
 hub.py         is a name one of the hub's, and does it answer
 tokenizer.py   text and token numbers
 cells.py       cells of a table as words or as a picture

@@ -163,11 +163,12 @@ def _draw_pictures(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None
     for number, span in enumerate(shown):
         assert span.image is not None
         middle = (number + 0.5) * num_positions / len(shown)
-        axes.imshow(
-            batch.images.pixels[span.image].permute(1, 2, 0).numpy(),
-            extent=(middle - width / 2, middle + width / 2, 0.3, 1.0),
-            aspect="auto",
+        # A box of its own keeps the picture's proportions, whatever those of its place.
+        place = axes.inset_axes(
+            (middle - width / 2, 0.3, width, 0.7), transform=axes.transData, anchor="S"
         )
+        place.imshow(batch.images.pixels[span.image].permute(1, 2, 0).numpy())
+        place.axis("off")
         axes.plot([middle, (span.begin + span.end) / 2], [0.3, 0], color="#888888", lw=0.6)
     axes.set_xlim(-0.5, num_positions - 0.5)
     axes.set_ylim(0, 1)

@@ -16,9 +16,10 @@ import xxhash
 
 from chiasm.data.table import Table, Unusable
 from chiasm.errors import UserError
+from chiasm.rgb import RULE
 
-READING = 1
-"""Raised when the same files give other documents than they gave before."""
+READING = f"1, pictures by rule {RULE}"
+"""Changed when the same files give other documents than they gave before."""
 
 _HASH_BITS = 48
 

@@ -17,11 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image as PillowImage
 
 from chiasm.data.pickles import read_pickle
 from chiasm.errors import UserError
 from chiasm.poses import Pose, heading_radians
+from chiasm.rgb import oriented_size
 
 NAMES = "traj_names.txt"
 _LAYOUTS = ("poses.jsonl", "traj_data.json", "traj_data.pkl")
@@ -80,9 +80,8 @@ class Trajectory:
         sizes: dict[tuple[int, int], Path] = {}
         for file in self.files:
             try:
-                with PillowImage.open(file) as picture:
-                    sizes.setdefault(picture.size, file)
-            except (OSError, SyntaxError, ValueError):
+                sizes.setdefault(oriented_size(file), file)
+            except UserError:
                 continue
             if len(sizes) > 1:
                 (first, a), (other, b) = sizes.items()

@@ -17,7 +17,7 @@ from chiasm.data.packing import pack_documents
 from chiasm.documents import Document
 from chiasm.inference.pretrained import Pretrained
 from chiasm.training.objective import Objective
-from chiasm.vision.tokenizer import encode_context, encode_slots
+from chiasm.vision.tokenizer import encode_images
 
 DOCUMENTS_PER_BATCH = 24
 """Bounds memory; changes no result but the noise that an image meets."""
@@ -69,12 +69,9 @@ def score_text(documents: Sequence[Document], pretrained: Pretrained, seed: int)
     objective = Objective(pretrained.objective)
     nats, texts = np.zeros(len(documents)), []
     for begin, batch in batches(documents, pretrained):
-        z_LC = encode_slots(pretrained.vision_tokenizer, batch.images)
-        context_UA = encode_context(pretrained.vision_tokenizer, batch.images)
+        latents = encode_images(pretrained.vision_tokenizer, batch.images)
         clean_N = torch.ones(len(batch.images), device=pretrained.device)
-        losses = objective.losses(
-            pretrained.decoder, batch, z_LC, seed, clean_N, context_UA=context_UA
-        )
+        losses = objective.losses(pretrained.decoder, batch, latents, seed, clean_N)
         nats[begin : begin + len(batch.source_names)] = losses.text_sum_S.cpu().numpy()
         texts += _texts(batch, begin, pretrained)
     return TextScore(nats, texts)
@@ -91,15 +88,12 @@ def score_flow(
     objective = Objective(pretrained.objective.model_copy(update={"loss_space": "v"}))
     sums, counts = np.zeros((len(times), len(documents))), np.zeros(len(documents))
     for number, (begin, batch) in enumerate(batches(documents, pretrained)):
-        z_LC = encode_slots(pretrained.vision_tokenizer, batch.images)
-        context_UA = encode_context(pretrained.vision_tokenizer, batch.images)
+        latents = encode_images(pretrained.vision_tokenizer, batch.images)
         end = begin + len(batch.source_names)
         for row, time in enumerate(times):
             time_N = torch.full((len(batch.images),), time, device=pretrained.device)
             noise_seed = seed * SEED_STRIDE + number
-            losses = objective.losses(
-                pretrained.decoder, batch, z_LC, noise_seed, time_N, context_UA=context_UA
-            )
+            losses = objective.losses(pretrained.decoder, batch, latents, noise_seed, time_N)
             sums[row, begin:end] = losses.flow_sum_S.cpu().numpy()
             counts[begin:end] = losses.flow_count_S.cpu().numpy()
     return sums, counts

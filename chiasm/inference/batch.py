@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chiasm.data.latents import ImageLatents
 from chiasm.documents import Image, Text
 from chiasm.inference.canvas import Canvas
 from chiasm.inference.choice import choose_tokens, image_noise, token_draw
@@ -29,7 +30,6 @@ from chiasm.inference.history import History
 from chiasm.inference.passage import (
     Passage,
     passage,
-    prompt_context,
     prompt_latents,
     prompt_targets,
 )
@@ -115,14 +115,8 @@ class Batch:
             self._passage(prompts[member], prompt_targets(requests[member].spans))
             for member in group
         ]
-        context = [prompt_context(each, vision, device) for each in spans]
-        seen = [part_UA for part_UA in context if part_UA is not None]
-        read_GD = self._history.read(
-            group,
-            passages,
-            torch.cat([prompt_latents(each, vision, device) for each in spans]),
-            torch.cat(seen) if seen else None,
-        )
+        latents = ImageLatents.join([prompt_latents(each, vision, device) for each in spans])
+        read_GD = self._history.read(group, passages, latents)
         last_BD = read_GD.new_empty(len(requests), read_GD.shape[1])
         for member, last_D in zip(group, read_GD, strict=True):
             alike = members_of[id(requests[member].spans)]
@@ -208,8 +202,8 @@ class Batch:
         if going_on:
             # The last solver step read an unfinished image; what is kept is read at t = 1.
             going_on = self._gathered(going_on)
-            z_LC = torch.cat([latents_of[progress.member] for progress in going_on])
-            self._read(going_on, [self._closed(progress) for progress in going_on], z_LC)
+            drawn = ImageLatents(torch.cat([latents_of[each.member] for each in going_on]))
+            self._read(going_on, [self._closed(progress) for progress in going_on], drawn)
 
     def _closed(self, progress: Progress) -> Passage:
         """The rest of a finished image, and the text that the request gives behind it."""
@@ -230,9 +224,12 @@ class Batch:
         self._end_if_spent(progress)
 
     def _read(
-        self, group: list[Progress], passages: list[Passage], z_LC: Tensor | None = None
+        self,
+        group: list[Progress],
+        passages: list[Passage],
+        latents: ImageLatents | None = None,
     ) -> None:
-        last_BD = self._history.read([progress.member for progress in group], passages, z_LC)
+        last_BD = self._history.read([progress.member for progress in group], passages, latents)
         for progress, last_D in zip(group, last_BD, strict=True):
             progress.last_D = last_D
 

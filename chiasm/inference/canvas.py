@@ -15,6 +15,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from chiasm.data.latents import ImageLatents
 from chiasm.inference.guidance import guided
 from chiasm.inference.history import History, Reading, lay_out
 from chiasm.inference.passage import Passage
@@ -52,9 +53,10 @@ class Canvas:
         count, channels = len(group), decoder.latent_channels
         z_LC = torch.zeros(count * len(image), channels, device=decoder.device)
         time_L = z_LC.new_zeros(len(z_LC))
-        self._conditional = history.lay_out(group, [image] * count, z_LC, time_L)
+        latents = ImageLatents(z_LC)
+        self._conditional = history.lay_out(group, [image] * count, latents, time_L)
         begins = [history.held(member) - 1 for member in group]
-        self._unconditional = lay_out([opened_image] * count, z_LC, time_L, begins, cache=None)
+        self._unconditional = lay_out([opened_image] * count, latents, time_L, begins, cache=None)
 
     def velocity(self, z_NPC: Tensor, time: float) -> Tensor:
         """The guided velocity of all images, float32 [N, P, C], at one flow time."""

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from chiasm.data.batch import Modality
+from chiasm.data.latents import ImageLatents
 from chiasm.inference.passage import Passage
 from chiasm.model import ContextLatents, Decoder, DecoderInput, IntervalMask, KeyValueCache
 
@@ -35,23 +36,20 @@ class Reading:
 
 def lay_out(
     passages: Sequence[Passage],
-    z_LC: Tensor,
+    latents: ImageLatents,
     time_L: Tensor,
     held_B: Sequence[int],
     cache: KeyValueCache | None,
-    context_UA: Tensor | None = None,
 ) -> Reading:
     """Passages as the decoder's input, shorter ones padded on the right.
 
     Args:
         passages: one per row.
-        z_LC: latents of all the passages' images, row after row.
+        latents: of all the passages' images, row after row.
         time_L: flow time of each latent token.
         held_B: the rotary position of each passage's first position.
         cache: what the rows hold, ``held_B`` positions each, before the passages; without one the
             passages are all that can be seen.
-        context_UA: latents of the passages' context images where they have a tokenizer of their
-            own; ``z_LC`` is not read there.
     """
     lengths = [len(passage) for passage in passages]
     rows, width = len(passages), max(lengths)
@@ -69,16 +67,16 @@ def lay_out(
     latent_position_L = torch.cat(
         [passage.latent_offset_L + row * width for row, passage in enumerate(passages)]
     )
-    device = z_LC.device
+    device = latents.z_LC.device
     inputs = DecoderInput(
         ids_BT=ids_BT.to(device),
         modality_BT=modality_BT.to(device),
         position_BT=(torch.arange(width) + held_B1).to(device),
-        z_LC=z_LC,
+        z_LC=latents.z_LC,
         time_L=time_L,
         latent_position_L=latent_position_L.to(device),
         yx_L2=torch.cat([passage.yx_L2 for passage in passages]).to(device),
-        context=_context(passages, context_UA),
+        context=_context(passages, latents.context_UA),
     )
     num_keys = width if cache is None else cache.capacity
     mask = IntervalMask(first_BT.to(device), (last_BT + slot_B1).to(device), num_keys)
@@ -126,38 +124,37 @@ class History:
         self,
         group: Sequence[int],
         passages: Sequence[Passage],
-        z_LC: Tensor,
+        latents: ImageLatents,
         time_L: Tensor,
-        context_UA: Tensor | None = None,
     ) -> Reading:
         """Each member's passage behind what it has read; ``group`` as :meth:`gather` gives it."""
         held = [self._held[member] for member in group]
         num_slots = max(held) + max(len(passage) for passage in passages)
         cache = self._slice(held, num_slots)
-        return lay_out(passages, z_LC, time_L, held, cache, context_UA)
+        return lay_out(passages, latents, time_L, held, cache)
 
     def read(
         self,
         group: Sequence[int],
         passages: Sequence[Passage],
-        z_LC: Tensor | None = None,
-        context_UA: Tensor | None = None,
+        latents: ImageLatents | None = None,
     ) -> Tensor:
         """Read passages for good, their images finished (flow time 1).
 
         Args:
             group: members in the order of their rows, as :meth:`gather` gives them.
             passages: one per member.
-            z_LC: clean latents of the passages' images, member after member.
-            context_UA: those of context images that have a tokenizer of their own, likewise.
+            latents: clean, of the passages' images, member after member.
 
         Returns:
             the hidden vector [B, D] at each passage's last position.
         """
         decoder = self._decoder
-        if z_LC is None:
-            z_LC = torch.zeros(0, decoder.latent_channels, device=decoder.device)
-        reading = self.lay_out(group, passages, z_LC, z_LC.new_ones(len(z_LC)), context_UA)
+        if latents is None:
+            no_rows = torch.zeros(0, decoder.latent_channels, device=decoder.device)
+            latents = ImageLatents(no_rows)
+        time_L = latents.z_LC.new_ones(len(latents.z_LC))
+        reading = self.lay_out(group, passages, latents, time_L)
         x_BTD = decoder(reading.inputs, reading.mask, reading.cache)
         for member, passage in zip(group, passages, strict=True):
             self._held[member] += len(passage)

@@ -5,8 +5,7 @@ obey the rules of :mod:`chiasm.data.batch`: text sees what came before and itsel
 tokens see what came before and their whole image.
 
 Shape suffixes: T positions of a passage, N its images, L latent tokens of them all, C latent
-channels, 2 = (row, column). Where context images have a tokenizer of their own: G latent tokens of
-target images, U of context images, A channels of the latter.
+channels, 2 = (row, column).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 import torch
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from chiasm.data.batch import AnyShape, Modality
 from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.latents import ImageLatents
 from chiasm.data.pictures import decode_picture
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
@@ -95,44 +96,21 @@ def prompt_targets(spans: tuple[Text | Image, ...]) -> list[bool]:
 
 def prompt_latents(
     spans: tuple[Text | Image, ...], tokenizer: VisionTokenizer, device: torch.device
-) -> Tensor:
-    """Standardised latents [L, C] of the spans' pictures, one picture after another.
-
-    Where context pictures have a tokenizer of their own, their rows are 0 and
-    :func:`prompt_context` has what it makes of them.
+) -> ImageLatents:
+    """All standardised latents of the spans' pictures, one picture after another.
 
     Raises:
         UserError: a picture cannot be decoded.
     """
+    images = [span for span in spans if isinstance(span, Image)]
+    pictures = [decode_picture(image, tokenizer.shapes) for image in images]
     if tokenizer.context is None:
-        return encode_pictures(tokenizer, _pictures(spans, tokenizer, (True, False)), device)
+        return ImageLatents(encode_pictures(tokenizer, pictures, device))
     targets = prompt_targets(spans)
     num_tokens = [tokenizer.shapes.of(target).num_tokens for target in targets]
     tokens_N = torch.tensor(num_tokens, dtype=torch.int64)
     target_L = torch.tensor(targets, dtype=torch.bool).repeat_interleave(tokens_N).to(device)
     z_LC = torch.zeros(len(target_L), tokenizer.channels, device=device)
-    z_LC[target_L] = encode_pictures(tokenizer, _pictures(spans, tokenizer, (True,)), device)
-    return z_LC
-
-
-def prompt_context(
-    spans: tuple[Text | Image, ...], tokenizer: VisionTokenizer, device: torch.device
-) -> Tensor | None:
-    """Standardised latents [U, A] of the context pictures by their own tokenizer.
-
-    None where one tokenizer reads all pictures.
-
-    Raises:
-        UserError: a picture cannot be decoded.
-    """
-    if tokenizer.context is None:
-        return None
-    return encode_pictures(tokenizer.context, _pictures(spans, tokenizer, (False,)), device)
-
-
-def _pictures(
-    spans: tuple[Text | Image, ...], tokenizer: VisionTokenizer, parts: tuple[bool, ...]
-) -> list[Tensor]:
-    """The spans' pictures that play one of these parts, each at the size of its part."""
-    images = [span for span in spans if isinstance(span, Image) and span.target in parts]
-    return [decode_picture(image, tokenizer.shapes) for image in images]
+    z_LC[target_L] = encode_pictures(tokenizer, list(compress(pictures, targets)), device)
+    seen = [picture for picture, target in zip(pictures, targets, strict=True) if not target]
+    return ImageLatents(z_LC, encode_pictures(tokenizer.context, seen, device))

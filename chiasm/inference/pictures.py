@@ -14,7 +14,7 @@ from chiasm.data.batch import ImageShape
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image
 from chiasm.inference.pretrained import Pretrained
-from chiasm.vision.tokenizer import VisionTokenizer, as_floats
+from chiasm.vision.tokenizer import VisionTokenizer
 
 PICTURES_AT_ONCE = 256
 
@@ -61,7 +61,7 @@ def feature_distance(features_NF: np.ndarray, truth_NF: np.ndarray) -> np.ndarra
 
 def _encode(vision: VisionTokenizer, pictures_NHW3: np.ndarray, device: torch.device) -> Tensor:
     pictures_N3HW = torch.from_numpy(np.ascontiguousarray(pictures_NHW3)).permute(0, 3, 1, 2)
-    return vision.encode(as_floats(pictures_N3HW.to(device)))
+    return vision.encode(pictures_N3HW.to(device))
 
 
 def _parts(pictures_NHW3: np.ndarray) -> list[np.ndarray]:

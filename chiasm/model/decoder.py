@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask
 
 from chiasm.data.batch import Modality, PackedBatch
+from chiasm.data.latents import ImageLatents
 from chiasm.model.block import Block, Shared, new_norm, normed
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import MixtureOfExperts
@@ -77,22 +78,17 @@ class DecoderInput:
     """Latents with channels of their own; None: ``z_LC`` has those of every image."""
 
     @classmethod
-    def from_batch(
-        cls, batch: PackedBatch, z_LC: Tensor, time_N: Tensor, context_UA: Tensor | None = None
-    ) -> DecoderInput:
-        """Read a packed batch whose images hold the latents ``z_LC`` at flow times ``time_N``.
-
-        Context images hold ``context_UA`` instead, where they have a tokenizer of their own.
-        """
+    def from_batch(cls, batch: PackedBatch, latents: ImageLatents, time_N: Tensor) -> DecoderInput:
+        """Read a packed batch whose images hold these latents, noised to flow times ``time_N``."""
         return cls(
             ids_BT=batch.ids_BT,
             modality_BT=batch.modality_BT,
             position_BT=batch.position_BT,
-            z_LC=z_LC,
+            z_LC=latents.z_LC,
             time_L=time_N[batch.images.image_L],
             latent_position_L=batch.latent_position_L,
             yx_L2=batch.images.yx_L2,
-            context=ContextLatents.from_batch(batch, context_UA),
+            context=ContextLatents.from_batch(batch, latents.context_UA),
         )
 
 

@@ -22,6 +22,7 @@ from pydantic import Field
 from torch import Tensor
 
 from chiasm.data.batch import Modality, PackedBatch
+from chiasm.data.latents import ImageLatents
 from chiasm.model import Decoder, DecoderInput, IntervalMask
 from chiasm.model.elementwise import take_rows
 from chiasm.model.router import Choice
@@ -140,43 +141,40 @@ class Objective:
         self,
         decoder: Decoder,
         batch: PackedBatch,
-        z_LC: Tensor,
+        latents: ImageLatents,
         seed: int,
         time_N: Tensor | None = None,
-        context_UA: Tensor | None = None,
     ) -> Losses:
         """Noise the target images with draws keyed by ``seed``, and sum the losses.
 
         Args:
             decoder: the model, on the batch's device.
             batch: packed rows.
-            z_LC: float [L, C], the standardised clean latents of all images of the batch.
+            latents: clean, of all images of the batch.
             seed: of noise and flow times.
             time_N: float [N], flow times of the images where they are not to be drawn, as in
                 validation at fixed noise levels; context images stay at 1 all the same.
-            context_UA: float [U, A], the standardised latents of context images where a tokenizer
-                of their own made them; ``z_LC`` is not read there.
         """
-        channels = z_LC.shape[1]
+        channels = latents.z_LC.shape[1]
         if time_N is None:
             time_N = self.flow_times(batch, seed, channels)
         noise_LC = draw_noise(batch, seed, channels)
-        return self.losses_at(decoder, batch, z_LC, noise_LC, time_N, context_UA)
+        return self.losses_at(decoder, batch, latents, noise_LC, time_N)
 
     def losses_at(
         self,
         decoder: Decoder,
         batch: PackedBatch,
-        z_LC: Tensor,
+        latents: ImageLatents,
         noise_LC: Tensor,
         time_N: Tensor,
-        context_UA: Tensor | None = None,
     ) -> Losses:
         """The losses at given noise and flow times; one forward pass."""
         time_N = _context_at_one(batch, time_N)
         time_L = time_N[batch.images.image_L]
+        z_LC = latents.z_LC
         path = Path(z_LC, noise_LC, mix(z_LC, noise_LC, time_L), time_L)
-        inputs = DecoderInput.from_batch(batch, path.z_t_LC, time_N, context_UA)
+        inputs = DecoderInput.from_batch(batch, latents.at(path.z_t_LC), time_N)
         x_BTD, choices = decoder.trace(inputs, IntervalMask.from_batch(batch))
         x_MD = x_BTD.flatten(0, 1)
         target_L = batch.images.target_G

@@ -40,7 +40,7 @@ from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second, synchronise
 from chiasm.training.tally import tally
 from chiasm.training.validation import Validation
-from chiasm.vision.tokenizer import VisionTokenizer, encode_context, encode_slots
+from chiasm.vision.tokenizer import VisionTokenizer, encode_images
 
 CHECKED_PICTURES = 64
 """Pictures whose latents are looked at before the first step, and batches to find them in."""
@@ -185,11 +185,8 @@ class Trainer:
         total: Losses | None = None
         for batch in batches:
             moved = batch.to(self.device)
-            z_LC = encode_slots(self.vision, moved.images)
-            context_UA = encode_context(self.vision, moved.images)
-            losses = self.objective.losses(
-                self.decoder, moved, z_LC, self.seed, context_UA=context_UA
-            )
+            latents = encode_images(self.vision, moved.images)
+            losses = self.objective.losses(self.decoder, moved, latents, self.seed)
             self.objective.total(losses, counts).backward()
             total = losses.detach() if total is None else total + losses.detach()
         assert total is not None
@@ -270,22 +267,21 @@ class Trainer:
     def _refuse_unstandardised_latents(self) -> None:
         """Look at the first pictures of the stream, and put it back where it was."""
         begin = self.stream.get_state()
-        latents: list[list[torch.Tensor]] = [[] for _ in self.vision.parts]
+        seen: list[list[torch.Tensor]] = [[] for _ in self.vision.parts]
         pictures = 0
         for _ in range(CHECKED_PICTURES):
             batch = next(self.stream).to(self.device)
-            z_LC = encode_slots(self.vision, batch.images)
-            context_UA = encode_context(self.vision, batch.images)
-            if context_UA is None:
-                latents[0].append(z_LC)
+            latents = encode_images(self.vision, batch.images)
+            if latents.context_UA is None:
+                seen[0].append(latents.z_LC)
             else:
-                latents[0].append(z_LC[batch.images.target_G])
-                latents[1].append(context_UA)
+                seen[0].append(latents.z_LC[batch.images.target_G])
+                seen[1].append(latents.context_UA)
             pictures += len(batch.images)
             if pictures >= CHECKED_PICTURES:
                 break
         self.stream.set_state(begin)
-        for part, found in zip(self.vision.parts, map(torch.cat, latents), strict=True):
+        for part, found in zip(self.vision.parts, map(torch.cat, seen), strict=True):
             if len(found):
                 part.statistics.refuse(found)
 

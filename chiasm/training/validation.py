@@ -5,7 +5,7 @@ so that a level does not fall on the same frame of every video. Noise is keyed b
 training, but by :data:`VALIDATION_SEED`: two runs, and two moments of one run, see equal pictures
 under equal noise.
 
-Shape suffixes: N images, L latent tokens of all images, C latent channels.
+Shape suffixes: N images.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chiasm.data.batch import PackedBatch
 from chiasm.model import Decoder
 from chiasm.training.objective import Losses, Objective
 from chiasm.training.tally import tally
-from chiasm.vision.tokenizer import VisionTokenizer, encode_context, encode_slots
+from chiasm.vision.tokenizer import VisionTokenizer, encode_images
 
 VALIDATION_SEED = 0
 """Keys the held-out rows, their noise and their levels, whatever the run's seed is."""
@@ -46,12 +46,7 @@ class Validation:
         moved = [batch.to(device) for batch in batches]
         times = _dealt(flow_times, [batch.images.target_N for batch in moved])
         self._items = [
-            (
-                batch,
-                encode_slots(vision, batch.images),
-                encode_context(vision, batch.images),
-                time_N,
-            )
+            (batch, encode_images(vision, batch.images), time_N)
             for batch, time_N in zip(moved, times, strict=True)
         ]
 
@@ -59,10 +54,8 @@ class Validation:
     def run(self, decoder: Decoder, objective: Objective) -> dict[str, float]:
         """Losses of the decoder as it is, by name (see :func:`chiasm.training.tally.tally`)."""
         total: Losses | None = None
-        for batch, z_LC, context_UA, time_N in self._items:
-            losses = objective.losses(
-                decoder, batch, z_LC, VALIDATION_SEED, time_N, context_UA=context_UA
-            )
+        for batch, latents, time_N in self._items:
+            losses = objective.losses(decoder, batch, latents, VALIDATION_SEED, time_N)
             total = losses if total is None else total + losses
         if total is None:
             return {}

@@ -34,9 +34,8 @@ from chiasm.vision.storage import load_tokenizer, save_tokenizer
 from chiasm.vision.tokenizer import (
     VisionTokenizer,
     as_floats,
-    encode_context,
+    encode_images,
     encode_pictures,
-    encode_slots,
 )
 
 __all__ = [
@@ -53,9 +52,8 @@ __all__ = [
     "VisionTrainingSettings",
     "as_floats",
     "build_vision_tokenizer",
-    "encode_context",
+    "encode_images",
     "encode_pictures",
-    "encode_slots",
     "load_tokenizer",
     "pictures_of_source",
     "read_statistics",

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.data.batch import AnyShape, ImageShape, ImageSlots
+from chiasm.data.latents import ImageLatents
 from chiasm.errors import UserError
 from chiasm.vision.statistics import LatentStatistics, RunningStatistics
 
@@ -164,31 +165,20 @@ def as_floats(images: Tensor) -> Tensor:
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
-def encode_slots(tokenizer: VisionTokenizer, slots: ImageSlots) -> Tensor:
-    """Standardised latents [L, C] of a batch's pictures, in the order of its slots.
+def encode_images(tokenizer: VisionTokenizer, slots: ImageSlots) -> ImageLatents:
+    """All standardised latents of a batch's pictures, in the order of its slots, on their device.
 
-    Pictures of equal size are encoded together; latents that were read are standardised alone. The
-    result lies on the slots' device. Where context pictures have a tokenizer of their own, their
-    rows are 0 and :func:`encode_context` has what it makes of them.
+    Pictures of equal size are encoded together; latents that were read are standardised alone.
     """
-    device = slots.row_N.device
     if tokenizer.context is None and slots.pixels:
-        return encode_pictures(tokenizer, slots.pixels, device)
-    z_LC = torch.zeros(len(slots.image_L), tokenizer.channels, device=device)
-    z_LC = z_LC.index_copy(0, slots.target_G, _encode_part(tokenizer, slots, target=True))
+        return ImageLatents(encode_pictures(tokenizer, slots.pixels, slots.row_N.device))
+    target_GC = _encode_part(tokenizer, slots, target=True)
+    context_UA = _encode_part(tokenizer.context or tokenizer, slots, target=False)
+    z_LC = target_GC.new_zeros(len(slots.image_L), tokenizer.channels)
+    z_LC = z_LC.index_copy(0, slots.target_G, target_GC)
     if tokenizer.context is None:
-        z_LC = z_LC.index_copy(0, slots.context_U, _encode_part(tokenizer, slots, target=False))
-    return z_LC
-
-
-def encode_context(tokenizer: VisionTokenizer, slots: ImageSlots) -> Tensor | None:
-    """Standardised latents [U, A] of a batch's context pictures by their own tokenizer.
-
-    None where one tokenizer reads all pictures.
-    """
-    if tokenizer.context is None:
-        return None
-    return _encode_part(tokenizer.context, slots, target=False)
+        return ImageLatents(z_LC.index_copy(0, slots.context_U, context_UA))
+    return ImageLatents(z_LC, context_UA)
 
 
 def encode_pictures(
@@ -204,7 +194,7 @@ def encode_pictures(
     latents_N: dict[int, Tensor] = {}
     for members in groups.values():
         stacked = torch.stack([pictures[number] for number in members]).to(device)
-        latents_N.update(zip(members, tokenizer.encode(as_floats(stacked)), strict=True))
+        latents_N.update(zip(members, tokenizer.encode(stacked), strict=True))
     if not latents_N:
         return torch.zeros(0, tokenizer.channels, device=device)
     return torch.cat([latents_N[number] for number in range(len(pictures))])

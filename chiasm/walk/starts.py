@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from PIL import Image as PillowImage
 
 from chiasm.data.batch import ImageShape
 from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose
+from chiasm.rgb import opened
 from chiasm.worlds import World
 
 MOST_PICTURE_PIXELS = 50_000_000
@@ -140,11 +139,8 @@ def refuse_useless_picture(encoded: bytes, name: str) -> None:
     Raises:
         UserError: it has none, or the picture is too large or too small.
     """
-    try:
-        with PillowImage.open(io.BytesIO(encoded)) as picture:
-            width, height = picture.size
-    except Exception as error:  # broken bytes make the decoders raise almost anything
-        raise UserError(f"picture {name} cannot be decoded: no known format") from error
+    with opened(encoded, name) as picture:
+        width, height = picture.size
     if width * height > MOST_PICTURE_PIXELS:
         raise UserError(
             f"picture {name} has {width} x {height} pixels; give {MOST_PICTURE_PIXELS:,} at most"

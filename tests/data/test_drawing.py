@@ -5,7 +5,7 @@ import pytest
 from PIL import Image as PillowImage
 from rich.console import Console
 
-from chiasm.data import pack_documents
+from chiasm.data import ImageShape, pack_documents
 from chiasm.data.drawing import draw_row, row_spans, row_table
 from chiasm.documents import Document, Image, Text
 
@@ -69,3 +69,17 @@ def test_the_drawing_shows_the_mask(batch, made, tmp_path):
     shown = {tuple(colour) for colour in pixels.tolist()}
     for colour in ("#4c72b0", "#dd8452", "#55a868", "#dddddd"):  # text, target, context, padding
         assert tuple(bytes.fromhex(colour[1:])) in shown
+
+
+@pytest.mark.parametrize(("height", "width"), [(20, 60), (60, 20), (40, 40)])
+def test_the_drawing_keeps_the_pictures_proportions(made, tmp_path, height, width):
+    pink = np.full((height, width, 3), (250, 0, 250), np.uint8)
+    shape = ImageShape(height, width, 1, 3)
+    documents = [Document((Image(pink, target=False), Text("caption: pink")))]
+    path = tmp_path / "row.png"
+    draw_row(pack_documents(documents, made.tokenizer, shape, 60), 0, made.tokenizer, path)
+    with PillowImage.open(path) as picture:
+        drawn = (np.array(picture.convert("RGB")) == pink[0, 0]).all(axis=-1)
+    drawn_height, drawn_width = (int(drawn.any(axis=axis).sum()) for axis in (1, 0))
+    assert drawn_height > 15
+    assert drawn_width / drawn_height == pytest.approx(width / height, rel=0.15)

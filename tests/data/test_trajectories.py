@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import ExifTags
 from PIL import Image as PillowImage
 
 from chiasm.data.trajectories import find_trajectories, read_trajectory
@@ -136,6 +137,17 @@ def test_frames_of_several_sizes_are_refused(tmp_path: Path):
     read(folder).refuse_mixed_sizes()
     PillowImage.new("RGB", (9, 6)).save(folder / "2.jpg")
     with pytest.raises(UserError, match=r"0\.jpg has 8 x 6 pixels and 2\.jpg has 9 x 6; give all"):
+        read(folder).refuse_mixed_sizes()
+
+
+def test_sizes_are_those_of_the_upright_frames(tmp_path: Path):
+    folder = content(frames(tmp_path / "a", 3))
+    exif = PillowImage.Exif()
+    exif[ExifTags.Base.Orientation] = 6
+    PillowImage.new("RGB", (6, 8)).save(folder / "2.jpg", exif=exif)
+    read(folder).refuse_mixed_sizes()
+    PillowImage.new("RGB", (8, 6)).save(folder / "2.jpg", exif=exif)
+    with pytest.raises(UserError, match=r"0\.jpg has 8 x 6 pixels and 2\.jpg has 6 x 8; give all"):
         read(folder).refuse_mixed_sizes()
 
 

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from chiasm.data.latents import ImageLatents
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.choice import image_noise
@@ -34,7 +35,7 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
     decoder, prediction = pretrained.decoder, pretrained.objective.prediction
     count = vision.image_shape.num_tokens
     ids = list(prompt_ids(request.spans, text, vision.image_shape))
-    before_LC = prompt_latents(request.spans, vision, torch.device("cpu"))
+    before_LC = prompt_latents(request.spans, vision, torch.device("cpu")).z_LC
     made: list[torch.Tensor] = []
     for number, given in enumerate(request.script or ("",)):
         ids += [*text.encode(given), text.boi_id, *[text.image_id] * count]
@@ -44,7 +45,7 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
             z_LC = torch.cat((seen_LC, z_NPC[0]))
             time_L = torch.ones(len(z_LC))
             time_L[len(seen_LC) :] = time
-            reading = lay_out([whole], z_LC, time_L, [0], cache=None)
+            reading = lay_out([whole], ImageLatents(z_LC), time_L, [0], cache=None)
             x_TD = decoder(reading.inputs, reading.mask)[0]
             output_PC = decoder.latent_output(x_TD[-count:]).float()
             return velocity(output_PC, z_NPC[0], time_L[len(seen_LC) :], prediction)[None]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from chiasm.data.latents import ImageLatents
 from chiasm.data.packing import pack_documents
 from chiasm.data.rows import Assembler, Row
 from chiasm.documents import Document, Image, Text
@@ -39,7 +40,7 @@ def training_velocity(pretrained: Pretrained, z_LC: torch.Tensor, *, dropped: bo
     drop = 1.0 if dropped else 0.0
     batch = Assembler(text, vision.image_shape, ("pictures",), condition_drop=drop, seed=0)([row])
     assert bool(batch.images.dropped_N[0]) == dropped
-    inputs = DecoderInput.from_batch(batch, z_LC, torch.tensor([TIME]))
+    inputs = DecoderInput.from_batch(batch, ImageLatents(z_LC), torch.tensor([TIME]))
     x_BTD = pretrained.decoder(inputs, IntervalMask.from_batch(batch))
     output_LC = pretrained.decoder.latent_output(x_BTD.flatten(0, 1)[batch.latent_position_L])
     return velocity(output_LC, z_LC, inputs.time_L, pretrained.objective.prediction)

@@ -5,6 +5,7 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from chiasm.data.latents import ImageLatents
 from chiasm.inference.history import History, lay_out
 from chiasm.inference.passage import Passage, passage
 from chiasm.inference.pretrained import Pretrained
@@ -18,7 +19,7 @@ def compose(pretrained: Pretrained) -> Callable[[list[int]], Passage]:
 
 def at_once(pretrained: Pretrained, whole: Passage, z_LC: torch.Tensor) -> torch.Tensor:
     """Hidden vector of the last position, without a cache."""
-    reading = lay_out([whole], z_LC, torch.ones(len(z_LC)), [0], cache=None)
+    reading = lay_out([whole], ImageLatents(z_LC), torch.ones(len(z_LC)), [0], cache=None)
     return pretrained.decoder(reading.inputs, reading.mask)[0, -1]
 
 
@@ -36,8 +37,9 @@ def test_pieces_of_different_lengths_in_changing_groups(
 
     def read(members: list[int], ids: list[int], *, z: bool = False) -> None:
         group = history.gather(members)
-        z_LC = torch.cat([latents[member] for member in group]) if z else None
-        hidden = history.read(group, [compose(ids)] * len(group), z_LC)
+        z_LC = torch.cat([latents[member] for member in group])
+        given = ImageLatents(z_LC) if z else None
+        hidden = history.read(group, [compose(ids)] * len(group), given)
         last.update(zip(group, hidden, strict=True))
 
     read([3, 1], image, z=True)
@@ -61,9 +63,10 @@ def test_what_is_laid_out_but_not_read_leaves_no_trace(
     histories = [History(pretrained.decoder, 1, capacity=12) for _ in range(2)]
     for history in histories:
         history.read([0], [compose([text.bod_id, 30, text.boi_id])])
-    noisy = histories[1].lay_out([0], [image], torch.randn(4, vision.channels), torch.zeros(4))
+    noise = ImageLatents(torch.randn(4, vision.channels))
+    noisy = histories[1].lay_out([0], [image], noise, torch.zeros(4))
     pretrained.decoder(noisy.inputs, noisy.mask, noisy.cache)
     closed = compose([*[text.image_id] * 4, text.eoi_id])
-    z_LC = torch.randn(4, vision.channels)
-    first, second = (history.read([0], [closed], z_LC) for history in histories)
+    latents = ImageLatents(torch.randn(4, vision.channels))
+    first, second = (history.read([0], [closed], latents) for history in histories)
     assert torch.equal(first, second)

@@ -8,7 +8,6 @@ from chiasm.data.packing import pack_documents
 from chiasm.documents import Document, Image, Text
 from chiasm.inference.passage import (
     passage,
-    prompt_context,
     prompt_ids,
     prompt_latents,
     prompt_targets,
@@ -16,7 +15,7 @@ from chiasm.inference.passage import (
 from chiasm.inference.pretrained import Pretrained
 from chiasm.vision.dual import DualTokenizer
 from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.tokenizer import encode_context, encode_slots
+from chiasm.vision.tokenizer import encode_images
 
 
 def test_a_prompt_is_the_beginning_of_a_packed_document(
@@ -36,8 +35,8 @@ def test_a_prompt_is_the_beginning_of_a_packed_document(
     assert torch.equal(own.last_T, batch.last_BT[0, :length])
     assert torch.equal(own.latent_offset_L, batch.latent_position_L)
     assert torch.equal(own.yx_L2, batch.images.yx_L2)
-    z_LC = prompt_latents(spans, vision, torch.device("cpu"))
-    torch.testing.assert_close(z_LC, encode_slots(vision, batch.images))
+    latents = prompt_latents(spans, vision, torch.device("cpu"))
+    torch.testing.assert_close(latents.z_LC, encode_images(vision, batch.images).z_LC)
 
 
 def test_a_prompt_of_two_tokenizers_is_the_beginning_of_a_packed_document(
@@ -56,16 +55,16 @@ def test_a_prompt_of_two_tokenizers_is_the_beginning_of_a_packed_document(
     assert torch.equal(own.last_T, batch.last_BT[0, : len(own)])
     assert torch.equal(own.yx_L2, batch.images.yx_L2)
     assert torch.equal(own.target_L.nonzero().squeeze(1), batch.images.target_G)
-    here = torch.device("cpu")
-    z_LC, context_UA = prompt_latents(spans, vision, here), prompt_context(spans, vision, here)
-    torch.testing.assert_close(z_LC, encode_slots(vision, batch.images))
-    torch.testing.assert_close(context_UA, encode_context(vision, batch.images))
+    latents = prompt_latents(spans, vision, torch.device("cpu"))
+    expected = encode_images(vision, batch.images)
+    torch.testing.assert_close(latents.z_LC, expected.z_LC)
+    torch.testing.assert_close(latents.context_UA, expected.context_UA)
 
 
 def test_an_empty_prompt_is_the_beginning_of_a_document(pretrained: Pretrained) -> None:
     text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
     assert prompt_ids((), text, vision.image_shape).tolist() == [text.bod_id]
-    assert prompt_latents((), vision, torch.device("cpu")).shape == (0, vision.channels)
+    assert prompt_latents((), vision, torch.device("cpu")).z_LC.shape == (0, vision.channels)
 
 
 def test_pictures_of_other_sizes_are_fitted(pretrained: Pretrained) -> None:
@@ -73,4 +72,4 @@ def test_pictures_of_other_sizes_are_fitted(pretrained: Pretrained) -> None:
     latents = prompt_latents(
         (Image(pixels, target=False),), pretrained.vision_tokenizer, torch.device("cpu")
     )
-    assert latents.shape == (4, pretrained.vision_tokenizer.channels)
+    assert latents.z_LC.shape == (4, pretrained.vision_tokenizer.channels)

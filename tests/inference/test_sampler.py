@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+from chiasm.data.latents import ImageLatents
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.history import lay_out
@@ -54,7 +55,7 @@ def greedy_without_cache(
     begin = len(ids)
     for _ in range(count):
         whole = passage(ids, text.image_id, vision.image_shape)
-        reading = lay_out([whole], z_LC, torch.ones(len(z_LC)), [0], cache=None)
+        reading = lay_out([whole], ImageLatents(z_LC), torch.ones(len(z_LC)), [0], cache=None)
         logits_V = pretrained.decoder.text_logits(
             pretrained.decoder(reading.inputs, reading.mask)[0, -1]
         )
@@ -80,7 +81,8 @@ def test_greedy_text_after_a_drawn_image_is_the_same_without_a_cache(
         *prompt_ids(prompt, text, vision.image_shape),
         *[text.boi_id, *[text.image_id] * 4, text.eoi_id],
     ]
-    z_LC = torch.cat((prompt_latents(prompt, vision, torch.device("cpu")), drawn.latents_PC))
+    given = prompt_latents(prompt, vision, torch.device("cpu"))
+    z_LC = torch.cat((given.z_LC, drawn.latents_PC))
     assert "".join(texts(spans)) == greedy_without_cache(pretrained, ids, z_LC, 12)
 
 

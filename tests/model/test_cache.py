@@ -3,6 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from chiasm.data.latents import ImageLatents
 from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache, ModelSettings
 from chiasm.model.decoder import DecoderInput as Inputs
 
@@ -30,7 +31,7 @@ def whole(naive, documents):
     z_LC = torch.randn(
         len(batch.latent_position_L), CHANNELS, generator=torch.Generator().manual_seed(0)
     )
-    inputs = DecoderInput.from_batch(batch, z_LC, torch.ones(len(batch.images)))
+    inputs = DecoderInput.from_batch(batch, ImageLatents(z_LC), torch.ones(len(batch.images)))
     return batch, inputs
 
 

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from chiasm.data.batch import Modality
+from chiasm.data.latents import ImageLatents
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
 
 CHANNELS = 5
@@ -32,7 +33,7 @@ def read(batch, seed: int = 0) -> DecoderInput:
     generator = torch.Generator().manual_seed(seed)
     z_LC = torch.randn(len(batch.latent_position_L), CHANNELS, generator=generator)
     time_N = torch.rand(len(batch.images), generator=generator)
-    return DecoderInput.from_batch(batch, z_LC, time_N)
+    return DecoderInput.from_batch(batch, ImageLatents(z_LC), time_N)
 
 
 def two_documents(naive):

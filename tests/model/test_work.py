@@ -3,6 +3,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from chiasm.data.latents import ImageLatents
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 
@@ -36,7 +37,9 @@ def test_the_count_agrees_with_torch_when_all_pairs_are_counted(naive, changes):
     batch = naive.random_batch(0)
     z_LC = torch.randn(len(batch.latent_position_L), CHANNELS)
     context_UA = torch.randn(len(batch.images.context_U), own) if own else None
-    inputs = DecoderInput.from_batch(batch, z_LC, torch.ones(len(batch.images)), context_UA)
+    inputs = DecoderInput.from_batch(
+        batch, ImageLatents(z_LC, context_UA), torch.ones(len(batch.images))
+    )
     target_L = batch.images.target_N[batch.images.image_L]
     # The flash kernel of CPUs is not in torch's table either; the mathematical one is.
     with (

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from chiasm.data.batch import Modality
+from chiasm.data.latents import ImageLatents
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
 from chiasm.training.objective import (
     NOISE_BINS,
@@ -49,11 +50,14 @@ def test_x_prediction_is_compared_in_velocity_space(naive, decoder):
     z, noise = latents(batch), latents(batch, 1)
     for t in (0.0, 0.4, 0.97):
         losses = Objective(ObjectiveSettings()).losses_at(
-            decoder, batch, z, noise, torch.tensor([0.2, t])
+            decoder, batch, ImageLatents(z), noise, torch.tensor([0.2, t])
         )
         time_N = torch.tensor([1.0, t])  # the context image is clean whatever was asked
         z_t = torch.cat((z[:6], (1 - t) * noise[6:] + t * z[6:]))
-        x = decoder(DecoderInput.from_batch(batch, z_t, time_N), IntervalMask.from_batch(batch))
+        x = decoder(
+            DecoderInput.from_batch(batch, ImageLatents(z_t), time_N),
+            IntervalMask.from_batch(batch),
+        )
         x_hat = decoder.latent_output(x.flatten(0, 1)[batch.latent_position_L[6:]])
         error = (x_hat - z[6:]) / max(1 - t, 0.05)
         torch.testing.assert_close(losses.flow_sum, error.square().mean(1).sum())
@@ -71,7 +75,7 @@ def test_a_perfect_prediction_costs_nothing_and_any_other_does(
     truth = {"x": z, "v": z - noise, "epsilon": noise}[prediction]
     for error, close in ((0.0, True), (1.0, False)):
         monkeypatch.setattr(decoder, "latent_output", lambda x_LD, e=error: truth + e)
-        losses = objective.losses_at(decoder, batch, z, noise, time_N)
+        losses = objective.losses_at(decoder, batch, ImageLatents(z), noise, time_N)
         assert (float(losses.flow_sum.detach()) < 1e-6) == close
 
 
@@ -83,7 +87,9 @@ def test_packed_losses_equal_unpacked_losses(naive, decoder):
     z, noise, time_N = latents(packed), latents(packed, 1), torch.rand(len(packed.images))
     results = []
     for batch in (packed, unpacked):
-        losses = Objective(ObjectiveSettings()).losses_at(decoder, batch, z, noise, time_N)
+        losses = Objective(ObjectiveSettings()).losses_at(
+            decoder, batch, ImageLatents(z), noise, time_N
+        )
         total = Objective(ObjectiveSettings()).total(losses, Counts.of([batch]))
         results.append((losses.detach(), gradients(decoder, total)))
     for field in fields(Losses):
@@ -99,13 +105,13 @@ def test_accumulating_four_batches_equals_one_big_batch(naive, decoder):
     big = naive.pack(rows, 64)
     z = latents(big)
     counts = Counts.of([big])
-    whole = objective.losses(decoder, big, z, seed=2)
+    whole = objective.losses(decoder, big, ImageLatents(z), seed=2)
     expected = gradients(decoder, objective.total(whole, counts))
     decoder.zero_grad()
     total, row_L, summed = 0.0, big.images.row_N[big.images.image_L], None
     for number, row in enumerate(rows):
         small = naive.pack([row], 64, numbers=[number])
-        part = objective.losses(decoder, small, z[row_L == number], seed=2)
+        part = objective.losses(decoder, small, ImageLatents(z[row_L == number]), seed=2)
         loss = objective.total(part, counts)
         loss.backward()
         total += float(loss.detach())
@@ -127,7 +133,11 @@ def test_accumulating_four_batches_equals_one_big_batch(naive, decoder):
 
 def test_sums_and_counts_add_up(naive, decoder):
     batch = naive.random_batch(6, num_rows=6)
-    losses = Objective(ObjectiveSettings()).losses(decoder, batch, latents(batch), seed=0).detach()
+    losses = (
+        Objective(ObjectiveSettings())
+        .losses(decoder, batch, ImageLatents(latents(batch)), seed=0)
+        .detach()
+    )
     assert losses.text_count == batch.num_text_targets
     assert losses.flow_count == batch.num_flow_targets
     for total, parts in (
@@ -145,7 +155,7 @@ def test_sums_and_counts_add_up(naive, decoder):
 def test_noise_bins_follow_flow_time(naive, decoder):
     batch = naive.pack([[[naive.Picture(), naive.Picture(1, 1)]]], 24)
     losses = Objective(ObjectiveSettings()).losses(
-        decoder, batch, latents(batch), seed=0, time_N=torch.tensor([0.05, 0.95])
+        decoder, batch, ImageLatents(latents(batch)), seed=0, time_N=torch.tensor([0.05, 0.95])
     )
     assert losses.flow_count_bins.tolist() == [6] + [0] * (NOISE_BINS - 2) + [1]
 
@@ -153,8 +163,8 @@ def test_noise_bins_follow_flow_time(naive, decoder):
 def test_the_text_loss_is_cross_entropy_of_the_labels(naive, decoder):
     batch = naive.pack([[[[9, 10], naive.Picture(target=False), [11, 12]]]], 24)
     z = latents(batch)
-    losses = Objective(ObjectiveSettings()).losses(decoder, batch, z, seed=0)
-    inputs = DecoderInput.from_batch(batch, z, torch.ones(1))
+    losses = Objective(ObjectiveSettings()).losses(decoder, batch, ImageLatents(z), seed=0)
+    inputs = DecoderInput.from_batch(batch, ImageLatents(z), torch.ones(1))
     logits = decoder.text_logits(decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1))
     expected = F.cross_entropy(logits, batch.label_BT.flatten(), reduction="sum")
     torch.testing.assert_close(losses.text_sum, expected)
@@ -198,7 +208,7 @@ def test_a_new_model_begins_at_chance(naive):
     batch = naive.random_batch(2)
     losses = (
         Objective(ObjectiveSettings(loss_space="x"))
-        .losses(decoder, batch, latents(batch), seed=0)
+        .losses(decoder, batch, ImageLatents(latents(batch)), seed=0)
         .detach()
     )
     assert float(losses.text_sum / losses.text_count) == pytest.approx(math.log(naive.vocabulary))
@@ -219,7 +229,7 @@ def test_a_mixture_trains_on_batches_that_lack_a_modality(naive, mixture, spans)
     own = {"text": [[9, 10, 11]], "pictures": [naive.Picture()]}
     batch = naive.pack([[own.get(spans, own["text"] + own["pictures"])]], 24)
     objective = Objective(ObjectiveSettings(router_z_weight=1e-3))
-    losses = objective.losses(mixture, batch, latents(batch), seed=0)
+    losses = objective.losses(mixture, batch, ImageLatents(latents(batch)), seed=0)
     found = gradients(mixture, objective.total(losses, Counts.of([batch])))
     assert all(torch.isfinite(gradient).all() for gradient in found)
     assert losses.load_Q2E.shape == (2, 2, 6)
@@ -233,13 +243,13 @@ def test_a_mixture_trains_on_batches_that_lack_a_modality(naive, mixture, spans)
 def test_recomputed_blocks_route_alike_and_count_once(naive, mixture):
     batch = naive.random_batch(11)
     z, objective = latents(batch), Objective(ObjectiveSettings())
-    whole = objective.losses(mixture, batch, z, seed=0)
+    whole = objective.losses(mixture, batch, ImageLatents(z), seed=0)
     expected = gradients(mixture, objective.total(whole, Counts.of([batch])))
     forwards = [(block, block.forward) for block in mixture.blocks]
     for block, forward in forwards:
         block.forward = partial(checkpoint, forward, use_reentrant=False)
     try:
-        again = objective.losses(mixture, batch, z, seed=0)
+        again = objective.losses(mixture, batch, ImageLatents(z), seed=0)
         found = gradients(mixture, objective.total(again, Counts.of([batch])))
     finally:
         for block, forward in forwards:

@@ -25,8 +25,7 @@ from chiasm.vision import (
     DualTokenizer,
     PixelTokenizer,
     build_vision_tokenizer,
-    encode_context,
-    encode_slots,
+    encode_images,
     load_tokenizer,
     save_tokenizer,
 )
@@ -85,7 +84,8 @@ def test_each_part_reads_its_pictures(text: TextTokenizer, dual: DualTokenizer) 
     batch.validate()
     slots = batch.images
     assert sorted(slots.grid_N2.tolist()) == [[2, 2]] * 4 + [[6, 6]] * 2
-    z_LC, context_UA = encode_slots(dual, slots), encode_context(dual, slots)
+    latents = encode_images(dual, slots)
+    z_LC, context_UA = latents.z_LC, latents.context_UA
     assert context_UA is not None
     targets = [p for p, target in zip(slots.pixels, slots.target_N, strict=True) if target]
     seen = [p for p, target in zip(slots.pixels, slots.target_N, strict=True) if not target]
@@ -108,9 +108,8 @@ def test_a_pair_of_equal_tokenizers_is_one_tokenizer(text: TextTokenizer) -> Non
         objective.losses(
             decoder,
             packed(text, vision),
-            encode_slots(vision, packed(text, vision).images),
+            encode_images(vision, packed(text, vision).images),
             seed=0,
-            context_UA=encode_context(vision, packed(text, vision).images),
         )
         for decoder, vision in zip(decoders, (one, pair), strict=True)
     ]
@@ -131,13 +130,8 @@ def test_a_pair_of_equal_tokenizers_is_one_tokenizer(text: TextTokenizer) -> Non
 
 def test_both_ways_in_learn(text: TextTokenizer, dual: DualTokenizer) -> None:
     batch, decoder = packed(text, dual), decoder_of(text, dual)
-    losses = Objective(ObjectiveSettings()).losses(
-        decoder,
-        batch,
-        encode_slots(dual, batch.images),
-        seed=0,
-        context_UA=encode_context(dual, batch.images),
-    )
+    latents = encode_images(dual, batch.images)
+    losses = Objective(ObjectiveSettings()).losses(decoder, batch, latents, seed=0)
     (losses.text_sum + losses.flow_sum).backward()
     for layer in (decoder.latent_embedding, decoder.context_embedding, decoder.latent_head):
         assert layer.weight.grad is not None

@@ -1,9 +1,10 @@
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from chiasm.data.batch import ImageSlots
 from chiasm.errors import UserError
-from chiasm.vision import PixelTokenizer, encode_slots
+from chiasm.vision import PixelTokenizer, encode_images
 
 
 def slots(pixels: list[torch.Tensor]) -> ImageSlots:
@@ -34,7 +35,7 @@ def picture(side: int, value: int) -> torch.Tensor:
 def test_slots_are_grouped_by_size_and_keep_their_order() -> None:
     tokenizer = AnySize()
     given = slots([picture(16, 0), picture(32, 51), picture(16, 102), picture(32, 255)])
-    latents = encode_slots(tokenizer, given)
+    latents = encode_images(tokenizer, given).z_LC
     assert tokenizer.groups == [2, 2]
     assert len(latents) == len(given.image_L)
     value_L = latents.mean(dim=1) * 0.25 + 0.5
@@ -42,8 +43,31 @@ def test_slots_are_grouped_by_size_and_keep_their_order() -> None:
     torch.testing.assert_close(value_L, expected)
 
 
+class Readings(TorchDispatchMode):
+    """Counts numbers that are read back from the device: each waits for all work before it."""
+
+    count = 0
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        self.count += func is torch.ops.aten._local_scalar_dense.default
+        return func(*args, **kwargs or {})
+
+
+def test_bytes_are_encoded_without_reading_a_number_back() -> None:
+    """So a training step is not held up; floats have a range that must be looked at."""
+    tokenizer = PixelTokenizer(16, 8)
+    given = slots([picture(16, value) for value in (0, 51, 255)])
+    with Readings() as readings:
+        encode_images(tokenizer, given)
+        tokenizer.encode(torch.stack(given.pixels))
+    assert readings.count == 0
+    with Readings() as readings:
+        tokenizer.encode(torch.stack(given.pixels) / 255)
+    assert readings.count > 0
+
+
 def test_no_slots_give_no_latents() -> None:
-    latents = encode_slots(AnySize(), slots([]))
+    latents = encode_images(AnySize(), slots([])).z_LC
     assert latents.shape == (0, 3 * 64)
 
 

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from chiasm.data.batch import Modality, PackedBatch
+from chiasm.data.latents import ImageLatents
 from chiasm.documents import Document, Source, Text
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.material import asked_picture, pick
@@ -29,7 +30,7 @@ from chiasm.model import DecoderInput, IntervalMask
 from chiasm.training.flow import mix
 from chiasm.training.noise import draw_noise
 from chiasm.training.objective import NOISE_BINS, Objective
-from chiasm.vision.tokenizer import encode_slots
+from chiasm.vision.tokenizer import encode_images
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -180,10 +181,11 @@ class _Counter:
     def read(self, number: int, begin: int, batch: PackedBatch) -> None:
         """Count the choices of the ``number``-th batch, whose first document is ``begin``."""
         seed = self._seed * SEED_STRIDE + number
-        z_LC = encode_slots(self._pretrained.vision_tokenizer, batch.images)
-        noise_LC = draw_noise(batch, seed, z_LC.shape[1])
-        drawn_N = self._objective.flow_times(batch, seed, z_LC.shape[1])
-        expert_QMK = self._choices(batch, z_LC, noise_LC, drawn_N)
+        latents = encode_images(self._pretrained.vision_tokenizer, batch.images)
+        channels = latents.z_LC.shape[1]
+        noise_LC = draw_noise(batch, seed, channels)
+        drawn_N = self._objective.flow_times(batch, seed, channels)
+        expert_QMK = self._choices(batch, latents, noise_LC, drawn_N)
         document_M = batch.source_BT.flatten().cpu().numpy()
         self._count_parts(begin, batch, document_M, expert_QMK)
         self._count_pairs(batch, expert_QMK)
@@ -193,16 +195,16 @@ class _Counter:
             return
         for bin_, level in enumerate(_levels()):
             time_N = torch.where(target_N, level, 1.0)
-            expert_QMK = self._choices(batch, z_LC, noise_LC, time_N)
+            expert_QMK = self._choices(batch, latents, noise_LC, time_N)
             groups = np.full(len(latent_L), bin_)
             _add(self.noise, begin, document_M[latent_L], groups, expert_QMK[:, latent_L])
 
     def _choices(
-        self, batch: PackedBatch, z_LC: Tensor, noise_LC: Tensor, time_N: Tensor
+        self, batch: PackedBatch, latents: ImageLatents, noise_LC: Tensor, time_N: Tensor
     ) -> np.ndarray:
         """int64 [Q, M, K]: what every router chose for every position."""
-        z_t_LC = mix(z_LC, noise_LC, time_N[batch.images.image_L])
-        inputs = DecoderInput.from_batch(batch, z_t_LC, time_N)
+        z_t_LC = mix(latents.z_LC, noise_LC, time_N[batch.images.image_L])
+        inputs = DecoderInput.from_batch(batch, latents.at(z_t_LC), time_N)
         _, choices = self._pretrained.decoder.trace(inputs, IntervalMask.from_batch(batch))
         return torch.stack([choice.expert_MK for choice in choices]).cpu().numpy()
 

@@ -32,7 +32,7 @@ from chiasm.vision.cached.shards import (
     open_shard,
     shard_path,
 )
-from chiasm.vision.tokenizer import VisionTokenizer, as_floats
+from chiasm.vision.tokenizer import VisionTokenizer
 
 PICTURES_AT_ONCE = 64
 """Pictures that the encoder sees together."""
@@ -180,7 +180,7 @@ def _encode_shard(
                 keys.append(key)
                 whole.append(picture)
         if whole:
-            latents_BPC = tokenizer.encode(as_floats(torch.stack(whole).to(device)))
+            latents_BPC = tokenizer.encode(torch.stack(whole).to(device))
             parts.append(_stored(latents_BPC, stored_type))
         last = together[-1][0][0]
         on_number(last)

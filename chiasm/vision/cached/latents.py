@@ -15,6 +15,7 @@ from chiasm.data.keys import KEY_BYTES, picture_key
 from chiasm.data.pictures import CacheError
 from chiasm.documents import Image
 from chiasm.errors import UserError
+from chiasm.rgb import described
 from chiasm.vision.cached.shards import (
     Latents,
     Manifest,
@@ -81,8 +82,8 @@ class CachedLatents:
                 raise UserError(self._broken[key])
             raise CacheError(
                 f"vision.latents = {str(self.folder)!r} lacks the latents of a picture "
-                f"({_described(image)}); the data has changed since it was encoded: call chiasm "
-                "vision encode into a new folder"
+                f"({described(image.data)}); the data has changed since it was encoded: call "
+                "chiasm vision encode into a new folder"
             )
         shard, row = self._place_K2[place].tolist()
         stored_PC = self._shards[shard].latents_MPC[row]
@@ -139,10 +140,3 @@ def _refuse_unfinished(folder: Path, manifests: list[Manifest]) -> None:
             f"{', '.join(map(str, unfinished))} of {len(manifests)} was stopped; call chiasm "
             "vision encode again, it goes on where it was"
         )
-
-
-def _described(image: Image) -> str:
-    data = image.data
-    if isinstance(data, np.ndarray):
-        return f"pixels of shape {data.shape}"
-    return f"{len(data)} bytes" if isinstance(data, bytes) else str(data)

@@ -27,6 +27,7 @@ from torch import Tensor
 
 from chiasm.data.keys import KEY_BYTES
 from chiasm.errors import UserError
+from chiasm.rgb import RULE
 from chiasm.vision.statistics import LatentStatistics, statistics_of
 from chiasm.vision.tokenizer import VisionTokenizer
 
@@ -37,7 +38,7 @@ bfloat16 in the same 16 bits."""
 
 @dataclass(frozen=True)
 class Origin:
-    """What latents depend on beside the pictures; the statistics are not part of it."""
+    """What latents depend on beside the pictures' files; the statistics are not part of it."""
 
     encoder: str
     preprocessing: str
@@ -46,6 +47,8 @@ class Origin:
     rows: int
     columns: int
     channels: int
+    decoding: int
+    """Number of the rule that made pixels of the files (:data:`chiasm.rgb.RULE`)."""
 
     @classmethod
     def of(cls, tokenizer: VisionTokenizer) -> Origin:
@@ -56,6 +59,7 @@ class Origin:
             tokenizer.preprocessing,
             **asdict(tokenizer.image_shape),
             channels=tokenizer.channels,
+            decoding=RULE,
         )
 
 

@@ -17,11 +17,14 @@ from chiasm.model import Decoder, ModelSettings
 from chiasm.model.settings import MoeSettings
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.tokenizer import VisionTokenizer
 
 TEXT, VISION, CONTENT = 0, 1, slice(4, 16)
 """Dimensions of the residual stream: 1 at text, 1 at pictures, and what a position holds."""
 
 EXPERTS, WIDTH = 8, 16
+
+ONE_TOKENIZER = PixelTokenizer(image_pixels=8, patch_pixels=4)
 
 
 @dataclass
@@ -72,6 +75,12 @@ def material() -> Material:
 
 
 @pytest.fixture(scope="session")
+def captions_of() -> Callable[[int], Documents]:
+    """Thirty pictures that are read, drawn from a seed."""
+    return lambda seed: captions(30, seed)
+
+
+@pytest.fixture(scope="session")
 def texts_alone() -> Material:
     held_out = {"texts": texts(20)}
     return Material(held_out, held_out)
@@ -96,8 +105,9 @@ def mixture() -> Callable[..., Pretrained]:
     """Make a model with random weights; keywords are settings of its mixture."""
     tokenizer = TextTokenizer.train(["a bcd efgh" * 3], 270)
 
-    def make(depth: int = 2, experts: str = "moe", **moe: object) -> Pretrained:
-        vision = PixelTokenizer(image_pixels=8, patch_pixels=4)
+    def make(
+        depth: int = 2, experts: str = "moe", vision: VisionTokenizer = ONE_TOKENIZER, **moe: object
+    ) -> Pretrained:
         shape = ModelSettings(
             width=WIDTH,
             depth=depth,
@@ -110,7 +120,10 @@ def mixture() -> Callable[..., Pretrained]:
             ),
         )
         decoder = Decoder(
-            shape, vocabulary=tokenizer.vocabulary_size, latent_channels=vision.channels
+            shape,
+            vocabulary=tokenizer.vocabulary_size,
+            latent_channels=vision.channels,
+            context_channels=vision.context_channels,
         )
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():

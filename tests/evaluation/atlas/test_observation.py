@@ -8,7 +8,8 @@ from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Task, obs
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.scoring import batches
 from chiasm.training.objective import Objective
-from chiasm.vision.tokenizer import encode_slots
+from chiasm.vision import DualTokenizer, PixelTokenizer
+from chiasm.vision.tokenizer import encode_images
 
 SETTINGS = AtlasSettings(documents=30)
 
@@ -28,8 +29,8 @@ def test_loads_are_those_that_training_would_count(observed, mixture, material):
     documents = [d for source in material.held_out.values() for d in source.items]
     load_Q2R = np.zeros((2, 2, 6), np.int64)
     for number, (_, batch) in enumerate(batches(documents, pretrained)):
-        z_LC = encode_slots(pretrained.vision_tokenizer, batch.images)
-        load_Q2R += objective.losses(pretrained.decoder, batch, z_LC, number).load_Q2E.numpy()
+        latents = encode_images(pretrained.vision_tokenizer, batch.images)
+        load_Q2R += objective.losses(pretrained.decoder, batch, latents, number).load_Q2E.numpy()
     own = [observed.counts(*parts).sum(axis=0) for parts in ((TEXT,), (CONTEXT, TARGET))]
     assert np.array_equal(np.stack(own, axis=1), load_Q2R)
 
@@ -55,6 +56,21 @@ def test_positions_are_in_their_groups(observed):
     places = observed.document_places
     assert np.array_equal(places.positions_DG.sum(axis=1), positions[:, TEXT])
     assert observed.source_D.tolist() == [0] * 30 + [1] * 30 + [2] * 20
+
+
+@pytest.mark.parametrize("context_pixels", [None, 12])
+def test_routing_of_context_pictures_follows_the_pictures(mixture, captions_of, context_pixels):
+    """With one tokenizer, and with another one for context pictures; the words come after them."""
+    vision = PixelTokenizer(8, 4)
+    if context_pixels:
+        vision = DualTokenizer(target=vision, context=PixelTokenizer(context_pixels, 4))
+    pretrained = mixture(vision=vision)
+    one, other = (
+        observe(pretrained, {"captions": captions_of(seed)}, SETTINGS, ignore).counts(CONTEXT)
+        for seed in (1, 2)
+    )
+    assert one.sum() == other.sum()
+    assert (one != other).any(axis=(1, 2)).sum() > 15  # of 30 documents
 
 
 def test_pairs_are_of_two_experts_and_their_diagonal_is_the_load(observed):

@@ -19,6 +19,7 @@ from chiasm.data.pictures import CacheError
 from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.rgb import RULE
 from chiasm.vision import PixelTokenizer
 from chiasm.vision.cached.encoding import Rank
 from chiasm.vision.cached.gallery import Gallery
@@ -140,6 +141,22 @@ def test_latents_of_other_settings_are_refused(
     with pytest.raises(UserError, match="another vision tokenizer") as caught:
         check_feasible(reading(recipe, encoded, **settings))
     assert caught.match(message)
+
+
+@pytest.mark.parametrize("rule", [None, RULE - 1, RULE + 1])
+def test_latents_of_pictures_that_were_decoded_otherwise_are_refused(
+    recipe: Recipe, gallery: Gallery, copy: Path, encode, reading, rule: int | None
+) -> None:
+    """A file's bytes are its key, and another rule made other pixels of them."""
+    path = manifest_path(copy, 0, 1)
+    content = json.loads(path.read_text())
+    del content["origin"]["decoding"]
+    content["origin"] |= {} if rule is None else {"decoding": rule}
+    path.write_text(json.dumps(content))
+    with pytest.raises(UserError, match="decoding"):
+        check_feasible(reading(recipe, copy))
+    with pytest.raises(UserError, match="decoding"):
+        encode(recipe, gallery, copy)
 
 
 def test_a_picture_that_was_not_encoded_ends_the_run(
