@@ -7,7 +7,14 @@ tokenizer.py   text and token numbers
 tables.py      a user's folder, file or hub name as a table
 folders.py     sources from such tables
 pickles.py     pickled arrays, read without running code
+cameras.py     poses in space, conventions of axes, the ground
+frames.py      the frames of a recorded walk on disk
+stamps.py      times of frames and poses, paired
+layouts.py     which files hold a walk's poses: GNM, TUM, KITTI, ScanNet, 7-Scenes, poses.jsonl
+plausibility.py  what recorded poses cannot be, and the settings that would do
 trajectories.py  recorded walks: frames and poses
+sides.py       which walks are trained on and which are held out
+coarseness.py  motion that is lost where actions are written
 navigation.py  sources from recorded walks
 sources.py     the sources that a recipe names, and their held-out share
 encoding.py    a document as integers

@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from chiasm.data.trajectories import find_trajectories, read_trajectory
+from chiasm.data.cameras import PoseSettings
+from chiasm.data.sides import find_trajectories
+from chiasm.data.trajectories import read_trajectory
 from chiasm.errors import UserError
 
 POSITION = [[0.0, 0.0], [0.5, 0.0], [0.5, 0.25]]
@@ -35,7 +37,8 @@ def lines(folder: Path, *rows: object) -> Path:
 
 
 def read(folder: Path, metres_per_unit: float = 1.0, largest: float = 10.0):
-    return read_trajectory(folder, metres_per_unit, largest)
+    settings = PoseSettings(metres_per_unit=metres_per_unit, largest_step_metres=largest)
+    return read_trajectory(folder, settings)
 
 
 def test_json_and_pickle_say_the_same(tmp_path: Path):
