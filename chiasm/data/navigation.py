@@ -230,10 +230,12 @@ class TrajectorySource:
     def _refuse_short(self, trajectory: Trajectory) -> None:
         needed = self._settings.fewest_recorded(self.task)
         if len(trajectory) < needed:
+            which = f" ({trajectory.stretch})" if trajectory.stretch else ""
+            share = "change held_out_fraction, " if which else ""
             raise UserError(
-                f"trajectory {trajectory.folder} has {len(trajectory)} frames, and a document of "
-                f"source {self.name!r} needs {needed}; lower trajectories.frames, frame_spacing or "
-                f"horizon_frames, or {LEAVE_OUT}"
+                f"trajectory {trajectory.folder}{which} has {len(trajectory)} frames, and a "
+                f"document of source {self.name!r} needs {needed}; {share}lower "
+                f"trajectories.frames, frame_spacing or horizon_frames, or {LEAVE_OUT}"
             )
 
 

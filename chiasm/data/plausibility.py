@@ -15,10 +15,8 @@ import numpy as np
 
 from chiasm.data.cameras import CONVENTIONS, CameraPoses, GroundWalk, PoseSettings, axes_matrix
 
-_MOST_TILT_DEGREES = 50.0
-"""Of the camera's mean top from the world's up; a camera may look down steeply."""
-_LEAST_UPRIGHT = 0.5
-"""Length of the mean of the camera's tops; 1 where the tilt never changes."""
+_MOST_TILT_DEGREES = 55.0
+"""Of the camera's top from the world's up, on average; a camera may look down steeply."""
 _LEAST_TURNING_DEGREES = 45.0
 """Fewer in all say nothing of the axes."""
 _MOST_JUMP_DEGREES = 120.0
@@ -27,6 +25,8 @@ _SIDEWAYS_DEGREES = 60.0
 _STEADY = 0.8
 """Length of the mean direction of travel seen by the camera; 1 where it never changes."""
 _DIRECT = 0.9
+_LAST_RANK = 2
+"""Of conventions without a name, tried where no others do."""
 
 
 def objection(walk: GroundWalk, settings: PoseSettings) -> str | None:
@@ -37,10 +37,8 @@ def objection(walk: GroundWalk, settings: PoseSettings) -> str | None:
     """
     if len(walk.without_heading):
         return f"at frame {walk.without_heading[0]} the camera looks straight up or down"
-    top_3 = walk.rotation_T33[:, :, 2].mean(0)
-    upright = float(np.linalg.norm(top_3))
-    tilt = _degrees(np.arccos(np.clip(top_3[2] / max(upright, 1e-9), -1, 1)))
-    if upright < _LEAST_UPRIGHT or tilt > _MOST_TILT_DEGREES:
+    tilt = _degrees(np.arccos(walk.rotation_T33[:, 2, 2].clip(-1, 1)).mean())
+    if tilt > _MOST_TILT_DEGREES:
         return f"the camera's top points {tilt:.0f} degrees away from the world's up on average"
     found = _of_turning(walk) or _of_tipping(walk)
     if found is None and not settings.world_axes:
@@ -53,19 +51,20 @@ def objection(walk: GroundWalk, settings: PoseSettings) -> str | None:
 def settings_without_objection(poses: CameraPoses, settings: PoseSettings) -> list[str]:
     """Settings that would do, as a recipe writes them, the simplest and likeliest first.
 
-    One of each kind of change and each sense of turning: a walk and the same upside down have
-    equal traits, so that which of two is right must be known.
+    One of each kind of change. A walk and the same upside down have equal traits, so that both
+    senses of turning are given where both have a convention: which is right must be known.
     """
     best: dict[tuple[object, ...], tuple[int, float, int, str]] = {}
     for number, (rank, change) in enumerate(_changes(poses, settings)):
-        if best and rank > min(best.values())[0]:
-            break
         walk = poses.on_ground(settings.model_copy(update=change))
+        turns_left = bool(np.unwrap(walk.poses_T3[:, 2])[-1] > walk.poses_T3[0, 2])
+        simpler = [found[0] for kind, found in best.items() if kind[-1] == turns_left]
+        if min(simpler, default=rank) < rank or (best and rank == _LAST_RANK):
+            continue
         if objection(walk, PoseSettings()) is None:
             words = " and ".join(f'trajectories.{name} = "{to}"' for name, to in change.items())
             found = (rank, -round(travel(walk.poses_T3).real, 3), number, words)
-            turns_left = np.unwrap(walk.poses_T3[:, 2])[-1] > walk.poses_T3[0, 2]
-            kind = (*change, bool(turns_left))
+            kind = (*change, turns_left)
             best[kind] = min(best.get(kind, found), found)
     return [words for *_, words in sorted(best.values())]
 
@@ -167,8 +166,8 @@ def _changes(poses: CameraPoses, settings: PoseSettings) -> Iterator[tuple[int, 
         if one != camera and other != world:
             yield 1, {"camera_axes": one, "world_axes": other}
     for one in _letters():
-        yield 2, {"camera_axes": one}
-        yield 2, {"world_axes": one}
+        yield _LAST_RANK, {"camera_axes": one}
+        yield _LAST_RANK, {"world_axes": one}
 
 
 def _letters() -> list[str]:

@@ -53,8 +53,8 @@ class Side:
 class Wanted:
     """What decides the sides of a source.
 
-    ``gap_frames``: how far the longest document reaches, so that of a single recording none could
-    begin on one side and end on the other.
+    ``gap_frames``: how far the longest document reaches; of a single recording so many frames are
+    left out between the sides, so that none could begin on one and end on the other.
     """
 
     name: str
@@ -216,23 +216,25 @@ def _by_hash(
 def _stretch(
     whole: Trajectory, copies: int, wanted: Wanted, split: Split
 ) -> tuple[list[Trajectory], list[str]]:
-    """One side of a single recording: its last stretch is held out, behind a gap."""
-    num_held_out = max(2, round(wanted.held_out_fraction * len(whole)))
+    """One side of a single recording: its last stretch is held out, behind a gap.
+
+    The gap is as long as a document reaches, but no more than a quarter of what is left.
+    """
+    num_held_out = min(max(2, round(wanted.held_out_fraction * len(whole))), len(whole) - 2)
     begin = len(whole) - num_held_out
-    end = begin - wanted.gap_frames
-    if end < 2:
+    gap = min(wanted.gap_frames, begin // 4)
+    end = begin - gap
+    if num_held_out < 2:
         whole.refuse_mixed_sizes()  # what is broken comes first: it may be the only one
         raise UserError(
-            f"stream.sources.{wanted.name}: {whole.folder} is a single recording of {len(whole)} "
-            f"frames; without the last {num_held_out}, held out by held_out_fraction = "
-            f"{wanted.held_out_fraction:g}, and the {wanted.gap_frames} that a document may reach, "
-            "none is left to train on; lower held_out_fraction, trajectories.frames or "
-            "trajectories.horizon_frames, or give more trajectories"
+            f"stream.sources.{wanted.name}: {whole.folder} is the only recording and has "
+            f"{len(whole)} frames, too few to train on some and hold out others; give more "
+            "trajectories"
         )
     note = (
         f"a single recording{f' in {copies} copies' if copies > 1 else ''}: frames 0 to {end - 1} "
-        f"are trained on and {begin} to {len(whole) - 1} held out; the {wanted.gap_frames} between "
-        "are left out"
+        f"are trained on and {begin} to {len(whole) - 1} held out; the {gap} between are "
+        "left out"
     )
     part = whole.part(begin, len(whole)) if split == "held_out" else whole.part(0, end)
     return [part], [note]

@@ -43,6 +43,8 @@ class Trajectory:
     """Which file held the poses, and which axes were taken."""
     notes: tuple[str, ...] = ()
     """What was left out, and what is odd."""
+    stretch: str = ""
+    """Of a part of a recording: which frames of the whole it has."""
 
     def __len__(self) -> int:
         return len(self.poses_T3)
@@ -55,7 +57,8 @@ class Trajectory:
     def part(self, begin: int, end: int) -> Trajectory:
         """The frames from ``begin`` to before ``end``, with the identity of the whole."""
         names = tuple(file.relative_to(self.folder).as_posix() for file in self.files[begin:end])
-        return replace(self, poses_T3=self.poses_T3[begin:end], names=names)
+        stretch = f"frames {begin} to {end - 1}"
+        return replace(self, poses_T3=self.poses_T3[begin:end], names=names, stretch=stretch)
 
     @cached_property
     def files(self) -> list[Path]:
