@@ -161,8 +161,8 @@ def _read_matrices(place: Path, settings: PoseSettings) -> Recorded:
 
 def _read_tum(file: Path, settings: PoseSettings) -> Recorded:
     rows = [line.replace(",", " ").split() for line in _data_lines(file)]
-    table = _table(file, 8)
     pose_ns = _stamps([row[0] for row in rows], file)
+    table = _table(file, 8)
     names, frame_ns = _timed_frames(file.parent)
     if not len(pose_ns) or not names or (np.diff(pose_ns) <= 0).any():
         raise UserError(

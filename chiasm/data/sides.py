@@ -157,10 +157,12 @@ def _given_sides(wanted: Wanted, where: str) -> tuple[list[Path], list[Path], st
         for name in _HELD_OUT_NAMES:
             held_out = _of_split(place / name, root) if train else []
             if train and held_out:
-                if place == root and any(layout_of(folder) for folder in _folders(root)):
+                listed = any((place / side / NAMES).is_file() for side in ("train", name))
+                beside = [] if listed else [f for f in _folders(root) if layout_of(f)]
+                if place == root and beside:
                     raise UserError(
-                        f"{where}.path = {wanted.path!r} has train and {name} and trajectories "
-                        "beside them; move those into one of the two"
+                        f"{where}.path = {wanted.path!r} has train and {name}, and beside them "
+                        f"trajectories such as {beside[0].name!r}; put those into one of the two"
                     )
                 return train, held_out, f"held out is {place.name}/{name}, as the folder has it"
     return None

@@ -40,7 +40,7 @@ def steps(poses_T3: np.ndarray) -> np.ndarray:
     return np.column_stack([way_S.real, way_S.imag, turn_S])
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 200), pitch=st.sampled_from([-30.0, 0.0, 30.0]))
 def test_no_convention_is_misread_in_silence(in_space, seed: int, pitch: float):
     """Whichever axes a recording has, read without naming them it is the walk, or is refused."""
@@ -53,7 +53,7 @@ def test_no_convention_is_misread_in_silence(in_space, seed: int, pitch: float):
         assert same or refused or (camera, world) in UPSIDE_DOWN, (camera, world)
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=20)
 @given(
     seed=st.integers(0, 200),
     camera=st.sampled_from(list(CONVENTIONS)),
