@@ -15,6 +15,7 @@ plausibility.py  what recorded poses cannot be, and the settings that would do
 trajectories.py  recorded walks: frames and poses
 sides.py       which walks are trained on and which are held out
 coarseness.py  motion that is lost where actions are written
+panning.py     turns as the pictures show them
 navigation.py  sources from recorded walks
 sources.py     the sources that a recipe names, and their held-out share
 encoding.py    a document as integers

@@ -17,6 +17,7 @@ from chiasm.actions import Action, ActionFormat
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.coarseness import coarseness_note
 from chiasm.data.layouts import LEAVE_OUT
+from chiasm.data.panning import refuse_turns_that_pictures_deny
 from chiasm.data.sides import Side, Wanted, read_side
 from chiasm.data.trajectories import Trajectory
 from chiasm.documents import Document, Image, Text
@@ -107,6 +108,8 @@ class TrajectorySource:
         for trajectory in trajectories:
             self._refuse_short(trajectory)
             trajectory.refuse_mixed_sizes()
+        if task == "action_video":
+            refuse_turns_that_pictures_deny(name, trajectories)
         self._ends = np.cumsum([len(trajectory) for trajectory in trajectories])
         self._starts = np.concatenate([self._starts_of(n) for n in range(len(trajectories))])
 

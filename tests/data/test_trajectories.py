@@ -160,9 +160,7 @@ def test_yaw_in_degrees_is_noticed_and_read(tmp_path: Path):
     position = [[0.1 * k, 0.0] for k in range(40)]
     yaw = [(350 + 2.0 * k) % 360 for k in range(40)]
     folder = content(frames(tmp_path / "a", 0), position, yaw)
-    with pytest.raises(
-        UserError, match=r"yaw .*358.*set trajectories\.yaw_unit = "
-    ):
+    with pytest.raises(UserError, match=r"yaw .*358.*set trajectories\.yaw_unit = "):
         read(folder)
     poses_T3 = read_trajectory(folder, PoseSettings(yaw_unit="degrees")).poses_T3
     assert poses_T3[:, 2] == pytest.approx(yaw)
