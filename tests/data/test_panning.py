@@ -41,7 +41,7 @@ def test_turns_the_other_way_than_the_pictures_are_refused(tmp_path: Path, sense
     truth = room(tmp_path / "a", sense * np.arange(30) * 5.0)
     refuse_turns_that_pictures_deny("nav", [truth])
     word = "left" if sense < 0 else "right"
-    with pytest.raises(UserError, match=rf"in \d+ of \d+ pairs.*5 degrees to the {word}, and the"):
+    with pytest.raises(UserError, match=rf"in \d+ of \d+ pairs.*5 degrees to the {word}, and what"):
         refuse_turns_that_pictures_deny("nav", [mirrored(truth)])
     flipped = room(tmp_path / "b", sense * np.arange(30) * 5.0, flip=True)
     with pytest.raises(UserError, match="pictures that are mirrored"):
