@@ -63,7 +63,9 @@ def settings_without_objection(poses: CameraPoses, settings: PoseSettings) -> li
             continue
         if objection(walk, PoseSettings()) is None:
             words = " and ".join(f'trajectories.{name} = "{to}"' for name, to in change.items())
-            found = (rank, -round(travel(walk.poses_T3).real, 3), number, words)
+            direction = travel(walk.poses_T3)
+            ahead = round(direction.real, 1) if abs(direction) > _STEADY else 0.0
+            found = (rank, -ahead, number, words)
             kind = (*change, turns_left)
             best[kind] = min(best.get(kind, found), found)
     return [words for *_, words in sorted(best.values())]
@@ -157,11 +159,12 @@ def _changes(poses: CameraPoses, settings: PoseSettings) -> Iterator[tuple[int, 
     if poses.orientation.ndim == 2:
         order = settings.quaternion_order or poses.quaternion_order
         yield 0, {"quaternion_order": "wxyz" if order == "xyzw" else "xyzw"}
-    for one in CONVENTIONS:
-        yield 0, {"camera_axes": one}
-        yield 0, {"world_axes": one}
     # Conventions are listed the most usual first, and so are pairs of them.
-    pairs = product(enumerate(CONVENTIONS), enumerate(CONVENTIONS))
+    cameras = [name for name in CONVENTIONS if name != "enu"]
+    worlds = [name for name in CONVENTIONS if name != "pytorch3d"]
+    yield from ((0, {"camera_axes": one}) for one in cameras)
+    yield from ((0, {"world_axes": one}) for one in worlds)
+    pairs = product(enumerate(cameras), enumerate(worlds))
     for (_, one), (_, other) in sorted(pairs, key=lambda pair: pair[0][0] + pair[1][0]):
         if one != camera and other != world:
             yield 1, {"camera_axes": one, "world_axes": other}

@@ -158,8 +158,8 @@ def _of_camera(recorded: Recorded, poses: CameraPoses, settings: PoseSettings) -
     remedy = (
         f"{', or '.join(fitting)} would do; set what is true of the recording"
         if fitting
-        else "no convention of axes makes a walk of it: look whether the poses are those of the "
-        "camera in the world, and not their inverse"
+        else "no convention that has a name makes a walk of it: give both in letters such as RDF, "
+        "or look whether the poses are those of the camera in the world, and not their inverse"
     )
     raise UserError(
         f"{recorded.file}: {why}, with the camera's axes as {_axes(camera)} and the world's as "

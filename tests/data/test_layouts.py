@@ -233,6 +233,16 @@ def test_axes_of_another_convention_name_the_settings_that_mend_it(folder: Path,
     assert mended.poses_T3 == pytest.approx(truth.poses_T3 * [1, 1, 180 / np.pi], abs=1e-6)
 
 
+def test_poses_that_no_convention_makes_a_walk_say_what_else_to_look_for(folder: Path, in_space):
+    """The world in the camera, where the camera in the world is meant."""
+    truth = in_space.walk(1, LENGTH)
+    frames(folder, "image_2/{:06}.png")
+    inverse = np.linalg.inv(matrices(in_space.recorded(truth, "FRD", "RDF")))
+    (folder / "poses.txt").write_text(rows(inverse[:, :3].reshape(-1, 12)))
+    with pytest.raises(UserError, match=r"poses\.txt: .*(not their inverse|would do)"):
+        read_trajectory(folder, PoseSettings())
+
+
 def test_hidden_files_are_no_layout(tmp_path: Path):
     (tmp_path / "._frame-000000.pose.txt").write_text("")
     (tmp_path / "notes.txt").write_text("")

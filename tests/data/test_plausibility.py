@@ -56,8 +56,8 @@ def test_no_convention_is_misread_in_silence(in_space, seed: int, pitch: float):
 @settings(deadline=None, max_examples=20)
 @given(
     seed=st.integers(0, 200),
-    camera=st.sampled_from(list(CONVENTIONS)),
-    world=st.sampled_from(list(CONVENTIONS)),
+    camera=st.sampled_from(sorted(CONVENTIONS.keys() - {"enu"})),
+    world=st.sampled_from(sorted(CONVENTIONS.keys() - {"pytorch3d"})),
     order=st.sampled_from(["xyzw", "wxyz", "matrix"]),
 )
 def test_the_settings_that_are_named_do_mend_it(
