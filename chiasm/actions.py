@@ -16,10 +16,11 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+import numpy as np
 from pydantic import Field, model_validator
 
 from chiasm.errors import UserError
-from chiasm.poses import Pose, relative_pose
+from chiasm.poses import Pose, relative_pose, wrap_degrees
 from chiasm.settings import Settings
 
 PREFIX = "action: "
@@ -85,7 +86,7 @@ class ActionFormat(Settings):
         return self
 
     def write(self, action: Action) -> str:
-        """The action's text; equal to the precision written, equal in spelling."""
+        """The action's text; what is equal to the precision written is equal in spelling."""
         words = self._keys(action) if self.style == "keys" else self._pose(action)
         if action.horizon_frames != 1:
             time = action.horizon_frames / self.time_unit_frames
@@ -118,15 +119,25 @@ class ActionFormat(Settings):
         dx, dyaw = ahead * self.stride_metres, left * self.turn_degrees
         return self._checked(Action(dx, 0.0, dyaw, self._frames(match[2], text)), text)
 
+    def writes_none(self, steps_N3: np.ndarray) -> np.ndarray:
+        """bool_N: which steps (dx, dy, dyaw) are written as no motion."""
+        if self.style == "keys":
+            least = np.array([self.stride_metres, self.turn_degrees]) / 2
+            return (np.abs(steps_N3[:, [0, 2]]) < least).all(1)
+        decimals = np.array([self.distance_decimals, self.distance_decimals, self.angle_decimals])
+        return (np.abs(steps_N3) <= 0.5 * 10.0**-decimals).all(1)
+
     def _pose(self, action: Action) -> str:
         dx, dy = (
             _signed(value, self.distance_decimals) for value in (action.dx_metres, action.dy_metres)
         )
-        return f"dx={dx} dy={dy} dyaw={_signed(action.dyaw_degrees, self.angle_decimals)}"
+        # Wrapped once more, since rounding makes -180 of what lay just above it.
+        dyaw = wrap_degrees(round(wrap_degrees(action.dyaw_degrees), self.angle_decimals))
+        return f"dx={dx} dy={dy} dyaw={_signed(dyaw, self.angle_decimals)}"
 
     def _keys(self, action: Action) -> str:
         strides = action.dx_metres / self.stride_metres
-        turns = action.dyaw_degrees / self.turn_degrees
+        turns = wrap_degrees(action.dyaw_degrees) / self.turn_degrees
         ahead = "W" if strides >= 0.5 else "S" if strides <= -0.5 else ""
         turn = "A" if turns >= 0.5 else "D" if turns <= -0.5 else ""
         return ahead + turn or _STANDING

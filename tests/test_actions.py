@@ -1,10 +1,15 @@
+import math
+import re
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from chiasm.actions import Action, ActionFormat
 from chiasm.errors import UserError
-from chiasm.poses import Pose, relative_pose
+from chiasm.poses import Pose, relative_pose, wrap_degrees
 
 KEYS = ActionFormat(style="keys")
 
@@ -18,7 +23,8 @@ def test_what_is_written_reads_back_within_its_precision():
             form = ActionFormat(distance_decimals=coarse, angle_decimals=fine)
             back = form.read(form.write(told))
             assert back.step[:2] == pytest.approx(told.step[:2], abs=0.51 * 10**-coarse)
-            assert back.dyaw_degrees == pytest.approx(told.dyaw_degrees, abs=0.51 * 10**-fine)
+            error = wrap_degrees(back.dyaw_degrees - told.dyaw_degrees)
+            assert error == pytest.approx(0, abs=0.51 * 10**-fine)
             assert back.horizon_frames == told.horizon_frames
             assert form.write(back) == form.write(told)
         assert told.step == relative_pose(first, second)
@@ -30,6 +36,52 @@ def test_the_words_that_models_learned_so_far_are_the_default():
     assert form.write(Action(0.34, -0.02, 12, 4)) == "action: dx=+0.34 dy=-0.02 dyaw=+12 rel_t=+4"
     zero = "action: dx=+0.00 dy=+0.00 dyaw=+0"
     assert form.write(Action(0, 0, 0)) == form.write(Action(-1e-9, 1e-9, -1e-4)) == zero
+
+
+@given(
+    form=st.builds(
+        ActionFormat, distance_decimals=st.integers(0, 6), angle_decimals=st.integers(0, 6)
+    ),
+    dx=st.integers(-(10**7), 10**7),
+    dy=st.integers(-(10**7), 10**7),
+    dyaw=st.floats(-1080, 1080) | st.sampled_from([-180.0, 180.0, -179.96, -179.6, -540.0, -0.0]),
+    turns=st.integers(-2, 2),
+)
+def test_equal_motions_have_one_text(form: ActionFormat, dx: int, dy: int, dyaw: float, turns: int):
+    """What is written reads back as what is written again; whole turns and signs of zero do not
+    show, and half a turn has one spelling."""
+    unit = 10.0**-form.distance_decimals
+    angle = round(dyaw, form.angle_decimals)
+    for style in ("pose", "keys"):
+        own = form.model_copy(update={"style": style})
+        text = own.write(Action(dx * unit, dy * unit, angle))
+        assert own.write(own.read(text)) == text
+        assert own.write(Action(dx * unit, dy * unit, angle + 360.0 * turns)) == text
+        assert not re.search(r"=-0(\.0*)?( |$)|dyaw=-180(\.0*)?$", text)
+    step = form.read(form.write(Action(dx * unit, dy * unit, dyaw))).step
+    assert -180 < step[2] <= 180
+    error = math.remainder(step[2] - dyaw, 360)
+    assert error == pytest.approx(0, abs=0.51 * 10**-form.angle_decimals)
+    written = Action(*step)
+    assert form.read(form.write(written)) == written
+
+
+@pytest.mark.parametrize("decimals", range(7))
+def test_half_a_turn_has_one_spelling(decimals: int):
+    form = ActionFormat(angle_decimals=decimals)
+    end = form.write(Action(0, 0, 180)).split()[-1]
+    assert end == f"dyaw=+180{'.' * (decimals > 0)}{'0' * decimals}"
+    just_above = -180 + 0.4 * 10**-decimals
+    for angle in (-180, 540, -540, just_above):
+        assert form.write(Action(0, 0, angle)).split()[-1] == end
+
+
+def test_steps_that_are_written_as_no_motion():
+    steps_N3 = np.array([[0, 0, 0], [0.004, -0.004, 0.4], [0.006, 0, 0], [0, 0.006, 0], [0, 0, -1]])
+    for form in (ActionFormat(), ActionFormat(distance_decimals=3), KEYS):
+        zero = form.write(Action(0, 0, 0))
+        written = [form.write(Action(*step)) == zero for step in steps_N3.tolist()]
+        assert form.writes_none(steps_N3).tolist() == written
 
 
 def test_horizons_in_units_of_navigation_world_models():

@@ -2,8 +2,10 @@ import math
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chiasm.poses import Pose, compose, heading_radians, relative_pose
+from chiasm.poses import Pose, compose, relative_pose, wrap_degrees
 
 
 def random_pose(rng: np.random.Generator) -> Pose:
@@ -27,31 +29,20 @@ def test_compose_inverts_relative_pose():
         assert math.cos(math.radians(back.yaw_degrees - second.yaw_degrees)) == pytest.approx(1.0)
 
 
-def quaternion(axis: tuple[float, float, float], degrees: float) -> np.ndarray:
-    half = math.radians(degrees) / 2
-    return np.append(math.sin(half) * np.array(axis) / np.linalg.norm(axis), math.cos(half))
-
-
-def product(a: np.ndarray, b: np.ndarray) -> list[float]:
-    vector = a[3] * b[:3] + b[3] * a[:3] + np.cross(a[:3], b[:3])
-    return [*vector, a[3] * b[3] - a[:3] @ b[:3]]
-
-
-@pytest.mark.parametrize("yaw", [-170.0, -90.0, 0.0, 30.0, 180.0])
-@pytest.mark.parametrize("pitch", [-60.0, 0.0, 45.0])
-def test_a_cameras_heading_is_that_of_its_view(yaw: float, pitch: float):
-    """An upright camera that looks along x, tilted about its x axis, turned about the vertical."""
-    upright = np.array([-0.5, 0.5, -0.5, 0.5])  # its z axis to the world's x, its y axis down
-    tilted = product(upright, quaternion((1, 0, 0), pitch))
-    turned = product(quaternion((0, 0, 1), yaw), np.array(tilted))
-    error = math.degrees(heading_radians(turned)) - yaw
-    assert (error + 180) % 360 - 180 == pytest.approx(0.0, abs=1e-9)
-
-
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [([0, 0, 0, 1], "straight up"), ([0, 0, 0, 0], "length 1"), ([1, 1, 1, 1], "length 1")],
+@given(
+    yaw=st.integers(-7, 7).map(lambda quarter: 90.0 * quarter),
+    tiny=st.sampled_from([0.0, 1e-17, -1e-17, -0.0, 1e-14, -1e-14]),
+    turns=st.integers(-3, 3),
 )
-def test_orientations_without_a_heading_are_refused(given: list[float], message: str):
-    with pytest.raises(ValueError, match=message):
-        heading_radians(given)
+def test_equal_turns_are_equal_numbers(yaw: float, tiny: float, turns: int):
+    """Half a turn is +180 and a whole one 0, whichever way they come about."""
+    turned = relative_pose(Pose(0, 0, 0.0), Pose(0, 0, yaw + tiny + 360.0 * turns))[2]
+    assert -180 < turned <= 180
+    assert -180 < wrap_degrees(yaw + tiny + 360.0 * turns) <= 180
+    assert 0 <= compose(Pose(0, 0, yaw), (0, 0, tiny + 360.0 * turns)).yaw_degrees < 360
+    assert wrap_degrees(yaw + 360.0 * turns) == wrap_degrees(yaw)
+
+
+@given(st.floats(-180, 180, exclude_min=True))
+def test_a_turn_that_is_wrapped_already_stays_as_it_is(angle: float):
+    assert wrap_degrees(angle) == angle

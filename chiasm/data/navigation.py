@@ -2,24 +2,29 @@
 
 An action video goes from frame to frame by random horizons, as Navigation World Models are
 trained: [Image(context), "action: ... rel_t=+4", Image(target), "action: ...", Image(target), ...].
-Whole trajectories are held out, chosen by a hash of their poses.
+Whole trajectories are held out (:mod:`chiasm.data.sides`).
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 import numpy as np
+import xxhash
 from pydantic import Field, field_validator
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.data.survey import draw, hashed
-from chiasm.data.trajectories import LEAVE_OUT, Trajectory, find_trajectories, read_trajectory
+from chiasm.data.cameras import PoseSettings
+from chiasm.data.coarseness import coarseness_note
+from chiasm.data.layouts import LEAVE_OUT
+from chiasm.data.panning import refuse_turns_that_pictures_deny
+from chiasm.data.sides import Side, Wanted, read_side
+from chiasm.data.survey import READING
+from chiasm.data.trajectories import Trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.poses import Pose
-from chiasm.settings import Settings
 
 if TYPE_CHECKING:
     from chiasm.worlds import Split
@@ -27,10 +32,12 @@ if TYPE_CHECKING:
 TASKS = ("video", "action_video")
 _VARIANTS = 16
 """Documents that begin with one frame, with other lengths and horizons."""
+_HASHED_FRAMES = 4096
+"""Whose content is part of a source's fingerprint."""
 
 
-class TrajectorySettings(Settings):
-    """How recorded walks become documents."""
+class TrajectorySettings(PoseSettings):
+    """How recorded walks are read and become documents."""
 
     frames: tuple[int, int] = (2, 4)
     """Fewest and most frames of a document; of an action video the first is given, not drawn."""
@@ -38,10 +45,6 @@ class TrajectorySettings(Settings):
     """Every so many recorded frames count as one: actions and horizons count these."""
     horizon_frames: tuple[int, int] = (1, 8)
     """action_video: nearest and farthest next frame; a negative nearest one looks back too."""
-    metres_per_unit: float = Field(1.0, gt=0, allow_inf_nan=False)
-    """What one unit of the recorded positions is, in metres."""
-    largest_step_metres: float = Field(10.0, gt=0, allow_inf_nan=False)
-    """Between two recorded frames; a farther one is taken for an error."""
 
     @field_validator("frames")
     @classmethod
@@ -58,6 +61,12 @@ class TrajectorySettings(Settings):
                 f"horizon_frames = {value} must rise, to 1 or more, and not begin with 0"
             )
         return value
+
+    @property
+    def longest_reach(self) -> int:
+        """Recorded frames from the first to the last of the longest document, of either task."""
+        farthest = max(abs(horizon) for horizon in self.horizon_frames)
+        return (self.frames[1] - 1) * farthest * self.frame_spacing
 
     @property
     def nearest_frames(self) -> int:
@@ -87,7 +96,7 @@ class TrajectorySource:
         self,
         name: str,
         task: str,
-        trajectories: Sequence[Trajectory],
+        side: Side,
         settings: TrajectorySettings,
         actions: ActionFormat,
     ) -> None:
@@ -97,10 +106,14 @@ class TrajectorySource:
                 f"choose one of: {', '.join(TASKS)}"
             )
         self.name, self.task = name, task
-        self._trajectories, self._settings, self._actions = trajectories, settings, actions
+        self._trajectories, self._settings, self._actions = side.trajectories, settings, actions
+        self._side = side
+        trajectories = side.trajectories
         for trajectory in trajectories:
             self._refuse_short(trajectory)
             trajectory.refuse_mixed_sizes()
+        if task == "action_video":
+            refuse_turns_that_pictures_deny(name, trajectories)
         self._ends = np.cumsum([len(trajectory) for trajectory in trajectories])
         self._starts = np.concatenate([self._starts_of(n) for n in range(len(trajectories))])
 
@@ -122,6 +135,49 @@ class TrajectorySource:
             spans += [Text(self.action(before, after)), picture]
             before = after
         return Document(tuple(spans))
+
+    @property
+    def recordings(self) -> tuple[str, ...]:
+        """The folders of its trajectories."""
+        return tuple(str(trajectory.folder) for trajectory in self._trajectories)
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of all poses, of the sizes of all frames, and of some frames from all over."""
+        whole = xxhash.xxh3_128(f"reading {READING}".encode())
+        looked_at = set(np.linspace(0, self.num_frames - 1, _HASHED_FRAMES).astype(int).tolist())
+        frame = 0
+        for trajectory in self._trajectories:
+            whole.update(trajectory.identity)
+            for file in trajectory.files:
+                whole.update(f"{file.name} {file.stat().st_size}\0".encode())
+                if frame in looked_at:
+                    whole.update(file.read_bytes())
+                frame += 1
+        return whole.hexdigest()
+
+    @property
+    def summary(self) -> str:
+        """How many trajectories and frames, their layouts and axes."""
+        return self._side.summary
+
+    @cached_property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know before training: the sides, what was left out, lost motion."""
+        own = self._side.notes
+        if self.task == "video":
+            return own
+        settings = self._settings
+        nearest, farthest = settings.horizon_frames
+        horizons = sorted({abs(h) for h in range(nearest, farthest + 1) if h})
+        coarse = coarseness_note(
+            self.name,
+            [trajectory.poses_T3 for trajectory in self._trajectories],
+            [horizon * settings.frame_spacing for horizon in horizons],
+            settings.frame_spacing,
+            self._actions,
+        )
+        return (*own, coarse) if coarse else own
 
     @property
     def num_frames(self) -> int:
@@ -201,10 +257,12 @@ class TrajectorySource:
     def _refuse_short(self, trajectory: Trajectory) -> None:
         needed = self._settings.fewest_recorded(self.task)
         if len(trajectory) < needed:
+            which = f" ({trajectory.stretch})" if trajectory.stretch else ""
+            share = "change held_out_fraction, " if which else ""
             raise UserError(
-                f"trajectory {trajectory.folder} has {len(trajectory)} frames, and a document of "
-                f"source {self.name!r} needs {needed}; lower trajectories.frames, frame_spacing or "
-                f"horizon_frames, or {LEAVE_OUT}"
+                f"trajectory {trajectory.folder}{which} has {len(trajectory)} frames, and a "
+                f"document of source {self.name!r} needs {needed}; {share}lower "
+                f"trajectories.frames, frame_spacing or horizon_frames, or {LEAVE_OUT}"
             )
 
 
@@ -223,30 +281,25 @@ class FrameSource:
 
 
 def read_trajectories(
-    name: str, path: str, settings: TrajectorySettings, held_out_fraction: float, split: Split
-) -> list[Trajectory]:
-    """The trajectories of one side.
+    name: str,
+    path: str,
+    settings: TrajectorySettings,
+    held_out_fraction: float,
+    split: Split,
+    held_out_path: str = "",
+) -> Side:
+    """The trajectories of one side, and what is to be said of them.
 
-    The share is of trajectories, at least one; those with the smallest hashes are held out.
-    Copies of one recording have one hash and are on one side.
+    Args:
+        name: the source's.
+        path: a folder of trajectories, or a single one.
+        settings: how they are read.
+        held_out_fraction: share that is held out where nothing else says which.
+        split: the side.
+        held_out_path: all that is held out; empty: a part of ``path``.
 
     Raises:
-        UserError: as :func:`~chiasm.data.trajectories.read_trajectory`, or a side without any.
+        UserError: as :func:`~chiasm.data.sides.read_side`.
     """
-    where = f"stream.sources.{name}"
-    trajectories = [
-        read_trajectory(folder, settings.metres_per_unit, settings.largest_step_metres)
-        for folder in find_trajectories(path, f"{where}.path")
-    ]
-    draws = draw(np.array([hashed(trajectory.identity) for trajectory in trajectories]))
-    num_held_out = max(1, round(held_out_fraction * len(draws)))
-    held_out = draws <= np.sort(draws)[num_held_out - 1]
-    chosen = np.flatnonzero(held_out if split == "held_out" else ~held_out)
-    if not len(chosen):
-        for trajectory in trajectories:
-            trajectory.refuse_mixed_sizes()  # what is broken comes first: it may be the only one
-        raise UserError(
-            f"{where}.held_out_fraction = {held_out_fraction} leaves no {split} trajectories of "
-            f"{len(draws)}; change it, or give more trajectories"
-        )
-    return [trajectories[number] for number in chosen]
+    wanted = Wanted(name, path, held_out_fraction, held_out_path, settings.longest_reach)
+    return read_side(wanted, settings, split)

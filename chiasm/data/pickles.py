@@ -91,8 +91,9 @@ def _from_buffer(
     return array
 
 
-def _scalar(number_type: _NumberType, data: bytes | str) -> float:
-    return float(_from_buffer(data, number_type, (), "C").values)
+def _scalar(number_type: _NumberType, data: bytes | str) -> float | int:
+    """As Python has it: whole numbers stay whole, such as times in ns that no float holds."""
+    return _from_buffer(data, number_type, (), "C").values.item()
 
 
 def _bytes(text: str, encoding: str) -> bytes:

@@ -125,23 +125,27 @@ def _open_trajectories(name: str, settings: SourceSettings, actions: ActionForma
     from chiasm.worlds import Split
 
     own = settings.trajectories
-    sides = [
+    how = settings.held_out_fraction, settings.held_out_path
+    train, held_out = (
         TrajectorySource(
             name,
             settings.task,
-            read_trajectories(name, settings.path, own, settings.held_out_fraction, split),
+            read_trajectories(name, settings.path, own, how[0], split, how[1]),
             own,
             actions,
         )
         for split in Split
-    ]
+    )
     facts = SourceFacts(
         kind=settings.kind,
-        rows=sum(side.num_frames for side in sides),
-        documents=sum(map(len, sides)),
-        held_out=len(sides[1]),
+        rows=train.num_frames + held_out.num_frames,
+        documents=len(train) + len(held_out),
+        held_out=len(held_out),
+        files=train.recordings + held_out.recordings,
+        notes=(train.summary, *train.notes),
+        fingerprint=train.fingerprint + held_out.fingerprint,
     )
-    return Opened(sides[0], sides[1], facts)
+    return Opened(train, held_out, facts)
 
 
 def _coprime_near(length: int, wish: float) -> int:

@@ -1,33 +1,31 @@
 """Recorded walks: folders of frames with the poses that they were taken from.
 
-Two layouts are read. That of GNM and Navigation World Models has numbered frames and
-``traj_data.json`` or ``traj_data.pkl`` with ``position`` [T, 2] and ``yaw`` [T] in radians; the
-other has ``poses.jsonl``, a line for each frame with its ``image``, its ``position`` in space and
-the camera's orientation, ``quat_xyzw``, which :mod:`chiasm.poses` projects onto the ground.
-``traj_names.txt`` beside the folders says which of them to read.
+:mod:`chiasm.data.layouts` says which files a folder may have, :mod:`chiasm.data.cameras` how poses
+in space come onto the ground, and :mod:`chiasm.data.plausibility` what is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from chiasm.data.pickles import read_pickle
+from chiasm.data.cameras import CONVENTIONS, CameraPoses, PoseSettings
+from chiasm.data.frames import numbered_frames
+from chiasm.data.layouts import FILES, LEAVE_OUT, REMEDY, Recorded, layout_of
+from chiasm.data.plausibility import (
+    looks_like_degrees,
+    looks_mirrored,
+    objection,
+    settings_without_objection,
+    travel,
+)
 from chiasm.errors import UserError
-from chiasm.poses import Pose, heading_radians
+from chiasm.poses import Pose
 from chiasm.rgb import oriented_size
-
-NAMES = "traj_names.txt"
-_LAYOUTS = ("poses.jsonl", "traj_data.json", "traj_data.pkl")
-_SUFFIXES = (".jpg", ".jpeg", ".png")
-LEAVE_OUT = f"leave the trajectory out: move its folder elsewhere, or list the others in {NAMES}"
-_REMEDY = f"mend it, or {LEAVE_OUT}"
 
 
 @dataclass(frozen=True)
@@ -38,9 +36,15 @@ class Trajectory:
     poses_T3: np.ndarray
     """float64: x and y in metres, yaw in degrees."""
     names: tuple[str, ...]
-    """The frames' file names; empty where they are numbered."""
+    """The frames' files, from the folder on; empty where they are numbered."""
     identity: bytes
     """A hash of the recorded poses: equal for copies of one recording."""
+    layout: str = ""
+    """Which file held the poses, and which axes were taken."""
+    notes: tuple[str, ...] = ()
+    """What was left out, and what is odd."""
+    stretch: str = ""
+    """Of a part of a recording: which frames of the whole it has."""
 
     def __len__(self) -> int:
         return len(self.poses_T3)
@@ -50,27 +54,38 @@ class Trajectory:
         x, y, yaw = self.poses_T3[number].tolist()
         return Pose(x, y, yaw)
 
+    def part(self, begin: int, end: int) -> Trajectory:
+        """The frames from ``begin`` to before ``end``, with the identity of the whole."""
+        names = tuple(file.relative_to(self.folder).as_posix() for file in self.files[begin:end])
+        stretch = f"frames {begin} to {end - 1}"
+        return replace(self, poses_T3=self.poses_T3[begin:end], names=names, stretch=stretch)
+
     @cached_property
     def files(self) -> list[Path]:
         """Every frame's file.
 
         Raises:
-            UserError: one is missing.
+            UserError: one is missing, or there are more frames than poses.
         """
-        there = {path.name: path for path in self.folder.iterdir()}
-        if self.names:
-            found = [there.get(name) for name in self.names]
-        else:
-            usual = {path.stem: path for path in there.values() if path.suffix.lower() in _SUFFIXES}
-            found = [usual.get(str(number)) for number in range(len(self))]
-        for number, file in enumerate(found):
-            if file is None:
-                name = self.names[number] if self.names else f"{number}.jpg"
+        names = dict(enumerate(self.names))
+        first = 0
+        if not names:
+            names = numbered_frames(self.folder)
+            first = 0 if 0 in names else min(names, default=0)
+        for number in range(len(self)):
+            name = names.get(first + number)
+            if name is None or not (self.folder / name).is_file():
                 raise UserError(
-                    f"trajectory {self.folder}: frame {number} of {len(self)}, {name}, is missing; "
-                    f"add it, or {LEAVE_OUT}"
+                    f"trajectory {self.folder}: frame {number} of {len(self)}, "
+                    f"{name or f'{first + number}.jpg'}, is missing; add it, or {LEAVE_OUT} "
+                    f"({len(names)} frames and {len(self)} poses were found)"
                 )
-        return [file for file in found if file is not None]
+        if len(names) > len(self):
+            raise UserError(
+                f"trajectory {self.folder} has {len(names)} frames and {len(self)} poses; which "
+                f"belong together is not known: take away the frames without one, or {LEAVE_OUT}"
+            )
+        return [self.folder / names[first + number] for number in range(len(self))]
 
     def refuse_mixed_sizes(self) -> None:
         """Raise a UserError unless all frames have one size; headers alone are read.
@@ -91,126 +106,112 @@ class Trajectory:
                 )
 
 
-def find_trajectories(path: str, setting: str) -> list[Path]:
-    """The folders that ``traj_names.txt`` lists, or else all that hold poses, by name.
+def read_trajectory(folder: Path, settings: PoseSettings) -> Trajectory:
+    """Poses and frame names of one folder; numbered frames are looked for when they are needed.
 
     Raises:
-        UserError: no folder, none with poses, or a listed one that is not there.
+        UserError: no poses, poses that cannot be read, are not finite or jump, or poses that no
+            walk has as they are understood; the message names the settings that would do.
     """
-    root = Path(path)
-    if not root.is_dir():
-        raise UserError(f"{setting} = {path!r} is not there: no such folder")
-    if (root / NAMES).is_file():
-        lines = (root / NAMES).read_text().splitlines()
-        folders = [root / line.strip() for line in lines if line.strip()]
-        for folder in folders:
-            if not folder.is_dir():
-                raise UserError(
-                    f"{root / NAMES} lists {folder.name!r}, but there is no such folder; "
-                    "add it, or take its line out"
-                )
+    layout = layout_of(folder)
+    if layout is None:
+        raise UserError(f"trajectory {folder} has none of {FILES}; {REMEDY}")
+    file, read = layout
+    recorded = read(file, settings)
+    notes = [recorded.note] if recorded.note else []
+    if isinstance(recorded.poses, CameraPoses):
+        poses_T3 = _of_camera(recorded, recorded.poses, settings)
+        camera, world = recorded.poses.axes(settings)
+        named = f", camera {_axes(camera)}, world {_axes(world)}"
     else:
-        folders = sorted(folder for folder in root.iterdir() if _pose_file(folder) is not None)
-    if not folders:
-        raise UserError(
-            f"{setting} = {path!r} holds no trajectories; give a folder of folders, each with "
-            f"frames 0.jpg, 1.jpg, ... and one of {', '.join(_LAYOUTS)}"
-        )
-    return folders
+        poses_T3, named = recorded.poses, ""
+    _refuse_absurd(recorded.file, poses_T3, settings)
+    if not named:
+        _refuse_wrong_yaw(recorded.file, poses_T3, settings)
+    scaled_T3 = poses_T3 * [settings.metres_per_unit, settings.metres_per_unit, 180 / np.pi]
+    if note := _looks_aside(poses_T3):
+        notes.append(note)
+    what = file.name if file.is_file() else "pose" if file.name == "pose" else "*.pose.txt"
+    # Adding zero makes one of the two zeros that are equal.
+    identity = hashlib.sha256((poses_T3.round(6) + 0.0).tobytes()).digest()
+    return Trajectory(folder, scaled_T3, recorded.names, identity, what + named, tuple(notes))
 
 
-def read_trajectory(folder: Path, metres_per_unit: float, largest_step_metres: float) -> Trajectory:
-    """Poses and frame names of one folder; frames are looked for when they are needed.
-
-    Raises:
-        UserError: no poses, poses that cannot be read or are not finite, or a jump.
-    """
-    file = _pose_file(folder)
-    if file is None:
-        raise UserError(f"trajectory {folder} has none of {', '.join(_LAYOUTS)}; {_REMEDY}")
-    names: tuple[str, ...] = ()
-    if file.name == "poses.jsonl":
-        names, poses_T3 = _camera_poses(file)
-    else:
-        poses_T3 = _ground_poses(file)
-    _refuse_absurd(file, poses_T3, metres_per_unit, largest_step_metres)
-    scaled_T3 = poses_T3 * [metres_per_unit, metres_per_unit, 180 / np.pi]
-    identity = hashlib.sha256(poses_T3.round(6).tobytes()).digest()
-    return Trajectory(folder, scaled_T3, names, identity)
+def _axes(convention: str) -> str:
+    letters = CONVENTIONS.get(convention)
+    return f"{convention} ({letters})" if letters else convention
 
 
-def _pose_file(folder: Path) -> Path | None:
-    return next((folder / name for name in _LAYOUTS if (folder / name).is_file()), None)
+def _of_camera(recorded: Recorded, poses: CameraPoses, settings: PoseSettings) -> np.ndarray:
+    """float64 [T, 3]: x, y in the recorded unit, yaw in radians."""
+    rows_TX = np.column_stack([poses.position_T3, poses.orientation.reshape(len(poses), -1)])
+    _refuse_infinite(recorded.file, rows_TX)
+    if wrong := poses.wrong_orientation():
+        raise UserError(f"{recorded.file}: frame {wrong[0]}: {wrong[1]}; {REMEDY}")
+    walk = poses.on_ground(settings)
+    _refuse_steps(recorded.file, walk.position_T3, settings)
+    if not len(poses) or (why := objection(walk, settings)) is None:
+        return walk.poses_T3
+    camera, world = poses.axes(settings)
+    fitting = settings_without_objection(poses, settings)
+    remedy = (
+        f"{', or '.join(fitting)} would do; set what is true of the recording"
+        if fitting
+        else "no convention that has a name makes a walk of it: give both in letters such as RDF, "
+        "or look whether the poses are those of the camera in the world, and not their inverse"
+    )
+    raise UserError(
+        f"{recorded.file}: {why}, with the camera's axes as {_axes(camera)} and the world's as "
+        f"{_axes(world)}; {remedy}, or {LEAVE_OUT}"
+    )
 
 
-def _ground_poses(file: Path) -> np.ndarray:
-    """float64 [T, 3]: x, y in the file's unit, yaw in radians."""
-    content = read_pickle(file) if file.suffix == ".pkl" else _json(file.read_bytes(), str(file))
-    if not isinstance(content, dict) or not {"position", "yaw"} <= content.keys():
-        raise UserError(
-            f"{file} has no position and yaw; it must hold position, [T, 2], and yaw, [T] in "
-            f"radians: {_REMEDY}"
-        )
-    position, yaw = (_numbers(content[name], name, file) for name in ("position", "yaw"))
-    yaw = yaw.reshape(-1) if yaw.shape[1:] == (1,) else yaw
-    if position.ndim != 2 or position.shape[1] < 2 or yaw.shape != position.shape[:1]:
-        raise UserError(
-            f"{file}: position has the shape {list(position.shape)} and yaw {list(yaw.shape)}; "
-            f"they must be [T, 2] and [T]: {_REMEDY}"
-        )
-    return np.column_stack([position[:, :2], yaw])
+def _refuse_absurd(file: Path, poses_T3: np.ndarray, settings: PoseSettings) -> None:
+    _refuse_infinite(file, poses_T3)
+    _refuse_steps(file, poses_T3[:, :2], settings)
 
 
-def _camera_poses(file: Path) -> tuple[tuple[str, ...], np.ndarray]:
-    """Frame names, and float64 [T, 3]: x, y in the file's unit, yaw in radians."""
-    names, poses = [], []
-    for number, line in enumerate(file.read_bytes().splitlines(), 1):
-        if not line.strip():
-            continue
-        row = _json(line, f"{file}, line {number},")
-        try:
-            x, y = (float(value) for value in row["position"][:2])
-            yaw = heading_radians([float(value) for value in row["quat_xyzw"]])
-            names.append(str(row["image"]))
-        except (KeyError, TypeError, ValueError) as error:
-            raise UserError(
-                f"{file}, line {number}: {error}; a line must hold image, position [x, y, z] and "
-                f"quat_xyzw, the camera's orientation: {_REMEDY}"
-            ) from error
-        poses.append((x, y, yaw))
-    return tuple(names), np.array(poses, np.float64).reshape(-1, 3)
-
-
-def _json(text: bytes, what: str) -> Any:
-    try:
-        return json.loads(text)
-    except ValueError as error:
-        raise UserError(f"{what} is not JSON: {error}; {_REMEDY}") from error
-
-
-def _numbers(value: Any, name: str, file: Path) -> np.ndarray:
-    try:
-        return np.asarray(value, np.float64)
-    except (TypeError, ValueError) as error:
-        raise UserError(f"{file}: {name} is no table of numbers ({error}); {_REMEDY}") from error
-
-
-def _refuse_absurd(
-    file: Path, poses_T3: np.ndarray, metres_per_unit: float, largest_step_metres: float
-) -> None:
-    wrong = np.flatnonzero(~np.isfinite(poses_T3).all(1))
+def _refuse_infinite(file: Path, rows_TX: np.ndarray) -> None:
+    wrong = np.flatnonzero(~np.isfinite(rows_TX).all(1))
     if len(wrong):
-        pose = ", ".join(f"{value:g}" for value in poses_T3[wrong[0]])
+        pose = ", ".join(f"{value:g}" for value in rows_TX[wrong[0]])
         raise UserError(
             f"{file}: the pose of frame {wrong[0]}, ({pose}), is not finite ({len(wrong)} of "
-            f"{len(poses_T3)} are not); {_REMEDY}"
+            f"{len(rows_TX)} are not); {REMEDY}"
         )
+
+
+def _refuse_steps(file: Path, position_TX: np.ndarray, settings: PoseSettings) -> None:
     with np.errstate(over="ignore"):  # numbers near the largest there are: a jump like any other
-        steps = np.hypot(*np.diff(poses_T3[:, :2], axis=0).T) * metres_per_unit
-    far = np.flatnonzero(~(steps <= largest_step_metres))
+        steps = np.linalg.norm(np.diff(position_TX, axis=0), axis=1) * settings.metres_per_unit
+    far = np.flatnonzero(~(steps <= settings.largest_step_metres))
     if len(far):
         raise UserError(
             f"{file}: from frame {far[0]} to {far[0] + 1} it jumps {steps[far[0]]:g} m, and "
-            f"trajectories.largest_step_metres is {largest_step_metres:g}; correct "
-            f"trajectories.metres_per_unit = {metres_per_unit:g}, raise the bound, or {_REMEDY}"
+            f"trajectories.largest_step_metres is {settings.largest_step_metres:g}; correct "
+            f"trajectories.metres_per_unit = {settings.metres_per_unit:g}, raise the bound, or "
+            f"{REMEDY}"
         )
+
+
+def _refuse_wrong_yaw(file: Path, poses_T3: np.ndarray, settings: PoseSettings) -> None:
+    if settings.yaw_unit == "radians" and (why := looks_like_degrees(poses_T3)):
+        raise UserError(
+            f"{file}: yaw is read as radians, but {why}, so that it seems to be in degrees; set "
+            f'trajectories.yaw_unit = "degrees", or {REMEDY}'
+        )
+    if looks_mirrored(poses_T3):
+        raise UserError(
+            f"{file}: the walk goes where it looks only if yaw turns clockwise, and it must turn "
+            f"counter-clockwise seen from above, with x and y right-handed: reverse the sign of "
+            f"yaw or of one axis in the file, or {LEAVE_OUT}"
+        )
+
+
+def _looks_aside(poses_T3: np.ndarray) -> str:
+    """A note where a walk goes one way that is not ahead."""
+    direction = travel(poses_T3)
+    degrees = float(np.degrees(np.angle(direction)))
+    if abs(direction) < 0.8 or abs(degrees) < 60:
+        return ""
+    return f"goes {abs(degrees):.0f} degrees away from where it looks, all the time"

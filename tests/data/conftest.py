@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,6 +13,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from chiasm.data import ImageShape, SourceSettings, Stream, StreamSettings, TextTokenizer
+from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
 from chiasm.documents import Document, Image, Source, Text
 from chiasm.errors import UserError
 
@@ -123,6 +125,71 @@ def made() -> Made:
     random = np.random.default_rng(0)
     texts = [sentence(random) for _ in range(200)] + ["story: caption: picture: video: \n"] * 20
     return Made(TextTokenizer.train(texts, 340))
+
+
+def about(axis: int, angle_T: np.ndarray) -> np.ndarray:
+    """Rotations [T, 3, 3] about an axis of (ahead, left, up)."""
+    one, other = (axis + 1) % 3, (axis + 2) % 3
+    rotation_T33 = np.tile(np.eye(3), (len(angle_T), 1, 1))
+    rotation_T33[:, one, one] = rotation_T33[:, other, other] = np.cos(angle_T)
+    rotation_T33[:, other, one] = np.sin(angle_T)
+    rotation_T33[:, one, other] = -np.sin(angle_T)
+    return rotation_T33
+
+
+def walk(seed: int, length: int = 60, pitch_degrees: float = 0.0) -> GroundWalk:
+    """Somebody goes where they look, turning both ways, and sways a little."""
+    rng = np.random.default_rng(seed)
+    # Turns of a hundred degrees or more one way and the other, in all.
+    turn_T = 0.05 * np.sin(np.arange(length) / 6 + rng.uniform(0, 6)) + rng.uniform(0.01, 0.05)
+    yaw_T = rng.uniform(-3, 3) + turn_T.cumsum()
+    sway = rng.normal(0, 0.01, (2, length))
+    pitch_T = math.radians(pitch_degrees) + sway[0]
+    rotation_T33 = about(2, yaw_T) @ about(1, pitch_T) @ about(0, sway[1])
+    step_T2 = rng.uniform(0.02, 0.1, length)[:, None] * np.stack([np.cos(yaw_T), np.sin(yaw_T)], 1)
+    height_T = 1.5 + 0.01 * rng.normal(size=length)
+    position_T3 = np.column_stack([step_T2.cumsum(0) - step_T2, height_T])
+    return GroundWalk(position_T3, rotation_T33)
+
+
+def quaternions(rotation_T33: np.ndarray) -> np.ndarray:
+    """[T, 4] x, y, z, w: the eigenvector of Bar-Itzhack's matrix, either sign."""
+    found = []
+    for r in rotation_T33:
+        matrix = np.array(
+            [
+                [r[0, 0] - r[1, 1] - r[2, 2], r[0, 1] + r[1, 0], r[0, 2] + r[2, 0], 0],
+                [0, r[1, 1] - r[0, 0] - r[2, 2], r[1, 2] + r[2, 1], 0],
+                [0, 0, r[2, 2] - r[0, 0] - r[1, 1], 0],
+                [0, 0, 0, np.trace(r)],
+            ]
+        )
+        matrix[:3, 3] = r[2, 1] - r[1, 2], r[0, 2] - r[2, 0], r[1, 0] - r[0, 1]
+        found.append(np.linalg.eigh(matrix, UPLO="U")[1][:, -1])
+    return np.array(found)
+
+
+def recorded(
+    truth: GroundWalk, camera: str, world: str, as_quaternions: bool = False
+) -> CameraPoses:
+    """A walk as a recorder with these axes would write it."""
+    c, w = axes_matrix(camera), axes_matrix(world)
+    rotation_T33 = w.T @ truth.rotation_T33 @ c
+    orientation = quaternions(rotation_T33) if as_quaternions else rotation_T33
+    return CameraPoses(truth.position_T3 @ w, orientation)
+
+
+class WalksInSpace:
+    """The functions above, handed to tests by the fixture ``in_space``."""
+
+    about = staticmethod(about)
+    walk = staticmethod(walk)
+    recorded = staticmethod(recorded)
+
+
+@pytest.fixture(scope="session")
+def in_space() -> WalksInSpace:
+    return WalksInSpace()
 
 
 @pytest.fixture(autouse=True)

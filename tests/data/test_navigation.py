@@ -1,6 +1,7 @@
 import json
 import math
 import pickle
+import re
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from chiasm.actions import ActionFormat
 from chiasm.data import SourceSettings, Stream, StreamSettings, build_sources, open_pictures
+from chiasm.data.cameras import PoseSettings
 from chiasm.data.navigation import TrajectorySettings, TrajectorySource
 from chiasm.data.trajectories import read_trajectory
 from chiasm.documents import Document, Image, Text
@@ -228,14 +230,49 @@ def test_settings_that_make_no_sense_are_refused(setting: str, value: object):
         TrajectorySettings.model_validate({setting: value})
 
 
-def test_one_trajectory_cannot_be_on_both_sides(folder: Path):
-    (folder / "traj_names.txt").write_text("walk_3\n")
-    opened(folder, Split.HELD_OUT)
-    with pytest.raises(UserError, match=r"leaves no train trajectories of 1; .*give more"):
+def test_a_single_recording_trains_and_evaluates(folder: Path):
+    (folder / "traj_names.txt").write_text("walk_2\n")
+    shown: dict[Split, set[int]] = {}
+    for split in Split:
+        source = opened(folder, split, frames=(2, 2), horizon_frames=(1, 2))
+        shown[split] = {seen(image)[1] for each in documents(source) for image in each.images}
+        assert "a single recording" in source.notes[0]
+    length = LENGTHS[2]
+    assert shown[Split.HELD_OUT] == set(range(length - 4, length))
+    assert shown[Split.TRAIN] == set(range(length - 6))  # a document reaches two frames on
+    with pytest.raises(UserError, match=r"\(frames 11 to 14\) has 4 .* change held_out_fraction"):
+        opened(folder, Split.HELD_OUT, frames=(5, 5))
+    next((folder / "walk_2").glob("2.*")).unlink()
+    with pytest.raises(UserError, match=r"walk_2: frame 2 of .* is missing; add it"):
         opened(folder, Split.TRAIN)
-    next((folder / "walk_3").glob("2.*")).unlink()
-    with pytest.raises(UserError, match=r"walk_3: frame 2 of .* is missing; add it"):
-        opened(folder, Split.TRAIN)
+
+
+def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
+    source = opened(folder)
+    assert re.match(r"source nav: 4 trajectories, \d\d frames \(.*traj_data\.", source.summary)
+    assert not source.notes
+    for number, own in enumerate(folder.glob("walk_*")):  # 4 mm from frame to frame
+        content = {"position": [[0.004 * k, number] for k in range(40)], "yaw": [0.0] * 40}
+        (own / "traj_data.pkl").unlink(missing_ok=True)
+        (own / "traj_data.json").write_text(json.dumps(content))
+        for k in range(40):
+            PillowImage.new("RGB", (8, 8)).save(own / f"{k}.png")
+    settings = SourceSettings.model_validate(
+        {
+            "kind": "trajectories",
+            "task": "action_video",
+            "path": str(folder),
+            "trajectories": {"horizon_frames": (1, 1)},
+        }
+    )
+    coarse = build_sources({"nav": settings}, Split.TRAIN, 40)["nav"]
+    assert isinstance(coarse, TrajectorySource)
+    assert "100% of the actions of source nav are written as no motion" in coarse.notes[-1]
+    assert "raise actions.distance_decimals to 3" in coarse.notes[-1]
+    video = settings.model_copy(update={"task": "video"})
+    silent = build_sources({"nav": video}, Split.TRAIN, 40)["nav"]
+    assert isinstance(silent, TrajectorySource)
+    assert not silent.notes
 
 
 @pytest.mark.parametrize("task", ["video", "action_video"])
@@ -260,5 +297,5 @@ def test_real_camera_poses_agree_with_their_own_yaw():
         pytest.skip("the real data of the trials is not beside this checkout")
     own = SHARED / "tum_fr1_rpy"
     rows = [json.loads(line) for line in (own / "poses.jsonl").read_text().splitlines()]
-    yaw = np.radians(read_trajectory(own, 1.0, 10.0).poses_T3[:, 2])
+    yaw = np.radians(read_trajectory(own, PoseSettings()).poses_T3[:, 2])
     assert np.cos(yaw - [row["yaw"] for row in rows]) == pytest.approx(1.0)

@@ -34,6 +34,15 @@ def test_arrays_of_numbers_come_back(tmp_path: Path, protocol: int, number_type:
     assert back["list"] == content["list"]
 
 
+def test_whole_numbers_stay_whole(tmp_path: Path):
+    """Times in nanoseconds, of which float64 holds every 256th."""
+    stamp = 1_403_636_579_763_555_585
+    content = {"one": np.int64(stamp), "many": np.array([stamp, stamp + 1]), "plain": stamp}
+    back = read_pickle(written(tmp_path, content))
+    assert back["one"] == back["plain"] == stamp
+    assert np.asarray(back["many"]).tolist() == [stamp, stamp + 1]
+
+
 def test_a_pickle_of_an_older_numpy_is_read(tmp_path: Path):
     path = written(tmp_path, {"yaw": np.arange(3.0)}, 2)
     path.write_bytes(path.read_bytes().replace(b"numpy._core.", b"numpy.core."))

@@ -8,7 +8,9 @@ import pytest
 from PIL import ExifTags
 from PIL import Image as PillowImage
 
-from chiasm.data.trajectories import find_trajectories, read_trajectory
+from chiasm.data.cameras import PoseSettings
+from chiasm.data.sides import find_trajectories
+from chiasm.data.trajectories import read_trajectory
 from chiasm.errors import UserError
 
 POSITION = [[0.0, 0.0], [0.5, 0.0], [0.5, 0.25]]
@@ -36,7 +38,8 @@ def lines(folder: Path, *rows: object) -> Path:
 
 
 def read(folder: Path, metres_per_unit: float = 1.0, largest: float = 10.0):
-    return read_trajectory(folder, metres_per_unit, largest)
+    settings = PoseSettings(metres_per_unit=metres_per_unit, largest_step_metres=largest)
+    return read_trajectory(folder, settings)
 
 
 def test_json_and_pickle_say_the_same(tmp_path: Path):
@@ -130,6 +133,66 @@ def test_a_missing_frame_is_named(tmp_path: Path):
     (folder / "1.jpg").unlink()
     with pytest.raises(UserError, match=r"a: frame 1 of 3, 1\.jpg, is missing; add it"):
         _ = read(folder).files
+
+
+@pytest.mark.parametrize("pattern", ["{}.jpg", "{:06}.png", "{}.JPG", "image_2/{:04}.PNG"])
+@pytest.mark.parametrize("first", [0, 1])
+def test_frames_may_be_padded_and_counted_from_one(tmp_path: Path, pattern: str, first: int):
+    folder = content(frames(tmp_path / "a", 0))
+    names = [pattern.format(number + first) for number in range(3)]
+    for name in names:
+        (folder / name).parent.mkdir(exist_ok=True)
+        PillowImage.new("RGB", (8, 6)).save(folder / name)
+    (folder / "._0.jpg").write_bytes(b"")  # as an archive of another system leaves it
+    assert [str(file.relative_to(folder)) for file in read(folder).files] == names
+
+
+def test_frames_and_poses_are_as_many(tmp_path: Path):
+    folder = content(frames(tmp_path / "a", 4))
+    with pytest.raises(UserError, match=r"a has 4 frames and 3 poses; .*take away the frames"):
+        _ = read(folder).files
+    (folder / "3.jpg").unlink()
+    (folder / "2.jpg").unlink()
+    with pytest.raises(UserError, match=r"frame 2 of 3.*\(2 frames and 3 poses were found\)"):
+        _ = read(folder).files
+
+
+def test_yaw_in_degrees_is_noticed_and_read(tmp_path: Path):
+    position = [[0.1 * k, 0.0] for k in range(40)]
+    yaw = [(350 + 2.0 * k) % 360 for k in range(40)]
+    folder = content(frames(tmp_path / "a", 0), position, yaw)
+    with pytest.raises(UserError, match=r"yaw .*358.*set trajectories\.yaw_unit = "):
+        read(folder)
+    poses_T3 = read_trajectory(folder, PoseSettings(yaw_unit="degrees")).poses_T3
+    assert poses_T3[:, 2] == pytest.approx(yaw)
+
+
+def test_yaw_that_turns_clockwise_is_refused(tmp_path: Path):
+    angle = np.linspace(0, 6, 60)
+    position = np.column_stack([np.sin(angle), 1 - np.cos(angle)])  # ahead, curving to the left
+    read(content(frames(tmp_path / "a", 0), position.tolist(), angle.tolist()))
+    folder = content(frames(tmp_path / "b", 0), position.tolist(), (-angle).tolist())
+    with pytest.raises(UserError, match=r"only if yaw turns clockwise.* reverse the sign"):
+        read(folder)
+
+
+def test_a_walk_that_always_goes_aside_is_told(tmp_path: Path):
+    position = [[0.0, 0.1 * k] for k in range(9)]
+    trajectory = read(content(frames(tmp_path / "a", 0), position, [0.0] * 9))
+    assert trajectory.notes == ("goes 90 degrees away from where it looks, all the time",)
+
+
+def test_the_two_zeros_are_one_recording(tmp_path: Path):
+    first = content(frames(tmp_path / "a", 0), [[0.0, 0.0], [0.5, -0.0]], [0.0, -0.0])
+    second = content(frames(tmp_path / "b", 0), [[-0.0, 0.0], [0.5, 0.0]], [-0.0, 0.0])
+    assert read(first).identity == read(second).identity
+
+
+def test_numbers_too_large_for_any_float_are_refused(tmp_path: Path):
+    folder = frames(tmp_path / "a", 1)
+    (folder / "traj_data.json").write_text(f'{{"position": [[{"9" * 400}, 0]], "yaw": [0]}}')
+    with pytest.raises(UserError, match="position is no table of numbers"):
+        read(folder)
 
 
 def test_frames_of_several_sizes_are_refused(tmp_path: Path):

@@ -1,0 +1,113 @@
+"""Turns as the pictures show them, held against those that the poses tell.
+
+Who turns to the left sees everything move to the right. Poses that are mirrored, upside down or
+inverse are walks like any other, and only the pictures tell that they turn the wrong way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+from PIL import Image as PillowImage
+
+from chiasm.data.coarseness import steps_between
+from chiasm.data.trajectories import Trajectory
+from chiasm.errors import UserError
+from chiasm.rgb import decoded
+
+_SIDE_PIXELS = 64
+_MOST_SHIFT_PIXELS = 16
+_TURN_DEGREES = (4.0, 15.0)
+"""So far a view moves by a few columns, and most of it stays in the picture."""
+_SPANS_FRAMES = (1, 2, 3, 4, 6, 8, 16, 32)
+_MOST_PAIRS = 40
+_MOST_CANDIDATES = 160
+_LEAST_PAIRS = 8
+_CLEAR = 0.15
+"""Share of the difference between two pictures that the best shift must explain."""
+_MOST_AGREEMENT = 0.2
+
+
+class _Pair(NamedTuple):
+    """Two frames of a trajectory between which it turns by some degrees."""
+
+    way_per_degree: float
+    trajectory: int
+    before: int
+    after: int
+    turn_degrees: float
+
+
+def refuse_turns_that_pictures_deny(name: str, trajectories: Sequence[Trajectory]) -> None:
+    """Raise a UserError where views move against the turns of the poses, nearly always.
+
+    At most 40 pairs of frames are looked at, those that turn most on the spot. Where the pictures
+    tell nothing, such as walls of one colour, nothing is refused.
+    """
+    denied, told = [], 0
+    for pair in _pairs(trajectories):
+        files = trajectories[pair.trajectory].files
+        try:
+            shift = _shift(*(_small(files[number]) for number in (pair.before, pair.after)))
+        except UserError:  # no picture: the stream skips and counts it
+            continue
+        told += bool(shift)
+        if shift * pair.turn_degrees < 0:
+            denied.append(pair)
+    if told < _LEAST_PAIRS or len(denied) < (1 - _MOST_AGREEMENT) * told:
+        return
+    pair = denied[0]
+    trajectory = trajectories[pair.trajectory]
+    side = "left" if pair.turn_degrees > 0 else "right"
+    raise UserError(
+        f"source {name!r}: the poses turn the other way than the pictures, in {len(denied)} of "
+        f"{told} pairs of frames; in {trajectory.folder} from {trajectory.files[pair.before].name} "
+        f"to {trajectory.files[pair.after].name} they say {abs(pair.turn_degrees):.0f} degrees to "
+        f"the {side}, and what is seen moves to the {side} too, not away from there. Correct "
+        "trajectories.camera_axes and world_axes (a pose is that of the camera in the world, and "
+        "yaw turns counter-clockwise seen from above), or pictures that are mirrored or upside down"
+    )
+
+
+def _pairs(trajectories: Sequence[Trajectory]) -> list[_Pair]:
+    """Of each first frame one pair at most, those with the least way for their turn."""
+    found: dict[tuple[int, int], _Pair] = {}
+    for number, trajectory in enumerate(trajectories):
+        for span in _SPANS_FRAMES:
+            if len(trajectory) <= span:
+                continue
+            poses_T3 = trajectory.poses_T3
+            steps_N3 = steps_between(poses_T3[:-span], poses_T3[span:])
+            turn_N = np.abs(steps_N3[:, 2])
+            fitting = np.flatnonzero((turn_N >= _TURN_DEGREES[0]) & (turn_N <= _TURN_DEGREES[1]))
+            way_N = np.hypot(steps_N3[fitting, 0], steps_N3[fitting, 1]) / turn_N[fitting]
+            for before in fitting[np.argsort(way_N)[:_MOST_CANDIDATES]].tolist():
+                dx, dy, turn = steps_N3[before].tolist()
+                pair = _Pair(np.hypot(dx, dy) / abs(turn), number, before, before + span, turn)
+                found[number, before] = min(pair, found.get((number, before), pair))
+    # Among those that are good enough, spread over all of the source.
+    best = sorted(found.values())[:_MOST_CANDIDATES]
+    spread = sorted(best, key=lambda pair: (pair.trajectory, pair.before))
+    return spread[:: max(1, len(spread) // _MOST_PAIRS)][:_MOST_PAIRS]
+
+
+def _small(file: Path) -> np.ndarray:
+    """float64 [64, 64] in grey."""
+    grey = PillowImage.fromarray(decoded(file)).convert("L")
+    return np.asarray(grey.resize((_SIDE_PIXELS, _SIDE_PIXELS)), np.float64)
+
+
+def _shift(before: np.ndarray, after: np.ndarray) -> int:
+    """Columns by which the view moves to the right; 0 where that is not clear."""
+    differences = []
+    for shift in range(-_MOST_SHIFT_PIXELS, _MOST_SHIFT_PIXELS + 1):
+        left, right = max(0, -shift), _SIDE_PIXELS - max(0, shift)
+        moved = after[:, left + shift : right + shift]
+        differences.append(float(np.abs(before[:, left:right] - moved).mean()))
+    best = int(np.argmin(differences))
+    at_the_end = best in (0, 2 * _MOST_SHIFT_PIXELS)
+    clear = differences[best] < (1 - _CLEAR) * differences[_MOST_SHIFT_PIXELS]
+    return best - _MOST_SHIFT_PIXELS if clear and not at_the_end else 0

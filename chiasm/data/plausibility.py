@@ -1,0 +1,207 @@
+"""What recorded poses cannot be: jumps, headings that no camera made, axes of another convention.
+
+Every way in which camera poses may be misread (axes, order of a quaternion) leaves a walk that
+nobody walked: the camera lies on its side, its heading turns more than the camera does, it climbs
+instead of going, or it goes sideways all the time. A walk with such a trait is refused, together
+with the settings under which it has none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import permutations, product
+
+import numpy as np
+
+from chiasm.data.cameras import CONVENTIONS, CameraPoses, GroundWalk, PoseSettings, axes_matrix
+
+_MOST_TILT_DEGREES = 55.0
+"""Of the camera's top from the world's up, on average; a camera may look down steeply."""
+_LEAST_TURNING_DEGREES = 45.0
+"""Fewer in all say nothing of the axes."""
+_MOST_JUMP_DEGREES = 120.0
+_PARTS = 20
+_SIDEWAYS_DEGREES = 60.0
+_STEADY = 0.8
+"""Length of the mean direction of travel seen by the camera; 1 where it never changes."""
+_DIRECT = 0.9
+_LAST_RANK = 2
+"""Of conventions without a name, tried where no others do."""
+
+
+def objection(walk: GroundWalk, settings: PoseSettings) -> str | None:
+    """What no recorded walk does, or None.
+
+    Axes that the settings name are believed in what a walk may do: with a camera's, it may look
+    aside or back; with the world's, it may climb more than it goes.
+    """
+    if len(walk.without_heading):
+        return f"at frame {walk.without_heading[0]} the camera looks straight up or down"
+    tilt = _degrees(np.arccos(walk.rotation_T33[:, 2, 2].clip(-1, 1)).mean())
+    if tilt > _MOST_TILT_DEGREES:
+        return f"the camera's top points {tilt:.0f} degrees away from the world's up on average"
+    found = _of_turning(walk) or _of_tipping(walk)
+    if found is None and not settings.world_axes:
+        found = _of_motion(walk)
+    if found is None and not settings.camera_axes:
+        found = _of_travel(walk.poses_T3)
+    return found
+
+
+def settings_without_objection(poses: CameraPoses, settings: PoseSettings) -> list[str]:
+    """Settings that would do, as a recipe writes them, the simplest and likeliest first.
+
+    One of each kind of change. A walk and the same upside down have equal traits, so that both
+    senses of turning are given where both have a convention: which is right must be known.
+    """
+    best: dict[tuple[object, ...], tuple[int, float, int, str]] = {}
+    for number, (rank, change) in enumerate(_changes(poses, settings)):
+        walk = poses.on_ground(settings.model_copy(update=change))
+        turns_left = bool(np.unwrap(walk.poses_T3[:, 2])[-1] > walk.poses_T3[0, 2])
+        simpler = [found[0] for kind, found in best.items() if kind[-1] == turns_left]
+        if min(simpler, default=rank) < rank or (best and rank == _LAST_RANK):
+            continue
+        if objection(walk, PoseSettings()) is None:
+            words = " and ".join(f'trajectories.{name} = "{to}"' for name, to in change.items())
+            direction = travel(walk.poses_T3)
+            ahead = round(direction.real, 1) if abs(direction) > _STEADY else 0.0
+            found = (rank, -ahead, number, words)
+            kind = (*change, turns_left)
+            best[kind] = min(best.get(kind, found), found)
+    return [words for *_, words in sorted(best.values())]
+
+
+def looks_like_degrees(poses_T3: np.ndarray) -> str | None:
+    """Why yaw, read as radians, seems to be in degrees, or None.
+
+    Wrapped radians stay within two turns, and unwrapped ones never jump by more than half a turn.
+    A walk that goes ahead only when its yaw is read as degrees tells it too.
+    """
+    yaw_T = poses_T3[:, 2]
+    raw_S = np.abs(np.diff(yaw_T))
+    far = float(np.abs(yaw_T).max(initial=0.0))
+    as_degrees_T3 = poses_T3 * [1, 1, np.pi / 180]
+    ahead = abs(travel(poses_T3)), abs(travel(as_degrees_T3))
+    goes_straighter = ahead[1] > _DIRECT and ahead[0] < 0.5
+    if far > 2.01 * np.pi and len(raw_S) and (raw_S.max() > 1.01 * np.pi or raw_S.mean() > 0.5):
+        return f"it reaches {far:g} and changes by up to {raw_S.max():.3g} between neighbours"
+    if goes_straighter and far > 2.01 * np.pi:
+        return f"it reaches {far:g}, and the walk goes where it looks only if these are degrees"
+    return None
+
+
+def looks_mirrored(poses_T3: np.ndarray) -> bool:
+    """Whether the walk goes one way in its own view only if its yaw is taken as clockwise."""
+    mirrored_T3 = poses_T3 * [1, 1, -1]
+    return abs(travel(mirrored_T3)) > _DIRECT and abs(travel(poses_T3)) < 0.5
+
+
+def travel(poses_T3: np.ndarray) -> complex:
+    """Mean direction of travel in the walker's view, weighted by way; 1 is ahead, 1j left.
+
+    Its length is 1 where the direction never changes, and 0 of a walk that stands.
+    """
+    step_S2 = np.diff(poses_T3[:, :2], axis=0)
+    way_S = step_S2[:, 0] + 1j * step_S2[:, 1]
+    whole = np.abs(way_S).sum()
+    return complex((way_S * np.exp(-1j * poses_T3[:-1, 2])).sum() / whole) if whole else 0j
+
+
+def _of_turning(walk: GroundWalk) -> str | None:
+    angle_S = np.linalg.norm(_turned(walk.rotation_T33), axis=1)
+    if len(angle_S) and angle_S.max() > _MOST_JUMP_DEGREES and np.median(angle_S) < 10:
+        at = int(angle_S.argmax())
+        return f"from frame {at} to {at + 1} the camera jumps by {angle_S[at]:.0f} degrees"
+    heading_S = np.diff(np.unwrap(walk.poses_T3[:, 2]))
+    turns = _degrees(np.abs(heading_S).sum())
+    if turns > 1.5 * angle_S.sum() and turns > 2 * _LEAST_TURNING_DEGREES:
+        jump = _degrees(np.abs(heading_S).max())
+        return (
+            f"the heading turns {turns:,.0f} degrees in all, by up to {jump:.0f} between "
+            f"neighbours, and the camera only {angle_S.sum():,.0f}"
+        )
+    return None
+
+
+def _of_tipping(walk: GroundWalk) -> str | None:
+    """Turns are measured over a twentieth of the walk: a camera that is carried sways."""
+    stride = max(1, len(walk.rotation_T33) // _PARTS)
+    *level, upright = np.abs(_turned(walk.rotation_T33[::stride])).sum(0)
+    if max(level) > 2.5 * upright and max(level) > _LEAST_TURNING_DEGREES:
+        return (
+            f"the camera tips over a level axis by {max(level):,.0f} degrees in all, and turns by "
+            f"{upright:,.0f} only"
+        )
+    return None
+
+
+def _of_motion(walk: GroundWalk) -> str | None:
+    *ground, height = walk.position_T3.std(0)
+    if height > 1.2 * np.hypot(*ground):
+        return (
+            "it moves across the ground plane, not along it: heights scatter by "
+            f"{height:.3g}, places on the ground by {np.hypot(*ground):.3g}"
+        )
+    return None
+
+
+def _of_travel(poses_T3: np.ndarray) -> str | None:
+    direction = travel(poses_T3)
+    aside = _degrees(np.angle(direction))
+    if abs(direction) > _STEADY and abs(aside) > _SIDEWAYS_DEGREES:
+        return f"it always goes {abs(aside):.0f} degrees away from where the camera looks"
+    return None
+
+
+def _changes(poses: CameraPoses, settings: PoseSettings) -> Iterator[tuple[int, dict[str, str]]]:
+    """Other ways to read the poses, the simplest first, each with its rank."""
+    camera, world = poses.axes(settings)
+    if poses.orientation.ndim == 2:
+        order = settings.quaternion_order or poses.quaternion_order
+        yield 0, {"quaternion_order": "wxyz" if order == "xyzw" else "xyzw"}
+    # Conventions are listed the most usual first, and so are pairs of them.
+    cameras = [name for name in CONVENTIONS if name != "enu"]
+    worlds = [name for name in CONVENTIONS if name != "pytorch3d"]
+    yield from ((0, {"camera_axes": one}) for one in cameras)
+    yield from ((0, {"world_axes": one}) for one in worlds)
+    pairs = product(enumerate(cameras), enumerate(worlds))
+    for (_, one), (_, other) in sorted(pairs, key=lambda pair: pair[0][0] + pair[1][0]):
+        if one != camera and other != world:
+            yield 1, {"camera_axes": one, "world_axes": other}
+    for one in _letters():
+        yield _LAST_RANK, {"camera_axes": one}
+        yield _LAST_RANK, {"world_axes": one}
+
+
+def _letters() -> list[str]:
+    """Every right-handed convention that has no name."""
+    found = []
+    for pairs in permutations(("FB", "LR", "UD")):
+        for letters in map("".join, product(*pairs)):
+            try:
+                axes_matrix(letters)
+            except ValueError:
+                continue
+            found.append(letters)
+    return sorted(set(found) - set(CONVENTIONS.values()))
+
+
+def _turned(rotation_T33: np.ndarray) -> np.ndarray:
+    """float64 [T - 1, 3]: axis times angle of each turn, in degrees and in the world's axes."""
+    rotation_S33 = rotation_T33[1:] @ rotation_T33[:-1].transpose(0, 2, 1)
+    skew_S3 = np.stack(
+        [
+            rotation_S33[:, 2, 1] - rotation_S33[:, 1, 2],
+            rotation_S33[:, 0, 2] - rotation_S33[:, 2, 0],
+            rotation_S33[:, 1, 0] - rotation_S33[:, 0, 1],
+        ],
+        axis=1,
+    )
+    sine_S = np.linalg.norm(skew_S3, axis=1) / 2
+    cosine_S = (np.trace(rotation_S33, axis1=1, axis2=2) - 1) / 2
+    angle_S = np.arctan2(sine_S, cosine_S)
+    return np.degrees(skew_S3 / 2 * (angle_S / np.maximum(sine_S, 1e-12))[:, None])
+
+
+def _degrees(radians: float) -> float:
+    return float(np.degrees(radians))

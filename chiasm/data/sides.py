@@ -1,0 +1,242 @@
+"""Which recorded walks a source has, and on which side each is: train or held out.
+
+The sides are, in this order, what the recipe says (two paths), what the folder says (the field's
+``train`` and ``test``), or a share of the walks chosen by a hash of their poses. Of a single
+recording the last stretch is held out.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from chiasm.data.cameras import PoseSettings
+from chiasm.data.frames import visible
+from chiasm.data.layouts import FILES, NAMES, layout_of, text_lines
+from chiasm.data.survey import draw, hashed
+from chiasm.data.trajectories import Trajectory, read_trajectory
+from chiasm.errors import UserError
+
+if TYPE_CHECKING:
+    from chiasm.worlds import Split
+
+_HELD_OUT_NAMES = ("test", "val", "valid", "validation", "held_out")
+"""What the folder beside ``train`` may be called; the first that is there counts."""
+
+
+@dataclass(frozen=True)
+class Side:
+    """The walks of one side of a source, and what is to be said of them."""
+
+    trajectories: tuple[Trajectory, ...]
+    notes: tuple[str, ...] = ()
+    """How the sides came about, what was left out and why, and what is odd."""
+
+    @property
+    def summary(self) -> str:
+        """How many trajectories and frames, in which layouts and with which axes."""
+        layouts = Counter(trajectory.layout for trajectory in self.trajectories)
+        kinds = "; ".join(
+            f"{count} of {layout}" if len(layouts) > 1 else layout
+            for layout, count in layouts.most_common()
+        )
+        frames = sum(map(len, self.trajectories))
+        many = "trajectory" if len(self.trajectories) == 1 else "trajectories"
+        return f"{len(self.trajectories)} {many}, {frames:,} frames ({kinds})"
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What decides the sides of a source.
+
+    ``gap_frames``: how far the longest document reaches; of a single recording so many frames are
+    left out between the sides, so that none could begin on one and end on the other.
+    """
+
+    name: str
+    path: str
+    held_out_fraction: float
+    held_out_path: str
+    gap_frames: int
+
+
+def read_side(wanted: Wanted, settings: PoseSettings, split: Split) -> Side:
+    """The walks of one side.
+
+    Raises:
+        UserError: as :func:`find_trajectories` and
+            :func:`~chiasm.data.trajectories.read_trajectory`, or a side without any.
+    """
+    where = f"stream.sources.{wanted.name}"
+    given = _given_sides(wanted, where)
+    if given is None:
+        folders = find_trajectories(wanted.path, f"{where}.path")
+        found = [read_trajectory(folder, settings) for folder in folders]
+        side, notes = _by_hash(found, wanted, split)
+    else:
+        train, held_out, note = given
+        own = [read_trajectory(folder, settings) for folder in held_out]
+        side, notes = own, [note]
+        if split == "train":
+            side, doubled = _apart([read_trajectory(f, settings) for f in train], own, where)
+            notes += doubled
+    told = Counter(note for trajectory in side for note in trajectory.notes)
+    notes += [
+        f"{next(t.folder.name for t in side if note in t.notes)}: {note}"
+        + (f" ({count} trajectories alike)" if count > 1 else "")
+        for note, count in told.items()
+    ]
+    return Side(tuple(side), tuple(notes))
+
+
+def find_trajectories(path: str, setting: str) -> list[Path]:
+    """The folders that ``traj_names.txt`` lists, or else all that hold poses, by name.
+
+    A folder that holds poses itself is the one trajectory.
+
+    Raises:
+        UserError: no folder, none with poses, or a listed one that is not there.
+    """
+    root = Path(path)
+    if not root.is_dir():
+        raise UserError(f"{setting} = {path!r} is not there: no such folder")
+    if (root / NAMES).is_file():
+        folders = _listed(root / NAMES, [root])
+    elif layout_of(root):
+        folders = [root]
+    else:
+        folders = [folder for folder in _folders(root) if layout_of(folder)]
+    if folders:
+        return folders
+    deeper = [folder for folder in _folders(root) if any(map(layout_of, _folders(folder)))]
+    hint = f"; {deeper[0].name!r} in it does: give {str(deeper[0])!r}" if deeper else ""
+    raise UserError(
+        f"{setting} = {path!r} holds no trajectories{hint}; give a folder of folders, each with "
+        f"frames 0.jpg, 1.jpg, ... and one of {FILES}"
+    )
+
+
+def _folders(root: Path) -> list[Path]:
+    return sorted(path for path in root.iterdir() if path.is_dir() and visible(path))
+
+
+def _listed(names: Path, roots: list[Path]) -> list[Path]:
+    """The folders that a list names, each looked for in ``roots`` in turn."""
+    folders = []
+    for line in text_lines(names):
+        if not line.strip():
+            continue
+        places = [root / line.strip() for root in roots]
+        folder = next((place for place in places if place.is_dir()), None)
+        if folder is None:
+            raise UserError(
+                f"{names} lists {line.strip()!r}, but there is no such folder; "
+                "add it, or take its line out"
+            )
+        folders.append(folder)
+    return folders
+
+
+def _given_sides(wanted: Wanted, where: str) -> tuple[list[Path], list[Path], str] | None:
+    """Folders to train on and folders held out, and who says so; None where nobody does."""
+    if wanted.held_out_path:
+        return (
+            find_trajectories(wanted.path, f"{where}.path"),
+            find_trajectories(wanted.held_out_path, f"{where}.held_out_path"),
+            f"held out is all of {wanted.held_out_path}",
+        )
+    root = Path(wanted.path)
+    if (root / NAMES).is_file() or not root.is_dir():
+        return None
+    for place in (root, root / "data_splits", root / "data_splits" / root.resolve().name):
+        train = _of_split(place / "train", root)
+        for name in _HELD_OUT_NAMES:
+            held_out = _of_split(place / name, root) if train else []
+            if train and held_out:
+                listed = any((place / side / NAMES).is_file() for side in ("train", name))
+                beside = [] if listed else [f for f in _folders(root) if layout_of(f)]
+                if place == root and beside:
+                    raise UserError(
+                        f"{where}.path = {wanted.path!r} has train and {name}, and beside them "
+                        f"trajectories such as {beside[0].name!r}; put those into one of the two"
+                    )
+                return train, held_out, f"held out is {place.name}/{name}, as the folder has it"
+    return None
+
+
+def _of_split(place: Path, root: Path) -> list[Path]:
+    """The trajectories of one side of a split, listed or lying there."""
+    if (place / NAMES).is_file():
+        return _listed(place / NAMES, [place, root])
+    if not place.is_dir() or layout_of(place):
+        return []
+    return [folder for folder in _folders(place) if layout_of(folder)]
+
+
+def _apart(
+    train: list[Trajectory], held_out: list[Trajectory], where: str
+) -> tuple[list[Trajectory], list[str]]:
+    """Training without what is held out as well, and a note where there was any."""
+    known = {trajectory.identity: trajectory for trajectory in held_out}
+    doubled = [trajectory for trajectory in train if trajectory.identity in known]
+    if len(doubled) == len(train):
+        raise UserError(
+            f"{where}: every trajectory to train on is held out too, such as {train[0].folder} "
+            f"and {known[train[0].identity].folder}; give the two sides different recordings"
+        )
+    if not doubled:
+        return train, []
+    left = [trajectory for trajectory in train if trajectory.identity not in known]
+    first = doubled[0]
+    return left, [
+        f"{len(doubled)} of {len(train)} trajectories are held out too and are left out of "
+        f"training: {first.folder} is {known[first.identity].folder}"
+    ]
+
+
+def _by_hash(
+    found: list[Trajectory], wanted: Wanted, split: Split
+) -> tuple[list[Trajectory], list[str]]:
+    """The share is of trajectories, at least one; those with the smallest hashes are held out.
+
+    Copies of one recording have one hash and are on one side.
+    """
+    draws = draw(np.array([hashed(trajectory.identity) for trajectory in found]))
+    distinct = np.unique(draws)
+    if len(distinct) == 1:
+        return _stretch(found[0], len(found), wanted, split)
+    bound = np.sort(draws)[max(1, round(wanted.held_out_fraction * len(draws))) - 1]
+    held_out = draws <= min(bound, distinct[-2])  # one is left to train on
+    chosen = np.flatnonzero(held_out if split == "held_out" else ~held_out)
+    return [found[number] for number in chosen], []
+
+
+def _stretch(
+    whole: Trajectory, copies: int, wanted: Wanted, split: Split
+) -> tuple[list[Trajectory], list[str]]:
+    """One side of a single recording: its last stretch is held out, behind a gap.
+
+    The gap is as long as a document reaches, but no more than a quarter of what is left.
+    """
+    num_held_out = min(max(2, round(wanted.held_out_fraction * len(whole))), len(whole) - 2)
+    begin = len(whole) - num_held_out
+    gap = min(wanted.gap_frames, begin // 4)
+    end = begin - gap
+    if num_held_out < 2:
+        whole.refuse_mixed_sizes()  # what is broken comes first: it may be the only one
+        raise UserError(
+            f"stream.sources.{wanted.name}: {whole.folder} is the only recording and has "
+            f"{len(whole)} frames, too few to train on some and hold out others; give more "
+            "trajectories"
+        )
+    note = (
+        f"a single recording{f' in {copies} copies' if copies > 1 else ''}: frames 0 to {end - 1} "
+        f"are trained on and {begin} to {len(whole) - 1} held out; the {gap} between are "
+        "left out"
+    )
+    part = whole.part(begin, len(whole)) if split == "held_out" else whole.part(0, end)
+    return [part], [note]
