@@ -2,7 +2,8 @@
 
 Nothing downstream knows more kinds than these two. A caption pair is [Image, Text] or
 [Text, Image]; a video is [Image, Image, ...]; an action step is [Image, Text, Image]; a question
-is [Image, Text]. Where several continuations are possible the text names its task in words.
+is [Image, Text, Text]: what is asked and what is answered are two spans, so that nobody has to
+parse words. Where several continuations are possible the text names its task in words.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 from PIL import Image as PillowImage
@@ -41,8 +42,15 @@ class Image:
     target: bool
 
     def pixels(self) -> np.ndarray:
-        """Decode to uint8 [H, W, 3]; grey, palette and alpha pictures become RGB on white."""
+        """Decode to uint8 [H, W, 3]; grey, palette and alpha pictures become RGB on white.
+
+        Raises:
+            UserError: it cannot be decoded, or its array is not uint8 [H, W, 3].
+        """
         if isinstance(self.data, np.ndarray):
+            shape, kind = self.data.shape, self.data.dtype
+            if len(shape) != 3 or shape[2] != 3 or kind != np.uint8 or not self.data.size:
+                raise UserError(f"picture of shape {shape} and {kind} is not RGB in uint8")
             return self.data
         name = f"{len(self.data)} bytes" if isinstance(self.data, bytes) else str(self.data)
         file = io.BytesIO(self.data) if isinstance(self.data, bytes) else self.data
@@ -83,6 +91,20 @@ class Document:
         return "".join(span.text for span in self.spans if isinstance(span, Text))
 
 
+NEXT_QUESTION = "\nquestion: "
+"""Where an answer is over that no end of a document follows: the next question begins."""
+
+
+def question_prompt(question: str) -> str:
+    """What a model is given that shall answer a question."""
+    return f"question: {question} answer:"
+
+
+def question_spans(question: str, answer: str) -> tuple[Text, Text]:
+    """The prompt of a question, and its answer as it follows the prompt."""
+    return Text(question_prompt(question)), Text(f" {answer}\n")
+
+
 class Source(Protocol):
     """A named stream of documents of one kind: random access and counted.
 
@@ -97,6 +119,15 @@ class Source(Protocol):
     def __getitem__(self, index: int) -> Document: ...
 
 
+@runtime_checkable
+class Clustered(Protocol):
+    """A source that knows which of its documents belong together."""
+
+    def cluster_of(self, index: int) -> int:
+        """What documents share that are not independent: the cluster of standard errors."""
+
+
+@runtime_checkable
 class ActionVideos(Source, Protocol):
     """A source whose frames lie on walks with known poses, so that any step can be told."""
 

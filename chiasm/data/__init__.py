@@ -4,6 +4,7 @@ quiet.py       silences a warning of grain's import
 batch.py       PackedBatch, the waist: what every stream makes and every model reads
 hub.py         is a name one of the hub's, and does it answer
 tokenizer.py   text and token numbers
+reading.py     documents that can be used, and a count of the others
 tables.py      a user's folder, file or hub name as a table
 folders.py     sources from such tables
 pickles.py     pickled arrays, read without running code

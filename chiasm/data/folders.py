@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Text, question_spans
 from chiasm.errors import UserError
 
 if TYPE_CHECKING:
@@ -109,7 +109,8 @@ class PictureSource:
 
 
 class QuestionSource:
-    """Pictures with a question and its answer: [Image(context), "question: ... answer: ...\\n"]."""
+    """Pictures with a question and its answer:
+    [Image(context), "question: ... answer:", " ...\\n"]."""
 
     def __init__(
         self,
@@ -136,8 +137,7 @@ class QuestionSource:
         data = _picture(row[self._image_column], self._folder)
         if not question or not answer or data is None:
             return Document(())
-        text = Text(f"question: {question} answer: {answer}\n")
-        return Document((Image(data, target=False), text))
+        return Document((Image(data, target=False), *question_spans(question, answer)))
 
     def held_out_draw(self) -> np.ndarray:
         """float64 [len]: a number in [0, 1) for each document, the same for the same picture."""

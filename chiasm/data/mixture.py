@@ -26,13 +26,9 @@ import grain
 import numpy as np
 
 from chiasm.data.encoding import DocumentEncoder, Piece
+from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.documents import Document, Source
-from chiasm.errors import UserError
 
-UNREADABLE = (UserError, OSError, ValueError)
-"""What a source raises for a document that it cannot read."""
-
-_MANY_BAD = 16
 _LARGE_DOCUMENTS = 1 << 14
 """From here on grain's shuffle, which needs no memory; on fewer documents it takes milliseconds
 for each, and a table of the epoch takes none."""
@@ -195,19 +191,6 @@ def _element(
     ids: np.ndarray, images: np.ndarray, number: int, index: int, condition: Condition
 ) -> dict[str, np.ndarray]:
     return {"ids": ids, "images": images, "documents": np.array([[number, index, condition]])}
-
-
-def refuse_absurd(name: str, bad: int, drawn: int, why: str) -> None:
-    """Single bad documents are skipped; a source that is mostly bad is a mistake.
-
-    Raises:
-        UserError: more than three quarters of a fair number of documents cannot be used.
-    """
-    if bad >= _MANY_BAD and 4 * bad > 3 * drawn:
-        raise UserError(
-            f"source {name!r}: {bad} of {drawn} documents cannot be used (the last: {why}); "
-            "check its path and column settings"
-        )
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

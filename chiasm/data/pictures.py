@@ -31,8 +31,6 @@ def decode_picture(image: Image, shape: AnyShape) -> Tensor:
         UserError: it cannot be decoded.
     """
     pixels = image.pixels()
-    if pixels.ndim != 3 or pixels.shape[2] != 3 or pixels.dtype != np.uint8 or not pixels.size:
-        raise UserError(f"picture of shape {pixels.shape} and {pixels.dtype} is not RGB in uint8")
     own = shape.of(image.target)
     size = (own.height_pixels, own.width_pixels)
     if pixels.shape[:2] != size:

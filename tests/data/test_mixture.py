@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.data.mixture import Condition, Lane, Mixture, Order, refuse_absurd
+from chiasm.data.mixture import Condition, Lane, Mixture, Order
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 
@@ -105,10 +105,3 @@ def test_a_source_of_nothing_but_bad_documents_is_refused_and_not_searched_forev
     source = made.Listed("mine", [Document(())] * 2)
     with pytest.raises(UserError, match="'mine': 16 of 16 documents cannot be used"):
         list(islice(mixture(made, {"mine": source}), 100))
-
-
-def test_some_bad_documents_are_no_reason_to_stop():
-    refuse_absurd("mine", bad=15, drawn=15, why="few so far")
-    refuse_absurd("mine", bad=750, drawn=1000, why="three quarters")
-    with pytest.raises(UserError, match="the last: broken"):
-        refuse_absurd("mine", bad=751, drawn=1000, why="broken")

@@ -1,8 +1,10 @@
+from chiasm.data.reading import ReadingLog
+from chiasm.documents import question_spans
 from chiasm.evaluation.questions import Asked, _balanced, _questions, majorities
 
 
 def asked(kind: str, number: int) -> Asked:
-    return Asked(image=None, cluster=number, kind=kind, question=f"{kind} {number}?", answer="x")
+    return Asked(None, number, kind, *question_spans(f"{kind} {number}?", "x"))
 
 
 def test_the_majority_answer_is_counted_for_each_kind():
@@ -15,7 +17,7 @@ def test_kinds_are_asked_equally_often_and_a_rare_one_as_often_as_it_can():
     chosen = _balanced(every, 20)
     kinds = [each.kind for each in chosen]
     assert (kinds.count("often"), kinds.count("rarely")) == (10, 2)
-    assert len({each.question for each in chosen}) == 12
+    assert len({each.prompt for each in chosen}) == 12
 
 
 def test_nothing_asked_is_nothing_chosen():
@@ -24,13 +26,12 @@ def test_nothing_asked_is_nothing_chosen():
 
 def test_the_worlds_questions_carry_kind_map_and_view(material):
     source = material.held_out["vqa"]
-    found = list(_questions(source, 4))
+    found = list(_questions(source, 4, ReadingLog()))
     assert len({each.kind for each in found}) > 1
     for each in found:
         assert each.cluster in source.world.map_of_frame
-        assert f"question: {each.question} answer: {each.answer}\n" in "".join(
-            source[n].text for n in range(4)
-        )
+        asked = each.prompt.text + each.answer.text
+        assert any(asked in source[n].text for n in range(4))
 
 
 def test_questions_of_a_source_without_a_world_are_read_from_its_documents(material):
@@ -45,5 +46,8 @@ def test_questions_of_a_source_without_a_world_are_read_from_its_documents(mater
         def __getitem__(self, number):
             return material.held_out["vqa"][number]
 
-    own = [(each.question, each.answer) for each in _questions(Folder(), 4)]
-    assert own == [(e.question, e.answer) for e in _questions(material.held_out["vqa"], 4)]
+    own, of_world = (
+        [(each.prompt, each.answer) for each in _questions(source, 4, ReadingLog())]
+        for source in (Folder(), material.held_out["vqa"])
+    )
+    assert own == of_world
