@@ -262,9 +262,10 @@ def _validation(
         stream.close()
     for name, skipped in report.skipped.items():
         if skipped:
+            first = next((note for note in report.notes if note.startswith(f"{name}[")), "")
             tell(
                 f"validation: {skipped} of {report.documents[name]} held-out documents of source "
-                f"{name!r} are passed over: {'; '.join(report.notes)}"
+                f"{name!r} are passed over: {first}"
             )
     return validation
 

@@ -40,7 +40,6 @@ def measure_next_views(
         NothingToMeasure: no walk has a frame after ``settings.history_frames``.
     """
     shape = pretrained.vision_tokenizer.image_shape
-    history = settings.history_frames
     pieces = cut_pieces(source, settings.next_views, settings.history_frames, 1, shape, log)
     true = pieces.scripts(settings.history_frames)
     raw_last, truth = pieces.frames[:, -2], pieces.frames[:, -1]
