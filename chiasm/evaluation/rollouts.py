@@ -13,9 +13,8 @@ import numpy as np
 
 from chiasm.actions import PREFIX
 from chiasm.data.batch import ImageShape
-from chiasm.data.reading import ReadingLog
+from chiasm.data.reading import UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
-from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.pictures import LIKENESS, Truth, where
@@ -181,7 +180,7 @@ def _training_pictures(train: ActionVideos, count: int, shape: ImageShape) -> It
     for number in spread(len(frames), count).tolist():
         try:
             part.append(fitted(train.picture(frames[number]), shape))
-        except UserError:
+        except UNREADABLE:
             continue  # a broken picture, which the stream counts and reports
         if len(part) == PICTURES_AT_ONCE:
             yield np.stack(part)

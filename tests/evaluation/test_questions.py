@@ -71,7 +71,7 @@ def test_questions_of_a_source_without_a_world_are_read_from_its_documents(mater
 
 
 LONG = {
-    "what is written here, after the word answer: in small?": "nothing, it is a wall of grey bricks",
+    "what is written here, after the word answer: in small?": "nothing, it is a wall of bricks",
     "what do you\nsee? say it\nin three lines": "a wall\na floor\n\nand a lamp that nobody lit",
     "how many?": "3",
     "and where?": "far away to the left, behind the second door, under the lamp (it is dim)",
@@ -115,10 +115,10 @@ def knowing(pretrained):
         for document in documents[4:]
     ]
     [(_, batch)] = batches([*documents, *swapped], learner)
-    optimiser = torch.optim.AdamW(decoder.parameters(), lr=3e-3)
+    optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
     objective = Objective(learner.objective)
     z_LC = encode_slots(learner.vision_tokenizer, batch.images)
-    for step in range(400):
+    for step in range(150):
         losses = objective.losses(decoder, batch, z_LC, step)
         optimiser.zero_grad()
         (losses.text_sum / losses.text_count).backward()
@@ -154,9 +154,9 @@ def test_questions_longer_than_the_context_are_told(knowing, settings):
     short = replace(knowing, context_positions=40)
     found = answered(short, Album(together=False), settings)
     [(what, why)] = found.skipped.items()
-    assert what == "questions, 2 of 4"
+    assert what == "questions, 1 of 4"
     assert "40 positions" in why
-    assert {row.num_items for row in found.rows} == {2}
+    assert {row.num_items for row in found.rows} == {3}
 
 
 def test_rows_of_two_sources_of_questions_name_them(pretrained, settings):
