@@ -62,8 +62,8 @@ class EvaluationSettings(Settings):
     """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
     of what may be seen, which is nearest to the truth and has no detail of its own."""
     answer_tokens: int = Field(256, ge=1)
-    """Tokens of an answer, at most. As many are written as the source's longest true answer has; of
-    true answers that are longer than this, which cannot be given, the report has the share."""
+    """Tokens of an answer, at most; within that, as many as the source's longest true answer has.
+    Of true answers that are longer, which count as wrong, the report has the share."""
     continuation_tokens: int = Field(120, ge=1)
     """Length of a free continuation."""
     shown: int = Field(8, ge=1)
