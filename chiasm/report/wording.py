@@ -39,7 +39,8 @@ BASELINES = {
         "Imagined frames have passed the tokenizer's decoder and lost detail there, so the like "
         "baseline is the last frame decoded through the same tokenizer; the raw last frame is "
         "shown too. Shuffled actions: the same frames and the same noise with another action, of "
-        "another walk or map. Feature distance is the root mean square between standardised latents."
+        "another walk or map. Feature distance is the root mean square between standardised "
+        "latents."
     ),
     "rollout": (
         "A rollout begins with evaluation.history_frames frames of a held-out walk; each further "
