@@ -2,7 +2,8 @@
 
 Nothing downstream knows more kinds than these two. A caption pair is [Image, Text] or
 [Text, Image]; a video is [Image, Image, ...]; an action step is [Image, Text, Image]; a question
-is [Image, Text]. Where several continuations are possible the text names its task in words.
+is [Image, Text, Text]: what is asked and what is answered are two spans, so that nobody has to
+parse words. Where several continuations are possible the text names its task in words.
 """
 
 from __future__ import annotations
@@ -76,6 +77,20 @@ class Document:
         return "".join(span.text for span in self.spans if isinstance(span, Text))
 
 
+NEXT_QUESTION = "\nquestion: "
+"""Where an answer is over that no end of a document follows: the next question begins."""
+
+
+def question_prompt(question: str) -> str:
+    """What a model is given that shall answer a question."""
+    return f"question: {question} answer:"
+
+
+def question_spans(question: str, answer: str) -> tuple[Text, Text]:
+    """The prompt of a question, and its answer as it follows the prompt."""
+    return Text(question_prompt(question)), Text(f" {answer}\n")
+
+
 class Source(Protocol):
     """A named stream of documents of one kind: random access and counted.
 
@@ -101,6 +116,15 @@ class Varied(Protocol):
         """Returns a document in one of its forms; turn after turn gives all of them."""
 
 
+@runtime_checkable
+class Clustered(Protocol):
+    """A source that knows which of its documents belong together."""
+
+    def cluster_of(self, index: int) -> int:
+        """What documents share that are not independent: the cluster of standard errors."""
+
+
+@runtime_checkable
 class ActionVideos(Source, Protocol):
     """A source whose frames lie on walks with known poses, so that any step can be told."""
 

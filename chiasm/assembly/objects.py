@@ -27,8 +27,8 @@ from chiasm.data import (
     sample_texts,
 )
 from chiasm.data.pictures import PictureReader, decode_picture
+from chiasm.data.reading import ReadingLog
 from chiasm.documents import Source
-from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
@@ -146,7 +146,7 @@ def build_run(
         Objective(recipe.objective),
         vision,
         stream,
-        _validation(recipe, material.held_out, inputs, device),
+        _validation(recipe, material.held_out, inputs, device, tell),
         recipe.training,
         seed=recipe.seed,
         tell=tell,
@@ -239,7 +239,11 @@ def _picture_reader(recipe: Recipe, tokenizer: VisionTokenizer) -> PictureReader
 
 
 def _validation(
-    recipe: Recipe, held_out: Mapping[str, Source], inputs: Inputs, device: torch.device
+    recipe: Recipe,
+    held_out: Mapping[str, Source],
+    inputs: Inputs,
+    device: torch.device,
+    tell: Callable[[str], None],
 ) -> Validation | None:
     settings = recipe.training
     if not settings.validation_batches:
@@ -248,14 +252,23 @@ def _validation(
     quiet = recipe.model_copy(update={"stream": whole})
     stream = build_stream(quiet, held_out, inputs, VALIDATION_SEED)
     try:
-        return Validation(
+        validation = Validation(
             islice(stream, settings.validation_batches),
             inputs.vision_tokenizer,
             settings.validation_flow_times,
             device,
         )
+        report = stream.report()
     finally:
         stream.close()
+    for name, skipped in report.skipped.items():
+        if skipped:
+            first = next((note for note in report.notes if note.startswith(f"{name}[")), "")
+            tell(
+                f"validation: {skipped} of {report.documents[name]} held-out documents of source "
+                f"{name!r} are passed over: {first}"
+            )
+    return validation
 
 
 def _measure(
@@ -273,9 +286,7 @@ def _pictures(sources: Mapping[str, Source], shape: ImageShape) -> Iterator[Tens
     """Batches [1, 3, H, W] of pictures spread evenly over the sources."""
     for source in sources.values():
         wanted = min(len(source), MEASURED_PICTURES // len(sources))
-        for number in range(wanted):
-            document = source[number * len(source) // wanted]
-            try:
-                yield from (decode_picture(image, shape)[None] for image in document.images)
-            except UserError:
-                continue  # the stream counts and reports it
+        numbers = (number * len(source) // wanted for number in range(wanted))
+        # The stream counts and reports what is passed over.
+        for _, document in ReadingLog().documents(source, numbers):
+            yield from (decode_picture(image, shape)[None] for image in document.images)

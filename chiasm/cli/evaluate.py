@@ -116,6 +116,8 @@ def evaluate_run(
     pretrained = Pretrained.load(folder, recipe.training.device)
     evaluation = evaluate_model(pretrained, material, recipe.evaluation, display.on_section)
     display.end_sections()
+    for name, found in evaluation.passed_over.items():
+        display.tell(f"held-out data of source {name!r}: {found}")
     facts = _facts(pretrained, folder)
     spent = {**seconds, **{f"evaluation: {k}": v for k, v in evaluation.seconds.items()}}
     return write_report(folder, evaluation, Provenance(command, spent, facts))

@@ -5,6 +5,7 @@ batch.py       PackedBatch, the waist: what every stream makes and every model r
 latents.py     what a batch's pictures become for a model
 hub.py         is a name one of the hub's, and does it answer
 tokenizer.py   text and token numbers
+reading.py     documents that can be used, and a count of the others
 cells.py       cells of a table as words or as a picture
 files.py       what a path holds, and what of it is held out by name
 table.py       rows by number

@@ -22,7 +22,7 @@ from chiasm.data.survey import (
     text_identity,
 )
 from chiasm.data.table import Table, Unusable
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Text, question_spans
 
 
 class FolderSource(ABC):
@@ -264,9 +264,7 @@ class QuestionSource(FolderSource):
         """Returns a document with one of its questions and answers."""
         data, questions, answers = self._row(index)
         question, answer = questions[turn % len(questions)], answers[turn % len(answers)]
-        # Two spans, so that what is asked and what is answered are never parsed out of one text.
-        spans = (Text(f"question: {question} answer:"), Text(f" {answer}\n"))
-        return Document((Image(data, target=False), *spans))
+        return Document((Image(data, target=False), *question_spans(question, answer)))
 
     def _row(self, number: int) -> tuple[Path | bytes, tuple[str, ...], tuple[str, ...]]:
         image, question, answer = self._columns

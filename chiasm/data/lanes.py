@@ -14,8 +14,9 @@ import numpy as np
 from torch import Tensor
 
 from chiasm.data.batch import NOBODY, AnyShape, smallest_and_largest
-from chiasm.data.mixture import UNREADABLE, Condition, Mixture, refuse_absurd
+from chiasm.data.mixture import Condition, Mixture
 from chiasm.data.pictures import CacheError, PictureReader
+from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.data.rows import Row
 from chiasm.errors import UserError
 

@@ -16,7 +16,6 @@ Choices:
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import IntEnum
@@ -27,11 +26,8 @@ import grain
 import numpy as np
 
 from chiasm.data.encoding import DocumentEncoder, Piece
+from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.documents import Document, Source, Varied
-from chiasm.errors import UserError
-
-UNREADABLE = (UserError, OSError, ValueError)
-"""What a source raises for a document that it cannot read."""
 
 _LARGE_DOCUMENTS = 1 << 14
 """From here on grain's shuffle, which needs no memory; on fewer documents it takes milliseconds
@@ -220,21 +216,6 @@ def _element(
 ) -> dict[str, np.ndarray]:
     documents = np.array([[drawn.source, drawn.number, condition, drawn.turn]])
     return {"ids": ids, "images": images, "documents": documents}
-
-
-def refuse_absurd(name: str, bad: int, drawn: int, why: str) -> None:
-    """Single bad documents are skipped; a source that is mostly bad is a mistake.
-
-    Raises:
-        UserError: more than three quarters of the documents cannot be used, by more than the luck
-            of the order explains (two standard deviations).
-    """
-    luck = 2 * math.sqrt(drawn * 3 / 16)
-    if bad > 3 / 4 * drawn + luck:
-        raise UserError(
-            f"source {name!r}: {bad} of {drawn} documents cannot be used (the last: {why}); "
-            "check its path and column settings"
-        )
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -215,6 +215,10 @@ class TrajectorySource:
         """The number of the frame's trajectory."""
         return int(np.searchsorted(self._ends, frame, side="right"))
 
+    def cluster_of(self, index: int) -> int:
+        """The number of the document's trajectory."""
+        return self.place_of(self.frame_of(index))
+
     def frame_of(self, index: int) -> int:
         """The frame that document ``index`` begins with."""
         return int(self._starts[index % len(self._starts)])

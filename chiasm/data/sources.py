@@ -10,6 +10,7 @@ import numpy as np
 from chiasm.actions import ActionFormat
 from chiasm.data.navigation import FrameSource, TrajectorySource, read_trajectories
 from chiasm.data.opened import open_folder
+from chiasm.data.reading import ReadingLog
 from chiasm.data.source import Opened, SourceFacts, SourceSettings
 from chiasm.documents import Source
 from chiasm.errors import UserError
@@ -87,16 +88,17 @@ def opened_world(train: Source, held_out: Source) -> Opened:
 
 def sample_texts(sources: Mapping[str, Source], characters: int) -> Iterator[str]:
     """Texts of evenly spaced documents, about the same number of characters of each source."""
+    log = ReadingLog()
     for source in sources.values():
         left = characters // len(sources)
         # A stride coprime to the length visits every document once, from all over the source.
         stride = _coprime_near(len(source), len(source) * 0.618)
-        for step in range(len(source)):
+        numbers = (step * stride % len(source) for step in range(len(source)))
+        for _, document in log.documents(source, numbers, pictures=False):
+            left -= len(document.text)
+            yield document.text
             if left <= 0:
                 break
-            text = source[step * stride % len(source)].text
-            left -= len(text)
-            yield text
 
 
 def _of_world(

@@ -121,6 +121,11 @@ class TextTokenizer:
         """The text of token numbers; special tokens leave no trace."""
         return self._backend.decode(list(ids), skip_special_tokens=True)
 
+    def restores(self, text: str) -> bool:
+        """Whether the text comes back from its tokens as it was: nothing unknown, no letter made
+        small, no space lost."""
+        return self.decode(self.encode(text)) == text
+
     @property
     def fingerprint(self) -> str:
         """16 hexadecimal digits that change with anything that changes the numbers."""

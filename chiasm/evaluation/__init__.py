@@ -3,6 +3,7 @@
 Files, each importing only from those above it:
 
 clusters.py    means and paired differences with standard errors clustered by map
+strangers.py   wrong items to hold the right ones against
 rows.py        one row of the table, its baseline and its verdict
 ngrams.py      smoothed n-gram baselines
 probes.py      linear probes on frozen features

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.documents import Document, Image, Source
-from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.data.reading import ReadingLog
+from chiasm.documents import Image, Source
+from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import asked_picture, picked, spread
 from chiasm.evaluation.probes import Probe
 from chiasm.evaluation.rows import Measurement, Row
@@ -50,7 +51,7 @@ def measure_drawings(
     sources: tuple[WorldSource, WorldSource],
     settings: EvaluationSettings,
     judge: VisionTokenizer | None = None,
-) -> tuple[list[Row], list[Sample]]:
+) -> Findings:
     """Rows for each attribute that captions name, and the first drawn pictures.
 
     Probes read through ``judge``, or through the model's own tokenizer where there is none.
@@ -72,19 +73,29 @@ def measure_drawings(
         )
         for attribute, probe in probes.items()
     ]
-    rows = _rows(readings, truth.clusters, settings.seed)
+    other_NN = _others(truth)
+    skipped = {}
+    if not other_NN.any():
+        skipped[f"{SECTION}, {CAPTIONED}"] = (
+            "no caption of another held-out map names anything else; hold out more maps"
+        )
+    rows = _rows(readings, truth.clusters, other_NN, settings.seed)
     samples = [
         _sample(words, *pictures)
         for words, *pictures in zip(captions, drawn, truth.pictures, through, strict=True)
     ]
-    return rows, samples[:: max(1, len(samples) // settings.shown)][: settings.shown]
+    shown = samples[:: max(1, len(samples) // settings.shown)][: settings.shown]
+    return Findings(rows, shown, skipped=skipped)
 
 
 def sample_drawings(
-    pretrained: Pretrained, source: Source, settings: EvaluationSettings
+    pretrained: Pretrained,
+    source: Source,
+    settings: EvaluationSettings,
+    log: ReadingLog | None = None,
 ) -> list[Sample]:
     """Pictures drawn for the captions of a source without ground truth; none without captions."""
-    pairs = _captioned(source, settings.shown)
+    pairs = _captioned(source, settings.shown, log or ReadingLog())
     if not pairs:
         return []
     drawn = _draw(pretrained, [words for words, _ in pairs], settings)
@@ -105,11 +116,11 @@ def _draw(pretrained: Pretrained, captions: list[str], settings: EvaluationSetti
     return np.stack(draw(Sampler(pretrained), captions, settings=sampling, seed=settings.seed))
 
 
-def _captioned(source: Source, count: int) -> list[tuple[str, Image]]:
+def _captioned(source: Source, count: int, log: ReadingLog) -> list[tuple[str, Image]]:
     """Evenly spread (caption, picture) pairs among the documents that ask for a picture."""
     numbers = spread(len(source), 4 * count)
-    documents: list[Document] = [source[int(number)] for number in numbers]
-    pairs = [pair for document in documents if (pair := asked_picture(document))]
+    documents = log.documents(source, numbers.tolist())
+    pairs = [pair for _, document in documents if (pair := asked_picture(document))]
     return [pairs[number] for number in spread(len(pairs), count)] if pairs else []
 
 
@@ -146,18 +157,26 @@ def _fit_probes(
     return probes
 
 
-def _rows(readings: list[_Reading], clusters: np.ndarray, seed: int) -> list[Row]:
+def _rows(
+    readings: list[_Reading], clusters: np.ndarray, other_NN: np.ndarray, seed: int
+) -> list[Row]:
     """All attributes together, each alone, then the probes' own accuracies."""
     measure = Measurement(SECTION, "share", "higher", seed, clusters)
     own = {reading.attribute: reading.drawn == reading.named for reading in readings}
-    other = {each.attribute: _shuffled(each.drawn, each.named, clusters) for each in readings}
+    other: dict[str, np.ndarray | None] = dict.fromkeys(own)
+    all_others = None
+    if other_NN.any():
+        shuffled = {
+            each.attribute: _shuffled(each.drawn, each.named, other_NN) for each in readings
+        }
+        other, all_others = {**shuffled}, np.mean(list(shuffled.values()), axis=0)
     rows = [
         measure.row(
             "what the caption names is found in the drawn picture",
             np.mean(list(own.values()), axis=0),
-            np.mean(list(other.values()), axis=0),
+            all_others,
             CAPTIONED,
-            headline=True,
+            headline=bool(other_NN.any()),
         )
     ]
     for attribute in own:
@@ -170,16 +189,21 @@ def _rows(readings: list[_Reading], clusters: np.ndarray, seed: int) -> list[Row
     return rows
 
 
-def _shuffled(found: np.ndarray, named: np.ndarray, clusters: np.ndarray) -> np.ndarray:
-    """For each caption: the share of pictures drawn for other maps that happen to show it.
+def _others(truth: _Truth) -> np.ndarray:
+    """bool [N, N]: which captions come from another map than each, and name something else."""
+    clusters = np.asarray(truth.clusters)
+    named = np.array([repr(sorted(facts.items())) for facts in truth.facts])
+    return (clusters[:, None] != clusters[None, :]) & (named[:, None] != named[None, :])
 
-    This is the mean over all shuffles that give a caption a picture of another map.
+
+def _shuffled(found: np.ndarray, named: np.ndarray, other_NN: np.ndarray) -> np.ndarray:
+    """For each caption: the share of other captions' pictures that happen to show what it names.
+
+    This is the mean over all shuffles that give it another's picture; nan where there is no other.
     """
     matches_NN = named[:, None] == found[None, :]
-    other_NN = clusters[:, None] != clusters[None, :]
-    if not other_NN.any(1).all():
-        other_NN = ~np.eye(len(found), dtype=bool)
-    return (matches_NN & other_NN).sum(1) / other_NN.sum(1)
+    count_N = other_NN.sum(1)
+    return np.where(count_N, (matches_NN & other_NN).sum(1) / np.maximum(count_N, 1), np.nan)
 
 
 def _sample(words: str, drawn: np.ndarray, truth: np.ndarray, through: np.ndarray) -> Sample:

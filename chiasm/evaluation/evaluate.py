@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 
+from chiasm.data.reading import ReadingLog
 from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
 from chiasm.evaluation import (
@@ -17,7 +19,13 @@ from chiasm.evaluation import (
     rollouts,
     text,
 )
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Sample
+from chiasm.evaluation.evaluation import (
+    Evaluation,
+    Findings,
+    FlowPoint,
+    HorizonPoint,
+    Sample,
+)
 from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pictures import open_judge
 from chiasm.evaluation.rows import Row
@@ -57,7 +65,9 @@ class _Run:
         settings: EvaluationSettings,
         progress: Progress | None,
     ) -> None:
-        self._pretrained, self._material, self._settings = pretrained, material, settings
+        self._log = ReadingLog()
+        self._material = replace(material, log=self._log)
+        self._pretrained, self._settings = pretrained, settings
         self._progress = progress
         self._rows: list[Row] = []
         self._points: list[FlowPoint] = []
@@ -94,12 +104,14 @@ class _Run:
             self._skipped,
             seconds,
             tuple(self._horizon_points),
+            self._log.passed_over(),
         )
 
     def _text(self) -> None:
-        self._rows += text.measure_text(*self._given())
-        if not self._rows:
-            self._skipped[text.SECTION] = "no source has text"
+        before = len(self._rows)
+        self._add(text.measure_text(*self._given()))
+        if len(self._rows) == before:
+            self._skipped.setdefault(text.SECTION, "no source has text that can be measured")
 
     def _drawings(self) -> None:
         if not self._pretrained.vision_tokenizer.draws:
@@ -112,23 +124,29 @@ class _Run:
             return
         self._skipped[drawings.SECTION] = NO_WORLD
         for source in self._material.held_out.values():
-            found = drawings.sample_drawings(self._pretrained, source, self._settings)
-            self._samples += found
+            self._samples += drawings.sample_drawings(
+                self._pretrained, source, self._settings, self._log
+            )
 
     def _questions(self) -> None:
-        before = len(self._rows)
-        for name in self._material.held_out:
-            self._add(
-                questions.measure_questions(self._pretrained, name, self._material, self._settings)
-            )
-        if len(self._rows) == before:
+        held_out = self._material.held_out
+        sources = {name: source for name, source in held_out.items() if questions.asks(source)}
+        if not sources:
             self._skipped[questions.SECTION] = "no source asks questions about pictures"
+        for name, of in _named(sources):
+            self._add(
+                questions.measure_questions(
+                    self._pretrained, name, self._material, self._settings, of
+                )
+            )
 
     def _next_views(self) -> None:
         self._on_walks(next_views.SECTION, self._next_views_of)
 
-    def _next_views_of(self, name: str, source: ActionVideos, of: str) -> None:
-        self._add(next_views.measure_next_views(self._pretrained, source, self._settings, of))
+    def _next_views_of(self, name: str, source: ActionVideos, of: str) -> Findings:
+        return next_views.measure_next_views(
+            self._pretrained, source, self._settings, of, self._log
+        )
 
     def _rollouts(self) -> None:
         if self._settings.rollouts:
@@ -136,20 +154,19 @@ class _Run:
         else:
             self._skipped[rollouts.SECTION] = "evaluation.rollouts = 0"
 
-    def _rollouts_of(self, name: str, source: ActionVideos, of: str) -> None:
+    def _rollouts_of(self, name: str, source: ActionVideos, of: str) -> Findings:
         train = self._material.training_walks(name)
-        found = rollouts.measure_rollouts(self._pretrained, train, source, self._settings, of)
-        self._add((found.rows, found.samples))
-        self._horizon_points += found.points
-        self._skipped |= found.skipped
+        return rollouts.measure_rollouts(
+            self._pretrained, train, source, self._settings, of, self._log
+        )
 
     def _plans(self) -> None:
         if self._settings.plans:
             self._on_walks(plans.SECTION, self._plans_of)
 
-    def _plans_of(self, name: str, source: ActionVideos, of: str) -> None:
+    def _plans_of(self, name: str, source: ActionVideos, of: str) -> Findings:
         train = self._material.training_walks(name)
-        self._add(plans.measure_plans(self._pretrained, train, source, self._settings, of))
+        return plans.measure_plans(self._pretrained, train, source, self._settings, of, self._log)
 
     def _instructions(self) -> None:
         sources = self._material.instructions()
@@ -158,8 +175,8 @@ class _Run:
         elif sources and not self._pretrained.vision_tokenizer.draws:
             self._skipped[instructed.SECTION] = NO_DECODER
         else:
-            for number, (name, source) in enumerate(sources.items()):
-                self._instructions_of(source, f", {name}" if number else "")
+            for name, of in _named(sources):
+                self._instructions_of(sources[name], of)
 
     def _instructions_of(self, source: InstructionSource, of: str) -> None:
         try:
@@ -167,18 +184,19 @@ class _Run:
         except UserError as error:  # another walk's sentence may be too long for the context
             self._skipped[f"{instructed.SECTION}{of}"] = str(error)
 
-    def _on_walks(self, section: str, measure: Callable[[str, ActionVideos, str], None]) -> None:
-        """Measure every source of walks; the rows of all but the first name theirs."""
+    def _on_walks(
+        self, section: str, measure: Callable[[str, ActionVideos, str], Findings]
+    ) -> None:
+        """Measure every source of walks."""
         if not self._pretrained.vision_tokenizer.draws:
             self._skipped[section] = NO_DECODER
             return
         sources = self._material.action_videos()
         if not sources:
             self._skipped[section] = "no source has walks with actions and poses"
-        for number, (name, source) in enumerate(sources.items()):
-            of = f", {name}" if number else ""
+        for name, of in _named(sources):
             try:
-                measure(name, source, of)
+                self._add(measure(name, sources[name], of))
             except NothingToMeasure as error:
                 self._skipped[f"{section}{of}"] = str(error)
 
@@ -194,6 +212,13 @@ class _Run:
     def _given(self) -> tuple[Pretrained, Material, EvaluationSettings]:
         return self._pretrained, self._material, self._settings
 
-    def _add(self, found: tuple[list[Row], list[Sample]]) -> None:
-        self._rows += found[0]
-        self._samples += found[1]
+    def _add(self, found: Findings) -> None:
+        self._rows += found.rows
+        self._samples += found.samples
+        self._horizon_points += found.points
+        self._skipped |= found.skipped
+
+
+def _named(sources: Mapping[str, object]) -> list[tuple[str, str]]:
+    """Each source's name, and what follows the names of its rows: its name, of several."""
+    return [(name, f", {name}" if len(sources) > 1 else "") for name in sources]

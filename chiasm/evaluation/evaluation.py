@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from chiasm.data.reading import PassedOver
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
 
@@ -43,10 +45,21 @@ class HorizonPoint:
     """Imagined views so many frames ahead, beside one baseline."""
 
     source: str
-    """Empty for the first of several."""
+    """Empty where there is but one."""
     measure: str
     frames_ahead: int
     row: Row
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What one section found."""
+
+    rows: Sequence[Row] = ()
+    samples: Sequence[Sample] = ()
+    points: Sequence[HorizonPoint] = ()
+    skipped: Mapping[str, str] = field(default_factory=dict)
+    """Part of the section → why it could not be measured."""
 
 
 @dataclass(frozen=True)
@@ -63,3 +76,5 @@ class Evaluation:
     """Section → how long it took."""
     horizon_points: tuple[HorizonPoint, ...] = ()
     """Likeness of imagined views by how far ahead they lie."""
+    passed_over: Mapping[str, PassedOver] = field(default_factory=dict)
+    """Held-out source → what of it could not be used, and is in no number."""

@@ -31,7 +31,7 @@ def measure_flow(
     rows, points = [], []
     for name, source in material.held_out.items():
         # Twice as many are asked for, since half of some sources' images are only context.
-        items = pick(source, 2 * settings.flow_documents).with_targets()
+        items = pick(source, 2 * settings.flow_documents, material.log).with_targets()
         if not items.documents:
             continue
         row, curve = _source(name, items, pretrained, settings)

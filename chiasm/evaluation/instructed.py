@@ -14,11 +14,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.documents import Image
-from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread
-from chiasm.evaluation.pieces import others
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.evaluation.strangers import NOBODY, strangers
 from chiasm.inference.pictures import fitted, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.poses import Pose, relative_pose
@@ -80,7 +80,7 @@ class _Item:
 
 def measure_instructions(
     pretrained: Pretrained, source: InstructionSource, settings: EvaluationSettings, of: str = ""
-) -> tuple[list[Row], list[Sample]]:
+) -> Findings:
     """Success of imagined walks beside other sentences and a random walker, and the first walks.
 
     ``of`` follows the rows' names, where several sources are measured.
@@ -90,7 +90,8 @@ def measure_instructions(
     """
     items = _items(pretrained, source, settings.instructions)
     imagined = _imagine(pretrained, items, [item.instruction.words for item in items], settings)
-    shuffled = _imagine(pretrained, items, _other_words(items), settings)
+    words = _other_words(items, settings.seed)
+    shuffled = _imagine(pretrained, items, words, settings)
     true = [through_tokenizer(pretrained, item.frames[1:]) for item in items]
     world, split = source.walks.world_settings, source.walks.split
     shape = pretrained.vision_tokenizer.image_shape
@@ -105,7 +106,16 @@ def measure_instructions(
         np.array([item.does(way[-1]) for item, way in zip(items, each, strict=True)], float)
         for each in ways
     )
-    rows = _rows(items, own, {SHUFFLED: other, RANDOM: _random(items, settings.seed)}, settings, of)
+    baselines = {RANDOM: _random(items, settings.seed)}
+    is_other = np.array([a != item.instruction.words for a, item in zip(words, items, strict=True)])
+    skipped = {}
+    if is_other.any():
+        baselines = {SHUFFLED: np.where(is_other, other, np.nan), **baselines}
+    else:
+        skipped[f"{SECTION}, {SHUFFLED}{of}"] = (
+            "no sentence of another held-out map asks for something else; hold out more maps"
+        )
+    rows = _rows(items, own, baselines, settings, of)
     measure = _measurement(items, settings)
     name = f"what is said is done{of}"
     rows.append(measure.row(f"{name}, by the true views, decoded: the ceiling", ceiling))
@@ -116,7 +126,7 @@ def measure_instructions(
         _sample(items[n], imagined[n], true[n][-1], end, own[n] > 0)
         for n, end in zip(shown, ends, strict=True)
     ]
-    return rows, samples
+    return Findings(rows, samples, skipped=skipped)
 
 
 def _items(pretrained: Pretrained, source: InstructionSource, count: int) -> list[_Item]:
@@ -138,15 +148,14 @@ def _items(pretrained: Pretrained, source: InstructionSource, count: int) -> lis
     return sorted(items, key=lambda item: item.walk.map_seed)
 
 
-def _other_words(items: Sequence[_Item]) -> list[str]:
-    """For each item a sentence of another map that asks for something else, where there is one."""
-    words = []
-    for number, start in enumerate(others(len(items))):
-        candidates = [items[(start + k) % len(items)] for k in range(len(items))]
-        goal = items[number].instruction.goal
-        fitting = (each for each in candidates if each.instruction.goal != goal)
-        words.append(next(fitting, candidates[0]).instruction.words)
-    return words
+def _other_words(items: Sequence[_Item], seed: int) -> list[str]:
+    """For each item a sentence of another map that asks for something else; its own without one."""
+    goals = [item.instruction.goal for item in items]
+    found = strangers([item.walk.map_seed for item in items], goals, seed)
+    return [
+        items[number if other == NOBODY else other].instruction.words
+        for number, other in enumerate(found)
+    ]
 
 
 def _imagine(
@@ -233,6 +242,7 @@ def _rows(
         if chosen:
             measure = _measurement((items[n] for n in chosen), settings)
             beside = {name: each[chosen] for name, each in baselines.items()}
+            beside = {name: each for name, each in beside.items() if not np.isnan(each).all()}
             headlines = () if words else (SHUFFLED, RANDOM)
             name = f"what is said is done{words}{of}"
             rows += measure.rows(name, own[chosen], beside, headlines)

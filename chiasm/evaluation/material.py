@@ -9,11 +9,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chiasm.data import SourceFacts
-from chiasm.data.navigation import TrajectorySource
-from chiasm.documents import ActionVideos, Document, Image, Source, Text
+from chiasm.data.reading import ReadingLog
+from chiasm.documents import ActionVideos, Clustered, Document, Image, Source, Text
 from chiasm.errors import UserError
 from chiasm.worlds import WorldSource
 from chiasm.worlds.instructions import InstructionSource
+
+_LOOKED_AT = 16
+"""Documents of a source that are read to see what it holds, at most."""
 
 
 class NothingToMeasure(UserError):
@@ -34,6 +37,8 @@ class Material:
     """What is measured."""
     facts: Mapping[str, SourceFacts] = field(default_factory=dict)
     """What opening the sources found."""
+    log: ReadingLog = field(default_factory=ReadingLog, compare=False)
+    """Counts the held-out documents that cannot be used."""
 
     def of_task(self, task: str) -> tuple[WorldSource, WorldSource] | None:
         """The embedded world's train and held-out source of one task, where there is one."""
@@ -45,19 +50,12 @@ class Material:
         return None
 
     def action_videos(self) -> dict[str, ActionVideos]:
-        """The held-out sources of action videos: those of the embedded world first."""
-        task = "action_video"
-        world = {
+        """The held-out sources that know the way behind their frames, and tell it."""
+        return {
             name: source
             for name, source in self.held_out.items()
-            if isinstance(source, WorldSource) and source.name == task
+            if isinstance(source, ActionVideos) and _tells_actions(source)
         }
-        recorded = {
-            name: source
-            for name, source in self.held_out.items()
-            if isinstance(source, TrajectorySource) and source.task == task
-        }
-        return {**world, **recorded}
 
     def instructions(self) -> dict[str, InstructionSource]:
         """The held-out sources of spoken instructions."""
@@ -70,8 +68,17 @@ class Material:
     def training_walks(self, name: str) -> ActionVideos:
         """The training side of a source of action videos."""
         source = self.train[name]
-        assert isinstance(source, WorldSource | TrajectorySource)
+        assert isinstance(source, ActionVideos)
         return source
+
+
+def _tells_actions(source: Source) -> bool:
+    """Whether a document has words between two pictures: [Image, Text, Image, ...]."""
+    numbers = range(min(_LOOKED_AT, len(source)))
+    documents = ReadingLog().documents(source, numbers, pictures=False)
+    _, first = next(documents, (0, Document(())))
+    kinds = "".join("T" if isinstance(span, Text) else "I" for span in first.spans)
+    return "ITI" in kinds
 
 
 @dataclass(frozen=True)
@@ -103,12 +110,18 @@ class Items:
         )
 
 
-def pick(source: Source, count: int) -> Items:
-    """At most ``count`` documents from all over the source, always the same ones."""
+def pick(
+    source: Source, count: int, log: ReadingLog | None = None, *, pictures: bool = True
+) -> Items:
+    """At most ``count`` documents from all over the source, always the same ones.
+
+    Those that cannot be used are passed over, and counted in ``log``; ``pictures`` is that of
+    :meth:`~chiasm.data.reading.ReadingLog.documents`.
+    """
     numbers = picked(source, count).tolist()
-    documents = [source[number] for number in numbers]
-    clusters = [cluster_of(source, *each) for each in zip(numbers, documents, strict=True)]
-    return Items(documents, np.array(clusters, dtype=np.int64))
+    found = list((log or ReadingLog()).documents(source, numbers, pictures=pictures))
+    clusters = [cluster_of(source, *each) for each in found]
+    return Items([document for _, document in found], np.array(clusters, dtype=np.int64))
 
 
 def picked(source: Source, count: int) -> np.ndarray:
@@ -121,22 +134,21 @@ def picked(source: Source, count: int) -> np.ndarray:
 
 
 def cluster_of(source: Source, number: int, document: Document) -> int:
-    """The map or trajectory of a document; a story has a map of its own.
+    """The map or trajectory of a document, or what its source says (:class:`Clustered`).
 
-    Of other sources, documents about one picture belong together, and a text stands for
-    itself.
+    Of sources that say nothing, documents about one picture belong together, and a text stands
+    for itself.
     """
-    if isinstance(source, TrajectorySource) or (
-        isinstance(source, WorldSource) and source.name != "text"
-    ):
-        return source.place_of(source.frame_of(number))
-    if isinstance(source, InstructionSource):
-        return source.walk_of(number).map_seed
+    if isinstance(source, Clustered):
+        return source.cluster_of(number)
     first = next(iter(document.images), None)
-    if first is None or isinstance(first.data, np.ndarray):
+    if first is None:
         return number
-    data = first.data if isinstance(first.data, bytes) else str(first.data).encode()
-    return int.from_bytes(hashlib.sha256(data).digest()[:7])
+    data = first.data
+    if isinstance(data, np.ndarray):
+        data = data.tobytes()
+    identity = data if isinstance(data, bytes) else str(data).encode()
+    return int.from_bytes(hashlib.sha256(identity).digest()[:7])
 
 
 def spread(length: int, count: int) -> np.ndarray:

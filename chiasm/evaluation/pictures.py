@@ -5,6 +5,8 @@ Shape suffixes: N pictures, H and W their height and width.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -45,6 +47,11 @@ def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
             "shipped embedded-world, or a folder of chiasm vision train"
         )
     return judge
+
+
+def where(there_N: np.ndarray, likeness: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Each measure where there is something to measure, and nan elsewhere."""
+    return {name: np.where(there_N, values, np.nan) for name, values in likeness.items()}
 
 
 def psnr(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:

@@ -8,9 +8,10 @@ from itertools import pairwise
 import numpy as np
 
 from chiasm.data.batch import ImageShape
+from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
-from chiasm.errors import UserError
 from chiasm.evaluation.material import NothingToMeasure, spread
+from chiasm.evaluation.strangers import NOBODY, strangers
 from chiasm.inference.pictures import fitted
 
 
@@ -32,16 +33,41 @@ class Pieces:
         """Of each piece the actions behind its history."""
         return [own[history_frames - 1 :] for own in self.actions]
 
-    def shuffled(self, history_frames: int) -> list[list[str]]:
-        """For each piece the script of one from elsewhere."""
+    def shuffled(self, history_frames: int, seed: int) -> list[list[str]]:
+        """For each piece a script of another walk or map that says something else.
+
+        It differs from the first step on, where there is such a one; where there is none at all, it
+        is the piece's own.
+
+        Raises:
+            NothingToMeasure: there is none for any piece.
+        """
         scripts = self.scripts(history_frames)
-        return [scripts[other] for other in others(len(self))]
+        first = strangers(self.clusters, [script[0] for script in scripts], seed)
+        whole = strangers(self.clusters, [tuple(script) for script in scripts], seed)
+        found = np.where(first == NOBODY, whole, first)
+        if (found == NOBODY).all():
+            walks = len(set(self.clusters.tolist()))
+            raise NothingToMeasure(
+                "all held-out pieces are of one walk or map, and there are no actions of another; "
+                "hold out more walks"
+                if walks == 1
+                else f"the actions on all {walks} held-out walks or maps are the same"
+            )
+        return [scripts[n if other == NOBODY else other] for n, other in enumerate(found)]
 
 
 def cut_pieces(
-    source: ActionVideos, count: int, history_frames: int, ahead_frames: int, shape: ImageShape
+    source: ActionVideos,
+    count: int,
+    history_frames: int,
+    ahead_frames: int,
+    shape: ImageShape,
+    log: ReadingLog | None = None,
 ) -> Pieces:
     """At most ``count`` pieces, spread evenly over all places of all walks that one can lie at.
+
+    Those with a picture that cannot be decoded are left out, and counted in ``log``.
 
     Raises:
         NothingToMeasure: no walk is as long, or no picture can be decoded.
@@ -61,8 +87,11 @@ def cut_pieces(
     for place in (places[number] for number in spread(len(places), count)):
         try:
             frames.append(np.stack([fitted(source.picture(frame), shape) for frame in place]))
-        except UserError:
-            continue  # a broken picture, which the stream counts and reports
+        except UNREADABLE as error:
+            (log or ReadingLog()).pass_over(
+                source, f"frames from {place[0]}", UNDECODED, str(error)
+            )
+            continue
         chosen.append(place)
     if not chosen:
         raise NothingToMeasure(f"no held-out picture of source {source.name!r} can be decoded")
@@ -71,8 +100,3 @@ def cut_pieces(
         [[source.action(a, b) for a, b in pairwise(place)] for place in chosen],
         np.array([source.place_of(place[-1]) for place in chosen], np.int64),
     )
-
-
-def others(count: int) -> np.ndarray:
-    """For each item the one half the list away: another map, since items are ordered by map."""
-    return np.roll(np.arange(count), max(1, count // 2))

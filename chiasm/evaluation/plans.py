@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.actions import PREFIX, ActionFormat
+from chiasm.data.reading import ReadingLog
 from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
-from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread
 from chiasm.evaluation.rows import Better, Measurement, Row
 from chiasm.evaluation.scenes import Scene, pick_scenes
@@ -97,19 +98,20 @@ def measure_plans(
     source: ActionVideos,
     settings: EvaluationSettings,
     of: str = "",
-) -> tuple[list[Row], list[Sample]]:
+    log: ReadingLog | None = None,
+) -> Findings:
     """Rows on the model's plans, and scenes to look at.
 
     ``train`` gives the planner's prior; ``of`` follows the rows' names, where several sources are
-    measured.
+    measured; ``log`` counts what is passed over.
 
     Raises:
         NothingToMeasure: the held-out walks are too short.
         UserError: evo or weights of LPIPS are missing, or the model knows no actions.
     """
-    planned = plan_scenes(pretrained, train, source, settings)
+    planned = plan_scenes(pretrained, train, source, settings, log=log)
     shown = spread(len(planned), settings.shown)
-    return plan_rows(planned, settings.seed, of), [_sample(planned[n]) for n in shown]
+    return Findings(plan_rows(planned, settings.seed, of), [_sample(planned[n]) for n in shown])
 
 
 def plan_scenes(
@@ -120,6 +122,7 @@ def plan_scenes(
     *,
     world_models: Sequence[str] = (MODEL,),
     progress: Progress | None = None,
+    log: ReadingLog | None = None,
 ) -> list[PlannedScene]:
     """Every scene planned with each of ``world_models`` (model, oracle), and by the baselines.
 
@@ -133,7 +136,7 @@ def plan_scenes(
     cost = _cost(pretrained, planner_settings)
     shape = pretrained.vision_tokenizer.image_shape
     count, history = settings.plans, settings.history_frames
-    scenes = pick_scenes(source, count, history, planner_settings.steps, shape)
+    scenes = pick_scenes(source, count, history, planner_settings.steps, shape, log)
     once = planner_settings.model_copy(update={"repeats": 1})  # the oracle has no luck to average
     contenders: dict[str, tuple[Planner, WorldModel]] = {}
     done = []

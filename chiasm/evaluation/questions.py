@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,26 +9,30 @@ from itertools import chain, zip_longest
 
 import numpy as np
 
-from chiasm.documents import Image, Source
-from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.data.reading import ReadingLog
+from chiasm.documents import NEXT_QUESTION, Image, Source, Text
+from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import Material, cluster_of, picked, spread
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.inference.passage import prompt_ids
 from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
-from chiasm.inference.tasks import answer
+from chiasm.inference.tasks import answer_prompts
 from chiasm.worlds import WorldSource
 
 SECTION = "questions"
 TASK = "vqa"
 ALL = "all kinds"
+BEYOND = "true answers that cannot be given: beyond answer_tokens or context, or lost in tokens"
 
 MAJORITY_DOCUMENTS = 1500
 """Training documents whose questions the majority answers are counted on, at most."""
 
-_QUESTION = re.compile(r"question: (.*?) answer: (.*?)\n")
+_LOOKED_AT = 16
+"""Documents that are read to see whether a source asks anything."""
 
 
 @dataclass(frozen=True)
@@ -39,21 +42,43 @@ class Asked:
     image: Image
     cluster: int
     kind: str
-    question: str
-    answer: str
+    prompt: Text
+    answer: Text
+    """As it follows the prompt in a document."""
+
+    @property
+    def truth(self) -> str:
+        """The answer without the spaces around it."""
+        return self.answer.text.strip()
 
 
 def measure_questions(
-    pretrained: Pretrained, name: str, material: Material, settings: EvaluationSettings
-) -> tuple[list[Row], list[Sample]]:
-    """Rows for every kind and for all, and the first answers; nothing when none is asked."""
+    pretrained: Pretrained,
+    name: str,
+    material: Material,
+    settings: EvaluationSettings,
+    of: str = "",
+) -> Findings:
+    """Rows for every kind and for all, and the first answers; nothing when none is asked.
+
+    ``of`` follows the rows' names, where several sources are measured.
+    """
     # More are made than asked, so that rare kinds are as many as frequent ones.
-    asked = _balanced(_questions(material.held_out[name], settings.questions), settings.questions)
-    if not asked:
-        return [], []
-    training = _questions(material.train[name], MAJORITY_DOCUMENTS)
-    majority = majorities((each.kind, each.answer) for each in training)
-    return _measure(pretrained, asked, majority, settings)
+    every = _questions(material.held_out[name], settings.questions, material.log)
+    asked = _balanced(every, settings.questions)
+    fitting = [each for each in asked if _room(pretrained, each) > 0]
+    skipped = {}
+    if len(fitting) < len(asked):
+        skipped[f"{SECTION}{of}, {len(asked) - len(fitting)} of {len(asked)}"] = (
+            f"with their picture they are longer than the model's context of "
+            f"{pretrained.context_positions} positions"
+        )
+    if not fitting:
+        return Findings(skipped=skipped)
+    training = _questions(material.train[name], MAJORITY_DOCUMENTS, ReadingLog(), pictures=False)
+    majority = majorities((each.kind, each.truth) for each in training)
+    rows, samples = _measure(pretrained, fitting, majority, settings, of)
+    return Findings(rows, samples, skipped=skipped)
 
 
 def majorities(training: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -64,20 +89,33 @@ def majorities(training: Iterable[tuple[str, str]]) -> dict[str, str]:
     return {kind: counter.most_common(1)[0][0] for kind, counter in counts.items()}
 
 
-def _questions(source: Source, count: int) -> Iterator[Asked]:
-    """The questions of ``count`` documents, with their kinds where the world knows them."""
-    for number in picked(source, count).tolist():
-        document = source[number]
-        first = document.spans[0]
-        if not isinstance(first, Image) or first.target:
+def asks(source: Source) -> bool:
+    """Whether a source asks questions about pictures."""
+    return any(True for _ in _questions(source, _LOOKED_AT, ReadingLog(), pictures=False))
+
+
+def _questions(
+    source: Source, count: int, log: ReadingLog, *, pictures: bool = True
+) -> Iterator[Asked]:
+    """The questions of ``count`` documents, with their kinds where the world knows them.
+
+    A document that asks is a context picture, and then prompts and answers in turn.
+    """
+    numbers = picked(source, count).tolist()
+    for number, document in log.documents(source, numbers, pictures=pictures):
+        first, *texts = document.spans
+        prompts = [span for span in texts[::2] if isinstance(span, Text)]
+        answers = [span for span in texts[1::2] if isinstance(span, Text)]
+        if not isinstance(first, Image) or first.target or not answers:
+            continue
+        if len(prompts) != len(answers) or len(texts) != 2 * len(answers):
             continue
         cluster = cluster_of(source, number, document)
+        kinds = [source.name] * len(answers)
         if isinstance(source, WorldSource) and source.name == TASK:
-            for each in source.questions_of(number):
-                yield Asked(first, cluster, each.kind, each.question, each.answer)
-        else:
-            for question, answered in _QUESTION.findall(document.text):
-                yield Asked(first, cluster, source.name, question, answered)
+            kinds = [question.kind for question in source.questions_of(number)]
+        for kind, prompt, answered in zip(kinds, prompts, answers, strict=True):
+            yield Asked(first, cluster, kind, prompt, answered)
 
 
 def _balanced(asked: Iterable[Asked], count: int) -> list[Asked]:
@@ -97,45 +135,86 @@ def _measure(
     asked: list[Asked],
     majority: dict[str, str],
     settings: EvaluationSettings,
+    of: str,
 ) -> tuple[list[Row], list[Sample]]:
     seen = _answers(pretrained, asked, [each.image for each in asked], settings)
     blank = Image(_blank(pretrained), target=False)
     blind = _answers(pretrained, asked, [blank] * len(asked), settings)
     usual = [majority.get(each.kind, "") for each in asked]
+    beyond = np.array([_is_beyond(pretrained, each, settings) for each in asked])
     right, blind_right, usual_right = (
-        np.array([given == each.answer for given, each in zip(answers, asked, strict=True)])
+        np.array([given == each.truth for given, each in zip(answers, asked, strict=True)])
         for answers in (seen, blind, usual)
     )
+    right, blind_right = right & ~beyond, blind_right & ~beyond
     kinds = np.array([each.kind for each in asked])
     clusters = np.array([each.cluster for each in asked])
     rows: list[Row] = []
-    for kind in (ALL, *np.unique(kinds).tolist()):
+    several = np.unique(kinds).tolist() if len(set(kinds)) > 1 else []
+    for kind in (ALL, *several):
         own = np.ones(len(asked), bool) if kind == ALL else kinds == kind
         measure = Measurement(SECTION, "share", "higher", settings.seed, clusters[own])
         for baseline, answers in (("majority answer", usual_right), ("blank image", blind_right)):
-            label = f"questions answered right, {kind.replace('_', ' ')}"
+            label = f"questions answered right, {kind.replace('_', ' ')}{of}"
             headline = kind == ALL
             rows.append(measure.row(label, right[own], answers[own], baseline, headline=headline))
+    if beyond.any():
+        measure = Measurement(SECTION, "share", "lower", settings.seed, clusters)
+        rows.append(measure.row(f"{BEYOND} ({settings.answer_tokens}){of}", beyond))
     shape = pretrained.vision_tokenizer.image_shape
     samples = [
         Sample(
             SECTION,
-            (("Q", each.question), ("model", given), ("truth", each.answer)),
+            (("Q", _shown(each.prompt)), ("model", given), ("truth", each.truth)),
             (Panel("view", fitted(each.image, shape)),),
         )
-        for each, given in zip(asked, seen, strict=True)
+        for each, given in zip(asked[: settings.shown], seen, strict=False)
     ]
-    return rows, samples[: settings.shown]
+    return rows, samples
 
 
 def _answers(
     pretrained: Pretrained, asked: list[Asked], images: list[Image], settings: EvaluationSettings
 ) -> list[str]:
-    greedy = SamplingSettings(
-        temperature=0, max_tokens=settings.answer_tokens, rows_at_once=settings.rows_per_batch
+    longest = max(_answer_tokens(pretrained, each) for each in asked)
+    # What follows the longest answer must have room to show that it is over.
+    budget = min(longest, settings.answer_tokens) + len(
+        pretrained.text_tokenizer.encode(NEXT_QUESTION)
     )
-    words = [each.question for each in asked]
-    return answer(Sampler(pretrained), images, words, settings=greedy, seed=settings.seed)
+    greedy = SamplingSettings(
+        temperature=0, max_tokens=budget, rows_at_once=settings.rows_per_batch
+    )
+    prompts = [each.prompt.text for each in asked]
+    sampler = Sampler(pretrained)
+    return answer_prompts(sampler, images, prompts, settings=greedy, seed=settings.seed)
+
+
+def _answer_tokens(pretrained: Pretrained, asked: Asked) -> int:
+    """Tokens of the true answer where it follows its prompt."""
+    encode = pretrained.text_tokenizer.encode
+    return len(encode(asked.prompt.text + asked.answer.text)) - len(encode(asked.prompt.text))
+
+
+def _room(pretrained: Pretrained, asked: Asked) -> int:
+    """Positions that the context has left behind the picture and the prompt."""
+    tokenizer, shapes = pretrained.text_tokenizer, pretrained.vision_tokenizer.shapes
+    ids = prompt_ids((asked.image, asked.prompt), tokenizer, shapes)
+    return pretrained.context_positions - len(ids)
+
+
+def _is_beyond(pretrained: Pretrained, asked: Asked, settings: EvaluationSettings) -> bool:
+    """Whether no model could give the true answer: too long, or with tokens that say another."""
+    tokenizer = pretrained.text_tokenizer
+    given = tokenizer.decode(tokenizer.encode(asked.answer.text)).strip()
+    length = _answer_tokens(pretrained, asked)
+    room = min(settings.answer_tokens, _room(pretrained, asked))
+    return length > room or given != asked.truth or NEXT_QUESTION in asked.answer.text
+
+
+def _shown(prompt: Text) -> str:
+    """The question of a prompt, for people."""
+    words = prompt.text.strip()
+    return words.removeprefix("question: ").removesuffix(" answer:")
 
 
 def _blank(pretrained: Pretrained) -> np.ndarray:

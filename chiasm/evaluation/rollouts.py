@@ -8,17 +8,16 @@ imagines each view in one step. Every contender has passed the same tokenizer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
 from chiasm.actions import PREFIX
 from chiasm.data.batch import ImageShape
+from chiasm.data.reading import UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
-from chiasm.errors import UserError
-from chiasm.evaluation.evaluation import HorizonPoint, Panel, Sample
+from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
-from chiasm.evaluation.pictures import LIKENESS, Truth
+from chiasm.evaluation.pictures import LIKENESS, Truth, where
 from chiasm.evaluation.pieces import Pieces, cut_pieces
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
@@ -37,28 +36,18 @@ _HEADLINE_FRAMES = 8
 _HEADLINE_MEASURE = "feature distance"
 
 
-@dataclass(frozen=True)
-class RolloutFindings:
-    """Rows, the points of the figure, samples to look at, and horizons that were out of reach."""
-
-    rows: list[Row]
-    points: list[HorizonPoint]
-    samples: list[Sample]
-    skipped: dict[str, str]
-    """Horizon → why it was not measured."""
-
-
 def measure_rollouts(
     pretrained: Pretrained,
     train: ActionVideos,
     held_out: ActionVideos,
     settings: EvaluationSettings,
     of: str = "",
-) -> RolloutFindings:
+    log: ReadingLog | None = None,
+) -> Findings:
     """PSNR, SSIM and feature distance at every horizon that the held-out walks reach.
 
     All horizons are measured on the same pieces of walks. ``of`` follows the rows' names, where
-    several sources are measured.
+    several sources are measured; ``log`` counts what is passed over.
 
     Raises:
         NothingToMeasure: no walk reaches any horizon, or the model was trained without actions.
@@ -68,24 +57,27 @@ def measure_rollouts(
     horizons, skipped = _horizons(held_out, settings, of)
     shape = pretrained.vision_tokenizer.image_shape
     history = settings.history_frames
-    pieces = cut_pieces(held_out, settings.rollouts, history, max(horizons), shape)
+    pieces = cut_pieces(held_out, settings.rollouts, history, max(horizons), shape, log)
     truth = {ahead: pieces.frames[:, history - 1 + ahead] for ahead in horizons}
     alike = _nearest(pretrained, train, truth, settings.rollout_training_frames, shape)
     last = through_tokenizer(pretrained, pieces.frames[:, history - 1])
     judges = {ahead: Truth(pretrained, each) for ahead, each in truth.items()}
-    own, wrong = (
-        _imagine(pretrained, pieces, scripts, horizons, settings)
-        for scripts in (pieces.scripts(history), pieces.shuffled(history))
-    )
+    true = others = pieces.scripts(history)
+    own = _imagine(pretrained, pieces, true, horizons, settings)
+    try:
+        others = pieces.shuffled(history, settings.seed)
+        wrong = _imagine(pretrained, pieces, others, horizons, settings)
+    except NothingToMeasure as error:
+        skipped[f"{SECTION}, {SHUFFLED}{of}"] = str(error)
     points: list[HorizonPoint] = []
     for way, imagined in own.items():
         for ahead, views in imagined.items():
-            shuffled = wrong[way][ahead]
-            contenders = {LAST: last, SHUFFLED: shuffled, NEAREST: alike[ahead]}
-            likeness = {
-                name: judges[ahead].likeness(each)
-                for name, each in ({"": views} | contenders).items()
-            }
+            judge = judges[ahead]
+            likeness = {"": judge.likeness(views), LAST: judge.likeness(last)}
+            other_N = np.array([a[:ahead] != b[:ahead] for a, b in zip(others, true, strict=True)])
+            if other_N.any():
+                likeness[SHUFFLED] = where(other_N, judge.likeness(wrong[way][ahead]))
+            likeness[NEAREST] = judge.likeness(alike[ahead])
             points += _points(likeness, ahead, list(imagined), of + way, settings, pieces.clusters)
     through = {ahead: through_tokenizer(pretrained, each) for ahead, each in truth.items()}
     rows = [point.row for point in points]
@@ -97,7 +89,7 @@ def measure_rollouts(
     )
     shown = spread(len(pieces), settings.shown).tolist()
     samples = [_sample(pieces, history, own, through, n) for n in shown]
-    return RolloutFindings(rows, points, samples, skipped)
+    return Findings(rows, samples, points, skipped)
 
 
 def _horizons(
@@ -188,7 +180,7 @@ def _training_pictures(train: ActionVideos, count: int, shape: ImageShape) -> It
     for number in spread(len(frames), count).tolist():
         try:
             part.append(fitted(train.picture(frames[number]), shape))
-        except UserError:
+        except UNREADABLE:
             continue  # a broken picture, which the stream counts and reports
         if len(part) == PICTURES_AT_ONCE:
             yield np.stack(part)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Literal
 
@@ -90,7 +90,22 @@ class Measurement:
         *,
         headline: bool = False,
     ) -> Row:
-        """Estimate ``values`` [items], and their paired difference to ``baseline`` [items]."""
+        """Estimate ``values`` [items], and their paired difference to ``baseline`` [items].
+
+        Where the baseline has no number for an item (nan), both are estimated from the others, and
+        the row says so.
+        """
+        there = np.full(len(self.clusters), True)
+        if baseline is not None:
+            there = ~np.isnan(np.asarray(baseline, np.float64))
+        if not there.all():
+            return self._part(there).row(
+                f"{name}, where there are {baseline_name}",
+                np.asarray(values)[there],
+                np.asarray(baseline)[there],
+                baseline_name,
+                headline=headline,
+            )
         own = clustered_mean(values, self.clusters, self.weights)
         row = Row(
             section=self.section,
@@ -117,6 +132,10 @@ class Measurement:
                 "difference_se": paired.standard_error,
             }
         )
+
+    def _part(self, chosen: np.ndarray) -> Measurement:
+        weights = None if self.weights is None else self.weights[chosen]
+        return replace(self, clusters=np.asarray(self.clusters)[chosen], weights=weights)
 
     def rows(
         self,

@@ -8,8 +8,8 @@ from itertools import pairwise
 import numpy as np
 
 from chiasm.data.batch import ImageShape
+from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
-from chiasm.errors import UserError
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose
@@ -42,7 +42,12 @@ class Scene:
 
 
 def pick_scenes(
-    source: ActionVideos, count: int, history_frames: int, steps: int, shape: ImageShape
+    source: ActionVideos,
+    count: int,
+    history_frames: int,
+    steps: int,
+    shape: ImageShape,
+    log: ReadingLog | None = None,
 ) -> list[Scene]:
     """At most ``count`` scenes, spread evenly over the walks.
 
@@ -52,6 +57,7 @@ def pick_scenes(
         history_frames: shown up to the start, the start's own included.
         steps: from the start to the goal.
         shape: of the pictures.
+        log: counts those that are left out, because a picture cannot be decoded.
 
     Raises:
         NothingToMeasure: every walk is too short, or no picture can be decoded.
@@ -72,8 +78,9 @@ def pick_scenes(
     for number in spread(len(moments), count):
         try:
             scenes.append(_scene(source, moments[number], history_frames, shape))
-        except UserError:
-            continue  # a broken picture, which the stream counts and reports
+        except UNREADABLE as error:
+            where = f"frames from {moments[number][0]}"
+            (log or ReadingLog()).pass_over(source, where, UNDECODED, str(error))
     if not scenes:
         raise NothingToMeasure(f"no held-out picture of source {source.name!r} can be decoded")
     return scenes

@@ -7,14 +7,18 @@ so the objective's sums by source are sums by document.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import groupby, takewhile
 
 import numpy as np
 import torch
 
 from chiasm.data.batch import NO_LABEL, Modality, PackedBatch
 from chiasm.data.packing import pack_documents
-from chiasm.documents import Document
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Document, Text
+from chiasm.errors import UserError
+from chiasm.evaluation.material import Items
 from chiasm.inference.pretrained import Pretrained
 from chiasm.training.objective import Objective
 from chiasm.vision.tokenizer import encode_images
@@ -42,7 +46,9 @@ class TextScore:
     """How the model predicts the text of some documents."""
 
     nats: np.ndarray
-    """float64 [documents]."""
+    """float64 [documents]: of all that is predicted, the marks ``<eod>`` and ``<boi>`` included."""
+    marks_nats: np.ndarray
+    """float64 [documents]: of these marks alone, which are no bytes of the text."""
     texts: list[DocumentText]
 
 
@@ -67,14 +73,63 @@ def batches(
 def score_text(documents: Sequence[Document], pretrained: Pretrained, seed: int) -> TextScore:
     """Cross-entropy of each document's text, with its pictures clean."""
     objective = Objective(pretrained.objective)
-    nats, texts = np.zeros(len(documents)), []
+    nats_D2, texts = np.zeros((len(documents), 2)), []
     for begin, batch in batches(documents, pretrained):
         latents = encode_images(pretrained.vision_tokenizer, batch.images)
         clean_N = torch.ones(len(batch.images), device=pretrained.device)
-        losses = objective.losses(pretrained.decoder, batch, latents, seed, clean_N)
-        nats[begin : begin + len(batch.source_names)] = losses.text_sum_S.cpu().numpy()
+        marked = _with_marks_apart(batch, pretrained)
+        losses = objective.losses(pretrained.decoder, marked, latents, seed, clean_N)
+        of_batch = losses.text_sum_S.cpu().numpy().reshape(-1, 2)
+        nats_D2[begin : begin + len(of_batch)] = of_batch
         texts += _texts(batch, begin, pretrained)
-    return TextScore(nats, texts)
+    return TextScore(nats_D2.sum(1), nats_D2[:, 1], texts)
+
+
+def _with_marks_apart(batch: PackedBatch, pretrained: Pretrained) -> PackedBatch:
+    """The batch with two sources for each: 2k is the text of k, 2k + 1 its ``<eod>``, ``<boi>``."""
+    tokenizer = pretrained.text_tokenizer
+    mark_BT = (batch.label_BT == tokenizer.eod_id) | (batch.label_BT == tokenizer.boi_id)
+    names = tuple(f"{name}{part}" for name in batch.source_names for part in ("", ", marks"))
+    return replace(batch, source_BT=2 * batch.source_BT + mark_BT, source_names=names)
+
+
+def lossless(items: Items, tokenizer: TextTokenizer, name: str) -> tuple[Items, str]:
+    """The items whose text comes back from its tokens, and what is said of the others.
+
+    What a tokenizer loses (a word that it does not know, capital letters, spaces) nobody
+    predicts: its bytes would count as known for nothing.
+
+    Raises:
+        UserError: it loses more than half of them.
+    """
+    lost = {n: text for n, each in enumerate(items.documents) for text in _lost(each, tokenizer)}
+    if not lost:
+        return items, ""
+    text = next(iter(lost.values()))
+    back = tokenizer.decode(tokenizer.encode(text))
+    alike = sum(
+        1 for _ in takewhile(lambda pair: pair[0] == pair[1], zip(text, back, strict=False))
+    )
+    shown = slice(max(0, alike - 10), alike + 20)
+    said = (
+        f"the text tokenizer loses text: {len(lost)} of {len(items.documents)} documents of "
+        f"{name!r} do not come back from their tokens ({text[shown]!r} comes back as "
+        f"{back[shown]!r}), and bits per byte of them would count bytes that nothing predicts; "
+        'train with a tokenizer.path that keeps every byte, or with tokenizer.path = ""'
+    )
+    if 2 * len(lost) > len(items.documents):
+        raise UserError(said)
+    return items.select([n for n in range(len(items.documents)) if n not in lost]), said
+
+
+def _lost(document: Document, tokenizer: TextTokenizer) -> Iterator[str]:
+    """The first run of texts, uninterrupted by images, that does not come back from its tokens."""
+    runs = groupby(document.spans, key=lambda span: isinstance(span, Text))
+    for is_text, run in runs:
+        text = "".join(span.text for span in run if isinstance(span, Text))
+        if is_text and not tokenizer.restores(text):
+            yield text
+            return
 
 
 @torch.inference_mode()

@@ -15,7 +15,7 @@ class EvaluationSettings(Settings):
     """Sizes of the held-out evaluation; the defaults take about two minutes on two cores."""
 
     seed: int = 0
-    """Keys which items are drawn, their noise, and how captions are shuffled."""
+    """Keys the noise, and what shuffled actions are taken from."""
     text_documents: int = Field(400, ge=2)
     """Held-out documents for each source's bits per byte."""
     ngram_documents: int = Field(6000, ge=1)
@@ -61,8 +61,9 @@ class EvaluationSettings(Settings):
     next_view_steps: int | None = Field(None, ge=1)
     """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
     of what may be seen, which is nearest to the truth and has no detail of its own."""
-    answer_tokens: int = Field(12, ge=1)
-    """Longest answer to a question."""
+    answer_tokens: int = Field(256, ge=1)
+    """Tokens of an answer, at most; within that, as many as the source's longest true answer has.
+    Of true answers that are longer, which count as wrong, the report has the share."""
     continuation_tokens: int = Field(120, ge=1)
     """Length of a free continuation."""
     shown: int = Field(8, ge=1)

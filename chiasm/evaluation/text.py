@@ -10,10 +10,12 @@ import numpy as np
 
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.documents import Document, Source
+from chiasm.errors import UserError
+from chiasm.evaluation.evaluation import Findings
 from chiasm.evaluation.material import Items, Material, pick
 from chiasm.evaluation.ngrams import NGram
 from chiasm.evaluation.rows import Measurement, Row
-from chiasm.evaluation.scoring import DocumentText, score_text, without_images
+from chiasm.evaluation.scoring import DocumentText, lossless, score_text, without_images
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
 
@@ -21,20 +23,30 @@ SECTION = "text"
 RECURRENCE = "recurrence"
 ORDERS = {"unigram": 1, "trigram": 3, "5-gram": 5}
 HEADLINE_BASELINE = "trigram"
+HARNESS = "bits per byte without <eod>, as lm-evaluation-harness counts"
+"""Its ``bits_per_byte``: log-likelihood of a document's tokens behind ``<bod>``, and no end."""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
 
 def measure_text(
     pretrained: Pretrained, material: Material, settings: EvaluationSettings
-) -> list[Row]:
+) -> Findings:
     """Rows of every source that has text; what comes with its pictures is read with them."""
     rows: list[Row] = []
+    skipped = {}
     for name, source in material.held_out.items():
-        items = pick(source, settings.text_documents).with_text()
-        if len({document.text for document in items.documents}) > 1:  # else nothing to predict
+        items = pick(source, settings.text_documents, material.log).with_text()
+        if len({document.text for document in items.documents}) < 2:
+            continue  # nothing to predict
+        try:
+            items, lost = lossless(items, pretrained.text_tokenizer, name)
             rows += _source_rows(name, items, material.train[name], pretrained, settings)
-    return rows
+        except UserError as error:
+            lost = str(error)
+        if lost:
+            skipped[f"{SECTION}, {name}"] = lost
+    return Findings(rows, skipped=skipped)
 
 
 def _source_rows(
@@ -48,7 +60,7 @@ def _source_rows(
     bits = score.nats / math.log(2)
     bytes_ = np.array([len(document.text.encode()) for document in items.documents], float)
     measure = Measurement(SECTION, "bits/byte", "lower", settings.seed, items.clusters, bytes_)
-    training = pick(train, settings.ngram_documents).documents
+    training = pick(train, settings.ngram_documents, pictures=False).documents
     sequences = _read(training, pretrained)
     is_text = not any(any(document.images) for document in items.documents)
     rows = [
@@ -61,7 +73,10 @@ def _source_rows(
         )
         for baseline, order in ORDERS.items()
     ]
-    return [*rows, _recurrence_row(name, items, training, settings.seed)] if is_text else rows
+    if not is_text:
+        return rows
+    harness = measure.row(f"{name}: {HARNESS}", bits - score.marks_nats / math.log(2))
+    return [*rows, harness, _recurrence_row(name, items, training, settings.seed)]
 
 
 def _read(documents: list[Document], pretrained: Pretrained) -> list[np.ndarray]:

@@ -42,7 +42,7 @@ def _prompts(material: Material) -> tuple[list[str], list[tuple[Image, str]], bo
     described: list[tuple[Image, str]] = []
     asks_picture = False
     for source in material.held_out.values():
-        for document in pick(source, LOOKED_AT).documents:
+        for document in pick(source, LOOKED_AT, material.log).documents:
             asks_picture |= document.text.startswith("picture:")
             if not any(document.images):
                 texts.append(_beginning(document.text))

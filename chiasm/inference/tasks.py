@@ -11,12 +11,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.documents import Image, Text
+from chiasm.documents import NEXT_QUESTION, Image, Text, question_prompt
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
-
-LINE_END = "\n"
-"""Ends an answer."""
 
 DEFAULTS = SamplingSettings()
 
@@ -29,17 +26,28 @@ def answer(
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
 ) -> list[str]:
-    """The model's answer to a question about each image, without the space before it.
+    """The model's answer to a question about each image, without the spaces around it.
 
     A question is plain words, as ``what is the wall made of?``. ``settings`` are read as given but
-    for the limits: the answer ends with its line and holds no image.
+    for the limits: the answer ends with the document, or where the next question begins, and holds
+    no image. It may have several lines.
     """
-    prompts = [
-        (image, Text(f"question: {question} answer:"))
-        for image, question in zip(images, questions, strict=True)
-    ]
-    limits = settings.model_copy(update={"max_images": 0, "stop": (LINE_END, *settings.stop)})
-    return [_text(spans).strip() for spans in sampler.generate(_requests(prompts, seed), limits)]
+    prompts = [question_prompt(question) for question in questions]
+    return answer_prompts(sampler, images, prompts, settings=settings, seed=seed)
+
+
+def answer_prompts(
+    sampler: Sampler,
+    images: Sequence[Image],
+    prompts: Sequence[str],
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[str]:
+    """:func:`answer` to whole prompts, as a document's first text has them."""
+    asked = [(image, Text(prompt)) for image, prompt in zip(images, prompts, strict=True)]
+    limits = settings.model_copy(update={"max_images": 0, "stop": (NEXT_QUESTION, *settings.stop)})
+    return [_text(spans).strip() for spans in sampler.generate(_requests(asked, seed), limits)]
 
 
 def caption(

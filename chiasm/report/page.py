@@ -195,12 +195,17 @@ def _table(evaluation: Evaluation) -> str:
         f"<dt>{escape(section)}</dt><dd>{escape(reason)}</dd>"
         for section, reason in evaluation.skipped.items()
     )
+    passed_over = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(str(found))}</dd>"
+        for name, found in evaluation.passed_over.items()
+    )
     return (
         "<h2>Every number</h2><p class='lead'>± is one standard error. Differences are paired: "
         "value minus baseline, item by item.</p><div class='wide'><table><tr><th>measure</th>"
         "<th>value</th><th>unit</th><th>baseline</th><th>difference</th><th>verdict</th>"
         f"<th>items / clusters</th></tr>{''.join(body)}</table></div>"
         + (f"<h3>Not measured</h3><dl>{skipped}</dl>" if skipped else "")
+        + (f"<h3>Held-out data that cannot be used</h3><dl>{passed_over}</dl>" * bool(passed_over))
     )
 
 

@@ -36,6 +36,7 @@ def report_record(evaluation: Evaluation, command: str, versions: dict) -> dict:
             for point in evaluation.horizon_points
         ],
         "skipped": evaluation.skipped,
+        "passed_over": {name: asdict(found) for name, found in evaluation.passed_over.items()},
         "seconds": evaluation.seconds,
         "settings": evaluation.settings.model_dump(mode="json"),
         "command": command,

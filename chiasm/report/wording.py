@@ -10,8 +10,11 @@ BASELINES = {
     "text": (
         "The unigram, trigram and 5-gram are interpolated Kneser-Ney models over the same "
         "tokenizer's ids, fitted on training documents of the same source (at most ngram_documents "
-        "of the evaluation's settings) and scored on exactly the tokens that the model predicts. "
-        "For a source with pictures the n-grams read its text only."
+        "of the evaluation's settings) and scored on exactly the tokens that the model predicts: "
+        "those of the text and the marks <eod> and <boi>, while bytes are those of the text. For a "
+        "source with pictures the n-grams read its text only. Without <eod>: the bits_per_byte of "
+        "lm-evaluation-harness, the text's own tokens behind the begin of its document; two to "
+        "this power is its byte_perplexity."
     ),
     "flow loss": (
         "The baseline is the best linear guess for latents that are white noise of mean 0 and "
@@ -21,36 +24,40 @@ BASELINES = {
     "caption to picture": (
         "A linear probe, trained on frozen tokenizer features of real training frames with the "
         "world's ground truth, reads a drawn picture; it counts when it finds what the caption "
-        "names. Shuffled captions: the same pictures held against the captions of other maps. "
-        "The probe's own accuracy on real held-out frames, raw and through the tokenizer, is "
-        "listed with it, and is the ceiling."
+        "names. Shuffled captions: the same pictures held against captions of other maps that name "
+        "something else. The probe's own accuracy on real held-out frames, raw and through the "
+        "tokenizer, is listed with it, and is the ceiling."
     ),
     "questions": (
-        "Answers are greedy and count only when they match exactly. The majority answer is the "
-        "most frequent one to questions of that kind in training; the blank image is one grey "
-        "picture in place of the view, with the same model and question."
+        "Answers are greedy, end with their document or where another question begins, and count "
+        "only when they match exactly, all lines of them. As many tokens are written as the "
+        "longest true answer of the source has. The majority answer is the most frequent one to "
+        "questions of that kind in training; the blank image is one grey picture in place of the "
+        "view, with the same model and question."
     ),
     "next view": (
         "Imagined frames have passed the tokenizer's decoder and lost detail there, so the like "
         "baseline is the last frame decoded through the same tokenizer; the raw last frame is "
-        "shown too. Shuffled actions: the same frames and the same noise with the action of "
-        "another walk. Feature distance is the root mean square between standardised latents."
+        "shown too. Shuffled actions: the same frames and the same noise with another action, of "
+        "another walk or map. Feature distance is the root mean square between standardised "
+        "latents."
     ),
     "rollout": (
         "A rollout begins with evaluation.history_frames frames of a held-out walk; each further "
         "view is imagined from those before it and the true action. The last context frame stays "
-        "as it was. Shuffled actions: the same frames and the same noise with all actions of "
-        "another walk. The nearest training frame is the one among rollout_training_frames whose "
-        "features are nearest to the true frame, which a model that only remembers could at best "
-        "show: it is chosen by looking at the truth. All have passed the same tokenizer."
+        "as it was. Shuffled actions: the same frames and the same noise with other actions, all "
+        "of one other walk or map. The nearest training frame is the one among "
+        "rollout_training_frames whose features are nearest to the true frame, which a model that "
+        "only remembers could at best show: it is chosen by looking at the truth. All have passed "
+        "the same tokenizer."
     ),
     "instructions": (
         "The model imagines the views after a sentence. The engine photographs every step that the "
         "expert could take, and the photograph nearest to the imagined view, both through the "
         "same tokenizer, says which step it was; what is said is done when the walk that is found "
-        "so ends at the goal. Other sentences: the same first view and noise with a sentence that "
-        "asks for something else. The random walker takes as many steps from the same start. The "
-        "true views, decoded, show what the measure itself loses."
+        "so ends at the goal. Other sentences: the same first view and noise with a sentence of "
+        "another map that asks for something else. The random walker takes as many steps from the "
+        "same start. The true views, decoded, show what the measure itself loses."
     ),
     "plans": (
         "Each scene is a stretch of a held-out walk: the planner sees its first view and a picture "

@@ -18,7 +18,7 @@ import json
 import shutil
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -26,9 +26,11 @@ from pydantic import Field
 
 from chiasm.assembly import open_material, train_run
 from chiasm.assembly.preparation import Stage, silent
+from chiasm.data import TextTokenizer
+from chiasm.data.reading import ReadingLog
 from chiasm.errors import UserError
 from chiasm.evaluation import EvaluationSettings, evaluate
-from chiasm.evaluation.material import Material
+from chiasm.evaluation.material import Items, Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, load_recipe, write_recipe
 from chiasm.report import Provenance, write_report
@@ -36,7 +38,7 @@ from chiasm.settings import Settings
 from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.data import DataFingerprints
 from chiasm.studies.held_out import fingerprint, open_held_out
-from chiasm.studies.measures import measure
+from chiasm.studies.measures import measure, refuse_lossy
 from chiasm.studies.settings import HeldOutSettings, MetricSettings, StudySettings
 from chiasm.studies.shared import only_process, tokenizer_fingerprint
 from chiasm.training import Outcome, StepReport
@@ -103,6 +105,8 @@ class Result:
     tokenizer: str
     """Fingerprint of the text and the vision tokenizer."""
     versions: Mapping[str, Any]
+    passed_over: Mapping[str, str] = field(default_factory=dict)
+    """Held-out source → what of it could not be used."""
 
     @classmethod
     def read(cls, folder: Path) -> Result | None:
@@ -158,6 +162,13 @@ def run_cell(
     run, clock = folder / "run", folder / "training_seconds.json"
     with only_process(folder):
         material = open_material(recipe, cache_folder, on_stage)
+        log = ReadingLog()
+        held_out = open_held_out(recipe, order.held_out, cache_folder, log)
+        passed_over = {name: str(found) for name, found in log.passed_over().items()}
+        for name, found in passed_over.items():
+            tell(f"held_out.{name}: {found}")
+        inputs = run / "inputs" if (run / "inputs").is_dir() else order.inputs
+        refuse_lossy(order.metrics, held_out, TextTokenizer.load(inputs))
         trained = json.loads(clock.read_text()) if clock.exists() else 0.0
         if not (run / "model").is_dir():
             began = time.monotonic()
@@ -177,9 +188,11 @@ def run_cell(
             if not outcome.finished:
                 return outcome
         began = time.monotonic()
-        result = _measured(order, recipe, material, run, cache_folder, command)
+        result = _measured(order, recipe, material, held_out, run, command)
         seconds = {"training": trained, "measuring": time.monotonic() - began}
-        write_json(folder / "result.json", {**result, "seconds": seconds})
+        write_json(
+            folder / "result.json", {**result, "seconds": seconds, "passed_over": passed_over}
+        )
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
     return None
 
@@ -195,12 +208,11 @@ def _measured(
     order: Order,
     recipe: Recipe,
     material: Material,
+    held_out: Mapping[str, Items],
     run: Path,
-    cache_folder: Path | None,
     command: str,
 ) -> dict[str, Any]:
     pretrained = Pretrained.load(run, recipe.training.device)
-    held_out = open_held_out(recipe, order.held_out, cache_folder)
     if any(metric.report for metric in order.metrics) and not _is_evaluated(run, order):
         evaluation = evaluate(pretrained, material, order.evaluation)
         write_report(run, evaluation, Provenance(command, evaluation.seconds, {}))

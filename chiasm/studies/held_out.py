@@ -19,6 +19,7 @@ import numpy as np
 from chiasm.assembly import default_cache_folder, open_material
 from chiasm.data import SourceSettings
 from chiasm.data.navigation import TrajectorySettings
+from chiasm.data.reading import ReadingLog
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items, pick
@@ -38,7 +39,10 @@ ONE_STEP = TrajectorySettings(frames=(2, 2), horizon_frames=(1, 1))
 
 
 def open_held_out(
-    recipe: Recipe, settings: Mapping[str, HeldOutSettings], cache_folder: Path | None = None
+    recipe: Recipe,
+    settings: Mapping[str, HeldOutSettings],
+    cache_folder: Path | None = None,
+    log: ReadingLog | None = None,
 ) -> dict[str, Items]:
     """The held-out documents of every named source, and their clusters.
 
@@ -46,6 +50,7 @@ def open_held_out(
         recipe: gives the embedded world and the length of a row.
         settings: name → source.
         cache_folder: where rendered worlds and the manual's texts are kept.
+        log: counts the documents that cannot be used, which are passed over.
 
     Raises:
         UserError: a source that cannot be opened or has too few documents.
@@ -58,7 +63,7 @@ def open_held_out(
     stream = recipe.stream.model_copy(update={"sources": sources})
     material = open_material(recipe.model_copy(update={"stream": stream}), cache_folder)
     return {
-        name: _items(name, source, pick(material.held_out[name], source.documents))
+        name: _items(name, source, pick(material.held_out[name], source.documents, log))
         for name, source in settings.items()
     }
 

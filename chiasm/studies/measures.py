@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.data import TextTokenizer
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items
 from chiasm.evaluation.rows import Measurement, Row
-from chiasm.evaluation.scoring import score_flow, score_text
+from chiasm.evaluation.scoring import lossless, score_flow, score_text
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.studies.settings import MetricSettings
@@ -66,6 +67,23 @@ def measure(
             )
         values[metric.name] = found
     return values
+
+
+def refuse_lossy(
+    metrics: Sequence[MetricSettings], held_out: Mapping[str, Items], tokenizer: TextTokenizer
+) -> None:
+    """Refuse bits per byte of text that a tokenizer does not give back.
+
+    Cells are held against each other, so none may leave out documents that others are measured on.
+
+    Raises:
+        UserError: a document of a metric does not come back from its tokens.
+    """
+    for metric in metrics:
+        if metric.held_out and metric.loss == "text":
+            _, lost = lossless(held_out[metric.held_out], tokenizer, f"held_out.{metric.held_out}")
+            if lost:
+                raise UserError(f"metric {metric.name!r}: {lost}")
 
 
 def _held_out(
@@ -123,9 +141,12 @@ def _report(metric: MetricSettings, run: Path) -> Value:
     rows = json.loads((run / "report.json").read_text())["rows"]
     row = next((row for row in rows if row["name"] == metric.report), None)
     if row is None:
+        names = list(dict.fromkeys(row["name"] for row in rows))
+        longer = [name for name in names if name.startswith(f"{metric.report}, ")]
         raise UserError(
-            f"metric {metric.name!r}: report.json has no row {metric.report!r}; it has "
-            + ", ".join(repr(row["name"]) for row in rows)
+            f"metric {metric.name!r}: report.json has no row {metric.report!r}; "
+            + ("it names the source, of several: choose one of " if longer else "it has ")
+            + ", ".join(map(repr, longer or names))
         )
     value = math.nan if row["value"] is None else row["value"]
     return Value(value, row["standard_error"], metric.unit or row["unit"])

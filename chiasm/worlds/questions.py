@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chiasm.documents import Text, question_spans
 from chiasm.worlds.maps import CEILINGS, FLOORS, KINDS, WALLS
 from chiasm.worlds.truth import View
 
@@ -38,14 +39,9 @@ class Question:
     answer: str
 
     @property
-    def prompt(self) -> str:
-        """What a model is given: ``question: ...? answer:``."""
-        return f"question: {self.question} answer:"
-
-    @property
-    def text(self) -> str:
-        """Prompt and answer, ended by a newline."""
-        return f"{self.prompt} {self.answer}\n"
+    def spans(self) -> tuple[Text, Text]:
+        """What a model is given, ``question: ...? answer:``, and the answer with a line break."""
+        return question_spans(self.question, self.answer)
 
 
 def all_questions(view: View) -> list[Question]:

@@ -69,6 +69,10 @@ class WorldSource:
         """The frame that document ``index`` starts with; its View is ``world.views[frame]``."""
         return int(self._items[self._order[index % len(self._order)]])
 
+    def cluster_of(self, index: int) -> int:
+        """The seed of the document's map; every story has a map of its own."""
+        return index if self.name == "text" else self.place_of(self.frame_of(index))
+
     def questions_of(self, index: int) -> list[Question]:
         """What document ``index`` of the task ``vqa`` asks."""
         return self._ask(self.frame_of(index), np.random.default_rng([*self._key, index, 2]))
@@ -153,7 +157,7 @@ class WorldSource:
         return goals
 
     def _vqa(self, frame: int, rng: np.random.Generator) -> Document:
-        asked = (Text(question.text) for question in self._ask(frame, rng))
+        asked = (span for question in self._ask(frame, rng) for span in question.spans)
         return Document((Image(self.world.frames[frame], target=False), *asked))
 
     def _ask(self, frame: int, rng: np.random.Generator) -> list[Question]:

@@ -72,7 +72,8 @@ def test_questions_end_with_a_line(tmp_path):
     source = QuestionSource("vqa", table, "image", "question", "answer", tmp_path)
     assert source[0].spans == (
         Image(tmp_path / "a.png", target=False),
-        Text("question: how many? answer: 3\n"),
+        Text("question: how many? answer:"),
+        Text(" 3\n"),
     )
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.data.mixture import Condition, Lane, Mixture, Order, refuse_absurd
+from chiasm.data.mixture import Condition, Lane, Mixture, Order
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 
@@ -105,11 +105,3 @@ def test_a_source_of_nothing_but_bad_documents_is_refused_and_not_searched_forev
     source = made.Listed("mine", [Document(())] * 2)
     with pytest.raises(UserError, match="'mine': 13 of 13 documents cannot be used"):
         list(islice(mixture(made, {"mine": source}), 100))
-
-
-def test_some_bad_documents_are_no_reason_to_stop():
-    refuse_absurd("mine", bad=12, drawn=12, why="few so far")
-    refuse_absurd("mine", bad=19, drawn=21, why="half of many, by bad luck")
-    refuse_absurd("mine", bad=770, drawn=1000, why="three quarters, by luck a few more")
-    with pytest.raises(UserError, match="the last: broken"):
-        refuse_absurd("mine", bad=780, drawn=1000, why="broken")

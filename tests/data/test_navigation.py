@@ -249,7 +249,7 @@ def test_a_single_recording_trains_and_evaluates(folder: Path):
 
 def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
     source = opened(folder)
-    assert re.match(r"source nav: 4 trajectories, \d\d frames \(.*traj_data\.", source.summary)
+    assert re.match(r"4 trajectories, \d\d frames \(.*traj_data\.", source.summary)
     assert not source.notes
     for number, own in enumerate(folder.glob("walk_*")):  # 4 mm from frame to frame
         content = {"position": [[0.004 * k, number] for k in range(40)], "yaw": [0.0] * 40}

@@ -112,7 +112,7 @@ def folder_material(tmp_path: Path) -> Material:
 
 @pytest.fixture
 def recorded(tmp_path: Path) -> Material:
-    """Four straight walks of eight frames, half of them held out."""
+    """Four straight walks of eight frames at paces of their own, half of them held out."""
     rng = np.random.default_rng(0)
     for number in range(4):
         folder = tmp_path / f"walk_{number}"
@@ -120,7 +120,10 @@ def recorded(tmp_path: Path) -> Material:
         for k in range(8):
             pixels = rng.integers(0, 255, (24, 40, 3), dtype=np.uint8)
             PillowImage.fromarray(pixels).save(folder / f"{k}.png")
-        content = {"position": [[number + 0.5 * k, 0] for k in range(8)], "yaw": [0] * 8}
+        content = {
+            "position": [[number + (0.5 + 0.1 * number) * k, 0] for k in range(8)],
+            "yaw": [0] * 8,
+        }
         (folder / "traj_data.json").write_text(json.dumps(content))
     settings = SourceSettings(
         kind="trajectories", task="action_video", path=str(tmp_path), held_out_fraction=0.5

@@ -39,26 +39,36 @@ def found(listener, source, settings):
 
 
 def test_true_views_are_followed_to_the_experts_ends(found):
-    rows = {row.name: row for row in found[0]}
+    rows = {row.name: row for row in found.rows}
     assert rows["what is said is done, by the true views, decoded: the ceiling"].value == 1
     assert rows["walks found again step by step from their true views"].value == 1
 
 
 def test_every_instruction_is_in_one_group_of_each_split(found):
-    items = {row.name: row.num_items for row in found[0] if row.baseline_name == "random walker"}
+    items = {row.name: row.num_items for row in found.rows if row.baseline_name == "random walker"}
     assert items.pop("what is said is done") == 12
     novel = [count for name, count in items.items() if "never" in name or "nothing" in name]
     placed = [count for name, count in items.items() if "first view" in name or "turn" in name]
     assert sum(novel) == sum(placed) == 12
-    headlines = [row.baseline_name for row in found[0] if row.headline]
+    headlines = [row.baseline_name for row in found.rows if row.headline]
     assert headlines == ["other sentences", "random walker"]
 
 
 def test_other_sentences_ask_for_something_else(listener, source):
     items = _items(listener, source, 12)
-    goals = {item.instruction.words: item.instruction.goal for item in items}
-    for item, words in zip(items, _other_words(items), strict=True):
-        assert goals[words] != item.instruction.goal
+    said = {item.instruction.words: item for item in items}
+    for item, words in zip(items, _other_words(items, 0), strict=True):
+        assert said[words].instruction.goal != item.instruction.goal
+        assert any(
+            each.walk.map_seed != item.walk.map_seed and each.instruction.words == words
+            for each in items
+        )
+
+
+def test_one_map_has_no_other_sentences(listener, source):
+    items = _items(listener, source, 12)
+    one = [item for item in items if item.walk.map_seed == items[0].walk.map_seed]
+    assert _other_words(one, 0) == [item.instruction.words for item in one]
 
 
 def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(listener, source):
@@ -76,7 +86,7 @@ def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(listener
 
 
 def test_samples_show_the_way_and_its_end(found):
-    [sample, *_] = found[1]
+    [sample, *_] = found.samples
     labels = [panel.label for panel in sample.panels]
     assert labels[0] == "start"
     assert labels[-2:] == ["where that leads", "the expert's end, decoded"]

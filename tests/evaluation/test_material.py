@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from chiasm.actions import Action, ActionFormat
 from chiasm.documents import Document, Image, Text
+from chiasm.evaluation import Material, evaluate
 from chiasm.evaluation.material import asked_picture, pick, spread
+from chiasm.poses import Pose
 
 
 def test_documents_of_one_map_share_a_cluster(material):
@@ -26,6 +29,89 @@ def test_the_world_is_found_by_its_task_and_not_in_a_folder(material, folder_mat
     train, held_out = material.of_task("vqa")
     assert (train.world.split, held_out.world.split) == ("train", "held_out")
     assert folder_material.of_task("image_text") is None
+
+
+class OwnWalks:
+    """A user's source of action videos: what :class:`ActionVideos` asks for and nothing more."""
+
+    def __init__(self, walks: int = 3, tells: bool = True) -> None:
+        self.name, self._count, self._tells = "own", walks, tells
+
+    def __len__(self):
+        return 6 * self._count
+
+    def __getitem__(self, index):
+        first = self.walks[index % self._count][index // self._count]
+        step = [Text(self.action(first, first + 1))] if self._tells else []
+        after = Image(self.picture(first + 1).data, target=True)
+        return Document((self.picture(first), *step, after))
+
+    @property
+    def walks(self):
+        return [range(10 * n, 10 * n + 8) for n in range(self._count)]
+
+    def picture(self, frame):
+        pixels = np.random.default_rng(frame).integers(0, 255, (32, 32, 3), dtype=np.uint8)
+        return Image(pixels, target=False)
+
+    def action(self, before, after):
+        return ActionFormat().write(Action.between(self.pose(before), self.pose(after)))
+
+    def pose(self, frame):
+        return Pose((1 + 0.1 * (frame // 10)) * (frame % 10), 0.0, 0.0)
+
+    def place_of(self, frame):
+        return frame // 10
+
+
+def test_a_users_own_action_videos_are_measured(pretrained, settings):
+    own = Material({"mine": OwnWalks()}, {"mine": OwnWalks()})
+    assert list(own.action_videos()) == ["mine"]
+    evaluation = evaluate(pretrained, own, settings)
+    sections = {row.section for row in evaluation.rows}
+    assert {"next view", "rollout", "flow loss"} <= sections
+    assert not {"next view", "rollout"} & evaluation.skipped.keys()
+    clusters = {row.num_clusters for row in evaluation.rows if row.section == "next view"}
+    assert clusters == {3}
+
+
+def test_walks_without_words_are_no_action_videos(material):
+    assert not Material({}, {"mine": OwnWalks(tells=False)}).action_videos()
+    assert list(material.action_videos()) == ["action_video"], "other tasks know the walks too"
+
+
+def test_a_source_says_which_of_its_documents_belong_together(pretrained, settings):
+    class Grouped:
+        """Texts in groups of three."""
+
+        name = "grouped"
+
+        def __len__(self):
+            return 12
+
+        def __getitem__(self, index):
+            return Document((Text(f"story number {index} of twelve"),))
+
+        def cluster_of(self, index):
+            return index // 3
+
+    assert pick(Grouped(), 12).clusters.tolist() == sorted([0, 1, 2, 3] * 3)
+    evaluation = evaluate(pretrained, Material({"g": Grouped()}, {"g": Grouped()}), settings)
+    assert {row.num_clusters for row in evaluation.rows if row.section == "text"} == {4}
+
+
+def test_the_pictures_of_arrays_cluster_as_those_of_files_do():
+    class Pairs:
+        name = "pairs"
+
+        def __len__(self):
+            return 8
+
+        def __getitem__(self, index):
+            pixels = np.full((4, 4, 3), index // 2, np.uint8)
+            return Document((Image(pixels, target=False), Text(f"caption: {index}")))
+
+    assert len(set(pick(Pairs(), 8).clusters)) == 4
 
 
 @pytest.mark.parametrize(("length", "count"), [(10, 4), (3, 10), (1, 5), (0, 3)])

@@ -3,9 +3,12 @@
 from itertools import pairwise
 
 import numpy as np
+import pytest
 
 from chiasm.data import ImageShape
-from chiasm.evaluation.pieces import cut_pieces, others
+from chiasm.data.reading import ReadingLog
+from chiasm.evaluation.material import NothingToMeasure
+from chiasm.evaluation.pieces import Pieces, cut_pieces
 
 SHAPE = ImageShape(32, 32, 2, 2)
 
@@ -25,14 +28,29 @@ def test_frames_of_a_piece_follow_each_other_in_one_walk(material):
         )
 
 
-def test_the_others_come_from_other_maps(material):
-    pieces = cut_pieces(material.held_out["action_video"], 12, 2, 1, SHAPE)
-    assert sorted(others(12)) == list(range(12))
-    assert (pieces.clusters[others(12)] != pieces.clusters).all()
+def test_shuffled_scripts_are_others_of_other_maps(material):
+    pieces = cut_pieces(material.held_out["action_video"], 12, 2, 3, SHAPE)
+    own, wrong = pieces.scripts(2), pieces.shuffled(2, seed=0)
+    of_map = {tuple(script): set() for script in own}
+    for script, cluster in zip(own, pieces.clusters, strict=True):
+        of_map[tuple(script)].add(cluster)
+    for script, other, cluster in zip(own, wrong, pieces.clusters, strict=True):
+        assert other[0] != script[0], "they differ from the first step on"
+        assert of_map[tuple(other)] - {cluster}
+
+
+def test_one_walk_has_no_other_actions(recorded):
+    source = recorded.held_out["walks"]
+    pieces = cut_pieces(source, 100, 2, 1, SHAPE)
+    one = Pieces(pieces.frames, pieces.actions, np.zeros(len(pieces), int))
+    with pytest.raises(NothingToMeasure, match="of one walk"):
+        one.shuffled(2, seed=0)
 
 
 def test_a_broken_frame_takes_its_pieces_alone(recorded):
     source = recorded.held_out["walks"]
     whole = len(cut_pieces(source, 100, 2, 1, SHAPE))
     source.picture(3).data.write_bytes(b"no picture")
-    assert len(cut_pieces(source, 100, 2, 1, SHAPE)) == whole - 3
+    log = ReadingLog()
+    assert len(cut_pieces(source, 100, 2, 1, SHAPE, log)) == whole - 3
+    assert log.passed_over()["walks"].reasons == {"a picture cannot be decoded": 3}

@@ -83,7 +83,7 @@ def test_an_evaluation_measures_plans_where_it_is_asked_to(world_model, only_wal
     samples = [sample for sample in found.samples if sample.section == "plans"]
     assert [panel.label for panel in samples[0].panels][:3] == ["start", "goal", "imagined end"]
     sides = only_walks.train["action_video"], only_walks.held_out["action_video"]
-    assert measure_plans(world_model, *sides, asked)[0] == rows
+    assert measure_plans(world_model, *sides, asked).rows == rows
 
 
 def test_plans_may_look_ahead_in_one_step(pretrained, material):

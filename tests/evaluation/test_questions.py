@@ -1,8 +1,27 @@
-from chiasm.evaluation.questions import Asked, _balanced, _questions, majorities
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+
+from chiasm.data.reading import ReadingLog
+from chiasm.documents import Document, Image, question_spans
+from chiasm.evaluation import Material, evaluate
+from chiasm.evaluation.questions import (
+    Asked,
+    _balanced,
+    _questions,
+    majorities,
+    measure_questions,
+)
+from chiasm.evaluation.scoring import batches
+from chiasm.model import Decoder, ModelSettings
+from chiasm.training.objective import Objective
+from chiasm.vision.tokenizer import encode_slots
 
 
 def asked(kind: str, number: int) -> Asked:
-    return Asked(image=None, cluster=number, kind=kind, question=f"{kind} {number}?", answer="x")
+    return Asked(None, number, kind, *question_spans(f"{kind} {number}?", "x"))
 
 
 def test_the_majority_answer_is_counted_for_each_kind():
@@ -15,7 +34,7 @@ def test_kinds_are_asked_equally_often_and_a_rare_one_as_often_as_it_can():
     chosen = _balanced(every, 20)
     kinds = [each.kind for each in chosen]
     assert (kinds.count("often"), kinds.count("rarely")) == (10, 2)
-    assert len({each.question for each in chosen}) == 12
+    assert len({each.prompt for each in chosen}) == 12
 
 
 def test_nothing_asked_is_nothing_chosen():
@@ -24,13 +43,12 @@ def test_nothing_asked_is_nothing_chosen():
 
 def test_the_worlds_questions_carry_kind_map_and_view(material):
     source = material.held_out["vqa"]
-    found = list(_questions(source, 4))
+    found = list(_questions(source, 4, ReadingLog()))
     assert len({each.kind for each in found}) > 1
     for each in found:
         assert each.cluster in source.world.map_of_frame
-        assert f"question: {each.question} answer: {each.answer}\n" in "".join(
-            source[n].text for n in range(4)
-        )
+        asked = each.prompt.text + each.answer.text
+        assert any(asked in source[n].text for n in range(4))
 
 
 def test_questions_of_a_source_without_a_world_are_read_from_its_documents(material):
@@ -45,5 +63,110 @@ def test_questions_of_a_source_without_a_world_are_read_from_its_documents(mater
         def __getitem__(self, number):
             return material.held_out["vqa"][number]
 
-    own = [(each.question, each.answer) for each in _questions(Folder(), 4)]
-    assert own == [(e.question, e.answer) for e in _questions(material.held_out["vqa"], 4)]
+    own, of_world = (
+        [(each.prompt, each.answer) for each in _questions(source, 4, ReadingLog())]
+        for source in (Folder(), material.held_out["vqa"])
+    )
+    assert own == of_world
+
+
+LONG = {
+    "what is written here, after the word answer: in small?": "nothing, it is a wall of bricks",
+    "what do you\nsee? say it\nin three lines": "a wall\na floor\n\nand a lamp that nobody lit",
+    "how many?": "3",
+    "and where?": "far away to the left, behind the second door, under the lamp (it is dim)",
+}
+
+
+class Album:
+    """Pictures of one shade, each with a question of its own, or with two of them."""
+
+    def __init__(self, *, together: bool, name: str = "album", asked=LONG) -> None:
+        self.name, self._together, self._asked = name, together, list(asked.items())
+
+    def __len__(self):
+        return 2 if self._together else len(self._asked)
+
+    def __getitem__(self, index):
+        asked = [self._asked[index]]
+        if self._together:
+            asked = self._asked[2 * index : 2 * index + 2]
+        shade = np.full((32, 32, 3), 60 * index, np.uint8)
+        spans = [span for each in asked for span in question_spans(*each)]
+        return Document((Image(shade, target=False), *spans))
+
+
+@pytest.fixture(scope="module")
+def knowing(pretrained):
+    """A model that has learned the album by heart, questions alone and in pairs."""
+    torch.manual_seed(0)
+    decoder = Decoder(
+        ModelSettings(width=64, depth=2, query_heads=2, key_value_heads=1),
+        vocabulary=pretrained.text_tokenizer.vocabulary_size,
+        latent_channels=pretrained.vision_tokenizer.channels,
+        seed=0,
+    )
+    learner = replace(pretrained, decoder=decoder, context_positions=400)
+    albums = [Album(together=together) for together in (False, True)]
+    documents = [album[n] for album in albums for n in range(len(album))]
+    # Each question is asked first in one document: so it is asked in the evaluation.
+    swapped = [
+        Document((document.spans[0], *document.spans[3:], *document.spans[1:3]))
+        for document in documents[4:]
+    ]
+    [(_, batch)] = batches([*documents, *swapped], learner)
+    optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
+    objective = Objective(learner.objective)
+    z_LC = encode_slots(learner.vision_tokenizer, batch.images)
+    for step in range(150):
+        losses = objective.losses(decoder, batch, z_LC, step)
+        optimiser.zero_grad()
+        (losses.text_sum / losses.text_count).backward()
+        optimiser.step()
+    decoder.eval().requires_grad_(False)
+    return learner
+
+
+def answered(pretrained, source, settings, **changes):
+    material = Material({"a": source}, {"a": source})
+    settings = settings.model_copy(update={"answer_tokens": 256, **changes})
+    return measure_questions(pretrained, "a", material, settings)
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_answers_are_as_long_as_the_truth_and_have_all_their_lines(knowing, settings, together):
+    found = answered(knowing, Album(together=together), settings)
+    said = {dict(s.lines)["truth"]: dict(s.lines)["model"] for s in found.samples}
+    assert said == {truth: truth for truth in LONG.values()}
+    assert {row.value for row in found.rows} == {1.0}
+    assert {row.num_items for row in found.rows} == {4}
+
+
+def test_answers_that_a_bound_cuts_are_told_and_count_as_wrong(knowing, settings):
+    found = answered(knowing, Album(together=False), settings, answer_tokens=4)
+    values = {row.name: row.value for row in found.rows}
+    assert values["questions answered right, all kinds"] == 0.25
+    [beyond] = [value for name, value in values.items() if "cannot be given" in name]
+    assert beyond == 0.75
+
+
+def test_questions_longer_than_the_context_are_told(knowing, settings):
+    short = replace(knowing, context_positions=40)
+    found = answered(short, Album(together=False), settings)
+    [(what, why)] = found.skipped.items()
+    assert what == "questions, 1 of 4"
+    assert "40 positions" in why
+    assert {row.num_items for row in found.rows} == {3}
+
+
+def test_rows_of_two_sources_of_questions_name_them(pretrained, settings):
+    one, two = Album(together=False, name="one"), Album(together=True, name="two")
+    both = {"one": one, "two": two}
+    rows = evaluate(pretrained, Material(both, both), settings).rows
+    names = [row.name for row in rows if row.section == "questions" and row.headline]
+    assert set(names) == {
+        "questions answered right, all kinds, one",
+        "questions answered right, all kinds, two",
+    }
+    pairs = [(row.section, row.name, row.baseline_name) for row in rows]
+    assert len(pairs) == len(set(pairs))

@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chiasm.evaluation.evaluation import Findings
 from chiasm.evaluation.material import NothingToMeasure
 from chiasm.evaluation.pictures import psnr, ssim
 from chiasm.evaluation.pieces import cut_pieces
-from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, RolloutFindings, measure_rollouts
+from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, measure_rollouts
 from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.walks import WalkDocuments
@@ -22,7 +23,7 @@ def sources(material):
 
 
 @pytest.fixture(scope="module")
-def findings(pretrained, sources, settings) -> RolloutFindings:
+def findings(pretrained, sources, settings) -> Findings:
     return measure_rollouts(pretrained, *sources, settings)
 
 

@@ -1,13 +1,19 @@
 """The tasks ask in the words of training and hand back what was asked for."""
 
 from collections.abc import Callable
+from functools import lru_cache
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chiasm.documents import Image, Text
+from chiasm.data import ImageShape, TextTokenizer
+from chiasm.data.encoding import DocumentEncoder
+from chiasm.documents import Document, Image, Text, question_prompt, question_spans
+from chiasm.inference.passage import prompt_ids
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Request, SamplingSettings
+from chiasm.inference.request import Ended, Ending, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import answer, caption, continue_freely, draw, next_view
 
@@ -19,7 +25,26 @@ def sampler(pretrained: Pretrained) -> Sampler:
     return Sampler(pretrained)
 
 
-def test_an_answer_is_one_line(
+WORDS = st.text(st.characters(exclude_categories=["Cs"])).map(str.strip).filter(bool)
+
+
+@given(question=WORDS, answered=WORDS)
+def test_what_is_asked_has_the_tokens_of_training(question: str, answered: str) -> None:
+    tokenizer, shape = small_tokenizer(), ImageShape(8, 8, 2, 2)
+    picture = Image(np.zeros((8, 8, 3), np.uint8), target=False)
+    document = Document((picture, *question_spans(question, answered)))
+    assert document.text == f"question: {question} answer: {answered}\n"
+    [trained] = DocumentEncoder(tokenizer, shape, 1 << 20)(document)
+    asked = prompt_ids((picture, Text(question_prompt(question))), tokenizer, shape)
+    assert trained.ids[: len(asked)].tolist() == asked.tolist()
+
+
+@lru_cache
+def small_tokenizer() -> TextTokenizer:
+    return TextTokenizer.train(["question: how many? answer: 3 of them\n", "answer: a: b"], 300)
+
+
+def test_an_answer_goes_on_over_lines_and_ends_with_its_document(
     build: Callable[..., Pretrained],
     prefer: Callable[[Pretrained, int, float], None],
     picture: Image,
@@ -27,6 +52,18 @@ def test_an_answer_is_one_line(
     pretrained = build()
     [line_end] = pretrained.text_tokenizer.encode("\n")
     prefer(pretrained, line_end, 50.0)
+    endings = []
+
+    def listener(event: object) -> None:
+        if isinstance(event, Ended):
+            endings.append(event.ending)
+
+    request = Request((picture, Text("question: how many? answer:")))
+    limits = QUICK.model_copy(update={"max_images": 0, "stop": ("\nquestion: ",)})
+    Sampler(pretrained).generate([request], limits, listener)
+    assert endings == [Ending.MAX_TOKENS], "a line break ends nothing"
+    assert answer(Sampler(pretrained), [picture], ["how many?"], settings=QUICK) == [""]
+    prefer(pretrained, pretrained.text_tokenizer.eod_id, 50.0)
     assert answer(Sampler(pretrained), [picture], ["how many?"], settings=QUICK) == [""]
 
 
@@ -35,7 +72,7 @@ def test_words_of_training(sampler: Sampler, picture: Image) -> None:
     [spans] = sampler.generate(
         [Request((picture, Text("question: how many? answer:")), seed=5)], settings
     )
-    words = "".join(span.text for span in spans).split("\n")[0].strip()
+    words = "".join(span.text for span in spans).strip()
     assert answer(sampler, [picture], ["how many?"], settings=QUICK, seed=5) == [words]
     [spans] = sampler.generate([Request((picture, Text("caption:")), seed=5)], settings)
     words = "".join(span.text for span in spans).strip()

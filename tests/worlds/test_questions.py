@@ -3,6 +3,7 @@ from collections import Counter, defaultdict
 import numpy as np
 import pytest
 
+from chiasm.documents import Text
 from chiasm.worlds import Balance, Question, World, all_questions, questions
 from chiasm.worlds.questions import QUESTION_KINDS
 
@@ -82,5 +83,7 @@ def test_all_kinds_are_asked(asked: list[Question]):
 
 def test_a_question_reads_as_the_contract_says():
     question = Question("wall", "material", "what is the wall made of?", "brick")
-    assert question.prompt == "question: what is the wall made of? answer:"
-    assert question.text == "question: what is the wall made of? answer: brick\n"
+    assert question.spans == (
+        Text("question: what is the wall made of? answer:"),
+        Text(" brick\n"),
+    )

@@ -44,8 +44,11 @@ def test_every_task_is_named_in_words(train: World):
         context, *asked = WorldSource(train, "vqa")[index].spans
         assert isinstance(context, Image)
         assert not context.target
-        assert all(a.text.startswith("question: ") and " answer: " in a.text for a in asked)
-        assert all(a.text.endswith("\n") for a in asked)
+        prompts, answers = asked[::2], asked[1::2]
+        assert len(prompts) == len(answers)
+        assert all(a.text.startswith("question: ") for a in prompts)
+        assert all(a.text.endswith(" answer:") for a in prompts)
+        assert all(a.text.startswith(" ") and a.text.endswith("\n") for a in answers)
 
 
 def test_half_the_pairs_describe_and_half_draw(train: World):
@@ -138,7 +141,8 @@ def test_every_frame_comes_once_before_any_comes_twice(train: World):
 def test_the_questions_of_a_document_are_given(train: World):
     source = WorldSource(train, "vqa")
     for index in range(20):
-        assert source[index].text == "".join(q.text for q in source.questions_of(index))
+        asked = [span for question in source.questions_of(index) for span in question.spans]
+        assert list(source[index].spans[1:]) == asked
 
 
 def test_stories_of_the_splits_are_of_different_maps(train: World, held_out: World):

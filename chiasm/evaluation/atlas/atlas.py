@@ -130,7 +130,9 @@ class _Measuring:
 
     def __init__(self, observed: Observation, settings: AtlasSettings) -> None:
         self._observed, self._settings = observed, settings
-        self._skipped: dict[str, str] = {}
+        self._skipped = {
+            f"held-out documents of {name}": found for name, found in observed.passed_over.items()
+        }
 
     def atlas(self, model: ModelSettings, began: float) -> Atlas:
         """All sections."""

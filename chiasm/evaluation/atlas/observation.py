@@ -21,6 +21,7 @@ from torch import Tensor
 
 from chiasm.data.batch import Modality, PackedBatch
 from chiasm.data.latents import ImageLatents
+from chiasm.data.reading import ReadingLog
 from chiasm.documents import Document, Source, Text
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.material import asked_picture, pick
@@ -91,6 +92,8 @@ class Observation:
     """int64: positions that chose both experts, for text and for vision."""
     choices: int
     """K."""
+    passed_over: Mapping[str, str]
+    """Source → what of it could not be used."""
 
     def positions(self, *parts: int) -> np.ndarray:
         """int64 [D]: positions of these parts."""
@@ -110,8 +113,9 @@ def observe(
     """Read documents of every source and count what each router chose."""
     documents: list[Document] = []
     sources, clusters = [], []
+    log = ReadingLog()
     for number, (name, source) in enumerate(held_out.items()):
-        items = pick(source, settings.documents)
+        items = pick(source, settings.documents, log)
         documents += items.documents
         sources += [number] * len(items.documents)
         clusters += [
@@ -134,6 +138,7 @@ def observe(
         image_places=counter.image_places,
         pairs_2QRR=counter.pairs_2QRR,
         choices=counter.choices,
+        passed_over={name: str(found) for name, found in log.passed_over().items()},
     )
 
 

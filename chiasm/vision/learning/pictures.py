@@ -17,6 +17,7 @@ from torch import Tensor
 
 from chiasm.data.batch import ImageShape
 from chiasm.data.pictures import decode_picture
+from chiasm.data.reading import ReadingLog
 from chiasm.documents import Source
 from chiasm.errors import UserError
 from chiasm.vision.tokenizer import as_floats
@@ -139,8 +140,8 @@ def pictures_of_source(
     captions: list[list[str]] = []
     known: dict[bytes, int] = {}
     unreadable: list[str] = []
-    for number in range(len(source)):
-        document = source[number]
+    log = ReadingLog()
+    for _, document in log.documents(source, range(len(source)), pictures=False):
         picture = next(document.images, None)
         caption = document.text.strip()
         if picture is None or (captioned and not caption):
@@ -156,6 +157,7 @@ def pictures_of_source(
             captions.append([])
         if caption:
             captions[place].append(caption)
+    unreadable += map(str, log.passed_over().values())
     if not pixels:
         what = "a picture and a text" if captioned else "a picture"
         because = f" ({len(unreadable)} cannot be decoded: {unreadable[0]})" if unreadable else ""

@@ -64,6 +64,10 @@ class InstructionSource:
         """The walk that document ``index`` shows."""
         return self.walks.walks[int(self._order[index % len(self._order)])]
 
+    def cluster_of(self, index: int) -> int:
+        """The seed of the document's map."""
+        return self.walk_of(index).map_seed
+
     def instruction_of(self, index: int) -> Instruction:
         """What document ``index`` says."""
         rng = np.random.default_rng([self._seed, index, 2])
