@@ -38,7 +38,7 @@ def errors(truth, other):
 found, by_origin = [], []
 for seed in range(100):
     rng = np.random.default_rng(seed)
-    truth, other, third = walk(rng, 0.01), walk(rng, 0.01), None
+    truth, other = walk(rng, 0.01), walk(rng, 0.01)
     third = PoseTrajectory3D(other.positions_xyz.copy(), other.orientations_quat_wxyz.copy(), other.timestamps)
     other.align(truth)
     third.align_origin(truth)
