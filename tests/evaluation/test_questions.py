@@ -17,7 +17,7 @@ from chiasm.evaluation.questions import (
 from chiasm.evaluation.scoring import batches
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.objective import Objective
-from chiasm.vision.tokenizer import encode_slots
+from chiasm.vision.tokenizer import encode_images
 
 
 def asked(kind: str, number: int) -> Asked:
@@ -117,9 +117,9 @@ def knowing(pretrained):
     [(_, batch)] = batches([*documents, *swapped], learner)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
     objective = Objective(learner.objective)
-    z_LC = encode_slots(learner.vision_tokenizer, batch.images)
+    latents = encode_images(learner.vision_tokenizer, batch.images)
     for step in range(150):
-        losses = objective.losses(decoder, batch, z_LC, step)
+        losses = objective.losses(decoder, batch, latents, step)
         optimiser.zero_grad()
         (losses.text_sum / losses.text_count).backward()
         optimiser.step()
