@@ -41,7 +41,8 @@ def write_figures(fit: Fit, folder: Path) -> list[Path]:
 
 
 def isoflop_figure(fit: Fit) -> Figure:
-    """Loss over active parameters, one curve for each budget, one panel for each modality."""
+    """Loss over N, a panel for each modality; each budget's curve is drawn where it was fitted, and
+    runs outside of that are pale."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.2 * len(fit.modalities) + 0.8, 4.2), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, len(fit.modalities)))
@@ -87,15 +88,15 @@ def optima_figure(fit: Fit) -> Figure:
 
 
 def _draw_curve(axes: Axes, parabola: Parabola, colour: Sequence[float]) -> None:
-    sizes = np.geomspace(min(parabola.sizes), max(parabola.sizes), 80)
+    low, high = parabola.window
+    sizes = np.geomspace(low, high, 80)
     u = np.log(sizes / parabola.centre)
     constant, slope, curvature = parabola.coefficients
     axes.scatter(
         parabola.sizes,
         parabola.losses,
         s=18,
-        color=[colour],
-        alpha=0.75,
+        color=[(*colour[:3], 0.75 if low <= size <= high else 0.2) for size in parabola.sizes],
         linewidths=0,
         label=f"{parabola.budget_flops:.2g}".replace("e+", "e"),
     )
