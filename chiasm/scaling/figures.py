@@ -89,17 +89,14 @@ def optima_figure(fit: Fit) -> Figure:
 
 def _draw_curve(axes: Axes, parabola: Parabola, colour: Sequence[float]) -> None:
     low, high = parabola.window
+    x, y = np.array([parabola.sizes, parabola.losses])
+    near = (x >= low) & (x <= high)
+    label = f"{parabola.budget_flops:.2g}".replace("e+", "e")
+    axes.scatter(x[near], y[near], s=18, color=[colour], alpha=0.75, linewidths=0, label=label)
+    axes.scatter(x[~near], y[~near], s=18, color=[colour], alpha=0.2, linewidths=0)
     sizes = np.geomspace(low, high, 80)
     u = np.log(sizes / parabola.centre)
     constant, slope, curvature = parabola.coefficients
-    axes.scatter(
-        parabola.sizes,
-        parabola.losses,
-        s=18,
-        color=[(*colour[:3], 0.75 if low <= size <= high else 0.2) for size in parabola.sizes],
-        linewidths=0,
-        label=f"{parabola.budget_flops:.2g}".replace("e+", "e"),
-    )
     style = ":" if parabola.refusal else "-"
     axes.plot(sizes, constant + slope * u + curvature * u**2, style, color=colour, linewidth=1.3)
     if not parabola.refusal:
