@@ -9,7 +9,15 @@ import numpy as np
 
 from chiasm.scaling.estimate import Estimate, estimate_of_laws
 from chiasm.scaling.law import Array, Cost, Laws, fit_huber, fit_projection
-from chiasm.scaling.parabola import Parabola, design, fit_parabola, minima, minimum_variances
+from chiasm.scaling.parabola import (
+    Parabola,
+    design,
+    fit_parabola,
+    lowest_sizes,
+    minima,
+    minimum_variances,
+    window,
+)
 from chiasm.scaling.power import fit_power_law, power_laws
 from chiasm.scaling.resample import OF_CURVE, OF_LAW, resampled
 from chiasm.scaling.runs import Runs
@@ -50,10 +58,10 @@ def approach2_refusal(parabolas: Sequence[Parabola]) -> str:
             f"{MINIMUM_BUDGETS}"
         )
     for lower, upper in pairwise(kept):
-        if upper.lowest_loss >= lower.lowest_loss:
+        if upper.lowest_measured >= lower.lowest_measured:
             return (
-                f"the lowest loss at budget {upper.budget_flops:.3g}, {upper.lowest_loss:.4g}, is "
-                f"not below that at {lower.budget_flops:.3g}, {lower.lowest_loss:.4g}: more "
+                f"the lowest loss at budget {upper.budget_flops:.3g}, {upper.lowest_measured:.4g}, "
+                f"is not below that at {lower.budget_flops:.3g}, {lower.lowest_measured:.4g}: more "
                 "compute did not help, so a size is not what limits these runs"
             )
     return ""
@@ -88,23 +96,15 @@ def approach2(
     """Power laws through the minima, weighted by the minima's own variances."""
     kept = [parabola for parabola in parabolas if not parabola.refusal]
     budgets = np.array([parabola.budget_flops for parabola in kept])
-    log_sizes, log_tokens, slopes = [], [], []
+    log_sizes, log_tokens = [], []
     for parabola in kept:
-        own = runs.budgets == parabola.budget_flops
-        table, centre = design(runs.sizes[own])
-        losses = runs.losses[modality][own]
-        fitted = table @ np.array(parabola.coefficients)
-        again = resampled(
-            fitted, losses - fitted, table, runs.places[own], signs_Rn[:, own], OF_CURVE
-        )
-        u = minima(table, np.concatenate([losses[None], again]))
-        # Beyond the grid's edge there is no minimum: such a resample is no more an optimum than
-        # a curve that was refused.
-        u[1:][np.abs(u[1:]) > parabola.half_span] = np.nan
-        slope, level = np.polyfit(table[:, 1], np.log(runs.tokens[own]), 1)
-        log_sizes.append(np.log(centre) + u)
-        log_tokens.append(level + slope * u)
-        slopes.append(slope)
+        own = np.flatnonzero(runs.budgets == parabola.budget_flops)
+        sizes, losses = runs.sizes[own], runs.losses[modality][own]
+        again = resampled_curve(sizes, losses, runs.places[own], signs_Rn[:, own])
+        log_sizes.append(minima(sizes, np.concatenate([losses[None], again])))
+        near = own[window(sizes, lowest_sizes(sizes, losses[None])[0])]
+        slope, level = np.polyfit(np.log(runs.sizes[near]), np.log(runs.tokens[near]), 1)
+        log_tokens.append(level + slope * log_sizes[-1])
     variances = minimum_variances(kept)
     rows = np.concatenate(
         [
@@ -113,8 +113,55 @@ def approach2(
         ],
         axis=1,
     )
-    c0 = fit_power_law(budgets, np.ones(len(budgets))).c0
-    return Estimate("parabola", c0, rows[0], rows[1:])
+    return Estimate("parabola", _middle(budgets), rows[0], rows[1:])
+
+
+def resampled_curve(sizes: Array, losses: Array, places: Array, signs_Rn: Array) -> Array:
+    """Losses [R, n] of one budget about its parabola, and beyond its window about curves there.
+
+    A resample's lowest loss may lie elsewhere, so that it has another window, and that window's
+    sizes need losses too: a size outside has its parabola from the window about itself.
+    """
+    again_Rn = np.empty((len(signs_Rn), len(sizes)))
+    about = window(sizes, lowest_sizes(sizes, losses[None])[0])
+    parts = [(about, about)]
+    parts += [(window(sizes, size), sizes == size) for size in np.unique(sizes[~about])]
+    for near, wanted in parts:
+        table, _ = design(sizes[near])
+        fitted = table @ np.linalg.lstsq(table, losses[near], rcond=None)[0]
+        residual = losses[near] - fitted
+        drawn = resampled(fitted, residual, table, places[near], signs_Rn[:, near], OF_CURVE)
+        again_Rn[:, wanted] = drawn[:, wanted[near]]
+    return again_Rn
+
+
+def bias_on_grid(
+    runs: Runs, parabolas: Sequence[Parabola], truth: Estimate
+) -> tuple[float, float] | None:
+    """What approach 2 says wrongly on these sizes if the parametric law is the truth.
+
+    The law's own noise-free losses at the runs' N and D go the way of the measured ones: windows,
+    minima, weights. What comes out minus the law's own optima is bias of the method alone: of the
+    size exponent, and of ln N at the middle budget. None: too few of these curves have a minimum.
+    """
+    assert truth.law is not None
+    exact = truth.law.loss(runs.sizes, runs.tokens)
+    kept = [parabola for parabola in parabolas if not parabola.refusal]
+    own = [runs.budgets == parabola.budget_flops for parabola in kept]
+    log_sizes = np.array([minima(runs.sizes[mask], exact[:, mask])[0] for mask in own])
+    there = np.isfinite(log_sizes)
+    if there.sum() < MINIMUM_BUDGETS:
+        return None
+    budgets = np.array([parabola.budget_flops for parabola in kept])[there]
+    variances = minimum_variances(kept)[there]
+    level, exponent = power_laws(budgets, log_sizes[None, there], variances)[0].tolist()
+    true_level = float(truth.log_optimum(_middle(budgets))[0][0])
+    return exponent - float(truth.numbers[0]), level - true_level
+
+
+def _middle(budgets: Array) -> float:
+    """Their geometric mean, where levels are told."""
+    return float(np.exp(np.log(budgets).mean()))
 
 
 def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Array) -> Estimate:

@@ -41,7 +41,8 @@ def write_figures(fit: Fit, folder: Path) -> list[Path]:
 
 
 def isoflop_figure(fit: Fit) -> Figure:
-    """Loss over active parameters, one curve for each budget, one panel for each modality."""
+    """Loss over N, a panel for each modality; each budget's curve is drawn where it was fitted, and
+    runs outside of that are pale."""
     with mpl.rc_context(STYLE):
         figure = Figure(figsize=(5.2 * len(fit.modalities) + 0.8, 4.2), layout="constrained")
         panels = np.atleast_1d(figure.subplots(1, len(fit.modalities)))
@@ -87,18 +88,15 @@ def optima_figure(fit: Fit) -> Figure:
 
 
 def _draw_curve(axes: Axes, parabola: Parabola, colour: Sequence[float]) -> None:
-    sizes = np.geomspace(min(parabola.sizes), max(parabola.sizes), 80)
+    low, high = parabola.window
+    x, y = np.array([parabola.sizes, parabola.losses])
+    near = (x >= low) & (x <= high)
+    label = f"{parabola.budget_flops:.2g}".replace("e+", "e")
+    axes.scatter(x[near], y[near], s=18, color=[colour], alpha=0.75, linewidths=0, label=label)
+    axes.scatter(x[~near], y[~near], s=18, color=[colour], alpha=0.2, linewidths=0)
+    sizes = np.geomspace(low, high, 80)
     u = np.log(sizes / parabola.centre)
     constant, slope, curvature = parabola.coefficients
-    axes.scatter(
-        parabola.sizes,
-        parabola.losses,
-        s=18,
-        color=[colour],
-        alpha=0.75,
-        linewidths=0,
-        label=f"{parabola.budget_flops:.2g}".replace("e+", "e"),
-    )
     style = ":" if parabola.refusal else "-"
     axes.plot(sizes, constant + slope * u + curvature * u**2, style, color=colour, linewidth=1.3)
     if not parabola.refusal:

@@ -1,11 +1,11 @@
 """Both approaches on one table, with intervals, held-out errors and everything that looks wrong.
 
-For each modality: a parabola per budget and a power law through the minima (approach 2), and the
-parametric law fitted twice (approach 3). In a multimodal run N is the active parameters, D all
-positions of the mixture and C all FLOPs of the run, whatever the modality: a modality differs by
-its own loss alone, and "its" optimal D is the whole mixture's at the size that is best for it
-(arXiv 2603.03276, section 7). With constant shares of the mixture, a modality's own tokens are a
-constant times D, so the exponents are the same.
+For each modality: a parabola about each budget's lowest loss and a power law through the minima
+(approach 2), and the parametric law fitted twice (approach 3). In a multimodal run N is the active
+parameters, D all positions of the mixture and C all FLOPs of the run, whatever the modality: a
+modality differs by its own loss alone, and "its" optimal D is the whole mixture's at the size that
+is best for it (arXiv 2603.03276, section 7). With constant shares of the mixture, a modality's own
+tokens are a constant times D, so the exponents are the same.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from chiasm.scaling.approaches import (
     approach2_refusal,
     approach3,
     approach3_refusal,
+    bias_on_grid,
     bound_refusal,
     leave_groups_out,
     parabolas_of,
@@ -32,7 +33,6 @@ from chiasm.scaling.flags import (
     Kind,
     approach2_flags,
     bias_flags,
-    bias_on_grid,
     bounds_flags,
     cost_flags,
     disagreements,
@@ -70,8 +70,8 @@ class ModalityFit:
     optima: tuple[tuple[float, float, float], ...] = ()
     """Budget, size and tokens of each published optimum, where these are all there is."""
     parabola_bias: tuple[float, float] | None = None
-    """Of approach 2's size exponent, and of its ln N at the middle budget, on exactly these sizes
-    and budgets if approach 3's law were the truth."""
+    """Fitted minus true, of approach 2's size exponent and of its ln N at the middle budget, on
+    exactly these sizes and budgets if approach 3's law were the truth."""
     outliers: Outliers | None = None
     """Runs far from the Huber law."""
 
@@ -178,8 +178,7 @@ def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> Moda
             estimates[method] = found
     bias = None
     if "parabola" in estimates and "projection" in estimates:
-        truth = estimates["projection"]
-        bias = bias_on_grid(parabolas, runs.budgets, runs.sizes, runs.tokens, truth)
+        bias = bias_on_grid(runs, parabolas, estimates["projection"])
     outliers = None
     if "huber" in estimates and (law := estimates["huber"].law) is not None:
         outliers = find_outliers(runs, modality, cost, law)

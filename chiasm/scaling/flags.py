@@ -11,19 +11,18 @@ import numpy as np
 
 from chiasm.scaling.estimate import TITLES, Estimate
 from chiasm.scaling.law import Array, Cost
-from chiasm.scaling.parabola import Parabola, design, minima
-from chiasm.scaling.power import fit_power_law
+from chiasm.scaling.parabola import Parabola
 from chiasm.scaling.resample import Number
 from chiasm.scaling.runs import Runs
 
 TOO_WIDE = 32.0
-"""Largest over smallest size of a budget beyond which a parabola bends away from the curve."""
+"""Largest over smallest of the sizes that shape a parabola, beyond which it leaves the curve."""
 
 TOO_NARROW = 4.0
 """The same below which noise decides the curvature."""
 
 OFF_CENTRE = 0.5
-"""Half spans between the minimum and the middle of the grid."""
+"""Half spans between the minimum and the middle of those sizes."""
 
 FAILED = 0.05
 """Share of resamples without a minimum, or at a bound, beyond which an interval is conditional."""
@@ -102,11 +101,12 @@ def missing_sizes(runs: Runs) -> Iterator[Flag]:
 
 
 def grid_width_flag(ratio: float) -> str:
-    """Whether sizes that span this ratio are a good grid; empty where they are."""
+    """Whether sizes about a minimum that span this ratio suit a parabola; empty where they do."""
+    told = f"the sizes about the minimum span a factor of {ratio:.3g}"
     if ratio > TOO_WIDE:
-        return f"sizes span a factor of {ratio:.3g}, wide enough to bias a parabola"
+        return f"{told}, wide enough to bias a parabola; choose them closer"
     if ratio < TOO_NARROW:
-        return f"sizes span a factor of {ratio:.3g}, so narrow that noise decides the curvature"
+        return f"{told}, so narrow that noise decides the curvature"
     return ""
 
 
@@ -131,8 +131,8 @@ def approach2_flags(
         if parabola.off_centre > OFF_CENTRE:
             yield flag(
                 Kind.NOTE,
-                f"{where}: the grid is off centre, its minimum {parabola.minimum:.3g} lies "
-                f"{parabola.off_centre:.0%} of the way to the edge",
+                f"{where}: its minimum {parabola.minimum:.3g} is off centre, "
+                f"{parabola.off_centre:.0%} of the way to the edge of the sizes about it",
             )
         own = np.flatnonzero(budgets == parabola.budget_flops)
         for run in parabola.odd:
@@ -215,37 +215,15 @@ def agree(estimates: Mapping[str, Estimate]) -> bool:
 
 
 def bias_flags(bias: tuple[float, float] | None) -> Iterator[Flag]:
-    """Where approach 2 is known to be off on this grid; ``bias`` is of :func:`bias_on_grid`."""
+    """Where approach 2 is known to be off on this grid; ``bias``: fitted minus true, of the size
+    exponent and of ln N at the middle budget."""
     if bias is None or (abs(bias[0]) <= BIAS_OF_EXPONENT and abs(bias[1]) <= BIAS_OF_SIZE):
         return
     yield Flag(
         Kind.WARNING,
-        "approach 2 is biased on this grid: noise-free losses of the parametric law at these sizes "
-        f"give it a size exponent {bias[0]:+.3f} off and optimal sizes {np.exp(bias[1]):.2f} times "
-        "the true ones; trust approach 3, or sweep narrower sizes centred on the optimum",
+        "approach 2 is biased on this grid, if approach 3's law is right: of that law's losses "
+        f"without noise at these sizes it makes a size exponent {abs(bias[0]):.3f} too "
+        f"{'high' if bias[0] > 0 else 'low'} and optimal sizes {np.exp(bias[1]):.2f} times the "
+        "true ones; choose closer sizes, centred on the optimum",
         methods=("parabola",),
     )
-
-
-def bias_on_grid(
-    parabolas: Sequence[Parabola], budgets: Array, sizes: Array, tokens: Array, truth: Estimate
-) -> tuple[float, float]:
-    """What approach 2 would say wrongly on these sizes if the parametric law were the truth.
-
-    The law's own noise-free losses at the runs' N and D go through parabolas. What differs from
-    the law's true optima is bias of the method alone: of the size exponent, and of ln N at the
-    middle budget. (A grid that is off centre by one factor everywhere biases the sizes, one that
-    drifts with the budget the exponent too.)
-    """
-    assert truth.law is not None
-    exact = truth.law.loss(sizes, tokens)[0]
-    flops, found = [], []
-    for parabola in parabolas:
-        if not parabola.refusal:
-            own = budgets == parabola.budget_flops
-            table, centre = design(sizes[own])
-            flops.append(parabola.budget_flops)
-            found.append(centre * np.exp(minima(table, exact[None, own])[0]))
-    law = fit_power_law(np.array(flops), np.array(found))
-    level = law.level - float(truth.log_optimum(law.c0)[0][0])
-    return float(law.exponent - truth.numbers[0]), level

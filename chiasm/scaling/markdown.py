@@ -73,7 +73,8 @@ def _constants(fit: Fit) -> str:
 
 def _minima(fit: Fit) -> str:
     rows = [row for name, own in fit.modalities.items() for row in _minima_of(name, own)]
-    return _table(["modality", "FLOPs", "sizes", "best size", "lowest loss"], rows)
+    columns = ["modality", "FLOPs", "sizes", "about the minimum", "best size", "lowest loss"]
+    return _table(columns, rows)
 
 
 def _minima_of(name: str, own: ModalityFit) -> list[list[str]]:
@@ -81,7 +82,10 @@ def _minima_of(name: str, own: ModalityFit) -> list[list[str]]:
         [
             name,
             f"{parabola.budget_flops:.3g}",
-            f"{min(parabola.sizes):.3g} to {max(parabola.sizes):.3g}",
+            *(
+                f"{ends[0]:.3g} to {ends[1]:.3g}"
+                for ends in ((min(parabola.sizes), max(parabola.sizes)), parabola.window)
+            ),
             *(
                 [f"none: {parabola.refusal}", ""]
                 if parabola.refusal

@@ -1,9 +1,14 @@
-"""The size of lowest loss at one budget (approach 2): a parabola of loss in ln N.
+"""The size of lowest loss at one budget (approach 2): a parabola of loss in ln N about it.
 
-(Hoffmann et al., arXiv 2203.15556, section 3.2.) A minimum counts only where it is one: the
-parabola opens upwards, its lowest point lies between the smallest and the largest size, and it
-is told from a slope by more than twice its own uncertainty. Everything else is refused with the
-reason.
+(Hoffmann et al., arXiv 2203.15556, section 3.2.) Loss over ln N is no parabola far from its lowest
+point: small models and short training raise it at rates of their own, so that sizes far off pull
+the parabola's lowest point to the flatter side, and by more where the grid is wider or lies to one
+side (Czech et al., arXiv 2603.22339). So only sizes about the lowest loss shape it, by the rule of
+:func:`window`; resamples choose theirs anew.
+
+A minimum counts only where it is one: the parabola opens upwards, by more than twice its own
+uncertainty, and its lowest point lies between the sizes that shape it. Everything else is refused
+with the reason.
 
 Shape suffixes: R tables of losses, n runs of one budget; 3 = constant, slope, curvature.
 """
@@ -11,7 +16,7 @@ Shape suffixes: R tables of losses, n runs of one budget; 3 = constant, slope, c
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +24,14 @@ from chiasm.scaling.law import Array
 
 MINIMUM_SIZES = 4
 """Sizes of a budget, so that a parabola has something to miss."""
+
+WITHIN = 4.0
+"""Factor in N about the size of lowest loss within which sizes shape the parabola: of 2 to 16, the
+one with the least error of the exponent over known laws whose losses scatter by up to 0.2 %."""
+
+BESIDE = 2
+"""Sizes on either side of it that do in any case, where there are so many: with fewer, a lowest
+loss that scatter moved by one size leaves the minimum at the window's edge."""
 
 SEPARATION = 2.0
 """Standard errors by which the curvature must exceed zero."""
@@ -37,18 +50,23 @@ class Parabola:
     losses: tuple[float, ...]
     coefficients: tuple[float, float, float]
     """Loss = c0 + c1·u + c2·u² with u = ln(N / centre)."""
-    centre: float
-    """Geometric mean of the smallest and the largest size."""
+    window: tuple[float, float]
+    """Smallest and largest of the sizes that shape it."""
     spread: float
     """Standard deviation of ln N at the minimum for losses that scatter by 1 (delta method)."""
     scatter: float
     """Standard deviation of the losses about the parabola, relative to the lowest."""
     freedom: int
-    """Runs beyond the three numbers of the parabola."""
+    """Runs in the window beyond the three numbers of the parabola."""
     refusal: str
     """Why there is no minimum; empty where there is one."""
     odd: tuple[int, ...]
     """Runs that lie far from the curve of the others."""
+
+    @property
+    def centre(self) -> float:
+        """Geometric mean of the window's ends."""
+        return float(np.sqrt(self.window[0] * self.window[1]))
 
     @property
     def minimum(self) -> float:
@@ -58,19 +76,53 @@ class Parabola:
 
     @property
     def lowest_loss(self) -> float:
-        """Loss there."""
+        """The parabola's, there."""
         constant, slope, curvature = self.coefficients
         return constant - slope**2 / (4 * curvature)
 
     @property
+    def lowest_measured(self) -> float:
+        """Lowest loss of a size that was trained, over its seeds."""
+        _, means = mean_losses(np.array(self.sizes), np.array([self.losses]))
+        return float(means.min())
+
+    @property
     def half_span(self) -> float:
-        """Half of ln(largest / smallest size)."""
-        return float(np.log(max(self.sizes) / min(self.sizes)) / 2)
+        """Half of ln(largest / smallest size) of the window."""
+        return float(np.log(self.window[1] / self.window[0]) / 2)
 
     @property
     def off_centre(self) -> float:
-        """How far the minimum lies from the middle, in half spans: 0 middle, 1 edge."""
+        """How far the minimum lies from the window's middle, in half spans: 0 middle, 1 edge."""
         return float(abs(np.log(self.minimum / self.centre)) / self.half_span)
+
+
+def window(sizes: Array, lowest: float) -> Array:
+    """Which runs [n] shape a parabola about the size ``lowest``, one of ``sizes`` [n].
+
+    Sizes within a factor of :data:`WITHIN`, and in any case :data:`BESIDE` on either side, where
+    there are so many, and the nearest :data:`MINIMUM_SIZES` in all.
+    """
+    distinct = np.unique(sizes)
+    distance = np.abs(np.log(distinct / lowest))
+    place = int(distance.argmin())
+    inside = distance <= np.log(WITHIN) + 1e-9
+    inside[max(place - BESIDE, 0) : place + BESIDE + 1] = True
+    if inside.sum() < MINIMUM_SIZES:
+        inside[np.argsort(distance, kind="stable")[:MINIMUM_SIZES]] = True
+    return np.isin(sizes, distinct[inside])
+
+
+def mean_losses(sizes: Array, losses_Rn: Array) -> tuple[Array, Array]:
+    """The distinct sizes [s] and each table's mean loss at them, over the seeds [R, s]."""
+    distinct, place, counts = np.unique(sizes, return_inverse=True, return_counts=True)
+    return distinct, losses_Rn @ (place[:, None] == np.arange(len(distinct))) / counts
+
+
+def lowest_sizes(sizes: Array, losses_Rn: Array) -> Array:
+    """The size of lowest loss of each table [R]."""
+    distinct, means_Rs = mean_losses(sizes, losses_Rn)
+    return distinct[means_Rs.argmin(axis=1)]
 
 
 def design(sizes: Array) -> tuple[Array, float]:
@@ -81,34 +133,36 @@ def design(sizes: Array) -> tuple[Array, float]:
 
 def fit_parabola(budget_flops: float, sizes: Array, losses: Array) -> Parabola:
     """Fit one budget's runs; never raises, but may refuse."""
-    table, centre = design(sizes)
     num_sizes = len(np.unique(sizes))
     told = tuple(sizes.tolist()), tuple(losses.tolist())
     if num_sizes < MINIMUM_SIZES:
         reason = f"it has {num_sizes} sizes; a minimum needs at least {MINIMUM_SIZES}"
-        flat = (float(losses.mean()), 0.0, 1e-300)
-        return Parabola(budget_flops, *told, flat, centre, np.inf, np.nan, 0, reason, ())
+        flat, ends = (float(losses.mean()), 0.0, 1e-300), (float(sizes.min()), float(sizes.max()))
+        return Parabola(budget_flops, *told, flat, ends, np.inf, np.nan, 0, reason, ())
+    own = np.flatnonzero(window(sizes, float(lowest_sizes(sizes, losses[None])[0])))
+    table, _ = design(sizes[own])
     inverse = np.linalg.inv(table.T @ table)
-    coefficients = inverse @ table.T @ losses
-    residual = losses - table @ coefficients
-    freedom = len(losses) - 3
+    coefficients = inverse @ table.T @ losses[own]
+    residual = losses[own] - table @ coefficients
+    freedom = len(own) - 3
     variance = residual @ residual / freedom
     _, slope, curvature = coefficients
     gradient = np.array([0.0, -1 / (2 * curvature), slope / (2 * curvature**2)])
+    odd = _odd(residual, np.einsum("np,pq,nq->n", table, inverse, table), freedom)
     parabola = Parabola(
         budget_flops=budget_flops,
         sizes=told[0],
         losses=told[1],
         coefficients=(float(coefficients[0]), float(slope), float(curvature)),
-        centre=centre,
+        window=(float(sizes[own].min()), float(sizes[own].max())),
         spread=float(np.sqrt(gradient @ inverse @ gradient)),
         scatter=float(np.sqrt(variance) / losses.min()),
         freedom=freedom,
         refusal="",
-        odd=_odd(residual, np.einsum("np,pq,nq->n", table, inverse, table), freedom),
+        odd=tuple(own[list(odd)].tolist()),
     )
     reason = _refusal(parabola, float(np.sqrt(inverse[2, 2] * variance)))
-    return Parabola(**{**parabola.__dict__, "refusal": reason})
+    return replace(parabola, refusal=reason)
 
 
 def minimum_variances(parabolas: Sequence[Parabola]) -> Array:
@@ -122,12 +176,21 @@ def minimum_variances(parabolas: Sequence[Parabola]) -> Array:
     return np.array([relative * (min(p.losses) * p.spread) ** 2 for p in parabolas])
 
 
-def minima(table_n3: Array, losses_Rn: Array) -> Array:
-    """u at the lowest point of each table's parabola [R]; nan where it opens downwards."""
-    coefficients = losses_Rn @ np.linalg.pinv(table_n3).T
-    slope, curvature = coefficients[:, 1], coefficients[:, 2]
-    opens = curvature > 0
-    return np.where(opens, -slope / (2 * np.where(opens, curvature, 1.0)), np.nan)
+def minima(sizes: Array, losses_Rn: Array) -> Array:
+    """ln N at the lowest point of each table's parabola [R], each about its own lowest loss.
+
+    nan where it opens downwards or has its lowest point outside of the sizes that shape it.
+    """
+    found_R, lowest_R = np.full(len(losses_Rn), np.nan), lowest_sizes(sizes, losses_Rn)
+    for lowest in np.unique(lowest_R):
+        rows, own = np.flatnonzero(lowest_R == lowest), window(sizes, lowest)
+        table, centre = design(sizes[own])
+        coefficients = losses_Rn[np.ix_(rows, own)] @ np.linalg.pinv(table).T
+        slope, curvature = coefficients[:, 1], coefficients[:, 2]
+        opens = curvature > 0
+        u = np.where(opens, -slope / (2 * np.where(opens, curvature, 1.0)), np.nan)
+        found_R[rows] = np.log(centre) + np.where(np.abs(u) < table[:, 1].max(), u, np.nan)
+    return found_R
 
 
 def _refusal(parabola: Parabola, curvature_se: float) -> str:
@@ -138,10 +201,10 @@ def _refusal(parabola: Parabola, curvature_se: float) -> str:
             f"{curvature:.3g} ± {curvature_se:.2g}); widen the sizes or add seeds"
         )
     if parabola.off_centre >= 1:
-        side, edge = ("above the largest", max) if slope < 0 else ("below the smallest", min)
+        side, edge = ("above the largest", 1) if slope < 0 else ("below the smallest", 0)
         return (
             f"its lowest point, N = {parabola.minimum:.3g}, lies {side} size "
-            f"{edge(parabola.sizes):.3g}; add sizes on that side"
+            f"{parabola.window[edge]:.3g}; add sizes on that side"
         )
     return ""
 

@@ -16,7 +16,7 @@ import numpy as np
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.scaling.flags import OFF_CENTRE, grid_width_flag
-from chiasm.scaling.parabola import MINIMUM_SIZES
+from chiasm.scaling.parabola import MINIMUM_SIZES, window
 from chiasm.scaling.shapes import (
     RATE_EXPONENT,
     WARMUP_SHARE,
@@ -239,16 +239,18 @@ def _missed(off: Sequence[PlannedCell], grid: _Grid) -> str:
 
 
 def _doubts(cells: Sequence[PlannedCell], expected: float) -> list[str]:
-    sizes = [cell.shape.active_parameters for cell in cells]
+    """What is doubtful about one budget's sizes, by the rule of the fit's own window."""
+    sizes = np.array([cell.shape.active_parameters for cell in cells], dtype=float)
+    about = sizes[window(sizes, sizes[np.abs(np.log(sizes / expected)).argmin()])]
+    low, high = about.min(), about.max()
     doubts = []
-    if flag := grid_width_flag(max(sizes) / min(sizes)):
+    if flag := grid_width_flag(high / low):
         doubts.append(flag)
-    half_span = math.log(max(sizes) / min(sizes)) / 2
-    off = math.log(expected / math.sqrt(max(sizes) * min(sizes))) / half_span
+    off = math.log(expected / math.sqrt(high * low)) / (math.log(high / low) / 2)
     if abs(off) > OFF_CENTRE:
         doubts.append(
-            f"the sizes {min(sizes):.3g} to {max(sizes):.3g} are off centre: the expected optimum "
-            f"{expected:.3g} lies {abs(off):.0%} of the way to the edge"
+            f"the sizes {low:.3g} to {high:.3g} are off centre: the expected optimum "
+            f"{expected:.3g} lies {abs(off):.0%} of the way to their edge"
         )
     few = [cell.name for cell in cells if cell.steps < MINIMUM_STEPS]
     if few:

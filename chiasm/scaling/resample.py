@@ -30,8 +30,8 @@ LEVEL = 0.95
 OF_LAW = 1.0
 """Stretch s for one law through all cells."""
 
-OF_CURVE = 0.7
-"""Stretch s for a parabola through the cells of one budget."""
+OF_CURVE = 0.85
+"""Stretch s for a parabola through the cells about a budget's lowest loss."""
 
 LEAST_LEFT = 0.1
 """Of a cell's residual, at least, is taken to be left by a fit that the cell took part in."""

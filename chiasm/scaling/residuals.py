@@ -107,7 +107,9 @@ def parabolas_lack_fit(runs: Runs, modality: str, kept: Sequence[Parabola]) -> F
     """The same for the parabolas of all budgets together."""
     residuals, places = [], []
     for parabola in kept:
-        own = runs.budgets == parabola.budget_flops
+        low, high = parabola.window
+        inside = (runs.sizes >= low) & (runs.sizes <= high)
+        own = (runs.budgets == parabola.budget_flops) & inside
         losses = runs.losses[modality][own]
         table, _ = design(runs.sizes[own])
         residuals.append(losses / (table @ np.array(parabola.coefficients)) - 1)

@@ -33,6 +33,13 @@ class Truth:
         return scale * (budget / 6) ** self.size_exponent
 
 
+def law_about(alpha: float, beta: float, floor: float, excess: float) -> Truth:
+    """Of 1e7 parameters at 1e18 FLOPs the best, with a loss there of ``floor`` + ``excess``."""
+    tokens = 1e18 / 6 / 1e7
+    of_size, of_tokens = (excess * other / (alpha + beta) for other in (beta, alpha))
+    return Truth(floor, of_size * 1e7**alpha, of_tokens * tokens**beta, alpha, beta)
+
+
 TEXT = Truth(1.7, 406.0, 410.0, 0.34, 0.28)
 VISION = Truth(0.4, 60.0, 30.0, 0.38, 0.24)
 BUDGETS = (1e17, 3e17, 1e18, 3e18)
@@ -77,6 +84,11 @@ def make_points(
 @pytest.fixture(scope="session")
 def table() -> Callable[..., list[Point]]:
     return make_points
+
+
+@pytest.fixture(scope="session")
+def known_law() -> Callable[[float, float, float, float], Truth]:
+    return law_about
 
 
 @pytest.fixture(scope="session")

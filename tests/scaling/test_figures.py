@@ -1,6 +1,7 @@
 """Figures are written, and show what was refused as refused."""
 
 import matplotlib.pyplot as plt
+import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
@@ -21,6 +22,17 @@ def test_every_curve_and_minimum_is_drawn(fit):
         stars = [line for line in lines if line.get_marker() == "*"]
         assert len(stars) == sum(not parabola.refusal for parabola in own.parabolas)
         assert len(lines) - len(stars) == len(own.parabolas)
+
+
+def test_a_curve_is_drawn_where_it_was_fitted(table):
+    fit = fit_points(table(sizes=9, half_span=16.0), resamples=100)
+    for axes, own in zip(isoflop_figure(fit).axes, fit.modalities.values(), strict=True):
+        curves = [line.get_xdata() for line in axes.get_lines() if line.get_marker() != "*"]
+        ends = np.array([(curve.min(), curve.max()) for curve in curves])
+        np.testing.assert_allclose(ends, [parabola.window for parabola in own.parabolas])
+        shown = [len(points.get_offsets()) for points in axes.collections]
+        assert sum(shown) == sum(len(parabola.sizes) for parabola in own.parabolas)
+        assert (ends[:, 1] / ends[:, 0]).max() < 20
 
 
 def test_files_open(fit, tmp_path):
