@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from chiasm.data.reading import ReadingLog, refuse_absurd
@@ -20,7 +19,7 @@ def test_bad_documents_are_passed_over_and_counted_once_by_reason(made, tmp_path
         *(Document((Text(f"story {n}"),)) for n in range(4)),
         *(Document(()), Document((Text(""),)), Document((Text("never given"),))),
         *(picture(tmp_path / "broken.png"), picture(tmp_path / "missing.png")),
-        *(picture(made.picture_file(1)), picture(np.zeros((4, 4), np.uint8))),
+        *(picture(made.picture_file(1)), picture(b"nor this")),
     ]
     source, log = made.Listed("mine", documents, unreadable=frozenset({6})), ReadingLog()
     good = [0, 1, 2, 3, 9]
@@ -51,7 +50,7 @@ def test_something_else_than_a_document_is_counted_too(made):
 
 def test_a_source_that_is_mostly_bad_is_refused(made):
     source = made.Listed("mine", [Document(())] * 20)
-    with pytest.raises(UserError, match="'mine': 16 of 16 documents cannot be used"):
+    with pytest.raises(UserError, match="'mine': 13 of 13 documents cannot be used"):
         list(ReadingLog().documents(source, range(20)))
 
 

@@ -9,6 +9,7 @@ import torch
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from chiasm.data import TextTokenizer
+from chiasm.data.latents import ImageLatents
 from chiasm.documents import Document, Text
 from chiasm.evaluation import Material, evaluate
 from chiasm.evaluation.material import pick
@@ -143,7 +144,7 @@ def test_the_harness_figure_is_the_likelihood_of_the_tokens_behind_the_begin_tok
 
 def logits_of(pretrained, batch):
     """[T, V] of a batch of one row without pictures."""
-    nothing = torch.zeros(0, pretrained.vision_tokenizer.channels)
+    nothing = ImageLatents(torch.zeros(0, pretrained.vision_tokenizer.channels))
     inputs = DecoderInput.from_batch(batch, nothing, torch.zeros(0))
     x_BTD, _ = pretrained.decoder.trace(inputs, IntervalMask.from_batch(batch))
     return pretrained.decoder.text_logits(x_BTD[0]).float()

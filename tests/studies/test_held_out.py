@@ -47,4 +47,4 @@ def test_words_can_stand_alone(recipe, data_folder, tmp_path):
     texts = [[document.text for document in found[name].documents] for name in found]
     assert texts[0] == texts[1]
     with pytest.raises(UserError, match="held_out_fraction"):
-        open_held_out(recipe, {"few": words.model_copy(update={"held_out_fraction": 0.001})})
+        open_held_out(recipe, {"few": words.model_copy(update={"held_out_fraction": 0.9999})})
