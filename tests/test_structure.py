@@ -13,7 +13,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "chiasm"
 
 ORDER = [
-    *("errors", "stop", "settings", "toml", "poses", "documents", "actions"),
+    *("errors", "stop", "threads", "settings", "toml", "poses", "documents", "actions"),
     *("worlds", "data", "vision", "model", "training"),
     *("inference", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),

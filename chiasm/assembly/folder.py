@@ -4,6 +4,7 @@ A run folder holds
 
     recipe.toml     the resolved recipe
     versions.json   what the run was started with: versions, machine, threads, command
+    threads.json    how many threads its operations had, and from which step on
     inputs/         the text tokenizer and the vision tokenizer that the run reads through
     metrics.jsonl   losses and counts; timing.jsonl what the clock says; tensorboard/ both
     checkpoints/    training state
@@ -180,7 +181,7 @@ def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) ->
     except (OSError, ValueError):
         path.write_text(json.dumps(now, indent=1) + "\n")
         return
-    for name in ("torch", "machine", "threads"):
+    for name in ("torch", "machine"):
         if then.get(name) != now[name]:
             tell(
                 f"the run began with {name} {then.get(name)}, here it is {now[name]}: "
