@@ -26,7 +26,10 @@ import torch
 from chiasm.errors import UserError
 
 ROUNDS = 3
-"""Rehearsals that each number of threads is measured by; the numbers take turns."""
+"""Fewest rehearsals that each number of threads is measured by; the numbers take turns."""
+
+MEASURING_SECONDS = 3.0
+"""More rounds follow until they took so long together: beside other work a few say little."""
 
 WORTH = 1.2
 """A number gives way to another that is so many times as fast: less may be chance."""
@@ -40,7 +43,7 @@ WINDOW_STEPS = 10
 DROP = 2.0
 """A window so many times as slow as the best one has the numbers measured again."""
 
-REST = 50.0
+REST = 25.0
 """After measuring, training goes on for at least so many times as long as measuring took."""
 
 _AT_IMPORT = torch.get_num_threads()
@@ -187,12 +190,14 @@ class Threads:
         seconds: dict[int, list[float]] = {number: [] for number in numbers}
         torch.set_num_threads(1)
         self._rehearse()  # the first one also allocates and reads
-        for _ in range(ROUNDS):
+        begin, rounds = self.clock(), 0
+        while rounds < ROUNDS or self.clock() - begin < MEASURING_SECONDS:
+            rounds += 1
             for number in numbers:
                 torch.set_num_threads(number)
-                begin = self.clock()
+                began = self.clock()
                 self._rehearse()
-                seconds[number].append(self.clock() - begin)
+                seconds[number].append(self.clock() - began)
             best = min(min(times) for times in seconds.values())
             numbers = [n for n in numbers if min(seconds[n]) <= HOPELESS * best]
         return seconds
