@@ -194,8 +194,21 @@ def nobody_decided(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     torch.set_num_threads(1)
 
 
-WIDE = {"model": {"width": 128}, "rows_per_batch": 32, "steps": 8}
-"""Wide enough for sums that two threads share."""
+UNEVEN = {"model": {"width": 32, **MIXTURE}, "steps": 8}
+"""Six routed experts: where the router's gradients may depend on the number of threads."""
+
+
+@pytest.mark.parametrize("model", [{}, {"width": 128}, {"attention_weights": "modality"}])
+def test_a_dense_model_has_equal_bits_with_one_and_two_threads(build: Build, model: dict) -> None:
+    trained = []
+    for number in (1, 2):
+        trainer = build(model=model, rows_per_batch=16)
+        with trainer.threads(None, number).in_use(0, trainer.rehearse):
+            values = [trainer.step().values for _ in range(4)]
+        trained.append((values, weights(trainer)))
+    assert trained[0][0] == trained[1][0]
+    for name, weight in trained[0][1].items():
+        assert torch.equal(trained[1][1][name], weight), name
 
 
 @pytest.mark.usefixtures("nobody_decided")
@@ -214,10 +227,10 @@ def test_resumed_equals_uninterrupted_where_the_threads_changed(
     for name in ("whole", "killed"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "threads.json").write_text(json.dumps(changes))
-    whole, resumed = build(**WIDE), build(**WIDE)
+    whole, resumed = build(**UNEVEN), build(**UNEVEN)
     whole.train(tmp_path / "whole")
     with pytest.raises(Killed):
-        build(**WIDE).train(tmp_path / "killed", kill)
+        build(**UNEVEN).train(tmp_path / "killed", kill)
     assert resumed.train(tmp_path / "killed").finished  # from step 3, before the changes
     for name in ("whole", "killed"):
         lines = read_metrics(tmp_path / name / "timing.jsonl")
