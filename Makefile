@@ -25,6 +25,7 @@ bench: .venv/installed
 	$(BIN)/python benchmarks/train_step.py
 	$(BIN)/python benchmarks/vision.py
 	$(BIN)/python benchmarks/rollout.py
+	$(BIN)/python benchmarks/busy.py
 
 .venv/installed: pyproject.toml constraints.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

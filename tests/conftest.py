@@ -218,6 +218,12 @@ def world_model() -> Pretrained:
     return Pretrained(decoder, text, vision, objective, 400)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _one_thread() -> None:
+    """The networks of the tests are small; the number is given, so that nothing measures it."""
+    torch.set_num_threads(1)
+
+
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time() -> None:
     torch.manual_seed(0)

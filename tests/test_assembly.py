@@ -91,7 +91,7 @@ def recipe(recipe_path: Path) -> Recipe:
     return load_recipe(recipe_path)
 
 
-COMMAND = [sys.executable, "-c", "from chiasm.cli import main; main()", "train"]
+COMMAND = [sys.executable, "-m", "chiasm", "train"]
 
 
 @contextmanager
@@ -103,6 +103,7 @@ def training(recipe_path: Path, folder: Path, *settings: str) -> Iterator[subpro
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},  # runs are equal where their threads are
     ) as process:
         try:
             yield process

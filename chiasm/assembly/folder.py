@@ -5,6 +5,7 @@ A run folder holds
     recipe.toml     the resolved recipe
     data.json       what was found under the sources' paths, with a hash of their content
     versions.json   what the run was started with: versions, machine, threads, command
+    threads.json    how many threads its operations had, and from which step on
     inputs/         the text tokenizer and the vision tokenizer that the run reads through
     metrics.jsonl   losses and counts; timing.jsonl what the clock says; tensorboard/ both
     checkpoints/    training state
@@ -220,7 +221,7 @@ def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) ->
     except (OSError, ValueError):
         path.write_text(json.dumps(now, indent=1) + "\n")
         return
-    for name in ("torch", "machine", "threads"):
+    for name in ("torch", "machine"):
         if then.get(name) != now[name]:
             tell(
                 f"the run began with {name} {then.get(name)}, here it is {now[name]}: "

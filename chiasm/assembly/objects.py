@@ -34,7 +34,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe, check_images
 from chiasm.training import Objective, Trainer, Validation
-from chiasm.training.device import choose_device
+from chiasm.training.device import choose_device, deterministic_on_cpu
 from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.layout import open_latents
 from chiasm.vision.tokenizer import VisionTokenizer
@@ -159,16 +159,23 @@ def seconds_per_step(
     material: Material,
     *,
     inputs: Inputs | None = None,
+    threads: int | None = None,
     warmup_steps: int = 3,
     steps: int = 12,
 ) -> float:
     """Median time of a training step on this machine, to choose a number of steps by.
 
-    Validation and checkpoints come on top; nothing is written and nothing that counts is trained.
+    With ``threads`` threads, or as many as a training that begins now would take. Validation and
+    checkpoints come on top; nothing is written and nothing that counts is trained.
     """
     run = build_run(recipe, material, inputs or build_inputs(recipe, material.train))
+    trainer = run.trainer
     try:
-        seconds = [run.trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
+        with (
+            deterministic_on_cpu(trainer.device),
+            trainer.threads(None, threads).in_use(0, trainer.rehearse),
+        ):
+            seconds = [trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
     finally:
         run.stream.close()
     return median(seconds[warmup_steps:])

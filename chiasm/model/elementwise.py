@@ -88,11 +88,14 @@ class _RMSNorm(torch.autograd.Function):
         width = x_MD.shape[-1]
         # The fused backward of layer norm, told that the mean is zero, is the backward of RMSNorm
         # but for the gradient through the mean, mean(grad · gain) · scale, which is put back.
-        grad_x, grad_gain, _ = torch.ops.aten.native_layer_norm_backward(
+        grad_x, _, _ = torch.ops.aten.native_layer_norm_backward(
             grad_MD, x_MD, [width], torch.zeros_like(scale_M), scale_M, gain_D, None,
-            [True, True, False],
+            [True, False, False],
         )  # fmt: skip
         mean_M = (grad_MD @ gain_D).div_(width).unsqueeze_(-1)
+        # The kernel's own gradient of the gain adds up a part for each thread: other threads, other
+        # last digits. A sum over the first dimension splits the columns and adds in one order.
+        grad_gain = (grad_MD * x_MD).mul_(scale_M).flatten(0, -2).sum(0)
         return grad_x.add_(mean_M.mul_(scale_M)), grad_gain
 
 

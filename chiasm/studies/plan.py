@@ -13,8 +13,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
-import torch
-
 from chiasm.assembly import seconds_per_step
 from chiasm.assembly.preparation import Stage, silent
 from chiasm.errors import UserError
@@ -201,12 +199,9 @@ def _of_one_step(study: StudySettings, cost: Cost, amount: float) -> float:
 
 
 def _step_seconds(cell: Cell, shared: Shared, threads: int) -> float:
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        return seconds_per_step(cell.recipe, shared.material(cell), inputs=shared.inputs(cell))
-    finally:
-        torch.set_num_threads(before)
+    return seconds_per_step(
+        cell.recipe, shared.material(cell), inputs=shared.inputs(cell), threads=threads
+    )
 
 
 def _write(costs: Costs, path: Path) -> None:

@@ -15,15 +15,17 @@ tally.py       sums and counts as the named numbers that a run reports
 metrics.py     JSON lines and TensorBoard
 checkpoint.py  training state, written aside, renamed and verified
 validation.py  the same held-out rows at the same noise levels
+progress.py    what a run counts and tells, and how it ended
 trainer.py     the loop
 versions.py    what a run was made with
 """
 
 from chiasm.training.objective import Losses, Objective, ObjectiveSettings
 from chiasm.training.optimiser import OptimiserSettings
+from chiasm.training.progress import Outcome, StepReport
 from chiasm.training.schedule import ScheduleSettings
 from chiasm.training.settings import TrainingSettings
-from chiasm.training.trainer import Outcome, StepReport, Trainer
+from chiasm.training.trainer import Trainer
 from chiasm.training.validation import Validation
 
 __all__ = [

@@ -13,10 +13,10 @@ Choices:
 
 from __future__ import annotations
 
-import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ from chiasm.errors import UserError
 from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.stop import StopRequest
+from chiasm.threads import Threads, given_threads
 from chiasm.training.checkpoint import Checkpoints
 from chiasm.training.device import compile_blocks, deterministic_on_cpu, matmul_dtype
 from chiasm.training.metrics import MetricsLog
 from chiasm.training.objective import Counts, Losses, Objective
 from chiasm.training.optimiser import build_optimiser, set_learning_rate
+from chiasm.training.progress import Outcome, Progress, StepReport
 from chiasm.training.schedule import learning_rate_share
 from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second, synchronise
@@ -44,42 +46,6 @@ from chiasm.vision.tokenizer import VisionTokenizer, encode_images
 
 CHECKED_PICTURES = 64
 """Pictures whose latents are looked at before the first step, and batches to find them in."""
-
-
-@dataclass
-class Progress:
-    """What a run counts."""
-
-    step: int = 0
-    """Steps done, skipped ones included."""
-    skipped_steps: int = 0
-    """Steps whose gradient was not finite."""
-    skipped_in_a_row: int = 0
-    tokens: int = 0
-    """Positions read that are not padding."""
-    flops: int = 0
-    """Of the model's matrix products, forward and backward."""
-
-
-@dataclass(frozen=True)
-class StepReport:
-    """One step, told while the run goes on."""
-
-    step: int
-    values: dict[str, float]
-    """What the metrics file holds."""
-    timing: dict[str, float]
-    """What the clock says."""
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """How :meth:`Trainer.train` ended."""
-
-    step: int
-    finished: bool
-    signal: signal.Signals | None
-    """What asked it to stop before the last step."""
 
 
 class Trainer:
@@ -140,10 +106,36 @@ class Trainer:
             if not self._resume(checkpoints):
                 self._refuse_unstandardised_latents()
             log = MetricsLog(folder, self.progress.step)
+            threads = self.threads(folder / "threads.json")
             try:
-                return self._loop(checkpoints, log, on_step)
+                with threads.in_use(self.progress.step, self.rehearse):
+                    return self._loop(checkpoints, log, on_step, threads.after_step)
             finally:
                 log.close()
+
+    def threads(self, record: Path | None, given: int | None = None) -> Threads:
+        """What decides the number of threads; compiled blocks keep the one they were made for.
+
+        ``record`` and ``given`` are those of :class:`~chiasm.threads.Threads`.
+        """
+        if self.device.type != "cpu":
+            return Threads(None, given=torch.get_num_threads())
+        given = given or given_threads()
+        if self.settings.compile_blocks:
+            given = given or torch.get_num_threads()
+        return Threads(record, given=given, tell=self.tell)
+
+    def rehearse(self) -> None:
+        """One forward and one backward pass over the stream's next batch, without a trace."""
+        self._backward([self._sample])
+        self.optimiser.zero_grad()
+
+    @cached_property
+    def _sample(self) -> PackedBatch:
+        begin = self.stream.get_state()
+        sample = next(self.stream)
+        self.stream.set_state(begin)
+        return sample
 
     def step(self) -> StepReport:
         """One update of the weights; skipped where the gradient is not finite.
@@ -213,17 +205,23 @@ class Trainer:
             "seconds": seconds,
             "tokens_per_second": tokens / seconds,
             "positions_per_second": positions / seconds,
+            "threads": torch.get_num_threads(),
             "mfu_exact": flops / seconds / peak_flops_per_second(self.device, self._dtype),
         }
 
     def _loop(
-        self, checkpoints: Checkpoints, log: MetricsLog, on_step: Callable[[StepReport], None]
+        self,
+        checkpoints: Checkpoints,
+        log: MetricsLog,
+        on_step: Callable[[StepReport], None],
+        after_step: Callable[[int, float], None],
     ) -> Outcome:
         settings, progress = self.settings, self.progress
         saved_step = progress.step
         with StopRequest() as stop:
             while progress.step < settings.steps and stop.signal is None:
                 report = self.step()
+                after_step(progress.step, report.timing["seconds"])
                 last = progress.step == settings.steps
                 if last or progress.step % settings.log_every_steps == 0:
                     log.write("train", progress.step, report.values, report.timing)

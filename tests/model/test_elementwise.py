@@ -36,6 +36,20 @@ def test_rms_norm_of_strided_rows_and_of_zeros():
         )
 
 
+@pytest.mark.parametrize("shape", [(1000, 16), (1024, 128), (4, 256, 192), (4097, 40)])
+def test_the_number_of_threads_changes_no_bit_of_rms_norm(shape):
+    x, gain, before = torch.randn(shape), torch.randn(shape[-1]), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 2, 3, 4, 8):
+            torch.set_num_threads(threads)
+            found.append(outputs_and_gradients(rms_norm, x, gain))
+    finally:
+        torch.set_num_threads(before)
+    for other in found[1:]:
+        assert all(torch.equal(a, b) for a, b in zip(found[0], other, strict=True))
+
+
 def test_swiglu_matches_its_definition():
     def reference(h):
         gate, up = h.chunk(2, dim=-1)

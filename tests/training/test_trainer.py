@@ -1,6 +1,7 @@
 """The trainer on a real stream, a real decoder and real pictures, all tiny."""
 
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,6 +19,7 @@ from chiasm.training import (
     ObjectiveSettings,
     OptimiserSettings,
     ScheduleSettings,
+    StepReport,
     Trainer,
     TrainingSettings,
     Validation,
@@ -165,6 +167,98 @@ def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dic
         assert torch.equal(weights(resumed)[name], weight), name
     metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
     assert metrics[0] == metrics[1]
+
+
+@pytest.mark.parametrize("changes", [{}, {"model": MIXTURE, "balance_rate": 1e-3}])
+def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
+    """What the number of threads is measured by may come at any step."""
+    plain, rehearsed = build(**changes), build(**changes)
+    for step in range(4):
+        for _ in range(step):
+            rehearsed.rehearse()
+        assert plain.step().values == rehearsed.step().values
+    for name, weight in weights(plain).items():
+        assert torch.equal(weights(rehearsed)[name], weight), name
+    assert plain.stream.get_state() == rehearsed.stream.get_state()
+    assert torch.equal(plain._tensors()["random"], rehearsed._tensors()["random"])
+
+
+@pytest.fixture
+def nobody_decided(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Torch has two threads of its own accord."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr("chiasm.threads._AT_IMPORT", 2)
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(1)
+
+
+UNEVEN = {"model": {"width": 32, **MIXTURE}, "steps": 8}
+"""Six routed experts: where the router's gradients may depend on the number of threads."""
+
+
+@pytest.mark.parametrize("model", [{}, {"width": 128}, {"attention_weights": "modality"}])
+def test_a_dense_model_has_equal_bits_with_one_and_two_threads(build: Build, model: dict) -> None:
+    trained = []
+    for number in (1, 2):
+        trainer = build(model=model, rows_per_batch=16)
+        with trainer.threads(None, number).in_use(0, trainer.rehearse):
+            values = [trainer.step().values for _ in range(4)]
+        trained.append((values, weights(trainer)))
+    assert trained[0][0] == trained[1][0]
+    for name, weight in trained[0][1].items():
+        assert torch.equal(trained[1][1][name], weight), name
+
+
+@pytest.mark.usefixtures("nobody_decided")
+def test_resumed_equals_uninterrupted_where_the_threads_changed(
+    build: Build, tmp_path: Path
+) -> None:
+    changes = [{"step": 0, "threads": 2}, {"step": 4, "threads": 1}, {"step": 5, "threads": 2}]
+
+    class Killed(BaseException):
+        pass
+
+    def kill(report: StepReport) -> None:
+        if report.step == 5:
+            raise Killed
+
+    for name in ("whole", "killed"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "threads.json").write_text(json.dumps(changes))
+    whole, resumed = build(**UNEVEN), build(**UNEVEN)
+    whole.train(tmp_path / "whole")
+    with pytest.raises(Killed):
+        build(**UNEVEN).train(tmp_path / "killed", kill)
+    assert resumed.train(tmp_path / "killed").finished  # from step 3, before the changes
+    for name in ("whole", "killed"):
+        lines = read_metrics(tmp_path / name / "timing.jsonl")
+        assert [line["threads"] for line in lines] == [2, 2, 2, 2, 1, 2, 2, 2]
+    for name, weight in weights(whole).items():
+        assert torch.equal(weights(resumed)[name], weight), name
+    metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
+    assert metrics[0] == metrics[1]
+
+
+@pytest.mark.usefixtures("nobody_decided")
+def test_the_number_of_threads_is_measured_recorded_and_kept(build: Build, tmp_path: Path) -> None:
+    build(steps=3).train(tmp_path)
+    record = tmp_path / "threads.json"
+    (begun,) = json.loads(record.read_text())
+    assert begun["step"] == 0
+    assert begun["threads"] in (1, 2)
+    assert torch.get_num_threads() == 2
+    other = 3 - begun["threads"]  # whatever is measured now, the run goes on as it began
+    record.write_text(json.dumps([{"step": 0, "threads": other}]))
+    build(steps=6).train(tmp_path)
+    lines = read_metrics(tmp_path / "timing.jsonl")
+    assert [line["threads"] for line in lines] == [begun["threads"]] * 3 + [other] * 3
+
+
+def test_a_given_number_is_kept_and_recorded(build: Build, tmp_path: Path) -> None:
+    build(steps=3).train(tmp_path)
+    assert json.loads((tmp_path / "threads.json").read_text()) == [{"step": 0, "threads": 1}]
 
 
 def test_routers_are_told_of_and_balanced(build: Build) -> None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-import torch
 
 from chiasm.vision import Box, Pictures, TokenizerTrainingSettings
 
@@ -64,8 +63,3 @@ def train_scenes() -> Pictures:
 @pytest.fixture(scope="session")
 def held_out_scenes() -> Pictures:
     return scenes(64, seed=1)
-
-
-@pytest.fixture(scope="session", autouse=True)
-def _one_thread() -> None:
-    torch.set_num_threads(1)

@@ -11,6 +11,7 @@ import json
 import math
 import os
 import pickle
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,7 @@ from chiasm.errors import UserError
 from chiasm.roles import Role, parameter_roles
 from chiasm.settings import Settings
 from chiasm.stop import Stopped, StopRequest
+from chiasm.threads import Threads, given_threads
 from chiasm.vision.learning.samples import save_samples
 
 LOG_STEPS = 50
@@ -153,8 +155,14 @@ class Fit:
         log = folder / f"{self.name}.losses.jsonl"
         log.write_text("".join(json.dumps(line) + "\n" for line in self.history))
         self.stage.train()
-        with StopRequest() as stop:
-            self._train(folder, checkpoint, log, stop, progress)
+        on_cpu = self.stage.device.type == "cpu"
+        threads = Threads(
+            folder / f"{self.name}.threads.json" if on_cpu else None,
+            given=given_threads() if on_cpu else torch.get_num_threads(),
+            tell=lambda line: None,  # the losses say nothing of speed, and the record says it all
+        )
+        with StopRequest() as stop, threads.in_use(self.step, self._rehearse):
+            self._train(folder, checkpoint, log, stop, progress, threads.after_step)
         self.stage.eval()
 
     def _train(
@@ -164,9 +172,12 @@ class Fit:
         log: Path,
         stop: StopRequest,
         progress: Progress | None,
+        after_step: Callable[[int, float], None],
     ) -> None:
         while self.step < self.settings.steps:
+            begin_seconds = time.perf_counter()
             values = self._advance()
+            after_step(self.step, time.perf_counter() - begin_seconds)
             done = self.step == self.settings.steps
             if self.step % LOG_STEPS == 0 or done:
                 self.history.append({"step": float(self.step), **values})
@@ -184,12 +195,20 @@ class Fit:
                 where = f"step {self.step} of {self.settings.steps} of stage {self.name}"
                 raise Stopped(stop.signal, where)
 
-    def _advance(self) -> dict[str, float]:
+    def _losses(self) -> tuple[Losses, Tensor]:
+        """Of the step at hand, and their sum."""
         draw = draw_step(self.seed, self.name, self.step, self.num_pictures, self.settings)
+        losses = self.stage.losses(draw)
+        return losses, torch.stack(list(losses.terms.values())).sum()
+
+    def _rehearse(self) -> None:
+        self._losses()[1].backward()
+        self.optimiser.zero_grad(set_to_none=True)
+
+    def _advance(self) -> dict[str, float]:
         for group in self.optimiser.param_groups:
             group["lr"] = learning_rate(self.settings, self.step)
-        losses = self.stage.losses(draw)
-        total = torch.stack(list(losses.terms.values())).sum()
+        losses, total = self._losses()
         if not bool(torch.isfinite(total)):
             raise UserError(
                 f"stage {self.name} of the vision tokenizer: the loss of step {self.step} is not "

@@ -26,7 +26,7 @@ from chiasm.vision.cached.gallery import Gallery
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.cached.shards import Manifest, manifest_path
 
-COMMAND = [sys.executable, "-c", "from chiasm.cli import main; main()", "vision", "encode"]
+COMMAND = [sys.executable, "-m", "chiasm", "vision", "encode"]
 
 
 @contextmanager

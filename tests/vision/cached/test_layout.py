@@ -219,7 +219,7 @@ def test_ranks_share_the_work(recipe: Recipe, recipe_path: Path, tmp_path: Path)
         batch.validate()
 
 
-COMMAND = [sys.executable, "-c", "from chiasm.cli import main; main()", "vision", "encode"]
+COMMAND = [sys.executable, "-m", "chiasm", "vision", "encode"]
 
 
 def test_killed_encoding_goes_on_to_the_same_bytes(

@@ -1,0 +1,233 @@
+"""How many threads torch's operations use on CPU: measured, recorded, and taken again on a resume.
+
+Threads of one operation wait for each other. Beside other programs the slowest of them is the one
+that was last given a core, so that more threads can be slower than one; how much slower depends on
+the machine, the model and what else runs, which is why the number is measured.
+
+The last digits of sums depend on the number, so it is a part of what was computed: each number is
+recorded with the step from which it holds, and a run that goes on takes the recorded numbers at the
+recorded steps. Resumed thus equals uninterrupted, bit for bit, also where the number changed.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from statistics import median
+from typing import NamedTuple
+
+import torch
+
+from chiasm.errors import UserError
+
+ROUNDS = 3
+"""Fewest rehearsals that each number of threads is measured by; the numbers take turns."""
+
+MEASURING_SECONDS = 3.0
+"""More rounds follow until they took so long together: beside other work a few say little."""
+
+WORTH = 1.2
+"""A number gives way to another that is so many times as fast: less may be chance."""
+
+HOPELESS = 3.0
+"""A number so many times as slow as the best is not rehearsed again."""
+
+WINDOW_STEPS = 10
+"""Steps whose mean time is compared with that of the best such window before."""
+
+DROP = 2.0
+"""A window so many times as slow as the best one has the numbers measured again."""
+
+REST = 25.0
+"""After measuring, training goes on for at least so many times as long as measuring took."""
+
+_AT_IMPORT = torch.get_num_threads()
+
+
+class Change(NamedTuple):
+    """From which step on a number of threads holds."""
+
+    step: int
+    """Steps done before it."""
+    threads: int
+
+
+def given_threads() -> int | None:
+    """The number of threads that the user decided on; None where nobody did.
+
+    Decided on is what OMP_NUM_THREADS or MKL_NUM_THREADS says, and whatever was set with
+    ``torch.set_num_threads`` since this module was imported.
+    """
+    now = torch.get_num_threads()
+    named = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MKL_NUM_THREADS")
+    return now if named or now != _AT_IMPORT else None
+
+
+class Threads:
+    """Decides the number of threads while a loop of steps runs.
+
+    Args:
+        record: the JSON file of the changes; None: they are kept nowhere.
+        given: the number that the user decided on, which is never changed; None: measured.
+        limit: most threads to try; None: as many as torch has now.
+        tell: receives one line about each change.
+        clock: seconds.
+    """
+
+    def __init__(
+        self,
+        record: Path | None,
+        *,
+        given: int | None,
+        limit: int | None = None,
+        tell: Callable[[str], None] = print,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self.record = record
+        self.given = given
+        self.limit = limit or torch.get_num_threads()
+        self.tell = tell
+        self.clock = clock
+        self._changes: list[Change] = []
+        self._to_come: list[Change] = []
+        self._window: list[float] = []
+        self._best_seconds = math.inf
+        self._rests_until = -math.inf
+        self._rehearse: Callable[[], object] = lambda: None
+
+    @contextmanager
+    def in_use(self, step: int, rehearse: Callable[[], object]) -> Iterator[None]:
+        """Set the number of threads for a loop that goes on after ``step`` steps.
+
+        On exit torch has as many threads as before.
+
+        Args:
+            step: steps done.
+            rehearse: the work of a step, or most of it, without a trace; what is measured.
+
+        Raises:
+            UserError: the record is damaged.
+        """
+        before = torch.get_num_threads()
+        self._rehearse = rehearse
+        try:
+            self._begin(step)
+            yield
+        finally:
+            torch.set_num_threads(before)
+
+    def after_step(self, step: int, seconds: float) -> None:
+        """Change the number where the record does at ``step``, or where the speed asks for it.
+
+        Args:
+            step: steps done.
+            seconds: what the last of them took.
+        """
+        if self._to_come:
+            if self._to_come[0].step == step:
+                self._change(self._to_come.pop(0))
+            return
+        if self.given is not None or self.limit == 1:
+            return
+        self._window.append(seconds)
+        if len(self._window) == WINDOW_STEPS:
+            self._look_back(step, sum(self._window) / WINDOW_STEPS)
+            self._window.clear()
+
+    def _begin(self, step: int) -> None:
+        recorded = self._read()
+        self._changes = [change for change in recorded if change.step <= step]
+        self._to_come = [change for change in recorded if change.step > step]
+        last = self._changes[-1].threads if self._changes else None
+        if self.given is not None:
+            self._to_come = []
+            if last not in (None, self.given):
+                self.tell(
+                    f"{last} threads up to step {step}, from here on {self.given}, as the "
+                    "environment or torch.set_num_threads says: it goes on, but its last digits "
+                    "may differ from those of an uninterrupted run"
+                )
+            self._change(Change(step, self.given))
+        elif last is None or any(change.threads > self.limit for change in recorded):
+            self._to_come = []
+            self._change(Change(step, self._fastest(step, last or self.limit)))
+        else:
+            torch.set_num_threads(last)
+
+    def _look_back(self, step: int, seconds: float) -> None:
+        now = torch.get_num_threads()
+        dropped = seconds > DROP * self._best_seconds
+        self._best_seconds = min(self._best_seconds, seconds)
+        if (dropped or now < self.limit) and self.clock() >= self._rests_until:
+            self._change(Change(step, self._fastest(step, now)))
+            self._best_seconds = math.inf
+
+    def _fastest(self, step: int, now: int) -> int:
+        """The number to go on with: ``now``, unless another is clearly faster; tells a change."""
+        if self.limit == 1:
+            return 1
+        begin = self.clock()
+        seconds = {number: median(times) for number, times in self._measure().items()}
+        self._rests_until = self.clock() + REST * (self.clock() - begin)
+        best = min(seconds, key=seconds.__getitem__)
+        if now in seconds and seconds[now] <= WORTH * seconds[best]:
+            return now
+        figures = ", ".join(f"{taken:.3f} s with {number}" for number, taken in seconds.items())
+        self.tell(
+            f"threads: {best} instead of {now} from step {step} on; forward and backward take "
+            f"{figures}. OMP_NUM_THREADS fixes the number"
+        )
+        return best
+
+    def _measure(self) -> dict[int, list[float]]:
+        """Seconds of each rehearsal by number of threads: 1, 2, 4, … and the limit."""
+        numbers = [1 << power for power in range((self.limit - 1).bit_length())] + [self.limit]
+        seconds: dict[int, list[float]] = {number: [] for number in numbers}
+        torch.set_num_threads(1)
+        self._rehearse()  # the first one also allocates and reads
+        begin, rounds = self.clock(), 0
+        while rounds < ROUNDS or self.clock() - begin < MEASURING_SECONDS:
+            rounds += 1
+            for number in numbers:
+                torch.set_num_threads(number)
+                began = self.clock()
+                self._rehearse()
+                seconds[number].append(self.clock() - began)
+            best = min(min(times) for times in seconds.values())
+            numbers = [n for n in numbers if min(seconds[n]) <= HOPELESS * best]
+        return seconds
+
+    def _change(self, change: Change) -> None:
+        """Record the change, if it is one, and set the number."""
+        if not self._changes or self._changes[-1].threads != change.threads:
+            self._changes.append(change)
+            self._write()
+        torch.set_num_threads(change.threads)
+
+    def _read(self) -> list[Change]:
+        if self.record is None or not self.record.exists():
+            return []
+        try:
+            return [Change(**line) for line in json.loads(self.record.read_text())]
+        except (ValueError, TypeError) as error:
+            raise UserError(
+                f"{self.record} is damaged ({error}); delete it, and the number of threads is "
+                "measured again: the last digits may then differ"
+            ) from error
+
+    def _write(self) -> None:
+        if self.record is None:
+            return
+        self.record.parent.mkdir(parents=True, exist_ok=True)
+        content = [change._asdict() for change in [*self._changes, *self._to_come]]
+        aside = self.record.with_suffix(".partial")
+        with aside.open("w") as file:
+            file.write(json.dumps(content) + "\n")
+            file.flush()
+            os.fsync(file.fileno())  # a checkpoint is never ahead of it
+        os.replace(aside, self.record)
