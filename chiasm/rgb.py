@@ -13,7 +13,7 @@ The rule, by what the picture holds:
 - **Truth values**: 0 and 255.
 - Of several frames or pages, the first.
 - All else is refused with its mode or type: integers of 32 bits and signed ones, whose range no
-  file states, and LAB.
+  file states, LAB, and TIFFs that Pillow scrambles (colours apart in 16 bits, not compressed).
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ Held = Path | bytes | np.ndarray
 _EIGHT_BITS = frozenset({"1", "L", "P", "LA", "PA", "RGB", "RGBX", "RGBA", "RGBa"})
 _EIGHT_BITS |= {"CMYK", "YCbCr", "HSV"}
 
-_BITS_PER_SAMPLE, _PHOTOMETRIC = 258, 262
+_BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _PLANAR = 258, 259, 262, 284
 """Tags of a TIFF."""
 
 _TURNS = {
@@ -159,6 +159,7 @@ def _turn(picture: PillowImage.Image) -> Transpose | None:
 
 
 def _of_picture(picture: PillowImage.Image, name: str) -> np.ndarray:
+    _refuse_scrambled(picture, name)
     picture.load()
     if (turn := _turn(picture)) is not None:
         picture = picture.transpose(turn)
@@ -172,6 +173,17 @@ def _of_picture(picture: PillowImage.Image, name: str) -> np.ndarray:
     if "transparency" in picture.info:
         pixels[values == picture.info["transparency"]] = 255
     return pixels
+
+
+def _refuse_scrambled(picture: PillowImage.Image, name: str) -> None:
+    """Raise where Pillow takes the two bytes of a value for two pixels, without a word."""
+    tags = getattr(picture, "tag_v2", {})
+    deep = max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8
+    if deep and tags.get(_PLANAR) == 2 and tags.get(_COMPRESSION, 1) == 1:
+        raise UserError(
+            f"picture {name} holds its colours apart (planar), in more than 8 bits and without "
+            "compression, which Pillow reads wrongly; save it pixel by pixel, or compressed"
+        )
 
 
 def _deep_values(picture: PillowImage.Image) -> np.ndarray | None:

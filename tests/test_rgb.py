@@ -215,6 +215,30 @@ def test_one_transparent_colour_is_white(mode):
     np.testing.assert_array_equal(shown, shades([[255, 32]]))
 
 
+def test_colours_apart_in_16_bits_are_refused_where_pillow_scrambles_them():
+    planes = np.arange(3 * 2 * 4, dtype=np.uint16).reshape(3, 2, 4) * 2000
+    tags = {256: 4, 257: 2, 258: 16, 259: 1, 262: 2, 273: 0, 277: 3, 278: 2, 279: 16, 284: 2}
+    ends = 8 + 2 + 12 * len(tags) + 4
+    lists = struct.pack("<3H", 16, 16, 16) + b"\0\0"
+    first = ends + len(lists) + 24
+    lists += struct.pack("<3I", *(first + 16 * k for k in range(3))) + struct.pack(
+        "<3I", 16, 16, 16
+    )
+    entries = b""
+    for tag, value in tags.items():
+        of_three = {258: (3, ends), 273: (4, ends + 8), 279: (4, ends + 20)}.get(tag)
+        kind, content = of_three or (3, value)
+        entries += struct.pack("<HHII", tag, kind, 3 if of_three else 1, content)
+    head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + bytes(4)
+    tiff = head + lists + planes.tobytes()
+    with PillowImage.open(io.BytesIO(tiff)) as picture:  # it says nothing
+        assert (picture.mode, picture.size) == ("RGB", (4, 2))
+        scrambled = np.asarray(picture)
+    assert (scrambled != np.moveaxis(planes >> 8, 0, -1)).any()
+    with pytest.raises(UserError, match=r"colours apart .planar.*save it pixel by pixel"):
+        rgb(tiff)
+
+
 def test_lab_is_refused_by_name(tmp_path):
     file = tmp_path / "colour.tif"
     PillowImage.new("LAB", (3, 4)).save(file)
