@@ -189,6 +189,7 @@ def nobody_decided(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr("chiasm.threads._AT_IMPORT", 2)
+    monkeypatch.setattr("chiasm.threads.MEASURING_SECONDS", 0.1)
     torch.set_num_threads(2)
     yield
     torch.set_num_threads(1)
