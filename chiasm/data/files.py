@@ -1,10 +1,10 @@
 """What a path holds: its files, what is left out of them, and which of them are held out.
 
 A path is a file, a folder, or a pattern such as ``data/train-*.parquet``. Of a folder, hidden
-files, the leavings of editors and archives, and the files that speak *about* data (licences,
-read-mes, descriptions) are left out. What counts as held out by its name is decided on whole words
-and only where the names beside it agree: ``toy train.png`` and a label folder called ``test`` are
-neither.
+files, the leavings of editors and archives, folders of runs, and the files that speak *about* data
+(licences, read-mes, descriptions) are left out. What counts as held out by its name is decided on
+whole words and only where the names beside it agree: ``toy train.png`` and a label folder called
+``test`` are neither.
 """
 
 from __future__ import annotations
@@ -81,7 +81,13 @@ def find_files(path: str, setting: str) -> Files | None:
 
 
 def _split_off(root: Path, found: Iterable[Path]) -> Files:
-    files = sorted({file for file in found if file.is_file() and not _is_leaving(root, file)})
+    paths = list(found)
+    runs = {path.parent for path in paths if path.name == "recipe.toml"} - {root}
+    files = sorted(
+        path
+        for path in set(paths)
+        if path.is_file() and not _is_leaving(root, path) and runs.isdisjoint(path.parents)
+    )
     about = {file for file in files if _is_about(file)}
     data = tuple(file for file in files if file not in about)
     return Files(root, data, tuple(sorted(about)))

@@ -18,6 +18,7 @@ import numpy as np
 from chiasm.data.table import Row, TextCells, Unusable, decoded, read_part
 from chiasm.errors import UserError
 
+_ROWS_KEYS = ("data", "rows", "examples", "records")
 _BOM = b"\xef\xbb\xbf"
 
 
@@ -53,7 +54,7 @@ class JsonLines(TextCells):
 
 
 class Json(TextCells):
-    """One JSON list of objects, or an object with one such list; read whole."""
+    """One JSON list of objects, or such a list as an object's ``data``; read whole."""
 
     def __init__(self, file: Path) -> None:
         super().__init__()
@@ -206,9 +207,8 @@ def _rows_of(file: Path) -> list[Row]:
         content = _parsed(text, file)
     except ValueError as error:
         raise UserError(f"{file} is no JSON ({error}); mend it, or take it out") from error
-    if isinstance(content, dict):  # lists beside each other are no single table
-        lists = [rows for rows in content.values() if _is_table(rows)]
-        content = lists[0] if len(lists) == 1 else None
+    if isinstance(content, dict):
+        content = next((content[key] for key in _ROWS_KEYS if key in content), None)
     if not _is_table(content):
         raise NoTable(f"{file} is no list of JSON objects; write one object for each row")
     return content

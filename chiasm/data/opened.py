@@ -146,10 +146,7 @@ def _held_out_by_files(
                 f"{documents.columns.where}.{what} has no document of its own: "
                 f"{int(repeated.sum())} of {len(of_train)} documents to train on are held out too"
             )
-    notes = tables.notes
-    if repeated.any():
-        notes += (f"{int(repeated.sum()):,} documents are held out too and not trained on",)
-    facts = documents.facts(tables.train, train, notes)
+    facts = documents.facts(tables.train, train, tables.notes)
     other = documents.facts(tables.held_out, held_out, ())
     skipped = dict(facts.skipped)
     for reason, count in other.skipped.items():
@@ -162,6 +159,7 @@ def _held_out_by_files(
             rows=facts.rows + other.rows,
             documents=len(kept) + len(measured),
             held_out=len(measured),
+            repeated=int(repeated.sum()),
             files=facts.files + other.files,
             skipped=skipped,
             fingerprint=facts.fingerprint + other.fingerprint,

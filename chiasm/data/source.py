@@ -71,6 +71,8 @@ class SourceFacts:
     image_column: str = ""
     skipped: dict[str, int] = field(default_factory=dict)
     """Rows that cannot be used, by reason."""
+    repeated: int = 0
+    """Documents to train on that are held out too: training leaves them out."""
     notes: tuple[str, ...] = ()
     """How the held-out side was chosen, and what was left unread."""
     fingerprint: str = ""
@@ -92,6 +94,8 @@ class SourceFacts:
         words = f", words from {self.column!r}" if self.column else ""
         skipped = f", left out: {told(self.skipped)}" if self.skipped else ""
         notes = "".join(f"; {note}" for note in self.notes)
+        if self.repeated:
+            notes += f"; {self.repeated:,} documents to train on are held out too and left out"
         return (
             f"{name}: {self.rows:,} rows{read}{words} -> {self.documents:,} documents, "
             f"{self.held_out:,} of them held out{skipped}{notes}"
