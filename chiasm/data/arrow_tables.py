@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -63,8 +63,9 @@ class ArrowTable(FileTable):
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`~chiasm.data.table.Table`."""
         cell = self._cell(number, column)
-        if isinstance(cell, pa.StringScalar | pa.LargeStringScalar):  # nothing of it is copied
-            return cell.as_buffer().slice(begin, end - begin).to_pybytes()
+        if cell.is_valid and isinstance(cell, pa.StringScalar | pa.LargeStringScalar):
+            # Nothing but the part is copied, of a cell that may be a book.
+            return bytes(memoryview(cell.as_buffer())[begin:end])
         return super().utf8(number, column, begin, end)
 
     def _cell(self, number: int, column: str) -> pa.Scalar:
@@ -134,7 +135,8 @@ def _copied(file: Path) -> Path:
                 "a folder with room"
             ) from error
         finally:
-            aside.unlink(missing_ok=True)
+            with suppress(OSError):
+                aside.unlink()
     return copy
 
 

@@ -36,7 +36,7 @@ _WORDS = {
 }
 _ABOUT = re.compile(
     r"(readme|licen[cs]es?|notice|copying|authors|citation|changelog|changes)"
-    r"([-._]\w+)?(\.(txt|md|rst|html?|pdf|cff|bib|json|ya?ml))?",
+    r"([-_]\w+|\.\w+(?=\.))?(\.(txt|md|rst|html?|pdf|cff|bib|json|ya?ml))?",
     re.IGNORECASE,
 )
 _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
