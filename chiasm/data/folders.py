@@ -303,8 +303,8 @@ def cut_text(text: str, characters: int) -> Iterator[str]:
     begin = 0
     while len(text) - begin > characters:
         earliest, latest = begin + characters // 2, begin + characters
-        ends = (text.rfind(mark, earliest, latest) + len(mark) for mark in marks)
-        end = next((end for end in ends if end > earliest), latest)
+        found = ((text.rfind(mark, earliest, latest), len(mark)) for mark in marks)
+        end = next((at + length for at, length in found if at >= 0), latest)
         yield text[begin:end]
         begin = end
     yield text[begin:]

@@ -193,6 +193,7 @@ def made() -> Made:
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are prepared in the test's folder, not in the user's cache."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are prepared in a folder of the test's own, not in the user's cache."""
+    prepared = tmp_path_factory.mktemp("prepared")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", prepared)

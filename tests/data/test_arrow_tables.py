@@ -52,7 +52,9 @@ def rows_of(table):
     return [table.row(number) for number in range(len(table))]
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(form=st.sampled_from(["parquet", "stream"]), column=COLUMNS, data=st.data())
 def test_cells_of_every_type_are_words(form, column, data, tmp_path):
     kind, cells, said = column

@@ -62,7 +62,10 @@ def test_json_beside_pictures_gives_columns(folder):
     [
         (["cat/0.png", "dog/0.png"], ["cat", "dog"]),
         (["bus/0.png", "train/0.png"], ["bus", "train"]),
-        (["test/0.png", "train/0.png", "val/0.png", "walk/0.png"], ["test", "train", "val", "walk"]),
+        (
+            ["test/0.png", "train/0.png", "val/0.png", "walk/0.png"],
+            ["test", "train", "val", "walk"],
+        ),
         (["deep/cat/0.png", "dog/0.png"], ["cat", "dog"]),
         (["test/cat/0.png", "train/cat/0.png", "train/dog/0.png"], ["cat", "cat", "dog"]),
         (["0.png", "cat/0.png", "dog/0.png"], [None, "cat", "dog"]),

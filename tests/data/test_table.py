@@ -35,9 +35,7 @@ class Listed(FileTable):
 @settings(deadline=None)
 @given(st.lists(st.lists(st.text(), max_size=4), min_size=1, max_size=4), st.data())
 def test_joined_tables_are_their_rows_one_after_the_other(lists, data):
-    tables = [
-        Listed(f"c{k % 2}", cells, Path(f"/{k}/x.csv")) for k, cells in enumerate(lists)
-    ]
+    tables = [Listed(f"c{k % 2}", cells, Path(f"/{k}/x.csv")) for k, cells in enumerate(lists)]
     joined = Joined(tables)
     flat = [(k, cell) for k, cells in enumerate(lists) for cell in cells]
     assert len(joined) == len(flat)

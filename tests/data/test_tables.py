@@ -49,7 +49,11 @@ def forms(made, tmp_path):
 @pytest.mark.parametrize("form", ["jsonl", "ndjson", "json", "csv", "tsv", "parquet", "arrow"])
 @pytest.mark.parametrize("as_file", [False, True])
 def test_tables_of_every_form_open(form, as_file, forms):
-    path = next((forms / form).glob("*.[!j]*" if form == "arrow" else "*")) if as_file else forms / form
+    path = (
+        next((forms / form).glob("*.[!j]*" if form == "arrow" else "*"))
+        if as_file
+        else forms / form
+    )
     assert rows_of(opened(path, "image").train) == ROWS
 
 
@@ -83,11 +87,15 @@ def test_what_fits_is_read_and_what_is_left_is_told(made, tmp_path):
     made.files(
         tmp_path,
         {
-            "corpus.jsonl": made.json_lines([{"text": "a"}]), "vocabulary.jsonl": '{"token": 1}\n' * 99,
-            "LICENSE.txt": "x" * 999, "README.txt": "x" * 999, "more.csv": "text\nb\n",
-            "old.jsonl.gz": "", ".ipynb_checkpoints/corpus-checkpoint.jsonl": '{"text": "old"}',
+            "corpus.jsonl": made.json_lines([{"text": "a"}]),
+            "vocabulary.jsonl": '{"token": 1}\n' * 99,
+            "LICENSE.txt": "x" * 999,
+            "README.txt": "x" * 999,
+            "more.csv": "text\nb\n",
+            "old.jsonl.gz": "",
+            ".ipynb_checkpoints/corpus-checkpoint.jsonl": '{"text": "old"}',
         },
-    )  # fmt: skip
+    )
     tables = opened(tmp_path, "text", texts=True)
     assert rows_of(tables.train) == [{"text": "a"}]
     assert tables.notes == ("left: more.csv, old.jsonl.gz, vocabulary.jsonl and 2 more",)
@@ -109,7 +117,9 @@ def test_metadata_of_all_sub_folders_is_read(made, tmp_path):
 
 def test_metadata_of_pictures_beside_shards_is_left(made, tmp_path):
     made.tar(tmp_path / "00000.tar", [("1.jpg", b"j"), ("1.txt", "a"), ("1.json", '{"w": 1}')])
-    parquet([{"url": "u" * 99, "caption": "a", "n": k} for k in range(2)], tmp_path / "00000.parquet")
+    parquet(
+        [{"url": "u" * 99, "caption": "a", "n": k} for k in range(2)], tmp_path / "00000.parquet"
+    )
     made.files(tmp_path, {"00000_stats.json": '{"count": 1}', "dataset_info.json": "{}"})
     tables = opened(tmp_path, "image", "txt")
     assert [row["w"] for row in rows_of(tables.train)] == ["1"]
@@ -117,7 +127,9 @@ def test_metadata_of_pictures_beside_shards_is_left(made, tmp_path):
 
 
 def test_pictures_come_last(made, tmp_path):
-    made.files(tmp_path, {"a.png": "x" * 999, "a.txt": "words", "table.csv": "image,text\na.png,b\n"})
+    made.files(
+        tmp_path, {"a.png": "x" * 999, "a.txt": "words", "table.csv": "image,text\na.png,b\n"}
+    )
     assert rows_of(opened(tmp_path, "image", "text").train) == [{"image": "a.png", "text": "b"}]
     tables = opened(tmp_path / "*.[pt][nx][gt]", "image", "text")
     assert isinstance(tables.train, PictureFolder)
@@ -133,7 +145,9 @@ def test_plain_texts_count_where_texts_are_wanted(made, tmp_path):
 
 
 def test_a_pattern_decides(made, tmp_path):
-    made.files(tmp_path, {f"{name}.csv": f"text\n{name}\n" for name in ("a1", "a2", "test", "train")})
+    made.files(
+        tmp_path, {f"{name}.csv": f"text\n{name}\n" for name in ("a1", "a2", "test", "train")}
+    )
     assert [row["text"] for row in rows_of(opened(tmp_path / "a*.csv").train)] == ["a1", "a2"]
     assert opened(tmp_path / "train*").held_out is None
 
@@ -233,7 +247,9 @@ def test_an_owner_and_a_name_are_asked_of_the_hub(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
     with pytest.raises(UserError, match=r"the hub cannot be reached.*HF_HUB_OFFLINE=1"):
         opened("owner/name")
-    with pytest.raises(UserError, match=r"sources\.a\.held_out_path stands beside sources\.a\.path"):
+    with pytest.raises(
+        UserError, match=r"sources\.a\.held_out_path stands beside sources\.a\.path"
+    ):
         opened("owner/name", held_out_path="x.csv")
 
 

@@ -30,8 +30,8 @@ def test_members_of_one_key_are_one_sample(tar):
 
 def test_pictures_of_every_format_are_one_column(tar):
     suffixes = ["jpg", "png", "webp", "JPEG", "bmp", "tiff"]
-    table = tar(*(member for k, suffix in enumerate(suffixes)
-                  for member in ((f"{k}.{suffix}", bytes([k + 1])), (f"{k}.txt", f"{k}"))))  # fmt: skip
+    pictures = [(f"{k}.{suffix}", bytes([k + 1])) for k, suffix in enumerate(suffixes)]
+    table = tar(*pictures, *((f"{k}.txt", f"{k}") for k in range(6)))
     assert [row["image"] for row in rows_of(table)] == [bytes([k + 1]) for k in range(6)]
     assert [row["txt"] for row in rows_of(table)] == list("012345")
 
