@@ -12,7 +12,7 @@ from itertools import islice
 from chiasm.data.cells import picture, texts
 from chiasm.data.picture_folder import is_picture
 from chiasm.data.source import SourceSettings
-from chiasm.data.table import Row, Table, Unusable
+from chiasm.data.table import Row, Table
 from chiasm.data.tables import choose_column
 from chiasm.errors import UserError
 
@@ -141,13 +141,18 @@ class Columns:
         return False
 
     def _holds_numbers(self, table: Table, column: str) -> bool:
-        found = [
-            text for _, row in self._first(table, column) for text in texts(row.get(column), column)
-        ]
+        try:
+            found = [
+                text
+                for _, row in self._first(table, column)
+                for text in texts(row.get(column), column)
+            ]
+        except UserError:
+            return False  # told when it is read
         return bool(found) and all(text.strip().isdigit() for text in found)
 
     def _first(self, table: Table, column: str) -> Iterator[tuple[int, Row]]:
-        """The first rows that can be read."""
+        """The first rows that can be read; why others cannot, is told when all are."""
         for number in range(min(_LOOKED_AT, len(table))):
-            with suppress(Unusable):
+            with suppress(UserError):
                 yield number, table.row(number, column)

@@ -57,6 +57,12 @@ class Files:
     """Not read because of their names (licences, read-mes, descriptions), and links to nothing."""
 
 
+def shown_name(file: Path, root: Path) -> str:
+    """Returns a name to print: relative to the root where it lies there, always valid Unicode."""
+    name = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+    return os.fsencode(name).decode(errors="replace")
+
+
 def find_files(path: str, setting: str) -> Files | None:
     """Returns the files of a file, a folder or a pattern; None where nothing is there.
 

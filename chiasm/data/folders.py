@@ -123,7 +123,7 @@ class TextSource(FolderSource):
             for begin, end, part in self._parts(text):
                 places.append((number, begin, end))
                 identities.append(hashed(group or text_identity(part)))
-            return group or text_identity(text), whole, str(characters).encode()
+            return group or whole, whole, str(characters).encode()
 
         self.survey = survey(table, read)
         self._places_N3 = np.array(places, dtype=np.int64).reshape(-1, 3)

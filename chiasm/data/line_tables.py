@@ -7,7 +7,6 @@ in JSON too: ``3`` beside ``2.5`` is ``3``.
 from __future__ import annotations
 
 import csv
-import io
 import re
 from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
@@ -144,7 +143,7 @@ class Csv(FileTable):
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
         text = decoded(read_part(self.files[0], *self._places[number].tolist()), self.files[0])
-        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter), [])
+        cells = next(csv.reader((text,), delimiter=self._delimiter), [])
         if len(cells) != len(self.columns):
             raise Unusable(f"{len(cells)} cells, and the header has {len(self.columns)}")
         return dict(zip(self.columns, cells, strict=True))

@@ -9,6 +9,7 @@ for, so that an edited file is never read from before.
 from __future__ import annotations
 
 import json
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
@@ -166,12 +167,14 @@ def read_part(file: Path, begin: int, end: int) -> bytes:
     """
     # Opened anew each time: a table may have more files than a process may hold open.
     try:
-        with file.open("rb", buffering=0) as opened:
-            opened.seek(begin)
-            found = opened.read(end - begin)
+        opened = os.open(file, os.O_RDONLY)
+        try:
+            found = os.pread(opened, end - begin, begin)
+        finally:
+            os.close(opened)
     except OSError as error:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
-    if found is None or len(found) < end - begin:
+    if len(found) < end - begin:
         raise UserError(f"{file} has become shorter since it was opened")
     return found
 

@@ -1,8 +1,8 @@
 """A user's folder, file, pattern or hub name → the tables to train on and to hold out.
 
 Which files of a folder are read is decided by what they hold: those that have the columns that the
-source needs. ``metadata.*`` comes before other tables, then the format that holds most bytes, and
-pictures in folders come last. What was taken and what was left is told.
+source needs. Of pictures, ``metadata.*`` comes before other tables; then comes the format that
+holds most bytes, and pictures in folders come last. What was taken and what was left is told.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from chiasm.data.arrow_tables import open_arrow, open_hub
-from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, split_by_name
+from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, shown_name, split_by_name
 from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
 from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder, is_picture
 from chiasm.data.table import Joined, Table
@@ -88,7 +88,7 @@ def open_tables(
     chosen = _choose(found, path, setting, fits, texts)
     table = chosen.table
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
-    notes = [_left(chosen)]
+    notes = [_left(chosen), "" if texts else _without_row(chosen)]
     held_out, train, unread = None, split.train, split.left
     if held_out_path:
         held_out = _open_held_out(held_out_path, where, fits, texts)
@@ -212,10 +212,10 @@ def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
             by_form.setdefault(_PICTURES, []).append(file)
     pictures = by_form.pop(_PICTURES, [])
     metadata = []
-    for form, files in by_form.items():
+    for form, files in by_form.items() if not texts else ():  # of books it tells titles alone
         own = [file for file in files if file.stem == "metadata"]
         own = [file for file in own if file.parent == found.root] or own
-        if own and form != ".txt":
+        if own:
             metadata.append((form, own))
     tables = sorted(by_form.items(), key=lambda each: -sum(f.stat().st_size for f in each[1]))
     return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
@@ -233,12 +233,14 @@ def _left(chosen: _Chosen) -> str:
     return f"left: {_names(found, left)}" if left else ""
 
 
-def _names(found: Files, files: Sequence[Path]) -> str:
-    def name(file: Path) -> str:
-        inside = file.is_relative_to(found.root)
-        return file.relative_to(found.root).as_posix() if inside else str(file)
+def _without_row(chosen: _Chosen) -> str:
+    """How many pictures at least a table of pictures says nothing of, in words."""
+    more = sum(map(is_picture, chosen.found.data)) - len(chosen.table)
+    return f"{more:,} pictures have no row" if more > 0 else ""
 
-    shown = ", ".join(name(file) for file in files[:_SHOWN_NAMES])
+
+def _names(found: Files, files: Sequence[Path]) -> str:
+    shown = ", ".join(shown_name(file, found.root) for file in files[:_SHOWN_NAMES])
     more = len(files) - _SHOWN_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
 

@@ -11,8 +11,8 @@ stays five characters.
 from __future__ import annotations
 
 import tarfile
-from collections.abc import Iterable, Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from chiasm.data.files import PICTURE_SUFFIXES, is_leaving
@@ -21,6 +21,9 @@ from chiasm.errors import UserError
 
 IMAGE = "image"
 """The column of a sample's picture, whatever its format."""
+
+Name = tuple[str, str]
+"""A member's folder and name, or a sample's folder and key."""
 
 Place = tuple[int, int]
 """Begin and end of a member's bytes in the tar."""
@@ -72,11 +75,11 @@ class Tar(FileTable):
         return found if isinstance(found, dict) else {}
 
 
-def _members(file: Path) -> list[tuple[PurePosixPath, Place]]:
+def _members(file: Path) -> list[tuple[Name, Place]]:
     try:
         with tarfile.open(file, "r:") as tar:
             found = [
-                (PurePosixPath(member.name), (member.offset_data, member.offset_data + member.size))
+                (member.name.split("/"), (member.offset_data, member.offset_data + member.size))
                 for member in tar
                 if member.isfile()
             ]
@@ -85,45 +88,39 @@ def _members(file: Path) -> list[tuple[PurePosixPath, Place]]:
             f"{file} cannot be read as a tar ({error}); unpack it if it is compressed, or fetch "
             "it again"
         ) from error
+    named = (([part for part in parts if part not in ("", ".")], place) for parts, place in found)
     return [
-        (path, place)
-        for path, place in found
-        if "." in path.name and not any(map(is_leaving, path.parts))
+        (("/".join(parts[:-1]), parts[-1]), place)
+        for parts, place in named
+        if parts and "." in parts[-1] and not any(map(is_leaving, parts))
     ]
 
 
-def _samples(members: Iterable[tuple[PurePosixPath, Place]]) -> list[dict[str, Place]]:
+def _samples(members: Sequence[tuple[Name, Place]]) -> list[dict[str, Place]]:
     """The fields of every sample; of a member that stands twice the later one, as in tars."""
-    members = list(members)
-    torn = _torn(path for path, _ in members)
-    samples: dict[PurePosixPath, dict[str, Place]] = {}
-    for path, place in members:
-        key, field = _by_first_dot(path)
-        if key in torn:
-            name, _, field = path.name.rpartition(".")
-            key = path.parent / name
-        samples.setdefault(key, {})[field.lower()] = place
+    torn = _torn(name for name, _ in members)
+    samples: dict[Name, dict[str, Place]] = {}
+    for (folder, name), place in members:
+        key, _, field = name.partition(".")
+        if (folder, key) in torn:
+            key, _, field = name.rpartition(".")
+        samples.setdefault((folder, key), {})[field.lower()] = place
     return list(samples.values())
 
 
-def _torn(paths: Iterable[PurePosixPath]) -> set[PurePosixPath]:
+def _torn(names: Iterable[Name]) -> set[Name]:
     """Keys up to the first dot that hold what belongs to several samples.
 
     Whoever writes fields with dots writes some without, or the same ones for every sample. Where
     there are more such fields than samples, the dots belong to names.
     """
-    fields: dict[PurePosixPath, set[str]] = {}
-    for path in paths:
-        key, field = _by_first_dot(path)
-        fields.setdefault(key, set()).add(field)
+    fields: dict[Name, set[str]] = {}
+    for folder, name in names:
+        key, _, field = name.partition(".")
+        fields.setdefault((folder, key), set()).add(field)
     unclear = {key for key, own in fields.items() if all("." in field for field in own)}
     different = {field for key in unclear for field in fields[key]}
     return unclear if len(different) > len(unclear) else set()
-
-
-def _by_first_dot(path: PurePosixPath) -> tuple[PurePosixPath, str]:
-    key, _, field = path.name.partition(".")
-    return path.parent / key, field
 
 
 def _picture_field(fields: Mapping[str, Place]) -> str:

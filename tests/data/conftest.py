@@ -6,7 +6,8 @@ import io
 import json
 import os
 import tarfile
-from collections.abc import Iterable, Mapping
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -197,3 +198,17 @@ def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.Monk
     """Tables are prepared in a folder of the test's own, not in the user's cache."""
     prepared = tmp_path_factory.mktemp("prepared")
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", prepared)
+
+
+@pytest.fixture
+def guarded() -> Iterator[Path]:
+    """A folder in which permissions count, also for tests that run as root."""
+    was = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        try:
+            if was == 0:
+                os.seteuid(65534)
+            yield Path(folder)
+        finally:
+            os.seteuid(was)

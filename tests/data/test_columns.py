@@ -109,3 +109,7 @@ def test_pictures_without_words_say_how_to_write_them(kind, line, tmp_path):
         ):
             columns(kind).refuse_pictures_alone(part)
         columns(kind, alone=True).refuse_pictures_alone(part)
+
+
+def test_a_table_fits_whose_words_are_refused_when_they_are_read(table):
+    assert columns().are_in(table({"image": "a.png", "text": {"raw": "x"}}))

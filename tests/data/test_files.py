@@ -1,13 +1,11 @@
-import os
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.data.files import find_files, split_by_name, split_folders
+from chiasm.data.files import find_files, shown_name, split_by_name, split_folders
 from chiasm.errors import UserError
 
 ROOT = Path("/data")
@@ -103,20 +101,6 @@ def test_links_are_followed_and_each_folder_is_read_once(made, tmp_path):
     assert found_names(tmp_path / "link") == ["c.x", "far/a.x", "file.x", "own/d.x"]
 
 
-@pytest.fixture
-def guarded() -> Iterator[Path]:
-    """A folder in which permissions count, also for tests that run as root."""
-    was = os.geteuid()
-    with tempfile.TemporaryDirectory() as folder:
-        os.chmod(folder, 0o777)
-        try:
-            if was == 0:
-                os.seteuid(65534)
-            yield Path(folder)
-        finally:
-            os.seteuid(was)
-
-
 def test_a_folder_that_may_not_be_read_is_told(guarded):
     closed = guarded / "data" / "closed"
     closed.mkdir(parents=True)
@@ -124,6 +108,13 @@ def test_a_folder_that_may_not_be_read_is_told(guarded):
     with pytest.raises(UserError, match=r"s\.path: .*closed cannot be read: Permission denied"):
         find_files(str(guarded / "data"), "s.path")
     closed.chmod(0o755)
+
+
+def test_names_that_are_shown_are_valid_unicode():
+    file = ROOT / b"caf\xe9.csv".decode(errors="surrogateescape")
+    assert shown_name(file, ROOT) == "caf\ufffd.csv"
+    assert shown_name(ROOT / "a" / "b", ROOT) == "a/b"
+    assert shown_name(ROOT / "a", ROOT / "b") == "/data/a"
 
 
 @pytest.mark.parametrize(

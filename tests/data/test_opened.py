@@ -490,6 +490,35 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted(made, pictures, tmp_p
 
 
 @pytest.mark.parametrize(
+    ("closed", "message"),
+    [
+        ("rows.csv", r"mine\.path = '.*': .*rows\.csv cannot be read: Permission denied"),
+        ("a.txt", r"mine: .*a\.txt cannot be read: Permission denied"),
+        ("a.parquet", r"mine\.path = '.*': .*a\.parquet cannot be read: Permission denied"),
+    ],
+)
+def test_files_that_may_not_be_read_are_one_clear_message(closed, message, made, guarded):
+    made.files(guarded / "mine", {"a.png": made.picture_file(1), closed: "text\na\n"})
+    (guarded / "mine" / closed).chmod(0)
+    with pytest.raises(UserError, match=message):
+        made.open(guarded / "mine")
+
+
+def test_pictures_that_may_not_be_read_are_left_out_and_counted(made, pictures, guarded):
+    made.files(guarded, pictures("a.png", "b.png", "c.png") | {f"{k}.txt": k for k in "abc"})
+    (guarded / "c.png").chmod(0)
+    facts = made.open(guarded).facts
+    assert facts.skipped == {"picture file cannot be read (Permission denied)": 1}
+
+
+def test_pictures_without_a_row_are_told(made, pictures, tmp_path):
+    made.files(tmp_path, pictures(*(f"{k}.png" for k in range(5))))
+    made.files(tmp_path, {"metadata.csv": "file_name,text\n0.png,a\n1.png,b\n"})
+    assert made.open(tmp_path).facts.notes == ("3 pictures have no row",)
+    assert made.open(tmp_path, "text").facts.notes == ()
+
+
+@pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"kind": "image_text", "text_column": "tags"}, r"mine: column 'tags' holds dictionaries"),

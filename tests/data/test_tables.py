@@ -137,7 +137,7 @@ def test_pictures_come_last(made, tmp_path):
 
 
 def test_plain_texts_count_where_texts_are_wanted(made, tmp_path):
-    made.files(tmp_path, {"b.txt": "second", "a.txt": "first", "c.csv": "text\nc\n"})
+    made.files(tmp_path, {"b.txt": "second", "a.txt": "first", "metadata.csv": "text\nc\n"})
     assert rows_of(opened(tmp_path, "text", texts=True).train) == [
         {"text": "first"}, {"text": "second"}
     ]  # fmt: skip
