@@ -23,10 +23,15 @@ def texts(value: Any, column: str) -> tuple[str, ...]:
     Raises:
         UserError: a dictionary, a list of such, or bytes that are no UTF-8.
     """
-    if isinstance(value, list | tuple):
-        return tuple(text for part in value for text in texts(part, column))
-    text = _text(value, column)
-    return () if text is None else (text,)
+    found = []
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list | tuple):
+            parts += reversed(part)  # lists of files may be nested deeper than Python's calls
+        elif (text := _text(part, column)) is not None:
+            found.append(text)
+    return tuple(found)
 
 
 def _text(value: Any, column: str) -> str | None:

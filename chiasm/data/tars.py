@@ -19,6 +19,9 @@ from chiasm.data.files import PICTURE_SUFFIXES, is_leaving
 from chiasm.data.table import FileTable, Row, decoded, parsed_json, read_part
 from chiasm.errors import UserError
 
+_END_BYTES = 1 << 16
+"""Where another archive would begin; the zeros at the end of one are usually 10 KiB at most."""
+
 IMAGE = "image"
 """The column of a sample's picture, whatever its format."""
 
@@ -83,6 +86,7 @@ def _members(file: Path) -> list[tuple[Name, Place]]:
                 for member in tar
                 if member.isfile()
             ]
+            _refuse_more(file, tar.offset)
     except (tarfile.TarError, OSError) as error:
         raise UserError(
             f"{file} cannot be read as a tar ({error}); unpack it if it is compressed, or fetch "
@@ -94,6 +98,17 @@ def _members(file: Path) -> list[tuple[Name, Place]]:
         for parts, place in named
         if parts and "." in parts[-1] and not any(map(is_leaving, parts))
     ]
+
+
+def _refuse_more(file: Path, end: int) -> None:
+    """Raise where something follows the end of the archive: readers of tars stop there."""
+    with file.open("rb") as opened:
+        opened.seek(end)
+        if opened.read(_END_BYTES).strip(b"\0"):
+            raise UserError(
+                f"{file} goes on after its end, as tars do that were joined by cat; give them one "
+                "by one, or join them with tar --concatenate"
+            )
 
 
 def _samples(members: Sequence[tuple[Name, Place]]) -> list[dict[str, Place]]:

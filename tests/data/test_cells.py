@@ -32,7 +32,7 @@ HERE = Path("/data")
         (b"caf\xc3\xa9", ("café",)),
         ([], ()),
         (["a", None, "b"], ("a", "b")),
-        ([["a"], [1, True]], ("a", "1", "true")),
+        ([["a"], [1, True], "b"], ("a", "1", "true", "b")),
     ],
 )
 def test_cells_become_words(value, said):

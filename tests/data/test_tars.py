@@ -1,4 +1,5 @@
 import os
+import tarfile
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -135,6 +136,18 @@ def test_what_is_no_tar_or_no_json_is_one_clear_message(made, tmp_path, tar):
         Tar(tmp_path / "b.tar")
     with pytest.raises(UserError, match=r"a\.tar: the \.json of sample 1 is no JSON"):
         tar(("1.json", "{}"), ("2.json", "{"))
+
+
+def test_tars_joined_by_cat_are_refused_and_those_joined_by_tar_are_read(made, tmp_path):
+    one = made.tar(tmp_path / "1.tar", [("1.txt", "one")])
+    two = made.tar(tmp_path / "2.tar", [("2.txt", "two"), ("2.jpg", b"j")])
+    made.files(tmp_path, {"3.tar": one.read_bytes() + two.read_bytes()})
+    with pytest.raises(UserError, match=r"3\.tar goes on after its end.*joined by cat"):
+        Tar(tmp_path / "3.tar")
+    with tarfile.open(one, "a") as archive:
+        archive.add(tmp_path / "2.tar", "2.txt")
+        archive.add(tmp_path, "last/", recursive=False)
+    assert len(Tar(one)) == 2
 
 
 def test_a_tar_that_shrinks_is_told(tar, tmp_path):
