@@ -101,6 +101,16 @@ def test_what_fits_is_read_and_what_is_left_is_told(made, tmp_path):
     assert tables.notes == ("left: more.csv, old.jsonl.gz, vocabulary.jsonl and 2 more",)
 
 
+@pytest.mark.parametrize("more", ["csv", "jsonl"])
+def test_of_formats_that_fit_the_one_with_most_bytes_is_read(more, made, tmp_path):
+    rows = [{"text": "in jsonl"}] * (99 if more == "jsonl" else 1)
+    lines = ["text", *["in csv"] * (99 if more == "csv" else 1)]
+    made.files(tmp_path, {"a.csv": "\n".join(lines), "b.jsonl": made.json_lines(rows)})
+    tables = opened(tmp_path, "text")
+    assert tables.train.row(0) == {"text": f"in {more}"}
+    assert tables.notes == ("left: b.jsonl" if more == "csv" else "left: a.csv",)
+
+
 def test_metadata_comes_before_larger_tables(made, tmp_path):
     made.files(tmp_path, {"other.csv": "image,x\n" + "a,b\n" * 99})
     made.files(tmp_path, {"metadata.jsonl": made.json_lines(ROWS), "deep/metadata.jsonl": "{}\n"})
