@@ -1,83 +1,90 @@
-"""Typed tables: parquet and Arrow files, and data sets of the hub, by Hugging Face ``datasets``.
+"""Typed tables: parquet and Arrow files, and data sets of the hub.
 
-The library copies files into a memory-mapped table of its cache, so that random access is cheap
-however the file is compressed. It would know files by name, size and time of change; here the
-copy stands under a hash of their content.
+No row of a parquet file can be read without those that are compressed with it. So every file is
+copied once into a memory-mapped stream of Arrow, in the cache of the ``datasets`` library. The copy
+stands under a hash of the file's content: neither a name nor a time stamp tells it from another.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import lru_cache
+import json
+import os
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+from uuid import uuid4
 
+import numpy as np
+import pyarrow as pa
+import pyarrow.ipc
+import pyarrow.parquet
 import xxhash
 
 from chiasm.data.hub import require_hub
-from chiasm.data.table import Row, TextCells
+from chiasm.data.table import FileTable, Row, refuse_repeated
 from chiasm.errors import UserError
 
-if TYPE_CHECKING:
-    from datasets import Dataset
-
 _BLOCK_BYTES = 1 << 22
+_ROWS_A_BATCH = 256
+"""Held in memory at once; a row may be a picture of megabytes."""
+_FILE_MAGIC = b"ARROW1"
 
 
-class ArrowTable(TextCells):
+class ArrowTable(FileTable):
     """Typed rows; class labels by their names, pictures as the bytes or paths that they are."""
 
-    def __init__(self, dataset: Dataset, files: Sequence[Path], folder: Path) -> None:
-        import datasets
-
-        super().__init__()
-        for name, feature in dataset.features.items():
-            if isinstance(feature, datasets.Image):
-                dataset = dataset.cast_column(name, datasets.Image(decode=False))
-        self.files: tuple[Path, ...] = tuple(files)
-        self.columns = tuple(dataset.column_names)
-        self._folder = folder
-        self._labels = {
-            name: feature.names
-            for name, feature in dataset.features.items()
-            if isinstance(feature, datasets.ClassLabel)
-        }
-        self._with_columns = lru_cache(maxsize=None)(dataset.select_columns)
-        self._length = len(dataset)
+    def __init__(
+        self, table: pa.Table, labels: Mapping[str, list[str]], files: Collection[Path]
+    ) -> None:
+        super().__init__(*files)
+        self.columns = tuple(table.column_names)
+        self._labels = labels
+        self._batches = table.to_batches()
+        self._ends = np.cumsum([len(batch) for batch in self._batches])
+        self._length = len(table)
 
     def __len__(self) -> int:
         return self._length
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
-        row: dict[str, Any] = self._with_columns(columns or self.columns)[number]
-        for name, names in self._labels.items():
-            if name in row:
-                row[name] = _label(row[name], names)
+        row: Row = {}
+        for name in columns or self.columns:
+            if name in self.columns:
+                cell = self._cell(number, name)
+                row[name] = _value(cell, self._labels.get(name))
         return row
 
     def folder(self, number: int) -> Path:
+        """See :class:`~chiasm.data.table.Table`; the working folder for those of the hub."""
+        return super().folder(number) if self.files else Path()
+
+    def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`~chiasm.data.table.Table`."""
-        return self._folder
+        cell = self._cell(number, column)
+        if cell.is_valid and isinstance(cell, pa.StringScalar | pa.LargeStringScalar):
+            # Nothing but the part is copied, of a cell that may be a book.
+            return bytes(memoryview(cell.as_buffer())[begin:end])
+        return super().utf8(number, column, begin, end)
+
+    def _cell(self, number: int, column: str) -> pa.Scalar:
+        which = int(np.searchsorted(self._ends, number, side="right"))
+        batch = self._batches[which]
+        return batch.column(column)[number - int(self._ends[which]) + len(batch)]
 
 
-def open_arrow(files: Sequence[Path], kind: str) -> ArrowTable:
-    """Returns the table in parquet or Arrow files.
+def open_arrow(file: Path) -> ArrowTable:
+    """Returns the table in a parquet or Arrow file.
 
     Raises:
-        UserError: a file is damaged, or the files have different columns.
+        UserError: it is damaged, two columns have one name, or the cache has no room.
     """
-    import datasets  # a second to import, and a run on the embedded world never needs it
-
-    datasets.disable_progress_bars()
-    cache = Path(datasets.config.HF_DATASETS_CACHE) / "by-content" / _digest(files)
-    try:
-        dataset = datasets.load_dataset(
-            kind, data_files=[str(file) for file in files], split="train", cache_dir=str(cache)
-        )
-    except Exception as error:  # each reader has its own kinds
-        raise UserError(f"cannot be read as {kind}: {_cause(error)}") from error
-    return ArrowTable(dataset, files, files[0].parent)
+    copy = _copied(file)
+    with pa.memory_map(str(copy)) as mapped, pa.ipc.open_stream(mapped) as stream:
+        table = stream.read_all()
+    refuse_repeated(table.column_names, file)
+    return ArrowTable(table, _labels(table.schema), (file,))
 
 
 def open_hub(path: str, setting: str) -> dict[str, ArrowTable]:
@@ -86,21 +93,121 @@ def open_hub(path: str, setting: str) -> dict[str, ArrowTable]:
     Raises:
         UserError: the hub has no data set of that name, or cannot be reached.
     """
-    import datasets
+    import datasets  # a second to import, and a run on the embedded world never needs it
 
     require_hub(path, setting)
     datasets.disable_progress_bars()
     try:
         found = datasets.load_dataset(path)
-    except Exception as error:
+    except Exception as error:  # each reader has its own kinds
         raise UserError(
             f"{setting} = {path!r} is no file or folder here, and the hub gave no dataset of that "
             f"name ({_cause(error)})"
         ) from error
-    return {name: ArrowTable(split, (), Path()) for name, split in found.items()}
+    return {
+        name: ArrowTable(split.data.table, _labels(split.features.arrow_schema), ())
+        for name, split in found.items()
+    }
 
 
-def _label(number: Any, names: Sequence[str]) -> Any:
+def _copied(file: Path) -> Path:
+    """The file as a stream of Arrow in the cache."""
+    from datasets import config
+
+    folder = Path(config.HF_DATASETS_CACHE) / "by-content"
+    try:
+        copy = folder / f"{_digest(file)}.arrow"
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    if copy.exists():
+        return copy
+    aside = folder / f"{uuid4().hex}.partial"  # ranks may copy one file at the same time
+    with _batches(file) as (schema, batches):
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            with aside.open("wb") as written, pa.ipc.new_stream(written, schema) as writer:
+                for batch in batches:
+                    writer.write_batch(batch)
+            os.replace(aside, copy)
+        except OSError as error:
+            raise UserError(
+                f"{file} cannot be copied to {folder} ({error.strerror or error}); set HF_HOME to "
+                "a folder with room"
+            ) from error
+        finally:
+            with suppress(OSError):
+                aside.unlink()
+    return copy
+
+
+@contextmanager
+def _batches(file: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]:
+    """Schema and rows of a parquet file, an Arrow stream or an Arrow file.
+
+    Raises:
+        UserError: it is damaged, when it is opened or while it is read.
+    """
+    kind = file.suffix.lower().lstrip(".")
+
+    def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+        with _blamed(file, kind):
+            yield from batches
+
+    with pa.OSFile(str(file)) as opened:
+        with _blamed(file, kind):
+            if kind == "parquet":
+                parquet = pa.parquet.ParquetFile(opened)
+                schema, rows = parquet.schema_arrow, parquet.iter_batches(_ROWS_A_BATCH)
+            elif opened.read(len(_FILE_MAGIC)) == _FILE_MAGIC:
+                arrow = pa.ipc.open_file(opened)
+                schema = arrow.schema
+                rows = map(arrow.get_batch, range(arrow.num_record_batches))
+            else:
+                opened.seek(0)
+                rows = pa.ipc.open_stream(opened)
+                schema = rows.schema
+        yield schema, read(rows)
+
+
+@contextmanager
+def _blamed(file: Path, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except (pa.ArrowException, OSError, EOFError) as error:
+        raise UserError(
+            f"{file} cannot be read as {kind} ({_cause(error)}); fetch or write it again"
+        ) from error
+
+
+def _labels(schema: pa.Schema) -> dict[str, list[str]]:
+    """The names of class labels by column, as the datasets library keeps them in a schema."""
+    try:
+        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
+    except (KeyError, ValueError, TypeError):
+        return {}
+    own = {name: feature.get("feature", feature) for name, feature in features.items()}
+    return {
+        name: feature["names"]
+        for name, feature in own.items()
+        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+    }
+
+
+def _value(cell: pa.Scalar, names: list[str] | None) -> Any:
+    value = cell.as_py()
+    if names is not None:
+        return (
+            [_label(each, names) for each in value]
+            if isinstance(value, list)
+            else _label(value, names)
+        )
+    if isinstance(value, float) and not pa.types.is_float64(cell.type):
+        return np.float32(value)  # 0.1 and not the nearest double's 0.10000000149
+    return value
+
+
+def _label(number: Any, names: list[str]) -> Any:
+    """A label's name; -1 stands for none."""
     known = isinstance(number, int) and 0 <= number < len(names)
     return names[number] if known else None
 
@@ -110,11 +217,9 @@ def _cause(error: Exception) -> str:
     return lines[0] if lines else type(error).__name__
 
 
-def _digest(files: Sequence[Path]) -> str:
+def _digest(file: Path) -> str:
     digest = xxhash.xxh3_128()
-    for file in files:
-        digest.update(f"{file.stat().st_size} ".encode())
-        with file.open("rb") as opened:
-            while block := opened.read(_BLOCK_BYTES):
-                digest.update(block)
+    with file.open("rb") as opened:
+        while block := opened.read(_BLOCK_BYTES):
+            digest.update(block)
     return digest.hexdigest()

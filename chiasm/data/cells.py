@@ -2,7 +2,7 @@
 
 What stands in the file is what is read. Typed cells, of parquet files, have no characters of
 their own: numbers are written as Python writes them, booleans ``true`` and ``false``, dates as in
-ISO 8601 with a blank before the time.
+ISO 8601 with a blank before the time; a number that is none (NaN) is a missing one.
 """
 
 from __future__ import annotations
@@ -23,20 +23,25 @@ def texts(value: Any, column: str) -> tuple[str, ...]:
     Raises:
         UserError: a dictionary, a list of such, or bytes that are no UTF-8.
     """
-    if isinstance(value, list | tuple | np.ndarray):
-        return tuple(text for part in value for text in texts(part, column))
-    text = _text(value, column)
-    return () if text is None else (text,)
+    found = []
+    parts = [value]
+    while parts:
+        part = parts.pop()
+        if isinstance(part, list | tuple):
+            parts += reversed(part)  # lists of files may be nested deeper than Python's calls
+        elif (text := _text(part, column)) is not None:
+            found.append(text)
+    return tuple(found)
 
 
 def _text(value: Any, column: str) -> str | None:
     match value:
         case None | str():
             return value
-        case bool() | np.bool_():
+        case bool():
             return "true" if value else "false"
-        case int() | float() | decimal.Decimal() | np.number():
-            return str(value)
+        case int() | float() | decimal.Decimal() | np.floating():
+            return None if value != value else str(value)
         case datetime.datetime():
             return value.isoformat(sep=" ")
         case datetime.date() | datetime.time():

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 
 from chiasm.data.cells import picture, texts
-from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.picture_folder import is_picture
 from chiasm.data.source import SourceSettings
-from chiasm.data.table import Table
+from chiasm.data.table import Row, Table
 from chiasm.data.tables import choose_column
 from chiasm.errors import UserError
 
@@ -36,7 +39,9 @@ class Columns:
             if self.settings.kind == "text":
                 self.text(table)
                 return True
-            self.image(table)
+            column = self.image(table)
+            if not self.settings.image_column and not self._holds_pictures(table, column):
+                return False  # names of files that lie elsewhere, as beside shards
             if self.pictures_alone:
                 return True
             if self.settings.kind == "image_text":
@@ -105,7 +110,8 @@ class Columns:
         Raises:
             UserError: it has; the message says how to write them.
         """
-        if self.pictures_alone or not isinstance(table, PictureFolder) or self.are_in(table):
+        alone = bool(table.files) and is_picture(table.files[0])
+        if self.pictures_alone or not alone or self.are_in(table):
             return
         settings = self.settings
         words = {settings.text_column or "text": "a red barn in the snow"}
@@ -119,25 +125,34 @@ class Columns:
         )
 
     def _holds_pictures(self, table: Table, column: str) -> bool:
-        for number in range(min(_LOOKED_AT, len(table))):
+        for number, row in self._first(table, column):
             folder = table.folder(number)
             try:
-                data = picture(table.row(number, column).get(column), folder, column)
+                data = picture(row.get(column), folder, column)
             except UserError:
                 return True  # told when it is read
             if isinstance(data, bytes):
                 return True
             if data is not None:
-                value = table.row(number, column)[column]
-                places = (data, *(above / str(value) for above in islice(folder.parents, 8)))
-                if any(place.is_file() for place in places):
+                name = data.relative_to(folder) if data.is_relative_to(folder) else data
+                above = (each / name for each in islice(folder.parents, 8))
+                if any(map(os.path.isfile, (data, *above))):
                     return True
         return False
 
     def _holds_numbers(self, table: Table, column: str) -> bool:
-        found = [
-            text
-            for number in range(min(_LOOKED_AT, len(table)))
-            for text in texts(table.row(number, column).get(column), column)
-        ]
+        try:
+            found = [
+                text
+                for _, row in self._first(table, column)
+                for text in texts(row.get(column), column)
+            ]
+        except UserError:
+            return False  # told when it is read
         return bool(found) and all(text.strip().isdigit() for text in found)
+
+    def _first(self, table: Table, column: str) -> Iterator[tuple[int, Row]]:
+        """The first rows that can be read; why others cannot, is told when all are."""
+        for number in range(min(_LOOKED_AT, len(table))):
+            with suppress(UserError):
+                yield number, table.row(number, column)

@@ -10,10 +10,12 @@ whole words and only where the names beside it agree: ``toy train.png`` and a la
 from __future__ import annotations
 
 import glob
+import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 from chiasm.errors import UserError
 
@@ -33,13 +35,15 @@ _WORDS = {
     "eval": TEST,
 }
 _ABOUT = re.compile(
-    r"(readme|licen[cs]e|licences|licenses|notice|copying|authors|citation|changelog|changes)"
-    r"([-._ ].*)?",
+    r"(readme|licen[cs]es?|notice|copying|authors|citation|changelog|changes)"
+    r"([-_]\w+|\.\w+(?=\.))?(\.(txt|md|rst|html?|pdf|cff|bib|json|ya?ml))?",
     re.IGNORECASE,
 )
 _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
-_LEAVINGS = ("thumbs.db", "desktop.ini", "__macosx")
+_LEAVINGS = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 _PATTERN = re.compile(r"[*?\[]")
+_NUMBERING = re.compile(r"\d+|of|[0-9a-f]{16}")
+"""What tells the shards of one table apart: 00000-of-00003, and the hub's hashes."""
 
 
 @dataclass(frozen=True)
@@ -50,53 +54,80 @@ class Files:
     """The folder that names are told relative to."""
     data: tuple[Path, ...]
     left: tuple[Path, ...]
-    """Not read because of their names: licences, read-mes, descriptions."""
+    """Not read because of their names (licences, read-mes, descriptions), and links to nothing."""
 
-    def name(self, file: Path) -> str:
-        """The file's name relative to the root."""
-        return file.relative_to(self.root).as_posix()
+
+def shown_name(file: Path, root: Path) -> str:
+    """Returns a name to print: relative to the root where it lies there, always valid Unicode."""
+    name = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
+    return os.fsencode(name).decode(errors="replace")
 
 
 def find_files(path: str, setting: str) -> Files | None:
     """Returns the files of a file, a folder or a pattern; None where nothing is there.
 
     Raises:
-        UserError: a pattern that no file matches.
+        UserError: a pattern that no file matches, or a folder that may not be read.
     """
     given = Path(path)
-    if given.is_file():
+    if os.path.isfile(path):
         return Files(given.parent, (given,), ())
-    if given.is_dir():
-        return _split_off(given, given.rglob("*"))
-    if not _PATTERN.search(path):
+    if os.path.isdir(path):
+        return _split_off(given, _inside(given, setting))
+    root = next((above for above in given.parents if os.path.isdir(above)), Path())
+    pattern = str(given.relative_to(root))  # a folder that is there may be called a[1]
+    if not _PATTERN.search(pattern):
         return None
-    parts = given.parts
-    fixed = next(number for number, part in enumerate(parts) if _PATTERN.search(part))
-    root = Path(*parts[:fixed])
-    found = [Path(match) for match in glob.glob(path, recursive=True)]
-    inside = [file for each in found for file in ([each] if each.is_file() else each.rglob("*"))]
+    found = [root / match for match in glob.glob(pattern, root_dir=root, recursive=True)]
+    inside = [
+        file for each in found for file in ([each] if each.is_file() else _inside(each, setting))
+    ]
     if not inside:
         raise UserError(f"{setting} = {path!r} matches no file; check the pattern")
     return _split_off(root, inside)
 
 
+def _inside(folder: Path, setting: str) -> Iterator[Path]:
+    """The files below a folder, through links too; each folder once, however links lead to it."""
+
+    def refuse(error: OSError) -> NoReturn:
+        raise UserError(f"{setting}: {error.filename} cannot be read: {error.strerror}") from error
+
+    seen: set[str] = set()
+    starts = [folder]
+    for start in starts:
+        for above, folders, names in os.walk(start, onerror=refuse):
+            real = os.path.realpath(above)
+            folders[:] = sorted(name for name in folders if not is_leaving(name))
+            if real in seen:
+                folders.clear()
+                continue
+            seen.add(real)
+            here = Path(above)
+            starts += [here / name for name in folders if (here / name).is_symlink()]
+            yield from (here / name for name in names)
+
+
 def _split_off(root: Path, found: Iterable[Path]) -> Files:
-    paths = list(found)
+    paths = sorted(set(found))
     runs = {path.parent for path in paths if path.name == "recipe.toml"} - {root}
-    files = sorted(
+    paths = [
         path
-        for path in set(paths)
-        if path.is_file() and not _is_leaving(root, path) and runs.isdisjoint(path.parents)
-    )
-    about = {file for file in files if _is_about(file)}
-    data = tuple(file for file in files if file not in about)
-    return Files(root, data, tuple(sorted(about)))
+        for path in paths
+        if not any(map(is_leaving, path.relative_to(root).parts))
+        and (not runs or runs.isdisjoint(path.parents))
+    ]
+    data = tuple(path for path in paths if path.is_file() and not _is_about(path))
+    kept = set(data)
+    return Files(root, data, tuple(path for path in paths if path not in kept))
 
 
-def _is_leaving(root: Path, file: Path) -> bool:
-    return any(
-        part.startswith((".", "~$")) or part.lower() in _LEAVINGS
-        for part in file.relative_to(root).parts
+def is_leaving(name: str) -> bool:
+    """Whether a file or folder of that name is hidden, or left by an editor, archive or library."""
+    return (
+        name.startswith((".", "~$"))
+        or name.lower() in _LEAVINGS
+        or (name.startswith("cache-") and name.endswith(".arrow"))  # of datasets' map and filter
     )
 
 
@@ -109,84 +140,114 @@ class SplitFiles:
     """Files to train on and held-out files, where their names tell them apart."""
 
     train: tuple[Path, ...]
-    held_out: tuple[Path, ...] = ()
-    """Empty where no name says so."""
-    left: tuple[Path, ...] = ()
-    """Of a second held-out split: neither trained on nor measured on."""
+    validation: tuple[Path, ...] = ()
+    test: tuple[Path, ...] = ()
+    doubtful: tuple[str, ...] = ()
+    """Names with the word of a held-out split that are trained on: nothing beside them agrees."""
+
+    @property
+    def held_out(self) -> tuple[Path, ...]:
+        """Validation files before test files; empty where no name says so."""
+        return self.validation or self.test
+
+    @property
+    def left(self) -> tuple[Path, ...]:
+        """Of a second held-out split: neither trained on nor measured on."""
+        return self.test if self.validation else ()
 
 
-def split_by_name(
-    root: Path, files: Sequence[Path], setting: str, *, by_file: bool = True
-) -> SplitFiles:
+def split_by_name(root: Path, files: Sequence[Path], *, by_file: bool = True) -> SplitFiles:
     """Returns which files train and which are held out, by the field's conventions.
 
-    - Folders: all folders of one level are called after splits, ``train`` among them:
-      ``train/ test/``, ``images/train2017/ images/val2017/``.
+    - Folders: see :func:`split_folders`.
     - Files, with ``by_file``: the name is the word of a split (``valid.txt``), or has one among its
       parts (``train-00000-of-00003.parquet``, ``cc-test-0001.tar``) and another file differs from
       it in that word and in numbers alone.
-
-    Validation files are held out before test files, which then are not read.
-
-    Raises:
-        UserError: there are files to validate and to test on, and none to train on.
     """
     names = [file.relative_to(root) for file in files]
-    splits = _by_folder(names) or (_by_file(names) if by_file else None)
-    if splits is None:
-        return SplitFiles(tuple(files))
+    folders = split_folders(names)
+    if folders:
+        of_folder = {folder: _outermost(folder, folders) for folder in {n.parent for n in names}}
+        splits = [of_folder[name.parent] for name in names]
+    else:
+        splits = _by_file(names) if by_file else [TRAIN] * len(names)
     of = {
         split: tuple(file for file, own in zip(files, splits, strict=True) if own == split)
         for split in (TRAIN, VALIDATION, TEST)
     }
-    if not of[TRAIN]:
-        shown = ", ".join(name.as_posix() for name in names[:4])
-        raise UserError(
-            f"{setting} = {str(root)!r} holds files to validate and to test on, and none to train "
-            f"on ({shown}); name the file to train on with {setting}, and the one to hold out with "
-            f"{setting.removesuffix('path')}held_out_path"
-        )
-    if of[VALIDATION]:
-        return SplitFiles(of[TRAIN], of[VALIDATION], of[TEST])
-    return SplitFiles(of[TRAIN], of[TEST])
+    pairs = zip(names, splits, strict=True)
+    trained = [name for name, split in pairs if split == TRAIN]
+    doubtful = () if folders else _doubtful(trained, by_file=by_file)
+    return SplitFiles(of[TRAIN], of[VALIDATION], of[TEST], doubtful)
 
 
-def _by_folder(names: Sequence[Path]) -> list[str] | None:
-    """The split of each file by the outermost level of folders that is one of splits."""
-    for level in range(max(len(name.parts) for name in names) - 1):
-        deep = [name for name in names if len(name.parts) > level + 1]
-        for above in sorted({name.parts[:level] for name in deep}):
-            inside = {name for name in deep if name.parts[:level] == above}
-            split = {name: _word(name.parts[level]) for name in inside}
-            if set(split.values()) > {TRAIN} and "" not in split.values():
-                return [split.get(name, TRAIN) for name in names]
-    return None
+def split_folders(names: Iterable[Path]) -> dict[Path, str]:
+    """Returns the folders that are splits, and which: those of relative names.
+
+    All folders beside each other are called after splits, ``train`` among them, and two of them
+    differ in that word and in numbers alone: ``train/ test/``, ``images/train2017/
+    images/val2017/``, ``dev-clean/ train-clean-100/``.
+    """
+    folders = {
+        above for parent in {n.parent for n in names} for above in (parent, *parent.parents)
+    } - {Path()}
+    beside: dict[Path, dict[Path, tuple[str, tuple[str, ...]]]] = {}
+    for folder in folders:
+        beside.setdefault(folder.parent, {})[folder] = _parsed(folder.name)
+    found: dict[Path, str] = {}
+    for siblings in beside.values():
+        if all(split for split, _ in siblings.values()) and any(
+            kinds > {TRAIN} for kinds in _families(siblings.values()).values()
+        ):
+            found |= {folder: split for folder, (split, _) in siblings.items()}
+    return found
 
 
-def _by_file(names: Sequence[Path]) -> list[str] | None:
+def _outermost(folder: Path, splits: Mapping[Path, str]) -> str:
+    chain = reversed((folder, *folder.parents))
+    return next((splits[each] for each in chain if each in splits), TRAIN)
+
+
+def _by_file(names: Sequence[Path]) -> list[str]:
     """The split of each file by its own name."""
-    parts = [[part for part in re.split(r"[-._]+", name.stem) if part] for name in names]
-    own = [next((_word(part) for part in each if _word(part)), "") for each in parts]
-    # What else a name holds: files of one family differ in the split's word and in numbers alone.
-    family = [
-        (name.parent, tuple(part for part in each if not _word(part) and not part.isdigit()))
-        for name, each in zip(names, parts, strict=True)
+    parsed = [_parsed(name.stem) for name in names]
+    keys = [
+        (split, (name.parent, *rest)) for name, (split, rest) in zip(names, parsed, strict=True)
     ]
-    kinds: dict[tuple, set[str]] = {}
-    for key, split in zip(family, own, strict=True):
-        kinds.setdefault(key, set()).add(split)
+    kinds = _families(keys)
     told = [
-        split if name.stem.lower() in _WORDS or len(kinds[key] - {""}) > 1 or split == TRAIN else ""
-        for name, key, split in zip(names, family, own, strict=True)
+        split
+        if name.stem.lower() in _WORDS or len(kinds[rest] - {""}) > 1 or split == TRAIN
+        else ""
+        for name, (split, rest) in zip(names, keys, strict=True)
     ]
     if {VALIDATION, TEST}.isdisjoint(told) or len(set(told)) == 1:
-        return None  # all are alike: a set that happens to be called so
+        return [TRAIN] * len(names)  # all are alike: a set that happens to be called so
     return [split or TRAIN for split in told]
 
 
-def names_a_split(name: str) -> bool:
-    """Whether a folder's whole name is the word of a split."""
-    return bool(_word(name))
+def _families(parsed: Iterable[tuple[str, tuple]]) -> dict[tuple, set[str]]:
+    """The splits of the names that have everything else in common."""
+    kinds: dict[tuple, set[str]] = {}
+    for split, rest in parsed:
+        kinds.setdefault(rest, set()).add(split)
+    return kinds
+
+
+def _parsed(name: str) -> tuple[str, tuple[str, ...]]:
+    """The split whose word a name holds, or nothing; and what else it holds, numbers aside."""
+    parts = [part for part in re.split(r"[-._]+", name) if part]
+    split = next((_word(part) for part in parts if _word(part)), "")
+    return split, tuple(p for p in parts if not _word(p) and not _NUMBERING.fullmatch(p))
+
+
+def _doubtful(names: Collection[Path], *, by_file: bool) -> tuple[str, ...]:
+    held_out = (VALIDATION, TEST)
+    folders = {part for parent in {name.parent for name in names} for part in parent.parts}
+    found = sorted(f"{folder}/" for folder in folders if _word(folder) in held_out)
+    if by_file and len(names) > 1:
+        found += [name.as_posix() for name in names if _parsed(name.stem)[0] in held_out]
+    return tuple(found)
 
 
 def _word(name: str) -> str:

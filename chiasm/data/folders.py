@@ -7,6 +7,7 @@ is held out (:mod:`chiasm.data.survey`).
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from pathlib import Path
@@ -59,13 +60,8 @@ class FolderSource(ABC):
         """What a row belongs to, where the user says so."""
         if not self._group_column:
             return None
-        found = texts(self._cell(number, self._group_column), self._group_column)
-        if not found:
-            raise Unusable(f"no {self._group_column}")
-        return "\0".join(found).encode()
-
-    def _cell(self, number: int, column: str) -> object:
-        return self._table.row(number, column).get(column)
+        row = self._table.row(number, self._group_column)
+        return "\0".join(self._words(row, self._group_column)).encode()
 
     def _words(self, row: dict, column: str) -> tuple[str, ...]:
         """The texts of a cell, without the blanks around them.
@@ -89,13 +85,10 @@ class FolderSource(ABC):
         data = picture(row.get(column), folder, column)
         if data is None:
             raise Unusable(f"no {column}")
-        if isinstance(data, Path) and not data.exists():
-            relative = Path(str(row[column]))
-            for above in folder.parents:
-                if not above.is_relative_to(self._root):
-                    break
-                if (above / relative).exists():
-                    return above / relative
+        if isinstance(data, Path) and not os.path.isfile(data):
+            relative = data.relative_to(folder) if data.is_relative_to(folder) else data
+            above = (each / relative for each in folder.parents if each.is_relative_to(self._root))
+            return next((file for file in above if os.path.isfile(file)), data)
         return data
 
 
@@ -122,14 +115,15 @@ class TextSource(FolderSource):
         identities: list[int] = []
 
         def read(number: int) -> tuple[bytes, ...]:
-            text = "\n".join(texts(self._cell(number, column), column))
+            text = "\n".join(texts(table.row(number, column).get(column), column))
             group = self._group(number)
             if not text.strip():
                 raise Unusable(f"no {column}")
+            whole = text.encode()
             for begin, end, part in self._parts(text):
                 places.append((number, begin, end))
                 identities.append(hashed(group or text_identity(part)))
-            return group or text_identity(text), text.encode(), str(characters).encode()
+            return group or whole, whole, str(characters).encode()
 
         self.survey = survey(table, read)
         self._places_N3 = np.array(places, dtype=np.int64).reshape(-1, 3)
@@ -307,8 +301,8 @@ def cut_text(text: str, characters: int) -> Iterator[str]:
     begin = 0
     while len(text) - begin > characters:
         earliest, latest = begin + characters // 2, begin + characters
-        ends = (text.rfind(mark, earliest, latest) + len(mark) for mark in marks)
-        end = next((end for end in ends if end > earliest), latest)
+        found = ((text.rfind(mark, earliest, latest), len(mark)) for mark in marks)
+        end = next((at + length for at, length in found if at >= 0), latest)
         yield text[begin:end]
         begin = end
     yield text[begin:]

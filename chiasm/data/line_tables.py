@@ -7,35 +7,50 @@ in JSON too: ``3`` beside ``2.5`` is ``3``.
 from __future__ import annotations
 
 import csv
-import io
-import json
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chiasm.data.table import Row, TextCells, Unusable, decoded, read_part
+from chiasm.data.table import (
+    FileTable,
+    Part,
+    Row,
+    Table,
+    Unusable,
+    bom_bytes,
+    decoded,
+    parsed_json,
+    read_part,
+    read_text,
+    refuse_repeated,
+)
 from chiasm.errors import UserError
 
 _ROWS_KEYS = ("data", "rows", "examples", "records")
-_BOM = b"\xef\xbb\xbf"
+_FIRST_OBJECT = re.compile(r"\s*\{.*\}\s*?\n\s*\{")
+"""JSON lines under the name of JSON: an object on a line, and another on one below it."""
+_DELIMITERS = ",;\t"
+
+# A text in one cell may be long; the csv module's own limit, of the whole process, is 128 KiB.
+csv.field_size_limit(2**31 - 1)
 
 
 class NoTable(UserError):
     """A JSON file that is about something else."""
 
 
-class JsonLines(TextCells):
+class JsonLines(FileTable):
     """A JSON object a line; blank lines are passed over."""
 
     def __init__(self, file: Path) -> None:
-        super().__init__()
-        self.files: tuple[Path, ...] = (file,)
+        super().__init__(file)
         places, names = [], {}
         for number, (begin, line) in enumerate(_lines(file), start=1):
             if line.strip():
-                names.update(dict.fromkeys(_json_row(line, file, number)))
+                names.update(dict.fromkeys(_json_row(line, file, f"{file}, line {number}")))
                 places.append((begin, begin + len(line)))
         self._places = np.array(places, dtype=np.int64).reshape(-1, 2)
         self.columns = tuple(names)
@@ -45,21 +60,16 @@ class JsonLines(TextCells):
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
-        begin, end = self._places[number].tolist()
-        return _json_row(read_part(self.files[0], begin, end), self.files[0], None)
-
-    def folder(self, number: int) -> Path:
-        """See :class:`~chiasm.data.table.Table`."""
-        return self.files[0].parent
+        file = self.files[0]
+        return _json_row(read_part(file, *self._places[number].tolist()), file, file)
 
 
-class Json(TextCells):
-    """One JSON list of objects, or such a list as an object's ``data``; read whole."""
+class Json(FileTable):
+    """One JSON list of objects, such a list as an object's ``data``, or one object; read whole."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__()
-        self.files: tuple[Path, ...] = (file,)
-        self._rows = _rows_of(file)
+    def __init__(self, file: Path, text: str) -> None:
+        super().__init__(file)
+        self._rows = _rows_of(parsed_json(text, file), file)
         self.columns = tuple(dict.fromkeys(name for row in self._rows for name in row))
 
     def __len__(self) -> int:
@@ -69,21 +79,26 @@ class Json(TextCells):
         """See :class:`~chiasm.data.table.Table`."""
         return self._rows[number]
 
-    def folder(self, number: int) -> Path:
-        """See :class:`~chiasm.data.table.Table`."""
-        return self.files[0].parent
+
+def open_json(file: Path) -> Table:
+    """Returns the table in a JSON file, which may hold JSON lines.
+
+    Raises:
+        UserError: it is no JSON, or NoTable: it is about something else.
+    """
+    text = read_text(file)
+    return JsonLines(file) if _FIRST_OBJECT.match(text) else Json(file, text)
 
 
-class Csv(TextCells):
-    """Cells between commas (or tabs), the names of columns in the first row.
+class Csv(FileTable):
+    """Cells between commas, the names of columns in the first row.
 
-    Every cell is its characters. A row with another number of cells than the header has is refused
-    when it is read.
+    Every cell is its characters. Where the first row has no comma, semicolons divide, else tabs. A
+    row with another number of cells than the first is refused when it is read.
     """
 
-    def __init__(self, file: Path, delimiter: str) -> None:
-        super().__init__()
-        self.files: tuple[Path, ...] = (file,)
+    def __init__(self, file: Path, delimiter: str = "") -> None:
+        super().__init__(file)
         self._delimiter = delimiter
         places = []
         header: list[str] = []
@@ -92,42 +107,46 @@ class Csv(TextCells):
                 header = [name.strip() for name in cells]
             elif cells:  # a blank line has none
                 places.append((begin, end))
+        refuse_repeated(header, file)
         self._places = np.array(places, dtype=np.int64).reshape(-1, 2)
         self.columns = tuple(header)
 
     def _records(self) -> Iterator[tuple[int, int, list[str]]]:
         """Begin, end and cells of each record; a quoted cell may hold line breaks."""
-        read = 0
+        file, read = self.files[0], 0
 
         def lines() -> Iterator[str]:
             nonlocal read
-            for begin, line in _lines(self.files[0]):
+            for begin, line in _lines(file):
                 read = begin + len(line)
-                yield decoded(line, self.files[0])
+                yield decoded(line, file)
 
-        begin = 0
+        if not self._delimiter:
+            header = next((line for _, line in _lines(file) if line.strip()), b"").decode(
+                errors="replace"
+            )
+            self._delimiter = next((mark for mark in _DELIMITERS if mark in header), ",")
+        records = csv.reader(lines(), delimiter=self._delimiter, strict=True)
+        begin, first_line = 0, 1
         try:
-            for cells in csv.reader(lines(), delimiter=self._delimiter, strict=True):
+            for cells in records:
                 yield begin, read, cells
-                begin = read
+                begin, first_line = read, records.line_num + 1
         except csv.Error as error:
-            raise UserError(f"{self.files[0]}: {error}") from error
+            raise UserError(
+                f"{file}, line {first_line}: {error}; mend its quotes, or take it out"
+            ) from error
 
     def __len__(self) -> int:
         return len(self._places)
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
-        begin, end = self._places[number].tolist()
-        text = read_part(self.files[0], begin, end).decode()
-        cells = next(csv.reader(io.StringIO(text, newline=""), delimiter=self._delimiter))
+        text = decoded(read_part(self.files[0], *self._places[number].tolist()), self.files[0])
+        cells = next(csv.reader((text,), delimiter=self._delimiter), [])
         if len(cells) != len(self.columns):
             raise Unusable(f"{len(cells)} cells, and the header has {len(self.columns)}")
         return dict(zip(self.columns, cells, strict=True))
-
-    def folder(self, number: int) -> Path:
-        """See :class:`~chiasm.data.table.Table`."""
-        return self.files[0].parent
 
 
 class Texts:
@@ -137,21 +156,19 @@ class Texts:
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files: tuple[Path, ...] = tuple(files)
-        other = [file for file in files if not _is_utf8(file)]
+        other = [file for file in files if not _is_text(file)]
         if other:
             raise UserError(
                 f"{str(other[0])!r} is not UTF-8 text ({len(other)} of {len(files)} files); "
                 "convert it with iconv, or take it out"
             )
-        self._skipped_bytes = [_bom_bytes(file) for file in files]
 
     def __len__(self) -> int:
         return len(self.files)
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
-        file = self.files[number]
-        return {"text": decoded(file.read_bytes(), file).removeprefix("\ufeff")}
+        return {"text": read_text(self.files[number])}
 
     def folder(self, number: int) -> Path:
         """See :class:`~chiasm.data.table.Table`."""
@@ -159,13 +176,18 @@ class Texts:
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`~chiasm.data.table.Table`."""
-        skipped = self._skipped_bytes[number]
-        return read_part(self.files[number], begin + skipped, end + skipped)
+        file = self.files[number]
+        skipped = bom_bytes(file)
+        return read_part(file, begin + skipped, end + skipped)
+
+    def of_files(self, files: Collection[Path]) -> Table:
+        """See :class:`~chiasm.data.table.Table`."""
+        return Part(self, files)
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
     """Each line with its line break, and where it begins."""
-    begin = _bom_bytes(file)
+    begin = bom_bytes(file)
     with file.open("rb") as opened:
         opened.seek(begin)
         for line in opened:
@@ -173,42 +195,26 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
             begin += len(line)
 
 
-def _bom_bytes(file: Path) -> int:
-    with file.open("rb") as opened:
-        return len(_BOM) if opened.read(len(_BOM)) == _BOM else 0
-
-
-def _is_utf8(file: Path) -> bool:
+def _is_text(file: Path) -> bool:
     try:
-        file.read_text("utf-8")
-    except UnicodeDecodeError:
+        decoded(file.read_bytes(), file)
+    except UserError:
         return False
     return True
 
 
-def _parsed(text: bytes, file: Path) -> Any:
-    return json.loads(decoded(text, file), parse_int=str, parse_float=str, parse_constant=str)
-
-
-def _json_row(line: bytes, file: Path, number: int | None) -> Row:
-    where = str(file) if number is None else f"{file}, line {number}"
-    try:
-        row = _parsed(line, file)
-    except ValueError as error:
-        raise UserError(f"{where} is no JSON ({error}); mend it, or take it out") from error
+def _json_row(line: bytes, file: Path, where: object) -> Row:
+    row = parsed_json(decoded(line, file), where)
     if not isinstance(row, dict):
         raise UserError(f"{where} is no JSON object; write one object a line")
     return row
 
 
-def _rows_of(file: Path) -> list[Row]:
-    text = file.read_bytes().removeprefix(_BOM)
-    try:
-        content = _parsed(text, file)
-    except ValueError as error:
-        raise UserError(f"{file} is no JSON ({error}); mend it, or take it out") from error
+def _rows_of(content: Any, file: Path) -> list[Row]:
     if isinstance(content, dict):
-        content = next((content[key] for key in _ROWS_KEYS if key in content), None)
+        if not any(map(_is_table, content.values())):
+            return [content]
+        content = next((content[key] for key in _ROWS_KEYS if _is_table(content.get(key))), None)
     if not _is_table(content):
         raise NoTable(f"{file} is no list of JSON objects; write one object for each row")
     return content

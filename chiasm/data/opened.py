@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chiasm.data.columns import Columns
+from chiasm.data.files import shown_name
 from chiasm.data.folders import (
     FolderSource,
     ImageTextSource,
@@ -100,7 +101,7 @@ class _Documents:
             rows=len(table),
             documents=0,
             held_out=0,
-            files=tuple(_name(file, self.root) for file in table.files),
+            files=tuple(shown_name(file, self.root) for file in table.files),
             column=columns.words(table),
             image_column=columns.image(table) if has_pictures else "",
             skipped=source.survey.skipped,
@@ -165,7 +166,3 @@ def _held_out_by_files(
             fingerprint=facts.fingerprint + other.fingerprint,
         ),
     )
-
-
-def _name(file: Path, root: Path) -> str:
-    return file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)

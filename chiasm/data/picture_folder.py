@@ -6,24 +6,21 @@ columns. Where pictures lie in several folders, a folder's name is the label of 
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import PICTURE_SUFFIXES, names_a_split
-from chiasm.data.table import Row, TextCells, decoded
-from chiasm.errors import UserError
+from chiasm.data.files import PICTURE_SUFFIXES, split_folders
+from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
 
 CAPTION_SUFFIXES = (".txt", ".caption")
 
 
-class PictureFolder(TextCells):
+class PictureFolder(FileTable):
     """Pictures, each a row: ``image``, and where there are any ``text``, ``label`` and entries."""
 
     def __init__(self, root: Path, pictures: Sequence[Path], beside: Sequence[Path]) -> None:
-        super().__init__()
-        self.files = tuple(pictures)
+        super().__init__(*pictures)
         self._beside = _sidecars(pictures, beside)
         captions = [file for file in pictures if self._caption(file)]
         self.columns: tuple[str, ...] = ("image",)
@@ -34,8 +31,8 @@ class PictureFolder(TextCells):
         for number in range(len(pictures)):
             names.update(dict.fromkeys(self._entries(number)))
         self.columns += tuple(name for name in names if name not in self.columns)
-        self._labels = [_label(root, file) for file in pictures]
-        if len(set(self._labels) - {None}) > 1:
+        self._labels = _labels(root, pictures)
+        if len(set(self._labels) - {None}) > 1 and "label" not in self.columns:
             self.columns += ("label",)
 
     def __len__(self) -> int:
@@ -46,43 +43,44 @@ class PictureFolder(TextCells):
         file = self.files[number]
         row: Row = self._entries(number) | {"image": file}
         caption = self._caption(file)
-        if caption and "text" in self.columns:
-            row["text"] = decoded(caption.read_bytes(), caption).removeprefix("\ufeff")
-        if "label" in self.columns and "label" not in row:
-            row["label"] = self._labels[number]
+        if caption and "text" in self.columns and "text" in (columns or self.columns):
+            row["text"] = read_text(caption)
+        if "label" in self.columns:
+            row.setdefault("label", self._labels[number])
         return row
 
     def folder(self, number: int) -> Path:
         """See :class:`~chiasm.data.table.Table`."""
         return self.files[number].parent
 
+    def of_files(self, files: Collection[Path]) -> Table:
+        """See :class:`~chiasm.data.table.Table`."""
+        return Part(self, files)
+
     @property
     def sidecars(self) -> list[Path]:
         """The files beside pictures that are read with them."""
         own = [file for beside in self._beside.values() for file in beside]
-        return [file for file in own if file.suffix == ".json" or "text" in self.columns]
+        return [file for file in own if _is_json(file) or "text" in self.columns]
 
     def _caption(self, picture: Path) -> Path | None:
         beside = self._beside.get(picture, [])
-        return next((file for file in beside if file.suffix.lower() in CAPTION_SUFFIXES), None)
+        return next((file for file in beside if not _is_json(file)), None)
 
     def _entries(self, number: int) -> dict[str, Any]:
         beside = self._beside.get(self.files[number], [])
-        file = next((file for file in beside if file.suffix.lower() == ".json"), None)
-        if file is None:
-            return {}
-        try:
-            found = json.loads(
-                decoded(file.read_bytes(), file), parse_int=str, parse_float=str, parse_constant=str
-            )
-        except ValueError as error:
-            raise UserError(f"{file} is no JSON ({error}); mend it, or take it out") from error
+        file = next((file for file in beside if _is_json(file)), None)
+        found = parsed_json(read_text(file), file) if file else None
         return found if isinstance(found, dict) else {}
 
 
 def is_picture(file: Path) -> bool:
     """Whether the file's suffix is one of a picture."""
     return file.suffix.lower() in PICTURE_SUFFIXES
+
+
+def _is_json(file: Path) -> bool:
+    return file.suffix.lower() == ".json"
 
 
 def _sidecars(pictures: Sequence[Path], beside: Sequence[Path]) -> Mapping[Path, list[Path]]:
@@ -98,8 +96,11 @@ def _sidecars(pictures: Sequence[Path], beside: Sequence[Path]) -> Mapping[Path,
     return {picture: files for picture, files in found.items() if files}
 
 
-def _label(root: Path, picture: Path) -> str | None:
-    folders = picture.relative_to(root).parts[:-1]
-    if not folders or (len(folders) == 1 and names_a_split(folders[0])):
-        return None
-    return folders[-1]
+def _labels(root: Path, pictures: Sequence[Path]) -> list[str | None]:
+    """The name of each picture's folder; of none that is a split, and of none in the root."""
+    names = [picture.relative_to(root) for picture in pictures]
+    splits = split_folders(names)
+    return [
+        None if name.parent in splits or name.parent == Path() else name.parent.name
+        for name in names
+    ]

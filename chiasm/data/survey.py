@@ -59,8 +59,9 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
     for number in range(len(table)):
         try:
             parts = read(number)
-        except Unusable as reason:
-            skipped[str(reason)] += 1
+        except (Unusable, UnicodeEncodeError) as error:
+            reason = str(error) if isinstance(error, Unusable) else "half of a letter (a surrogate)"
+            skipped[reason] += 1
             identities.append(-1)
             whole.update(f"\0unusable {reason}\0".encode())
             continue
@@ -74,13 +75,16 @@ def picture_identity(data: Path | bytes) -> bytes:
     """Returns a hash of an encoded picture's bytes: equal for equal files, whatever their names.
 
     Raises:
-        Unusable: the file is not there.
+        Unusable: the file is not there, may not be read, or is empty.
     """
     try:
         content = data if isinstance(data, bytes) else data.read_bytes()
+    except (FileNotFoundError, ValueError) as error:  # no name holds a NUL
+        raise Unusable("picture file missing") from error
     except OSError as error:
-        reason = "picture file missing" if isinstance(error, FileNotFoundError) else str(error)
-        raise Unusable(reason) from error
+        raise Unusable(f"picture file cannot be read ({error.strerror})") from error
+    if not content:
+        raise Unusable("picture file empty")
     return xxhash.xxh3_128_digest(content)
 
 

@@ -8,8 +8,10 @@ for, so that an edited file is never read from before.
 
 from __future__ import annotations
 
+import json
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -20,6 +22,10 @@ from chiasm.data.cells import texts
 from chiasm.errors import UserError
 
 Row = dict[str, Any]
+
+_BOM = b"\xef\xbb\xbf"
+_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
+"""Numbers stay the characters of the file."""
 
 
 class Unusable(UserError):
@@ -50,21 +56,38 @@ class Table(Protocol):
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """Returns bytes ``begin`` to ``end`` of a cell of text."""
 
+    def of_files(self, files: Collection[Path]) -> Table:
+        """Returns the rows that some of its files hold, with all its columns."""
 
-class TextCells(ABC):
-    """Parts of long texts, of tables that read a row whole."""
 
-    def __init__(self) -> None:
+class FileTable(ABC):
+    """A table in one file, of which a row is read whole."""
+
+    columns: tuple[str, ...]
+
+    def __init__(self, *files: Path) -> None:
+        self.files: tuple[Path, ...] = files
         # A long text is cut into many documents, which are read one by one.
         self._encoded = lru_cache(maxsize=4)(self._encode)
+
+    @abstractmethod
+    def __len__(self) -> int: ...
 
     @abstractmethod
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`Table`."""
 
+    def folder(self, number: int) -> Path:
+        """See :class:`Table`."""
+        return self.files[0].parent
+
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`Table`."""
         return self._encoded(number, column)[begin:end]
+
+    def of_files(self, files: Collection[Path]) -> Table:
+        """See :class:`Table`."""
+        return self
 
     def _encode(self, number: int, column: str) -> bytes:
         return "\n".join(texts(self.row(number, column).get(column), column)).encode()
@@ -73,10 +96,11 @@ class TextCells(ABC):
 class Joined:
     """Tables of several files, one after the other."""
 
-    def __init__(self, tables: Sequence[Table]) -> None:
+    def __init__(self, tables: Sequence[Table], columns: Sequence[str] = ()) -> None:
         self._tables = tuple(tables)
         self._ends = np.cumsum([len(table) for table in tables])
-        self.columns = tuple(dict.fromkeys(c for table in tables for c in table.columns))
+        every = (name for table in tables for name in table.columns)
+        self.columns = tuple(columns or dict.fromkeys(every))
         self.files = tuple(file for table in tables for file in table.files)
 
     def __len__(self) -> int:
@@ -97,9 +121,42 @@ class Joined:
         table, own = self._place(number)
         return table.utf8(own, column, begin, end)
 
+    def of_files(self, files: Collection[Path]) -> Table:
+        """See :class:`Table`."""
+        return Joined([table for table in self._tables if table.files[0] in files], self.columns)
+
     def _place(self, number: int) -> tuple[Table, int]:
         which = int(np.searchsorted(self._ends, number, side="right"))
         return self._tables[which], number - int(self._ends[which]) + len(self._tables[which])
+
+
+class Part:
+    """Some rows of a table of which each row is a file."""
+
+    def __init__(self, table: Table, files: Collection[Path]) -> None:
+        self._table = table
+        self._numbers = [number for number, file in enumerate(table.files) if file in files]
+        self.columns = table.columns
+        self.files = tuple(table.files[number] for number in self._numbers)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def row(self, number: int, *columns: str) -> Row:
+        """See :class:`Table`."""
+        return self._table.row(self._numbers[number], *columns)
+
+    def folder(self, number: int) -> Path:
+        """See :class:`Table`."""
+        return self._table.folder(self._numbers[number])
+
+    def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
+        """See :class:`Table`."""
+        return self._table.utf8(self._numbers[number], column, begin, end)
+
+    def of_files(self, files: Collection[Path]) -> Table:
+        """See :class:`Table`."""
+        return Part(self, files)
 
 
 def read_part(file: Path, begin: int, end: int) -> bytes:
@@ -110,25 +167,67 @@ def read_part(file: Path, begin: int, end: int) -> bytes:
     """
     # Opened anew each time: a table may have more files than a process may hold open.
     try:
-        with file.open("rb", buffering=0) as opened:
-            opened.seek(begin)
-            found = opened.read(end - begin)
+        opened = os.open(file, os.O_RDONLY)
+        try:
+            found = os.pread(opened, end - begin, begin)
+        finally:
+            os.close(opened)
     except OSError as error:
-        raise UserError(f"{file} cannot be read: {error}") from error
-    if found is None or len(found) < end - begin:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    if len(found) < end - begin:
         raise UserError(f"{file} has become shorter since it was opened")
     return found
+
+
+def read_text(file: Path) -> str:
+    """Returns the text of a UTF-8 file; a byte order mark is no part of it.
+
+    Raises:
+        UserError: it cannot be read, or is no such text.
+    """
+    try:
+        content = file.read_bytes()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read: {error.strerror}") from error
+    return decoded(content.removeprefix(_BOM), file)
+
+
+def bom_bytes(file: Path) -> int:
+    """Returns how many bytes of a file are its byte order mark."""
+    with file.open("rb") as opened:
+        return len(_BOM) if opened.read(len(_BOM)) == _BOM else 0
 
 
 def decoded(text: bytes, file: Path) -> str:
     """Returns UTF-8 bytes of a file as text.
 
     Raises:
-        UserError: they are none.
+        UserError: they are none; NUL, as half of every letter in UTF-16, is no text either.
     """
     try:
-        return text.decode()
-    except UnicodeDecodeError as error:
-        raise UserError(
-            f"{str(file)!r} is not UTF-8 text; convert it with iconv, or take it out"
-        ) from error
+        if b"\0" not in text:
+            return text.decode()
+    except UnicodeDecodeError:
+        pass
+    raise UserError(f"{str(file)!r} is not UTF-8 text; convert it with iconv, or take it out")
+
+
+def parsed_json(text: str, where: object) -> Any:
+    """Returns what a JSON text says, its numbers as they are written.
+
+    Raises:
+        UserError: it is no JSON.
+    """
+    try:
+        return _JSON.decode(text)
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{where} is no JSON ({error}); mend it, or take it out") from error
+
+
+def refuse_repeated(columns: Iterable[str], file: Path) -> None:
+    """Raise a UserError where two columns have one name, since only one of them could be read."""
+    seen: set[str] = set()
+    for name in columns:
+        if name and name in seen:
+            raise UserError(f"{file} has two columns that are called {name!r}; rename one")
+        seen.add(name)

@@ -1,21 +1,22 @@
 """A user's folder, file, pattern or hub name → the tables to train on and to hold out.
 
 Which files of a folder are read is decided by what they hold: those that have the columns that the
-source needs. ``metadata.*`` comes before other tables, then the format that holds most bytes, and
-pictures in folders come last. What was taken and what was left is told.
+source needs. Of pictures, ``metadata.*`` comes before other tables; then comes the format that
+holds most bytes, and pictures in folders come last. What was taken and what was left is told.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from chiasm.data.arrow_tables import open_arrow, open_hub
-from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, split_by_name
-from chiasm.data.line_tables import Csv, Json, JsonLines, NoTable, Texts
-from chiasm.data.picture_folder import PictureFolder, is_picture
+from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, shown_name, split_by_name
+from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
+from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder, is_picture
 from chiasm.data.table import Joined, Table
 from chiasm.data.tars import Tar
 from chiasm.errors import UserError
@@ -23,12 +24,14 @@ from chiasm.errors import UserError
 _OPEN_ONE: dict[str, Callable[[Path], Table]] = {
     ".jsonl": JsonLines,
     ".ndjson": JsonLines,
-    ".json": Json,
-    ".csv": partial(Csv, delimiter=","),
+    ".json": open_json,
+    ".csv": Csv,
     ".tsv": partial(Csv, delimiter="\t"),
+    ".parquet": open_arrow,
+    ".arrow": open_arrow,
     ".tar": Tar,
 }
-_TYPED = {".parquet": "parquet", ".arrow": "arrow"}
+_COMPRESSED = frozenset((".gz", ".tgz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".rar", ".lz4"))
 _FORMS = "metadata.jsonl, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .tar or .txt files"
 _PICTURES = "pictures"
 _SHOWN_NAMES = 3
@@ -50,22 +53,17 @@ class Tables:
 
 
 @dataclass(frozen=True)
-class _Candidate:
-    """Files of one format in a folder."""
+class _Chosen:
+    """What of a path is read."""
 
+    found: Files
     form: str
-    files: tuple[Path, ...]
+    table: Table
 
-    def open(self, files: Sequence[Path], found: Files) -> Table:
-        """The table in some of its files."""
-        if self.form == _PICTURES:
-            return PictureFolder(found.root, files, found.data)
-        if self.form == ".txt":
-            return Texts(files)
-        if self.form in _TYPED:
-            return open_arrow(files, _TYPED[self.form])
-        tables = [_OPEN_ONE[self.form](file) for file in files]
-        return tables[0] if len(tables) == 1 else Joined(tables)
+    @property
+    def by_file(self) -> bool:
+        """Whether names of files may tell splits: those of pictures never do."""
+        return self.form != _PICTURES
 
 
 def open_tables(
@@ -84,39 +82,58 @@ def open_tables(
         UserError: nothing there, nothing readable in it, or a file that is cut off or malformed.
     """
     found = find_files(path, setting)
+    where = f"{setting.removesuffix('path')}held_out_path"
     if found is None:
-        return _of_hub(path, setting, held_out_path)
-    chosen, table = _choose(found, path, setting, fits, texts)
-    files = table.files if chosen.form != _PICTURES else chosen.files
-    split = split_by_name(found.root, files, setting, by_file=chosen.form != _PICTURES)
-    notes = [_left(found, chosen, table)]
-    held_out = None
-    train = split.train
+        return _of_hub(path, setting, where if held_out_path else "")
+    chosen = _choose(found, path, setting, fits, texts)
+    table = chosen.table
+    split = split_by_name(found.root, table.files, by_file=chosen.by_file)
+    notes = [_left(chosen), "" if texts else _without_row(chosen)]
+    held_out, train, unread = None, split.train, split.left
     if held_out_path:
-        where = f"{setting.removesuffix('path')}held_out_path"
-        own = open_tables(held_out_path, where, fits, texts=texts)
-        held_out = own.train if own.held_out is None else own.held_out
-        train = tuple(file for file in train if file not in set(held_out.files))
+        held_out = _open_held_out(held_out_path, where, fits, texts)
+        same = {_place(file) for file in held_out.files}
+        train = tuple(file for file in train if _place(file) not in same)
+        unread = tuple(f for f in (*split.held_out, *split.left) if _place(f) not in same)
         notes += [f"held out: {_names(found, held_out.files)} (held_out_path)"]
+    elif split.held_out and not train:
+        raise UserError(
+            f"{setting} = {path!r} holds files to validate and to test on, and none to train on "
+            f"({_names(found, split.held_out)}); name the file to train on with {setting}, and the "
+            f"one to hold out with {where}"
+        )
     elif split.held_out:
-        held_out = chosen.open(split.held_out, found)
+        held_out = table.of_files(set(split.held_out))
         notes += [f"held out by name: {_names(found, split.held_out)}"]
-        notes += [f"not read: {_names(found, split.left)}"] if split.left else []
-    if set(train) != set(files):
-        table = chosen.open(train, found) if train else table
-    for side in (table, held_out):
+    elif split.doubtful:
+        notes += [f"trained on whatever it is called: {', '.join(split.doubtful[:_SHOWN_NAMES])}"]
+    notes += [f"not read: {_names(found, unread)}"] if unread else []
+    if len(train) < len(table.files) and train:  # without any, all is held out too, and told
+        table = table.of_files(set(train))
+    for side, blamed, given in ((table, setting, path), (held_out, where, held_out_path or path)):
         if side is not None and not len(side):
-            raise UserError(f"{setting} = {path!r} holds no rows")
+            raise UserError(f"{blamed} = {given!r} holds no rows")
     return Tables(table, held_out, found.root, tuple(note for note in notes if note))
 
 
-def _of_hub(path: str, setting: str, held_out_path: str) -> Tables:
+def _open_held_out(path: str, setting: str, fits: Fits, texts: bool) -> Table:
+    """All rows of the path, or of several splits in it the one that is held out by its name."""
+    found = find_files(path, setting)
+    if found is None:
+        of_hub = _of_hub(path, setting, "")
+        return of_hub.held_out or of_hub.train
+    chosen = _choose(found, path, setting, fits, texts)
+    split = split_by_name(found.root, chosen.table.files, by_file=chosen.by_file)
+    return chosen.table.of_files(set(split.held_out)) if split.held_out else chosen.table
+
+
+def _of_hub(path: str, setting: str, held_out_setting: str) -> Tables:
     if _looks_local(path):
         raise UserError(_absence(path, setting))
-    if held_out_path:
+    if held_out_setting:
         raise UserError(
-            f"{setting.removesuffix('path')}held_out_path = {held_out_path!r} stands beside a name "
-            "of the hub, whose own splits are held out; leave it out, or fetch the files"
+            f"{held_out_setting} stands beside {setting} = {path!r}, a name of the hub, whose own "
+            "splits are held out; leave it out, or fetch the files"
         )
     splits = open_hub(path, setting)
     train = splits.get(TRAIN) or next(iter(splits.values()))
@@ -125,102 +142,113 @@ def _of_hub(path: str, setting: str, held_out_path: str) -> Tables:
     return Tables(train, splits[name] if name else None, Path(), notes)
 
 
-def _choose(
-    found: Files, path: str, setting: str, fits: Fits, texts: bool
-) -> tuple[_Candidate, Table]:
+def _choose(found: Files, path: str, setting: str, fits: Fits, texts: bool) -> _Chosen:
     """The format of which some files fit, and the table of those; else the first, which does not.
 
     Of a format with a table for each file, the files that do not fit are left.
     """
-    first: tuple[_Candidate, Table] | None = None
+    first: _Chosen | None = None
     reasons: list[NoTable] = []
-    for candidate in _candidates(found, texts):
+    for form, files in _candidates(found, texts):
         try:
-            table = _fitting(candidate, found, fits, path, setting)
+            chosen = _Chosen(found, form, _open(found, form, files, fits))
         except NoTable as reason:
             reasons.append(reason)
             continue
-        if fits(table):
-            return candidate, table
-        first = first or (candidate, table)
+        except OSError as error:
+            raise UserError(
+                f"{setting} = {path!r}: {error.filename} cannot be read: {error.strerror}"
+            ) from error
+        except UserError as error:
+            raise UserError(f"{setting} = {path!r}: {error}") from error
+        if fits(chosen.table):
+            return chosen
+        first = first or chosen
     if first:
         return first
     if reasons:
         raise UserError(f"{setting} = {path!r} cannot be read: {reasons[0]}")
+    compressed = [file for file in found.data if file.suffix.lower() in _COMPRESSED]
+    if compressed:
+        raise UserError(
+            f"{setting} = {path!r} holds compressed files ({_names(found, compressed)}), which are "
+            "not read; unpack them first"
+        )
     raise UserError(
         f"{setting} = {path!r} holds nothing that can be read; give a folder with {_FORMS}, or "
         "pictures"
     )
 
 
-def _fitting(candidate: _Candidate, found: Files, fits: Fits, path: str, setting: str) -> Table:
-    try:
-        if candidate.form not in _OPEN_ONE or len(candidate.files) == 1:
-            return candidate.open(candidate.files, found)
-        tables = list(_readable(candidate))
-        own = [table for table in tables if fits(table)] or tables
-        return own[0] if len(own) == 1 else Joined(own)
-    except NoTable:
-        raise
-    except UserError as error:
-        raise UserError(f"{setting} = {path!r}: {error}") from error
+def _open(found: Files, form: str, files: Sequence[Path], fits: Fits) -> Table:
+    if form == _PICTURES:
+        return PictureFolder(found.root, files, found.data)
+    if form == ".txt":
+        return Texts(files)
+    tables = list(_readable(form, files))
+    own = [table for table in tables if fits(table)] or tables
+    return own[0] if len(own) == 1 else Joined(own)
 
 
-def _readable(candidate: _Candidate) -> Iterator[Table]:
+def _readable(form: str, files: Sequence[Path]) -> Iterator[Table]:
     reasons = []
-    for file in candidate.files:
+    for file in files:
         try:
-            yield _OPEN_ONE[candidate.form](file)
+            yield _OPEN_ONE[form](file)
         except NoTable as reason:
             reasons.append(reason)
-    if len(reasons) == len(candidate.files):
+    if len(reasons) == len(files):
         raise reasons[0]
 
 
-def _candidates(found: Files, texts: bool) -> list[_Candidate]:
-    """Formats in the order in which they are tried."""
+def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
+    """Formats and their files, in the order in which they are tried."""
     by_form: dict[str, list[Path]] = {}
     for file in found.data:
         suffix = file.suffix.lower()
-        if suffix in _OPEN_ONE or suffix in _TYPED or (texts and suffix == ".txt"):
+        if suffix in _OPEN_ONE or (texts and suffix == ".txt"):
             by_form.setdefault(suffix, []).append(file)
         elif is_picture(file):
             by_form.setdefault(_PICTURES, []).append(file)
     pictures = by_form.pop(_PICTURES, [])
     metadata = []
-    for form, files in by_form.items():
+    for form, files in by_form.items() if not texts else ():  # of books it tells titles alone
         own = [file for file in files if file.stem == "metadata"]
         own = [file for file in own if file.parent == found.root] or own
-        if own and form != ".txt":
-            metadata.append(_Candidate(form, tuple(own)))
-    tables = [_Candidate(form, tuple(files)) for form, files in by_form.items()]
-    tables.sort(key=lambda each: -sum(file.stat().st_size for file in each.files))
-    return [*metadata, *tables] + [_Candidate(_PICTURES, tuple(pictures))] * bool(pictures)
+        if own:
+            metadata.append((form, own))
+    tables = sorted(by_form.items(), key=lambda each: -sum(f.stat().st_size for f in each[1]))
+    return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
 
 
-def _left(found: Files, chosen: _Candidate, table: Table) -> str:
+def _left(chosen: _Chosen) -> str:
     """What else could have been read, in words."""
+    found, table = chosen.found, chosen.table
     read = set(table.files)
     if isinstance(table, PictureFolder):
         read.update(table.sidecars)
-    others = [
-        file
-        for file in found.data
-        if file not in read
-        and not is_picture(file)
-        and (file.suffix.lower() in (*_OPEN_ONE, *_TYPED, ".txt", ".caption", ".gz", ".tgz"))
-    ]
-    return f"left: {_names(found, (*others, *found.left))}" if others or found.left else ""
+    readable = {*_OPEN_ONE, *_COMPRESSED, *CAPTION_SUFFIXES}
+    left = [f for f in found.data if f not in read and f.suffix.lower() in readable]
+    left += found.left
+    return f"left: {_names(found, left)}" if left else ""
+
+
+def _without_row(chosen: _Chosen) -> str:
+    """How many pictures at least a table of pictures says nothing of, in words."""
+    more = sum(map(is_picture, chosen.found.data)) - len(chosen.table)
+    return f"{more:,} pictures have no row" if more > 0 else ""
 
 
 def _names(found: Files, files: Sequence[Path]) -> str:
-    def name(file: Path) -> str:
-        inside = file.is_relative_to(found.root)
-        return file.relative_to(found.root).as_posix() if inside else str(file)
-
-    shown = ", ".join(name(file) for file in files[:_SHOWN_NAMES])
+    shown = ", ".join(shown_name(file, found.root) for file in files[:_SHOWN_NAMES])
     more = len(files) - _SHOWN_NAMES
     return f"{shown} and {more} more" if more > 0 else shown
+
+
+def _place(file: Path) -> tuple[int, int]:
+    """The same for one file, whatever it is called."""
+    found = os.stat(file)
+    return found.st_dev, found.st_ino
 
 
 def _looks_local(path: str) -> bool:

@@ -3,31 +3,36 @@
 The key is the member's path up to the first dot of its name, what follows is the field:
 ``a/0001.jpg``, ``a/0001.txt`` and ``a/0001.seg.png`` are the fields ``jpg``, ``txt`` and
 ``seg.png`` of sample ``a/0001``. Where names have dots of their own (``img.v2.0001.png``), that
-rule would take all samples for one; then the last dot divides. Members of a sample need not stand
+rule would take many samples for one; then the last dot divides. Members of a sample need not stand
 together, samples need not have the same fields, and nothing is guessed from content: ``00042``
 stays five characters.
 """
 
 from __future__ import annotations
 
-import json
 import tarfile
-from collections.abc import Mapping
-from pathlib import Path, PurePosixPath
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import PICTURE_SUFFIXES
-from chiasm.data.table import Row, TextCells, read_part
+from chiasm.data.files import PICTURE_SUFFIXES, is_leaving
+from chiasm.data.table import FileTable, Row, decoded, parsed_json, read_part
 from chiasm.errors import UserError
+
+_END_BYTES = 1 << 16
+"""Where another archive would begin; the zeros at the end of one are usually 10 KiB at most."""
 
 IMAGE = "image"
 """The column of a sample's picture, whatever its format."""
+
+Name = tuple[str, str]
+"""A member's folder and name, or a sample's folder and key."""
 
 Place = tuple[int, int]
 """Begin and end of a member's bytes in the tar."""
 
 
-class Tar(TextCells):
+class Tar(FileTable):
     """The samples of one tar file, in the order of their first members.
 
     Columns are the fields, the entries of JSON fields, and ``image``: the first field that is a
@@ -35,14 +40,10 @@ class Tar(TextCells):
     """
 
     def __init__(self, file: Path) -> None:
-        super().__init__()
-        self.files: tuple[Path, ...] = (file,)
-        members = _members(file)
-        samples = _samples(members, first_dot=True)
-        by_last_dot = _samples(members, first_dot=False)
-        self._samples = by_last_dot if _are_torn(samples, by_last_dot) else samples
+        super().__init__(file)
+        self._samples = _samples(_members(file))
         names: dict[str, None] = {}
-        for number, (_, fields) in enumerate(self._samples):
+        for number, fields in enumerate(self._samples):
             if _picture_field(fields):
                 names[IMAGE] = None
             names.update(dict.fromkeys(fields))
@@ -55,73 +56,86 @@ class Tar(TextCells):
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
-        key, fields = self._samples[number]
-        row: Row = {"__key__": key}
+        fields = self._samples[number]
+        row: Row = {}
         entries = self._json(number) if "json" in fields else {}
         for column in columns or self.columns:
             field = _picture_field(fields) if column == IMAGE else column
             if field in fields:
                 content = self._content(fields[field])
-                row[column] = content if _is_picture(field) else _text(content, field)
+                row[column] = content if _is_picture(field) else _text(content)
             elif column in entries:
                 row[column] = entries[column]
         return row
-
-    def folder(self, number: int) -> Path:
-        """See :class:`~chiasm.data.table.Table`."""
-        return self.files[0].parent
 
     def _content(self, place: Place) -> bytes:
         return read_part(self.files[0], *place)
 
     def _json(self, number: int) -> dict[str, Any]:
-        key, fields = self._samples[number]
-        content = self._content(fields["json"])
-        try:
-            found = json.loads(content, parse_int=str, parse_float=str, parse_constant=str)
-        except ValueError as error:
-            raise UserError(f"{self.files[0]}: {key}.json is no JSON ({error})") from error
+        file, place = self.files[0], self._samples[number]["json"]
+        where = f"{file}: the .json of sample {number}"
+        found = parsed_json(decoded(self._content(place), file), where)
         return found if isinstance(found, dict) else {}
 
 
-def _members(file: Path) -> list[tuple[PurePosixPath, Place]]:
+def _members(file: Path) -> list[tuple[Name, Place]]:
     try:
         with tarfile.open(file, "r:") as tar:
-            return [
-                (PurePosixPath(member.name), (member.offset_data, member.offset_data + member.size))
+            found = [
+                (member.name.split("/"), (member.offset_data, member.offset_data + member.size))
                 for member in tar
-                if member.isfile() and not PurePosixPath(member.name).name.startswith((".", "__"))
+                if member.isfile()
             ]
-    except tarfile.TarError as error:
+            _refuse_more(file, tar.offset)
+    except (tarfile.TarError, OSError) as error:
         raise UserError(
             f"{file} cannot be read as a tar ({error}); unpack it if it is compressed, or fetch "
             "it again"
         ) from error
+    named = (([part for part in parts if part not in ("", ".")], place) for parts, place in found)
+    return [
+        (("/".join(parts[:-1]), parts[-1]), place)
+        for parts, place in named
+        if parts and "." in parts[-1] and not any(map(is_leaving, parts))
+    ]
 
 
-def _samples(
-    members: list[tuple[PurePosixPath, Place]], *, first_dot: bool
-) -> list[tuple[str, dict[str, Place]]]:
-    """Key and fields of every sample; of a member that stands twice the later one, as in tars."""
-    samples: dict[str, dict[str, Place]] = {}
-    for path, place in members:
-        key, _, field = path.name.partition(".") if first_dot else path.name.rpartition(".")
-        samples.setdefault((path.parent / key).as_posix(), {})[field.lower()] = place
-    return list(samples.items())
+def _refuse_more(file: Path, end: int) -> None:
+    """Raise where something follows the end of the archive: readers of tars stop there."""
+    with file.open("rb") as opened:
+        opened.seek(end)
+        if opened.read(_END_BYTES).strip(b"\0"):
+            raise UserError(
+                f"{file} goes on after its end, as tars do that were joined by cat; give them one "
+                "by one, or join them with tar --concatenate"
+            )
 
 
-def _are_torn(
-    by_first: list[tuple[str, dict[str, Place]]], by_last: list[tuple[str, dict[str, Place]]]
-) -> bool:
-    """Whether the first dot puts together what belongs to several samples.
+def _samples(members: Sequence[tuple[Name, Place]]) -> list[dict[str, Place]]:
+    """The fields of every sample; of a member that stands twice the later one, as in tars."""
+    torn = _torn(name for name, _ in members)
+    samples: dict[Name, dict[str, Place]] = {}
+    for (folder, name), place in members:
+        key, _, field = name.partition(".")
+        if (folder, key) in torn:
+            key, _, field = name.rpartition(".")
+        samples.setdefault((folder, key), {})[field.lower()] = place
+    return list(samples.values())
 
-    It does where some sample has a suffix twice, and the last dot gives samples of several fields
-    that all are the same.
+
+def _torn(names: Iterable[Name]) -> set[Name]:
+    """Keys up to the first dot that hold what belongs to several samples.
+
+    Whoever writes fields with dots writes some without, or the same ones for every sample. Where
+    there are more such fields than samples, the dots belong to names.
     """
-    suffixes = [[field.rpartition(".")[2] for field in fields] for _, fields in by_first]
-    repeated = any(len(set(own)) < len(own) for own in suffixes)
-    fields = {frozenset(fields) for _, fields in by_last}
-    return repeated and len(fields) == 1 and len(next(iter(fields))) > 1
+    fields: dict[Name, set[str]] = {}
+    for folder, name in names:
+        key, _, field = name.partition(".")
+        fields.setdefault((folder, key), set()).add(field)
+    unclear = {key for key, own in fields.items() if all("." in field for field in own)}
+    different = {field for key in unclear for field in fields[key]}
+    return unclear if len(different) > len(unclear) else set()
 
 
 def _picture_field(fields: Mapping[str, Place]) -> str:
@@ -132,8 +146,8 @@ def _is_picture(field: str) -> bool:
     return f".{field.rpartition('.')[2]}" in PICTURE_SUFFIXES
 
 
-def _text(content: bytes, field: str) -> str | bytes:
+def _text(content: bytes) -> str | bytes:
     try:
-        return content.decode().removeprefix("\ufeff")
+        return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content

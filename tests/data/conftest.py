@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import io
+import json
 import math
+import os
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,7 +17,15 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from chiasm.data import ImageShape, SourceSettings, Stream, StreamSettings, TextTokenizer
+from chiasm.data import (
+    ImageShape,
+    Opened,
+    SourceSettings,
+    Stream,
+    StreamSettings,
+    TextTokenizer,
+    open_sources,
+)
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
 from chiasm.documents import Document, Image, Source, Text
 from chiasm.errors import UserError
@@ -85,6 +98,54 @@ def make_videos(seed: int, number: int) -> list[Document]:
     ]
 
 
+def json_lines(rows: Iterable[dict]) -> str:
+    return "".join(json.dumps(row) + "\n" for row in rows)
+
+
+def write_files(root: Path, files: Mapping[str, str | bytes]) -> Path:
+    """A folder of files by their relative names; it is returned."""
+    for name, content in files.items():
+        file = root / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return root
+
+
+def write_tar(path: Path, members: Iterable[tuple[str, str | bytes]]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tarfile.open(path, "w") as archive:
+        for name, content in members:
+            data = content if isinstance(content, bytes) else content.encode()
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            archive.addfile(entry, io.BytesIO(data))
+    return path
+
+
+def edit_unseen(file: Path, content: bytes) -> None:
+    """Another content of the same size under the old time stamps."""
+    before = file.stat()
+    assert len(content) == before.st_size
+    file.write_bytes(content)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))
+
+
+def open_source(path: Path | str, kind: str = "image_text", **settings: object) -> Opened:
+    named = {"mine": SourceSettings.model_validate({"kind": kind, "path": str(path), **settings})}
+    return open_sources(named, row_positions=40)["mine"]
+
+
+def documents_of(source: Source) -> list[Document]:
+    return [source[number] for number in range(len(source))]
+
+
+def captions_of(opened: Opened) -> list[str]:
+    """What is said of pictures on both sides, sorted."""
+    documents = [*documents_of(opened.train), *documents_of(opened.held_out)]
+    texts = [d.text for d in documents if isinstance(d.spans[0], Image)]
+    return sorted(text.removeprefix("caption: ") for text in texts)
+
+
 @dataclass(frozen=True)
 class Made:
     """What the tests build from, handed to them by the fixture ``made``."""
@@ -97,6 +158,13 @@ class Made:
     texts = staticmethod(make_texts)
     pairs = staticmethod(make_pairs)
     videos = staticmethod(make_videos)
+    json_lines = staticmethod(json_lines)
+    files = staticmethod(write_files)
+    tar = staticmethod(write_tar)
+    edit_unseen = staticmethod(edit_unseen)
+    open = staticmethod(open_source)
+    documents = staticmethod(documents_of)
+    captions = staticmethod(captions_of)
 
     @staticmethod
     def three_sources() -> dict[str, Source]:
@@ -193,6 +261,21 @@ def in_space() -> WalksInSpace:
 
 
 @pytest.fixture(autouse=True)
-def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are prepared in the test's folder, not in the user's cache."""
-    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "prepared")
+def own_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are prepared in a folder of the test's own, not in the user's cache."""
+    prepared = tmp_path_factory.mktemp("prepared")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", prepared)
+
+
+@pytest.fixture
+def guarded() -> Iterator[Path]:
+    """A folder in which permissions count, also for tests that run as root."""
+    was = os.geteuid()
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        try:
+            if was == 0:
+                os.seteuid(65534)
+            yield Path(folder)
+        finally:
+            os.seteuid(was)

@@ -1,10 +1,45 @@
-import datasets
+from collections import Counter
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.data.folders import ImageTextSource, QuestionSource, TextSource, cut_text
+from chiasm.data.folders import (
+    ImageTextSource,
+    PictureSource,
+    QuestionSource,
+    Selection,
+    TextSource,
+    cut_text,
+)
+from chiasm.data.table import FileTable
 from chiasm.documents import Document, Image, Text
+from chiasm.errors import UserError
+
+
+class Rows(FileTable):
+    """A table of given rows in a folder."""
+
+    def __init__(self, folder, rows):
+        super().__init__(folder / "table")
+        self.rows = rows
+        self.columns = tuple(dict.fromkeys(name for row in rows for name in row))
+
+    def __len__(self):
+        return len(self.rows)
+
+    def row(self, number, *columns):
+        return self.rows[number]
+
+
+@pytest.fixture
+def rows(tmp_path, made):
+    """Tables of rows; pictures 0.png to 5.png lie in their folder."""
+    made.files(tmp_path, {f"{k}.png": made.picture_file(k) for k in range(6)})
+    return lambda *rows: Rows(tmp_path, rows)
 
 
 @settings(deadline=None)
@@ -24,78 +59,160 @@ def test_cut_text_prefers_paragraphs_then_lines_then_sentences_then_words():
     assert next(cut_text("a" * 30, 18)) == "a" * 18
 
 
-def test_texts_are_cut_and_blank_ones_dropped():
-    table = datasets.Dataset.from_dict(
-        {"body": ["one two three four five six", None, "  \n", "short"], "other": [1, 2, 3, 4]}
-    )
+def test_texts_are_cut_and_blank_ones_dropped(rows, made):
+    table = rows(
+        {"body": "one two three four five six"}, {"body": None}, {"body": "  \n"}, {},
+        {"body": "short"}, {"body": ["a", "list"]}, {"body": "half \ud800 of a letter"},
+    )  # fmt: skip
     source = TextSource("books", table, "body", characters=14)
-    texts = [source[index].text for index in range(len(source))]
-    assert "".join(texts) == "one two three four five sixshort"
-    assert texts[-1] == "short"
+    texts = [document.text for document in made.documents(source)]
+    assert "".join(texts) == "one two three four five sixshorta\nlist"
     assert max(map(len, texts)) <= 14
+    assert source.survey.skipped == {"no body": 3, "half of a letter (a surrogate)": 1}
 
 
-def test_pairs_are_captions_and_pictures_in_turn(tmp_path):
-    table = datasets.Dataset.from_dict({"image": ["a.png", "b.png"], "caption": [" A cat. ", "B"]})
-    source = ImageTextSource("pairs", table, "image", "caption", tmp_path)
-    assert [source[index] for index in range(len(source))] == [
-        Document((Image(tmp_path / "a.png", target=False), Text("caption: A cat."))),
-        Document((Text("picture: A cat."), Image(tmp_path / "a.png", target=True))),
-        Document((Image(tmp_path / "b.png", target=False), Text("caption: B"))),
-        Document((Text("picture: B"), Image(tmp_path / "b.png", target=True))),
+@settings(deadline=None)
+@given(st.lists(st.text("aé\U0001f600 .\n", max_size=60), min_size=1), st.integers(2, 20))
+def test_documents_of_texts_are_their_parts(texts, characters):
+    source = TextSource("t", Rows(Path("/x"), [{"t": text} for text in texts]), "t", characters)
+    parts = [part for text in texts for part in cut_text(text, characters) if part.strip()]
+    assert [source[number].text for number in range(len(source))] == parts
+
+
+def test_pairs_are_captions_and_pictures_in_turn(rows, tmp_path, made):
+    table = rows({"image": "0.png", "caption": " A cat. "}, {"image": "1.png", "caption": "B"})
+    source = ImageTextSource("pairs", table, "image", "caption")
+    assert made.documents(source) == [
+        Document((Image(tmp_path / "0.png", target=False), Text("caption: A cat."))),
+        Document((Text("picture: A cat."), Image(tmp_path / "0.png", target=True))),
+        Document((Image(tmp_path / "1.png", target=False), Text("caption: B"))),
+        Document((Text("picture: B"), Image(tmp_path / "1.png", target=True))),
     ]
+    assert not source.varied
 
 
-def test_pictures_may_be_bytes(made, tmp_path):
+def test_pictures_may_be_bytes_and_stand_alone(rows, made, tmp_path):
     data = made.picture_file(3)
-    table = datasets.Dataset.from_dict({"image": [data], "text": ["x"]})
-    source = ImageTextSource("pairs", table, "image", "text", tmp_path)
-    assert next(source[0].images).data == data
-    embedded = datasets.Dataset.from_dict({"image": [{"bytes": data, "path": None}], "text": ["x"]})
-    source = ImageTextSource("pairs", embedded, "image", "text", tmp_path)
-    assert next(source[0].images).data == data
+    cells = [data, {"bytes": data, "path": None}, [data], "3.png"]
+    source = PictureSource("alone", rows(*({"image": cell} for cell in cells)), "image")
+    found = [next(document.images) for document in made.documents(source)]
+    assert [image.data for image in found] == [data] * 3 + [tmp_path / "3.png"]
+    assert len(set(source.identities.tolist())) == 1
 
 
-def test_labels_speak_their_names(tmp_path):
-    features = datasets.Features(
-        {"image": datasets.Value("string"), "label": datasets.ClassLabel(names=["cat", "dog"])}
+def test_paths_count_from_the_table_or_a_folder_above_it_below_the_root(made, tmp_path):
+    made.files(
+        tmp_path, {f"{name}.png": name for name in ("out", "mine/a", "mine/deep/a", "mine/b")}
     )
-    table = datasets.Dataset.from_dict({"image": ["a", "b"], "label": [1, 0]}, features=features)
-    source = ImageTextSource("pets", table, "image", "label", tmp_path)
-    assert [source[k].text for k in (0, 2)] == ["caption: dog", "caption: cat"]
+    cells = ["a.png", "b.png", "out.png", str(tmp_path / "out.png"), "../b.png", "x" * 300, "."]
+    table = Rows(tmp_path / "mine" / "deep", [{"image": cell} for cell in cells])
+    source = PictureSource("p", table, "image", root=tmp_path / "mine")
+    good = [number for number, identity in enumerate(source.identities) if identity >= 0]
+    found = [next(source[number].images).data.resolve() for number in good]
+    names = ["mine/deep/a.png", "mine/b.png", "out.png", "mine/b.png"]
+    assert found == [tmp_path / name for name in names]
+    assert good == [0, 1, 3, 4]
+    assert source.survey.skipped == {
+        "picture file missing": 1,
+        "picture file cannot be read (File name too long)": 1,
+        "picture file cannot be read (Is a directory)": 1,
+    }
 
 
-def test_questions_end_with_a_line(tmp_path):
-    table = datasets.Dataset.from_dict(
-        {"image": ["a.png"], "question": ["how many? "], "answer": [3], "extra": [0]}
-    )
-    source = QuestionSource("vqa", table, "image", "question", "answer", tmp_path)
+def test_questions_end_with_a_line(rows, tmp_path):
+    table = rows({"image": "0.png", "question": "how many? ", "answer": "3", "extra": "0"})
+    source = QuestionSource("vqa", table, "image", "question", "answer")
     assert source[0].spans == (
-        Image(tmp_path / "a.png", target=False),
+        Image(tmp_path / "0.png", target=False),
         Text("question: how many? answer:"),
         Text(" 3\n"),
     )
 
 
-@pytest.mark.parametrize("missing", [{"image": None}, {"question": " "}, {"answer": None}])
-def test_rows_with_something_missing_are_empty_documents(missing, tmp_path):
-    row = {"image": "a.png", "question": "q?", "answer": "a", **missing}
-    features = datasets.Features({name: datasets.Value("string") for name in row})
-    table = datasets.Dataset.from_list([row], features=features)
-    source = QuestionSource("vqa", table, "image", "question", "answer", tmp_path)
-    assert source[0] == Document(())
+@pytest.mark.parametrize(
+    ("missing", "reason"),
+    [
+        ({"image": None}, "no image"),
+        ({"image": "gone.png"}, "picture file missing"),
+        ({"question": " "}, "no question"),
+        ({"answer": None}, "no answer"),
+        ({"answer": []}, "no answer"),
+        ({"of": " "}, "no of"),
+    ],
+)
+def test_rows_with_something_missing_are_left_out_and_counted(missing, reason, rows):
+    row = {"image": "0.png", "question": "q?", "answer": "a", "of": "x"}
+    source = QuestionSource(
+        "vqa", rows(row, row | missing, row), "image", "question", "answer", group_column="of"
+    )
+    assert source.survey.skipped == {reason: 1}
+    assert (source.identities >= 0).tolist() == [True, False, True]
 
 
-def test_held_out_draws_belong_to_the_picture_and_not_to_its_name(made, tmp_path):
-    for name in ("a", "copy_of_a"):
-        (tmp_path / name).write_bytes(made.picture_file(1, (80, 80)))
-    (tmp_path / "b").write_bytes(made.picture_file(2, (80, 80)))
-    names = ["a", "b", "copy_of_a", "a", "missing"]
-    table = datasets.Dataset.from_dict({"image": names, "text": list("uvwxy")})
-    draws = ImageTextSource("pairs", table, "image", "text", tmp_path).held_out_draw().tolist()
-    assert len(draws) == 10
-    a, b, copy, again, missing = draws[::2]
-    assert draws[1::2] == draws[::2]  # caption and picture of a row stay together
-    assert a == copy == again
-    assert len({a, b, missing}) == 3
-    assert all(0 <= draw < 1 for draw in draws)
+@settings(deadline=None)
+@given(st.integers(1, 5), st.integers(0, 9), st.integers(0, 70_000))
+def test_captions_in_lists_take_turns(number, index, first):
+    captions = [f"caption {k}" for k in range(number)]
+    rows = [{"image": b"picture", "text": [*captions, None, "  "]}] * 5
+    source = ImageTextSource("pairs", Rows(Path("/x"), rows), "image", "text")
+    said = [source.variant(index, first + turn).text.split(": ")[1] for turn in range(2 * number)]
+    assert Counter(said) == Counter(captions * 2)
+    assert all(one != two for one, two in pairwise(said)) or number == 1
+    assert source.varied == (number > 1)
+    assert source[index] == source.variant(index, 0)
+
+
+def test_answers_in_lists_take_turns_and_the_first_is_the_one_to_score():
+    table = Rows(Path("/x"), [{"i": b"p", "q": ["what?", "which?"], "a": ["red", "rot", "rouge"]}])
+    source = QuestionSource("vqa", table, "i", "q", "a")
+    assert source[0].text == "question: what? answer: red\n"
+    said = {source.variant(0, turn).text for turn in range(6)}
+    assert len(said) == 6
+    assert Selection(source, np.array([0])).varied
+
+
+@pytest.mark.parametrize("source", [ImageTextSource, TextSource, QuestionSource])
+def test_dictionaries_are_refused_by_the_name_of_their_column(source):
+    table = Rows(Path("/x"), [{"i": b"p", "t": {"raw": "a"}, "q": {"raw": "b"}}])
+    columns = {ImageTextSource: ("i", "t"), TextSource: ("t", 9), QuestionSource: ("i", "q", "t")}
+    with pytest.raises(UserError, match=r"column '[tq]' holds dictionaries \(of raw\)"):
+        source("mine", table, *columns[source])
+
+
+def test_identities_belong_to_the_picture_and_not_to_its_name(rows, made, tmp_path):
+    made.files(tmp_path, {"copy.png": made.picture_file(0)})
+    names = ["0.png", "1.png", "copy.png", "0.png", str(tmp_path / "0.png"), "gone.png"]
+    table = rows(*({"image": name, "text": f"{k}"} for k, name in enumerate(names)))
+    identities = ImageTextSource("pairs", table, "image", "text").identities.tolist()
+    assert identities[1::2] == identities[::2]  # caption and picture of a row stay together
+    zero, one, *others, gone = identities[::2]
+    assert others == [zero] * 3
+    assert len({zero, one, gone}) == 3
+    assert gone == -1
+
+
+def test_what_is_in_one_group_has_one_identity(rows):
+    cells = [{"image": f"{k}.png", "text": f"text {k}", "of": [k % 2, "x"]} for k in range(6)]
+    cells = [row | {"of": list(map(str, row["of"]))} for row in cells]
+    for source in (
+        ImageTextSource("p", rows(*cells), "image", "text", group_column="of"),
+        PictureSource("p", rows(*cells), "image", group_column="of"),
+        TextSource("p", rows(*cells), "text", 4, group_column="of"),
+        QuestionSource("p", rows(*cells), "image", "text", "text", group_column="of"),
+    ):
+        identities = source.identities
+        each = len(identities) // 6
+        even, odd = identities[:each], identities[each : 2 * each]
+        assert len(set(even.tolist())) == len(set(odd.tolist())) == 1
+        assert identities.tolist() == [*even, *odd] * 3
+        chosen = Selection(source, np.arange(each, 3 * each))
+        assert [chosen.cluster_of(k) for k in range(len(chosen))] == [*odd, *even]
+
+
+def test_a_selection_is_some_documents_in_order(rows):
+    cells = [{"image": f"{k}.png", "text": [f"{k}", f"also {k}"]} for k in range(6)]
+    source = ImageTextSource("pairs", rows(*cells), "image", "text")
+    chosen = Selection(source, np.array([1, 4, 5]))
+    assert [chosen[k] for k in range(3)] == [source[1], source[4], source[5]]
+    assert chosen.variant(1, 7) == source.variant(4, 7)
+    assert chosen.cluster_of(1) == chosen.cluster_of(2) != chosen.cluster_of(0)

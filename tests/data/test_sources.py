@@ -1,11 +1,14 @@
 import json
+import os
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
-from pydantic import ValidationError
+import torch
 
 from chiasm.data import SourceSettings, StreamSettings, build_sources, sample_texts
+from chiasm.data.drawing import row_spans
 from chiasm.data.stream import Stream
 from chiasm.errors import UserError
 from chiasm.worlds import Split
@@ -125,12 +128,88 @@ def test_pictures_without_captions_say_how_to_write_them(kind, line, tmp_path, m
         both_splits({"kind": kind, "path": str(tmp_path)})
 
 
-@pytest.mark.parametrize(
-    "wrong", [{"kind": "sound"}, {"weight": 0}, {"held_out_fraction": 1}, {"colum": "x"}]
-)
-def test_settings_that_make_no_sense_are_refused(wrong):
-    with pytest.raises(ValidationError, match=next(iter(wrong))):
-        SourceSettings.model_validate({"kind": "text", **wrong})
+@pytest.fixture
+def captioned(tmp_path, made):
+    """Six pictures with three captions each, and one with a single one."""
+    rows = [{"image": f"{k}.png", "text": [f"{k} {n}" for n in range(3)]} for k in range(6)]
+    rows.append({"image": "6.png", "text": "6 0"})
+    made.files(tmp_path, {f"{k}.png": made.picture_file(k) for k in range(7)})
+    made.files(tmp_path, {"metadata.jsonl": made.json_lines(rows)})
+    held_out = {"image": "7.png", "text": "held out"}
+    made.files(tmp_path / "other", {"7.png": made.picture_file(7)})
+    made.files(tmp_path / "other", {"metadata.jsonl": made.json_lines([held_out])})
+    settings = {"path": str(tmp_path), "held_out_path": str(tmp_path / "other")}
+    return {"pairs": SourceSettings.model_validate({"kind": "image_text", **settings})}
+
+
+def captioned_stream(named, made, seed=3, **settings):
+    small = {"sources": named, "row_positions": 24, "rows_per_batch": 2, "lanes": 2}
+    merged = StreamSettings.model_validate({**small, **settings})
+    sources = build_sources(named, Split.TRAIN, 24)
+    return Stream(merged, sources, made.tokenizer, made.shape, seed=seed)
+
+
+def said(batch, made):
+    """The texts of a batch's documents."""
+    spans = [
+        span for row in range(batch.num_rows) for span in row_spans(batch, row, made.tokenizer)
+    ]
+    return [span.text.strip() for span in spans if span.role == "text" and span.text.strip()]
+
+
+def test_all_captions_of_a_list_are_read_over_the_epochs(captioned, made):
+    stream = captioned_stream(captioned, made)
+    texts = Counter(text for _ in range(60) for text in said(next(stream), made))
+    counts = {
+        form: [texts[f"{form}: {k} {n}"] for k in range(6) for n in range(3)]
+        for form in ("caption", "picture")
+    }
+    for own in counts.values():  # each caption is one of three, in each epoch another
+        assert min(own) >= 2
+        assert max(own) - min(own) <= 2
+        assert sum(own) / texts.total() == pytest.approx(6 / 14, abs=0.03)
+    assert len(texts) == 2 * (6 * 3 + 1)
+
+
+def test_the_turns_of_captions_are_the_seed_s_and_restore_exactly(captioned, made):
+    stream = captioned_stream(captioned, made)
+    states, batches = [], []
+    for _ in range(24):
+        states.append(json.dumps(stream.get_state()))
+        batches.append(next(stream))
+    assert len({text for batch in batches for text in said(batch, made)}) > 30
+    other = captioned_stream(captioned, made)
+    for place in (20, 3, 11):
+        other.set_state(json.loads(states[place]))
+        for later in batches[place : place + 3]:
+            again = next(other)
+            assert torch.equal(again.ids_BT, later.ids_BT)
+            assert all(map(torch.equal, again.images.pixels, later.images.pixels))
+
+    def first_caption(seed):
+        stream = captioned_stream(captioned, made, seed=seed)
+        texts = (text for _ in range(30) for text in said(next(stream), made))
+        return next(text for text in texts if text.startswith("caption: 0 "))
+
+    assert first_caption(3) == first_caption(3)
+    assert len({first_caption(seed) for seed in range(8)}) > 1
+
+
+def test_what_vanishes_or_shrinks_while_training_is_skipped_and_counted(captioned, made, tmp_path):
+    stream = captioned_stream(captioned, made, prefetched_batches=1)
+    next(stream)
+    (tmp_path / "2.png").unlink()
+    os.truncate(tmp_path / "3.png", 60)
+    os.truncate(tmp_path / "metadata.jsonl", (tmp_path / "metadata.jsonl").stat().st_size - 20)
+    for _ in range(40):
+        batch = next(stream)
+        batch.validate()
+    report = stream.report()
+    assert report.skipped["pairs"] > 20
+    notes = " ".join(report.notes)
+    assert "2.png cannot be decoded" in notes
+    assert "has become shorter since it was opened" in notes
+    assert report.broken["pairs"] < report.skipped["pairs"] < report.documents["pairs"]
 
 
 def test_sample_texts_reads_every_source_alike(made):

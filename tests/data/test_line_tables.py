@@ -1,0 +1,200 @@
+import csv
+import io
+import json
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
+from chiasm.data.table import Unusable
+from chiasm.errors import UserError
+
+TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
+LOOKS_TYPED = ["None", "NA", "null", "nan", "N/A", "", "007", "1999", "true", "1.10", "+49301",
+               "  x", "2021-05-03", "1e5", "-0", "'", "=A1", "\ufeff"]  # fmt: skip
+
+
+def file_of(content, name="a.csv"):
+    folder = Path(tempfile.mkdtemp())
+    (folder / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+    return folder / name
+
+
+@pytest.fixture(autouse=True)
+def own_folder(tmp_path, monkeypatch):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+
+def rows_of(table):
+    return [table.row(number) for number in range(len(table))]
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.tuples(*[st.sampled_from(LOOKS_TYPED) | TEXT] * 3), min_size=1, max_size=6),
+    mark=st.sampled_from(",;\t"),
+    bom=st.booleans(),
+    end=st.sampled_from(["\n", "\r\n"]),
+    blank=st.booleans(),
+    quoting=st.sampled_from([csv.QUOTE_MINIMAL, csv.QUOTE_ALL]),
+)
+def test_cells_of_csv_are_the_characters_of_the_file(rows, mark, bom, end, blank, quoting):
+    written = io.StringIO(newline="")
+    writer = csv.writer(written, delimiter=mark, quoting=quoting)  # its own line end: \r\n
+    for row in (("a", "b c", "d"), *rows):
+        writer.writerow(row)
+        if blank:
+            written.write(end)
+    table = Csv(file_of(("\ufeff" if bom else "") + written.getvalue()))
+    assert table.columns == ("a", "b c", "d")
+    assert len(table) == len(rows)
+    for number in reversed(range(len(rows))):
+        assert table.row(number) == dict(zip(("a", "b c", "d"), rows[number], strict=True))
+        whole = rows[number][1].encode()
+        assert table.utf8(number, "b c", 0, len(whole)) == whole
+
+
+def test_cells_hold_line_breaks_and_any_line_ends():
+    table = Csv(file_of('a,b\n"1\r\n\n2",x\r\n\r\n"say ""hi""",5" disk'))
+    assert rows_of(table) == [{"a": "1\r\n\n2", "b": "x"}, {"a": 'say "hi"', "b": '5" disk'}]
+
+
+def test_a_tsv_has_tabs_whatever_its_header_holds():
+    table = Csv(file_of("a,b\tc\n1\t2,3\n"), delimiter="\t")
+    assert rows_of(table) == [{"a,b": "1", "c": "2,3"}]
+
+
+def test_ragged_rows_are_refused_one_by_one():
+    table = Csv(file_of("a,b\n1,2\n3\n4,5,6\n7,8\n"))
+    assert [table.row(0), table.row(3)] == [{"a": "1", "b": "2"}, {"a": "7", "b": "8"}]
+    for number, cells in ((1, 1), (2, 3)):
+        with pytest.raises(Unusable, match=f"^{cells} cells, and the header has 2$"):
+            table.row(number)
+
+
+def test_a_cell_may_be_long():
+    cell = "word " * 100_000
+    assert Csv(file_of(f"a,text\n1,{cell}\n")).row(0)["text"] == cell
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('a,b\n1,2\n3,"cut off\n4,5\n', r"a\.csv, line 3: unexpected end of data"),
+        ('a,b\n1,"x" y\n', r"a\.csv, line 2: .* expected after"),
+        ("a,text,text\n1,2,3\n", r"a\.csv has two columns that are called 'text'"),
+        ("a,b\n1,café\n".encode("latin-1"), r"a\.csv' is not UTF-8 text"),
+        ("a,b\n1,2\n".encode("utf-16"), r"a\.csv' is not UTF-8 text"),
+        ("a,b\n1,2\n".encode("utf-16-le"), r"a\.csv' is not UTF-8 text"),
+    ],
+)
+def test_broken_csv_is_one_clear_message(content, message):
+    with pytest.raises(UserError, match=message):
+        Csv(file_of(content))
+
+
+JSON = st.recursive(st.none() | st.booleans() | TEXT, lambda inner: st.lists(inner, max_size=3))
+
+
+@settings(deadline=None)
+@given(
+    rows=st.lists(st.dictionaries(TEXT, JSON, max_size=3), min_size=1, max_size=5),
+    bom=st.booleans(),
+    blank=st.sampled_from(["", "\n", "  \r\n"]),
+    ascii=st.booleans(),
+    ended=st.booleans(),
+)
+def test_json_says_what_was_written(rows, bom, blank, ascii, ended):
+    head = "\ufeff" if bom else ""
+    lines = [json.dumps(row, ensure_ascii=ascii) for row in rows]
+    as_lines = head + blank + f"\n{blank}".join(lines) + ("\n" if ended else "")
+    as_list = f"{head}[{', '.join(lines)}]"
+    as_data = f'{head}{{"version": "1", "data": [{", ".join(lines)}]}}'
+    tables = [JsonLines(file_of(as_lines)), *map(open_json, map(file_of, (as_list, as_data)))]
+    if len(rows) > 1:
+        tables.append(open_json(file_of(as_lines)))  # as several libraries call JSON lines
+    for table in tables:
+        assert rows_of(table) == rows
+        assert set(table.columns) == {name for row in rows for name in row}
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_numbers_of_json_stay_their_characters(name):
+    row = '{"a": 3, "b": 2.50, "c": 1e5, "d": -0, "e": NaN, "f": true, "g": 12345678901234567890}'
+    file = file_of(f"{row}\n{row}\n", name)
+    table = JsonLines(file) if name.endswith("l") else open_json(file)
+    assert table.row(1) == {
+        "a": "3", "b": "2.50", "c": "1e5", "d": "-0", "e": "NaN", "f": True,
+        "g": "12345678901234567890",
+    }  # fmt: skip
+
+
+def test_one_object_is_one_row():
+    assert rows_of(open_json(file_of('{\n "text": "a",\n "n": [1]\n}'))) == [
+        {"text": "a", "n": ["1"]}
+    ]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[], [1, 2], "text", 3, {"images": [{"id": 1}], "annotations": [{"caption": "a"}]}],
+)
+def test_json_about_something_else_is_no_table(content):
+    with pytest.raises(NoTable, match="is no list of JSON objects; write one object for each row"):
+        open_json(file_of(json.dumps(content)))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ('{"a": 1}\n\n{"a": 2', r"a\.jsonl, line 3 is no JSON \("),
+        ('{"a": 1}\n[1]\n', r"a\.jsonl, line 2 is no JSON object"),
+        ('{"a": "café"}\n'.encode("latin-1"), r"a\.jsonl' is not UTF-8 text"),
+        ('{"a": 1}\n'.encode("utf-16"), r"a\.jsonl' is not UTF-8 text"),
+    ],
+)
+def test_broken_json_lines_are_one_clear_message(content, message):
+    with pytest.raises(UserError, match=message):
+        JsonLines(file_of(content, "a.jsonl"))
+
+
+@pytest.mark.parametrize("content", ['[{"a": 1}, {"a"', '{"a": 1', '{"a": 1}\n{"a": 2'])
+def test_broken_json_is_one_clear_message(content):
+    with pytest.raises(UserError, match=r"a\.json(, line 2)? is no JSON \("):
+        open_json(file_of(content, "a.json"))
+
+
+@pytest.mark.parametrize("kind", [JsonLines, Csv])
+def test_tables_without_a_row_have_none(kind):
+    for content in ("", "\n", "\ufeff", " \n\n" if kind is JsonLines else "a,b\n"):
+        assert len(kind(file_of(content))) == 0
+
+
+def test_rows_that_are_no_more_there_are_told():
+    file = file_of('{"text": "a"}\n{"text": "b"}\n', "a.jsonl")
+    table = JsonLines(file)
+    file.write_text('{"text": "a"}\n')
+    assert table.row(0) == {"text": "a"}
+    with pytest.raises(UserError, match="has become shorter since it was opened"):
+        table.row(1)
+    file.write_text('{"text": "aaaa"}\n{"text": "b"}\n')
+    with pytest.raises(UserError, match="is no JSON"):
+        table.row(1)
+
+
+def test_texts_are_whole_files(made, tmp_path):
+    contents = {"a.txt": "first", "b.txt": b"\xef\xbb\xbfsec\xc3\xb6nd\r\n\r\nbook", "c.txt": ""}
+    made.files(tmp_path, contents)
+    table = Texts([tmp_path / name for name in contents])
+    assert [row["text"] for row in rows_of(table)] == ["first", "secönd\r\n\r\nbook", ""]
+    assert table.utf8(1, "text", 0, 3) == b"sec"  # the byte order mark is not counted
+    assert len(table.of_files({tmp_path / "b.txt"})) == 1
+
+
+def test_texts_that_are_not_utf8_are_one_clear_message(made, tmp_path):
+    made.files(tmp_path, {"a.txt": "café", **dict.fromkeys(["b.txt", "c.txt"], b"caf\xe9")})
+    with pytest.raises(UserError, match=r"b\.txt' is not UTF-8 text \(2 of 3 files\); convert"):
+        Texts(sorted(tmp_path.iterdir()))

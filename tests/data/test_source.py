@@ -1,0 +1,54 @@
+import json
+
+import pytest
+from pydantic import ValidationError
+
+from chiasm.data.source import Opened, SourceFacts, SourceSettings
+
+FACTS = SourceFacts("image_text", rows=1200, documents=2390, held_out=120)
+
+
+def test_the_line_for_the_terminal_says_what_was_found():
+    facts = SourceFacts(
+        "image_text",
+        rows=1200,
+        documents=2390,
+        held_out=120,
+        files=("metadata.jsonl",),
+        column="caption",
+        image_column="file_name",
+        skipped={"no caption": 3, "picture file missing": 2},
+        repeated=1,
+        notes=("left: more.csv",),
+    )
+    assert facts.line("mine") == (
+        "mine: 1,200 rows in metadata.jsonl, words from 'caption' -> 2,390 documents, 120 of them "
+        "held out, left out: no caption: 3, picture file missing: 2; left: more.csv; 1 documents "
+        "to train on are held out too and left out"
+    )
+    assert FACTS.line("mine") == "mine: 1,200 rows -> 2,390 documents, 120 of them held out"
+    world = SourceFacts("world", rows=9, documents=9, held_out=1)
+    assert world.line("mine") == "mine: 9 documents of the embedded world, 1 of them held out"
+
+
+def test_the_summary_is_json_with_the_first_files_alone():
+    facts = SourceFacts("text", 1, 1, 0, files=tuple(f"{k}.txt" for k in range(30)))
+    summary = json.loads(json.dumps(facts.summary()))
+    assert summary["files"] == [*(f"{k}.txt" for k in range(20)), "..."]
+    assert "in 30 files" in facts.line("mine")
+    assert FACTS.summary()["files"] == []
+
+
+def test_both_sides_are_asked_for_by_name(made):
+    train, held_out = made.Listed("train", []), made.Listed("held_out", [])
+    opened = Opened(train, held_out, FACTS)
+    assert opened.side("train") is train
+    assert opened.side("held_out") is held_out
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"kind": "sound"}, {"weight": 0}, {"held_out_fraction": 1}, {"colum": "x"}]
+)
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(ValidationError, match=next(iter(wrong))):
+        SourceSettings.model_validate({"kind": "text", **wrong})

@@ -1,0 +1,157 @@
+import os
+import tarfile
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chiasm.data.cells import texts
+from chiasm.data.tars import Tar
+from chiasm.errors import UserError
+
+
+def rows_of(table):
+    return [table.row(number) for number in range(len(table))]
+
+
+@pytest.fixture
+def tar(made, tmp_path):
+    return lambda *members: Tar(made.tar(tmp_path / "a.tar", members))
+
+
+def test_members_of_one_key_are_one_sample(tar):
+    table = tar(("a/1.jpg", b"j"), ("a/1.txt", "one"), ("b/1.seg.png", b"s"), ("b/1.jpg", b"k"))
+    assert table.columns == ("image", "jpg", "txt", "seg.png")
+    assert rows_of(table) == [
+        {"image": b"j", "jpg": b"j", "txt": "one"},
+        {"image": b"k", "jpg": b"k", "seg.png": b"s"},
+    ]
+    assert table.row(0, "txt") == {"txt": "one"}
+
+
+def test_pictures_of_every_format_are_one_column(tar):
+    suffixes = ["jpg", "png", "webp", "JPEG", "bmp", "tiff"]
+    pictures = [(f"{k}.{suffix}", bytes([k + 1])) for k, suffix in enumerate(suffixes)]
+    table = tar(*pictures, *((f"{k}.txt", f"{k}") for k in range(6)))
+    assert [row["image"] for row in rows_of(table)] == [bytes([k + 1]) for k in range(6)]
+    assert [row["txt"] for row in rows_of(table)] == list("012345")
+
+
+SAMPLES = st.lists(
+    st.tuples(
+        st.sampled_from(["jpg", "png", "JPG", "webp"]),
+        st.sets(st.sampled_from(["txt", "cls", "id", "seg.png"])),
+    ),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    samples=SAMPLES,
+    form=st.sampled_from(["{:05}", "./{:05}", "shard/a/{:05}", "img.v2.{:04}", "Mr. {}. Smith"]),
+    data=st.data(),
+)
+def test_samples_are_whole_in_any_order_and_under_any_names(samples, form, data, tar):
+    dotted = "." in form.removeprefix("./")
+    members, wanted = [], []
+    for number, (suffix, others) in enumerate(samples):
+        # With dots in names as well as in fields nobody could tell them apart.
+        others = {*(others - {"seg.png"} if dotted else others), *(["txt"] if dotted else [])}
+        key = form.format(number)
+        picture = f"{number} picture".encode()
+        fields = {suffix: picture, **{field: f"{number} {field}" for field in others}}
+        members += [(f"{key}.{field}", content) for field, content in fields.items()]
+        wanted.append((picture, {field: fields[field] for field in others}))
+    table = tar(*data.draw(st.permutations(members)))
+    rows = rows_of(table)
+    assert len(rows) == len(samples)
+    for picture, others in wanted:
+        row = next(row for row in rows if row["image"] == picture)
+        for field, content in others.items():
+            assert row[field] == (content.encode() if field == "seg.png" else content)
+
+
+def test_dots_in_some_names_do_not_join_samples(tar):
+    names = ["barn", "Mr. Smith", "Mr. Jones", "St. Paul", "3.14", "3.15"]
+    table = tar(*((f"{name}.{field}", f"{name} {field}") for field in ("png", "txt")
+                  for name in names))  # fmt: skip
+    assert [row["txt"] for row in rows_of(table)] == [f"{name} txt" for name in names]
+
+
+def test_fields_with_dots_that_every_sample_has_are_fields(tar):
+    fields = ("left.jpg", "right.jpg", "meta.json")
+    table = tar(*((f"{k:03}.{field}", f"{k} {field}") for k in range(9) for field in fields))
+    assert table.columns == fields
+    assert len(table) == 9
+    assert table.row(4, "right.jpg") == {"right.jpg": b"4 right.jpg"}
+
+
+def test_entries_of_json_are_columns_and_numbers_their_characters(tar):
+    table = tar(
+        ("1.json", '{"width": 300, "ratio": 1.50, "caption": "a barn", "ok": true}'),
+        ("1.jpg", b"j"), ("2.jpg", b"k"), ("2.json", "[1]"), ("1.id", "00042"), ("1.cls", "3\n"),
+    )  # fmt: skip
+    row = table.row(0)
+    assert row["width"] == "300"
+    assert row["ratio"] == "1.50"
+    assert texts(row["ok"], "ok") == ("true",)
+    assert row["id"] == "00042"
+    assert row["cls"] == "3\n"
+    assert table.row(1) == {"image": b"k", "jpg": b"k", "json": "[1]"}
+    assert table.row(1, "caption", "image") == {"image": b"k"}
+
+
+def test_a_column_of_the_last_sample_is_a_column(tar):
+    table = tar(*((f"{k}.jpg", b"j") for k in range(20)), ("19.txt", "late"))
+    assert "txt" in table.columns
+    assert table.row(19, "txt") == {"txt": "late"}
+    assert table.row(0, "txt") == {}
+
+
+def test_leavings_and_members_without_a_field_are_no_samples(tar):
+    table = tar(
+        ("__MACOSX/._1.jpg", b"x"), ("._1.jpg", b"x"), (".hidden/2.jpg", b"x"), ("README", "x"),
+        ("deep/.ipynb_checkpoints/1.jpg", b"x"), ("./1.jpg", b"j"), ("./1.txt", "\ufeffone"),
+    )  # fmt: skip
+    assert rows_of(table) == [{"image": b"j", "jpg": b"j", "txt": "one"}]
+
+
+def test_the_later_of_two_members_of_one_name_counts(tar):
+    assert tar(("1.txt", "old"), ("1.txt", "new")).row(0) == {"txt": "new"}
+
+
+@pytest.mark.parametrize("kept", [0, 100, 700, 1300, 2600])
+def test_a_tar_that_is_cut_off_is_one_clear_message(kept, made, tmp_path):
+    file = made.tar(tmp_path / "a.tar", [("1.jpg", b"j" * 900), ("1.txt", b"t" * 900)])
+    os.truncate(file, kept)
+    with pytest.raises(UserError, match=r"a\.tar cannot be read as a tar \(.*fetch it again"):
+        Tar(file)
+
+
+def test_what_is_no_tar_or_no_json_is_one_clear_message(made, tmp_path, tar):
+    made.files(tmp_path, {"b.tar": b"\x1f\x8b\x08 a compressed one" * 99})
+    with pytest.raises(UserError, match=r"b\.tar cannot be read as a tar .* if it is compressed"):
+        Tar(tmp_path / "b.tar")
+    with pytest.raises(UserError, match=r"a\.tar: the \.json of sample 1 is no JSON"):
+        tar(("1.json", "{}"), ("2.json", "{"))
+
+
+def test_tars_joined_by_cat_are_refused_and_those_joined_by_tar_are_read(made, tmp_path):
+    one = made.tar(tmp_path / "1.tar", [("1.txt", "one")])
+    two = made.tar(tmp_path / "2.tar", [("2.txt", "two"), ("2.jpg", b"j")])
+    made.files(tmp_path, {"3.tar": one.read_bytes() + two.read_bytes()})
+    with pytest.raises(UserError, match=r"3\.tar goes on after its end.*joined by cat"):
+        Tar(tmp_path / "3.tar")
+    with tarfile.open(one, "a") as archive:
+        archive.add(tmp_path / "2.tar", "2.txt")
+        archive.add(tmp_path, "last/", recursive=False)
+    assert len(Tar(one)) == 2
+
+
+def test_a_tar_that_shrinks_is_told(tar, tmp_path):
+    table = tar(("1.jpg", b"j" * 900), ("1.txt", "one"))
+    os.truncate(tmp_path / "a.tar", 700)
+    with pytest.raises(UserError, match=r"a\.tar has become shorter since it was opened"):
+        table.row(0)
