@@ -2,7 +2,8 @@
 
 What stands in the file is what is read. Typed cells, of parquet files, have no characters of
 their own: numbers are written as Python writes them, booleans ``true`` and ``false``, dates as in
-ISO 8601 with a blank before the time; a number that is none (NaN) is a missing one.
+ISO 8601 with a blank before the time. A number that is none (NaN) is a missing one, there and in
+JSON, where it stands without quotes.
 """
 
 from __future__ import annotations

@@ -149,6 +149,7 @@ def _held_out_by_files(
             )
     facts = documents.facts(tables.train, train, tables.notes)
     other = documents.facts(tables.held_out, held_out, ())
+    other_words = other.column != facts.column
     skipped = dict(facts.skipped)
     for reason, count in other.skipped.items():
         skipped[reason] = skipped.get(reason, 0) + count
@@ -163,6 +164,10 @@ def _held_out_by_files(
             repeated=int(repeated.sum()),
             files=facts.files + other.files,
             skipped=skipped,
+            notes=(
+                *facts.notes,
+                *([f"held out are words from {other.column!r}"] if other_words else []),
+            ),
             fingerprint=facts.fingerprint + other.fingerprint,
         ),
     )

@@ -164,7 +164,11 @@ def _given_sides(wanted: Wanted, where: str) -> tuple[list[Path], list[Path], st
                         f"{where}.path = {wanted.path!r} has train and {name}, and beside them "
                         f"trajectories such as {beside[0].name!r}; put those into one of the two"
                     )
-                return train, held_out, f"held out is {place.name}/{name}, as the folder has it"
+                others = [each for each in _HELD_OUT_NAMES if each != name]
+                unread = [each for each in others if (place / each).is_dir()]
+                note = f"held out is {place.name}/{name}, as the folder has it"
+                note += f"; not read: {', '.join(unread)}" if unread else ""
+                return train, held_out, note
     return None
 
 

@@ -24,8 +24,10 @@ from chiasm.errors import UserError
 Row = dict[str, Any]
 
 _BOM = b"\xef\xbb\xbf"
-_JSON = json.JSONDecoder(parse_int=str, parse_float=str, parse_constant=str)
-"""Numbers stay the characters of the file."""
+_JSON = json.JSONDecoder(
+    parse_int=str, parse_float=str, parse_constant=lambda name: None if name == "NaN" else name
+)
+"""Numbers stay the characters of the file; NaN is what Python writes where nothing stood."""
 
 
 class Unusable(UserError):

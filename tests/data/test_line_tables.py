@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chiasm.data.cells import texts
 from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
 from chiasm.data.table import Unusable
 from chiasm.errors import UserError
@@ -123,13 +124,23 @@ def test_json_says_what_was_written(rows, bom, blank, ascii, ended):
 
 @pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
 def test_numbers_of_json_stay_their_characters(name):
-    row = '{"a": 3, "b": 2.50, "c": 1e5, "d": -0, "e": NaN, "f": true, "g": 12345678901234567890}'
+    row = (
+        '{"a": 3, "b": 2.50, "c": 1e5, "d": -0, "e": Infinity, "f": true, "g": 1234567890123456789}'
+    )
     file = file_of(f"{row}\n{row}\n", name)
     table = JsonLines(file) if name.endswith("l") else open_json(file)
     assert table.row(1) == {
-        "a": "3", "b": "2.50", "c": "1e5", "d": "-0", "e": "NaN", "f": True,
-        "g": "12345678901234567890",
+        "a": "3", "b": "2.50", "c": "1e5", "d": "-0", "e": "Infinity", "f": True,
+        "g": "1234567890123456789",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["a.jsonl", "a.json"])
+def test_a_number_of_json_that_is_none_is_missing(name):
+    row = '{"a": NaN, "b": "NaN", "c": ["x", NaN]}'  # as json.dumps writes float("nan")
+    file = file_of(f"{row}\n{row}\n", name)
+    table = JsonLines(file) if name.endswith("l") else open_json(file)
+    assert [texts(table.row(1)[name], name) for name in "abc"] == [(), ("NaN",), ("x",)]
 
 
 def test_one_object_is_one_row():

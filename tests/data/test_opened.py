@@ -306,6 +306,16 @@ def test_what_is_held_out_can_be_named(where, made, pictures, tmp_path):
     assert opened.facts.held_out == 2
 
 
+def test_words_of_another_column_are_told(made, tmp_path):
+    made.files(tmp_path, {"a.csv": "text\na\nb\n", "b.csv": "caption,label\nc,1\n"})
+    opened = made.open(tmp_path / "a.csv", "text", held_out_path=str(tmp_path / "b.csv"))
+    assert opened.held_out[0].text == "c"
+    assert opened.facts.notes[-1] == "held out are words from 'caption'"
+    same = made.open(tmp_path / "a.csv", "text", held_out_path=str(made.files(
+        tmp_path, {"c.csv": "text\nc\n"}) / "c.csv"))  # fmt: skip
+    assert same.facts.notes == ("held out: c.csv (held_out_path)",)
+
+
 def test_held_out_paths_that_take_everything_or_give_nothing_are_refused(made, tmp_path):
     made.files(tmp_path, {"a.csv": "text\na\nb\n", "b.csv": "text\n\n\n", "c.csv": "x\n1\n"})
     path = tmp_path / "a.csv"

@@ -59,7 +59,11 @@ def test_the_fields_split_is_recognised(tmp_path: Path, held_out: str):
         walk(tmp_path / name, n)
     assert names(tmp_path) == ({"a", "b"}, {"c"})
     (told,) = side(tmp_path, Split.TRAIN).notes
-    assert f"/{held_out}, as the folder has it" in told
+    assert told.endswith(f"/{held_out}, as the folder has it")
+    walk(tmp_path / "held_out" / "e", 5)
+    assert names(tmp_path) == ({"a", "b"}, {"c"})
+    (told,) = side(tmp_path, Split.TRAIN).notes
+    assert told.endswith(f"/{held_out}, as the folder has it; not read: held_out")
     walk(tmp_path / "d", 4)
     with pytest.raises(UserError, match="beside them trajectories such as 'd'"):
         side(tmp_path, Split.TRAIN)
