@@ -183,7 +183,9 @@ def data_on_disk(
         tell(line)
     if changed:  # tokenizers were made of what the sources held then
         shutil.rmtree(folder / "inputs", ignore_errors=True)
-    path.write_text(json.dumps(now, indent=1) + "\n")
+    aside = path.with_name("data.json.partial")
+    aside.write_text(json.dumps(now, indent=1) + "\n")
+    os.replace(aside, path)  # half a record would say that nothing has changed
 
 
 def changed_data(facts: Mapping[str, SourceFacts], folder: Path) -> dict[str, str]:

@@ -44,6 +44,7 @@ def evaluate(
     An earlier report with other settings or numbers is kept, as report-1.html and so on.
     """
     check_run(run)
+    _refuse_untrained(run)
     trained, recipe = load_recipe(run / "recipe.toml"), load_recipe(run / "recipe.toml", set_ or [])
     refuse_another_model(trained, recipe)
     if recipe.evaluation.plans:
@@ -109,10 +110,7 @@ def evaluate_run(
     Raises:
         UserError: the run has no model yet, or the report cannot be written.
     """
-    if not (folder / "model").is_dir():
-        raise UserError(
-            f"{folder} has no model yet: its training has not ended. Go on with chiasm train"
-        )
+    _refuse_untrained(folder)
     pretrained = Pretrained.load(folder, recipe.training.device)
     evaluation = evaluate_model(pretrained, material, recipe.evaluation, display.on_section)
     display.end_sections()
@@ -121,6 +119,13 @@ def evaluate_run(
     facts = _facts(pretrained, folder)
     spent = {**seconds, **{f"evaluation: {k}": v for k, v in evaluation.seconds.items()}}
     return write_report(folder, evaluation, Provenance(command, spent, facts))
+
+
+def _refuse_untrained(folder: Path) -> None:
+    if not (folder / "model").is_dir():
+        raise UserError(
+            f"{folder} has no model yet: its training has not ended. Go on with chiasm train"
+        )
 
 
 def _facts(pretrained: Pretrained, folder: Path) -> dict[str, str]:

@@ -28,7 +28,7 @@ def texts(value: Any, column: str) -> tuple[str, ...]:
     parts = [value]
     while parts:
         part = parts.pop()
-        if isinstance(part, list | tuple):
+        if isinstance(part, list):
             parts += reversed(part)  # lists of files may be nested deeper than Python's calls
         elif (text := _text(part, column)) is not None:
             found.append(text)
@@ -52,9 +52,10 @@ def _text(value: Any, column: str) -> str | None:
                 return value.decode()
             except UnicodeDecodeError as error:
                 raise UserError(f"column {column!r} holds bytes that are no UTF-8 text") from error
-        case dict():
+        case dict() | tuple():  # pairs are those of Arrow's maps
+            keys = value if isinstance(value, dict) else value[:1]
             raise UserError(
-                f"column {column!r} holds dictionaries (of {', '.join(map(str, value))}); write "
+                f"column {column!r} holds dictionaries (of {', '.join(map(str, keys))}); write "
                 "the text into a column of its own"
             )
     raise UserError(f"column {column!r} holds {type(value).__name__}, which is no text")
@@ -66,7 +67,7 @@ def picture(value: Any, folder: Path, column: str) -> Path | bytes | None:
     Raises:
         UserError: several pictures, a web address, or something else.
     """
-    if isinstance(value, list | tuple):
+    if isinstance(value, list):
         if len(value) > 1:
             raise UserError(
                 f"column {column!r} holds {len(value)} pictures in one row; write a row for each"

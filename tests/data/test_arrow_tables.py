@@ -93,6 +93,13 @@ def test_a_missing_number_is_none(tmp_path):
     assert [texts(row["c"], "c") for row in rows_of(opened)] == [("1.5",), (), ()]
 
 
+def test_a_map_is_a_dictionary(tmp_path):
+    maps = pa.array([[("en", "a")]], pa.map_(pa.string(), pa.string()))
+    cell = open_arrow(written(pa.table({"c": maps}), tmp_path, "parquet")).row(0)["c"]
+    with pytest.raises(UserError, match=r"column 'c' holds dictionaries \(of en\)"):
+        texts(cell, "c")
+
+
 def test_labels_speak_their_names(tmp_path):
     label = datasets.ClassLabel(names=["cat", "dog"])
     features = datasets.Features(

@@ -49,6 +49,7 @@ def test_strings_stay_what_they_are(text):
     [
         ({"en": "a", "de": "b"}, r"column 'words' holds dictionaries \(of en, de\)"),
         ([{"raw": "a"}], r"column 'words' holds dictionaries \(of raw\)"),
+        ([("en", "a"), ("de", "b")], r"column 'words' holds dictionaries \(of en\)"),
         (b"\xff\xfe", "column 'words' holds bytes that are no UTF-8 text"),
         (datetime.timedelta(1), "column 'words' holds timedelta, which is no text"),
     ],
