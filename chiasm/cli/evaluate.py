@@ -44,9 +44,9 @@ def evaluate(
     An earlier report with other settings or numbers is kept, as report-1.html and so on.
     """
     check_run(run)
-    _refuse_untrained(run)
     trained, recipe = load_recipe(run / "recipe.toml"), load_recipe(run / "recipe.toml", set_ or [])
     refuse_another_model(trained, recipe)
+    _refuse_untrained(run)
     if recipe.evaluation.plans:
         refuse_missing_weights(recipe.evaluation.planner)
     command = shlex.join(["chiasm", *sys.argv[1:]])

@@ -36,6 +36,12 @@ def test_what_the_model_was_trained_with_is_refused(setting: str, tmp_path: Path
 
 def test_measures_data_and_device_may_be_set(tmp_path: Path) -> None:
     settings = ["evaluation.drawings=3", "stream.sources.texts.path=elsewhere"]
+    (tmp_path / "model").mkdir()
     arguments = [each for setting in settings for each in ("--set", setting)]
     with pytest.raises(UserError, match="elsewhere"):  # it goes on to open the data
         raise invoke(tmp_path, *arguments, "--set", "training.device=cpu")
+
+
+def test_a_run_without_a_model_is_refused_before_its_data_are_opened(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="has no model yet"):
+        raise invoke(tmp_path, "--set", "stream.sources.texts.path=elsewhere")
