@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import re
@@ -8,7 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from chiasm.data import SourceSettings, StreamSettings, build_sources, sample_texts
+from chiasm.data import (
+    SourceSettings,
+    StreamSettings,
+    build_sources,
+    open_sources,
+    sample_texts,
+)
 from chiasm.data.drawing import row_spans
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.mixture import Lane, Mixture
@@ -232,23 +239,36 @@ def test_sample_texts_reads_every_source_alike(made):
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"),
+    ("path", "kind", "documents", "digest"),
     [
-        ("image_text/noto_emoji", "image_text"),
-        ("image_text/tuxpaint_stamps", "image_text"),
-        ("vqa/easy_vqa_train", "vqa"),
-        ("vqa/nlvr_dev", "vqa"),
-        ("text", "text"),
+        ("image_text/noto_emoji", "image_text", 6390, "b48c338f941a87ac"),
+        ("image_text/tuxpaint_stamps", "image_text", 1540, "6248b813d6714bab"),
+        ("vqa/easy_vqa_train", "vqa", 14432, "3266317a945c3993"),
+        ("vqa/nlvr_dev", "vqa", 1978, "b5467196fb07124a"),
+        ("text", "text", 12309, "5fc4d0f9faaf691d"),
     ],
 )
-def test_real_folders_open(path, kind, made):
+def test_real_folders_give_the_documents_that_they_always_gave(path, kind, documents, digest, made):
+    """Counts and digests of e3280df, which read these folders through a general loader."""
     if not (SHARED / path).exists():
         pytest.skip("the real data of the trials is not beside this checkout")
     settings = StreamSettings.model_validate(
         {"sources": {"real": {"kind": kind, "path": str(SHARED / path)}}, "row_positions": 256}
     )
-    sources = build_sources(settings.sources, Split.TRAIN, 256)
-    stream = Stream(settings, sources, made.tokenizer, made.shape, seed=0)
+    opened = open_sources(settings.sources, 256)["real"]
+    sides = (opened.train, opened.held_out)
+    found = sorted(_digest(side[index]) for side in sides for index in range(len(side)))
+    assert (len(found), opened.facts.documents, opened.facts.skipped) == (documents, documents, {})
+    stream = Stream(settings, {"real": opened.train}, made.tokenizer, made.shape, seed=0)
     for _ in range(3):
         next(stream).validate()
     assert stream.report().skipped == {"real": 0}
+    assert hashlib.sha256("".join(found).encode()).hexdigest()[:16] == digest
+
+
+def _digest(document):
+    """Of its words, of the names of its pictures below the shared folder, and of their parts."""
+    digest = hashlib.sha256(document.text.encode())
+    for image in document.images:
+        digest.update(f"{image.target}{image.data.relative_to(SHARED)}".encode())
+    return digest.hexdigest()
