@@ -145,7 +145,7 @@ class Threads:
         self._to_come = [change for change in recorded if change.step > step]
         last = self._changes[-1].threads if self._changes else None
         if self.given is not None:
-            self._to_come = []
+            self._forget_to_come()
             if last not in (None, self.given):
                 self.tell(
                     f"{last} threads up to step {step}, from here on {self.given}, as the "
@@ -153,11 +153,17 @@ class Threads:
                     "may differ from those of an uninterrupted run"
                 )
             self._change(Change(step, self.given))
-        elif last is None or any(change.threads > self.limit for change in recorded):
-            self._to_come = []
+        elif last is None or max(last, *(c.threads for c in self._to_come), 0) > self.limit:
+            self._forget_to_come()
             self._change(Change(step, self._fastest(step, last or self.limit)))
         else:
             torch.set_num_threads(last)
+
+    def _forget_to_come(self) -> None:
+        """Take changes out of the record that will not be made, since others are."""
+        if self._to_come:
+            self._to_come = []
+            self._write()
 
     def _look_back(self, step: int, seconds: float) -> None:
         now = torch.get_num_threads()

@@ -210,6 +210,28 @@ def test_another_machine_with_fewer_cores_measures_anew(tmp_path: Path) -> None:
     assert "4 instead of 16 from step 7 on" in machine.told[0]
 
 
+def test_a_number_that_only_the_past_had_is_no_reason_to_measure(tmp_path: Path) -> None:
+    record = tmp_path / "threads.json"
+    record.write_text('[{"step": 0, "threads": 16}, {"step": 4, "threads": 2}]')
+    machine = Machine(FREE)
+    threads = machine.threads(record=record)
+    with threads.in_use(7, machine.work):
+        assert set(machine.steps(threads, 5, begin=7)) == {2}
+
+
+@pytest.mark.parametrize("given", [None, 4])
+def test_changes_that_were_not_made_again_are_no_part_of_the_record(
+    given: int | None, tmp_path: Path
+) -> None:
+    record = tmp_path / "threads.json"
+    record.write_text('[{"step": 0, "threads": 4}, {"step": 8, "threads": 16}]')
+    machine = Machine(FREE)
+    threads = machine.threads(given=given, record=record)
+    with threads.in_use(5, machine.work):
+        assert set(machine.steps(threads, 10, begin=5)) == {4}
+    assert json.loads(record.read_text()) == [{"step": 0, "threads": 4}]
+
+
 def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "threads.json").write_text("[{")
     machine = Machine(FREE)

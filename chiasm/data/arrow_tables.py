@@ -22,13 +22,15 @@ import pyarrow.parquet
 import xxhash
 
 from chiasm.data.hub import require_hub
-from chiasm.data.table import FileTable, Row, refuse_repeated
+from chiasm.data.table import FileTable, Row, Unusable, refuse_repeated
 from chiasm.errors import UserError
 
 _BLOCK_BYTES = 1 << 22
 _ROWS_A_BATCH = 256
 """Held in memory at once; a row may be a picture of megabytes."""
 _FILE_MAGIC = b"ARROW1"
+_CONTINUATION, _END = b"\xff" * 4, b"\xff" * 4 + b"\0" * 4
+"""How a stream begins, since Arrow 0.15, and how such a stream ends."""
 
 
 class ArrowTable(FileTable):
@@ -52,8 +54,12 @@ class ArrowTable(FileTable):
         row: Row = {}
         for name in columns or self.columns:
             if name in self.columns:
-                cell = self._cell(number, name)
-                row[name] = _value(cell, self._labels.get(name))
+                try:
+                    row[name] = _value(self._cell(number, name), self._labels.get(name))
+                except UnicodeDecodeError as error:  # writers do not look
+                    raise Unusable(f"{name} is no UTF-8") from error
+                except (OverflowError, ValueError) as error:
+                    raise Unusable(f"{name} holds a date that no calendar has") from error
         return row
 
     def folder(self, number: int) -> Path:
@@ -128,6 +134,9 @@ def _copied(file: Path) -> Path:
             with aside.open("wb") as written, pa.ipc.new_stream(written, schema) as writer:
                 for batch in batches:
                     writer.write_batch(batch)
+                writer.close()
+                written.flush()
+                os.fsync(written.fileno())  # it is never looked at again
             os.replace(aside, copy)
         except OSError as error:
             raise UserError(
@@ -163,10 +172,20 @@ def _batches(file: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]
                 schema = arrow.schema
                 rows = map(arrow.get_batch, range(arrow.num_record_batches))
             else:
-                opened.seek(0)
+                _refuse_cut(opened)
                 rows = pa.ipc.open_stream(opened)
                 schema = rows.schema
         yield schema, read(rows)
+
+
+def _refuse_cut(stream: pa.NativeFile) -> None:
+    """Raise where a stream was cut between two batches: readers take that for its end."""
+    stream.seek(0)
+    begin = stream.read(len(_CONTINUATION))
+    stream.seek(max(0, stream.size() - len(_END)))
+    if begin == _CONTINUATION and stream.read() != _END:
+        raise EOFError("cut off: it has no end mark")
+    stream.seek(0)
 
 
 @contextmanager

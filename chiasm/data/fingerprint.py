@@ -7,11 +7,15 @@ stamp is not.
 
 from __future__ import annotations
 
+import os
+from pathlib import Path
+
 import numpy as np
 import xxhash
 
-from chiasm.data.files import find_files
+from chiasm.data.files import find_files, shown_name
 from chiasm.data.survey import READING
+from chiasm.errors import UserError
 
 WHOLE_BYTES = 1 << 20
 _BLOCKS = 64
@@ -24,20 +28,31 @@ def fingerprint(path: str, setting: str = "path") -> str:
     Names count relative to the path, and so does the version of the code that reads.
 
     Raises:
-        UserError: a pattern that no file matches.
+        UserError: a pattern that no file matches, or a file that may not be read.
     """
     found = find_files(path, setting)
     if found is None:
         return ""
     digest = xxhash.xxh3_64(f"reading {READING}".encode())
     for file in found.data:
-        size = file.stat().st_size
-        digest.update(f"\0{file.relative_to(found.root).as_posix()}\0{size}\0".encode())
-        with file.open("rb") as opened:
-            if size <= WHOLE_BYTES:
-                digest.update(opened.read())
-                continue
-            for begin in np.linspace(0, size - _BLOCK_BYTES, _BLOCKS).astype(int).tolist():
-                opened.seek(begin)
-                digest.update(opened.read(_BLOCK_BYTES))
+        digest.update(b"\0" + os.fsencode(file.relative_to(found.root)) + b"\0")
+        try:
+            _read_into(digest, file)
+        except OSError as error:
+            name = shown_name(file, found.root)
+            raise UserError(
+                f"{setting} = {path!r}: {name} cannot be read: {error.strerror}"
+            ) from error
     return digest.hexdigest()
+
+
+def _read_into(digest: xxhash.xxh3_64, file: Path) -> None:
+    with file.open("rb") as opened:
+        size = os.fstat(opened.fileno()).st_size
+        digest.update(f"{size}\0".encode())
+        if size <= WHOLE_BYTES:
+            digest.update(opened.read())
+            return
+        for begin in np.linspace(0, size - _BLOCK_BYTES, _BLOCKS).astype(int).tolist():
+            opened.seek(begin)
+            digest.update(opened.read(_BLOCK_BYTES))

@@ -90,25 +90,30 @@ def open_tables(
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
     notes = [_left(chosen), "" if texts else _without_row(chosen)]
     held_out, train, unread = None, split.train, split.left
-    if held_out_path:
-        held_out = _open_held_out(held_out_path, where, fits, texts)
-        same = {_place(file) for file in held_out.files}
-        train = tuple(file for file in train if _place(file) not in same)
-        unread = tuple(f for f in (*split.held_out, *split.left) if _place(f) not in same)
-        notes += [f"held out: {_names(found, held_out.files)} (held_out_path)"]
-    elif split.held_out and not train:
+    if not train:
         raise UserError(
             f"{setting} = {path!r} holds files to validate and to test on, and none to train on "
             f"({_names(found, split.held_out)}); name the file to train on with {setting}, and the "
             f"one to hold out with {where}"
         )
+    if held_out_path:
+        held_out = _open_held_out(held_out_path, where, fits, texts)
+        same = {_place(file) for file in held_out.files}
+        train = tuple(file for file in train if _place(file) not in same)
+        unread = tuple(f for f in (*split.held_out, *split.left) if _place(f) not in same)
+        if not train:
+            raise UserError(
+                f"{setting} = {path!r} has no file to train on that {where} = {held_out_path!r} "
+                "does not hold out; give other files"
+            )
+        notes += [f"held out: {_names(found, held_out.files)} (held_out_path)"]
     elif split.held_out:
         held_out = table.of_files(set(split.held_out))
         notes += [f"held out by name: {_names(found, split.held_out)}"]
     elif split.doubtful:
         notes += [f"trained on whatever it is called: {', '.join(split.doubtful[:_SHOWN_NAMES])}"]
     notes += [f"not read: {_names(found, unread)}"] if unread else []
-    if len(train) < len(table.files) and train:  # without any, all is held out too, and told
+    if len(train) < len(table.files):
         table = table.of_files(set(train))
     for side, blamed, given in ((table, setting, path), (held_out, where, held_out_path or path)):
         if side is not None and not len(side):
@@ -136,10 +141,13 @@ def _of_hub(path: str, setting: str, held_out_setting: str) -> Tables:
             "splits are held out; leave it out, or fetch the files"
         )
     splits = open_hub(path, setting)
-    train = splits.get(TRAIN) or next(iter(splits.values()))
+    trained = TRAIN if TRAIN in splits else next(iter(splits))
     name = next((name for name in (VALIDATION, TEST) if name in splits and TRAIN in splits), None)
-    notes = (f"held out: the split {name!r} of the hub's dataset",) if name else ()
-    return Tables(train, splits[name] if name else None, Path(), notes)
+    notes = [f"held out: the split {name!r} of the hub's dataset"] if name else []
+    notes += [f"trained on the split {trained!r}: none is called train"] * (trained != TRAIN)
+    unread = [repr(split) for split in splits if split not in (trained, name)]
+    notes += [f"not read: {', '.join(unread)}"] if unread else []
+    return Tables(splits[trained], splits[name] if name else None, Path(), tuple(notes))
 
 
 def _choose(found: Files, path: str, setting: str, fits: Fits, texts: bool) -> _Chosen:

@@ -81,34 +81,48 @@ class Tar(FileTable):
 def _members(file: Path) -> list[tuple[Name, Place]]:
     try:
         with tarfile.open(file, "r:") as tar:
-            found = [
-                (member.name.split("/"), (member.offset_data, member.offset_data + member.size))
+            members = [
+                ([part for part in member.name.split("/") if part not in ("", ".")], member)
                 for member in tar
-                if member.isfile()
             ]
-            _refuse_more(file, tar.offset)
+            _refuse_another_end(file, tar.offset)
     except (tarfile.TarError, OSError) as error:
         raise UserError(
             f"{file} cannot be read as a tar ({error}); unpack it if it is compressed, or fetch "
             "it again"
         ) from error
-    named = (([part for part in parts if part not in ("", ".")], place) for parts, place in found)
+    own = [(parts, member) for parts, member in members if not any(map(is_leaving, parts))]
+    if elsewhere := [m.name for _, m in own if m.issym() or m.islnk() or m.issparse()]:
+        raise UserError(
+            f"{file}: {elsewhere[0]} is a link or a sparse file ({len(elsewhere)} such members), "
+            "which holds no bytes of its own; write the tar with --dereference --hard-dereference, "
+            "and without --sparse"
+        )
     return [
-        (("/".join(parts[:-1]), parts[-1]), place)
-        for parts, place in named
-        if parts and "." in parts[-1] and not any(map(is_leaving, parts))
+        (
+            ("/".join(parts[:-1]), parts[-1]),
+            (member.offset_data, member.offset_data + member.size),
+        )
+        for parts, member in own
+        if member.isfile() and parts and "." in parts[-1]
     ]
 
 
-def _refuse_more(file: Path, end: int) -> None:
-    """Raise where something follows the end of the archive: readers of tars stop there."""
+def _refuse_another_end(file: Path, end: int) -> None:
+    """Raise unless zeros follow the last member, and nothing else: readers of tars stop there."""
     with file.open("rb") as opened:
         opened.seek(end)
-        if opened.read(_END_BYTES).strip(b"\0"):
-            raise UserError(
-                f"{file} goes on after its end, as tars do that were joined by cat; give them one "
-                "by one, or join them with tar --concatenate"
-            )
+        rest = opened.read(_END_BYTES)
+    if rest.strip(b"\0"):
+        raise UserError(
+            f"{file} goes on after its end, as tars do that were joined by cat; give them one "
+            "by one, or join them with tar --concatenate"
+        )
+    if len(rest) < tarfile.BLOCKSIZE:
+        raise UserError(
+            f"{file} has no end mark, as tars that are cut off between two members; fetch or write "
+            "it again"
+        )
 
 
 def _samples(members: Sequence[tuple[Name, Place]]) -> list[dict[str, Place]]:

@@ -36,7 +36,6 @@ from chiasm.recipe import Recipe, load_recipe, write_recipe
 from chiasm.report import Provenance, write_report
 from chiasm.settings import Settings
 from chiasm.studies.cells import Cell, content_hash
-from chiasm.studies.data import DataFingerprints
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure, refuse_lossy
 from chiasm.studies.settings import HeldOutSettings, MetricSettings, StudySettings
@@ -72,9 +71,7 @@ class Order(Settings):
             key=cell.key,
             inputs=inputs_folder.resolve(),
             held_out=study.held_out,
-            held_out_data=DataFingerprints().of(
-                source.model_dump() for source in study.held_out.values()
-            ),
+            held_out_data=dict(cell.held_out_data),
             metrics=study.metrics,
             evaluation=cell.recipe.evaluation,
         )

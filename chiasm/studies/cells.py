@@ -2,11 +2,11 @@
 
 The content hash of a cell is that of its recipe, save for what cannot change what is learned (the
 run's name, the size of its evaluation), of what its tokenizers are made from, and of what the
-users' files hold. Two cells of one
-hash are one run, and a finished hash is never run again. Settings that have their default value are
-no part of it, so that a version that adds a setting does not begin its studies anew; should a
-default change, :data:`DEFAULTS` does. The code's version is no part of it either: it is recorded
-with every result, and shown where results of several versions meet.
+users' files hold. Two cells of one hash are one run, and a finished hash is never run again.
+Settings that have their default value are no part of it, so that a version that adds a setting does
+not begin its studies anew; should a default change, :data:`DEFAULTS` does. The code's version is no
+part of it either: it is recorded with every result, and shown where results of several versions
+meet.
 """
 
 from __future__ import annotations
@@ -43,6 +43,8 @@ class Cell:
     budget_flops: float | None
     data: Mapping[str, str] = field(default_factory=dict)
     """Hash of what the users' files hold, by path: those of all of the base recipe's sources."""
+    held_out_data: Mapping[str, str] = field(default_factory=dict)
+    """The same of what the study measures on; no part of the cell's content hash."""
 
     @property
     def inputs_key(self) -> str:
@@ -135,8 +137,15 @@ def _cell(
         recipe = parse_recipe(content)
     except UserError as error:
         raise UserError(f"cell {name!r} of study {study.name}: {error}") from error
-    sources = (source.model_dump() for source in inputs.stream.sources.values())
-    return Cell(name, seed, recipe, inputs, settings.budget_flops, data.of(sources))
+    return Cell(
+        name,
+        seed,
+        recipe,
+        inputs,
+        settings.budget_flops,
+        data.of(inputs.stream.sources.values()),
+        data.of(study.held_out.values()),
+    )
 
 
 def _choose_sources(content: dict[str, Any], weights: Mapping[str, float]) -> None:

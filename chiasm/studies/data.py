@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
+from chiasm.data import SourceSettings
 from chiasm.data.fingerprint import fingerprint
 
-_FILE = "data.json"
+FILE = "data.json"
 
 
 class DataFingerprints:
@@ -23,12 +23,12 @@ class DataFingerprints:
         self._folder = folder
         self._known: dict[str, str] = {}
         self._recorded: dict[str, str] = {}
-        if folder is not None and (folder / _FILE).exists():
-            self._recorded = json.loads((folder / _FILE).read_text())
+        if folder is not None and (folder / FILE).exists():
+            self._recorded = json.loads((folder / FILE).read_text())
 
-    def of(self, sources: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    def of(self, sources: Iterable[SourceSettings]) -> dict[str, str]:
         """Returns the hash of every path that sources name; nothing where all are rendered."""
-        paths = [source.get(key, "") for source in sources for key in ("path", "held_out_path")]
+        paths = [path for source in sources for path in (source.path, source.held_out_path)]
         for path in paths:
             if path and path not in self._known:
                 self._known[path] = fingerprint(path) or self._recorded.get(path, "")
@@ -47,4 +47,6 @@ class DataFingerprints:
         if self._known:
             self._folder.mkdir(parents=True, exist_ok=True)
             kept = json.dumps(self._recorded | self._known, indent=1) + "\n"
-            (self._folder / _FILE).write_text(kept)
+            aside = self._folder / f"{FILE}.partial"
+            aside.write_text(kept)
+            aside.replace(self._folder / FILE)

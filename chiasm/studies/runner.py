@@ -17,7 +17,7 @@ from chiasm.errors import UserError
 from chiasm.stop import StopRequest
 from chiasm.studies.cell import Order, Result, read_order, write_json, write_order
 from chiasm.studies.cells import Cell, expand
-from chiasm.studies.data import DataFingerprints
+from chiasm.studies.data import FILE, DataFingerprints
 from chiasm.studies.launcher import Job, Launcher, threads_per_slot
 from chiasm.studies.plan import Costs, plan_study, refuse_unequal
 from chiasm.studies.settings import StudySettings
@@ -161,7 +161,7 @@ def refuse_foreign_folder(folder: Path) -> None:
     Raises:
         UserError: the folder holds something else.
     """
-    known = {"inputs", "cells", "lock"}
+    known = {"inputs", "cells", "lock", FILE}
     holds = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
     if (folder.exists() and not folder.is_dir()) or (holds and not holds & known):
         raise UserError(f"{folder} exists and holds no study; give another folder with --out")

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from chiasm.data.arrow_tables import ArrowTable, open_arrow
 from chiasm.data.cells import texts
+from chiasm.data.table import Unusable
 from chiasm.errors import UserError
 
 WORDS = st.text(st.characters(codec="utf-8"), max_size=6)
@@ -150,6 +151,32 @@ def test_a_file_that_is_cut_off_is_one_clear_message(form, share, tmp_path):
         open_arrow(file)
     cache = Path(datasets.config.HF_DATASETS_CACHE)
     assert not list(cache.rglob("*.*"))  # half a copy would be taken for a whole one
+
+
+def test_a_stream_that_is_cut_off_between_batches_is_refused(tmp_path):
+    file, ends = tmp_path / "a.arrow", []
+    with file.open("wb") as opened, pa.ipc.new_stream(opened, pa.schema({"c": "string"})) as new:
+        for k in range(4):
+            new.write_batch(pa.record_batch({"c": [f"{k}"]}))
+            ends.append(opened.tell())
+    whole = file.read_bytes()
+    assert len(open_arrow(file)) == 4
+    for end in ends:
+        file.write_bytes(whole[:end])
+        with pytest.raises(UserError, match=r"a\.arrow cannot be read as arrow \(.*no end mark"):
+            open_arrow(file)
+
+
+def test_cells_that_are_none_of_their_type_are_rows_that_cannot_be_used(tmp_path):
+    offsets = pa.array([0, 2, 4], pa.int32()).buffers()[1]
+    words = pa.Array.from_buffers(pa.string(), 2, [None, offsets, pa.py_buffer(b"ab\xff\xfe")])
+    table = pa.table({"words": words, "time": pa.array([0, 2**62], pa.timestamp("us"))})
+    opened = open_arrow(written(table, tmp_path, "parquet"))
+    assert opened.row(0, "words", "time")["words"] == "ab"
+    with pytest.raises(Unusable, match="words is no UTF-8"):
+        opened.row(1, "words")
+    with pytest.raises(Unusable, match="time holds a date that no calendar has"):
+        opened.row(1, "time")
 
 
 def test_columns_of_one_name_are_refused(tmp_path):

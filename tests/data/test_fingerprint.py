@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from chiasm.data.fingerprint import WHOLE_BYTES, fingerprint
+from chiasm.errors import UserError
 
 
 @pytest.fixture
@@ -61,6 +62,24 @@ def test_of_large_files_blocks_all_over_are_read(tmp_path: Path) -> None:
         hashes.add(fingerprint(str(file)))
     file.write_bytes(bytes(size + 1))
     assert len(hashes | {fingerprint(str(file))}) == 5
+
+
+def test_names_that_are_no_unicode_count_too(folder: Path) -> None:
+    hashes = set()
+    for name in (b"\xff.txt", b"\xfe.txt"):
+        file = folder / os.fsdecode(name)
+        file.write_text("third")
+        hashes.add(fingerprint(str(folder)))
+        file.unlink()
+    assert len(hashes) == 2
+
+
+def test_a_file_that_cannot_be_read_is_one_clear_message(folder: Path) -> None:
+    (folder / "a.txt").chmod(0)
+    if os.access(folder / "a.txt", os.R_OK):
+        pytest.skip("this user may read everything")
+    with pytest.raises(UserError, match=r"path = .*: a\.txt cannot be read: Permission denied"):
+        fingerprint(str(folder))
 
 
 def test_nothing_there_has_none(tmp_path: Path) -> None:

@@ -309,8 +309,13 @@ def test_what_is_held_out_can_be_named(where, made, pictures, tmp_path):
 def test_held_out_paths_that_take_everything_or_give_nothing_are_refused(made, tmp_path):
     made.files(tmp_path, {"a.csv": "text\na\nb\n", "b.csv": "text\n\n\n", "c.csv": "x\n1\n"})
     path = tmp_path / "a.csv"
-    with pytest.raises(UserError, match=r"mine\.path has no document of its own: 2 of 2"):
+    with pytest.raises(
+        UserError, match=r"mine\.path = .* has no file to train on that .*mine\.held"
+    ):
         made.open(path, "text", held_out_path=str(path))
+    made.files(tmp_path, {"copy.csv": "text\na\nb\n"})
+    with pytest.raises(UserError, match=r"mine\.path has no document of its own: 2 of 2"):
+        made.open(path, "text", held_out_path=str(tmp_path / "copy.csv"))
     for name, message in (("b.csv", r"mine\.held_out_path = .*b\.csv' holds no rows"),
                           ("c.csv", r"mine\.text_column is not set.*choose one of: x"),
                           ("gone.csv", r"mine\.held_out_path = .* does not exist")):  # fmt: skip

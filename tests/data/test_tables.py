@@ -3,6 +3,7 @@ import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from chiasm.data.arrow_tables import ArrowTable
 from chiasm.data.picture_folder import PictureFolder
 from chiasm.data.tables import choose_column, open_tables
 from chiasm.errors import UserError
@@ -201,6 +202,8 @@ def test_nothing_to_train_on_is_refused(made, tmp_path):
     with pytest.raises(UserError, match=rf"{message} .* sources\.a\.held_out_path$"):
         opened(tmp_path)
     made.files(tmp_path / "in", {"a.csv": "text\na\n"})
+    with pytest.raises(UserError, match=message):
+        opened(tmp_path / "*.csv", held_out_path=str(tmp_path / "in"))
     tables = opened(tmp_path / "in", held_out_path=str(tmp_path / "*.csv"))
     assert rows_of(tables.held_out) == [{"text": "a"}]
 
@@ -261,6 +264,35 @@ def test_an_owner_and_a_name_are_asked_of_the_hub(monkeypatch):
         UserError, match=r"sources\.a\.held_out_path stands beside sources\.a\.path"
     ):
         opened("owner/name", held_out_path="x.csv")
+
+
+def test_what_is_told_unread_is_not_trained_on(made, tmp_path):
+    made.files(tmp_path, {"train.csv": "text\na\n", "val.csv": "text\nb\n"})
+    with pytest.raises(UserError, match=r"a\.path = .* has no file to train on that .*train\.csv'"):
+        opened(tmp_path, held_out_path=str(tmp_path / "train.csv"))
+
+
+def splits_of(*names):
+    return {name: ArrowTable(pa.table({"text": [name]}), {}, ()) for name in names}
+
+
+@pytest.mark.parametrize(
+    ("names", "trained", "held_out", "notes"),
+    [
+        (("test", "train", "validation"), "train", "validation",
+         ("held out: the split 'validation' of the hub's dataset", "not read: 'test'")),
+        (("test",), "test", None, ("trained on the split 'test': none is called train",)),
+        (("train", "more"), "train", None, ("not read: 'more'",)),
+    ],
+)  # fmt: skip
+def test_of_the_hubs_splits_what_is_read_and_what_not_is_told(
+    names, trained, held_out, notes, monkeypatch
+):
+    monkeypatch.setattr("chiasm.data.tables.open_hub", lambda path, setting: splits_of(*names))
+    tables = opened("owner/name")
+    assert tables.train.row(0) == {"text": trained}
+    assert (tables.held_out and tables.held_out.row(0)["text"]) == held_out
+    assert tables.notes == notes
 
 
 def test_columns_are_chosen_or_those_there_are_listed(made, tmp_path):

@@ -150,6 +150,25 @@ def test_tars_joined_by_cat_are_refused_and_those_joined_by_tar_are_read(made, t
     assert len(Tar(one)) == 2
 
 
+def test_a_tar_that_is_cut_off_between_members_is_refused(made, tmp_path):
+    file = made.tar(tmp_path / "a.tar", [(f"{k}.txt", "some words") for k in range(4)])
+    for members in (1, 3, 4):
+        made.files(tmp_path, {"b.tar": file.read_bytes()[: members * 2 * tarfile.BLOCKSIZE]})
+        with pytest.raises(UserError, match=r"b\.tar has no end mark.*fetch or write it again"):
+            Tar(tmp_path / "b.tar")
+
+
+@pytest.mark.parametrize("kind", [tarfile.LNKTYPE, tarfile.SYMTYPE, tarfile.GNUTYPE_SPARSE])
+def test_members_whose_bytes_stand_elsewhere_are_refused(kind, made, tmp_path):
+    file = made.tar(tmp_path / "a.tar", [("1.txt", "one")])
+    other = tarfile.TarInfo("2.txt")
+    other.type, other.linkname = kind, "1.txt"
+    with tarfile.open(file, "a") as archive:
+        archive.addfile(other)
+    with pytest.raises(UserError, match=r"a\.tar: 2\.txt is a link.*--hard-dereference"):
+        Tar(file)
+
+
 def test_a_tar_that_shrinks_is_told(tar, tmp_path):
     table = tar(("1.jpg", b"j" * 900), ("1.txt", "one"))
     os.truncate(tmp_path / "a.tar", 700)

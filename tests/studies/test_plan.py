@@ -61,6 +61,17 @@ def test_another_folder_is_left_alone(study_path, tmp_path):
         plan(load_study(study_path()), tmp_path / "thesis", measure_time=False)
 
 
+def test_a_study_that_could_not_be_planned_is_planned_when_it_is_mended(study_path, tmp_path):
+    path, recipe = study_path(), tmp_path / "recipe.toml"
+    content = recipe.read_text()
+    recipe.write_text(content.replace("row_positions = 32", "row_positions = 4"))
+    for _ in range(2):
+        with pytest.raises(UserError, match="row_positions"):
+            plan(load_study(path), tmp_path / "out", measure_time=False)
+    recipe.write_text(content)
+    assert plan(load_study(path), tmp_path / "out", measure_time=False).cells
+
+
 def test_cells_that_miss_their_budget_are_refused_with_the_steps_that_meet_it(study_path, tmp_path):
     names = ('name = "texts alone"', 'name = "with pictures"')
     study = load_study(study_path(**{name: f"{name}\nbudget_flops = 1e8" for name in names}))
