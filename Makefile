@@ -12,7 +12,7 @@ quickstart: .venv/installed
 	$(BIN)/chiasm quickstart $(ARGS)
 
 test: .venv/installed
-	$(BIN)/pytest $(ARGS)
+	$(BIN)/pytest -n 2 $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -115,7 +115,7 @@ def test_tables_match_the_reference_where_parts_differ_in_their_grids(
 
 def one_row(made, documents, lane=0, number=0):
     """The row that holds the documents, for assemblers that drop conditions."""
-    batch = pack_documents(documents, made.tokenizer, made.shape, 64)
+    batch = pack_documents(documents, made.tokenizer, made.shape, 256)
     assert batch.num_rows == 1
     return Row(
         ids_T=batch.ids_BT[0].numpy(),

@@ -1,14 +1,24 @@
+import hashlib
 import json
 import os
 import re
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
 
-from chiasm.data import SourceSettings, StreamSettings, build_sources, sample_texts
+from chiasm.data import (
+    SourceSettings,
+    StreamSettings,
+    build_sources,
+    open_sources,
+    sample_texts,
+)
 from chiasm.data.drawing import row_spans
+from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.stream import Stream
 from chiasm.errors import UserError
 from chiasm.worlds import Split
@@ -186,13 +196,14 @@ def test_the_turns_of_captions_are_the_seed_s_and_restore_exactly(captioned, mad
             assert torch.equal(again.ids_BT, later.ids_BT)
             assert all(map(torch.equal, again.images.pixels, later.images.pixels))
 
-    def first_caption(seed):
-        stream = captioned_stream(captioned, made, seed=seed)
-        texts = (text for _ in range(30) for text in said(next(stream), made))
-        return next(text for text in texts if text.startswith("caption: 0 "))
+    def first_turns(seed):
+        encoder = DocumentEncoder(made.tokenizer, made.shape, 24)
+        sources = build_sources(captioned, Split.TRAIN, 24)
+        drawn = islice(Mixture(sources, {"pairs": 1.0}, encoder, Lane(0, 1), seed), 3)
+        return [int(element["documents"][0, 3]) % 3 for element in drawn]
 
-    assert first_caption(3) == first_caption(3)
-    assert len({first_caption(seed) for seed in range(8)}) > 1
+    assert first_turns(3) == first_turns(3)
+    assert {tuple(first_turns(seed)) for seed in range(8)} == {(0, 0, 0), (1, 1, 1), (2, 2, 2)}
 
 
 def test_what_vanishes_or_shrinks_while_training_is_skipped_and_counted(captioned, made, tmp_path):
@@ -228,23 +239,36 @@ def test_sample_texts_reads_every_source_alike(made):
 
 
 @pytest.mark.parametrize(
-    ("path", "kind"),
+    ("path", "kind", "documents", "digest"),
     [
-        ("image_text/noto_emoji", "image_text"),
-        ("image_text/tuxpaint_stamps", "image_text"),
-        ("vqa/easy_vqa_train", "vqa"),
-        ("vqa/nlvr_dev", "vqa"),
-        ("text", "text"),
+        ("image_text/noto_emoji", "image_text", 6390, "b48c338f941a87ac"),
+        ("image_text/tuxpaint_stamps", "image_text", 1540, "6248b813d6714bab"),
+        ("vqa/easy_vqa_train", "vqa", 14432, "3266317a945c3993"),
+        ("vqa/nlvr_dev", "vqa", 1978, "b5467196fb07124a"),
+        ("text", "text", 12309, "5fc4d0f9faaf691d"),
     ],
 )
-def test_real_folders_open(path, kind, made):
+def test_real_folders_give_the_documents_that_they_always_gave(path, kind, documents, digest, made):
+    """Counts and digests of e3280df, which read these folders through a general loader."""
     if not (SHARED / path).exists():
         pytest.skip("the real data of the trials is not beside this checkout")
     settings = StreamSettings.model_validate(
         {"sources": {"real": {"kind": kind, "path": str(SHARED / path)}}, "row_positions": 256}
     )
-    sources = build_sources(settings.sources, Split.TRAIN, 256)
-    stream = Stream(settings, sources, made.tokenizer, made.shape, seed=0)
+    opened = open_sources(settings.sources, 256)["real"]
+    sides = (opened.train, opened.held_out)
+    found = sorted(_digest(side[index]) for side in sides for index in range(len(side)))
+    assert (len(found), opened.facts.documents, opened.facts.skipped) == (documents, documents, {})
+    stream = Stream(settings, {"real": opened.train}, made.tokenizer, made.shape, seed=0)
     for _ in range(3):
         next(stream).validate()
     assert stream.report().skipped == {"real": 0}
+    assert hashlib.sha256("".join(found).encode()).hexdigest()[:16] == digest
+
+
+def _digest(document):
+    """Of its words, of the names of its pictures below the shared folder, and of their parts."""
+    digest = hashlib.sha256(document.text.encode())
+    for image in document.images:
+        digest.update(f"{image.target}{image.data.relative_to(SHARED)}".encode())
+    return digest.hexdigest()

@@ -3,16 +3,20 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 import torch
 from torch import Tensor, nn
 
+from chiasm.roles import Role
 from chiasm.vision.learning.fit import Draw, Fit, FitSettings, Losses, Stage
 
 
 class Line(Stage):
     """A straight line through noisy points."""
+
+    roles: ClassVar = {"weight": Role.MATRIX}
 
     def __init__(self) -> None:
         super().__init__()
