@@ -18,7 +18,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -188,18 +188,39 @@ def data_on_disk(
     os.replace(aside, path)  # half a record would say that nothing has changed
 
 
-def changed_data(facts: Mapping[str, SourceFacts], folder: Path) -> dict[str, str]:
-    """Sources whose files hold something else than when the run began, each with a line on it."""
+def changed_data(
+    facts: Mapping[str, SourceFacts], folder: Path, *, held_out_elsewhere: Container[str] = ()
+) -> dict[str, str]:
+    """Sources whose files hold something else than when the run began, each with a line on it.
+
+    ``held_out_elsewhere``: sources whose held-out files are others on purpose.
+
+    Raises:
+        UserError: what the run knew of its data is damaged.
+    """
+    path = folder / "data.json"
     try:
-        then = json.loads((folder / "data.json").read_text())
-    except (OSError, ValueError):
+        then = json.loads(path.read_text())
+    except FileNotFoundError:
         return {}
+    except (OSError, ValueError) as error:
+        raise UserError(
+            f"{path} cannot be read ({error}); delete it to go on without knowing whether the data "
+            "are those that the run began with"
+        ) from error
     return {
         name: f"stream.sources.{name}: its data have changed, {then[name]['rows']:,} rows there, "
         f"{found.rows:,} here"
         for name, found in facts.items()
-        if name in then and then[name]["fingerprint"] != found.fingerprint
+        if name in then and _differs(then[name], found, held_out=name not in held_out_elsewhere)
     }
+
+
+def _differs(then: Mapping[str, Any], now: SourceFacts, *, held_out: bool) -> bool:
+    held_out_then = then.get("held_out_fingerprint", "")
+    return then["fingerprint"] != now.fingerprint or (
+        held_out and held_out_then != now.held_out_fingerprint
+    )
 
 
 def _read_today(path: Path) -> dict[str, Any]:

@@ -76,17 +76,23 @@ def _other_data(trained: Recipe, asked: Recipe, material: Material, run: Path) -
     Raises:
         UserError: a path names other data to train on, of which a share alone would be measured.
     """
-    changed = changed_data(material.facts, run)
-    yield from (line for line in changed.values())
-    for name, source in asked.stream.sources.items():
-        before, where = trained.stream.sources.get(name, source), f"stream.sources.{name}"
+    sources, before_all = asked.stream.sources, trained.stream.sources
+    elsewhere = {
+        name
+        for name, source in sources.items()
+        if source.held_out_path != before_all.get(name, source).held_out_path
+    }
+    changed = changed_data(material.facts, run, held_out_elsewhere=elsewhere)
+    yield from changed.values()
+    for name, source in sources.items():
+        before, where = before_all.get(name, source), f"stream.sources.{name}"
         if source.path != before.path and name in changed:
             raise UserError(
                 f"--set {where}.path = {source.path!r} holds other data than the run was trained "
                 f"on ({before.path!r}); to measure on all of it, set {where}.held_out_path"
             )
         repeated = material.facts[name].repeated
-        if source.held_out_path != before.held_out_path and repeated:
+        if name in elsewhere and repeated:
             yield (
                 f"{where}.held_out_path: the run was trained on {repeated:,} documents that are in "
                 "it too, and they are measured as well"

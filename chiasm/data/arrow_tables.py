@@ -32,6 +32,9 @@ _FILE_MAGIC = b"ARROW1"
 _CONTINUATION, _END = b"\xff" * 4, b"\xff" * 4 + b"\0" * 4
 """How a stream begins, since Arrow 0.15, and how such a stream ends."""
 
+_COPYING = 2
+"""Raised when the same file is copied otherwise than before."""
+
 
 class ArrowTable(FileTable):
     """Typed rows; class labels by their names, pictures as the bytes or paths that they are."""
@@ -120,7 +123,7 @@ def _copied(file: Path) -> Path:
     """The file as a stream of Arrow in the cache."""
     from datasets import config
 
-    folder = Path(config.HF_DATASETS_CACHE) / "by-content"
+    folder = Path(config.HF_DATASETS_CACHE) / f"by-content-{_COPYING}"
     try:
         copy = folder / f"{_digest(file)}.arrow"
     except OSError as error:

@@ -168,6 +168,6 @@ def _held_out_by_files(
                 *facts.notes,
                 *([f"held out are words from {other.column!r}"] if other_words else []),
             ),
-            fingerprint=facts.fingerprint + other.fingerprint,
+            held_out_fingerprint=other.fingerprint,
         ),
     )

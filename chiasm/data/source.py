@@ -75,6 +75,8 @@ class SourceFacts:
     """Documents to train on that are held out too: training leaves them out."""
     notes: tuple[str, ...] = ()
     """How the held-out side was chosen, and what was left unread."""
+    held_out_fingerprint: str = ""
+    """The same for the held-out side, where it has files of its own."""
     fingerprint: str = ""
     """Hash of everything that the documents are made of; empty for the embedded world, which its
     settings determine."""

@@ -145,7 +145,8 @@ def _open_trajectories(name: str, settings: SourceSettings, actions: ActionForma
         held_out=len(held_out),
         files=train.recordings + held_out.recordings,
         notes=(train.summary, *train.notes),
-        fingerprint=train.fingerprint + held_out.fingerprint,
+        fingerprint=train.fingerprint,
+        held_out_fingerprint=held_out.fingerprint,
     )
     return Opened(train, held_out, facts)
 
