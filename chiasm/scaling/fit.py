@@ -46,6 +46,7 @@ from chiasm.scaling.points import Point
 from chiasm.scaling.resample import Number, draw_signs
 from chiasm.scaling.residuals import (
     Outliers,
+    alike_seeds,
     find_outliers,
     law_lacks_fit,
     outlier_flag,
@@ -196,7 +197,8 @@ def modality_flags(runs: Runs, modality: str, cost: Cost, own: ModalityFit) -> I
     if own.outliers is not None:
         yield outlier_flag(own.outliers, laws)
     kept = [parabola for parabola in own.parabolas if not parabola.refusal]
-    lacks = [parabolas_lack_fit(runs, modality, kept) if "parabola" in own.estimates else None]
+    lacks = [alike_seeds(runs, modality)]
+    lacks += [parabolas_lack_fit(runs, modality, kept) if "parabola" in own.estimates else None]
     if "projection" in laws:
         lacks.append(law_lacks_fit(runs, modality, laws["projection"]))
     yield from (flag for flag in lacks if flag is not None)

@@ -103,6 +103,7 @@ def missing_sizes(runs: Runs) -> Iterator[Flag]:
 def grid_width_flag(ratio: float) -> str:
     """Whether sizes about a minimum that span this ratio suit a parabola; empty where they do."""
     told = f"the sizes about the minimum span a factor of {ratio:.3g}"
+    ratio = float(f"{ratio:.3g}")  # a geometric grid's 32 may be 32 + 1e-14
     if ratio > TOO_WIDE:
         return f"{told}, wide enough to bias a parabola; choose them closer"
     if ratio < TOO_NARROW:
@@ -200,7 +201,7 @@ def disagreements(estimates: Mapping[str, Estimate]) -> Iterator[Flag]:
         for two in methods[number + 1 :]:
             difference = estimates[one].rows[:, 0] - estimates[two].rows[:, 0]
             told = Number.of(difference[0], difference[1:] - np.nanmean(difference[1:]))
-            if not told.low <= difference[0] <= told.high:
+            if told.excludes(difference[0]):
                 yield Flag(
                     Kind.WARNING,
                     f"{TITLES[one]} and {TITLES[two]} disagree: a = "
@@ -219,11 +220,16 @@ def bias_flags(bias: tuple[float, float] | None) -> Iterator[Flag]:
     exponent and of ln N at the middle budget."""
     if bias is None or (abs(bias[0]) <= BIAS_OF_EXPONENT and abs(bias[1]) <= BIAS_OF_SIZE):
         return
+    exponent, factor = f"{abs(bias[0]):.3f}", f"{np.exp(bias[1]):.2f}"
+    parts = [
+        f"a size exponent {exponent} too {'high' if bias[0] > 0 else 'low'}"
+        * (exponent != "0.000"),
+        f"optimal sizes {factor} times the true ones" * (factor != "1.00"),
+    ]
     yield Flag(
         Kind.WARNING,
         "approach 2 is biased on this grid, if approach 3's law is right: of that law's losses "
-        f"without noise at these sizes it makes a size exponent {abs(bias[0]):.3f} too "
-        f"{'high' if bias[0] > 0 else 'low'} and optimal sizes {np.exp(bias[1]):.2f} times the "
-        "true ones; choose closer sizes, centred on the optimum",
+        f"without noise at these sizes it makes {' and '.join(filter(None, parts))}; choose closer "
+        "sizes, centred on the optimum",
         methods=("parabola",),
     )

@@ -21,6 +21,7 @@ from chiasm.scaling.approaches import (
 from chiasm.scaling.estimate import TITLES, Estimate, estimate_of_laws
 from chiasm.scaling.flags import Flag, Kind
 from chiasm.scaling.law import Array, Cost
+from chiasm.scaling.residuals import pure_error
 from chiasm.scaling.runs import Runs
 
 SAME_SIZE = 0.05
@@ -49,7 +50,7 @@ def leaning(
             f"{float(np.exp(np.log(runs.sizes[own == size]).mean())):.3g} (a = {a:.3f})"
             for size in range(own.max() + 1)
             for a in [_exponent(runs.only(own != size), modality, method, cost)]
-            if a is not None and not interval.low <= a <= interval.high
+            if a is not None and interval.excludes(a)
         ]
         if told:
             yield Flag(
@@ -66,7 +67,7 @@ def worse_with_more(runs: Runs, modality: str) -> Iterator[Flag]:
     if not runs.has_budgets:
         return
     own, losses = same_sizes(runs.sizes), runs.losses[modality]
-    scatter = _scatter_of_seeds(runs, losses)
+    scatter = np.sqrt(pure_error(np.log(losses), runs.places)[0])
     for size in range(own.max() + 1):
         budgets = np.unique(runs.budgets[own == size])
         cells = [losses[(own == size) & (runs.budgets == budget)] for budget in budgets]
@@ -106,13 +107,3 @@ def _exponent(rest: Runs, modality: str, method: str, cost: Cost) -> float | Non
     if bound_refusal(law, rest):
         return None
     return float(estimate_of_laws(method, rest.c0, law, law, cost).numbers[0])
-
-
-def _scatter_of_seeds(runs: Runs, losses: Array) -> float:
-    """Relative standard deviation between seeds of a cell; 0 where no cell has two."""
-    _, places, counts = np.unique(runs.places, return_inverse=True, return_counts=True)
-    means = np.bincount(places, losses) / counts
-    freedom = len(losses) - len(counts)
-    if not freedom:
-        return 0.0
-    return float(np.sqrt(((losses / means[places] - 1) ** 2).sum() / freedom))

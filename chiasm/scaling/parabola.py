@@ -39,6 +39,9 @@ SEPARATION = 2.0
 ODD = 3.9
 """Standard deviations from the curve of the others at which a run is named: one in 10,000."""
 
+LEAST_ODD = 1e-4
+"""Share of the lowest loss that it must lie off it, too: losses are told with four digits."""
+
 
 @dataclass(frozen=True)
 class Parabola:
@@ -148,7 +151,7 @@ def fit_parabola(budget_flops: float, sizes: Array, losses: Array) -> Parabola:
     variance = residual @ residual / freedom
     _, slope, curvature = coefficients
     gradient = np.array([0.0, -1 / (2 * curvature), slope / (2 * curvature**2)])
-    odd = _odd(residual, np.einsum("np,pq,nq->n", table, inverse, table), freedom)
+    odd = _odd(residual / losses.min(), np.einsum("np,pq,nq->n", table, inverse, table), freedom)
     parabola = Parabola(
         budget_flops=budget_flops,
         sizes=told[0],
@@ -210,7 +213,10 @@ def _refusal(parabola: Parabola, curvature_se: float) -> str:
 
 
 def _odd(residual: Array, leverage: Array, freedom: int) -> tuple[int, ...]:
-    """Runs whose distance to the curve of all others exceeds ODD of the others' deviations."""
+    """Runs whose distance to the curve of all others exceeds ODD of the others' deviations.
+
+    ``residual`` [n] is relative to the lowest loss.
+    """
     if freedom < 3:
         return ()
     rest = np.maximum(1 - leverage, 1e-9)
@@ -220,4 +226,4 @@ def _odd(residual: Array, leverage: Array, freedom: int) -> tuple[int, ...]:
     nu = freedom - 1
     limit = ODD + (ODD**3 + ODD) / (4 * nu)
     limit += (5 * ODD**5 + 16 * ODD**3 + 3 * ODD) / (96 * nu**2)
-    return tuple(np.flatnonzero((distance > limit) & (np.abs(residual) > 1e-9)).tolist())
+    return tuple(np.flatnonzero((distance > limit) & (np.abs(residual) > LEAST_ODD)).tolist())

@@ -33,6 +33,9 @@ OF_LAW = 1.0
 OF_CURVE = 0.85
 """Stretch s for a parabola through the cells about a budget's lowest loss."""
 
+TOLD = 1e-3
+"""One unit of the last digit with which flags tell an exponent: less than it is told as equal."""
+
 LEAST_LEFT = 0.1
 """Of a cell's residual, at least, is taken to be left by a fit that the cell took part in."""
 
@@ -55,6 +58,10 @@ class Number:
         low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
         error = float(finite.std(ddof=1)) if standard_error is None else standard_error
         return cls(float(value), error, float(low), float(high))
+
+    def excludes(self, exponent: float) -> bool:
+        """Whether the interval leaves an exponent out by more than :data:`TOLD`; nan never does."""
+        return exponent < self.low - TOLD or exponent > self.high + TOLD
 
 
 def draw_signs(num_resamples: int, places: Array, seed: int) -> Array:

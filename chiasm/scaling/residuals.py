@@ -21,7 +21,11 @@ LEAST_DEVIATION = DELTA / 10
 """A law that fits better than this has no outliers."""
 
 LEAST_LACK = 5e-4
-"""Relative scatter that seeds are at least taken to have: below it lack of fit changes nothing."""
+"""Relative scatter of the cells, beyond their seeds', below which lack of fit changes nothing."""
+
+ALIKE = 1e-6
+"""Relative scatter of all seeds below which they are copies, or without noise: nothing random that
+was trained twice agrees so well, so that they measure no scatter."""
 
 CHANCE = 0.01
 """How often a law that holds is said to lack fit."""
@@ -94,6 +98,28 @@ def outlier_flag(found: Outliers, law: Mapping[str, Laws]) -> Flag:
     )
 
 
+def pure_error(values: Array, places: Array) -> tuple[float, int]:
+    """Returns the variance of ``values`` [n] between a cell's runs, and its degrees of freedom.
+
+    ``places`` [n] number the cells; (0, 0) where no cell has two runs.
+    """
+    _, places, counts = np.unique(places, return_inverse=True, return_counts=True)
+    means, freedom = np.bincount(places, values) / counts, len(values) - len(counts)
+    return float(((values - means[places]) ** 2).sum()) / max(freedom, 1), freedom
+
+
+def alike_seeds(runs: Runs, modality: str) -> Flag | None:
+    """Whether seeds repeat each other's losses, so that nothing tells how far chance moves them."""
+    pure, freedom = pure_error(np.log(runs.losses[modality]), runs.places)
+    if not freedom or pure > ALIKE**2:
+        return None
+    return Flag(
+        Kind.WARNING,
+        "the seeds of every cell have the same loss (copies of one run?): they measure no scatter, "
+        "so that lack of fit is not tested",
+    )
+
+
 def law_lacks_fit(runs: Runs, modality: str, law: Laws) -> Flag | None:
     """Whether cells leave the least-squares law by more than their seeds differ."""
     residual = np.log(runs.losses[modality] / law.loss(runs.sizes, runs.tokens)[0])
@@ -123,8 +149,8 @@ def parabolas_lack_fit(runs: Runs, modality: str, kept: Sequence[Parabola]) -> F
 def lack_of_fit(residual: Array, places: Array, num_numbers: int) -> str:
     """The F test of cells' means about a fit against the pure error between their seeds.
 
-    (Draper & Smith, Applied Regression Analysis, section 2.1.) Empty where there are too few seeds
-    or the fit holds.
+    (Draper & Smith, Applied Regression Analysis, section 2.1.) Empty where there are too few seeds,
+    they measure no scatter (:func:`alike_seeds`), or the fit holds.
 
     Args:
         residual: relative, of each run [n].
@@ -132,20 +158,20 @@ def lack_of_fit(residual: Array, places: Array, num_numbers: int) -> str:
         num_numbers: that were fitted.
     """
     _, places, counts = np.unique(places, return_inverse=True, return_counts=True)
-    freedom, pure_freedom = len(counts) - num_numbers, len(residual) - len(counts)
-    if freedom < 1 or pure_freedom < 3:
+    freedom, (pure, pure_freedom) = len(counts) - num_numbers, pure_error(residual, places)
+    if freedom < 1 or pure_freedom < 3 or pure <= ALIKE**2:
         return ""
     means = np.bincount(places, residual) / counts
-    pure = max(float(((residual - means[places]) ** 2).sum()) / pure_freedom, LEAST_LACK**2)
     lack = float((counts * means**2).sum()) / freedom
     random = np.random.default_rng(0)
     chi = [random.chisquare(nu, DRAWS) / nu for nu in (freedom, pure_freedom)]
     limit = float(np.quantile(chi[0] / chi[1], 1 - CHANCE))
-    if lack <= limit * pure:
+    of_cells = np.sqrt(max(lack - pure, 0.0) / counts.mean())
+    if lack <= limit * pure or of_cells <= LEAST_LACK:
         return ""
-    of_cells = np.sqrt((lack - pure) / counts.mean())
+    of_seeds = f"{np.sqrt(pure):.2%}" if pure > 1e-8 else f"{np.sqrt(pure):.1g}"
     return (
         f"lack of fit: cells scatter about it by {of_cells:.2%} beyond what their seeds "
-        f"({np.sqrt(pure):.2%} each) explain (F = {lack / pure:.3g}, chance gives {limit:.2g}); "
+        f"({of_seeds} each) explain (F = {lack / pure:.3g}, chance gives {limit:.2g}); "
         "the intervals count this as scatter of the cells, not as a wrong law"
     )

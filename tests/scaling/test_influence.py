@@ -13,7 +13,7 @@ def told(fit, words):
     return [str(flag) for flag in fit.flags if words in flag.text]
 
 
-def ladder(table, worse=lambda point: 1.0):
+def ladder(table, worse=lambda point: 1.0, of_seeds=1e-4):
     """The same sizes at every budget, so that a size can be left out."""
     points = []
     for point in table(noise=0.001):
@@ -29,7 +29,7 @@ def ladder(table, worse=lambda point: 1.0):
                 active_parameters=size,
                 tokens=tokens,
                 losses={
-                    "text": text * worse((shape, point.budget_flops)) * (1 + 1e-4 * point.seed)
+                    "text": text * worse((shape, point.budget_flops)) * (1 + of_seeds * point.seed)
                 },
             )
         )
@@ -40,6 +40,14 @@ def test_a_law_that_holds_leans_on_no_size(table):
     fit = fit_points(ladder(table), resamples=200)
     assert not told(fit, "leans on single sizes")
     assert not told(fit, "more training did not help")
+
+
+def test_exact_losses_lean_on_no_size_and_methods_agree_on_them(table):
+    rounding = np.random.default_rng(0)
+    points = ladder(table, lambda at: 1 + 1e-9 * rounding.standard_normal(), of_seeds=0.0)
+    fit = fit_points(points, resamples=200)
+    assert not told(fit, "leans on single sizes")
+    assert not told(fit, "disagree: a = 0.452 against 0.452")
 
 
 def test_a_size_that_is_no_member_of_the_family_is_named(table):

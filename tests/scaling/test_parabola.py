@@ -50,6 +50,13 @@ def test_a_run_off_the_curve_is_named_and_noise_is_not():
     assert fit_parabola(1e18, sizes, losses).odd == (5,)
 
 
+def test_a_run_off_the_curve_by_less_than_losses_are_told_with_is_not_named():
+    sizes = np.geomspace(1e6, 1.6e7, 7)
+    losses = 3 + 0.1 * np.log(sizes / 4e6) ** 2
+    losses[3] += 1e-6
+    assert fit_parabola(1e18, sizes, losses).odd == ()
+
+
 def test_the_uncertainty_is_that_of_repetitions():
     random = np.random.default_rng(0)
     losses = curve(4e6) + 0.005 * random.standard_normal((4000, len(SIZES)))
