@@ -19,6 +19,7 @@ from chiasm.data import StreamSettings, TokenizerSettings
 from chiasm.data.batch import AnyShape
 from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
+from chiasm.data.source import leaks
 from chiasm.errors import UserError
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.model import ModelSettings
@@ -136,6 +137,7 @@ def check(recipe: Recipe) -> None:
             )
         if source.kind != "world" and not source.path:
             problems.append(f"stream.sources.{name}.path is missing: name the folder to read")
+    problems += leaks(stream.sources, stream.sources, "stream.sources")
     problems += _routing_without_router(recipe)
     if problems:
         raise UserError("\n".join(problems))

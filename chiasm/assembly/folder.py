@@ -209,8 +209,8 @@ def changed_data(
             "are those that the run began with"
         ) from error
     return {
-        name: f"stream.sources.{name}: its data have changed, {then[name]['rows']:,} rows there, "
-        f"{found.rows:,} here"
+        name: f"stream.sources.{name}: its data have changed since the run began: "
+        f"{then[name]['rows']:,} rows then, {found.rows:,} now"
         for name, found in facts.items()
         if name in then and _differs(then[name], found, held_out=name not in held_out_elsewhere)
     }

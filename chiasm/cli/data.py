@@ -58,9 +58,9 @@ def inspect(
     with RunDisplay() as display:
         check_feasible(settings, cache, display.on_stage)
         material = open_material(settings, cache, display.on_stage)
+        for name, facts in material.facts.items():
+            display.tell(facts.line(name))
         inputs = build_inputs(settings, material.train, cache, display.on_stage)
-    for name, facts in material.facts.items():
-        print(facts.line(name))
     stream = build_stream(settings, material.train, inputs, settings.seed)
     try:
         number, inside = divmod(row, settings.stream.rows_per_batch)

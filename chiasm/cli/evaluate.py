@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import shlex
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -14,6 +14,7 @@ import typer
 from chiasm.assembly import changed_data, open_material
 from chiasm.cli.options import check_run
 from chiasm.cli.progress import RunDisplay
+from chiasm.data.source import leaks
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluate import evaluate as evaluate_model
 from chiasm.evaluation.material import Material
@@ -46,15 +47,20 @@ def evaluate(
     check_run(run)
     trained, recipe = load_recipe(run / "recipe.toml"), load_recipe(run / "recipe.toml", set_ or [])
     refuse_another_model(trained, recipe)
+    if found := leaks(trained.stream.sources, recipe.stream.sources, "--set stream.sources"):
+        raise UserError("\n".join(found))
     _refuse_untrained(run)
     if recipe.evaluation.plans:
         refuse_missing_weights(recipe.evaluation.planner)
     command = shlex.join(["chiasm", *sys.argv[1:]])
     with RunDisplay(recipe.training.steps) as display:
         material = open_material(recipe, cache, display.on_stage)
-        for note in _other_data(trained, recipe, material, run):
+        for name, facts in material.facts.items():
+            display.tell(facts.line(name))
+        notes = list(_other_data(trained, recipe, material, run))
+        for note in notes:
             display.tell(note)
-        files = evaluate_run(run, recipe, material, display, {}, command)
+        files = evaluate_run(run, recipe, material, display, {}, command, notes)
     print(f"the report is {files.page}")
 
 
@@ -62,7 +68,8 @@ def refuse_another_model(trained: Recipe, asked: Recipe) -> None:
     """Overrides may ask for other measures, other data or another device."""
     for line in differences(resolved(trained), resolved(asked)):
         name = line.split(" = ")[0]
-        if name.split(".")[0] in _OF_THE_MODEL and name != "training.device":
+        settled = name.split(".")[0] in _OF_THE_MODEL or name == "stream.row_positions"
+        if settled and name != "training.device":
             raise UserError(
                 f"--set {name}: the run was trained with another value ({line}), and its "
                 "model is read as it is. Leave it out, or train a run with it; it may set "
@@ -106,12 +113,14 @@ def evaluate_run(
     display: RunDisplay,
     seconds: Mapping[str, float],
     command: str,
+    notes: Sequence[str] = (),
 ) -> ReportFiles:
     """Evaluate the model of a run folder and write the report beside it.
 
     Args:
         seconds: stage → how long it took, for the report's account of time.
         command: what the user typed.
+        notes: what a reader of the report must know of the data.
 
     Raises:
         UserError: the run has no model yet, or the report cannot be written.
@@ -122,7 +131,7 @@ def evaluate_run(
     display.end_sections()
     for name, found in evaluation.passed_over.items():
         display.tell(f"held-out data of source {name!r}: {found}")
-    facts = _facts(pretrained, folder)
+    facts = _facts(pretrained, folder) | ({"data": "; ".join(notes)} if notes else {})
     spent = {**seconds, **{f"evaluation: {k}": v for k, v in evaluation.seconds.items()}}
     return write_report(folder, evaluation, Provenance(command, spent, facts))
 

@@ -48,7 +48,11 @@ def open_folder(
     )
     characters = settings.document_characters or _CHARACTERS_PER_POSITION * row_positions
     documents = _Documents(name, columns, tables.root, characters)
-    whole = documents.of(tables.train)
+    try:
+        whole = documents.of(tables.train)
+    except UserError as error:  # what was left unread may be what was meant
+        unread = "; ".join(tables.notes)
+        raise UserError(f"{error}{unread and f' ({unread})'}") from error
     if tables.held_out is None:
         return _held_out_by_share(documents, whole, tables)
     return _held_out_by_files(documents, whole, documents.of(tables.held_out), tables)
@@ -105,7 +109,7 @@ class _Documents:
             column=columns.words(table),
             image_column=columns.image(table) if has_pictures else "",
             skipped=source.survey.skipped,
-            notes=notes,
+            notes=(*notes, "the column 'split' is not read") if "split" in table.columns else notes,
             fingerprint=source.survey.fingerprint,
         )
 
@@ -121,11 +125,16 @@ def _held_out_by_share(documents: _Documents, source: FolderSource, tables: Tabl
         Selection(source, np.flatnonzero(usable & side)) for side in (~held_out, held_out)
     )
     if not len(train):
-        what = "different documents" if len(other) else "documents"
+        number = len(np.unique(identities[usable]))
+        less = (
+            ", or a smaller fraction"
+            if number > 1
+            else ", or name what is held out with held_out_path"
+        )
         raise UserError(
-            f"{documents.columns.where}.held_out_fraction = {fraction} leaves nothing to train on: "
-            f"{len(np.unique(identities[usable]))} {what} in all; give more data, or a smaller "
-            "fraction"
+            f"{documents.columns.where}.held_out_fraction = {fraction} leaves nothing to train on "
+            f"beside at least one held-out document: the data hold {number} different; give more"
+            f"{less}"
         )
     facts = documents.facts(tables.train, source, tables.notes)
     known = replace(facts, documents=len(train) + len(other), held_out=len(other))
@@ -141,12 +150,14 @@ def _held_out_by_files(
     repeated = np.isin(of_train, of_held_out[of_held_out >= 0])
     kept = np.flatnonzero((of_train >= 0) & ~repeated)
     measured = np.flatnonzero(of_held_out >= 0)
-    for what, indices in (("path", kept), ("held_out_path", measured)):
-        if not len(indices):
-            raise UserError(
-                f"{documents.columns.where}.{what} has no document of its own: "
-                f"{int(repeated.sum())} of {len(of_train)} documents to train on are held out too"
-            )
+    if not len(kept):
+        raise UserError(
+            f"{documents.columns.where}.held_out_path leaves nothing to train on: "
+            f"{int(repeated.sum())} of {len(of_train)} documents of path are held out too; name "
+            "other files, or leave held_out_path out to hold out a share"
+        )
+    if not len(measured):
+        raise UserError(f"{documents.columns.where}.held_out_path has no document to measure on")
     facts = documents.facts(tables.train, train, tables.notes)
     other = documents.facts(tables.held_out, held_out, ())
     other_words = other.column != facts.column

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -51,6 +53,46 @@ class SourceSettings(Settings):
     are held out."""
     trajectories: TrajectorySettings = TrajectorySettings()
     """trajectories: which frames make a document."""
+
+
+def leaks(
+    trained: Mapping[str, SourceSettings], measured: Mapping[str, SourceSettings], where: str
+) -> list[str]:
+    """Measured sources that hold out documents of the same files which training reads.
+
+    Hashes of content decide what is held out: of the same files a smaller share is a part of a
+    larger one, and what a larger share adds was trained on.
+
+    Returns one line for each, which names ``where`` it is set.
+    """
+    return [
+        f"{where}.{name}.{setting} = {getattr(source, setting)!r}: stream.sources.{other} reads "
+        f"the same files with {getattr(before, setting)!r} and trains on documents that would "
+        "count as held out; make them equal, or name files of their own with held_out_path"
+        for name, source in measured.items()
+        for other, before in trained.items()
+        if (setting := _leaking(source, before))
+    ]
+
+
+def _leaking(measured: SourceSettings, trained: SourceSettings) -> str:
+    """The setting by which the one holds out what the other trains on, or nothing."""
+    if "world" in (measured.kind, trained.kind) or measured.held_out_path or trained.held_out_path:
+        return ""
+    hashes = [_HASHES.get(each.kind, each.kind) for each in (measured, trained)]
+    paths = [os.path.abspath(each.path) for each in (measured, trained)]
+    if not measured.path or hashes[0] != hashes[1] or paths[0] != paths[1]:
+        return ""
+    if measured.group_column != trained.group_column:
+        return "group_column"
+    if measured.kind == "text" and measured.document_characters != trained.document_characters:
+        return "document_characters"
+    larger = measured.held_out_fraction > trained.held_out_fraction
+    return "held_out_fraction" if larger else ""
+
+
+_HASHES = {"image_text": "pictures", "vqa": "pictures"}
+"""Kinds whose documents are held out by the same hashes."""
 
 
 @dataclass(frozen=True)

@@ -35,14 +35,17 @@ class Survey:
     """Rows that cannot be used, by reason."""
     fingerprint: str
     """Hash of everything that documents are made of, and of the code that makes them."""
+    first: str = ""
+    """More of the first of the skipped, such as the path that is not there."""
 
     def refuse_absurd(self, where: str) -> None:
         """Raise a UserError when most rows cannot be used, which is a mistake in a setting."""
         bad = sum(self.skipped.values())
         if 4 * bad > 3 * len(self.identity_R):
+            first = f"; the first: {self.first}" if self.first else ""
             raise UserError(
                 f"{where}: {bad} of {len(self.identity_R)} rows cannot be used "
-                f"({told(self.skipped)}); check its path and column settings"
+                f"({told(self.skipped)}{first}); check its path and column settings"
             )
 
 
@@ -54,7 +57,7 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
     Raises:
         UserError: as ``read`` does, where the whole column is at fault.
     """
-    identities, skipped = [], Counter[str]()
+    identities, skipped, first = [], Counter[str](), ""
     whole = xxhash.xxh3_128(f"reading {READING}".encode())
     for number in range(len(table)):
         try:
@@ -62,13 +65,14 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
         except (Unusable, UnicodeEncodeError) as error:
             reason = str(error) if isinstance(error, Unusable) else "half of a letter (a surrogate)"
             skipped[reason] += 1
+            first = first or getattr(error, "detail", "")
             identities.append(-1)
             whole.update(f"\0unusable {reason}\0".encode())
             continue
         identities.append(hashed(parts[0]))
         for part in parts:
             whole.update(len(part).to_bytes(8, "little") + part)
-    return Survey(np.array(identities, dtype=np.int64), dict(skipped), whole.hexdigest())
+    return Survey(np.array(identities, dtype=np.int64), dict(skipped), whole.hexdigest(), first)
 
 
 def picture_identity(data: Path | bytes) -> bytes:
@@ -80,7 +84,7 @@ def picture_identity(data: Path | bytes) -> bytes:
     try:
         content = data if isinstance(data, bytes) else data.read_bytes()
     except (FileNotFoundError, ValueError) as error:  # no name holds a NUL
-        raise Unusable("picture file missing") from error
+        raise Unusable("picture file missing", str(data)) from error
     except OSError as error:
         raise Unusable(f"picture file cannot be read ({error.strerror})") from error
     if not content:

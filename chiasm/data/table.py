@@ -31,7 +31,14 @@ _JSON = json.JSONDecoder(
 
 
 class Unusable(UserError):
-    """A row without what a document needs; the message is the reason in few words."""
+    """A row without what a document needs; the message is the reason in few words.
+
+    ``detail`` says more of this row: the path that is not there.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
 
 
 class Table(Protocol):

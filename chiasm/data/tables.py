@@ -110,7 +110,7 @@ def open_tables(
     elif split.held_out:
         held_out = table.of_files(set(split.held_out))
         notes += [f"held out by name: {_names(found, split.held_out)}"]
-    elif split.doubtful:
+    if split.doubtful and not held_out_path:
         notes += [f"trained on whatever it is called: {', '.join(split.doubtful[:_SHOWN_NAMES])}"]
     notes += [f"not read: {_names(found, unread)}"] if unread else []
     if len(train) < len(table.files):
@@ -226,6 +226,8 @@ def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
         if own:
             metadata.append((form, own))
     tables = sorted(by_form.items(), key=lambda each: -sum(f.stat().st_size for f in each[1]))
+    if texts:  # the names of labels are no texts
+        pictures = []
     return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
 
 

@@ -72,7 +72,7 @@ def collect(study: StudySettings, folder: Path) -> list[Record]:
     costs = read_costs(folder)
     return [
         _record(study, folder, cell, costs.get(cell.key))
-        for cell in expand(study, DataFingerprints(folder))
+        for cell in expand(study, DataFingerprints(folder, as_planned=True))
     ]
 
 

@@ -15,12 +15,15 @@ FILE = "data.json"
 class DataFingerprints:
     """Path → hash of what its files hold.
 
-    Where files are not there any more, what they held when the study was run counts, so that it
-    can still be reported.
+    Args:
+        folder: the study's; it keeps the hashes, which count where files are not there any more.
+        as_planned: the kept hashes count whatever the files hold by now, so that a report shows
+            what was run, and reads no data.
     """
 
-    def __init__(self, folder: Path | None = None) -> None:
+    def __init__(self, folder: Path | None = None, *, as_planned: bool = False) -> None:
         self._folder = folder
+        self._as_planned = as_planned
         self._known: dict[str, str] = {}
         self._recorded: dict[str, str] = {}
         if folder is not None and (folder / FILE).exists():
@@ -31,7 +34,9 @@ class DataFingerprints:
         paths = [path for source in sources for path in _paths(source)]
         for path in paths:
             if path and path not in self._known:
-                self._known[path] = fingerprint(path) or self._recorded.get(path, "")
+                kept = self._recorded.get(path, "")
+                found = kept if self._as_planned else ""
+                self._known[path] = found or fingerprint(path) or kept
         return {path: self._known[path] for path in paths if path and self._known[path]}
 
     @property

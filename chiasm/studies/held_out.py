@@ -11,8 +11,9 @@ import hashlib
 import os
 import platform
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,6 +21,7 @@ from chiasm.assembly import default_cache_folder, open_material
 from chiasm.data import SourceSettings
 from chiasm.data.navigation import TrajectorySettings
 from chiasm.data.reading import ReadingLog
+from chiasm.data.source import leaks
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items, pick
@@ -66,6 +68,22 @@ def open_held_out(
         name: _items(name, source, pick(material.held_out[name], source.documents, log))
         for name, source in settings.items()
     }
+
+
+def refuse_leaks(recipes: Sequence[Recipe], settings: Mapping[str, HeldOutSettings]) -> None:
+    """Raise where cells train on what the study measures as held out.
+
+    Raises:
+        UserError: they do; the message names the setting.
+    """
+    own = {
+        name: SourceSettings(**_plain(source))
+        for name, source in settings.items()
+        if source.kind not in ("python_manual", "freedoom")
+    }
+    found = [line for recipe in recipes for line in leaks(recipe.stream.sources, own, "held_out")]
+    if found:
+        raise UserError("\n".join(dict.fromkeys(found)))
 
 
 def fingerprint(held_out: Mapping[str, Items]) -> str:
@@ -119,7 +137,7 @@ def freedoom_walks(cache_folder: Path, image_pixels: int) -> Path:
 
 
 def _source(settings: HeldOutSettings, cache_folder: Path, image_pixels: int) -> SourceSettings:
-    plain = settings.model_dump(exclude={"documents", "text_only"})
+    plain = _plain(settings)
     if settings.kind == "python_manual":
         path = str(python_manual(cache_folder))
         plain |= {"kind": "text", "path": path, "held_out_fraction": MANUAL_HELD_OUT}
@@ -128,6 +146,10 @@ def _source(settings: HeldOutSettings, cache_folder: Path, image_pixels: int) ->
         plain |= {"kind": "trajectories", "task": "action_video", "path": path}
         plain |= {"held_out_fraction": FREEDOOM_HELD_OUT, "trajectories": ONE_STEP}
     return SourceSettings(**plain)
+
+
+def _plain(settings: HeldOutSettings) -> dict[str, Any]:
+    return settings.model_dump(exclude={"documents", "text_only"})
 
 
 def _items(name: str, settings: HeldOutSettings, items: Items) -> Items:

@@ -18,6 +18,7 @@ from chiasm.stop import StopRequest
 from chiasm.studies.cell import Order, Result, read_order, write_json, write_order
 from chiasm.studies.cells import Cell, expand
 from chiasm.studies.data import FILE, DataFingerprints
+from chiasm.studies.held_out import refuse_leaks
 from chiasm.studies.launcher import Job, Launcher, threads_per_slot
 from chiasm.studies.plan import Costs, plan_study, refuse_unequal
 from chiasm.studies.settings import StudySettings
@@ -105,6 +106,7 @@ def plan(
     refuse_foreign_folder(folder)
     data = DataFingerprints(folder)
     cells = expand(study, data)
+    refuse_leaks([cell.recipe for cell in cells], study.held_out)
     for path in data.changed:
         on_stage(f"{path}: its data have changed; cells run again on the new ones", 1, 1)
     data.write()

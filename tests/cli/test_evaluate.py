@@ -45,3 +45,16 @@ def test_measures_data_and_device_may_be_set(tmp_path: Path) -> None:
 def test_a_run_without_a_model_is_refused_before_its_data_are_opened(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="has no model yet"):
         raise invoke(tmp_path, "--set", "stream.sources.texts.path=elsewhere")
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        "stream.sources.texts.held_out_fraction=0.5",
+        "stream.sources.texts.document_characters=7",
+        'stream.sources.more={kind="text", path="nowhere", held_out_fraction=0.5}',
+    ],
+)
+def test_what_the_run_was_trained_on_is_not_measured_as_held_out(setting: str, tmp_path: Path):
+    with pytest.raises(UserError, match=r"stream\.sources\.\w+\.\w+ = .* trains on documents"):
+        raise invoke(tmp_path, "--set", setting)

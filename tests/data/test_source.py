@@ -1,9 +1,12 @@
 import json
+import re
 
 import pytest
 from pydantic import ValidationError
 
-from chiasm.data.source import Opened, SourceFacts, SourceSettings
+from chiasm.data.source import Opened, SourceFacts, SourceSettings, leaks
+from chiasm.errors import UserError
+from chiasm.recipe import parse_recipe
 
 FACTS = SourceFacts("image_text", rows=1200, documents=2390, held_out=120)
 
@@ -52,3 +55,43 @@ def test_both_sides_are_asked_for_by_name(made):
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
         SourceSettings.model_validate({"kind": "text", **wrong})
+
+
+def of_files(path="here", **settings):
+    return SourceSettings.model_validate({"kind": "image_text", "path": path, **settings})
+
+
+@pytest.mark.parametrize(
+    ("measured", "setting"),
+    [
+        (of_files(held_out_fraction=0.2), "held_out_fraction"),
+        (of_files("./here", held_out_fraction=0.2), "held_out_fraction"),
+        (of_files(kind="vqa", held_out_fraction=0.2), "held_out_fraction"),  # the same pictures
+        (of_files(group_column="scene"), "group_column"),
+        (of_files(), ""),
+        (of_files(held_out_fraction=0.01), ""),  # a part of what was held out
+        (of_files("there", held_out_fraction=0.2), ""),
+        (of_files(held_out_fraction=0.2, held_out_path="there"), ""),
+        (of_files(kind="text", held_out_fraction=0.2), ""),  # by other hashes
+        (SourceSettings(kind="world", task="text"), ""),
+    ],
+)
+def test_sources_that_hold_out_what_others_train_on_are_told(measured, setting):
+    found = leaks({"pairs": of_files()}, {"mine": measured}, "held_out")
+    assert len(found) == bool(setting)
+    if setting:
+        assert re.match(rf"held_out\.mine\.{setting} = .*stream\.sources\.pairs reads", found[0])
+
+
+def test_texts_cut_otherwise_are_held_out_otherwise():
+    one, other = (
+        SourceSettings(kind="text", path="here", document_characters=n) for n in (100, 200)
+    )
+    assert "document_characters = 200" in leaks({"a": one}, {"b": other}, "held_out")[0]
+
+
+def test_a_recipe_whose_sources_leak_into_each_other_is_refused():
+    sources = {"a": of_files(), "b": of_files(kind="vqa", held_out_fraction=0.3)}
+    content = {n: s.model_dump(exclude_defaults=True) for n, s in sources.items()}
+    with pytest.raises(UserError, match=r"stream\.sources\.b\.held_out_fraction = 0\.3"):
+        parse_recipe({"name": "leak", "stream": {"sources": content}})

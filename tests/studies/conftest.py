@@ -77,7 +77,7 @@ documents = 20
 [held_out.pictures]
 kind = "image_text"
 path = "{folder}/pictures"
-held_out_fraction = 0.5
+held_out_fraction = 0.3
 documents = 20
 
 [[metrics]]

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 
 from chiasm.data import SourceSettings
+from chiasm.errors import UserError
 from chiasm.studies import expand, load_study
 from chiasm.studies.cell import Order
 from chiasm.studies.data import DataFingerprints
+from chiasm.studies.held_out import refuse_leaks
+from chiasm.studies.settings import HeldOutSettings
 
 
 @pytest.fixture
@@ -67,3 +70,31 @@ def test_rendered_worlds_have_no_files(tmp_path: Path):
     assert kept.of([source]) == {}
     kept.write()
     assert not (tmp_path / "data.json").exists()
+
+
+def test_a_report_shows_what_was_run_whatever_the_files_hold_by_now(
+    study_path, own_data: Path, data_folder: Path, tmp_path
+):
+    path = study_path()
+    for file in (path, tmp_path / "recipe.toml"):
+        file.write_text(file.read_text().replace(str(data_folder), str(own_data)))
+    study, folder = load_study(path), tmp_path / "study"
+    kept = DataFingerprints(folder)
+    before = [cell.key for cell in expand(study, kept)]
+    kept.write()
+    (own_data / "texts" / "3.txt").write_text("something else")
+    as_planned = DataFingerprints(folder, as_planned=True)
+    assert [cell.key for cell in expand(study, as_planned)] == before
+    assert [cell.key for cell in expand(study, DataFingerprints(folder))] != before
+
+
+def test_what_cells_train_on_is_not_measured_as_held_out(study_path, data_folder: Path, tmp_path):
+    study = load_study(study_path())
+    cells = expand(study)
+    leak = HeldOutSettings(
+        kind="text", path=str(data_folder / "texts"), held_out_fraction=0.9, documents=4
+    )
+    with pytest.raises(UserError, match=r"held_out\.mine\.held_out_fraction = 0\.9"):
+        refuse_leaks([cell.recipe for cell in cells], {"mine": leak})
+    fine = leak.model_copy(update={"held_out_fraction": 0.1})
+    refuse_leaks([cell.recipe for cell in cells], {"mine": fine})
