@@ -571,3 +571,35 @@ def test_at_least_one_is_held_out_and_one_trained_on(made, tmp_path):
         UserError, match=r"leaves nothing to train on .* hold 1 different; give more"
     ):
         made.open(tmp_path, "text")
+
+
+def test_pictures_that_are_missing_are_named(made, tmp_path):
+    made.files(tmp_path, {"metadata.csv": "image,text\n" + "img/0.jpg,a barn\n" * 4})
+    with pytest.raises(UserError, match=r"picture file missing: 4; the first: .*img/0\.jpg\)"):
+        made.open(tmp_path)
+
+
+def test_names_of_labels_are_no_texts(made, pictures, tmp_path):
+    made.files(tmp_path, pictures("cat/0.png", "dog/1.png"))
+    with pytest.raises(UserError, match="holds nothing that can be read"):
+        made.open(tmp_path, kind="text")
+
+
+def test_a_file_of_another_name_that_is_trained_on_beside_splits_is_told(made, tmp_path):
+    files = {name: f"words of {name}" for name in ("train.txt", "my_valid.txt", "test.txt")}
+    made.files(tmp_path, files)
+    notes = made.open(tmp_path, kind="text").facts.notes
+    assert notes == ("held out by name: test.txt", "trained on whatever it is called: my_valid.txt")
+
+
+def test_a_column_of_splits_is_told_as_unread(made, tmp_path):
+    rows = "".join(f'{{"text": "story {k}", "split": "test"}}\n' for k in range(9))
+    made.files(tmp_path, {"all.jsonl": rows})
+    assert made.open(tmp_path, kind="text").facts.notes == ("the column 'split' is not read",)
+
+
+def test_captions_in_a_form_that_is_not_read_are_named(made, pictures, tmp_path):
+    captions = '{"images": [{"id": 1}], "annotations": [{"image_id": 1, "caption": "a barn"}]}'
+    made.files(tmp_path, pictures("0.png", "1.png") | {"captions.json": captions})
+    with pytest.raises(UserError, match=r"no captions were found; .*left: captions\.json"):
+        made.open(tmp_path)
