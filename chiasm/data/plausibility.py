@@ -25,6 +25,8 @@ _SIDEWAYS_DEGREES = 60.0
 _STEADY = 0.8
 """Length of the mean direction of travel seen by the camera; 1 where it never changes."""
 _DIRECT = 0.9
+_STRAIGHTER = 0.05
+"""By which a walk must go more nearly ahead in another unit of yaw; 0.05 is 18 degrees aside."""
 _LAST_RANK = 2
 """Of conventions without a name, tried where no others do."""
 
@@ -87,6 +89,19 @@ def looks_like_degrees(poses_T3: np.ndarray) -> str | None:
         return f"it reaches {far:g} and changes by up to {raw_S.max():.3g} between neighbours"
     if goes_straighter and far > 2.01 * np.pi:
         return f"it reaches {far:g}, and the walk goes where it looks only if these are degrees"
+    return None
+
+
+def looks_like_radians(poses_T3: np.ndarray) -> str | None:
+    """Why yaw, read as degrees, seems to be in radians, or None.
+
+    Radians read as degrees hardly turn, so that the walk leaves the direction in which it looks.
+    """
+    as_radians_T3 = poses_T3 * [1, 1, 180 / np.pi]
+    ahead = travel(poses_T3).real, travel(as_radians_T3).real
+    if ahead[1] > _DIRECT and ahead[0] < ahead[1] - _STRAIGHTER:
+        far = _degrees(np.abs(poses_T3[:, 2]).max())
+        return f"it reaches {far:.3g} only, and the walk goes where it looks only if it is radians"
     return None
 
 

@@ -18,6 +18,7 @@ from chiasm.data.frames import numbered_frames
 from chiasm.data.layouts import FILES, LEAVE_OUT, REMEDY, Recorded, layout_of
 from chiasm.data.plausibility import (
     looks_like_degrees,
+    looks_like_radians,
     looks_mirrored,
     objection,
     settings_without_objection,
@@ -131,10 +132,11 @@ def read_trajectory(folder: Path, settings: PoseSettings) -> Trajectory:
     scaled_T3 = poses_T3 * [settings.metres_per_unit, settings.metres_per_unit, 180 / np.pi]
     if note := _looks_aside(poses_T3):
         notes.append(note)
-    what = file.name if file.is_file() else "pose" if file.name == "pose" else "*.pose.txt"
     # Adding zero makes one of the two zeros that are equal.
     identity = hashlib.sha256((poses_T3.round(6) + 0.0).tobytes()).digest()
-    return Trajectory(folder, scaled_T3, recorded.names, identity, what + named, tuple(notes))
+    return Trajectory(
+        folder, scaled_T3, recorded.names, identity, recorded.layout + named, tuple(notes)
+    )
 
 
 def _axes(convention: str) -> str:
@@ -199,6 +201,11 @@ def _refuse_wrong_yaw(file: Path, poses_T3: np.ndarray, settings: PoseSettings) 
         raise UserError(
             f"{file}: yaw is read as radians, but {why}, so that it seems to be in degrees; set "
             f'trajectories.yaw_unit = "degrees", or {REMEDY}'
+        )
+    if settings.yaw_unit == "degrees" and (why := looks_like_radians(poses_T3)):
+        raise UserError(
+            f"{file}: yaw is read as degrees, but {why}; set "
+            f'trajectories.yaw_unit = "radians", or {REMEDY}'
         )
     if looks_mirrored(poses_T3):
         raise UserError(

@@ -13,6 +13,7 @@ from chiasm.actions import ActionFormat
 from chiasm.data import SourceSettings, Stream, StreamSettings, build_sources, open_pictures
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.navigation import TrajectorySettings, TrajectorySource
+from chiasm.data.sources import open_sources
 from chiasm.data.trajectories import read_trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
@@ -251,6 +252,12 @@ def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
     source = opened(folder)
     assert re.match(r"4 trajectories, \d\d frames \(.*traj_data\.", source.summary)
     assert not source.notes
+    both = open_sources(
+        {"nav": SourceSettings(kind="trajectories", task="video", path=str(folder))}, 40
+    )["nav"]
+    sides = re.findall(r"(\w[\w ]*): (\d) trajector\w+, (\d+) frames", both.facts.notes[0])
+    assert [name for name, *_ in sides] == ["training", "held out"]
+    assert sum(int(frames) for *_, frames in sides) == both.facts.rows
     for number, own in enumerate(folder.glob("walk_*")):  # 4 mm from frame to frame
         content = {"position": [[0.004 * k, number] for k in range(40)], "yaw": [0.0] * 40}
         (own / "traj_data.pkl").unlink(missing_ok=True)

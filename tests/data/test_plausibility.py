@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chiasm.data.cameras import CONVENTIONS, CameraPoses, GroundWalk, PoseSettings, axes_matrix
 from chiasm.data.plausibility import (
     looks_like_degrees,
+    looks_like_radians,
     looks_mirrored,
     objection,
     settings_without_objection,
@@ -142,6 +143,26 @@ def test_degrees_do_not_pass_as_radians(in_space, seed: int, wrapped: float):
     many_turns = np.unwrap(poses_T3[:, 2]) + 40 * np.pi
     assert looks_like_degrees(np.column_stack([poses_T3[:, :2], many_turns])) is None
     assert "it reaches" in (looks_like_degrees(degrees_T3) or "")
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 200), full=st.booleans())
+def test_radians_do_not_pass_as_degrees(in_space, seed: int, full: bool):
+    poses_T3 = ground(in_space, seed)
+    assert looks_like_radians(poses_T3) is None
+    if full:
+        poses_T3[:, 2] %= 2 * np.pi
+    found = looks_like_radians(poses_T3 * [1, 1, np.pi / 180])
+    # A walk that hardly leaves the direction of its world's x axis has the same traits in both.
+    assert found or travel(poses_T3 * [1, 1, np.pi / 180]).real > travel(poses_T3).real - 0.051
+
+
+def test_a_straight_walk_may_be_in_degrees():
+    straight_T3 = np.column_stack(
+        [np.arange(9.0), np.zeros(9), np.radians([0, 1, 2, 1, 0] + [3] * 4)]
+    )
+    assert looks_like_radians(straight_T3) is None
+    assert looks_like_radians(straight_T3 * 0) is None
 
 
 def test_yaw_that_turns_clockwise_is_noticed(in_space):
