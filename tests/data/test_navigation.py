@@ -274,7 +274,7 @@ def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
     )
     coarse = build_sources({"nav": settings}, Split.TRAIN, 40)["nav"]
     assert isinstance(coarse, TrajectorySource)
-    assert "100% of the actions of source nav are written as no motion" in coarse.notes[-1]
+    assert "100% of the actions of source nav are written as no distance" in coarse.notes[-1]
     assert "raise actions.distance_decimals to 3" in coarse.notes[-1]
     video = settings.model_copy(update={"task": "video"})
     silent = build_sources({"nav": video}, Split.TRAIN, 40)["nav"]
