@@ -119,13 +119,14 @@ class ActionFormat(Settings):
         dx, dyaw = ahead * self.stride_metres, left * self.turn_degrees
         return self._checked(Action(dx, 0.0, dyaw, self._frames(match[2], text)), text)
 
-    def writes_none(self, steps_N3: np.ndarray) -> np.ndarray:
-        """bool_N: which steps (dx, dy, dyaw) are written as no motion."""
+    def written(self, steps_N3: np.ndarray) -> np.ndarray:
+        """float64 [N, 3]: what is read of steps (dx, dy, dyaw) once they are written."""
         if self.style == "keys":
-            least = np.array([self.stride_metres, self.turn_degrees]) / 2
-            return (np.abs(steps_N3[:, [0, 2]]) < least).all(1)
-        decimals = np.array([self.distance_decimals, self.distance_decimals, self.angle_decimals])
-        return (np.abs(steps_N3) <= 0.5 * 10.0**-decimals).all(1)
+            unit = np.array([self.stride_metres, np.inf, self.turn_degrees])
+            pressed_N3 = np.sign(steps_N3) * (np.abs(steps_N3) >= unit / 2)
+            return pressed_N3 * [self.stride_metres, 0.0, self.turn_degrees]
+        way_N2 = np.round(steps_N3[:, :2], self.distance_decimals)
+        return np.column_stack([way_N2, np.round(steps_N3[:, 2], self.angle_decimals)])
 
     def _pose(self, action: Action) -> str:
         dx, dy = (

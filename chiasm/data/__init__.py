@@ -22,11 +22,11 @@ cameras.py     poses in space, conventions of axes, the ground
 frames.py      the frames of a recorded walk on disk
 stamps.py      times of frames and poses, paired
 layouts.py     which files hold a walk's poses: GNM, TUM, KITTI, ScanNet, 7-Scenes, poses.jsonl
+coarseness.py  motion that is lost where actions are written
+panning.py     turns as the pictures show them
 plausibility.py  what recorded poses cannot be, and the settings that would do
 trajectories.py  recorded walks: frames and poses
 sides.py       which walks are trained on and which are held out
-coarseness.py  motion that is lost where actions are written
-panning.py     turns as the pictures show them
 navigation.py  sources from recorded walks
 source.py      one source: its settings, and what opening it found
 columns.py     which columns a source reads

@@ -7,7 +7,8 @@ With C and W the matrices whose columns are those directions in (F, L, U), M a r
 
     R = W M Cᵀ,    (x, y, z) = W p,    yaw = atan2(f_y, f_x)  with  f = R (1, 0, 0).
 
-Height, pitch and roll are lost.
+Height, pitch and roll are lost. Of poses that are recorded as world to camera, M and p are those
+of the inverse: Mᵀ and -Mᵀ p.
 """
 
 from __future__ import annotations
@@ -56,6 +57,8 @@ class PoseSettings(Settings):
     """The same of the world: ros, enu, ned, opencv, opengl, or letters; empty: as the layout."""
     quaternion_order: Literal["", "xyzw", "wxyz"] = ""
     """Empty: as the layout has it."""
+    pose: Literal["camera_to_world", "world_to_camera"] = "camera_to_world"
+    """What a matrix, or a position and quaternion, does; ``world_to_camera`` is inverted."""
     yaw_unit: Literal["radians", "degrees"] = "radians"
     """Of ``yaw`` in traj_data files."""
     time_tolerance_seconds: float = Field(0.02, gt=0)
@@ -139,7 +142,11 @@ class CameraPoses:
         if rotation_T33.ndim == 2:
             order = settings.quaternion_order or self.quaternion_order
             rotation_T33 = _rotations(rotation_T33, order)
-        return GroundWalk(self.position_T3 @ world.T, world @ rotation_T33 @ camera.T)
+        position_T3 = self.position_T3
+        if settings.pose == "world_to_camera":
+            rotation_T33 = rotation_T33.transpose(0, 2, 1)
+            position_T3 = -(rotation_T33 @ position_T3[:, :, None])[:, :, 0]
+        return GroundWalk(position_T3 @ world.T, world @ rotation_T33 @ camera.T)
 
     def wrong_orientation(self) -> tuple[int, str] | None:
         """The first frame whose numbers are no rotation, and why; None where all are."""

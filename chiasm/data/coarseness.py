@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from chiasm.actions import ActionFormat
 
-_WIDER = 16
-"""So many steps together tell whether a walk moves where a single one is written as no motion."""
+_WIDER = (4, 16)
+"""Over so many horizons it is seen whether a walk moves where one action does not say so."""
+_STEADINESS = 1.5
+"""Power of the time with which the squared way must grow: 0 of jitter, 1 of chance, 2 of a line."""
+_FAR = 64
 _WORTH_TELLING = 0.1
 _GOOD = 0.05
+_TOLD = {
+    "pose": (
+        "no distance, or one that is wrong by more than half, although it moves",
+        "no turn, or one that is wrong by more than half, although it turns",
+    ),
+    "keys": ("no distance although it moves", "no turn although it turns"),
+}
 
 
 def steps_between(before_N3: np.ndarray, after_N3: np.ndarray) -> np.ndarray:
@@ -23,70 +34,133 @@ def steps_between(before_N3: np.ndarray, after_N3: np.ndarray) -> np.ndarray:
     return np.column_stack([ahead, left, turn])
 
 
-def share_lost(walks: Sequence[np.ndarray], horizons: Iterable[int], form: ActionFormat) -> float:
-    """Share of the actions that are written as no motion although the walk moves there.
+class Lost(NamedTuple):
+    """Shares of the actions that do not say how far the walk goes, and how far it turns."""
 
-    A walk stands where the poses are the same, or where 16 times the horizon around the action is
-    written as no motion too: what jitters is not lost.
+    distance: float
+    angle: float
+
+
+def shares_lost(walks: Sequence[np.ndarray], horizons: Iterable[int], form: ActionFormat) -> Lost:
+    """How many actions are written without their distance or angle although the walk moves there.
+
+    A part is lost where it is written as none, or, in numbers, wrong by more than half of it. A
+    walk moves where the part grows with the time over 4 or 16 horizons around the action, and is
+    written over 64: jitter does not grow, and what wanders grows as the square root.
 
     Args:
         walks: poses [T, 3] of each, in metres and degrees.
         horizons: recorded frames from one frame to the next of an action; all count alike.
     """
-    lost = total = 0
+    lost_2, total = np.zeros(2), 0
     for frames in horizons:
         for poses_T3 in walks:
             if len(poses_T3) <= frames:
                 continue
             steps_N3 = steps_between(poses_T3[:-frames], poses_T3[frames:])
             total += len(steps_N3)
-            number_M = np.flatnonzero(form.writes_none(steps_N3) & (steps_N3 != 0).any(1))
-            around = (_WIDER - 1) * frames // 2
-            first_M = (number_M - around).clip(0)
-            last_M = (number_M + frames + around).clip(max=len(poses_T3) - 1)
-            wider_M3 = steps_between(poses_T3[first_M], poses_T3[last_M])
-            lost += int((~form.writes_none(wider_M3)).sum())
-    return lost / total if total else 0.0
+            unwritten_N2 = _unwritten(steps_N3, form)
+            if unwritten_N2.any():
+                lost_2 += (unwritten_N2 & _moves(poses_T3, frames, form)).sum(0)
+    return Lost(*(lost_2 / max(total, 1)).tolist())
 
 
-def coarseness_note(
+def _parts(steps_N3: np.ndarray) -> np.ndarray:
+    """float64 [N, 2]: distance and angle."""
+    turn_N = 180.0 - np.abs(180.0 - np.abs(steps_N3[:, 2]))
+    return np.column_stack([np.hypot(steps_N3[:, 0], steps_N3[:, 1]), turn_N])
+
+
+def _unwritten(steps_N3: np.ndarray, form: ActionFormat) -> np.ndarray:
+    """bool [N, 2]: whether distance and angle are there and are not written."""
+    parts_N2, written_N3 = _parts(steps_N3), form.written(steps_N3)
+    wrong_N2 = _parts(written_N3) == 0
+    if form.style == "pose":
+        wrong_N2 |= _parts(written_N3 - steps_N3) > parts_N2 / 2
+    return wrong_N2 & (parts_N2 > 0)
+
+
+def _moves(poses_T3: np.ndarray, frames: int, form: ActionFormat) -> np.ndarray:
+    """bool [N, 2]: whether the walk moves and turns around each action, however slowly."""
+    own_N2, _ = _parts_over(poses_T3, frames, 1)
+    moves_N2 = np.zeros(own_N2.shape, bool)
+    for times in _WIDER:
+        wider_N2, reached_N1 = _parts_over(poses_T3, frames, times)
+        square_N2, own_square_N2 = (
+            np.apply_along_axis(_smooth, 0, part**2, times * frames) for part in (wider_N2, own_N2)
+        )
+        moves_N2 |= square_N2 > reached_N1**_STEADINESS * own_square_N2
+    steps_N3 = _steps_over(poses_T3, frames, _FAR)[0]
+    return moves_N2 & (_parts(form.written(steps_N3)) > 0)
+
+
+def _steps_over(poses_T3: np.ndarray, frames: int, times: int) -> tuple[np.ndarray, np.ndarray]:
+    """Steps [N, 3] of so many horizons around each action, and how many there was room for."""
+    number_N = np.arange(len(poses_T3) - frames)
+    around = (times - 1) * frames // 2
+    first_N = (number_N - around).clip(0)
+    last_N = (number_N + frames + around).clip(max=len(poses_T3) - 1)
+    reached_N1 = ((last_N - first_N) / frames)[:, None]
+    return steps_between(poses_T3[first_N], poses_T3[last_N]), reached_N1
+
+
+def _parts_over(poses_T3: np.ndarray, frames: int, times: int) -> tuple[np.ndarray, np.ndarray]:
+    steps_N3, reached_N1 = _steps_over(poses_T3, frames, times)
+    return _parts(steps_N3), reached_N1
+
+
+def _smooth(value_N: np.ndarray, width: int) -> np.ndarray:
+    """Mean over ``width`` neighbours; at the ends over those that are there."""
+    sums = np.concatenate([[0.0], value_N.cumsum()])
+    first = (np.arange(len(value_N)) - width // 2).clip(0)
+    last = (np.arange(len(value_N)) + width // 2 + 1).clip(max=len(value_N))
+    return (sums[last] - sums[first]) / (last - first)
+
+
+def coarseness_notes(
     name: str,
     walks: Sequence[np.ndarray],
     horizons: Sequence[int],
     spacing: int,
     form: ActionFormat,
-) -> str:
-    """What to tell of a source whose actions lose motion, with settings that help, or nothing."""
-    share = share_lost(walks, horizons, form)
-    if share < _WORTH_TELLING:
-        return ""
-    ways = [*_finer(walks, horizons, form)]
-    for times in (2, 4, 8, 16, 32):
-        wider = [times * frames for frames in horizons]
-        if share_lost(walks, wider, form) < _GOOD and any(len(w) > max(wider) for w in walks):
-            ways.append(f"raise trajectories.frame_spacing to {spacing * times}")
-            break
-    remedy = ", or ".join(ways) or "record with more motion between frames"
-    return (
-        f"{share:.0%} of the actions of source {name} are written as no motion although it moves; "
-        f"{remedy}"
+) -> tuple[str, ...]:
+    """What to tell of a source whose actions lose distances or angles, with settings that help."""
+    shares = shares_lost(walks, horizons, form)
+    return tuple(
+        f"{share:.0%} of the actions of source {name} are written as {what}; "
+        + (
+            ", or ".join(_ways(part, walks, horizons, spacing, form))
+            or "record with more motion between frames"
+        )
+        for part, what, share in zip(Lost._fields, _TOLD[form.style], shares, strict=True)
+        if share >= _WORTH_TELLING
     )
 
 
-def _finer(
-    walks: Sequence[np.ndarray], horizons: Sequence[int], form: ActionFormat
+def _ways(
+    part: str,
+    walks: Sequence[np.ndarray],
+    horizons: Sequence[int],
+    spacing: int,
+    form: ActionFormat,
 ) -> Iterable[str]:
-    """The least change of the format that helps."""
+    """Settings that help: the least change of the format, wider spacing, the unit."""
+
+    def helps(horizons: Sequence[int], form: ActionFormat) -> bool:
+        return getattr(shares_lost(walks, horizons, form), part) < _GOOD
+
     if form.style == "keys":
-        yield "lower actions.stride_metres and actions.turn_degrees"
-        return
-    for more in range(1, 7):
-        for both in (False, True):
-            change = {"distance_decimals": form.distance_decimals + more}
-            if both:
-                change["angle_decimals"] = form.angle_decimals + more
-            if max(change.values()) > 6:
-                return
-            if share_lost(walks, horizons, form.model_copy(update=change)) < _GOOD:
-                yield "raise " + " and ".join(f"actions.{k} to {v}" for k, v in change.items())
-                return
+        yield f"lower actions.{'stride_metres' if part == 'distance' else 'turn_degrees'}"
+    else:
+        setting = f"{part}_decimals"
+        for decimals in range(getattr(form, setting) + 1, 7):
+            if helps(horizons, form.model_copy(update={setting: decimals})):
+                yield f"raise actions.{setting} to {decimals}"
+                break
+    for times in (2, 4, 8, 16, 32):
+        wider = [times * frames for frames in horizons]
+        if any(len(walk) > max(wider) for walk in walks) and helps(wider, form):
+            yield f"raise trajectories.frame_spacing to {spacing * times}"
+            break
+    if part == "distance":
+        yield "correct trajectories.metres_per_unit if positions are in another unit"

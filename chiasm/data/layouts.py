@@ -49,6 +49,14 @@ class Recorded:
     """The frames' files, from the folder on; empty where they are numbered."""
     note: str = ""
 
+    @property
+    def layout(self) -> str:
+        """What its files are called, the same of every recording in this layout."""
+        if self.file.is_dir():
+            return "pose" if self.file.name == "pose" else "*.pose.txt"
+        named = self.file.suffix != ".txt" or self.file.name in ("groundtruth.txt", "poses.txt")
+        return self.file.name if named else "poses/NAME.txt"
+
 
 def layout_of(folder: Path) -> tuple[Path, Callable[[Path, PoseSettings], Recorded]] | None:
     """Where a folder's poses stand, and what reads them; None where it has none."""

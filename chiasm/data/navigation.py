@@ -16,7 +16,7 @@ from pydantic import Field, field_validator
 
 from chiasm.actions import Action, ActionFormat
 from chiasm.data.cameras import PoseSettings
-from chiasm.data.coarseness import coarseness_note
+from chiasm.data.coarseness import coarseness_notes
 from chiasm.data.layouts import LEAVE_OUT
 from chiasm.data.panning import refuse_turns_that_pictures_deny
 from chiasm.data.sides import Side, Wanted, read_side
@@ -170,14 +170,14 @@ class TrajectorySource:
         settings = self._settings
         nearest, farthest = settings.horizon_frames
         horizons = sorted({abs(h) for h in range(nearest, farthest + 1) if h})
-        coarse = coarseness_note(
+        coarse = coarseness_notes(
             self.name,
             [trajectory.poses_T3 for trajectory in self._trajectories],
             [horizon * settings.frame_spacing for horizon in horizons],
             settings.frame_spacing,
             self._actions,
         )
-        return (*own, coarse) if coarse else own
+        return (*own, *coarse)
 
     @property
     def num_frames(self) -> int:

@@ -8,13 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from PIL import Image as PillowImage
 
 from chiasm.data.coarseness import steps_between
-from chiasm.data.trajectories import Trajectory
 from chiasm.errors import UserError
 from chiasm.rgb import decoded
 
@@ -31,6 +30,19 @@ _CLEAR = 0.15
 _MOST_AGREEMENT = 0.2
 
 
+class Filmed(Protocol):
+    """Frames and where they were taken: :class:`~chiasm.data.trajectories.Trajectory`."""
+
+    @property
+    def folder(self) -> Path: ...
+
+    @property
+    def poses_T3(self) -> np.ndarray: ...
+
+    @property
+    def files(self) -> list[Path]: ...
+
+
 class _Pair(NamedTuple):
     """Two frames of a trajectory between which it turns by some degrees."""
 
@@ -41,12 +53,41 @@ class _Pair(NamedTuple):
     turn_degrees: float
 
 
-def refuse_turns_that_pictures_deny(name: str, trajectories: Sequence[Trajectory]) -> None:
+def refuse_turns_that_pictures_deny(name: str, trajectories: Sequence[Filmed]) -> None:
     """Raise a UserError where views move against the turns of the poses, nearly always.
 
     At most 40 pairs of frames are looked at, those that turn most on the spot. Where the pictures
     tell nothing, such as walls of one colour, nothing is refused.
     """
+    denied, told = _denied(trajectories)
+    if not _most(denied, told):
+        return
+    pair = denied[0]
+    trajectory = trajectories[pair.trajectory]
+    side = "left" if pair.turn_degrees > 0 else "right"
+    raise UserError(
+        f"source {name!r}: the poses turn the other way than the pictures, in {len(denied)} of "
+        f"{told} pairs of frames; in {trajectory.folder} from {trajectory.files[pair.before].name} "
+        f"to {trajectory.files[pair.after].name} they say {abs(pair.turn_degrees):.0f} degrees to "
+        f"the {side}, and what is seen moves to the {side} too, not away from there. If the poses "
+        'are inverse (world-to-camera matrices), set trajectories.pose = "world_to_camera"; if '
+        "their axes are others, set trajectories.camera_axes and world_axes; yaw of traj_data "
+        "must turn counter-clockwise seen from above; and pictures must not be mirrored or upside "
+        "down"
+    )
+
+
+def pictures_deny(trajectory: Filmed) -> bool:
+    """Whether :func:`refuse_turns_that_pictures_deny` would refuse a trajectory."""
+    return _most(*_denied([trajectory]))
+
+
+def _most(denied: list[_Pair], told: int) -> bool:
+    return told >= _LEAST_PAIRS and len(denied) >= (1 - _MOST_AGREEMENT) * told
+
+
+def _denied(trajectories: Sequence[Filmed]) -> tuple[list[_Pair], int]:
+    """The pairs that the pictures deny, and how many of them tell anything."""
     denied, told = [], 0
     for pair in _pairs(trajectories):
         files = trajectories[pair.trajectory].files
@@ -57,29 +98,17 @@ def refuse_turns_that_pictures_deny(name: str, trajectories: Sequence[Trajectory
         told += bool(shift)
         if shift * pair.turn_degrees < 0:
             denied.append(pair)
-    if told < _LEAST_PAIRS or len(denied) < (1 - _MOST_AGREEMENT) * told:
-        return
-    pair = denied[0]
-    trajectory = trajectories[pair.trajectory]
-    side = "left" if pair.turn_degrees > 0 else "right"
-    raise UserError(
-        f"source {name!r}: the poses turn the other way than the pictures, in {len(denied)} of "
-        f"{told} pairs of frames; in {trajectory.folder} from {trajectory.files[pair.before].name} "
-        f"to {trajectory.files[pair.after].name} they say {abs(pair.turn_degrees):.0f} degrees to "
-        f"the {side}, and what is seen moves to the {side} too, not away from there. Correct "
-        "trajectories.camera_axes and world_axes (a pose is that of the camera in the world, and "
-        "yaw turns counter-clockwise seen from above), or pictures that are mirrored or upside down"
-    )
+    return denied, told
 
 
-def _pairs(trajectories: Sequence[Trajectory]) -> list[_Pair]:
+def _pairs(trajectories: Sequence[Filmed]) -> list[_Pair]:
     """Of each first frame one pair at most, those with the least way for their turn."""
     found: dict[tuple[int, int], _Pair] = {}
     for number, trajectory in enumerate(trajectories):
         for span in _SPANS_FRAMES:
-            if len(trajectory) <= span:
-                continue
             poses_T3 = trajectory.poses_T3
+            if len(poses_T3) <= span:
+                continue
             steps_N3 = steps_between(poses_T3[:-span], poses_T3[span:])
             turn_N = np.abs(steps_N3[:, 2])
             fitting = np.flatnonzero((turn_N >= _TURN_DEGREES[0]) & (turn_N <= _TURN_DEGREES[1]))

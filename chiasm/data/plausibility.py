@@ -1,15 +1,16 @@
 """What recorded poses cannot be: jumps, headings that no camera made, axes of another convention.
 
-Every way in which camera poses may be misread (axes, order of a quaternion) leaves a walk that
-nobody walked: the camera lies on its side, its heading turns more than the camera does, it climbs
-instead of going, or it goes sideways all the time. A walk with such a trait is refused, together
-with the settings under which it has none.
+Every way in which camera poses may be misread (axes, order of a quaternion, the inverse) leaves a
+walk that nobody walked: the camera lies on its side, its heading turns more than the camera does,
+it climbs instead of going, or it goes sideways all the time. A walk with such a trait is refused,
+together with the settings under which it has none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import permutations, product
+from typing import NamedTuple
 
 import numpy as np
 
@@ -25,8 +26,22 @@ _SIDEWAYS_DEGREES = 60.0
 _STEADY = 0.8
 """Length of the mean direction of travel seen by the camera; 1 where it never changes."""
 _DIRECT = 0.9
-_LAST_RANK = 2
+_STRAIGHTER = 0.05
+"""By which a walk must go more nearly ahead in another unit of yaw; 0.05 is 18 degrees aside."""
+_LAST_RANK = 3
 """Of conventions without a name, tried where no others do."""
+
+
+class _Remedy(NamedTuple):
+    """A change of the settings under which a walk has no objection, in order of preference."""
+
+    not_the_inverse: bool
+    rank: int
+    behind: float
+    """Minus the share of the way that leads ahead."""
+    number: int
+    turns_left: bool
+    change: dict[str, str]
 
 
 def objection(walk: GroundWalk, settings: PoseSettings) -> str | None:
@@ -48,27 +63,33 @@ def objection(walk: GroundWalk, settings: PoseSettings) -> str | None:
     return found
 
 
-def settings_without_objection(poses: CameraPoses, settings: PoseSettings) -> list[str]:
-    """Settings that would do, as a recipe writes them, the simplest and likeliest first.
+def settings_without_objection(poses: CameraPoses, settings: PoseSettings) -> list[dict[str, str]]:
+    """Changes of the settings that would do: the inverse, then the simplest and likeliest first.
 
-    One of each kind of change. A walk and the same upside down have equal traits, so that both
-    senses of turning are given where both have a convention: which is right must be known.
+    One of each kind of change; those that go ahead are preferred. A walk and the same upside down
+    have equal traits, so that both senses of turning are given where both have a convention: which
+    is right must be known, or be seen in the pictures.
     """
-    best: dict[tuple[object, ...], tuple[int, float, int, str]] = {}
+    found: list[_Remedy] = []
     for number, (rank, change) in enumerate(_changes(poses, settings)):
+        if found and rank == _LAST_RANK:
+            break
         walk = poses.on_ground(settings.model_copy(update=change))
-        turns_left = bool(np.unwrap(walk.poses_T3[:, 2])[-1] > walk.poses_T3[0, 2])
-        simpler = [found[0] for kind, found in best.items() if kind[-1] == turns_left]
-        if min(simpler, default=rank) < rank or (best and rank == _LAST_RANK):
-            continue
         if objection(walk, PoseSettings()) is None:
-            words = " and ".join(f'trajectories.{name} = "{to}"' for name, to in change.items())
+            turns_left = bool(np.unwrap(walk.poses_T3[:, 2])[-1] > walk.poses_T3[0, 2])
             direction = travel(walk.poses_T3)
             ahead = round(direction.real, 1) if abs(direction) > _STEADY else 0.0
-            found = (rank, -ahead, number, words)
-            kind = (*change, turns_left)
-            best[kind] = min(best.get(kind, found), found)
-    return [words for *_, words in sorted(best.values())]
+            remedy = _Remedy(list(change) != ["pose"], rank, -ahead, number, turns_left, change)
+            found.append(remedy)
+    best: dict[tuple[object, ...], _Remedy] = {}
+    for turns_left in (False, True):
+        own = [remedy for remedy in found if remedy.turns_left == turns_left]
+        goes_ahead = [remedy for remedy in own if -remedy.behind >= _DIRECT] or own
+        simplest = min((remedy.rank for remedy in goes_ahead), default=0)
+        for remedy in sorted(goes_ahead):
+            if remedy.rank == simplest:
+                best.setdefault((*remedy.change, turns_left), remedy)
+    return [remedy.change for remedy in sorted(best.values())]
 
 
 def looks_like_degrees(poses_T3: np.ndarray) -> str | None:
@@ -87,6 +108,19 @@ def looks_like_degrees(poses_T3: np.ndarray) -> str | None:
         return f"it reaches {far:g} and changes by up to {raw_S.max():.3g} between neighbours"
     if goes_straighter and far > 2.01 * np.pi:
         return f"it reaches {far:g}, and the walk goes where it looks only if these are degrees"
+    return None
+
+
+def looks_like_radians(poses_T3: np.ndarray) -> str | None:
+    """Why yaw, read as degrees, seems to be in radians, or None.
+
+    Radians read as degrees hardly turn, so that the walk leaves the direction in which it looks.
+    """
+    as_radians_T3 = poses_T3 * [1, 1, 180 / np.pi]
+    ahead = travel(poses_T3).real, travel(as_radians_T3).real
+    if ahead[1] > _DIRECT and ahead[0] < ahead[1] - _STRAIGHTER:
+        far = _degrees(np.abs(poses_T3[:, 2]).max())
+        return f"it reaches {far:.3g} only, and the walk goes where it looks only if it is radians"
     return None
 
 
@@ -156,6 +190,8 @@ def _of_travel(poses_T3: np.ndarray) -> str | None:
 def _changes(poses: CameraPoses, settings: PoseSettings) -> Iterator[tuple[int, dict[str, str]]]:
     """Other ways to read the poses, the simplest first, each with its rank."""
     camera, world = poses.axes(settings)
+    inverse = "camera_to_world" if settings.pose == "world_to_camera" else "world_to_camera"
+    yield 0, {"pose": inverse}
     if poses.orientation.ndim == 2:
         order = settings.quaternion_order or poses.quaternion_order
         yield 0, {"quaternion_order": "wxyz" if order == "xyzw" else "xyzw"}
@@ -164,10 +200,13 @@ def _changes(poses: CameraPoses, settings: PoseSettings) -> Iterator[tuple[int, 
     worlds = [name for name in CONVENTIONS if name != "pytorch3d"]
     yield from ((0, {"camera_axes": one}) for one in cameras)
     yield from ((0, {"world_axes": one}) for one in worlds)
-    pairs = product(enumerate(cameras), enumerate(worlds))
-    for (_, one), (_, other) in sorted(pairs, key=lambda pair: pair[0][0] + pair[1][0]):
+    both: tuple[dict[str, str], ...] = ({}, {"pose": inverse})
+    pairs = sorted(product(enumerate(cameras), enumerate(worlds)), key=lambda p: p[0][0] + p[1][0])
+    yield from ((1, {"pose": inverse, "camera_axes": one}) for one in cameras if one != camera)
+    yield from ((1, {"pose": inverse, "world_axes": one}) for one in worlds if one != world)
+    for more, ((_, one), (_, other)) in product(both, pairs):
         if one != camera and other != world:
-            yield 1, {"camera_axes": one, "world_axes": other}
+            yield 1 + len(more), {**more, "camera_axes": one, "world_axes": other}
     for one in _letters():
         yield _LAST_RANK, {"camera_axes": one}
         yield _LAST_RANK, {"world_axes": one}

@@ -144,7 +144,7 @@ def _open_trajectories(name: str, settings: SourceSettings, actions: ActionForma
         documents=len(train) + len(held_out),
         held_out=len(held_out),
         files=train.recordings + held_out.recordings,
-        notes=(train.summary, *train.notes),
+        notes=(f"training: {train.summary}; held out: {held_out.summary}", *train.notes),
         fingerprint=train.fingerprint,
         held_out_fingerprint=held_out.fingerprint,
     )

@@ -16,8 +16,10 @@ import numpy as np
 from chiasm.data.cameras import CONVENTIONS, CameraPoses, PoseSettings
 from chiasm.data.frames import numbered_frames
 from chiasm.data.layouts import FILES, LEAVE_OUT, REMEDY, Recorded, layout_of
+from chiasm.data.panning import pictures_deny
 from chiasm.data.plausibility import (
     looks_like_degrees,
+    looks_like_radians,
     looks_mirrored,
     objection,
     settings_without_objection,
@@ -120,21 +122,23 @@ def read_trajectory(folder: Path, settings: PoseSettings) -> Trajectory:
     recorded = read(file, settings)
     notes = [recorded.note] if recorded.note else []
     if isinstance(recorded.poses, CameraPoses):
-        poses_T3 = _of_camera(recorded, recorded.poses, settings)
+        poses_T3 = _of_camera(folder, recorded, recorded.poses, settings)
         camera, world = recorded.poses.axes(settings)
-        named = f", camera {_axes(camera)}, world {_axes(world)}"
+        inverse = ", inverted" if settings.pose == "world_to_camera" else ""
+        named = f", camera {_axes(camera)}, world {_axes(world)}{inverse}"
     else:
         poses_T3, named = recorded.poses, ""
     _refuse_absurd(recorded.file, poses_T3, settings)
     if not named:
         _refuse_wrong_yaw(recorded.file, poses_T3, settings)
-    scaled_T3 = poses_T3 * [settings.metres_per_unit, settings.metres_per_unit, 180 / np.pi]
+    scaled_T3 = poses_T3 * _scale(settings)
     if note := _looks_aside(poses_T3):
         notes.append(note)
-    what = file.name if file.is_file() else "pose" if file.name == "pose" else "*.pose.txt"
     # Adding zero makes one of the two zeros that are equal.
     identity = hashlib.sha256((poses_T3.round(6) + 0.0).tobytes()).digest()
-    return Trajectory(folder, scaled_T3, recorded.names, identity, what + named, tuple(notes))
+    return Trajectory(
+        folder, scaled_T3, recorded.names, identity, recorded.layout + named, tuple(notes)
+    )
 
 
 def _axes(convention: str) -> str:
@@ -142,28 +146,63 @@ def _axes(convention: str) -> str:
     return f"{convention} ({letters})" if letters else convention
 
 
-def _of_camera(recorded: Recorded, poses: CameraPoses, settings: PoseSettings) -> np.ndarray:
+def _of_camera(
+    folder: Path, recorded: Recorded, poses: CameraPoses, settings: PoseSettings
+) -> np.ndarray:
     """float64 [T, 3]: x, y in the recorded unit, yaw in radians."""
     rows_TX = np.column_stack([poses.position_T3, poses.orientation.reshape(len(poses), -1)])
     _refuse_infinite(recorded.file, rows_TX)
     if wrong := poses.wrong_orientation():
         raise UserError(f"{recorded.file}: frame {wrong[0]}: {wrong[1]}; {REMEDY}")
     walk = poses.on_ground(settings)
-    _refuse_steps(recorded.file, walk.position_T3, settings)
-    if not len(poses) or (why := objection(walk, settings)) is None:
+    why = objection(walk, settings) if len(poses) else None
+    fitting = _fitting(folder, recorded, poses, settings) if why else []
+    inverted = bool(fitting) and list(fitting[0]) == ["pose"]
+    if not inverted:  # positions of the world in the camera jump with every turn
+        _refuse_steps(recorded.file, walk.position_T3, settings)
+    if why is None:
         return walk.poses_T3
     camera, world = poses.axes(settings)
-    fitting = settings_without_objection(poses, settings)
+    ways = [
+        " and ".join(f'trajectories.{name} = "{to}"' for name, to in change.items())
+        for change in fitting
+    ]
+    if inverted:
+        kind = fitting[0]["pose"].replace("_", "-")
+        ways[0] = f"they look like {kind} matrices, which {ways[0]} reads rightly"
     remedy = (
-        f"{', or '.join(fitting)} would do; set what is true of the recording"
+        f"{'; or '.join(ways)}{'' if inverted and len(ways) == 1 else ' would do'}; set what is "
+        "true of the recording"
         if fitting
-        else "no convention that has a name makes a walk of it: give both in letters such as RDF, "
-        "or look whether the poses are those of the camera in the world, and not their inverse"
+        else "no convention that has a name makes a walk of it, nor of its inverse: give both axes "
+        "in letters such as RDF"
     )
     raise UserError(
         f"{recorded.file}: {why}, with the camera's axes as {_axes(camera)} and the world's as "
         f"{_axes(world)}; {remedy}, or {LEAVE_OUT}"
     )
+
+
+def _fitting(
+    folder: Path, recorded: Recorded, poses: CameraPoses, settings: PoseSettings
+) -> list[dict[str, str]]:
+    """Changes of the settings that neither the poses nor the pictures speak against."""
+    found = []
+    for change in settings_without_objection(poses, settings):
+        walk = poses.on_ground(settings.model_copy(update=change))
+        seen = Trajectory(folder, walk.poses_T3 * _scale(settings), recorded.names, b"")
+        try:
+            denied = pictures_deny(seen)
+        except UserError:  # frames are missing, which is told when they are needed
+            denied = False
+        if not denied:
+            found.append(change)
+    return found
+
+
+def _scale(settings: PoseSettings) -> np.ndarray:
+    """From the recorded unit and radians to metres and degrees."""
+    return np.array([settings.metres_per_unit, settings.metres_per_unit, 180 / np.pi])
 
 
 def _refuse_absurd(file: Path, poses_T3: np.ndarray, settings: PoseSettings) -> None:
@@ -199,6 +238,11 @@ def _refuse_wrong_yaw(file: Path, poses_T3: np.ndarray, settings: PoseSettings) 
         raise UserError(
             f"{file}: yaw is read as radians, but {why}, so that it seems to be in degrees; set "
             f'trajectories.yaw_unit = "degrees", or {REMEDY}'
+        )
+    if settings.yaw_unit == "degrees" and (why := looks_like_radians(poses_T3)):
+        raise UserError(
+            f"{file}: yaw is read as degrees, but {why}; set "
+            f'trajectories.yaw_unit = "radians", or {REMEDY}'
         )
     if looks_mirrored(poses_T3):
         raise UserError(

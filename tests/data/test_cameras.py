@@ -52,6 +52,12 @@ def test_one_walk_in_every_convention_is_one_walk(
         camera_axes=camera, world_axes=world, quaternion_order="" if order == "matrix" else order
     )
     back = poses.on_ground(named)
+    rotation_T33 = poses.orientation
+    if rotation_T33.ndim == 3:
+        turned_T3 = (rotation_T33.transpose(0, 2, 1) @ poses.position_T3[:, :, None])[:, :, 0]
+        other = CameraPoses(-turned_T3, rotation_T33.transpose(0, 2, 1))
+        again = other.on_ground(named.model_copy(update={"pose": "world_to_camera"}))
+        assert again.poses_T3 == pytest.approx(truth.poses_T3, abs=1e-9)
     assert poses.wrong_orientation() is None
     assert back.poses_T3 == pytest.approx(truth.poses_T3, abs=1e-9)
     assert back.position_T3 == pytest.approx(truth.position_T3, abs=1e-9)

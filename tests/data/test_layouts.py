@@ -118,6 +118,8 @@ def test_one_walk_in_every_layout(folder: Path, in_space, kind: str):
         if kind.startswith(("KITTI", "7"))
         else "camera opencv (RDF), world ros (FLU)"
     )
+    assert ("poses/NAME.txt" in trajectory.layout) == (kind == "KITTI, as it is distributed")
+    assert "05" not in trajectory.layout, "the file of one recording is no layout"
     assert not trajectory.notes
 
 

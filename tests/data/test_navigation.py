@@ -13,6 +13,7 @@ from chiasm.actions import ActionFormat
 from chiasm.data import SourceSettings, Stream, StreamSettings, build_sources, open_pictures
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.navigation import TrajectorySettings, TrajectorySource
+from chiasm.data.sources import open_sources
 from chiasm.data.trajectories import read_trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
@@ -251,6 +252,12 @@ def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
     source = opened(folder)
     assert re.match(r"4 trajectories, \d\d frames \(.*traj_data\.", source.summary)
     assert not source.notes
+    both = open_sources(
+        {"nav": SourceSettings(kind="trajectories", task="video", path=str(folder))}, 40
+    )["nav"]
+    sides = re.findall(r"(\w[\w ]*): (\d) trajector\w+, (\d+) frames", both.facts.notes[0])
+    assert [name for name, *_ in sides] == ["training", "held out"]
+    assert sum(int(frames) for *_, frames in sides) == both.facts.rows
     for number, own in enumerate(folder.glob("walk_*")):  # 4 mm from frame to frame
         content = {"position": [[0.004 * k, number] for k in range(40)], "yaw": [0.0] * 40}
         (own / "traj_data.pkl").unlink(missing_ok=True)
@@ -267,7 +274,7 @@ def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
     )
     coarse = build_sources({"nav": settings}, Split.TRAIN, 40)["nav"]
     assert isinstance(coarse, TrajectorySource)
-    assert "100% of the actions of source nav are written as no motion" in coarse.notes[-1]
+    assert "100% of the actions of source nav are written as no distance" in coarse.notes[-1]
     assert "raise actions.distance_decimals to 3" in coarse.notes[-1]
     video = settings.model_copy(update={"task": "video"})
     silent = build_sources({"nav": video}, Split.TRAIN, 40)["nav"]

@@ -44,8 +44,34 @@ def test_turns_the_other_way_than_the_pictures_are_refused(tmp_path: Path, sense
     with pytest.raises(UserError, match=rf"in \d+ of \d+ pairs.*5 degrees to the {word}, and what"):
         refuse_turns_that_pictures_deny("nav", [mirrored(truth)])
     flipped = room(tmp_path / "b", sense * np.arange(30) * 5.0, flip=True)
-    with pytest.raises(UserError, match="pictures that are mirrored"):
+    with pytest.raises(UserError, match="pictures must not be mirrored"):
         refuse_turns_that_pictures_deny("nav", [flipped])
+
+
+def test_what_the_pictures_deny_is_no_remedy(tmp_path: Path, in_space):
+    """Inverse matrices of a camera that turns: the one remedy left is to invert them."""
+    folder = tmp_path / "a"
+    yaw_T = np.arange(40) * 5.0
+    room(folder, yaw_T)
+    (folder / "traj_data.json").unlink()
+    angle_T = np.radians(yaw_T)
+    place_T3 = np.column_stack([30 + np.sin(angle_T), -np.cos(angle_T), 1 + 0 * angle_T])
+    truth = type(in_space.walk(0))(place_T3, in_space.about(2, angle_T))
+    poses = in_space.recorded(truth, "opencv", "ros")
+    lines = []
+    for number in range(len(yaw_T)):
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = poses.orientation[number], poses.position_T3[number]
+        pose = np.linalg.inv(matrix).tolist()
+        lines.append(json.dumps({"image": f"{number}.png", "matrix": pose}))
+    (folder / "poses.jsonl").write_text("\n".join(lines))
+    with pytest.raises(UserError, match="look like world-to-camera matrices") as refused:
+        read_trajectory(folder, PoseSettings())
+    assert "_axes = " not in str(refused.value)
+    read = read_trajectory(folder, PoseSettings(pose="world_to_camera"))
+    assert read.layout.endswith("inverted")
+    assert read.poses_T3[:, :2] == pytest.approx(place_T3[:, :2])
+    refuse_turns_that_pictures_deny("nav", [read])
 
 
 def test_pictures_that_tell_nothing_refuse_nothing(tmp_path: Path):

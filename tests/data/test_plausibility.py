@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from chiasm.data.cameras import CONVENTIONS, CameraPoses, GroundWalk, PoseSettings, axes_matrix
 from chiasm.data.plausibility import (
     looks_like_degrees,
+    looks_like_radians,
     looks_mirrored,
     objection,
     settings_without_objection,
@@ -40,6 +41,14 @@ def steps(poses_T3: np.ndarray) -> np.ndarray:
     return np.column_stack([way_S.real, way_S.imag, turn_S])
 
 
+def inverse(poses: CameraPoses) -> CameraPoses:
+    """Matrices that turn the world's axes into the camera's."""
+    matrix_T44 = np.tile(np.eye(4), (len(poses), 1, 1))
+    matrix_T44[:, :3, :3], matrix_T44[:, :3, 3] = poses.orientation, poses.position_T3
+    inverse_T44 = np.linalg.inv(matrix_T44)
+    return CameraPoses(inverse_T44[:, :3, 3], inverse_T44[:, :3, :3])
+
+
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 200), pitch=st.sampled_from([-30.0, 0.0, 30.0]))
 def test_no_convention_is_misread_in_silence(in_space, seed: int, pitch: float):
@@ -58,13 +67,14 @@ def test_no_convention_is_misread_in_silence(in_space, seed: int, pitch: float):
     seed=st.integers(0, 200),
     camera=st.sampled_from(sorted(CONVENTIONS.keys() - {"enu"})),
     world=st.sampled_from(sorted(CONVENTIONS.keys() - {"pytorch3d"})),
-    order=st.sampled_from(["xyzw", "wxyz", "matrix"]),
+    order=st.sampled_from(["xyzw", "wxyz", "matrix", "inverse"]),
 )
 def test_the_settings_that_are_named_do_mend_it(
     in_space, seed: int, camera: str, world: str, order: str
 ):
     truth = in_space.walk(seed, 60)
-    poses = in_space.recorded(truth, camera, world, as_quaternions=order != "matrix")
+    poses = in_space.recorded(truth, camera, world, as_quaternions=order in ("xyzw", "wxyz"))
+    poses = inverse(poses) if order == "inverse" else poses
     if order == "wxyz" and (camera, world) != ("opencv", "ros"):
         return  # two faults at once: refused, but the remedy need not be found
     if order == "wxyz":
@@ -74,12 +84,23 @@ def test_the_settings_that_are_named_do_mend_it(
     remedies = settings_without_objection(poses, UNNAMED)
     read = []
     for remedy in remedies:
-        change = dict(part.split(" = ") for part in remedy.split(" and "))
-        own = {name.removeprefix("trajectories."): value[1:-1] for name, value in change.items()}
-        read.append(poses.on_ground(PoseSettings.model_validate(own)))
+        read.append(poses.on_ground(PoseSettings.model_validate(remedy)))
     assert any(
         np.allclose(steps(each.poses_T3), steps(truth.poses_T3), atol=1e-6) for each in read
     ), remedies
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize(("camera", "world"), [("opencv", "ros"), ("opengl", "enu")])
+def test_inverse_matrices_are_told_first(in_space, seed: int, camera: str, world: str):
+    truth = in_space.walk(seed, 60)
+    named = PoseSettings(camera_axes=camera, world_axes=world)
+    poses = inverse(in_space.recorded(truth, camera, world))
+    assert objection(poses.on_ground(named), named)
+    assert settings_without_objection(poses, named)[0] == {"pose": "world_to_camera"}
+    right = in_space.recorded(truth, camera, world)
+    wrong = named.model_copy(update={"pose": "world_to_camera"})
+    assert settings_without_objection(right, wrong)[0] == {"pose": "camera_to_world"}
 
 
 def test_a_walk_that_hardly_turns_is_told_by_its_heights(in_space):
@@ -142,6 +163,26 @@ def test_degrees_do_not_pass_as_radians(in_space, seed: int, wrapped: float):
     many_turns = np.unwrap(poses_T3[:, 2]) + 40 * np.pi
     assert looks_like_degrees(np.column_stack([poses_T3[:, :2], many_turns])) is None
     assert "it reaches" in (looks_like_degrees(degrees_T3) or "")
+
+
+@settings(deadline=None, max_examples=20)
+@given(seed=st.integers(0, 200), full=st.booleans())
+def test_radians_do_not_pass_as_degrees(in_space, seed: int, full: bool):
+    poses_T3 = ground(in_space, seed)
+    assert looks_like_radians(poses_T3) is None
+    if full:
+        poses_T3[:, 2] %= 2 * np.pi
+    found = looks_like_radians(poses_T3 * [1, 1, np.pi / 180])
+    # A walk that hardly leaves the direction of its world's x axis has the same traits in both.
+    assert found or travel(poses_T3 * [1, 1, np.pi / 180]).real > travel(poses_T3).real - 0.051
+
+
+def test_a_straight_walk_may_be_in_degrees():
+    straight_T3 = np.column_stack(
+        [np.arange(9.0), np.zeros(9), np.radians([0, 1, 2, 1, 0] + [3] * 4)]
+    )
+    assert looks_like_radians(straight_T3) is None
+    assert looks_like_radians(straight_T3 * 0) is None
 
 
 def test_yaw_that_turns_clockwise_is_noticed(in_space):

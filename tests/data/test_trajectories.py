@@ -167,6 +167,16 @@ def test_yaw_in_degrees_is_noticed_and_read(tmp_path: Path):
     assert poses_T3[:, 2] == pytest.approx(yaw)
 
 
+def test_yaw_in_radians_is_noticed_where_degrees_are_named(tmp_path: Path):
+    angle = np.linspace(0, 6, 60)
+    position = np.column_stack([np.sin(angle), 1 - np.cos(angle)])
+    folder = content(frames(tmp_path / "a", 0), position.tolist(), angle.tolist())
+    with pytest.raises(
+        UserError, match=r'it reaches 6 only.*set trajectories\.yaw_unit = "radians"'
+    ):
+        read_trajectory(folder, PoseSettings(yaw_unit="degrees"))
+
+
 def test_yaw_that_turns_clockwise_is_refused(tmp_path: Path):
     angle = np.linspace(0, 6, 60)
     position = np.column_stack([np.sin(angle), 1 - np.cos(angle)])  # ahead, curving to the left
