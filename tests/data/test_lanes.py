@@ -80,6 +80,16 @@ def test_split_documents_are_reported_and_whole(made):
                for batch in batches for p in batch.images.pixels)  # fmt: skip
 
 
+@pytest.mark.parametrize("seed", range(6))
+def test_a_source_of_which_half_is_empty_is_read(made, seed):
+    """Empty documents need no room, so that they stand in the first rows, all of them."""
+    documents = [each for text in made.texts(seed, 40) for each in (text, Document(()))]
+    stream = made.stream({"text": made.Listed("text", documents)}, rows_packed_together=32)
+    take(stream, 30)
+    report = stream.report()
+    assert report.skipped["text"] / report.documents["text"] == pytest.approx(0.5, abs=0.1)
+
+
 def test_a_source_of_broken_pictures_is_refused(made):
     sources = {"pairs": made.Listed("pairs", captions(made, 6, broken=set(range(6))))}
     with pytest.raises(UserError, match=r"source 'pairs': .* cannot be used"):
