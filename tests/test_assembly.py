@@ -233,6 +233,14 @@ def test_a_run_on_other_data_is_refused_and_one_on_a_copy_goes_on(
     (tmp_path / "copy").rename(data)  # all time stamps are new
     assert train_run(short, tmp_path / "run", tell=told.append).finished
 
+    data.rename(tmp_path / "moved")
+    data = tmp_path / "moved"
+    path = data / "tiny.toml"
+    path.write_text(RECIPE.format(folder=data))
+    short = load_recipe(path, ["training.steps=6"])
+    assert train_run(short, tmp_path / "run", tell=told.append).finished
+    assert str(data) in (tmp_path / "run" / "recipe.toml").read_text()
+
     edited(data / "texts" / "4.txt", "text 4", "text 9")
     with pytest.raises(UserError, match=r"other data:\n  stream\.sources\.texts: .*30 now"):
         train_run(short, tmp_path / "run", tell=told.append)

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from collections.abc import Callable, Container, Mapping
 from dataclasses import asdict
@@ -77,6 +78,7 @@ def train_run(
     _record_versions(folder, command, tell)
     material = material or open_material(recipe, cache_folder, on_stage)
     data_on_disk(material.facts, folder, tell)
+    _replace_recipe(recipe, folder)  # the data may have been moved
     for name, facts in material.facts.items():
         tell(facts.line(name))
     if inputs_from is not None and not (folder / "inputs").exists():
@@ -133,7 +135,8 @@ def refuse_foreign_folder(folder: Path) -> None:
 def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
     """Make the run folder and write the recipe, or see that it holds this very recipe.
 
-    A recipe that nothing was trained from, because its data could not be read, gives way.
+    A recipe that nothing was trained from, because its data could not be read, gives way. So do
+    the paths of data that were moved: what they hold is compared when they are open.
 
     Raises:
         UserError: the folder holds something else, or a run with other settings.
@@ -146,6 +149,9 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
         changed = differences(_read_today(path), resolved(recipe))
         if not changed:
             return
+        compared = (folder / "data.json").exists()
+        if all(compared and _MOVED.match(line) for line in changed):
+            return
         if _has_trained(folder):
             raise UserError(
                 f"{folder} holds a run with other settings:\n  "
@@ -156,9 +162,17 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
         shutil.rmtree(folder / "inputs", ignore_errors=True)
         (folder / "versions.json").unlink(missing_ok=True)
     folder.mkdir(parents=True, exist_ok=True)
+    _replace_recipe(recipe, folder)
+
+
+def _replace_recipe(recipe: Recipe, folder: Path) -> None:
     aside = folder.with_name(f"{folder.name}.recipe.partial")
     write_recipe(recipe, aside)
-    os.replace(aside, path)
+    os.replace(aside, folder / "recipe.toml")
+
+
+_MOVED = re.compile(r"stream\.sources\.[^.]+\.(held_out_)?path = ")
+"""A difference between recipes that does not matter where the data are the same."""
 
 
 def data_on_disk(
