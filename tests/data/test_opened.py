@@ -91,7 +91,7 @@ def test_files_called_after_splits_are_both_sides(files, made, tmp_path):
     assert len(opened.train) == 8
     assert opened.facts.repeated == 1
     assert opened.facts.files == tuple(files)
-    assert "1 documents to train on are held out too" in opened.facts.line("mine")
+    assert "1 documents on both sides are not trained on" in opened.facts.line("mine")
 
 
 def test_tables_of_split_folders_count_their_paths_from_themselves(made, pictures, tmp_path):
@@ -500,7 +500,8 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted(made, pictures, tmp_p
     )
     assert facts.kind == "image_text"
     assert facts.line("mine").startswith(
-        "mine: 7 rows in rows.csv, words from 'text' -> 4 documents, 2 of them held out, left out: "
+        "mine: 7 rows in rows.csv, pictures from 'file_name', words from 'text' -> 4 documents, "
+        "2 of them held out; rows skipped: "
     )
 
 

@@ -25,9 +25,9 @@ def test_the_line_for_the_terminal_says_what_was_found():
         notes=("left: more.csv",),
     )
     assert facts.line("mine") == (
-        "mine: 1,200 rows in metadata.jsonl, words from 'caption' -> 2,390 documents, 120 of them "
-        "held out, left out: no caption: 3, picture file missing: 2; left: more.csv; 1 documents "
-        "to train on are held out too and left out"
+        "mine: 1,200 rows in metadata.jsonl, pictures from 'file_name', words from 'caption' -> "
+        "2,390 documents, 120 of them held out; rows skipped: no caption: 3, picture file missing: "
+        "2; left: more.csv; 1 documents on both sides are not trained on"
     )
     assert FACTS.line("mine") == "mine: 1,200 rows -> 2,390 documents, 120 of them held out"
     world = SourceFacts("world", rows=9, documents=9, held_out=1)
