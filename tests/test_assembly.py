@@ -222,7 +222,7 @@ def test_a_run_on_other_data_is_refused_and_one_on_a_copy_goes_on(
     short = load_recipe(path, ["training.steps=6"])
     told: list[str] = []
     train_run(short, tmp_path / "run", tell=told.append)
-    assert told[0].startswith(
+    assert told[0].startswith("pictures: 30 rows in metadata.jsonl, pictures from 'file_name'")
         "pictures: 30 rows in metadata.jsonl, pictures from 'file_name', words"
     )
     kept = json.loads((tmp_path / "run" / "data.json").read_text())
