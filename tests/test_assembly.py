@@ -223,8 +223,6 @@ def test_a_run_on_other_data_is_refused_and_one_on_a_copy_goes_on(
     told: list[str] = []
     train_run(short, tmp_path / "run", tell=told.append)
     assert told[0].startswith("pictures: 30 rows in metadata.jsonl, pictures from 'file_name'")
-        "pictures: 30 rows in metadata.jsonl, pictures from 'file_name', words"
-    )
     kept = json.loads((tmp_path / "run" / "data.json").read_text())
     assert {name: found["rows"] for name, found in kept.items()} == {"pictures": 30, "texts": 30}
     stream = json.loads((tmp_path / "run" / "stream.json").read_text())
