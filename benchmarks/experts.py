@@ -24,7 +24,7 @@ from torch.profiler import ProfilerActivity, profile
 from train_step import optimised, seconds
 from workloads import VOCABULARY, Workload, equal_rows
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.training.objective import Counts, Objective, ObjectiveSettings

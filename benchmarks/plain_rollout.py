@@ -12,14 +12,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.flow import velocity
 from chiasm.inference.choice import image_noise
 from chiasm.inference.history import lay_out
 from chiasm.inference.passage import passage, prompt_ids, prompt_latents, prompt_targets
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.solvers import Velocity, denoise, time_grid
-from chiasm.training.flow import velocity
 from chiasm.worldmodel.rollout import Context
 
 

@@ -22,7 +22,7 @@ from record import write_record
 
 from chiasm.actions import ActionFormat
 from chiasm.assembly import default_cache_folder
-from chiasm.data import TextTokenizer
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.evaluation import EvaluationSettings
 from chiasm.evaluation.plans import ORACLE, plan_rows, plan_scenes
 from chiasm.inference.pretrained import Pretrained

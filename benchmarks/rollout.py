@@ -34,13 +34,13 @@ from plain_rollout import PlainRollouts
 from record import write_record
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.data import TextTokenizer
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.device import choose_device, matmul_dtype
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
-from chiasm.training.device import choose_device, matmul_dtype
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.pixels import PixelTokenizer

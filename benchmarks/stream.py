@@ -21,7 +21,8 @@ from PIL import Image as PillowImage
 from record import write_record
 
 from chiasm.assembly import build_inputs, open_material, seconds_per_step
-from chiasm.data import Stream, StreamSettings, build_sources
+from chiasm.data.sources import build_sources
+from chiasm.data.stream import Stream, StreamSettings
 from chiasm.documents import Source
 from chiasm.recipe import load_recipe
 from chiasm.worlds import Split

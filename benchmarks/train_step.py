@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import GRID, VOCABULARY, Workload, equal_rows, stream_documents
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.recipe import load_recipe

@@ -39,11 +39,12 @@ from transformers.utils import logging as transformers_logging
 from vision_models import SO400M, Contender, contenders, siglip
 
 from chiasm.assembly import build_inputs, build_run, build_stream, open_gallery, open_material
+from chiasm.device import choose_device
 from chiasm.recipe import Recipe, parse_recipe
-from chiasm.training.device import choose_device
 from chiasm.training.speed import peak_flops_per_second, synchronise
-from chiasm.vision import VisionSettings, VisionTokenizer, build_vision_tokenizer
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.cached.encoding import encode_gallery
+from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split
 
 GOAL = 0.05
@@ -134,7 +135,7 @@ def step_recipe(folder: Path, steps: int) -> Recipe:
         {
             "name": "vision benchmark",
             "tokenizer": {"vocabulary_tokens": 280},
-            "vision": {"path": str(siglip(folder / "model", STEP_SIDE))},
+            "streams": {"image": {"path": str(siglip(folder / "model", STEP_SIDE))}},
             "stream": {"row_positions": 256, "rows_per_batch": 4, "sources": {"pictures": source}},
             "training": {
                 "steps": steps + 1,
@@ -153,8 +154,8 @@ def beside_a_step(steps: int, device: torch.device) -> dict[str, Any]:
         inputs = build_inputs(recipe, material.train)
         cache = Path(folder) / "latents"
         encode_gallery(open_gallery(recipe, *Split), inputs.vision_tokenizer, cache, device=device)
-        vision = recipe.vision.model_copy(update={"latents": str(cache)})
-        cached = recipe.model_copy(update={"vision": vision})
+        vision = recipe.streams["image"].model_copy(update={"latents": str(cache)})
+        cached = recipe.model_copy(update={"streams": {"image": vision}})
         runs = {
             name: build_run(one, material, inputs, tell=lambda line: None)
             for name, one in (("encoding", recipe), ("cached", cached))

@@ -15,9 +15,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.vision import VisionSettings, VisionTokenizer, build_vision_tokenizer
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.kl_autoencoder import AutoencoderSettings, AutoencoderTokenizer, new_autoencoder
 from chiasm.vision.statistics import LatentStatistics
+from chiasm.vision.tokenizer import VisionTokenizer
 
 WIDTH, LAYERS, HEADS, PATCH = 192, 6, 3, 14
 """Of the vision models: ViT-Ti with half its blocks; 256 tokens at 224 pixels."""

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from chiasm.assembly import build_inputs, build_stream, open_material
-from chiasm.data.batch import NO_LABEL, ImageSlots, Modality, PackedBatch
+from chiasm.batch.packed import NO_LABEL, ImageSlots, Modality, PackedBatch
 from chiasm.recipe import Recipe
 
 ROWS, DOCUMENTS, TEXT, GRID, VOCABULARY = 4, 4, 22, 4, 2048

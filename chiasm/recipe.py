@@ -15,11 +15,12 @@ from typing import Any
 from pydantic import Field
 
 from chiasm.actions import ActionFormat
-from chiasm.data import StreamSettings, TokenizerSettings
-from chiasm.data.batch import AnyShape
+from chiasm.batch.packed import AnyShape
 from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.source import leaks
+from chiasm.data.stream import StreamSettings
+from chiasm.data.tokenizer import TokenizerSettings
 from chiasm.errors import UserError
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.model import ModelSettings
@@ -47,7 +48,8 @@ class Recipe(Settings):
     """Its instructed walks, for sources of its task ``instructions``."""
     actions: ActionFormat = ActionFormat()
     """How steps are written in words, whichever source they come from."""
-    vision: VisionSettings = VisionSettings()
+    streams: dict[str, VisionSettings] = {"image": VisionSettings()}
+    """Tokenizers of continuous data by the names of their streams."""
     tokenizer: TokenizerSettings = TokenizerSettings()
     stream: StreamSettings
     model: ModelSettings = ModelSettings()

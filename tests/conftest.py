@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.data.batch import NO_LABEL, NOBODY, ImageSlots, Modality, PackedBatch
+from chiasm.batch.packed import NO_LABEL, NOBODY, ImageSlots, Modality, PackedBatch
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings

@@ -28,7 +28,7 @@ RECIPE = """
 name = "tiny"
 seed = 3
 
-[vision]
+[streams.image]
 kind = "pixels"
 image_pixels = 8
 patch_pixels = 4

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.data import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.errors import UserError
 from chiasm.recipe import (
     check_images,
@@ -15,7 +15,7 @@ from chiasm.recipe import (
     write_recipe,
 )
 from chiasm.toml import load_toml, parse_settings
-from chiasm.vision import VisionTrainingSettings
+from chiasm.vision.learning.from_settings import VisionTrainingSettings
 
 SHIPPED = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 RUNS = [path for path in SHIPPED if "stream" in load_toml(path)]

@@ -13,8 +13,20 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "chiasm"
 
 ORDER = [
-    *("errors", "stop", "threads", "settings", "toml", "roles", "poses", "rgb", "documents"),
-    *("actions", "worlds", "data", "vision", "model", "training"),
+    *(
+        "errors",
+        "stop",
+        "threads",
+        "settings",
+        "toml",
+        "roles",
+        "poses",
+        "rgb",
+        "device",
+        "flow",
+        "documents",
+    ),
+    *("actions", "worlds", "batch", "data", "vision", "model", "training"),
     *("inference", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]

@@ -26,14 +26,16 @@ from typing import Any
 
 from chiasm.assembly.objects import Inputs, build_inputs, build_run, check_feasible, open_material
 from chiasm.assembly.preparation import Stage, silent
-from chiasm.data import SourceFacts, StreamReport, TextTokenizer
+from chiasm.data.source import SourceFacts
+from chiasm.data.stream import StreamReport
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.device import choose_device
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
 from chiasm.toml import load_toml
 from chiasm.training import Outcome, StepReport
-from chiasm.training.device import choose_device
 from chiasm.training.versions import versions
 from chiasm.vision.storage import load_tokenizer, save_tokenizer
 

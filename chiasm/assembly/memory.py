@@ -6,10 +6,10 @@ import os
 
 import torch
 
+from chiasm.device import choose_device
 from chiasm.errors import UserError
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe
-from chiasm.training.device import choose_device
 from chiasm.vision.tokenizer import VisionTokenizer
 
 BYTES_PER_PARAMETER = 16

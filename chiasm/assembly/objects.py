@@ -17,24 +17,19 @@ from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_vision
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
-from chiasm.data import (
-    ImageShape,
-    Stream,
-    TextTokenizer,
-    build_sources,
-    open_sources,
-    opened_world,
-    sample_texts,
-)
+from chiasm.batch.packed import ImageShape
 from chiasm.data.pictures import PictureReader, decode_picture
 from chiasm.data.reading import ReadingLog
+from chiasm.data.sources import build_sources, open_sources, opened_world, sample_texts
+from chiasm.data.stream import Stream
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.device import choose_device, deterministic_on_cpu
 from chiasm.documents import Source
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe, check_images
 from chiasm.training import Objective, Trainer, Validation
-from chiasm.training.device import choose_device, deterministic_on_cpu
 from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.layout import open_latents
 from chiasm.vision.tokenizer import VisionTokenizer
@@ -241,7 +236,7 @@ def build_stream(
 
 def _picture_reader(recipe: Recipe, tokenizer: VisionTokenizer) -> PictureReader | None:
     """Reads latents that were encoded ahead; None where pictures are to be decoded."""
-    folder = recipe.vision.latents
+    folder = recipe.streams["image"].latents
     return None if folder is None else open_latents(Path(folder).expanduser(), tokenizer)
 
 

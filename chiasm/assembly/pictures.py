@@ -8,8 +8,8 @@ from pathlib import Path
 
 from chiasm.assembly.objects import open_material
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
-from chiasm.data import build_sources
 from chiasm.data.navigation import TrajectorySource
+from chiasm.data.sources import build_sources
 from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.data.fingerprint import fingerprint
+from chiasm.device import choose_device
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
-from chiasm.training.device import choose_device
 from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
 from chiasm.vision.storage import DESCRIPTION
@@ -40,10 +40,10 @@ def open_vision(
     """
     training = recipe.vision_training
     if training is None:
-        return build_vision_tokenizer(recipe.vision)
+        return build_vision_tokenizer(recipe.streams["image"])
     cache_folder = cache_folder or default_cache_folder()
     folder = cache_folder / "tokenizers" / _key(training)
-    settings = _placed(recipe.vision, training, folder)
+    settings = _placed(recipe.streams["image"], training, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be training it
@@ -77,7 +77,9 @@ def _placed(
     Raises:
         UserError: they name another one there.
     """
-    where, part = ("vision.target", vision.target) if vision.target else ("vision", vision)
+    where, part = (
+        ("streams.image.target", vision.target) if vision.target else ("streams.image", vision)
+    )
     if part.kind != training.kind:
         raise UserError(
             f"{where}.kind = {part.kind!r}, but vision_training makes a tokenizer of kind "

@@ -5,9 +5,9 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from chiasm.data import TextTokenizer
-from chiasm.data.batch import AnyShape
+from chiasm.batch.packed import AnyShape
 from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Source, Text
 from chiasm.errors import UserError
 from chiasm.inference.walks import WalkDocuments

@@ -24,7 +24,7 @@ from chiasm.report import Provenance, ReportFiles, write_report
 from chiasm.worldmodel.lpips import refuse_missing_weights
 
 _OF_THE_MODEL = (
-    *("seed", "actions", "vision", "vision_training", "tokenizer"),
+    *("seed", "actions", "streams", "vision_training", "tokenizer"),
     *("model", "objective", "training"),
 )
 """Settings that are settled when the model is trained."""

@@ -12,21 +12,18 @@ import typer
 
 from chiasm.assembly import default_cache_folder, open_gallery, open_vision
 from chiasm.cli.progress import RunDisplay
+from chiasm.device import choose_device
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
 from chiasm.toml import load_settings
-from chiasm.training.device import choose_device
-from chiasm.vision import (
-    VisionSettings,
-    VisionTrainingSettings,
-    save_statistics,
-    train_from_settings,
-)
+from chiasm.vision.build import VisionSettings
 from chiasm.vision.cached.encoding import SHARD_PICTURES, Progress, Rank, encode_gallery
 from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.layout import latent_places
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
+from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
+from chiasm.vision.statistics import save_statistics
 from chiasm.worlds import Split
 
 app = typer.Typer(help="Vision tokenizers.", no_args_is_help=True)
@@ -71,7 +68,7 @@ def train(
             command=shlex.join(["chiasm", *sys.argv[1:]]),
         )
     uses = f'kind = "{settings.kind}" and path = "{out}"'
-    print(f"the tokenizer is in {out}; a recipe uses it with {uses} under [vision]")
+    print(f"the tokenizer is in {out}; a recipe uses it with {uses} under [streams.image]")
 
 
 @app.command()
@@ -91,9 +88,9 @@ def stats(
     """Measure mean and deviation of each latent channel of the recipe's tokenizer."""
     settings = load_recipe(recipe, set_ or [])
     # The file that is to be written may be the one that the recipe names already.
-    _refuse_two(settings.vision)
-    unmeasured = settings.vision.model_copy(update={"statistics": None})
-    settings = settings.model_copy(update={"vision": unmeasured})
+    _refuse_two(settings.streams["image"])
+    unmeasured = settings.streams["image"].model_copy(update={"statistics": None})
+    settings = settings.model_copy(update={"streams": {"image": unmeasured}})
     unreadable: list[UserError] = []
     with RunDisplay() as display:
         tokenizer = open_vision(settings, cache, display.on_stage)
@@ -166,7 +163,7 @@ def encode(
             f"{place.folder}: {pictures:,} pictures in {len(manifest.shards)} shards"
             + f", {broken} that cannot be decoded" * bool(broken)
         )
-    print(f'a recipe reads them with [vision] latents = "{out}"')
+    print(f'a recipe reads them with [streams.image] latents = "{out}"')
 
 
 def _stage_of(folder: Path, display: RunDisplay) -> Progress:
@@ -177,7 +174,7 @@ def _stage_of(folder: Path, display: RunDisplay) -> Progress:
 def _refuse_two(settings: VisionSettings) -> None:
     if settings.parts:
         raise UserError(
-            "vision.kind = 'dual' has two tokenizers, chiasm vision stats measures one: give a "
-            "recipe whose [vision] is that of one part, and name the file as statistics under "
-            "vision.context or vision.target"
+            "streams.image.kind = 'dual' has two tokenizers, chiasm vision stats measures one: give a "
+            "recipe whose [streams.image] is that of one part, and name the file as statistics under "
+            "streams.image.context or streams.image.target"
         )

@@ -1,8 +1,6 @@
 """From sources of documents to packed batches: text tokenizer, mixture, packing, stream.
 
-quiet.py       silences a warning of grain's import
-batch.py       PackedBatch, the waist: what every stream makes and every model reads
-latents.py     what a batch's pictures become for a model
+quiet.py       grain, without a warning of its import
 hub.py         is a name one of the hub's, and does it answer
 tokenizer.py   text and token numbers
 reading.py     documents that can be used, and a count of the others
@@ -42,48 +40,3 @@ lanes.py       one lane: mixture, packer, pictures, counts
 stream.py      all lanes: the stream of batches and its state
 drawing.py     pictures of a packed row
 """
-
-import chiasm.data.quiet  # noqa: F401  (before anything imports grain)
-from chiasm.data.batch import (
-    NO_LABEL,
-    NOBODY,
-    ImageShape,
-    ImageSlots,
-    Modality,
-    PackedBatch,
-)
-from chiasm.data.packing import pack_documents
-from chiasm.data.source import Opened, SourceFacts, SourceSettings
-from chiasm.data.sources import (
-    build_sources,
-    open_pictures,
-    open_sources,
-    opened_world,
-    sample_texts,
-)
-from chiasm.data.stream import Stream, StreamReport, StreamSettings, merge_states
-from chiasm.data.tokenizer import TextTokenizer, TokenizerSettings
-
-__all__ = [
-    "NOBODY",
-    "NO_LABEL",
-    "ImageShape",
-    "ImageSlots",
-    "Modality",
-    "Opened",
-    "PackedBatch",
-    "SourceFacts",
-    "SourceSettings",
-    "Stream",
-    "StreamReport",
-    "StreamSettings",
-    "TextTokenizer",
-    "TokenizerSettings",
-    "build_sources",
-    "merge_states",
-    "open_pictures",
-    "open_sources",
-    "opened_world",
-    "pack_documents",
-    "sample_texts",
-]

@@ -12,7 +12,7 @@ from itertools import groupby
 
 import numpy as np
 
-from chiasm.data.batch import AnyShape
+from chiasm.batch.packed import AnyShape
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 

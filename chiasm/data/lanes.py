@@ -9,13 +9,13 @@ from __future__ import annotations
 from copy import deepcopy
 from typing import Any
 
-import grain
 import numpy as np
 from torch import Tensor
 
-from chiasm.data.batch import NOBODY, AnyShape, smallest_and_largest
+from chiasm.batch.packed import NOBODY, AnyShape, smallest_and_largest
 from chiasm.data.mixture import Condition, Mixture
 from chiasm.data.pictures import CacheError, PictureReader
+from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.data.rows import Row
 from chiasm.errors import UserError

@@ -22,10 +22,10 @@ from enum import IntEnum
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-import grain
 import numpy as np
 
 from chiasm.data.encoding import DocumentEncoder, Piece
+from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.documents import Document, Source, Varied
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.data.batch import NOBODY, AnyShape, PackedBatch, smallest_and_largest
+from chiasm.batch.packed import NOBODY, AnyShape, PackedBatch, smallest_and_largest
 from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder, Piece
 from chiasm.data.pictures import decode_picture
 from chiasm.data.rows import Assembler, Row

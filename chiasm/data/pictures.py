@@ -9,7 +9,7 @@ import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from chiasm.data.batch import AnyShape
+from chiasm.batch.packed import AnyShape
 from chiasm.documents import Image
 from chiasm.errors import UserError
 

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import (
+from chiasm.batch.packed import (
     NO_LABEL,
     NOBODY,
     AnyShape,

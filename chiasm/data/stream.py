@@ -20,16 +20,16 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
-import grain
 import numpy as np
 from pydantic import Field
 
-from chiasm.data.batch import AnyShape, PackedBatch
+from chiasm.batch.packed import AnyShape, PackedBatch
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.lanes import COUNTS, LaneRows
 from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.pictures import PictureReader, decode_picture
+from chiasm.data.quiet import grain
 from chiasm.data.rows import Assembler
 from chiasm.data.sources import SourceSettings
 from chiasm.data.tokenizer import TextTokenizer

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chiasm.data import SourceFacts
 from chiasm.data.reading import ReadingLog
+from chiasm.data.source import SourceFacts
 from chiasm.documents import ActionVideos, Clustered, Document, Image, Source, Text
 from chiasm.errors import UserError
 from chiasm.worlds import WorldSource

@@ -39,7 +39,7 @@ def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
     if settings.judge == "own":
         return None
     called = {"path": "evaluation.judge"}
-    with settings_called(lambda name: called.get(name, f"vision.{name}")):
+    with settings_called(lambda name: called.get(name, f"streams.image.{name}")):
         judge = build_vision_tokenizer(VisionSettings(kind="rae", path=settings.judge))
     if judge.statistics.count == 0:
         raise UserError(

@@ -13,7 +13,7 @@ from itertools import groupby, takewhile
 import numpy as np
 import torch
 
-from chiasm.data.batch import NO_LABEL, Modality, PackedBatch
+from chiasm.batch.packed import NO_LABEL, Modality, PackedBatch
 from chiasm.data.packing import pack_documents
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text

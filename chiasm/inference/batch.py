@@ -22,7 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
 from chiasm.documents import Image, Text
 from chiasm.inference.canvas import Canvas
 from chiasm.inference.choice import choose_tokens, image_noise, token_draw

@@ -15,12 +15,12 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.flow import Space, velocity
 from chiasm.inference.guidance import guided
 from chiasm.inference.history import History, Reading, lay_out
 from chiasm.inference.passage import Passage
 from chiasm.model import Decoder
-from chiasm.training.flow import Space, velocity
 
 
 class Canvas:

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import Modality
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.batch.packed import Modality
 from chiasm.inference.passage import Passage
 from chiasm.model import ContextLatents, Decoder, DecoderInput, IntervalMask, KeyValueCache
 

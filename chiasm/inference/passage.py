@@ -1,7 +1,7 @@
 """Passages: consecutive positions of one document, before they have a place in a row.
 
 Everything that the sampler feeds to the decoder is a passage: a prompt, one token, an image. They
-obey the rules of :mod:`chiasm.data.batch`: text sees what came before and itself, an image's
+obey the rules of :mod:`chiasm.batch.packed`: text sees what came before and itself, an image's
 tokens see what came before and their whole image.
 
 Shape suffixes: T positions of a passage, N its images, L latent tokens of them all, C latent
@@ -19,9 +19,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import AnyShape, Modality
+from chiasm.batch.latents import ImageLatents
+from chiasm.batch.packed import AnyShape, Modality
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.data.latents import ImageLatents
 from chiasm.data.pictures import decode_picture
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
@@ -35,7 +35,7 @@ class Passage:
     ids_T: Tensor
     """int64: token numbers; the image token's number at vision positions."""
     modality_T: Tensor
-    """int64: a :class:`~chiasm.data.batch.Modality`."""
+    """int64: a :class:`~chiasm.batch.packed.Modality`."""
     last_T: Tensor
     """int64: the last key that each query sees, counted from the passage's first position."""
     latent_offset_L: Tensor

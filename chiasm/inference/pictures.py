@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image
 from chiasm.inference.pretrained import Pretrained

@@ -26,12 +26,12 @@ from torch import Tensor
 
 from chiasm.actions import ActionFormat
 from chiasm.data.tokenizer import TextTokenizer
+from chiasm.device import choose_device, matmul_dtype
 from chiasm.errors import UserError
+from chiasm.flow import default_shift
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
-from chiasm.training.device import choose_device, matmul_dtype
-from chiasm.training.flow import default_shift
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
 from chiasm.vision.storage import load_tokenizer, save_tokenizer

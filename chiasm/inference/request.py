@@ -47,7 +47,7 @@ class Request:
     """One document to go on with.
 
     Every image of the prompt enters clean (flow time 1). Whether it is a target only says which of
-    two tokenizers reads it, for a model that has two (``vision.kind = "dual"``): the one that read
+    two tokenizers reads it, for a model that has two (``streams.image.kind = "dual"``): the one that read
     it at this place of a document in training. With ``opens_image`` the continuation begins with an
     image; without, the model decides what comes.
 

@@ -19,8 +19,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.attention.flex_attention import BlockMask
 
-from chiasm.data.batch import Modality, PackedBatch
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.batch.packed import Modality, PackedBatch
 from chiasm.model.block import Block, Shared, new_norm, normed
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import MixtureOfExperts
@@ -62,7 +62,7 @@ class DecoderInput:
     ids_BT: Tensor
     """int64: token numbers; those at vision positions are not read."""
     modality_BT: Tensor
-    """int64: a :class:`chiasm.data.batch.Modality` for each position."""
+    """int64: a :class:`chiasm.batch.packed.Modality` for each position."""
     position_BT: Tensor
     """int64: rotary position, counted from the start of the document."""
     z_LC: Tensor

@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chiasm.data.batch import Modality
+from chiasm.batch.packed import Modality
 from chiasm.model.elementwise import swiglu
 from chiasm.model.router import Choice, Router
 from chiasm.model.routing import Routing

@@ -1,6 +1,6 @@
 """Who sees whom: query q sees the keys first[q] to last[q], both inclusive.
 
-Two vectors of integers carry the whole mask (:mod:`chiasm.data.batch` says what they mean). From
+Two vectors of integers carry the whole mask (:mod:`chiasm.batch.packed` says what they mean). From
 them come the dense boolean reference, the additive mask of scaled_dot_product_attention, and
 FlexAttention's BlockMask. The last one needs no T² evaluation: a block of queries touches a block
 of keys if its smallest ``first`` and largest ``last`` reach it, and covers it fully if its largest
@@ -21,7 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask
 
-from chiasm.data.batch import PackedBatch
+from chiasm.batch.packed import PackedBatch
 
 BLOCK = 128
 """Queries and keys of one FlexAttention block."""

@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chiasm.data.batch import Modality
+from chiasm.batch.packed import Modality
 from chiasm.model.settings import MoeSettings
 from chiasm.roles import Role
 

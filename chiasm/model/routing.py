@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import Modality
+from chiasm.batch.packed import Modality
 
 
 @dataclass(frozen=True)

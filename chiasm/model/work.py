@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chiasm.data.batch import PackedBatch
+from chiasm.batch.packed import PackedBatch
 
 FORWARD_AND_BACKWARD = 3
 """A training step's FLOPs in units of its forward pass."""

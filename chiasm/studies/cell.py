@@ -26,8 +26,8 @@ from pydantic import Field
 
 from chiasm.assembly import open_material, train_run
 from chiasm.assembly.preparation import Stage, silent
-from chiasm.data import TextTokenizer
 from chiasm.data.reading import ReadingLog
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
 from chiasm.evaluation import EvaluationSettings, evaluate
 from chiasm.evaluation.material import Items, Material

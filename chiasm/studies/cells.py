@@ -54,7 +54,7 @@ class Cell:
             name: {key: value for key, value in source.items() if key != "weight"}
             for name, source in chosen["stream"]["sources"].items()
         }
-        parts = ("tokenizer", "vision", "vision_training", "world")
+        parts = ("tokenizer", "streams", "vision_training", "world")
         settings = {part: chosen.get(part, {}) for part in parts}
         content = {**settings, "sources": sources, "defaults": DEFAULTS}
         return content_hash(content | ({"data": self.data} if self.data else {}))

@@ -6,8 +6,8 @@ import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from chiasm.data import SourceSettings
 from chiasm.data.fingerprint import fingerprint
+from chiasm.data.source import SourceSettings
 
 FILE = "data.json"
 

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 from chiasm.assembly import default_cache_folder, open_material
-from chiasm.data import SourceSettings
 from chiasm.data.navigation import TrajectorySettings
 from chiasm.data.reading import ReadingLog
-from chiasm.data.source import leaks
+from chiasm.data.source import SourceSettings, leaks
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items, pick

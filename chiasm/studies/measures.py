@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chiasm.data import TextTokenizer
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items
 from chiasm.evaluation.rows import Measurement, Row

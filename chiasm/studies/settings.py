@@ -11,7 +11,7 @@ from typing import Any, Literal
 
 from pydantic import Field, model_validator
 
-from chiasm.data import SourceSettings
+from chiasm.data.source import SourceSettings
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.toml import load_toml, parse_settings

@@ -2,12 +2,10 @@
 
 Reading order, which is also the import order:
 
-flow.py        the path from noise to data, and what a network may predict along it
 noise.py       noise and flow times, keyed by the row they belong to
 objective.py   the losses of a packed batch, as sums and counts
 optimiser.py   AdamW with two decay groups
 schedule.py    learning rate as a function of the step
-device.py      where a step runs and in which numbers
 settings.py    how long and how a run trains
 speed.py       what this machine can do at most
 load.py        how evenly experts are used, by modality

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import PackedBatch
+from chiasm.batch.packed import PackedBatch
 
 FLOW_TIME = int.from_bytes(b"flow time")
 """Purpose key of the flow times."""

@@ -21,13 +21,13 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor
 
-from chiasm.data.batch import Modality, PackedBatch
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.batch.packed import Modality, PackedBatch
+from chiasm.flow import LossSpace, Space, convert, default_shift, mix, shift_time
 from chiasm.model import Decoder, DecoderInput, IntervalMask
 from chiasm.model.elementwise import take_rows
 from chiasm.model.router import Choice
 from chiasm.settings import Settings
-from chiasm.training.flow import LossSpace, Space, convert, default_shift, mix, shift_time
 from chiasm.training.noise import draw_noise, draw_times
 
 NOISE_BINS = 10

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pydantic import Field
 
+from chiasm.device import Precision
 from chiasm.settings import Settings
-from chiasm.training.device import Precision
 from chiasm.training.optimiser import OptimiserSettings
 from chiasm.training.schedule import ScheduleSettings
 

@@ -24,15 +24,15 @@ import torch
 from torch import nn
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
-from chiasm.data.batch import PackedBatch
+from chiasm.batch.packed import PackedBatch
 from chiasm.data.stream import Stream
+from chiasm.device import compile_blocks, deterministic_on_cpu, matmul_dtype
 from chiasm.errors import UserError
 from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.stop import StopRequest
 from chiasm.threads import Threads, given_threads
 from chiasm.training.checkpoint import Checkpoints
-from chiasm.training.device import compile_blocks, deterministic_on_cpu, matmul_dtype
 from chiasm.training.metrics import MetricsLog
 from chiasm.training.objective import Counts, Losses, Objective
 from chiasm.training.optimiser import build_optimiser, set_learning_rate
@@ -88,7 +88,7 @@ class Trainer:
         self._dtype = matmul_dtype(self.device, settings.precision)
         decoder.compute_dtype = self._dtype
         if settings.compile_blocks:
-            compile_blocks(decoder)
+            compile_blocks(decoder.blocks)
 
     def train(
         self, folder: Path, on_step: Callable[[StepReport], None] = lambda report: None

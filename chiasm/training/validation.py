@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import PackedBatch
+from chiasm.batch.packed import PackedBatch
 from chiasm.model import Decoder
 from chiasm.training.objective import Losses, Objective
 from chiasm.training.tally import tally

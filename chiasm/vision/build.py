@@ -32,7 +32,9 @@ PATCH_PIXELS = 8
 """Side of its patches, likewise."""
 
 
-_SETTING = re.compile(r"\bvision\.(kind|path|decoder|layer|image_pixels|patch_pixels|statistics)\b")
+_SETTING = re.compile(
+    r"\bstreams\.image\.(kind|path|decoder|layer|image_pixels|patch_pixels|statistics)\b"
+)
 
 
 class VisionTokenizerSettings(Settings):
@@ -113,7 +115,7 @@ class VisionSettings(VisionTokenizerSettings):
             if name != "kind" and getattr(self, name) != field.default:
                 raise ValueError(
                     f"{name} belongs to one tokenizer; with kind = 'dual' set it under "
-                    "vision.context or vision.target"
+                    "streams.image.context or streams.image.target"
                 )
         return self
 
@@ -137,14 +139,14 @@ def build_vision_tokenizer(settings: VisionTokenizerSettings) -> VisionTokenizer
         return _build_one(settings)
     built = {}
     for name, part in settings.parts.items():
-        with settings_called(f"vision.{name}.{{}}".format):
+        with settings_called(f"streams.image.{name}.{{}}".format):
             built[name] = _build_one(part)
     return DualTokenizer(**built)
 
 
 @contextmanager
 def settings_called(name: Callable[[str], str]) -> Iterator[None]:
-    """Errors speak of ``vision.path``; where it is called otherwise, they shall say so.
+    """Errors speak of ``streams.image.path``; where it is called otherwise, they shall say so.
 
     Args:
         name: from the name of a setting in the table ``vision`` to what it is called here.
@@ -160,12 +162,14 @@ def _build_one(settings: VisionTokenizerSettings) -> VisionTokenizer:
     side = tokenizer.image_shape.height_pixels
     if settings.image_pixels not in (None, side):
         raise UserError(
-            f"vision.image_pixels = {settings.image_pixels}, but the tokenizer of vision.path = "
+            f"streams.image.image_pixels = {settings.image_pixels}, but the tokenizer of streams.image.path = "
             f"{settings.path!r} takes pictures of {side} pixels; leave it out, or set it to {side}"
         )
     if settings.statistics is not None:
         path = Path(settings.statistics).expanduser()
-        tokenizer.adopt(read_statistics(path), f"vision.statistics = {settings.statistics!r}")
+        tokenizer.adopt(
+            read_statistics(path), f"streams.image.statistics = {settings.statistics!r}"
+        )
     return tokenizer
 
 
@@ -175,8 +179,8 @@ def _open(settings: VisionTokenizerSettings) -> VisionTokenizer:
     own = _own_folder(settings)
     if settings.decoder and (Path(settings.decoder).expanduser() / DESCRIPTION).exists():
         raise UserError(
-            f"vision.decoder = {settings.decoder!r} was made by chiasm vision train, and such a "
-            "folder is a whole tokenizer: set vision.path to it, and leave vision.decoder out"
+            f"streams.image.decoder = {settings.decoder!r} was made by chiasm vision train, and such a "
+            "folder is a whole tokenizer: set streams.image.path to it, and leave streams.image.decoder out"
         )
     if own is None:
         return open_published(
@@ -191,7 +195,7 @@ def _open(settings: VisionTokenizerSettings) -> VisionTokenizer:
     for name in ("decoder", "layer"):
         if getattr(settings, name) is not None:
             raise UserError(
-                f"vision.{name} goes with a published vision model; the tokenizer of vision.path "
+                f"streams.image.{name} goes with a published vision model; the tokenizer of streams.image.path "
                 f"= {settings.path!r} was trained here and is whole: leave the setting out"
             )
     return load_tokenizer(own)
@@ -203,7 +207,7 @@ def _own_folder(settings: VisionTokenizerSettings) -> Path | None:
     if path in SHIPPED:
         if settings.kind == "vae":
             raise UserError(
-                f"vision.kind = 'vae' needs vision.path: {path!r} is no variational autoencoder; "
+                f"streams.image.kind = 'vae' needs streams.image.path: {path!r} is no variational autoencoder; "
                 "name a folder or an id of the hub"
             )
         return Path(str(resources.files("chiasm.vision"))) / "pretrained" / path
@@ -212,7 +216,7 @@ def _own_folder(settings: VisionTokenizerSettings) -> Path | None:
         return None if published else folder
     if "/" not in path:
         raise UserError(
-            f"vision.path = {path!r} is neither a folder nor a tokenizer of the package "
+            f"streams.image.path = {path!r} is neither a folder nor a tokenizer of the package "
             f"({', '.join(SHIPPED)}) nor an id of the hub (owner/name); make one with chiasm "
             "vision train"
         )

@@ -16,7 +16,7 @@ import hashlib
 
 from torch import Tensor
 
-from chiasm.data.batch import PairedShape
+from chiasm.batch.packed import PairedShape
 from chiasm.vision.statistics import LatentStatistics
 from chiasm.vision.tokenizer import VisionTokenizer
 

@@ -90,13 +90,13 @@ class LatentStatistics:
             f"{LARGEST_MEAN}), deviation {deviation:.2f} (between {DEVIATION_RANGE[0]} and "
             f"{DEVIATION_RANGE[1]}). The vision tokenizer's statistics stem from {self.encoder} on "
             f"{self.data} ({self.count:,} tokens); measure them again on the pictures of this run "
-            "(chiasm vision stats RECIPE --out FILE, then vision.statistics = FILE), or train a "
+            "(chiasm vision stats RECIPE --out FILE, then streams.image.statistics = FILE), or train a "
             "tokenizer on them (chiasm vision train)"
         )
 
 
 def save_statistics(statistics: LatentStatistics, path: Path) -> None:
-    """Write statistics with their provenance as JSON: a file that ``vision.statistics`` names."""
+    """Write statistics with their provenance as JSON: a file that ``streams.image.statistics`` names."""
     aside = path.with_name(path.name + ".partial")
     aside.write_text(json.dumps(asdict(statistics), indent=1) + "\n")
     aside.replace(path)

@@ -15,8 +15,8 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from chiasm.data.batch import AnyShape, ImageShape, ImageSlots
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.batch.packed import AnyShape, ImageShape, ImageSlots
 from chiasm.errors import UserError
 from chiasm.vision.statistics import LatentStatistics, RunningStatistics
 

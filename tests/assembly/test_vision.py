@@ -36,7 +36,7 @@ def recipe_of(pictures: Path, vision: dict[str, Any], channels: int = 2, **train
     return parse_recipe(
         {
             "name": "tiny",
-            "vision": vision,
+            "streams": {"image": vision},
             "vision_training": {
                 "name": "small",
                 "kind": "vae",
@@ -120,11 +120,14 @@ def test_of_a_pair_it_makes_the_tokenizer_of_targets(pictures: Path, tmp_path: P
 @pytest.mark.parametrize(
     ("vision", "message"),
     [
-        ({"kind": "rae"}, r"vision\.kind = 'rae', but .* kind 'vae'"),
-        ({"kind": "vae", "path": "elsewhere"}, r"vision\.path = 'elsewhere' and vision_training"),
+        ({"kind": "rae"}, r"streams\.image\.kind = 'rae', but .* kind 'vae'"),
+        (
+            {"kind": "vae", "path": "elsewhere"},
+            r"streams\.image\.path = 'elsewhere' and vision_training",
+        ),
         (
             {"kind": "dual", "context": {"kind": "rae"}, "target": {"kind": "pixels"}},
-            r"vision\.target\.kind = 'pixels'",
+            r"streams\.image\.target\.kind = 'pixels'",
         ),
     ],
 )

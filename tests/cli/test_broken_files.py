@@ -11,13 +11,13 @@ from typer.testing import CliRunner, Result
 
 from chiasm.assembly import train_run
 from chiasm.cli import app
-from chiasm.data import build_sources
+from chiasm.data.sources import build_sources
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 
 RECIPE = """
 name = "tiny"
-[vision]
+[streams.image]
 kind = "pixels"
 image_pixels = 8
 patch_pixels = 4
@@ -165,7 +165,7 @@ def test_pictures_are_encoded_ahead(
     recipe_path: Path, broken: dict[str, Path], tmp_path: Path
 ) -> None:
     invoke("vision", "stats", recipe_path, "--out", tmp_path / "statistics.json")
-    statistics = ["--set", f"vision.statistics={tmp_path / 'statistics.json'}"]
+    statistics = ["--set", f"streams.image.statistics={tmp_path / 'statistics.json'}"]
     invoke("vision", "encode", recipe_path, "--out", tmp_path / "latents", *statistics)
     [manifest] = (tmp_path / "latents").glob("**/*.json")
     shards = json.loads(manifest.read_text())["shards"]

@@ -26,7 +26,8 @@ def invoke(folder: Path, *settings: str) -> Exception:
 
 
 @pytest.mark.parametrize(
-    "setting", ["vision.decoder=owner/decoder", "model.depth=7", "training.steps=3000", "seed=4"]
+    "setting",
+    ["streams.image.decoder=owner/decoder", "model.depth=7", "training.steps=3000", "seed=4"],
 )
 def test_what_the_model_was_trained_with_is_refused(setting: str, tmp_path: Path) -> None:
     name = setting.split("=")[0]

@@ -15,7 +15,7 @@ from chiasm.recipe import load_recipe
 
 RECIPE = """
 name = "tiny"
-[vision]
+[streams.image]
 kind = "pixels"
 image_pixels = 8
 patch_pixels = 4

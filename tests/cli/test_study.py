@@ -11,7 +11,7 @@ from chiasm.errors import UserError
 
 RECIPE = """
 name = "tiny"
-[vision]
+[streams.image]
 kind = "pixels"
 image_pixels = 8
 patch_pixels = 4

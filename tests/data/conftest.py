@@ -17,16 +17,12 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from chiasm.data import (
-    ImageShape,
-    Opened,
-    SourceSettings,
-    Stream,
-    StreamSettings,
-    TextTokenizer,
-    open_sources,
-)
+from chiasm.batch.packed import ImageShape
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
+from chiasm.data.source import Opened, SourceSettings
+from chiasm.data.sources import open_sources
+from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Source, Text
 from chiasm.errors import UserError
 

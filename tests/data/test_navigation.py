@@ -10,10 +10,11 @@ from PIL import Image as PillowImage
 from pydantic import ValidationError
 
 from chiasm.actions import ActionFormat
-from chiasm.data import SourceSettings, Stream, StreamSettings, build_sources, open_pictures
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.navigation import TrajectorySettings, TrajectorySource
-from chiasm.data.sources import open_sources
+from chiasm.data.source import SourceSettings
+from chiasm.data.sources import build_sources, open_pictures, open_sources
+from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.trajectories import read_trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError

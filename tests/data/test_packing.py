@@ -4,8 +4,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.data import NOBODY, pack_documents
-from chiasm.data.packing import first_fit, smallest_row_positions
+from chiasm.batch.packed import NOBODY
+from chiasm.data.packing import first_fit, pack_documents, smallest_row_positions
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 

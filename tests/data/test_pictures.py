@@ -6,7 +6,7 @@ import torch
 from PIL import ExifTags
 from PIL import Image as PillowImage
 
-from chiasm.data import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image
 from chiasm.errors import UserError

@@ -2,7 +2,10 @@ import subprocess
 import sys
 
 SCRIPT = """
-from chiasm.data import ImageShape, SourceSettings, Stream, StreamSettings, TextTokenizer
+from chiasm.batch.packed import ImageShape
+from chiasm.data.source import SourceSettings
+from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
 class Source:
     name = "text"

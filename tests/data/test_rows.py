@@ -6,8 +6,8 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chiasm.data import NO_LABEL, NOBODY, Modality, pack_documents
-from chiasm.data.batch import ImageShape, PairedShape
+from chiasm.batch.packed import NO_LABEL, NOBODY, ImageShape, Modality, PairedShape
+from chiasm.data.packing import pack_documents
 from chiasm.data.rows import Assembler, Row
 from chiasm.documents import Document, Image, Text
 

@@ -9,17 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from chiasm.data import (
-    SourceSettings,
-    StreamSettings,
-    build_sources,
-    open_sources,
-    sample_texts,
-)
 from chiasm.data.drawing import row_spans
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.mixture import Lane, Mixture
-from chiasm.data.stream import Stream
+from chiasm.data.source import SourceSettings
+from chiasm.data.sources import build_sources, open_sources, sample_texts
+from chiasm.data.stream import Stream, StreamSettings
 from chiasm.errors import UserError
 from chiasm.worlds import Split
 

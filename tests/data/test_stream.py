@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from chiasm.data import StreamSettings, merge_states
+from chiasm.data.stream import StreamSettings, merge_states
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 

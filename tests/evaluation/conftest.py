@@ -8,7 +8,9 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from chiasm.data import SourceSettings, TextTokenizer, build_sources
+from chiasm.data.source import SourceSettings
+from chiasm.data.sources import build_sources
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.evaluation import EvaluationSettings, Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.walks import WalkDocuments

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from chiasm.data import NO_LABEL
+from chiasm.batch.packed import NO_LABEL
 from chiasm.evaluation.material import pick
 from chiasm.evaluation.scoring import batches, score_flow, score_text
 

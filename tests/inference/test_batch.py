@@ -5,9 +5,10 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
+from chiasm.flow import velocity
 from chiasm.inference.choice import image_noise
 from chiasm.inference.history import lay_out
 from chiasm.inference.passage import passage, prompt_ids, prompt_latents
@@ -15,7 +16,6 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Event, ImageDrawn, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.solvers import denoise, time_grid
-from chiasm.training.flow import velocity
 
 ACTIONS = ("action: ahead", "action: left, far left")
 DRAW = SamplingSettings(steps=3, max_tokens=0, max_images=3, guidance=1.0)

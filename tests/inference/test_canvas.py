@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
 from chiasm.data.packing import pack_documents
 from chiasm.data.rows import Assembler, Row
 from chiasm.documents import Document, Image, Text
+from chiasm.flow import velocity
 from chiasm.inference.canvas import Canvas
 from chiasm.inference.history import History
 from chiasm.inference.passage import passage, prompt_ids
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import DecoderInput, IntervalMask
-from chiasm.training.flow import velocity
 
 TIME = 0.4
 WORDS = "picture: a wall"

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.history import lay_out

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
 from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache, ModelSettings
 from chiasm.model.decoder import DecoderInput as Inputs
 

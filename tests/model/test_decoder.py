@@ -3,8 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.data.batch import Modality
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.batch.packed import Modality
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
 
 CHANNELS = 5

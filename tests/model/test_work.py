@@ -3,7 +3,7 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 

@@ -24,7 +24,7 @@ from chiasm.studies import load_study
 RECIPE = """
 name = "tiny"
 
-[vision]
+[streams.image]
 kind = "pixels"
 image_pixels = 8
 patch_pixels = 4

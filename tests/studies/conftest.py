@@ -16,7 +16,7 @@ from chiasm.studies import Job, run_cell
 RECIPE = """
 name = "tiny"
 
-[vision]
+[streams.image]
 kind = "pixels"
 image_pixels = 8
 patch_pixels = 4

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chiasm.data import SourceSettings
+from chiasm.data.source import SourceSettings
 from chiasm.errors import UserError
 from chiasm.studies import expand, load_study
 from chiasm.studies.cell import Order

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer, models, pre_tokenizers
 
-from chiasm.data import TextTokenizer
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation import EvaluationSettings

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
-from chiasm.data.batch import Modality
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.batch.packed import Modality
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
 from chiasm.training.objective import (
     NOISE_BINS,

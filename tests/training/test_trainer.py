@@ -10,7 +10,9 @@ import pytest
 import torch
 from torch import Tensor
 
-from chiasm.data import SourceSettings, Stream, StreamSettings, TextTokenizer
+from chiasm.data.source import SourceSettings
+from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.model import Decoder, ModelSettings

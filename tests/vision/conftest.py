@@ -5,7 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chiasm.vision import Box, Pictures, TokenizerTrainingSettings
+from chiasm.vision.learning.pictures import Box, Pictures
+from chiasm.vision.learning.settings import TokenizerTrainingSettings
 
 COLOURS = {"red": (200, 40, 40), "green": (40, 180, 60), "blue": (40, 60, 200)}
 SIDES = {"left": 0.1, "right": 0.6}

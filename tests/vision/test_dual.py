@@ -9,7 +9,7 @@ import torch
 from PIL import Image as PillowImage
 
 from chiasm.assembly import train_run
-from chiasm.data.batch import ImageShape, PackedBatch
+from chiasm.batch.packed import ImageShape, PackedBatch
 from chiasm.data.packing import pack_documents
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
@@ -21,14 +21,11 @@ from chiasm.inference.tasks import next_view
 from chiasm.model import Decoder, ModelSettings
 from chiasm.recipe import check_images, parse_recipe
 from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.vision import (
-    DualTokenizer,
-    PixelTokenizer,
-    build_vision_tokenizer,
-    encode_images,
-    load_tokenizer,
-    save_tokenizer,
-)
+from chiasm.vision.build import build_vision_tokenizer
+from chiasm.vision.dual import DualTokenizer
+from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.storage import load_tokenizer, save_tokenizer
+from chiasm.vision.tokenizer import encode_images
 
 TARGET = {"kind": "pixels", "image_pixels": 8, "patch_pixels": 4}
 CONTEXT = {"kind": "pixels", "image_pixels": 12, "patch_pixels": 4}
@@ -171,7 +168,7 @@ def test_a_folder_keeps_both(dual: DualTokenizer, tmp_path: Path) -> None:
         ({"kind": "pixels", "context": CONTEXT}, "context is a setting of kind = 'dual'"),
         (DUAL | {"path": "somewhere"}, "path belongs to one tokenizer"),
         (DUAL | {"statistics": "file.json"}, "statistics belongs to one tokenizer"),
-        (DUAL | {"context": DUAL}, "vision.context"),
+        (DUAL | {"context": DUAL}, "streams.image.context"),
     ],
 )
 def test_settings_that_do_not_go_together(vision: dict, message: str) -> None:
@@ -182,14 +179,14 @@ def test_settings_that_do_not_go_together(vision: dict, message: str) -> None:
 def test_a_missing_part_is_named() -> None:
     settings = parse_recipe(
         recipe_of(Path("pictures"), DUAL | {"context": {"kind": "rae", "path": "no-such"}})
-    ).vision
-    with pytest.raises(UserError, match=r"vision\.context\.path = 'no-such' is neither"):
+    ).streams["image"]
+    with pytest.raises(UserError, match=r"streams\.image\.context\.path = 'no-such' is neither"):
         build_vision_tokenizer(settings)
 
 
 def test_the_larger_grid_is_what_a_row_must_hold() -> None:
     recipe = parse_recipe(recipe_of(Path("pictures"), DUAL | {"context": CONTEXT}))
-    shapes = build_vision_tokenizer(recipe.vision).shapes
+    shapes = build_vision_tokenizer(recipe.streams["image"]).shapes
     assert shapes.of(True) == ImageShape(8, 8, 2, 2)
     assert shapes.of(False) == ImageShape(12, 12, 3, 3)
     short = recipe.model_copy(
@@ -202,7 +199,7 @@ def test_the_larger_grid_is_what_a_row_must_hold() -> None:
 def recipe_of(folder: Path, vision: dict) -> dict:
     return {
         "name": "tiny",
-        "vision": vision,
+        "streams": {"image": vision},
         "tokenizer": {"vocabulary_tokens": 270},
         "stream": {
             "row_positions": 64,

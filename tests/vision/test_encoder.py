@@ -3,8 +3,9 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
-from chiasm.vision import load_tokenizer, train_tokenizer
 from chiasm.vision.encoder import EncoderSettings, new_encoder
+from chiasm.vision.learning.training import train_tokenizer
+from chiasm.vision.storage import load_tokenizer
 
 SHAPE = {"image_pixels": 32, "channels": 32, "widths": (8, 16, 32), "blocks": 2}
 

@@ -3,13 +3,9 @@ import torch
 from pydantic import ValidationError
 
 from chiasm.errors import UserError
-from chiasm.vision import (
-    VisionSettings,
-    VisionTokenizer,
-    build_vision_tokenizer,
-    load_tokenizer,
-    save_tokenizer,
-)
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.storage import load_tokenizer, save_tokenizer
+from chiasm.vision.tokenizer import VisionTokenizer
 
 
 def pictures(count: int = 5, side: int = 32) -> torch.Tensor:

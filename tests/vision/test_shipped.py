@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.vision import VisionSettings, VisionTokenizer, build_vision_tokenizer
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.learning.figures import psnr
 from chiasm.vision.learning.world_pictures import pictures_of_world
+from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, WorldSettings, render_worlds
 
 FOLDER = Path(str(resources.files("chiasm.vision"))) / "pretrained" / "embedded-world"

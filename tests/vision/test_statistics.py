@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
-from chiasm.vision import (
+from chiasm.vision.statistics import (
     LatentStatistics,
     RunningStatistics,
     read_statistics,

@@ -2,9 +2,10 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from chiasm.data.batch import ImageSlots
+from chiasm.batch.packed import ImageSlots
 from chiasm.errors import UserError
-from chiasm.vision import PixelTokenizer, encode_images
+from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.tokenizer import encode_images
 
 
 def slots(pixels: list[torch.Tensor]) -> ImageSlots:

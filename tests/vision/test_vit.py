@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from chiasm.data.batch import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.errors import UserError
 from chiasm.vision.rae import new_decoder
 from chiasm.vision.vit import ViTDecoder, ViTDecoderSettings

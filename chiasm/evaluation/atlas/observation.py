@@ -19,16 +19,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import Modality, PackedBatch
-from chiasm.data.latents import ImageLatents
+from chiasm.batch.latents import ImageLatents
+from chiasm.batch.packed import Modality, PackedBatch
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Document, Source, Text
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.material import asked_picture, pick
 from chiasm.evaluation.scoring import DOCUMENTS_PER_BATCH, SEED_STRIDE, batches
+from chiasm.flow import mix
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import DecoderInput, IntervalMask
-from chiasm.training.flow import mix
 from chiasm.training.noise import draw_noise
 from chiasm.training.objective import NOISE_BINS, Objective
 from chiasm.vision.tokenizer import encode_images

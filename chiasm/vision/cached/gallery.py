@@ -18,7 +18,7 @@ import numpy as np
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from chiasm.data.batch import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.data.navigation import TrajectorySource
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image, Source

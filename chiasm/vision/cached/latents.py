@@ -34,7 +34,7 @@ class CachedLatents:
     """A folder that ``chiasm vision encode`` has finished; :meth:`read` is a picture reader.
 
     Args:
-        folder: what ``vision.latents`` names.
+        folder: what ``streams.image.latents`` names.
         tokenizer: what made the latents, by encoder, preprocessing and size; its statistics may be
             others than at that time.
 
@@ -81,7 +81,7 @@ class CachedLatents:
             if key in self._broken:
                 raise UserError(self._broken[key])
             raise CacheError(
-                f"vision.latents = {str(self.folder)!r} lacks the latents of a picture "
+                f"streams.image.latents = {str(self.folder)!r} lacks the latents of a picture "
                 f"({described(image.data)}); the data has changed since it was encoded: call "
                 "chiasm vision encode into a new folder"
             )
@@ -98,7 +98,7 @@ class CachedLatents:
 
 def _manifests(folder: Path) -> list[Manifest]:
     """Those of all ranks, in order."""
-    setting = f"vision.latents = {str(folder)!r}"
+    setting = f"streams.image.latents = {str(folder)!r}"
     paths = sorted(folder.glob("rank-?????-of-?????.json"))
     if not paths:
         raise UserError(
@@ -125,7 +125,7 @@ def _refuse_other_settings(folder: Path, there: Origin, here: Origin) -> None:
     ]
     if changed:
         raise UserError(
-            f"vision.latents = {str(folder)!r} holds latents of another vision tokenizer:\n  "
+            f"streams.image.latents = {str(folder)!r} holds latents of another vision tokenizer:\n  "
             + "\n  ".join(changed)
             + "\nencode with this recipe into another folder (chiasm vision encode), or set the "
             "vision settings that it was made with"
@@ -136,7 +136,7 @@ def _refuse_unfinished(folder: Path, manifests: list[Manifest]) -> None:
     unfinished = [rank for rank, manifest in enumerate(manifests) if not manifest.finished]
     if unfinished:
         raise UserError(
-            f"vision.latents = {str(folder)!r} is not finished: rank "
+            f"streams.image.latents = {str(folder)!r} is not finished: rank "
             f"{', '.join(map(str, unfinished))} of {len(manifests)} was stopped; call chiasm "
             "vision encode again, it goes on where it was"
         )

@@ -45,7 +45,7 @@ def latent_places(folder: Path, tokenizer: VisionTokenizer, setting: str) -> lis
     if any(map(_holds_latents, [folder] if pair else [context_folder, target_folder])):
         there, here = ("one tokenizer", "two") if pair else ("two tokenizers", "one")
         raise UserError(
-            f"{setting} holds the latents of {there}, and the recipe has {here} (vision.kind = "
+            f"{setting} holds the latents of {there}, and the recipe has {here} (streams.image.kind = "
             "'dual' is two); encode with this recipe into another folder (chiasm vision encode), "
             "or set the vision settings that it was made with"
         )
@@ -62,13 +62,13 @@ def open_latents(folder: Path, tokenizer: VisionTokenizer) -> PictureReader:
     """Reads each picture's latents, by the tokenizer of the part that it plays.
 
     Args:
-        folder: what ``vision.latents`` names.
+        folder: what ``streams.image.latents`` names.
         tokenizer: the run's.
 
     Raises:
         UserError: no latents, those of other settings, or some that are missing or damaged.
     """
-    setting = f"vision.latents = {str(folder)!r}"
+    setting = f"streams.image.latents = {str(folder)!r}"
     places = latent_places(folder, tokenizer, setting)
     missing = [place.folder.name for place in places if not _holds_latents(place.folder)]
     if missing and tokenizer.context is not None:

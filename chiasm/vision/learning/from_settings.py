@@ -7,7 +7,8 @@ from pathlib import Path
 import torch
 from pydantic import Field
 
-from chiasm.data import Opened, SourceSettings, open_pictures, open_sources
+from chiasm.data.source import Opened, SourceSettings
+from chiasm.data.sources import open_pictures, open_sources
 from chiasm.errors import UserError
 from chiasm.vision.build import build_vision_tokenizer, settings_called
 from chiasm.vision.learning.fit import Progress

@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.batch import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.data.pictures import decode_picture
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Source

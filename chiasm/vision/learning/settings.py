@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from chiasm.data.batch import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.vision.build import VisionTokenizerSettings

@@ -66,7 +66,7 @@ class RaeShape:
             raise UserError(
                 f"{decoder.where} does not fit the encoder {encoder}: it draws "
                 f"{', '.join(differences)}; name the decoder that was trained for this encoder, "
-                "choose vision.image_pixels and vision.layer to suit it, or leave it out"
+                "choose streams.image.image_pixels and streams.image.layer to suit it, or leave it out"
             )
 
 
@@ -182,6 +182,6 @@ def load_rae_encoder(checkpoint: Checkpoint, shape: RaeShape) -> Backbone:
     except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(
             f"diffusers cannot read the encoder of {checkpoint.where} ({error}); name the encoder "
-            f"itself in vision.path, and {checkpoint.name} in vision.decoder"
+            f"itself in streams.image.path, and {checkpoint.name} in streams.image.decoder"
         ) from error
     return Backbone(autoencoder.encoder, shape.backbone)

@@ -118,12 +118,12 @@ def describe_backbone(
     side = image_pixels or preprocessing.image_pixels or config.image_size
     if side % patch:
         raise UserError(
-            f"vision.image_pixels = {side} is not a multiple of the {patch} pixels of a patch of "
+            f"streams.image.image_pixels = {side} is not a multiple of the {patch} pixels of a patch of "
             f"{checkpoint.name}; choose one"
         )
     if layer is not None and layer > layers:
         raise UserError(
-            f"vision.layer = {layer}, but {checkpoint.name} has {layers} layers; give 0 to {layers}"
+            f"streams.image.layer = {layer}, but {checkpoint.name} has {layers} layers; give 0 to {layers}"
         )
     return BackboneShape(
         config.model_type,
@@ -175,7 +175,7 @@ def _vision_config(checkpoint: Checkpoint) -> Any:
     content = checkpoint.read_json(CONFIG)
     if "_class_name" in content:
         kind = content["_class_name"]
-        remedy = "set vision.kind = 'vae'" if kind == "AutoencoderKL" else "name another"
+        remedy = "set streams.image.kind = 'vae'" if kind == "AutoencoderKL" else "name another"
         raise UserError(f"{checkpoint.where} is of class {kind}, no vision model; {remedy}")
     from transformers import AutoConfig  # slow to import; after what needs no more than JSON
 

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.data.batch import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.errors import UserError
 from chiasm.vision.published.autoencoder_rae import (
     RaePixelDecoder,
@@ -81,8 +81,8 @@ class PublishedRae(PublishedTokenizer):
         if self.decoder is None:
             raise UserError(
                 f"the vision tokenizer {self.name} has no decoder, so no pictures can be drawn; "
-                "train a model with one: set vision.decoder to an AutoencoderRAE of this encoder, "
-                "or vision.path to a tokenizer that chiasm vision train made of it"
+                "train a model with one: set streams.image.decoder to an AutoencoderRAE of this encoder, "
+                "or streams.image.path to a tokenizer that chiasm vision train made of it"
             )
         drawn_B3HW = self.decoder(raw_BPC)
         size = (self.image_shape.height_pixels, self.image_shape.width_pixels)
@@ -125,7 +125,7 @@ def plan_rae(published: Published) -> RaePlan:
     Raises:
         UserError: a part is missing or unknown, or the decoder does not fit the encoder.
     """
-    encoder = find_checkpoint(published.path, "vision.path", published.revision)
+    encoder = find_checkpoint(published.path, "streams.image.path", published.revision)
     found = {"path": encoder.name, "revision": encoder.revision}
     if is_rae(encoder):
         _refuse_settings_of_other_encoders(published, encoder)
@@ -134,7 +134,9 @@ def plan_rae(published: Published) -> RaePlan:
     backbone = describe_backbone(encoder, published.layer, published.image_pixels)
     if published.decoder is None:
         return RaePlan(published.model_copy(update=found), encoder, backbone, None, None)
-    decoder = find_checkpoint(published.decoder, "vision.decoder", published.decoder_revision)
+    decoder = find_checkpoint(
+        published.decoder, "streams.image.decoder", published.decoder_revision
+    )
     shape = describe_rae(decoder)
     shape.refuse(backbone, decoder, encoder.name)
     found |= {"decoder": decoder.name, "decoder_revision": decoder.revision}
@@ -150,7 +152,7 @@ def _refuse_settings_of_other_encoders(published: Published, encoder: Checkpoint
     ):
         if given not in (None, own):
             raise UserError(
-                f"vision.{name} = {given!r} does not go with {encoder.where}: an AutoencoderRAE "
+                f"streams.image.{name} = {given!r} does not go with {encoder.where}: an AutoencoderRAE "
                 f"brings its decoder, which draws layer {shape.layers} at {shape.image_pixels} "
                 "pixels; leave the setting out"
             )

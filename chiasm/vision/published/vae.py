@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.data.batch import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.errors import UserError
 from chiasm.vision.published.checkpoint import (
     CONFIG,
@@ -99,13 +99,13 @@ def describe_vae(published: Published) -> tuple[Checkpoint, VaeShape]:
     Raises:
         UserError: there is none, it is no AutoencoderKL, or the picture size does not fit.
     """
-    checkpoint = find_checkpoint(published.path, "vision.path", published.revision)
+    checkpoint = find_checkpoint(published.path, "streams.image.path", published.revision)
     content = checkpoint.read_json(CONFIG)
     kind = content.get("_class_name", content.get("model_type"))
     if kind != "AutoencoderKL":
         raise UserError(
-            f"{checkpoint.where} is of class {kind}, and vision.kind = 'vae' wants an "
-            "AutoencoderKL; set vision.kind = 'rae' for a vision model, or name the subfolder that "
+            f"{checkpoint.where} is of class {kind}, and streams.image.kind = 'vae' wants an "
+            "AutoencoderKL; set streams.image.kind = 'rae' for a vision model, or name the subfolder that "
             "holds the autoencoder, such as owner/name/vae"
         )
     from diffusers import AutoencoderKL  # slow to import
@@ -117,7 +117,7 @@ def describe_vae(published: Published) -> tuple[Checkpoint, VaeShape]:
     side = published.image_pixels or IMAGE_PIXELS
     if side % token_pixels:
         raise UserError(
-            f"vision.image_pixels = {side} is not a multiple of the {token_pixels} pixels of a "
+            f"streams.image.image_pixels = {side} is not a multiple of the {token_pixels} pixels of a "
             f"token of {checkpoint.name}; choose one"
         )
     return checkpoint, VaeShape(

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.data import TextTokenizer
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation import Material
 from chiasm.inference.pretrained import Pretrained

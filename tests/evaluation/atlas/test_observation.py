@@ -8,7 +8,8 @@ from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Task, obs
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.scoring import batches
 from chiasm.training.objective import Objective
-from chiasm.vision import DualTokenizer, PixelTokenizer
+from chiasm.vision.dual import DualTokenizer
+from chiasm.vision.pixels import PixelTokenizer
 from chiasm.vision.tokenizer import encode_images
 
 SETTINGS = AtlasSettings(documents=30)

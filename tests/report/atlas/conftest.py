@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from chiasm.data import TextTokenizer
+from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation import Material
 from chiasm.evaluation.atlas import Atlas, AtlasSettings, draw_atlas

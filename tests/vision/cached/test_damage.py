@@ -20,11 +20,11 @@ from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.rgb import RULE
-from chiasm.vision import PixelTokenizer
 from chiasm.vision.cached.encoding import Rank
 from chiasm.vision.cached.gallery import Gallery
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.cached.shards import Manifest, manifest_path
+from chiasm.vision.pixels import PixelTokenizer
 
 COMMAND = [sys.executable, "-m", "chiasm", "vision", "encode"]
 
@@ -170,7 +170,7 @@ def test_a_picture_that_was_not_encoded_ends_the_run(
         pixels = np.random.default_rng(int(path.stem)).integers(0, 256, (16, 16, 3), np.uint8)
         PillowImage.fromarray(pixels).save(path)
     other = load_recipe(recipe_path, [f'stream.sources.pictures.path="{folder}"'])
-    with pytest.raises(UserError, match=r"pictures\[\d+\]: vision\.latents = .* lacks"):
+    with pytest.raises(UserError, match=r"pictures\[\d+\]: streams\.image\.latents = .* lacks"):
         all_losses(reading(other, encoded))
 
 

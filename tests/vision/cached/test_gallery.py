@@ -5,10 +5,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from chiasm.vision import DualTokenizer, PixelTokenizer
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import gallery_of
 from chiasm.vision.cached.layout import latent_places, open_latents
+from chiasm.vision.dual import DualTokenizer
+from chiasm.vision.pixels import PixelTokenizer
 from chiasm.worlds import Split, World, WorldSettings, WorldSource, render_worlds
 
 

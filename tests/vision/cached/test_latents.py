@@ -12,10 +12,11 @@ from chiasm.assembly import open_gallery
 from chiasm.data.pictures import decode_picture
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
-from chiasm.vision import PixelTokenizer, build_vision_tokenizer
+from chiasm.vision.build import build_vision_tokenizer
 from chiasm.vision.cached.encoding import Rank, encode_gallery
 from chiasm.vision.cached.gallery import Gallery, gallery_of_folder
 from chiasm.vision.cached.latents import CachedLatents
+from chiasm.vision.pixels import PixelTokenizer
 from chiasm.worlds import Split
 
 CPU = torch.device("cpu")
@@ -39,7 +40,7 @@ def test_latents_are_those_of_the_encoder(
     recipe: Recipe, gallery: Gallery, tmp_path: Path, stored_type: str, tolerance: float, encode
 ) -> None:
     encode(recipe, gallery, tmp_path, stored_type=stored_type)
-    tokenizer = build_vision_tokenizer(recipe.vision)
+    tokenizer = build_vision_tokenizer(recipe.streams["image"])
     cache = CachedLatents(tmp_path, tokenizer)
     assert len(cache) == PICTURES - 1
     broken = 0
@@ -71,7 +72,7 @@ def test_ranks_share_the_work(recipe: Recipe, gallery: Gallery, tmp_path: Path, 
     encode(recipe, gallery, one)
     for rank in (2, 0, 1):
         encode(recipe, gallery, three, rank=Rank(rank, 3))
-    tokenizer = build_vision_tokenizer(recipe.vision)
+    tokenizer = build_vision_tokenizer(recipe.streams["image"])
     of_one, of_three = CachedLatents(one, tokenizer), CachedLatents(three, tokenizer)
     images = [
         image

@@ -22,12 +22,12 @@ from chiasm.assembly import (
     open_gallery,
     open_material,
 )
+from chiasm.batch.packed import PackedBatch
 from chiasm.cli import app
-from chiasm.data.batch import PackedBatch
 from chiasm.data.pictures import decode_picture
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
-from chiasm.vision import build_vision_tokenizer
+from chiasm.vision.build import build_vision_tokenizer
 from chiasm.vision.cached.layout import open_latents
 from chiasm.worlds import Split
 
@@ -37,15 +37,15 @@ PICTURES = 32
 RECIPE = """
 name = "tiny"
 
-[vision]
+[streams.image]
 kind = "dual"
 
-[vision.context]
+[streams.image.context]
 kind = "pixels"
 image_pixels = 12
 patch_pixels = 4
 
-[vision.target]
+[streams.image.target]
 kind = "pixels"
 image_pixels = 16
 patch_pixels = 8
@@ -80,7 +80,7 @@ validation_batches = 2
 [training.schedule]
 warmup_steps = 2
 """
-ONE = ['vision={kind="pixels", image_pixels=16, patch_pixels=8}']
+ONE = ['streams.image={kind="pixels", image_pixels=16, patch_pixels=8}']
 """The same recipe with one tokenizer for both parts."""
 
 
@@ -131,8 +131,8 @@ def encode(recipe_path: Path, out: Path, *options: str) -> str:
 
 
 def reading(recipe: Recipe, folder: Path) -> Recipe:
-    vision = recipe.vision.model_copy(update={"latents": str(folder)})
-    return recipe.model_copy(update={"vision": vision})
+    vision = recipe.streams["image"].model_copy(update={"latents": str(folder)})
+    return recipe.model_copy(update={"streams": {"image": vision}})
 
 
 def first_batches(recipe: Recipe, count: int) -> list[PackedBatch]:
@@ -187,7 +187,7 @@ def test_batches_hold_the_latents_of_both_parts(recipe: Recipe, encoded: Path) -
 def test_each_part_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> None:
     """What is only asked about is never encoded to be drawn."""
     assert sorted(path.name for path in encoded.iterdir()) == ["context", "target"]
-    tokenizer = build_vision_tokenizer(recipe.vision)
+    tokenizer = build_vision_tokenizer(recipe.streams["image"])
     assert tokenizer.context is not None
     read = open_latents(encoded, tokenizer)
     pictures, keys = open_gallery(recipe, *Split), dict.fromkeys((True, False), 0)
@@ -262,10 +262,10 @@ def test_a_part_that_was_not_begun_is_named_and_made(
 def test_latents_of_other_settings_are_refused_by_part(
     recipe: Recipe, encoded: Path, part: str, settings: dict, message: str
 ) -> None:
-    changed = recipe.vision.parts[part].model_copy(update=settings)
-    vision = recipe.vision.model_copy(update={part: changed})
+    changed = recipe.streams["image"].parts[part].model_copy(update=settings)
+    vision = recipe.streams["image"].model_copy(update={part: changed})
     with pytest.raises(UserError, match=message):
-        check_feasible(reading(recipe.model_copy(update={"vision": vision}), encoded))
+        check_feasible(reading(recipe.model_copy(update={"streams": {"image": vision}}), encoded))
 
 
 def test_one_tokenizer_and_two_are_not_exchanged(
@@ -283,7 +283,7 @@ def test_one_tokenizer_and_two_are_not_exchanged(
     }
     for folder, (other, overrides, message) in refusals.items():
         before = content(folder)
-        with pytest.raises(UserError, match=f"vision.latents = '{folder}' holds {message}"):
+        with pytest.raises(UserError, match=f"streams.image.latents = '{folder}' holds {message}"):
             check_feasible(reading(other, folder))
         sets = [each for override in overrides for each in ("--set", override)]
         with pytest.raises(UserError, match=f"--out {folder} holds {message}"):

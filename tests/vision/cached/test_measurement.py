@@ -9,9 +9,10 @@ import torch
 from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
-from chiasm.vision import PixelTokenizer, read_statistics
 from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.measurement import measure_gallery
+from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.statistics import read_statistics
 
 CPU = torch.device("cpu")
 
@@ -75,7 +76,7 @@ def test_the_verb_writes_what_a_recipe_reads(
     sources = '[stream.sources.it]\nkind = "image_text"\npath = "nowhere"\n'
     recipe = out / "recipe.toml"
     vision = 'kind = "pixels"\nimage_pixels = 16\nstatistics = "later.json"\n'
-    recipe.write_text(f'name = "it"\n[vision]\n{vision}{sources}')
+    recipe.write_text(f'name = "it"\n[streams.image]\n{vision}{sources}')
     command = ["vision", "stats", str(recipe), "--folder", str(folder)]
     result = CliRunner().invoke(app, [*command, "--out", str(out / "later.json")])
     assert result.exit_code == 0, result.output

@@ -1,10 +1,9 @@
 import numpy as np
 import torch
 
-from chiasm.vision import Box
 from chiasm.vision.learning.contrastive import sigmoid_contrast
 from chiasm.vision.learning.features import add_noise, redundancy
-from chiasm.vision.learning.pictures import covered_cells
+from chiasm.vision.learning.pictures import Box, covered_cells
 from chiasm.vision.learning.words import NO_WORD, RARE_WORD, Vocabulary
 
 

@@ -8,8 +8,9 @@ import torch
 from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
-from chiasm.vision import VisionTrainingSettings, load_tokenizer, train_from_settings
 from chiasm.vision.build import VisionTokenizerSettings
+from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
+from chiasm.vision.storage import load_tokenizer
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "vision-embedded-world.toml"
 SHIPPED = Path(__file__).parents[3] / "chiasm" / "vision" / "pretrained" / "embedded-world"

@@ -9,22 +9,19 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from chiasm.data.batch import ImageShape
+from chiasm.batch.packed import ImageShape
 from chiasm.errors import UserError
-from chiasm.vision import (
-    Pictures,
-    TokenizerTrainingSettings,
-    VisionTokenizer,
-    build_vision_tokenizer,
-    load_tokenizer,
-    train_tokenizer,
-)
-from chiasm.vision.build import VisionSettings
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.kl_autoencoder import new_autoencoder
 from chiasm.vision.learning.fit import Fit
+from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.reconstruction import DecoderStage
+from chiasm.vision.learning.settings import TokenizerTrainingSettings
+from chiasm.vision.learning.training import train_tokenizer
 from chiasm.vision.learning.variational import VariationalStage
 from chiasm.vision.rae import RedecodedTokenizer, new_decoder
+from chiasm.vision.storage import load_tokenizer
+from chiasm.vision.tokenizer import VisionTokenizer
 
 FIT = {"steps": 5, "pictures_per_step": 16, "checkpoint_steps": 2, "warmup_steps": 2}
 VIT = {"kind": "vit", "width": 32, "depth": 1, "heads": 2, "patch_pixels": 8}

@@ -9,14 +9,11 @@ import torch
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.stop import Stopped
-from chiasm.vision import (
-    build_vision_tokenizer,
-    load_tokenizer,
-    train_tokenizer,
-)
-from chiasm.vision.build import VisionSettings
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.learning.fit import draw_step
 from chiasm.vision.learning.pictures import pictures_of_source
+from chiasm.vision.learning.training import train_tokenizer
+from chiasm.vision.storage import load_tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -95,7 +92,7 @@ def test_a_broken_description_is_refused(tmp_path, content) -> None:
 
 
 def test_a_name_that_is_nowhere_is_refused() -> None:
-    with pytest.raises(UserError, match=r"vision.path = 'no-such'.*embedded-world"):
+    with pytest.raises(UserError, match=r"streams.image.path = 'no-such'.*embedded-world"):
         build_vision_tokenizer(VisionSettings(path="no-such"))
 
 

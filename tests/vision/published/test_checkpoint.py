@@ -9,7 +9,8 @@ import pytest
 from huggingface_hub import constants
 
 from chiasm.errors import UserError
-from chiasm.vision import VisionSettings, build_vision_tokenizer, load_tokenizer, save_tokenizer
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.storage import load_tokenizer, save_tokenizer
 
 Published = Callable[[str], Path]
 
@@ -58,7 +59,7 @@ def test_what_is_not_cached_is_named_with_the_command(cache: Path) -> None:
         build_vision_tokenizer(VisionSettings(kind="vae", path="owner/name/vae"))
     message = str(caught.value)
     for part in (
-        "vision.path = 'owner/name/vae'",
+        "streams.image.path = 'owner/name/vae'",
         str(cache),
         "HF_HOME",
         "HF_HUB_OFFLINE is set",
@@ -83,7 +84,7 @@ def test_a_half_fetched_repository_counts_as_not_cached(cache: Path, published: 
 
 @pytest.mark.parametrize("path", ["no-such", "/no/such", "./no/such", "a/b/c/d", "owner/na me"])
 def test_what_cannot_be_an_id_is_refused(cache: Path, path: str) -> None:
-    with pytest.raises(UserError, match=rf"vision.path = '{path}' is neither a folder nor"):
+    with pytest.raises(UserError, match=rf"streams.image.path = '{path}' is neither a folder nor"):
         build_vision_tokenizer(VisionSettings(path=path))
 
 
@@ -122,7 +123,7 @@ def test_missing_files_are_named(
             '{"image_mean": [0.5], "image_std": [0.5]}',
             "not of three colours",
         ),
-        ("model.safetensors", "cut off", "weights of vision.path = .* cannot be read"),
+        ("model.safetensors", "cut off", "weights of streams.image.path = .* cannot be read"),
     ],
 )
 def test_damaged_files_are_named(
@@ -151,12 +152,12 @@ def test_a_truncated_decoder_is_refused(published: Published, tmp_path: Path) ->
     weights = model / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
     settings = VisionSettings(path=str(published("rae_encoder")), decoder=str(model))
-    with pytest.raises(UserError, match=r"the weights of vision.decoder = .* again"):
+    with pytest.raises(UserError, match=r"the weights of streams.image.decoder = .* again"):
         build_vision_tokenizer(settings)
 
 
 def test_a_folder_of_chiasm_is_no_decoder(published: Published, tmp_path: Path) -> None:
     (tmp_path / "vision.json").write_text("{}")
     settings = VisionSettings(path=str(published("siglip2")), decoder=str(tmp_path))
-    with pytest.raises(UserError, match=r"is a whole tokenizer: set vision\.path to it"):
+    with pytest.raises(UserError, match=r"is a whole tokenizer: set streams\.image\.path to it"):
         build_vision_tokenizer(settings)

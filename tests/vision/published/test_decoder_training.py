@@ -8,13 +8,10 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
-from chiasm.vision import (
-    Pictures,
-    TokenizerTrainingSettings,
-    VisionSettings,
-    build_vision_tokenizer,
-    train_tokenizer,
-)
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.learning.pictures import Pictures
+from chiasm.vision.learning.settings import TokenizerTrainingSettings
+from chiasm.vision.learning.training import train_tokenizer
 
 
 @pytest.mark.parametrize("name", ["siglip2", "dinov2_with_registers"])

@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from chiasm.errors import UserError
-from chiasm.vision import VisionSettings, as_floats, build_vision_tokenizer
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.tokenizer import as_floats
 
 Published = Callable[[str], Path]
 
@@ -133,7 +134,7 @@ def test_weights_on_cuda_are_bfloat16(published: Published, pictures: Tensor, na
 def test_without_a_decoder_only_drawing_fails(published: Published, pictures: Tensor) -> None:
     tokenizer = build_vision_tokenizer(VisionSettings(path=str(published("siglip2"))))
     latents = tokenizer.encode(pictures)
-    with pytest.raises(UserError, match=r"has no decoder.*vision\.decoder"):
+    with pytest.raises(UserError, match=r"has no decoder.*streams\.image\.decoder"):
         tokenizer.decode(latents)
 
 
@@ -194,11 +195,14 @@ def test_what_is_drawn_has_the_size_of_what_is_read(published: Published, pictur
             "of class AutoencoderKL; a decoder of pictures",
         ),
         ({"path": "rae", "decoder": "rae"}, "brings its decoder"),
-        ({"path": "rae", "layer": 1}, "vision.layer = 1 does not go with"),
-        ({"path": "rae", "image_pixels": 40}, "vision.image_pixels = 40 does not go with"),
-        ({"path": "dinov2", "layer": 4}, "vision.layer = 4, but .* has 3 layers"),
+        ({"path": "rae", "layer": 1}, "streams.image.layer = 1 does not go with"),
+        ({"path": "rae", "image_pixels": 40}, "streams.image.image_pixels = 40 does not go with"),
+        ({"path": "dinov2", "layer": 4}, "streams.image.layer = 4, but .* has 3 layers"),
         ({"path": "dinov2", "image_pixels": 30}, "30 is not a multiple of the 8 pixels"),
-        ({"path": "sd_vae"}, "is of class AutoencoderKL, no vision model; set vision.kind = 'vae'"),
+        (
+            {"path": "sd_vae"},
+            "is of class AutoencoderKL, no vision model; set streams.image.kind = 'vae'",
+        ),
     ],
 )
 def test_what_does_not_fit_is_refused(

@@ -10,14 +10,9 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
-from chiasm.vision import (
-    VisionSettings,
-    build_vision_tokenizer,
-    load_tokenizer,
-    read_statistics,
-    save_statistics,
-    save_tokenizer,
-)
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.statistics import read_statistics, save_statistics
+from chiasm.vision.storage import load_tokenizer, save_tokenizer
 
 Published = Callable[[str], Path]
 
@@ -73,7 +68,7 @@ def test_weights_that_are_gone_are_refused(copied: tuple[Path, Path]) -> None:
     shutil.rmtree(model)
     with pytest.raises(
         UserError,
-        match=r"vision\.json refers to published weights as they were when .*: vision\.path",
+        match=r"vision\.json refers to published weights as they were when .*: streams\.image\.path",
     ):
         load_tokenizer(kept)
 
@@ -118,7 +113,7 @@ def test_statistics_of_another_encoder_are_refused(
     tokenizer = build_vision_tokenizer(VisionSettings(path=str(published("dinov2"))))
     save_statistics(tokenizer.measure([pictures], data="noise"), path := tmp_path / "noise.json")
     other = other | {"path": str(published(other["path"])), "statistics": str(path)}
-    with pytest.raises(UserError, match=rf"vision\.statistics = .*{what}.* there"):
+    with pytest.raises(UserError, match=rf"streams\.image\.statistics = .*{what}.* there"):
         build_vision_tokenizer(VisionSettings(**other))
 
 

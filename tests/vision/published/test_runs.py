@@ -56,7 +56,7 @@ def test_one_line_switches_the_tokenizer(
     recipe = parse_recipe(
         {
             "name": "tiny",
-            "vision": vision,
+            "streams": {"image": vision},
             "tokenizer": {"vocabulary_tokens": 270},
             "stream": {
                 "row_positions": 64,

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from chiasm.errors import UserError
-from chiasm.vision import VisionSettings, VisionTokenizer, as_floats, build_vision_tokenizer
+from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.tokenizer import VisionTokenizer, as_floats
 
 Published = Callable[[str], Path]
 
@@ -67,12 +68,14 @@ def test_a_size_of_broken_tokens_is_refused(published: Published) -> None:
 
 
 def test_a_vision_model_is_no_autoencoder(published: Published) -> None:
-    with pytest.raises(UserError, match=r"is of class dinov2, and vision.kind = 'vae' wants"):
+    with pytest.raises(
+        UserError, match=r"is of class dinov2, and streams.image.kind = 'vae' wants"
+    ):
         opened(published("dinov2"))
 
 
 def test_a_path_is_asked_for() -> None:
-    with pytest.raises(UserError, match=r"vision.kind = 'vae' needs vision.path"):
+    with pytest.raises(UserError, match=r"streams.image.kind = 'vae' needs streams.image.path"):
         build_vision_tokenizer(VisionSettings(kind="vae"))
 
 

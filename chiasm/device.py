@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from chiasm.errors import UserError
-from chiasm.model import Decoder
 
 Precision = Literal["auto", "float32", "bfloat16"]
 
@@ -53,7 +53,7 @@ def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
         memory.fill_uninitialized_memory = filled_before
 
 
-def compile_blocks(decoder: Decoder) -> None:
+def compile_blocks(blocks: nn.ModuleList) -> None:
     """Compile each block by itself: one short compilation that all blocks share."""
-    for block in decoder.blocks:
+    for block in blocks:
         block.compile()

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from chiasm.training.flow import convert, default_shift, mix, shift_time, velocity
+from chiasm.flow import convert, default_shift, mix, shift_time, velocity
 
 SPACES = ("x", "v", "epsilon")
 

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.data import Modality, pack_documents
+from chiasm.batch.packed import Modality
+from chiasm.data.packing import pack_documents
 from chiasm.documents import Document, Image, Text
 
 

@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from chiasm.device import choose_device, deterministic_on_cpu, matmul_dtype
 from chiasm.errors import UserError
-from chiasm.training.device import choose_device, deterministic_on_cpu, matmul_dtype
 
 
 def test_auto_takes_what_is_there() -> None:
