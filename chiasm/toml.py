@@ -11,13 +11,15 @@ import json
 import math
 import tomllib
 import typing
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from chiasm.errors import UserError
+from chiasm.registry import Registry
 from chiasm.settings import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -59,7 +61,8 @@ def parse_settings(kind: type[AnySettings], content: Mapping[str, Any]) -> AnySe
         # JSON is how pydantic reads lists as tuples and strings as paths and yet keeps types strict
         return kind.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
-        raise UserError("\n".join(_explain(kind, item) for item in error.errors())) from error
+        told = [_explain(_Settings(kind, content), item) for item in error.errors()]
+        raise UserError("\n".join(told)) from error
 
 
 def assign(content: dict[str, Any], name: str, value: Any) -> None:
@@ -99,10 +102,22 @@ def _value(text: str) -> Any:
         return text
 
 
-def _explain(kind: type[BaseModel], item: Any) -> str:
-    name = _name(kind, item["loc"])
+@dataclass(frozen=True)
+class _Settings:
+    """A settings class and what was to become one, which says the kinds of its tables."""
+
+    kind: type[BaseModel]
+    content: Mapping[str, Any]
+
+    def names(self, location: Sequence[Any]) -> list[str]:
+        """All dotted names of settings; a free key, such as a source's name, is ``location``'s."""
+        return list(_setting_names(self.kind, self.content, location))
+
+
+def _explain(settings: _Settings, item: Any) -> str:
+    known = settings.names(item["loc"])
+    name = _name(known, item["loc"])
     if item["type"] == "extra_forbidden":
-        known = [known for known, _ in _setting_names(kind, item["loc"])]
         last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
         others = [each for each in known if not name.startswith(f"{each}.")]  # its own tables
         near = difflib.get_close_matches(name, others, n=1, cutoff=0.75) or [
@@ -123,10 +138,9 @@ def _explain(kind: type[BaseModel], item: Any) -> str:
     return f"setting {name} = {item['input']!r}: {wanted}"
 
 
-def _name(kind: type[BaseModel], location: Sequence[Any]) -> str:
+def _name(known: Sequence[str], location: Sequence[Any]) -> str:
     """The setting at a location; pydantic puts the kind of a table that has kinds between."""
     parts = [str(part) for part in location]
-    known = {name for name, _ in _setting_names(kind, location)}
     for number in range(1, len(parts) - 1):
         without = ".".join(parts[:number] + parts[number + 1 :])
         if ".".join(parts) not in known and without in known:
@@ -135,26 +149,36 @@ def _name(kind: type[BaseModel], location: Sequence[Any]) -> str:
 
 
 def _setting_names(
-    model: type[BaseModel], location: Sequence[Any], prefix: str = ""
-) -> Iterator[tuple[str, Any]]:
-    """All dotted names of settings; a free key, such as a source's name, is ``location``'s own."""
+    model: type[BaseModel], content: Any, location: Sequence[Any], prefix: str = ""
+) -> Iterator[str]:
     for name, field in model.model_fields.items():
         dotted = f"{prefix}{name}"
-        yield dotted, field.annotation
+        yield dotted
         depth = dotted.count(".") + 1
-        for inner in _models(field.annotation):
-            if typing.get_origin(field.annotation) is dict:
-                if len(location) > depth and ".".join(map(str, location[:depth])) == dotted:
-                    yield from _setting_names(inner, location, f"{dotted}.{location[depth]}.")
-            else:
-                yield from _setting_names(inner, location, f"{dotted}.")
+        table = content.get(name) if isinstance(content, Mapping) else None
+        if typing.get_origin(field.annotation) is dict:
+            if len(location) <= depth or ".".join(map(str, location[:depth])) != dotted:
+                continue
+            key = location[depth]
+            dotted = f"{dotted}.{key}"
+            table = table.get(key) if isinstance(table, Mapping) else None
+        for inner in _models(field.annotation, field.metadata, table):
+            yield from _setting_names(inner, table, location, f"{dotted}.")
 
 
-def _models(annotation: Any) -> Iterator[type[BaseModel]]:
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+def _models(annotation: Any, metadata: Iterable[Any], table: Any) -> Iterator[type[BaseModel]]:
+    """The settings classes that a table may be of; of registered ones, the one that it names."""
+    registries = [each for each in metadata if isinstance(each, Registry)]
+    if registries:
+        named = registries[0].class_of(table)
+        yield from [named] if named else []
+    elif isinstance(annotation, type) and issubclass(annotation, BaseModel):
         yield annotation
-    for argument in typing.get_args(annotation):
-        yield from _models(argument)
+    elif typing.get_origin(annotation) is typing.Annotated:
+        yield from _models(annotation.__origin__, annotation.__metadata__, table)
+    else:
+        for argument in typing.get_args(annotation):
+            yield from _models(argument, (), table)
 
 
 def as_toml(table: Mapping[str, Any], prefix: str = "") -> str:

@@ -1,0 +1,113 @@
+"""What a name in a recipe stands for: settings classes by their ``kind``, open to new ones.
+
+    SOURCES = Registry[SourceSettings]("source")
+
+    @SOURCES.register
+    class TextSettings(SourceSettings):
+        kind: Literal["text"] = "text"
+
+A field of type ``Annotated[SourceSettings, SOURCES]`` is then validated by the class that the
+value's ``kind`` names, and written out with all of that class's settings. A class that someone
+else's module registers is no less a kind than those of this package; a recipe names such modules in
+``imports``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from pydantic import GetCoreSchemaHandler, ValidationInfo
+from pydantic_core import CoreSchema, PydanticCustomError, core_schema
+
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+
+Base = TypeVar("Base", bound=Settings)
+
+
+class Registry(Generic[Base]):
+    """Settings classes by the default of their field ``kind``.
+
+    Args:
+        what: the noun for messages, as in ``'x' is no kind of source``.
+        default: the kind of a table that names none; empty: it must name one.
+    """
+
+    def __init__(self, what: str, default: str = "") -> None:
+        self.what, self.default = what, default
+        self._classes: dict[str, type[Base]] = {}
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Their names, in the order of registration."""
+        return tuple(self._classes)
+
+    def register(self, settings: type[Base]) -> type[Base]:
+        """Adds a class under its ``kind``; a class decorator.
+
+        Raises:
+            ValueError: another class has the kind already.
+        """
+        kind = str(settings.model_fields["kind"].default)
+        before = self._classes.setdefault(kind, settings)
+        same = (before.__module__, before.__qualname__)
+        if same != (settings.__module__, settings.__qualname__):
+            raise ValueError(f"{self.what} {kind!r} is registered by {before.__module__} already")
+        self._classes[kind] = settings
+        return settings
+
+    def of(self, kind: str) -> type[Base]:
+        """Returns the class of a kind.
+
+        Raises:
+            UserError: no class has it.
+        """
+        if kind not in self._classes:
+            raise UserError(
+                f"is no kind of {self.what}",
+                setting="kind",
+                value=kind,
+                remedy=f"choose one of {', '.join(self.kinds)}, or name the module that registers "
+                "it in imports",
+            )
+        return self._classes[kind]
+
+    def class_of(self, table: Any) -> type[Base] | None:
+        """Returns the class that a table's ``kind`` names; None where it names none."""
+        kind = table.get("kind", self.default) if isinstance(table, Mapping) else None
+        return self._classes.get(kind) if isinstance(kind, str) else None
+
+    def __get_pydantic_core_schema__(
+        self, source: Any, handler: GetCoreSchemaHandler
+    ) -> CoreSchema:
+        return core_schema.with_info_plain_validator_function(
+            self._validate,
+            serialization=core_schema.plain_serializer_function_ser_schema(
+                _dumped, info_arg=True, return_schema=core_schema.dict_schema()
+            ),
+        )
+
+    def _validate(self, value: Any, info: ValidationInfo) -> Base:
+        if isinstance(value, Settings):
+            if type(value) in self._classes.values():
+                return value  # type: ignore[return-value]
+            value = value.model_dump()
+        if not isinstance(value, Mapping):
+            raise PydanticCustomError("table", "Input should be a table of settings")
+        kind = value.get("kind", self.default)
+        if not kind:
+            known = ", ".join(self.kinds)
+            raise PydanticCustomError("kind", "needs a kind: one of {known}", {"known": known})
+        try:
+            settings = self.of(kind)
+        except UserError as error:
+            raise PydanticCustomError("kind", "{error}", {"error": str(error)}) from error
+        if info.mode == "json":  # lists as tuples, strings as paths, and strict all the same
+            return settings.model_validate_json(json.dumps(value), strict=True)
+        return settings.model_validate(value)
+
+
+def _dumped(value: Settings, info: core_schema.SerializationInfo) -> dict[str, Any]:
+    return value.model_dump(mode=info.mode, exclude_none=info.exclude_none)
