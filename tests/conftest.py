@@ -12,7 +12,9 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.batch.packed import NO_LABEL, NOBODY, ImageSlots, Modality, PackedBatch
+from chiasm.batch.packed import NO_LABEL, NOBODY, PackedBatch
+from chiasm.batch.slots import ImageSlots
+from chiasm.batch.streams import Modality
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.recipe import (
     check_images,

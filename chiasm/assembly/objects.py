@@ -17,8 +17,7 @@ from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_vision
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
-from chiasm.batch.packed import ImageShape
-from chiasm.data.pictures import PictureReader, decode_picture
+from chiasm.data.pictures import ImageShape, PictureReader, decode_picture
 from chiasm.data.reading import ReadingLog
 from chiasm.data.sources import build_sources, open_sources, opened_world, sample_texts
 from chiasm.data.stream import Stream

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -89,16 +90,18 @@ class PackedBatch:
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on another device; lists derived on the host travel with it."""
         # Derived index lists have data-dependent lengths: made here, they cost the device no sync.
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        tensors = {name: value for name, value in tensors.items() if isinstance(value, Tensor)}
         text_position_R = self.text_position_R.to(device, non_blocking=True)
-        moved = replace(
-            self,
-            **{name: value.to(device, non_blocking=True) for name, value in tensors.items()},
-            slots={name: own.to(device) for name, own in self.slots.items()},
-        )
-        counts = {name: getattr(self, name) for name in ("num_text_targets", "num_filled", "num_pairs")}
-        moved.__dict__.update(counts, text_position_R=text_position_R)
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changes: dict[str, Any] = {
+            name: value.to(device, non_blocking=True)
+            for name, value in values.items()
+            if isinstance(value, Tensor)
+        }
+        slots = {name: own.to(device) for name, own in self.slots.items()}
+        moved = replace(self, **changes, slots=slots)
+        counts = ("num_text_targets", "num_filled", "num_pairs")
+        moved.__dict__.update({name: getattr(self, name) for name in counts})
+        moved.__dict__["text_position_R"] = text_position_R
         return moved
 
     def validate(self) -> None:
@@ -111,6 +114,7 @@ class PackedBatch:
             tensor = getattr(self, name)
             _require(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}, not int64")
             _require(tensor.shape == self.ids_BT.shape, f"{name} has shape {tuple(tensor.shape)}")
+        self._validate_slots()
         query_T = torch.arange(self.num_positions)
         padding_BT = self.modality_BT == PADDING
         _require(bool((self.first_BT <= query_T).all()), "an interval begins after its query")
@@ -131,57 +135,20 @@ class PackedBatch:
             bool((self.label_BT[~(self.modality_BT == TEXT)] == NO_LABEL).all()),
             "a position that holds no text predicts a token",
         )
+
+    def _validate_slots(self) -> None:
         _require(set(self.slots) == set(self.streams.names), "streams and slots differ")
-        latents = 0
         for name, own in self.slots.items():
             modality_L = self.modality_BT.flatten()[own.position_L]
-            number = self.streams.modality_of(name)
-            _require(bool((modality_L == number).all()), f"an item of {name} lies outside its positions")
-            read = len(own.item_L) if own.raw_LC is None else len(own.raw_LC)
-            given = own.raw_LC is not None or len(own.items) == len(own)
-            _require(given and read == len(own.item_L), f"slots and contents of {name} differ")
-            latents += len(own.item_L)
-        _require(int((self.modality_BT > TEXT).sum()) == latents, "slots and latent positions differ")
+            inside = bool((modality_L == self.streams.modality_of(name)).all())
+            _require(inside, f"an item of {name} lies outside the positions of its modality")
+            read = 0 if own.raw_LC is None else len(own.raw_LC)
+            given = len(own.items) == len(own) or read == len(own.item_L)
+            _require(given, f"slots of {name} and their contents differ in number")
+        latents = sum(len(own.item_L) for own in self.slots.values())
+        placed = int((self.modality_BT > TEXT).sum())
+        _require(placed == latents, "slots and positions of latent tokens differ in number")
 
-
-_ROW_FIELDS:
-            tensor = getattr(self, name)
-            _require(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}, not int64")
-            _require(tensor.shape == self.ids_BT.shape, f"{name} has shape {tuple(tensor.shape)}")
-        query_T = torch.arange(self.num_positions)
-        padding_BT = self.modality_BT == PADDING
-        _require(bool((self.first_BT <= query_T).all()), "an interval begins after its query")
-        _require(bool((self.last_BT >= query_T).all()), "an interval ends before its query")
-        _require(bool((self.last_BT < self.num_positions).all()), "an interval leaves the row")
-        _require(
-            bool((padding_BT == (self.document_BT == NOBODY)).all()),
-            "padding and document numbers disagree",
-        )
-        ends_BT = torch.stack((self.first_BT, self.last_BT), dim=-1)
-        for end_BT in ends_BT.unbind(-1):
-            seen_BT = self.document_BT.gather(1, end_BT)
-            _require(
-                bool((seen_BT == self.document_BT)[~padding_BT].all()),
-                "an interval reaches into another document",
-            )
-        _require(
-            bool((self.label_BT[~(self.modality_BT == TEXT)] == NO_LABEL).all()),
-            "a position that holds no text predicts a token",
-        )
-        _require(set(self.slots) == set(self.streams.names), "streams and slots differ")
-        latents = 0
-        for name, own in self.slots.items():
-            modality_L = self.modality_BT.flatten()[own.position_L]
-            number = self.streams.modality_of(name)
-            _require(bool((modality_L == number).all()), f"an item of {name} lies outside its positions")
-            read = len(own.item_L) if own.raw_LC is None else len(own.raw_LC)
-            given = own.raw_LC is not None or len(own.items) == len(own)
-            _require(given and read == len(own.item_L), f"slots and contents of {name} differ")
-            latents += len(own.item_L)
-        _require(int((self.modality_BT > TEXT).sum()) == latents, "slots and latent positions differ")
-
-
-Holder = TypeVar("Holder", PackedBatch, ImageSlots)
 
 _ROW_FIELDS = (
     "ids_BT",
@@ -198,4 +165,3 @@ _ROW_FIELDS = (
 def _require(condition: bool, what: str) -> None:
     if not condition:
         raise ValueError(f"invalid PackedBatch: {what}")
-

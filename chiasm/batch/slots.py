@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 import torch
@@ -140,8 +141,10 @@ class Slots:
         def moved(value: Tensor) -> Tensor:
             return value.to(device, non_blocking=True)
 
-        tensors = {field.name: getattr(self, field.name) for field in fields(self)}
-        changes = {n: moved(value) for n, value in tensors.items() if isinstance(value, Tensor)}
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changes: dict[str, Any] = {
+            name: moved(value) for name, value in values.items() if isinstance(value, Tensor)
+        }
         there = replace(self, **changes, items=tuple(map(moved, self.items)))
         there.__dict__.update({name: moved(getattr(self, name)) for name in _DERIVED})
         there.__dict__["num_targets"] = self.num_targets

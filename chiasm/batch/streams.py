@@ -124,4 +124,3 @@ class Streams:
                 if shape.context_of == name:
                     return shape
         return self[name]
-

@@ -18,7 +18,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from rich.table import Table
 
-from chiasm.batch.packed import NOBODY, Modality, PackedBatch
+from chiasm.batch.packed import NOBODY, PackedBatch
+from chiasm.batch.streams import Modality
 from chiasm.data.tokenizer import TextTokenizer
 
 _SNIPPET_CHARACTERS = 72

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from chiasm.batch.packed import NOBODY
-from chiasm.data.mixture import Condition, Mixture
 from chiasm.data.items import CacheError, Content, ItemReader
+from chiasm.data.mixture import Condition, Mixture
 from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.data.rows import Row
@@ -40,7 +40,8 @@ class LaneRows(grain.IterDataset):
             mixture,
             length_struct={
                 "ids": row_positions,
-                "items": row_positions // min((each.num_tokens for each in reader.streams), default=1),
+                "items": row_positions
+                // min((each.num_tokens for each in reader.streams), default=1),
                 "documents": row_positions,
             },
             num_packing_bins=rows_packed_together,

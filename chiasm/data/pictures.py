@@ -11,6 +11,7 @@ from torch import Tensor
 
 from chiasm.documents import Image
 
+
 @dataclass(frozen=True)
 class ImageShape:
     """One picture's size in pixels and its grid of latent tokens."""

@@ -13,7 +13,8 @@ from itertools import groupby, takewhile
 import numpy as np
 import torch
 
-from chiasm.batch.packed import NO_LABEL, Modality, PackedBatch
+from chiasm.batch.packed import NO_LABEL, PackedBatch
+from chiasm.batch.streams import Modality
 from chiasm.data.packing import pack_documents
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text

@@ -14,23 +14,23 @@ experts.py      capacity: one grouped product for all experts
 cache.py        keys and values of what was already read
 attention.py    grouped-query attention over intervals
 block.py        attention, then experts
-latents.py      latents, flow time and place inside the picture, embedded
+latents.py      latents, flow time and place inside the item, embedded
 initialise.py   a decoder's first weights
 decoder.py      the whole model
 """
 
 from chiasm.model.cache import KeyValueCache
-from chiasm.model.decoder import ContextLatents, Decoder, DecoderInput
+from chiasm.model.decoder import Decoder, DecoderInput, LatentInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.settings import ModelSettings
 from chiasm.model.work import Parameters, Work
 
 __all__ = [
-    "ContextLatents",
     "Decoder",
     "DecoderInput",
     "IntervalMask",
     "KeyValueCache",
+    "LatentInput",
     "ModelSettings",
     "Parameters",
     "Work",

@@ -31,14 +31,15 @@ class Attention(nn.Module):
 
     roles: ClassVar = {"qk_gain": Role.GAIN}
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, modalities: int) -> None:
         super().__init__()
         self.query_heads, self.key_value_heads = settings.query_heads, settings.key_value_heads
         self.head_width = settings.K
         heads = self.query_heads + 2 * self.key_value_heads
-        kind = ModalityLinear if settings.attention_weights == "modality" else Linear
-        self.qkv = kind(settings.width, heads * self.head_width)
-        self.out = kind(self.query_heads * self.head_width, settings.width)
+        self.qkv = new_linear(settings, modalities, settings.width, heads * self.head_width)
+        self.out = new_linear(
+            settings, modalities, self.query_heads * self.head_width, settings.width
+        )
         # One gain per head is the scale of its scores; finer gains would not commute with the turn.
         turned = self.query_heads + self.key_value_heads
         self.qk_gain = nn.Parameter(torch.empty(turned)) if settings.qk_norm else None
@@ -72,9 +73,18 @@ class Attention(nn.Module):
         return self.qkv.flops(work.positions) + self.out.flops(work.positions) + pairs
 
     def idle_parameters(self) -> int:
-        """Numbers that one position does not use: projections of the other modality."""
+        """Numbers that one position does not use: projections of other modalities."""
         layers = (self.qkv, self.out)
-        return sum(own.weight[0].numel() for own in layers if isinstance(own, ModalityLinear))
+        return sum(own.weight[1:].numel() for own in layers if isinstance(own, ModalityLinear))
+
+
+def new_linear(
+    settings: ModelSettings, modalities: int, num_inputs: int, num_outputs: int
+) -> Linear | ModalityLinear:
+    """A projection with the weights that the settings ask for."""
+    if settings.attention_weights == "modality":
+        return ModalityLinear(modalities, num_inputs, num_outputs)
+    return Linear(num_inputs, num_outputs)
 
 
 def _project(layer: Linear | ModalityLinear, x_BTD: Tensor, by_modality: Routing | None) -> Tensor:

@@ -8,6 +8,9 @@ from pydantic import Field, model_validator
 
 from chiasm.settings import Settings
 
+LEAST_MODALITIES = 2
+"""Text and one other: with how many settings alone are checked; a decoder knows how many it has."""
+
 
 class MoeSettings(Settings):
     """A learned mixture: which experts there are, and how a position chooses among them."""
@@ -36,14 +39,13 @@ class MoeSettings(Settings):
                 f"shared = {self.shared!r} takes the whole budget of granularity = "
                 f"{self.granularity}; raise granularity to 2 or more, or set top_k"
             )
-        if self.routed_choices > self.num_routed:
-            lower = "granularity" if self.top_k is None else "top_k"
-            raise ValueError(
-                f"{self._choices_told}, but num_experts = {self.num_experts} with shared = "
-                f"{self.shared!r} leaves {max(self.num_routed, 0)} to choose from; raise "
-                f"num_experts or lower {lower}"
-            )
-        if self.routed_choices == 1 and self.weights == "normalised" and self.num_routed > 1:
+        if problem := self.lacking(LEAST_MODALITIES):
+            raise ValueError(problem)
+        if (
+            self.routed_choices == 1
+            and self.weights == "normalised"
+            and self.num_routed(LEAST_MODALITIES) > 1
+        ):
             more = "set top_k" if self.top_k else "raise granularity"
             raise ValueError(
                 f"{self._choices_told}: a single one with weights = 'normalised' always weighs 1, "
@@ -52,36 +54,42 @@ class MoeSettings(Settings):
             )
         return self
 
+    def lacking(self, num_modalities: int) -> str:
+        """Returns what is wrong where more experts are to be chosen than there are; or nothing."""
+        routed = self.num_routed(num_modalities)
+        if self.routed_choices <= routed:
+            return ""
+        lower = "granularity" if self.top_k is None else "top_k"
+        return (
+            f"{self._choices_told}, but num_experts = {self.num_experts} with shared = "
+            f"{self.shared!r} leaves {max(routed, 0)} to choose from; raise num_experts or lower "
+            f"{lower}"
+        )
+
     @property
     def _choices_told(self) -> str:
         """Which settings ask for how many routed experts."""
         if self.top_k is not None:
             return f"top_k = {self.top_k}"
-        beside = f" beside shared = {self.shared!r}" if self.num_shared else ""
+        beside = f" beside shared = {self.shared!r}" if self.shared != "none" else ""
         return (
             f"granularity = {self.granularity}{beside} asks for {self.routed_choices} routed "
             "experts of each position"
         )
 
-    @property
-    def num_shared(self) -> int:
-        """Experts that need no choice."""
-        return {"none": 0, "global": 1, "modality": 2}[self.shared]
-
-    @property
-    def num_routed(self) -> int:
-        """R: experts that are chosen among."""
-        return self.num_experts - self.num_shared
+    def num_routed(self, num_modalities: int) -> int:
+        """R: experts that are chosen among; the others need no choice."""
+        return self.num_experts - {"none": 0, "global": 1, "modality": num_modalities}[self.shared]
 
     @property
     def routed_choices(self) -> int:
         """Routed experts of each position."""
-        return self.granularity - bool(self.num_shared) if self.top_k is None else self.top_k
+        return self.granularity - (self.shared != "none") if self.top_k is None else self.top_k
 
     @property
     def choices(self) -> int:
         """Experts of each position, the shared one included."""
-        return self.routed_choices + bool(self.num_shared)
+        return self.routed_choices + (self.shared != "none")
 
 
 class ModelSettings(Settings):

@@ -37,9 +37,9 @@ class DualTokenizer(VisionTokenizer):
         self._context = context
 
     @property
-    def draws(self) -> bool:
+    def decodes(self) -> bool:
         """As the tokenizer of targets."""
-        return self.target.draws
+        return self.target.decodes
 
     @property
     def context(self) -> VisionTokenizer:

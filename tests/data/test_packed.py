@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import Modality
 from chiasm.data.packing import pack_documents
 from chiasm.documents import Document, Image, Text
 

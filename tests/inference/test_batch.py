@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-
 from chiasm.batch.latents import ImageLatents
+
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.flow import velocity

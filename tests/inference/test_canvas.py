@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-
 from chiasm.batch.latents import ImageLatents
+
 from chiasm.data.packing import pack_documents
 from chiasm.data.rows import Assembler, Row
 from chiasm.documents import Document, Image, Text

@@ -4,8 +4,8 @@ from collections.abc import Callable
 
 import pytest
 import torch
-
 from chiasm.batch.latents import ImageLatents
+
 from chiasm.inference.history import History, lay_out
 from chiasm.inference.passage import Passage, passage
 from chiasm.inference.pretrained import Pretrained

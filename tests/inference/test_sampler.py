@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 import torch
-
 from chiasm.batch.latents import ImageLatents
+
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.history import lay_out

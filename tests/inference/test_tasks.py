@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.batch.packed import ImageShape
 from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.pictures import ImageShape
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text, question_prompt, question_spans
 from chiasm.inference.passage import prompt_ids

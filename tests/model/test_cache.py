@@ -2,8 +2,8 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from chiasm.batch.latents import ImageLatents
+
 from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache, ModelSettings
 from chiasm.model.decoder import DecoderInput as Inputs
 

@@ -2,9 +2,9 @@ from dataclasses import replace
 
 import pytest
 import torch
-
 from chiasm.batch.latents import ImageLatents
-from chiasm.batch.packed import Modality
+
+from chiasm.batch.streams import Modality
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
 
 CHANNELS = 5

@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import Modality
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.routing import Routing
 from chiasm.model.settings import MoeSettings

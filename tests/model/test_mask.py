@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_block_mask
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import Modality
 from chiasm.model.attention import attend
 from chiasm.model.mask import BLOCK, IntervalMask
 

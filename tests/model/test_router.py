@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import Modality
 from chiasm.model.router import Router
 from chiasm.model.settings import MoeSettings
 

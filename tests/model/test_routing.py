@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import Modality
 from chiasm.model.routing import Routing
 
 

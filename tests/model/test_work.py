@@ -1,9 +1,9 @@
 import pytest
 import torch
+from chiasm.batch.latents import ImageLatents
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from chiasm.batch.latents import ImageLatents
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from chiasm.batch.latents import ImageLatents
 from torch.utils.checkpoint import checkpoint
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import Modality
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
 from chiasm.training.objective import (
     NOISE_BINS,

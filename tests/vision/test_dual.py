@@ -9,8 +9,9 @@ import torch
 from PIL import Image as PillowImage
 
 from chiasm.assembly import train_run
-from chiasm.batch.packed import ImageShape, PackedBatch
+from chiasm.batch.packed import PackedBatch
 from chiasm.data.packing import pack_documents
+from chiasm.data.pictures import ImageShape
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError

@@ -20,7 +20,8 @@ import torch
 from torch import Tensor
 
 from chiasm.batch.latents import ImageLatents
-from chiasm.batch.packed import Modality, PackedBatch
+from chiasm.batch.packed import PackedBatch
+from chiasm.batch.streams import Modality
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Document, Source, Text
 from chiasm.evaluation.atlas.settings import AtlasSettings
