@@ -124,3 +124,10 @@ class Streams:
                 if shape.context_of == name:
                     return shape
         return self[name]
+
+    def roles(self, name: str) -> frozenset[bool]:
+        """Returns which items a stream reads: targets (True), context (False), or both."""
+        if self[name].context_of:
+            return frozenset({False})
+        others = {shape.context_of for shape in self.shapes}
+        return frozenset({True} if name in others else {True, False})

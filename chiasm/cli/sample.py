@@ -15,7 +15,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import (
     Ended,
     Event,
-    ImageDrawn,
+    Generated,
     Request,
     SamplingSettings,
     TextWritten,
@@ -43,7 +43,7 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy")] = DEFAULTS.temperature,
     top_k: Annotated[int | None, typer.Option(min=1)] = DEFAULTS.top_k,
     max_tokens: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_tokens,
-    max_images: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_images,
+    max_images: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_items,
     stop: Annotated[
         list[str] | None, typer.Option(help=r"text that ends the sample; \n is a line's end")
     ] = None,
@@ -69,7 +69,7 @@ def sample(
         temperature=temperature,
         top_k=top_k,
         max_tokens=max_tokens,
-        max_images=max_images,
+        max_items=max_images,
         stop=tuple(text.replace("\\n", "\n") for text in stop or ()),
         steps=steps,
         solver=solver,
@@ -77,7 +77,7 @@ def sample(
     )
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; give a folder")
-    request = Request(prompt_spans(prompt, image or []), seed, opens_image=draw)
+    request = Request(prompt_spans(prompt, image or []), seed, opens=draw)
     pretrained = Pretrained.load(run, device)
     Sampler(pretrained).generate([request], settings, Terminal(out, seed))
 
@@ -120,7 +120,7 @@ class Terminal:
         if isinstance(event, TextWritten):
             typer.echo(event.text, nl=False)
             self._at_line_begin = event.text.endswith("\n")
-        elif isinstance(event, ImageDrawn):
+        elif isinstance(event, Generated):
             self._end_line()
             typer.echo(self._write(event.image))
         elif isinstance(event, Ended):

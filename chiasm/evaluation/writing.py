@@ -71,7 +71,7 @@ def _continued(
     sampling = SamplingSettings(
         temperature=TEMPERATURE,
         max_tokens=settings.continuation_tokens,
-        max_images=int(pretrained.vision_tokenizer.decodes),
+        max_items=int(pretrained.vision_tokenizer.decodes),
         steps=settings.steps,
         guidance=settings.guidance,
         rows_at_once=settings.rows_per_batch,

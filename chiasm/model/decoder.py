@@ -28,7 +28,7 @@ from chiasm.model.block import Block, Shared, new_norm, normed
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import MixtureOfExperts
 from chiasm.model.initialise import initialise
-from chiasm.model.latents import LatentIO, TimeEmbedding
+from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, ModalityNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import Choice
@@ -119,14 +119,22 @@ class Decoder(nn.Module):
         self.settings, self.compute_dtype = settings, compute_dtype
         self.vocabulary, self.shapes = vocabulary, streams
         self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))
-        self.streams = nn.ModuleDict({each.name: LatentIO(settings, each) for each in streams})
+        self.latent_embedding = nn.ModuleDict(
+            {each.name: Linear(each.channels, width) for each in streams}
+        )
         self.time_embedding = TimeEmbedding(width)
+        self.place_embedding = nn.ModuleDict(
+            {each.name: PlaceEmbedding(settings, len(each.grid)) for each in streams}
+        )
         self.rotary = RotaryTable(settings.K, settings.rope_base)
         self.blocks = nn.ModuleList(
             Block(settings, number, modalities) for number in range(settings.depth)
         )
         self.final_norm = new_norm(settings, modalities)
         self.text_head = Linear(width, vocabulary)
+        self.latent_head = nn.ModuleDict(
+            {each.name: Linear(width, each.channels) for each in streams}
+        )
         if settings.time_conditioning == "adaptive":
             self.time_modulation = Linear(width, 6 * width)
         initialise(self, settings, seed)
@@ -167,7 +175,7 @@ class Decoder(nn.Module):
 
     def latent_output(self, stream: str, x_LD: Tensor) -> Tensor:
         """Hidden vectors [L, D] → the flow's prediction [L, C]; the objective says of what."""
-        return self._io(stream).latent_head(x_LD)
+        return self.latent_head[stream](x_LD)
 
     def count_parameters(self) -> Parameters:
         """All parameters, and those that one position uses in the blocks and the final norm."""
@@ -181,7 +189,8 @@ class Decoder(nn.Module):
         """Floating-point operations of one forward pass and the heads; see :class:`Work`."""
         flops = sum(block.flops(work) for block in self._blocks())
         for name, latents in work.latents.items():
-            flops += self._io(name).flops(latents, work.latent_rows[name])
+            flops += _linear(self.latent_embedding[name]).flops(latents)
+            flops += _linear(self.latent_head[name]).flops(work.latent_rows[name])
         latents = sum(work.latents.values())
         flops += self.time_embedding.flops(latents)
         if self.settings.time_conditioning == "adaptive":
@@ -198,9 +207,6 @@ class Decoder(nn.Module):
         experts = (block.experts for block in self._blocks())
         return [own for own in experts if isinstance(own, MixtureOfExperts)]
 
-    def _io(self, stream: str) -> LatentIO:
-        return cast("LatentIO", self.streams[stream])
-
     def _blocks(self) -> list[Block]:
         return cast("list[Block]", list(self.blocks))
 
@@ -214,7 +220,8 @@ class Decoder(nn.Module):
         time_LD = self.time_embedding(_joined([each.time_L for each in read]), dtype)
         latent_LD = _joined(
             [
-                self._io(name)(each.z_LC, each.place_LA, dtype)
+                self.latent_embedding[name](each.z_LC.to(dtype))
+                + self.place_embedding[name](each.place_LA, dtype)
                 for name, each in inputs.latents.items()
             ]
         )
@@ -263,6 +270,10 @@ class Decoder(nn.Module):
         if self.device.type == "cpu" and not cached and (windows := Windows.of(mask)) is not None:
             return windows
         return mask.additive_B1TS
+
+
+def _linear(module: nn.Module) -> Linear:
+    return cast("Linear", module)
 
 
 def _joined(parts: list[Tensor]) -> Tensor:

@@ -38,9 +38,9 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     nothing elsewhere. The layers of pictures are named without their stream: they were there first.
     """
     for full, parameter in decoder.named_parameters():
-        name = _OF_A_STREAM.sub("", full)
+        name = _OF_A_STREAM.sub(r"\1", full)
         deviation = _deviation(name, parameter, settings)
-        name = full.removeprefix(f"streams.{IMAGE}.")
+        name = name if f".{IMAGE}." in full else full
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
             if name.endswith("place_embedding.gain"):  # of sines and cosines
@@ -54,7 +54,7 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
                 parameter.copy_(values * deviation)
 
 
-_OF_A_STREAM = re.compile(r"^streams\.[^.]+\.")
+_OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")
 
 PLACE = 2.0
 """Standard deviation of a row's or column's embedding.

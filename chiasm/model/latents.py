@@ -11,7 +11,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chiasm.batch.streams import StreamShape
 from chiasm.model.layers import Linear, sinusoids
 from chiasm.model.settings import ModelSettings
 from chiasm.roles import Role
@@ -78,26 +77,3 @@ class PlaceEmbedding(nn.Module):
             for place_L, width in zip(place_LA.unbind(-1), widths, strict=True)
         ]
         return (torch.cat(parts, dim=-1) * self.gain).to(dtype)
-
-
-class LatentIO(nn.Module):
-    """How the latents of one stream enter the decoder and leave it: a linear layer each way.
-
-    Args:
-        settings: of the decoder.
-        shape: the stream.
-    """
-
-    def __init__(self, settings: ModelSettings, shape: StreamShape) -> None:
-        super().__init__()
-        self.latent_embedding = Linear(shape.channels, settings.width)
-        self.place_embedding = PlaceEmbedding(settings, len(shape.grid))
-        self.latent_head = Linear(settings.width, shape.channels)
-
-    def forward(self, z_LC: Tensor, place_LA: Tensor, dtype: torch.dtype) -> Tensor:
-        """Latents [L, C] at their places → [L, D]."""
-        return self.latent_embedding(z_LC.to(dtype)) + self.place_embedding(place_LA, dtype)
-
-    def flops(self, latents: int, rows: int) -> int:
-        """Of the forward pass: ``latents`` tokens embedded, ``rows`` rows through the head."""
-        return self.latent_embedding.flops(latents) + self.latent_head.flops(rows)

@@ -33,6 +33,15 @@ class Work:
     latent_rows: Mapping[str, int]
     """Rows that enter the head of each stream."""
 
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.positions + other.positions,
+            self.pairs + other.pairs,
+            {name: own + other.latents[name] for name, own in self.latents.items()},
+            self.text_rows + other.text_rows,
+            {name: own + other.latent_rows[name] for name, own in self.latent_rows.items()},
+        )
+
     @classmethod
     def useful(cls, batch: PackedBatch) -> Work:
         """What a training step needs: no padding, only the mask's own pairs (for MFU)."""

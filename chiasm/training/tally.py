@@ -8,7 +8,7 @@ from torch import Tensor
 
 from chiasm.batch.streams import IMAGE
 from chiasm.training.load import load_values
-from chiasm.training.objective import NOISE_BINS, Losses, Objective, Sums
+from chiasm.training.objective import NOISE_BINS, Losses, Objective
 
 
 def tally(
@@ -24,15 +24,20 @@ def tally(
     total = objective.total(losses, losses.counts)
     times = [f"{number / NOISE_BINS:.1f}" for number in range(NOISE_BINS)]
     values = {"loss": float(total)}
-    values |= _means("text_loss", losses.text, source_names)
-    for name, own in losses.flow.items():
-        flow_loss = flow_loss_of(name)
-        values |= _means(flow_loss, own, source_names)
-        values |= _named_means(f"{flow_loss}_by_time/", times, own.sum_bins, own.count_bins)
+    named = {"text_loss": losses.text}
+    named |= {flow_loss_of(stream): own for stream, own in losses.flow.items()}
+    for name, own in named.items():
+        values |= _means(name, [""], own.sum, own.count)
+    for name, own in named.items():
+        values |= _means(f"{name}/", source_names, own.sum_S, own.count_S)
+    for name, own in named.items():
+        values |= _means(
+            f"{name}_by_time/", times[: len(own.sum_bins)], own.sum_bins, own.count_bins
+        )
     if losses.load_QXE.numel():
         positions = losses.position_count
-        values |= _named_means("balance_loss", [""], losses.balance_sum, positions)
-        values |= _named_means("router_z_loss", [""], losses.router_z_sum, positions)
+        values |= _means("balance_loss", [""], losses.balance_sum, positions)
+        values |= _means("router_z_loss", [""], losses.router_z_sum, positions)
         values |= load_values(losses.load_QXE, modalities)
     return values
 
@@ -42,13 +47,6 @@ def flow_loss_of(stream: str) -> str:
     return "flow_loss" if stream == IMAGE else f"{stream}/flow_loss"
 
 
-def _means(name: str, sums: Sums, source_names: Sequence[str]) -> dict[str, float]:
-    overall = _named_means(name, [""], sums.sum, sums.count)
-    return overall | _named_means(f"{name}/", source_names, sums.sum_S, sums.count_S)
-
-
-def _named_means(
-    prefix: str, names: Sequence[str], sums: Tensor, counts: Tensor
-) -> dict[str, float]:
+def _means(prefix: str, names: Sequence[str], sums: Tensor, counts: Tensor) -> dict[str, float]:
     triples = zip(names, sums.reshape(-1).tolist(), counts.reshape(-1).tolist(), strict=True)
     return {f"{prefix}{name}": value / count for name, value, count in triples if count}

@@ -3,7 +3,6 @@
 statistics.py      mean and deviation of each latent channel, with their provenance
 tokenizer.py       the protocol
 streams.py         a run's tokenizers by stream
-dual.py            one for context pictures and one for targets
 pixels.py          patches of pixels
 published/         tokenizers whose weights are published elsewhere
 attention.py       the attention block of encoders and decoders

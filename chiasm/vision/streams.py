@@ -82,12 +82,7 @@ class StreamTokenizers(Mapping[str, VisionTokenizer]):
 
         Items of equal size are encoded together; latents that were read are standardised alone.
         """
-        return {
-            name: own.encode_items(slots[name].items, slots[name].row_N.device)
-            if slots[name].raw_LC is None
-            else own.statistics.standardise(slots[name].raw_LC)
-            for name, own in self._tokenizers.items()
-        }
+        return {name: _encode(own, slots[name]) for name, own in self._tokenizers.items()}
 
     def encode_spans(self, spans: Sequence[Continuous], device: torch.device) -> dict[str, Tensor]:
         """Returns the standardised latents [L, C] of spans by the streams that read them.
@@ -109,3 +104,9 @@ class StreamTokenizers(Mapping[str, VisionTokenizer]):
         """
         own = self.of(stream)
         return [own.span(item, stream) for item in own.decode(z_NPC)]
+
+
+def _encode(tokenizer: VisionTokenizer, slots: Slots) -> Tensor:
+    if slots.raw_LC is not None:
+        return tokenizer.statistics.standardise(slots.raw_LC)
+    return tokenizer.encode_items(slots.items, slots.row_N.device)
