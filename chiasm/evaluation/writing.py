@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Span, Text
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import Material, pick
 from chiasm.evaluation.settings import EvaluationSettings
@@ -107,10 +107,10 @@ def _captions(
     ]
 
 
-def _words(spans: Sequence[Text | Image]) -> str:
+def _words(spans: Sequence[Span]) -> str:
     return "".join(span.text if isinstance(span, Text) else " [picture] " for span in spans)
 
 
-def _panels(spans: Sequence[Text | Image]) -> tuple[Panel, ...]:
+def _panels(spans: Sequence[Span]) -> tuple[Panel, ...]:
     pictures = [span for span in spans if isinstance(span, Image)]
     return tuple(Panel("opened by the model", picture.pixels()) for picture in pictures)
