@@ -33,7 +33,7 @@ def measure_flow(
     for name, source in material.held_out.items():
         # Twice as many are asked for, since half of some sources' items are only context.
         picked = pick(source, 2 * settings.flow_documents, material.log)
-        for stream in pretrained.tokenizers.streams.names:
+        for stream in pretrained.tokenizers.streams.generated:
             items = picked.with_targets(stream)
             if not items.documents:
                 continue

@@ -133,7 +133,7 @@ class Decoder(nn.Module):
         self.final_norm = new_norm(settings, modalities)
         self.text_head = Linear(width, vocabulary)
         self.latent_head = nn.ModuleDict(
-            {each.name: Linear(width, each.channels) for each in streams}
+            {name: Linear(width, streams[name].channels) for name in streams.generated}
         )
         if settings.time_conditioning == "adaptive":
             self.time_modulation = Linear(width, 6 * width)
@@ -190,7 +190,8 @@ class Decoder(nn.Module):
         flops = sum(block.flops(work) for block in self._blocks())
         for name, latents in work.latents.items():
             flops += _linear(self.latent_embedding[name]).flops(latents)
-            flops += _linear(self.latent_head[name]).flops(work.latent_rows[name])
+        for name, rows in work.latent_rows.items():
+            flops += _linear(self.latent_head[name]).flops(rows)
         latents = sum(work.latents.values())
         flops += self.time_embedding.flops(latents)
         if self.settings.time_conditioning == "adaptive":
