@@ -119,12 +119,12 @@ class ModelSettings(Settings):
     qk_norm: bool = True
     """Normalise queries and keys, each head by itself, before the rotation."""
     time_conditioning: Literal["added", "adaptive"] = "added"
-    """How flow time enters: added to the image's tokens once, or as scale, shift and gate in
-    every block."""
+    """How flow time enters: added to latent tokens once, or as scale, shift and gate in every
+    block."""
     image_positions: Literal["learned", "sinusoidal"] = "learned"
-    """The 2-D position embedding inside an image."""
+    """The position embedding inside a picture, or inside an item of another stream, axis by axis."""
     image_grid_limit: int = Field(64, gt=0)
-    """Rows and columns that the learned position tables hold."""
+    """Places along each axis that the learned position tables hold."""
     rope_base: float = Field(10_000.0, gt=1.0)
     """Base of the rotary frequencies."""
 
