@@ -17,7 +17,6 @@ from typing import ClassVar, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention.flex_attention import BlockMask
 
 from chiasm.batch.latents import ImageLatents
 from chiasm.batch.packed import Modality, PackedBatch
@@ -25,13 +24,13 @@ from chiasm.model.block import Block, Shared, new_norm, normed
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import MixtureOfExperts
 from chiasm.model.initialise import initialise
+from chiasm.model.kernels import AttentionMask
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, ModalityNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import Choice
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
-from chiasm.model.windows import Windows
 from chiasm.model.work import Parameters, Work
 from chiasm.roles import Role
 
@@ -154,11 +153,12 @@ class Decoder(nn.Module):
         """Hidden vectors [B, T, D] after the final norm, and what each block's router chose.
 
         With a cache, the T positions continue what its rows hold, ``mask`` counts keys in the
-        cache's slots, and the new keys and values are written but not yet held (see
+        cache's slots, and what is new is written but not yet held (see
         :meth:`chiasm.model.cache.KeyValueCache.advance`).
         """
         x_BTD, time_LD = self._embed(inputs)
-        shared = self._share(inputs, mask, time_LD, cached=cache is not None)
+        held_B = cache.lengths_B if cache is not None else None
+        shared = self._share(inputs, AttentionMask(mask, held_B), time_LD)
         num_positions = inputs.ids_BT.shape[1]
         past = cache.layers(num_positions) if cache is not None else [None] * len(self.blocks)
         choices = []
@@ -166,6 +166,15 @@ class Decoder(nn.Module):
             x_BTD, choice = block(x_BTD, shared, layer)
             choices += [choice] if choice is not None else []
         return normed(self.final_norm, x_BTD, shared), choices
+
+    def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
+        """Returns an empty cache of ``capacity`` slots for each of ``rows`` rows."""
+        layers = [
+            block.attention.new_cache(rows, capacity, self.device, self.compute_dtype)
+            for block in self._blocks()
+        ]
+        held_B = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        return KeyValueCache(layers, capacity, held_B)
 
     def text_logits(self, x_RD: Tensor) -> Tensor:
         """Hidden vectors [R, D] → scores of the next token [R, V]."""
@@ -234,9 +243,7 @@ class Decoder(nn.Module):
         latent_LD = latent_LD.index_copy(0, context.target_G, target_GD)
         return latent_LD.index_copy(0, context.context_U, context_UD)
 
-    def _share(
-        self, inputs: DecoderInput, mask: IntervalMask, time_LD: Tensor, *, cached: bool
-    ) -> Shared:
+    def _share(self, inputs: DecoderInput, mask: AttentionMask, time_LD: Tensor) -> Shared:
         modality_BT = inputs.modality_BT
         sorted_once = "modality" in (self.settings.experts, self.settings.attention_weights)
         modulation = None
@@ -247,18 +254,9 @@ class Decoder(nn.Module):
             modulation = modulation.view(*modality_BT.shape, 6, -1)
         return Shared(
             turn_BTK=self.rotary(inputs.position_BT),
-            mask=self._kernel_mask(mask, cached=cached),
+            mask=mask,
             modality_BT=modality_BT,
             by_modality=Routing.by_modality(modality_BT) if sorted_once else None,
             modulation_BT6D=modulation,
             vision_BT1=(modality_BT == Modality.VISION).to(self.compute_dtype).unsqueeze(-1),
         )
-
-    def _kernel_mask(self, mask: IntervalMask, *, cached: bool) -> Tensor | Windows | BlockMask:
-        """The form of the mask that the fastest kernel here reads."""
-        # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
-        if self.device.type == "cuda" and not cached:
-            return mask.block_mask
-        if self.device.type == "cpu" and not cached and (windows := Windows.of(mask)) is not None:
-            return windows
-        return mask.additive_B1TS

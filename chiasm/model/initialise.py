@@ -22,7 +22,7 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     gain of sinusoidal places             constant 2·PLACE, as large as row plus column
     matrices that read the residual       1 / √inputs
     matrices that write the residual      1 / √inputs / √(2·depth): the sum of all blocks keeps
-    (attention.out, experts.down)         the size of one
+    (a module's ``writes_residual``)      the size of one
     token embedding, time embedding       1
     latent and context embedding          1 / √channels: standardised latents then enter at the
                                           size of a token
@@ -35,8 +35,15 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     A parameter's values depend on (seed, its name) alone, so adding a part to the model changes
     nothing elsewhere.
     """
+    writing = {
+        module.get_parameter(name)
+        for module in decoder.modules()
+        for name in getattr(module, "writes_residual", ())
+    }
     for name, parameter in decoder.named_parameters():
-        deviation = _deviation(name, parameter, settings)
+        deviation = _deviation(name, parameter)
+        if parameter in writing:
+            deviation = 1 / math.sqrt(parameter.shape[-1] * 2 * settings.depth)
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
             if name == "place_embedding.gain":
@@ -58,7 +65,7 @@ has the figures).
 """
 
 
-def _deviation(name: str, parameter: nn.Parameter, settings: ModelSettings) -> float | None:
+def _deviation(name: str, parameter: nn.Parameter) -> float | None:
     """None: constant 1."""
     if name.endswith("gain"):
         return None
@@ -68,9 +75,6 @@ def _deviation(name: str, parameter: nn.Parameter, settings: ModelSettings) -> f
         return 1.0
     if name in ("place_embedding.row", "place_embedding.column"):
         return PLACE
-    inputs = parameter.shape[-1]
     if name == "time_embedding.hidden.weight":
         return math.sqrt(2 / TIME_FEATURES)
-    if name.endswith(("attention.out.weight", "experts.down")):
-        return 1 / math.sqrt(inputs * 2 * settings.depth)
-    return 1 / math.sqrt(inputs)
+    return 1 / math.sqrt(parameter.shape[-1])

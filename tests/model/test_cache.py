@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from chiasm.batch.latents import ImageLatents
-from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache, ModelSettings
+from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
 from chiasm.model.decoder import DecoderInput as Inputs
 
 CHANNELS = 4
@@ -54,7 +54,7 @@ def piece(inputs: Inputs, begin: int, end: int, **changes) -> Inputs:
 def test_text_after_an_image_is_the_same_with_and_without_cache(naive, decoder):
     batch, inputs = whole(naive, [[[9, 10], naive.Picture(), [11, 12, 13], naive.Picture(1, 2)]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
+    cache = decoder.new_cache(rows=1, capacity=32)
     start, num_tokens = int(batch.images.start_N[0]), int(batch.images.tokens_N[0])
     noisy = {"z_LC": torch.randn(num_tokens, CHANNELS), "time_L": torch.full((num_tokens,), 0.3)}
     steps = [
@@ -78,7 +78,7 @@ def test_an_unfinished_image_left_in_the_cache_would_be_noticed(naive, decoder):
     """The same as above with the last solver step held: TRAPS 1, seen failing."""
     batch, inputs = whole(naive, [[[9, 10], naive.Picture(), [11, 12, 13]]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
+    cache = decoder.new_cache(rows=1, capacity=32)
     end = int(batch.images.start_N[0] + batch.images.tokens_N[0])
     noisy = torch.full_like(inputs.time_L, 0.3)
     mask = IntervalMask(batch.first_BT[:, :end], batch.last_BT[:, :end], 32)
@@ -95,7 +95,7 @@ def test_an_unfinished_image_left_in_the_cache_would_be_noticed(naive, decoder):
 def test_rows_of_different_lengths_continue_side_by_side(naive, decoder):
     batch, inputs = whole(naive, [[[9, 10, 11, 12, 13]], [[14, 15]]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=2, capacity=16)
+    cache = decoder.new_cache(rows=2, capacity=16)
     held_B = torch.tensor([5, 2])
     query_BT = torch.arange(5).expand(2, 5)
     mask = IntervalMask(torch.zeros_like(query_BT), query_BT, 16)
@@ -118,7 +118,7 @@ def test_the_same_history_gives_the_same_logits_twice(naive, decoder):
     logits = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
+        cache = decoder.new_cache(rows=1, capacity=32)
         batch, _ = whole(naive, [[[9, 10], naive.Picture(), [11]]])
         logits.append(decoder.text_logits(decoder(inputs, IntervalMask.from_batch(batch), cache)))
     assert torch.equal(*logits)
@@ -126,6 +126,6 @@ def test_the_same_history_gives_the_same_logits_twice(naive, decoder):
 
 def test_a_full_cache_says_so(naive, decoder):
     batch, inputs = whole(naive, [[[9, 10]]])
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=20)
+    cache = decoder.new_cache(rows=1, capacity=20)
     with pytest.raises(ValueError, match="capacity of 20 slots"):
         decoder(inputs, IntervalMask(batch.first_BT, batch.last_BT, 20), cache)
