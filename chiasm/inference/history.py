@@ -164,10 +164,13 @@ class History:
     def copy(self, source: int, others: Sequence[int]) -> None:
         """Let other members have read what one has."""
         held, row = self._held[source], self._row[source]
-        self._cache.copy(row, [self._row[member] for member in others], held)
+        rows = [self._row[member] for member in others]
+        for layer in self._cache.whole:
+            layer.copy(row, rows, held)
         for member in others:
             self._held[member] = held
 
     def _swap(self, one: int, other: int) -> None:
-        self._cache.swap(self._row[one], self._row[other])
+        for layer in self._cache.whole:
+            layer.swap(self._row[one], self._row[other])
         self._row[one], self._row[other] = self._row[other], self._row[one]

@@ -1,14 +1,10 @@
 """What a block asks of its attention, and grouped-query attention.
 
-An attention of another kind subclasses :class:`Attention` and registers settings that build it
-(docs/model.md has an example).
-
 Shape suffixes: B rows, T queries, S keys, D width, H query heads, G key-value heads, K head width.
 """
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
 from typing import ClassVar, Literal
 
 import torch
@@ -24,42 +20,36 @@ from chiasm.model.work import Work
 from chiasm.roles import Role
 
 
-class Attention(nn.Module, ABC):
-    """Positions look at each other: what a block adds to the residual stream first."""
+class Attention(nn.Module):
+    """What a block adds to the residual stream first: positions that look at each other.
 
-    @abstractmethod
-    def forward(
-        self,
-        x_BTD: Tensor,
-        turn_BTK: Tensor,
-        mask: AttentionMask,
-        past: LayerCache | None = None,
-        by_modality: Routing | None = None,
-    ) -> Tensor:
-        """Returns what the block adds, [B, T, D].
+    Another kind is a subclass, and registered settings that build it (docs/model.md has one). It
+    implements ``forward(x_BTD, turn_BTK, mask, past, by_modality)`` as :class:`GroupedAttention`
+    does; ``turn_BTK`` are the rotary angles as ``turn_heads`` takes them, ``past`` is the layer's
+    cache that this pass extends, and ``by_modality`` goes to projections of each modality.
+    """
 
-        Args:
-            x_BTD: the positions, normalised.
-            turn_BTK: cosines and sines of their rotary angles, as ``turn_heads`` takes them.
-            mask: what each of them sees.
-            past: the layer's cache, which this pass extends; None: nothing was read before.
-            by_modality: where each modality has projections of its own.
-        """
+    cached: tuple[tuple[int, ...], ...]
+    """Shapes of what the layer keeps of a position, in the order in which it extends its cache."""
+    pair_flops: int
+    """Of one (query, key) pair, all heads together."""
 
-    @abstractmethod
-    def new_cache(
-        self, rows: int, capacity: int, device: torch.device, dtype: torch.dtype
-    ) -> LayerCache:
-        """Returns room for ``capacity`` positions of each row, with nothing read."""
+    def new_cache(self, rows: int, capacity: int, like: Tensor) -> LayerCache:
+        """Returns ``capacity`` empty slots for each row, of the type and device of ``like``."""
+        return LayerCache(tuple(like.new_zeros(rows, capacity, *shape) for shape in self.cached))
 
-    @abstractmethod
     def flops(self, work: Work) -> int:
         """Of the forward pass."""
+        products = sum(layer.flops(work.positions) for layer in self._projections())
+        return products + self.pair_flops * work.pairs
 
     def idle_parameters(self) -> int:
         """Numbers that one position does not use: projections of the other modality."""
-        own = (layer for layer in self.modules() if isinstance(layer, ModalityLinear))
+        own = (layer for layer in self._projections() if isinstance(layer, ModalityLinear))
         return sum(layer.weight[0].numel() for layer in own)
+
+    def _projections(self) -> list[Linear | ModalityLinear]:
+        return [own for own in self.modules() if isinstance(own, Linear | ModalityLinear)]
 
 
 class GroupedAttention(Attention):
@@ -78,6 +68,8 @@ class GroupedAttention(Attention):
         # One gain per head is the scale of its scores; finer gains would not commute with the turn.
         turned = self.query_heads + self.key_value_heads
         self.qk_gain = nn.Parameter(torch.empty(turned)) if settings.qk_norm else None
+        self.cached = ((self.key_value_heads, self.head_width),) * 2
+        self.pair_flops = 4 * self.query_heads * self.head_width
 
     def forward(
         self,
@@ -96,18 +88,6 @@ class GroupedAttention(Attention):
         if past is not None:
             k_BSGK, v_BSGK = past.extend(k_BSGK, v_BSGK)
         return projected(self.out, mask.attend(q_BTHK, k_BSGK, v_BSGK).flatten(2), by_modality)
-
-    def new_cache(
-        self, rows: int, capacity: int, device: torch.device, dtype: torch.dtype
-    ) -> LayerCache:
-        """Returns room for the keys and values of ``capacity`` positions of each row."""
-        shape = (rows, capacity, self.key_value_heads, self.head_width)
-        return LayerCache(tuple(torch.zeros(shape, device=device, dtype=dtype) for _ in range(2)))
-
-    def flops(self, work: Work) -> int:
-        """Of the forward pass."""
-        pairs = 4 * work.pairs * self.query_heads * self.head_width
-        return self.qkv.flops(work.positions) + self.out.flops(work.positions) + pairs
 
 
 @ATTENTIONS.register

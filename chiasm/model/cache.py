@@ -48,16 +48,12 @@ class LayerCache:
 
 
 class KeyValueCache:
-    """The caches of all layers, and how many slots of each row are held.
+    """The caches of all layers, and how many of the S slots of each row are held."""
 
-    Args:
-        layers: one per layer, as its attention makes it; :meth:`chiasm.model.Decoder.new_cache`.
-        capacity: S, slots of each row.
-        held_B: int64, slots of each row that are held.
-    """
-
-    def __init__(self, layers: Sequence[LayerCache], capacity: int, held_B: Tensor) -> None:
-        self._layers, self.capacity, self.lengths_B = layers, capacity, held_B
+    def __init__(self, whole: Sequence[LayerCache], capacity: int, lengths_B: Tensor) -> None:
+        self.whole, self.capacity = whole, capacity
+        self.lengths_B = lengths_B
+        """int64: slots of each row that are held."""
 
     def layers(self, num_new: int) -> list[LayerCache]:
         """Every layer's part of a pass over ``num_new`` new positions of each row.
@@ -74,7 +70,7 @@ class KeyValueCache:
         row_B1 = torch.arange(len(self.lengths_B), device=self.lengths_B.device).unsqueeze(1)
         new_T = torch.arange(num_new, device=self.lengths_B.device)
         slot_BT = self.lengths_B.unsqueeze(1) + new_T
-        return [replace(layer, new=(row_B1, slot_BT)) for layer in self._layers]
+        return [replace(layer, new=(row_B1, slot_BT)) for layer in self.whole]
 
     def advance(self, count_B: Tensor) -> None:
         """Hold the first ``count_B`` of the positions that the last pass wrote, per row."""
@@ -82,15 +78,5 @@ class KeyValueCache:
 
     def slice(self, held_B: Tensor, slots: int) -> KeyValueCache:
         """Returns the first slots of the first rows, of which these many are held."""
-        layers = [layer.slice(len(held_B), slots) for layer in self._layers]
+        layers = [layer.slice(len(held_B), slots) for layer in self.whole]
         return KeyValueCache(layers, slots, held_B)
-
-    def copy(self, row: int, others: Sequence[int], held: int) -> None:
-        """Let other rows hold the first ``held`` positions of one."""
-        for layer in self._layers:
-            layer.copy(row, others, held)
-
-    def swap(self, one: int, other: int) -> None:
-        """Exchange what two rows hold."""
-        for layer in self._layers:
-            layer.swap(one, other)

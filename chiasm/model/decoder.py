@@ -169,12 +169,10 @@ class Decoder(nn.Module):
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
         """Returns an empty cache of ``capacity`` slots for each of ``rows`` rows."""
-        layers = [
-            block.attention.new_cache(rows, capacity, self.device, self.compute_dtype)
-            for block in self._blocks()
-        ]
-        held_B = torch.zeros(rows, dtype=torch.int64, device=self.device)
-        return KeyValueCache(layers, capacity, held_B)
+        like = self.token_embedding.new_empty(0, dtype=self.compute_dtype)
+        layers = [block.attention.new_cache(rows, capacity, like) for block in self._blocks()]
+        lengths_B = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        return KeyValueCache(layers, capacity, lengths_B)
 
     def text_logits(self, x_RD: Tensor) -> Tensor:
         """Hidden vectors [R, D] → scores of the next token [R, V]."""

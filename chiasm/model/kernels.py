@@ -43,42 +43,34 @@ class AttentionMask:
     def within(self, window: int) -> AttentionMask:
         """Returns the mask without the keys that lie ``window`` positions or more back."""
         if window not in self._narrower:
-            num_queries = self.intervals.first_BT.shape[1]
-            own_BT = torch.arange(num_queries, device=self.intervals.first_BT.device)
+            first_BT, last_BT = self.intervals.first_BT, self.intervals.last_BT
+            own_BT = torch.arange(first_BT.shape[1], device=first_BT.device)
             own_BT = own_BT if self.held_B is None else own_BT + self.held_B.unsqueeze(1)
-            first_BT = torch.maximum(self.intervals.first_BT, own_BT - (window - 1))
-            narrower = IntervalMask(first_BT, self.intervals.last_BT, self.intervals.num_keys)
+            first_BT = torch.maximum(first_BT, own_BT - (window - 1))
+            narrower = IntervalMask(first_BT, last_BT, self.intervals.num_keys)
             self._narrower[window] = AttentionMask(narrower, self.held_B)
         return self._narrower[window]
 
     @cached_property
     def _kernel(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
-        device = self.intervals.first_BT.device.type
-        if self.held_B is None and device == "cuda":
-            # Compiled for a fixed shape: training has one, a growing history has not.
-            return partial(_attend_in_blocks, self.intervals.block_mask)
-        if self.held_B is None and device == "cpu":
-            windows = Windows.of(self.intervals)
-            if windows is not None:
-                return partial(_attend_in_windows, windows)
-        return partial(_attend, self.intervals.additive_B1TS)
+        mask, device = self.intervals, self.intervals.first_BT.device.type
+        # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
+        if device == "cuda" and self.held_B is None:
+            return partial(_attend, mask.block_mask)
+        if device == "cpu" and self.held_B is None and (windows := Windows.of(mask)) is not None:
+            return partial(_attend_in_windows, windows)
+        return partial(_attend, mask.additive_B1TS)
 
 
-def _attend(mask_B1TS: Tensor, q_BTHK: Tensor, k_BSGK: Tensor, v_BSGK: Tensor) -> Tensor:
-    """Every pair, with an additive mask."""
+def _attend(mask: Tensor | BlockMask, q_BTHK: Tensor, k_BSGK: Tensor, v_BSGK: Tensor) -> Tensor:
     q, k, v = q_BTHK.transpose(1, 2), k_BSGK.transpose(1, 2), v_BSGK.transpose(1, 2)
     grouped = q.shape[1] != k.shape[1]
-    y_BHTK = F.scaled_dot_product_attention(
-        q, k, v, attn_mask=mask_B1TS.to(q.dtype), enable_gqa=grouped
-    )
-    return y_BHTK.transpose(1, 2)
-
-
-def _attend_in_blocks(mask: BlockMask, q_BTHK: Tensor, k_BTGK: Tensor, v_BTGK: Tensor) -> Tensor:
-    """FlexAttention: blocks of keys that a block of queries may see."""
-    q, k, v = q_BTHK.transpose(1, 2), k_BTGK.transpose(1, 2), v_BTGK.transpose(1, 2)
-    grouped = q.shape[1] != k.shape[1]
-    y_BHTK = _compiled_flex_attention()(q, k, v, block_mask=mask, enable_gqa=grouped)
+    if isinstance(mask, BlockMask):
+        y_BHTK = _compiled_flex_attention()(q, k, v, block_mask=mask, enable_gqa=grouped)
+    else:
+        y_BHTK = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask.to(q.dtype), enable_gqa=grouped
+        )
     return y_BHTK.transpose(1, 2)
 
 
