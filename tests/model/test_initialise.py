@@ -7,7 +7,6 @@ from chiasm.batch.streams import Streams, StreamShape
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.initialise import PLACE
 
-
 IMAGE = StreamShape("image", "vision", (2, 2), channels=8)
 SERIES = StreamShape("series", "motion", (5,), channels=6)
 VIDEO = StreamShape("video", "vision", (2, 3, 4), channels=12)
