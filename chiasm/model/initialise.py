@@ -43,14 +43,14 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
         for name in getattr(module, "writes_residual", ())
     }
     for full, parameter in decoder.named_parameters():
-        name = _OF_A_STREAM.sub(r"\1", full)
-        deviation = _deviation(name, parameter)
+        kind = _OF_A_STREAM.sub(r"\1", full)
+        deviation = _deviation(kind, parameter)
         if parameter in writing:
             deviation = 1 / math.sqrt(parameter.shape[-1] * 2 * settings.depth)
-        name = name if f".{IMAGE}." in full else full
+        name = kind if f".{IMAGE}." in full else full
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
-            if name.endswith("place_embedding.gain"):  # of sines and cosines
+            if kind == "place_embedding.gain":  # of sines and cosines
                 places = decoder.get_submodule(full.rpartition(".")[0])
                 assert isinstance(places, PlaceEmbedding)
                 parameter.fill_(math.sqrt(2 * len(places.axes)) * PLACE)
