@@ -101,6 +101,23 @@ def decoded(data: Held) -> np.ndarray:
         return _of_picture(picture, described(data))
 
 
+def fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 [H, W, 3], cropped to the centre at this aspect ratio and resized.
+
+    A picture that already has the size passes through unchanged.
+    """
+    have_height, have_width = pixels.shape[:2]
+    if (have_height, have_width) == (height, width):
+        return pixels
+    # Cropping first keeps a very long picture from becoming a huge one.
+    scale = min(have_height / height, have_width / width)
+    top = (have_height - scale * height) / 2
+    left = (have_width - scale * width) / 2
+    box = (left, top, left + scale * width, top + scale * height)
+    picture = PillowImage.fromarray(pixels)
+    return np.asarray(picture.resize((width, height), PillowImage.Resampling.BICUBIC, box=box))
+
+
 def described(data: Held) -> str:
     """Names a picture to the user: its path, or what little is known of it."""
     if isinstance(data, np.ndarray):

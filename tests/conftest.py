@@ -17,7 +17,7 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.objective import ObjectiveSettings
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 
 PAD, BOD, EOD, BOI, EOI, IMAGE, FIRST_TEXT = range(7)
 VOCABULARY = 40
@@ -204,7 +204,7 @@ def world_model() -> Pretrained:
     Pictures of 8 x 8 pixels are 2 x 2 latent tokens.
     """
     text = TextTokenizer.train(["action: dx=+1.00 dy=-0.25 dyaw=+20", "view"], 300)
-    vision = PixelTokenizer(image_pixels=8, patch_pixels=4)
+    vision = pixel_tokenizer(image_pixels=8, patch_pixels=4)
     settings = ModelSettings(width=32, depth=2, query_heads=4, key_value_heads=2)
     decoder = Decoder(
         settings, vocabulary=text.vocabulary_size, latent_channels=vision.channels, seed=0

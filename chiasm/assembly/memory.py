@@ -10,13 +10,13 @@ from chiasm.device import choose_device
 from chiasm.errors import UserError
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 
 BYTES_PER_PARAMETER = 16
 """Of training: a float32 weight, its gradient, and the optimiser's two moments."""
 
 
-def refuse_large_model(recipe: Recipe, vision: VisionTokenizer) -> None:
+def refuse_large_model(recipe: Recipe, vision: Tokenizer) -> None:
     """Raise where weights, gradients and optimiser alone take more memory than there is.
 
     Raises:

@@ -25,14 +25,15 @@ from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, deterministic_on_cpu
 from chiasm.documents import Source
+from chiasm.errors import settings_of
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe, check_images
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training import Objective, Trainer, Validation
 from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.layout import open_latents
-from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
 from chiasm.worlds.instructions import INSTRUCTIONS, render_instructions
 
@@ -45,7 +46,7 @@ class Inputs:
     """What turns documents into a model's inputs."""
 
     text_tokenizer: TextTokenizer
-    vision_tokenizer: VisionTokenizer
+    vision_tokenizer: Tokenizer
 
 
 @dataclass(frozen=True)
@@ -234,10 +235,14 @@ def build_stream(
     )
 
 
-def _picture_reader(recipe: Recipe, tokenizer: VisionTokenizer) -> PictureReader | None:
+def _picture_reader(recipe: Recipe, tokenizer: Tokenizer) -> PictureReader | None:
     """Reads latents that were encoded ahead; None where pictures are to be decoded."""
     folder = recipe.streams["image"].latents
-    return None if folder is None else open_latents(Path(folder).expanduser(), tokenizer)
+    if folder is None:
+        return None
+    with settings_of("streams.image"):
+        read = open_latents(Path(folder).expanduser(), tokenizer)
+    return settings_of("streams.image")(read)
 
 
 def _validation(
@@ -273,9 +278,7 @@ def _validation(
     return validation
 
 
-def _measure(
-    tokenizer: VisionTokenizer, sources: Mapping[str, Source], device: torch.device
-) -> None:
+def _measure(tokenizer: Tokenizer, sources: Mapping[str, Source], device: torch.device) -> None:
     """Latent statistics of training pictures, where the sources have any."""
     pictures = _pictures(sources, tokenizer.image_shape)
     first = next(pictures, None)

@@ -14,19 +14,21 @@ from pathlib import Path
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.data.fingerprint import fingerprint
 from chiasm.device import choose_device
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.recipe import Recipe
-from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
+from chiasm.tokenizers.settings import TokenizerSettings, open_tokenizer
+from chiasm.tokenizers.storage import DESCRIPTION
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.dual import DualSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
-from chiasm.vision.storage import DESCRIPTION
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.vision.trained import TrainedSettings
 
 HASH_CHARACTERS = 12
 
 
 def open_vision(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
-) -> VisionTokenizer:
+) -> Tokenizer:
     """The recipe's tokenizer.
 
     Args:
@@ -38,12 +40,14 @@ def open_vision(
     Raises:
         UserError: there is no such tokenizer, it cannot be trained, or settings name two.
     """
-    training = recipe.vision_training
+    training, settings = recipe.vision_training, recipe.streams["image"]
     if training is None:
-        return build_vision_tokenizer(recipe.streams["image"])
+        with settings_of("streams.image"):
+            return open_tokenizer(settings)
     cache_folder = cache_folder or default_cache_folder()
     folder = cache_folder / "tokenizers" / _key(training)
-    settings = _placed(recipe.streams["image"], training, folder)
+    with settings_of("streams.image"):
+        settings = _placed(settings, training, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be training it
@@ -51,7 +55,8 @@ def open_vision(
             on_stage(f"vision tokenizer {folder.name}, from the cache", 1, 1)
         else:
             _train(training, folder, cache_folder, recipe.training.device, on_stage)
-    return build_vision_tokenizer(settings)
+    with settings_of("streams.image"):
+        return open_tokenizer(settings)
 
 
 def _train(
@@ -60,39 +65,43 @@ def _train(
     def progress(stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
         tell(f"vision tokenizer, {stage}", done, of)
 
-    train_from_settings(
-        training,
-        folder,
-        cache_folder=cache_folder / "worlds",
-        device=choose_device(device),
-        progress=progress,
-    )
+    with settings_of("vision_training"):
+        train_from_settings(
+            training,
+            folder,
+            cache_folder=cache_folder / "worlds",
+            device=choose_device(device),
+            progress=progress,
+        )
 
 
 def _placed(
-    vision: VisionSettings, training: VisionTrainingSettings, folder: Path
-) -> VisionSettings:
+    settings: TokenizerSettings, training: VisionTrainingSettings, folder: Path
+) -> TokenizerSettings:
     """The settings with the trained tokenizer's folder where it belongs.
 
     Raises:
         UserError: they name another one there.
     """
-    where, part = (
-        ("streams.image.target", vision.target) if vision.target else ("streams.image", vision)
-    )
-    if part.kind != training.kind:
+    if isinstance(settings, DualSettings):
+        with settings_of("target"):
+            target = _placed(settings.target, training, folder)
+        return settings.model_copy(update={"target": target})
+    if not isinstance(settings, TrainedSettings) or settings.kind != training.kind:
         raise UserError(
-            f"{where}.kind = {part.kind!r}, but vision_training makes a tokenizer of kind "
-            f"{training.kind!r}; make them equal, or leave vision_training out"
+            f", but vision_training makes a tokenizer of kind {training.kind!r}",
+            setting="kind",
+            value=settings.kind,
+            remedy="make them equal, or leave vision_training out",
         )
-    if part.path != SHIPPED[0]:
+    if settings.path != type(settings).model_fields["path"].default:
         raise UserError(
-            f"{where}.path = {part.path!r} and vision_training name two tokenizers; leave one out"
+            "and vision_training name two tokenizers",
+            setting="path",
+            value=settings.path,
+            remedy="leave one out",
         )
-    path = {"path": str(folder)}
-    if vision.target:
-        return vision.model_copy(update={"target": vision.target.model_copy(update=path)})
-    return vision.model_copy(update=path)
+    return settings.model_copy(update={"path": str(folder)})
 
 
 def _key(training: VisionTrainingSettings) -> str:

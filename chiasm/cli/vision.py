@@ -15,15 +15,16 @@ from chiasm.cli.progress import RunDisplay
 from chiasm.device import choose_device
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
+from chiasm.tokenizers.settings import TokenizerSettings
+from chiasm.tokenizers.statistics import save_statistics
 from chiasm.toml import load_settings
-from chiasm.vision.build import VisionSettings
 from chiasm.vision.cached.encoding import SHARD_PICTURES, Progress, Rank, encode_gallery
 from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.layout import latent_places
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
+from chiasm.vision.dual import DualSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
-from chiasm.vision.statistics import save_statistics
 from chiasm.worlds import Split
 
 app = typer.Typer(help="Vision tokenizers.", no_args_is_help=True)
@@ -141,7 +142,7 @@ def encode(
         device = torch.device("cuda", rank % torch.cuda.device_count())
     with RunDisplay() as display:
         tokenizer = open_vision(settings, cache, display.on_stage)
-        places = latent_places(out, tokenizer, f"--out {out}")
+        places = latent_places(out, tokenizer, "--out")
         gallery = open_gallery(settings, *Split, cache_folder=cache, on_stage=display.on_stage)
         manifests = [
             encode_gallery(
@@ -171,10 +172,10 @@ def _stage_of(folder: Path, display: RunDisplay) -> Progress:
     return lambda stage, done, of: display.on_stage(f"{stage} ({folder.resolve().name})", done, of)
 
 
-def _refuse_two(settings: VisionSettings) -> None:
-    if settings.parts:
+def _refuse_two(settings: TokenizerSettings) -> None:
+    if isinstance(settings, DualSettings):
         raise UserError(
-            "streams.image.kind = 'dual' has two tokenizers, chiasm vision stats measures one: give a "
-            "recipe whose [streams.image] is that of one part, and name the file as statistics under "
-            "streams.image.context or streams.image.target"
+            "streams.image.kind = 'dual' has two tokenizers, chiasm vision stats measures one: "
+            "give a recipe whose [streams.image] is that of one part, and name the file as "
+            "statistics under streams.image.context or streams.image.target"
         )

@@ -1,7 +1,6 @@
 """From sources of documents to packed batches: text tokenizer, mixture, packing, stream.
 
 quiet.py       grain, without a warning of its import
-hub.py         is a name one of the hub's, and does it answer
 tokenizer.py   text and token numbers
 reading.py     documents that can be used, and a count of the others
 cells.py       cells of a table as words or as a picture

@@ -25,7 +25,8 @@ from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.pictures import decode_picture
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
-from chiasm.vision.tokenizer import VisionTokenizer, encode_pictures
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.tokenizer import encode_pictures
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,7 @@ def prompt_targets(spans: tuple[Text | Image, ...]) -> list[bool]:
 
 
 def prompt_latents(
-    spans: tuple[Text | Image, ...], tokenizer: VisionTokenizer, device: torch.device
+    spans: tuple[Text | Image, ...], tokenizer: Tokenizer, device: torch.device
 ) -> ImageLatents:
     """All standardised latents of the spans' pictures, one picture after another.
 

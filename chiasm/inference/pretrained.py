@@ -32,10 +32,10 @@ from chiasm.flow import default_shift
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
+from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import ObjectiveSettings
-from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
-from chiasm.vision.storage import load_tokenizer, save_tokenizer
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.vision.trained import SHIPPED, shipped_folder
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -70,7 +70,7 @@ class Pretrained:
 
     decoder: Decoder
     text_tokenizer: TextTokenizer
-    vision_tokenizer: VisionTokenizer
+    vision_tokenizer: Tokenizer
     objective: ObjectiveSettings
     context_positions: int
     """Positions of the rows it was trained on: the longest document that it can hold."""
@@ -171,11 +171,11 @@ class Pretrained:
         )
 
 
-def _save_vision(tokenizer: VisionTokenizer, folder: Path) -> str:
+def _save_vision(tokenizer: Tokenizer, folder: Path) -> str:
     """The name of an equal tokenizer of the package, or a copy beside the model."""
     for name in SHIPPED:
         try:
-            shipped = build_vision_tokenizer(VisionSettings(kind="rae", path=name))
+            shipped = load_tokenizer(shipped_folder(name))
         except UserError:
             continue  # a package without it: the model then carries its own
         if shipped.fingerprint == tokenizer.fingerprint:
@@ -258,13 +258,9 @@ def _load_text_tokenizer(folder: Path, config: _Config) -> TextTokenizer:
     return tokenizer
 
 
-def _load_vision(folder: Path, config: _Config) -> VisionTokenizer:
+def _load_vision(folder: Path, config: _Config) -> Tokenizer:
     shipped = config.vision in SHIPPED
-    tokenizer = (
-        build_vision_tokenizer(VisionSettings(kind="rae", path=config.vision))
-        if shipped
-        else load_tokenizer(folder / VISION)
-    )
+    tokenizer = load_tokenizer(shipped_folder(config.vision) if shipped else folder / VISION)
     if tokenizer.fingerprint != config.vision_fingerprint:
         where = f"chiasm's own {config.vision!r}" if shipped else str(folder / VISION)
         raise UserError(

@@ -32,6 +32,7 @@ from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.stop import StopRequest
 from chiasm.threads import Threads, given_threads
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.checkpoint import Checkpoints
 from chiasm.training.metrics import MetricsLog
 from chiasm.training.objective import Counts, Losses, Objective
@@ -42,7 +43,7 @@ from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second, synchronise
 from chiasm.training.tally import tally
 from chiasm.training.validation import Validation
-from chiasm.vision.tokenizer import VisionTokenizer, encode_images
+from chiasm.vision.tokenizer import encode_images
 
 CHECKED_PICTURES = 64
 """Pictures whose latents are looked at before the first step, and batches to find them in."""
@@ -66,7 +67,7 @@ class Trainer:
         self,
         decoder: Decoder,
         objective: Objective,
-        vision: VisionTokenizer,
+        vision: Tokenizer,
         stream: Stream,
         validation: Validation | None,
         settings: TrainingSettings,

@@ -18,9 +18,10 @@ from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
 from chiasm.model import Decoder
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import Losses, Objective
 from chiasm.training.tally import tally
-from chiasm.vision.tokenizer import VisionTokenizer, encode_images
+from chiasm.vision.tokenizer import encode_images
 
 VALIDATION_SEED = 0
 """Keys the held-out rows, their noise and their levels, whatever the run's seed is."""
@@ -39,7 +40,7 @@ class Validation:
     def __init__(
         self,
         batches: Iterable[PackedBatch],
-        vision: VisionTokenizer,
+        vision: Tokenizer,
         flow_times: Sequence[float],
         device: torch.device,
     ) -> None:

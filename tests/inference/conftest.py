@@ -11,7 +11,7 @@ from chiasm.documents import Image
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.objective import ObjectiveSettings
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 
 TEXTS = ["caption: a brick wall", "picture: water and grass", "question: how many? answer: 2\n"]
 
@@ -22,7 +22,7 @@ def make_pretrained(
     """Two blocks over byte-level text and 8 x 8 pictures of 2 x 2 latent tokens, with weights
     large enough that every input matters."""
     text = TextTokenizer.train(TEXTS, 300)
-    vision = PixelTokenizer(image_pixels=8, patch_pixels=4)
+    vision = pixel_tokenizer(image_pixels=8, patch_pixels=4)
     shape = {"width": 32, "depth": 2, "query_heads": 4, "key_value_heads": 2} | model
     decoder = Decoder(
         ModelSettings(**shape),

@@ -13,8 +13,8 @@ from chiasm.inference.passage import (
     prompt_targets,
 )
 from chiasm.inference.pretrained import Pretrained
-from chiasm.vision.dual import DualTokenizer
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.dual import paired
+from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.vision.tokenizer import encode_images
 
 
@@ -43,7 +43,7 @@ def test_a_prompt_of_two_tokenizers_is_the_beginning_of_a_packed_document(
     pretrained: Pretrained, make_image: Callable[[int], Image]
 ) -> None:
     text = pretrained.text_tokenizer
-    vision = DualTokenizer(target=PixelTokenizer(8, 4), context=PixelTokenizer(12, 4))
+    vision = paired(target=pixel_tokenizer(8, 4), context=pixel_tokenizer(12, 4))
     drawn = [Image(make_image(seed).data, target=True) for seed in (1, 2)]
     spans = (make_image(0), Text("a wall"), *drawn, make_image(3), Text("b"))
     batch = pack_documents([Document(spans)], text, vision.shapes, 64)

@@ -91,7 +91,7 @@ def test_what_cannot_be_written_is_told(pretrained: Pretrained, tmp_path: Path) 
         pretrained.save(tmp_path / "file" / "model")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vision/vision.json"])
+@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vision/description.json"])
 def test_a_missing_file_is_named(saved: Path, name: str) -> None:
     (saved / name).unlink()
     with pytest.raises(UserError, match=Path(name).name):

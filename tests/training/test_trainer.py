@@ -27,7 +27,7 @@ from chiasm.training import (
     Validation,
 )
 from chiasm.training.metrics import read_metrics
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 
 SENTENCE = "the red door stands left of a green lamp and a blue wall"
 
@@ -73,7 +73,7 @@ def build(tokenizer: TextTokenizer) -> Build:
                 **settings,
             }
         )
-        vision = PixelTokenizer(8, 4)
+        vision = pixel_tokenizer(8, 4)
         noise = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
         vision.measure([noise], data="noise")
         source = SourceSettings(kind="text", path="unused")

@@ -20,11 +20,12 @@ from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import next_view
 from chiasm.model import Decoder, ModelSettings
 from chiasm.recipe import check_images, parse_recipe
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.vision.build import build_vision_tokenizer
-from chiasm.vision.dual import DualTokenizer
-from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.storage import load_tokenizer, save_tokenizer
+from chiasm.vision.dual import paired
+from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.vision.tokenizer import encode_images
 
 TARGET = {"kind": "pixels", "image_pixels": 8, "patch_pixels": 4}
@@ -51,16 +52,16 @@ def text() -> TextTokenizer:
 
 
 @pytest.fixture
-def dual() -> DualTokenizer:
+def dual() -> Tokenizer:
     """Targets of 2 x 2 tokens of 48 channels, context of 6 x 6 tokens of 12."""
-    return DualTokenizer(target=PixelTokenizer(8, 4), context=PixelTokenizer(12, 2))
+    return paired(target=pixel_tokenizer(8, 4), context=pixel_tokenizer(12, 2))
 
 
-def packed(text: TextTokenizer, vision: PixelTokenizer | DualTokenizer) -> PackedBatch:
+def packed(text: TextTokenizer, vision: Tokenizer) -> PackedBatch:
     return pack_documents(DOCUMENTS, text, vision.shapes, 96)
 
 
-def decoder_of(text: TextTokenizer, vision: PixelTokenizer | DualTokenizer) -> Decoder:
+def decoder_of(text: TextTokenizer, vision: Tokenizer) -> Decoder:
     """With weights large enough that every input matters."""
     decoder = Decoder(
         ModelSettings(**SHAPE),
@@ -76,7 +77,7 @@ def decoder_of(text: TextTokenizer, vision: PixelTokenizer | DualTokenizer) -> D
     return decoder
 
 
-def test_each_part_reads_its_pictures(text: TextTokenizer, dual: DualTokenizer) -> None:
+def test_each_part_reads_its_pictures(text: TextTokenizer, dual: Tokenizer) -> None:
     batch = packed(text, dual)
     batch.validate()
     slots = batch.images
@@ -87,7 +88,7 @@ def test_each_part_reads_its_pictures(text: TextTokenizer, dual: DualTokenizer) 
     targets = [p for p, target in zip(slots.pixels, slots.target_N, strict=True) if target]
     seen = [p for p, target in zip(slots.pixels, slots.target_N, strict=True) if not target]
     torch.testing.assert_close(
-        z_LC[slots.target_G], dual.target.encode(torch.stack(targets)).flatten(0, 1)
+        z_LC[slots.target_G], dual.encode(torch.stack(targets)).flatten(0, 1)
     )
     assert not z_LC[slots.context_U].any()
     torch.testing.assert_close(context_UA, dual.context.encode(torch.stack(seen)).flatten(0, 1))
@@ -95,8 +96,8 @@ def test_each_part_reads_its_pictures(text: TextTokenizer, dual: DualTokenizer) 
 
 def test_a_pair_of_equal_tokenizers_is_one_tokenizer(text: TextTokenizer) -> None:
     """Where both parts and both linear layers are the same, so are losses and continuations."""
-    one = PixelTokenizer(8, 4)
-    pair = DualTokenizer(target=PixelTokenizer(8, 4), context=PixelTokenizer(8, 4))
+    one = pixel_tokenizer(8, 4)
+    pair = paired(target=pixel_tokenizer(8, 4), context=pixel_tokenizer(8, 4))
     decoders = decoder_of(text, one), decoder_of(text, pair)
     with torch.no_grad():
         decoders[1].context_embedding.weight.copy_(decoders[0].latent_embedding.weight)
@@ -125,7 +126,7 @@ def test_a_pair_of_equal_tokenizers_is_one_tokenizer(text: TextTokenizer) -> Non
     assert drawn[0][1:] == drawn[1][1:]
 
 
-def test_both_ways_in_learn(text: TextTokenizer, dual: DualTokenizer) -> None:
+def test_both_ways_in_learn(text: TextTokenizer, dual: Tokenizer) -> None:
     batch, decoder = packed(text, dual), decoder_of(text, dual)
     latents = encode_images(dual, batch.images)
     losses = Objective(ObjectiveSettings()).losses(decoder, batch, latents, seed=0)
@@ -136,7 +137,7 @@ def test_both_ways_in_learn(text: TextTokenizer, dual: DualTokenizer) -> None:
 
 
 def test_an_earlier_view_is_read_by_the_part_that_it_played(
-    text: TextTokenizer, dual: DualTokenizer
+    text: TextTokenizer, dual: Tokenizer
 ) -> None:
     """The first view is context, those after it targets, as in an action video's training."""
     sampler = Sampler(Pretrained(decoder_of(text, dual), text, dual, ObjectiveSettings(), 160))
@@ -149,7 +150,7 @@ def test_an_earlier_view_is_read_by_the_part_that_it_played(
     assert (imagined == expected.pixels()).all()
 
 
-def test_a_folder_keeps_both(dual: DualTokenizer, tmp_path: Path) -> None:
+def test_a_folder_keeps_both(dual: Tokenizer, tmp_path: Path) -> None:
     dual.context.measure([torch.rand(4, 3, 12, 12)], data="noise")
     save_tokenizer(dual, tmp_path)
     loaded = load_tokenizer(tmp_path)
@@ -163,12 +164,9 @@ def test_a_folder_keeps_both(dual: DualTokenizer, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("vision", "message"),
     [
-        ({"kind": "dual", "target": TARGET}, "needs a tokenizer for context"),
-        ({"kind": "dual"}, "for context and one for target"),
-        ({"kind": "pixels", "context": CONTEXT}, "context is a setting of kind = 'dual'"),
-        (DUAL | {"path": "somewhere"}, "path belongs to one tokenizer"),
-        (DUAL | {"statistics": "file.json"}, "statistics belongs to one tokenizer"),
-        (DUAL | {"context": DUAL}, "streams.image.context"),
+        ({"kind": "dual", "target": TARGET}, "setting streams.image.context is missing"),
+        ({"kind": "pixels", "context": CONTEXT}, "unknown setting streams.image.context"),
+        (DUAL | {"path": "somewhere"}, "unknown setting streams.image.path"),
     ],
 )
 def test_settings_that_do_not_go_together(vision: dict, message: str) -> None:
@@ -180,13 +178,13 @@ def test_a_missing_part_is_named() -> None:
     settings = parse_recipe(
         recipe_of(Path("pictures"), DUAL | {"context": {"kind": "rae", "path": "no-such"}})
     ).streams["image"]
-    with pytest.raises(UserError, match=r"streams\.image\.context\.path = 'no-such' is neither"):
-        build_vision_tokenizer(settings)
+    with pytest.raises(UserError, match=r"^context\.path = 'no-such' is neither"):
+        open_tokenizer(settings)
 
 
 def test_the_larger_grid_is_what_a_row_must_hold() -> None:
     recipe = parse_recipe(recipe_of(Path("pictures"), DUAL | {"context": CONTEXT}))
-    shapes = build_vision_tokenizer(recipe.streams["image"]).shapes
+    shapes = open_tokenizer(recipe.streams["image"]).shapes
     assert shapes.of(True) == ImageShape(8, 8, 2, 2)
     assert shapes.of(False) == ImageShape(12, 12, 3, 3)
     short = recipe.model_copy(

@@ -16,8 +16,8 @@ from torch import Tensor
 from chiasm.data.pictures import PictureReader
 from chiasm.documents import Image
 from chiasm.errors import UserError
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.cached.latents import CachedLatents
-from chiasm.vision.tokenizer import VisionTokenizer
 
 
 @dataclass(frozen=True)
@@ -25,16 +25,16 @@ class Place:
     """The folder of one tokenizer's latents."""
 
     folder: Path
-    tokenizer: VisionTokenizer
+    tokenizer: Tokenizer
     parts: frozenset[bool]
     """The parts that its pictures play, as ``Image.target`` says."""
 
 
-def latent_places(folder: Path, tokenizer: VisionTokenizer, setting: str) -> list[Place]:
+def latent_places(folder: Path, tokenizer: Tokenizer, setting: str) -> list[Place]:
     """Where a run's tokenizer, or each of two, has its latents, whether they are there yet or not.
 
     Args:
-        setting: names the folder to the user, as in ``--out latents``.
+        setting: what named the folder, ``latents`` or ``--out``.
 
     Raises:
         UserError: the folder holds the latents of one tokenizer where the run has two, or of two
@@ -45,9 +45,11 @@ def latent_places(folder: Path, tokenizer: VisionTokenizer, setting: str) -> lis
     if any(map(_holds_latents, [folder] if pair else [context_folder, target_folder])):
         there, here = ("one tokenizer", "two") if pair else ("two tokenizers", "one")
         raise UserError(
-            f"{setting} holds the latents of {there}, and the recipe has {here} (streams.image.kind = "
-            "'dual' is two); encode with this recipe into another folder (chiasm vision encode), "
-            "or set the vision settings that it was made with"
+            f"holds the latents of {there}, and the recipe has {here} (kind = 'dual' is two)",
+            setting=setting,
+            value=str(folder),
+            remedy="encode with this recipe into another folder (chiasm vision encode), or set the "
+            "tokenizer's settings that it was made with",
         )
     if not pair:
         return [Place(folder, tokenizer, frozenset({False, True}))]
@@ -58,23 +60,25 @@ def latent_places(folder: Path, tokenizer: VisionTokenizer, setting: str) -> lis
     ]
 
 
-def open_latents(folder: Path, tokenizer: VisionTokenizer) -> PictureReader:
+def open_latents(folder: Path, tokenizer: Tokenizer) -> PictureReader:
     """Reads each picture's latents, by the tokenizer of the part that it plays.
 
     Args:
-        folder: what ``streams.image.latents`` names.
+        folder: what the setting ``latents`` names.
         tokenizer: the run's.
 
     Raises:
         UserError: no latents, those of other settings, or some that are missing or damaged.
     """
-    setting = f"streams.image.latents = {str(folder)!r}"
-    places = latent_places(folder, tokenizer, setting)
+    places = latent_places(folder, tokenizer, "latents")
     missing = [place.folder.name for place in places if not _holds_latents(place.folder)]
     if missing and tokenizer.context is not None:
         raise UserError(
-            f"{setting} lacks the latents of {' and '.join(missing)} pictures; make them with "
-            f"chiasm vision encode RECIPE --out {folder}, which goes on where it was stopped"
+            f"lacks the latents of {' and '.join(missing)} pictures",
+            setting="latents",
+            value=str(folder),
+            remedy=f"make them with chiasm vision encode RECIPE --out {folder}, which goes on "
+            "where it was stopped",
         )
     caches: dict[bool, CachedLatents] = {}
     for place in places:

@@ -1,0 +1,8 @@
+"""Tokenizers of continuous streams: items to standardised latents and back.
+
+statistics.py  mean and deviation of each latent channel, with their provenance
+parts.py       encoders and decoders
+tokenizer.py   an encoder, a decoder and statistics
+settings.py    which tokenizer a stream has: a registry of kinds
+storage.py     a tokenizer as a folder
+"""
