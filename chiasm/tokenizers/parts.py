@@ -32,9 +32,10 @@ class Part(nn.Module):
         super().__init_subclass__(**more)
         cls.kind = kind or cls.kind
         if kind:
-            before = cls._kinds.setdefault(kind, cls)
+            before = cls._kinds.get(kind, cls)
             if (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise ValueError(f"{before.__module__} has an encoder or decoder {kind!r} already")
+            cls._kinds[kind] = cls
 
     def describe(self) -> dict[str, Any]:
         """Returns what :meth:`open` needs beside the weights, as JSON has it."""
