@@ -4,7 +4,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.recipe import (
     check_images,
@@ -14,6 +13,7 @@ from chiasm.recipe import (
     resolved,
     write_recipe,
 )
+from chiasm.rgb import ImageShape
 from chiasm.toml import load_toml, parse_settings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 
