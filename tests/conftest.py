@@ -13,16 +13,24 @@ import pytest
 import torch
 
 from chiasm.batch.packed import NO_LABEL, NOBODY, PackedBatch
-from chiasm.batch.slots import ImageSlots
-from chiasm.batch.streams import Modality
+from chiasm.batch.slots import Slots
+from chiasm.batch.streams import PADDING, TEXT, Streams, StreamShape
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.streams import StreamTokenizers
 
 PAD, BOD, EOD, BOI, EOI, IMAGE, FIRST_TEXT = range(7)
 VOCABULARY = 40
+VISION = TEXT + 1
+STREAM = "image"
+
+
+def streams(channels: int = 4) -> Streams:
+    """Pictures alone; each :class:`Picture` has a grid of its own."""
+    return Streams((StreamShape(STREAM, "vision", (2, 3), channels),))
 
 
 @dataclass(frozen=True)
@@ -50,7 +58,7 @@ class _Row:
     source: list[int] = field(default_factory=list)
     pictures: list[tuple[int, Picture, int]] = field(default_factory=list)
 
-    def put(self, token: int, modality: Modality, document: int, source: int, first: int) -> None:
+    def put(self, token: int, modality: int, document: int, source: int, first: int) -> None:
         here = len(self.ids)
         self.ids.append(token)
         self.label.append(NO_LABEL)
@@ -64,7 +72,7 @@ class _Row:
 
     def add(self, spans: Spans, document: int, source: int) -> None:
         def text(token: int, first: int = -1) -> None:
-            self.put(token, Modality.TEXT, document, source, first)
+            self.put(token, TEXT, document, source, first)
 
         begin = len(self.ids)
         text(BOD)
@@ -77,13 +85,13 @@ class _Row:
             text(BOI, first)
             start, num_tokens = len(self.ids), span.rows * span.columns
             for _ in range(num_tokens):
-                self.put(IMAGE, Modality.VISION, document, source, first)
+                self.put(IMAGE, VISION, document, source, first)
                 self.last[-1] = start + num_tokens - 1
             self.pictures.append((start, span, source))
             text(EOI)
         text(EOD)
         for here in range(begin, len(self.ids) - 1):
-            both = self.modality[here] == self.modality[here + 1] == Modality.TEXT
+            both = self.modality[here] == self.modality[here + 1] == TEXT
             if both and self.ids[here] != BOI and self.ids[here + 1] != EOI:
                 self.label[here] = self.ids[here + 1]
 
@@ -91,7 +99,7 @@ class _Row:
         assert len(self.ids) <= num_positions, "the test's documents do not fit its row"
         while len(self.ids) < num_positions:
             here = len(self.ids)
-            self.put(PAD, Modality.PADDING, NOBODY, NOBODY, here)
+            self.put(PAD, PADDING, NOBODY, NOBODY, here)
             self.position[-1] = 0
 
 
@@ -101,6 +109,7 @@ def pack(
     *,
     source_of: Callable[[int, int], int] = lambda row, document: document % 2,
     numbers: Sequence[int] | None = None,
+    channels: int = 4,
 ) -> PackedBatch:
     """Lay documents into rows exactly as told; ``numbers`` are the rows' numbers in lane 0."""
     written = []
@@ -118,14 +127,15 @@ def pack(
     def column(values: list) -> torch.Tensor:
         return torch.tensor(values, dtype=torch.int64)
 
-    images = ImageSlots(
+    pictures = Slots(
         row_N=column([b for b, *_ in slots]),
         start_N=column([start for _, start, *_ in slots]),
-        grid_N2=column([(p.rows, p.columns) for *_, p, _ in slots]).reshape(-1, 2),
+        grid_NA=column([(p.rows, p.columns) for *_, p, _ in slots]).reshape(-1, 2),
         target_N=column([p.target for *_, p, _ in slots]).bool(),
         dropped_N=column([p.dropped for *_, p, _ in slots]).bool(),
         source_N=column([source for *_, source in slots]),
-        pixels=tuple(torch.zeros(3, 2, 2, dtype=torch.uint8) for _ in slots),
+        row_positions=num_positions,
+        items=tuple(torch.zeros(3, 2, 2, dtype=torch.uint8) for _ in slots),
     )
     batch = PackedBatch(
         ids_BT=table("ids"),
@@ -136,7 +146,8 @@ def pack(
         last_BT=table("last"),
         document_BT=table("document"),
         source_BT=table("source"),
-        images=images,
+        slots={STREAM: pictures},
+        streams=streams(channels),
         lane_B=torch.zeros(len(rows), dtype=torch.int64),
         number_B=column(list(numbers) if numbers is not None else list(range(len(rows)))),
         source_names=("even", "odd"),
@@ -185,13 +196,17 @@ class NaivePacking:
     pack = staticmethod(pack)
     random_document = staticmethod(random_document)
     random_rows = staticmethod(random_rows)
+    streams = staticmethod(streams)
     Picture = Picture
     vocabulary = VOCABULARY
 
     @staticmethod
-    def random_batch(seed: int, num_rows: int = 3, num_positions: int = 64) -> PackedBatch:
+    def random_batch(
+        seed: int, num_rows: int = 3, num_positions: int = 64, channels: int = 4
+    ) -> PackedBatch:
         random = np.random.default_rng(seed)
-        return pack(random_rows(random, num_rows, num_positions), num_positions)
+        rows = random_rows(random, num_rows, num_positions)
+        return pack(rows, num_positions, channels=channels)
 
 
 @pytest.fixture(scope="session")
@@ -206,18 +221,16 @@ def world_model() -> Pretrained:
     Pictures of 8 x 8 pixels are 2 x 2 latent tokens.
     """
     text = TextTokenizer.train(["action: dx=+1.00 dy=-0.25 dyaw=+20", "view"], 300)
-    vision = PixelTokenizer(image_pixels=8, patch_pixels=4)
+    tokenizers = StreamTokenizers({"image": PixelTokenizer(image_pixels=8, patch_pixels=4)})
     settings = ModelSettings(width=32, depth=2, query_heads=4, key_value_heads=2)
-    decoder = Decoder(
-        settings, vocabulary=text.vocabulary_size, latent_channels=vision.channels, seed=0
-    )
+    decoder = Decoder(settings, vocabulary=text.vocabulary_size, streams=tokenizers.streams, seed=0)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
     objective = ObjectiveSettings(prediction="x", shift=2.0)
     decoder = decoder.eval().requires_grad_(False)
-    return Pretrained(decoder, text, vision, objective, 400)
+    return Pretrained(decoder, text, tokenizers, objective, 400)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -7,7 +7,7 @@ from chiasm.documents import Document, Image, Text
 
 @pytest.fixture
 def encoder_of(made):
-    return lambda row_positions: DocumentEncoder(made.tokenizer, made.shape, row_positions)
+    return lambda row_positions: DocumentEncoder(made.tokenizer, made.reader.streams, row_positions)
 
 
 def test_layout(made, encoder_of):
@@ -20,10 +20,11 @@ def test_layout(made, encoder_of):
         )
     )
     (piece,) = encoder_of(64)(document)
-    image = [t.boi_id, *[t.image_id] * 3, t.eoi_id]
+    marks = t.marks["image"]
+    image = [marks.begin, *[marks.fill] * 3, marks.end]
     expected = [t.bod_id, *image, *t.encode("caption: a"), *image, t.eod_id]
     assert piece.ids.tolist() == expected
-    assert piece.images.tolist() == [[0, 0], [1, 1]]
+    assert piece.items.tolist() == [[0, 0, 0], [1, 0, 1]]
 
 
 def test_adjacent_texts_read_as_one_string(made, encoder_of):
@@ -41,21 +42,22 @@ def test_a_document_that_fills_a_row_is_whole_and_one_more_token_splits_it(made,
 
 def test_a_long_document_is_split_between_spans_and_images_stay_whole(made, encoder_of):
     t = made.tokenizer
+    marks = t.marks["image"]
     spans = [Text("video:")]
     for number in range(6):
         spans += [Image(made.picture(number), target=bool(number)), Text(f"frame {number} ")]
     pieces = encoder_of(17)(Document(tuple(spans)))
     assert len(pieces) > 2
-    assert np.concatenate([p.images for p in pieces]).tolist() == [
-        [number, int(number > 0)] for number in range(6)
+    assert np.concatenate([p.items for p in pieces]).tolist() == [
+        [number, 0, int(number > 0)] for number in range(6)
     ]
     for piece in pieces:
         assert len(piece.ids) <= 17
         assert piece.ids[0] == t.bod_id
         assert piece.ids[-1] == t.eod_id
-        boi = np.flatnonzero(piece.ids == t.boi_id)
-        assert (piece.ids[boi[:, None] + 1 + np.arange(3)] == t.image_id).all()
-        assert (piece.ids[boi + 4] == t.eoi_id).all()
+        begin = np.flatnonzero(piece.ids == marks.begin)
+        assert (piece.ids[begin[:, None] + 1 + np.arange(3)] == marks.fill).all()
+        assert (piece.ids[begin + 4] == marks.end).all()
     text = "".join(t.decode(piece.ids.tolist()) for piece in pieces)
     assert text == Document(tuple(spans)).text
 

@@ -16,7 +16,7 @@ def test_any_text_comes_back(made, text):
 
 def test_specials_are_distinct_and_inside_the_vocabulary(made):
     t = made.tokenizer
-    ids = {t.pad_id, t.bod_id, t.eod_id, t.boi_id, t.eoi_id, t.image_id}
+    ids = {t.pad_id, t.bod_id, t.eod_id, *t.marks["image"]}
     assert len(ids) == 6
     assert max(ids) < t.vocabulary_size
 
@@ -24,14 +24,15 @@ def test_specials_are_distinct_and_inside_the_vocabulary(made):
 def test_specials_that_a_user_types_stay_text(made):
     t = made.tokenizer
     text = "a <|boi|> and <|image|><|eod|>"
-    special = {t.pad_id, t.bod_id, t.eod_id, t.boi_id, t.eoi_id, t.image_id}
+    special = {t.pad_id, t.bod_id, t.eod_id, *t.marks["image"]}
     assert not special & set(t.encode(text))
     assert t.decode(t.encode(text)) == text
 
 
 def test_decoding_drops_specials(made):
     t = made.tokenizer
-    assert t.decode([t.bod_id, *t.encode("brick"), t.boi_id, t.image_id, t.eoi_id]) == "brick"
+    begin, end, fill = t.marks["image"]
+    assert t.decode([t.bod_id, *t.encode("brick"), begin, fill, end]) == "brick"
 
 
 def test_digits_stand_alone(made):
