@@ -6,6 +6,7 @@ from torch import Tensor
 
 from chiasm.evaluation import Evaluation, evaluate
 from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.streams import StreamTokenizers
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +100,7 @@ class EncoderAlone(PixelTokenizer):
     """As a published encoder without a decoder."""
 
     @property
-    def draws(self) -> bool:
+    def decodes(self) -> bool:
         return False
 
     def decode_raw(self, raw_BPC: Tensor) -> Tensor:
@@ -109,7 +110,8 @@ class EncoderAlone(PixelTokenizer):
 def test_without_a_decoder_everything_else_is_measured(pretrained, material, settings):
     own = pretrained.vision_tokenizer
     encoder = EncoderAlone(own.image_shape.height_pixels, 16)
-    evaluation = evaluate(replace(pretrained, vision_tokenizer=encoder), material, settings)
+    blind = replace(pretrained, tokenizers=StreamTokenizers({"image": encoder}))
+    evaluation = evaluate(blind, material, settings)
     assert set(evaluation.skipped) == {"caption to picture", "next view", "rollout"}
     assert all("no decoder" in reason for reason in evaluation.skipped.values())
     sections = {row.section for row in evaluation.rows}
