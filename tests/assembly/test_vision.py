@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from chiasm.assembly import open_tokenizers, open_vision, train_run
+from chiasm.assembly import open_tokenizers, train_run
+from chiasm.assembly.vision import open_vision
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, parse_recipe

@@ -86,9 +86,12 @@ def test_each_stream_reads_its_pictures(text: TextTokenizer, two: StreamTokenize
     assert latents.keys() == two.keys()
     shown = [image for document in DOCUMENTS for image in document.images]
     for name, own in two.items():
-        assert batch.slots[name].target_N.tolist() == [name == "image"] * len(batch.slots[name])
+        slots = batch.slots[name]
+        assert slots.target_N.tolist() == [name == "image"] * len(slots)
         mine = [own.read(image.data) for image in shown if image.target == (name == "image")]
-        torch.testing.assert_close(latents[name], own.encode(torch.stack(mine)).flatten(0, 1))
+        assert sorted(i.tolist() for i in slots.items) == sorted(i.tolist() for i in mine)
+        expected_LC = own.encode(torch.stack(slots.items)).flatten(0, 1)
+        torch.testing.assert_close(latents[name], expected_LC)
 
 
 def test_two_streams_of_equal_tokenizers_are_one_stream(text: TextTokenizer) -> None:
