@@ -1,8 +1,11 @@
 import numpy as np
 import pytest
 
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.documents import Document, Image, Text
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Continuous, Document, Image, Text
+from chiasm.errors import UserError
 
 
 @pytest.fixture
@@ -25,6 +28,36 @@ def test_layout(made, encoder_of):
     expected = [t.bod_id, *image, *t.encode("caption: a"), *image, t.eod_id]
     assert piece.ids.tolist() == expected
     assert piece.items.tolist() == [[0, 0, 0], [1, 0, 1]]
+
+
+def test_an_item_stands_between_the_marks_of_its_stream():
+    t = TextTokenizer.train(["a door"], 300, ["sound"])
+    shapes = (
+        StreamShape("image", "vision", (1, 3), 1),
+        StreamShape("seen", "vision", (2, 2), 1, context_of="image"),
+        StreamShape("sound", "sound", (2,), 1),
+    )
+    picture = np.zeros((8, 8, 3), np.uint8)
+    spans = (
+        Continuous([0.5, 1.0], target=True, stream="sound"),
+        Image(picture, target=False),
+        Image(picture, target=True),
+    )
+    encode = DocumentEncoder(t, Streams(shapes), 64)
+    (piece,) = encode(Document(spans))
+    image, sound = t.marks["image"], t.marks["sound"]
+    assert piece.ids.tolist() == [
+        t.bod_id,
+        *(sound.begin, *[sound.fill] * 2, sound.end),
+        *(image.begin, *[image.fill] * 4, image.end),
+        *(image.begin, *[image.fill] * 3, image.end),
+        t.eod_id,
+    ]
+    assert piece.items.tolist() == [[0, 2, 1], [1, 1, 0], [2, 0, 1]]
+    with pytest.raises(
+        UserError, match=r"no stream 'smell' here, only image, .*\[streams\.smell\]"
+    ):
+        encode(Document((Continuous(b"", target=True, stream="smell"),)))
 
 
 def test_adjacent_texts_read_as_one_string(made, encoder_of):

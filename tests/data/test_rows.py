@@ -7,11 +7,12 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from chiasm.batch.packed import NO_LABEL, NOBODY
-from chiasm.batch.streams import PADDING, TEXT
+from chiasm.batch.streams import PADDING, TEXT, Streams, StreamShape
 from chiasm.data.packing import pack_documents
 from chiasm.data.pictures import ImageShape
 from chiasm.data.rows import Assembler, Row
-from chiasm.documents import Document, Image, Text
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Continuous, Document, Image, Text
 
 VISION = TEXT + 1
 TARGET = Image(np.full((8, 8, 3), 9, np.uint8), target=True)
@@ -126,6 +127,38 @@ def test_tables_match_the_reference_where_streams_differ_in_their_grids(
         size = (3, shape.height_pixels, shape.width_pixels)
         assert {pixels.shape for pixels in slots.items} <= {size}
         assert all((pixels == (9 if drawn else 5)).all() for pixels in slots.items)
+
+
+class Sounds:
+    """Reads pictures of one token, and sounds of as many tokens as the number they are given as."""
+
+    streams = Streams(
+        (StreamShape("image", "vision", (1, 1), 1), StreamShape("sound", "s", (3,), 2))
+    )
+
+    def read(self, item):
+        return torch.full((3, 1, 1), 9) if item.stream == "image" else torch.full((3, 2), item.data)
+
+
+def test_items_of_another_modality_and_of_one_axis_lie_in_their_own_slots():
+    """<bod> sound <boi> image <eoi> sound <eod>, and nothing between them."""
+    tokenizer = TextTokenizer.train(["ab"], 300, ["sound"])
+    first, second = (Continuous(float(n), target=n == 2, stream="sound") for n in (1, 2))
+    batch = pack_documents([Document((first, TARGET, second))], tokenizer, Sounds(), 16)
+    batch.validate()
+    assert batch.modality_BT[0].tolist() == [1, 1, 3, 3, 3, 1, 1, 2, 1, 1, 3, 3, 3, 1, 1, 0]
+    assert batch.last_BT[0].tolist() == [0, 1, 4, 4, 4, 5, 6, 7, 8, 9, 12, 12, 12, 13, 14, 15]
+    assert (batch.first_BT[0, :15] == 0).all()
+    sound = batch.slots["sound"]
+    assert sound.start_N.tolist() == [2, 10]
+    assert sound.target_N.tolist() == [False, True]
+    assert sound.place_LA.tolist() == [[0], [1], [2]] * 2
+    assert [float(each[0, 0]) for each in sound.items] == [1, 2]
+    assert sound.position_G.tolist() == [10, 11, 12]
+    assert batch.slots["image"].position_L.tolist() == [7]
+    marks = [marks.begin for marks in tokenizer.marks.values()]
+    predicted = [label for label in batch.label_BT[0].tolist() if label != NO_LABEL]
+    assert predicted == [marks[1], marks[0], marks[1], tokenizer.eod_id]
 
 
 def one_row(made, documents, lane=0, number=0):

@@ -29,6 +29,24 @@ def test_specials_that_a_user_types_stay_text(made):
     assert t.decode(t.encode(text)) == text
 
 
+def test_streams_beside_pictures_have_marks_of_their_own(tmp_path):
+    t = TextTokenizer.train(["a door"], 300, ["sound", "series"])
+    assert list(t.marks) == ["image", "sound", "series"]
+    special = {t.pad_id, t.bod_id, t.eod_id, *(mark for own in t.marks.values() for mark in own)}
+    assert len(special) == 12
+    assert max(special) < t.vocabulary_size
+    typed = "a <|begin sound|> and <|latent series|>"
+    assert not special & set(t.encode(typed))
+    assert t.decode(t.encode(typed)) == typed
+    assert t.decode([*t.encode("a"), *t.marks["sound"]]) == "a"
+    t.save(tmp_path)
+    again = TextTokenizer.load(tmp_path)  # it keeps those it has
+    assert (again.marks, again.fingerprint) == (t.marks, t.fingerprint)
+    assert TextTokenizer.load(tmp_path, ["smell"]).marks.keys() == {*t.marks, "smell"}
+    with pytest.raises(UserError, match="268 or more"):
+        TextTokenizer.train(["a door"], 267, ["sound", "series"])
+
+
 def test_decoding_drops_specials(made):
     t = made.tokenizer
     begin, end, fill = t.marks["image"]
