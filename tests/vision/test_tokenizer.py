@@ -74,7 +74,7 @@ def test_bytes_are_encoded_without_reading_a_number_back() -> None:
 
 
 def test_no_slots_give_no_latents() -> None:
-    latents = encoded(AnySize(), slots([]))
+    latents = encoded(Tokenizer("any", AnySize()), slots([]))
     assert latents.shape == (0, 3 * 64)
 
 
