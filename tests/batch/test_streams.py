@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from chiasm.batch.streams import Streams, StreamShape
@@ -66,3 +68,9 @@ def test_a_stream_that_is_not_there_is_told_with_those_that_are(name):
 def test_streams_that_cannot_be_together_are_refused(shapes, message):
     with pytest.raises(UserError, match=message):
         Streams(shapes)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "../x", "a b", "values", "type", "training"])
+def test_names_that_no_layers_can_have_are_refused(name):
+    with pytest.raises(UserError, match=rf"'{name}' cannot name a stream: .*; choose a word"):
+        Streams((replace(SERIES, name=name),))
