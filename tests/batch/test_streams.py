@@ -59,10 +59,10 @@ def test_a_stream_that_is_not_there_is_told_with_those_that_are(name):
     ("shapes", "message"),
     [
         ((IMAGE, SERIES, IMAGE), "two streams are called 'image'; rename one"),
-        (
-            (SERIES, SEEN),
-            r"streams\.seen\.context_of = 'image' is no other stream; .* series, seen",
-        ),
+        ((SERIES, SEEN), r"seen\.context_of = 'image' is no other stream; choose one of series$"),
+        ((replace(SEEN, context_of="seen"),), r"'seen' is no other stream; choose one of none"),
+        ((IMAGE, SEEN, replace(SERIES, context_of="seen")), r"'seen' is no other .* one of image$"),
+        ((IMAGE, SEEN, replace(SEEN, name="again")), r"seen\.context_of = 'image' has a reader"),
     ],
 )
 def test_streams_that_cannot_be_together_are_refused(shapes, message):
