@@ -101,6 +101,11 @@ class Streams:
         """Text, then those of the streams in the order in which they first occur."""
         return tuple(dict.fromkeys(("text", *(shape.modality for shape in self.shapes))))
 
+    @cached_property
+    def generated(self) -> tuple[str, ...]:
+        """Names of those whose items may be targets: all but those that read another's context."""
+        return tuple(shape.name for shape in self.shapes if not shape.context_of)
+
     def __iter__(self) -> Iterator[StreamShape]:
         return iter(self.shapes)
 

@@ -28,6 +28,7 @@ from chiasm.data.encoding import DocumentEncoder, Piece
 from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.documents import Document, Source, Varied
+from chiasm.errors import UserError
 
 _LARGE_DOCUMENTS = 1 << 14
 """From here on grain's shuffle, which needs no memory; on fewer documents it takes milliseconds
@@ -174,14 +175,22 @@ class MixtureIterator(grain.DatasetIterator):
             return self._bad(drawn, Condition.UNREADABLE, str(error))
         if not document.text and not any(document.items):
             return self._bad(drawn, Condition.EMPTY, "empty")
-        self._pieces = self._mixture.encoder(document)
+        self._pieces = self._encoded(drawn, document)
         return self._give(drawn, 0)
 
     def _continue(self) -> dict[str, np.ndarray]:
         drawn = self._drawn_last()
         if not self._pieces:  # the state was restored amid a document
-            self._pieces = self._mixture.encoder(self._mixture.read(*drawn))
+            self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
         return self._give(drawn, self._state["pieces_given"])
+
+    def _encoded(self, drawn: Drawn, document: Document) -> list[Piece]:
+        try:
+            return self._mixture.encoder(document)
+        except UserError as error:  # of a stream that the run has not: no document is passed over
+            raise UserError(
+                f"{self._mixture.names[drawn.source]}[{drawn.number}]: {error}"
+            ) from error
 
     def _give(self, drawn: Drawn, nth: int) -> dict[str, np.ndarray]:
         piece = self._pieces[nth]

@@ -53,11 +53,10 @@ class Batch:
         self._tokenizer, self._tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
         self._context = pretrained.context_positions
         self._shift = pretrained.shift
-        self._streams = [each for each in self._decoder.shapes if not each.context_of]
-        marks = self._tokenizer.marks
-        self._stream_of = {marks[each.name].begin: each.name for each in self._streams}
+        streams, marks = self._decoder.shapes, self._tokenizer.marks
+        self._stream_of = {marks[name].begin: name for name in streams.generated}
         self._passages = {
-            each.name: ItemPassages.of(each, marks[each.name]) for each in self._streams
+            name: ItemPassages.of(streams[name], marks[name]) for name in streams.generated
         }
         self._forbidden_V = self._never_chosen()
 

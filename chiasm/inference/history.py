@@ -112,7 +112,7 @@ class History:
 
     def __init__(self, decoder: Decoder, num_members: int, capacity: int) -> None:
         self._decoder = decoder
-        self._cache = KeyValueCache.allocate(decoder, num_members, capacity)
+        self._cache = decoder.new_cache(num_members, capacity)
         self._row = list(range(num_members))
         self._held = [0] * num_members
 
@@ -139,7 +139,8 @@ class History:
         """Each member's passage behind what it has read; ``group`` as :meth:`gather` gives it."""
         held = [self._held[member] for member in group]
         num_slots = max(held) + max(len(passage) for passage in passages)
-        cache = self._slice(held, num_slots)
+        held_B = torch.tensor(held, device=self._cache.lengths_B.device)
+        cache = self._cache.slice(held_B, num_slots)
         return lay_out(self._decoder, passages, latents, time, held, cache)
 
     def read(
@@ -168,23 +169,12 @@ class History:
         """Let other members have read what one has."""
         held, row = self._held[source], self._row[source]
         rows = [self._row[member] for member in others]
-        for tensor_BSGK in (*self._cache.keys, *self._cache.values):
-            tensor_BSGK[rows, :held] = tensor_BSGK[row, :held].clone()
+        for layer in self._cache.whole:
+            layer.copy(row, rows, held)
         for member in others:
             self._held[member] = held
 
-    def _slice(self, held: Sequence[int], num_slots: int) -> KeyValueCache:
-        """The first rows and slots; writing into the slice writes into the whole."""
-        whole, rows = self._cache, len(held)
-        part = KeyValueCache(
-            [keys_BSGK[:rows, :num_slots] for keys_BSGK in whole.keys],
-            [values_BSGK[:rows, :num_slots] for values_BSGK in whole.values],
-        )
-        part.advance(torch.tensor(held, device=whole.lengths_B.device))
-        return part
-
     def _swap(self, one: int, other: int) -> None:
-        rows, swapped = [self._row[one], self._row[other]], [self._row[other], self._row[one]]
-        for tensor_BSGK in (*self._cache.keys, *self._cache.values):
-            tensor_BSGK[rows] = tensor_BSGK[swapped]
-        self._row[one], self._row[other] = swapped
+        for layer in self._cache.whole:
+            layer.swap(self._row[one], self._row[other])
+        self._row[one], self._row[other] = self._row[other], self._row[one]

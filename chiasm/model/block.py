@@ -8,20 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention.flex_attention import BlockMask
 
 from chiasm.model.attention import Attention
 from chiasm.model.cache import LayerCache
 from chiasm.model.experts import Experts, MixtureOfExperts
+from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import ModalityNorm, RMSNorm
 from chiasm.model.router import Choice
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
-from chiasm.model.windows import Windows
 from chiasm.model.work import Work
 from chiasm.roles import Role
 
@@ -31,7 +30,7 @@ class Shared:
     """What all blocks of one forward pass share, computed once."""
 
     turn_BTK: Tensor
-    mask: Tensor | Windows | BlockMask
+    mask: AttentionMask
     modality_BT: Tensor
     by_modality: Routing | None
     """None where nothing has weights of each modality."""
@@ -56,7 +55,7 @@ class Block(nn.Module):
     def __init__(self, settings: ModelSettings, number: int, modalities: int) -> None:
         super().__init__()
         self.attention_norm = new_norm(settings, modalities)
-        self.attention = Attention(settings, modalities)
+        self.attention = cast("Attention", settings.attention.build(settings, modalities))
         self.experts_norm = new_norm(settings, modalities)
         self.experts = _experts(settings, number, modalities)
         self.adaptive = settings.time_conditioning == "adaptive"

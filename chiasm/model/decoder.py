@@ -19,7 +19,6 @@ from typing import ClassVar, NamedTuple, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention.flex_attention import BlockMask
 
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import TEXT, Streams
@@ -28,13 +27,13 @@ from chiasm.model.block import Block, Shared, new_norm, normed
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import MixtureOfExperts
 from chiasm.model.initialise import initialise
+from chiasm.model.kernels import AttentionMask
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, ModalityNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import Choice
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
-from chiasm.model.windows import Windows
 from chiasm.model.work import Parameters, Work
 from chiasm.roles import Role
 
@@ -133,7 +132,7 @@ class Decoder(nn.Module):
         self.final_norm = new_norm(settings, modalities)
         self.text_head = Linear(width, vocabulary)
         self.latent_head = nn.ModuleDict(
-            {each.name: Linear(width, each.channels) for each in streams}
+            {name: Linear(width, streams[name].channels) for name in streams.generated}
         )
         if settings.time_conditioning == "adaptive":
             self.time_modulation = Linear(width, 6 * width)
@@ -156,11 +155,12 @@ class Decoder(nn.Module):
         """Hidden vectors [B, T, D] after the final norm, and what each block's router chose.
 
         With a cache, the T positions continue what its rows hold, ``mask`` counts keys in the
-        cache's slots, and the new keys and values are written but not yet held (see
+        cache's slots, and what is new is written but not yet held (see
         :meth:`chiasm.model.cache.KeyValueCache.advance`).
         """
         x_BTD, latents = self._embed(inputs)
-        shared = self._share(inputs, mask, latents, cached=cache is not None)
+        held_B = cache.lengths_B if cache is not None else None
+        shared = self._share(inputs, AttentionMask(mask, held_B), latents)
         num_positions = inputs.ids_BT.shape[1]
         past = cache.layers(num_positions) if cache is not None else [None] * len(self.blocks)
         choices = []
@@ -168,6 +168,13 @@ class Decoder(nn.Module):
             x_BTD, choice = block(x_BTD, shared, layer)
             choices += [choice] if choice is not None else []
         return normed(self.final_norm, x_BTD, shared), choices
+
+    def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
+        """Returns an empty cache of ``capacity`` slots for each of ``rows`` rows."""
+        like = self.token_embedding.new_empty(0, dtype=self.compute_dtype)
+        layers = [block.attention.new_cache(rows, capacity, like) for block in self._blocks()]
+        lengths_B = torch.zeros(rows, dtype=torch.int64, device=self.device)
+        return KeyValueCache(layers, capacity, lengths_B)
 
     def text_logits(self, x_RD: Tensor) -> Tensor:
         """Hidden vectors [R, D] → scores of the next token [R, V]."""
@@ -190,7 +197,8 @@ class Decoder(nn.Module):
         flops = sum(block.flops(work) for block in self._blocks())
         for name, latents in work.latents.items():
             flops += _linear(self.latent_embedding[name]).flops(latents)
-            flops += _linear(self.latent_head[name]).flops(work.latent_rows[name])
+        for name, rows in work.latent_rows.items():
+            flops += _linear(self.latent_head[name]).flops(rows)
         latents = sum(work.latents.values())
         flops += self.time_embedding.flops(latents)
         if self.settings.time_conditioning == "adaptive":
@@ -232,7 +240,7 @@ class Decoder(nn.Module):
         return x_MD.view_as(x_BTD), _Embedded(position_L, time_LD)
 
     def _share(
-        self, inputs: DecoderInput, mask: IntervalMask, latents: _Embedded | None, *, cached: bool
+        self, inputs: DecoderInput, mask: AttentionMask, latents: _Embedded | None
     ) -> Shared:
         modality_BT, settings = inputs.modality_BT, self.settings
         num_modalities = len(self.shapes.modalities)
@@ -254,22 +262,13 @@ class Decoder(nn.Module):
         others = range(TEXT + 1, TEXT + num_modalities) if separate else ()
         return Shared(
             turn_BTK=self.rotary(inputs.position_BT),
-            mask=self._kernel_mask(mask, cached=cached),
+            mask=mask,
             modality_BT=modality_BT,
             by_modality=Routing.by_modality(modality_BT, num_modalities) if sorted_once else None,
             modulation_BT6D=modulation,
             latent_BT1=None if modulation is None else share(modality_BT > TEXT),
             own_BT1=[share(modality_BT == number) for number in others],
         )
-
-    def _kernel_mask(self, mask: IntervalMask, *, cached: bool) -> Tensor | Windows | BlockMask:
-        """The form of the mask that the fastest kernel here reads."""
-        # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
-        if self.device.type == "cuda" and not cached:
-            return mask.block_mask
-        if self.device.type == "cpu" and not cached and (windows := Windows.of(mask)) is not None:
-            return windows
-        return mask.additive_B1TS
 
 
 def _linear(module: nn.Module) -> Linear:

@@ -30,6 +30,7 @@ class Experts(nn.Module):
     """Experts that one position uses."""
 
     roles: ClassVar = {"gate_up": Role.MATRIX, "down": Role.MATRIX}
+    writes_residual: ClassVar = ("down",)
 
     def __init__(self, num_experts: int, width: int, hidden_width: int) -> None:
         super().__init__()

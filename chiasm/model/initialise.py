@@ -24,7 +24,7 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     gain of sinusoidal places             constant √(2·axes)·PLACE, as large as learned tables
     matrices that read the residual       1 / √inputs
     matrices that write the residual      1 / √inputs / √(2·depth): the sum of all blocks keeps
-    (attention.out, experts.down)         the size of one
+    (a module's ``writes_residual``)      the size of one
     token embedding, time embedding       1
     latent embedding of a stream          1 / √channels: standardised latents then enter at the
                                           size of a token
@@ -37,9 +37,16 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     A parameter's values depend on (seed, its name) alone, so adding a part to the model changes
     nothing elsewhere. The layers of pictures are named without their stream: they were there first.
     """
+    writing = {
+        module.get_parameter(name)
+        for module in decoder.modules()
+        for name in getattr(module, "writes_residual", ())
+    }
     for full, parameter in decoder.named_parameters():
         kind = _OF_A_STREAM.sub(r"\1", full)
-        deviation = _deviation(kind, parameter, settings)
+        deviation = _deviation(kind, parameter)
+        if parameter in writing:
+            deviation = 1 / math.sqrt(parameter.shape[-1] * 2 * settings.depth)
         name = kind if f".{IMAGE}." in full else full
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
@@ -66,7 +73,7 @@ has the figures).
 """
 
 
-def _deviation(name: str, parameter: nn.Parameter, settings: ModelSettings) -> float | None:
+def _deviation(name: str, parameter: nn.Parameter) -> float | None:
     """None: constant 1."""
     if name.endswith("gain"):
         return None
@@ -76,9 +83,6 @@ def _deviation(name: str, parameter: nn.Parameter, settings: ModelSettings) -> f
         return 1.0
     if name.startswith("place_embedding."):
         return PLACE
-    inputs = parameter.shape[-1]
     if name == "time_embedding.hidden.weight":
         return math.sqrt(2 / TIME_FEATURES)
-    if name.endswith(("attention.out.weight", "experts.down")):
-        return 1 / math.sqrt(inputs * 2 * settings.depth)
-    return 1 / math.sqrt(inputs)
+    return 1 / math.sqrt(parameter.shape[-1])

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from torch import nn
 
+from chiasm.registry import Registry
 from chiasm.settings import Settings
 
 LEAST_MODALITIES = 2
@@ -92,6 +94,19 @@ class MoeSettings(Settings):
         return self.routed_choices + (self.shared != "none")
 
 
+class AttentionSettings(Settings):
+    """One kind of attention, which builds the layer of a block."""
+
+    kind: str
+
+    def build(self, model: ModelSettings, modalities: int) -> nn.Module:
+        """Returns a :class:`chiasm.model.attention.Attention`."""
+        raise NotImplementedError
+
+
+ATTENTIONS = Registry[AttentionSettings]("attention", default="grouped")
+
+
 class ModelSettings(Settings):
     """The shape of a :class:`chiasm.model.Decoder`; its vocabulary comes from the tokenizers."""
 
@@ -116,15 +131,19 @@ class ModelSettings(Settings):
     attention_weights: Literal["shared", "modality"] = "shared"
     """Norms and attention projections: for all positions alike, or of each modality; the latter
     with experts = "modality" is a Mixture-of-Transformers (arXiv 2411.04996)."""
+    attention: Annotated[AttentionSettings, ATTENTIONS] = Field(
+        default_factory=lambda: ATTENTIONS.of(ATTENTIONS.default)()  # type: ignore[call-arg]
+    )
+    """Which kind of attention, and what that kind alone reads."""
     qk_norm: bool = True
     """Normalise queries and keys, each head by itself, before the rotation."""
     time_conditioning: Literal["added", "adaptive"] = "added"
-    """How flow time enters: added to the image's tokens once, or as scale, shift and gate in
-    every block."""
+    """How flow time enters: added to latent tokens once, or as scale, shift and gate in every
+    block."""
     image_positions: Literal["learned", "sinusoidal"] = "learned"
-    """The 2-D position embedding inside an image."""
+    """The position embedding inside a picture, or inside an item of another stream, axis by axis."""
     image_grid_limit: int = Field(64, gt=0)
-    """Rows and columns that the learned position tables hold."""
+    """Places along each axis that the learned position tables hold."""
     rope_base: float = Field(10_000.0, gt=1.0)
     """Base of the rotary frequencies."""
 

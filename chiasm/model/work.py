@@ -60,7 +60,7 @@ class Work:
             pairs=pairs,
             latents={name: len(slots.item_L) for name, slots in batch.slots.items()},
             text_rows=batch.num_text_targets,
-            latent_rows={name: slots.num_targets for name, slots in batch.slots.items()},
+            latent_rows={name: batch.slots[name].num_targets for name in batch.streams.generated},
         )
 
 

@@ -90,7 +90,7 @@ class Counts:
             sum(batch.num_text_targets for batch in batches),
             {
                 name: sum(batch.slots[name].num_targets for batch in batches)
-                for name in batches[0].slots
+                for name in batches[0].streams.generated
             },
             sum(batch.num_filled for batch in batches),
         )
@@ -235,7 +235,10 @@ class Objective:
         x_BTD, choices = decoder.trace(inputs, IntervalMask.from_batch(batch))
         x_MD = x_BTD.flatten(0, 1)
         text = _text_sums(decoder, batch, x_MD)
-        flow = {name: self._flow_sums(decoder, batch, name, x_MD, paths[name]) for name in paths}
+        flow = {
+            name: self._flow_sums(decoder, batch, name, x_MD, paths[name])
+            for name in batch.streams.generated
+        }
         return Losses(text, flow, *_routing_sums(batch, choices))
 
     def _flow_sums(

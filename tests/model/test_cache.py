@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache
+from chiasm.model import Decoder, DecoderInput, IntervalMask
 
 VARIANTS = {
     "modality": {},
@@ -51,7 +51,7 @@ def test_what_follows_an_item_is_the_same_with_and_without_cache(naive, decoder,
     one, other = kinds if first == "image" else kinds[::-1]
     batch, inputs = whole(naive, [[[9, 10], one, [11, 12, 13], other, [14]]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
+    cache = decoder.new_cache(rows=1, capacity=32)
 
     def read(begin, end, *, held=True, **changes):
         mask = IntervalMask(batch.first_BT[:, begin:end], batch.last_BT[:, begin:end], 32)
@@ -85,7 +85,7 @@ def test_an_unfinished_image_left_in_the_cache_would_be_noticed(naive, decoder):
     """The same as above with the last solver step held: TRAPS 1, seen failing."""
     batch, inputs = whole(naive, [[[9, 10], naive.Picture(), [11, 12, 13]]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
+    cache = decoder.new_cache(rows=1, capacity=32)
     end = int(batch.slots["image"].start_N[0] + batch.slots["image"].tokens_N[0])
     noisy = torch.full_like(inputs.latents["image"].time_L, 0.3)
     mask = IntervalMask(batch.first_BT[:, :end], batch.last_BT[:, :end], 32)
@@ -102,7 +102,7 @@ def test_an_unfinished_image_left_in_the_cache_would_be_noticed(naive, decoder):
 def test_rows_of_different_lengths_continue_side_by_side(naive, decoder):
     batch, inputs = whole(naive, [[[9, 10, 11, 12, 13]], [[14, 15]]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=2, capacity=16)
+    cache = decoder.new_cache(rows=2, capacity=16)
     held_B = torch.tensor([5, 2])
     query_BT = torch.arange(5).expand(2, 5)
     mask = IntervalMask(torch.zeros_like(query_BT), query_BT, 16)
@@ -125,7 +125,7 @@ def test_the_same_history_gives_the_same_logits_twice(naive, decoder):
     logits = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
+        cache = decoder.new_cache(rows=1, capacity=32)
         batch, _ = whole(naive, [[[9, 10], naive.Picture(), [11]]])
         logits.append(decoder.text_logits(decoder(inputs, IntervalMask.from_batch(batch), cache)))
     assert torch.equal(*logits)
@@ -133,6 +133,6 @@ def test_the_same_history_gives_the_same_logits_twice(naive, decoder):
 
 def test_a_full_cache_says_so(naive, decoder):
     batch, inputs = whole(naive, [[[9, 10]]])
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=20)
+    cache = decoder.new_cache(rows=1, capacity=20)
     with pytest.raises(ValueError, match="capacity of 20 slots"):
         decoder(inputs, IntervalMask(batch.first_BT, batch.last_BT, 20), cache)

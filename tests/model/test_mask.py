@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_block_mask
 
-from chiasm.batch.streams import TEXT
-from chiasm.model.attention import attend
+from chiasm.model.kernels import AttentionMask
 from chiasm.model.mask import BLOCK, IntervalMask
 
 
@@ -117,9 +116,9 @@ def test_flex_attention_matches_the_dense_reference(num_positions):
     inputs = [torch.randn(s, device="cuda", generator=generator) for s in shapes]
     weight = torch.randn(shapes[0], device="cuda", generator=generator)
     results = []
-    for form in (mask.block_mask, mask.additive_B1TS):
+    for held_B in (None, torch.zeros(2, dtype=torch.int64, device="cuda")):  # blocks, then dense
         leaves = [x.clone().requires_grad_() for x in inputs]
-        y = attend(*leaves, form)
+        y = AttentionMask(mask, held_B).attend(*leaves)
         (y * weight).sum().backward()
         results.append([y.detach(), *(leaf.grad for leaf in leaves)])
     for got, expected in zip(*results, strict=True):
