@@ -71,7 +71,7 @@ class Streams:
     shapes: tuple[StreamShape, ...] = ()
 
     def __post_init__(self) -> None:
-        own = [shape.name for shape in self.shapes if not shape.context_of]
+        own = self.generated
         read = [shape.context_of for shape in self.shapes]
         for shape in self.shapes:
             name, other = shape.name, shape.context_of
@@ -138,8 +138,14 @@ class Streams:
         """Returns the stream that reads a span: the named one, or what reads its context for it.
 
         Raises:
-            UserError: the run has no such stream.
+            UserError: the run has no such stream, or a target is of one that only reads context.
         """
+        if target and name in self.names and name not in self.generated:
+            other = self[name].context_of
+            raise UserError(
+                f"a target is of stream {name!r}, which only reads the context of {other!r}",
+                remedy=f"give it the stream {other!r}",
+            )
         if not target:
             for shape in self.shapes:
                 if shape.context_of == name:
