@@ -32,6 +32,8 @@ def test_context_may_have_a_reader_of_its_own():
     assert ALL.reading("image", target=False) == SEEN
     assert ALL.reading("series", target=False) == ALL.reading("series", target=True) == SERIES
     assert Streams((IMAGE,)).reading("image", target=False) == IMAGE
+    assert ALL.reading("seen", target=False) == SEEN
+    assert ALL.generated == ("image", "series", "clip")
     assert {name: ALL.roles(name) for name in ALL.names} == {
         "image": {True},
         "seen": {False},
@@ -44,6 +46,13 @@ def test_context_may_have_a_reader_of_its_own():
 def test_pictures_add_nothing_to_the_keys_of_draws_and_others_their_names():
     assert IMAGE.key == ()
     assert len({shape.key for shape in ALL}) == 4
+
+
+def test_a_target_of_what_only_reads_context_is_refused():
+    with pytest.raises(
+        UserError, match=r"stream 'seen', which only .* 'image'; give it .* 'image'"
+    ):
+        ALL.reading("seen", target=True)
 
 
 @pytest.mark.parametrize("name", ["sound", ""])

@@ -281,7 +281,7 @@ def test_items_of_a_stream_that_only_reads_cannot_be_asked_for(
     build: Callable[..., Pretrained],
 ) -> None:
     request = Request((), opens=True, stream="seen")
-    with pytest.raises(UserError, match="items of seen, which only reads those of image; ask for"):
+    with pytest.raises(UserError, match="'seen', which only reads the context of 'image'"):
         Sampler(build(seen_pixels=12)).generate([request], QUICK)
 
 
