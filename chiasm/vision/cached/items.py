@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from chiasm.batch.items import Content
 from chiasm.batch.slots import RawLatents
 from chiasm.batch.streams import Streams
-from chiasm.data.items import Content
 from chiasm.documents import Continuous
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.cached.latents import CachedLatents
-from chiasm.vision.streams import StreamTokenizers
 
 
 class CachedItems:
@@ -45,5 +45,5 @@ class CachedItems:
         """
         stream = self.streams.reading(item.stream, item.target).name
         if stream in self._latents:
-            return RawLatents(self._latents[stream].read(item.data))
+            return RawLatents(self._latents[stream].read(item))
         return self._tokenizers.read(item)
