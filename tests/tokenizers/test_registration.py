@@ -1,4 +1,4 @@
-"""The tokenizer of one's own that docs/vision.md shows: one file, named by a recipe as any other."""
+"""The tokenizer that docs/vision.md shows: one file, named by a recipe as any other."""
 
 import importlib
 import json
