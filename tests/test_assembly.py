@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from chiasm.assembly import build_inputs, open_material, seconds_per_step, train_run
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
+from chiasm.loop.metrics import read_metrics
 from chiasm.model.settings import MoeSettings
 from chiasm.recipe import Recipe, load_recipe, write_recipe
-from chiasm.training.metrics import read_metrics
 
 RECIPE = """
 name = "tiny"

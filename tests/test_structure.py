@@ -26,7 +26,7 @@ ORDER = [
         "flow",
         "documents",
     ),
-    *("actions", "worlds", "batch", "data", "vision", "model", "training"),
+    *("actions", "worlds", "batch", "data", "loop", "vision", "model", "training"),
     *("inference", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]

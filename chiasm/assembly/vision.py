@@ -14,7 +14,7 @@ from pathlib import Path
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.data.fingerprint import fingerprint
 from chiasm.device import choose_device
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.recipe import Recipe
 from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
@@ -55,18 +55,20 @@ def open_vision(
 
 
 def _train(
-    training: VisionTrainingSettings, folder: Path, cache_folder: Path, device: str, tell: Stage
+    training: VisionTrainingSettings, folder: Path, cache_folder: Path, device: str, on_stage: Stage
 ) -> None:
     def progress(stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
-        tell(f"vision tokenizer, {stage}", done, of)
+        on_stage(f"vision tokenizer, {stage}", done, of)
 
-    train_from_settings(
-        training,
-        folder,
-        cache_folder=cache_folder / "worlds",
-        device=choose_device(device),
-        progress=progress,
-    )
+    with settings_of("vision_training"):
+        train_from_settings(
+            training,
+            folder,
+            cache_folder=cache_folder / "worlds",
+            device=choose_device(device),
+            progress=progress,
+            tell=lambda line: on_stage(line, 1, 1),
+        )
 
 
 def _placed(

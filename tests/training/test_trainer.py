@@ -15,6 +15,7 @@ from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
+from chiasm.loop.metrics import read_metrics
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training import (
     Objective,
@@ -26,7 +27,6 @@ from chiasm.training import (
     TrainingSettings,
     Validation,
 )
-from chiasm.training.metrics import read_metrics
 from chiasm.vision.pixels import PixelTokenizer
 
 SENTENCE = "the red door stands left of a green lamp and a blue wall"

@@ -5,7 +5,7 @@ pictures.py         pictures to learn from
 world_pictures.py   those of the embedded world
 words.py            captions as word numbers; the text tower
 samples.py          truth above what was drawn of it, as a PNG file
-fit.py              the training loop of all stages
+fit.py              a stage as the task of a training loop
 features.py         terms on features that encoder objectives share
 contrastive.py      the encoder, with captions
 self_supervised.py  the encoder, without captions
@@ -16,6 +16,7 @@ probe.py            linear probes
 frechet.py          the Fréchet distance in a network's features
 figures.py          what a tokenizer keeps of held-out pictures
 settings.py         what training is asked for
+identity.py         what decides a tokenizer, and whose a folder is
 training.py         all stages into a folder
 from_settings.py    the recipe of chiasm vision train
 """

@@ -7,9 +7,9 @@ tokenizer's latents. ``vae``: encoder and decoder together.
 from __future__ import annotations
 
 import hashlib
-import json
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,10 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.batch.packed import ImageShape
-from chiasm.errors import UserError
+from chiasm.errors import settings_of
+from chiasm.loop.loop import Loop
+from chiasm.loop.metrics import Values, read_metrics
+from chiasm.loop.task import StepReport
 from chiasm.vision.encoder import Encoder, EncoderSettings, encoder_shape, new_encoder
 from chiasm.vision.kl_autoencoder import (
     PATCH,
@@ -27,8 +30,9 @@ from chiasm.vision.kl_autoencoder import (
 )
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
-from chiasm.vision.learning.fit import Fit, FitSettings, Progress, Stage
+from chiasm.vision.learning.fit import Fit, FitSettings, Stage
 from chiasm.vision.learning.frechet import FeatureNetwork
+from chiasm.vision.learning.identity import claim_folder, training_identity
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.reconstruction import (
     PICTURES_AT_ONCE,
@@ -54,11 +58,17 @@ from chiasm.vision.statistics import LatentStatistics, RunningStatistics
 from chiasm.vision.storage import (
     DESCRIPTION,
     load_tokenizer,
-    read_description,
     round_to_stored,
     save_tokenizer,
 )
 from chiasm.vision.tokenizer import VisionTokenizer
+
+Progress = Callable[[str, int, int, Values], None]
+"""Called with (stage, steps done, steps in all, latest losses)."""
+
+
+def silent(stage: str, done: int, of: int, losses: Values) -> None:
+    """Tells nobody."""
 
 
 def train_tokenizer(
@@ -70,7 +80,8 @@ def train_tokenizer(
     frozen: VisionTokenizer | None = None,
     network: FeatureNetwork | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = silent,
+    tell: Callable[[str], None] = print,
     command: str = "",
 ) -> VisionTokenizer:
     """Train a tokenizer into ``folder``; a call that was interrupted continues.
@@ -82,24 +93,21 @@ def train_tokenizer(
         held_out: pictures of which samples and the stored figures are taken; never trained on.
         frozen: the tokenizer that ``settings.frozen`` names.
         network: gives the reconstructions' Fréchet distance among the figures.
+        tell: receives one line about anything the user should know.
         command: what a user types to make the same tokenizer again, for the record.
 
     Raises:
+        Stopped: a signal ended a stage's training; its last step is saved.
         UserError: the folder belongs to other settings, pictures and settings do not fit, or
-            training diverges.
+            whatever ends a stage's training (see :meth:`chiasm.loop.loop.Loop.run`).
     """
     shape = picture_shape(settings, frozen)
     check_pictures(train, shape, settings)
-    identity = _identity(settings, train, frozen)
+    identity = training_identity(settings, train, frozen)
+    claim_folder(folder, identity)
     if (folder / DESCRIPTION).exists():
-        if read_description(folder).get("record", {}).get("identity") != identity:
-            raise UserError(
-                f"{folder} already holds a tokenizer of other settings or data; train into "
-                "another folder"
-            )
         return load_tokenizer(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    work = _Work(settings, train, held_out, folder, identity, torch.device(device), progress)
+    work = _Work(settings, train, held_out, folder, torch.device(device), progress, tell)
     if frozen is not None:
         frozen.requires_grad_(False).eval().to(device)
     tokenizer: VisionTokenizer
@@ -119,13 +127,16 @@ def train_tokenizer(
         "held_out_data": held_out.data,
         "torch": torch.__version__,
         "figures": held_out_figures(tokenizer, train, held_out, network, device),
-        "losses": work.last_losses,
+        "losses": {
+            path.parent.name: read_metrics(path)[-1]
+            for path in sorted(folder.glob("*/metrics.jsonl"))
+        },
     }
     if network is not None:
         record["inception_sha256"] = network.sha256
     save_tokenizer(tokenizer.cpu(), folder, record)
-    for leftover in folder.glob("*.checkpoint.pt"):
-        leftover.unlink()
+    for leftover in folder.glob("*/checkpoints"):
+        shutil.rmtree(leftover)
     return tokenizer
 
 
@@ -137,20 +148,27 @@ class _Work:
     train: Pictures
     held_out: Pictures
     folder: Path
-    identity: str
     device: torch.device
-    progress: Progress | None
-    last_losses: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    progress: Progress
+    tell: Callable[[str], None]
 
-    def fit(self, name: str, make: Callable[[], Stage], settings: FitSettings) -> Stage:
-        """A trained stage; what it begins with depends on its name and the seed alone."""
+    def fit(self, name: str, make: Callable[[], Stage], settings: FitSettings, table: str) -> Stage:
+        """A trained stage; what it begins with depends on its name and the seed alone.
+
+        ``settings`` stand in the table ``table``.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed + 1)
-            stage = make().to(self.device)
-        fit = Fit(name, stage, len(self.train), settings, self.settings.seed, self.identity)
-        fit.run(self.folder, self.progress)
-        self.last_losses[name] = fit.history[-1:]
-        return stage
+            stage = make().to(self.device).train()
+        fit = Fit(name, stage, len(self.train), settings, self.settings.seed, self.folder)
+
+        def on_step(report: StepReport) -> None:
+            self.progress(name, report.step, settings.steps, report.losses)
+
+        with settings_of(table):
+            loop = Loop(fit, settings.loop(stage.sample_steps), tell=self.tell)
+            loop.run(self.folder / name, on_step)
+        return stage.eval()
 
     @torch.no_grad()
     def measure(
@@ -188,6 +206,7 @@ def _train_encoder(work: _Work) -> Encoder:
             "encoder",
             lambda: ContrastiveStage(fresh, settings.encoder, asked, work.train),
             asked.fit,
+            "contrastive.fit",
         )
         encoder = fresh
     else:
@@ -197,6 +216,7 @@ def _train_encoder(work: _Work) -> Encoder:
                 fresh, settings.encoder, settings.self_supervised, work.train
             ),
             settings.self_supervised.fit,
+            "self_supervised.fit",
         )
         assert isinstance(stage, SelfSupervisedStage)
         encoder = stage.teacher
@@ -228,6 +248,7 @@ def _train_decoder(
         "decoder",
         lambda: DecoderStage(encode, decoder, asked, work.train, work.held_out),
         asked.fit,
+        "reconstruction.fit",
     )
     round_to_stored(decoder)
     return decoder
@@ -247,6 +268,7 @@ def _train_vae(work: _Work, frozen: VisionTokenizer | None) -> AutoencoderTokeni
         "vae",
         lambda: VariationalStage(autoencoder, encode, asked, work.train, work.held_out),
         asked.fit,
+        "reconstruction.fit",
     )
     round_to_stored(autoencoder)
     statistics = work.measure(
@@ -274,14 +296,3 @@ def _weights_hash(module: nn.Module) -> str:
     for _, tensor in sorted(module.state_dict().items()):
         digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
-
-
-def _identity(
-    settings: TokenizerTrainingSettings, train: Pictures, frozen: VisionTokenizer | None
-) -> str:
-    described = {"settings": settings.model_dump(mode="json"), "data": train.data, "n": len(train)}
-    if frozen is not None:
-        described["frozen"] = frozen.fingerprint
-    if train.content:
-        described["content"] = train.content
-    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

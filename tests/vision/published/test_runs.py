@@ -12,8 +12,8 @@ from PIL import Image as PillowImage
 from chiasm.assembly import train_run
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
+from chiasm.loop.metrics import read_metrics
 from chiasm.recipe import parse_recipe
-from chiasm.training.metrics import read_metrics
 
 Published = Callable[[str], Path]
 

@@ -2,13 +2,13 @@ import pytest
 import torch
 from torch import nn
 
-from chiasm.model import Decoder, ModelSettings
-from chiasm.training.optimiser import (
+from chiasm.loop.optimiser import (
     OptimiserSettings,
     build_optimiser,
     decay_groups,
     set_learning_rate,
 )
+from chiasm.model import Decoder, ModelSettings
 
 
 def small_model() -> nn.Module:

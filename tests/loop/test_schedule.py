@@ -2,7 +2,7 @@ from itertools import pairwise
 
 import pytest
 
-from chiasm.training.schedule import ScheduleSettings, learning_rate_share
+from chiasm.loop.schedule import ScheduleSettings, learning_rate_share
 
 
 @pytest.mark.parametrize("shape", ["cosine", "linear"])
