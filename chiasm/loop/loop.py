@@ -68,7 +68,9 @@ class Loop(Generic[Found]):
             UserError: the task cannot begin, gradients stay not finite, the disk is full, or
                 checkpoints are all damaged.
         """
-        checkpoints = Checkpoints(folder / "checkpoints", self.settings.keep_checkpoints, self.tell)
+        checkpoints = Checkpoints(
+            folder / "checkpoints", self.settings.keep_checkpoints, self.tell, self.task.identity
+        )
         with deterministic_on_cpu(self.task.device):
             if not self._resume(checkpoints):
                 self.task.begin()
@@ -119,9 +121,8 @@ class Loop(Generic[Found]):
                 side.optimiser.step()
             task.after_update(found, progress.step + 1)
         self._zero_gradients()
-        counts = task.counts(found)
+        losses, counts = task.report(found)
         progress.count(counts, finite)
-        losses = task.losses(found)
         done = {
             f"gradient_norm{side.name and '/'}{side.name}": float(norm)
             for side, norm in zip(task.sides, norms, strict=True)
@@ -130,11 +131,10 @@ class Loop(Generic[Found]):
         done["skipped_steps"] = progress.skipped_steps
         synchronise(task.device)
         seconds = time.perf_counter() - begin_seconds
-        timing = {"seconds": seconds, **task.speed(found, counts, seconds)}
+        timing = {"seconds": seconds, "threads": torch.get_num_threads()}
+        timing |= task.speed(found, counts, seconds)
         self._refuse_repeated_failure(rate)
-        return StepReport(
-            progress.step, losses, done, {**timing, "threads": torch.get_num_threads()}
-        )
+        return StepReport(progress.step, losses, done, timing)
 
     def _zero_gradients(self) -> None:
         for side in self.task.sides:
@@ -169,7 +169,8 @@ class Loop(Generic[Found]):
 
     def _save(self, checkpoints: Checkpoints, log: MetricsLog) -> None:
         log.sync()
-        progress = {"loop": asdict(self.progress), "task": self.task.get_state()}
+        stream = self.task.stream.get_state() if self.task.stream else None
+        progress = {"counters": asdict(self.progress), "stream": stream}
         checkpoints.save(self.progress.step, self._tensors(), progress)
 
     def _resume(self, checkpoints: Checkpoints) -> bool:
@@ -184,8 +185,9 @@ class Loop(Generic[Found]):
             optim_state_dict=tensors["optimiser"],
         )
         torch.set_rng_state(tensors["random"])
-        self.task.set_state(progress["task"])
-        self.progress = Progress(**progress["loop"])
+        if self.task.stream:
+            self.task.stream.set_state(progress["stream"])
+        self.progress = Progress(**progress["counters"])
         self.tell(f"going on from {self._where}")
         return True
 

@@ -15,7 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 
@@ -64,6 +64,8 @@ class Trainer(Task[Read]):
         tell: receives one line about anything the user should know.
     """
 
+    stream: Stream
+
     def __init__(
         self,
         decoder: Decoder,
@@ -88,10 +90,9 @@ class Trainer(Task[Read]):
             "begin again with a lower training.optimiser.learning_rate or a longer "
             "training.schedule.warmup_steps"
         )
-        self.device = decoder.device
-        self.module = decoder
+        self.device, self.module = decoder.device, decoder
         optimiser = build_optimiser(decoder, settings.optimiser, steps_taken=STEPS_TAKEN)
-        self.sides = [Side("", list(decoder.parameters()), optimiser)]
+        self.sides = [Side("", decoder, optimiser)]
         self._dtype = matmul_dtype(self.device, settings.precision)
         decoder.compute_dtype = self._dtype
         if settings.compile_blocks:
@@ -138,15 +139,14 @@ class Trainer(Task[Read]):
         if self.settings.balance_rate:
             self.decoder.shift_balance(found.losses.load_Q2E, self.settings.balance_rate)
 
-    def losses(self, found: Read) -> Values:
-        """See :func:`chiasm.training.tally.tally`."""
-        return tally(found.losses, self.objective, found.batches[0].source_names)
-
-    def counts(self, found: Read) -> dict[str, int]:
-        """Positions that are not padding, and the model's matrix products, there and back."""
-        flops = sum(self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches)
+    def report(self, found: Read) -> tuple[Values, dict[str, int]]:
+        """Losses; positions that are not padding, and the model's products, forward and back."""
+        flops = FORWARD_AND_BACKWARD * sum(
+            self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches
+        )
         tokens = sum(batch.num_filled for batch in found.batches)
-        return {"tokens": tokens, "flops": FORWARD_AND_BACKWARD * flops}
+        losses = tally(found.losses, self.objective, found.batches[0].source_names)
+        return losses, {"tokens": tokens, "flops": flops}
 
     def speed(self, found: Read, counts: dict[str, int], seconds: float) -> Values:
         """Tokens, positions with padding, and the share of the machine's peak."""
@@ -161,14 +161,6 @@ class Trainer(Task[Read]):
     def validate(self, step: int) -> Values:
         """Losses on the held-out batches."""
         return self.validation.run(self.decoder, self.objective) if self.validation else {}
-
-    def get_state(self) -> Any:
-        """Where the stream stands."""
-        return self.stream.get_state()
-
-    def set_state(self, state: Any) -> None:
-        """Put the stream where it stood."""
-        self.stream.set_state(state)
 
     def begin(self) -> None:
         """Refuse latents that are not standardised."""

@@ -16,7 +16,6 @@ probe.py            linear probes
 frechet.py          the Fréchet distance in a network's features
 figures.py          what a tokenizer keeps of held-out pictures
 settings.py         what training is asked for
-identity.py         what decides a tokenizer, and whose a folder is
 training.py         all stages into a folder
 from_settings.py    the recipe of chiasm vision train
 """

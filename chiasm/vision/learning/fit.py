@@ -43,28 +43,6 @@ class FitSettings(Settings):
     checkpoint_steps: int = Field(default=500, ge=1)
     """Steps between checkpoints."""
 
-    def optimiser(self, beta1: float, beta2: float) -> OptimiserSettings:
-        """What the loop's optimisers are asked for."""
-        return OptimiserSettings(
-            learning_rate=self.learning_rate,
-            beta1=beta1,
-            beta2=beta2,
-            weight_decay=self.weight_decay,
-        )
-
-    def loop(self, sample_steps: int | None) -> LoopSettings:
-        """What the loop is asked for by a stage that draws samples so often, or never."""
-        return LoopSettings(
-            steps=self.steps,
-            log_every_steps=LOG_STEPS,
-            validate_every_steps=sample_steps or self.steps,
-            checkpoint_every_steps=self.checkpoint_steps,
-            optimiser=self.optimiser(0.9, 0.98),
-            schedule=ScheduleSettings(
-                shape="full_cosine", warmup_steps=self.warmup_steps + 1, floor=0.01
-            ),
-        )
-
 
 @dataclass
 class Draw:
@@ -123,7 +101,7 @@ class Stage(nn.Module):
 
 
 class Fit(Task[Losses]):
-    """A stage as a :class:`~chiasm.loop.task.Task`.
+    """A stage's training, as a loop sees it.
 
     Args:
         key: the stage's short name, which keys its random numbers and names its files.
@@ -132,6 +110,7 @@ class Fit(Task[Losses]):
         settings: of the optimisation.
         seed: of what steps draw.
         folder: gets samples.
+        identity: a hash of all settings and data.
     """
 
     def __init__(
@@ -142,25 +121,31 @@ class Fit(Task[Losses]):
         settings: FitSettings,
         seed: int,
         folder: Path,
+        identity: str,
     ) -> None:
         self.key, self.stage, self.num_pictures = key, stage, num_pictures
-        self.settings, self.seed, self.folder = settings, seed, folder
+        self.settings, self.seed, self.folder, self.identity = settings, seed, folder, identity
         self.name = f"stage {key}"
         self.remedy = f"lower {setting('learning_rate')} or raise {setting('warmup_steps')}"
-        self.device = stage.device
-        self.module = stage
+        self.device, self.module = stage.device, stage
+        asked = OptimiserSettings(
+            learning_rate=settings.learning_rate, beta2=0.98, weight_decay=settings.weight_decay
+        )
+        self.loop_settings = LoopSettings(
+            steps=settings.steps,
+            log_every_steps=LOG_STEPS,
+            validate_every_steps=stage.sample_steps or settings.steps,
+            checkpoint_every_steps=settings.checkpoint_steps,
+            optimiser=asked,
+            schedule=ScheduleSettings(
+                shape="full_cosine", warmup_steps=settings.warmup_steps + 1, floor=0.01
+            ),
+        )
         against = stage.opponent
-        asked = settings.loop(stage.sample_steps)
-        others = set() if against is None else set(against.parameters())
-        own = [p for p in stage.parameters() if p.requires_grad and p not in others]
-        self.sides = [Side("", own, build_optimiser(stage, asked.optimiser, without=against))]
+        self.sides = [Side("", stage, build_optimiser(stage, asked, without=against))]
         if against is not None:
-            optimiser = build_optimiser(against, settings.optimiser(0.5, 0.9))
-            self.sides.append(Side("opponent", list(against.parameters()), optimiser))
-
-    def rehearse(self, step: int) -> None:
-        """The step's own work: what it draws is drawn again by itself."""
-        self.backward(step)
+            asked = asked.model_copy(update={"beta1": 0.5, "beta2": 0.9})
+            self.sides.append(Side("opponent", against, build_optimiser(against, asked)))
 
     def backward(self, step: int) -> Losses:
         """Gradients of the sum of the step's terms."""
@@ -173,14 +158,11 @@ class Fit(Task[Losses]):
         """Let the stage follow."""
         self.stage.after_step(step)
 
-    def losses(self, found: Losses) -> Values:
-        """Terms and measures."""
+    def report(self, found: Losses) -> tuple[Values, dict[str, int]]:
+        """Terms and measures; pictures, each as often as it was shown."""
         logged = found.terms | found.measures
-        return {name: float(value.detach()) for name, value in logged.items()}
-
-    def counts(self, found: Losses) -> dict[str, int]:
-        """Pictures, each as often as it was shown."""
-        return {"pictures": self.settings.pictures_per_step}
+        losses = {name: float(value.detach()) for name, value in logged.items()}
+        return losses, {"pictures": self.settings.pictures_per_step}
 
     def speed(self, found: Losses, counts: dict[str, int], seconds: float) -> Values:
         """Pictures per second."""

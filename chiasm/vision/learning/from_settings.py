@@ -15,7 +15,7 @@ from chiasm.vision.build import build_vision_tokenizer, settings_called
 from chiasm.vision.learning.frechet import FeatureNetwork
 from chiasm.vision.learning.pictures import Pictures, pictures_of_source
 from chiasm.vision.learning.settings import TokenizerTrainingSettings, picture_shape
-from chiasm.vision.learning.training import Progress, silent, train_tokenizer
+from chiasm.vision.learning.training import Progress, train_tokenizer
 from chiasm.vision.learning.world_pictures import pictures_of_world
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, WorldSettings, render_worlds
@@ -40,7 +40,7 @@ def train_from_settings(
     cache_folder: Path,
     inception: Path | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress = silent,
+    progress: Progress = lambda *told: None,
     tell: Callable[[str], None] = print,
     command: str = "",
 ) -> VisionTokenizer:

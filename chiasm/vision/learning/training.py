@@ -7,6 +7,7 @@ tokenizer's latents. ``vae``: encoder and decoder together.
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -17,10 +18,9 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.batch.packed import ImageShape
-from chiasm.errors import settings_of
+from chiasm.errors import UserError, settings_of
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values, read_metrics
-from chiasm.loop.task import StepReport
 from chiasm.vision.encoder import Encoder, EncoderSettings, encoder_shape, new_encoder
 from chiasm.vision.kl_autoencoder import (
     PATCH,
@@ -32,7 +32,6 @@ from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
 from chiasm.vision.learning.fit import Fit, FitSettings, Stage
 from chiasm.vision.learning.frechet import FeatureNetwork
-from chiasm.vision.learning.identity import claim_folder, training_identity
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.reconstruction import (
     PICTURES_AT_ONCE,
@@ -58,6 +57,7 @@ from chiasm.vision.statistics import LatentStatistics, RunningStatistics
 from chiasm.vision.storage import (
     DESCRIPTION,
     load_tokenizer,
+    read_description,
     round_to_stored,
     save_tokenizer,
 )
@@ -65,10 +65,6 @@ from chiasm.vision.tokenizer import VisionTokenizer
 
 Progress = Callable[[str, int, int, Values], None]
 """Called with (stage, steps done, steps in all, latest losses)."""
-
-
-def silent(stage: str, done: int, of: int, losses: Values) -> None:
-    """Tells nobody."""
 
 
 def train_tokenizer(
@@ -80,7 +76,7 @@ def train_tokenizer(
     frozen: VisionTokenizer | None = None,
     network: FeatureNetwork | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress = silent,
+    progress: Progress = lambda *told: None,
     tell: Callable[[str], None] = print,
     command: str = "",
 ) -> VisionTokenizer:
@@ -103,11 +99,16 @@ def train_tokenizer(
     """
     shape = picture_shape(settings, frozen)
     check_pictures(train, shape, settings)
-    identity = training_identity(settings, train, frozen)
-    claim_folder(folder, identity)
+    identity = _identity(settings, train, frozen)
     if (folder / DESCRIPTION).exists():
+        if read_description(folder).get("record", {}).get("identity") != identity:
+            raise UserError(
+                f"{folder} already holds a tokenizer of other settings or data; train into "
+                "another folder"
+            )
         return load_tokenizer(folder)
-    work = _Work(settings, train, held_out, folder, torch.device(device), progress, tell)
+    folder.mkdir(parents=True, exist_ok=True)
+    work = _Work(settings, train, held_out, folder, identity, torch.device(device), progress, tell)
     if frozen is not None:
         frozen.requires_grad_(False).eval().to(device)
     tokenizer: VisionTokenizer
@@ -148,6 +149,7 @@ class _Work:
     train: Pictures
     held_out: Pictures
     folder: Path
+    identity: str
     device: torch.device
     progress: Progress
     tell: Callable[[str], None]
@@ -160,14 +162,13 @@ class _Work:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed + 1)
             stage = make().to(self.device).train()
-        fit = Fit(name, stage, len(self.train), settings, self.settings.seed, self.folder)
-
-        def on_step(report: StepReport) -> None:
-            self.progress(name, report.step, settings.steps, report.losses)
-
+        seed, pictures = self.settings.seed, len(self.train)
+        fit = Fit(name, stage, pictures, settings, seed, self.folder, self.identity)
         with settings_of(table):
-            loop = Loop(fit, settings.loop(stage.sample_steps), tell=self.tell)
-            loop.run(self.folder / name, on_step)
+            Loop(fit, fit.loop_settings, tell=self.tell).run(
+                self.folder / name,
+                lambda step: self.progress(name, step.step, settings.steps, step.losses),
+            )
         return stage.eval()
 
     @torch.no_grad()
@@ -296,3 +297,14 @@ def _weights_hash(module: nn.Module) -> str:
     for _, tensor in sorted(module.state_dict().items()):
         digest.update(tensor.cpu().numpy().tobytes())
     return digest.hexdigest()[:16]
+
+
+def _identity(
+    settings: TokenizerTrainingSettings, train: Pictures, frozen: VisionTokenizer | None
+) -> str:
+    described = {"settings": settings.model_dump(mode="json"), "data": train.data, "n": len(train)}
+    if frozen is not None:
+        described["frozen"] = frozen.fingerprint
+    if train.content:
+        described["content"] = train.content
+    return hashlib.sha256(json.dumps(described, sort_keys=True).encode()).hexdigest()

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -100,6 +101,14 @@ class Stop(Exception):
     pass
 
 
+def interrupted(at: tuple[str, int]) -> Callable:
+    def interrupt(stage: str, done: int, total: int, losses: Mapping[str, float]) -> None:
+        if (stage, done) == at:
+            raise Stop
+
+    return interrupt
+
+
 @pytest.mark.parametrize("stop_at", [("encoder", 7), ("decoder", 9)], ids=lambda at: at[0])
 def test_resumed_equals_uninterrupted(
     tmp_path, train_scenes, held_out_scenes, stop_at, make_settings
@@ -107,18 +116,14 @@ def test_resumed_equals_uninterrupted(
     settings = make_settings(10, 12, checkpoint_steps=4)
     train_tokenizer(settings, train_scenes, held_out_scenes, tmp_path / "whole")
 
-    def interrupt(stage: str, done: int, total: int, losses: dict[str, float]) -> None:
-        if (stage, done) == stop_at:
-            raise Stop
-
-    folder = tmp_path / "stopped"
+    folder, stop = tmp_path / "stopped", interrupted(stop_at)
     with pytest.raises(Stop):
-        train_tokenizer(settings, train_scenes, held_out_scenes, folder, progress=interrupt)
+        train_tokenizer(settings, train_scenes, held_out_scenes, folder, progress=stop)
     assert not (folder / "vision.json").exists()
     train_tokenizer(settings, train_scenes, held_out_scenes, folder)
     for name in ("vision.safetensors", "vision.json"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert not list(folder.glob("*.checkpoint.pt"))
+    assert not list(folder.rglob("checkpoints"))
 
 
 def test_a_signal_saves_the_step_that_it_found(
@@ -151,12 +156,31 @@ def test_a_finished_folder_is_opened(trained, train_scenes, held_out_scenes, mak
     assert (folder / "vision.json").stat().st_mtime_ns == before
 
 
-def test_a_damaged_checkpoint_is_named(
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     tmp_path, train_scenes, held_out_scenes, make_settings
 ) -> None:
-    (tmp_path / "encoder.checkpoint.pt").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(UserError, match=r"encoder\.checkpoint\.pt is damaged; delete it"):
-        train_tokenizer(make_settings(2, 1, 1), train_scenes, held_out_scenes, tmp_path)
+    settings, data = make_settings(10, 1, 2), (train_scenes, held_out_scenes)
+    whole = train_tokenizer(settings, *data, tmp_path / "whole")
+    folder, told = tmp_path / "damaged", []
+    with pytest.raises(Stop):
+        train_tokenizer(settings, *data, folder, progress=interrupted(("encoder", 9)))
+    newest = folder / "encoder" / "checkpoints" / "step-0000008" / "__0_0.distcp"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    again = train_tokenizer(settings, *data, folder, tell=told.append)
+    assert "step-0000008 is damaged" in told[0]
+    assert told[1] == "going on from step 6 of 10 of stage encoder"
+    assert again.fingerprint == whole.fingerprint
+
+
+def test_a_begun_training_of_other_settings_is_refused_and_kept(
+    tmp_path, train_scenes, held_out_scenes, make_settings
+) -> None:
+    data, stop = (train_scenes, held_out_scenes), interrupted(("encoder", 3))
+    with pytest.raises(Stop):
+        train_tokenizer(make_settings(9, 1, 2), *data, tmp_path, progress=stop)
+    with pytest.raises(UserError, match=r"step-0000002 was written by a run with other settings"):
+        train_tokenizer(make_settings(11, 1, 2), *data, tmp_path)
+    assert (tmp_path / "encoder" / "checkpoints" / "step-0000002").is_dir()
 
 
 def test_a_folder_of_other_settings_is_refused(
