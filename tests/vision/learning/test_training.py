@@ -172,6 +172,21 @@ def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     assert again.fingerprint == whole.fingerprint
 
 
+def test_training_that_diverges_is_told_with_its_setting(
+    tmp_path, train_scenes, held_out_scenes, make_settings
+) -> None:
+    settings = make_settings(30, 1, 2)
+    fit = settings.contrastive.fit.model_copy(update={"learning_rate": 1e30})
+    diverging = settings.contrastive.model_copy(update={"fit": fit})
+    settings = settings.model_copy(update={"contrastive": diverging})
+    with pytest.raises(
+        UserError,
+        match=r"of 30 of stage encoder: .* not finite in 10 steps .*; lower "
+        r"contrastive\.fit\.learning_rate or raise contrastive\.fit\.warmup_steps",
+    ):
+        train_tokenizer(settings, train_scenes, held_out_scenes, tmp_path)
+
+
 def test_a_begun_training_of_other_settings_is_refused_and_kept(
     tmp_path, train_scenes, held_out_scenes, make_settings
 ) -> None:
