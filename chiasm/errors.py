@@ -50,7 +50,7 @@ class UserError(Exception):
 
     def under(self, prefix: str) -> UserError:
         """The same error where the component's settings stand in the table ``prefix``."""
-        renamed = UserError(
+        renamed = type(self)(
             _NAMED.sub(setting(rf"{prefix}.\1"), self.why),
             setting=self.setting and f"{prefix}.{self.setting}",
             remedy=_NAMED.sub(setting(rf"{prefix}.\1"), self.remedy),

@@ -10,25 +10,26 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from chiasm.actions import ActionFormat
-from chiasm.batch.packed import AnyShape
+from chiasm.batch.streams import Streams
 from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.source import leaks
 from chiasm.data.stream import StreamSettings
-from chiasm.data.tokenizer import TokenizerSettings
+from chiasm.data.tokenizer import TextTokenizerSettings
 from chiasm.errors import UserError
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.model import ModelSettings
 from chiasm.settings import Settings
+from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.toml import apply_override, as_toml, load_toml, parse_settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
-from chiasm.vision.build import VisionSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
+from chiasm.vision.rae import RaeSettings
 from chiasm.worlds import TASKS, WorldSettings
 from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSettings
 
@@ -48,16 +49,16 @@ class Recipe(Settings):
     """Its instructed walks, for sources of its task ``instructions``."""
     actions: ActionFormat = ActionFormat()
     """How steps are written in words, whichever source they come from."""
-    streams: dict[str, VisionSettings] = {"image": VisionSettings()}
+    streams: dict[str, Annotated[TokenizerSettings, TOKENIZERS]] = Field({"image": RaeSettings()})
     """Tokenizers of continuous data by the names of their streams."""
-    tokenizer: TokenizerSettings = TokenizerSettings()
+    tokenizer: TextTokenizerSettings = TextTokenizerSettings()
     stream: StreamSettings
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     vision_training: VisionTrainingSettings | None = None
-    """A recipe of ``chiasm vision train``: it makes the tokenizer (of a pair, that of targets)
+    """A recipe of ``chiasm vision train``: it makes the tokenizer of pictures
     before the run, unless the cache has it already."""
 
 
@@ -163,20 +164,22 @@ def _routing_without_router(recipe: Recipe) -> list[str]:
     ]
 
 
-def check_images(recipe: Recipe, image_shape: AnyShape) -> None:
-    """What the vision tokenizer's grid asks of the other settings.
+def check_streams(recipe: Recipe, streams: Streams) -> None:
+    """What the tokenizers' grids ask of the other settings.
 
     Raises:
-        UserError: a row shorter than an image, or a grid larger than the model's tables.
+        UserError: a row shorter than an item, or a grid larger than the model's tables.
     """
-    refuse_short_rows(recipe.stream.row_positions, image_shape)
+    refuse_short_rows(recipe.stream.row_positions, streams)
     limit = recipe.model.image_grid_limit
-    for target in (True, False):
-        shape = image_shape.of(target)
-        if max(shape.rows, shape.columns) > limit:
+    for shape in streams:
+        if max(shape.grid) > limit:
             raise UserError(
-                f"model.image_grid_limit = {limit} is below the vision tokenizer's grid of "
-                f"{shape.rows} x {shape.columns} latent tokens; raise it"
+                f"is below the grid of {' x '.join(map(str, shape.grid))} latent tokens of "
+                f"streams.{shape.name}",
+                setting="model.image_grid_limit",
+                value=limit,
+                remedy="raise it",
             )
 
 

@@ -4,10 +4,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.batch.packed import ImageShape
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
 from chiasm.recipe import (
-    check_images,
+    check_streams,
     differences,
     load_recipe,
     parse_recipe,
@@ -143,16 +143,22 @@ def test_differences_name_settings(small: Path) -> None:
 
 def test_the_grid_of_images_must_fit(small: Path) -> None:
     recipe = load_recipe(small, ["stream.row_positions=64"])
-    check_images(recipe, ImageShape(64, 64, 4, 4))
-    with pytest.raises(UserError, match="row_positions = 64 is shorter than one image"):
-        check_images(recipe, ImageShape(64, 64, 8, 8))
-    with pytest.raises(UserError, match="image_grid_limit = 64 is below"):
-        check_images(
+    check_streams(recipe, pictures(4, 4))
+    with pytest.raises(UserError, match="row_positions = 64 is shorter than one item of 64 latent"):
+        check_streams(recipe, pictures(8, 8))
+    with pytest.raises(
+        UserError, match=r"image_grid_limit = 64 is below .* 65 x 1 .*streams\.image"
+    ):
+        check_streams(
             recipe.model_copy(
                 update={"stream": recipe.stream.model_copy(update={"row_positions": 1000})}
             ),
-            ImageShape(65, 65, 65, 1),
+            pictures(65, 1),
         )
+
+
+def pictures(rows: int, columns: int) -> Streams:
+    return Streams((StreamShape("image", "vision", (rows, columns), 12),))
 
 
 def test_a_table_of_several_kinds_is_named_as_it_is_written() -> None:

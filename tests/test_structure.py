@@ -15,6 +15,7 @@ PACKAGE = Path(__file__).parents[1] / "chiasm"
 ORDER = [
     *(
         "errors",
+        "hub",
         "stop",
         "threads",
         "settings",
@@ -26,7 +27,7 @@ ORDER = [
         "flow",
         "documents",
     ),
-    *("actions", "worlds", "batch", "data", "loop", "vision", "model", "training"),
+    *("actions", "worlds", "batch", "tokenizers", "data", "loop", "vision", "model", "training"),
     *("inference", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]

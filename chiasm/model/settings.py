@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from torch import nn
 
+from chiasm.registry import Registry
 from chiasm.settings import Settings
+
+LEAST_MODALITIES = 2
+"""Text and one other: with how many settings alone are checked; a decoder knows how many it has."""
 
 
 class MoeSettings(Settings):
@@ -36,14 +41,13 @@ class MoeSettings(Settings):
                 f"shared = {self.shared!r} takes the whole budget of granularity = "
                 f"{self.granularity}; raise granularity to 2 or more, or set top_k"
             )
-        if self.routed_choices > self.num_routed:
-            lower = "granularity" if self.top_k is None else "top_k"
-            raise ValueError(
-                f"{self._choices_told}, but num_experts = {self.num_experts} with shared = "
-                f"{self.shared!r} leaves {max(self.num_routed, 0)} to choose from; raise "
-                f"num_experts or lower {lower}"
-            )
-        if self.routed_choices == 1 and self.weights == "normalised" and self.num_routed > 1:
+        if problem := self.lacking(LEAST_MODALITIES):
+            raise ValueError(problem)
+        if (
+            self.routed_choices == 1
+            and self.weights == "normalised"
+            and self.num_routed(LEAST_MODALITIES) > 1
+        ):
             more = "set top_k" if self.top_k else "raise granularity"
             raise ValueError(
                 f"{self._choices_told}: a single one with weights = 'normalised' always weighs 1, "
@@ -52,36 +56,55 @@ class MoeSettings(Settings):
             )
         return self
 
+    def lacking(self, num_modalities: int) -> str:
+        """Returns what is wrong where more experts are to be chosen than there are; or nothing."""
+        routed = self.num_routed(num_modalities)
+        if self.routed_choices <= routed:
+            return ""
+        lower = "granularity" if self.top_k is None else "top_k"
+        return (
+            f"{self._choices_told}, but num_experts = {self.num_experts} with shared = "
+            f"{self.shared!r} leaves {max(routed, 0)} to choose from; raise num_experts or lower "
+            f"{lower}"
+        )
+
     @property
     def _choices_told(self) -> str:
         """Which settings ask for how many routed experts."""
         if self.top_k is not None:
             return f"top_k = {self.top_k}"
-        beside = f" beside shared = {self.shared!r}" if self.num_shared else ""
+        beside = f" beside shared = {self.shared!r}" if self.shared != "none" else ""
         return (
             f"granularity = {self.granularity}{beside} asks for {self.routed_choices} routed "
             "experts of each position"
         )
 
-    @property
-    def num_shared(self) -> int:
-        """Experts that need no choice."""
-        return {"none": 0, "global": 1, "modality": 2}[self.shared]
-
-    @property
-    def num_routed(self) -> int:
-        """R: experts that are chosen among."""
-        return self.num_experts - self.num_shared
+    def num_routed(self, num_modalities: int) -> int:
+        """R: experts that are chosen among; the others need no choice."""
+        return self.num_experts - {"none": 0, "global": 1, "modality": num_modalities}[self.shared]
 
     @property
     def routed_choices(self) -> int:
         """Routed experts of each position."""
-        return self.granularity - bool(self.num_shared) if self.top_k is None else self.top_k
+        return self.granularity - (self.shared != "none") if self.top_k is None else self.top_k
 
     @property
     def choices(self) -> int:
         """Experts of each position, the shared one included."""
-        return self.routed_choices + bool(self.num_shared)
+        return self.routed_choices + (self.shared != "none")
+
+
+class AttentionSettings(Settings):
+    """One kind of attention, which builds the layer of a block."""
+
+    kind: str
+
+    def build(self, model: ModelSettings, modalities: int) -> nn.Module:
+        """Returns a :class:`chiasm.model.attention.Attention`."""
+        raise NotImplementedError
+
+
+ATTENTIONS = Registry[AttentionSettings]("attention", default="grouped")
 
 
 class ModelSettings(Settings):
@@ -108,15 +131,19 @@ class ModelSettings(Settings):
     attention_weights: Literal["shared", "modality"] = "shared"
     """Norms and attention projections: for all positions alike, or of each modality; the latter
     with experts = "modality" is a Mixture-of-Transformers (arXiv 2411.04996)."""
+    attention: Annotated[AttentionSettings, ATTENTIONS] = Field(
+        default_factory=lambda: ATTENTIONS.of(ATTENTIONS.default)()  # type: ignore[call-arg]
+    )
+    """Which kind of attention, and what that kind alone reads."""
     qk_norm: bool = True
     """Normalise queries and keys, each head by itself, before the rotation."""
     time_conditioning: Literal["added", "adaptive"] = "added"
-    """How flow time enters: added to the image's tokens once, or as scale, shift and gate in
-    every block."""
+    """How flow time enters: added to latent tokens once, or as scale, shift and gate in every
+    block."""
     image_positions: Literal["learned", "sinusoidal"] = "learned"
-    """The 2-D position embedding inside an image."""
+    """The position embedding inside a picture, or inside an item of another stream, axis by axis."""
     image_grid_limit: int = Field(64, gt=0)
-    """Rows and columns that the learned position tables hold."""
+    """Places along each axis that the learned position tables hold."""
     rope_base: float = Field(10_000.0, gt=1.0)
     """Base of the rotary frequencies."""
 

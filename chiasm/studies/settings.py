@@ -212,9 +212,10 @@ def _unmeasurable(study: StudySettings) -> list[str]:
     """Metrics that no run can have: better said now than after hours of training."""
     problems = [
         f"metric {m.name!r}: validation = {m.validation!r} is no loss of a run; there is "
-        f"{', '.join(VALIDATION_LOSSES)}, and each by source, such as text_loss/stories"
+        f"{', '.join(VALIDATION_LOSSES)}, each by source, such as text_loss/stories, and of a stream "
+        "beside pictures, such as series/flow_loss"
         for m in study.metrics
-        if m.validation and m.validation.partition("/")[0] not in VALIDATION_LOSSES
+        if m.validation and not _is_loss(m.validation)
     ]
     flow = [m for m in study.metrics if m.held_out in study.held_out and m.loss == "flow"]
     return problems + [
@@ -224,6 +225,11 @@ def _unmeasurable(study: StudySettings) -> list[str]:
         for source in [study.held_out[m.held_out]]
         if source.text_only or source.kind in ("text", "python_manual") or source.task == "text"
     ]
+
+
+def _is_loss(name: str) -> bool:
+    first, _, rest = name.partition("/")
+    return first in VALIDATION_LOSSES or rest.partition("/")[0] == "flow_loss"
 
 
 def _unknown_published(study: StudySettings) -> list[str]:

@@ -28,15 +28,15 @@ from chiasm.loop.optimiser import build_optimiser
 from chiasm.loop.task import Side, StepReport, Task
 from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.objective import Counts, Losses, Objective
 from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second
 from chiasm.training.tally import tally
 from chiasm.training.validation import Validation
-from chiasm.vision.tokenizer import VisionTokenizer, encode_images
 
-CHECKED_PICTURES = 64
-"""Pictures whose latents are looked at before the first step, and batches to find them in."""
+CHECKED_ITEMS = 64
+"""Items whose latents are looked at before the first step, and batches to find them in."""
 
 STEPS_TAKEN = 1
 """AdamW's correction for young moments begins at its second step, where the empty step by which
@@ -56,7 +56,7 @@ class Trainer(Task[Read]):
     Args:
         decoder: the model, already on its device.
         objective: gives the losses.
-        vision: the frozen vision tokenizer, on the same device.
+        tokenizers: the frozen tokenizers of its streams, on the same device.
         stream: endless packed batches.
         validation: held-out batches, or None.
         settings: of the run, its optimiser and its schedule.
@@ -70,7 +70,7 @@ class Trainer(Task[Read]):
         self,
         decoder: Decoder,
         objective: Objective,
-        vision: VisionTokenizer,
+        tokenizers: StreamTokenizers,
         stream: Stream,
         validation: Validation | None,
         settings: TrainingSettings,
@@ -80,7 +80,7 @@ class Trainer(Task[Read]):
     ) -> None:
         self.decoder = decoder
         self.objective = objective
-        self.vision = vision
+        self.tokenizers = tokenizers
         self.stream = stream
         self.validation = validation
         self.settings = settings
@@ -127,7 +127,7 @@ class Trainer(Task[Read]):
         total: Losses | None = None
         for batch in batches:
             moved = batch.to(self.device)
-            latents = encode_images(self.vision, moved.images)
+            latents = self.tokenizers.encode(moved.slots)
             losses = self.objective.losses(self.decoder, moved, latents, self.seed)
             self.objective.total(losses, counts).backward()
             total = losses.detach() if total is None else total + losses.detach()
@@ -137,7 +137,7 @@ class Trainer(Task[Read]):
     def after_update(self, found: Read, step: int) -> None:
         """Shift the routers' balance."""
         if self.settings.balance_rate:
-            self.decoder.shift_balance(found.losses.load_Q2E, self.settings.balance_rate)
+            self.decoder.shift_balance(found.losses.load_QXE, self.settings.balance_rate)
 
     def report(self, found: Read) -> tuple[Values, dict[str, int]]:
         """Losses; positions that are not padding, and the model's products, forward and back."""
@@ -145,7 +145,8 @@ class Trainer(Task[Read]):
             self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches
         )
         tokens = sum(batch.num_filled for batch in found.batches)
-        losses = tally(found.losses, self.objective, found.batches[0].source_names)
+        names, modalities = found.batches[0].source_names, found.batches[0].streams.modalities
+        losses = tally(found.losses, self.objective, names, modalities)
         return losses, {"tokens": tokens, "flops": flops}
 
     def speed(self, found: Read, counts: dict[str, int], seconds: float) -> Values:
@@ -167,22 +168,19 @@ class Trainer(Task[Read]):
         self._refuse_unstandardised_latents()
 
     def _refuse_unstandardised_latents(self) -> None:
-        """Look at the first pictures of the stream, and put it back where it was."""
+        """Look at the first items of the stream, and put it back where it was."""
         begin = self.stream.get_state()
-        seen: list[list[torch.Tensor]] = [[] for _ in self.vision.parts]
-        pictures = 0
-        for _ in range(CHECKED_PICTURES):
+        seen: dict[str, list[torch.Tensor]] = {name: [] for name in self.tokenizers}
+        items = 0
+        for _ in range(CHECKED_ITEMS):
             batch = next(self.stream).to(self.device)
-            latents = encode_images(self.vision, batch.images)
-            if latents.context_UA is None:
-                seen[0].append(latents.z_LC)
-            else:
-                seen[0].append(latents.z_LC[batch.images.target_G])
-                seen[1].append(latents.context_UA)
-            pictures += len(batch.images)
-            if pictures >= CHECKED_PICTURES:
+            for name, z_LC in self.tokenizers.encode(batch.slots).items():
+                seen[name].append(z_LC)
+            items += sum(map(len, batch.slots.values()))
+            if items >= CHECKED_ITEMS:
                 break
         self.stream.set_state(begin)
-        for part, found in zip(self.vision.parts, map(torch.cat, seen), strict=True):
+        for name, latents in seen.items():
+            found = torch.cat(latents)
             if len(found):
-                part.statistics.refuse(found)
+                self.tokenizers[name].statistics.refuse(found)

@@ -6,10 +6,10 @@ import torch
 from PIL import ExifTags
 from PIL import Image as PillowImage
 
-from chiasm.batch.packed import ImageShape
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image
 from chiasm.errors import UserError
+from chiasm.rgb import ImageShape
 
 
 def test_the_right_size_passes_through(made):

@@ -113,7 +113,7 @@ def test_killed_at_random_moments_equals_never_killed(recipe: Path, tmp_path: Pa
         assert "the tokenizer is in" in output, output
         output = begun.communicate()[0]
         assert "the tokenizer is in" in output, output
-    for name in ("vision.safetensors", *(f"{stage}/metrics.jsonl" for stage in STAGES)):
+    for name in ("weights.safetensors", *(f"{stage}/metrics.jsonl" for stage in STAGES)):
         same = (killed / name).read_bytes() == (whole / name).read_bytes()
         assert same, f"{name} differs, seed {seed}"
 
