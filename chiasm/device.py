@@ -53,6 +53,12 @@ def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
         memory.fill_uninitialized_memory = filled_before
 
 
+def synchronise(device: torch.device) -> None:
+    """Wait for the device; nothing to do on CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
 def compile_blocks(blocks: nn.ModuleList) -> None:
     """Compile each block by itself: one short compilation that all blocks share."""
     for block in blocks:

@@ -27,7 +27,7 @@ ORDER = [
         "flow",
         "documents",
     ),
-    *("actions", "worlds", "batch", "tokenizers", "data", "vision", "model", "training"),
+    *("actions", "worlds", "batch", "tokenizers", "data", "loop", "vision", "model", "training"),
     *("inference", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]

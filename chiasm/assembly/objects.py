@@ -165,13 +165,13 @@ def seconds_per_step(
     checkpoints come on top; nothing is written and nothing that counts is trained.
     """
     run = build_run(recipe, material, inputs or build_inputs(recipe, material.train))
-    trainer = run.trainer
+    trainer, loop = run.trainer, run.trainer.loop
     try:
         with (
             deterministic_on_cpu(trainer.device),
-            trainer.threads(None, threads).in_use(0, trainer.rehearse),
+            loop.threads(None, threads).in_use(0, loop.rehearse),
         ):
-            seconds = [trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
+            seconds = [loop.step().timing["seconds"] for _ in range(warmup_steps + steps)]
     finally:
         run.stream.close()
     return median(seconds[warmup_steps:])

@@ -83,10 +83,10 @@ def _trained(
 
 
 def _train(
-    training: VisionTrainingSettings, folder: Path, cache_folder: Path, device: str, tell: Stage
+    training: VisionTrainingSettings, folder: Path, cache_folder: Path, device: str, on_stage: Stage
 ) -> None:
     def progress(stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
-        tell(f"vision tokenizer, {stage}", done, of)
+        on_stage(f"vision tokenizer, {stage}", done, of)
 
     with settings_of("vision_training"):
         train_from_settings(
@@ -95,6 +95,7 @@ def _train(
             cache_folder=cache_folder / "worlds",
             device=choose_device(device),
             progress=progress,
+            tell=lambda line: on_stage(line, 1, 1),
         )
 
 

@@ -65,6 +65,7 @@ def train(
             inception=inception,
             device=choose_device(device),
             progress=display.on_fit,
+            tell=display.tell,
             command=shlex.join(["chiasm", *sys.argv[1:]]),
         )
     uses = f'kind = "{settings.kind}" and path = "{out}"'

@@ -19,8 +19,8 @@ from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.scoring import lossless, score_flow, score_text
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
+from chiasm.loop.metrics import read_metrics
 from chiasm.studies.settings import MetricSettings
-from chiasm.training.metrics import read_metrics
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -12,11 +13,10 @@ from chiasm.data.sources import open_pictures, open_sources
 from chiasm.errors import UserError, setting, settings_of
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.learning.fit import Progress
 from chiasm.vision.learning.frechet import FeatureNetwork
 from chiasm.vision.learning.pictures import Pictures, pictures_of_source
 from chiasm.vision.learning.settings import TokenizerTrainingSettings, picture_shape
-from chiasm.vision.learning.training import train_tokenizer
+from chiasm.vision.learning.training import Progress, train_tokenizer
 from chiasm.vision.learning.world_pictures import pictures_of_world
 from chiasm.worlds import Split, WorldSettings, render_worlds
 
@@ -40,7 +40,8 @@ def train_from_settings(
     cache_folder: Path,
     inception: Path | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = lambda *told: None,
+    tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
     """Train the tokenizer that a recipe describes into the folder ``out``, or go on training it.
@@ -52,10 +53,12 @@ def train_from_settings(
         inception: a TorchScript module (:class:`~chiasm.vision.learning.frechet.FeatureNetwork`),
             for rFID.
         progress: called with (stage, done, in all, latest losses); rendering is a stage too.
+        tell: receives one line about anything the user should know.
         command: what the user typed, for the record.
 
     Raises:
-        UserError: data that cannot be read, a folder of other settings, training that diverges.
+        Stopped: a signal ended a stage's training; its last step is saved.
+        UserError: data that cannot be read, and what :func:`train_tokenizer` raises.
     """
     network = None if inception is None else FeatureNetwork(inception, device)
     frozen = None
@@ -72,7 +75,7 @@ def train_from_settings(
         )
     opened = None if settings.source.kind == "world" else _opened(settings)
     train, held_out = (
-        _pictures(settings, opened, pixels, split, cache_folder, progress)
+        _pictures(settings, opened, pixels, split, cache_folder, progress, tell)
         for split in (Split.TRAIN, Split.HELD_OUT)
     )
     return train_tokenizer(
@@ -84,6 +87,7 @@ def train_from_settings(
         network=network,
         device=device,
         progress=progress,
+        tell=tell,
         command=command,
     )
 
@@ -94,13 +98,13 @@ def _pictures(
     pixels: int,
     split: Split,
     cache_folder: Path,
-    progress: Progress | None,
+    progress: Progress,
+    tell: Callable[[str], None],
 ) -> Pictures:
     if opened is None:
 
         def rendered(done: int, total: int) -> None:
-            if progress is not None:
-                progress(f"{split.value} maps", done, total, {})
+            progress(f"{split.value} maps", done, total, {})
 
         world = render_worlds(
             settings.world,
@@ -113,9 +117,9 @@ def _pictures(
     source = opened.side(split)
     data = f"{settings.source.path} ({split.value}, {len(source)} documents)"
     pictures = pictures_of_source(source, pixels, data=data, captioned=settings.reads_captions)
-    if pictures.unreadable and progress is not None:
+    if pictures.unreadable:
         left_out = f"{split.value}: {len(pictures.unreadable)} pictures cannot be decoded, among "
-        progress(f"{left_out}them {pictures.unreadable[0]}", 1, 1, {})
+        tell(f"{left_out}them {pictures.unreadable[0]}")
     return pictures
 
 
