@@ -14,9 +14,9 @@ import torch
 
 from chiasm.batch.packed import NO_LABEL, NOBODY, ImageSlots, Modality, PackedBatch
 from chiasm.data.tokenizer import TextTokenizer
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import PixelTokenizer
 
 PAD, BOD, EOD, BOI, EOI, IMAGE, FIRST_TEXT = range(7)
@@ -213,9 +213,9 @@ def world_model() -> Pretrained:
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
-    objective = ObjectiveSettings(prediction="x", shift=2.0)
+    flow = FlowSettings(prediction="x", shift=2.0)
     decoder = decoder.eval().requires_grad_(False)
-    return Pretrained(decoder, text, vision, objective, 400)
+    return Pretrained(decoder, text, vision, flow, 400)
 
 
 @pytest.fixture(scope="session", autouse=True)

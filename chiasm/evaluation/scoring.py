@@ -20,7 +20,7 @@ from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items
 from chiasm.inference.pretrained import Pretrained
-from chiasm.training.objective import Objective
+from chiasm.training.objective import Objective, ObjectiveSettings
 from chiasm.vision.tokenizer import encode_images
 
 DOCUMENTS_PER_BATCH = 24
@@ -72,7 +72,7 @@ def batches(
 @torch.inference_mode()
 def score_text(documents: Sequence[Document], pretrained: Pretrained, seed: int) -> TextScore:
     """Cross-entropy of each document's text, with its pictures clean."""
-    objective = Objective(pretrained.objective)
+    objective = Objective(ObjectiveSettings(**dict(pretrained.flow)))
     nats_D2, texts = np.zeros((len(documents), 2)), []
     for begin, batch in batches(documents, pretrained):
         latents = encode_images(pretrained.vision_tokenizer, batch.images)
@@ -140,7 +140,7 @@ def score_flow(
 
     Returns sums [times, documents] and the number of latent tokens [documents] that they are over.
     """
-    objective = Objective(pretrained.objective.model_copy(update={"loss_space": "v"}))
+    objective = Objective(ObjectiveSettings(**dict(pretrained.flow), loss_space="v"))
     sums, counts = np.zeros((len(times), len(documents))), np.zeros(len(documents))
     for number, (begin, batch) in enumerate(batches(documents, pretrained)):
         latents = encode_images(pretrained.vision_tokenizer, batch.images)

@@ -58,7 +58,7 @@ class Batch:
         self, pretrained: Pretrained, settings: SamplingSettings, listener: Listener
     ) -> None:
         self._settings, self._tell = settings, listener
-        self._decoder, self._objective = pretrained.decoder, pretrained.objective
+        self._decoder, self._flow = pretrained.decoder, pretrained.flow
         self._tokenizer, self._vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
         self._context = pretrained.context_positions
         self._times = time_grid(settings.steps, pretrained.shift)
@@ -178,7 +178,7 @@ class Batch:
         self._read(drawing, [self._passage([self._tokenizer.boi_id])] * len(drawing))
         canvas = Canvas(
             self._decoder,
-            self._objective.prediction,
+            self._flow.prediction,
             self._history,
             [progress.member for progress in drawing],
             image=self._image,

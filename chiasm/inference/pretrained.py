@@ -28,11 +28,10 @@ from chiasm.actions import ActionFormat
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, matmul_dtype
 from chiasm.errors import UserError
-from chiasm.flow import default_shift
+from chiasm.flow import FlowSettings, default_shift
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
 from chiasm.vision.storage import load_tokenizer, save_tokenizer
 from chiasm.vision.tokenizer import VisionTokenizer
@@ -41,7 +40,7 @@ CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 VISION = "vision"
-FORMAT = 1
+FORMAT = 2
 
 
 class _Config(Settings):
@@ -49,7 +48,7 @@ class _Config(Settings):
 
     format: int
     model: ModelSettings
-    objective: ObjectiveSettings
+    flow: FlowSettings
     vocabulary_tokens: int = Field(gt=0)
     latent_channels: int = Field(gt=0)
     context_channels: int | None = Field(None, gt=0)
@@ -71,7 +70,7 @@ class Pretrained:
     decoder: Decoder
     text_tokenizer: TextTokenizer
     vision_tokenizer: VisionTokenizer
-    objective: ObjectiveSettings
+    flow: FlowSettings
     context_positions: int
     """Positions of the rows it was trained on: the longest document that it can hold."""
     actions: ActionFormat = field(default_factory=ActionFormat)
@@ -88,7 +87,7 @@ class Pretrained:
     def shift(self) -> float:
         """α of the shift of flow times, as in training."""
         num_tokens = self.vision_tokenizer.image_shape.num_tokens
-        return self.objective.shift or default_shift(num_tokens, self.decoder.latent_channels)
+        return self.flow.shift or default_shift(num_tokens, self.decoder.latent_channels)
 
     def save(self, folder: Path | str) -> None:
         """Write the model, aside first; a folder of that name is replaced when all is on disk.
@@ -120,7 +119,7 @@ class Pretrained:
         config = _Config(
             format=FORMAT,
             model=self.decoder.settings,
-            objective=self.objective,
+            flow=self.flow,
             vocabulary_tokens=self.decoder.vocabulary,
             latent_channels=self.decoder.latent_channels,
             context_channels=self.decoder.context_channels,
@@ -164,7 +163,7 @@ class Pretrained:
             decoder.to(device).eval().requires_grad_(False),
             text_tokenizer,
             vision_tokenizer,
-            config.objective,
+            config.flow,
             config.context_positions,
             config.actions,
             config.walks,

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -23,37 +22,34 @@ from torch import Tensor
 
 from chiasm.batch.latents import ImageLatents
 from chiasm.batch.packed import Modality, PackedBatch
-from chiasm.flow import LossSpace, Space, convert, default_shift, mix, shift_time
+from chiasm.flow import FlowSettings, LossSpace, convert, default_shift, mix, shift_time
 from chiasm.model import Decoder, DecoderInput, IntervalMask
 from chiasm.model.elementwise import take_rows
 from chiasm.model.router import Choice
-from chiasm.settings import Settings
 from chiasm.training.noise import draw_noise, draw_times
 
 NOISE_BINS = 10
 """The flow loss is also summed in this many equal bins of flow time."""
 
 
-class ObjectiveSettings(Settings):
+class ObjectiveSettings(FlowSettings):
     """What is predicted, how it is compared, and how much it weighs."""
 
-    prediction: Space = "x"
-    """What the latent head predicts: clean latents x, velocity v, noise epsilon, or
-    preconditioned, what the noised latents do not tell of the velocity (see flow.py)."""
     loss_space: LossSpace = "v"
     """In what prediction and truth are compared."""
     text_weight: float = Field(1.0, ge=0)
     """Weight of the mean cross-entropy, in nats per predicted token."""
     flow_weight: float = Field(3.0, ge=0)
     """Weight of the mean flow loss, squared error per channel."""
-    time_distribution: Literal["uniform", "logit_normal"] = "uniform"
-    """Distribution of flow time before the shift."""
-    shift: float | None = Field(None, gt=0)
-    """α of the shift t / (t + α·(1 - t)); None: max(1, √(P·C / 4096)) of the image's latents."""
     balance_weight: float = Field(0.01, ge=0)
     """Weight of the routers' balance loss, mean over blocks; 1 where every expert is used alike."""
     router_z_weight: float = Field(0.0, ge=0)
     """Weight of the routers' z-loss, mean over blocks."""
+
+    @property
+    def flow(self) -> FlowSettings:
+        """What a trained model keeps of these."""
+        return FlowSettings(**{name: getattr(self, name) for name in FlowSettings.model_fields})
 
 
 @dataclass(frozen=True)

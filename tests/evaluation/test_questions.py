@@ -16,7 +16,7 @@ from chiasm.evaluation.questions import (
 )
 from chiasm.evaluation.scoring import batches
 from chiasm.model import Decoder, ModelSettings
-from chiasm.training.objective import Objective
+from chiasm.training.objective import Objective, ObjectiveSettings
 from chiasm.vision.tokenizer import encode_images
 
 
@@ -116,7 +116,7 @@ def knowing(pretrained):
     ]
     [(_, batch)] = batches([*documents, *swapped], learner)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
-    objective = Objective(learner.objective)
+    objective = Objective(ObjectiveSettings(**dict(learner.flow)))
     latents = encode_images(learner.vision_tokenizer, batch.images)
     for step in range(150):
         losses = objective.losses(decoder, batch, latents, step)

@@ -8,9 +8,9 @@ import torch
 
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Image
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import PixelTokenizer
 
 TEXTS = ["caption: a brick wall", "picture: water and grass", "question: how many? answer: 2\n"]
@@ -34,10 +34,8 @@ def make_pretrained(
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
-    objective = ObjectiveSettings(prediction=prediction, shift=2.0)
-    return Pretrained(
-        decoder.eval().requires_grad_(False), text, vision, objective, context_positions
-    )
+    flow = FlowSettings(prediction=prediction, shift=2.0)
+    return Pretrained(decoder.eval().requires_grad_(False), text, vision, flow, context_positions)
 
 
 @pytest.fixture

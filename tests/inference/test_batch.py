@@ -32,7 +32,7 @@ def latents(pretrained: Pretrained, requests: list[Request]) -> list[list[torch.
 def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor]:
     """Every image by whole passes over the document so far."""
     text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
-    decoder, prediction = pretrained.decoder, pretrained.objective.prediction
+    decoder, prediction = pretrained.decoder, pretrained.flow.prediction
     count = vision.image_shape.num_tokens
     ids = list(prompt_ids(request.spans, text, vision.image_shape))
     before_LC = prompt_latents(request.spans, vision, torch.device("cpu")).z_LC

@@ -43,7 +43,7 @@ def training_velocity(pretrained: Pretrained, z_LC: torch.Tensor, *, dropped: bo
     inputs = DecoderInput.from_batch(batch, ImageLatents(z_LC), torch.tensor([TIME]))
     x_BTD = pretrained.decoder(inputs, IntervalMask.from_batch(batch))
     output_LC = pretrained.decoder.latent_output(x_BTD.flatten(0, 1)[batch.latent_position_L])
-    return velocity(output_LC, z_LC, inputs.time_L, pretrained.objective.prediction)
+    return velocity(output_LC, z_LC, inputs.time_L, pretrained.flow.prediction)
 
 
 def canvas_velocity(pretrained: Pretrained, z_LC: torch.Tensor, guidance: float) -> torch.Tensor:
@@ -59,7 +59,7 @@ def canvas_velocity(pretrained: Pretrained, z_LC: torch.Tensor, guidance: float)
     image = [text.image_id] * vision.image_shape.num_tokens
     canvas = Canvas(
         pretrained.decoder,
-        pretrained.objective.prediction,
+        pretrained.flow.prediction,
         history,
         [0, 1],
         image=compose(image),

@@ -34,7 +34,7 @@ def edit_config(folder: Path, **changes: object) -> None:
 
 def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, picture: Image) -> None:
     loaded = Pretrained.load(saved)
-    assert loaded.objective == pretrained.objective
+    assert loaded.flow == pretrained.flow
     assert loaded.decoder.settings == pretrained.decoder.settings
     assert loaded.context_positions == pretrained.context_positions
     assert loaded.shift == pretrained.shift == 2.0
@@ -48,7 +48,7 @@ def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, pict
 
 def test_the_default_shift_is_that_of_training(build: Callable[..., Pretrained]) -> None:
     pretrained = build()
-    own = pretrained.objective.model_copy(update={"shift": None})
+    own = pretrained.flow.model_copy(update={"shift": None})
     default = Pretrained(
         pretrained.decoder, pretrained.text_tokenizer, pretrained.vision_tokenizer, own, 96
     )
@@ -134,7 +134,7 @@ def test_weights_of_another_model_are_refused(saved: Path) -> None:
         ("[]", "cannot be read"),
         ('{"model_type": "llama"}', "format None"),
         ('{"format": 99}', "format 99"),
-        ('{"format": 1}', "model: Field required"),
+        ('{"format": 2}', "model: Field required"),
     ],
 )
 def test_other_configurations_are_refused(saved: Path, text: str, message: str) -> None:

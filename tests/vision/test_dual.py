@@ -14,6 +14,7 @@ from chiasm.data.packing import pack_documents
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
@@ -116,9 +117,7 @@ def test_a_pair_of_equal_tokenizers_is_one_tokenizer(text: TextTokenizer) -> Non
     request = Request((picture(7, False), Text("video:"), picture(8, True)), 3, opens_image=True)
     quick = SamplingSettings(steps=2, max_tokens=8, temperature=0)
     drawn = [
-        Sampler(Pretrained(decoder, text, vision, ObjectiveSettings(), 96)).generate(
-            [request], quick
-        )[0]
+        Sampler(Pretrained(decoder, text, vision, FlowSettings(), 96)).generate([request], quick)[0]
         for decoder, vision in zip(decoders, (one, pair), strict=True)
     ]
     assert (drawn[0][0].pixels() == drawn[1][0].pixels()).all()
@@ -139,7 +138,7 @@ def test_an_earlier_view_is_read_by_the_part_that_it_played(
     text: TextTokenizer, dual: DualTokenizer
 ) -> None:
     """The first view is context, those after it targets, as in an action video's training."""
-    sampler = Sampler(Pretrained(decoder_of(text, dual), text, dual, ObjectiveSettings(), 160))
+    sampler = Sampler(Pretrained(decoder_of(text, dual), text, dual, FlowSettings(), 160))
     views, step = [picture(0, False), picture(1, False)], "action: turn"
     settings = SamplingSettings(steps=2, guidance=1.0)
     [imagined] = next_view(sampler, [views], [[step, step]], settings=settings, seed=3)

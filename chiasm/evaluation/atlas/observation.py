@@ -30,7 +30,7 @@ from chiasm.flow import mix
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import DecoderInput, IntervalMask
 from chiasm.training.noise import draw_noise
-from chiasm.training.objective import NOISE_BINS, Objective
+from chiasm.training.objective import NOISE_BINS, Objective, ObjectiveSettings
 from chiasm.vision.tokenizer import encode_images
 
 Progress = Callable[[str, int, int], None]
@@ -166,7 +166,7 @@ class _Counter:
         moe = pretrained.decoder.settings.moe
         num_blocks = len(pretrained.decoder.mixtures())
         self._pretrained, self._seed = pretrained, seed
-        self._objective = Objective(pretrained.objective)
+        self._objective = Objective(ObjectiveSettings(**dict(pretrained.flow)))
         shape = pretrained.vision_tokenizer.image_shape
         self._fields = (min(FIELDS, shape.rows), min(FIELDS, shape.columns))
         self.choices = moe.routed_choices

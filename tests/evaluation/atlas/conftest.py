@@ -12,10 +12,10 @@ import torch
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation import Material
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.settings import MoeSettings
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import PixelTokenizer
 from chiasm.vision.tokenizer import VisionTokenizer
 
@@ -130,7 +130,7 @@ def mixture() -> Callable[..., Pretrained]:
             for parameter in decoder.parameters():
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
         decoder.eval().requires_grad_(False)
-        return Pretrained(decoder, tokenizer, vision, ObjectiveSettings(), context_positions=64)
+        return Pretrained(decoder, tokenizer, vision, FlowSettings(), context_positions=64)
 
     return make
 
