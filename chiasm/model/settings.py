@@ -6,6 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
+from chiasm.errors import SettingsError, setting
 from chiasm.settings import Settings
 
 
@@ -32,36 +33,33 @@ class MoeSettings(Settings):
     @model_validator(mode="after")
     def _choices_fit(self) -> Self:
         if self.routed_choices < 1:
-            raise ValueError(
-                f"shared = {self.shared!r} takes the whole budget of granularity = "
-                f"{self.granularity}; raise granularity to 2 or more, or set top_k"
+            raise self.error(
+                "shared",
+                f"takes the whole budget of {self.assigned('granularity')}",
+                f"raise {setting('granularity')} to 2 or more, or set {setting('top_k')}",
             )
+        chooses = "granularity" if self.top_k is None else "top_k"
         if self.routed_choices > self.num_routed:
-            lower = "granularity" if self.top_k is None else "top_k"
-            raise ValueError(
-                f"{self._choices_told}, but num_experts = {self.num_experts} with shared = "
-                f"{self.shared!r} leaves {max(self.num_routed, 0)} to choose from; raise "
-                f"num_experts or lower {lower}"
+            raise self.error(
+                chooses,
+                f"{self._choices_told}, but {self.assigned('num_experts')} with "
+                f"{self.assigned('shared')} leaves {max(self.num_routed, 0)} to choose from",
+                f"raise {setting('num_experts')} or lower {setting(chooses)}",
             )
         if self.routed_choices == 1 and self.weights == "normalised" and self.num_routed > 1:
-            more = "set top_k" if self.top_k else "raise granularity"
-            raise ValueError(
-                f"{self._choices_told}: a single one with weights = 'normalised' always weighs 1, "
-                f"so that the router cannot learn; {more} to 2 routed experts or more, or set "
-                "weights = 'raw'"
+            raise self.error(
+                chooses,
+                f"{self._choices_told}: a single one with {self.assigned('weights')} always "
+                "weighs 1, so that the router cannot learn",
+                f"raise it to 2 routed experts or more, or set {setting('weights')} = 'raw'",
             )
         return self
 
     @property
     def _choices_told(self) -> str:
-        """Which settings ask for how many routed experts."""
-        if self.top_k is not None:
-            return f"top_k = {self.top_k}"
-        beside = f" beside shared = {self.shared!r}" if self.num_shared else ""
-        return (
-            f"granularity = {self.granularity}{beside} asks for {self.routed_choices} routed "
-            "experts of each position"
-        )
+        """How many routed experts are asked for, and beside which."""
+        beside = f"beside {self.assigned('shared')} " if self.num_shared and not self.top_k else ""
+        return f"{beside}asks for {self.routed_choices} routed experts of each position"
 
     @property
     def num_shared(self) -> int:
@@ -123,43 +121,51 @@ class ModelSettings(Settings):
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if self.query_heads % self.key_value_heads:
-            raise ValueError(
-                f"query_heads = {self.query_heads} is not a multiple of key_value_heads = "
-                f"{self.key_value_heads}, and each key-value head serves as many queries; choose a "
-                "divisor of query_heads"
+            raise self.error(
+                "query_heads",
+                f"is not a multiple of {self.assigned('key_value_heads')}, and each key-value "
+                "head serves as many queries",
+                f"choose a divisor of {setting('query_heads')}",
             )
         if self.head_width is None and self.width % self.query_heads:
-            raise ValueError(
-                f"width = {self.width} does not divide into query_heads = {self.query_heads}; "
-                "change one of them or set head_width"
+            raise self.error(
+                "width",
+                f"does not divide into {self.assigned('query_heads')}",
+                f"change one of them or set {setting('head_width')}",
             )
         if self.K % 2:
-            raise ValueError(
-                f"head_width = {self.K} (unless set: width / query_heads) is odd, and rotary "
-                "positions turn pairs of numbers; make it even"
+            raise SettingsError(
+                f"(unless set: {setting('width')} / {setting('query_heads')}) is odd, and rotary "
+                "positions turn pairs of numbers; make it even",
+                setting="head_width",
+                value=self.K,
             )
         if self.experts == "moe":
             self._refuse_mixture()
         elif self.moe != MoeSettings():
-            raise ValueError(
-                f"moe has settings, but experts = {self.experts!r} has no router that reads them; "
-                "set experts = 'moe', or leave moe out"
+            raise self.error(
+                "moe",
+                f"has settings, but {self.assigned('experts')} has no router that reads them",
+                f"set {setting('experts')} = 'moe', or leave {setting('moe')} out",
             )
         return self
 
     def _refuse_mixture(self) -> None:
-        granularity, unit = self.moe.granularity, 8 * self.moe.granularity
+        unit = 8 * self.moe.granularity
         if self.F % unit:
-            default = "" if self.feedforward_width else f" (8/3 of width = {self.width})"
-            raise ValueError(
-                f"feedforward_width = {self.F}{default} does not divide into moe.granularity = "
-                f"{granularity} experts whose hidden width is a multiple of 8; set "
-                f"feedforward_width to a multiple of {unit}, or lower moe.granularity"
+            default = "" if self.feedforward_width else f"(8/3 of {self.assigned('width')}) "
+            raise SettingsError(
+                f"{default}does not divide into {self.assigned('moe.granularity')} experts whose "
+                "hidden width is a multiple of 8",
+                setting="feedforward_width",
+                value=self.F,
+                remedy=f"set it to a multiple of {unit}, or lower {setting('moe.granularity')}",
             )
         if self.moe.dense_blocks >= self.depth:
-            raise ValueError(
-                f"moe.dense_blocks = {self.moe.dense_blocks} leaves none of depth = {self.depth} "
-                "blocks a router; lower it, or set experts = 'shared'"
+            raise self.error(
+                "moe.dense_blocks",
+                f"leaves none of {self.assigned('depth')} blocks a router",
+                f"lower it, or set {setting('experts')} = 'shared'",
             )
 
     @property
