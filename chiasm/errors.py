@@ -9,8 +9,8 @@ settings class raises :class:`SettingsError`, and :mod:`chiasm.toml` adds the pr
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from copy import copy
 from typing import Any
 
@@ -105,19 +105,19 @@ def joined(errors: Sequence[UserError]) -> UserError:
     return errors[0] if len(errors) == 1 else UserErrors(errors)
 
 
-def settings_of(prefix: str) -> AbstractContextManager[None]:
-    """Errors that are raised inside speak of settings of the table ``prefix``."""
-    return _changed(lambda error: error.under(prefix))
-
-
-def found_at(place: str) -> AbstractContextManager[None]:
-    """Errors that are raised inside are told to be in a file, a cell or an option."""
-    return _changed(lambda error: error.at(place))
-
-
 @contextmanager
-def _changed(change: Callable[[UserError], UserError]) -> Iterator[None]:
+def settings_of(prefix: str) -> Iterator[None]:
+    """Errors that are raised inside speak of settings of the table ``prefix``."""
     try:
         yield
     except UserError as error:
-        raise change(error) from error
+        raise error.under(prefix) from error
+
+
+@contextmanager
+def found_at(place: str) -> Iterator[None]:
+    """Errors that are raised inside are told to be in a file, a cell or an option."""
+    try:
+        yield
+    except UserError as error:
+        raise error.at(place) from error

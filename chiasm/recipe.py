@@ -18,10 +18,10 @@ from chiasm.actions import ActionFormat
 from chiasm.batch.packed import AnyShape
 from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
-from chiasm.data.source import leaks
+from chiasm.data.source import SourceSettings, leaks
 from chiasm.data.stream import StreamSettings
 from chiasm.data.tokenizer import TokenizerSettings
-from chiasm.errors import UserError
+from chiasm.errors import UserError, joined
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.model import ModelSettings
 from chiasm.settings import Settings
@@ -48,7 +48,7 @@ class Recipe(Settings):
     """Its instructed walks, for sources of its task ``instructions``."""
     actions: ActionFormat = ActionFormat()
     """How steps are written in words, whichever source they come from."""
-    streams: dict[str, VisionSettings] = {"image": VisionSettings()}
+    streams: dict[str, VisionSettings] = Field({"image": VisionSettings()})
     """Tokenizers of continuous data by the names of their streams."""
     tokenizer: TokenizerSettings = TokenizerSettings()
     stream: StreamSettings
@@ -116,36 +116,44 @@ def check(recipe: Recipe) -> None:
         UserError: settings that contradict each other, all of them in one message.
     """
     stream, training = recipe.stream, recipe.training
-    problems = []
+    found: list[UserError] = []
     if not stream.sources:
-        problems.append("stream.sources is empty: name at least one source to read")
+        found.append(recipe.error("stream.sources", "is empty", "name at least one source to read"))
     if training.schedule.warmup_steps >= training.steps:
-        problems.append(
-            f"training.schedule.warmup_steps = {training.schedule.warmup_steps} leaves nothing of "
-            f"training.steps = {training.steps}; warm up for fewer steps or train for more"
+        found.append(
+            recipe.error(
+                "training.schedule.warmup_steps",
+                f"leaves nothing of {recipe.assigned('training.steps')}",
+                "warm up for fewer steps or train for more",
+            )
         )
     for flow_time in training.validation_flow_times:
         if not 0 <= flow_time < 1:
-            problems.append(
-                f"training.validation_flow_times has {flow_time}; give times from 0 (noise) to "
-                "below 1 (data)"
+            found.append(
+                recipe.error(
+                    "training.validation_flow_times",
+                    f"has {flow_time}",
+                    "give times from 0 (noise) to below 1 (data)",
+                )
             )
     for name, source in stream.sources.items():
-        tasks = _TASKS.get(source.kind)
-        if tasks is not None and source.task not in tasks:
-            problems.append(
-                f"stream.sources.{name}.task = {source.task!r} is no task of kind "
-                f"{source.kind!r}; choose one of {', '.join(tasks)}"
-            )
-        if source.kind != "world" and not source.path:
-            problems.append(f"stream.sources.{name}.path is missing: name the folder to read")
-    problems += leaks(stream.sources, stream.sources, "stream.sources")
-    problems += _routing_without_router(recipe)
-    if problems:
-        raise UserError("\n".join(problems))
+        found += [error.under(f"stream.sources.{name}") for error in _source_errors(source)]
+    found += [e.under("stream.sources") for e in leaks(stream.sources, stream.sources)]
+    found += _routing_without_router(recipe)
+    if found:
+        raise joined(found)
 
 
-def _routing_without_router(recipe: Recipe) -> list[str]:
+def _source_errors(source: SourceSettings) -> Iterator[UserError]:
+    tasks = _TASKS.get(source.kind)
+    if tasks is not None and source.task not in tasks:
+        remedy = f"choose one of {', '.join(tasks)}"
+        yield source.error("task", f"is no task of kind {source.kind!r}", remedy)
+    if source.kind != "world" and not source.path:
+        yield UserError("is missing", setting="path", remedy="name the folder to read")
+
+
+def _routing_without_router(recipe: Recipe) -> list[UserError]:
     """What only a mixture of experts reads, where there is none."""
     if recipe.model.experts == "moe":
         return []
@@ -156,8 +164,11 @@ def _routing_without_router(recipe: Recipe) -> list[str]:
         != ObjectiveSettings().balance_weight,
     }
     return [
-        f"{name} is for routers, and model.experts = {recipe.model.experts!r} has none; set "
-        "model.experts = 'moe', or leave it out"
+        recipe.error(
+            name,
+            f"is for routers, and {recipe.assigned('model.experts')} has none",
+            "set model.experts = 'moe', or leave it out",
+        )
         for name, is_asked in asked.items()
         if is_asked
     ]
@@ -170,13 +181,14 @@ def check_images(recipe: Recipe, image_shape: AnyShape) -> None:
         UserError: a row shorter than an image, or a grid larger than the model's tables.
     """
     refuse_short_rows(recipe.stream.row_positions, image_shape)
-    limit = recipe.model.image_grid_limit
     for target in (True, False):
         shape = image_shape.of(target)
-        if max(shape.rows, shape.columns) > limit:
-            raise UserError(
-                f"model.image_grid_limit = {limit} is below the vision tokenizer's grid of "
-                f"{shape.rows} x {shape.columns} latent tokens; raise it"
+        if max(shape.rows, shape.columns) > recipe.model.image_grid_limit:
+            raise recipe.error(
+                "model.image_grid_limit",
+                f"is below the vision tokenizer's grid of {shape.rows} x {shape.columns} latent "
+                "tokens",
+                "raise it",
             )
 
 

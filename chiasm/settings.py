@@ -22,7 +22,7 @@ class Settings(BaseModel):
     def error(self, name: str, why: str, remedy: str = "") -> SettingsError:
         """Returns what to raise where the setting ``name`` (dotted) is wrong as it stands here."""
         value = self._value(name)
-        told = {} if value is None or isinstance(value, Settings) else {"value": value}
+        told = {} if value is None or isinstance(value, Settings | Mapping) else {"value": value}
         return SettingsError(why, setting=name, remedy=remedy, **told)
 
     def assigned(self, name: str) -> str:

@@ -30,7 +30,7 @@ from chiasm.data.source import SourceFacts
 from chiasm.data.stream import StreamReport
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
@@ -73,7 +73,8 @@ def train_run(
             another recipe's run, data that cannot be opened, and whatever ends the training (see
             :meth:`Trainer.train`).
     """
-    choose_device(recipe.training.device)
+    with settings_of("training"):
+        choose_device(recipe.training.device)
     open_judge(recipe.evaluation)  # an evaluation hours later would find it missing
     check_feasible(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)

@@ -11,7 +11,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.errors import UserError
 from chiasm.evaluation.rows import Better
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features
@@ -42,10 +41,11 @@ def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
     with settings_called(lambda name: called.get(name, f"streams.image.{name}")):
         judge = build_vision_tokenizer(VisionSettings(kind="rae", path=settings.judge))
     if judge.statistics.count == 0:
-        raise UserError(
-            f"evaluation.judge = {settings.judge!r} has no latent statistics of its own; name the "
-            "shipped embedded-world, or a folder of chiasm vision train"
-        )
+        raise settings.error(
+            "judge",
+            "has no latent statistics of its own",
+            "name the shipped embedded-world, or a folder of chiasm vision train",
+        ).under("evaluation")
     return judge
 
 

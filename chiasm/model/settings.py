@@ -136,9 +136,10 @@ class ModelSettings(Settings):
         if self.K % 2:
             raise SettingsError(
                 f"(unless set: {setting('width')} / {setting('query_heads')}) is odd, and rotary "
-                "positions turn pairs of numbers; make it even",
+                "positions turn pairs of numbers",
                 setting="head_width",
                 value=self.K,
+                remedy="make it even",
             )
         if self.experts == "moe":
             self._refuse_mixture()

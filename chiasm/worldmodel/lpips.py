@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, setting
 from chiasm.vision.tokenizer import as_floats
 from chiasm.worldmodel.settings import PlannerSettings
 
@@ -64,8 +64,10 @@ class Lpips:
             self._weights = [channels[f"lin{n}.model.1.weight"].to(device) for n in range(5)]
         except KeyError as error:
             raise UserError(
-                f"evaluation.planner.lpips_weights = {str(folder)!r}: {error} is missing; the "
-                f"files are {ALEXNET} of torchvision and {CHANNEL_WEIGHTS} of LPIPS 0.1"
+                f": {error} is missing",
+                setting="lpips_weights",
+                value=str(folder),
+                remedy=f"the files are {ALEXNET} of torchvision and {CHANNEL_WEIGHTS} of LPIPS 0.1",
             ) from error
         self._device = device
 
@@ -78,8 +80,11 @@ class Lpips:
         """
         if min(goal_HW3.shape[:2]) < LEAST_PIXELS:
             raise UserError(
-                f"evaluation.planner.cost = 'lpips' needs pictures of {LEAST_PIXELS} pixels or "
-                f"more; these have {goal_HW3.shape[1]} x {goal_HW3.shape[0]}. Plan by features"
+                f"needs pictures of {LEAST_PIXELS} pixels or more, and these have "
+                f"{goal_HW3.shape[1]} x {goal_HW3.shape[0]}",
+                setting="cost",
+                value="lpips",
+                remedy="plan by features",
             )
         ours, goals = self._features(pictures_NHW3), self._features(goal_HW3[None])
         distance_N = sum(
@@ -123,8 +128,9 @@ def refuse_missing_weights(settings: PlannerSettings) -> None:
 def _refuse_missing(path: Path, origin: str) -> None:
     if not path.is_file():
         raise UserError(
-            f"evaluation.planner.lpips_weights: {path} is missing; copy it from {origin}, or plan "
-            'with cost = "features"'
+            f": {path} is missing",
+            setting="lpips_weights",
+            remedy=f'copy it from {origin}, or plan with {setting("cost")} = "features"',
         )
 
 
@@ -135,7 +141,8 @@ def _read(path: Path) -> dict[str, Tensor]:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise UserError(
-            f"evaluation.planner.lpips_weights: {path} cannot be read ({str(error)[:80]}); copy it "
-            f"again from {origin}"
+            f": {path} cannot be read ({str(error)[:80]})",
+            setting="lpips_weights",
+            remedy=f"copy it again from {origin}",
         ) from error
     return state

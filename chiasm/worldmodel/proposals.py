@@ -152,8 +152,10 @@ def motions(source: ActionVideos, span: int = 1) -> np.ndarray:
     pairs = [pair for walk in source.walks for pair in zip(walk, walk[span:], strict=False)]
     if not pairs:
         raise UserError(
-            f"evaluation.planner.steps = {span} is longer than every walk of source "
-            f"{source.name!r}; lower it, or give longer walks"
+            f"is longer than every walk of source {source.name!r}",
+            setting="steps",
+            value=span,
+            remedy="lower it, or give longer walks",
         )
     chosen = np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_MOTIONS)).round().astype(int)
     return np.array(

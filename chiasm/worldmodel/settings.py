@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from chiasm.errors import setting
 from chiasm.settings import Settings
 
 
@@ -51,18 +52,23 @@ class PlannerSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> PlannerSettings:
         if self.elites > self.samples:
-            raise ValueError(
-                f"elites = {self.elites} are more than samples = {self.samples}; lower elites, or "
-                "draw more samples"
+            raise self.error(
+                "elites",
+                f"are more than {self.assigned('samples')}",
+                "lower it, or draw more samples",
             )
         if self.prior != "training" and self.paths != "straight":
-            raise ValueError(f'prior = "{self.prior}" is of straight paths; set paths = "straight"')
+            raise self.error(
+                "prior", "is of straight paths", f'set {setting("paths")} = "straight"'
+            )
         if self.method == "random_shooting" and self.result == "centre":
-            raise ValueError('random_shooting refits nothing; set result = "best"')
+            raise self.error("method", "refits nothing", f'set {setting("result")} = "best"')
         if self.cost == "lpips" and self.lpips_weights is None:
-            raise ValueError(
-                'cost = "lpips" needs lpips_weights, a folder with alexnet-owt-7be5be79.pth and '
-                'alex.pth; without them plan with cost = "features"'
+            raise self.error(
+                "cost",
+                f"needs {setting('lpips_weights')}, a folder with alexnet-owt-7be5be79.pth and "
+                "alex.pth",
+                'without them plan with "features"',
             )
         return self
 
