@@ -115,33 +115,26 @@ def check(recipe: Recipe) -> None:
     Raises:
         UserError: settings that contradict each other, all of them in one message.
     """
-    stream, training = recipe.stream, recipe.training
-    found: list[UserError] = []
-    if not stream.sources:
-        found.append(recipe.error("stream.sources", "is empty", "name at least one source to read"))
+    if errors := list(_errors(recipe)):
+        raise joined(errors)
+
+
+def _errors(recipe: Recipe) -> Iterator[UserError]:
+    sources, training = recipe.stream.sources, recipe.training
+    if not sources:
+        yield recipe.error("stream.sources", "is empty", "name at least one source to read")
     if training.schedule.warmup_steps >= training.steps:
-        found.append(
-            recipe.error(
-                "training.schedule.warmup_steps",
-                f"leaves nothing of {recipe.assigned('training.steps')}",
-                "warm up for fewer steps or train for more",
-            )
-        )
+        why = f"leaves nothing of {recipe.assigned('training.steps')}"
+        remedy = "warm up for fewer steps or train for more"
+        yield recipe.error("training.schedule.warmup_steps", why, remedy)
     for flow_time in training.validation_flow_times:
         if not 0 <= flow_time < 1:
-            found.append(
-                recipe.error(
-                    "training.validation_flow_times",
-                    f"has {flow_time}",
-                    "give times from 0 (noise) to below 1 (data)",
-                )
-            )
-    for name, source in stream.sources.items():
-        found += [error.under(f"stream.sources.{name}") for error in _source_errors(source)]
-    found += [e.under("stream.sources") for e in leaks(stream.sources, stream.sources)]
-    found += _routing_without_router(recipe)
-    if found:
-        raise joined(found)
+            remedy = "give times from 0 (noise) to below 1 (data)"
+            yield recipe.error("training.validation_flow_times", f"has {flow_time}", remedy)
+    for name, source in sources.items():
+        yield from (error.under(f"stream.sources.{name}") for error in _source_errors(source))
+    yield from (error.under("stream.sources") for error in leaks(sources, sources))
+    yield from _routing_without_router(recipe)
 
 
 def _source_errors(source: SourceSettings) -> Iterator[UserError]:
@@ -153,25 +146,20 @@ def _source_errors(source: SourceSettings) -> Iterator[UserError]:
         yield UserError("is missing", setting="path", remedy="name the folder to read")
 
 
-def _routing_without_router(recipe: Recipe) -> list[UserError]:
+def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
     """What only a mixture of experts reads, where there is none."""
     if recipe.model.experts == "moe":
-        return []
+        return
     asked = {
         "training.balance_rate": recipe.training.balance_rate > 0,
         "objective.router_z_weight": recipe.objective.router_z_weight > 0,
         "objective.balance_weight": recipe.objective.balance_weight
         != ObjectiveSettings().balance_weight,
     }
-    return [
-        recipe.error(
-            name,
-            f"is for routers, and {recipe.assigned('model.experts')} has none",
-            "set model.experts = 'moe', or leave it out",
-        )
-        for name, is_asked in asked.items()
-        if is_asked
-    ]
+    why = f"is for routers, and {recipe.assigned('model.experts')} has none"
+    for name, is_asked in asked.items():
+        if is_asked:
+            yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
 
 
 def check_images(recipe: Recipe, image_shape: AnyShape) -> None:
@@ -184,12 +172,9 @@ def check_images(recipe: Recipe, image_shape: AnyShape) -> None:
     for target in (True, False):
         shape = image_shape.of(target)
         if max(shape.rows, shape.columns) > recipe.model.image_grid_limit:
-            raise recipe.error(
-                "model.image_grid_limit",
-                f"is below the vision tokenizer's grid of {shape.rows} x {shape.columns} latent "
-                "tokens",
-                "raise it",
-            )
+            grid = f"grid of {shape.rows} x {shape.columns} latent tokens"
+            why = f"is below the vision tokenizer's {grid}"
+            raise recipe.error("model.image_grid_limit", why, "raise it")
 
 
 def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chiasm.assembly import seconds_per_step
 from chiasm.assembly.preparation import Stage, silent
-from chiasm.errors import UserError, setting
+from chiasm.errors import UserError
 from chiasm.scaling.checks import FLOPS_WITHIN
 from chiasm.scaling.shapes import count_shape
 from chiasm.scaling.step import Step, batches_of_run, count_step
@@ -145,12 +145,10 @@ def refuse_off_budget(study: StudySettings, cells: Sequence[Cell], costs: Costs)
             )
     if lines:
         raise UserError(
-            f"study {study.name}: cells miss their {setting('budget_flops')} by more than "
-            f"{FLOPS_WITHIN:.0%}:\n"
+            f"study {study.name}: cells miss their budget_flops by more than {FLOPS_WITHIN:.0%}:\n"
             + "\n".join(lines)
             + "\nShort runs read rows that differ from the average; change their steps, or plan "
-            "larger budgets or smaller batches",
-            setting="budget_flops",
+            "larger budgets or smaller batches"
         )
 
 
@@ -175,14 +173,12 @@ def _refuse_group(study: StudySettings, costs: Costs) -> None:
         if amounts[name] and wanted and study.equal != "active_parameters"
     ]
     raise UserError(
-        f"study {study.name} says {setting('equal')} = {what!r}, but its cells differ by more than "
+        f"study {study.name} says equal = {what!r}, but its cells differ by more than "
         f"{within:.0%}:\n"
         + "\n".join(lines)
         + (f"\nequal to {first!r} would be:\n" + "\n".join(remedies) if remedies else "")
         + "\nChange the cells, or say what is equal between them"
-        + "; other work on this machine changes what is measured here" * timed,
-        setting="equal",
-        value=what,
+        + "; other work on this machine changes what is measured here" * timed
     )
 
 

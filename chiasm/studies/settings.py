@@ -200,10 +200,7 @@ def _unknown_held_out(study: StudySettings) -> list[UserError]:
     if study.shift is not None:
         asked["shift"] = [study.shift.corpus, *study.shift.texts]
     return [
-        UserError(
-            f"{who} names {setting('held_out')} {name!r}, which is not there; there is: {known}",
-            setting="held_out",
-        )
+        UserError(f"has no {name!r}", setting="held_out", remedy=f"there is: {known}").at(who)
         for who, names in asked.items()
         for name in names
         if name not in study.held_out
@@ -233,11 +230,9 @@ def _unmeasurable(study: StudySettings) -> list[UserError]:
 
 def _unknown_published(study: StudySettings) -> list[UserError]:
     metrics = [metric.name for metric in study.metrics]
+    remedy = f"there is: {', '.join(metrics)}"
     return [
-        UserError(
-            f"names the metric {entry.metric!r}; there is: {', '.join(metrics)}",
-            setting="published",
-        )
+        entry.error("metric", "is not there", remedy).under("published")
         for entry in study.published
         if entry.metric not in metrics
     ]

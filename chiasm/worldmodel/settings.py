@@ -52,24 +52,17 @@ class PlannerSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> PlannerSettings:
         if self.elites > self.samples:
-            raise self.error(
-                "elites",
-                f"are more than {self.assigned('samples')}",
-                "lower it, or draw more samples",
-            )
+            why = f"are more than {self.assigned('samples')}"
+            raise self.error("elites", why, "lower it, or draw more samples")
         if self.prior != "training" and self.paths != "straight":
-            raise self.error(
-                "prior", "is of straight paths", f'set {setting("paths")} = "straight"'
-            )
+            remedy = f'set {setting("paths")} = "straight"'
+            raise self.error("prior", "is of straight paths", remedy)
         if self.method == "random_shooting" and self.result == "centre":
             raise self.error("method", "refits nothing", f'set {setting("result")} = "best"')
         if self.cost == "lpips" and self.lpips_weights is None:
-            raise self.error(
-                "cost",
-                f"needs {setting('lpips_weights')}, a folder with alexnet-owt-7be5be79.pth and "
-                "alex.pth",
-                'without them plan with "features"',
-            )
+            files = "a folder with alexnet-owt-7be5be79.pth and alex.pth"
+            why = f"needs {setting('lpips_weights')}, {files}"
+            raise self.error("cost", why, 'without them plan with "features"')
         return self
 
 
