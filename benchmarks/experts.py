@@ -18,13 +18,13 @@ from statistics import median
 from typing import Any
 
 import torch
+from chiasm.batch.latents import ImageLatents
 from record import write_record
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from train_step import optimised, seconds
 from workloads import VOCABULARY, Workload, equal_rows
 
-from chiasm.batch.latents import ImageLatents
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.training.objective import Counts, Objective, ObjectiveSettings

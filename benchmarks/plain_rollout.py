@@ -10,9 +10,9 @@ from dataclasses import replace
 
 import numpy as np
 import torch
+from chiasm.batch.latents import ImageLatents
 from torch import Tensor
 
-from chiasm.batch.latents import ImageLatents
 from chiasm.flow import velocity
 from chiasm.inference.choice import image_noise
 from chiasm.inference.history import lay_out

@@ -27,12 +27,12 @@ from statistics import median
 from typing import Any
 
 import torch
+from chiasm.batch.latents import ImageLatents
 from record import write_record
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import GRID, VOCABULARY, Workload, equal_rows, stream_documents
 
-from chiasm.batch.latents import ImageLatents
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.recipe import load_recipe

@@ -15,7 +15,9 @@ import torch
 from torch import Tensor
 
 from chiasm.assembly import build_inputs, build_stream, open_material
-from chiasm.batch.packed import NO_LABEL, ImageSlots, Modality, PackedBatch
+from chiasm.batch.packed import NO_LABEL, PackedBatch
+from chiasm.batch.slots import ImageSlots
+from chiasm.batch.streams import Modality
 from chiasm.recipe import Recipe
 
 ROWS, DOCUMENTS, TEXT, GRID, VOCABULARY = 4, 4, 22, 4, 2048

@@ -1,6 +1,7 @@
-"""Everything a model reads is a :class:`Document`: an ordered list of text and image spans.
+"""Everything a model reads is a :class:`Document`: an ordered list of spans.
 
-Nothing downstream knows more kinds than these two. A caption pair is [Image, Text] or
+A span is text, or continuous data of a named stream; nothing downstream knows more kinds than these
+two, and a picture is one of the stream ``image``. A caption pair is [Image, Text] or
 [Text, Image]; a video is [Image, Image, ...]; an action step is [Image, Text, Image]; a question
 is [Image, Text, Text]: what is asked and what is answered are two spans, so that nobody has to
 parse words. Where several continuations are possible the text names its task in words.
@@ -10,8 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Protocol, runtime_checkable
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -26,27 +26,41 @@ class Text:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Continuous:
+    """One item of a named stream of continuous data: a picture, a sound, a series.
+
+    Its payload is whatever the stream's tokenizer reads (a path, bytes, an array, the frame of a
+    file, ...) and is decoded when its row is due, not before.
+    """
+
+    data: Any
+    """What the stream's tokenizer reads."""
+    target: bool
+    """Which role it plays: a target is noised and has a flow loss, context enters clean (flow time
+    1) and has none."""
+    stream: str
+
+
 @dataclass(frozen=True, slots=True, init=False)
-class Image:
+class Image(Continuous):
     """One picture: a file that is not yet decoded, or pixels.
 
     Args:
         data: a path, also as a string; the bytes of an encoded file; pixels in an array, [H, W] or
             [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` says how each becomes RGB.
-        target: which part the picture plays: a target is noised and has a flow loss, a context
-            picture enters clean (flow time 1) and has none.
+        target: its role.
+        stream: whose tokenizer reads it.
 
     Raises:
         UserError: ``data`` is nothing of these, or holds pixels that are no picture.
     """
 
-    data: Path | bytes | np.ndarray
-    """A path, the bytes of an encoded file, or uint8 pixels [H, W, 3], whatever was given."""
-    target: bool
-
-    def __init__(self, data: Given, target: bool) -> None:
+    def __init__(self, data: Given, target: bool, stream: str = "image") -> None:
+        # A path, the bytes of an encoded file, or uint8 pixels [H, W, 3], whatever was given.
         object.__setattr__(self, "data", held(data))
         object.__setattr__(self, "target", target)
+        object.__setattr__(self, "stream", stream)
 
     def pixels(self) -> np.ndarray:
         """uint8 [H, W, 3], upright, on white; of several frames the first.
@@ -60,15 +74,23 @@ class Image:
         return decoded(self.data)
 
 
+Span = Text | Continuous
+
+
 @dataclass(frozen=True, slots=True)
 class Document:
     """An ordered, non-empty list of spans that one row position after another will hold."""
 
-    spans: tuple[Text | Image, ...]
+    spans: tuple[Span, ...]
+
+    @property
+    def items(self) -> Iterator[Continuous]:
+        """The spans that are no text, in order."""
+        return (span for span in self.spans if isinstance(span, Continuous))
 
     @property
     def images(self) -> Iterator[Image]:
-        """The image spans, in order."""
+        """The spans that are pictures, in order."""
         return (span for span in self.spans if isinstance(span, Image))
 
     @property

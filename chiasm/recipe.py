@@ -15,7 +15,7 @@ from typing import Any
 from pydantic import Field
 
 from chiasm.actions import ActionFormat
-from chiasm.batch.packed import AnyShape
+from chiasm.batch.streams import Streams
 from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.source import SourceSettings, leaks
@@ -57,7 +57,7 @@ class Recipe(Settings):
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     vision_training: VisionTrainingSettings | None = None
-    """A recipe of ``chiasm vision train``: it makes the tokenizer (of a pair, that of targets)
+    """A recipe of ``chiasm vision train``: it makes the tokenizer of pictures
     before the run, unless the cache has it already."""
 
 
@@ -162,18 +162,17 @@ def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
             yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
 
 
-def check_images(recipe: Recipe, image_shape: AnyShape) -> None:
-    """What the vision tokenizer's grid asks of the other settings.
+def check_streams(recipe: Recipe, streams: Streams) -> None:
+    """What the tokenizers' grids ask of the other settings.
 
     Raises:
-        UserError: a row shorter than an image, or a grid larger than the model's tables.
+        UserError: a row shorter than an item, or a grid larger than the model's tables.
     """
-    refuse_short_rows(recipe.stream.row_positions, image_shape)
-    for target in (True, False):
-        shape = image_shape.of(target)
-        if max(shape.rows, shape.columns) > recipe.model.image_grid_limit:
-            grid = f"grid of {shape.rows} x {shape.columns} latent tokens"
-            why = f"is below the vision tokenizer's {grid}"
+    refuse_short_rows(recipe.stream.row_positions, streams)
+    for shape in streams:
+        if max(shape.grid) > recipe.model.image_grid_limit:
+            grid = f"grid of {' x '.join(map(str, shape.grid))} latent tokens"
+            why = f"is below the {grid} of streams.{shape.name}"
             raise recipe.error("model.image_grid_limit", why, "raise it")
 
 

@@ -1,26 +1,45 @@
 """A naive packer: the reference that model and objective are tested on; a small world model.
 
-A document is a list of spans; a span is a list of token numbers, or a :class:`Picture`.
+A document is a list of spans; a span is a list of token numbers, a :class:`Picture` or a
+:class:`Series`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from math import prod
+from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
-from chiasm.batch.packed import NO_LABEL, NOBODY, ImageSlots, Modality, PackedBatch
-from chiasm.data.tokenizer import TextTokenizer
+from chiasm.batch.packed import NO_LABEL, NOBODY, PackedBatch
+from chiasm.batch.slots import Slots
+from chiasm.batch.streams import Streams, StreamShape
+from chiasm.data.tokenizer import Marks, TextTokenizer
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.streams import StreamTokenizers
 
-PAD, BOD, EOD, BOI, EOI, IMAGE, FIRST_TEXT = range(7)
-VOCABULARY = 40
+PAD, BOD, EOD = range(3)
+FIRST_TEXT, END_TEXT = 6, 40
+MARKS = {"image": Marks(3, 4, 5), "series": Marks(40, 41, 42)}
+"""Those of further streams lie behind the text, where a tokenizer adds them."""
+
+VOCABULARY = 43
+STREAMS = Streams(
+    (
+        StreamShape("image", "vision", (2, 3), channels=4),
+        StreamShape("series", "motion", (4,), channels=3),
+    )
+)
+PADDING, TEXT = 0, 1
+MODALITIES = {"image": 2, "series": 3}
 
 
 @dataclass(frozen=True)
@@ -29,9 +48,27 @@ class Picture:
     columns: int = 3
     target: bool = True
     dropped: bool = False
+    stream: ClassVar = "image"
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        return self.rows, self.columns
 
 
-Spans = list["list[int] | Picture"]
+@dataclass(frozen=True)
+class Series:
+    steps: int = 4
+    target: bool = True
+    dropped: bool = False
+    stream: ClassVar = "series"
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        return (self.steps,)
+
+
+Item = Picture | Series
+Spans = list["list[int] | Item"]
 
 
 @dataclass
@@ -46,9 +83,9 @@ class _Row:
     last: list[int] = field(default_factory=list)
     document: list[int] = field(default_factory=list)
     source: list[int] = field(default_factory=list)
-    pictures: list[tuple[int, Picture, int]] = field(default_factory=list)
+    items: list[tuple[int, Item, int]] = field(default_factory=list)
 
-    def put(self, token: int, modality: Modality, document: int, source: int, first: int) -> None:
+    def put(self, token: int, modality: int, document: int, source: int, first: int) -> None:
         here = len(self.ids)
         self.ids.append(token)
         self.label.append(NO_LABEL)
@@ -62,34 +99,36 @@ class _Row:
 
     def add(self, spans: Spans, document: int, source: int) -> None:
         def text(token: int, first: int = -1) -> None:
-            self.put(token, Modality.TEXT, document, source, first)
+            self.put(token, TEXT, document, source, first)
 
         begin = len(self.ids)
         text(BOD)
         for span in spans:
-            if not isinstance(span, Picture):
+            if isinstance(span, list):
                 for token in span:
                     text(token)
                 continue
+            marks = MARKS[span.stream]
             first = len(self.ids) if span.dropped else -1
-            text(BOI, first)
-            start, num_tokens = len(self.ids), span.rows * span.columns
+            text(marks.begin, first)
+            start, num_tokens = len(self.ids), prod(span.grid)
             for _ in range(num_tokens):
-                self.put(IMAGE, Modality.VISION, document, source, first)
+                self.put(marks.fill, MODALITIES[span.stream], document, source, first)
                 self.last[-1] = start + num_tokens - 1
-            self.pictures.append((start, span, source))
-            text(EOI)
+            self.items.append((start, span, source))
+            text(marks.end)
         text(EOD)
+        begins, ends = ({marks[at] for marks in MARKS.values()} for at in (0, 1))
         for here in range(begin, len(self.ids) - 1):
-            both = self.modality[here] == self.modality[here + 1] == Modality.TEXT
-            if both and self.ids[here] != BOI and self.ids[here + 1] != EOI:
+            both = self.modality[here] == self.modality[here + 1] == TEXT
+            if both and self.ids[here] not in begins and self.ids[here + 1] not in ends:
                 self.label[here] = self.ids[here + 1]
 
     def fill(self, num_positions: int) -> None:
         assert len(self.ids) <= num_positions, "the test's documents do not fit its row"
         while len(self.ids) < num_positions:
             here = len(self.ids)
-            self.put(PAD, Modality.PADDING, NOBODY, NOBODY, here)
+            self.put(PAD, PADDING, NOBODY, NOBODY, here)
             self.position[-1] = 0
 
 
@@ -108,23 +147,10 @@ def pack(
             row.add(spans, document, source_of(number, document))
         row.fill(num_positions)
         written.append(row)
-    slots = [(b, *slot) for b, row in enumerate(written) for slot in row.pictures]
 
-    def table(name: str) -> torch.Tensor:
+    def table(name: str) -> Tensor:
         return torch.tensor([getattr(row, name) for row in written], dtype=torch.int64)
 
-    def column(values: list) -> torch.Tensor:
-        return torch.tensor(values, dtype=torch.int64)
-
-    images = ImageSlots(
-        row_N=column([b for b, *_ in slots]),
-        start_N=column([start for _, start, *_ in slots]),
-        grid_N2=column([(p.rows, p.columns) for *_, p, _ in slots]).reshape(-1, 2),
-        target_N=column([p.target for *_, p, _ in slots]).bool(),
-        dropped_N=column([p.dropped for *_, p, _ in slots]).bool(),
-        source_N=column([source for *_, source in slots]),
-        pixels=tuple(torch.zeros(3, 2, 2, dtype=torch.uint8) for _ in slots),
-    )
     batch = PackedBatch(
         ids_BT=table("ids"),
         label_BT=table("label"),
@@ -134,7 +160,8 @@ def pack(
         last_BT=table("last"),
         document_BT=table("document"),
         source_BT=table("source"),
-        images=images,
+        slots={shape.name: slots_of(shape, written, num_positions) for shape in STREAMS},
+        streams=STREAMS,
         lane_B=torch.zeros(len(rows), dtype=torch.int64),
         number_B=column(list(numbers) if numbers is not None else list(range(len(rows)))),
         source_names=("even", "odd"),
@@ -143,25 +170,50 @@ def pack(
     return batch
 
 
+def slots_of(shape: StreamShape, written: Sequence[_Row], num_positions: int) -> Slots:
+    """The items of one stream; unlike those of a tokenizer, each may have a grid of its own."""
+    found = [
+        (b, start, item, source)
+        for b, row in enumerate(written)
+        for start, item, source in row.items
+        if item.stream == shape.name
+    ]
+    return Slots(
+        row_N=column([b for b, *_ in found]),
+        start_N=column([start for _, start, *_ in found]),
+        grid_NA=column([item.grid for *_, item, _ in found]).reshape(-1, len(shape.grid)),
+        target_N=column([item.target for *_, item, _ in found]).bool(),
+        dropped_N=column([item.dropped for *_, item, _ in found]).bool(),
+        source_N=column([source for *_, source in found]),
+        row_positions=num_positions,
+        items=tuple(torch.zeros(3, 2, 2, dtype=torch.uint8) for _ in found),
+    )
+
+
+def column(values: list) -> Tensor:
+    return torch.tensor(values, dtype=torch.int64)
+
+
 def random_document(random: np.random.Generator, max_spans: int = 4) -> Spans:
-    """Spans of text (possibly empty) and pictures of several grids, roles and conditions."""
+    """Spans of text (possibly empty), pictures and series of several grids, roles, conditions."""
     spans: Spans = []
     for _ in range(int(random.integers(1, max_spans + 1))):
         if random.random() < 0.5:
-            spans.append(random.integers(FIRST_TEXT, VOCABULARY, random.integers(0, 9)).tolist())
-        else:
-            rows, columns = random.integers(1, 4, 2).tolist()
-            target = bool(random.random() < 0.7)
-            dropped = bool(target and random.random() < 0.3)
+            spans.append(random.integers(FIRST_TEXT, END_TEXT, random.integers(0, 9)).tolist())
+            continue
+        rows, columns = random.integers(1, 4, 2).tolist()
+        target = bool(random.random() < 0.7)
+        dropped = bool(target and random.random() < 0.3)
+        if random.random() < 0.6:
             spans.append(Picture(rows, columns, target=target, dropped=dropped))
+        else:
+            spans.append(Series(rows + columns, target=target, dropped=dropped))
     return spans
 
 
 def length(spans: Spans) -> int:
     """Positions that a document takes."""
-    return 2 + sum(
-        span.rows * span.columns + 2 if isinstance(span, Picture) else len(span) for span in spans
-    )
+    return 2 + sum(len(span) if isinstance(span, list) else prod(span.grid) + 2 for span in spans)
 
 
 def random_rows(random: np.random.Generator, num_rows: int, num_positions: int) -> list:
@@ -176,6 +228,40 @@ def random_rows(random: np.random.Generator, num_rows: int, num_positions: int) 
     return rows
 
 
+def latents(batch: PackedBatch, seed: int = 0) -> dict[str, Tensor]:
+    """Standard normal latents [L, C] of each stream's items."""
+    generator = torch.Generator().manual_seed(seed)
+    return {
+        shape.name: torch.randn(
+            len(batch.slots[shape.name].item_L), shape.channels, generator=generator
+        )
+        for shape in STREAMS
+    }
+
+
+def times(batch: PackedBatch, seed: int | None = None) -> dict[str, Tensor]:
+    """Flow times [N] of each stream's items: 1, that of data, or uniform ones of a seed."""
+    generator = torch.Generator().manual_seed(seed or 0)
+    return {
+        name: torch.ones(len(own)) if seed is None else torch.rand(len(own), generator=generator)
+        for name, own in batch.slots.items()
+    }
+
+
+def build_decoder(noise: float = 0.0, seed: int = 0, **settings: object) -> Decoder:
+    """Two blocks of width 32 for the streams above.
+
+    Parameters that begin at zero would hide what flows through them: ``noise`` moves them all.
+    """
+    shape = {"width": 32, "depth": 2, "query_heads": 4, "key_value_heads": 2} | settings
+    decoder = Decoder(ModelSettings(**shape), vocabulary=VOCABULARY, streams=STREAMS, seed=seed)
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in decoder.parameters():
+            parameter += noise * torch.randn(parameter.shape, generator=generator)
+    return decoder
+
+
 @dataclass(frozen=True)
 class NaivePacking:
     """The functions above, handed to tests by the fixture ``naive``."""
@@ -183,8 +269,14 @@ class NaivePacking:
     pack = staticmethod(pack)
     random_document = staticmethod(random_document)
     random_rows = staticmethod(random_rows)
+    latents = staticmethod(latents)
+    times = staticmethod(times)
+    decoder = staticmethod(build_decoder)
     Picture = Picture
+    Series = Series
     vocabulary = VOCABULARY
+    streams = STREAMS
+    marks = MARKS
 
     @staticmethod
     def random_batch(seed: int, num_rows: int = 3, num_positions: int = 64) -> PackedBatch:
@@ -204,18 +296,16 @@ def world_model() -> Pretrained:
     Pictures of 8 x 8 pixels are 2 x 2 latent tokens.
     """
     text = TextTokenizer.train(["action: dx=+1.00 dy=-0.25 dyaw=+20", "view"], 300)
-    vision = PixelTokenizer(image_pixels=8, patch_pixels=4)
+    tokenizers = StreamTokenizers({"image": PixelTokenizer(image_pixels=8, patch_pixels=4)})
     settings = ModelSettings(width=32, depth=2, query_heads=4, key_value_heads=2)
-    decoder = Decoder(
-        settings, vocabulary=text.vocabulary_size, latent_channels=vision.channels, seed=0
-    )
+    decoder = Decoder(settings, vocabulary=text.vocabulary_size, streams=tokenizers.streams, seed=0)
     generator = torch.Generator().manual_seed(0)
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
     flow = FlowSettings(prediction="x", shift=2.0)
     decoder = decoder.eval().requires_grad_(False)
-    return Pretrained(decoder, text, vision, flow, 400)
+    return Pretrained(decoder, text, tokenizers, flow, 400)
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -20,7 +20,7 @@ from chiasm.assembly.objects import (
 )
 from chiasm.assembly.pictures import open_gallery, open_held_out_walks
 from chiasm.assembly.preparation import default_cache_folder
-from chiasm.assembly.vision import open_vision
+from chiasm.assembly.vision import open_tokenizers
 
 __all__ = [
     "build_inputs",
@@ -33,7 +33,7 @@ __all__ = [
     "open_gallery",
     "open_held_out_walks",
     "open_material",
-    "open_vision",
+    "open_tokenizers",
     "refuse_foreign_folder",
     "seconds_per_step",
     "train_run",

@@ -26,6 +26,7 @@ from typing import Any
 
 from chiasm.assembly.objects import Inputs, build_inputs, build_run, check_feasible, open_material
 from chiasm.assembly.preparation import Stage, silent
+from chiasm.assembly.vision import context_of
 from chiasm.data.source import SourceFacts
 from chiasm.data.stream import StreamReport
 from chiasm.data.tokenizer import TextTokenizer
@@ -38,6 +39,7 @@ from chiasm.toml import load_toml
 from chiasm.training import Outcome, StepReport
 from chiasm.training.versions import versions
 from chiasm.vision.storage import load_tokenizer, save_tokenizer
+from chiasm.vision.streams import StreamTokenizers
 
 
 def train_run(
@@ -111,16 +113,25 @@ def kept_inputs(
 ) -> Inputs:
     """The tokenizers kept in ``folder``; made from the training sources by the first call."""
     if folder.exists():
-        return Inputs(TextTokenizer.load(folder), load_tokenizer(folder / "vision"))
+        text_tokenizer = TextTokenizer.load(folder)
+        return Inputs(text_tokenizer, _load_tokenizers(recipe, folder))
     on_stage("preparing tokenizers", 0, 1)
     inputs = build_inputs(recipe, material.train, cache_folder, on_stage)
     aside = folder.with_name(f"{folder.name}.partial")
     shutil.rmtree(aside, ignore_errors=True)
     inputs.text_tokenizer.save(aside)
-    save_tokenizer(inputs.vision_tokenizer, aside / "vision")
+    for name, tokenizer in inputs.tokenizers.items():
+        save_tokenizer(tokenizer, aside / "streams" / name)
     os.replace(aside, folder)
     on_stage("preparing tokenizers", 1, 1)
     return kept_inputs(recipe, material, folder, on_stage, cache_folder)
+
+
+def _load_tokenizers(recipe: Recipe, folder: Path) -> StreamTokenizers:
+    return StreamTokenizers(
+        {name: load_tokenizer(folder / "streams" / name) for name in recipe.streams},
+        context_of(recipe),
+    )
 
 
 def refuse_foreign_folder(folder: Path) -> None:

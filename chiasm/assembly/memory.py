@@ -6,16 +6,16 @@ import os
 
 import torch
 
+from chiasm.batch.streams import Streams
 from chiasm.device import choose_device
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe
-from chiasm.vision.tokenizer import VisionTokenizer
 
 BYTES_PER_PARAMETER = 16
 """Of training: a float32 weight, its gradient, and the optimiser's two moments."""
 
 
-def refuse_large_model(recipe: Recipe, vision: VisionTokenizer) -> None:
+def refuse_large_model(recipe: Recipe, streams: Streams) -> None:
     """Raise where weights, gradients and optimiser alone take more memory than there is.
 
     Raises:
@@ -25,8 +25,7 @@ def refuse_large_model(recipe: Recipe, vision: VisionTokenizer) -> None:
         decoder = Decoder(
             recipe.model,
             vocabulary=recipe.tokenizer.vocabulary_tokens,
-            latent_channels=vision.channels,
-            context_channels=vision.context_channels,
+            streams=streams,
         )
     parameters = sum(parameter.numel() for parameter in decoder.parameters())
     needed, there = BYTES_PER_PARAMETER * parameters, memory_bytes(recipe.training.device)

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
-from chiasm.assembly.vision import open_vision
+from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
-from chiasm.batch.packed import ImageShape
-from chiasm.data.pictures import PictureReader, decode_picture
+from chiasm.batch.streams import IMAGE, StreamShape
+from chiasm.data.items import ItemReader
 from chiasm.data.reading import ReadingLog
 from chiasm.data.sources import build_sources, open_sources, opened_world, sample_texts
 from chiasm.data.stream import Stream
@@ -28,16 +28,17 @@ from chiasm.documents import Source
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
-from chiasm.recipe import Recipe, check_images
+from chiasm.recipe import Recipe, check_streams
 from chiasm.training import Objective, Trainer, Validation
 from chiasm.training.validation import VALIDATION_SEED
-from chiasm.vision.cached.layout import open_latents
+from chiasm.vision.cached.items import CachedItems
+from chiasm.vision.streams import StreamTokenizers
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
 from chiasm.worlds.instructions import INSTRUCTIONS, render_instructions
 
-MEASURED_PICTURES = 1024
-"""Training pictures that the statistics of a tokenizer without its own are measured on."""
+MEASURED_ITEMS = 1024
+"""Training items that the statistics of a tokenizer without its own are measured on."""
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Inputs:
     """What turns documents into a model's inputs."""
 
     text_tokenizer: TextTokenizer
-    vision_tokenizer: VisionTokenizer
+    tokenizers: StreamTokenizers
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class Run:
         return Pretrained(
             self.trainer.decoder,
             self.inputs.text_tokenizer,
-            self.inputs.vision_tokenizer,
+            self.inputs.tokenizers,
             self.recipe.objective.flow,
             self.recipe.stream.row_positions,
             self.recipe.actions,
@@ -107,16 +108,17 @@ def build_inputs(
         UserError: a tokenizer that is not there, or does not fit the recipe.
     """
     settings = recipe.tokenizer
+    tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
+    marked = [shape.name for shape in tokenizers.streams if IMAGE != shape.name == shape.marks]
     if settings.path:
-        text_tokenizer = TextTokenizer.load(settings.path)
+        text_tokenizer = TextTokenizer.load(settings.path, marked)
     else:
         texts = sample_texts(train, settings.training_characters)
-        text_tokenizer = TextTokenizer.train(texts, settings.vocabulary_tokens)
-    vision = open_vision(recipe, cache_folder, on_stage)
-    for part in vision.parts:
-        if not part.statistics.count:
-            _measure(part, train, choose_device(recipe.training.device))
-    return Inputs(text_tokenizer, vision)
+        text_tokenizer = TextTokenizer.train(texts, settings.vocabulary_tokens, marked)
+    for name, own in tokenizers.items():
+        if not own.statistics.count:
+            _measure(own, tokenizers.streams[name], train, choose_device(recipe.training.device))
+    return Inputs(text_tokenizer, tokenizers)
 
 
 def build_run(
@@ -127,19 +129,18 @@ def build_run(
 ) -> Run:
     """Stream, model and trainer, ready for their first step."""
     device = choose_device(recipe.training.device)
-    vision = inputs.vision_tokenizer.to(device)
+    tokenizers = inputs.tokenizers.to(device)
     stream = build_stream(recipe, material.train, inputs, recipe.seed)
     decoder = Decoder(
         recipe.model,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
-        latent_channels=vision.channels,
-        context_channels=vision.context_channels,
+        streams=tokenizers.streams,
         seed=recipe.seed,
     ).to(device)
     trainer = Trainer(
         decoder,
         Objective(recipe.objective),
-        vision,
+        tokenizers,
         stream,
         _validation(recipe, material.held_out, inputs, device, tell),
         recipe.training,
@@ -183,10 +184,10 @@ def check_feasible(
 
     A tokenizer that the recipe trains is trained first.
     """
-    tokenizer = open_vision(recipe, cache_folder, on_stage)
-    check_images(recipe, tokenizer.shapes)
-    refuse_large_model(recipe, tokenizer)
-    _picture_reader(recipe, tokenizer)
+    tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
+    check_streams(recipe, tokenizers.streams)
+    refuse_large_model(recipe, tokenizers.streams)
+    _reader(recipe, tokenizers)
 
 
 def _open_worlds(
@@ -223,21 +224,20 @@ def build_stream(
     Raises:
         UserError: an instructed walk is longer than a row.
     """
-    refuse_cut_walks(recipe, sources, inputs.text_tokenizer, inputs.vision_tokenizer.shapes)
+    refuse_cut_walks(recipe, sources, inputs.text_tokenizer, inputs.tokenizers.streams)
     return Stream(
         recipe.stream,
         sources,
         inputs.text_tokenizer,
-        inputs.vision_tokenizer.shapes,
+        _reader(recipe, inputs.tokenizers),
         seed,
-        read_picture=_picture_reader(recipe, inputs.vision_tokenizer),
     )
 
 
-def _picture_reader(recipe: Recipe, tokenizer: VisionTokenizer) -> PictureReader | None:
-    """Reads latents that were encoded ahead; None where pictures are to be decoded."""
-    folder = recipe.streams["image"].latents
-    return None if folder is None else open_latents(Path(folder).expanduser(), tokenizer)
+def _reader(recipe: Recipe, tokenizers: StreamTokenizers) -> ItemReader:
+    """Reads items, or latents that were encoded ahead where a stream has any."""
+    folders = {name: own.latents for name, own in recipe.streams.items() if own.latents}
+    return CachedItems(tokenizers, folders) if folders else tokenizers
 
 
 def _validation(
@@ -256,7 +256,7 @@ def _validation(
     try:
         validation = Validation(
             islice(stream, settings.validation_batches),
-            inputs.vision_tokenizer,
+            inputs.tokenizers,
             settings.validation_flow_times,
             device,
         )
@@ -274,21 +274,27 @@ def _validation(
 
 
 def _measure(
-    tokenizer: VisionTokenizer, sources: Mapping[str, Source], device: torch.device
+    tokenizer: VisionTokenizer,
+    shape: StreamShape,
+    sources: Mapping[str, Source],
+    device: torch.device,
 ) -> None:
-    """Latent statistics of training pictures, where the sources have any."""
-    pictures = _pictures(sources, tokenizer.image_shape)
-    first = next(pictures, None)
+    """Latent statistics of training items, where the sources have any."""
+    items = _items(sources, shape.marks, tokenizer)
+    first = next(items, None)
     if first is not None:
-        whole = (picture.to(device) for picture in chain([first], pictures))
+        whole = (item.to(device) for item in chain([first], items))
         tokenizer.to(device).measure(whole, data=", ".join(sources))
 
 
-def _pictures(sources: Mapping[str, Source], shape: ImageShape) -> Iterator[Tensor]:
-    """Batches [1, 3, H, W] of pictures spread evenly over the sources."""
+def _items(
+    sources: Mapping[str, Source], stream: str, tokenizer: VisionTokenizer
+) -> Iterator[Tensor]:
+    """Batches of one item of a stream each, spread evenly over the sources."""
     for source in sources.values():
-        wanted = min(len(source), MEASURED_PICTURES // len(sources))
+        wanted = min(len(source), MEASURED_ITEMS // len(sources))
         numbers = (number * len(source) // wanted for number in range(wanted))
         # The stream counts and reports what is passed over.
         for _, document in ReadingLog().documents(source, numbers):
-            yield from (decode_picture(image, shape)[None] for image in document.images)
+            own = (item for item in document.items if item.stream == stream)
+            yield from (tokenizer.read(item.data)[None] for item in own)

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
+from chiasm.batch.streams import IMAGE
 from chiasm.data.fingerprint import fingerprint
 from chiasm.device import choose_device
 from chiasm.errors import UserError
@@ -19,9 +20,30 @@ from chiasm.recipe import Recipe
 from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
 from chiasm.vision.storage import DESCRIPTION
+from chiasm.vision.streams import StreamTokenizers
 from chiasm.vision.tokenizer import VisionTokenizer
 
 HASH_CHARACTERS = 12
+
+
+def open_tokenizers(
+    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
+) -> StreamTokenizers:
+    """The tokenizers of the recipe's streams; arguments and errors as of :func:`open_vision`."""
+    opened = {}
+    for name, settings in recipe.streams.items():
+        of_pictures = name == IMAGE
+        opened[name] = (
+            open_vision(recipe, cache_folder, on_stage)
+            if of_pictures
+            else build_vision_tokenizer(settings)
+        )
+    return StreamTokenizers(opened, context_of(recipe))
+
+
+def context_of(recipe: Recipe) -> dict[str, str]:
+    """Of each stream the one whose context it reads instead, or nothing."""
+    return {name: own.context_of for name, own in recipe.streams.items()}
 
 
 def open_vision(
@@ -30,8 +52,7 @@ def open_vision(
     """The recipe's tokenizer.
 
     Args:
-        recipe: with ``vision_training``, the tokenizer, or of a pair the one of targets, is trained
-            by it unless the cache has it.
+        recipe: with ``vision_training``, the tokenizer is trained by it unless the cache has it.
         cache_folder: where rendered worlds and trained tokenizers are kept.
         on_stage: is told how far a training is.
 
@@ -77,22 +98,16 @@ def _placed(
     Raises:
         UserError: they name another one there.
     """
-    where, part = (
-        ("streams.image.target", vision.target) if vision.target else ("streams.image", vision)
-    )
-    if part.kind != training.kind:
+    if vision.kind != training.kind:
         raise UserError(
-            f"{where}.kind = {part.kind!r}, but vision_training makes a tokenizer of kind "
+            f"streams.image.kind = {vision.kind!r}, but vision_training makes a tokenizer of kind "
             f"{training.kind!r}; make them equal, or leave vision_training out"
         )
-    if part.path != SHIPPED[0]:
+    if vision.path != SHIPPED[0]:
         raise UserError(
-            f"{where}.path = {part.path!r} and vision_training name two tokenizers; leave one out"
+            f"streams.image.path = {vision.path!r} and vision_training name two tokenizers; leave one out"
         )
-    path = {"path": str(folder)}
-    if vision.target:
-        return vision.model_copy(update={"target": vision.target.model_copy(update=path)})
-    return vision.model_copy(update=path)
+    return vision.model_copy(update={"path": str(folder)})
 
 
 def _key(training: VisionTrainingSettings) -> str:

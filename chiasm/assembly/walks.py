@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 
-from chiasm.batch.packed import AnyShape
+from chiasm.batch.streams import Streams
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Source, Text
@@ -15,7 +15,7 @@ from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource
 
 
 def refuse_cut_walks(
-    recipe: Recipe, sources: Mapping[str, Source], tokenizer: TextTokenizer, shapes: AnyShape
+    recipe: Recipe, sources: Mapping[str, Source], tokenizer: TextTokenizer, streams: Streams
 ) -> None:
     """A walk cut between two rows would lose its first view, or its goal.
 
@@ -23,7 +23,7 @@ def refuse_cut_walks(
         UserError: the longest document of a source of instructions is longer than a row.
     """
     rows = recipe.stream.row_positions
-    encode = DocumentEncoder(tokenizer, shapes, row_positions=sys.maxsize)
+    encode = DocumentEncoder(tokenizer, streams, row_positions=sys.maxsize)
     for name, source in sources.items():
         if not isinstance(source, InstructionSource):
             continue

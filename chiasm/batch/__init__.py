@@ -1,5 +1,7 @@
-"""The waist: what every stream of data makes and every model reads; torch is all that it needs.
+"""The waist: what every source of documents becomes and every model reads; torch is all it needs.
 
-packed.py   PackedBatch: rows of positions, and the images that lie in them
-latents.py  what a batch's pictures become for a model
+streams.py  the named kinds of continuous data, and the modalities that they are of
+slots.py    the items of one stream in a batch, and their places
+layout.py   who sees whom: the one rule from positions and items to intervals
+packed.py   PackedBatch: rows of positions with the items that lie in them
 """

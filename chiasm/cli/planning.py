@@ -9,6 +9,7 @@ import typer
 from rich.console import Console
 from rich.table import Column, Table
 
+from chiasm.batch.streams import IMAGE
 from chiasm.cli.options import check_file, numbers
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
@@ -78,7 +79,10 @@ def plan(
     )
     modalities = [
         name
-        for name, rows in (("text", step.work.text_rows), ("vision", step.work.latent_rows))
+        for name, rows in (
+            ("text", step.work.text_rows),
+            ("vision", step.work.latent_rows.get(IMAGE)),
+        )
         if rows
     ]
     write_study(planned, out, recipe, seeds, modalities, set_ or [])

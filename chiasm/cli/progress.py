@@ -159,9 +159,9 @@ class RunDisplay:
         parts = [f"{report.step}/{self.num_steps}"] if self._lines is None else []
         parts += [f"{report.timing['tokens_per_second']:,.0f} tokens/s"]
         parts += [
-            f"{name} {values[key]:.3f}"
-            for name, key in (("text", "text_loss"), ("flow", "flow_loss"))
-            if key in values
+            f"{key.removesuffix('_loss').replace('/', ' ')} {value:.3f}"
+            for key, value in values.items()
+            if key.endswith(("text_loss", "flow_loss"))
         ]
         self._update("training", report.step, self.num_steps, "  ".join(parts))
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 from PIL import Image as PillowImage
 
 from chiasm.cli.options import Guidance
-from chiasm.documents import Image, Text
+from chiasm.documents import Continuous, Image, Text
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import (
     Ended,
     Event,
-    ImageDrawn,
+    Generated,
     Request,
     SamplingSettings,
     TextWritten,
@@ -43,7 +44,7 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy")] = DEFAULTS.temperature,
     top_k: Annotated[int | None, typer.Option(min=1)] = DEFAULTS.top_k,
     max_tokens: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_tokens,
-    max_images: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_images,
+    max_images: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_items,
     stop: Annotated[
         list[str] | None, typer.Option(help=r"text that ends the sample; \n is a line's end")
     ] = None,
@@ -69,7 +70,7 @@ def sample(
         temperature=temperature,
         top_k=top_k,
         max_tokens=max_tokens,
-        max_images=max_images,
+        max_items=max_images,
         stop=tuple(text.replace("\\n", "\n") for text in stop or ()),
         steps=steps,
         solver=solver,
@@ -77,7 +78,7 @@ def sample(
     )
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; give a folder")
-    request = Request(prompt_spans(prompt, image or []), seed, opens_image=draw)
+    request = Request(prompt_spans(prompt, image or []), seed, opens=draw)
     pretrained = Pretrained.load(run, device)
     Sampler(pretrained).generate([request], settings, Terminal(out, seed))
 
@@ -112,7 +113,7 @@ class Terminal:
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed
-        self._num_images = 0
+        self._num_items = 0
         self._at_line_begin = True
 
     def __call__(self, event: Event) -> None:
@@ -120,27 +121,30 @@ class Terminal:
         if isinstance(event, TextWritten):
             typer.echo(event.text, nl=False)
             self._at_line_begin = event.text.endswith("\n")
-        elif isinstance(event, ImageDrawn):
+        elif isinstance(event, Generated):
             self._end_line()
-            typer.echo(self._write(event.image))
+            typer.echo(self._write(event.item))
         elif isinstance(event, Ended):
             self._end_line()
             typer.echo(f"({event.ending})", err=True)
 
-    def _write(self, image: Image) -> Path:
-        path = self._free_path()
+    def _write(self, item: Continuous) -> Path:
+        path = self._free_path(item.stream, "png" if isinstance(item, Image) else "npy")
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
-            PillowImage.fromarray(image.pixels()).save(path)
+            if isinstance(item, Image):
+                PillowImage.fromarray(item.pixels()).save(path)
+            else:
+                np.save(path, item.data)
         except OSError as error:
-            raise UserError(f"the picture {path} cannot be written: {error}") from error
+            raise UserError(f"{path} cannot be written: {error}") from error
         return path
 
-    def _free_path(self) -> Path:
-        """No picture is written over: an earlier one may be this sample's own prompt."""
+    def _free_path(self, stream: str, ending: str) -> Path:
+        """No item is written over: an earlier one may be this sample's own prompt."""
         while True:
-            self._num_images += 1
-            path = self._folder / f"seed-{self._seed}-image-{self._num_images}.png"
+            self._num_items += 1
+            path = self._folder / f"seed-{self._seed}-{stream}-{self._num_items}.{ending}"
             if not path.exists():
                 return path
 

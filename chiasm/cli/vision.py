@@ -10,16 +10,16 @@ from typing import Annotated
 import torch
 import typer
 
-from chiasm.assembly import default_cache_folder, open_gallery, open_vision
+from chiasm.assembly import default_cache_folder, open_gallery, open_tokenizers
+from chiasm.batch.streams import IMAGE
 from chiasm.cli.progress import RunDisplay
 from chiasm.device import choose_device
 from chiasm.errors import UserError
-from chiasm.recipe import load_recipe
+from chiasm.recipe import Recipe, load_recipe
 from chiasm.toml import load_settings
 from chiasm.vision.build import VisionSettings
 from chiasm.vision.cached.encoding import SHARD_PICTURES, Progress, Rank, encode_gallery
 from chiasm.vision.cached.gallery import gallery_of_folder
-from chiasm.vision.cached.layout import latent_places
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
@@ -79,6 +79,7 @@ def stats(
         Path | None,
         typer.Option(help="Pictures to measure on, instead of the recipe's training sources."),
     ] = None,
+    stream: Annotated[str, typer.Option(help="Whose tokenizer is measured.")] = IMAGE,
     most: Annotated[
         int, typer.Option(min=1, help="Documents or frames to read, evenly spread over all.")
     ] = 50_000,
@@ -88,12 +89,12 @@ def stats(
     """Measure mean and deviation of each latent channel of the recipe's tokenizer."""
     settings = load_recipe(recipe, set_ or [])
     # The file that is to be written may be the one that the recipe names already.
-    _refuse_two(settings.streams["image"])
-    unmeasured = settings.streams["image"].model_copy(update={"statistics": None})
-    settings = settings.model_copy(update={"streams": {"image": unmeasured}})
+    unmeasured = _settings_of(settings, stream).model_copy(update={"statistics": None})
+    streams = {**settings.streams, stream: unmeasured}
+    settings = settings.model_copy(update={"streams": streams})
     unreadable: list[UserError] = []
     with RunDisplay() as display:
-        tokenizer = open_vision(settings, cache, display.on_stage)
+        tokenizer = open_tokenizers(settings, cache, display.on_stage).of(stream)
         if folder is not None:
             gallery, data = gallery_of_folder(folder), str(folder)
         else:
@@ -140,41 +141,40 @@ def encode(
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", rank % torch.cuda.device_count())
     with RunDisplay() as display:
-        tokenizer = open_vision(settings, cache, display.on_stage)
-        places = latent_places(out, tokenizer, f"--out {out}")
+        tokenizers = open_tokenizers(settings, cache, display.on_stage)
         gallery = open_gallery(settings, *Split, cache_folder=cache, on_stage=display.on_stage)
-        manifests = [
-            encode_gallery(
-                gallery.playing(place.parts),
-                place.tokenizer,
-                place.folder,
+        places = {name: out / name if len(tokenizers) > 1 else out for name in tokenizers}
+        manifests = {
+            name: encode_gallery(
+                gallery.playing(tokenizers.streams.roles(name)),
+                tokenizers[name],
+                place,
                 device=device,
                 stored_type=dtype,
                 shard_pictures=shard_pictures,
                 rank=share,
-                progress=_stage_of(place.folder, display),
+                progress=_stage_of(place, display),
             )
-            for place in places
-        ]
-    for place, manifest in zip(places, manifests, strict=True):
+            for name, place in places.items()
+        }
+    for name, manifest in manifests.items():
         pictures = sum(shard.pictures for shard in manifest.shards)
         broken = sum(len(shard.unreadable) for shard in manifest.shards)
         print(
-            f"{place.folder}: {pictures:,} pictures in {len(manifest.shards)} shards"
+            f"{places[name]}: {pictures:,} pictures in {len(manifest.shards)} shards"
             + f", {broken} that cannot be decoded" * bool(broken)
         )
-    print(f'a recipe reads them with [streams.image] latents = "{out}"')
+        print(f'a recipe reads them with [streams.{name}] latents = "{places[name]}"')
 
 
 def _stage_of(folder: Path, display: RunDisplay) -> Progress:
-    """Shows how far a folder is; a pair of tokenizers has two, one after the other."""
+    """Shows how far a folder is; streams have one each."""
     return lambda stage, done, of: display.on_stage(f"{stage} ({folder.resolve().name})", done, of)
 
 
-def _refuse_two(settings: VisionSettings) -> None:
-    if settings.parts:
+def _settings_of(recipe: Recipe, stream: str) -> VisionSettings:
+    if stream not in recipe.streams:
         raise UserError(
-            "streams.image.kind = 'dual' has two tokenizers, chiasm vision stats measures one: give a "
-            "recipe whose [streams.image] is that of one part, and name the file as statistics under "
-            "streams.image.context or streams.image.target"
+            f"--stream {stream}: the recipe has the streams {', '.join(recipe.streams)}; name one"
         )
+    return recipe.streams[stream]

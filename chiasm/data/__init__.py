@@ -32,7 +32,8 @@ opened.py      both sides of a source of users' tables
 sources.py     the sources that a recipe names
 encoding.py    a document as integers
 keys.py        what tells two pictures apart without decoding them
-pictures.py    one picture at the run's size
+pictures.py    one picture at its tokenizer's size
+items.py       what reads the items of a run's streams
 mixture.py     sources mixed by positions
 rows.py        packed rows to PackedBatch
 packing.py     a given list of documents as one batch

@@ -17,8 +17,10 @@ from matplotlib.colors import ListedColormap, to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from rich.table import Table
+from torch import Tensor
 
-from chiasm.batch.packed import NOBODY, Modality, PackedBatch
+from chiasm.batch.packed import NOBODY, PackedBatch
+from chiasm.batch.streams import TEXT
 from chiasm.data.tokenizer import TextTokenizer
 
 _SNIPPET_CHARACTERS = 72
@@ -30,6 +32,10 @@ _ROLE_COLOURS = {
     "padding": "#dddddd",
 }
 _SOURCE_COLOURS = ("#8172b3", "#64b5cd", "#ccb974", "#da8bc3", "#937860", "#8c8c8c")
+
+
+Item = tuple[str, int]
+"""The stream of an item, and its slot in the batch."""
 
 
 @dataclass(frozen=True)
@@ -44,22 +50,21 @@ class RowSpan:
     role: str
     """text, target, "target, condition dropped", context or padding."""
     text: str
-    """What the text says; empty for images."""
-    image: int | None
-    """The batch's image slot that it holds."""
+    """What the text says; empty for items."""
+    item: Item | None
+    """The stream and the slot that it holds."""
 
 
 def row_spans(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> list[RowSpan]:
-    """The spans of one row from left to right; an image's holds its ``<boi>`` and ``<eoi>``."""
-    slot_T = _slots(batch, row)
+    """The spans of one row from left to right; an item's holds both its marks."""
+    item_T = _items(batch, row)
     document_T = batch.document_BT[row].tolist()
     spans = []
-    runs = groupby(range(batch.num_positions), key=lambda at: (document_T[at], slot_T[at]))
-    for (document, slot), run in runs:
+    runs = groupby(range(batch.num_positions), key=lambda at: (document_T[at], item_T[at]))
+    for (document, item), run in runs:
         positions = list(run)
-        image = int(slot) if slot >= 0 else None
         source = int(batch.source_BT[row, positions[0]])
-        is_text = image is None and document != NOBODY
+        is_text = item is None and document != NOBODY
         ids = batch.ids_BT[row, positions].tolist()
         spans.append(
             RowSpan(
@@ -67,9 +72,9 @@ def row_spans(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> list[Ro
                 end=positions[-1] + 1,
                 document=document,
                 source="" if source == NOBODY else batch.source_names[source],
-                role=_role(batch, document, image),
+                role=_role(batch, document, item),
                 text=tokenizer.decode(ids) if is_text else "",
-                image=image,
+                item=item,
             )
         )
     return spans
@@ -127,24 +132,25 @@ def _marked(batch: PackedBatch, row: int, span: RowSpan, *, ends: bool) -> str:
     return begin + span.text.replace("\n", "⏎") + ("<eod>" if ends else "")
 
 
-def _slots(batch: PackedBatch, row: int) -> np.ndarray:
-    """int64 [T]: the image slot at each position, ``<boi>`` and ``<eoi>`` included; or -1."""
-    slot_T = np.full(batch.num_positions, -1)
-    slots = batch.images
-    for image in (slots.row_N == row).nonzero().flatten().tolist():
-        start = int(slots.start_N[image])
-        slot_T[start - 1 : start + int(slots.tokens_N[image]) + 1] = image
-    return slot_T
+def _items(batch: PackedBatch, row: int) -> list[Item | None]:
+    """The item at each of T positions, its marks included."""
+    item_T: list[Item | None] = [None] * batch.num_positions
+    for name, slots in batch.slots.items():
+        for number in (slots.row_N == row).nonzero().flatten().tolist():
+            begin, positions = int(slots.start_N[number]) - 1, int(slots.tokens_N[number]) + 2
+            item_T[begin : begin + positions] = [(name, number)] * positions
+    return item_T
 
 
-def _role(batch: PackedBatch, document: int, image: int | None) -> str:
+def _role(batch: PackedBatch, document: int, item: Item | None) -> str:
     if document == NOBODY:
         return "padding"
-    if image is None:
+    if item is None:
         return "text"
-    if not batch.images.target_N[image]:
+    name, number = item
+    if not batch.slots[name].target_N[number]:
         return "context"
-    return "target, condition dropped" if batch.images.dropped_N[image] else "target"
+    return "target, condition dropped" if batch.slots[name].dropped_N[number] else "target"
 
 
 def _sources(spans: list[RowSpan]) -> Iterator[str]:
@@ -158,20 +164,31 @@ def _source_colour(batch: PackedBatch, name: str) -> str:
 def _draw_pictures(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None:
     axes.axis("off")
     num_positions = batch.num_positions
-    shown = [span for span in spans if span.image is not None]
+    shown = [span for span in spans if span.item is not None]
     width = num_positions / max(12, len(shown))
     for number, span in enumerate(shown):
-        assert span.image is not None
+        assert span.item is not None
         middle = (number + 0.5) * num_positions / len(shown)
         # A box of its own keeps the picture's proportions, whatever those of its place.
         place = axes.inset_axes(
             (middle - width / 2, 0.3, width, 0.7), transform=axes.transData, anchor="S"
         )
-        place.imshow(batch.images.pixels[span.image].permute(1, 2, 0).numpy())
-        place.axis("off")
+        name, slot = span.item
+        _draw_item(place, batch.slots[name].items[slot])
         axes.plot([middle, (span.begin + span.end) / 2], [0.3, 0], color="#888888", lw=0.6)
     axes.set_xlim(-0.5, num_positions - 0.5)
     axes.set_ylim(0, 1)
+
+
+def _draw_item(axes: Axes, item: Tensor) -> None:
+    """A picture as it is; of anything else its numbers, one line for each channel."""
+    if item.ndim == 3:
+        axes.imshow(item.permute(1, 2, 0).squeeze(-1).numpy())
+        axes.axis("off")
+        return
+    axes.plot(item.reshape(-1, item.shape[-1]).mT.numpy(), lw=0.8)
+    axes.set_xticks([])
+    axes.tick_params(labelsize=5)
 
 
 def _draw_strips(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None:
@@ -197,7 +214,7 @@ def _draw_mask(axes: Axes, batch: PackedBatch, row: int, spans: list[RowSpan]) -
     role_T = np.concatenate(
         [np.full(span.end - span.begin, 1 + roles.index(span.role)) for span in spans]
     )
-    role_T[batch.modality_BT[row].numpy() == Modality.TEXT] = 1 + roles.index("text")
+    role_T[batch.modality_BT[row].numpy() == TEXT] = 1 + roles.index("text")
     colours = ListedColormap(
         [(1.0, 1.0, 1.0), *(to_rgb(colour) for colour in _ROLE_COLOURS.values())]
     )

@@ -1,7 +1,7 @@
-"""Document → integers: ``<bod> span span ... <eod>``, an image as ``<boi> image*P <eoi>``.
+"""Document → integers: ``<bod> span span ... <eod>``, an item as its marks around P latent tokens.
 
 A document longer than a row is split between spans into pieces that are documents themselves; an
-image is never cut, and a text longer than a row is cut at the row's length.
+item of a stream is never cut, and a text longer than a row is cut at the row's length.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ from itertools import groupby
 
 import numpy as np
 
-from chiasm.batch.packed import AnyShape
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Continuous, Document, Text
 
 FRAME_TOKENS = 2
-"""``<bod>`` and ``<eod>`` around a document; ``<boi>`` and ``<eoi>`` around an image."""
+"""``<bod>`` and ``<eod>`` around a document; the marks around an item."""
 
 
 @dataclass(frozen=True)
@@ -26,42 +26,38 @@ class Piece:
 
     ids: np.ndarray
     """int64 [n]: token numbers from ``<bod>`` to ``<eod>``."""
-    images: np.ndarray
-    """int64 [k, 2]: each image's number in its document, and 1 for a target or 0 for context."""
+    items: np.ndarray
+    """int64 [k, 3]: each item's number in its document, the number of the stream that reads it, and
+    1 for a target or 0 for context."""
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """What is never split: an image, or text up to a row's length."""
+    """What is never split: an item, or text up to a row's length."""
 
     ids: np.ndarray
-    images: np.ndarray
+    items: np.ndarray
 
 
-_NO_IMAGES = np.zeros((0, 2), dtype=np.int64)
+_NO_ITEMS = np.zeros((0, 3), dtype=np.int64)
 
 
 class DocumentEncoder:
     """Turns documents into pieces of at most ``row_positions``."""
 
-    def __init__(self, tokenizer: TextTokenizer, shape: AnyShape, row_positions: int) -> None:
-        self._tokenizer = tokenizer
+    def __init__(self, tokenizer: TextTokenizer, streams: Streams, row_positions: int) -> None:
+        self._tokenizer, self._streams = tokenizer, streams
         self._capacity = row_positions - FRAME_TOKENS
-        self._image_ids = {
-            target: np.array(
-                [
-                    tokenizer.boi_id,
-                    *[tokenizer.image_id] * shape.of(target).num_tokens,
-                    tokenizer.eoi_id,
-                ]
-            )
-            for target in (True, False)
-        }
+        self._item_ids = {shape.name: _item_ids(shape, tokenizer) for shape in streams}
         self._bod = np.array([tokenizer.bod_id])
         self._eod = np.array([tokenizer.eod_id])
 
     def __call__(self, document: Document) -> list[Piece]:
-        """The document's pieces: one, unless it is longer than a row."""
+        """Returns the document's pieces: one, unless it is longer than a row.
+
+        Raises:
+            UserError: it holds an item of a stream that the run has not.
+        """
         # Adjacent texts read as one string, so that a prompt and its answer meet the same tokens
         # however the source divided them.
         units = list(self._units(document, joined=True))
@@ -76,12 +72,14 @@ class DocumentEncoder:
             if is_text:
                 texts = [span.text for span in run if isinstance(span, Text)]
                 for text in ["".join(texts)] if joined else texts:
-                    yield _Unit(self._tokenizer.encode_array(text), _NO_IMAGES)
+                    yield _Unit(self._tokenizer.encode_array(text), _NO_ITEMS)
                 continue
             for span in run:
-                assert isinstance(span, Image)
-                ids = self._image_ids[span.target]
-                yield _Unit(ids, np.array([[number, int(span.target)]]))
+                assert isinstance(span, Continuous)
+                shape = self._streams.reading(span.stream, span.target)
+                stream = self._streams.number(shape.name)
+                item = np.array([[number, stream, int(span.target)]])
+                yield _Unit(self._item_ids[shape.name], item)
                 number += 1
 
     def _groups(self, document: Document) -> Iterator[list[_Unit]]:
@@ -97,13 +95,18 @@ class DocumentEncoder:
         yield group
 
     def _parts(self, unit: _Unit) -> Iterator[_Unit]:
-        if len(unit.images):
+        if len(unit.items):
             yield unit
             return
         for begin in range(0, len(unit.ids), self._capacity):
-            yield _Unit(unit.ids[begin : begin + self._capacity], _NO_IMAGES)
+            yield _Unit(unit.ids[begin : begin + self._capacity], _NO_ITEMS)
 
     def _piece(self, units: list[_Unit]) -> Piece:
         ids = np.concatenate([self._bod, *(unit.ids for unit in units), self._eod])
-        images = np.concatenate([_NO_IMAGES, *(unit.images for unit in units)])
-        return Piece(ids, images)
+        items = np.concatenate([_NO_ITEMS, *(unit.items for unit in units)])
+        return Piece(ids, items)
+
+
+def _item_ids(shape: StreamShape, tokenizer: TextTokenizer) -> np.ndarray:
+    marks = tokenizer.marks[shape.marks]
+    return np.array([marks.begin, *[marks.fill] * shape.num_tokens, marks.end])

@@ -10,13 +10,13 @@ from __future__ import annotations
 import numpy as np
 import xxhash
 
-from chiasm.documents import Image
+from chiasm.documents import Continuous
 from chiasm.errors import UserError
 
 KEY_BYTES = 16
 
 
-def picture_key(image: Image) -> bytes:
+def picture_key(image: Continuous) -> bytes:
     """KEY_BYTES bytes: equal for equal files, and for equal pixels in memory.
 
     Raises:

@@ -1,6 +1,6 @@
-"""One lane of the stream: mixture → grain's packer → rows with their pictures, and a count.
+"""One lane of the stream: mixture → grain's packer → rows with their items, and a count.
 
-Only small integer arrays are packed; pictures are read when their row is due. A picture that
+Only small integer arrays are packed; items are read when their row is due. An item that
 cannot be decoded takes its document with it: the positions become padding and the row goes out.
 """
 
@@ -10,11 +10,10 @@ from copy import deepcopy
 from typing import Any
 
 import numpy as np
-from torch import Tensor
 
-from chiasm.batch.packed import NOBODY, AnyShape, smallest_and_largest
+from chiasm.batch.packed import NOBODY
+from chiasm.data.items import CacheError, Content, ItemReader
 from chiasm.data.mixture import Condition, Mixture
-from chiasm.data.pictures import CacheError, PictureReader
 from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.data.rows import Row
@@ -30,19 +29,19 @@ class LaneRows(grain.IterDataset):
     def __init__(
         self,
         mixture: Mixture,
-        image_shape: AnyShape,
         row_positions: int,
         rows_packed_together: int,
         seed: int,
-        read_picture: PictureReader,
+        reader: ItemReader,
     ) -> None:
         self.mixture = mixture
-        self.read_picture = read_picture
+        self.reader = reader
         packer = grain.experimental.BestFitPackIterDataset(
             mixture,
             length_struct={
                 "ids": row_positions,
-                "images": row_positions // smallest_and_largest(image_shape)[0],
+                "items": row_positions
+                // min((each.num_tokens for each in reader.streams), default=1),
                 "documents": row_positions,
             },
             num_packing_bins=rows_packed_together,
@@ -61,7 +60,7 @@ class LaneIterator(grain.DatasetIterator):
         super().__init__(packer)
         self._packer = packer
         self._mixture = lane.mixture
-        self._read_picture = lane.read_picture
+        self._read = lane.reader.read
         zeros = [0] * len(lane.mixture.names)
         self._counts: dict[str, Any] = {name: list(zeros) for name in COUNTS}
         self._counts |= {"rows": 0, "notes": []}
@@ -78,9 +77,9 @@ class LaneIterator(grain.DatasetIterator):
         packed = next(self._packer)
         documents = packed["documents"][packed["documents_segment_ids"] > 0]
         document_T = packed["ids_segment_ids"].astype(np.int64) - 1
-        images = packed["images"][packed["images_segment_ids"] > 0]
-        owner_I = packed["images_segment_ids"][packed["images_segment_ids"] > 0] - 1
-        pictures, broken = self._pictures(documents, images[:, 0], owner_I)
+        items = packed["items"][packed["items_segment_ids"] > 0]
+        owner_I = packed["items_segment_ids"][packed["items_segment_ids"] > 0] - 1
+        contents, broken = self._contents(documents, items[:, 0], owner_I)
         self._count(documents, document_T, broken)
         kept = self._kept(documents, broken)
         kept_I = kept[owner_I] != NOBODY
@@ -89,32 +88,32 @@ class LaneIterator(grain.DatasetIterator):
             document_T=np.append(kept, NOBODY)[document_T],
             position_T=packed["ids_positions"].astype(np.int64),
             source_S=documents[kept != NOBODY, 0],
-            target_I=images[kept_I, 1].astype(bool),
-            pictures=tuple(pictures[image] for image in np.flatnonzero(kept_I).tolist()),
+            stream_I=items[kept_I, 1],
+            target_I=items[kept_I, 2].astype(bool),
+            contents=tuple(contents[place] for place in np.flatnonzero(kept_I).tolist()),
             lane=self._mixture.lane.number,
             number=self._counts["rows"],
         )
         self._counts["rows"] += 1
         return row
 
-    def _pictures(
+    def _contents(
         self, documents: np.ndarray, numbers: np.ndarray, owner_I: np.ndarray
-    ) -> tuple[dict[int, Tensor], dict[int, str]]:
-        """Pictures by place in the row, and why documents with broken ones must go."""
-        pictures: dict[int, Tensor] = {}
+    ) -> tuple[dict[int, Content], dict[int, str]]:
+        """Items by place in the row, and why documents with broken ones must go."""
+        contents: dict[int, Content] = {}
         broken: dict[int, str] = {}
         for place, (number, owner) in enumerate(zip(numbers, owner_I, strict=True)):
             source, index, _, turn = documents[owner].tolist()
             try:
                 document = self._mixture.read(source, index, turn)
-                image = tuple(document.images)[number]
-                pictures[place] = self._read_picture(image)
+                contents[place] = self._read(tuple(document.items)[number])
             except CacheError as error:
                 name = self._mixture.names[source]
                 raise UserError(f"{name}[{index}]: {error}") from error
             except UserError as error:
                 broken.setdefault(int(owner), str(error))
-        return pictures, broken
+        return contents, broken
 
     def _kept(self, documents: np.ndarray, broken: dict[int, str]) -> np.ndarray:
         """int64 [S]: new numbers of the documents that stay in the row, NOBODY for the others."""

@@ -28,6 +28,7 @@ from chiasm.data.encoding import DocumentEncoder, Piece
 from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, refuse_absurd
 from chiasm.documents import Document, Source, Varied
+from chiasm.errors import UserError
 
 _LARGE_DOCUMENTS = 1 << 14
 """From here on grain's shuffle, which needs no memory; on fewer documents it takes milliseconds
@@ -96,8 +97,8 @@ class Lane:
 class Mixture(grain.IterDataset):
     """The endless encoded documents of one lane; see the module's docstring.
 
-    An element is a dictionary of int64 arrays: ``ids`` [n], ``images`` [k, 2] (number in the
-    document, target) and ``documents`` [1, 4] (source number, index in the source, condition, and
+    An element is a dictionary of int64 arrays: ``ids`` [n], ``items`` [k, 3] (number in the
+    document, stream, target) and ``documents`` [1, 4] (source number, index in the source, condition, and
     the turn of the document's form).
     """
 
@@ -172,16 +173,24 @@ class MixtureIterator(grain.DatasetIterator):
             document = self._mixture.read(*drawn)
         except UNREADABLE as error:
             return self._bad(drawn, Condition.UNREADABLE, str(error))
-        if not document.text and not any(document.images):
+        if not document.text and not any(document.items):
             return self._bad(drawn, Condition.EMPTY, "empty")
-        self._pieces = self._mixture.encoder(document)
+        self._pieces = self._encoded(drawn, document)
         return self._give(drawn, 0)
 
     def _continue(self) -> dict[str, np.ndarray]:
         drawn = self._drawn_last()
         if not self._pieces:  # the state was restored amid a document
-            self._pieces = self._mixture.encoder(self._mixture.read(*drawn))
+            self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
         return self._give(drawn, self._state["pieces_given"])
+
+    def _encoded(self, drawn: Drawn, document: Document) -> list[Piece]:
+        try:
+            return self._mixture.encoder(document)
+        except UserError as error:  # of a stream that the run has not: no document is passed over
+            raise UserError(
+                f"{self._mixture.names[drawn.source]}[{drawn.number}]: {error}"
+            ) from error
 
     def _give(self, drawn: Drawn, nth: int) -> dict[str, np.ndarray]:
         piece = self._pieces[nth]
@@ -191,14 +200,14 @@ class MixtureIterator(grain.DatasetIterator):
         self._state["pieces_given"] = 0 if last else nth + 1
         if last:
             self._pieces = []
-        return _element(piece.ids, piece.images, drawn, condition)
+        return _element(piece.ids, piece.items, drawn, condition)
 
     def _bad(self, drawn: Drawn, condition: Condition, why: str) -> dict:
         bad, number = self._state["bad"], drawn.source
         bad[number] += 1
         refuse_absurd(self._mixture.names[number], bad[number], self._state["drawn"][number], why)
         nothing = np.zeros(0, dtype=np.int64)
-        return _element(nothing, nothing.reshape(0, 2), drawn, condition)
+        return _element(nothing, nothing.reshape(0, 3), drawn, condition)
 
     def _largest_deficit(self) -> int:
         consumed = np.array(self._state["consumed_positions"])
@@ -212,10 +221,10 @@ class MixtureIterator(grain.DatasetIterator):
 
 
 def _element(
-    ids: np.ndarray, images: np.ndarray, drawn: Drawn, condition: Condition
+    ids: np.ndarray, items: np.ndarray, drawn: Drawn, condition: Condition
 ) -> dict[str, np.ndarray]:
     documents = np.array([[drawn.source, drawn.number, condition, drawn.turn]])
-    return {"ids": ids, "images": images, "documents": documents}
+    return {"ids": ids, "items": items, "documents": documents}
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

@@ -6,35 +6,38 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.batch.packed import NOBODY, AnyShape, PackedBatch, smallest_and_largest
+from chiasm.batch.packed import NOBODY, PackedBatch
+from chiasm.batch.streams import Streams
 from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder, Piece
-from chiasm.data.pictures import decode_picture
+from chiasm.data.items import ItemReader
 from chiasm.data.rows import Assembler, Row
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.documents import Document
+from chiasm.documents import Continuous, Document
 from chiasm.errors import UserError
 
 
-def smallest_row_positions(image_shape: AnyShape) -> int:
-    """A row holds at least one image, its ``<boi>`` and ``<eoi>``, and ``<bod>`` and ``<eod>``."""
-    return smallest_and_largest(image_shape)[1] + 2 * FRAME_TOKENS
+def smallest_row_positions(streams: Streams) -> int:
+    """A row holds at least the largest item, its two marks, and ``<bod>`` and ``<eod>``."""
+    return max((each.num_tokens for each in streams), default=1) + 2 * FRAME_TOKENS
 
 
-def refuse_short_rows(row_positions: int, image_shape: AnyShape) -> None:
-    """Raise a UserError when a row could not hold one image as a document."""
-    smallest = smallest_row_positions(image_shape)
+def refuse_short_rows(row_positions: int, streams: Streams) -> None:
+    """Raise a UserError when a row could not hold one item of each stream as a document."""
+    smallest = smallest_row_positions(streams)
     if row_positions < smallest:
         raise UserError(
-            f"stream.row_positions = {row_positions} is shorter than one image of "
-            f"{smallest - 2 * FRAME_TOKENS} latent tokens between <boi> and <eoi>, <bod> and "
-            f"<eod>; give {smallest} or more"
+            f"is shorter than one item of {smallest - 2 * FRAME_TOKENS} latent tokens between its "
+            "marks, <bod> and <eod>",
+            setting="stream.row_positions",
+            value=row_positions,
+            remedy=f"give {smallest} or more",
         )
 
 
 def pack_documents(
     documents: Sequence[Document],
     tokenizer: TextTokenizer,
-    image_shape: AnyShape,
+    reader: ItemReader,
     row_positions: int,
     *,
     source_numbers: Sequence[int] | None = None,
@@ -48,12 +51,12 @@ def pack_documents(
     without it. A document longer than a row is split as in the stream.
 
     Raises:
-        UserError: no documents, a row shorter than an image, or a picture that cannot be decoded.
+        UserError: no documents, a row shorter than an item, or an item that cannot be read.
     """
     if not documents:
         raise UserError("there are no documents to pack")
-    refuse_short_rows(row_positions, image_shape)
-    encode = DocumentEncoder(tokenizer, image_shape, row_positions)
+    refuse_short_rows(row_positions, reader.streams)
+    encode = DocumentEncoder(tokenizer, reader.streams, row_positions)
     numbers = [0] * len(documents) if source_numbers is None else source_numbers
     pieces = [
         (piece, document, number)
@@ -64,10 +67,8 @@ def pack_documents(
     content: list[list[tuple[Piece, Document, int]]] = [[] for _ in range(max(places) + 1)]
     for place, piece in zip(places, pieces, strict=True):
         content[place].append(piece)
-    rows = [
-        _row(packed, row_positions, image_shape, number) for number, packed in enumerate(content)
-    ]
-    return Assembler(tokenizer, image_shape, source_names, condition_drop=0.0, seed=0)(rows)
+    rows = [_row(packed, row_positions, reader, number) for number, packed in enumerate(content)]
+    return Assembler(tokenizer, reader.streams, source_names, condition_drop=0.0, seed=0)(rows)
 
 
 def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
@@ -88,16 +89,13 @@ def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
 def _row(
     packed: list[tuple[Piece, Document, int]],
     row_positions: int,
-    image_shape: AnyShape,
+    reader: ItemReader,
     number: int,
 ) -> Row:
     lengths = [len(piece.ids) for piece, _, _ in packed]
     padding = row_positions - sum(lengths)
-    images = [
-        (image, bool(target))
-        for piece, document, _ in packed
-        for image, target in _images(piece, document)
-    ]
+    items = [item for piece, document, _ in packed for item in _items(piece, document)]
+    table_I3 = np.concatenate([piece.items for piece, _, _ in packed])
     return Row(
         ids_T=np.concatenate([*(piece.ids for piece, _, _ in packed), np.zeros(padding, int)]),
         document_T=np.concatenate(
@@ -105,13 +103,14 @@ def _row(
         ),
         position_T=np.concatenate([*map(np.arange, lengths), np.zeros(padding, int)]),
         source_S=np.array([source for _, _, source in packed]),
-        target_I=np.array([target for _, target in images], dtype=bool),
-        pictures=tuple(decode_picture(image, image_shape) for image, _ in images),
+        stream_I=table_I3[:, 1],
+        target_I=table_I3[:, 2].astype(bool),
+        contents=tuple(map(reader.read, items)),
         lane=0,
         number=number,
     )
 
 
-def _images(piece: Piece, document: Document) -> list:
-    images = list(document.images)
-    return [(images[number], target) for number, target in piece.images]
+def _items(piece: Piece, document: Document) -> list[Continuous]:
+    items = list(document.items)
+    return [items[number] for number in piece.items[:, 0]]

@@ -1,29 +1,34 @@
-"""One picture of a document → uint8 [3, H, W] of the run's image shape, or what replaces it."""
+"""One picture of a document → uint8 [3, H, W] of one size."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from chiasm.batch.packed import AnyShape
 from chiasm.documents import Image
-from chiasm.errors import UserError
-
-PictureReader = Callable[[Image], Tensor]
-"""Gives uint8 pixels [3, H, W], as :func:`decode_picture` does, or latents [P, C] that were made of
-them earlier; a UserError where the picture is broken."""
 
 
-class CacheError(UserError):
-    """A reader of latents fails, and not the picture: an end, where broken pictures are skipped."""
+@dataclass(frozen=True)
+class ImageShape:
+    """One picture's size in pixels and its grid of latent tokens."""
+
+    height_pixels: int
+    width_pixels: int
+    rows: int
+    columns: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Latent tokens of one picture."""
+        return self.rows * self.columns
 
 
-def decode_picture(image: Image, shape: AnyShape) -> Tensor:
-    """Decode, crop to the centre at its shape's aspect ratio, and resize.
+def decode_picture(image: Image, shape: ImageShape) -> Tensor:
+    """Decode, crop to the centre at the shape's aspect ratio, and resize.
 
     A picture that already has the size passes through unchanged.
 
@@ -31,8 +36,7 @@ def decode_picture(image: Image, shape: AnyShape) -> Tensor:
         UserError: it cannot be decoded.
     """
     pixels = image.pixels()
-    own = shape.of(image.target)
-    size = (own.height_pixels, own.width_pixels)
+    size = (shape.height_pixels, shape.width_pixels)
     if pixels.shape[:2] != size:
         pixels = _fit(pixels, *size)
     return torch.from_numpy(pixels.transpose(2, 0, 1).copy())

@@ -104,7 +104,7 @@ def _read(source: Source, number: int, pictures: bool) -> tuple[Document | None,
         document = source[number]
     except UNREADABLE as error:
         return None, UNREAD, str(error)
-    if not document.text and not any(document.images):
+    if not document.text and not any(document.items):
         return None, EMPTY, "is empty"
     if pictures:
         try:

@@ -4,7 +4,7 @@ Read in this order:
 
 1. a source gives documents by index (``sources.py``);
 2. a lane's mixture picks the source that lacks most, reads and encodes (``mixture.py``);
-3. grain's packer fills rows with whole documents, the lane reads pictures (``lanes.py``);
+3. grain's packer fills rows with whole documents, the lane reads items (``lanes.py``);
 4. global row g is row g // L of lane g % L; a batch takes the next B of them (here);
 5. a thread keeps some batches ready (grain's prefetch); the state follows the batch given out.
 
@@ -17,18 +17,18 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import numpy as np
 from pydantic import Field
 
-from chiasm.batch.packed import AnyShape, PackedBatch
+from chiasm.batch.packed import PackedBatch
+from chiasm.batch.streams import Streams
 from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.items import ItemReader
 from chiasm.data.lanes import COUNTS, LaneRows
 from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.packing import refuse_short_rows
-from chiasm.data.pictures import PictureReader, decode_picture
 from chiasm.data.quiet import grain
 from chiasm.data.rows import Assembler
 from chiasm.data.sources import SourceSettings
@@ -53,7 +53,7 @@ class StreamSettings(Settings):
     rows_packed_together: int = Field(32, gt=0)
     """Rows that a packer keeps open at once; more leave less padding and cost memory."""
     condition_drop: float = Field(0.1, ge=0.0, lt=1.0)
-    """Share of target images that see nothing before their ``<boi>``, for guidance."""
+    """Share of targets that see nothing before the mark that opens them, for guidance."""
     prefetched_batches: int = Field(4, ge=1)
     """Batches that the reading thread keeps ready."""
 
@@ -89,10 +89,10 @@ class Stream:
     """An endless iterator of packed batches.
 
     ``sources`` are the named ones of ``settings.sources``. One rank of several gives its own rows
-    of every global batch, in order. ``read_picture`` takes the place of decoding.
+    of every global batch, in order. ``reader`` reads the items of their documents.
 
     Raises:
-        UserError: a row shorter than one image, a source without documents, ranks that do not
+        UserError: a row shorter than one item, a source without documents, ranks that do not
             divide lanes and rows; while iterating, a source most of whose documents are bad.
     """
 
@@ -101,30 +101,29 @@ class Stream:
         settings: StreamSettings,
         sources: Mapping[str, Source],
         tokenizer: TextTokenizer,
-        image_shape: AnyShape,
+        reader: ItemReader,
         seed: int,
         *,
-        read_picture: PictureReader | None = None,
         rank: int = 0,
         num_ranks: int = 1,
     ) -> None:
         self.settings = settings
-        _refuse(settings, sources, image_shape, num_ranks)
+        _refuse(settings, sources, reader.streams, num_ranks)
         self._names = tuple(sources)
-        encoder = DocumentEncoder(tokenizer, image_shape, settings.row_positions)
+        encoder = DocumentEncoder(tokenizer, reader.streams, settings.row_positions)
         weights = {name: settings.sources[name].weight for name in sources}
         lanes = {
             number: LaneRows(
                 Mixture(sources, weights, encoder, Lane(number, settings.lanes), seed),
-                image_shape,
                 settings.row_positions,
                 settings.rows_packed_together,
                 seed,
-                read_picture or partial(decode_picture, shape=image_shape),
+                reader,
             )
             for number in range(rank, settings.lanes, num_ranks)
         }
-        assemble = Assembler(tokenizer, image_shape, self._names, settings.condition_drop, seed)
+        drop = settings.condition_drop
+        assemble = Assembler(tokenizer, reader.streams, self._names, drop, seed)
         batches = _Batches(lanes, assemble, settings.rows_per_batch // num_ranks)
         ready = grain.experimental.ThreadPrefetchIterDataset(
             batches, prefetch_buffer_size=settings.prefetched_batches
@@ -240,10 +239,10 @@ def _stop(running: list[grain.DatasetIterator]) -> None:
 def _refuse(
     settings: StreamSettings,
     sources: Mapping[str, Source],
-    image_shape: AnyShape,
+    streams: Streams,
     num_ranks: int,
 ) -> None:
-    refuse_short_rows(settings.row_positions, image_shape)
+    refuse_short_rows(settings.row_positions, streams)
     if not sources:
         raise UserError("sources is empty: name at least one source to read")
     for name, source in sources.items():

@@ -11,10 +11,11 @@ Choices:
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -24,7 +25,10 @@ from chiasm.errors import UserError
 from chiasm.settings import Settings
 
 SPECIAL_TOKENS = ("<|pad|>", "<|bod|>", "<|eod|>", "<|boi|>", "<|eoi|>", "<|image|>")
-"""Padding; begin and end of a document; begin and end of an image; one latent token."""
+"""Padding; begin and end of a document; begin and end of an image; one latent token. Further streams
+have three marks of their own."""
+
+_MARKS = re.compile(r"<\|begin (.+)\|>$")
 
 _FILE = "tokenizer.json"
 _CACHED_CHARACTERS = 1024
@@ -42,34 +46,59 @@ class TokenizerSettings(Settings):
     """Characters of the sources' text that the training reads."""
 
 
-class TextTokenizer:
-    """A Hugging Face tokenizer with chiasm's special tokens added to it."""
+class Marks(NamedTuple):
+    """Token numbers that stand for an item of a stream."""
 
-    def __init__(self, backend: Tokenizer) -> None:
-        backend.add_special_tokens(list(SPECIAL_TOKENS))
+    begin: int
+    """Opens it; the model itself predicts this one."""
+    end: int
+    fill: int
+    """One latent token."""
+
+
+class TextTokenizer:
+    """A Hugging Face tokenizer with chiasm's special tokens added to it.
+
+    Args:
+        backend: the tokenizer; it is changed.
+        streams: names of streams beside ``image`` that need marks; it keeps those it has.
+    """
+
+    def __init__(self, backend: Tokenizer, streams: Sequence[str] = ()) -> None:
+        backend.add_special_tokens(
+            [*SPECIAL_TOKENS, *(token for name in streams for token in _marks(name))]
+        )
         backend.encode_special_tokens = True  # specials typed by a user are plain text
         backend.no_truncation()
         backend.no_padding()
         self._backend = backend
         numbers = backend.get_vocab(with_added_tokens=True)
-        special = [numbers[token] for token in SPECIAL_TOKENS]
-        self.pad_id, self.bod_id, self.eod_id, self.boi_id, self.eoi_id, self.image_id = special
+        self.pad_id, self.bod_id, self.eod_id, *image = (numbers[each] for each in SPECIAL_TOKENS)
+        self.marks = {"image": Marks(*image)}
+        """By stream."""
+        for found in filter(None, map(_MARKS.match, sorted(numbers, key=numbers.__getitem__))):
+            self.marks[found[1]] = Marks(*(numbers[each] for each in _marks(found[1])))
         self.vocabulary_size = max(numbers.values()) + 1
         # Captions, questions and actions recur; long texts do not and would fill the memory.
         self._cached_ids = lru_cache(_CACHED_TEXTS)(self._ids)
 
     @classmethod
-    def train(cls, texts: Iterable[str], vocabulary_tokens: int) -> TextTokenizer:
+    def train(
+        cls, texts: Iterable[str], vocabulary_tokens: int, streams: Sequence[str] = ()
+    ) -> TextTokenizer:
         """Train a byte-level BPE on texts; few texts may give a smaller vocabulary.
+
+        ``streams``: as of the class.
 
         Raises:
             UserError: the vocabulary cannot hold all bytes and the special tokens.
         """
-        smallest = 256 + len(SPECIAL_TOKENS)
+        marks = 3 * len(streams)
+        smallest = 256 + len(SPECIAL_TOKENS) + marks
         if vocabulary_tokens < smallest:
             raise UserError(
                 f"tokenizer.vocabulary_tokens = {vocabulary_tokens} cannot hold the 256 bytes and "
-                f"{len(SPECIAL_TOKENS)} special tokens; give {smallest} or more"
+                f"{len(SPECIAL_TOKENS) + marks} special tokens; give {smallest} or more"
             )
         backend = Tokenizer(models.BPE())
         backend.pre_tokenizer = pre_tokenizers.Sequence(
@@ -80,16 +109,16 @@ class TextTokenizer:
         )
         backend.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
-            vocab_size=vocabulary_tokens,
+            vocab_size=vocabulary_tokens - marks,
             special_tokens=list(SPECIAL_TOKENS),
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )
         backend.train_from_iterator(texts, trainer)
-        return cls(backend)
+        return cls(backend, streams)
 
     @classmethod
-    def load(cls, path_or_name: str | Path) -> TextTokenizer:
+    def load(cls, path_or_name: str | Path, streams: Sequence[str] = ()) -> TextTokenizer:
         """Open a saved tokenizer: a folder or a file on disk, or a hub name.
 
         Raises:
@@ -99,10 +128,10 @@ class TextTokenizer:
         file = path / _FILE if path.is_dir() else path
         if file.is_file() and file.suffix == ".json":
             try:
-                return cls(Tokenizer.from_file(str(file)))
+                return cls(Tokenizer.from_file(str(file)), streams)
             except Exception as error:  # the Rust library raises nothing narrower
                 raise UserError(f"tokenizer file {file} cannot be read: {error}") from error
-        return cls(_hub_backend(str(path_or_name)))
+        return cls(_hub_backend(str(path_or_name)), streams)
 
     def save(self, folder: Path) -> None:
         """Write ``tokenizer.json`` into the folder."""
@@ -135,6 +164,10 @@ class TextTokenizer:
         ids = np.array(self._backend.encode(text, add_special_tokens=False).ids, dtype=np.int64)
         ids.setflags(write=False)
         return ids
+
+
+def _marks(stream: str) -> tuple[str, str, str]:
+    return f"<|begin {stream}|>", f"<|end {stream}|>", f"<|latent {stream}|>"
 
 
 def _hub_backend(name: str) -> Tokenizer:

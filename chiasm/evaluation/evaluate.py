@@ -114,7 +114,7 @@ class _Run:
             self._skipped.setdefault(text.SECTION, "no source has text that can be measured")
 
     def _drawings(self) -> None:
-        if not self._pretrained.vision_tokenizer.draws:
+        if not self._pretrained.vision_tokenizer.decodes:
             self._skipped[drawings.SECTION] = NO_DECODER
             return
         sources = self._material.of_task(drawings.TASK)
@@ -172,7 +172,7 @@ class _Run:
         sources = self._material.instructions()
         if sources and not self._settings.instructions:
             self._skipped[instructed.SECTION] = "evaluation.instructions = 0"
-        elif sources and not self._pretrained.vision_tokenizer.draws:
+        elif sources and not self._pretrained.vision_tokenizer.decodes:
             self._skipped[instructed.SECTION] = NO_DECODER
         else:
             for name, of in _named(sources):
@@ -188,7 +188,7 @@ class _Run:
         self, section: str, measure: Callable[[str, ActionVideos, str], Findings]
     ) -> None:
         """Measure every source of walks."""
-        if not self._pretrained.vision_tokenizer.draws:
+        if not self._pretrained.vision_tokenizer.decodes:
             self._skipped[section] = NO_DECODER
             return
         sources = self._material.action_videos()

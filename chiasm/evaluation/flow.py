@@ -1,9 +1,10 @@
-"""Flow loss of held-out images at fixed noise levels."""
+"""Flow loss of held-out items at fixed noise levels."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from chiasm.batch.streams import IMAGE
 from chiasm.evaluation.evaluation import FlowPoint
 from chiasm.evaluation.material import Items, Material, pick
 from chiasm.evaluation.rows import Measurement, Row
@@ -27,24 +28,27 @@ def linear_guess(time: float) -> float:
 def measure_flow(
     pretrained: Pretrained, material: Material, settings: EvaluationSettings
 ) -> tuple[list[Row], list[FlowPoint]]:
-    """One row for each source with target images (mean over the levels), and its curve."""
+    """One row for each source with targets of a stream (mean over the levels), and its curve."""
     rows, points = [], []
     for name, source in material.held_out.items():
-        # Twice as many are asked for, since half of some sources' images are only context.
-        items = pick(source, 2 * settings.flow_documents, material.log).with_targets()
-        if not items.documents:
-            continue
-        row, curve = _source(name, items, pretrained, settings)
-        rows.append(row)
-        points += curve
+        # Twice as many are asked for, since half of some sources' items are only context.
+        picked = pick(source, 2 * settings.flow_documents, material.log)
+        for stream in pretrained.tokenizers.streams.generated:
+            items = picked.with_targets(stream)
+            if not items.documents:
+                continue
+            row, curve = _source(name, stream, items, pretrained, settings)
+            rows.append(row)
+            points += curve
     return rows, points
 
 
 def _source(
-    name: str, items: Items, pretrained: Pretrained, settings: EvaluationSettings
+    name: str, stream: str, items: Items, pretrained: Pretrained, settings: EvaluationSettings
 ) -> tuple[Row, list[FlowPoint]]:
     times = settings.flow_times
-    sums, tokens = score_flow(items.documents, pretrained, times, settings.seed)
+    sums, tokens = score_flow(items.documents, pretrained, times, settings.seed, stream)
+    name = name if stream == IMAGE else f"{name} ({stream})"
     measure = Measurement(SECTION, "velocity loss", "lower", settings.seed, items.clusters, tokens)
     points = [
         FlowPoint(

@@ -93,13 +93,13 @@ class Items:
         """The items of these numbers."""
         return Items([self.documents[number] for number in chosen], self.clusters[chosen])
 
-    def with_targets(self) -> Items:
-        """Those that have an image to draw."""
+    def with_targets(self, stream: str) -> Items:
+        """Those that have a target of a stream."""
         return self.select(
             [
                 number
                 for number, document in enumerate(self.documents)
-                if any(image.target for image in document.images)
+                if any(item.target and item.stream == stream for item in document.items)
             ]
         )
 

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
 from chiasm.evaluation.material import NothingToMeasure, spread

@@ -15,7 +15,7 @@ from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import Material, cluster_of, picked, spread
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.inference.passage import prompt_ids
+from chiasm.inference.passage import prompt_passage
 from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
@@ -197,9 +197,9 @@ def _answer_tokens(pretrained: Pretrained, asked: Asked) -> int:
 
 def _room(pretrained: Pretrained, asked: Asked) -> int:
     """Positions that the context has left behind the picture and the prompt."""
-    tokenizer, shapes = pretrained.text_tokenizer, pretrained.vision_tokenizer.shapes
-    ids = prompt_ids((asked.image, asked.prompt), tokenizer, shapes)
-    return pretrained.context_positions - len(ids)
+    tokenizer, streams = pretrained.text_tokenizer, pretrained.tokenizers.streams
+    prompt = prompt_passage((asked.image, asked.prompt), tokenizer, streams)
+    return pretrained.context_positions - len(prompt)
 
 
 def _is_beyond(pretrained: Pretrained, asked: Asked, settings: EvaluationSettings) -> bool:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from chiasm.actions import PREFIX
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.data.reading import UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
 from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample

@@ -12,8 +12,10 @@ from itertools import groupby, takewhile
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from chiasm.batch.packed import NO_LABEL, Modality, PackedBatch
+from chiasm.batch.packed import NO_LABEL, PackedBatch
+from chiasm.batch.streams import IMAGE, PADDING
 from chiasm.data.packing import pack_documents
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
@@ -21,10 +23,9 @@ from chiasm.errors import UserError
 from chiasm.evaluation.material import Items
 from chiasm.inference.pretrained import Pretrained
 from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.vision.tokenizer import encode_images
 
 DOCUMENTS_PER_BATCH = 24
-"""Bounds memory; changes no result but the noise that an image meets."""
+"""Bounds memory; changes no result but the noise that an item meets."""
 
 SEED_STRIDE = 1_000_003
 """Seeds of successive batches lie this far apart, so that no two evaluations share noise."""
@@ -36,7 +37,7 @@ class DocumentText:
 
     document: int
     tokens: np.ndarray
-    """int64 [n]: token numbers from the begin of the document, image tokens left out."""
+    """int64 [n]: token numbers from the begin of the document, those of items left out."""
     scored: np.ndarray
     """bool [n]: the model predicts this token."""
 
@@ -46,7 +47,7 @@ class TextScore:
     """How the model predicts the text of some documents."""
 
     nats: np.ndarray
-    """float64 [documents]: of all that is predicted, the marks ``<eod>`` and ``<boi>`` included."""
+    """float64 [documents]: of all that is predicted, ``<eod>`` and marks of items included."""
     marks_nats: np.ndarray
     """float64 [documents]: of these marks alone, which are no bytes of the text."""
     texts: list[DocumentText]
@@ -61,7 +62,7 @@ def batches(
         batch = pack_documents(
             chunk,
             pretrained.text_tokenizer,
-            pretrained.vision_tokenizer.shapes,
+            pretrained.tokenizers,
             pretrained.context_positions,
             source_numbers=range(len(chunk)),
             source_names=tuple(map(str, range(len(chunk)))),
@@ -71,24 +72,24 @@ def batches(
 
 @torch.inference_mode()
 def score_text(documents: Sequence[Document], pretrained: Pretrained, seed: int) -> TextScore:
-    """Cross-entropy of each document's text, with its pictures clean."""
-    objective = Objective(ObjectiveSettings(**dict(pretrained.flow)))
+    """Cross-entropy of each document's text, with its items clean."""
+    objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
     nats_D2, texts = np.zeros((len(documents), 2)), []
     for begin, batch in batches(documents, pretrained):
-        latents = encode_images(pretrained.vision_tokenizer, batch.images)
-        clean_N = torch.ones(len(batch.images), device=pretrained.device)
+        latents = pretrained.tokenizers.encode(batch.slots)
         marked = _with_marks_apart(batch, pretrained)
-        losses = objective.losses(pretrained.decoder, marked, latents, seed, clean_N)
-        of_batch = losses.text_sum_S.cpu().numpy().reshape(-1, 2)
+        losses = objective.losses(pretrained.decoder, marked, latents, seed, all_at(batch, 1.0))
+        of_batch = losses.text.sum_S.cpu().numpy().reshape(-1, 2)
         nats_D2[begin : begin + len(of_batch)] = of_batch
         texts += _texts(batch, begin, pretrained)
     return TextScore(nats_D2.sum(1), nats_D2[:, 1], texts)
 
 
 def _with_marks_apart(batch: PackedBatch, pretrained: Pretrained) -> PackedBatch:
-    """The batch with two sources for each: 2k is the text of k, 2k + 1 its ``<eod>``, ``<boi>``."""
+    """The batch with two sources for each: 2k is the text of k, 2k + 1 its marks."""
     tokenizer = pretrained.text_tokenizer
-    mark_BT = (batch.label_BT == tokenizer.eod_id) | (batch.label_BT == tokenizer.boi_id)
+    predicted = [tokenizer.eod_id, *(marks.begin for marks in tokenizer.marks.values())]
+    mark_BT = torch.isin(batch.label_BT, torch.tensor(predicted, device=batch.label_BT.device))
     names = tuple(f"{name}{part}" for name in batch.source_names for part in ("", ", marks"))
     return replace(batch, source_BT=2 * batch.source_BT + mark_BT, source_names=names)
 
@@ -123,7 +124,7 @@ def lossless(items: Items, tokenizer: TextTokenizer, name: str) -> tuple[Items, 
 
 
 def _lost(document: Document, tokenizer: TextTokenizer) -> Iterator[str]:
-    """The first run of texts, uninterrupted by images, that does not come back from its tokens."""
+    """The first run of texts, uninterrupted by items, that does not come back from its tokens."""
     runs = groupby(document.spans, key=lambda span: isinstance(span, Text))
     for is_text, run in runs:
         text = "".join(span.text for span in run if isinstance(span, Text))
@@ -134,37 +135,49 @@ def _lost(document: Document, tokenizer: TextTokenizer) -> Iterator[str]:
 
 @torch.inference_mode()
 def score_flow(
-    documents: Sequence[Document], pretrained: Pretrained, times: Sequence[float], seed: int
+    documents: Sequence[Document],
+    pretrained: Pretrained,
+    times: Sequence[float],
+    seed: int,
+    stream: str = IMAGE,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Velocity loss of each document's target images at fixed flow times.
+    """Velocity loss of each document's targets of a stream at fixed flow times.
 
     Returns sums [times, documents] and the number of latent tokens [documents] that they are over.
     """
-    objective = Objective(ObjectiveSettings(**dict(pretrained.flow), loss_space="v"))
+    objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump(), loss_space="v"))
     sums, counts = np.zeros((len(times), len(documents))), np.zeros(len(documents))
     for number, (begin, batch) in enumerate(batches(documents, pretrained)):
-        latents = encode_images(pretrained.vision_tokenizer, batch.images)
+        latents = pretrained.tokenizers.encode(batch.slots)
         end = begin + len(batch.source_names)
         for row, time in enumerate(times):
-            time_N = torch.full((len(batch.images),), time, device=pretrained.device)
-            noise_seed = seed * SEED_STRIDE + number
-            losses = objective.losses(pretrained.decoder, batch, latents, noise_seed, time_N)
-            sums[row, begin:end] = losses.flow_sum_S.cpu().numpy()
-            counts[begin:end] = losses.flow_count_S.cpu().numpy()
+            noise_seed, at = seed * SEED_STRIDE + number, all_at(batch, time)
+            losses = objective.losses(pretrained.decoder, batch, latents, noise_seed, at)
+            sums[row, begin:end] = losses.flow[stream].sum_S.cpu().numpy()
+            counts[begin:end] = losses.flow[stream].count_S.cpu().numpy()
     return sums, counts
 
 
+def all_at(batch: PackedBatch, time: float) -> dict[str, Tensor]:
+    """One flow time for all items of each stream: float32 [N]."""
+    return {
+        name: torch.full((len(own),), time, device=own.row_N.device)
+        for name, own in batch.slots.items()
+    }
+
+
 def without_images(ids: np.ndarray, pretrained: Pretrained) -> np.ndarray:
-    """Which tokens an n-gram reads: all but an image's inside and its end."""
+    """Which tokens an n-gram reads: all but an item's inside and its end."""
     tokenizer = pretrained.text_tokenizer
-    return ~np.isin(ids, (tokenizer.image_id, tokenizer.eoi_id, tokenizer.pad_id))
+    inside = [mark for marks in tokenizer.marks.values() for mark in (marks.fill, marks.end)]
+    return ~np.isin(ids, [*inside, tokenizer.pad_id])
 
 
 def _texts(batch: PackedBatch, begin: int, pretrained: Pretrained) -> list[DocumentText]:
     ids_BT, document_BT = batch.ids_BT.cpu().numpy(), batch.document_BT.cpu().numpy()
     source_BT = batch.source_BT.cpu().numpy()
     predicts_BT = (batch.label_BT != NO_LABEL).cpu().numpy()
-    filled_BT = (batch.modality_BT != Modality.PADDING).cpu().numpy()
+    filled_BT = (batch.modality_BT != PADDING).cpu().numpy()
     scored_BT = np.zeros_like(predicts_BT)
     scored_BT[:, 1:] = predicts_BT[:, :-1]
     texts = []

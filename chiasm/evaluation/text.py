@@ -83,7 +83,7 @@ def _read(documents: list[Document], pretrained: Pretrained) -> list[np.ndarray]
     """Token numbers of documents as n-grams read them."""
     encode = DocumentEncoder(
         pretrained.text_tokenizer,
-        pretrained.vision_tokenizer.shapes,
+        pretrained.tokenizers.streams,
         pretrained.context_positions,
     )
     pieces = (piece.ids for document in documents for piece in encode(document))

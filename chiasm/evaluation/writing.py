@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Span, Text
 from chiasm.evaluation.evaluation import Panel, Sample
 from chiasm.evaluation.material import Material, pick
 from chiasm.evaluation.settings import EvaluationSettings
@@ -30,7 +30,7 @@ def sample_writing(
 ) -> list[Sample]:
     """Continuations of held-out texts and of a bare request for a picture; captions."""
     texts, described, asks_picture = _prompts(material)
-    asks_picture &= pretrained.vision_tokenizer.draws
+    asks_picture &= pretrained.vision_tokenizer.decodes
     # Without text before it the model writes a caption of its own, and then opens the picture.
     prompts = texts[: settings.shown // 2] + ["picture:"] * (asks_picture * settings.shown // 4)
     samples = _continued(pretrained, prompts, settings) if prompts else []
@@ -71,7 +71,7 @@ def _continued(
     sampling = SamplingSettings(
         temperature=TEMPERATURE,
         max_tokens=settings.continuation_tokens,
-        max_images=int(pretrained.vision_tokenizer.draws),
+        max_items=int(pretrained.vision_tokenizer.decodes),
         steps=settings.steps,
         guidance=settings.guidance,
         rows_at_once=settings.rows_per_batch,
@@ -107,10 +107,10 @@ def _captions(
     ]
 
 
-def _words(spans: Sequence[Text | Image]) -> str:
+def _words(spans: Sequence[Span]) -> str:
     return "".join(span.text if isinstance(span, Text) else " [picture] " for span in spans)
 
 
-def _panels(spans: Sequence[Text | Image]) -> tuple[Panel, ...]:
+def _panels(spans: Sequence[Span]) -> tuple[Panel, ...]:
     pictures = [span for span in spans if isinstance(span, Image)]
     return tuple(Panel("opened by the model", picture.pixels()) for picture in pictures)

@@ -1,44 +1,38 @@
 """One batch of requests: a state machine for each request, run in groups.
 
-    WRITING   choose the next token; text is read into the cache one token at a time
-              <boi> → DRAWING      <eod>, a stop string, a limit → ENDED
-    DRAWING   read <boi>; solve the flow from noise to data with guidance; read the finished image
-              at t = 1, and <eoi> → WRITING, or DRAWING behind a text of the request's script
+    WRITING     choose the next token; text is read into the cache one token at a time
+                a mark that opens an item → GENERATING    <eod>, a stop string, a limit → ENDED
+    GENERATING  read that mark; solve the flow from noise to data with guidance; read the finished
+                item at t = 1, and the mark that closes it → WRITING, or GENERATING behind a text of
+                the request's script
 
-All requests that write take one step together; when none writes, all that wait with an open image
-draw together. A request's result is a function of the request, its seed and the settings: all
+All requests that write take one step together; when none writes, all that wait with an open item of
+one stream generate together. A request's result is a function of the request, its seed and the settings: all
 draws are keyed by the seed and by the request's own counters, whatever runs beside it. (Batching
-may change the rounding of a picture's last bits, as any change of shape does.)
+may change the rounding of an item's last bits, as any change of shape does.)
 
-Shape suffixes: B requests of a group, V vocabulary, N images, P latent tokens of one image, C
-latent channels, D width.
+Shape suffixes: B requests of a group, V vocabulary, N items, P latent tokens of one item, C latent
+channels, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.documents import Image, Text
-from chiasm.inference.canvas import Canvas
-from chiasm.inference.choice import choose_tokens, image_noise, token_draw
+from chiasm.documents import Continuous, Span, Text
+from chiasm.inference.canvas import Canvas, ItemPassages
+from chiasm.inference.choice import choose_tokens, item_noise, token_draw
 from chiasm.inference.history import History
-from chiasm.inference.passage import (
-    Passage,
-    passage,
-    prompt_latents,
-    prompt_targets,
-)
+from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.progress import Progress, State
 from chiasm.inference.request import (
     Ended,
     Ending,
-    ImageDrawn,
+    Generated,
     Listener,
     Request,
     SamplingSettings,
@@ -46,9 +40,6 @@ from chiasm.inference.request import (
 )
 from chiasm.inference.solvers import denoise, time_grid
 from chiasm.inference.writer import Writer
-
-IMAGE_FRAME = 2
-"""``<boi>`` and ``<eoi>``."""
 
 
 class Batch:
@@ -59,22 +50,23 @@ class Batch:
     ) -> None:
         self._settings, self._tell = settings, listener
         self._decoder, self._flow = pretrained.decoder, pretrained.flow
-        self._tokenizer, self._vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
+        self._tokenizer, self._tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
         self._context = pretrained.context_positions
-        self._times = time_grid(settings.steps, pretrained.shift)
-        image_id, boi, eoi = (getattr(self._tokenizer, f"{n}_id") for n in ("image", "boi", "eoi"))
-        image = [image_id] * self._vision.image_shape.num_tokens
-        self._image = self._passage(image)
-        self._opened_image = self._passage([boi, *image])
-        self._closed_image = self._passage([*image, eoi])
+        self._shift = pretrained.shift
+        streams, marks = self._decoder.shapes, self._tokenizer.marks
+        self._stream_of = {marks[name].begin: name for name in streams.generated}
+        self._passages = {
+            name: ItemPassages.of(streams[name], marks[name]) for name in streams.generated
+        }
         self._forbidden_V = self._never_chosen()
 
     def run(
-        self, requests: Sequence[Request], prompts: Sequence[np.ndarray], first_number: int
-    ) -> list[list[Text | Image]]:
+        self, requests: Sequence[Request], prompts: Sequence[Passage], first_number: int
+    ) -> list[list[Span]]:
         """The new spans of each request."""
-        settings, num_positions = self._settings, len(self._image) + IMAGE_FRAME
-        most_new = settings.max_tokens + settings.max_images * num_positions
+        settings = self._settings
+        largest = max((own.num_positions for own in self._passages.values()), default=0)
+        most_new = settings.max_tokens + settings.max_items * largest
         given = [[len(self._tokenizer.encode(text)) for text in r.script] for r in requests]
         most = max(map(len, prompts)) + most_new + max(map(sum, given))
         # Rows of one pass are padded to its longest text, past the end of what a row holds.
@@ -88,8 +80,9 @@ class Batch:
                 member=member,
                 request=request,
                 writer=self._new_writer(),
-                state=State.DRAWING if request.num_given_images else State.WRITING,
+                state=State.GENERATING if request.num_given_items else State.WRITING,
                 last_D=last_BD[member],
+                stream=request.stream,
             )
             for member, request in enumerate(requests)
         ]
@@ -100,23 +93,23 @@ class Batch:
             if writing := self._in_state(everyone, State.WRITING):
                 self._write(writing)
             else:
-                self._draw(self._in_state(everyone, State.DRAWING))
+                self._generate(self._next_group(everyone))
         return [progress.spans for progress in everyone]
 
-    def _read_prompts(self, requests: Sequence[Request], prompts: Sequence[np.ndarray]) -> Tensor:
+    def _read_prompts(self, requests: Sequence[Request], prompts: Sequence[Passage]) -> Tensor:
         """The hidden vector [B, D] at each prompt's last position."""
-        vision, device = self._vision, self._decoder.device
         members_of: dict[int, list[int]] = {}
         for member, request in enumerate(requests):
             members_of.setdefault(id(request.spans), []).append(member)
         group = self._history.gather([members[0] for members in members_of.values()])
-        spans = [requests[member].spans for member in group]
-        passages = [
-            self._passage(prompts[member], prompt_targets(requests[member].spans))
+        items = [
+            span
             for member in group
+            for span in requests[member].spans
+            if isinstance(span, Continuous)
         ]
-        latents = ImageLatents.join([prompt_latents(each, vision, device) for each in spans])
-        read_GD = self._history.read(group, passages, latents)
+        latents = self._tokenizers.encode_spans(items, self._decoder.device)
+        read_GD = self._history.read(group, [prompts[member] for member in group], latents)
         last_BD = read_GD.new_empty(len(requests), read_GD.shape[1])
         for member, last_D in zip(group, read_GD, strict=True):
             alike = members_of[id(requests[member].spans)]
@@ -128,11 +121,11 @@ class Batch:
         if scripted:
             scripted = self._gathered(scripted)
             texts = [self._tokenizer.encode(self._next_text(each)) for each in scripted]
-            self._read(scripted, [self._passage(text) for text in texts])
+            self._read(scripted, [Passage.of_text(text) for text in texts])
 
     def _next_text(self, progress: Progress) -> str:
-        """The text that the request gives before its next image; it is part of the result."""
-        text = progress.request.script[progress.num_images]
+        """The text that the request gives before its next item; it is part of the result."""
+        text = progress.request.script[progress.num_items]
         progress.spans.append(Text(text))
         return text
 
@@ -147,7 +140,7 @@ class Batch:
         for progress in writing:
             self._take(progress, token_of[progress.member])
         if going_on := self._in_state(writing, State.WRITING):
-            self._read(going_on, [self._passage([token_of[p.member]]) for p in going_on])
+            self._read(going_on, [Passage.of_text([token_of[p.member]]) for p in going_on])
 
     def _take(self, progress: Progress, token: int) -> None:
         """What a chosen token does to its request."""
@@ -155,13 +148,13 @@ class Batch:
         free_positions = self._context - self._history.held(progress.member)
         if token == self._tokenizer.eod_id:
             self._end(progress, Ending.DOCUMENT)
-        elif token == self._tokenizer.boi_id:
-            if progress.num_images == self._settings.max_images:
-                self._end(progress, Ending.MAX_IMAGES)
-            elif free_positions < len(self._image) + IMAGE_FRAME:
+        elif stream := self._stream_of.get(token):
+            if progress.num_items == self._settings.max_items:
+                self._end(progress, Ending.MAX_ITEMS)
+            elif free_positions < self._passages[stream].num_positions:
                 self._end(progress, Ending.CONTEXT)
             else:
-                progress.state = State.DRAWING
+                progress.state, progress.stream = State.GENERATING, stream
         elif progress.num_tokens == self._settings.max_tokens:
             self._end(progress, Ending.MAX_TOKENS)
         elif free_positions == 0:
@@ -173,61 +166,62 @@ class Batch:
                 self._end(progress, Ending.STOP)
             self._end_if_spent(progress)
 
-    def _draw(self, drawing: list[Progress]) -> None:
-        """One image for each request, from ``<boi>`` to ``<eoi>``."""
-        self._read(drawing, [self._passage([self._tokenizer.boi_id])] * len(drawing))
+    def _next_group(self, everyone: list[Progress]) -> list[Progress]:
+        """Those that wait with an open item of one stream."""
+        waiting = [progress for progress in everyone if progress.state is State.GENERATING]
+        return self._gathered([each for each in waiting if each.stream == waiting[0].stream])
+
+    def _generate(self, group: list[Progress]) -> None:
+        """One item for each request, from the mark that opens it to the one that closes it."""
+        shape, settings = self._decoder.shapes[group[0].stream], self._settings
+        opening = Passage.of_text([self._tokenizer.marks[shape.name].begin])
+        self._read(group, [opening] * len(group))
         canvas = Canvas(
             self._decoder,
-            self._flow.prediction,
+            shape.name,
+            self._flow.of(shape.name).prediction,
             self._history,
-            [progress.member for progress in drawing],
-            image=self._image,
-            opened_image=self._opened_image,
-            guidance=self._settings.guidance,
+            [progress.member for progress in group],
+            self._passages[shape.name],
+            settings.guidance,
         )
-        noise_NPC = torch.stack(
-            [
-                image_noise(
-                    p.request.seed, p.num_images, len(self._image), self._decoder.latent_channels
-                )
-                for p in drawing
-            ]
-        ).to(self._decoder.device)
-        z_NPC = denoise(canvas.velocity, noise_NPC, self._times, self._settings.solver)
-        pixels_N3HW = (self._vision.decode(z_NPC) * 255).round().to(torch.uint8)
-        for progress, z_PC, pixels_3HW in zip(drawing, z_NPC, pixels_N3HW, strict=True):
-            self._finish_image(progress, z_PC, pixels_3HW)
-        latents_of = {p.member: z_PC for p, z_PC in zip(drawing, z_NPC, strict=True)}
-        going_on = [progress for progress in drawing if progress.state is not State.ENDED]
+        noise = [item_noise(p.request.seed, p.num_items, shape) for p in group]
+        noise_NPC = torch.stack(noise).to(self._decoder.device)
+        times = time_grid(settings.steps, self._shift(shape.name))
+        z_NPC = denoise(canvas.velocity, noise_NPC, times, settings.solver)
+        items = self._tokenizers.decode(shape.name, z_NPC)
+        for progress, z_PC, item in zip(group, z_NPC, items, strict=True):
+            self._finish_item(progress, z_PC, item)
+        latents_of = {p.member: z_PC for p, z_PC in zip(group, z_NPC, strict=True)}
+        going_on = [progress for progress in group if progress.state is not State.ENDED]
         if going_on:
-            # The last solver step read an unfinished image; what is kept is read at t = 1.
+            # The last solver step read an unfinished item; what is kept is read at t = 1.
             going_on = self._gathered(going_on)
-            drawn = ImageLatents(torch.cat([latents_of[each.member] for each in going_on]))
-            self._read(going_on, [self._closed(progress) for progress in going_on], drawn)
+            made = torch.cat([latents_of[each.member] for each in going_on])
+            self._read(going_on, [self._closed(each) for each in going_on], {shape.name: made})
 
     def _closed(self, progress: Progress) -> Passage:
-        """The rest of a finished image, and the text that the request gives behind it."""
+        """The rest of a finished item, and the text that the request gives behind it."""
+        closed = self._passages[progress.stream].closed
         if progress.state is State.WRITING:
-            return self._closed_image
-        text = self._tokenizer.encode(self._next_text(progress))
-        return self._passage([*self._closed_image.ids_T.tolist(), *text])
+            return closed
+        return closed.then(self._tokenizer.encode(self._next_text(progress)))
 
-    def _finish_image(self, progress: Progress, z_PC: Tensor, pixels_3HW: Tensor) -> None:
+    def _finish_item(self, progress: Progress, z_PC: Tensor, item: Continuous) -> None:
         self._finish_text(progress)
-        image = Image(pixels_3HW.permute(1, 2, 0).cpu().numpy(), target=False)
-        progress.spans.append(image)
-        self._tell(ImageDrawn(progress.number, image, z_PC))
-        progress.num_images += 1
+        progress.spans.append(item)
+        self._tell(Generated(progress.number, item, z_PC))
+        progress.num_items += 1
         progress.state = State.WRITING
-        if progress.num_images < progress.request.num_given_images:
-            progress.state = State.DRAWING
+        if progress.num_items < progress.request.num_given_items:
+            progress.state = State.GENERATING
         self._end_if_spent(progress)
 
     def _read(
         self,
         group: list[Progress],
         passages: list[Passage],
-        latents: ImageLatents | None = None,
+        latents: Mapping[str, Tensor] | None = None,
     ) -> None:
         last_BD = self._history.read([progress.member for progress in group], passages, latents)
         for progress, last_D in zip(group, last_BD, strict=True):
@@ -243,10 +237,10 @@ class Batch:
         return [progress_of[member] for member in self._history.gather(list(progress_of))]
 
     def _end_if_spent(self, progress: Progress) -> None:
-        """Where neither a token nor an image is left, no further choice needs a pass."""
+        """Where neither a token nor an item is left, no further choice needs a pass."""
         settings = self._settings
         spent = progress.num_tokens == settings.max_tokens
-        if progress.state is State.WRITING and spent and progress.num_images == settings.max_images:
+        if progress.state is State.WRITING and spent and progress.num_items == settings.max_items:
             self._end(progress, Ending.MAX_TOKENS)
 
     def _end(self, progress: Progress, ending: Ending) -> None:
@@ -267,14 +261,12 @@ class Batch:
     def _new_writer(self) -> Writer:
         return Writer(self._tokenizer.decode, self._settings.stop)
 
-    def _passage(self, ids: Sequence[int] | np.ndarray, targets: Sequence[bool] = ()) -> Passage:
-        return passage(ids, self._tokenizer.image_id, self._vision.shapes, targets)
-
     def _never_chosen(self) -> Tensor:
         """float32 [V]: minus infinity for what is never a target in training, else 0."""
         tokenizer = self._tokenizer
         forbidden_V = torch.zeros(self._decoder.vocabulary, device=self._decoder.device)
         forbidden_V[tokenizer.vocabulary_size :] = -torch.inf
-        for token in (tokenizer.pad_id, tokenizer.bod_id, tokenizer.eoi_id, tokenizer.image_id):
-            forbidden_V[token] = -torch.inf
+        marks = [mark for marks in tokenizer.marks.values() for mark in marks]
+        never = {tokenizer.pad_id, tokenizer.bod_id, *marks} - set(self._stream_of)
+        forbidden_V[list(never)] = -torch.inf
         return forbidden_V

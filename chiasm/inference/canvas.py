@@ -1,21 +1,23 @@
-"""The images that a group of requests draws together.
+"""The items of one stream that a group of requests generates together.
 
-Each solver step reads only the images' own positions: what comes before them lies in the cache,
-and an unfinished image leaves nothing there, because its slots are written again at every step.
+Each solver step reads only the items' own positions: what comes before them lies in the cache, and
+an unfinished item leaves nothing there, because its slots are written again at every step.
 
-Shape suffixes: N images, one for each request of the group; P latent tokens of one image, L of
-all; C latent channels, D width.
+Shape suffixes: N items, one for each request of the group; P latent tokens of one item, L of all;
+C latent channels, D width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.batch.latents import ImageLatents
+from chiasm.batch.streams import StreamShape
+from chiasm.data.tokenizer import Marks
 from chiasm.flow import Space, velocity
 from chiasm.inference.guidance import guided
 from chiasm.inference.history import History, Reading, lay_out
@@ -23,43 +25,71 @@ from chiasm.inference.passage import Passage
 from chiasm.model import Decoder
 
 
-class Canvas:
-    """Velocities of N images at the end of N histories.
+@dataclass(frozen=True)
+class ItemPassages:
+    """The passages that an item of a stream is read in."""
 
-    The unconditional branch is what training makes of a dropped condition: the image sees its own
-    ``<boi>`` and itself, at the rotary positions that it has anyway.
+    alone: Passage
+    """Its latent tokens."""
+    opened: Passage
+    """The same behind the mark that opens it."""
+    closed: Passage
+    """The same before the mark that closes it."""
+
+    @classmethod
+    def of(cls, shape: StreamShape, marks: Marks) -> ItemPassages:
+        """Those of a stream whose items stand between these marks."""
+        fill_P, begin, end = np.full(shape.num_tokens, marks.fill), [marks.begin], [marks.end]
+        return cls(
+            Passage(fill_P, ((shape.name, 0),)),
+            Passage(np.concatenate((begin, fill_P)), ((shape.name, 1),)),
+            Passage(np.concatenate((fill_P, end)), ((shape.name, 0),)),
+        )
+
+    @property
+    def num_positions(self) -> int:
+        """Of an item with both its marks."""
+        return len(self.alone) + 2
+
+
+class Canvas:
+    """Velocities of N items at the end of N histories.
+
+    The unconditional branch is what training makes of a dropped condition: the item sees the mark
+    that opens it and itself, at the rotary positions that it has anyway.
 
     Args:
         decoder: the model.
-        prediction: what its latent head predicts.
-        history: rows whose last position is ``<boi>``.
-        group: the members that draw, as ``history.gather`` gives them.
-        image: the passage of one image's latent tokens.
-        opened_image: the same behind its ``<boi>``.
+        stream: that the items are of.
+        prediction: what its head predicts.
+        history: rows whose last position is the mark that opens an item.
+        group: the members that generate, as ``history.gather`` gives them.
+        passages: of one item.
         guidance: guidance scale; 1 needs no unconditional branch.
     """
 
     def __init__(
         self,
         decoder: Decoder,
+        stream: str,
         prediction: Space,
         history: History,
         group: Sequence[int],
-        image: Passage,
-        opened_image: Passage,
+        passages: ItemPassages,
         guidance: float,
     ) -> None:
-        self._decoder, self._prediction, self._guidance = decoder, prediction, guidance
-        count, channels = len(group), decoder.latent_channels
-        z_LC = torch.zeros(count * len(image), channels, device=decoder.device)
-        time_L = z_LC.new_zeros(len(z_LC))
-        latents = ImageLatents(z_LC)
-        self._conditional = history.lay_out(group, [image] * count, latents, time_L)
+        self._decoder, self._stream = decoder, stream
+        self._prediction, self._guidance = prediction, guidance
+        count, shape = len(group), decoder.shapes[stream]
+        size = (count * shape.num_tokens, shape.channels)
+        latents = {stream: torch.zeros(size, device=decoder.device)}
+        self._conditional = history.lay_out(group, [passages.alone] * count, latents, 0.0)
         begins = [history.held(member) - 1 for member in group]
-        self._unconditional = lay_out([opened_image] * count, latents, time_L, begins, cache=None)
+        opened = [passages.opened] * count
+        self._unconditional = lay_out(decoder, opened, latents, 0.0, begins, cache=None)
 
     def velocity(self, z_NPC: Tensor, time: float) -> Tensor:
-        """The guided velocity of all images, float32 [N, P, C], at one flow time."""
+        """The guided velocity of all items, float32 [N, P, C], at one flow time."""
         conditional_LC = self._predict(self._conditional, z_NPC, time)
         if self._guidance == 1:
             return conditional_LC.view_as(z_NPC)
@@ -69,8 +99,9 @@ class Canvas:
     def _predict(self, reading: Reading, z_NPC: Tensor, time: float) -> Tensor:
         z_LC = z_NPC.flatten(0, 1)
         time_L = z_LC.new_full((len(z_LC),), time)
-        inputs = replace(reading.inputs, z_LC=z_LC, time_L=time_L)
+        own = reading.inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_L)
+        inputs = replace(reading.inputs, latents={self._stream: own})
         x_BTD = self._decoder(inputs, reading.mask, reading.cache)
-        x_LD = x_BTD.flatten(0, 1)[inputs.latent_position_L]
-        output_LC = self._decoder.latent_output(x_LD).float()
+        x_LD = x_BTD.flatten(0, 1)[own.position_L]
+        output_LC = self._decoder.latent_output(self._stream, x_LD).float()
         return velocity(output_LC, z_LC, time_L, self._prediction)

@@ -3,7 +3,7 @@
 Every random number belongs to a request: it is a function of (the request's seed, what it is for,
 how many of the kind the request has drawn before), never of the batch or of process state.
 
-Shape suffixes: B rows, V vocabulary, P latent tokens of one image, C latent channels.
+Shape suffixes: B rows, V vocabulary, P latent tokens of one item, C latent channels.
 """
 
 from __future__ import annotations
@@ -14,12 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chiasm.batch.streams import StreamShape
+
 
 class Purpose(IntEnum):
     """What a request's random numbers are for; part of their key."""
 
     TOKEN = 1
-    IMAGE_NOISE = 2
+    ITEM_NOISE = 2
 
 
 def token_draw(seed: int, token_number: int) -> float:
@@ -27,10 +29,11 @@ def token_draw(seed: int, token_number: int) -> float:
     return float(np.random.default_rng([seed, Purpose.TOKEN, token_number]).random())
 
 
-def image_noise(seed: int, image_number: int, num_tokens: int, channels: int) -> Tensor:
-    """What a request's ``image_number``-th image begins as: standard normal, float32 [P, C]."""
-    generator = np.random.default_rng([seed, Purpose.IMAGE_NOISE, image_number])
-    return torch.from_numpy(generator.standard_normal((num_tokens, channels), dtype=np.float32))
+def item_noise(seed: int, number: int, shape: StreamShape) -> Tensor:
+    """What a request's ``number``-th item begins as: standard normal, float32 [P, C]."""
+    generator = np.random.default_rng([seed, Purpose.ITEM_NOISE, number, *shape.key])
+    size = (shape.num_tokens, shape.channels)
+    return torch.from_numpy(generator.standard_normal(size, dtype=np.float32))
 
 
 def choose_tokens(

@@ -4,23 +4,24 @@ Requests are in different states at one time: some write, some draw, some have e
 runs is moved to the first rows of the cache (a swap of rows, only when a group changes), so that
 every pass works on a slice of the cache, without a copy and without idle rows.
 
-Shape suffixes: B rows of the group that runs, T new positions, L latent tokens of all its images,
-C latent channels, D width, 2 = (row, column). Where context images have a tokenizer of their own:
-U latent tokens of them all, A their channels.
+Shape suffixes: B rows of the group that runs, T new positions, L latent tokens of all its items of a
+stream, C latent channels, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.batch.packed import Modality
+from chiasm.batch.layout import lay_out as layout_of
+from chiasm.batch.slots import Slots
+from chiasm.batch.streams import Streams
 from chiasm.inference.passage import Passage
-from chiasm.model import ContextLatents, Decoder, DecoderInput, IntervalMask, KeyValueCache
+from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache, LatentInput
 
 
 @dataclass(frozen=True)
@@ -35,61 +36,69 @@ class Reading:
 
 
 def lay_out(
+    decoder: Decoder,
     passages: Sequence[Passage],
-    latents: ImageLatents,
-    time_L: Tensor,
+    latents: Mapping[str, Tensor],
+    time: float,
     held_B: Sequence[int],
     cache: KeyValueCache | None,
 ) -> Reading:
     """Passages as the decoder's input, shorter ones padded on the right.
 
     Args:
+        decoder: the model.
         passages: one per row.
-        latents: of all the passages' images, row after row.
-        time_L: flow time of each latent token.
+        latents: [L, C] of the passages' items of each stream, row after row.
+        time: flow time of them all.
         held_B: the rotary position of each passage's first position.
         cache: what the rows hold, ``held_B`` positions each, before the passages; without one the
             passages are all that can be seen.
     """
     lengths = [len(passage) for passage in passages]
     rows, width = len(passages), max(lengths)
-    ids_BT = torch.zeros(rows, width, dtype=torch.int64)
-    modality_BT = torch.full((rows, width), int(Modality.PADDING))
-    last_BT = torch.arange(width).repeat(rows, 1)  # padding sees itself alone
-    first_BT = last_BT.clone()
+    ids_BT, filled_BT = np.zeros((rows, width), np.int64), np.zeros((rows, width), bool)
     for row, passage in enumerate(passages):
         ids_BT[row, : len(passage)] = passage.ids_T
-        modality_BT[row, : len(passage)] = passage.modality_T
-        last_BT[row, : len(passage)] = passage.last_T
-    held_B1 = torch.tensor(held_B).unsqueeze(1)
-    slot_B1 = torch.zeros_like(held_B1) if cache is None else held_B1
-    first_BT = torch.where(modality_BT == Modality.PADDING, first_BT + slot_B1, 0)
-    latent_position_L = torch.cat(
-        [passage.latent_offset_L + row * width for row, passage in enumerate(passages)]
-    )
-    device = latents.z_LC.device
+        filled_BT[row, : len(passage)] = True
+    held = np.array(held_B)
+    position_BT = np.arange(width) + held[:, None]
+    slots = _slots(decoder.shapes, passages, width)
+    layout = layout_of(filled_BT, position_BT, slots, decoder.shapes, 0 if cache is None else held)
+    device = decoder.device
+
+    def moved(table: np.ndarray) -> Tensor:
+        return torch.from_numpy(table).to(device)
+
     inputs = DecoderInput(
-        ids_BT=ids_BT.to(device),
-        modality_BT=modality_BT.to(device),
-        position_BT=(torch.arange(width) + held_B1).to(device),
-        z_LC=latents.z_LC,
-        time_L=time_L,
-        latent_position_L=latent_position_L.to(device),
-        yx_L2=torch.cat([passage.yx_L2 for passage in passages]).to(device),
-        context=_context(passages, latents.context_UA),
+        moved(ids_BT),
+        moved(layout.modality_BT),
+        moved(position_BT),
+        {
+            name: LatentInput(
+                latents[name],
+                latents[name].new_full((len(own.item_L),), time),
+                own.position_L.to(device),
+                own.place_LA.to(device),
+            )
+            for name, own in slots.items()
+        },
     )
     num_keys = width if cache is None else cache.capacity
-    mask = IntervalMask(first_BT.to(device), (last_BT + slot_B1).to(device), num_keys)
+    mask = IntervalMask(moved(layout.first_BT), moved(layout.last_BT), num_keys)
     return Reading(inputs, mask, cache, torch.tensor(lengths, device=device))
 
 
-def _context(passages: Sequence[Passage], context_UA: Tensor | None) -> ContextLatents | None:
-    if context_UA is None:
-        return None
-    target_L = torch.cat([passage.target_L for passage in passages]).to(context_UA.device)
-    return ContextLatents(
-        context_UA, (~target_L).nonzero().squeeze(1), target_L.nonzero().squeeze(1)
-    )
+def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[str, Slots]:
+    """The items of the streams that have any here."""
+    places: dict[str, list[tuple[int, int]]] = {}
+    for row, passage in enumerate(passages):
+        for name, start in passage.items:
+            places.setdefault(name, []).append((row, start))
+    slots = {}
+    for name, own in places.items():
+        row_N, start_N = np.array(own).T
+        slots[name] = Slots.of(streams[name], width, row_N, start_N, np.ones(len(own), bool))
+    return slots
 
 
 class History:
@@ -103,7 +112,7 @@ class History:
 
     def __init__(self, decoder: Decoder, num_members: int, capacity: int) -> None:
         self._decoder = decoder
-        self._cache = KeyValueCache.allocate(decoder, num_members, capacity)
+        self._cache = decoder.new_cache(num_members, capacity)
         self._row = list(range(num_members))
         self._held = [0] * num_members
 
@@ -124,38 +133,34 @@ class History:
         self,
         group: Sequence[int],
         passages: Sequence[Passage],
-        latents: ImageLatents,
-        time_L: Tensor,
+        latents: Mapping[str, Tensor],
+        time: float,
     ) -> Reading:
         """Each member's passage behind what it has read; ``group`` as :meth:`gather` gives it."""
         held = [self._held[member] for member in group]
         num_slots = max(held) + max(len(passage) for passage in passages)
-        cache = self._slice(held, num_slots)
-        return lay_out(passages, latents, time_L, held, cache)
+        held_B = torch.tensor(held, device=self._cache.lengths_B.device)
+        cache = self._cache.slice(held_B, num_slots)
+        return lay_out(self._decoder, passages, latents, time, held, cache)
 
     def read(
         self,
         group: Sequence[int],
         passages: Sequence[Passage],
-        latents: ImageLatents | None = None,
+        latents: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """Read passages for good, their images finished (flow time 1).
+        """Read passages for good, their items finished (flow time 1).
 
         Args:
             group: members in the order of their rows, as :meth:`gather` gives them.
             passages: one per member.
-            latents: clean, of the passages' images, member after member.
+            latents: clean [L, C], of the passages' items of each stream, member after member.
 
         Returns:
             the hidden vector [B, D] at each passage's last position.
         """
-        decoder = self._decoder
-        if latents is None:
-            no_rows = torch.zeros(0, decoder.latent_channels, device=decoder.device)
-            latents = ImageLatents(no_rows)
-        time_L = latents.z_LC.new_ones(len(latents.z_LC))
-        reading = self.lay_out(group, passages, latents, time_L)
-        x_BTD = decoder(reading.inputs, reading.mask, reading.cache)
+        reading = self.lay_out(group, passages, latents or {}, time=1.0)
+        x_BTD = self._decoder(reading.inputs, reading.mask, reading.cache)
         for member, passage in zip(group, passages, strict=True):
             self._held[member] += len(passage)
         return x_BTD[torch.arange(len(group), device=x_BTD.device), reading.length_B - 1]
@@ -164,23 +169,12 @@ class History:
         """Let other members have read what one has."""
         held, row = self._held[source], self._row[source]
         rows = [self._row[member] for member in others]
-        for tensor_BSGK in (*self._cache.keys, *self._cache.values):
-            tensor_BSGK[rows, :held] = tensor_BSGK[row, :held].clone()
+        for layer in self._cache.whole:
+            layer.copy(row, rows, held)
         for member in others:
             self._held[member] = held
 
-    def _slice(self, held: Sequence[int], num_slots: int) -> KeyValueCache:
-        """The first rows and slots; writing into the slice writes into the whole."""
-        whole, rows = self._cache, len(held)
-        part = KeyValueCache(
-            [keys_BSGK[:rows, :num_slots] for keys_BSGK in whole.keys],
-            [values_BSGK[:rows, :num_slots] for values_BSGK in whole.values],
-        )
-        part.advance(torch.tensor(held, device=whole.lengths_B.device))
-        return part
-
     def _swap(self, one: int, other: int) -> None:
-        rows, swapped = [self._row[one], self._row[other]], [self._row[other], self._row[one]]
-        for tensor_BSGK in (*self._cache.keys, *self._cache.values):
-            tensor_BSGK[rows] = tensor_BSGK[swapped]
-        self._row[one], self._row[other] = swapped
+        for layer in self._cache.whole:
+            layer.swap(self._row[one], self._row[other])
+        self._row[one], self._row[other] = self._row[other], self._row[one]

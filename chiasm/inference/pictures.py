@@ -10,8 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.batch.packed import ImageShape
-from chiasm.data.pictures import decode_picture
+from chiasm.data.pictures import ImageShape, decode_picture
 from chiasm.documents import Image
 from chiasm.inference.pretrained import Pretrained
 from chiasm.vision.tokenizer import VisionTokenizer

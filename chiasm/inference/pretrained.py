@@ -2,7 +2,7 @@
 
     model.safetensors    the decoder's weights, float32
     tokenizer.json       the text tokenizer
-    vision/              the vision tokenizer, unless the package ships it
+    streams/NAME/        the tokenizer of a stream, unless the package ships it
     config.json          settings, shapes, and the hash or fingerprint of everything above
 
 ``config.json`` is part of the folder from the moment the folder has its name: it is made under
@@ -25,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from chiasm.actions import ActionFormat
+from chiasm.batch.streams import IMAGE
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, matmul_dtype
 from chiasm.errors import UserError
@@ -34,13 +35,23 @@ from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
 from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
 from chiasm.vision.storage import load_tokenizer, save_tokenizer
+from chiasm.vision.streams import StreamTokenizers
 from chiasm.vision.tokenizer import VisionTokenizer
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
-VISION = "vision"
+STREAMS = "streams"
 FORMAT = 2
+
+
+class _Stream(Settings):
+    """What ``config.json`` says of a stream."""
+
+    context_of: str = ""
+    tokenizer: str
+    """One that the package ships, or the folder beside this file."""
+    fingerprint: str
 
 
 class _Config(Settings):
@@ -50,26 +61,21 @@ class _Config(Settings):
     model: ModelSettings
     flow: FlowSettings
     vocabulary_tokens: int = Field(gt=0)
-    latent_channels: int = Field(gt=0)
-    context_channels: int | None = Field(None, gt=0)
-    """Of context images, where a tokenizer of their own reads them."""
     context_positions: int = Field(gt=0)
     actions: ActionFormat = ActionFormat()
     walks: WalkDocuments = WalkDocuments()
     weights_sha256: str
     tokenizer_fingerprint: str
-    vision: str
-    """A tokenizer that the package ships, or the folder beside this file."""
-    vision_fingerprint: str
+    streams: dict[str, _Stream]
 
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A decoder, its two tokenizers, and the settings that say how to read its outputs."""
+    """A decoder, its tokenizers, and the settings that say how to read its outputs."""
 
     decoder: Decoder
     text_tokenizer: TextTokenizer
-    vision_tokenizer: VisionTokenizer
+    tokenizers: StreamTokenizers
     flow: FlowSettings
     context_positions: int
     """Positions of the rows it was trained on: the longest document that it can hold."""
@@ -84,10 +90,19 @@ class Pretrained:
         return self.decoder.device
 
     @property
-    def shift(self) -> float:
-        """α of the shift of flow times, as in training."""
-        num_tokens = self.vision_tokenizer.image_shape.num_tokens
-        return self.flow.shift or default_shift(num_tokens, self.decoder.latent_channels)
+    def vision_tokenizer(self) -> VisionTokenizer:
+        """The tokenizer of the stream that pictures are of.
+
+        Raises:
+            UserError: the model has no such stream.
+        """
+        return self.tokenizers.of(IMAGE)
+
+    def shift(self, stream: str) -> float:
+        """Returns α of the shift of a stream's flow times, as in training."""
+        shape = self.decoder.shapes[stream]
+        own = self.flow.of(stream).shift
+        return own or default_shift(shape.num_tokens, shape.channels)
 
     def save(self, folder: Path | str) -> None:
         """Write the model, aside first; a folder of that name is replaced when all is on disk.
@@ -121,15 +136,19 @@ class Pretrained:
             model=self.decoder.settings,
             flow=self.flow,
             vocabulary_tokens=self.decoder.vocabulary,
-            latent_channels=self.decoder.latent_channels,
-            context_channels=self.decoder.context_channels,
             context_positions=self.context_positions,
             actions=self.actions,
             walks=self.walks,
             weights_sha256=_sha256(folder / WEIGHTS),
             tokenizer_fingerprint=self.text_tokenizer.fingerprint,
-            vision=_save_vision(self.vision_tokenizer, folder),
-            vision_fingerprint=self.vision_tokenizer.fingerprint,
+            streams={
+                shape.name: _Stream(
+                    context_of=shape.context_of,
+                    tokenizer=_save_tokenizer(self.tokenizers[shape.name], folder, shape.name),
+                    fingerprint=self.tokenizers[shape.name].fingerprint,
+                )
+                for shape in self.decoder.shapes
+            },
         )
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n")
 
@@ -150,19 +169,18 @@ class Pretrained:
         folder = _find(path_or_hub_id)
         config = _read_config(folder)
         text_tokenizer = _load_text_tokenizer(folder, config)
-        vision_tokenizer = _load_vision(folder, config).to(device)
+        tokenizers = _load_tokenizers(folder, config).to(device)
         decoder = Decoder(
             config.model,
             vocabulary=config.vocabulary_tokens,
-            latent_channels=config.latent_channels,
-            context_channels=config.context_channels,
+            streams=tokenizers.streams,
             compute_dtype=matmul_dtype(device, "auto"),
         )
         decoder.load_state_dict(_load_weights(folder, config, decoder))
         return cls(
             decoder.to(device).eval().requires_grad_(False),
             text_tokenizer,
-            vision_tokenizer,
+            tokenizers,
             config.flow,
             config.context_positions,
             config.actions,
@@ -170,7 +188,7 @@ class Pretrained:
         )
 
 
-def _save_vision(tokenizer: VisionTokenizer, folder: Path) -> str:
+def _save_tokenizer(tokenizer: VisionTokenizer, folder: Path, stream: str) -> str:
     """The name of an equal tokenizer of the package, or a copy beside the model."""
     for name in SHIPPED:
         try:
@@ -179,8 +197,8 @@ def _save_vision(tokenizer: VisionTokenizer, folder: Path) -> str:
             continue  # a package without it: the model then carries its own
         if shipped.fingerprint == tokenizer.fingerprint:
             return name
-    save_tokenizer(tokenizer, folder / VISION)
-    return VISION
+    save_tokenizer(tokenizer, folder / STREAMS / stream)
+    return f"{STREAMS}/{stream}"
 
 
 def _replace(aside: Path, folder: Path) -> None:
@@ -257,18 +275,25 @@ def _load_text_tokenizer(folder: Path, config: _Config) -> TextTokenizer:
     return tokenizer
 
 
-def _load_vision(folder: Path, config: _Config) -> VisionTokenizer:
-    shipped = config.vision in SHIPPED
-    tokenizer = (
-        build_vision_tokenizer(VisionSettings(kind="rae", path=config.vision))
-        if shipped
-        else load_tokenizer(folder / VISION)
+def _load_tokenizers(folder: Path, config: _Config) -> StreamTokenizers:
+    return StreamTokenizers(
+        {name: _load_tokenizer(folder, own) for name, own in config.streams.items()},
+        {name: own.context_of for name, own in config.streams.items()},
     )
-    if tokenizer.fingerprint != config.vision_fingerprint:
-        where = f"chiasm's own {config.vision!r}" if shipped else str(folder / VISION)
+
+
+def _load_tokenizer(folder: Path, config: _Stream) -> VisionTokenizer:
+    shipped = config.tokenizer in SHIPPED
+    tokenizer = (
+        build_vision_tokenizer(VisionSettings(kind="rae", path=config.tokenizer))
+        if shipped
+        else load_tokenizer(folder / config.tokenizer)
+    )
+    if tokenizer.fingerprint != config.fingerprint:
+        where = f"chiasm's own {config.tokenizer!r}" if shipped else str(folder / config.tokenizer)
         raise UserError(
-            f"{where} is not the vision tokenizer that the model was trained with (fingerprint "
-            f"{tokenizer.fingerprint[:12]}, {CONFIG} names {config.vision_fingerprint[:12]}); "
+            f"{where} is not the tokenizer that the model was trained with (fingerprint "
+            f"{tokenizer.fingerprint[:12]}, {CONFIG} names {config.fingerprint[:12]}); "
             + ("install the version of chiasm that made it" if shipped else "copy the model again")
         )
     return tokenizer

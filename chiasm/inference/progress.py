@@ -10,7 +10,7 @@ from enum import Enum, auto
 
 from torch import Tensor
 
-from chiasm.documents import Image, Text
+from chiasm.documents import Span
 from chiasm.inference.request import Request
 from chiasm.inference.writer import Writer
 
@@ -19,7 +19,7 @@ class State(Enum):
     """What a request does next."""
 
     WRITING = auto()
-    DRAWING = auto()
+    GENERATING = auto()
     ENDED = auto()
 
 
@@ -34,7 +34,9 @@ class Progress:
     state: State
     last_D: Tensor
     """Hidden vector at the last position read: it predicts the next token."""
-    spans: list[Text | Image] = field(default_factory=list)
+    stream: str
+    """That the item is of which it generates, or generated last."""
+    spans: list[Span] = field(default_factory=list)
     num_choices: int = 0
     num_tokens: int = 0
-    num_images: int = 0
+    num_items: int = 0

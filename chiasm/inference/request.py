@@ -9,7 +9,8 @@ from enum import StrEnum
 from pydantic import Field
 from torch import Tensor
 
-from chiasm.documents import Image, Text
+from chiasm.batch.streams import IMAGE
+from chiasm.documents import Continuous, Span
 from chiasm.inference.solvers import Solver
 from chiasm.settings import Settings
 
@@ -19,24 +20,25 @@ saturated."""
 
 
 class SamplingSettings(Settings):
-    """How to write and how to draw."""
+    """How to write and how to generate items: to draw, where they are pictures."""
 
     temperature: float = Field(default=1.0, ge=0)
     """0 is greedy, 1 the model's own distribution."""
     top_k: int | None = Field(default=None, ge=1)
     """Choose among the k most probable tokens; None among all."""
     steps: int = Field(default=25, ge=1)
-    """Steps of the solver for one image."""
+    """Steps of the solver for one item."""
     solver: Solver = Solver.EULER
     """``euler`` or ``heun`` (two velocities per step)."""
     guidance: float = Field(default=3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale; 1 is the plain conditional velocity, at half the cost."""
     max_tokens: int = Field(default=256, ge=0)
     """Text tokens that may be written; the first choice of a further one ends the request."""
-    max_images: int = Field(default=1, ge=0)
-    """Images that may be drawn; opening a further one ends the request."""
+    max_items: int = Field(default=1, ge=0)
+    """Pictures, or items of other streams, that may be generated; opening a further one ends the
+    request."""
     stop: tuple[str, ...] = ()
-    """Strings that end a request when the text written since the last image contains them; neither
+    """Strings that end a request when the text written since the last item contains them; neither
     they nor what follows is part of the result."""
     rows_at_once: int = Field(default=32, ge=1)
     """Requests that run as one batch; bounds the memory of the cache, never changes a result."""
@@ -46,26 +48,29 @@ class SamplingSettings(Settings):
 class Request:
     """One document to go on with.
 
-    Every image of the prompt enters clean (flow time 1). Whether it is a target only says which of
-    two tokenizers reads it, for a model that has two (``streams.image.kind = "dual"``): the one that read
-    it at this place of a document in training. With ``opens_image`` the continuation begins with an
-    image; without, the model decides what comes.
+    Every item of the prompt enters clean (flow time 1). Whether it is a target only says which of
+    two streams reads it, where one reads another one's context: the one that read it at this place
+    of a document in training. With ``opens`` the continuation begins with an item of ``stream``;
+    without, the model decides what comes.
 
     Requests of a batch that hold one and the same ``spans`` object are read once.
     """
 
-    spans: tuple[Text | Image, ...]
+    spans: tuple[Span, ...]
     seed: int = 0
-    opens_image: bool = False
+    opens: bool = False
     script: tuple[str, ...] = ()
-    """Texts that are given, each with an image behind it, instead of ``opens_image``; the first
-    stands behind an image. So a world model imagines one view after another, each after an action,
+    """Texts that are given, each with an item behind it, instead of ``opens``; the first stands
+    behind an item. So a world model imagines one view after another, each after an action,
     and requests that differ in their actions alone share what they have read."""
 
+    stream: str = IMAGE
+    """Whose items ``opens`` and ``script`` open."""
+
     @property
-    def num_given_images(self) -> int:
-        """Images that are drawn whatever the model would choose."""
-        return len(self.script) or int(self.opens_image)
+    def num_given_items(self) -> int:
+        """Items that are generated whatever the model would choose."""
+        return len(self.script) or int(self.opens)
 
 
 class Ending(StrEnum):
@@ -74,7 +79,7 @@ class Ending(StrEnum):
     DOCUMENT = "the model ended the document"
     STOP = "a stop string was written"
     MAX_TOKENS = "max_tokens was reached"
-    MAX_IMAGES = "max_images was reached"
+    MAX_ITEMS = "max_items was reached"
     CONTEXT = "the context is full"
 
 
@@ -87,11 +92,11 @@ class TextWritten:
 
 
 @dataclass(frozen=True)
-class ImageDrawn:
-    """A finished image: pixels uint8 [H, W, 3] inside ``image``, and its latents [P, C]."""
+class Generated:
+    """A finished item, such as a picture, and its latents [P, C]."""
 
     request: int
-    image: Image
+    item: Continuous
     latents_PC: Tensor
 
 
@@ -103,6 +108,6 @@ class Ended:
     ending: Ending
 
 
-Event = TextWritten | ImageDrawn | Ended
+Event = TextWritten | Generated | Ended
 Listener = Callable[[Event], None]
 """Called with each event as it happens; ``event.request`` is the request's place in the list."""

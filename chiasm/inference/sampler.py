@@ -7,19 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 
-from chiasm.documents import Image, Text
+from chiasm.data.encoding import FRAME_TOKENS
+from chiasm.documents import Continuous, Span
 from chiasm.errors import UserError
-from chiasm.inference.batch import IMAGE_FRAME, Batch
-from chiasm.inference.passage import prompt_ids
+from chiasm.inference.batch import Batch
+from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Event, Listener, Request, SamplingSettings
 
 
 class Sampler:
-    """Goes on with documents: text, and images where the model or the request opens them."""
+    """Goes on with documents: text, and items of streams where the model or the request
+    opens them."""
 
     def __init__(self, pretrained: Pretrained) -> None:
         self.pretrained = pretrained
@@ -30,7 +31,7 @@ class Sampler:
         requests: Sequence[Request],
         settings: SamplingSettings | None = None,
         listener: Listener | None = None,
-    ) -> list[list[Text | Image]]:
+    ) -> list[list[Span]]:
         """What follows each request's spans.
 
         Args:
@@ -50,50 +51,49 @@ class Sampler:
             self._prompt(
                 "the request" if len(requests) == 1 else f"request {n}",
                 request,
-                settings.max_images,
+                settings.max_items,
             )
             for n, request in enumerate(requests)
         ]
-        results: list[list[Text | Image]] = []
+        results: list[list[Span]] = []
         for begin in range(0, len(requests), settings.rows_at_once):
             chunk = slice(begin, begin + settings.rows_at_once)
             batch = Batch(self.pretrained, settings, listener or _unheard)
             results += batch.run(requests[chunk], prompts[chunk], first_number=begin)
         return results
 
-    def _prompt(self, name: str, request: Request, max_images: int) -> np.ndarray:
-        """Token numbers of a prompt that fits, with the images that are drawn in any case."""
-        images = request.num_given_images
-        if request.script and (request.opens_image or not _ends_in_image(request)):
+    def _prompt(self, name: str, request: Request, max_items: int) -> Passage:
+        """A prompt that fits, with the items that are generated in any case."""
+        items = request.num_given_items
+        if request.script and (request.opens or not _ends_in_item(request)):
             raise UserError(
-                f"{name} has a script, whose texts open images: its spans must end in "
-                "an image, and opens_image be False"
+                f"{name} has a script, whose texts open items: its spans must end in an item, and "
+                "opens be False"
             )
-        if images > max_images:
+        if items > max_items:
             raise UserError(
-                f"{name} is to draw {images} images but max_images = {max_images}; "
-                f"give {images} or more"
+                f"{name} is to generate {items} items but max_items = {max_items}; give {items} or "
+                "more"
             )
         pretrained = self.pretrained
-        shape = pretrained.vision_tokenizer.image_shape
-        ids = prompt_ids(
-            request.spans, pretrained.text_tokenizer, pretrained.vision_tokenizer.shapes
-        )
+        streams = pretrained.decoder.shapes
+        prompt = prompt_passage(request.spans, pretrained.text_tokenizer, streams)
+        size = streams[request.stream].num_tokens + FRAME_TOKENS if items else 0
         given = sum(len(pretrained.text_tokenizer.encode_array(text)) for text in request.script)
-        needed = len(ids) + given + images * (shape.num_tokens + IMAGE_FRAME)
+        needed = len(prompt) + given + items * size
         if needed > pretrained.context_positions:
-            named = "the image" if images == 1 else f"the {images} images"
-            drawn = f" and {named} to draw, {needed} together," if images else ""
+            named = f"the {request.stream}" if items == 1 else f"the {items} {request.stream}s"
+            more = f" and {named} to generate, {needed} together," if items else ""
             raise UserError(
-                f"the prompt of {name} takes {len(ids)} positions{drawn} but the model's "
-                f"context holds {pretrained.context_positions}; shorten the text or give fewer "
-                f"images ({shape.num_tokens + IMAGE_FRAME} positions each)"
+                f"the prompt of {name} takes {len(prompt)} positions{more} but the model's context "
+                f"holds {pretrained.context_positions}; shorten the text or give fewer items"
+                + (f" ({size} positions each)" if items else "")
             )
-        return ids
+        return prompt
 
 
-def _ends_in_image(request: Request) -> bool:
-    return bool(request.spans) and isinstance(request.spans[-1], Image)
+def _ends_in_item(request: Request) -> bool:
+    return bool(request.spans) and isinstance(request.spans[-1], Continuous)
 
 
 def _unheard(event: Event) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.documents import NEXT_QUESTION, Image, Text, question_prompt
+from chiasm.documents import NEXT_QUESTION, Image, Span, Text, question_prompt
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 
@@ -46,7 +46,7 @@ def answer_prompts(
 ) -> list[str]:
     """:func:`answer` to whole prompts, as a document's first text has them."""
     asked = [(image, Text(prompt)) for image, prompt in zip(images, prompts, strict=True)]
-    limits = settings.model_copy(update={"max_images": 0, "stop": (NEXT_QUESTION, *settings.stop)})
+    limits = settings.model_copy(update={"max_items": 0, "stop": (NEXT_QUESTION, *settings.stop)})
     return [_text(spans).strip() for spans in sampler.generate(_requests(asked, seed), limits)]
 
 
@@ -59,7 +59,7 @@ def caption(
 ) -> list[str]:
     """What the model says of each image."""
     prompts = [(image, Text("caption:")) for image in images]
-    limits = settings.model_copy(update={"max_images": 0})
+    limits = settings.model_copy(update={"max_items": 0})
     return [_text(spans).strip() for spans in sampler.generate(_requests(prompts, seed), limits)]
 
 
@@ -110,31 +110,31 @@ def next_view(
 
 def continue_freely(
     sampler: Sampler,
-    prompts: Sequence[Sequence[Text | Image]],
+    prompts: Sequence[Sequence[Span]],
     *,
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
-) -> list[list[Text | Image]]:
+) -> list[list[Span]]:
     """What follows each prompt, text and images, where the model itself opens the images."""
     return sampler.generate(_requests([tuple(spans) for spans in prompts], seed), settings)
 
 
 def _requests(
-    prompts: Sequence[tuple[Text | Image, ...]], seed: int, *, opens_image: bool = False
+    prompts: Sequence[tuple[Span, ...]], seed: int, *, opens: bool = False
 ) -> list[Request]:
-    return [Request(spans, seed + number, opens_image) for number, spans in enumerate(prompts)]
+    return [Request(spans, seed + number, opens) for number, spans in enumerate(prompts)]
 
 
 def _draw(
     sampler: Sampler,
-    prompts: Sequence[tuple[Text | Image, ...]],
+    prompts: Sequence[tuple[Span, ...]],
     settings: SamplingSettings,
     seed: int,
 ) -> list[np.ndarray]:
-    limits = settings.model_copy(update={"max_images": 1, "max_tokens": 0})
-    results = sampler.generate(_requests(prompts, seed, opens_image=True), limits)
+    limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
+    results = sampler.generate(_requests(prompts, seed, opens=True), limits)
     return [span.pixels() for spans in results for span in spans if isinstance(span, Image)]
 
 
-def _text(spans: Sequence[Text | Image]) -> str:
+def _text(spans: Sequence[Span]) -> str:
     return "".join(span.text for span in spans if isinstance(span, Text))

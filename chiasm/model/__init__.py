@@ -11,26 +11,27 @@ routing.py      which expert gets which rows: positions sorted by expert
 layers.py       linear layer, norm, rotary table
 router.py       how a position chooses its experts, and what is told of it
 experts.py      capacity: one grouped product for all experts
-cache.py        keys and values of what was already read
-attention.py    grouped-query attention over intervals
+kernels.py      softmax attention under a mask, by the fastest kernel
+cache.py        what attention keeps of what was already read
+attention.py    what a block asks of its attention, and grouped-query attention
 block.py        attention, then experts
-latents.py      latents, flow time and place inside the picture, embedded
+latents.py      latents, flow time and place inside the item, embedded
 initialise.py   a decoder's first weights
 decoder.py      the whole model
 """
 
 from chiasm.model.cache import KeyValueCache
-from chiasm.model.decoder import ContextLatents, Decoder, DecoderInput
+from chiasm.model.decoder import Decoder, DecoderInput, LatentInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.settings import ModelSettings
 from chiasm.model.work import Parameters, Work
 
 __all__ = [
-    "ContextLatents",
     "Decoder",
     "DecoderInput",
     "IntervalMask",
     "KeyValueCache",
+    "LatentInput",
     "ModelSettings",
     "Parameters",
     "Work",

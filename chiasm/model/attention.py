@@ -1,117 +1,119 @@
-"""Grouped-query attention over intervals.
+"""What a block asks of its attention, and grouped-query attention.
 
-Shape suffixes: B rows, T queries, S keys, D width, H query heads, G key-value heads, K head width;
-N windows of one size, S positions of each, P = N·S, W positions of all windows, M = B·T,
-X = (H + 2G)·K.
+Shape suffixes: B rows, T queries, S keys, D width, H query heads, G key-value heads, K head width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from functools import cache
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
-from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from chiasm.model.cache import LayerCache
-from chiasm.model.elementwise import spread_rows, take_rows, turn_heads
+from chiasm.model.elementwise import turn_heads
+from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import Linear, ModalityLinear
 from chiasm.model.routing import Routing
-from chiasm.model.settings import ModelSettings
-from chiasm.model.windows import Windows
+from chiasm.model.settings import ATTENTIONS, AttentionSettings, ModelSettings
 from chiasm.model.work import Work
 from chiasm.roles import Role
 
 
 class Attention(nn.Module):
+    """What a block adds to the residual stream first: positions that look at each other.
+
+    Another kind is a subclass, and registered settings that build it (docs/model.md has one). It
+    implements ``forward(x_BTD, turn_BTK, mask, past, by_modality)`` as :class:`GroupedAttention`
+    does; ``turn_BTK`` are the rotary angles as ``turn_heads`` takes them, ``past`` is the layer's
+    cache that this pass extends, and ``by_modality`` goes to projections of each modality.
+    """
+
+    cached: tuple[tuple[int, ...], ...]
+    """Shapes of what the layer keeps of a position, in the order in which it extends its cache."""
+    pair_flops: int
+    """Of one (query, key) pair, all heads together."""
+
+    def new_cache(self, rows: int, capacity: int, like: Tensor) -> LayerCache:
+        """Returns ``capacity`` empty slots for each row, of the type and device of ``like``."""
+        return LayerCache(tuple(like.new_zeros(rows, capacity, *shape) for shape in self.cached))
+
+    def flops(self, work: Work) -> int:
+        """Of the forward pass."""
+        products = sum(layer.flops(work.positions) for layer in self._projections())
+        return products + self.pair_flops * work.pairs
+
+    def idle_parameters(self) -> int:
+        """Numbers that one position does not use: projections of other modalities."""
+        own = (layer for layer in self._projections() if isinstance(layer, ModalityLinear))
+        return sum(layer.weight[1:].numel() for layer in own)
+
+    def _projections(self) -> list[Linear | ModalityLinear]:
+        return [own for own in self.modules() if isinstance(own, Linear | ModalityLinear)]
+
+
+class GroupedAttention(Attention):
     """Queries, keys and values from one product, rotary positions, one output product."""
 
     roles: ClassVar = {"qk_gain": Role.GAIN}
+    writes_residual: ClassVar = ("out.weight",)
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, modalities: int) -> None:
         super().__init__()
         self.query_heads, self.key_value_heads = settings.query_heads, settings.key_value_heads
         self.head_width = settings.K
         heads = self.query_heads + 2 * self.key_value_heads
-        kind = ModalityLinear if settings.attention_weights == "modality" else Linear
-        self.qkv = kind(settings.width, heads * self.head_width)
-        self.out = kind(self.query_heads * self.head_width, settings.width)
+        width, own = settings.width, self.query_heads * self.head_width
+        self.qkv = new_projection(settings, modalities, width, heads * self.head_width)
+        self.out = new_projection(settings, modalities, own, width)
         # One gain per head is the scale of its scores; finer gains would not commute with the turn.
         turned = self.query_heads + self.key_value_heads
         self.qk_gain = nn.Parameter(torch.empty(turned)) if settings.qk_norm else None
+        self.cached = ((self.key_value_heads, self.head_width),) * 2
+        self.pair_flops = 4 * self.query_heads * self.head_width
 
     def forward(
         self,
         x_BTD: Tensor,
         turn_BTK: Tensor,
-        mask: Tensor | Windows | BlockMask,
+        mask: AttentionMask,
         past: LayerCache | None = None,
         by_modality: Routing | None = None,
     ) -> Tensor:
-        """Attend; ``mask`` is additive [B, 1, T, S], or cut into windows, or FlexAttention's.
-
-        ``by_modality`` is read where each modality has projections of its own.
-        """
+        """[B, T, D] → [B, T, D]."""
         H, G = self.query_heads, self.key_value_heads
-        heads_BTHK = _project(self.qkv, x_BTD, by_modality)
+        heads_BTHK = projected(self.qkv, x_BTD, by_modality)
         heads_BTHK = heads_BTHK.unflatten(-1, (H + 2 * G, self.head_width))
         heads_BTHK = turn_heads(heads_BTHK, self.qk_gain, turn_BTK, H + G)
-        if isinstance(mask, Windows):
-            return _project(self.out, attend_in_windows(heads_BTHK, H, G, mask), by_modality)
-        q_BTHK, k_BTGK, v_BTGK = heads_BTHK.split((H, G, G), dim=2)
+        q_BTHK, k_BSGK, v_BSGK = heads_BTHK.split((H, G, G), dim=2)
         if past is not None:
-            k_BTGK, v_BTGK = past.extend(k_BTGK, v_BTGK)
-        return _project(self.out, attend(q_BTHK, k_BTGK, v_BTGK, mask).flatten(2), by_modality)
-
-    def flops(self, work: Work) -> int:
-        """Of the forward pass."""
-        pairs = 4 * work.pairs * self.query_heads * self.head_width
-        return self.qkv.flops(work.positions) + self.out.flops(work.positions) + pairs
-
-    def idle_parameters(self) -> int:
-        """Numbers that one position does not use: projections of the other modality."""
-        layers = (self.qkv, self.out)
-        return sum(own.weight[0].numel() for own in layers if isinstance(own, ModalityLinear))
+            k_BSGK, v_BSGK = past.extend(k_BSGK, v_BSGK)
+        return projected(self.out, mask.attend(q_BTHK, k_BSGK, v_BSGK).flatten(2), by_modality)
 
 
-def _project(layer: Linear | ModalityLinear, x_BTD: Tensor, by_modality: Routing | None) -> Tensor:
+@ATTENTIONS.register
+class GroupedSettings(AttentionSettings):
+    """Grouped-query attention (arXiv 2305.13245)."""
+
+    kind: Literal["grouped"] = "grouped"
+
+    def build(self, model: ModelSettings, modalities: int) -> GroupedAttention:
+        """Returns the layer of one block."""
+        return GroupedAttention(model, modalities)
+
+
+def new_projection(
+    settings: ModelSettings, modalities: int, inputs: int, outputs: int
+) -> Linear | ModalityLinear:
+    """Returns a linear layer with the weights that the settings ask for."""
+    if settings.attention_weights == "modality":
+        return ModalityLinear(modalities, inputs, outputs)
+    return Linear(inputs, outputs)
+
+
+def projected(layer: Linear | ModalityLinear, x_BTD: Tensor, by_modality: Routing | None) -> Tensor:
+    """[B, T, inputs] → [B, T, outputs]."""
     if isinstance(layer, Linear):
         return layer(x_BTD)
     assert by_modality is not None  # the decoder sorts where a layer needs it
     return layer(x_BTD, by_modality)
-
-
-def attend(q_BTHK: Tensor, k_BSGK: Tensor, v_BSGK: Tensor, mask: Tensor | BlockMask) -> Tensor:
-    """softmax(q kᵀ / sqrt(K) + mask) v, [B, T, H, K]; H / G query heads share a key-value head."""
-    q, k, v = q_BTHK.transpose(1, 2), k_BSGK.transpose(1, 2), v_BSGK.transpose(1, 2)
-    grouped = q.shape[1] != k.shape[1]
-    if isinstance(mask, BlockMask):
-        y_BHTK = _compiled_flex_attention()(q, k, v, block_mask=mask, enable_gqa=grouped)
-    else:
-        y_BHTK = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask.to(q.dtype), enable_gqa=grouped
-        )
-    return y_BHTK.transpose(1, 2)
-
-
-def attend_in_windows(heads_BTHK: Tensor, H: int, G: int, windows: Windows) -> Tensor:
-    """The same as :func:`attend` over a whole row, window by window: [B, T, H·K]."""
-    rows_MX = heads_BTHK.flatten(0, 1).flatten(1)
-    places_WX = spread_rows(rows_MX, windows.position_W, windows.owner_M)
-    sizes = [mask.shape[0] * mask.shape[-1] for mask in windows.masks]
-    outputs = []
-    for mask, part_PX in zip(windows.masks, places_WX.split(sizes), strict=True):
-        shape = (mask.shape[0], mask.shape[-1], H + 2 * G, heads_BTHK.shape[-1])
-        q_NSHK, k_NSGK, v_NSGK = part_PX.view(shape).split((H, G, G), dim=2)
-        outputs.append(attend(q_NSHK, k_NSGK, v_NSGK, mask).flatten(2).flatten(0, 1))
-    y_WD = torch.cat(outputs) if len(outputs) > 1 else outputs[0]
-    y_MD = take_rows(y_WD, windows.owner_M)
-    return y_MD.view(*heads_BTHK.shape[:2], -1)
-
-
-@cache
-def _compiled_flex_attention() -> Callable[..., Tensor]:
-    return torch.compile(flex_attention, dynamic=False)

@@ -6,21 +6,21 @@ both halves of a block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
-from torch.nn.attention.flex_attention import BlockMask
 
 from chiasm.model.attention import Attention
 from chiasm.model.cache import LayerCache
 from chiasm.model.experts import Experts, MixtureOfExperts
+from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import ModalityNorm, RMSNorm
 from chiasm.model.router import Choice
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
-from chiasm.model.windows import Windows
 from chiasm.model.work import Work
 from chiasm.roles import Role
 
@@ -30,13 +30,15 @@ class Shared:
     """What all blocks of one forward pass share, computed once."""
 
     turn_BTK: Tensor
-    mask: Tensor | Windows | BlockMask
+    mask: AttentionMask
     modality_BT: Tensor
     by_modality: Routing | None
     """None where nothing has weights of each modality."""
     modulation_BT6D: Tensor | None
-    vision_BT1: Tensor
-    """1 at vision positions, 0 elsewhere, in the type of the activations."""
+    latent_BT1: Tensor | None
+    """1 at latent tokens, 0 elsewhere, in the type of the activations; None without modulation."""
+    own_BT1: Sequence[Tensor]
+    """The same for each modality but text, where they have norms of their own."""
 
 
 class Block(nn.Module):
@@ -45,16 +47,17 @@ class Block(nn.Module):
     Args:
         settings: of the decoder.
         number: of the block, from 0; the first ones may be dense.
+        modalities: how many there are.
     """
 
     roles: ClassVar = {"modulation": Role.TABLE}
 
-    def __init__(self, settings: ModelSettings, number: int) -> None:
+    def __init__(self, settings: ModelSettings, number: int, modalities: int) -> None:
         super().__init__()
-        self.attention_norm = new_norm(settings)
-        self.attention = Attention(settings)
-        self.experts_norm = new_norm(settings)
-        self.experts = _experts(settings, number)
+        self.attention_norm = new_norm(settings, modalities)
+        self.attention = cast("Attention", settings.attention.build(settings, modalities))
+        self.experts_norm = new_norm(settings, modalities)
+        self.experts = _experts(settings, number, modalities)
         self.adaptive = settings.time_conditioning == "adaptive"
         if self.adaptive:
             self.modulation = nn.Parameter(torch.empty(6, settings.width))
@@ -67,8 +70,9 @@ class Block(nn.Module):
             x_BTD = x_BTD + self._attend(normed(self.attention_norm, x_BTD, shared), shared, past)
             y_BTD, choice = self._transform(normed(self.experts_norm, x_BTD, shared), shared)
             return x_BTD + y_BTD, choice
+        assert shared.latent_BT1 is not None
         modulation_6D = self.modulation.to(x_BTD.dtype)
-        own_BT6D = shared.modulation_BT6D + modulation_6D * shared.vision_BT1.unsqueeze(-1)
+        own_BT6D = shared.modulation_BT6D + modulation_6D * shared.latent_BT1.unsqueeze(-1)
         scale, shift, gate, scale2, shift2, gate2 = own_BT6D.unbind(2)
         y_BTD = normed(self.attention_norm, x_BTD, shared) * (1 + scale) + shift
         x_BTD = x_BTD + (1 + gate) * self._attend(y_BTD, shared, past)
@@ -83,8 +87,8 @@ class Block(nn.Module):
     def idle_parameters(self) -> int:
         """Numbers that one position does not use."""
         norms = (self.attention_norm, self.experts_norm)
-        of_other_modality = sum(n.gain[0].numel() for n in norms if isinstance(n, ModalityNorm))
-        return of_other_modality + self.attention.idle_parameters() + self.experts.idle_parameters()
+        others = sum(n.gain[1:].numel() for n in norms if isinstance(n, ModalityNorm))
+        return others + self.attention.idle_parameters() + self.experts.idle_parameters()
 
     def _attend(self, x_BTD: Tensor, shared: Shared, past: LayerCache | None) -> Tensor:
         return self.attention(x_BTD, shared.turn_BTK, shared.mask, past, shared.by_modality)
@@ -97,20 +101,21 @@ class Block(nn.Module):
         return self.experts(x_BTD, None if single else shared.by_modality), None
 
 
-def new_norm(settings: ModelSettings) -> RMSNorm | ModalityNorm:
+def new_norm(settings: ModelSettings, modalities: int) -> RMSNorm | ModalityNorm:
     """A norm with the gains that the settings ask for."""
     separate = settings.attention_weights == "modality"
-    return ModalityNorm(settings.width) if separate else RMSNorm(settings.width)
+    width = settings.width
+    return ModalityNorm(modalities, width) if separate else RMSNorm(width)
 
 
 def normed(norm: RMSNorm | ModalityNorm, x_BTD: Tensor, shared: Shared) -> Tensor:
     """[B, T, D] → [B, T, D]."""
-    return norm(x_BTD) if isinstance(norm, RMSNorm) else norm(x_BTD, shared.vision_BT1)
+    return norm(x_BTD) if isinstance(norm, RMSNorm) else norm(x_BTD, shared.own_BT1)
 
 
-def _experts(settings: ModelSettings, number: int) -> Experts:
+def _experts(settings: ModelSettings, number: int, modalities: int) -> Experts:
     if settings.experts == "modality":
-        return Experts(2, settings.width, settings.F)
+        return Experts(modalities, settings.width, settings.F)
     if settings.experts == "shared" or number < settings.moe.dense_blocks:
         return Experts(1, settings.width, settings.F)
-    return MixtureOfExperts(settings.moe, settings.width, settings.F)
+    return MixtureOfExperts(settings.moe, settings.width, settings.F, modalities)

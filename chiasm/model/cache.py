@@ -1,63 +1,59 @@
-"""Keys and values of what was already read.
+"""What the attention layers keep of what was already read.
 
-A forward pass writes its keys and values behind what a row holds but does not count them as held:
-the next pass overwrites them. So an unfinished image can be recomputed at every solver step, and
-only :meth:`KeyValueCache.advance`, after the pass at flow time 1, makes it part of the history.
+A forward pass writes what it keeps behind what a row holds but does not count it as held: the
+next pass overwrites it. So an unfinished image can be recomputed at every solver step, and only
+:meth:`KeyValueCache.advance`, after the pass at flow time 1, makes it part of the history.
 
-Shape suffixes: B rows, T new positions, S slots, G key-value heads, K head width.
+Shape suffixes: B rows, T new positions, S slots.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
 
-from chiasm.model.settings import ModelSettings
 
+@dataclass(frozen=True)
+class LayerCache:
+    """S slots for each of B rows, and in every slot what one layer keeps of a position."""
 
-class Cacheable(Protocol):
-    """What a cache must know of the decoder it serves."""
+    tensors: tuple[Tensor, ...]
+    """Each [B, S, ...]: keys and values, say; the layer that made the cache knows."""
+    new: tuple[Tensor, Tensor] | None = None
+    """int64 [B, 1] and [B, T]: rows and slots that the forward pass writes."""
 
-    settings: ModelSettings
-    compute_dtype: torch.dtype
+    def extend(self, *new: Tensor) -> tuple[Tensor, ...]:
+        """Write what is new, [B, T, ...] for each tensor; returns the tensors of all S slots."""
+        assert self.new is not None  # of KeyValueCache.layers
+        for kept, values in zip(self.tensors, new, strict=True):
+            kept[self.new] = values
+        return self.tensors
 
-    @property
-    def device(self) -> torch.device: ...
+    def slice(self, rows: int, slots: int) -> LayerCache:
+        """Returns the first rows and slots; writing into them writes into the whole."""
+        return LayerCache(tuple(kept[:rows, :slots] for kept in self.tensors))
+
+    def copy(self, row: int, others: Sequence[int], held: int) -> None:
+        """Let other rows hold the first ``held`` positions of one."""
+        for kept in self.tensors:
+            kept[others, :held] = kept[row, :held].clone()
+
+    def swap(self, one: int, other: int) -> None:
+        """Exchange what two rows hold."""
+        for kept in self.tensors:
+            kept[[one, other]] = kept[[other, one]]
 
 
 class KeyValueCache:
-    """S slots for each of B rows in every layer, and how many slots of each row are held."""
+    """The caches of all layers, and how many of the S slots of each row are held."""
 
-    def __init__(self, keys: list[Tensor], values: list[Tensor]) -> None:
-        self.keys = keys
-        """One [B, S, G, K] per layer."""
-        self.values = values
-        """One [B, S, G, K] per layer."""
-        rows = keys[0].shape[0]
-        self.lengths_B = torch.zeros(rows, dtype=torch.int64, device=keys[0].device)
+    def __init__(self, whole: Sequence[LayerCache], capacity: int, lengths_B: Tensor) -> None:
+        self.whole, self.capacity = whole, capacity
+        self.lengths_B = lengths_B
         """int64: slots of each row that are held."""
-
-    @classmethod
-    def allocate(cls, decoder: Cacheable, rows: int, capacity: int) -> KeyValueCache:
-        """An empty cache of ``capacity`` slots for each of ``rows`` rows."""
-        settings = decoder.settings
-        shape = (rows, capacity, settings.key_value_heads, settings.K)
-
-        def empty() -> list[Tensor]:
-            return [
-                torch.zeros(shape, dtype=decoder.compute_dtype, device=decoder.device)
-                for _ in range(settings.depth)
-            ]
-
-        return cls(empty(), empty())
-
-    @property
-    def capacity(self) -> int:
-        """S."""
-        return self.keys[0].shape[1]
 
     def layers(self, num_new: int) -> list[LayerCache]:
         """Every layer's part of a pass over ``num_new`` new positions of each row.
@@ -74,27 +70,13 @@ class KeyValueCache:
         row_B1 = torch.arange(len(self.lengths_B), device=self.lengths_B.device).unsqueeze(1)
         new_T = torch.arange(num_new, device=self.lengths_B.device)
         slot_BT = self.lengths_B.unsqueeze(1) + new_T
-        return [
-            LayerCache(keys, values, row_B1, slot_BT)
-            for keys, values in zip(self.keys, self.values, strict=True)
-        ]
+        return [replace(layer, new=(row_B1, slot_BT)) for layer in self.whole]
 
     def advance(self, count_B: Tensor) -> None:
         """Hold the first ``count_B`` of the positions that the last pass wrote, per row."""
         self.lengths_B = self.lengths_B + count_B
 
-
-@dataclass(frozen=True)
-class LayerCache:
-    """One layer's slots during one forward pass, and which of them the pass writes."""
-
-    keys_BSGK: Tensor
-    values_BSGK: Tensor
-    row_B1: Tensor
-    slot_BT: Tensor
-
-    def extend(self, k_BTGK: Tensor, v_BTGK: Tensor) -> tuple[Tensor, Tensor]:
-        """Write the new keys and values; returns those of all S slots."""
-        self.keys_BSGK[self.row_B1, self.slot_BT] = k_BTGK
-        self.values_BSGK[self.row_B1, self.slot_BT] = v_BTGK
-        return self.keys_BSGK, self.values_BSGK
+    def slice(self, held_B: Tensor, slots: int) -> KeyValueCache:
+        """Returns the first slots of the first rows, of which these many are held."""
+        layers = [layer.slice(len(held_B), slots) for layer in self.whole]
+        return KeyValueCache(layers, slots, held_B)

@@ -67,9 +67,9 @@ def take_rows(x_MD: Tensor, row_R: Tensor) -> Tensor:
     return _TakeRows.apply(x_MD, row_R)
 
 
-def spread_rows(x_MD: Tensor, row_R: Tensor, owner_M: Tensor) -> Tensor:
-    """x[row], where only the copy ``owner`` of each row has a gradient that is not zero."""
-    return _SpreadRows.apply(x_MD, row_R, owner_M)
+def spread_rows(row_R: Tensor, owner_M: Tensor, *tensors_MD: Tensor) -> tuple[Tensor, ...]:
+    """x[row] of each x, where only the copy ``owner`` of a row has a gradient that is not zero."""
+    return _SpreadRows.apply(row_R, owner_M, *tensors_MD)
 
 
 class _RMSNorm(torch.autograd.Function):
@@ -164,15 +164,17 @@ class _TakeRows(torch.autograd.Function):
 
 class _SpreadRows(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, x_MD: Tensor, row_R: Tensor, owner_M: Tensor) -> Tensor:
+    def forward(
+        ctx: Any, row_R: Tensor, owner_M: Tensor, *tensors_MD: Tensor
+    ) -> tuple[Tensor, ...]:
         ctx.save_for_backward(owner_M)
-        return x_MD.index_select(0, row_R)
+        return tuple(x_MD.index_select(0, row_R) for x_MD in tensors_MD)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad_RD: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, *grads_RD: Tensor) -> tuple[Tensor | None, ...]:
         (owner_M,) = ctx.saved_tensors
-        return grad_RD.index_select(0, owner_M), None, None
+        return None, None, *(grad_RD.index_select(0, owner_M) for grad_RD in grads_RD)
 
 
 class _SwiGLU(torch.autograd.Function):

@@ -16,10 +16,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chiasm.batch.packed import Modality
 from chiasm.model.elementwise import swiglu
 from chiasm.model.router import Choice, Router
-from chiasm.model.routing import Routing
+from chiasm.model.routing import Routing, own_expert
 from chiasm.model.settings import MoeSettings
 from chiasm.roles import Role
 
@@ -31,6 +30,7 @@ class Experts(nn.Module):
     """Experts that one position uses."""
 
     roles: ClassVar = {"gate_up": Role.MATRIX, "down": Role.MATRIX}
+    writes_residual: ClassVar = ("down",)
 
     def __init__(self, num_experts: int, width: int, hidden_width: int) -> None:
         super().__init__()
@@ -62,19 +62,22 @@ class Experts(nn.Module):
 class MixtureOfExperts(Experts):
     """Experts that a router chooses, with those that need no choice after them."""
 
-    def __init__(self, settings: MoeSettings, width: int, active_width: int) -> None:
+    def __init__(
+        self, settings: MoeSettings, width: int, active_width: int, num_modalities: int
+    ) -> None:
         super().__init__(settings.num_experts, width, active_width // settings.granularity)
         self.settings, self.choices = settings, settings.choices
-        self.router = Router(settings, width)
+        self.num_routed = settings.num_routed(num_modalities)
+        self.router = Router(settings, width, self.num_routed)
 
     def choose(self, x_BTD: Tensor, modality_BT: Tensor) -> tuple[Routing, Choice]:
         """The routing of positions [B, T, D], and what the router chose."""
         choice = self.router(x_BTD.flatten(0, 1))
         expert_MK, weight_MK = choice.expert_MK, choice.weight_MK
-        if self.settings.num_shared:
-            own_M1 = torch.full_like(expert_MK[:, :1], self.settings.num_routed)
+        if self.settings.shared != "none":
+            own_M1 = torch.full_like(expert_MK[:, :1], self.num_routed)
             if self.settings.shared == "modality":
-                own_M1 = own_M1 + (modality_BT == Modality.VISION).view(-1, 1)
+                own_M1 = own_M1 + own_expert(modality_BT).view(-1, 1)
             expert_MK = torch.cat((expert_MK, own_M1), dim=1)
             weight_MK = torch.cat((weight_MK, torch.ones_like(weight_MK[:, :1])), dim=1)
         return Routing.by_expert(expert_MK, self.settings.num_experts, weight_MK), choice

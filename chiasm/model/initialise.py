@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+import re
 import zlib
 
 import torch
 from torch import nn
 
-from chiasm.model.latents import TIME_FEATURES
+from chiasm.batch.streams import IMAGE
+from chiasm.model.latents import TIME_FEATURES, PlaceEmbedding
 from chiasm.model.settings import ModelSettings
 
 
@@ -19,34 +21,47 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     parameter                             standard deviation
     ====================================  =====================================================
     norm gains                            constant 1
-    gain of sinusoidal places             constant 2·PLACE, as large as row plus column
+    gain of sinusoidal places             constant √(2·axes)·PLACE, as large as learned tables
     matrices that read the residual       1 / √inputs
     matrices that write the residual      1 / √inputs / √(2·depth): the sum of all blocks keeps
-    (attention.out, experts.down)         the size of one
+    (a module's ``writes_residual``)      the size of one
     token embedding, time embedding       1
-    latent and context embedding          1 / √channels: standardised latents then enter at the
+    latent embedding of a stream          1 / √channels: standardised latents then enter at the
                                           size of a token
-    row and column embedding              PLACE: larger than the latents, which may be noise
+    tables of its places                  PLACE: larger than the latents, which may be noise
     text head                             0: the first loss is ln V whatever the input
-    latent head                           0: the first prediction is the latents' mean
+    latent head of a stream               0: the first prediction is the latents' mean
     modulation (adaptive time)            0: every block begins unmodulated
     ====================================  =====================================================
 
     A parameter's values depend on (seed, its name) alone, so adding a part to the model changes
-    nothing elsewhere.
+    nothing elsewhere. The layers of pictures are named without their stream: they were there first.
     """
-    for name, parameter in decoder.named_parameters():
-        deviation = _deviation(name, parameter, settings)
+    writing = {
+        module.get_parameter(name)
+        for module in decoder.modules()
+        for name in getattr(module, "writes_residual", ())
+    }
+    for full, parameter in decoder.named_parameters():
+        kind = _OF_A_STREAM.sub(r"\1", full)
+        deviation = _deviation(kind, parameter)
+        if parameter in writing:
+            deviation = 1 / math.sqrt(parameter.shape[-1] * 2 * settings.depth)
+        name = kind if f".{IMAGE}." in full else full
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
-            if name == "place_embedding.gain":
-                parameter.fill_(2 * PLACE)  # of sines and cosines: as large as row plus column
+            if kind == "place_embedding.gain":  # of sines and cosines
+                places = decoder.get_submodule(full.rpartition(".")[0])
+                assert isinstance(places, PlaceEmbedding)
+                parameter.fill_(math.sqrt(2 * len(places.axes)) * PLACE)
             elif deviation is None:
                 parameter.fill_(1.0)
             else:
                 values = torch.randn(parameter.shape, generator=generator)
                 parameter.copy_(values * deviation)
 
+
+_OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")
 
 PLACE = 2.0
 """Standard deviation of a row's or column's embedding.
@@ -58,7 +73,7 @@ has the figures).
 """
 
 
-def _deviation(name: str, parameter: nn.Parameter, settings: ModelSettings) -> float | None:
+def _deviation(name: str, parameter: nn.Parameter) -> float | None:
     """None: constant 1."""
     if name.endswith("gain"):
         return None
@@ -66,11 +81,8 @@ def _deviation(name: str, parameter: nn.Parameter, settings: ModelSettings) -> f
         return 0.0
     if name == "token_embedding":
         return 1.0
-    if name in ("place_embedding.row", "place_embedding.column"):
+    if name.startswith("place_embedding."):
         return PLACE
-    inputs = parameter.shape[-1]
     if name == "time_embedding.hidden.weight":
         return math.sqrt(2 / TIME_FEATURES)
-    if name.endswith(("attention.out.weight", "experts.down")):
-        return 1 / math.sqrt(inputs * 2 * settings.depth)
-    return 1 / math.sqrt(inputs)
+    return 1 / math.sqrt(parameter.shape[-1])

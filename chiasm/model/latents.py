@@ -1,11 +1,11 @@
-"""Latents, flow time and place inside the picture, embedded.
+"""Latents, flow time and place inside the item, embedded.
 
-Shape suffixes: L latent tokens of all images, C latent channels, D width, 2 = (row, column).
+Shape suffixes: L latent tokens of all items of a stream, C latent channels, A axes, D width.
 """
 
 from __future__ import annotations
 
-from typing import ClassVar
+from functools import reduce
 
 import torch
 import torch.nn.functional as F
@@ -20,6 +20,10 @@ TIME_FEATURES = 64
 
 TIME_SCALE = 1000.0
 """Flow time in [0, 1] spans this many radians at the shortest period."""
+
+
+AXES = {2: ("row", "column")}
+"""Names of the axes of items that have so many of them; of others, they are numbered."""
 
 
 class TimeEmbedding(nn.Module):
@@ -41,26 +45,35 @@ class TimeEmbedding(nn.Module):
 
 
 class PlaceEmbedding(nn.Module):
-    """Row and column inside the picture → vector, learned or sinusoidal."""
+    """Coordinates inside an item → vector, learned or sinusoidal, axis by axis.
 
-    roles: ClassVar = {"row": Role.TABLE, "column": Role.TABLE, "gain": Role.GAIN}
+    Args:
+        settings: of the decoder.
+        axes: A, how many coordinates there are.
+    """
 
-    def __init__(self, settings: ModelSettings) -> None:
+    def __init__(self, settings: ModelSettings, axes: int) -> None:
         super().__init__()
         self.width, self.learned = settings.width, settings.image_positions == "learned"
         limit = settings.image_grid_limit
+        self.axes = AXES.get(axes) or tuple(f"axis{number}" for number in range(axes))
+        self.roles = dict.fromkeys(self.axes, Role.TABLE) | {"gain": Role.GAIN}
         if self.learned:
-            self.row = nn.Parameter(torch.empty(limit, self.width))
-            self.column = nn.Parameter(torch.empty(limit, self.width))
+            for name in self.axes:
+                self.register_parameter(name, nn.Parameter(torch.empty(limit, self.width)))
         else:
             self.gain = nn.Parameter(torch.empty(()))
 
-    def forward(self, yx_L2: Tensor, dtype: torch.dtype) -> Tensor:
-        """[L, 2] → [L, D]."""
-        y_L, x_L = yx_L2.unbind(-1)
+    def forward(self, place_LA: Tensor, dtype: torch.dtype) -> Tensor:
+        """[L, A] → [L, D]."""
         if self.learned:
-            return (F.embedding(y_L, self.row) + F.embedding(x_L, self.column)).to(dtype)
-        half = self.width // 2
-        row_LD = sinusoids(y_L, half, longest_period=100.0)
-        column_LD = sinusoids(x_L, self.width - half, longest_period=100.0)
-        return (torch.cat((row_LD, column_LD), dim=-1) * self.gain).to(dtype)
+            tables = [self.get_parameter(name) for name in self.axes]
+            looked_up = map(F.embedding, place_LA.unbind(-1), tables)
+            return reduce(torch.add, looked_up).to(dtype)
+        share, rest = divmod(self.width, len(self.axes))
+        widths = [share + (number >= len(self.axes) - rest) for number in range(len(self.axes))]
+        parts = [
+            sinusoids(place_L, width, longest_period=100.0)
+            for place_L, width in zip(place_LA.unbind(-1), widths, strict=True)
+        ]
+        return (torch.cat(parts, dim=-1) * self.gain).to(dtype)

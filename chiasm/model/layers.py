@@ -1,11 +1,12 @@
 """Linear layer, norm and rotary table; linear layer and norm with weights of each modality.
 
-Shape suffixes: B rows, T positions, D width, K head width; M rows of any kind; 2 = text (and
-padding), vision.
+Shape suffixes: B rows, T positions, D width, K head width; M rows of any kind; X modalities, text
+(and padding) first.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
@@ -54,15 +55,15 @@ class ModalityLinear(nn.Module):
 
     roles: ClassVar = {"weight": Role.MATRIX}
 
-    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+    def __init__(self, num_modalities: int, num_inputs: int, num_outputs: int) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(2, num_outputs, num_inputs))
+        self.weight = nn.Parameter(torch.empty(num_modalities, num_outputs, num_inputs))
 
     def forward(self, x_BTD: Tensor, by_modality: Routing) -> Tensor:
         """[B, T, inputs] → [B, T, outputs]."""
-        weight_2OD = self.weight.to(x_BTD.dtype)
+        weight_XOD = self.weight.to(x_BTD.dtype)
         rows = by_modality.dispatch(x_BTD.flatten(0, 1))
-        rows = F.grouped_mm(rows, weight_2OD.transpose(1, 2), offs=by_modality.ends_E)
+        rows = F.grouped_mm(rows, weight_XOD.transpose(1, 2), offs=by_modality.ends_E)
         return by_modality.combine(rows).unflatten(0, x_BTD.shape[:2])
 
     def flops(self, rows: int) -> int:
@@ -75,15 +76,20 @@ class ModalityNorm(nn.Module):
 
     roles: ClassVar = {"gain": Role.GAIN}
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, num_modalities: int, width: int) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.empty(2, width))
+        self.gain = nn.Parameter(torch.empty(num_modalities, width))
 
-    def forward(self, x_BTD: Tensor, vision_BT1: Tensor) -> Tensor:
-        """[B, T, D] → [B, T, D]; ``vision_BT1``: 1 at vision positions, 0 elsewhere."""
-        text_D, vision_D = self.gain.to(x_BTD.dtype)
-        normed_BTD = rms_norm(x_BTD, torch.ones_like(text_D))
-        return normed_BTD * (text_D + (vision_D - text_D) * vision_BT1)
+    def forward(self, x_BTD: Tensor, own_BT1: Sequence[Tensor]) -> Tensor:
+        """[B, T, D] → [B, T, D].
+
+        ``own_BT1``: of each modality but text, 1 at its positions and 0 elsewhere.
+        """
+        text_D, *others = self.gain.to(x_BTD.dtype)
+        gain_BTD = text_D
+        for other_D, own in zip(others, own_BT1, strict=True):
+            gain_BTD = gain_BTD + (other_D - text_D) * own
+        return rms_norm(x_BTD, torch.ones_like(text_D)) * gain_BTD
 
 
 class RotaryTable(nn.Module):

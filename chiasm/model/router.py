@@ -3,8 +3,8 @@
 Scores are computed in float32 whatever the model computes in: experts are chosen by their order,
 and near ties would else be decided by rounding.
 
-Shape suffixes: M positions, D width, R routed experts, K routed experts of a position; 2 = text
-and vision.
+Shape suffixes: M positions, D width, R routed experts, K routed experts of a position; X
+modalities, text first.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import TEXT
 from chiasm.model.settings import MoeSettings
 from chiasm.roles import Role
 
@@ -51,9 +51,9 @@ class Choice(NamedTuple):
         filled = filled_M.to(self.logit_M.dtype)
         return (self.logit_M.square() * filled).sum() / filled.sum().clamp_min(1)
 
-    def load(self, modality_M: Tensor) -> Tensor:
-        """int64 [2, R]: assignments of text and of vision positions that each expert got."""
-        kinds = (Modality.TEXT, Modality.VISION)
+    def load(self, modality_M: Tensor, num_modalities: int) -> Tensor:
+        """int64 [X, R]: assignments of each modality's positions that each expert got."""
+        kinds = range(TEXT, TEXT + num_modalities)
         num_experts = self.share_MR.shape[1]
         return torch.stack(
             [_counts(self.expert_MK, modality_M == kind, num_experts) for kind in kinds]
@@ -71,11 +71,11 @@ class Router(nn.Module):
 
     roles: ClassVar = {"weight": Role.MATRIX}
 
-    def __init__(self, settings: MoeSettings, width: int) -> None:
+    def __init__(self, settings: MoeSettings, width: int, num_routed: int) -> None:
         super().__init__()
         self.settings = settings
-        self.weight = nn.Parameter(torch.empty(settings.num_routed, width))
-        self.register_buffer("balance_R", torch.zeros(settings.num_routed))
+        self.weight = nn.Parameter(torch.empty(num_routed, width))
+        self.register_buffer("balance_R", torch.zeros(num_routed))
 
     def forward(self, x_MD: Tensor) -> Choice:
         """Positions [M, D] to their choices."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import TEXT
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,9 @@ class Routing:
         return cls(order_A, inverse_A, ends_E, expert_MK.shape[1], weight_A1)
 
     @classmethod
-    def by_modality(cls, modality_BT: Tensor) -> Routing:
-        """Text (and padding, whose outputs nobody reads) to expert 0, vision to expert 1."""
-        vision_M1 = (modality_BT == Modality.VISION).reshape(-1, 1)
-        return cls.by_expert(vision_M1.long(), num_experts=2)
+    def by_modality(cls, modality_BT: Tensor, num_modalities: int) -> Routing:
+        """Text (and padding, whose outputs nobody reads) to expert 0, the others in their order."""
+        return cls.by_expert(own_expert(modality_BT).reshape(-1, 1), num_modalities)
 
     def dispatch(self, x_MD: Tensor) -> Tensor:
         """Rows in position order → one row for each assignment, sorted by expert."""
@@ -64,6 +63,11 @@ class Routing:
     def combine(self, y_AD: Tensor) -> Tensor:
         """Rows sorted by expert → their sum for each position."""
         return _Combine.apply(y_AD, self.order_A, self.inverse_A, self.choices)
+
+
+def own_expert(modality: Tensor) -> Tensor:
+    """Returns the number of each position's modality among the experts: 0 for text and padding."""
+    return (modality - TEXT).clamp_min(0)
 
 
 def _rows(x_MD: Tensor, order_A: Tensor, choices: int) -> Tensor:

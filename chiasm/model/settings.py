@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Literal, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
+from torch import nn
 
 from chiasm.errors import SettingsError, setting
+from chiasm.registry import Registry
 from chiasm.settings import Settings
+
+LEAST_MODALITIES = 2
+"""Text and one other: with how many settings alone are checked; a decoder knows how many it has."""
 
 
 class MoeSettings(Settings):
@@ -38,48 +43,70 @@ class MoeSettings(Settings):
                 f"takes the whole budget of {self.assigned('granularity')}",
                 f"raise {setting('granularity')} to 2 or more, or set {setting('top_k')}",
             )
-        chooses = "granularity" if self.top_k is None else "top_k"
-        if self.routed_choices > self.num_routed:
+        self.refuse_lack(LEAST_MODALITIES)
+        num_routed = self.num_routed(LEAST_MODALITIES)
+        if self.routed_choices == 1 and self.weights == "normalised" and num_routed > 1:
             raise self.error(
-                chooses,
-                f"{self._choices_told}, but {self.assigned('num_experts')} with "
-                f"{self.assigned('shared')} leaves {max(self.num_routed, 0)} to choose from",
-                f"raise {setting('num_experts')} or lower {setting(chooses)}",
-            )
-        if self.routed_choices == 1 and self.weights == "normalised" and self.num_routed > 1:
-            raise self.error(
-                chooses,
+                self._chooses,
                 f"{self._choices_told}: a single one with {self.assigned('weights')} always "
                 "weighs 1, so that the router cannot learn",
                 f"raise it to 2 routed experts or more, or set {setting('weights')} = 'raw'",
             )
         return self
 
+    def refuse_lack(self, num_modalities: int) -> None:
+        """Refuses to choose more experts than there are beside the shared ones.
+
+        Raises:
+            SettingsError: there are too few.
+        """
+        routed = self.num_routed(num_modalities)
+        if self.routed_choices > routed:
+            raise self.error(
+                self._chooses,
+                f"{self._choices_told}, but {self.assigned('num_experts')} with "
+                f"{self.assigned('shared')} leaves {max(routed, 0)} to choose from",
+                f"raise {setting('num_experts')} or lower {setting(self._chooses)}",
+            )
+
+    @property
+    def _chooses(self) -> str:
+        """The setting that says how many routed experts a position has."""
+        return "granularity" if self.top_k is None else "top_k"
+
     @property
     def _choices_told(self) -> str:
         """How many routed experts are asked for, and beside which."""
-        beside = f"beside {self.assigned('shared')} " if self.num_shared and not self.top_k else ""
+        with_shared = self.shared != "none" and not self.top_k
+        beside = f"beside {self.assigned('shared')} " * with_shared
         return f"{beside}asks for {self.routed_choices} routed experts of each position"
 
-    @property
-    def num_shared(self) -> int:
-        """Experts that need no choice."""
-        return {"none": 0, "global": 1, "modality": 2}[self.shared]
-
-    @property
-    def num_routed(self) -> int:
-        """R: experts that are chosen among."""
-        return self.num_experts - self.num_shared
+    def num_routed(self, num_modalities: int) -> int:
+        """R: experts that are chosen among; the others need no choice."""
+        return self.num_experts - {"none": 0, "global": 1, "modality": num_modalities}[self.shared]
 
     @property
     def routed_choices(self) -> int:
         """Routed experts of each position."""
-        return self.granularity - bool(self.num_shared) if self.top_k is None else self.top_k
+        return self.granularity - (self.shared != "none") if self.top_k is None else self.top_k
 
     @property
     def choices(self) -> int:
         """Experts of each position, the shared one included."""
-        return self.routed_choices + bool(self.num_shared)
+        return self.routed_choices + (self.shared != "none")
+
+
+class AttentionSettings(Settings):
+    """One kind of attention, which builds the layer of a block."""
+
+    kind: str
+
+    def build(self, model: ModelSettings, modalities: int) -> nn.Module:
+        """Returns a :class:`chiasm.model.attention.Attention`."""
+        raise NotImplementedError
+
+
+ATTENTIONS = Registry[AttentionSettings]("attention", default="grouped")
 
 
 class ModelSettings(Settings):
@@ -106,15 +133,19 @@ class ModelSettings(Settings):
     attention_weights: Literal["shared", "modality"] = "shared"
     """Norms and attention projections: for all positions alike, or of each modality; the latter
     with experts = "modality" is a Mixture-of-Transformers (arXiv 2411.04996)."""
+    attention: Annotated[AttentionSettings, ATTENTIONS] = Field(
+        default_factory=lambda: ATTENTIONS.of(ATTENTIONS.default)()  # type: ignore[call-arg]
+    )
+    """Which kind of attention, and what that kind alone reads."""
     qk_norm: bool = True
     """Normalise queries and keys, each head by itself, before the rotation."""
     time_conditioning: Literal["added", "adaptive"] = "added"
-    """How flow time enters: added to the image's tokens once, or as scale, shift and gate in
-    every block."""
+    """How flow time enters: added to latent tokens once, or as scale, shift and gate in every
+    block."""
     image_positions: Literal["learned", "sinusoidal"] = "learned"
-    """The 2-D position embedding inside an image."""
+    """The position embedding inside a picture, or inside an item of another stream, axis by axis."""
     image_grid_limit: int = Field(64, gt=0)
-    """Rows and columns that the learned position tables hold."""
+    """Places along each axis that the learned position tables hold."""
     rope_base: float = Field(10_000.0, gt=1.0)
     """Base of the rotary frequencies."""
 

@@ -9,6 +9,7 @@ but with the pairs that the mask really allows and the rows that really enter a 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from chiasm.batch.packed import PackedBatch
@@ -25,37 +26,41 @@ class Work:
     """Positions that pass through the blocks."""
     pairs: int
     """(query, key) pairs of one attention layer."""
-    latents: int
-    """Latent tokens that are embedded."""
-    context_latents: int
-    """Those of them that belong to context images."""
+    latents: Mapping[str, int]
+    """Latent tokens of each stream that are embedded."""
     text_rows: int
     """Rows that enter the text head."""
-    latent_rows: int
-    """Rows that enter the latent head."""
+    latent_rows: Mapping[str, int]
+    """Rows that enter the head of each stream."""
+
+    def __add__(self, other: Work) -> Work:
+        return Work(
+            self.positions + other.positions,
+            self.pairs + other.pairs,
+            {name: own + other.latents[name] for name, own in self.latents.items()},
+            self.text_rows + other.text_rows,
+            {name: own + other.latent_rows[name] for name, own in self.latent_rows.items()},
+        )
 
     @classmethod
     def useful(cls, batch: PackedBatch) -> Work:
         """What a training step needs: no padding, only the mask's own pairs (for MFU)."""
-        return cls(
-            positions=batch.num_filled,
-            pairs=batch.num_pairs,
-            latents=len(batch.latent_position_L),
-            context_latents=len(batch.latent_position_L) - batch.num_flow_targets,
-            text_rows=batch.num_text_targets,
-            latent_rows=batch.num_flow_targets,
-        )
+        return cls._of(batch, batch.num_filled, batch.num_pairs)
 
     @classmethod
     def dense(cls, batch: PackedBatch) -> Work:
         """What dense kernels execute: padding and every pair of a row, allowed or not."""
+        positions = batch.num_rows * batch.num_positions
+        return cls._of(batch, positions, positions * batch.num_positions)
+
+    @classmethod
+    def _of(cls, batch: PackedBatch, positions: int, pairs: int) -> Work:
         return cls(
-            positions=batch.num_rows * batch.num_positions,
-            pairs=batch.num_rows * batch.num_positions**2,
-            latents=len(batch.latent_position_L),
-            context_latents=len(batch.latent_position_L) - batch.num_flow_targets,
+            positions=positions,
+            pairs=pairs,
+            latents={name: len(slots.item_L) for name, slots in batch.slots.items()},
             text_rows=batch.num_text_targets,
-            latent_rows=batch.num_flow_targets,
+            latent_rows={name: batch.slots[name].num_targets for name in batch.streams.generated},
         )
 
 

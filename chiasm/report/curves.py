@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import matplotlib as mpl
@@ -47,7 +47,7 @@ def loss_figure(run: RunFolder) -> str:
         (title, unit, named)
         for title, unit, key in (
             ("Text loss", "nats per token", "text_loss"),
-            ("Flow loss", "per latent token", "flow_loss"),
+            *((_titled(key), "per latent token", key) for key in flow_losses(run.curves)),
         )
         if (named := {phase: run.curves.get(f"{phase}/{key}") for phase in ("train", "validation")})
         and any(named.values())
@@ -62,6 +62,17 @@ def loss_figure(run: RunFolder) -> str:
             _draw_losses(axes, named)
             axes.set(title=title, xlabel="step", ylabel=unit)
         return svg(figure, "loss")
+
+
+def flow_losses(curves: Iterable[str]) -> list[str]:
+    """Returns what the flow losses of a run's streams are called, pictures' first."""
+    named = {name.removeprefix("train/") for name in curves if name.startswith("train/")}
+    return sorted((name for name in named if name.endswith("flow_loss")), key=lambda n: (len(n), n))
+
+
+def _titled(flow_loss: str) -> str:
+    stream = flow_loss.removesuffix("flow_loss").removesuffix("/")
+    return f"Flow loss, {stream}" if stream else "Flow loss"
 
 
 def flow_figure(points: Sequence[FlowPoint]) -> str:

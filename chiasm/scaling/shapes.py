@@ -69,8 +69,7 @@ def count_shape(settings: ModelSettings, step: Step) -> Shape:
         decoder = Decoder(
             settings,
             vocabulary=step.vocabulary,
-            latent_channels=step.latent_channels,
-            context_channels=step.context_channels,
+            streams=step.streams,
         )
     count = decoder.count_parameters()
     flops = FORWARD_AND_BACKWARD * decoder.forward_flops(step.work)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
+from functools import reduce
 from itertools import islice
+from operator import add
 from pathlib import Path
 
 import torch
@@ -18,7 +20,8 @@ import torch
 from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
 from chiasm.assembly.objects import Inputs
 from chiasm.assembly.preparation import Stage, silent
-from chiasm.batch.packed import Modality, PackedBatch
+from chiasm.batch.packed import PackedBatch
+from chiasm.batch.streams import TEXT, Streams
 from chiasm.documents import Source
 from chiasm.model import Work
 from chiasm.recipe import Recipe
@@ -29,27 +32,23 @@ COUNTED_ROWS = 1024
 
 @dataclass(frozen=True)
 class Step:
-    """What some batches of a recipe's stream hold, and the model's two vocabularies."""
+    """What some batches of a recipe's stream hold, the text's vocabulary and the streams."""
 
     work: Work
     """Summed over ``batches`` batches, as are the positions."""
     batches: int
     batches_per_step: int
     vocabulary: int
-    latent_channels: int
-    text_positions: int
-    """Positions that hold text or a sign around an image."""
-    vision_positions: int
-    """Positions that hold latent tokens."""
+    streams: Streams
+    modality_positions: Mapping[str, int]
+    """Positions of each modality; marks around items are text."""
     source_positions: Mapping[str, int]
     """Positions of each source."""
-    context_channels: int | None = None
-    """Of context images, where they have a tokenizer of their own."""
 
     @property
     def positions(self) -> int:
         """Positions that are not padding."""
-        return self.text_positions + self.vision_positions
+        return sum(self.modality_positions.values())
 
     @property
     def tokens(self) -> float:
@@ -82,26 +81,26 @@ def count_step(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, ba
         batches: how many are packed.
     """
     stream = build_stream(recipe, sources, inputs, recipe.seed)
-    works, modalities, own = [], torch.zeros(3, dtype=torch.long), torch.zeros(0)
+    streams = inputs.tokenizers.streams
+    numbers = 1 + len(streams.modalities)
+    works, positions, own = [], torch.zeros(numbers, dtype=torch.long), torch.zeros(0)
     names: tuple[str, ...] = ()
     try:
         for batch in islice(stream, batches):
             works.append(Work.useful(batch))
-            modalities += torch.bincount(batch.modality_BT.flatten().long(), minlength=3)
+            positions += torch.bincount(batch.modality_BT.flatten(), minlength=numbers)
             names, counted = batch.source_names, _of_sources(batch)
             own = counted if len(works) == 1 else own + counted
     finally:
         stream.close()
     return Step(
-        work=Work(*(sum(getattr(work, f.name) for work in works) for f in fields(Work))),
+        work=reduce(add, works),
         batches=len(works),
         batches_per_step=recipe.training.batches_per_step,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
-        latent_channels=inputs.vision_tokenizer.channels,
-        text_positions=int(modalities[Modality.TEXT]),
-        vision_positions=int(modalities[Modality.VISION]),
+        streams=streams,
+        modality_positions=dict(zip(streams.modalities, positions[TEXT:].tolist(), strict=True)),
         source_positions=dict(zip(names, own.tolist(), strict=True)),
-        context_channels=inputs.vision_tokenizer.context_channels,
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.batch.streams import IMAGE
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items
@@ -108,7 +109,7 @@ def _text_row(
 def _flow_row(
     metric: MetricSettings, pretrained: Pretrained, items: Items, settings: EvaluationSettings
 ) -> Row:
-    items = items.with_targets()
+    items = items.with_targets(IMAGE)
     if not items.documents:
         raise UserError(
             'has no pictures to draw; give loss = "text", or a source with target pictures',

@@ -209,12 +209,12 @@ def _unknown_held_out(study: StudySettings) -> list[UserError]:
 
 def _unmeasurable(study: StudySettings) -> list[UserError]:
     """Metrics that no run can have: better said now than after hours of training."""
-    losses = ", ".join(VALIDATION_LOSSES)
-    remedy = f"there is {losses}, and each by source, such as text_loss/stories"
+    losses = f"{', '.join(VALIDATION_LOSSES)}, each by source, such as text_loss/stories"
+    remedy = f"there is {losses}, and of a stream beside pictures, such as series/flow_loss"
     errors = [
         m.error("validation", "is no loss of a run", remedy).at(f"metric {m.name!r}")
         for m in study.metrics
-        if m.validation and m.validation.partition("/")[0] not in VALIDATION_LOSSES
+        if m.validation and not _is_loss(m.validation)
     ]
     flow = [m for m in study.metrics if m.held_out in study.held_out and m.loss == "flow"]
     return errors + [
@@ -226,6 +226,11 @@ def _unmeasurable(study: StudySettings) -> list[UserError]:
         for source in [study.held_out[m.held_out]]
         if source.text_only or source.kind in ("text", "python_manual") or source.task == "text"
     ]
+
+
+def _is_loss(name: str) -> bool:
+    first, _, rest = name.partition("/")
+    return first in VALIDATION_LOSSES or rest.partition("/")[0] == "flow_loss"
 
 
 def _unknown_published(study: StudySettings) -> list[UserError]:

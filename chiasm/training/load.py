@@ -1,27 +1,26 @@
 """How evenly experts are used, told by modality: global balance can hide a starved modality.
 
-Shape suffixes: Q blocks with a router, 2 = text and vision, E routed experts.
+Shape suffixes: Q blocks with a router, X modalities, E routed experts.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from torch import Tensor
 
-MODALITIES = ("text", "vision")
 
-
-def load_values(load_Q2E: Tensor) -> dict[str, float]:
-    """Numbers of a step's assignments, for text, for vision and for both together.
+def load_values(load_QXE: Tensor, modalities: Sequence[str]) -> dict[str, float]:
+    """Numbers of a step's assignments, for each modality and for all together.
 
     ``experts/largest_load/…``: the busiest expert's load over the mean load, the worst block's;
     ``experts/entropy/…``: of the loads, over ln E, mean over blocks (1 is even);
     ``experts/unused/…``: share of experts that got nothing, mean over blocks.
     A modality without positions is left out. Nothing is ever dropped.
     """
-    load_Q2E = load_Q2E.detach().cpu().double()
-    loads = dict(zip(MODALITIES, load_Q2E.unbind(1), strict=True)) | {"all": load_Q2E.sum(1)}
+    load_QXE = load_QXE.detach().cpu().double()
+    loads = dict(zip(modalities, load_QXE.unbind(1), strict=True)) | {"all": load_QXE.sum(1)}
     values = {}
     for name, load_QE in loads.items():
         if not load_QE.sum():

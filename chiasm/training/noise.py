@@ -1,9 +1,10 @@
 """Noise and flow times, keyed by what they belong to.
 
-A row's draws depend on (seed, lane, row number, purpose) alone: they are the same on any number
-of ranks, for any batch size, and after a resume.
+An item's draws depend on (seed, lane, row number, purpose, stream) and on its place among the row's
+items of the stream alone: they are the same on any number of ranks, for any batch size, after a
+resume, and whatever other streams there are.
 
-Shape suffixes: N images, L latent tokens of all images, C latent channels.
+Shape suffixes: N items of a stream, L their latent tokens, C latent channels.
 """
 
 from __future__ import annotations
@@ -23,41 +24,44 @@ NOISE = int.from_bytes(b"noise")
 """Purpose key of the noise."""
 
 
-def draw_noise(batch: PackedBatch, seed: int, channels: int) -> Tensor:
-    """Standard normal noise for every latent token of the batch: float32 [L, C]."""
-    tokens_N = batch.images.tokens_N.cpu().numpy()
+def draw_noise(batch: PackedBatch, stream: str, seed: int) -> Tensor:
+    """Standard normal noise for every latent token of a stream's items: float32 [L, C]."""
+    channels = batch.streams[stream].channels
+    tokens_N = batch.slots[stream].tokens_N.cpu().numpy()
 
-    def of_row(random: np.random.Generator, images: np.ndarray) -> np.ndarray:
-        return random.standard_normal((tokens_N[images].sum(), channels), dtype=np.float32)
+    def of_row(random: np.random.Generator, items: np.ndarray) -> np.ndarray:
+        return random.standard_normal((tokens_N[items].sum(), channels), dtype=np.float32)
 
-    return _draw(batch, seed, NOISE, of_row, np.empty((0, channels), np.float32))
+    return _draw(batch, stream, seed, NOISE, of_row, np.empty((0, channels), np.float32))
 
 
-def draw_times(batch: PackedBatch, seed: int, distribution: str) -> Tensor:
-    """One base flow time per image, before any shift: float32 [N] in (0, 1).
+def draw_times(batch: PackedBatch, stream: str, seed: int, distribution: str) -> Tensor:
+    """One base flow time per item of a stream, before any shift: float32 [N] in (0, 1).
 
     ``uniform``, or ``logit_normal``: the logistic function of a standard normal number.
     """
 
-    def of_row(random: np.random.Generator, images: np.ndarray) -> np.ndarray:
+    def of_row(random: np.random.Generator, items: np.ndarray) -> np.ndarray:
         if distribution == "uniform":
-            return random.random(len(images), dtype=np.float32)
-        return 1 / (1 + np.exp(-random.standard_normal(len(images), dtype=np.float32)))
+            return random.random(len(items), dtype=np.float32)
+        return 1 / (1 + np.exp(-random.standard_normal(len(items), dtype=np.float32)))
 
-    return _draw(batch, seed, FLOW_TIME, of_row, np.empty(0, np.float32))
+    return _draw(batch, stream, seed, FLOW_TIME, of_row, np.empty(0, np.float32))
 
 
 def _draw(
     batch: PackedBatch,
+    stream: str,
     seed: int,
     purpose: int,
     of_row: Callable[[np.random.Generator, np.ndarray], np.ndarray],
     empty: np.ndarray,
 ) -> Tensor:
-    """Draw row by row; a batch lists its images by row, so the parts follow each other."""
-    row_N = batch.images.row_N.cpu().numpy()
+    """Draw row by row; slots are listed by row, so the parts follow each other."""
+    row_N = batch.slots[stream].row_N.cpu().numpy()
     parts = [empty]
     for row in np.unique(row_N):
         key = [seed, int(batch.lane_B[row]), int(batch.number_B[row]), purpose]
-        parts.append(of_row(np.random.default_rng(key), np.flatnonzero(row_N == row)))
+        random = np.random.default_rng([*key, *batch.streams[stream].key])
+        parts.append(of_row(random, np.flatnonzero(row_N == row)))
     return torch.from_numpy(np.concatenate(parts)).to(batch.ids_BT.device, non_blocking=True)

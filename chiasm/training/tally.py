@@ -2,44 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from torch import Tensor
 
+from chiasm.batch.streams import IMAGE
 from chiasm.training.load import load_values
 from chiasm.training.objective import NOISE_BINS, Losses, Objective
 
 
-def tally(losses: Losses, objective: Objective, source_names: Sequence[str]) -> dict[str, float]:
+def tally(
+    losses: Losses, objective: Objective, source_names: Sequence[str], modalities: Sequence[str]
+) -> dict[str, float]:
     """Means over targets: overall, by source, and of the flow loss by tenths of flow time; and what
     routers did.
 
     What has no target in these losses is left out. ``flow_loss_by_time/0.3`` covers flow times
-    from 0.3 up to 0.4.
+    from 0.3 up to 0.4. Those of streams beside pictures begin with their names:
+    ``series/flow_loss``.
     """
     total = objective.total(losses, losses.counts)
     times = [f"{number / NOISE_BINS:.1f}" for number in range(NOISE_BINS)]
     values = {"loss": float(total)}
-    values |= _means("text_loss", [""], losses.text_sum, losses.text_count)
-    values |= _means("flow_loss", [""], losses.flow_sum, losses.flow_count)
-    values |= _means("text_loss/", source_names, losses.text_sum_S, losses.text_count_S)
-    values |= _means("flow_loss/", source_names, losses.flow_sum_S, losses.flow_count_S)
-    values |= _means("flow_loss_by_time/", times, losses.flow_sum_bins, losses.flow_count_bins)
-    if losses.load_Q2E.numel():
-        values |= _means("balance_loss", [""], losses.balance_sum, losses.position_count)
-        values |= _means("router_z_loss", [""], losses.router_z_sum, losses.position_count)
-        values |= load_values(losses.load_Q2E)
+    named = {"text_loss": losses.text}
+    named |= {flow_loss_of(stream): own for stream, own in losses.flow.items()}
+    for name, own in named.items():
+        values |= _means(name, [""], own.sum, own.count)
+    for name, own in named.items():
+        values |= _means(f"{name}/", source_names, own.sum_S, own.count_S)
+    for name, own in named.items():
+        values |= _means(
+            f"{name}_by_time/", times[: len(own.sum_bins)], own.sum_bins, own.count_bins
+        )
+    if losses.load_QXE.numel():
+        positions = losses.position_count
+        values |= _means("balance_loss", [""], losses.balance_sum, positions)
+        values |= _means("router_z_loss", [""], losses.router_z_sum, positions)
+        values |= load_values(losses.load_QXE, modalities)
     return values
 
 
+def flow_loss_of(stream: str) -> str:
+    """Returns what the flow loss of a stream is called: pictures' is ``flow_loss`` alone."""
+    return "flow_loss" if stream == IMAGE else f"{stream}/flow_loss"
+
+
 def _means(prefix: str, names: Sequence[str], sums: Tensor, counts: Tensor) -> dict[str, float]:
-    return dict(_named_means(prefix, names, sums, counts))
-
-
-def _named_means(
-    prefix: str, names: Sequence[str], sums: Tensor, counts: Tensor
-) -> Iterator[tuple[str, float]]:
-    pairs = zip(names, sums.reshape(-1).tolist(), counts.reshape(-1).tolist(), strict=True)
-    for name, value, count in pairs:
-        if count:
-            yield f"{prefix}{name}", value / count
+    triples = zip(names, sums.reshape(-1).tolist(), counts.reshape(-1).tolist(), strict=True)
+    return {f"{prefix}{name}": value / count for name, value, count in triples if count}

@@ -42,10 +42,10 @@ from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second, synchronise
 from chiasm.training.tally import tally
 from chiasm.training.validation import Validation
-from chiasm.vision.tokenizer import VisionTokenizer, encode_images
+from chiasm.vision.streams import StreamTokenizers
 
-CHECKED_PICTURES = 64
-"""Pictures whose latents are looked at before the first step, and batches to find them in."""
+CHECKED_ITEMS = 64
+"""Items whose latents are looked at before the first step, and batches to find them in."""
 
 
 class Trainer:
@@ -54,7 +54,7 @@ class Trainer:
     Args:
         decoder: the model, already on its device.
         objective: gives the losses.
-        vision: the frozen vision tokenizer, on the same device.
+        tokenizers: the frozen tokenizers of its streams, on the same device.
         stream: endless packed batches.
         validation: held-out batches, or None.
         settings: of the run, its optimiser and its schedule.
@@ -66,7 +66,7 @@ class Trainer:
         self,
         decoder: Decoder,
         objective: Objective,
-        vision: VisionTokenizer,
+        tokenizers: StreamTokenizers,
         stream: Stream,
         validation: Validation | None,
         settings: TrainingSettings,
@@ -76,7 +76,7 @@ class Trainer:
     ) -> None:
         self.decoder = decoder
         self.objective = objective
-        self.vision = vision
+        self.tokenizers = tokenizers
         self.stream = stream
         self.validation = validation
         self.settings = settings
@@ -156,10 +156,10 @@ class Trainer:
             set_learning_rate(self.optimiser, learning_rate)
             self.optimiser.step()
             if settings.balance_rate:
-                self.decoder.shift_balance(losses.load_Q2E, settings.balance_rate)
+                self.decoder.shift_balance(losses.load_QXE, settings.balance_rate)
         self.optimiser.zero_grad()
         flops = self._count(batches, finite)
-        values = tally(losses, self.objective, batches[0].source_names) | {
+        values = self._tally(losses, batches[0]) | {
             "gradient_norm": float(gradient_norm),
             "learning_rate": learning_rate,
             "tokens": progress.tokens,
@@ -171,13 +171,16 @@ class Trainer:
         self._refuse_repeated_failure(learning_rate)
         return StepReport(progress.step, values, timing)
 
+    def _tally(self, losses: Losses, batch: PackedBatch) -> dict[str, float]:
+        return tally(losses, self.objective, batch.source_names, batch.streams.modalities)
+
     def _backward(self, batches: Sequence[PackedBatch]) -> Losses:
         """Gradients of the step's loss; the losses themselves are given back detached."""
         counts = Counts.of(batches)
         total: Losses | None = None
         for batch in batches:
             moved = batch.to(self.device)
-            latents = encode_images(self.vision, moved.images)
+            latents = self.tokenizers.encode(moved.slots)
             losses = self.objective.losses(self.decoder, moved, latents, self.seed)
             self.objective.total(losses, counts).backward()
             total = losses.detach() if total is None else total + losses.detach()
@@ -263,25 +266,22 @@ class Trainer:
         return {"model": model, "optimiser": optimiser, "random": torch.get_rng_state()}
 
     def _refuse_unstandardised_latents(self) -> None:
-        """Look at the first pictures of the stream, and put it back where it was."""
+        """Look at the first items of the stream, and put it back where it was."""
         begin = self.stream.get_state()
-        seen: list[list[torch.Tensor]] = [[] for _ in self.vision.parts]
-        pictures = 0
-        for _ in range(CHECKED_PICTURES):
+        seen: dict[str, list[torch.Tensor]] = {name: [] for name in self.tokenizers}
+        items = 0
+        for _ in range(CHECKED_ITEMS):
             batch = next(self.stream).to(self.device)
-            latents = encode_images(self.vision, batch.images)
-            if latents.context_UA is None:
-                seen[0].append(latents.z_LC)
-            else:
-                seen[0].append(latents.z_LC[batch.images.target_G])
-                seen[1].append(latents.context_UA)
-            pictures += len(batch.images)
-            if pictures >= CHECKED_PICTURES:
+            for name, z_LC in self.tokenizers.encode(batch.slots).items():
+                seen[name].append(z_LC)
+            items += sum(map(len, batch.slots.values()))
+            if items >= CHECKED_ITEMS:
                 break
         self.stream.set_state(begin)
-        for part, found in zip(self.vision.parts, map(torch.cat, seen), strict=True):
+        for name, latents in seen.items():
+            found = torch.cat(latents)
             if len(found):
-                part.statistics.refuse(found)
+                self.tokenizers[name].statistics.refuse(found)
 
     def _refuse_repeated_failure(self, learning_rate: float) -> None:
         failures = self.progress.skipped_in_a_row

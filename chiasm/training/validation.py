@@ -1,11 +1,11 @@
 """The same held-out rows at the same noise levels, whenever it is asked for.
 
-Every target image has one fixed flow time: the levels are dealt out evenly and shuffled by a key,
+Every target has one fixed flow time: the levels are dealt out evenly and shuffled by a key,
 so that a level does not fall on the same frame of every video. Noise is keyed by row as in
 training, but by :data:`VALIDATION_SEED`: two runs, and two moments of one run, see equal pictures
 under equal noise.
 
-Shape suffixes: N images.
+Shape suffixes: N items of a stream.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chiasm.batch.packed import PackedBatch
 from chiasm.model import Decoder
 from chiasm.training.objective import Losses, Objective
 from chiasm.training.tally import tally
-from chiasm.vision.tokenizer import VisionTokenizer, encode_images
+from chiasm.vision.streams import StreamTokenizers
 
 VALIDATION_SEED = 0
 """Keys the held-out rows, their noise and their levels, whatever the run's seed is."""
@@ -31,39 +31,47 @@ class Validation:
 
     Args:
         batches: packed held-out rows; no condition should be dropped in them.
-        vision: encodes their pictures.
-        flow_times: levels that target images are noised to.
+        tokenizers: encode their items.
+        flow_times: levels that targets are noised to.
         device: where the decoder lies.
     """
 
     def __init__(
         self,
         batches: Iterable[PackedBatch],
-        vision: VisionTokenizer,
+        tokenizers: StreamTokenizers,
         flow_times: Sequence[float],
         device: torch.device,
     ) -> None:
         moved = [batch.to(device) for batch in batches]
-        times = _dealt(flow_times, [batch.images.target_N for batch in moved])
+        times = {
+            name: _dealt(flow_times, [batch.slots[name].target_N for batch in moved])
+            for name in tokenizers
+        }
         self._items = [
-            (batch, encode_images(vision, batch.images), time_N)
-            for batch, time_N in zip(moved, times, strict=True)
+            (
+                batch,
+                tokenizers.encode(batch.slots),
+                {name: times_n[number] for name, times_n in times.items()},
+            )
+            for number, batch in enumerate(moved)
         ]
 
     @torch.no_grad()
     def run(self, decoder: Decoder, objective: Objective) -> dict[str, float]:
         """Losses of the decoder as it is, by name (see :func:`chiasm.training.tally.tally`)."""
         total: Losses | None = None
-        for batch, latents, time_N in self._items:
-            losses = objective.losses(decoder, batch, latents, VALIDATION_SEED, time_N)
+        for batch, latents, times in self._items:
+            losses = objective.losses(decoder, batch, latents, VALIDATION_SEED, times)
             total = losses if total is None else total + losses
         if total is None:
             return {}
-        return tally(total, objective, self._items[0][0].source_names)
+        first = self._items[0][0]
+        return tally(total, objective, first.source_names, first.streams.modalities)
 
 
 def _dealt(flow_times: Sequence[float], targets: Sequence[Tensor]) -> list[Tensor]:
-    """float32 [N] for each batch's bool [N]: over all target images, each level equally often."""
+    """float32 [N] for each batch's bool [N]: over all targets, each level equally often."""
     counts = [int(target_N.sum()) for target_N in targets]
     levels = np.resize(np.asarray(flow_times, np.float32), sum(counts))
     shuffled = torch.from_numpy(np.random.default_rng(VALIDATION_SEED).permutation(levels))

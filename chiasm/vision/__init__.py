@@ -1,8 +1,8 @@
 """Vision tokenizers: pictures to standardised latents and back.
 
 statistics.py      mean and deviation of each latent channel, with their provenance
-tokenizer.py       the protocol, and the latents of a batch's image slots
-dual.py            one for context pictures and one for targets
+tokenizer.py       the protocol
+streams.py         a run's tokenizers by stream
 pixels.py          patches of pixels
 published/         tokenizers whose weights are published elsewhere
 attention.py       the attention block of encoders and decoders

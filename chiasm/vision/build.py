@@ -13,7 +13,6 @@ from pydantic import Field, model_validator
 
 from chiasm.errors import UserError
 from chiasm.settings import Settings
-from chiasm.vision.dual import DualTokenizer
 from chiasm.vision.pixels import PixelTokenizer
 from chiasm.vision.published.checkpoint import CONFIG
 from chiasm.vision.published.reference import open_published
@@ -86,48 +85,17 @@ class VisionTokenizerSettings(Settings):
 
 
 class VisionSettings(VisionTokenizerSettings):
-    """Which vision tokenizer a run uses, or which two."""
+    """Which vision tokenizer reads a stream of pictures."""
 
-    kind: Literal["pixels", "rae", "vae", "dual"] = "rae"  # type: ignore[assignment]
-    """As of every tokenizer; ``dual``: ``context`` reads the pictures that are only seen and
-    ``target`` those that are drawn."""
-    context: VisionTokenizerSettings | None = None
-    """For ``dual``: the tokenizer of context pictures."""
-    target: VisionTokenizerSettings | None = None
-    """For ``dual``: the tokenizer of target pictures."""
+    context_of: str = ""
+    """The stream whose context pictures it reads instead: a semantic encoder to see beside a
+    tokenizer that draws."""
     latents: str | None = None
     """A folder of chiasm vision encode: training reads its latents and encodes no picture."""
 
-    @model_validator(mode="after")
-    def _parts_fit_the_kind(self) -> Self:
-        if self.kind != "dual":
-            if self.parts:
-                name = next(iter(self.parts))
-                raise ValueError(f"{name} is a setting of kind = 'dual', not of {self.kind!r}")
-            return self
-        missing = [name for name in ("context", "target") if name not in self.parts]
-        if missing:
-            raise ValueError(
-                f"kind = 'dual' needs a tokenizer for {' and one for '.join(missing)}: give the "
-                f"table vision.{missing[0]}, with the settings of a single one"
-            )
-        for name, field in VisionTokenizerSettings.model_fields.items():
-            if name != "kind" and getattr(self, name) != field.default:
-                raise ValueError(
-                    f"{name} belongs to one tokenizer; with kind = 'dual' set it under "
-                    "streams.image.context or streams.image.target"
-                )
-        return self
-
-    @property
-    def parts(self) -> dict[str, VisionTokenizerSettings]:
-        """The settings of both parts by their names; empty where one tokenizer reads all."""
-        named = {"context": self.context, "target": self.target}
-        return {name: part for name, part in named.items() if part is not None}
-
 
 def build_vision_tokenizer(settings: VisionTokenizerSettings) -> VisionTokenizer:
-    """The tokenizer that the settings name, frozen; of kind ``dual``, both in one.
+    """The tokenizer that the settings name, frozen.
 
     ``pixels`` and published models have no statistics of their own (their count is 0): unless
     ``settings.statistics`` names some, :meth:`VisionTokenizer.measure` them on a run's pictures.
@@ -135,13 +103,7 @@ def build_vision_tokenizer(settings: VisionTokenizerSettings) -> VisionTokenizer
     Raises:
         UserError: there is no such tokenizer, it is damaged, or settings do not go with it.
     """
-    if not isinstance(settings, VisionSettings) or not settings.parts:
-        return _build_one(settings)
-    built = {}
-    for name, part in settings.parts.items():
-        with settings_called(f"streams.image.{name}.{{}}".format):
-            built[name] = _build_one(part)
-    return DualTokenizer(**built)
+    return _build_one(settings)
 
 
 @contextmanager

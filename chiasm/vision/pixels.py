@@ -9,7 +9,7 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.vision.statistics import LatentStatistics
 from chiasm.vision.tokenizer import VisionTokenizer
 

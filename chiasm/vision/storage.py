@@ -4,7 +4,7 @@ The JSON file holds the settings, the statistics with their provenance, the hash
 the record of how they were made; the weights are kept in float16, which halves them at no visible
 cost. Kinds without weights (pixels) have the JSON file alone. Of published weights the folder keeps
 where they are and their hashes. A decoder that was trained for another
-tokenizer's latents keeps that one in a folder of its own inside, a pair of tokenizers both of them.
+tokenizer's latents keeps that one in a folder of its own inside.
 """
 
 from __future__ import annotations
@@ -22,7 +22,6 @@ from safetensors.torch import load, save
 from torch import Tensor
 
 from chiasm.errors import UserError
-from chiasm.vision.dual import DualTokenizer
 from chiasm.vision.encoder import EncoderSettings, encoder_shape, new_encoder
 from chiasm.vision.kl_autoencoder import (
     AutoencoderSettings,
@@ -40,8 +39,6 @@ WEIGHTS = "vision.safetensors"
 DESCRIPTION = "vision.json"
 FROZEN = "frozen"
 """Folder, inside a tokenizer's, of the tokenizer whose latents it draws."""
-TARGET, CONTEXT = "target", "context"
-"""Folders of the two parts of a pair."""
 
 
 def save_tokenizer(
@@ -81,10 +78,6 @@ def save_tokenizer(
             "vae": tokenizer.settings.model_dump(),
             "weights_sha256": _save_weights(tokenizer.autoencoder, folder),
         }
-    elif isinstance(tokenizer, DualTokenizer):
-        save_tokenizer(tokenizer.target, folder / TARGET)
-        save_tokenizer(tokenizer.context, folder / CONTEXT)
-        description |= {"kind": "dual"}
     elif isinstance(tokenizer, PublishedTokenizer):
         description |= {"kind": "published"} | describe_published(tokenizer)
     else:
@@ -108,8 +101,6 @@ def load_tokenizer(folder: Path) -> VisionTokenizer:
                 description["image_pixels"], description["patch_pixels"], statistics
             )
         kind = description["kind"]
-        if kind == "dual":
-            return DualTokenizer(load_tokenizer(folder / TARGET), load_tokenizer(folder / CONTEXT))
         if kind == "published":
             return reopen_published(description, statistics, str(folder / DESCRIPTION))
         tokenizer, stored = _OPENERS[kind](folder, description, statistics)

@@ -1,9 +1,7 @@
 """The protocol of all vision tokenizers: pictures to standardised latents and back.
 
-Shape suffixes: B pictures, H and W their height and width in pixels, N image slots of a batch,
-P latent tokens of one picture, L latent tokens of all pictures (flattened), G those of targets, U
-those of context pictures, C latent channels, A those of context pictures that have a tokenizer of
-their own.
+Shape suffixes: B or N pictures, H and W their height and width in pixels, P latent tokens of one
+picture, L latent tokens of all pictures (flattened), C latent channels.
 """
 
 from __future__ import annotations
@@ -11,12 +9,13 @@ from __future__ import annotations
 import hashlib
 from abc import abstractmethod
 from collections.abc import Iterable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.batch.packed import AnyShape, ImageShape, ImageSlots
+from chiasm.data.pictures import ImageShape, decode_picture
+from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.vision.statistics import LatentStatistics, RunningStatistics
 
@@ -31,6 +30,7 @@ class VisionTokenizer(nn.Module):
     name: str
     """Names the kind and its weights, e.g. ``rae-embedded-world``."""
     preprocessing = "RGB in [0, 1]"
+    modality = "vision"
 
     def __init__(self, image_shape: ImageShape, statistics: LatentStatistics) -> None:
         super().__init__()
@@ -52,29 +52,48 @@ class VisionTokenizer(nn.Module):
         return self.statistics.channels
 
     @property
-    def draws(self) -> bool:
+    def grid(self) -> tuple[int, ...]:
+        """Latent tokens of a picture along each axis: rows and columns."""
+        return (self.image_shape.rows, self.image_shape.columns)
+
+    @property
+    def num_tokens(self) -> int:
+        """P."""
+        return self.image_shape.num_tokens
+
+    @property
+    def decodes(self) -> bool:
         """Whether latents can be made pictures again."""
         return True
 
-    @property
-    def context(self) -> VisionTokenizer | None:
-        """The tokenizer of context pictures, where it is another one."""
-        return None
+    def read(self, data: Any) -> Tensor:
+        """Returns a span's payload as uint8 [3, H, W].
 
-    @property
-    def context_channels(self) -> int | None:
-        """A: channels of context pictures that have a tokenizer of their own; else None."""
-        return None if self.context is None else self.context.channels
+        Raises:
+            UserError: it cannot be decoded.
+        """
+        return decode_picture(Image(data, target=False), self.image_shape)
 
-    @property
-    def shapes(self) -> AnyShape:
-        """What the pictures of a run are cut to, by the part that they play."""
-        return self.image_shape
+    def span(self, item: Tensor, stream: str) -> Image:
+        """Returns one decoded item [3, H, W] as a context picture of a stream."""
+        pixels_3HW = (item * 255).round().to(torch.uint8)
+        return Image(pixels_3HW.permute(1, 2, 0).cpu().numpy(), target=False, stream=stream)
 
-    @property
-    def parts(self) -> tuple[VisionTokenizer, ...]:
-        """The tokenizers that have statistics of their own: itself, or two."""
-        return (self,)
+    def encode_items(self, items: Sequence[Tensor], device: torch.device) -> Tensor:
+        """Returns the standardised latents [L, C] of items, one after another.
+
+        Those of equal size are encoded together.
+        """
+        groups: dict[torch.Size, list[int]] = {}
+        for number, item in enumerate(items):
+            groups.setdefault(item.shape, []).append(number)
+        latents_N: dict[int, Tensor] = {}
+        for members in groups.values():
+            stacked = torch.stack([items[number] for number in members]).to(device)
+            latents_N.update(zip(members, self.encode(stacked), strict=True))
+        if not latents_N:
+            return torch.zeros(0, self.channels, device=device)
+        return torch.cat([latents_N[number] for number in range(len(items))])
 
     @abstractmethod
     def encode_raw(self, images_B3HW: Tensor) -> Tensor:
@@ -163,49 +182,3 @@ def _check_range(images: Tensor) -> None:
 def as_floats(images: Tensor) -> Tensor:
     """uint8 pictures to float32 in [0, 1]; floats pass unchanged."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
-
-
-def encode_images(tokenizer: VisionTokenizer, slots: ImageSlots) -> ImageLatents:
-    """All standardised latents of a batch's pictures, in the order of its slots, on their device.
-
-    Pictures of equal size are encoded together; latents that were read are standardised alone.
-    """
-    if tokenizer.context is None and slots.pixels:
-        return ImageLatents(encode_pictures(tokenizer, slots.pixels, slots.row_N.device))
-    target_GC = _encode_part(tokenizer, slots, target=True)
-    context_UA = _encode_part(tokenizer.context or tokenizer, slots, target=False)
-    z_LC = target_GC.new_zeros(len(slots.image_L), tokenizer.channels)
-    z_LC = z_LC.index_copy(0, slots.target_G, target_GC)
-    if tokenizer.context is None:
-        return ImageLatents(z_LC.index_copy(0, slots.context_U, context_UA))
-    return ImageLatents(z_LC, context_UA)
-
-
-def encode_pictures(
-    tokenizer: VisionTokenizer, pictures: Sequence[Tensor], device: torch.device
-) -> Tensor:
-    """Standardised latents [L, C] of pictures [3, H, W], one after another.
-
-    Those of equal size are encoded together.
-    """
-    groups: dict[torch.Size, list[int]] = {}
-    for number, pixels in enumerate(pictures):
-        groups.setdefault(pixels.shape, []).append(number)
-    latents_N: dict[int, Tensor] = {}
-    for members in groups.values():
-        stacked = torch.stack([pictures[number] for number in members]).to(device)
-        latents_N.update(zip(members, tokenizer.encode(stacked), strict=True))
-    if not latents_N:
-        return torch.zeros(0, tokenizer.channels, device=device)
-    return torch.cat([latents_N[number] for number in range(len(pictures))])
-
-
-def _encode_part(tokenizer: VisionTokenizer, slots: ImageSlots, *, target: bool) -> Tensor:
-    """Standardised latents [G, C] or [U, A] of the pictures that play one part, in their order."""
-    raw = slots.raw_GC if target else slots.raw_UA
-    if raw is not None:
-        return tokenizer.statistics.standardise(raw)
-    # Where latents were read there are no pixels at all, also if none of them plays this part.
-    parts = zip(slots.pixels, slots.target_N.tolist(), strict=bool(slots.pixels))
-    pictures = [pixels for pixels, part in parts if part == target]
-    return encode_pictures(tokenizer, pictures, slots.row_N.device)

@@ -13,7 +13,7 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.roles import Role
 from chiasm.settings import Settings

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted

@@ -14,7 +14,7 @@ from types import TracebackType
 import numpy as np
 
 from chiasm.actions import ActionFormat
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.documents import Image
 from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose, compose

@@ -24,7 +24,7 @@ from typing import Protocol
 import numpy as np
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.documents import ActionVideos, Image
 from chiasm.inference.pictures import fitted
 from chiasm.worldmodel.cost import Cost

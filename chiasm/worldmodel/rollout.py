@@ -184,7 +184,7 @@ class Rollouts:
             requests = [
                 Request(spans[id(contexts[n])], seeds[n], script=scripts[n]) for n in numbers
             ]
-            limits = self._settings.model_copy(update={"max_images": length, "max_tokens": 0})
+            limits = self._settings.model_copy(update={"max_items": length, "max_tokens": 0})
             for n, result in zip(numbers, self._sampler.generate(requests, limits), strict=True):
                 drawn[n] = [span.pixels() for span in result if isinstance(span, Image)]
         return drawn

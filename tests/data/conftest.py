@@ -17,8 +17,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from chiasm.batch.packed import ImageShape
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
+from chiasm.data.pictures import ImageShape
 from chiasm.data.source import Opened, SourceSettings
 from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream, StreamSettings

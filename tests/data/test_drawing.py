@@ -5,9 +5,9 @@ import pytest
 from PIL import Image as PillowImage
 from rich.console import Console
 
-from chiasm.batch.packed import ImageShape
 from chiasm.data.drawing import draw_row, row_spans, row_table
 from chiasm.data.packing import pack_documents
+from chiasm.data.pictures import ImageShape
 from chiasm.documents import Document, Image, Text
 
 

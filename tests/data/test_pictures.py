@@ -6,8 +6,7 @@ import torch
 from PIL import ExifTags
 from PIL import Image as PillowImage
 
-from chiasm.batch.packed import ImageShape
-from chiasm.data.pictures import decode_picture
+from chiasm.data.pictures import ImageShape, decode_picture
 from chiasm.documents import Image
 from chiasm.errors import UserError
 

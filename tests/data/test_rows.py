@@ -6,8 +6,10 @@ import torch
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from chiasm.batch.packed import NO_LABEL, NOBODY, ImageShape, Modality, PairedShape
+from chiasm.batch.packed import NO_LABEL, NOBODY, PairedShape
+from chiasm.batch.streams import Modality
 from chiasm.data.packing import pack_documents
+from chiasm.data.pictures import ImageShape
 from chiasm.data.rows import Assembler, Row
 from chiasm.documents import Document, Image, Text
 

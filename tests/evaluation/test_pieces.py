@@ -5,7 +5,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.data.reading import ReadingLog
 from chiasm.evaluation.material import NothingToMeasure
 from chiasm.evaluation.pieces import Pieces, cut_pieces

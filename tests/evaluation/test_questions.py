@@ -116,7 +116,7 @@ def knowing(pretrained):
     ]
     [(_, batch)] = batches([*documents, *swapped], learner)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
-    objective = Objective(ObjectiveSettings(**dict(learner.flow)))
+    objective = Objective(ObjectiveSettings(**learner.flow.model_dump()))
     latents = encode_images(learner.vision_tokenizer, batch.images)
     for step in range(150):
         losses = objective.losses(decoder, batch, latents, step)

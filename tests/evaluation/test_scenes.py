@@ -3,7 +3,7 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.evaluation.material import NothingToMeasure
 from chiasm.evaluation.scenes import pick_scenes
 from chiasm.worldmodel.oracle import PlacedContext

@@ -6,9 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from chiasm.batch.latents import ImageLatents
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from chiasm.batch.latents import ImageLatents
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
 from chiasm.evaluation import Material, evaluate

@@ -1,61 +1,69 @@
-"""Images that a request gives texts between, and prompts that requests share."""
+"""Items that a request gives texts between, and prompts that requests share."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.documents import Image, Text
+from chiasm.documents import Continuous, Document, Image, Text
 from chiasm.errors import UserError
-from chiasm.flow import velocity
-from chiasm.inference.choice import image_noise
+from chiasm.flow import StreamFlow, velocity
+from chiasm.inference.choice import item_noise
 from chiasm.inference.history import lay_out
-from chiasm.inference.passage import passage, prompt_ids, prompt_latents
+from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Event, ImageDrawn, Request, SamplingSettings
+from chiasm.inference.request import Event, Generated, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.solvers import denoise, time_grid
 
 ACTIONS = ("action: ahead", "action: left, far left")
-DRAW = SamplingSettings(steps=3, max_tokens=0, max_images=3, guidance=1.0)
+DRAW = SamplingSettings(steps=3, max_tokens=0, max_items=3, guidance=1.0)
 
 
 def latents(pretrained: Pretrained, requests: list[Request]) -> list[list[torch.Tensor]]:
     events: list[Event] = []
     Sampler(pretrained).generate(requests, DRAW, events.append)
-    drawn = [event for event in events if isinstance(event, ImageDrawn)]
+    drawn = [event for event in events if isinstance(event, Generated)]
     return [[e.latents_PC for e in drawn if e.request == n] for n in range(len(requests))]
 
 
 @torch.inference_mode()
 def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor]:
-    """Every image by whole passes over the document so far."""
-    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
-    decoder, prediction = pretrained.decoder, pretrained.flow.prediction
-    count = vision.image_shape.num_tokens
-    ids = list(prompt_ids(request.spans, text, vision.image_shape))
-    before_LC = prompt_latents(request.spans, vision, torch.device("cpu")).z_LC
+    """Every item by whole passes over the document so far."""
+    text, decoder, stream = pretrained.text_tokenizer, pretrained.decoder, request.stream
+    shape, marks = decoder.shapes[stream], text.marks[stream]
+    count = shape.num_tokens
+    document = prompt_passage(request.spans, text, decoder.shapes)
+    spans = list(Document(request.spans).items)
+    read = pretrained.tokenizers.encode_spans(spans, torch.device("cpu"))
+    read.setdefault(stream, torch.zeros(0, shape.channels))
     made: list[torch.Tensor] = []
     for number, given in enumerate(request.script or ("",)):
-        ids += [*text.encode(given), text.boi_id, *[text.image_id] * count]
-        whole = passage(ids, text.image_id, vision.image_shape)
+        document = document.then([*text.encode(given), marks.begin])
+        items = (*document.items, (stream, len(document)))
+        whole = Passage(np.append(document.ids_T, [marks.fill] * count), items)
 
-        def predicted(z_NPC: torch.Tensor, time: float, whole=whole, seen_LC=before_LC):
-            z_LC = torch.cat((seen_LC, z_NPC[0]))
-            time_L = torch.ones(len(z_LC))
-            time_L[len(seen_LC) :] = time
-            reading = lay_out([whole], ImageLatents(z_LC), time_L, [0], cache=None)
-            x_TD = decoder(reading.inputs, reading.mask)[0]
-            output_PC = decoder.latent_output(x_TD[-count:]).float()
-            return velocity(output_PC, z_NPC[0], time_L[len(seen_LC) :], prediction)[None]
+        def predicted(z_NPC: torch.Tensor, time: float, whole=whole):
+            given = {**read, stream: torch.cat((read[stream], z_NPC[0]))}
+            reading = lay_out(decoder, [whole], given, 1.0, [0], cache=None)
+            own = reading.inputs.latents[stream]
+            time_L = own.time_L.clone()
+            time_L[-count:] = time
+            own = own._replace(time_L=time_L)
+            inputs = replace(reading.inputs, latents={**reading.inputs.latents, stream: own})
+            x_TD = decoder(inputs, reading.mask)[0]
+            output_PC = decoder.latent_output(stream, x_TD[-count:]).float()
+            prediction = pretrained.flow.of(stream).prediction
+            return velocity(output_PC, z_NPC[0], time_L[-count:], prediction)[None]
 
-        noise = image_noise(request.seed, number, count, decoder.latent_channels)
-        times = time_grid(DRAW.steps, pretrained.shift)
+        noise = item_noise(request.seed, number, shape)
+        times = time_grid(DRAW.steps, pretrained.shift(stream))
         [z_PC] = denoise(predicted, noise[None], times, DRAW.solver)
         made.append(z_PC)
-        before_LC = torch.cat((before_LC, z_PC))
-        ids.append(text.eoi_id)
+        read[stream] = torch.cat((read[stream], z_PC))
+        document = whole.then([marks.end])
     return made
 
 
@@ -67,14 +75,73 @@ def test_images_between_given_texts_are_those_of_whole_passes(
 ) -> None:
     pretrained = build(context_positions=160, **model)
     requests = [
-        Request((make_image(n),), n, opens_image=not script, script=script)
+        Request((make_image(n),), n, opens=not script, script=script)
         for n, script in enumerate((ACTIONS, ACTIONS[::-1], ACTIONS[:1], ()))
     ]
-    for got, request in zip(latents(pretrained, requests), requests, strict=True):
+    assert_as_without_cache(pretrained, requests)
+
+
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"experts": "shared"},
+        {"attention_weights": "modality"},
+        {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}},
+        {"time_conditioning": "adaptive"},
+    ],
+)
+def test_items_of_three_modalities_are_those_of_whole_passes(
+    build: Callable[..., Pretrained],
+    make_image: Callable[[int], Image],
+    make_series: Callable[[int], Continuous],
+    model: dict,
+) -> None:
+    """Requests of one batch that generate series and images, behind prompts of either."""
+    pretrained = build(context_positions=160, series=True, **model)
+    own = {"series": StreamFlow(prediction="v", shift=1.5)}
+    flow = pretrained.flow.model_copy(update={"streams": own})
+    pretrained = replace(pretrained, flow=flow)
+    prompts = [
+        (make_image(0), make_series(0)),
+        (make_series(1),),
+        (Text("so"), make_series(2), Text("and"), make_image(1)),
+        (make_image(2),),
+    ]
+    requests = [
+        Request(spans, n, opens=not script, script=script, stream=stream)
+        for n, (spans, stream, script) in enumerate(
+            (spans, stream, ACTIONS[: (k + r) % 3])
+            for k, spans in enumerate(prompts)
+            for r, stream in enumerate(("image", "series"))
+        )
+    ]
+    assert_as_without_cache(pretrained, requests)
+
+
+def test_views_that_another_tokenizer_reads_are_those_of_whole_passes(
+    build: Callable[..., Pretrained], make_image: Callable[[int], Image]
+) -> None:
+    pretrained = build(context_positions=160, seen_pixels=12)
+    earlier = Image(make_image(1).data, target=True)
+    requests = [
+        Request((make_image(0),), 1, script=ACTIONS),
+        Request((make_image(2), Text("then"), earlier), 2, script=ACTIONS[:1]),
+        Request((make_image(2), Text("then"), make_image(1)), 2, script=ACTIONS[:1]),
+    ]
+    *_, [by_its_role], [as_context] = assert_as_without_cache(pretrained, requests)
+    assert not torch.allclose(by_its_role, as_context, atol=1e-3)
+
+
+def assert_as_without_cache(
+    pretrained: Pretrained, requests: list[Request]
+) -> list[list[torch.Tensor]]:
+    found = latents(pretrained, requests)
+    for got, request in zip(found, requests, strict=True):
         expected = without_cache(pretrained, request)
-        assert len(got) == len(expected) == request.num_given_images
+        assert len(got) == len(expected) == request.num_given_items
         for one, other in zip(got, expected, strict=True):
             torch.testing.assert_close(one, other, atol=2e-4, rtol=1e-4)
+    return found
 
 
 def test_the_spans_are_the_document_that_goes_on(
@@ -114,19 +181,19 @@ def test_what_does_not_fit_is_refused_first(pretrained: Pretrained, picture: Ima
             Sampler(pretrained).generate([request], DRAW.model_copy(update=settings))
         return str(error.value)
 
-    assert "must end in an image" in refused(Request((Text("so:"),), script=ACTIONS))
-    assert "must end in an image" in refused(Request((picture,), opens_image=True, script=ACTIONS))
-    assert "draw 2 images but max_images = 1" in refused(
-        Request((picture,), script=ACTIONS), max_images=1
+    assert "must end in an item" in refused(Request((Text("so:"),), script=ACTIONS))
+    assert "must end in an item" in refused(Request((picture,), opens=True, script=ACTIONS))
+    assert "generate 2 items but max_items = 1" in refused(
+        Request((picture,), script=ACTIONS), max_items=1
     )
-    assert "2 images to draw" in refused(Request((picture,), script=("word " * 40,) * 2))
+    assert "2 images to generate" in refused(Request((picture,), script=("word " * 40,) * 2))
 
 
 def test_writing_goes_on_behind_the_last_given_image(
     build: Callable[..., Pretrained], picture: Image
 ) -> None:
     request = Request((picture,), 3, script=ACTIONS)
-    settings = DRAW.model_copy(update={"max_tokens": 6, "max_images": 2})
+    settings = DRAW.model_copy(update={"max_tokens": 6, "max_items": 2})
     [spans] = Sampler(build(context_positions=160)).generate([request], settings)
     assert [type(span) for span in spans[:4]] == [Text, Image, Text, Image]
     assert [type(span) for span in spans[4:]] == [Text]

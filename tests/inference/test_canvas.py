@@ -6,85 +6,116 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.batch.latents import ImageLatents
 from chiasm.data.packing import pack_documents
 from chiasm.data.rows import Assembler, Row
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Continuous, Document, Image, Text
 from chiasm.flow import velocity
-from chiasm.inference.canvas import Canvas
+from chiasm.inference.canvas import Canvas, ItemPassages
 from chiasm.inference.history import History
-from chiasm.inference.passage import passage, prompt_ids
+from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import DecoderInput, IntervalMask
 
 TIME = 0.4
 WORDS = "picture: a wall"
+TARGETS = {
+    "image": Image(np.zeros((8, 8, 3), dtype=np.uint8), target=True),
+    "series": Continuous([0.0] * 6, target=True, stream="series"),
+}
 
 
-def training_velocity(pretrained: Pretrained, z_LC: torch.Tensor, *, dropped: bool) -> torch.Tensor:
-    """The velocity of one target image in a packed batch, its condition dropped or not."""
-    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
-    pixels = np.zeros((8, 8, 3), dtype=np.uint8)
-    document = Document((Text(WORDS), Image(pixels, target=True)))
-    batch = pack_documents([document], text, vision.image_shape, 64)
+def training_velocity(
+    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, *, dropped: bool
+) -> torch.Tensor:
+    """The velocity of one target in a packed batch, its condition dropped or not."""
+    text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
+    document = Document((Text(WORDS), TARGETS[stream]))
+    batch = pack_documents([document], text, tokenizers, 64)
     row = Row(
         ids_T=batch.ids_BT[0].numpy(),
         document_T=batch.document_BT[0].numpy(),
         position_T=batch.position_BT[0].numpy(),
         source_S=np.zeros(1, dtype=np.int64),
+        stream_I=np.array([tokenizers.streams.number(stream)]),
         target_I=np.ones(1, dtype=bool),
-        pictures=batch.images.pixels,
+        contents=batch.slots[stream].items,
         lane=0,
         number=0,
     )
     drop = 1.0 if dropped else 0.0
-    batch = Assembler(text, vision.image_shape, ("pictures",), condition_drop=drop, seed=0)([row])
-    assert bool(batch.images.dropped_N[0]) == dropped
-    inputs = DecoderInput.from_batch(batch, ImageLatents(z_LC), torch.tensor([TIME]))
+    batch = Assembler(text, tokenizers.streams, ("one",), condition_drop=drop, seed=0)([row])
+    slots = batch.slots[stream]
+    assert bool(slots.dropped_N[0]) == dropped
+    z = {
+        shape.name: z_LC if shape.name == stream else torch.zeros(0, shape.channels)
+        for shape in tokenizers.streams
+    }
+    times = {name: torch.full((len(own),), TIME) for name, own in batch.slots.items()}
+    inputs = DecoderInput.from_batch(batch, z, times)
     x_BTD = pretrained.decoder(inputs, IntervalMask.from_batch(batch))
-    output_LC = pretrained.decoder.latent_output(x_BTD.flatten(0, 1)[batch.latent_position_L])
-    return velocity(output_LC, z_LC, inputs.time_L, pretrained.flow.prediction)
+    output_LC = pretrained.decoder.latent_output(stream, x_BTD.flatten(0, 1)[slots.position_L])
+    time_L = torch.full((len(z_LC),), TIME)
+    return velocity(output_LC, z_LC, time_L, pretrained.flow.prediction)
 
 
-def canvas_velocity(pretrained: Pretrained, z_LC: torch.Tensor, guidance: float) -> torch.Tensor:
-    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
-
-    def compose(ids):
-        return passage(ids, text.image_id, vision.image_shape)
-
+def canvas_velocity(
+    pretrained: Pretrained, stream: str, z_LC: torch.Tensor, guidance: float
+) -> torch.Tensor:
+    text, shape = pretrained.text_tokenizer, pretrained.decoder.shapes[stream]
+    marks = text.marks[stream]
     history = History(pretrained.decoder, 2, capacity=48)
-    ids = prompt_ids((Text(WORDS),), text, vision.image_shape)
-    other = [text.bod_id, 40, 41, text.boi_id]  # another request, shorter, in the same batch
-    history.read([0, 1], [compose([*ids, text.boi_id]), compose(other)])
-    image = [text.image_id] * vision.image_shape.num_tokens
+    prompt = prompt_passage((Text(WORDS),), text, pretrained.decoder.shapes).then([marks.begin])
+    other = [text.bod_id, 40, 41, marks.begin]  # another request, shorter, in the same batch
+    history.read([0, 1], [prompt, Passage.of_text(other)])
     canvas = Canvas(
         pretrained.decoder,
+        stream,
         pretrained.flow.prediction,
         history,
         [0, 1],
-        image=compose(image),
-        opened_image=compose([text.boi_id, *image]),
-        guidance=guidance,
+        ItemPassages.of(shape, marks),
+        guidance,
     )
     return canvas.velocity(torch.stack((z_LC, -z_LC)), TIME)[0]
 
 
+@pytest.mark.parametrize("stream", ["image", "series"])
 @pytest.mark.parametrize("prediction", ["x", "v", "epsilon"])
-@pytest.mark.parametrize("conditioning", ["added", "adaptive"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        {"time_conditioning": "added"},
+        {"time_conditioning": "adaptive"},
+        {"attention_weights": "modality"},
+    ],
+)
 def test_guidance_mixes_the_two_velocities_of_training(
-    build: Callable[..., Pretrained], prediction: str, conditioning: str
+    build: Callable[..., Pretrained], stream: str, prediction: str, model: dict
 ) -> None:
-    pretrained = build(prediction=prediction, time_conditioning=conditioning)
-    z_LC = torch.randn(
-        4, pretrained.vision_tokenizer.channels, generator=torch.Generator().manual_seed(1)
-    )
-    conditional = training_velocity(pretrained, z_LC, dropped=False)
-    unconditional = training_velocity(pretrained, z_LC, dropped=True)
+    pretrained = build(prediction=prediction, series=True, **model)
+    shape = pretrained.decoder.shapes[stream]
+    size = (shape.num_tokens, shape.channels)
+    z_LC = torch.randn(size, generator=torch.Generator().manual_seed(1))
+    conditional = training_velocity(pretrained, stream, z_LC, dropped=False)
+    unconditional = training_velocity(pretrained, stream, z_LC, dropped=True)
     assert not torch.allclose(conditional, unconditional, atol=1e-2)
     for guidance in (0.0, 1.0, 3.0):
         torch.testing.assert_close(
-            canvas_velocity(pretrained, z_LC, guidance),
+            canvas_velocity(pretrained, stream, z_LC, guidance),
             unconditional + guidance * (conditional - unconditional),
             atol=1e-3,
             rtol=1e-3,
         )
+
+
+def test_an_item_is_read_alone_behind_its_mark_or_before_its_end(with_series: Pretrained) -> None:
+    for shape in with_series.decoder.shapes:
+        begin, end, fill = with_series.text_tokenizer.marks[shape.name]
+        own = ItemPassages.of(shape, with_series.text_tokenizer.marks[shape.name])
+        latent = [fill] * shape.num_tokens
+        assert own.alone.ids_T.tolist() == latent
+        assert own.opened.ids_T.tolist() == [begin, *latent]
+        assert own.closed.ids_T.tolist() == [*latent, end]
+        assert own.alone.items == own.closed.items == ((shape.name, 0),)
+        assert own.opened.items == ((shape.name, 1),)
+        assert own.num_positions == shape.num_tokens + 2

@@ -1,8 +1,10 @@
 """Choosing tokens: the distribution is right, and draws belong to requests."""
 
+import numpy as np
 import torch
 
-from chiasm.inference.choice import choose_tokens, image_noise, token_draw
+from chiasm.batch.streams import StreamShape
+from chiasm.inference.choice import Purpose, choose_tokens, item_noise, token_draw
 
 
 def test_greedy_takes_the_largest() -> None:
@@ -34,6 +36,19 @@ def test_extreme_draws_find_a_token() -> None:
 def test_draws_are_keyed_by_seed_number_and_purpose() -> None:
     assert token_draw(3, 4) == token_draw(3, 4)
     assert len({token_draw(3, 4), token_draw(3, 5), token_draw(4, 4)}) == 3
-    assert torch.equal(image_noise(3, 0, 5, 2), image_noise(3, 0, 5, 2))
-    assert not torch.equal(image_noise(3, 0, 5, 2), image_noise(3, 1, 5, 2))
-    assert abs(float(image_noise(0, 0, 1000, 8).std()) - 1) < 0.05
+    image, series = (StreamShape(name, name, (5,), channels=2) for name in ("image", "series"))
+    for shape in (image, series):
+        assert torch.equal(item_noise(3, 0, shape), item_noise(3, 0, shape))
+        assert item_noise(3, 0, shape).shape == (5, 2)
+        assert not torch.equal(item_noise(3, 0, shape), item_noise(3, 1, shape))
+        assert not torch.equal(item_noise(3, 0, shape), item_noise(4, 0, shape))
+    assert not torch.equal(item_noise(3, 0, image), item_noise(3, 0, series))
+    many = StreamShape("series", "series", (10, 100), channels=8)
+    assert abs(float(item_noise(0, 0, many).std()) - 1) < 0.05
+
+
+def test_pictures_begin_as_they_did_before_there_were_streams() -> None:
+    drawn = np.random.default_rng([3, Purpose.ITEM_NOISE, 4])
+    expected = drawn.standard_normal((5, 2), dtype=np.float32)
+    image = StreamShape("image", "vision", (1, 5), channels=2)
+    assert (item_noise(3, 4, image).numpy() == expected).all()

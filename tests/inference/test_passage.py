@@ -2,74 +2,94 @@
 
 from collections.abc import Callable
 
+import numpy as np
+import pytest
 import torch
 
 from chiasm.data.packing import pack_documents
-from chiasm.documents import Document, Image, Text
-from chiasm.inference.passage import (
-    passage,
-    prompt_ids,
-    prompt_latents,
-    prompt_targets,
-)
+from chiasm.documents import Continuous, Document, Image, Span, Text
+from chiasm.errors import UserError
+from chiasm.inference.history import lay_out
+from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.vision.dual import DualTokenizer
-from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.tokenizer import encode_images
+
+CPU = torch.device("cpu")
+
+
+def assert_begins_as_packed(pretrained: Pretrained, spans: tuple[Span, ...]) -> None:
+    """The prompt's passage, and what the decoder is given of it, against the packed document."""
+    text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
+    batch = pack_documents([Document(spans)], text, tokenizers, 96)
+    own = prompt_passage(spans, text, tokenizers.streams)
+    length = len(own)
+    assert int(batch.ids_BT[0, length]) == text.eod_id
+    assert own.ids_T.tolist() == batch.ids_BT[0, :length].tolist()
+
+    latents = tokenizers.encode_spans(list(Document(spans).items), CPU)
+    reading = lay_out(pretrained.decoder, [own], latents, 1.0, [0], cache=None)
+    for name in ("modality_BT", "position_BT"):
+        assert torch.equal(getattr(reading.inputs, name), getattr(batch, name)[:, :length]), name
+    for name in ("first_BT", "last_BT"):
+        assert torch.equal(getattr(reading.mask, name), getattr(batch, name)[:, :length]), name
+    encoded = tokenizers.encode(batch.slots)
+    assert set(latents) == {name for name, slots in batch.slots.items() if len(slots)}
+    for name, read in reading.inputs.latents.items():
+        assert torch.equal(read.position_L, batch.slots[name].position_L)
+        assert torch.equal(read.place_LA, batch.slots[name].place_LA)
+        torch.testing.assert_close(read.z_LC, encoded[name])
 
 
 def test_a_prompt_is_the_beginning_of_a_packed_document(
     pretrained: Pretrained, make_image: Callable[[int], Image]
 ) -> None:
-    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
     spans = (make_image(0), Text("caption: "), Text("a wall"), make_image(1), make_image(2))
-    batch = pack_documents([Document(spans)], text, vision.image_shape, 64)
-
-    ids = prompt_ids(spans, text, vision.image_shape)
-    own = passage(ids, text.image_id, vision.image_shape)
-    length = len(own)
-
-    assert int(batch.ids_BT[0, length]) == text.eod_id
-    assert torch.equal(own.ids_T, batch.ids_BT[0, :length])
-    assert torch.equal(own.modality_T, batch.modality_BT[0, :length])
-    assert torch.equal(own.last_T, batch.last_BT[0, :length])
-    assert torch.equal(own.latent_offset_L, batch.latent_position_L)
-    assert torch.equal(own.yx_L2, batch.images.yx_L2)
-    latents = prompt_latents(spans, vision, torch.device("cpu"))
-    torch.testing.assert_close(latents.z_LC, encode_images(vision, batch.images).z_LC)
+    assert_begins_as_packed(pretrained, spans)
 
 
 def test_a_prompt_of_two_tokenizers_is_the_beginning_of_a_packed_document(
-    pretrained: Pretrained, make_image: Callable[[int], Image]
+    build: Callable[..., Pretrained], make_image: Callable[[int], Image]
 ) -> None:
-    text = pretrained.text_tokenizer
-    vision = DualTokenizer(target=PixelTokenizer(8, 4), context=PixelTokenizer(12, 4))
     drawn = [Image(make_image(seed).data, target=True) for seed in (1, 2)]
     spans = (make_image(0), Text("a wall"), *drawn, make_image(3), Text("b"))
-    batch = pack_documents([Document(spans)], text, vision.shapes, 64)
+    pretrained = build(seen_pixels=12)
+    assert_begins_as_packed(pretrained, spans)
+    own = prompt_passage(spans, pretrained.text_tokenizer, pretrained.tokenizers.streams)
+    assert [name for name, _ in own.items] == ["seen", "image", "image", "seen"]
 
-    ids = prompt_ids(spans, text, vision.shapes)
-    own = passage(ids, text.image_id, vision.shapes, prompt_targets(spans))
 
-    assert torch.equal(own.ids_T, batch.ids_BT[0, : len(own)])
-    assert torch.equal(own.last_T, batch.last_BT[0, : len(own)])
-    assert torch.equal(own.yx_L2, batch.images.yx_L2)
-    assert torch.equal(own.target_L.nonzero().squeeze(1), batch.images.target_G)
-    latents = prompt_latents(spans, vision, torch.device("cpu"))
-    expected = encode_images(vision, batch.images)
-    torch.testing.assert_close(latents.z_LC, expected.z_LC)
-    torch.testing.assert_close(latents.context_UA, expected.context_UA)
+def test_a_prompt_of_three_modalities_is_the_beginning_of_a_packed_document(
+    with_series: Pretrained,
+    make_image: Callable[[int], Image],
+    make_series: Callable[[int], Continuous],
+) -> None:
+    spans = (make_series(0), Text("a"), make_image(0), make_series(1), Text("b"), make_image(1))
+    assert_begins_as_packed(with_series, spans)
 
 
 def test_an_empty_prompt_is_the_beginning_of_a_document(pretrained: Pretrained) -> None:
-    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
-    assert prompt_ids((), text, vision.image_shape).tolist() == [text.bod_id]
-    assert prompt_latents((), vision, torch.device("cpu")).z_LC.shape == (0, vision.channels)
+    text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
+    assert prompt_passage((), text, tokenizers.streams).ids_T.tolist() == [text.bod_id]
+    assert tokenizers.encode_spans((), CPU) == {}
+
+
+def test_a_passage_goes_on_with_text_behind_it(pretrained: Pretrained, picture: Image) -> None:
+    text, streams = pretrained.text_tokenizer, pretrained.tokenizers.streams
+    begun = prompt_passage((picture,), text, streams)
+    whole = prompt_passage((picture, Text("a wall")), text, streams)
+    longer = begun.then(text.encode("a wall"))
+    assert longer.ids_T.tolist() == whole.ids_T.tolist()
+    assert longer.items == whole.items == (("image", 2),)
+    assert Passage.of_text([4, 5]).ids_T.tolist() == [4, 5]
 
 
 def test_pictures_of_other_sizes_are_fitted(pretrained: Pretrained) -> None:
-    pixels = torch.zeros(20, 33, 3, dtype=torch.uint8).numpy()
-    latents = prompt_latents(
-        (Image(pixels, target=False),), pretrained.vision_tokenizer, torch.device("cpu")
-    )
-    assert latents.z_LC.shape == (4, pretrained.vision_tokenizer.channels)
+    pixels = np.zeros((20, 33, 3), np.uint8)
+    latents = pretrained.tokenizers.encode_spans((Image(pixels, target=False),), CPU)
+    assert latents["image"].shape == (4, pretrained.vision_tokenizer.channels)
+
+
+def test_a_prompt_of_a_stream_that_the_model_has_not_is_refused(
+    pretrained: Pretrained, make_series: Callable[[int], Continuous]
+) -> None:
+    with pytest.raises(UserError, match=r"no stream 'series' here, only image"):
+        prompt_passage((make_series(0),), pretrained.text_tokenizer, pretrained.tokenizers.streams)

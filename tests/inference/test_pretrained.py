@@ -13,6 +13,7 @@ import chiasm
 from chiasm.actions import ActionFormat
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
+from chiasm.flow import StreamFlow
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
@@ -37,10 +38,10 @@ def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, pict
     assert loaded.flow == pretrained.flow
     assert loaded.decoder.settings == pretrained.decoder.settings
     assert loaded.context_positions == pretrained.context_positions
-    assert loaded.shift == pretrained.shift == 2.0
+    assert loaded.shift("image") == pretrained.shift("image") == 2.0
     for name, tensor in pretrained.decoder.state_dict().items():
         assert torch.equal(loaded.decoder.state_dict()[name], tensor)
-    request = Request((picture, Text("caption:")), opens_image=True)
+    request = Request((picture, Text("caption:")), opens=True)
     [before], [after] = (Sampler(p).generate([request], QUICK) for p in (pretrained, loaded))
     assert [span.text for span in before[1:]] == [span.text for span in after[1:]]
     assert (before[0].pixels() == after[0].pixels()).all()
@@ -49,10 +50,31 @@ def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, pict
 def test_the_default_shift_is_that_of_training(build: Callable[..., Pretrained]) -> None:
     pretrained = build()
     own = pretrained.flow.model_copy(update={"shift": None})
-    default = Pretrained(
-        pretrained.decoder, pretrained.text_tokenizer, pretrained.vision_tokenizer, own, 96
-    )
-    assert default.shift == 1.0  # small latents: never below 1
+    default = replace(pretrained, flow=own)
+    assert default.shift("image") == 1.0  # small latents: never below 1
+    apart = own.model_copy(update={"streams": {"image": StreamFlow(shift=1.5)}})
+    assert replace(pretrained, flow=apart).shift("image") == 1.5
+
+
+def test_a_stream_that_the_model_has_not_is_told(pretrained: Pretrained) -> None:
+    with pytest.raises(UserError, match=r"no stream 'series' here, only image; .*streams\.series"):
+        pretrained.shift("series")
+
+
+def test_two_streams_of_pictures_come_back(
+    build: Callable[..., Pretrained], picture: Image, tmp_path: Path
+) -> None:
+    pretrained = build(seen_pixels=12)
+    pretrained.save(tmp_path / "model")
+    loaded = Pretrained.load(tmp_path / "model")
+    assert loaded.decoder.shapes == pretrained.decoder.shapes
+    assert loaded.decoder.shapes["seen"].context_of == "image"
+    for name, own in pretrained.tokenizers.items():
+        assert loaded.tokenizers[name].fingerprint == own.fingerprint
+    request = Request((picture, Text("caption:")), opens=True)
+    [before], [after] = (Sampler(p).generate([request], QUICK) for p in (pretrained, loaded))
+    assert [span.text for span in before[1:]] == [span.text for span in after[1:]]
+    assert (before[0].pixels() == after[0].pixels()).all()
 
 
 def test_what_actions_were_like_is_kept(pretrained: Pretrained, tmp_path: Path) -> None:
@@ -91,7 +113,9 @@ def test_what_cannot_be_written_is_told(pretrained: Pretrained, tmp_path: Path) 
         pretrained.save(tmp_path / "file" / "model")
 
 
-@pytest.mark.parametrize("name", ["model.safetensors", "tokenizer.json", "vision/vision.json"])
+@pytest.mark.parametrize(
+    "name", ["model.safetensors", "tokenizer.json", "streams/image/vision.json"]
+)
 def test_a_missing_file_is_named(saved: Path, name: str) -> None:
     (saved / name).unlink()
     with pytest.raises(UserError, match=Path(name).name):
@@ -134,6 +158,7 @@ def test_weights_of_another_model_are_refused(saved: Path) -> None:
         ("[]", "cannot be read"),
         ('{"model_type": "llama"}', "format None"),
         ('{"format": 99}', "format 99"),
+        ('{"format": 1}', "format 1; this version of chiasm reads 2"),
         ('{"format": 2}', "model: Field required"),
     ],
 )
@@ -147,8 +172,10 @@ def test_other_tokenizers_are_refused(saved: Path) -> None:
     edit_config(saved, tokenizer_fingerprint="0" * 16)
     with pytest.raises(UserError, match="not the tokenizer that the model was trained with"):
         Pretrained.load(saved)
-    edit_config(saved, tokenizer_fingerprint=_fingerprint(saved), vision_fingerprint="0" * 64)
-    with pytest.raises(UserError, match="not the vision tokenizer"):
+    streams = json.loads((saved / "config.json").read_text())["streams"]
+    streams["image"]["fingerprint"] = "0" * 64
+    edit_config(saved, tokenizer_fingerprint=_fingerprint(saved), streams=streams)
+    with pytest.raises(UserError, match=r"streams/image is not the tokenizer"):
         Pretrained.load(saved)
 
 

@@ -6,17 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.documents import Image, Text
+from chiasm.documents import Continuous, Image, Span, Text
 from chiasm.errors import UserError
 from chiasm.inference.history import lay_out
-from chiasm.inference.passage import passage, prompt_ids, prompt_latents
+from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import (
     Ended,
     Ending,
     Event,
-    ImageDrawn,
+    Generated,
     Request,
     SamplingSettings,
     TextWritten,
@@ -25,7 +24,7 @@ from chiasm.inference.sampler import Sampler
 
 Prefer = Callable[[Pretrained, int, float], None]
 
-QUICK = SamplingSettings(steps=3, max_tokens=12, max_images=2)
+QUICK = SamplingSettings(steps=3, max_tokens=12, max_items=2)
 GREEDY = QUICK.model_copy(update={"temperature": 0.0})
 
 
@@ -48,48 +47,86 @@ def texts(spans: list[Text | Image]) -> list[str]:
 
 
 def greedy_without_cache(
-    pretrained: Pretrained, ids: list[int], z_LC: torch.Tensor, count: int
+    pretrained: Pretrained, document: Passage, latents: dict[str, torch.Tensor], count: int
 ) -> str:
-    """Each token from one pass over the whole document, every image at flow time 1."""
-    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
-    begin = len(ids)
+    """Each token from one pass over the whole document, every item at flow time 1."""
+    text, begin = pretrained.text_tokenizer, len(document)
+    opening = [marks.begin for marks in text.marks.values()]
+    never = [mark for marks in text.marks.values() for mark in (marks.end, marks.fill)]
     for _ in range(count):
-        whole = passage(ids, text.image_id, vision.image_shape)
-        reading = lay_out([whole], ImageLatents(z_LC), torch.ones(len(z_LC)), [0], cache=None)
+        reading = lay_out(pretrained.decoder, [document], latents, 1.0, [0], cache=None)
         logits_V = pretrained.decoder.text_logits(
             pretrained.decoder(reading.inputs, reading.mask)[0, -1]
         )
-        for token in (text.pad_id, text.bod_id, text.eoi_id, text.image_id):
-            logits_V[token] = -torch.inf
-        ids = [*ids, int(logits_V.argmax())]
-        if ids[-1] in (text.eod_id, text.boi_id):
+        logits_V[[text.pad_id, text.bod_id, *never]] = -torch.inf
+        document = document.then([int(logits_V.argmax())])
+        if document.ids_T[-1] in (text.eod_id, *opening):
             break
-    return text.decode(ids[begin:])
+    return text.decode(document.ids_T[begin:].tolist())
+
+
+def assert_greedy_as_without_cache(
+    pretrained: Pretrained, prompt: tuple[Span, ...], stream: str
+) -> str:
+    """What is written after an item that was generated."""
+    text, decoder = pretrained.text_tokenizer, pretrained.decoder
+    settings = GREEDY.model_copy(update={"max_items": 1})
+    request = Request(prompt, seed=7, opens=True, stream=stream)
+    spans, events = heard(pretrained, request, settings)
+    [drawn] = [event for event in events if isinstance(event, Generated)]
+    assert spans[0] == drawn.item
+    assert spans[0].stream == stream
+    begin, end, fill = text.marks[stream]
+    document = prompt_passage(prompt, text, decoder.shapes).then([begin])
+    items = (*document.items, (stream, len(document)))
+    latent = [fill] * decoder.shapes[stream].num_tokens
+    document = Passage(np.append(document.ids_T, [*latent, end]), items)
+    latents = pretrained.tokenizers.encode_spans(
+        [span for span in prompt if isinstance(span, Continuous)], torch.device("cpu")
+    )
+    before = latents.get(stream, torch.zeros(0, decoder.shapes[stream].channels))
+    latents[stream] = torch.cat((before, drawn.latents_PC))
+    written = "".join(texts(spans))
+    assert written == greedy_without_cache(pretrained, document, latents, 12)
+    return written
 
 
 @pytest.mark.parametrize("model_seed", range(4))
 def test_greedy_text_after_a_drawn_image_is_the_same_without_a_cache(
     build: Callable[..., Pretrained], picture: Image, model_seed: int
 ) -> None:
-    pretrained = build(seed=model_seed)
-    text, vision = pretrained.text_tokenizer, pretrained.vision_tokenizer
     prompt = (Text("next:"), picture, Text("picture: "))
-    settings = GREEDY.model_copy(update={"max_images": 1})
-    spans, events = heard(pretrained, Request(prompt, seed=7, opens_image=True), settings)
-    [drawn] = [event for event in events if isinstance(event, ImageDrawn)]
-    ids = [
-        *prompt_ids(prompt, text, vision.image_shape),
-        *[text.boi_id, *[text.image_id] * 4, text.eoi_id],
-    ]
-    given = prompt_latents(prompt, vision, torch.device("cpu"))
-    z_LC = torch.cat((given.z_LC, drawn.latents_PC))
-    assert "".join(texts(spans)) == greedy_without_cache(pretrained, ids, z_LC, 12)
+    assert_greedy_as_without_cache(build(seed=model_seed), prompt, "image")
+
+
+@pytest.mark.parametrize("stream", ["image", "series"])
+@pytest.mark.parametrize(
+    "model",
+    [
+        {},
+        {"attention_weights": "modality"},
+        {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}},
+    ],
+)
+def test_greedy_text_after_either_item_is_the_same_without_a_cache(
+    build: Callable[..., Pretrained],
+    picture: Image,
+    make_series: Callable[[int], Continuous],
+    stream: str,
+    model: dict,
+) -> None:
+    written = []
+    for seed in range(3):
+        pretrained = build(seed=seed, series=True, **model)
+        prompt = (Text("next:"), picture, make_series(seed), Text("and: "))
+        written.append(assert_greedy_as_without_cache(pretrained, prompt, stream))
+    assert any(written), "some of them write"
 
 
 def test_nothing_random_enters_greedy_text_after_an_image(
     pretrained: Pretrained, picture: Image
 ) -> None:
-    settings = GREEDY.model_copy(update={"max_images": 0})
+    settings = GREEDY.model_copy(update={"max_items": 0})
     results = [
         heard(pretrained, Request((picture, Text("caption:")), seed=seed), settings)
         for seed in (1, 2)
@@ -102,8 +139,8 @@ def mixed(make_image: Callable[[int], Image]) -> list[Request]:
     return [
         Request((Text("story: "),), seed=3),
         Request((make_image(1), Text("caption:")), seed=4),
-        Request((Text("picture: a long wall of brick"),), seed=5, opens_image=True),
-        Request((Text("video:"), make_image(2), make_image(3)), seed=6, opens_image=True),
+        Request((Text("picture: a long wall of brick"),), seed=5, opens=True),
+        Request((Text("video:"), make_image(2), make_image(3)), seed=6, opens=True),
         Request((), seed=7),
         Request((Text("story: "),), seed=8),
     ]
@@ -115,13 +152,16 @@ def assert_same(one: list[Text | Image], other: list[Text | Image]) -> None:
     for a, b in zip(one, other, strict=True):
         if isinstance(a, Image) and isinstance(b, Image):
             np.testing.assert_allclose(a.pixels().astype(int), b.pixels().astype(int), atol=1)
+        elif isinstance(a, Continuous) and isinstance(b, Continuous):
+            assert a.stream == b.stream
+            np.testing.assert_allclose(a.data, b.data, atol=1e-3)
 
 
 def test_a_result_does_not_depend_on_what_runs_beside_it(
     build: Callable[..., Pretrained], prefer: Prefer, mixed: list[Request]
 ) -> None:
     pretrained = build()
-    prefer(pretrained, pretrained.text_tokenizer.boi_id, 0.6)
+    prefer(pretrained, pretrained.text_tokenizer.marks["image"].begin, 0.6)
     sampler = Sampler(pretrained)
     together = sampler.generate(mixed, QUICK)
     assert sum(isinstance(span, Image) for spans in together for span in spans) > 3
@@ -134,7 +174,7 @@ def test_a_result_does_not_depend_on_what_runs_beside_it(
 
 
 def test_seeds_decide(pretrained: Pretrained) -> None:
-    requests = [Request((Text("picture: a"),), seed=seed, opens_image=True) for seed in (0, 0, 1)]
+    requests = [Request((Text("picture: a"),), seed=seed, opens=True) for seed in (0, 0, 1)]
     first, same, other = Sampler(pretrained).generate(requests, QUICK)
     assert_same(first, same)
     assert texts(first) != texts(other)
@@ -145,7 +185,7 @@ def test_the_stream_of_events_is_the_result(
     build: Callable[..., Pretrained], prefer: Prefer, mixed: list[Request]
 ) -> None:
     pretrained = build()
-    prefer(pretrained, pretrained.text_tokenizer.boi_id, 0.6)
+    prefer(pretrained, pretrained.text_tokenizer.marks["image"].begin, 0.6)
     events: list[Event] = []
     results = Sampler(pretrained).generate(
         mixed, QUICK.model_copy(update={"rows_at_once": 4}), events.append
@@ -154,8 +194,8 @@ def test_the_stream_of_events_is_the_result(
         own = [event for event in events if event.request == number]
         rebuilt: list[Text | Image] = []
         for event in own:
-            if isinstance(event, ImageDrawn):
-                rebuilt.append(event.image)
+            if isinstance(event, Generated):
+                rebuilt.append(event.item)
             elif isinstance(event, TextWritten) and rebuilt and isinstance(rebuilt[-1], Text):
                 rebuilt[-1] = Text(rebuilt[-1].text + event.text)
             elif isinstance(event, TextWritten):
@@ -164,17 +204,77 @@ def test_the_stream_of_events_is_the_result(
         assert isinstance(own[-1], Ended)
 
 
-def test_the_model_opens_images_itself_until_max_images(
+def test_the_model_opens_images_itself_until_max_items(
     build: Callable[..., Pretrained], prefer: Prefer
 ) -> None:
     pretrained = build()
-    prefer(pretrained, pretrained.text_tokenizer.boi_id, 50.0)
-    settings = QUICK.model_copy(update={"max_tokens": 0, "max_images": 3})
+    prefer(pretrained, pretrained.text_tokenizer.marks["image"].begin, 50.0)
+    settings = QUICK.model_copy(update={"max_tokens": 0, "max_items": 3})
     spans, events = heard(pretrained, Request((Text("video:"),)), settings)
     assert [type(span) for span in spans] == [Image] * 3
     assert events[-1].ending is Ending.MAX_TOKENS  # neither a token nor an image was left
-    settings = QUICK.model_copy(update={"max_images": 0})
-    assert ending(pretrained, settings) is Ending.MAX_IMAGES
+    settings = QUICK.model_copy(update={"max_items": 0})
+    assert ending(pretrained, settings) is Ending.MAX_ITEMS
+
+
+@pytest.mark.parametrize("stream", ["image", "series"])
+def test_the_model_opens_items_of_either_stream(
+    build: Callable[..., Pretrained], prefer: Prefer, stream: str
+) -> None:
+    pretrained = build(series=True)
+    prefer(pretrained, pretrained.text_tokenizer.marks[stream].begin, 50.0)
+    settings = QUICK.model_copy(update={"max_tokens": 0, "max_items": 3})
+    spans, events = heard(pretrained, Request((Text("so:"),)), settings)
+    assert [span.stream for span in spans] == [stream] * 3
+    assert [type(span) for span in spans] == [{"image": Image}.get(stream, Continuous)] * 3
+    generated = [event.latents_PC for event in events if isinstance(event, Generated)]
+    shape = pretrained.decoder.shapes[stream]
+    assert [z_PC.shape for z_PC in generated] == [(shape.num_tokens, shape.channels)] * 3
+    assert not torch.allclose(generated[0], generated[1])
+
+
+def test_a_result_does_not_depend_on_items_of_other_streams_beside_it(
+    with_series: Pretrained, picture: Image, make_series: Callable[[int], Continuous]
+) -> None:
+    requests = [
+        Request((Text("a"),), seed=1, opens=True, stream="series"),
+        Request((picture, Text("b")), seed=2, opens=True),
+        Request((make_series(0), picture), seed=3, opens=True, stream="series"),
+        Request((make_series(1),), seed=4, opens=True),
+        Request((make_series(2), Text("c")), seed=5),
+    ]
+    sampler = Sampler(with_series)
+    together = sampler.generate(requests, QUICK)
+    for request, spans in zip(requests, together, strict=True):
+        [alone] = sampler.generate([request], QUICK)
+        assert_same(spans, alone)
+    items = [span for spans in together for span in spans if isinstance(span, Continuous)]
+    assert {span.stream for span in items} == {"image", "series"}
+
+
+def test_what_is_never_a_target_is_never_chosen(
+    build: Callable[..., Pretrained], prefer: Prefer
+) -> None:
+    """Whichever of them is preferred, the same is written: ends and latents of both streams."""
+    pretrained, written = build(series=True), set()
+    text = pretrained.text_tokenizer
+    marks = [mark for marks in text.marks.values() for mark in (marks.end, marks.fill)]
+    for mark in (text.pad_id, text.bod_id, *marks):
+        prefer(pretrained, mark, 50.0)
+        spans, _ = heard(pretrained, Request((Text("a"),)), QUICK)
+        written.add("".join(texts(spans)))
+    assert len(written) == 1
+    assert written != {""}
+
+
+def test_a_stream_that_the_model_has_not_is_refused_before_anything_runs(
+    pretrained: Pretrained, make_series: Callable[[int], Continuous]
+) -> None:
+    events: list[Event] = []
+    for request in (Request((), opens=True, stream="series"), Request((make_series(0),))):
+        with pytest.raises(UserError, match=r"no stream 'series' here, only image"):
+            Sampler(pretrained).generate([Request(()), request], QUICK, events.append)
+    assert events == []
 
 
 def test_the_document_ends(build: Callable[..., Pretrained], prefer: Prefer) -> None:
@@ -209,8 +309,8 @@ def test_the_context_is_filled_to_its_end_and_never_beyond(
     assert spans == [Text("k" * 17)]  # after <bod> and the prompt's two tokens
     assert events[-1] == Ended(0, Ending.CONTEXT)
 
-    prefer(pretrained, pretrained.text_tokenizer.boi_id, 50.0)
-    many = QUICK.model_copy(update={"max_images": 100})
+    prefer(pretrained, pretrained.text_tokenizer.marks["image"].begin, 50.0)
+    many = QUICK.model_copy(update={"max_items": 100})
     spans, events = heard(pretrained, Request((Text("kk"),)), many)
     assert len(spans) == 2  # 3 positions of prompt, 6 for each image
     assert events[-1] == Ended(0, Ending.CONTEXT)
@@ -225,13 +325,15 @@ def test_a_prompt_longer_than_the_context_is_refused_before_anything_runs(
     with pytest.raises(UserError, match=r"request 1 takes 37 positions but .* holds 20"):
         sampler.generate(requests, QUICK.model_copy(update={"rows_at_once": 1}), events.append)
     assert events == []
-    with pytest.raises(UserError, match=r"takes 17 positions and the image to draw, 23 together"):
-        sampler.generate([Request((Text("k" * 16),), opens_image=True)], QUICK)
+    with pytest.raises(
+        UserError, match=r"takes 17 positions and the image to generate, 23 together"
+    ):
+        sampler.generate([Request((Text("k" * 16),), opens=True)], QUICK)
 
 
 def test_contradictory_limits_are_refused(pretrained: Pretrained) -> None:
-    with pytest.raises(UserError, match="max_images = 0"):
-        ending(pretrained, QUICK.model_copy(update={"max_images": 0}), opens_image=True)
+    with pytest.raises(UserError, match="max_items = 0"):
+        ending(pretrained, QUICK.model_copy(update={"max_items": 0}), opens=True)
 
 
 def test_a_picture_that_cannot_be_decoded_is_refused(pretrained: Pretrained) -> None:
@@ -245,8 +347,8 @@ def test_no_request_gives_no_result(pretrained: Pretrained) -> None:
 
 
 def test_heun_and_guidance_change_the_picture(pretrained: Pretrained) -> None:
-    request = Request((Text("picture: a wall"),), opens_image=True)
-    settings = QUICK.model_copy(update={"max_tokens": 0, "max_images": 1})
+    request = Request((Text("picture: a wall"),), opens=True)
+    settings = QUICK.model_copy(update={"max_tokens": 0, "max_items": 1})
     pictures = [
         heard(pretrained, request, settings.model_copy(update=change))[0][0].pixels().astype(int)
         for change in ({}, {"solver": "heun"}, {"guidance": 1.0})
@@ -261,7 +363,7 @@ def test_a_model_that_computes_in_bfloat16_writes_and_draws(
 ) -> None:
     pretrained = build(time_conditioning=conditioning)
     pretrained.decoder.compute_dtype = torch.bfloat16
-    spans, _ = heard(pretrained, Request((picture, Text("next:")), opens_image=True), QUICK)
+    spans, _ = heard(pretrained, Request((picture, Text("next:")), opens=True), QUICK)
     assert isinstance(spans[0], Image)
     assert texts(spans)
 
@@ -272,11 +374,11 @@ def test_a_model_on_a_gpu_draws_what_it_draws_on_a_cpu(
     build: Callable[..., Pretrained], picture: Image
 ) -> None:
     pretrained = build()
-    request = Request((picture, Text("next:")), opens_image=True)
-    settings = QUICK.model_copy(update={"max_tokens": 0, "max_images": 1})
+    request = Request((picture, Text("next:")), opens=True)
+    settings = QUICK.model_copy(update={"max_tokens": 0, "max_items": 1})
     [on_cpu], _ = heard(pretrained, request, settings)
     pretrained.decoder.to("cuda")
-    pretrained.vision_tokenizer.to("cuda")
+    pretrained.tokenizers.to(torch.device("cuda"))
     [on_gpu], _ = heard(pretrained, request, settings)
     difference = np.abs(on_cpu.pixels().astype(int) - on_gpu.pixels())
     assert difference.mean() < 8

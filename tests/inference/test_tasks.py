@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.batch.packed import ImageShape
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text, question_prompt, question_spans
-from chiasm.inference.passage import prompt_ids
+from chiasm.inference.passage import prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Ended, Ending, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
@@ -31,13 +31,14 @@ WORDS = st.text(st.characters(exclude_categories=["Cs"])).map(str.strip).filter(
 
 @given(question=WORDS, answered=WORDS)
 def test_what_is_asked_has_the_tokens_of_training(question: str, answered: str) -> None:
-    tokenizer, shape = small_tokenizer(), ImageShape(8, 8, 2, 2)
+    tokenizer = small_tokenizer()
+    streams = Streams((StreamShape("image", "vision", (2, 2), channels=48),))
     picture = Image(np.zeros((8, 8, 3), np.uint8), target=False)
     document = Document((picture, *question_spans(question, answered)))
     assert document.text == f"question: {question} answer: {answered}\n"
-    [trained] = DocumentEncoder(tokenizer, shape, 1 << 20)(document)
-    asked = prompt_ids((picture, Text(question_prompt(question))), tokenizer, shape)
-    assert trained.ids[: len(asked)].tolist() == asked.tolist()
+    [trained] = DocumentEncoder(tokenizer, streams, 1 << 20)(document)
+    asked = prompt_passage((picture, Text(question_prompt(question))), tokenizer, streams)
+    assert trained.ids[: len(asked)].tolist() == asked.ids_T.tolist()
 
 
 @lru_cache
@@ -60,7 +61,7 @@ def test_an_answer_goes_on_over_lines_and_ends_with_its_document(
             endings.append(event.ending)
 
     request = Request((picture, Text("question: how many? answer:")))
-    limits = QUICK.model_copy(update={"max_images": 0, "stop": ("\nquestion: ",)})
+    limits = QUICK.model_copy(update={"max_items": 0, "stop": ("\nquestion: ",)})
     Sampler(pretrained).generate([request], limits, listener)
     assert endings == [Ending.MAX_TOKENS], "a line break ends nothing"
     assert answer(Sampler(pretrained), [picture], ["how many?"], settings=QUICK) == [""]
@@ -69,7 +70,7 @@ def test_an_answer_goes_on_over_lines_and_ends_with_its_document(
 
 
 def test_words_of_training(sampler: Sampler, picture: Image) -> None:
-    settings = QUICK.model_copy(update={"max_images": 0})
+    settings = QUICK.model_copy(update={"max_items": 0})
     [spans] = sampler.generate(
         [Request((picture, Text("question: how many? answer:")), seed=5)], settings
     )

@@ -1,26 +1,11 @@
-import math
-
 import pytest
 import torch
 
-from chiasm.model.attention import Attention, attend
+from chiasm.model import IntervalMask
 from chiasm.model.elementwise import rotate
+from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import RotaryTable
 from chiasm.model.settings import ModelSettings
-
-
-def test_attend_is_the_softmax_over_seen_keys_of_the_group():
-    q, k, v = torch.randn(2, 4, 5, 8), torch.randn(2, 2, 7, 8), torch.randn(2, 2, 7, 8)
-    seen = torch.rand(2, 1, 5, 7) < 0.6
-    seen[..., 0] = True
-    additive = torch.zeros(2, 1, 5, 7).masked_fill(~seen, float("-inf"))
-    expected = torch.empty_like(q)
-    for row, head, query in torch.cartesian_prod(*(torch.arange(n) for n in (2, 4, 5))).tolist():
-        keys = seen[row, 0, query].nonzero().squeeze(1)
-        score = k[row, head // 2, keys] @ q[row, head, query] / math.sqrt(8)
-        expected[row, head, query] = score.softmax(0) @ v[row, head // 2, keys]
-    got = attend(q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), additive)
-    torch.testing.assert_close(got.transpose(1, 2), expected)
 
 
 def test_scores_depend_on_the_distance_alone():
@@ -41,13 +26,14 @@ def test_query_key_norm_takes_the_size_out_of_the_scores():
     outputs = {}
     for qk_norm in (True, False):
         settings = ModelSettings(width=16, query_heads=2, key_value_heads=1, qk_norm=qk_norm)
-        attention = Attention(settings)
+        attention = settings.attention.build(settings, modalities=2)
         for parameter in attention.parameters():
             parameter.copy_(torch.randn(parameter.shape))
         x, turn = torch.randn(1, 6, 16), RotaryTable(8, base=100.0)(torch.arange(6)[None])
-        before = attention(x, turn, torch.zeros(1, 1, 6, 6))
+        mask = AttentionMask(IntervalMask(torch.zeros(1, 6).long(), torch.full((1, 6), 5), 6))
+        before = attention(x, turn, mask)
         attention.qkv.weight[:24] *= 3  # queries and keys, not values
-        outputs[qk_norm] = (before, attention(x, turn, torch.zeros(1, 1, 6, 6)))
+        outputs[qk_norm] = (before, attention(x, turn, mask))
     torch.testing.assert_close(*outputs[True], atol=1e-4, rtol=1e-4)
     assert not torch.allclose(*outputs[False], atol=1e-2)
 

@@ -3,74 +3,81 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache, ModelSettings
-from chiasm.model.decoder import DecoderInput as Inputs
-
-CHANNELS = 4
-
+from chiasm.model import Decoder, DecoderInput, IntervalMask
 
 VARIANTS = {
     "modality": {},
     "shared": {"experts": "shared"},
     "mixture of transformers": {"attention_weights": "modality"},
     "mixture of experts": {"experts": "moe", "moe": {"num_experts": 8, "shared": "global"}},
+    "experts of each modality": {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}},
+    "adaptive": {"time_conditioning": "adaptive"},
 }
 
 
 @pytest.fixture(scope="module", params=VARIANTS)
 def decoder(naive, request) -> Decoder:
-    changes = VARIANTS[request.param]
-    settings = ModelSettings(width=32, depth=3, query_heads=4, key_value_heads=2, **changes)
-    return Decoder(settings, vocabulary=naive.vocabulary, latent_channels=CHANNELS, seed=1)
+    return naive.decoder(noise=0.1, seed=1, depth=3, **VARIANTS[request.param])
 
 
 def whole(naive, documents):
     """One document per row, its latents clean."""
     batch = naive.pack([[spans] for spans in documents], 32)
-    z_LC = torch.randn(
-        len(batch.latent_position_L), CHANNELS, generator=torch.Generator().manual_seed(0)
-    )
-    inputs = DecoderInput.from_batch(batch, ImageLatents(z_LC), torch.ones(len(batch.images)))
-    return batch, inputs
+    return batch, DecoderInput.from_batch(batch, naive.latents(batch), naive.times(batch))
 
 
-def piece(inputs: Inputs, begin: int, end: int, **changes) -> Inputs:
-    """Positions begin..end of one row, with the latents that lie there."""
-    inside_L = (inputs.latent_position_L >= begin) & (inputs.latent_position_L < end)
-    part = DecoderInput(
+def piece(inputs: DecoderInput, begin: int, end: int, **changes) -> DecoderInput:
+    """Positions begin..end of one row, with the latents that lie there; streams without any are
+    left out."""
+    latents = {}
+    for name, own in inputs.latents.items():
+        inside_L = (own.position_L >= begin) & (own.position_L < end)
+        if inside_L.any():
+            part = type(own)(*(values[inside_L] for values in own))
+            latents[name] = part._replace(position_L=part.position_L - begin, **changes)
+    return DecoderInput(
         ids_BT=inputs.ids_BT[:, begin:end],
         modality_BT=inputs.modality_BT[:, begin:end],
         position_BT=inputs.position_BT[:, begin:end],
-        z_LC=inputs.z_LC[inside_L],
-        time_L=inputs.time_L[inside_L],
-        latent_position_L=inputs.latent_position_L[inside_L] - begin,
-        yx_L2=inputs.yx_L2[inside_L],
+        latents=latents,
     )
-    return replace(part, **changes)
 
 
 @torch.no_grad()
-def test_text_after_an_image_is_the_same_with_and_without_cache(naive, decoder):
-    batch, inputs = whole(naive, [[[9, 10], naive.Picture(), [11, 12, 13], naive.Picture(1, 2)]])
+@pytest.mark.parametrize("dropped", [False, True])
+@pytest.mark.parametrize("first", ["image", "series"])
+def test_what_follows_an_item_is_the_same_with_and_without_cache(naive, decoder, first, dropped):
+    kinds = [naive.Picture(2, 3, dropped=dropped), naive.Series(4)]
+    one, other = kinds if first == "image" else kinds[::-1]
+    batch, inputs = whole(naive, [[[9, 10], one, [11, 12, 13], other, [14]]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
-    start, num_tokens = int(batch.images.start_N[0]), int(batch.images.tokens_N[0])
-    noisy = {"z_LC": torch.randn(num_tokens, CHANNELS), "time_L": torch.full((num_tokens,), 0.3)}
-    steps = [
-        (0, start, {}, True),
-        (start, start + num_tokens, noisy, False),  # solver steps: written, never held
-        (start, start + num_tokens, noisy | {"time_L": noisy["time_L"] * 2}, False),
-        (start, start + num_tokens, {}, True),  # the finished image at flow time 1
-        *((here, here + 1, {}, True) for here in range(start + num_tokens, start + num_tokens + 5)),
-    ]
-    for begin, end, changes, held in steps:
+    cache = decoder.new_cache(rows=1, capacity=32)
+
+    def read(begin, end, *, held=True, **changes):
         mask = IntervalMask(batch.first_BT[:, begin:end], batch.last_BT[:, begin:end], 32)
         x = decoder(piece(inputs, begin, end, **changes), mask, cache)
         if held:
             torch.testing.assert_close(x, expected[:, begin:end], atol=1e-5, rtol=1e-5)
             cache.advance(torch.tensor([end - begin]))
-    assert cache.lengths_B.tolist() == [start + num_tokens + 5]
+
+    here = 0
+    items = [batch.slots[name] for name in (first, "series" if first == "image" else "image")]
+    for slots, channels in zip(items, (s.channels for s in streams(naive, first)), strict=True):
+        start, num_tokens = int(slots.start_N), int(slots.tokens_N)
+        for position in range(here, start):
+            read(position, position + 1)
+        here = start + num_tokens
+        for time in (0.3, 0.6):  # solver steps: written, never held
+            time_L, z_LC = torch.full((num_tokens,), time), torch.randn(num_tokens, channels)
+            read(start, here, held=False, time_L=time_L, z_LC=z_LC)
+        read(start, here)  # the finished item at flow time 1
+    read(here, batch.num_filled)
+    assert cache.lengths_B.tolist() == [batch.num_filled]
+
+
+def streams(naive, first: str):
+    """Those of the batch, the named one first."""
+    return sorted(naive.streams, key=lambda shape: shape.name != first)
 
 
 @torch.no_grad()
@@ -78,9 +85,9 @@ def test_an_unfinished_image_left_in_the_cache_would_be_noticed(naive, decoder):
     """The same as above with the last solver step held: TRAPS 1, seen failing."""
     batch, inputs = whole(naive, [[[9, 10], naive.Picture(), [11, 12, 13]]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
-    end = int(batch.images.start_N[0] + batch.images.tokens_N[0])
-    noisy = torch.full_like(inputs.time_L, 0.3)
+    cache = decoder.new_cache(rows=1, capacity=32)
+    end = int(batch.slots["image"].start_N[0] + batch.slots["image"].tokens_N[0])
+    noisy = torch.full_like(inputs.latents["image"].time_L, 0.3)
     mask = IntervalMask(batch.first_BT[:, :end], batch.last_BT[:, :end], 32)
     decoder(piece(inputs, 0, end, time_L=noisy), mask, cache)
     cache.advance(torch.tensor([end]))
@@ -95,7 +102,7 @@ def test_an_unfinished_image_left_in_the_cache_would_be_noticed(naive, decoder):
 def test_rows_of_different_lengths_continue_side_by_side(naive, decoder):
     batch, inputs = whole(naive, [[[9, 10, 11, 12, 13]], [[14, 15]]])
     expected = decoder(inputs, IntervalMask.from_batch(batch))
-    cache = KeyValueCache.allocate(decoder, rows=2, capacity=16)
+    cache = decoder.new_cache(rows=2, capacity=16)
     held_B = torch.tensor([5, 2])
     query_BT = torch.arange(5).expand(2, 5)
     mask = IntervalMask(torch.zeros_like(query_BT), query_BT, 16)
@@ -118,7 +125,7 @@ def test_the_same_history_gives_the_same_logits_twice(naive, decoder):
     logits = []
     for seed in (1, 2):
         torch.manual_seed(seed)
-        cache = KeyValueCache.allocate(decoder, rows=1, capacity=32)
+        cache = decoder.new_cache(rows=1, capacity=32)
         batch, _ = whole(naive, [[[9, 10], naive.Picture(), [11]]])
         logits.append(decoder.text_logits(decoder(inputs, IntervalMask.from_batch(batch), cache)))
     assert torch.equal(*logits)
@@ -126,6 +133,6 @@ def test_the_same_history_gives_the_same_logits_twice(naive, decoder):
 
 def test_a_full_cache_says_so(naive, decoder):
     batch, inputs = whole(naive, [[[9, 10]]])
-    cache = KeyValueCache.allocate(decoder, rows=1, capacity=20)
+    cache = decoder.new_cache(rows=1, capacity=20)
     with pytest.raises(ValueError, match="capacity of 20 slots"):
         decoder(inputs, IntervalMask(batch.first_BT, batch.last_BT, 20), cache)

@@ -3,11 +3,10 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import TEXT, Streams, StreamShape
+from chiasm.errors import UserError
 from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
 
-CHANNELS = 5
 VARIANTS = [
     {},
     {"experts": "shared"},
@@ -19,26 +18,22 @@ VARIANTS = [
 
 
 def tiny(naive, **changes) -> Decoder:
-    settings = ModelSettings(width=32, depth=2, query_heads=4, key_value_heads=2, **changes)
-    decoder = Decoder(settings, vocabulary=naive.vocabulary, latent_channels=CHANNELS, seed=3)
-    # Parameters that begin at zero would hide what flows through them.
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in decoder.parameters():
-            parameter += 0.1 * torch.randn(parameter.shape, generator=generator)
-    return decoder
+    return naive.decoder(noise=0.1, seed=3, **changes)
 
 
-def read(batch, seed: int = 0) -> DecoderInput:
-    generator = torch.Generator().manual_seed(seed)
-    z_LC = torch.randn(len(batch.latent_position_L), CHANNELS, generator=generator)
-    time_N = torch.rand(len(batch.images), generator=generator)
-    return DecoderInput.from_batch(batch, ImageLatents(z_LC), time_N)
+def read(naive, batch, seed: int = 0) -> DecoderInput:
+    return DecoderInput.from_batch(batch, naive.latents(batch, seed), naive.times(batch, seed))
+
+
+def changed(inputs: DecoderInput, stream: str, **changes) -> DecoderInput:
+    """The same input but for the latents of one stream."""
+    own = inputs.latents[stream]._replace(**changes)
+    return replace(inputs, latents={**inputs.latents, stream: own})
 
 
 def two_documents(naive):
-    first = [[9, 10], naive.Picture(), [11], naive.Picture(1, 2)]
-    second = [[12], naive.Picture(2, 2), [13, 14, 15]]
+    first = [[9, 10], naive.Picture(), [11], naive.Picture(1, 2), naive.Series(3)]
+    second = [[12], naive.Picture(2, 2), naive.Series(2), [13, 14, 15]]
     return naive.pack([[first, second]], 48)
 
 
@@ -53,19 +48,19 @@ def same_bits(before, after, changes) -> bool:
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_perturbing_one_document_moves_no_bit_of_another(naive, changes):
     decoder, batch = tiny(naive, **changes), two_documents(naive)
-    inputs, mask = read(batch), IntervalMask.from_batch(batch)
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
     with torch.no_grad():
         before = decoder(inputs, mask)[0]
         for document in (0, 1):
             inside_T = batch.document_BT[0] == document
-            latent_L = inside_T[batch.latent_position_L]
-            changed = replace(
-                inputs,
-                ids_BT=torch.where(inside_T & (inputs.ids_BT > 6), 20, inputs.ids_BT),
-                z_LC=torch.where(latent_L.unsqueeze(1), inputs.z_LC + 1, inputs.z_LC),
-                time_L=torch.where(latent_L, inputs.time_L / 2, inputs.time_L),
-            )
-            after = decoder(changed, mask)[0]
+            words_BT = inside_T & (inputs.ids_BT > 6)
+            other = replace(inputs, ids_BT=torch.where(words_BT, 20, inputs.ids_BT))
+            for name, own in inputs.latents.items():
+                latent_L = inside_T[own.position_L]
+                z_LC = torch.where(latent_L.unsqueeze(1), own.z_LC + 1, own.z_LC)
+                time_L = torch.where(latent_L, own.time_L / 2, own.time_L)
+                other = changed(other, name, z_LC=z_LC, time_L=time_L)
+            after = decoder(other, mask)[0]
             assert same_bits(before[~inside_T], after[~inside_T], changes)
             assert not torch.equal(before[inside_T], after[inside_T])
 
@@ -73,31 +68,41 @@ def test_perturbing_one_document_moves_no_bit_of_another(naive, changes):
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_no_gradient_reaches_another_document_or_the_future(naive, changes):
     decoder, batch = tiny(naive, **changes), two_documents(naive)
-    z_LC = torch.randn(len(batch.latent_position_L), CHANNELS, requires_grad=True)
-    inputs = replace(read(batch), z_LC=z_LC)
+    z = {name: z_LC.requires_grad_() for name, z_LC in naive.latents(batch).items()}
+    inputs = DecoderInput.from_batch(batch, z, naive.times(batch, 0))
     x_TD = decoder(inputs, IntervalMask.from_batch(batch))[0]
-    image_L = batch.images.image_L
     reached = {}
-    for name, position in (("text between images", 11), ("second document's end", -1)):
-        query = position if position >= 0 else int(batch.document_BT[0].argmin()) - 1
-        (gradient,) = torch.autograd.grad(x_TD[query].square().sum(), z_LC, retain_graph=True)
-        reached[name] = [bool(gradient[image_L == n].any()) for n in range(3)]
+    for name, query in (
+        ("text between images", 11),
+        ("first series", int(batch.slots["series"].start_N[0])),
+        ("second document's end", int(batch.document_BT[0].argmin()) - 1),
+    ):
+        loss = x_TD[query].square().sum()
+        for stream, z_LC in z.items():
+            (gradient,) = torch.autograd.grad(loss, z_LC, retain_graph=True)
+            item_L = batch.slots[stream].item_L
+            items = range(len(batch.slots[stream]))
+            reached[name, stream] = [bool(gradient[item_L == n].any()) for n in items]
     assert reached == {
-        "text between images": [True, False, False],
-        "second document's end": [False, False, True],
+        ("text between images", "image"): [True, False, False],
+        ("text between images", "series"): [False, False],
+        ("first series", "image"): [True, True, False],
+        ("first series", "series"): [True, False],
+        ("second document's end", "image"): [False, False, True],
+        ("second document's end", "series"): [False, True],
     }
 
 
-def test_an_image_is_bidirectional_inside_and_causal_outside(naive):
+@pytest.mark.parametrize("stream", ["image", "series"])
+def test_an_item_is_bidirectional_inside_and_causal_outside(naive, stream):
     decoder, batch = tiny(naive), two_documents(naive)
-    inputs, mask = read(batch), IntervalMask.from_batch(batch)
-    changed_LC = inputs.z_LC.clone()
-    changed_LC[5] += 1  # the last token of the first image
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
+    changed_LC = inputs.latents[stream].z_LC.clone()
+    changed_LC[int(batch.slots[stream].tokens_N[0]) - 1] += 1  # the last token of the first item
     with torch.no_grad():
-        moved_T = (
-            decoder(inputs, mask)[0] != decoder(replace(inputs, z_LC=changed_LC), mask)[0]
-        ).any(-1)
-    start = int(batch.images.start_N[0])
+        after = decoder(changed(inputs, stream, z_LC=changed_LC), mask)[0]
+        moved_T = (decoder(inputs, mask)[0] != after).any(-1)
+    start = int(batch.slots[stream].start_N[0])
     end_of_document = int((batch.document_BT[0] == 0).sum())
     expected_T = torch.zeros(48, dtype=torch.bool)
     expected_T[start:end_of_document] = True
@@ -106,57 +111,139 @@ def test_an_image_is_bidirectional_inside_and_causal_outside(naive):
 
 def test_padding_changes_nothing(naive):
     decoder = tiny(naive)
-    rows = [[[[9, 10], naive.Picture(), [11, 12]]]]
-    short, long = naive.pack(rows, 16), naive.pack([*rows, []], 40)
+    rows = [[[[9, 10], naive.Picture(), naive.Series(2), [11, 12]]]]
+    short, long = naive.pack(rows, 20), naive.pack([*rows, []], 40)
     with torch.no_grad():
-        x_short = decoder(read(short), IntervalMask.from_batch(short))
-        x_long = decoder(read(long), IntervalMask.from_batch(long))
+        x_short = decoder(read(naive, short), IntervalMask.from_batch(short))
+        x_long = decoder(read(naive, long), IntervalMask.from_batch(long))
     assert torch.isfinite(x_long).all()
     filled = short.num_filled
     torch.testing.assert_close(x_short[0, :filled], x_long[0, :filled], atol=1e-5, rtol=1e-5)
 
 
-def test_numbers_of_tokens_at_vision_positions_are_not_read(naive):
+def test_numbers_of_tokens_at_latent_positions_are_not_read(naive):
     decoder, batch = tiny(naive), two_documents(naive)
-    inputs, mask = read(batch), IntervalMask.from_batch(batch)
-    vision_BT = batch.modality_BT == Modality.VISION
-    other = replace(inputs, ids_BT=torch.where(vision_BT, 30, inputs.ids_BT))
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
+    latent_BT = batch.modality_BT > TEXT
+    other = replace(inputs, ids_BT=torch.where(latent_BT, 30, inputs.ids_BT))
     with torch.no_grad():
         assert torch.equal(decoder(inputs, mask), decoder(other, mask))
 
 
-def test_time_place_and_latent_each_matter(naive):
-    decoder, batch = tiny(naive), two_documents(naive)
-    inputs, mask = read(batch), IntervalMask.from_batch(batch)
+@pytest.mark.parametrize("image_positions", ["learned", "sinusoidal"])
+@pytest.mark.parametrize("stream", ["image", "series"])
+def test_time_place_and_latent_each_matter(naive, stream, image_positions):
+    decoder, batch = tiny(naive, image_positions=image_positions), two_documents(naive)
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
     with torch.no_grad():
-        before = decoder(inputs, mask)
+        before, own = decoder(inputs, mask), inputs.latents[stream]
+        places = [own.place_LA + axis for axis in torch.eye(own.place_LA.shape[1]).long()]
+        if len(places) == 2:
+            places.append(own.place_LA.flip(1))
         for change in (
-            {"time_L": inputs.time_L * 0.9},
-            {"yx_L2": inputs.yx_L2.flip(1)},
-            {"z_LC": inputs.z_LC * 0.9},
+            {"time_L": own.time_L * 0.9},
+            {"z_LC": own.z_LC * 0.9},
+            *({"place_LA": place_LA} for place_LA in places),
         ):
-            assert not torch.equal(before, decoder(replace(inputs, **change), mask)), change
+            assert not torch.equal(before, decoder(changed(inputs, stream, **change), mask)), change
+
+
+def test_streams_may_stand_in_any_order_and_be_left_out(naive):
+    decoder, batch = tiny(naive), two_documents(naive)
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
+    turned = replace(inputs, latents=dict(reversed(inputs.latents.items())))
+    with torch.no_grad():
+        assert torch.equal(decoder(inputs, mask), decoder(turned, mask))
+        alone = naive.pack([[[[9, 10], naive.Picture(), [11]]]], 16)
+        inputs, mask = read(naive, alone), IntervalMask.from_batch(alone)
+        own = replace(inputs, latents={"image": inputs.latents["image"]})
+        assert torch.equal(decoder(inputs, mask), decoder(own, mask))
+
+
+def split_by_role(naive, batch):
+    """Context pictures as a stream of their own, of the same modality."""
+    shapes = dict(zip(naive.streams.names, naive.streams, strict=True))
+    seen = replace(shapes["image"], name="seen", context_of="image")
+    streams = Streams((shapes["image"], shapes["series"], seen))
+
+    def chosen(own_N):
+        own = batch.slots["image"]
+        names = ("row_N", "start_N", "grid_NA", "target_N", "dropped_N", "source_N")
+        kept = [item for item, kept in zip(own.items, own_N.tolist(), strict=True) if kept]
+        return replace(own, **{n: getattr(own, n)[own_N] for n in names}, items=tuple(kept))
+
+    target_N = batch.slots["image"].target_N
+    slots = {**batch.slots, "image": chosen(target_N), "seen": chosen(~target_N)}
+    return replace(batch, streams=streams, slots=slots)
+
+
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_two_streams_of_one_modality_with_equal_layers_are_one(naive, changes):
+    decoder, batch = tiny(naive, **changes), naive.random_batch(6)
+    split = split_by_role(naive, batch)
+    split.validate()
+    other = Decoder(decoder.settings, vocabulary=naive.vocabulary, streams=split.streams)
+    own = decoder.state_dict()
+    other.load_state_dict({n: own[n.replace(".seen.", ".image.")] for n in other.state_dict()})
+    z, times, target_N = naive.latents(batch), naive.times(batch, 0), batch.slots["image"].target_N
+    target_L = target_N[batch.slots["image"].item_L]
+    parted = [
+        {**whole, "image": whole["image"][chosen], "seen": whole["image"][~chosen]}
+        for whole, chosen in ((z, target_L), (times, target_N))
+    ]
+    with torch.no_grad():
+        mask = IntervalMask.from_batch(batch)
+        expected = decoder(DecoderInput.from_batch(batch, z, times), mask)
+        got = other(DecoderInput.from_batch(split, *parted), mask)
+    torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("changes", VARIANTS)
 def test_every_parameter_learns(naive, changes):
     decoder, batch = tiny(naive, **changes), naive.random_batch(4)
-    x_MD = decoder(read(batch), IntervalMask.from_batch(batch)).flatten(0, 1)
+    x_MD = decoder(read(naive, batch), IntervalMask.from_batch(batch)).flatten(0, 1)
     text = decoder.text_logits(x_MD[batch.text_position_R])
-    latent = decoder.latent_output(x_MD[batch.latent_position_L])
     assert text.shape == (batch.num_text_targets, naive.vocabulary)
-    assert latent.shape == (len(batch.latent_position_L), CHANNELS)
-    (text.square().mean() + latent.square().mean()).backward()
+    loss = text.square().mean()
+    for shape in naive.streams:
+        position_L = batch.slots[shape.name].position_L
+        latent = decoder.latent_output(shape.name, x_MD[position_L])
+        assert latent.shape == (len(position_L), shape.channels)
+        loss = loss + latent.square().mean()
+    loss.backward()
     for name, parameter in decoder.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.any(), name
 
 
-def test_a_batch_without_images_and_one_without_text(naive):
-    decoder = tiny(naive)
-    for documents in ([[[9, 10, 11]]], [[naive.Picture()]]):
+@pytest.mark.parametrize("changes", VARIANTS)
+def test_a_batch_without_items_and_ones_of_one_modality(naive, changes):
+    decoder = tiny(naive, **changes)
+    for documents in ([[[9, 10, 11]]], [[naive.Picture()]], [[naive.Series()]], []):
         batch = naive.pack([documents], 16)
-        assert torch.isfinite(decoder(read(batch), IntervalMask.from_batch(batch))).all()
+        assert torch.isfinite(decoder(read(naive, batch), IntervalMask.from_batch(batch))).all()
+
+
+def test_a_stream_learns_only_what_its_items_pass(naive):
+    """Without series, nothing of them has a gradient, and what pictures pass has one."""
+    decoder = tiny(naive, attention_weights="modality")
+    batch = naive.pack([[[[9, 10, 11], naive.Picture(), [12]]]], 20)
+    decoder(read(naive, batch), IntervalMask.from_batch(batch)).square().sum().backward()
+    block = decoder.blocks[0]
+    split = (block.experts.gate_up, block.attention.qkv.weight, block.attention_norm.gain)
+    for parameter in split:
+        assert [bool(own.any()) for own in parameter.grad] == [True, True, False]
+    assert decoder.latent_embedding["image"].weight.grad.any()
+    grad = decoder.latent_embedding["series"].weight.grad
+    assert grad is None or not grad.any()
+
+
+def test_more_modalities_than_shared_experts_are_refused():
+    streams = Streams(tuple(StreamShape(f"s{n}", f"m{n}", (2,), 3) for n in range(4)))
+    moe = {"num_experts": 7, "granularity": 4, "shared": "modality"}
+    settings = ModelSettings(width=48, feedforward_width=128, experts="moe", moe=moe)
+    with pytest.raises(UserError, match=r"num_experts = 7 .* leaves 2 to choose from"):
+        Decoder(settings, vocabulary=20, streams=streams)
 
 
 def test_bfloat16_activations_with_float32_weights(naive):
@@ -165,11 +252,11 @@ def test_bfloat16_activations_with_float32_weights(naive):
     rough = Decoder(
         exact.settings,
         vocabulary=naive.vocabulary,
-        latent_channels=CHANNELS,
+        streams=naive.streams,
         compute_dtype=torch.bfloat16,
     )
     rough.load_state_dict(exact.state_dict())
-    inputs, mask = read(batch), IntervalMask.from_batch(batch)
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
     with torch.no_grad():
         x, expected = rough(inputs, mask), exact(inputs, mask)
     assert x.dtype == torch.bfloat16
@@ -177,7 +264,7 @@ def test_bfloat16_activations_with_float32_weights(naive):
     assert float((x.float() - expected).abs().mean()) < 0.03
 
 
-def test_active_parameters_leave_out_the_other_expert(naive):
+def test_active_parameters_leave_out_the_other_experts(naive):
     shared = tiny(naive, experts="shared").count_parameters()
     split = tiny(naive, experts="modality").count_parameters()
     assert shared.total == shared.active == split.active
@@ -199,7 +286,7 @@ def test_a_mixture_of_one_expert_is_the_shared_expert(naive, time_conditioning):
     routers = {name: value for name, value in mixture.state_dict().items() if "router" in name}
     mixture = copied(shared, mixture, **routers)
     batch = naive.random_batch(1)
-    inputs, mask = read(batch), IntervalMask.from_batch(batch)
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
     torch.testing.assert_close(mixture(inputs, mask), shared(inputs, mask))
     assert mixture.count_parameters().active - shared.count_parameters().active == 2 * 32
 
@@ -207,7 +294,7 @@ def test_a_mixture_of_one_expert_is_the_shared_expert(naive, time_conditioning):
 def test_a_mixture_whose_router_reads_the_modality_is_the_split(naive):
     """One shared expert for each modality, and routed ones that give nothing."""
     split = tiny(naive, experts="modality", feedforward_width=64)
-    moe = {"num_experts": 4, "granularity": 2, "shared": "modality", "weights": "raw", "top_k": 1}
+    moe = {"num_experts": 6, "granularity": 2, "shared": "modality", "weights": "raw", "top_k": 1}
     mixture = tiny(naive, experts="moe", moe=moe, feedforward_width=128)
     taken = {}
     for number in range(2):
@@ -220,7 +307,7 @@ def test_a_mixture_whose_router_reads_the_modality_is_the_split(naive):
             taken[name + part] = mixture.state_dict()[name + part]
     mixture = copied(split, mixture, **taken)
     batch = naive.random_batch(2)
-    inputs, mask = read(batch), IntervalMask.from_batch(batch)
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
     torch.testing.assert_close(mixture(inputs, mask), split(inputs, mask))
 
 
@@ -232,12 +319,13 @@ def test_separate_attention_with_equal_weights_is_shared_attention(naive):
         if value.ndim > own[name].ndim:
             taken[name] = own[name].expand_as(value)
     batch = naive.random_batch(3)
-    inputs, mask = read(batch), IntervalMask.from_batch(batch)
+    inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
     expected = shared(inputs, mask)
     torch.testing.assert_close(copied(shared, separate, **taken)(inputs, mask), expected)
     assert len(taken) == 2 * 4 + 1
     idle = separate.count_parameters().total - separate.count_parameters().active
-    assert idle - sum(v.numel() // 2 for v in taken.values()) == 2 * 3 * 32 * shared.settings.F
+    own = sum(v.numel() // 3 * 2 for v in taken.values())
+    assert idle - own == 2 * 2 * 3 * 32 * shared.settings.F
 
 
 PAPER_SHAPE = {
@@ -265,9 +353,9 @@ PAPER_SHAPE = {
 def test_the_papers_shapes_have_the_papers_parameters(changes, billions):
     """Figures of arXiv 2603.03276, without routers and what embeds latents."""
     with torch.device("meta"):
-        decoder = Decoder(
-            ModelSettings(**PAPER_SHAPE, **changes), vocabulary=128_256, latent_channels=1152
-        )
+        streams = Streams((StreamShape("image", "vision", (16, 16), channels=1152),))
+        settings = ModelSettings(**PAPER_SHAPE, **changes)
+        decoder = Decoder(settings, vocabulary=128_256, streams=streams)
     outside = sum(
         parameter.numel()
         for name, parameter in decoder.named_parameters()

@@ -4,8 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from chiasm.batch.packed import Modality
+from chiasm.model.elementwise import EPSILON
 from chiasm.model.experts import Experts, MixtureOfExperts
+from chiasm.model.layers import ModalityLinear, ModalityNorm
 from chiasm.model.routing import Routing
 from chiasm.model.settings import MoeSettings
 
@@ -104,13 +105,16 @@ def test_the_real_grouped_product_matches_a_loop_over_positions(num_experts):
 @pytest.mark.parametrize("shared", ["none", "global", "modality"])
 @pytest.mark.parametrize("score", ["softmax", "sigmoid"])
 @pytest.mark.parametrize("weights", ["normalised", "raw"])
-@pytest.mark.parametrize("kinds", [(1, 2), (1,), (2,), (0, 1)])
-def test_a_mixture_matches_its_definition(shared, score, weights, kinds):
+@pytest.mark.parametrize(
+    ("modalities", "kinds"),
+    [(2, (1, 2)), (2, (1,)), (2, (2,)), (2, (0, 1)), (3, (1, 2, 3)), (3, (3, 1)), (3, (0, 3))],
+)
+def test_a_mixture_matches_its_definition(shared, score, weights, modalities, kinds):
     """Scores, shared experts and weights, for batches that lack a modality too."""
     settings = MoeSettings(
         num_experts=7, granularity=3, shared=shared, score=score, weights=weights
     )
-    mixture = filled(MixtureOfExperts(settings, 12, 24))
+    mixture = filled(MixtureOfExperts(settings, 12, 24, modalities))
     generator = torch.Generator().manual_seed(2)
     modality = torch.tensor(kinds)[torch.randint(len(kinds), (2, 5), generator=generator)]
 
@@ -127,7 +131,7 @@ def test_a_mixture_matches_its_definition(shared, score, weights, kinds):
                 for e, w in zip(best.tolist(), chosen, strict=True)
             )
             if shared != "none":
-                own = 6 if shared == "global" else 5 + (kind == Modality.VISION)
+                own = 6 if shared == "global" else 7 - modalities + max(kind - 1, 0)
                 y_D = y_D + expert_output(mixture, own, x_D)
             rows.append(y_D)
         return torch.stack(rows).view_as(x)
@@ -139,6 +143,54 @@ def test_a_mixture_matches_its_definition(shared, score, weights, kinds):
     results = (values_and_gradients(mixture, x, compute) for compute in (fast, definition))
     for got, expected in zip(*results, strict=True):
         torch.testing.assert_close(got, expected, atol=1e-5, rtol=1e-4)
+
+
+@pytest.mark.usefixtures("any_grouped_dtype")
+@pytest.mark.parametrize("kinds", [(1, 2, 3), (1, 3), (2, 3), (0, 2)])
+def test_experts_by_modality_match_a_loop_over_positions(kinds):
+    """Three modalities, and batches that lack some; padding goes with text."""
+    experts = filled(Experts(3, width=16, hidden_width=32))
+    modality = torch.tensor(kinds)[torch.randint(len(kinds), (2, 6))]
+    routing = Routing.by_modality(modality, 3)
+    expert_of = {0: 0, 1: 0, 2: 1, 3: 2}
+    expert_MK = torch.tensor([[expert_of[kind]] for kind in modality.flatten().tolist()])
+    weight_MK = torch.ones(12, 1, dtype=DTYPE)
+    x = torch.randn(2, 6, 16, dtype=DTYPE)
+    fast = values_and_gradients(experts, x, lambda x: experts(x, routing))
+    slow = values_and_gradients(
+        experts,
+        x,
+        lambda x: loop_over_positions(experts, x.flatten(0, 1), expert_MK, weight_MK).view_as(x),
+    )
+    for got, expected in zip(fast, slow, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-12, rtol=1e-10)
+
+
+@pytest.mark.parametrize("kinds", [(1, 2, 3), (1, 3), (0, 2)])
+def test_layers_of_each_modality_match_a_loop_over_positions(kinds):
+    """Projection and norm of a Mixture-of-Transformers, with gradients."""
+    linear, norm = ModalityLinear(3, 16, 24), ModalityNorm(3, 24)
+    with torch.no_grad():
+        for parameter in (*linear.parameters(), *norm.parameters()):
+            parameter.copy_(torch.randn(parameter.shape))
+    modality = torch.tensor(kinds)[torch.randint(len(kinds), (2, 6))]
+    expert_of = {0: 0, 1: 0, 2: 1, 3: 2}
+
+    def fast(x):
+        shares = [(modality == kind).float().unsqueeze(-1) for kind in (2, 3)]
+        return norm(linear(x, Routing.by_modality(modality, 3)), shares)
+
+    def slow(x):
+        rows = []
+        for x_D, kind in zip(x.flatten(0, 1), modality.flatten().tolist(), strict=True):
+            y_D = linear.weight[expert_of[kind]] @ x_D
+            rows.append(F.rms_norm(y_D, (24,), norm.gain[expert_of[kind]], EPSILON))
+        return torch.stack(rows).view(2, 6, 24)
+
+    both, x = torch.nn.ModuleList((linear, norm)), torch.randn(2, 6, 16)
+    results = (values_and_gradients(both, x, compute) for compute in (fast, slow))
+    for got, expected in zip(*results, strict=True):
+        torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
 def test_one_shared_expert_needs_no_routing():
@@ -159,7 +211,8 @@ def test_what_a_position_uses_is_counted():
     assert experts.idle_parameters() == 2 * (64 * 16 + 16 * 32)
     assert experts.flops(rows=5) == 2 * 5 * (64 * 16 + 16 * 32)
     settings = MoeSettings(num_experts=8, granularity=4, shared="modality")
-    mixture = MixtureOfExperts(settings, width=16, active_width=32)
     one_expert = 3 * 16 * 8
-    assert mixture.idle_parameters() == (8 - 4) * one_expert
-    assert mixture.flops(rows=5) == 2 * 5 * (4 * one_expert + 6 * 16)
+    for modalities in (2, 3):
+        mixture = MixtureOfExperts(settings, 16, 32, modalities)
+        assert mixture.idle_parameters() == (8 - 4) * one_expert
+        assert mixture.flops(rows=5) == 2 * 5 * (4 * one_expert + (8 - modalities) * 16)

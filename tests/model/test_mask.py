@@ -5,8 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_block_mask
 
-from chiasm.batch.packed import Modality
-from chiasm.model.attention import attend
+from chiasm.model.kernels import AttentionMask
 from chiasm.model.mask import BLOCK, IntervalMask
 
 
@@ -30,21 +29,24 @@ def random_mask(seed: int, num_positions: int, num_rows: int = 2) -> IntervalMas
 
 
 def test_the_dense_mask_is_what_the_spans_mean(naive):
-    batch = naive.pack(
-        [[[[7, 8], naive.Picture(1, 2), [9]], [naive.Picture(1, 1, dropped=True), [7]]]], 24
-    )
+    first = [[7, 8], naive.Picture(1, 2), [9]]
+    second = [naive.Picture(1, 1, dropped=True), [7], naive.Series(2)]
+    third = [[9], naive.Series(2, dropped=True), naive.Series(1)]
+    batch = naive.pack([[first, second, third]], 40)
     mask = IntervalMask.from_batch(batch).dense_BTS[0]
-    vision = (batch.modality_BT[0] == Modality.VISION).tolist()
+    latent = (batch.modality_BT[0] > TEXT).tolist()
     document = batch.document_BT[0].tolist()
-    # bod t t boi v v eoi t eod | bod boi v eoi t eod | padding
-    image_of = {4: 0, 5: 0, 11: 1}
-    for query in range(24):
-        for key in range(24):
+    # bod t t boi v v eoi t eod | bod boi v eoi t bos s s eos eod | bod t bos s s eos bos s eos eod
+    item_of = {4: 0, 5: 0, 11: 1, 15: 2, 16: 2, 22: 3, 23: 3, 26: 4}
+    assert [query for query in range(40) if latent[query]] == list(item_of)
+    blind = {10: 10, 11: 10, 21: 21, 22: 21, 23: 21}  # dropped items and their marks, since when
+    for query in range(40):
+        for key in range(40):
             same_document = document[query] == document[key] != -1
-            same_image = vision[query] and vision[key] and image_of[query] == image_of[key]
-            expected = same_document and (key <= query or same_image)
-            if query in (10, 11):  # the dropped image and its <boi> see nothing before them
-                expected = key == 10 or (query == 11 and key == 11)
+            same_item = latent[query] and latent[key] and item_of[query] == item_of[key]
+            expected = same_document and (key <= query or same_item)
+            if query in blind:  # they see nothing before the mark
+                expected = expected and key >= blind[query]
             if document[query] == -1:
                 expected = key == query
             assert bool(mask[query, key]) == expected, (query, key)
@@ -114,9 +116,9 @@ def test_flex_attention_matches_the_dense_reference(num_positions):
     inputs = [torch.randn(s, device="cuda", generator=generator) for s in shapes]
     weight = torch.randn(shapes[0], device="cuda", generator=generator)
     results = []
-    for form in (mask.block_mask, mask.additive_B1TS):
+    for held_B in (None, torch.zeros(2, dtype=torch.int64, device="cuda")):  # blocks, then dense
         leaves = [x.clone().requires_grad_() for x in inputs]
-        y = attend(*leaves, form)
+        y = AttentionMask(mask, held_B).attend(*leaves)
         (y * weight).sum().backward()
         results.append([y.detach(), *(leaf.grad for leaf in leaves)])
     for got, expected in zip(*results, strict=True):

@@ -5,15 +5,16 @@ import math
 import pytest
 import torch
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import PADDING, TEXT
 from chiasm.model.router import Router
 from chiasm.model.settings import MoeSettings
 
-TEXT, VISION, PADDING = Modality.TEXT, Modality.VISION, Modality.PADDING
+VISION, MOTION = 2, 3
 
 
 def router(width: int = 6, **changes) -> Router:
-    made = Router(MoeSettings(**{"num_experts": 8, "granularity": 3} | changes), width)
+    settings = MoeSettings(**{"num_experts": 8, "granularity": 3} | changes)
+    made = Router(settings, width, settings.num_routed(2))
     torch.nn.init.normal_(made.weight)
     return made
 
@@ -48,9 +49,9 @@ def test_balance_moves_choices_and_not_weights():
     x, text = torch.randn(200, 6), torch.full((200,), TEXT)
     before = own(x)
     for _ in range(600):
-        own.shift_balance(own(x).load(text).sum(0), 0.001)
+        own.shift_balance(own(x).load(text, 2).sum(0), 0.001)
     after = own(x)
-    spread, spread_before = (c.load(text).sum(0).float().std() for c in (after, before))
+    spread, spread_before = (c.load(text, 2).sum(0).float().std() for c in (after, before))
     assert spread < 0.4 * spread_before
     torch.testing.assert_close(after.share_MR, before.share_MR)
     torch.testing.assert_close(after.weight_MK, before.share_MR.gather(1, after.expert_MK))
@@ -81,10 +82,14 @@ def test_even_use_costs_one_and_padding_nothing():
 
 
 def test_load_is_told_by_modality():
-    choice = router()(torch.randn(4, 6))
-    load = choice.load(torch.tensor([TEXT, VISION, PADDING, VISION]))
-    assert load.sum(1).tolist() == [3, 6]
-    assert load[0].nonzero().flatten().tolist() == sorted(choice.expert_MK[0].tolist())
+    choice = router()(torch.randn(5, 6))
+    load = choice.load(torch.tensor([TEXT, VISION, PADDING, MOTION, VISION]), 3)
+    assert load.sum(1).tolist() == [3, 6, 3]
+    for modality, row in ((0, 0), (2, 3)):
+        chosen = load[modality].nonzero().flatten().tolist()
+        assert chosen == sorted(choice.expert_MK[row].tolist())
+    without = choice.load(torch.tensor([TEXT, VISION, PADDING, PADDING, VISION]), 3)
+    assert without.sum(1).tolist() == [3, 6, 0]
 
 
 @pytest.mark.parametrize(
@@ -95,7 +100,10 @@ def test_load_is_told_by_modality():
         ({"granularity": 1, "shared": "global", "weights": "raw"}, "takes the whole budget"),
         ({"granularity": 1}, "granularity = 1 asks for 1 routed .* set weights = 'raw'"),
         ({"granularity": 2, "shared": "modality"}, "beside shared = 'modality' asks for 1"),
-        ({"num_experts": 8, "top_k": 9}, "top_k = 9 asks for 9 .* num_experts = 8 .* or lower top_k"),
+        (
+            {"num_experts": 8, "top_k": 9},
+            "top_k = 9 asks for 9 .* or lower top_k",
+        ),
     ],
 )
 def test_impossible_mixtures_are_refused(changes, message):

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chiasm.batch.packed import Modality
+from chiasm.batch.streams import PADDING, TEXT
 from chiasm.model.routing import Routing
 
 
@@ -16,9 +16,13 @@ def test_sorting_is_stable_and_ends_count_the_rows():
     assert routing.ends_E.dtype == torch.int32
 
 
-def test_modality_sends_vision_to_its_own_expert():
-    modality = torch.tensor([[Modality.TEXT, Modality.VISION, Modality.PADDING]])
-    assert Routing.by_modality(modality).ends_E.tolist() == [2, 3]
+def test_each_modality_has_its_own_expert_and_padding_that_of_text():
+    modality = torch.tensor([[3, TEXT, 2, PADDING, 3]])
+    routing = Routing.by_modality(modality, 3)
+    assert routing.order_A.tolist() == [1, 3, 2, 0, 4]
+    assert routing.ends_E.tolist() == [2, 3, 5]
+    lacking = torch.tensor([[TEXT, 3]])
+    assert Routing.by_modality(lacking, 3).ends_E.tolist() == [1, 1, 2]
 
 
 @given(

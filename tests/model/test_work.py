@@ -3,11 +3,8 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings, Work
+from chiasm.model import DecoderInput, IntervalMask, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
-
-CHANNELS = 8
 
 
 def grouped_flops(a_shape, b_shape, *_, out_shape=None, **__) -> int:
@@ -24,23 +21,14 @@ def grouped_flops(a_shape, b_shape, *_, out_shape=None, **__) -> int:
         {"head_width": 24},
         {"attention_weights": "modality"},
         {"experts": "moe", "moe": {"num_experts": 12, "shared": "modality"}},
-        {"context_channels": 24},
     ],
 )
 def test_the_count_agrees_with_torch_when_all_pairs_are_counted(naive, changes):
-    own = changes.get("context_channels")
-    shape = {name: value for name, value in changes.items() if name != "context_channels"}
-    settings = ModelSettings(width=96, depth=3, query_heads=6, key_value_heads=2, **shape)
-    decoder = Decoder(
-        settings, vocabulary=naive.vocabulary, latent_channels=CHANNELS, context_channels=own
-    )
+    shape = {"width": 96, "depth": 3, "query_heads": 6, "key_value_heads": 2}
+    decoder = naive.decoder(**shape, **changes)
     batch = naive.random_batch(0)
-    z_LC = torch.randn(len(batch.latent_position_L), CHANNELS)
-    context_UA = torch.randn(len(batch.images.context_U), own) if own else None
-    inputs = DecoderInput.from_batch(
-        batch, ImageLatents(z_LC, context_UA), torch.ones(len(batch.images))
-    )
-    target_L = batch.images.target_N[batch.images.image_L]
+    assert all(0 < own.num_targets < len(own.item_L) for own in batch.slots.values())
+    inputs = DecoderInput.from_batch(batch, naive.latents(batch), naive.times(batch))
     # The flash kernel of CPUs is not in torch's table either; the mathematical one is.
     with (
         FlopCounterMode(
@@ -50,31 +38,61 @@ def test_the_count_agrees_with_torch_when_all_pairs_are_counted(naive, changes):
     ):
         x_MD = decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1)
         text = decoder.text_logits(x_MD[batch.text_position_R])
-        latent = decoder.latent_output(x_MD[batch.latent_position_L[target_L]])
+        loss = text.sum()
+        for name, slots in batch.slots.items():
+            target_L = slots.target_N[slots.item_L]
+            loss = loss + decoder.latent_output(name, x_MD[slots.position_L[target_L]]).sum()
         forward = counter.get_total_flops()
-        (text.sum() + latent.sum()).backward()
+        loss.backward()
     own = decoder.forward_flops(Work.dense(batch))
     assert own == pytest.approx(forward, rel=0.01)
     assert FORWARD_AND_BACKWARD * own == pytest.approx(counter.get_total_flops(), rel=0.01)
 
 
+@pytest.mark.parametrize("adaptive", [False, True])
+def test_each_streams_own_layers_are_counted_to_the_last_product(naive, adaptive):
+    """What a further item of each stream costs, against torch's counter."""
+    time_conditioning = "adaptive" if adaptive else "added"
+    decoder = naive.decoder(time_conditioning=time_conditioning)
+    for shape in naive.streams:
+        for read, rows in ((7, 0), (0, 5), (4, 3)):
+            none = dict.fromkeys(naive.streams.names, 0)
+            work = Work(0, 0, none | {shape.name: read}, 0, none | {shape.name: rows})
+            with FlopCounterMode(display=False) as counter:
+                decoder.latent_embedding[shape.name](torch.randn(read, shape.channels))
+                time_LD = decoder.time_embedding(torch.rand(read), torch.float32)
+                if adaptive:
+                    decoder.time_modulation(time_LD)
+                decoder.latent_output(shape.name, torch.randn(rows, 32))
+            assert decoder.forward_flops(work) == counter.get_total_flops()
+
+
 def test_useful_work_counts_the_masks_own_pairs_and_no_padding(naive):
-    batch = naive.pack([[[[9, 10], naive.Picture(1, 2)]]], 32)
-    # bod t t boi v v eoi eod: text sees itself and what precedes it, vision its whole image
+    context = naive.Series(3, target=False)
+    batch = naive.pack([[[[9, 10], naive.Picture(1, 2), context]]], 32)
+    # bod t t boi v v eoi bos s s s eos eod: text sees itself and what precedes it, an item all of
+    # itself
     assert Work.useful(batch) == Work(
-        positions=8,
-        pairs=1 + 2 + 3 + 4 + 6 + 6 + 7 + 8,
-        latents=2,
-        context_latents=0,
-        text_rows=4,
-        latent_rows=2,
+        positions=13,
+        pairs=1 + 2 + 3 + 4 + 6 + 6 + 7 + 8 + 11 + 11 + 11 + 12 + 13,
+        latents={"image": 2, "series": 3},
+        text_rows=5,
+        latent_rows={"image": 2, "series": 0},
+    )
+    other = naive.pack([[[naive.Series(2)]]], 32)
+    assert Work.useful(batch) + Work.useful(other) == Work(
+        positions=13 + 6,
+        pairs=Work.useful(batch).pairs + 1 + 2 + 4 + 4 + 5 + 6,
+        latents={"image": 2, "series": 5},
+        text_rows=5 + 2,
+        latent_rows={"image": 2, "series": 2},
     )
     assert Work.dense(batch).positions == 32
     assert Work.dense(batch).pairs == 32 * 32
 
 
 def test_a_pair_costs_four_head_widths_per_query_head(naive):
-    settings = ModelSettings(width=96, depth=3, query_heads=6, key_value_heads=2)
-    decoder = Decoder(settings, vocabulary=naive.vocabulary, latent_channels=CHANNELS)
-    work = Work(positions=0, pairs=10, latents=0, context_latents=0, text_rows=0, latent_rows=0)
+    decoder = naive.decoder(width=96, depth=3, query_heads=6, key_value_heads=2)
+    none = dict.fromkeys(naive.streams.names, 0)
+    work = Work(positions=0, pairs=10, latents=none, text_rows=0, latent_rows=none)
     assert decoder.forward_flops(work) == 3 * 10 * 4 * 96

@@ -2,6 +2,7 @@ import pytest
 import torch
 from torch import nn
 
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.optimiser import (
     OptimiserSettings,
@@ -46,11 +47,17 @@ def test_learning_rate_reaches_every_group() -> None:
 
 @pytest.mark.parametrize("attention_weights", ["shared", "modality"])
 def test_gains_keep_their_value_under_zero_gradients(attention_weights: str) -> None:
-    """Norm gains of two modalities are [2, width] and no matrices for it."""
+    """Norm gains of three modalities are [3, width] and no matrices for it."""
     settings = ModelSettings(
         width=32, depth=1, query_heads=2, key_value_heads=1, attention_weights=attention_weights
     )
-    decoder = Decoder(settings, vocabulary=20, latent_channels=4)
+    streams = Streams(
+        (
+            StreamShape("image", "vision", (2, 2), channels=4),
+            StreamShape("series", "motion", (5,), channels=3),
+        )
+    )
+    decoder = Decoder(settings, vocabulary=20, streams=streams)
     optimiser = build_optimiser(decoder, OptimiserSettings(learning_rate=0.01, weight_decay=0.1))
     for _ in range(20):
         for parameter in decoder.parameters():

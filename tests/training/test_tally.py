@@ -1,35 +1,58 @@
 import torch
 
-from chiasm.training.objective import NOISE_BINS, Losses, Objective, ObjectiveSettings
+from chiasm.training.objective import (
+    NOISE_BINS,
+    Losses,
+    Objective,
+    ObjectiveSettings,
+    StreamObjective,
+    Sums,
+)
 from chiasm.training.tally import tally
 
 
 def test_means_by_name_and_nothing_without_targets() -> None:
-    bins = torch.zeros(NOISE_BINS, dtype=torch.float64)
-    counts = torch.zeros(NOISE_BINS, dtype=torch.int64)
-    bins[3], counts[3] = 6.0, 4
     losses = Losses(
-        text_sum=torch.tensor(10.0),
-        flow_sum=torch.tensor(6.0),
+        text=sums(10.0, 5, source=0),
+        flow={
+            "image": sums(6.0, 4, source=1, time=3),
+            "series": sums(9.0, 2, source=0, time=9),
+            "sound": sums(0.0, 0, source=0, time=0),
+        },
         balance_sum=torch.tensor(0.0),
         router_z_sum=torch.tensor(0.0),
-        text_count=torch.tensor(5),
-        flow_count=torch.tensor(4),
         position_count=torch.tensor(9),
-        load_Q2E=torch.zeros(0, 2, 0, dtype=torch.int64),
-        text_sum_S=torch.tensor([10.0, 0.0]),
-        text_count_S=torch.tensor([5, 0]),
-        flow_sum_S=torch.tensor([0.0, 6.0]),
-        flow_count_S=torch.tensor([0, 4]),
-        flow_sum_bins=bins,
-        flow_count_bins=counts,
+        load_QXE=torch.zeros(0, 4, 0, dtype=torch.int64),
     )
-    objective = Objective(ObjectiveSettings(text_weight=1, flow_weight=3))
-    assert tally(losses, objective, ("books", "drawings")) == {
-        "loss": 2.0 + 3 * 1.5,
+    own = {"series": StreamObjective(flow_weight=0.5)}
+    objective = Objective(ObjectiveSettings(text_weight=1, flow_weight=3, streams=own))
+    modalities = ("text", "vision", "motion", "sound")
+    assert tally(losses, objective, ("books", "drawings"), modalities) == {
+        "loss": 2.0 + 3 * 1.5 + 0.5 * 4.5,
         "text_loss": 2.0,
         "flow_loss": 1.5,
+        "series/flow_loss": 4.5,
         "text_loss/books": 2.0,
         "flow_loss/drawings": 1.5,
+        "series/flow_loss/books": 4.5,
         "flow_loss_by_time/0.3": 1.5,
+        "series/flow_loss_by_time/0.9": 4.5,
     }
+
+
+def sums(total: float, count: int, source: int, time: int | None = None) -> Sums:
+    """All of it of one source and, where there is flow time, in one bin of it."""
+
+    def placed(value: float, place: int | None, places: int, dtype: torch.dtype) -> torch.Tensor:
+        parts = torch.zeros(places if place is not None else 0, dtype=dtype)
+        if place is not None:
+            parts[place] = value
+        return parts
+
+    return Sums(
+        torch.tensor(total),
+        placed(total, source, 2, torch.float64),
+        placed(count, source, 2, torch.int64),
+        placed(total, time, NOISE_BINS, torch.float64),
+        placed(count, time, NOISE_BINS, torch.int64),
+    )

@@ -28,6 +28,7 @@ from chiasm.training import (
 )
 from chiasm.training.metrics import read_metrics
 from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.streams import StreamTokenizers
 
 SENTENCE = "the red door stands left of a green lamp and a blue wall"
 
@@ -60,7 +61,10 @@ Build = Callable[..., Trainer]
 @pytest.fixture
 def build(tokenizer: TextTokenizer) -> Build:
     def build(
-        rows_per_batch: int = 4, model: dict[str, object] | None = None, **settings: object
+        rows_per_batch: int = 4,
+        model: dict[str, object] | None = None,
+        seen_pixels: int = 0,
+        **settings: object,
     ) -> Trainer:
         training = TrainingSettings(
             **{
@@ -73,9 +77,14 @@ def build(tokenizer: TextTokenizer) -> Build:
                 **settings,
             }
         )
-        vision = PixelTokenizer(8, 4)
-        noise = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
-        vision.measure([noise], data="noise")
+        of_streams = {"image": PixelTokenizer(8, 4)}
+        if seen_pixels:  # context pictures have a tokenizer of their own
+            of_streams["seen"] = PixelTokenizer(seen_pixels, 4)
+        for own in of_streams.values():
+            size = own.image_shape.height_pixels
+            generator = torch.Generator().manual_seed(0)
+            own.measure([torch.rand(64, 3, size, size, generator=generator)], data="noise")
+        tokenizers = StreamTokenizers(of_streams, {"seen": "image"} if seen_pixels else None)
         source = SourceSettings(kind="text", path="unused")
         stream_settings = StreamSettings(
             sources={"drawings": source}, row_positions=32, rows_per_batch=rows_per_batch
@@ -83,24 +92,26 @@ def build(tokenizer: TextTokenizer) -> Build:
 
         def stream(seed: int) -> Stream:
             sources = {"drawings": Drawings()}
-            return Stream(stream_settings, sources, tokenizer, vision.image_shape, seed)
+            return Stream(stream_settings, sources, tokenizer, tokenizers, seed)
 
         held_out = stream(99)
         validation = Validation(
             [next(held_out) for _ in range(training.validation_batches)],
-            vision,
+            tokenizers,
             training.validation_flow_times,
             torch.device("cpu"),
         )
         held_out.close()
         shape = {"width": 16, "depth": 2, "query_heads": 2, "key_value_heads": 1, **(model or {})}
         decoder = Decoder(
-            ModelSettings(**shape), vocabulary=tokenizer.vocabulary_size, latent_channels=48
+            ModelSettings(**shape),
+            vocabulary=tokenizer.vocabulary_size,
+            streams=tokenizers.streams,
         )
         return Trainer(
             decoder,
             Objective(ObjectiveSettings()),
-            vision,
+            tokenizers,
             stream(1),
             validation,
             training,
@@ -145,7 +156,9 @@ def test_accumulation_equals_one_big_batch(build: Build) -> None:
 MIXTURE = {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}}
 
 
-@pytest.mark.parametrize("changes", [{}, {"model": MIXTURE, "balance_rate": 1e-3}])
+@pytest.mark.parametrize(
+    "changes", [{}, {"model": MIXTURE, "balance_rate": 1e-3}, {"seen_pixels": 12}]
+)
 def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dict) -> None:
     whole = build(**changes)
     whole.train(tmp_path / "whole")
@@ -293,7 +306,7 @@ def poison(trainer: Trainer, steps: set[int]) -> None:
     def poisoned(*arguments: object, **named: object) -> object:
         found = losses(*arguments, **named)
         if trainer.progress.step in steps and torch.is_grad_enabled():
-            return found + type(found)(**{**vars(found), "text_sum": found.text_sum * torch.inf})
+            return replace(found, text=replace(found.text, sum=found.text.sum * torch.inf))
         return found
 
     trainer.objective.losses = poisoned  # type: ignore[method-assign]
@@ -323,9 +336,13 @@ def test_repeated_failure_ends_the_run(build: Build, tmp_path: Path) -> None:
     assert [line["step"] for line in lines if line.get("gradient_norm", 0) is None] == [5, 8, 9]
 
 
-def test_latents_that_are_not_standardised_are_refused(build: Build, tmp_path: Path) -> None:
-    trainer = build()
-    trainer.vision.statistics = replace(trainer.vision.statistics, std_C=(0.01,) * 48)
+@pytest.mark.parametrize("stream", ["image", "seen"])
+def test_latents_that_are_not_standardised_are_refused(
+    build: Build, tmp_path: Path, stream: str
+) -> None:
+    trainer = build(seen_pixels=12)
+    own = trainer.tokenizers[stream]
+    own.statistics = replace(own.statistics, std_C=(0.01,) * 48)
     with pytest.raises(UserError, match="not standardised"):
         trainer.train(tmp_path)
     assert not (tmp_path / "metrics.jsonl").exists()

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from chiasm.batch.packed import ImageSlots
+from chiasm.batch.slots import ImageSlots
 from chiasm.errors import UserError
 from chiasm.vision.pixels import PixelTokenizer
 from chiasm.vision.tokenizer import encode_images

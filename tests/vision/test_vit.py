@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.vision.rae import new_decoder
 from chiasm.vision.vit import ViTDecoder, ViTDecoderSettings

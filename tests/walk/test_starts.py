@@ -9,7 +9,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from chiasm.assembly import open_held_out_walks
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.poses import relative_pose
 from chiasm.worldmodel.oracle import Oracle, PlacedContext

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,8 +11,10 @@ import torch
 
 from chiasm.evaluation.atlas.observation import (
     CONTEXT,
+    OTHER,
     TARGET,
     TEXT,
+    VISION,
     Observation,
     Progress,
     observe,
@@ -58,7 +61,7 @@ POSITIONS = {
 """Spread → the positions that it looks at."""
 
 Loads = dict[str, dict[str, float]]
-"""Modality (text, vision or all) → ``largest_load``, ``entropy`` and ``unused`` of a block."""
+"""Modality (or all) → ``largest_load``, ``entropy`` and ``unused`` of a block."""
 
 
 @dataclass(frozen=True)
@@ -72,15 +75,16 @@ class Atlas:
     documents: dict[str, int]
     """Held-out documents read, by source."""
     holding: dict[str, int]
-    """How many of them hold text, context pictures and targets."""
+    """How many of them hold text, context pictures, targets, and items of other modalities."""
     clusters: int
     """Maps (or pictures, or texts) that intervals draw again."""
     positions: dict[str, int]
-    """Their positions that hold text, context pictures and targets."""
+    """Their positions that hold these."""
     loads: tuple[Loads, ...]
     """Of each block; see :func:`chiasm.training.load.load_values`."""
     dead: tuple[tuple[int, ...], ...]
     """Experts that no position of any modality chose, of each block."""
+    routed_experts: int
     specialisation: Specialisation | None
     tasks: Tasks | None
     spreads: dict[str, Spread]
@@ -149,7 +153,7 @@ class _Measuring:
             self._skipped["experts chosen together"] = no_pairs()
         spreads = self._spreads(special)
         names, documents = np.unique(observed.source_D, return_counts=True)
-        load_Q2R = self._loads()
+        load_QXR = self._loads()
         positions_DG = observed.parts.positions_DG
 
         def by_part(number_G: np.ndarray) -> dict[str, int]:
@@ -166,10 +170,11 @@ class _Measuring:
             holding=by_part((positions_DG > 0).sum(axis=0)),
             clusters=len(np.unique(observed.cluster_D)),
             positions=by_part(positions_DG.sum(axis=0)),
-            loads=tuple(map(_block_loads, load_Q2R)),
+            loads=tuple(_block_loads(load_XR, observed.modalities) for load_XR in load_QXR),
             dead=tuple(
-                tuple(np.flatnonzero(load_R == 0).tolist()) for load_R in load_Q2R.sum(axis=1)
+                tuple(np.flatnonzero(load_R == 0).tolist()) for load_R in load_QXR.sum(axis=1)
             ),
+            routed_experts=load_QXR.shape[-1],
             specialisation=special,
             tasks=tasks,
             spreads=spreads,
@@ -179,10 +184,12 @@ class _Measuring:
         )
 
     def _loads(self) -> np.ndarray:
-        """int64 [Q, 2, R]: assignments of text and of vision."""
-        observed = self._observed
-        both = [observed.counts(TEXT), observed.counts(CONTEXT, TARGET)]
-        return np.stack([count_DQR.sum(axis=0) for count_DQR in both], axis=1)
+        """int64 [Q, X, R]: assignments of each modality."""
+        observed, parts = self._observed, {"text": (TEXT,), VISION: (CONTEXT, TARGET)}
+        others = [name for name in observed.modalities if name not in parts]
+        parts |= {name: (OTHER + number,) for number, name in enumerate(others)}
+        counts = [observed.counts(*parts[name]) for name in observed.modalities]
+        return np.stack([count_DQR.sum(axis=0) for count_DQR in counts], axis=1)
 
     def _spreads(self, special: Specialisation | None) -> dict[str, Spread]:
         observed = self._observed
@@ -218,10 +225,10 @@ class _Measuring:
         )
 
 
-def _block_loads(load_2R: np.ndarray) -> Loads:
+def _block_loads(load_XR: np.ndarray, modalities: Sequence[str]) -> Loads:
     """The trainer's numbers of one block's load."""
     loads: Loads = {}
-    for name, value in load_values(torch.from_numpy(load_2R[None])).items():
+    for name, value in load_values(torch.from_numpy(load_XR[None]), modalities).items():
         _, measure, modality = name.split("/")
         loads.setdefault(modality, {})[measure] = value
     return loads

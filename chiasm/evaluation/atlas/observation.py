@@ -5,8 +5,8 @@ middle of each tenth of flow time, with the same noise, so that the tenths diffe
 much of the noise is seen.
 
 Shape suffixes: D documents, G groups of positions, Q blocks with a router, R routed experts, K
-routed experts of a position, B rows, T positions of a row, M = B·T, X some of these, L latent
-tokens of all images, N images; 2 = text and vision.
+routed experts of a position, B rows, T positions of a row, M = B·T, L latent tokens of the items of
+a stream, N items, X modalities.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.batch.latents import ImageLatents
-from chiasm.batch.packed import Modality, PackedBatch
+from chiasm.batch.packed import PackedBatch
+from chiasm.batch.slots import Slots
+from chiasm.batch.streams import TEXT as TEXT_MODALITY
+from chiasm.batch.streams import StreamShape
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Document, Source, Text
 from chiasm.evaluation.atlas.settings import AtlasSettings
@@ -31,13 +33,16 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.model import DecoderInput, IntervalMask
 from chiasm.training.noise import draw_noise
 from chiasm.training.objective import NOISE_BINS, Objective, ObjectiveSettings
-from chiasm.vision.tokenizer import encode_images
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
 
-TEXT, CONTEXT, TARGET = range(3)
-"""Groups of ``Observation.parts``: what a position holds."""
+TEXT, CONTEXT, TARGET, OTHER = range(4)
+"""Groups of ``Observation.parts``: what a position holds. From OTHER on there is one for each
+modality beside text and pictures."""
+
+VISION = "vision"
+"""The modality of pictures."""
 
 PLACES = 10
 """Equal parts of the longest document, by which text positions are told apart."""
@@ -81,15 +86,18 @@ class Observation:
     task_D: np.ndarray
     """The :class:`Task` of each document."""
     parts: Table
-    """By what a position holds: text, a context picture, or a target at a drawn flow time."""
+    """By what a position holds: text, a context picture, a target at a drawn flow time, or an item of
+    another modality."""
     noise: Table
     """Target pictures at the middle of each tenth of flow time, 0 is noise."""
     document_places: Table
     """Text positions, by how far they are from the beginning of their document."""
     image_places: Table
     """Vision positions, by the field of the image that they lie in."""
-    pairs_2QRR: np.ndarray
-    """int64: positions that chose both experts, for text and for vision."""
+    modalities: tuple[str, ...]
+    """X: text, pictures where there are any, and others."""
+    pairs_XQRR: np.ndarray
+    """int64: positions that chose both experts, for each modality."""
     choices: int
     """K."""
     passed_over: Mapping[str, str]
@@ -136,7 +144,8 @@ def observe(
         noise=counter.noise,
         document_places=counter.document_places,
         image_places=counter.image_places,
-        pairs_2QRR=counter.pairs_2QRR,
+        modalities=counter.streams.modalities,
+        pairs_XQRR=counter.pairs_XQRR,
         choices=counter.choices,
         passed_over={name: str(found) for name, found in log.passed_over().items()},
     )
@@ -163,88 +172,109 @@ class _Counter:
     """Counts the choices of one batch after the other."""
 
     def __init__(self, pretrained: Pretrained, num_documents: int, seed: int) -> None:
-        moe = pretrained.decoder.settings.moe
-        num_blocks = len(pretrained.decoder.mixtures())
+        mixtures = pretrained.decoder.mixtures()
+        num_blocks, num_experts = len(mixtures), mixtures[0].num_routed
         self._pretrained, self._seed = pretrained, seed
-        self._objective = Objective(ObjectiveSettings(**dict(pretrained.flow)))
-        shape = pretrained.vision_tokenizer.image_shape
-        self._fields = (min(FIELDS, shape.rows), min(FIELDS, shape.columns))
-        self.choices = moe.routed_choices
+        self._objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
+        self.streams = pretrained.decoder.shapes
+        self._others = [name for name in self.streams.modalities if name not in ("text", VISION)]
+        grids = [shape.grid for shape in self.streams if shape.modality == VISION]
+        self._fields = tuple(min(FIELDS, *sizes) for sizes in zip(*grids, strict=True)) or (1, 1)
+        self.choices = pretrained.decoder.settings.moe.routed_choices
 
         def table(groups: Sequence[str]) -> Table:
-            counts = np.zeros((num_documents, len(groups), num_blocks, moe.num_routed), np.int32)
+            counts = np.zeros((num_documents, len(groups), num_blocks, num_experts), np.int32)
             return Table(tuple(groups), counts, np.zeros(counts.shape[:2], np.int64))
 
         rows, columns = self._fields
-        self.parts = table(("text", "context", "target"))
+        self.parts = table(("text", "context", "target", *self._others))
         self.noise = table([f"{level:.2f}" for level in _levels()])
         self.document_places = table([f"{place / PLACES:.1f}" for place in range(PLACES)])
         self.image_places = table([f"{y},{x}" for y in range(rows) for x in range(columns)])
-        self.pairs_2QRR = np.zeros((2, num_blocks, moe.num_routed, moe.num_routed), np.int64)
+        of_modality = (len(self.streams.modalities), num_blocks, num_experts, num_experts)
+        self.pairs_XQRR = np.zeros(of_modality, np.int64)
 
     @torch.inference_mode()
     def read(self, number: int, begin: int, batch: PackedBatch) -> None:
         """Count the choices of the ``number``-th batch, whose first document is ``begin``."""
         seed = self._seed * SEED_STRIDE + number
-        latents = encode_images(self._pretrained.vision_tokenizer, batch.images)
-        channels = latents.z_LC.shape[1]
-        noise_LC = draw_noise(batch, seed, channels)
-        drawn_N = self._objective.flow_times(batch, seed, channels)
-        expert_QMK = self._choices(batch, latents, noise_LC, drawn_N)
+        latents = self._pretrained.tokenizers.encode(batch.slots)
+        noise = {name: draw_noise(batch, name, seed) for name in batch.slots}
+        drawn = self._objective.flow_times(batch, seed)
+        expert_QMK = self._choices(batch, latents, noise, drawn)
         document_M = batch.source_BT.flatten().cpu().numpy()
         self._count_parts(begin, batch, document_M, expert_QMK)
         self._count_pairs(batch, expert_QMK)
-        target_N = batch.images.target_N
-        latent_L = batch.latent_position_L[target_N[batch.images.image_L]].cpu().numpy()
-        if not len(latent_L):
+        targets = [batch.slots[shape.name].position_G for shape in self.streams if _is_seen(shape)]
+        target_L = torch.cat([*targets, batch.document_BT.new_zeros(0)]).cpu().numpy()
+        if not len(target_L):
             return
         for bin_, level in enumerate(_levels()):
-            time_N = torch.where(target_N, level, 1.0)
-            expert_QMK = self._choices(batch, latents, noise_LC, time_N)
-            groups = np.full(len(latent_L), bin_)
-            _add(self.noise, begin, document_M[latent_L], groups, expert_QMK[:, latent_L])
+            times = {
+                name: torch.where(own.target_N, level, 1.0) for name, own in batch.slots.items()
+            }
+            expert_QMK = self._choices(batch, latents, noise, times)
+            groups = np.full(len(target_L), bin_)
+            _add(self.noise, begin, document_M[target_L], groups, expert_QMK[:, target_L])
 
     def _choices(
-        self, batch: PackedBatch, latents: ImageLatents, noise_LC: Tensor, time_N: Tensor
+        self,
+        batch: PackedBatch,
+        latents: Mapping[str, Tensor],
+        noise: Mapping[str, Tensor],
+        times: Mapping[str, Tensor],
     ) -> np.ndarray:
         """int64 [Q, M, K]: what every router chose for every position."""
-        z_t_LC = mix(latents.z_LC, noise_LC, time_N[batch.images.image_L])
-        inputs = DecoderInput.from_batch(batch, latents.at(z_t_LC), time_N)
+        z_t = {
+            name: mix(latents[name], noise[name], times[name][own.item_L])
+            for name, own in batch.slots.items()
+        }
+        inputs = DecoderInput.from_batch(batch, z_t, times)
         _, choices = self._pretrained.decoder.trace(inputs, IntervalMask.from_batch(batch))
         return torch.stack([choice.expert_MK for choice in choices]).cpu().numpy()
 
     def _count_parts(
         self, begin: int, batch: PackedBatch, document_M: np.ndarray, expert_QMK: np.ndarray
     ) -> None:
-        modality_M = batch.modality_BT.flatten().cpu().numpy()
-        text_X = np.flatnonzero(modality_M == Modality.TEXT)
-        latent_L = batch.latent_position_L.cpu().numpy()
-        of_target_L = batch.images.target_N[batch.images.image_L].cpu().numpy()
-        position_X = batch.position_BT.flatten().cpu().numpy()[text_X]
-        place_X = position_X * PLACES // self._pretrained.context_positions
-        part_L = np.where(of_target_L, TARGET, CONTEXT)
-        for table, chosen, groups in (
-            (self.parts, text_X, np.full(len(text_X), TEXT)),
-            (self.parts, latent_L, part_L),
-            (self.document_places, text_X, place_X),
-            (self.image_places, latent_L, self._field(batch)),
-        ):
+        def count(table: Table, chosen: np.ndarray, groups: np.ndarray) -> None:
             _add(table, begin, document_M[chosen], groups, expert_QMK[:, chosen])
 
-    def _field(self, batch: PackedBatch) -> np.ndarray:
-        """int64 [L]: the field of its image that each latent token lies in."""
-        grid_L2 = batch.images.grid_N2[batch.images.image_L].cpu().numpy()
-        y_L, x_L = (batch.images.yx_L2.cpu().numpy() * self._fields // grid_L2).T
+        modality_M = batch.modality_BT.flatten().cpu().numpy()
+        text_P = np.flatnonzero(modality_M == TEXT_MODALITY)
+        position_P = batch.position_BT.flatten().cpu().numpy()[text_P]
+        count(self.parts, text_P, np.full(len(text_P), TEXT))
+        place_P = position_P * PLACES // self._pretrained.context_positions
+        count(self.document_places, text_P, place_P)
+        for shape in self.streams:
+            slots = batch.slots[shape.name]
+            position_L = slots.position_L.cpu().numpy()
+            if not _is_seen(shape):
+                part = OTHER + self._others.index(shape.modality)
+                count(self.parts, position_L, np.full(len(position_L), part))
+                continue
+            target_L = slots.target_N[slots.item_L].cpu().numpy()
+            count(self.parts, position_L, np.where(target_L, TARGET, CONTEXT))
+            count(self.image_places, position_L, self._field(slots))
+
+    def _field(self, slots: Slots) -> np.ndarray:
+        """int64 [L]: the field of its picture that each latent token lies in."""
+        grid_L2 = slots.grid_NA[slots.item_L].cpu().numpy()
+        y_L, x_L = (slots.place_LA.cpu().numpy() * self._fields // grid_L2).T
         return y_L * self._fields[1] + x_L
 
     def _count_pairs(self, batch: PackedBatch, expert_QMK: np.ndarray) -> None:
         modality_M = batch.modality_BT.flatten().cpu().numpy()
-        for row, modality in enumerate((Modality.TEXT, Modality.VISION)):
+        for row in range(len(self.pairs_XQRR)):
             for block, expert_MK in enumerate(expert_QMK):
-                expert_XK = expert_MK[modality_M == modality]
-                chosen_XR = np.zeros((len(expert_XK), self.pairs_2QRR.shape[-1]), np.float32)
-                np.put_along_axis(chosen_XR, expert_XK, 1, axis=1)
-                self.pairs_2QRR[row, block] += (chosen_XR.T @ chosen_XR).astype(np.int64)
+                expert_PK = expert_MK[modality_M == TEXT_MODALITY + row]
+                chosen_PR = np.zeros((len(expert_PK), self.pairs_XQRR.shape[-1]), np.float32)
+                np.put_along_axis(chosen_PR, expert_PK, 1, axis=1)
+                self.pairs_XQRR[row, block] += (chosen_PR.T @ chosen_PR).astype(np.int64)
+
+
+def _is_seen(shape: StreamShape) -> bool:
+    """Whether a stream is of pictures."""
+    return shape.modality == VISION
 
 
 def _levels() -> list[float]:

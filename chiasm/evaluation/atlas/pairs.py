@@ -5,10 +5,10 @@ independence cannot be had; its place is taken by quasi-independence (Goodman 19
 
     expected_ij = q_i · q_j   for i ≠ j,   0 for i = j,
 
-with q such that every expert is in as many pairs as it really was. Text and vision are apart: two
+with q such that every expert is in as many pairs as it really was. Modalities are apart: two
 experts of text are together often for no other reason than that both serve text.
 
-Shape suffixes: Q blocks with a router, R routed experts; 2 = text and vision.
+Shape suffixes: Q blocks with a router, R routed experts.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.evaluation.atlas.observation import Observation
-from chiasm.training.load import MODALITIES
 
 TOP_PAIRS = 5
 """Of each block and modality that are told."""
@@ -65,7 +64,7 @@ def measure_pairs(observed: Observation) -> list[Pairs]:
     """Every block and modality; nothing where positions choose a single routed expert."""
     return [
         _pairs(modality, block, count_RR)
-        for modality, count_QRR in zip(MODALITIES, observed.pairs_2QRR, strict=True)
+        for modality, count_QRR in zip(observed.modalities, observed.pairs_XQRR, strict=True)
         for block, count_RR in enumerate(count_QRR)
         if observed.choices > 1 and count_RR.any()
     ]

@@ -44,7 +44,7 @@ def source_map(atlas: Atlas) -> str:
         if name in atlas.spreads:
             rows.append(atlas.spreads[name].rate_GQR)
             labels += [f"{source}: {told}" for source in atlas.spreads[name].groups]
-    load_GQR = np.concatenate(rows) * atlas.model.moe.num_routed
+    load_GQR = np.concatenate(rows) * atlas.routed_experts
     num_blocks = len(atlas.blocks)
     num_columns = min(2, num_blocks)
     num_rows = -(-num_blocks // num_columns)
@@ -152,5 +152,5 @@ def _colour_bar(
 def _order(atlas: Atlas, place: int) -> np.ndarray:
     """Experts of a block from text to vision; as they are numbered where S is not known."""
     if atlas.specialisation is None:
-        return np.arange(atlas.model.moe.num_routed)
+        return np.arange(atlas.routed_experts)
     return np.argsort(-atlas.specialisation.value_QR[place], kind="stable")

@@ -18,8 +18,6 @@ from chiasm.report.frame import fold, frame
 from chiasm.report.run_folder import RunFolder
 from chiasm.report.wording import duration
 
-MODALITIES = ("text", "vision", "all")
-
 HEAD = (
     "What the routers of a mixture of experts learned, seen on held-out documents: which experts "
     "serve words, which serve pictures and which both, and what else the choice depends on. A "
@@ -52,7 +50,7 @@ def render_atlas(atlas: Atlas, run: RunFolder, figures: Mapping[str, str], comma
 def _head(atlas: Atlas, name: str) -> str:
     moe = atlas.model.moe
     facts = {
-        "routed experts of a position": f"{moe.routed_choices} of {moe.num_routed}",
+        "routed experts of a position": f"{moe.routed_choices} of {atlas.routed_experts}",
         "shared experts": {"none": "none", "global": "1", "modality": "1 of each modality"}[
             moe.shared
         ],
@@ -74,7 +72,7 @@ def _head(atlas: Atlas, name: str) -> str:
 def _few(atlas: Atlas) -> str:
     """A warning where a group of documents is small."""
     few = [
-        f"{number} that {'holds' if number == 1 else 'hold'} {HOLDS[part]}"
+        f"{number} that {'holds' if number == 1 else 'hold'} {HOLDS.get(part, part)}"
         for part, number in atlas.holding.items()
         if 0 < number < FEW
     ]
@@ -182,11 +180,12 @@ def _correlations(tasks: Tasks, place: int) -> tuple[str, ...]:
 
 
 def _loads(atlas: Atlas) -> str:
+    names = list(dict.fromkeys(name for loads in atlas.loads for name in loads))
     header = (
         "block",
-        *(f"entropy, {name}" for name in MODALITIES),
-        *(f"largest / mean, {name}" for name in MODALITIES),
-        *(f"unused, {name}" for name in MODALITIES),
+        *(f"entropy, {name}" for name in names),
+        *(f"largest / mean, {name}" for name in names),
+        *(f"unused, {name}" for name in names),
         "dead experts",
     )
     formats = (("entropy", "{:.3f}"), ("largest_load", "{:.2f}"), ("unused", "{:.1%}"))
@@ -196,7 +195,7 @@ def _loads(atlas: Atlas) -> str:
             *(
                 form.format(loads[name][measure]) if name in loads else ""
                 for measure, form in formats
-                for name in MODALITIES
+                for name in names
             ),
             ", ".join(map(str, dead)) or "none",
         )

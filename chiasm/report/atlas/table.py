@@ -26,7 +26,7 @@ def atlas_record(atlas: Atlas, command: str, versions: dict[str, Any]) -> dict[s
         "interval_level": LEVEL,
         "moe": atlas.model.moe.model_dump(mode="json"),
         "blocks": list(atlas.blocks),
-        "routed_experts": atlas.model.moe.num_routed,
+        "routed_experts": atlas.routed_experts,
         "routed_choices": atlas.model.moe.routed_choices,
         "documents": atlas.documents,
         "documents_holding": atlas.holding,

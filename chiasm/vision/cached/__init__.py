@@ -5,5 +5,5 @@ measurement.py  latent statistics of a gallery
 shards.py       latents on disk
 latents.py      those of a finished folder, by the content of their pictures
 encoding.py     a gallery's pictures into such a folder
-layout.py       the folders of a run's tokenizers, of one or of two
+items.py        a run's items, where some streams have such latents
 """

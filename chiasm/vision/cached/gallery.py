@@ -18,9 +18,8 @@ import numpy as np
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from chiasm.batch.packed import ImageShape
 from chiasm.data.navigation import TrajectorySource
-from chiasm.data.pictures import decode_picture
+from chiasm.data.pictures import ImageShape, decode_picture
 from chiasm.documents import Image, Source
 from chiasm.errors import UserError
 from chiasm.worlds import WorldSource

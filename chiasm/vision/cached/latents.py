@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
+from chiasm.data.items import CacheError
 from chiasm.data.keys import KEY_BYTES, picture_key
-from chiasm.data.pictures import CacheError
-from chiasm.documents import Image
+from chiasm.documents import Continuous
 from chiasm.errors import UserError
 from chiasm.rgb import described
 from chiasm.vision.cached.shards import (
@@ -67,7 +67,7 @@ class CachedLatents:
     def __len__(self) -> int:
         return len(self._keys_K)
 
-    def read(self, image: Image) -> Tensor:
+    def read(self, image: Continuous) -> Tensor:
         """The picture's latents before they are standardised, float32 [P, C]; nothing is decoded.
 
         Raises:

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.batch.packed import ImageShape
-from chiasm.data.pictures import decode_picture
+from chiasm.data.pictures import ImageShape, decode_picture
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Source
 from chiasm.errors import UserError

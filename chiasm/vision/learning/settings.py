@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 from pydantic import Field
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.vision.build import VisionTokenizerSettings

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.vision.encoder import Encoder, EncoderSettings, encoder_shape, new_encoder
 from chiasm.vision.kl_autoencoder import (

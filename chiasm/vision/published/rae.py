@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.vision.published.autoencoder_rae import (
     RaePixelDecoder,
@@ -59,7 +59,7 @@ class PublishedRae(PublishedTokenizer):
         self.eval()
 
     @property
-    def draws(self) -> bool:
+    def decodes(self) -> bool:
         """With a decoder."""
         return self.decoder is not None
 

@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.settings import Settings
 from chiasm.vision.statistics import LatentStatistics
 from chiasm.vision.tokenizer import VisionTokenizer

@@ -20,7 +20,7 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.vision.published.checkpoint import (
     CONFIG,

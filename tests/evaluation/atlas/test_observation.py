@@ -2,13 +2,13 @@
 
 import numpy as np
 import pytest
+from chiasm.vision.dual import DualTokenizer
 
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Task, observe, task_of
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.scoring import batches
 from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.vision.dual import DualTokenizer
 from chiasm.vision.pixels import PixelTokenizer
 from chiasm.vision.tokenizer import encode_images
 
@@ -26,7 +26,7 @@ def observed(mixture, material):
 
 def test_loads_are_those_that_training_would_count(observed, mixture, material):
     pretrained = mixture(shared="modality", top_k=2)
-    objective = Objective(ObjectiveSettings(**dict(pretrained.flow)))
+    objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
     documents = [d for source in material.held_out.values() for d in source.items]
     load_Q2R = np.zeros((2, 2, 6), np.int64)
     for number, (_, batch) in enumerate(batches(documents, pretrained)):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch.nn import functional
 
-from chiasm.batch.packed import ImageShape
+from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.kl_autoencoder import new_autoencoder

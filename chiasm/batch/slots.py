@@ -1,0 +1,151 @@
+"""The items of one stream in a batch: where each lies, which part it plays, and what it holds.
+
+Shape suffixes: N items, L latent tokens of all items (item after item, the last axis fastest), A
+axes of an item, C latent channels, G latent tokens of targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from chiasm.batch.streams import StreamShape
+
+_DERIVED = ("tokens_N", "item_L", "position_L", "place_LA", "target_G", "position_G")
+"""Index lists whose lengths depend on the data: made on the host, they cost a device no sync."""
+
+
+@dataclass(frozen=True)
+class RawLatents:
+    """Latents of one item as its encoder made them, in place of what they were made of."""
+
+    raw_PC: Tensor
+    """float [P, C], not yet standardised."""
+
+
+@dataclass(frozen=True)
+class Slots:
+    """N items in row order and, inside a row, in position order."""
+
+    row_N: Tensor
+    """int64 [N]: the batch row that holds the item."""
+    start_N: Tensor
+    """int64 [N]: position of its first latent token; the mark that opens it stands just before."""
+    grid_NA: Tensor
+    """int64 [N, A]: latent tokens along each of its axes."""
+    target_N: Tensor
+    """bool [N]: noised and trained on (True), or clean context (False)."""
+    dropped_N: Tensor
+    """bool [N]: its condition was dropped for guidance."""
+    source_N: Tensor
+    """int64 [N]: number of the source it comes from."""
+    row_positions: int
+    """T: positions of a row."""
+    items: tuple[Tensor, ...] = ()
+    """N items as their tokenizer reads them, such as pictures, uint8 [3, H, W]; they may differ in
+    size. None where latents were read."""
+    raw_LC: Tensor | None = None
+    """float [L, C]: their latents before they are standardised, in place of the items."""
+
+    @classmethod
+    def of(
+        cls,
+        shape: StreamShape,
+        row_positions: int,
+        row_N: np.ndarray,
+        start_N: np.ndarray,
+        target_N: np.ndarray,
+        dropped_N: np.ndarray | None = None,
+        source_N: np.ndarray | None = None,
+        contents: Sequence[Tensor | RawLatents] = (),
+    ) -> Slots:
+        """Items of one stream from what is known of each."""
+        number = len(row_N)
+        raw = [each.raw_PC for each in contents if isinstance(each, RawLatents)]
+        return cls(
+            row_N=torch.from_numpy(row_N.astype(np.int64)),
+            start_N=torch.from_numpy(start_N.astype(np.int64)),
+            grid_NA=torch.tensor(shape.grid, dtype=torch.int64).expand(number, -1),
+            target_N=torch.from_numpy(target_N),
+            dropped_N=torch.from_numpy(np.zeros(number, bool) if dropped_N is None else dropped_N),
+            source_N=torch.from_numpy(
+                np.zeros(number, np.int64) if source_N is None else source_N.astype(np.int64)
+            ),
+            row_positions=row_positions,
+            items=tuple(each for each in contents if isinstance(each, Tensor)),
+            raw_LC=torch.cat(raw) if raw else None,
+        )
+
+    def __len__(self) -> int:
+        return len(self.row_N)
+
+    @cached_property
+    def tokens_N(self) -> Tensor:
+        """int64 [N]: latent tokens of each item."""
+        return self.grid_NA.prod(dim=1)
+
+    @cached_property
+    def item_L(self) -> Tensor:
+        """int64 [L]: the item that each latent token belongs to."""
+        return torch.repeat_interleave(
+            torch.arange(len(self), device=self.row_N.device), self.tokens_N
+        )
+
+    @cached_property
+    def offset_L(self) -> Tensor:
+        """int64 [L]: each latent token's number inside its item."""
+        begin_N = self.tokens_N.cumsum(0) - self.tokens_N
+        count_L = torch.arange(len(self.item_L), device=self.row_N.device)
+        return count_L - begin_N[self.item_L]
+
+    @cached_property
+    def place_LA(self) -> Tensor:
+        """int64 [L, A]: each latent token's coordinates inside its item."""
+        grid_LA, rest_L = self.grid_NA[self.item_L], self.offset_L
+        places = []
+        for size_L in reversed(grid_LA.unbind(1)):
+            places.append(rest_L % size_L)
+            rest_L = rest_L // size_L
+        return torch.stack(places[::-1], dim=1)
+
+    @cached_property
+    def position_L(self) -> Tensor:
+        """int64 [L]: where each latent token lies in the flattened [B*T] positions."""
+        begin_N = self.row_N * self.row_positions + self.start_N
+        return begin_N[self.item_L] + self.offset_L
+
+    @cached_property
+    def target_G(self) -> Tensor:
+        """int64 [G]: which of the L latent tokens belong to targets."""
+        return self.target_N[self.item_L].nonzero().squeeze(1)
+
+    @cached_property
+    def position_G(self) -> Tensor:
+        """int64 [G]: where those lie in the flattened positions."""
+        return self.position_L[self.target_G]
+
+    @cached_property
+    def num_targets(self) -> int:
+        """G: the flow loss's share of the global count."""
+        return int(self.tokens_N[self.target_N].sum())
+
+    def to(self, device: torch.device | str) -> Slots:
+        """The same items on another device; lists derived on the host travel with them."""
+
+        def moved(value: Tensor) -> Tensor:
+            return value.to(device, non_blocking=True)
+
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        changes: dict[str, Any] = {
+            name: moved(value) for name, value in values.items() if isinstance(value, Tensor)
+        }
+        there = replace(self, **changes, items=tuple(map(moved, self.items)))
+        there.__dict__.update({name: moved(getattr(self, name)) for name in _DERIVED})
+        there.__dict__["num_targets"] = self.num_targets
+        return there

@@ -1,0 +1,138 @@
+"""Streams: the named kinds of continuous data that a run reads, and the modalities they are of.
+
+Text is the one discrete modality. A stream is a modality with a tokenizer: ``image`` are pictures as
+latents of one tokenizer, and two streams may be of one modality (semantic latents to read, those
+of an autoencoder to draw). A position's modality says which expert and which norm it passes; an
+item's stream says which layer it enters and leaves by. Text apart, nothing here or below knows how
+many there are.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+
+from chiasm.errors import UserError
+
+PADDING, TEXT = 0, 1
+"""Modality of a position that holds nothing, and of text; those of streams follow."""
+
+IMAGE = "image"
+"""The stream that pictures are of unless a document says otherwise."""
+
+
+@dataclass(frozen=True)
+class StreamShape:
+    """One stream, as everything between its source and its head knows it."""
+
+    name: str
+    modality: str
+    """Which experts and norms its positions share, such as ``vision``."""
+    grid: tuple[int, ...]
+    """Latent tokens of an item along each axis: (rows, columns), (steps,), ..."""
+    channels: int
+    """C: numbers of one latent token."""
+    context_of: str = ""
+    """The stream whose context items it reads instead, where it reads for another one."""
+
+    @property
+    def num_tokens(self) -> int:
+        """P: latent tokens of an item."""
+        return math.prod(self.grid)
+
+    @property
+    def marks(self) -> str:
+        """The stream whose marks stand around its items: its own, unless it reads for another."""
+        return self.context_of or self.name
+
+    @property
+    def key(self) -> tuple[int, ...]:
+        """What its name adds to the keys of its random draws; pictures add nothing."""
+        return () if self.name == IMAGE else (int.from_bytes(self.name.encode()),)
+
+
+@dataclass(frozen=True)
+class Streams:
+    """The streams of a run, in the order of its recipe.
+
+    Raises:
+        UserError: two of one name, or one that reads for a stream that is not there.
+    """
+
+    shapes: tuple[StreamShape, ...] = ()
+
+    def __post_init__(self) -> None:
+        for shape in self.shapes:
+            if self.names.count(shape.name) > 1:
+                raise UserError(f"two streams are called {shape.name!r}; rename one of them")
+            if shape.context_of and shape.context_of not in self.names:
+                raise UserError(
+                    "is no other stream",
+                    setting=f"streams.{shape.name}.context_of",
+                    value=shape.context_of,
+                    remedy=f"choose one of {', '.join(self.names) or 'none'}",
+                )
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Their names."""
+        return tuple(shape.name for shape in self.shapes)
+
+    @cached_property
+    def modalities(self) -> tuple[str, ...]:
+        """Text, then those of the streams in the order in which they first occur."""
+        return tuple(dict.fromkeys(("text", *(shape.modality for shape in self.shapes))))
+
+    @cached_property
+    def generated(self) -> tuple[str, ...]:
+        """Names of those whose items may be targets: all but those that read another's context."""
+        return tuple(shape.name for shape in self.shapes if not shape.context_of)
+
+    def __iter__(self) -> Iterator[StreamShape]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.shapes)
+
+    def __getitem__(self, name: str) -> StreamShape:
+        """Returns the stream of that name.
+
+        Raises:
+            UserError: there is none.
+        """
+        if name not in self.names:
+            known = ", ".join(self.names) or "none"
+            raise UserError(
+                f"there is no stream {name!r} here, only {known}",
+                remedy=f"train with a tokenizer for it: a table [streams.{name}] in the recipe",
+            )
+        return self.shapes[self.names.index(name)]
+
+    def number(self, name: str) -> int:
+        """Returns the place of a stream among them."""
+        return self.names.index(name)
+
+    def modality_of(self, name: str) -> int:
+        """Returns the number that positions of a stream's items have for their modality."""
+        return TEXT + self.modalities.index(self[name].modality)
+
+    def reading(self, name: str, target: bool) -> StreamShape:
+        """Returns the stream that reads a span: the named one, or what reads its context for it.
+
+        Raises:
+            UserError: the run has no such stream.
+        """
+        if not target:
+            for shape in self.shapes:
+                if shape.context_of == name:
+                    return shape
+        return self[name]
+
+    def roles(self, name: str) -> frozenset[bool]:
+        """Returns which items a stream reads: targets (True), context (False), or both."""
+        if self[name].context_of:
+            return frozenset({False})
+        others = {shape.context_of for shape in self.shapes}
+        return frozenset({True} if name in others else {True, False})

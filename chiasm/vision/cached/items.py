@@ -1,0 +1,49 @@
+"""A run's items where some streams have latents that were encoded ahead of training."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from chiasm.batch.slots import RawLatents
+from chiasm.batch.streams import Streams
+from chiasm.data.items import Content
+from chiasm.documents import Continuous
+from chiasm.vision.cached.latents import CachedLatents
+from chiasm.vision.streams import StreamTokenizers
+
+
+class CachedItems:
+    """Reads latents where a stream has them, and items of the others.
+
+    Args:
+        tokenizers: of all streams.
+        folders: of the streams with latents, what their setting ``latents`` names.
+
+    Raises:
+        UserError: no latents, those of other settings, or some that are missing or damaged.
+    """
+
+    def __init__(self, tokenizers: StreamTokenizers, folders: Mapping[str, str]) -> None:
+        self._tokenizers = tokenizers
+        self._latents = {
+            name: CachedLatents(Path(folder).expanduser(), tokenizers[name])
+            for name, folder in folders.items()
+        }
+
+    @property
+    def streams(self) -> Streams:
+        """Those of the tokenizers."""
+        return self._tokenizers.streams
+
+    def read(self, item: Continuous) -> Content:
+        """Returns an item, or its latents.
+
+        Raises:
+            CacheError: latents that are not there, or damaged.
+            UserError: a payload that is broken.
+        """
+        stream = self.streams.reading(item.stream, item.target).name
+        if stream in self._latents:
+            return RawLatents(self._latents[stream].read(item.data))
+        return self._tokenizers.read(item)

@@ -1,0 +1,112 @@
+"""A run's tokenizers by stream: they read, encode and decode the items of its documents.
+
+Shape suffixes: L latent tokens of all items of a stream, C latent channels.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from chiasm.batch.slots import Slots
+from chiasm.batch.streams import Streams, StreamShape
+from chiasm.data.items import Content
+from chiasm.documents import Continuous
+from chiasm.vision.tokenizer import VisionTokenizer
+
+
+class StreamTokenizers(Mapping[str, VisionTokenizer]):
+    """Tokenizers by the names of their streams.
+
+    Args:
+        tokenizers: frozen.
+        context_of: of a stream that reads another one's context items, that other one.
+    """
+
+    def __init__(
+        self,
+        tokenizers: Mapping[str, VisionTokenizer],
+        context_of: Mapping[str, str] | None = None,
+    ) -> None:
+        self._tokenizers = dict(tokenizers)
+        self._context_of = dict(context_of or {})
+
+    def __getitem__(self, stream: str) -> VisionTokenizer:
+        return self._tokenizers[stream]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._tokenizers)
+
+    def __len__(self) -> int:
+        return len(self._tokenizers)
+
+    @cached_property
+    def streams(self) -> Streams:
+        """What they read, as the layout and the model know it."""
+        return Streams(
+            tuple(
+                StreamShape(
+                    name, own.modality, own.grid, own.channels, self._context_of.get(name, "")
+                )
+                for name, own in self._tokenizers.items()
+            )
+        )
+
+    def of(self, stream: str) -> VisionTokenizer:
+        """Returns the tokenizer of a stream.
+
+        Raises:
+            UserError: there is no such stream.
+        """
+        return self[self.streams[stream].name]
+
+    def to(self, device: torch.device) -> StreamTokenizers:
+        """The same, moved to a device."""
+        for own in self._tokenizers.values():
+            own.to(device)
+        return self
+
+    def read(self, item: Continuous) -> Content:
+        """Returns a span's payload as an item of the stream that reads it.
+
+        Raises:
+            UserError: it is broken, or of a stream that there is not.
+        """
+        return self[self.streams.reading(item.stream, item.target).name].read(item.data)
+
+    def encode(self, slots: Mapping[str, Slots]) -> dict[str, Tensor]:
+        """Returns the standardised latents [L, C] of each stream's items, on their device.
+
+        Items of equal size are encoded together; latents that were read are standardised alone.
+        """
+        return {name: _encode(own, slots[name]) for name, own in self._tokenizers.items()}
+
+    def encode_spans(self, spans: Sequence[Continuous], device: torch.device) -> dict[str, Tensor]:
+        """Returns the standardised latents [L, C] of spans by the streams that read them.
+
+        Raises:
+            UserError: as :meth:`read`.
+        """
+        items: dict[str, list[Tensor]] = {}
+        for span in spans:
+            name = self.streams.reading(span.stream, span.target).name
+            items.setdefault(name, []).append(self[name].read(span.data))
+        return {name: self[name].encode_items(own, device) for name, own in items.items()}
+
+    def decode(self, stream: str, z_NPC: Tensor) -> list[Continuous]:
+        """Returns the items of a stream that standardised latents [N, P, C] stand for, as context.
+
+        Raises:
+            UserError: its tokenizer cannot decode.
+        """
+        own = self.of(stream)
+        return [own.span(item, stream) for item in own.decode(z_NPC)]
+
+
+def _encode(tokenizer: VisionTokenizer, slots: Slots) -> Tensor:
+    if slots.raw_LC is not None:
+        return tokenizer.statistics.standardise(slots.raw_LC)
+    return tokenizer.encode_items(slots.items, slots.row_N.device)
