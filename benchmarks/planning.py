@@ -29,7 +29,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.poses import relative_pose
 from chiasm.training.objective import ObjectiveSettings
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.vision.rae import RaeSettings
 from chiasm.worldmodel.proposals import motions, step_prior
 from chiasm.worldmodel.settings import PRESETS, PlannerSettings
 from chiasm.worlds import Split, WorldSettings, WorldSource, render_worlds
@@ -104,7 +104,7 @@ def known_pose_ate(train: WorldSource, held_out: WorldSource, steps: int) -> flo
 def _encoder() -> Pretrained:
     """The shipped vision encoder beside a decoder that nobody asks."""
     text = TextTokenizer.train(["action:"], 300)
-    vision = build_vision_tokenizer(VisionSettings(kind="rae", path="embedded-world"))
+    vision = RaeSettings().open()
     decoder = Decoder(
         ModelSettings(width=32, depth=1, query_heads=2, key_value_heads=1),
         vocabulary=text.vocabulary_size,

@@ -41,10 +41,10 @@ from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import ObjectiveSettings
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
-from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
+from chiasm.vision.rae import RaeSettings
 from chiasm.walk.answers import Answers, Opening
 from chiasm.walk.server import WalkServer
 from chiasm.walk.starts import Start, Starts
@@ -68,11 +68,11 @@ class Shape:
     context_views: int
     document_views: int
 
-    def vision(self) -> VisionTokenizer:
+    def vision(self) -> Tokenizer:
         """The shipped tokenizer of 4 x 4 latents, or patches of 16 x 16 pixels."""
         if self.view_pixels == 64:
-            return build_vision_tokenizer(VisionSettings(kind="rae", path="embedded-world"))
-        return PixelTokenizer(image_pixels=self.view_pixels, patch_pixels=16)
+            return RaeSettings().open()
+        return pixel_tokenizer(image_pixels=self.view_pixels, patch_pixels=16)
 
     def build(self, device: torch.device) -> Pretrained:
         """With random weights, large enough that a view depends on all before it."""

@@ -41,10 +41,10 @@ from vision_models import SO400M, Contender, contenders, siglip
 from chiasm.assembly import build_inputs, build_run, build_stream, open_gallery, open_material
 from chiasm.device import choose_device
 from chiasm.recipe import Recipe, parse_recipe
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.speed import peak_flops_per_second, synchronise
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.cached.encoding import encode_gallery
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.vision.rae import RaeSettings
 from chiasm.worlds import Split
 
 GOAL = 0.05
@@ -111,7 +111,7 @@ def against_the_library(contender: Contender, rounds: int, device: torch.device)
     return result
 
 
-def encode_flops(tokenizer: VisionTokenizer, device: torch.device) -> int:
+def encode_flops(tokenizer: Tokenizer, device: torch.device) -> int:
     """Of one picture's matrix products and convolutions, by torch's own counter."""
     shape = tokenizer.image_shape
     images = torch.zeros(1, 3, shape.height_pixels, shape.width_pixels, device=device)
@@ -183,7 +183,7 @@ def so400m(rounds: int, device: torch.device) -> dict[str, Any]:
     """SigLIP 2 So400m's tower at full size."""
     with tempfile.TemporaryDirectory() as folder:
         path = siglip(Path(folder), SO400M["image_size"], **SO400M)
-        tokenizer = build_vision_tokenizer(VisionSettings(path=str(path))).to(device)
+        tokenizer = RaeSettings(path=str(path)).open().to(device)
     shape = (SO400M_PICTURES, 3, SO400M["image_size"], SO400M["image_size"])
     images = torch.randint(256, shape, dtype=torch.uint8, device=device)
     tokenizer.measure([images[:8]], data="noise")

@@ -15,10 +15,11 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
-from chiasm.vision.kl_autoencoder import AutoencoderSettings, AutoencoderTokenizer, new_autoencoder
-from chiasm.vision.statistics import LatentStatistics
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.kl_autoencoder import AutoencoderSettings, new_autoencoder
+from chiasm.vision.pixels import PixelSettings
+from chiasm.vision.rae import RaeSettings
+from chiasm.vision.vae import VaeSettings
 
 WIDTH, LAYERS, HEADS, PATCH = 192, 6, 3, 14
 """Of the vision models: ViT-Ti with half its blocks; 256 tokens at 224 pixels."""
@@ -44,7 +45,7 @@ class Contender:
     """A tokenizer and the bare calls on the same batch; no ``bare_decode``: it cannot draw."""
 
     name: str
-    tokenizer: VisionTokenizer
+    tokenizer: Tokenizer
     images_B3HW: Tensor
     """uint8."""
     bare_encode: Callable[[], Any]
@@ -101,7 +102,7 @@ def _dinov2(folder: Path) -> Path:
 def _vision_model(name: str, folder: Path, device: torch.device, pictures: int) -> Contender:
     from transformers import AutoModel
 
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(folder))).to(device)
+    tokenizer = RaeSettings(path=str(folder)).open().to(device)
     images = _images(pictures, tokenizer).to(device)
     model = AutoModel.from_pretrained(folder, dtype=_dtype(tokenizer)).to(device).eval()
     tower = getattr(model, "vision_model", model)
@@ -125,7 +126,7 @@ def _autoencoder_rae(folder: Path, device: torch.device, pictures: int) -> Conte
         patch_size=PATCH,
     )
     model.save_pretrained(folder)
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(folder))).to(device)
+    tokenizer = RaeSettings(path=str(folder)).open().to(device)
     images = _images(pictures, tokenizer).to(device)
     model = model.to(device, _dtype(tokenizer)).eval()
     floats = (images.float() / 255).to(_dtype(tokenizer))
@@ -153,8 +154,8 @@ def _autoencoder_kl(folder: Path, device: torch.device, pictures: int) -> Conten
         force_upcast=False,
     )
     vae.save_pretrained(folder)
-    settings = VisionSettings(kind="vae", path=str(folder), image_pixels=VAE_SIDE)
-    tokenizer = build_vision_tokenizer(settings).to(device)
+    settings = VaeSettings(path=str(folder), image_pixels=VAE_SIDE)
+    tokenizer = settings.open().to(device)
     images = _images(pictures, tokenizer).to(device)
     vae = vae.to(device, _dtype(tokenizer)).eval()
     pixels = (images.float() / 255 * 2 - 1).to(_dtype(tokenizer))
@@ -172,27 +173,26 @@ def _autoencoder_kl(folder: Path, device: torch.device, pictures: int) -> Conten
 def _own_vae(device: torch.device, pictures: int) -> Contender:
     settings = AutoencoderSettings()
     autoencoder = new_autoencoder(settings, seed=0)
-    statistics = LatentStatistics.neutral(4 * settings.channels, 0.0, 1.0, "random", "RGB")
-    tokenizer = AutoencoderTokenizer("vae", autoencoder, statistics, settings).to(device)
+    tokenizer = Tokenizer("vae", autoencoder, autoencoder).to(device)
     images = _images(pictures, tokenizer).to(device)
     floats = images.float() / 255
     with torch.no_grad():
-        mean, _ = autoencoder.encode(floats)
+        mean, _ = autoencoder.moments(floats)
     return _contender(
         "variational autoencoder trained here",
         tokenizer,
         images,
-        lambda: autoencoder.encode(floats),
-        lambda: autoencoder.decode(mean),
+        lambda: autoencoder.moments(floats),
+        lambda: autoencoder.pictures(mean),
     )
 
 
 def _shipped(device: torch.device, pictures: int) -> Contender:
-    tokenizer: Any = build_vision_tokenizer(VisionSettings()).to(device)
+    tokenizer: Any = RaeSettings().open().to(device)
     images = _images(pictures, tokenizer).to(device)
     floats = images.float() / 255
     with torch.no_grad():
-        latents = tokenizer.decoder_statistics.standardise(tokenizer.encoder(floats))
+        latents = tokenizer.decoder.statistics.standardise(tokenizer.encoder(floats))
     return _contender(
         "shipped",
         tokenizer,
@@ -203,8 +203,8 @@ def _shipped(device: torch.device, pictures: int) -> Contender:
 
 
 def _pixels(device: torch.device, pictures: int) -> Contender:
-    settings = VisionSettings(kind="pixels")
-    tokenizer = build_vision_tokenizer(settings).to(device)
+    settings = PixelSettings()
+    tokenizer = settings.open().to(device)
     images = _images(pictures, tokenizer).to(device)
     floats = images.float() / 255
     patches = functional.pixel_unshuffle(floats, settings.patch_pixels)
@@ -219,7 +219,7 @@ def _pixels(device: torch.device, pictures: int) -> Contender:
 
 def _contender(
     name: str,
-    tokenizer: VisionTokenizer,
+    tokenizer: Tokenizer,
     images: Tensor,
     encode: Callable[[], Any],
     decode: Callable[[], Any] | None,
@@ -228,12 +228,12 @@ def _contender(
     return Contender(name, tokenizer, images, encode, decode)
 
 
-def _images(count: int, tokenizer: VisionTokenizer) -> Tensor:
+def _images(count: int, tokenizer: Tokenizer) -> Tensor:
     shape = tokenizer.image_shape
     generator = torch.Generator().manual_seed(0)
     size = (count, 3, shape.height_pixels, shape.width_pixels)
     return torch.randint(256, size, dtype=torch.uint8, generator=generator)
 
 
-def _dtype(tokenizer: VisionTokenizer) -> torch.dtype:
+def _dtype(tokenizer: Tokenizer) -> torch.dtype:
     return next(tokenizer.parameters()).dtype

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
@@ -20,15 +20,16 @@ from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.source import SourceSettings, leaks
 from chiasm.data.stream import StreamSettings
-from chiasm.data.tokenizer import TokenizerSettings
+from chiasm.data.tokenizer import TextTokenizerSettings
 from chiasm.errors import UserError, joined
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.model import ModelSettings
 from chiasm.settings import Settings
+from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.toml import apply_override, as_toml, load_toml, parse_settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
-from chiasm.vision.build import VisionSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
+from chiasm.vision.rae import RaeSettings
 from chiasm.worlds import TASKS, WorldSettings
 from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSettings
 
@@ -48,9 +49,9 @@ class Recipe(Settings):
     """Its instructed walks, for sources of its task ``instructions``."""
     actions: ActionFormat = ActionFormat()
     """How steps are written in words, whichever source they come from."""
-    streams: dict[str, VisionSettings] = Field({"image": VisionSettings()})
+    streams: dict[str, Annotated[TokenizerSettings, TOKENIZERS]] = Field({"image": RaeSettings()})
     """Tokenizers of continuous data by the names of their streams."""
-    tokenizer: TokenizerSettings = TokenizerSettings()
+    tokenizer: TextTokenizerSettings = TextTokenizerSettings()
     stream: StreamSettings
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()

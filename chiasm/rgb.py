@@ -22,6 +22,7 @@ import io
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +64,21 @@ _PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
 """One of these stands in every PNG that says how it is turned."""
 
 
+@dataclass(frozen=True)
+class ImageShape:
+    """One picture's size in pixels and its grid of latent tokens."""
+
+    height_pixels: int
+    width_pixels: int
+    rows: int
+    columns: int
+
+    @property
+    def num_tokens(self) -> int:
+        """Latent tokens of one picture."""
+        return self.rows * self.columns
+
+
 def held(given: Given) -> Held:
     """What stands for a picture; files are not opened, pixels and PIL pictures are converted.
 
@@ -99,6 +115,23 @@ def decoded(data: Held) -> np.ndarray:
         return data
     with opened(data) as picture:
         return _of_picture(picture, described(data))
+
+
+def fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
+    """uint8 [H, W, 3], cropped to the centre at this aspect ratio and resized.
+
+    A picture that already has the size passes through unchanged.
+    """
+    have_height, have_width = pixels.shape[:2]
+    if (have_height, have_width) == (height, width):
+        return pixels
+    # Cropping first keeps a very long picture from becoming a huge one.
+    scale = min(have_height / height, have_width / width)
+    top = (have_height - scale * height) / 2
+    left = (have_width - scale * width) / 2
+    box = (left, top, left + scale * width, top + scale * height)
+    picture = PillowImage.fromarray(pixels)
+    return np.asarray(picture.resize((width, height), PillowImage.Resampling.BICUBIC, box=box))
 
 
 def described(data: Held) -> str:

@@ -23,8 +23,8 @@ from chiasm.data.tokenizer import Marks, TextTokenizer
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
-from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.streams import StreamTokenizers
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.vision.pixels import pixel_tokenizer
 
 PAD, BOD, EOD = range(3)
 FIRST_TEXT, END_TEXT = 6, 40
@@ -296,7 +296,7 @@ def world_model() -> Pretrained:
     Pictures of 8 x 8 pixels are 2 x 2 latent tokens.
     """
     text = TextTokenizer.train(["action: dx=+1.00 dy=-0.25 dyaw=+20", "view"], 300)
-    tokenizers = StreamTokenizers({"image": PixelTokenizer(image_pixels=8, patch_pixels=4)})
+    tokenizers = StreamTokenizers({"image": pixel_tokenizer(image_pixels=8, patch_pixels=4)})
     settings = ModelSettings(width=32, depth=2, query_heads=4, key_value_heads=2)
     decoder = Decoder(settings, vocabulary=text.vocabulary_size, streams=tokenizers.streams, seed=0)
     generator = torch.Generator().manual_seed(0)

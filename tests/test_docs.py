@@ -135,6 +135,9 @@ def test_settings_have_the_names_and_defaults_that_the_tables_say(page: Path) ->
         SamplingSettings().model_dump(mode="json"),
         AtlasSettings().model_dump(mode="json"),
     ]
+    for kind in ("pixels", "vae"):
+        streams = {"streams": {"image": {"kind": kind}}}
+        roots.append(parse_recipe({**SMALLEST, **streams}).model_dump(mode="json"))
     for name, default, value in settings_told(page):
         found = [root_value for root in roots for root_value in looked_up(root, name)]
         assert found, f"{page.name} has {name}, which is no setting"

@@ -5,7 +5,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.recipe import (
     check_images,
@@ -15,6 +14,7 @@ from chiasm.recipe import (
     resolved,
     write_recipe,
 )
+from chiasm.rgb import ImageShape
 from chiasm.toml import load_toml, parse_settings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 

@@ -20,6 +20,7 @@ PACKAGE = Path(__file__).parents[1] / "chiasm"
 ORDER = [
     *(
         "errors",
+        "hub",
         "stop",
         "threads",
         "settings",
@@ -31,8 +32,8 @@ ORDER = [
         "flow",
         "documents",
     ),
-    *("actions", "worlds", "batch", "model", "data", "vision", "inference", "training"),
-    *("worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
+    *("actions", "worlds", "batch", "model", "tokenizers", "data", "vision", "inference"),
+    *("training", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 

@@ -35,11 +35,11 @@ from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
+from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.toml import load_toml
 from chiasm.training import Outcome, StepReport
 from chiasm.training.versions import versions
-from chiasm.vision.storage import load_tokenizer, save_tokenizer
-from chiasm.vision.streams import StreamTokenizers
 
 
 def train_run(

@@ -17,8 +17,8 @@ from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
+from chiasm.batch.items import ItemReader
 from chiasm.batch.streams import IMAGE, StreamShape
-from chiasm.data.items import ItemReader
 from chiasm.data.reading import ReadingLog
 from chiasm.data.sources import build_sources, open_sources, opened_world, sample_texts
 from chiasm.data.stream import Stream
@@ -29,11 +29,11 @@ from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe, check_streams
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training import Objective, Trainer, Validation
 from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.items import CachedItems
-from chiasm.vision.streams import StreamTokenizers
-from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, render_worlds
 from chiasm.worlds.instructions import INSTRUCTIONS, render_instructions
 
@@ -274,7 +274,7 @@ def _validation(
 
 
 def _measure(
-    tokenizer: VisionTokenizer,
+    tokenizer: Tokenizer,
     shape: StreamShape,
     sources: Mapping[str, Source],
     device: torch.device,
@@ -287,9 +287,7 @@ def _measure(
         tokenizer.to(device).measure(whole, data=", ".join(sources))
 
 
-def _items(
-    sources: Mapping[str, Source], stream: str, tokenizer: VisionTokenizer
-) -> Iterator[Tensor]:
+def _items(sources: Mapping[str, Source], stream: str, tokenizer: Tokenizer) -> Iterator[Tensor]:
     """Batches of one item of a stream each, spread evenly over the sources."""
     for source in sources.values():
         wanted = min(len(source), MEASURED_ITEMS // len(sources))

@@ -15,13 +15,13 @@ from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.batch.streams import IMAGE
 from chiasm.data.fingerprint import fingerprint
 from chiasm.device import choose_device
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.recipe import Recipe
-from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
+from chiasm.tokenizers.settings import TokenizerSettings, open_tokenizer
+from chiasm.tokenizers.storage import DESCRIPTION
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
-from chiasm.vision.storage import DESCRIPTION
-from chiasm.vision.streams import StreamTokenizers
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.vision.trained import TrainedSettings
 
 HASH_CHARACTERS = 12
 
@@ -29,15 +29,24 @@ HASH_CHARACTERS = 12
 def open_tokenizers(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> StreamTokenizers:
-    """The tokenizers of the recipe's streams; arguments and errors as of :func:`open_vision`."""
+    """The tokenizers of the recipe's streams.
+
+    Args:
+        recipe: with ``vision_training``, the tokenizer of pictures is trained by it unless the
+            cache has it.
+        cache_folder: where rendered worlds and trained tokenizers are kept.
+        on_stage: is told how far a training is.
+
+    Raises:
+        UserError: there is no such tokenizer, it cannot be trained, or settings name two.
+    """
+    streams = dict(recipe.streams)
+    if recipe.vision_training is not None:
+        streams[IMAGE] = _trained(recipe, recipe.vision_training, cache_folder, on_stage)
     opened = {}
-    for name, settings in recipe.streams.items():
-        of_pictures = name == IMAGE
-        opened[name] = (
-            open_vision(recipe, cache_folder, on_stage)
-            if of_pictures
-            else build_vision_tokenizer(settings)
-        )
+    for name, settings in streams.items():
+        with settings_of(f"streams.{name}"):
+            opened[name] = open_tokenizer(settings)
     return StreamTokenizers(opened, context_of(recipe))
 
 
@@ -46,25 +55,23 @@ def context_of(recipe: Recipe) -> dict[str, str]:
     return {name: own.context_of for name, own in recipe.streams.items()}
 
 
-def open_vision(
-    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
-) -> VisionTokenizer:
-    """The recipe's tokenizer.
-
-    Args:
-        recipe: with ``vision_training``, the tokenizer is trained by it unless the cache has it.
-        cache_folder: where rendered worlds and trained tokenizers are kept.
-        on_stage: is told how far a training is.
-
-    Raises:
-        UserError: there is no such tokenizer, it cannot be trained, or settings name two.
-    """
-    training = recipe.vision_training
-    if training is None:
-        return build_vision_tokenizer(recipe.streams["image"])
+def _trained(
+    recipe: Recipe,
+    training: VisionTrainingSettings,
+    cache_folder: Path | None,
+    on_stage: Stage,
+) -> TokenizerSettings:
+    """The settings of the stream of pictures, whose tokenizer is trained."""
     cache_folder = cache_folder or default_cache_folder()
     folder = cache_folder / "tokenizers" / _key(training)
-    settings = _placed(recipe.streams["image"], training, folder)
+    if IMAGE not in recipe.streams:
+        raise UserError(
+            "makes a tokenizer of pictures",
+            setting="vision_training",
+            remedy=f"name a stream for it, [streams.{IMAGE}], or leave vision_training out",
+        )
+    with settings_of(f"streams.{IMAGE}"):
+        settings = _placed(recipe.streams[IMAGE], training, folder)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_name(f"{folder.name}.lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # another process may be training it
@@ -72,7 +79,7 @@ def open_vision(
             on_stage(f"vision tokenizer {folder.name}, from the cache", 1, 1)
         else:
             _train(training, folder, cache_folder, recipe.training.device, on_stage)
-    return build_vision_tokenizer(settings)
+    return settings
 
 
 def _train(
@@ -81,33 +88,39 @@ def _train(
     def progress(stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
         tell(f"vision tokenizer, {stage}", done, of)
 
-    train_from_settings(
-        training,
-        folder,
-        cache_folder=cache_folder / "worlds",
-        device=choose_device(device),
-        progress=progress,
-    )
+    with settings_of("vision_training"):
+        train_from_settings(
+            training,
+            folder,
+            cache_folder=cache_folder / "worlds",
+            device=choose_device(device),
+            progress=progress,
+        )
 
 
 def _placed(
-    vision: VisionSettings, training: VisionTrainingSettings, folder: Path
-) -> VisionSettings:
+    settings: TokenizerSettings, training: VisionTrainingSettings, folder: Path
+) -> TokenizerSettings:
     """The settings with the trained tokenizer's folder where it belongs.
 
     Raises:
         UserError: they name another one there.
     """
-    if vision.kind != training.kind:
+    if not isinstance(settings, TrainedSettings) or settings.kind != training.kind:
         raise UserError(
-            f"streams.image.kind = {vision.kind!r}, but vision_training makes a tokenizer of kind "
-            f"{training.kind!r}; make them equal, or leave vision_training out"
+            f", but vision_training makes a tokenizer of kind {training.kind!r}",
+            setting="kind",
+            value=settings.kind,
+            remedy="make them equal, or leave vision_training out",
         )
-    if vision.path != SHIPPED[0]:
+    if settings.path != type(settings).model_fields["path"].default:
         raise UserError(
-            f"streams.image.path = {vision.path!r} and vision_training name two tokenizers; leave one out"
+            "and vision_training name two tokenizers",
+            setting="path",
+            value=settings.path,
+            remedy="leave one out",
         )
-    return vision.model_copy(update={"path": str(folder)})
+    return settings.model_copy(update={"path": str(folder)})
 
 
 def _key(training: VisionTrainingSettings) -> str:

@@ -16,14 +16,14 @@ from chiasm.cli.progress import RunDisplay
 from chiasm.device import choose_device
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.tokenizers.settings import TokenizerSettings
+from chiasm.tokenizers.statistics import save_statistics
 from chiasm.toml import load_settings
-from chiasm.vision.build import VisionSettings
 from chiasm.vision.cached.encoding import SHARD_PICTURES, Progress, Rank, encode_gallery
 from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
-from chiasm.vision.statistics import save_statistics
 from chiasm.worlds import Split
 
 app = typer.Typer(help="Vision tokenizers.", no_args_is_help=True)
@@ -172,7 +172,7 @@ def _stage_of(folder: Path, display: RunDisplay) -> Progress:
     return lambda stage, done, of: display.on_stage(f"{stage} ({folder.resolve().name})", done, of)
 
 
-def _settings_of(recipe: Recipe, stream: str) -> VisionSettings:
+def _settings_of(recipe: Recipe, stream: str) -> TokenizerSettings:
     if stream not in recipe.streams:
         raise UserError(
             f"--stream {stream}: the recipe has the streams {', '.join(recipe.streams)}; name one"

@@ -1,7 +1,6 @@
 """From sources of documents to packed batches: text tokenizer, mixture, packing, stream.
 
 quiet.py       grain, without a warning of its import
-hub.py         is a name one of the hub's, and does it answer
 tokenizer.py   text and token numbers
 reading.py     documents that can be used, and a count of the others
 cells.py       cells of a table as words or as a picture
@@ -33,7 +32,6 @@ sources.py     the sources that a recipe names
 encoding.py    a document as integers
 keys.py        what tells two pictures apart without decoding them
 pictures.py    one picture at its tokenizer's size
-items.py       what reads the items of a run's streams
 mixture.py     sources mixed by positions
 rows.py        packed rows to PackedBatch
 packing.py     a given list of documents as one batch

@@ -21,9 +21,9 @@ import pyarrow.ipc
 import pyarrow.parquet
 import xxhash
 
-from chiasm.data.hub import require_hub
 from chiasm.data.table import FileTable, Row, Unusable, refuse_repeated
 from chiasm.errors import UserError
+from chiasm.hub import require_hub
 
 _BLOCK_BYTES = 1 << 22
 _ROWS_A_BATCH = 256

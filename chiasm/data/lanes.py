@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.batch.items import CacheError, Content, ItemReader
 from chiasm.batch.packed import NOBODY
-from chiasm.data.items import CacheError, Content, ItemReader
 from chiasm.data.mixture import Condition, Mixture
 from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, refuse_absurd

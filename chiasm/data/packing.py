@@ -6,10 +6,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from chiasm.batch.items import ItemReader
 from chiasm.batch.packed import NOBODY, PackedBatch
 from chiasm.batch.streams import Streams
 from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder, Piece
-from chiasm.data.items import ItemReader
 from chiasm.data.rows import Assembler, Row
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Document

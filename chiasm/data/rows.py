@@ -13,11 +13,11 @@ from itertools import compress
 import numpy as np
 import torch
 
+from chiasm.batch.items import Content
 from chiasm.batch.layout import lay_out
 from chiasm.batch.packed import NO_LABEL, NOBODY, PackedBatch
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import TEXT, Streams
-from chiasm.data.items import Content
 from chiasm.data.tokenizer import TextTokenizer
 
 _CONDITION_DROP = 1

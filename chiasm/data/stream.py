@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 from pydantic import Field
 
+from chiasm.batch.items import ItemReader
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import Streams
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.data.items import ItemReader
 from chiasm.data.lanes import COUNTS, LaneRows
 from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.packing import refuse_short_rows

@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
-from chiasm.data.hub import require_hub
 from chiasm.errors import UserError
+from chiasm.hub import require_hub
 from chiasm.settings import Settings
 
 SPECIAL_TOKENS = ("<|pad|>", "<|bod|>", "<|eod|>", "<|boi|>", "<|eoi|>", "<|image|>")
@@ -35,7 +35,7 @@ _CACHED_CHARACTERS = 1024
 _CACHED_TEXTS = 1 << 15
 
 
-class TokenizerSettings(Settings):
+class TextTokenizerSettings(Settings):
     """Which text tokenizer a run uses."""
 
     path: str = ""

@@ -18,7 +18,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import draw
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.worlds import World, WorldSource, caption_facts
 
 SECTION = "caption to picture"
@@ -50,7 +50,7 @@ def measure_drawings(
     pretrained: Pretrained,
     sources: tuple[WorldSource, WorldSource],
     settings: EvaluationSettings,
-    judge: VisionTokenizer | None = None,
+    judge: Tokenizer | None = None,
 ) -> Findings:
     """Rows for each attribute that captions name, and the first drawn pictures.
 
@@ -145,9 +145,7 @@ def _truth(world: World, frames: np.ndarray) -> _Truth:
     return _Truth(np.asarray(world.frames[frames]), facts, world.map_of_frame[frames])
 
 
-def _fit_probes(
-    pretrained: Pretrained, truth: _Truth, judge: VisionTokenizer | None
-) -> dict[str, Probe]:
+def _fit_probes(pretrained: Pretrained, truth: _Truth, judge: Tokenizer | None) -> dict[str, Probe]:
     features_NF = features(pretrained, truth.pictures, judge)
     probes = {}
     for attribute in truth.facts[0]:

@@ -15,8 +15,8 @@ from chiasm.evaluation.rows import Better
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features
 from chiasm.inference.pretrained import Pretrained
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer, settings_called
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.rae import RaeSettings
 
 LIKENESS: dict[str, tuple[str, Better]] = {
     "PSNR": ("dB", "higher"),
@@ -29,7 +29,7 @@ _SSIM_WINDOW, _SSIM_DEVIATION = 11, 1.5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 
-def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
+def open_judge(settings: EvaluationSettings) -> Tokenizer | None:
     """The tokenizer through whose latents probes read; None for the model's own.
 
     Raises:
@@ -37,15 +37,18 @@ def open_judge(settings: EvaluationSettings) -> VisionTokenizer | None:
     """
     if settings.judge == "own":
         return None
-    called = {"path": "evaluation.judge"}
-    with settings_called(lambda name: called.get(name, f"streams.image.{name}")):
-        judge = build_vision_tokenizer(VisionSettings(kind="rae", path=settings.judge))
+    named = {"setting": "evaluation.judge", "value": settings.judge}
+    try:
+        judge = RaeSettings(path=settings.judge).open()
+    except UserError as error:
+        why = error.why if error.setting else f": {error.why}"
+        raise UserError(why, **named, remedy=error.remedy) from error
     if judge.statistics.count == 0:
-        raise settings.error(
-            "judge",
+        raise UserError(
             "has no latent statistics of its own",
-            "name the shipped embedded-world, or a folder of chiasm vision train",
-        ).under("evaluation")
+            **named,
+            remedy="name the shipped embedded-world, or a folder of chiasm vision train",
+        )
     return judge
 
 

@@ -7,12 +7,12 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.data.pictures import ImageShape
 from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.strangers import NOBODY, strangers
 from chiasm.inference.pictures import fitted
+from chiasm.rgb import ImageShape
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from chiasm.actions import PREFIX
-from chiasm.data.pictures import ImageShape
 from chiasm.data.reading import UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
 from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
@@ -23,6 +22,7 @@ from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import PICTURES_AT_ONCE, features, fitted, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
+from chiasm.rgb import ImageShape
 from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.rollout import Context, Rollouts
 

@@ -10,10 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.pictures import ImageShape, decode_picture
+from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image
 from chiasm.inference.pretrained import Pretrained
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.rgb import ImageShape
+from chiasm.tokenizers.tokenizer import Tokenizer
 
 PICTURES_AT_ONCE = 256
 
@@ -25,7 +26,7 @@ def fitted(image: Image, shape: ImageShape) -> np.ndarray:
 
 @torch.inference_mode()
 def features(
-    pretrained: Pretrained, pictures_NHW3: np.ndarray, judge: VisionTokenizer | None = None
+    pretrained: Pretrained, pictures_NHW3: np.ndarray, judge: Tokenizer | None = None
 ) -> np.ndarray:
     """Standardised latents of uint8 pictures, flattened: float32 [N, F].
 
@@ -58,7 +59,7 @@ def feature_distance(features_NF: np.ndarray, truth_NF: np.ndarray) -> np.ndarra
     return np.sqrt(((features_NF - truth_NF).astype(np.float64) ** 2).mean(1))
 
 
-def _encode(vision: VisionTokenizer, pictures_NHW3: np.ndarray, device: torch.device) -> Tensor:
+def _encode(vision: Tokenizer, pictures_NHW3: np.ndarray, device: torch.device) -> Tensor:
     pictures_N3HW = torch.from_numpy(np.ascontiguousarray(pictures_NHW3)).permute(0, 3, 1, 2)
     return vision.encode(pictures_N3HW.to(device))
 

@@ -33,10 +33,10 @@ from chiasm.flow import FlowSettings, default_shift
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
-from chiasm.vision.build import SHIPPED, VisionSettings, build_vision_tokenizer
-from chiasm.vision.storage import load_tokenizer, save_tokenizer
-from chiasm.vision.streams import StreamTokenizers
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.trained import SHIPPED, shipped_folder
 
 CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
@@ -90,7 +90,7 @@ class Pretrained:
         return self.decoder.device
 
     @property
-    def vision_tokenizer(self) -> VisionTokenizer:
+    def vision_tokenizer(self) -> Tokenizer:
         """The tokenizer of the stream that pictures are of.
 
         Raises:
@@ -188,11 +188,11 @@ class Pretrained:
         )
 
 
-def _save_tokenizer(tokenizer: VisionTokenizer, folder: Path, stream: str) -> str:
+def _save_tokenizer(tokenizer: Tokenizer, folder: Path, stream: str) -> str:
     """The name of an equal tokenizer of the package, or a copy beside the model."""
     for name in SHIPPED:
         try:
-            shipped = build_vision_tokenizer(VisionSettings(kind="rae", path=name))
+            shipped = load_tokenizer(shipped_folder(name))
         except UserError:
             continue  # a package without it: the model then carries its own
         if shipped.fingerprint == tokenizer.fingerprint:
@@ -282,13 +282,10 @@ def _load_tokenizers(folder: Path, config: _Config) -> StreamTokenizers:
     )
 
 
-def _load_tokenizer(folder: Path, config: _Stream) -> VisionTokenizer:
+def _load_tokenizer(folder: Path, config: _Stream) -> Tokenizer:
     shipped = config.tokenizer in SHIPPED
-    tokenizer = (
-        build_vision_tokenizer(VisionSettings(kind="rae", path=config.tokenizer))
-        if shipped
-        else load_tokenizer(folder / config.tokenizer)
-    )
+    own = shipped_folder(config.tokenizer) if shipped else folder / config.tokenizer
+    tokenizer = load_tokenizer(own)
     if tokenizer.fingerprint != config.fingerprint:
         where = f"chiasm's own {config.tokenizer!r}" if shipped else str(folder / config.tokenizer)
         raise UserError(

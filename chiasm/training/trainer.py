@@ -32,6 +32,7 @@ from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.stop import StopRequest
 from chiasm.threads import Threads, given_threads
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.checkpoint import Checkpoints
 from chiasm.training.metrics import MetricsLog
 from chiasm.training.objective import Counts, Losses, Objective
@@ -42,7 +43,6 @@ from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second, synchronise
 from chiasm.training.tally import tally
 from chiasm.training.validation import Validation
-from chiasm.vision.streams import StreamTokenizers
 
 CHECKED_ITEMS = 64
 """Items whose latents are looked at before the first step, and batches to find them in."""

@@ -18,9 +18,9 @@ from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
 from chiasm.model import Decoder
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.objective import Losses, Objective
 from chiasm.training.tally import tally
-from chiasm.vision.streams import StreamTokenizers
 
 VALIDATION_SEED = 0
 """Keys the held-out rows, their noise and their levels, whatever the run's seed is."""

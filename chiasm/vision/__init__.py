@@ -1,17 +1,23 @@
-"""Vision tokenizers: pictures to standardised latents and back.
+"""Tokenizers of pictures: kinds of encoders and decoders, and their training.
 
-statistics.py      mean and deviation of each latent channel, with their provenance
-tokenizer.py       the protocol
-streams.py         a run's tokenizers by stream
+Importing the package registers every kind.
+
+tokenizer.py       what they share
 pixels.py          patches of pixels
-published/         tokenizers whose weights are published elsewhere
 attention.py       the attention block of encoders and decoders
-vit.py             a ViT decoder
 encoder.py         the encoder of a small representation autoencoder
-rae.py             such an autoencoder: encoder and decoder
+decoder.py         decoders of such features, by kind
+convolutional.py   one that begins linear
+vit.py             a ViT
 kl_autoencoder.py  a small variational autoencoder
-storage.py         a tokenizer as a folder
-build.py           a run's tokenizer from its settings
+published/         encoders and decoders whose weights are published elsewhere
+trained.py         folders of tokenizers that were trained here
+rae.py             kind ``rae``: shipped, trained here, or published
+vae.py             kind ``vae``: trained here, or published
 learning/          training one
 cached/            latents that are made ahead of training
 """
+
+from chiasm.vision import convolutional, encoder, kl_autoencoder, pixels, rae, vae, vit
+
+__all__ = ["convolutional", "encoder", "kl_autoencoder", "pixels", "rae", "vae", "vit"]

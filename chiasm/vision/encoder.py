@@ -11,17 +11,19 @@ last norm has no affine part, so no channel can be scaled away before it is stan
 
 from __future__ import annotations
 
-from typing import ClassVar
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.data.pictures import ImageShape
+from chiasm.rgb import ImageShape
 from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
+from chiasm.vision.tokenizer import PictureEncoder
 
 CELL_PIXELS = 16
 """Side of the square of pixels that one latent token stands for."""
@@ -72,13 +74,14 @@ class Residual(nn.Module):
         return x_BDYX + self.convolution(functional.gelu(self.norm(x_BDYX)))
 
 
-class Encoder(nn.Module):
+class RaeEncoder(PictureEncoder, kind="rae"):
     """Pictures [B, 3, H, W] in [0, 1] to features [B, P, C] that are normed without affine."""
 
     roles: ClassVar = {"place_PD": Role.TABLE}
 
     def __init__(self, settings: EncoderSettings) -> None:
-        super().__init__()
+        super().__init__(encoder_shape(settings), settings.channels)
+        self.settings = settings
         narrow, middle, wide = settings.widths
         cells = (settings.image_pixels // CELL_PIXELS) ** 2
         self.pyramid = nn.Sequential(
@@ -95,17 +98,26 @@ class Encoder(nn.Module):
         self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
         self.to_channels = nn.Linear(wide, settings.channels)
         self.last_norm = nn.LayerNorm(settings.channels, elementwise_affine=False)
-        self.layer = settings.layer
 
     def forward(self, images_B3HW: Tensor) -> Tensor:
         """The last features [B, P, C], row-major over the cells."""
         return self.last_norm(self.to_channels(self._after(len(self.blocks), images_B3HW)))
 
-    def latents(self, images_B3HW: Tensor) -> Tensor:
+    def features(self, images_B3HW: Tensor) -> Tensor:
         """The features [B, P, C] of the layer that the settings name."""
-        if self.layer is None:
+        if self.settings.layer is None:
             return self(images_B3HW)
-        return self.last_norm(self._after(self.layer, images_B3HW))
+        return self.last_norm(self._after(self.settings.layer, images_B3HW))
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the settings."""
+        return self.settings.model_dump(mode="json")
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Self:
+        """Returns an encoder of these settings, untrained."""
+        with torch.device("meta"):
+            return cls(EncoderSettings(**described)).to_empty(device="cpu")
 
     def _after(self, num_blocks: int, images_B3HW: Tensor) -> Tensor:
         """What the first blocks make of the cells: [B, P, D]."""
@@ -123,8 +135,8 @@ def encoder_shape(settings: EncoderSettings) -> ImageShape:
     return ImageShape(pixels, pixels, side, side)
 
 
-def new_encoder(settings: EncoderSettings, seed: int) -> Encoder:
+def new_encoder(settings: EncoderSettings, seed: int) -> RaeEncoder:
     """An untrained encoder whose weights depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        return Encoder(settings)
+        return RaeEncoder(settings)

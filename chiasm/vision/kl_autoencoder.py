@@ -11,19 +11,19 @@ and columns of the latents, D width, P tokens of one picture, C = 4 Z channels o
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from itertools import pairwise
-from typing import Literal
+from typing import Any, Literal, Self
 
 import torch
 from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.data.pictures import ImageShape
+from chiasm.rgb import ImageShape
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.statistics import LatentStatistics
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder
 
 PATCH = 2
 """Side of the square of latents that makes one token."""
@@ -93,11 +93,15 @@ class CellAttention(nn.Module):
         return self.block(x_BDYX.flatten(2).mT).mT.unflatten(2, x_BDYX.shape[2:])
 
 
-class Autoencoder(nn.Module):
-    """Pictures to the mean and log-variance of a Gaussian, and its samples to pictures."""
+class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
+    """Pictures to the mean and log-variance of a Gaussian, and its samples to pictures.
+
+    As a tokenizer it gives the mean, 2 x 2 of it a token.
+    """
 
     def __init__(self, settings: AutoencoderSettings) -> None:
-        super().__init__()
+        super().__init__(settings.shape, PATCH**2 * settings.channels)
+        self.settings = settings
         widths, channels = settings.widths, settings.channels
         down: list[nn.Module] = [nn.Conv2d(3, widths[0], 4, stride=2, padding=1)]
         up: list[nn.Module] = [nn.Conv2d(channels, widths[-1], 3, padding=1)]
@@ -123,41 +127,32 @@ class Autoencoder(nn.Module):
         """The weight that every drawn pixel passes last."""
         return self.to_pixels.weight
 
-    def encode(self, images_B3HW: Tensor) -> tuple[Tensor, Tensor]:
+    def moments(self, images_B3HW: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and log-variance, both [B, Z, Y, X], of pictures in [0, 1]."""
         mean, log_variance = self.to_moments(self.down(images_B3HW * 2 - 1)).chunk(2, dim=1)
         return mean, log_variance.clamp(-30, 20)
 
-    def decode(self, z_BZYX: Tensor) -> Tensor:
+    def pictures(self, z_BZYX: Tensor) -> Tensor:
         """Pictures [B, 3, H, W], not clamped."""
         return functional.pixel_shuffle(self.to_pixels(self.up(z_BZYX)), PATCH)
 
-
-class AutoencoderTokenizer(VisionTokenizer):
-    """The mean of a variational autoencoder that was trained here, 2 x 2 of it a token."""
-
-    def __init__(
-        self,
-        name: str,
-        autoencoder: Autoencoder,
-        statistics: LatentStatistics,
-        settings: AutoencoderSettings,
-    ) -> None:
-        super().__init__(settings.shape, statistics)
-        self.name = name
-        self.autoencoder = autoencoder
-        self.settings = settings
-        self.requires_grad_(False)
-        self.eval()
-
-    def encode_raw(self, images_B3HW: Tensor) -> Tensor:
+    def features(self, images_B3HW: Tensor) -> Tensor:
         """Means [B, P, C]."""
-        return tokens(self.autoencoder.encode(images_B3HW)[0])
+        return tokens(self.moments(images_B3HW)[0])
 
-    def decode_raw(self, raw_BPC: Tensor) -> Tensor:
+    def draw(self, raw_BPC: Tensor) -> Tensor:
         """Pictures from means."""
-        grid_BCYX = raw_BPC.mT.unflatten(2, (self.image_shape.rows, self.image_shape.columns))
-        return self.autoencoder.decode(functional.pixel_shuffle(grid_BCYX, PATCH))
+        return self.pictures(functional.pixel_shuffle(raw_BPC.mT.unflatten(2, self.grid), PATCH))
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the settings."""
+        return self.settings.model_dump(mode="json")
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Self:
+        """Returns an autoencoder of these settings, untrained."""
+        with torch.device("meta"):
+            return cls(AutoencoderSettings(**described)).to_empty(device="cpu")
 
 
 def tokens(z_BZYX: Tensor) -> Tensor:

@@ -6,45 +6,72 @@ picture, C latent channels (3 colours times the pixels of a patch).
 
 from __future__ import annotations
 
+from typing import Any, Literal, Self
+
+from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.data.pictures import ImageShape
-from chiasm.vision.statistics import LatentStatistics
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.rgb import ImageShape
+from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
+from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder
 
 
-class PixelTokenizer(VisionTokenizer):
-    """Patches of ``patch_pixels`` x ``patch_pixels``; exact in both directions.
+@TOKENIZERS.register
+class PixelSettings(TokenizerSettings):
+    """Patches of pixels; nothing is learned."""
 
-    Until :meth:`measure` has seen the pictures of a run, the statistics are those of a neutral
-    picture: mean 0.5 and deviation 0.25 in every channel.
-    """
+    kind: Literal["pixels"] = "pixels"
+    image_pixels: int = Field(default=64, ge=1)
+    """Side of the square pictures."""
+    patch_pixels: int = Field(default=8, ge=1)
+    """Side of a patch; it must divide ``image_pixels``."""
 
-    name = "pixels"
+    @model_validator(mode="after")
+    def _patches_fit(self) -> Self:
+        if self.image_pixels % self.patch_pixels:
+            raise ValueError(
+                f"patch_pixels = {self.patch_pixels} does not divide image_pixels = "
+                f"{self.image_pixels}; choose a divisor"
+            )
+        return self
 
-    def __init__(
-        self,
-        image_pixels: int,
-        patch_pixels: int,
-        statistics: LatentStatistics | None = None,
-    ) -> None:
-        """``patch_pixels`` must divide ``image_pixels`` (VisionSettings checks it)."""
-        grid = image_pixels // patch_pixels
+    def open(self) -> Tokenizer:
+        """Returns the tokenizer; its statistics are a neutral guess."""
+        return pixel_tokenizer(self.image_pixels, self.patch_pixels)
+
+
+class Pixels(PictureEncoder, PictureDecoder, kind="pixels"):
+    """Patches of ``patch_pixels`` x ``patch_pixels``; exact in both directions."""
+
+    def __init__(self, image_pixels: int, patch_pixels: int) -> None:
+        """``patch_pixels`` must divide ``image_pixels`` (PixelSettings checks it)."""
+        side = image_pixels // patch_pixels
+        super().__init__(ImageShape(image_pixels, image_pixels, side, side), 3 * patch_pixels**2)
         self.patch_pixels = patch_pixels
-        super().__init__(
-            ImageShape(image_pixels, image_pixels, grid, grid),
-            statistics
-            or LatentStatistics.neutral(
-                3 * patch_pixels**2, 0.5, 0.25, self.name, self.preprocessing
-            ),
-        )
 
-    def encode_raw(self, images_B3HW: Tensor) -> Tensor:
+    def features(self, images_B3HW: Tensor) -> Tensor:
         """Pictures to patches [B, P, C], colours outermost inside a patch."""
         return functional.pixel_unshuffle(images_B3HW, self.patch_pixels).flatten(2).mT
 
-    def decode_raw(self, raw_BPC: Tensor) -> Tensor:
-        """Patches to pictures: the exact inverse of :meth:`encode_raw`."""
-        grid = (self.image_shape.rows, self.image_shape.columns)
-        return functional.pixel_shuffle(raw_BPC.mT.unflatten(2, grid), self.patch_pixels)
+    def draw(self, raw_BPC: Tensor) -> Tensor:
+        """Patches to pictures: the exact inverse of :meth:`features`."""
+        return functional.pixel_shuffle(raw_BPC.mT.unflatten(2, self.grid), self.patch_pixels)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns the sides of pictures and patches."""
+        sides = (self.image_shape.height_pixels, self.patch_pixels)
+        return dict(zip(("image_pixels", "patch_pixels"), sides, strict=True))
+
+
+def pixel_tokenizer(image_pixels: int, patch_pixels: int) -> Tokenizer:
+    """Returns a tokenizer of patches.
+
+    Until :meth:`Tokenizer.measure` has seen the pictures of a run, the statistics are those of a
+    neutral picture: mean 0.5 and deviation 0.25 in every channel.
+    """
+    patches = Pixels(image_pixels, patch_pixels)
+    guess = LatentStatistics.neutral(patches.channels, 0.5, 0.25, "pixels", patches.preprocessing)
+    return Tokenizer("pixels", patches, patches, guess)

@@ -13,17 +13,19 @@ from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
+from chiasm.rgb import ImageShape
 from chiasm.roles import Role
-from chiasm.settings import Settings
+from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.vision.attention import AttentionBlock
+from chiasm.vision.decoder import DECODERS, DecoderSettings, FeatureDecoder
 
 
-class ViTDecoderSettings(Settings):
+@DECODERS.register
+class ViTDecoderSettings(DecoderSettings):
     """Shape of a ViT decoder."""
 
-    kind: Literal["vit"]
+    kind: Literal["vit"] = "vit"
     width: int = Field(default=192, ge=8)
     """D."""
     depth: int = Field(default=4, ge=1)
@@ -42,33 +44,41 @@ class ViTDecoderSettings(Settings):
             )
         return self
 
-
-class ViTDecoder(nn.Module):
-    """Standardised features [B, P, C] to pictures [B, 3, H, W]."""
-
-    roles: ClassVar = {"place_QD": Role.TABLE}
-
-    def __init__(self, settings: ViTDecoderSettings, channels: int, shape: ImageShape) -> None:
-        """A decoder for ``shape``'s grid and pictures.
+    def build(self, shape: ImageShape, statistics: LatentStatistics) -> ViTDecoder:
+        """Returns an untrained decoder.
 
         Raises:
             UserError: cells are not square, or no whole number of patches.
         """
-        super().__init__()
+        return ViTDecoder(self, shape, statistics)
+
+
+class ViTDecoder(FeatureDecoder):
+    """Standardised features [B, P, C] to pictures [B, 3, H, W]."""
+
+    roles: ClassVar = {"place_QD": Role.TABLE}
+
+    def __init__(
+        self, settings: ViTDecoderSettings, shape: ImageShape, statistics: LatentStatistics
+    ) -> None:
+        super().__init__(settings, shape, statistics)
         patch = settings.patch_pixels
         cell = shape.height_pixels / shape.rows
         if cell != shape.width_pixels / shape.columns or cell % patch:
             raise UserError(
-                f"decoder.patch_pixels = {patch} does not divide the cell of a latent token, "
-                f"{cell:g} x {shape.width_pixels / shape.columns:g} pixels (pictures of "
+                f"does not divide the cell of a latent token, {cell:g} x "
+                f"{shape.width_pixels / shape.columns:g} pixels (pictures of "
                 f"{shape.height_pixels} x {shape.width_pixels} on a grid of {shape.rows} x "
-                f"{shape.columns}); choose a divisor of a square cell"
+                f"{shape.columns})",
+                setting="patch_pixels",
+                value=patch,
+                remedy="choose a divisor of a square cell",
             )
         self.splits = int(cell) // patch
         self.patch_pixels = patch
         self.grid = (shape.rows, shape.columns)
         width, tokens = settings.width, shape.rows * shape.columns * self.splits**2
-        self.enter = nn.Linear(channels, width * self.splits**2)
+        self.enter = nn.Linear(statistics.channels, width * self.splits**2)
         self.place_QD = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.blocks = nn.ModuleList(
             AttentionBlock(width, head_width=width // settings.heads, expansion=4)

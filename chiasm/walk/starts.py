@@ -7,12 +7,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.data.pictures import ImageShape
 from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose
-from chiasm.rgb import opened
+from chiasm.rgb import ImageShape, opened
 from chiasm.worlds import World
 
 MOST_PICTURE_PIXELS = 50_000_000

@@ -14,10 +14,10 @@ from types import TracebackType
 import numpy as np
 
 from chiasm.actions import ActionFormat
-from chiasm.data.pictures import ImageShape
 from chiasm.documents import Image
 from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose, compose
+from chiasm.rgb import ImageShape
 from chiasm.worldmodel.rollout import Context
 from chiasm.worlds.engine import Engine
 from chiasm.worlds.maps import UNITS_PER_METRE, Map, generate_map

@@ -24,9 +24,9 @@ from typing import Protocol
 import numpy as np
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.data.pictures import ImageShape
 from chiasm.documents import ActionVideos, Image
 from chiasm.inference.pictures import fitted
+from chiasm.rgb import ImageShape
 from chiasm.worldmodel.cost import Cost
 from chiasm.worldmodel.proposals import (
     Proposal,

@@ -113,7 +113,7 @@ def test_of_a_pair_it_makes_the_tokenizer_of_targets(pictures: Path, tmp_path: P
     context = {"kind": "pixels", "image_pixels": 16, "patch_pixels": 8}
     recipe = recipe_of(pictures, {"kind": "dual", "context": context, "target": {"kind": "vae"}})
     tokenizer = open_vision(recipe, tmp_path)
-    assert tokenizer.parts[0].name == "small"
+    assert tokenizer.name.endswith("target: small)")
     assert tokenizer.context_channels == 3 * 64
 
 

@@ -15,12 +15,12 @@ from chiasm.errors import UserError
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    text, vision = TextTokenizer.train(["a brick wall"], 270), PixelTokenizer(8, 4)
+    text, vision = TextTokenizer.train(["a brick wall"], 270), pixel_tokenizer(8, 4)
     shape = ModelSettings(width=16, depth=1, query_heads=2, key_value_heads=1)
     decoder = Decoder(
         shape, vocabulary=text.vocabulary_size, latent_channels=vision.channels

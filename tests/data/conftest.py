@@ -18,13 +18,13 @@ import pytest
 from PIL import Image as PillowImage
 
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
-from chiasm.data.pictures import ImageShape
 from chiasm.data.source import Opened, SourceSettings
 from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Source, Text
 from chiasm.errors import UserError
+from chiasm.rgb import ImageShape
 
 SHAPE = ImageShape(height_pixels=8, width_pixels=8, rows=1, columns=3)
 WORDS = ("the", "wall", "is", "brick", "and", "floor", "grass", "27", "lamps", "left", "door")

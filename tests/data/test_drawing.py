@@ -7,8 +7,8 @@ from rich.console import Console
 
 from chiasm.data.drawing import draw_row, row_spans, row_table
 from chiasm.data.packing import pack_documents
-from chiasm.data.pictures import ImageShape
 from chiasm.documents import Document, Image, Text
+from chiasm.rgb import ImageShape
 
 
 @pytest.fixture

@@ -6,9 +6,10 @@ import torch
 from PIL import ExifTags
 from PIL import Image as PillowImage
 
-from chiasm.data.pictures import ImageShape, decode_picture
+from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image
 from chiasm.errors import UserError
+from chiasm.rgb import ImageShape
 
 
 def test_the_right_size_passes_through(made):

@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 SCRIPT = """
-from chiasm.data.pictures import ImageShape
+from chiasm.rgb import ImageShape
 from chiasm.data.source import SourceSettings
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from chiasm.batch.packed import NO_LABEL, NOBODY, PairedShape
 from chiasm.batch.streams import Modality
 from chiasm.data.packing import pack_documents
-from chiasm.data.pictures import ImageShape
 from chiasm.data.rows import Assembler, Row
 from chiasm.documents import Document, Image, Text
+from chiasm.rgb import ImageShape
 
 TARGET = Image(np.full((8, 8, 3), 9, np.uint8), target=True)
 CONTEXT = Image(np.full((8, 8, 3), 5, np.uint8), target=False)

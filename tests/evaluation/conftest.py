@@ -16,7 +16,7 @@ from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.worlds import TASKS, Split, WorldSettings, WorldSource, render_worlds
 
 ROW_POSITIONS = 160
@@ -45,7 +45,7 @@ def text_tokenizer(material: Material) -> TextTokenizer:
 @pytest.fixture(scope="session")
 def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
     """Random weights, large enough that every input matters."""
-    vision = PixelTokenizer(image_pixels=32, patch_pixels=16)
+    vision = pixel_tokenizer(image_pixels=32, patch_pixels=16)
     decoder = Decoder(
         ModelSettings(width=32, depth=1, query_heads=2, key_value_heads=1),
         vocabulary=text_tokenizer.vocabulary_size,

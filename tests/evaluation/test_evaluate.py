@@ -2,10 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from torch import Tensor
 
 from chiasm.evaluation import Evaluation, evaluate
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 
 
 @pytest.fixture(scope="module")
@@ -95,20 +94,9 @@ def test_a_users_folder_skips_what_needs_ground_truth(pretrained, folder_materia
     assert [panel.label for panel in drawn[0].panels] == ["drawn", "truth, decoded", "truth"]
 
 
-class EncoderAlone(PixelTokenizer):
-    """As a published encoder without a decoder."""
-
-    @property
-    def draws(self) -> bool:
-        return False
-
-    def decode_raw(self, raw_BPC: Tensor) -> Tensor:
-        raise AssertionError("nothing can be drawn")
-
-
 def test_without_a_decoder_everything_else_is_measured(pretrained, material, settings):
     own = pretrained.vision_tokenizer
-    encoder = EncoderAlone(own.image_shape.height_pixels, 16)
+    encoder = Tokenizer(own.name, own.encoder, None, own.statistics)
     evaluation = evaluate(replace(pretrained, vision_tokenizer=encoder), material, settings)
     assert set(evaluation.skipped) == {"caption to picture", "next view", "rollout"}
     assert all("no decoder" in reason for reason in evaluation.skipped.values())

@@ -7,8 +7,9 @@ from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge, psnr, ssim
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features, through_tokenizer
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
-from chiasm.vision.storage import save_tokenizer
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.storage import save_tokenizer
+from chiasm.vision.rae import RaeSettings
 
 
 def pictures(seed: int, count: int = 3) -> np.ndarray:
@@ -53,7 +54,7 @@ def test_a_judge_that_is_not_there_is_told_of_before_anything_is_measured(pretra
 
 
 def test_a_trained_tokenizers_folder_is_a_judge(tmp_path):
-    shipped = build_vision_tokenizer(VisionSettings())
+    shipped = open_tokenizer(RaeSettings())
     save_tokenizer(shipped, tmp_path / "judge", {})
     judge = open_judge(EvaluationSettings(judge=str(tmp_path / "judge")))
     assert judge is not None

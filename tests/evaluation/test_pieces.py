@@ -5,10 +5,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from chiasm.data.pictures import ImageShape
 from chiasm.data.reading import ReadingLog
 from chiasm.evaluation.material import NothingToMeasure
 from chiasm.evaluation.pieces import Pieces, cut_pieces
+from chiasm.rgb import ImageShape
 
 SHAPE = ImageShape(32, 32, 2, 2)
 

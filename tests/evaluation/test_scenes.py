@@ -3,9 +3,9 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from chiasm.data.pictures import ImageShape
 from chiasm.evaluation.material import NothingToMeasure
 from chiasm.evaluation.scenes import pick_scenes
+from chiasm.rgb import ImageShape
 from chiasm.worldmodel.oracle import PlacedContext
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.sight import in_sight

@@ -12,8 +12,8 @@ from chiasm.flow import FlowSettings
 from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
-from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.streams import StreamTokenizers
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.vision.pixels import pixel_tokenizer
 
 TEXTS = ["caption: a brick wall", "picture: water and grass", "question: how many? answer: 2\n"]
 
@@ -53,9 +53,9 @@ def make_pretrained(
     ``series`` adds a stream of them; ``seen_pixels`` a tokenizer for pictures that are context.
     """
     text = TextTokenizer.train(TEXTS, 300, streams=["series"] if series else [])
-    own = {"image": PixelTokenizer(image_pixels=8, patch_pixels=4)}
+    own = {"image": pixel_tokenizer(image_pixels=8, patch_pixels=4)}
     own |= {"series": Steps()} if series else {}
-    own |= {"seen": PixelTokenizer(seen_pixels, 4)} if seen_pixels else {}
+    own |= {"seen": pixel_tokenizer(seen_pixels, 4)} if seen_pixels else {}
     tokenizers = StreamTokenizers(own, {"seen": "image"} if seen_pixels else None)
     shape = {"width": 32, "depth": 2, "query_heads": 4, "key_value_heads": 2} | model
     decoder = Decoder(

@@ -5,6 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_block_mask
 
+from chiasm.batch.streams import TEXT
 from chiasm.model.kernels import AttentionMask
 from chiasm.model.mask import BLOCK, IntervalMask
 

@@ -16,6 +16,7 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.model import Decoder, ModelSettings
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training import (
     Objective,
     ObjectiveSettings,
@@ -27,8 +28,7 @@ from chiasm.training import (
     Validation,
 )
 from chiasm.training.metrics import read_metrics
-from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.streams import StreamTokenizers
+from chiasm.vision.pixels import pixel_tokenizer
 
 SENTENCE = "the red door stands left of a green lamp and a blue wall"
 
@@ -77,9 +77,9 @@ def build(tokenizer: TextTokenizer) -> Build:
                 **settings,
             }
         )
-        of_streams = {"image": PixelTokenizer(8, 4)}
+        of_streams = {"image": pixel_tokenizer(8, 4)}
         if seen_pixels:  # context pictures have a tokenizer of their own
-            of_streams["seen"] = PixelTokenizer(seen_pixels, 4)
+            of_streams["seen"] = pixel_tokenizer(seen_pixels, 4)
         for own in of_streams.values():
             size = own.image_shape.height_pixels
             generator = torch.Generator().manual_seed(0)

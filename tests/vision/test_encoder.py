@@ -3,9 +3,9 @@ import torch
 from pydantic import ValidationError
 from torch.nn import functional
 
+from chiasm.tokenizers.storage import load_tokenizer
 from chiasm.vision.encoder import EncoderSettings, new_encoder
 from chiasm.vision.learning.training import train_tokenizer
-from chiasm.vision.storage import load_tokenizer
 
 SHAPE = {"image_pixels": 32, "channels": 32, "widths": (8, 16, 32), "blocks": 2}
 
@@ -29,13 +29,13 @@ def test_latents_are_the_normed_output_of_so_many_blocks(images, layer) -> None:
     expected = [before, *outputs][layer]
     mean, deviation = expected.mean(-1, keepdim=True), expected.var(-1, keepdim=True, correction=0)
     torch.testing.assert_close(
-        encoder.latents(images), (expected - mean) / (deviation + 1e-5) ** 0.5
+        encoder.features(images), (expected - mean) / (deviation + 1e-5) ** 0.5
     )
 
 
 def test_without_a_layer_latents_are_the_last_features(images) -> None:
     encoder = new_encoder(EncoderSettings.model_validate(SHAPE), seed=0)
-    assert torch.equal(encoder.latents(images), encoder(images))
+    assert torch.equal(encoder.features(images), encoder(images))
 
 
 @pytest.mark.parametrize(

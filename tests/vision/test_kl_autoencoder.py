@@ -2,14 +2,14 @@ import pytest
 import torch
 from torch.distributions import Normal, kl_divergence
 
+from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision import kl_autoencoder
 from chiasm.vision.kl_autoencoder import (
     AutoencoderSettings,
-    AutoencoderTokenizer,
     new_autoencoder,
     tokens,
 )
-from chiasm.vision.statistics import LatentStatistics
 
 
 def test_kl_against_torch_distributions() -> None:
@@ -24,14 +24,14 @@ def test_tokens_and_back(downsampling, side) -> None:
     settings = AutoencoderSettings(image_pixels=64, downsampling=downsampling, channels=3, width=8)
     autoencoder = new_autoencoder(settings, seed=0)
     neutral = LatentStatistics((0.0,) * 12, (1.0,) * 12, "e", "p", "d", 1)
-    tokenizer = AutoencoderTokenizer("vae", autoencoder, neutral, settings)
+    tokenizer = Tokenizer("vae", autoencoder, autoencoder, neutral)
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     latents = tokenizer.encode(images)
     assert latents.shape == (2, side**2, 12)
     assert (tokenizer.image_shape.rows, tokenizer.image_shape.columns) == (side, side)
-    mean, log_variance = autoencoder.encode(images)
+    mean, log_variance = autoencoder.moments(images)
     assert mean.shape == log_variance.shape == (2, 3, 64 // downsampling, 64 // downsampling)
-    torch.testing.assert_close(tokenizer.decode_raw(latents), autoencoder.decode(mean))
+    torch.testing.assert_close(autoencoder.draw(latents), autoencoder.pictures(mean))
     # A token's channels are the 2 x 2 latents of its place.
     torch.testing.assert_close(
         tokens(mean)[0, 1].unflatten(0, (3, 2, 2)), mean[0, :, :2, 2:4], atol=0, rtol=0

@@ -3,9 +3,11 @@ import torch
 from pydantic import ValidationError
 
 from chiasm.errors import UserError
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
-from chiasm.vision.storage import load_tokenizer, save_tokenizer
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.recipe import parse_recipe
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.pixels import PixelSettings
 
 
 def pictures(count: int = 5, side: int = 32) -> torch.Tensor:
@@ -13,14 +15,14 @@ def pictures(count: int = 5, side: int = 32) -> torch.Tensor:
     return torch.randint(256, (count, 3, side, side), generator=generator, dtype=torch.uint8)
 
 
-def measured(settings: VisionSettings, pictures: torch.Tensor) -> VisionTokenizer:
-    tokenizer = build_vision_tokenizer(settings)
+def measured(settings: PixelSettings, pictures: torch.Tensor) -> Tokenizer:
+    tokenizer = open_tokenizer(settings)
     tokenizer.measure(iter([pictures]), data="noise")
     return tokenizer
 
 
-def settings(patch_pixels: int = 8) -> VisionSettings:
-    return VisionSettings(kind="pixels", image_pixels=32, patch_pixels=patch_pixels)
+def settings(patch_pixels: int = 8) -> PixelSettings:
+    return PixelSettings(image_pixels=32, patch_pixels=patch_pixels)
 
 
 @pytest.mark.parametrize("patch_pixels", [1, 4, 8, 32])
@@ -34,7 +36,7 @@ def test_round_trip_is_exact(patch_pixels: int) -> None:
 def test_tokens_are_row_major_patches() -> None:
     images = torch.zeros(1, 3, 32, 32)
     images[:, :, 8:16, 24:32] = 1  # second row of patches, fourth column
-    tokenizer = build_vision_tokenizer(settings())
+    tokenizer = open_tokenizer(settings())
     bright = tokenizer.encode(images)[0].mean(dim=1)
     assert int(bright.argmax()) == 1 * 4 + 3
 
@@ -48,7 +50,7 @@ def test_measured_statistics_standardise() -> None:
 
 
 def test_white_pictures_need_measured_statistics() -> None:
-    tokenizer = build_vision_tokenizer(settings())
+    tokenizer = open_tokenizer(settings())
     latents = tokenizer.encode(torch.ones(4, 3, 32, 32) * 0.95)
     with pytest.raises(UserError, match="neutral guess"):
         tokenizer.statistics.refuse(latents)
@@ -65,17 +67,22 @@ def test_a_folder_keeps_it(tmp_path) -> None:
 
 def test_a_patch_that_does_not_divide_is_refused() -> None:
     with pytest.raises(ValidationError, match="patch_pixels = 5 does not divide"):
-        VisionSettings(kind="pixels", image_pixels=32, patch_pixels=5)
+        PixelSettings(image_pixels=32, patch_pixels=5)
 
 
 @pytest.mark.parametrize(
     ("given", "says"),
     [
-        ({"kind": "pixels", "path": "my-tokenizer"}, "path = 'my-tokenizer' names a tokenizer"),
-        ({"kind": "rae", "patch_pixels": 16}, "patch_pixels = 16 is a setting of kind = 'pixels'"),
-        ({"kind": "vae", "path": "mine", "patch_pixels": 4}, "not of 'vae'"),
+        ({"kind": "pixels", "path": "mine"}, "unknown setting streams.image.path"),
+        ({"kind": "rae", "patch_pixels": 16}, "unknown setting streams.image.patch_pixels"),
+        ({"kind": "vae", "path": "mine", "layer": 3}, "unknown setting streams.image.layer"),
+        (
+            {"kind": "rea"},
+            "kind = 'rea' is no kind of tokenizer; choose one of dual, pixels",
+        ),
     ],
 )
 def test_settings_of_another_kind_are_not_passed_over(given, says) -> None:
-    with pytest.raises(ValidationError, match=says):
-        VisionSettings.model_validate(given)
+    recipe = {"name": "it", "stream": {"sources": {}}, "streams": {"image": given}}
+    with pytest.raises(UserError, match=says):
+        parse_recipe(recipe)

@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.figures import psnr
 from chiasm.vision.learning.world_pictures import pictures_of_world
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.vision.rae import RaeSettings
 from chiasm.worlds import Split, WorldSettings, render_worlds
 
 FOLDER = Path(str(resources.files("chiasm.vision"))) / "pretrained" / "embedded-world"
 
 
 @pytest.fixture(scope="module")
-def tokenizer() -> VisionTokenizer:
-    return build_vision_tokenizer(VisionSettings())
+def tokenizer() -> Tokenizer:
+    return open_tokenizer(RaeSettings())
 
 
 def frames(split: Split, folder: Path) -> torch.Tensor:
@@ -37,7 +38,7 @@ def test_size_and_shape(tokenizer) -> None:
 
 
 def test_it_says_how_it_was_made() -> None:
-    description = json.loads((FOLDER / "vision.json").read_text())
+    description = json.loads((FOLDER / "description.json").read_text())
     record = description["record"]
     assert record["command"].startswith("chiasm vision train recipes/vision-embedded-world.toml")
     assert record["settings"]["seed"] == 0

@@ -4,7 +4,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from chiasm.batch.slots import ImageSlots
 from chiasm.errors import UserError
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.pixels import Pixels, pixel_tokenizer
 from chiasm.vision.tokenizer import encode_images
 
 
@@ -18,7 +19,7 @@ def slots(pixels: list[torch.Tensor]) -> ImageSlots:
     return ImageSlots(numbers, numbers, grid, flags, flags, numbers, tuple(pixels))
 
 
-class AnySize(PixelTokenizer):
+class AnySize(Pixels):
     """Patches of pictures of any size, and a record of what was encoded together."""
 
     def __init__(self) -> None:
@@ -34,12 +35,13 @@ def picture(side: int, value: int) -> torch.Tensor:
 
 
 def test_slots_are_grouped_by_size_and_keep_their_order() -> None:
-    tokenizer = AnySize()
+    patches = AnySize()
+    tokenizer = Tokenizer("any", patches)
     given = slots([picture(16, 0), picture(32, 51), picture(16, 102), picture(32, 255)])
     latents = encode_images(tokenizer, given).z_LC
-    assert tokenizer.groups == [2, 2]
+    assert patches.groups == [2, 2]
     assert len(latents) == len(given.image_L)
-    value_L = latents.mean(dim=1) * 0.25 + 0.5
+    value_L = latents.mean(dim=1)
     expected = torch.tensor([0.0, 0.2, 0.4, 1.0])[given.image_L]
     torch.testing.assert_close(value_L, expected)
 
@@ -56,7 +58,7 @@ class Readings(TorchDispatchMode):
 
 def test_bytes_are_encoded_without_reading_a_number_back() -> None:
     """So a training step is not held up; floats have a range that must be looked at."""
-    tokenizer = PixelTokenizer(16, 8)
+    tokenizer = pixel_tokenizer(16, 8)
     given = slots([picture(16, value) for value in (0, 51, 255)])
     with Readings() as readings:
         encode_images(tokenizer, given)
@@ -68,19 +70,19 @@ def test_bytes_are_encoded_without_reading_a_number_back() -> None:
 
 
 def test_no_slots_give_no_latents() -> None:
-    latents = encode_images(AnySize(), slots([])).z_LC
+    latents = encode_images(pixel_tokenizer(16, 8), slots([])).z_LC
     assert latents.shape == (0, 3 * 64)
 
 
 def test_pictures_of_another_size_are_refused() -> None:
     with pytest.raises(UserError, match=r"\(3, 16, 16\), not \(3, 24, 24\)"):
-        PixelTokenizer(16, 8).encode(torch.zeros(1, 3, 24, 24))
+        pixel_tokenizer(16, 8).encode(torch.zeros(1, 3, 24, 24))
 
 
 @pytest.mark.parametrize("channels", [1, 4])
 def test_other_numbers_of_colours_are_refused(channels: int) -> None:
     with pytest.raises(UserError, match=rf"\(3, 16, 16\), not \({channels}, 16, 16\)"):
-        PixelTokenizer(16, 8).encode(torch.zeros(1, channels, 16, 16))
+        pixel_tokenizer(16, 8).encode(torch.zeros(1, channels, 16, 16))
 
 
 @pytest.mark.parametrize("value", [-1.0, 2.0, 255.0, float("nan")])
@@ -88,19 +90,19 @@ def test_values_outside_the_range_are_refused(value: float) -> None:
     images = torch.full((1, 3, 16, 16), 0.5)
     images[0, 1, 2, 3] = value
     with pytest.raises(UserError, match=r"uint8, or floats in \[0, 1\]"):
-        PixelTokenizer(16, 8).encode(images)
+        pixel_tokenizer(16, 8).encode(images)
 
 
 def test_bytes_are_scaled() -> None:
     images = torch.randint(256, (2, 3, 16, 16), dtype=torch.uint8)
-    tokenizer = PixelTokenizer(16, 8)
+    tokenizer = pixel_tokenizer(16, 8)
     assert torch.equal(tokenizer.encode(images), tokenizer.encode(images.float() / 255))
 
 
 def test_fingerprint_follows_the_statistics() -> None:
-    tokenizer = PixelTokenizer(16, 8)
+    tokenizer = pixel_tokenizer(16, 8)
     before = tokenizer.fingerprint
-    assert PixelTokenizer(16, 8).fingerprint == before
+    assert pixel_tokenizer(16, 8).fingerprint == before
     generator = torch.Generator().manual_seed(1)
     tokenizer.measure([torch.rand(8, 3, 16, 16, generator=generator)], data="noise")
     assert tokenizer.fingerprint != before

@@ -1,10 +1,13 @@
 import pytest
 import torch
 
-from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
-from chiasm.vision.rae import new_decoder
+from chiasm.rgb import ImageShape
+from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.vision.decoder import new_decoder
 from chiasm.vision.vit import ViTDecoder, ViTDecoderSettings
+
+NEUTRAL = LatentStatistics.neutral(5, 0.0, 1.0, "nothing", "none")
 
 
 def settings(**given) -> ViTDecoderSettings:
@@ -14,7 +17,7 @@ def settings(**given) -> ViTDecoderSettings:
 
 @pytest.mark.parametrize("patch", [16, 8, 4])
 def test_each_latent_token_draws_its_own_cell(patch) -> None:
-    decoder = new_decoder(settings(patch_pixels=patch), 5, ImageShape(32, 48, 2, 3), seed=0)
+    decoder = new_decoder(settings(patch_pixels=patch), ImageShape(32, 48, 2, 3), NEUTRAL, seed=0)
     assert isinstance(decoder, ViTDecoder)
     for block in decoder.blocks:  # without attention nothing may reach another cell
         torch.nn.init.zeros_(block.from_heads.weight)
@@ -31,7 +34,7 @@ def test_each_latent_token_draws_its_own_cell(patch) -> None:
 
 
 def test_attention_reaches_every_cell() -> None:
-    decoder = new_decoder(settings(), 5, ImageShape(32, 32, 2, 2), seed=0)
+    decoder = new_decoder(settings(), ImageShape(32, 32, 2, 2), NEUTRAL, seed=0)
     latents = torch.randn(1, 4, 5, generator=torch.Generator().manual_seed(0))
     changed = latents.clone()
     changed[0, 0] += 1
@@ -49,5 +52,5 @@ def test_heads_that_do_not_divide_the_width_are_refused() -> None:
     ids=["14 pixels", "not square"],
 )
 def test_cells_that_are_no_whole_patches_are_refused(patch, shape) -> None:
-    with pytest.raises(UserError, match=rf"decoder.patch_pixels = {patch} does not divide"):
-        new_decoder(settings(patch_pixels=patch), 5, shape, seed=0)
+    with pytest.raises(UserError, match=rf"^patch_pixels = {patch} does not divide"):
+        new_decoder(settings(patch_pixels=patch), shape, NEUTRAL, seed=0)

@@ -9,11 +9,11 @@ import pytest
 from PIL import Image as PillowImage
 
 from chiasm.assembly import open_held_out_walks
-from chiasm.data.pictures import ImageShape
 from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted
 from chiasm.recipe import parse_recipe
+from chiasm.rgb import ImageShape
 from chiasm.walk.starts import Starts, given_picture
 
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
 from chiasm.poses import relative_pose
+from chiasm.rgb import ImageShape
 from chiasm.worldmodel.oracle import Oracle, PlacedContext
 from chiasm.worldmodel.rollout import Context
 from chiasm.worlds import Split, WorldSource

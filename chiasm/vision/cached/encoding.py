@@ -20,6 +20,7 @@ from torch import Tensor
 from chiasm.data.keys import picture_key
 from chiasm.documents import Image
 from chiasm.errors import UserError
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.cached.gallery import Gallery, decoded
 from chiasm.vision.cached.shards import (
     Latents,
@@ -32,7 +33,6 @@ from chiasm.vision.cached.shards import (
     open_shard,
     shard_path,
 )
-from chiasm.vision.tokenizer import VisionTokenizer
 
 PICTURES_AT_ONCE = 64
 """Pictures that the encoder sees together."""
@@ -69,7 +69,7 @@ _TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch
 
 def encode_gallery(
     gallery: Gallery,
-    tokenizer: VisionTokenizer,
+    tokenizer: Tokenizer,
     folder: Path,
     *,
     device: torch.device,
@@ -158,7 +158,7 @@ class _Walk:
 
 def _encode_shard(
     images: Iterable[tuple[tuple[int, bytes], Image]],
-    tokenizer: VisionTokenizer,
+    tokenizer: Tokenizer,
     device: torch.device,
     stored_type: StoredType,
     path: Path,

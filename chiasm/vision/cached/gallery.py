@@ -19,9 +19,10 @@ from PIL import Image as PillowImage
 from torch import Tensor
 
 from chiasm.data.navigation import TrajectorySource
-from chiasm.data.pictures import ImageShape, decode_picture
+from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image, Source
 from chiasm.errors import UserError
+from chiasm.rgb import ImageShape
 from chiasm.worlds import WorldSource
 from chiasm.worlds.instructions import InstructionSource
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from chiasm.batch.items import Content
 from chiasm.batch.slots import RawLatents
 from chiasm.batch.streams import Streams
-from chiasm.data.items import Content
 from chiasm.documents import Continuous
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.cached.latents import CachedLatents
-from chiasm.vision.streams import StreamTokenizers
 
 
 class CachedItems:

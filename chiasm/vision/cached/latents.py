@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 from torch import Tensor
 
-from chiasm.data.items import CacheError
+from chiasm.batch.items import CacheError
 from chiasm.data.keys import KEY_BYTES, picture_key
 from chiasm.documents import Continuous
 from chiasm.errors import UserError
 from chiasm.rgb import described
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.cached.shards import (
     Latents,
     Manifest,
@@ -25,7 +26,6 @@ from chiasm.vision.cached.shards import (
     manifest_path,
     open_shard,
 )
-from chiasm.vision.tokenizer import VisionTokenizer
 
 _KEY = np.dtype(f"S{KEY_BYTES}")
 
@@ -34,7 +34,7 @@ class CachedLatents:
     """A folder that ``chiasm vision encode`` has finished; :meth:`read` is a picture reader.
 
     Args:
-        folder: what ``streams.image.latents`` names.
+        folder: what the setting ``latents`` names.
         tokenizer: what made the latents, by encoder, preprocessing and size; its statistics may be
             others than at that time.
 
@@ -42,7 +42,7 @@ class CachedLatents:
         UserError: no latents, those of other settings, or some that are missing or damaged.
     """
 
-    def __init__(self, folder: Path, tokenizer: VisionTokenizer) -> None:
+    def __init__(self, folder: Path, tokenizer: Tokenizer) -> None:
         self.folder = folder
         manifests = _manifests(folder)
         for manifest in manifests:
@@ -81,9 +81,11 @@ class CachedLatents:
             if key in self._broken:
                 raise UserError(self._broken[key])
             raise CacheError(
-                f"streams.image.latents = {str(self.folder)!r} lacks the latents of a picture "
-                f"({described(image.data)}); the data has changed since it was encoded: call "
-                "chiasm vision encode into a new folder"
+                f"lacks the latents of a picture ({described(image.data)})",
+                setting="latents",
+                value=str(self.folder),
+                remedy="the data has changed since it was encoded: call chiasm vision encode into "
+                "a new folder",
             )
         shard, row = self._place_K2[place].tolist()
         stored_PC = self._shards[shard].latents_MPC[row]
@@ -98,20 +100,21 @@ class CachedLatents:
 
 def _manifests(folder: Path) -> list[Manifest]:
     """Those of all ranks, in order."""
-    setting = f"streams.image.latents = {str(folder)!r}"
     paths = sorted(folder.glob("rank-?????-of-?????.json"))
     if not paths:
-        raise UserError(
-            f"{setting} holds no latents; make them with chiasm vision encode RECIPE --out {folder}"
+        raise _unfit(
+            folder,
+            "holds no latents",
+            f"make them with chiasm vision encode RECIPE --out {folder}",
         )
     num_ranks = int(paths[0].stem[-5:])
     wanted = [manifest_path(folder, rank, num_ranks) for rank in range(num_ranks)]
     missing = [path.name for path in wanted if path not in paths]
     if missing:
-        raise UserError(
-            f"{setting} lacks what {len(missing)} of {num_ranks} ranks encoded "
-            f"({', '.join(missing[:3])}); call chiasm vision encode for those ranks, or copy their "
-            "files"
+        raise _unfit(
+            folder,
+            f"lacks what {len(missing)} of {num_ranks} ranks encoded ({', '.join(missing[:3])})",
+            "call chiasm vision encode for those ranks, or copy their files",
         )
     return [Manifest.read(path) for path in wanted]
 
@@ -124,19 +127,24 @@ def _refuse_other_settings(folder: Path, there: Origin, here: Origin) -> None:
         if found[name] != wanted[name]
     ]
     if changed:
-        raise UserError(
-            f"streams.image.latents = {str(folder)!r} holds latents of another vision tokenizer:\n  "
-            + "\n  ".join(changed)
-            + "\nencode with this recipe into another folder (chiasm vision encode), or set the "
-            "vision settings that it was made with"
+        raise _unfit(
+            folder,
+            "holds latents of another vision tokenizer:\n  " + "\n  ".join(changed) + "\n",
+            "encode with this recipe into another folder (chiasm vision encode), or set the "
+            "tokenizer's settings that it was made with",
         )
 
 
 def _refuse_unfinished(folder: Path, manifests: list[Manifest]) -> None:
     unfinished = [rank for rank, manifest in enumerate(manifests) if not manifest.finished]
     if unfinished:
-        raise UserError(
-            f"streams.image.latents = {str(folder)!r} is not finished: rank "
-            f"{', '.join(map(str, unfinished))} of {len(manifests)} was stopped; call chiasm "
-            "vision encode again, it goes on where it was"
+        raise _unfit(
+            folder,
+            f"is not finished: rank {', '.join(map(str, unfinished))} of {len(manifests)} was "
+            "stopped",
+            "call chiasm vision encode again, it goes on where it was",
         )
+
+
+def _unfit(folder: Path, why: str, remedy: str) -> UserError:
+    return UserError(why, setting="latents", value=str(folder), remedy=remedy)

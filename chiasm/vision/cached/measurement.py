@@ -9,9 +9,9 @@ import torch
 from torch import Tensor
 
 from chiasm.errors import UserError
+from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.cached.gallery import Gallery, decoded
-from chiasm.vision.statistics import LatentStatistics
-from chiasm.vision.tokenizer import VisionTokenizer
 
 PICTURES_AT_ONCE = 64
 """Pictures that the encoder sees together."""
@@ -19,7 +19,7 @@ PICTURES_AT_ONCE = 64
 
 def measure_gallery(
     gallery: Gallery,
-    tokenizer: VisionTokenizer,
+    tokenizer: Tokenizer,
     *,
     most: int,
     device: torch.device,
@@ -45,7 +45,7 @@ def measure_gallery(
 
 def _batches(
     gallery: Gallery,
-    tokenizer: VisionTokenizer,
+    tokenizer: Tokenizer,
     most: int,
     device: torch.device,
     progress: Callable[[str, int, int], None],

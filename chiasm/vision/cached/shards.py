@@ -28,8 +28,8 @@ from torch import Tensor
 from chiasm.data.keys import KEY_BYTES
 from chiasm.errors import UserError
 from chiasm.rgb import RULE
-from chiasm.vision.statistics import LatentStatistics, statistics_of
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.tokenizers.statistics import LatentStatistics, statistics_of
+from chiasm.tokenizers.tokenizer import Tokenizer
 
 StoredType = Literal["float16", "bfloat16", "float32"]
 """Standardised latents lie within a few units, where float16 rounds eight times as finely as
@@ -51,7 +51,7 @@ class Origin:
     """Number of the rule that made pixels of the files (:data:`chiasm.rgb.RULE`)."""
 
     @classmethod
-    def of(cls, tokenizer: VisionTokenizer) -> Origin:
+    def of(cls, tokenizer: Tokenizer) -> Origin:
         """That of a tokenizer's latents."""
         statistics = tokenizer.statistics
         return cls(

@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from chiasm.roles import Role
 from chiasm.settings import Settings
-from chiasm.vision.encoder import CELL_PIXELS, Encoder, EncoderSettings
+from chiasm.vision.encoder import CELL_PIXELS, EncoderSettings, RaeEncoder
 from chiasm.vision.learning.features import PixelRegression, add_noise, redundancy
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures, covered_cells
@@ -94,7 +94,7 @@ class ContrastiveStage(Stage):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: RaeEncoder,
         shape: EncoderSettings,
         settings: ContrastiveSettings,
         pictures: Pictures,

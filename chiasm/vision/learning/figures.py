@@ -13,10 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork, frechet_distance
 from chiasm.vision.learning.pictures import Box, Pictures
 from chiasm.vision.learning.probe import LinearProbe
-from chiasm.vision.tokenizer import VisionTokenizer
 
 CLEARLY_VISIBLE = 0.02
 """Share of the picture from which on an object counts as clearly visible."""
@@ -26,7 +26,7 @@ MOST_PROBE_PICTURES = 8000
 
 
 def held_out_figures(
-    tokenizer: VisionTokenizer,
+    tokenizer: Tokenizer,
     train: Pictures,
     held_out: Pictures,
     network: FeatureNetwork | None = None,
@@ -113,7 +113,7 @@ def _share(answers: Sequence[str], truth: Sequence[str | None]) -> float:
 
 
 def _reconstructed(
-    tokenizer: VisionTokenizer,
+    tokenizer: Tokenizer,
     pictures: Pictures,
     network: FeatureNetwork | None,
     device: torch.device | str,

@@ -9,15 +9,15 @@ from pydantic import Field
 
 from chiasm.data.source import Opened, SourceSettings
 from chiasm.data.sources import open_pictures, open_sources
-from chiasm.errors import UserError
-from chiasm.vision.build import build_vision_tokenizer, settings_called
+from chiasm.errors import UserError, setting, settings_of
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.fit import Progress
 from chiasm.vision.learning.frechet import FeatureNetwork
 from chiasm.vision.learning.pictures import Pictures, pictures_of_source
 from chiasm.vision.learning.settings import TokenizerTrainingSettings, picture_shape
 from chiasm.vision.learning.training import train_tokenizer
 from chiasm.vision.learning.world_pictures import pictures_of_world
-from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds import Split, WorldSettings, render_worlds
 
 
@@ -42,12 +42,12 @@ def train_from_settings(
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     command: str = "",
-) -> VisionTokenizer:
+) -> Tokenizer:
     """Train the tokenizer that a recipe describes into the folder ``out``, or go on training it.
 
     Args:
         settings: the recipe.
-        out: gets ``vision.safetensors`` and ``vision.json``.
+        out: gets ``weights.safetensors`` and ``description.json``.
         cache_folder: where rendered worlds are kept.
         inception: a TorchScript module (:class:`~chiasm.vision.learning.frechet.FeatureNetwork`),
             for rFID.
@@ -60,13 +60,15 @@ def train_from_settings(
     network = None if inception is None else FeatureNetwork(inception, device)
     frozen = None
     if settings.frozen is not None:
-        with settings_called("frozen.{}".format):
-            frozen = build_vision_tokenizer(settings.frozen)
+        with settings_of("frozen"):
+            frozen = open_tokenizer(settings.frozen)
     pixels = picture_shape(settings, frozen).height_pixels
     if settings.source.kind == "world" and settings.world.image_pixels != pixels:
         raise UserError(
-            f"{settings.size_setting} = {pixels}, but world.image_pixels = "
-            f"{settings.world.image_pixels}; make them equal"
+            f", but {setting('world.image_pixels')} = {settings.world.image_pixels}",
+            setting=settings.size_setting,
+            value=pixels,
+            remedy="make them equal",
         )
     opened = None if settings.source.kind == "world" else _opened(settings)
     train, held_out = (

@@ -15,10 +15,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.data.pictures import ImageShape, decode_picture
+from chiasm.data.pictures import decode_picture
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Source
 from chiasm.errors import UserError
+from chiasm.rgb import ImageShape
 from chiasm.vision.tokenizer import as_floats
 
 

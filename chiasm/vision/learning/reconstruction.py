@@ -22,13 +22,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.settings import Settings
+from chiasm.vision.convolutional import LinearDecoder
+from chiasm.vision.decoder import FeatureDecoder
 from chiasm.vision.encoder import CELL_PIXELS
 from chiasm.vision.learning.adversary import AdversarialSettings, Adversary
 from chiasm.vision.learning.features import add_noise
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.ridge import RidgeRegression, cell_pixels, neighbourhoods
-from chiasm.vision.rae import Decoder, LinearDecoder
 
 PICTURES_AT_ONCE = 256
 """Pictures encoded together where no gradient is needed."""
@@ -146,7 +147,7 @@ class DecoderStage(DrawingStage):
     def __init__(
         self,
         encode: Encode,
-        decoder: Decoder,
+        decoder: FeatureDecoder,
         settings: ReconstructionSettings,
         pictures: Pictures,
         held_out: Pictures,

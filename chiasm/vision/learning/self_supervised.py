@@ -31,7 +31,7 @@ from chiasm.errors import UserError
 from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.encoder import CELL_PIXELS, Encoder, EncoderSettings
+from chiasm.vision.encoder import CELL_PIXELS, EncoderSettings, RaeEncoder
 from chiasm.vision.learning.features import PixelRegression, deviation_between_pictures, redundancy
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
@@ -89,7 +89,7 @@ class SelfSupervisedStage(Stage):
 
     def __init__(
         self,
-        encoder: Encoder,
+        encoder: RaeEncoder,
         shape: EncoderSettings,
         settings: SelfSupervisedSettings,
         pictures: Pictures,

@@ -2,23 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 
-from chiasm.data.pictures import ImageShape
-from chiasm.errors import UserError
+from chiasm.errors import UserError, setting, settings_of
+from chiasm.rgb import ImageShape
 from chiasm.settings import Settings
-from chiasm.vision.build import VisionTokenizerSettings
+from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
+from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.convolutional import ConvolutionalDecoderSettings
+from chiasm.vision.decoder import DECODERS, DecoderSettings, new_decoder
 from chiasm.vision.encoder import EncoderSettings, encoder_shape
 from chiasm.vision.kl_autoencoder import AutoencoderSettings
 from chiasm.vision.learning.contrastive import ContrastiveSettings
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.reconstruction import ReconstructionSettings
 from chiasm.vision.learning.self_supervised import SelfSupervisedSettings
-from chiasm.vision.rae import ConvolutionalDecoderSettings, DecoderSettings, new_decoder
-from chiasm.vision.tokenizer import VisionTokenizer
 
 
 class TokenizerTrainingSettings(Settings):
@@ -30,7 +32,7 @@ class TokenizerTrainingSettings(Settings):
     """Starts every random number of the training."""
     kind: Literal["rae", "vae"] = "rae"
     """``rae``: a decoder of a frozen encoder's features. ``vae``: a variational autoencoder."""
-    frozen: VisionTokenizerSettings | None = None
+    frozen: Annotated[TokenizerSettings, TOKENIZERS] | None = None
     """A tokenizer that stays as it is. ``rae``: no encoder is trained, but a decoder of this one's
     latents. ``vae``: pictures are compared in its latents too."""
     encoder: EncoderSettings = EncoderSettings()
@@ -41,7 +43,7 @@ class TokenizerTrainingSettings(Settings):
     """The encoder's training with captions."""
     self_supervised: SelfSupervisedSettings = SelfSupervisedSettings()
     """The encoder's training without."""
-    decoder: DecoderSettings = ConvolutionalDecoderSettings()
+    decoder: Annotated[DecoderSettings, DECODERS] = ConvolutionalDecoderSettings()
     """rae: shape of the decoder."""
     vae: AutoencoderSettings = AutoencoderSettings()
     """vae: shape of the autoencoder."""
@@ -64,9 +66,7 @@ class TokenizerTrainingSettings(Settings):
         return trains_encoder and self.objective == "contrastive"
 
 
-def picture_shape(
-    settings: TokenizerTrainingSettings, frozen: VisionTokenizer | None
-) -> ImageShape:
+def picture_shape(settings: TokenizerTrainingSettings, frozen: Tokenizer | None) -> ImageShape:
     """The pictures that training needs, and their grid; refuses settings that do not go together.
 
     Raises:
@@ -87,12 +87,16 @@ def picture_shape(
         )
     if frozen is not None and frozen.image_shape.height_pixels != side:
         raise UserError(
-            f"vae.image_pixels = {side}, but the frozen tokenizer takes pictures of "
-            f"{frozen.image_shape.height_pixels} pixels; make them equal, or leave frozen out"
+            ", but the frozen tokenizer takes pictures of "
+            f"{frozen.image_shape.height_pixels} pixels",
+            setting="vae.image_pixels",
+            value=side,
+            remedy=f"make them equal, or leave {setting('frozen')} out",
         )
     if settings.kind == "rae":
-        with torch.device("meta"):  # costs nothing, and says now whether it fits
-            new_decoder(settings.decoder, channels, shape, seed=0)
+        guess = LatentStatistics.neutral(channels, 0.0, 1.0, "", "")
+        with torch.device("meta"), settings_of("decoder"):  # costs nothing, and says if it fits
+            new_decoder(settings.decoder, shape, guess, seed=0)
     return shape
 
 
@@ -107,13 +111,17 @@ def check_pictures(
     expected = (shape.height_pixels, shape.width_pixels, 3)
     if pictures.pixels_MHW3.shape[1:] != expected:
         raise UserError(
-            f"{settings.size_setting} = {shape.height_pixels}, but the pictures have the shape "
-            f"{pictures.pixels_MHW3.shape[1:]}; set it to their side"
+            f", but the pictures have the shape {pictures.pixels_MHW3.shape[1:]}",
+            setting=settings.size_setting,
+            value=shape.height_pixels,
+            remedy="set it to their side",
         )
     if len(pictures) < 2:
         raise UserError(f"{pictures.data} has {len(pictures)} pictures; give at least 2")
     if settings.reads_captions and not all(pictures.captions):
         raise UserError(
-            f'objective = "contrastive" needs captions, and {pictures.data} has pictures without; '
-            'set objective = "self_supervised"'
+            f"needs captions, and {pictures.data} has pictures without",
+            setting="objective",
+            value="contrastive",
+            remedy=f"set {setting('objective')} = 'self_supervised'",
         )

@@ -16,15 +16,20 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from chiasm.data.pictures import ImageShape
 from chiasm.errors import UserError
-from chiasm.vision.encoder import Encoder, EncoderSettings, encoder_shape, new_encoder
-from chiasm.vision.kl_autoencoder import (
-    PATCH,
-    AutoencoderTokenizer,
-    new_autoencoder,
-    tokens,
+from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics
+from chiasm.tokenizers.storage import (
+    DESCRIPTION,
+    load_tokenizer,
+    read_description,
+    round_to_stored,
+    save_tokenizer,
 )
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.convolutional import ConvolutionalDecoder
+from chiasm.vision.decoder import FeatureDecoder, new_decoder
+from chiasm.vision.encoder import EncoderSettings, RaeEncoder, new_encoder
+from chiasm.vision.kl_autoencoder import new_autoencoder
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
 from chiasm.vision.learning.fit import Fit, FitSettings, Progress, Stage
@@ -43,22 +48,7 @@ from chiasm.vision.learning.settings import (
     picture_shape,
 )
 from chiasm.vision.learning.variational import VariationalStage
-from chiasm.vision.rae import (
-    ConvolutionalDecoder,
-    Decoder,
-    RaeTokenizer,
-    RedecodedTokenizer,
-    new_decoder,
-)
-from chiasm.vision.statistics import LatentStatistics, RunningStatistics
-from chiasm.vision.storage import (
-    DESCRIPTION,
-    load_tokenizer,
-    read_description,
-    round_to_stored,
-    save_tokenizer,
-)
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.vision.tokenizer import PictureEncoder
 
 
 def train_tokenizer(
@@ -67,12 +57,12 @@ def train_tokenizer(
     held_out: Pictures,
     folder: Path,
     *,
-    frozen: VisionTokenizer | None = None,
+    frozen: Tokenizer | None = None,
     network: FeatureNetwork | None = None,
     device: torch.device | str = "cpu",
     progress: Progress | None = None,
     command: str = "",
-) -> VisionTokenizer:
+) -> Tokenizer:
     """Train a tokenizer into ``folder``; a call that was interrupted continues.
 
     A folder that holds the finished tokenizer is opened.
@@ -102,11 +92,11 @@ def train_tokenizer(
     work = _Work(settings, train, held_out, folder, identity, torch.device(device), progress)
     if frozen is not None:
         frozen.requires_grad_(False).eval().to(device)
-    tokenizer: VisionTokenizer
+    tokenizer: Tokenizer
     if settings.kind == "vae":
         tokenizer = _train_vae(work, frozen)
     elif frozen is not None:
-        tokenizer = _train_redecoded(work, frozen)
+        tokenizer = _with_decoder(work, _of_pictures(frozen), frozen.statistics.encoder)
     else:
         tokenizer = _train_rae(work)
     record: dict[str, Any] = {
@@ -153,33 +143,32 @@ class _Work:
         return stage
 
     @torch.no_grad()
-    def measure(
-        self, encode_raw: Encode, channels: int, encoder: str, preprocessing: str
-    ) -> LatentStatistics:
-        """Statistics of latents over evenly spread training pictures."""
-        running = RunningStatistics(channels)
+    def measure(self, encoder: PictureEncoder, label: str) -> LatentStatistics:
+        """Statistics of latents over evenly spread training pictures; ``label`` names them."""
+        running = RunningStatistics(encoder.channels)
         chosen = self.train.spread(self.settings.statistics_pictures)
         for images_B3HW in chosen.batches(PICTURES_AT_ONCE, self.device):
-            running.update(encode_raw(images_B3HW))
-        return running.finish(encoder=encoder, preprocessing=preprocessing, data=self.train.data)
+            running.update(encoder.features(images_B3HW))
+        return running.finish(
+            encoder=label, preprocessing=encoder.preprocessing, data=self.train.data
+        )
 
 
-def _train_rae(work: _Work) -> RaeTokenizer:
+def _train_rae(work: _Work) -> Tokenizer:
     settings = work.settings
     encoder = _train_encoder(work)
-    statistics = work.measure(
-        encoder.latents,
-        settings.encoder.channels,
-        f"{settings.name} encoder {_weights_hash(encoder)}{_layer(settings.encoder)}",
-        RaeTokenizer.preprocessing,
-    )
-    decoder = _train_decoder(work, encoder.latents, statistics, encoder_shape(settings.encoder))
-    return RaeTokenizer(
-        settings.name, encoder, decoder, statistics, settings.encoder, settings.decoder
-    )
+    label = f"{settings.name} encoder {_weights_hash(encoder)}{_layer(settings.encoder)}"
+    return _with_decoder(work, encoder, label)
 
 
-def _train_encoder(work: _Work) -> Encoder:
+def _with_decoder(work: _Work, encoder: PictureEncoder, label: str) -> Tokenizer:
+    """A frozen encoder, whose latents ``label`` names, with a decoder that is trained for it."""
+    statistics = work.measure(encoder, label)
+    decoder = _train_decoder(work, encoder, statistics)
+    return Tokenizer(work.settings.name, encoder, decoder, statistics)
+
+
+def _train_encoder(work: _Work) -> RaeEncoder:
     settings = work.settings
     fresh = new_encoder(settings.encoder, settings.seed)
     if settings.objective == "contrastive":
@@ -204,22 +193,13 @@ def _train_encoder(work: _Work) -> Encoder:
     return encoder.requires_grad_(False).eval()
 
 
-def _train_redecoded(work: _Work, frozen: VisionTokenizer) -> RedecodedTokenizer:
-    settings = work.settings
-    statistics = work.measure(
-        frozen.encode_raw, frozen.channels, frozen.statistics.encoder, frozen.preprocessing
-    )
-    decoder = _train_decoder(work, frozen.encode_raw, statistics, frozen.image_shape)
-    return RedecodedTokenizer(settings.name, frozen, decoder, statistics, settings.decoder)
-
-
 def _train_decoder(
-    work: _Work, encode_raw: Encode, statistics: LatentStatistics, shape: ImageShape
-) -> Decoder:
+    work: _Work, encoder: PictureEncoder, statistics: LatentStatistics
+) -> FeatureDecoder:
     settings = work.settings
     asked = settings.reconstruction
-    encode = _standardised(encode_raw, statistics)
-    decoder = new_decoder(settings.decoder, statistics.channels, shape, settings.seed + 2)
+    encode = _standardised(encoder, statistics)
+    decoder = new_decoder(settings.decoder, encoder.image_shape, statistics, settings.seed + 2)
     decoder.to(work.device)
     if isinstance(decoder, ConvolutionalDecoder):
         start = work.train.spread(asked.ridge_pictures)
@@ -233,34 +213,36 @@ def _train_decoder(
     return decoder
 
 
-def _train_vae(work: _Work, frozen: VisionTokenizer | None) -> AutoencoderTokenizer:
+def _train_vae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     settings = work.settings
     asked = settings.reconstruction
     autoencoder = new_autoencoder(settings.vae, settings.seed)
     encode = None
     if frozen is not None and asked.feature_weight > 0:
-        seen = work.measure(
-            frozen.encode_raw, frozen.channels, frozen.statistics.encoder, frozen.preprocessing
-        )
-        encode = _standardised(frozen.encode_raw, seen)
+        judge = _of_pictures(frozen)
+        encode = _standardised(judge, work.measure(judge, frozen.statistics.encoder))
     work.fit(
         "vae",
         lambda: VariationalStage(autoencoder, encode, asked, work.train, work.held_out),
         asked.fit,
     )
     round_to_stored(autoencoder)
-    statistics = work.measure(
-        lambda images_B3HW: tokens(autoencoder.encode(images_B3HW)[0]),
-        PATCH**2 * settings.vae.channels,
-        f"{settings.name} vae {_weights_hash(autoencoder)}",
-        AutoencoderTokenizer.preprocessing,
-    )
-    return AutoencoderTokenizer(settings.name, autoencoder, statistics, settings.vae)
+    statistics = work.measure(autoencoder, f"{settings.name} vae {_weights_hash(autoencoder)}")
+    return Tokenizer(settings.name, autoencoder, autoencoder, statistics)
 
 
-def _standardised(encode_raw: Encode, statistics: LatentStatistics) -> Encode:
+def _of_pictures(tokenizer: Tokenizer) -> PictureEncoder:
+    encoder = tokenizer.encoder
+    if not isinstance(encoder, PictureEncoder):
+        raise UserError(
+            f"reads {tokenizer.modality}, not pictures", setting="frozen", remedy="name another"
+        )
+    return encoder
+
+
+def _standardised(encoder: PictureEncoder, statistics: LatentStatistics) -> Encode:
     def encode(images_B3HW: Tensor) -> Tensor:
-        return statistics.standardise(encode_raw(images_B3HW))
+        return statistics.standardise(encoder.features(images_B3HW))
 
     return encode
 
@@ -277,7 +259,7 @@ def _weights_hash(module: nn.Module) -> str:
 
 
 def _identity(
-    settings: TokenizerTrainingSettings, train: Pictures, frozen: VisionTokenizer | None
+    settings: TokenizerTrainingSettings, train: Pictures, frozen: Tokenizer | None
 ) -> str:
     described = {"settings": settings.model_dump(mode="json"), "data": train.data, "n": len(train)}
     if frozen is not None:

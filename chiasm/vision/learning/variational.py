@@ -37,10 +37,10 @@ class VariationalStage(DrawingStage):
         L1 term is a mean over these: their ratio is that of the sums, as in latent diffusion.
         """
         images_B3HW = self.pictures.batch(draw.numbers, self.device)
-        mean_BZYX, log_variance_BZYX = self.autoencoder.encode(images_B3HW)
+        mean_BZYX, log_variance_BZYX = self.autoencoder.moments(images_B3HW)
         noise_BZYX = torch.randn(mean_BZYX.shape, generator=draw.generator).to(self.device)
         sample_BZYX = mean_BZYX + (log_variance_BZYX / 2).exp() * noise_BZYX
-        drawn_B3HW = self.autoencoder.decode(sample_BZYX)
+        drawn_B3HW = self.autoencoder.pictures(sample_BZYX)
         drawing = self.picture_loss(
             drawn_B3HW, images_B3HW, self.autoencoder.last_weight, draw.step
         )
@@ -50,4 +50,4 @@ class VariationalStage(DrawingStage):
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
         """Pictures from the means."""
-        return self.autoencoder.decode(self.autoencoder.encode(images_B3HW)[0])
+        return self.autoencoder.pictures(self.autoencoder.moments(images_B3HW)[0])

@@ -10,23 +10,28 @@ shape; the encoder, where a run has no other, comes with the whole autoencoder.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, setting
+from chiasm.tokenizers.parts import hash_weights
 from chiasm.vision.published.backbone import Backbone, BackboneShape
 from chiasm.vision.published.checkpoint import (
     CONFIG,
     WEIGHTS,
     Checkpoint,
-    hash_weights,
+    find_checkpoint,
     unreadable_weights,
 )
+from chiasm.vision.published.part import PublishedPart
 from chiasm.vision.published.preprocessing import Preprocessing
+from chiasm.vision.tokenizer import PictureDecoder
 
 NAME = "AutoencoderRAE"
 
@@ -63,27 +68,69 @@ class RaeShape:
             if wanted != given
         ]
         if differences:
-            raise UserError(
-                f"{decoder.where} does not fit the encoder {encoder}: it draws "
-                f"{', '.join(differences)}; name the decoder that was trained for this encoder, "
-                "choose streams.image.image_pixels and streams.image.layer to suit it, or leave it out"
+            raise decoder.unfit(
+                f"does not fit the encoder {encoder}: it draws {', '.join(differences)}",
+                "name the decoder that was trained for this encoder, choose "
+                f"{setting('image_pixels')} and {setting('layer')} to suit it, or leave it out",
             )
 
 
-class RaePixelDecoder(nn.Module):
-    """An encoder's features [B, P, C] to pictures around [0, 1], in the size that it draws."""
+class RaePixelDecoder(PublishedPart, PictureDecoder, kind="AutoencoderRAE decoder"):
+    """An encoder's features [B, P, C] to pictures around [0, 1]."""
 
-    def __init__(self, decoder: Any, preprocessing: Preprocessing) -> None:
-        """``decoder`` is diffusers' RAEDecoder in float32."""
+    def __init__(
+        self,
+        decoder: Any,
+        preprocessing: Preprocessing,
+        image_pixels: int,
+        checkpoint: Checkpoint,
+    ) -> None:
+        """``decoder`` is diffusers' RAEDecoder in float32, ``image_pixels`` the encoder's."""
         super().__init__()
         self.decoder = decoder
         self.preprocessing = preprocessing
+        self.image_pixels = image_pixels
+        self.checkpoint = checkpoint
         self.weights_sha256 = hash_weights(decoder)
 
-    def forward(self, raw_BPC: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W]."""
+    def draw(self, raw_BPC: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W], scaled to the size of those that the encoder reads."""
         drawn = self.decoder(raw_BPC.to(self.decoder.decoder_embed.weight.dtype)).logits
-        return self.preprocessing.restore(self.decoder.unpatchify(drawn).float())
+        drawn_B3HW = self.preprocessing.restore(self.decoder.unpatchify(drawn).float())
+        size = (self.image_pixels, self.image_pixels)
+        if drawn_B3HW.shape[2:] == size:
+            return drawn_B3HW
+        return functional.interpolate(drawn_B3HW, size, mode="bicubic", antialias=True)
+
+    def describe(self) -> dict[str, Any]:
+        """Returns where the weights are, their hash, and the size of pictures."""
+        return super().describe() | {"image_pixels": self.image_pixels}
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Any:
+        """Returns the decoder, with its weights.
+
+        Raises:
+            UserError: they are gone, or others than they were.
+        """
+        checkpoint = find_checkpoint(described["path"], "decoder", described["revision"])
+        shape = describe_rae(checkpoint)
+        decoder = load_rae_decoder(checkpoint, shape, described["image_pixels"])
+        return decoder.as_described(described)
+
+
+class RaeBackbone(Backbone, kind="AutoencoderRAE encoder"):
+    """The encoder that an autoencoder carries."""
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Any:
+        """Returns the encoder, with its weights.
+
+        Raises:
+            UserError: they are gone, or others than they were.
+        """
+        checkpoint = find_checkpoint(described["path"], "path", described["revision"])
+        return load_rae_encoder(checkpoint, describe_rae(checkpoint)).as_described(described)
 
 
 def is_rae(checkpoint: Checkpoint) -> bool:
@@ -100,9 +147,7 @@ def describe_rae(checkpoint: Checkpoint) -> RaeShape:
     content = checkpoint.read_json(CONFIG)
     if not is_rae(checkpoint):
         kind = content.get("_class_name", content.get("model_type"))
-        raise UserError(
-            f"{checkpoint.where} is of class {kind}; a decoder of pictures is an {NAME}"
-        )
+        raise checkpoint.unfit(f"is of class {kind}", f"a decoder of pictures is an {NAME}")
     try:
         return _shape(content)
     except KeyError as error:
@@ -138,8 +183,8 @@ def _shape(content: dict[str, Any]) -> RaeShape:
     return RaeShape(backbone, decoder)
 
 
-def load_rae_decoder(checkpoint: Checkpoint, shape: RaeShape) -> RaePixelDecoder:
-    """The decoder alone, in float32.
+def load_rae_decoder(checkpoint: Checkpoint, shape: RaeShape, image_pixels: int) -> RaePixelDecoder:
+    """The decoder alone, in float32; ``image_pixels`` is the side of what the encoder reads.
 
     Raises:
         UserError: weights are missing, of other shapes, or damaged.
@@ -160,10 +205,10 @@ def load_rae_decoder(checkpoint: Checkpoint, shape: RaeShape) -> RaePixelDecoder
         decoder.load_state_dict(weights)
     except (OSError, RuntimeError, SafetensorError) as error:
         raise unreadable_weights(checkpoint, error) from error
-    return RaePixelDecoder(decoder, shape.backbone.preprocessing)
+    return RaePixelDecoder(decoder, shape.backbone.preprocessing, image_pixels, checkpoint)
 
 
-def load_rae_encoder(checkpoint: Checkpoint, shape: RaeShape) -> Backbone:
+def load_rae_encoder(checkpoint: Checkpoint, shape: RaeShape) -> RaeBackbone:
     """The encoder that an autoencoder carries.
 
     Raises:
@@ -182,6 +227,6 @@ def load_rae_encoder(checkpoint: Checkpoint, shape: RaeShape) -> Backbone:
     except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise UserError(
             f"diffusers cannot read the encoder of {checkpoint.where} ({error}); name the encoder "
-            f"itself in streams.image.path, and {checkpoint.name} in streams.image.decoder"
+            f"itself in {setting('path')}, and {checkpoint.name} in {setting('decoder')}"
         ) from error
-    return Backbone(autoencoder.encoder, shape.backbone)
+    return RaeBackbone(autoencoder.encoder, shape.backbone, checkpoint)

@@ -10,6 +10,7 @@ part: features come out with mean 0 and deviation 1 over the channels of each to
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,15 +19,19 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, setting
+from chiasm.rgb import ImageShape
+from chiasm.tokenizers.parts import hash_weights
 from chiasm.vision.published.checkpoint import (
     CONFIG,
     Checkpoint,
-    hash_weights,
+    find_checkpoint,
     quiet_loading,
     unreadable_weights,
 )
+from chiasm.vision.published.part import PublishedPart
 from chiasm.vision.published.preprocessing import Preprocessing, read_preprocessing
+from chiasm.vision.tokenizer import PictureEncoder
 
 LAST_NORM = {
     "siglip_vision_model": "post_layernorm",
@@ -62,22 +67,38 @@ class BackboneShape:
         """Rows, and columns, of patches."""
         return self.image_pixels // self.patch_pixels
 
+    @property
+    def image_shape(self) -> ImageShape:
+        """Pictures and their grid of patches."""
+        return ImageShape(self.image_pixels, self.image_pixels, self.grid, self.grid)
 
-class Backbone(nn.Module):
+
+class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
     """Pictures [B, 3, H, W] in [0, 1] to features [B, P, C], row-major over the patches."""
 
-    def __init__(self, network: nn.Module, shape: BackboneShape) -> None:
+    def __init__(self, network: nn.Module, shape: BackboneShape, checkpoint: Checkpoint) -> None:
         """``network`` is the vision tower; its last norm loses its affine part here."""
-        super().__init__()
+        super().__init__(shape.image_shape, shape.channels)
         self.shape = shape
         self.network = network
+        self.checkpoint = checkpoint
+        self.preprocessing = str(shape.preprocessing)
         name = LAST_NORM[shape.family]
         eps = getattr(network, name).eps
         setattr(network, name, nn.LayerNorm(shape.channels, eps, elementwise_affine=False))
         self.weights_sha256 = hash_weights(network)
 
-    def forward(self, images_B3HW: Tensor) -> Tensor:
-        """Features in the precision of the weights."""
+    @property
+    def label(self) -> str:
+        """Names the features, and the weights that they depend on."""
+        shape = self.shape
+        return (
+            f"{shape.family}, layer {shape.layer} of {shape.layers}, at {shape.image_pixels} "
+            f"pixels, weights {self.weights_sha256[:16]}"
+        )
+
+    def features(self, images_B3HW: Tensor) -> Tensor:
+        """Features [B, P, C], layer-normalised."""
         pixels = self.shape.preprocessing.normalise(images_B3HW).to(next(self.parameters()).dtype)
         if self.shape.family == "siglip2_vision_model":
             read = self._read_patches(pixels)
@@ -85,7 +106,24 @@ class Backbone(nn.Module):
             read = self.network(pixel_values=pixels, interpolate_pos_encoding=True)
         else:
             read = self.network(pixel_values=pixels)
-        return read.last_hidden_state[:, -(self.shape.grid**2) :]  # class and registers stand first
+        features = read.last_hidden_state[:, -(self.shape.grid**2) :]  # class, registers come first
+        return features.float()
+
+    def describe(self) -> dict[str, Any]:
+        """Returns where the weights are, their hash, and how they are used."""
+        used = {"layer": self.shape.layer, "image_pixels": self.shape.image_pixels}
+        return super().describe() | used
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Any:
+        """Returns the encoder, with its weights.
+
+        Raises:
+            UserError: they are gone, or others than they were.
+        """
+        checkpoint = find_checkpoint(described["path"], "path", described["revision"])
+        shape = describe_backbone(checkpoint, described["layer"], described["image_pixels"])
+        return load_backbone(checkpoint, shape).as_described(described)
 
     def _read_patches(self, pixels_B3HW: Tensor) -> Any:
         """NaFlex reads patches with the colours innermost, and the grid's size."""
@@ -118,12 +156,17 @@ def describe_backbone(
     side = image_pixels or preprocessing.image_pixels or config.image_size
     if side % patch:
         raise UserError(
-            f"streams.image.image_pixels = {side} is not a multiple of the {patch} pixels of a patch of "
-            f"{checkpoint.name}; choose one"
+            f"is not a multiple of the {patch} pixels of a patch of {checkpoint.name}",
+            setting="image_pixels",
+            value=side,
+            remedy="choose one",
         )
     if layer is not None and layer > layers:
         raise UserError(
-            f"streams.image.layer = {layer}, but {checkpoint.name} has {layers} layers; give 0 to {layers}"
+            f", but {checkpoint.name} has {layers} layers",
+            setting="layer",
+            value=layer,
+            remedy=f"give 0 to {layers}",
         )
     return BackboneShape(
         config.model_type,
@@ -163,11 +206,11 @@ def load_backbone(checkpoint: Checkpoint, shape: BackboneShape) -> Backbone:
     unused = ("mask_token", LAST_NORM[shape.family])
     missing = sorted(name for name in report["missing_keys"] if not any(u in name for u in unused))
     if missing:
-        raise UserError(
-            f"{checkpoint.where} lacks {len(missing)} of the vision model's weights, such as "
-            f"{missing[0]}: fetch or copy the checkpoint again"
+        raise checkpoint.unfit(
+            f"lacks {len(missing)} of the vision model's weights, such as {missing[0]}",
+            "fetch or copy the checkpoint again",
         )
-    return Backbone(network, shape)
+    return Backbone(network, shape, checkpoint)
 
 
 def _vision_config(checkpoint: Checkpoint) -> Any:
@@ -175,8 +218,9 @@ def _vision_config(checkpoint: Checkpoint) -> Any:
     content = checkpoint.read_json(CONFIG)
     if "_class_name" in content:
         kind = content["_class_name"]
-        remedy = "set streams.image.kind = 'vae'" if kind == "AutoencoderKL" else "name another"
-        raise UserError(f"{checkpoint.where} is of class {kind}, no vision model; {remedy}")
+        of_vae = kind == "AutoencoderKL"
+        remedy = f"set {setting('kind')} = 'vae'" if of_vae else "name another"
+        raise checkpoint.unfit(f"is of class {kind}, no vision model", remedy)
     from transformers import AutoConfig  # slow to import; after what needs no more than JSON
 
     try:
@@ -188,10 +232,10 @@ def _vision_config(checkpoint: Checkpoint) -> Any:
         ) from error
     config = getattr(config, "vision_config", config)
     if config.model_type not in LAST_NORM:
-        raise UserError(
-            f"{checkpoint.where} is of type {config.model_type}; the vision models that are "
-            f"known are {', '.join(LAST_NORM)}"
+        raise checkpoint.unfit(
+            f"is of type {config.model_type}",
+            f"the vision models that are known are {', '.join(LAST_NORM)}",
         )
     if config.num_channels != 3:
-        raise UserError(f"{checkpoint.where} reads {config.num_channels} colours, not 3")
+        raise checkpoint.unfit(f"reads {config.num_channels} colours, not 3")
     return config

@@ -6,7 +6,6 @@ asked of the network when the cache has the checkpoint or ``HF_HUB_OFFLINE`` is 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 from collections.abc import Iterator
@@ -15,11 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
-from chiasm.data.hub import unreachable
+from chiasm import errors
 from chiasm.errors import UserError
+from chiasm.hub import unreachable
 
 CONFIG = "config.json"
 WEIGHTS = "*.safetensors"
@@ -41,7 +38,11 @@ class Checkpoint:
     @property
     def where(self) -> str:
         """How messages call it."""
-        return f"{self.setting} = {self.name!r}"
+        return f"{errors.setting(self.setting)} = {self.name!r}"
+
+    def unfit(self, why: str, remedy: str = "") -> UserError:
+        """Returns what is told of a checkpoint that cannot be used."""
+        return UserError(why, setting=self.setting, value=self.name, remedy=remedy)
 
     def read_json(self, name: str) -> dict[str, Any]:
         """One of its JSON files.
@@ -52,9 +53,9 @@ class Checkpoint:
         try:
             content = json.loads((self.folder / name).read_text())
         except FileNotFoundError as error:
-            raise UserError(
-                f"{self.where} has no {name} in {self.folder}: copy the whole checkpoint, "
-                "configurations and weights"
+            raise self.unfit(
+                f"has no {name} in {self.folder}",
+                "copy the whole checkpoint, configurations and weights",
             ) from error
         except (OSError, ValueError) as error:
             raise UserError(f"{self.folder / name} cannot be read: {error}") from error
@@ -72,7 +73,7 @@ def find_checkpoint(name: str, setting: str, revision: str | None = None) -> Che
 
     Args:
         name: a folder, ``owner/name``, or ``owner/name/subfolder``.
-        setting: what named it, for messages.
+        setting: the setting that named it, for messages.
         revision: the commit of the hub that a run began with; the newest of the cache, or of the
             hub, without it.
 
@@ -86,14 +87,15 @@ def find_checkpoint(name: str, setting: str, revision: str | None = None) -> Che
         found = _of_hub(name, setting, revision)
     else:
         raise UserError(
-            f"{setting} = {name!r} is neither a folder nor an id of the hub (owner/name, or "
-            "owner/name/subfolder)"
+            "is neither a folder nor an id of the hub (owner/name, or owner/name/subfolder)",
+            setting=setting,
+            value=name,
         )
     found.read_json(CONFIG)
     if not found.has(WEIGHTS):
-        raise UserError(
-            f"{found.where} has no weights in safetensors format in {found.folder}; chiasm reads "
-            "no other, since they can run code: fetch or convert them"
+        raise found.unfit(
+            f"has no weights in safetensors format in {found.folder}",
+            "chiasm reads no other, since they can run code: fetch or convert them",
         )
     return found
 
@@ -137,10 +139,13 @@ def _of_hub(name: str, setting: str, revision: str | None) -> Checkpoint:
     options = "".join(f" --include '{pattern}'" for pattern in patterns)
     options += f" --revision {revision}" if revision else ""
     raise UserError(
-        f"{setting} = {name!r} is no folder here, not in the hub's cache "
-        f"({constants.HF_HUB_CACHE}, which HF_HOME moves), and cannot be fetched: {reason}. Where "
-        f"there is a network, run: hf download {hub_id}{options}; then copy that cache here, or "
-        f"add --local-dir FOLDER, copy the folder, and set {setting} to it"
+        f"is no folder here, not in the hub's cache ({constants.HF_HUB_CACHE}, which HF_HOME "
+        f"moves), and cannot be fetched: {reason}. Where there is a network, run: hf download "
+        f"{hub_id}{options}",
+        setting=setting,
+        value=name,
+        remedy="then copy that cache here, or add --local-dir FOLDER, copy the folder, and set "
+        f"{errors.setting(setting)} to it",
     )
 
 
@@ -153,15 +158,6 @@ def unreadable_weights(checkpoint: Checkpoint, error: Exception) -> UserError:
         f"the weights of {checkpoint.where} cannot be read: {said}. Fetch or copy the whole "
         "checkpoint again"
     )
-
-
-def hash_weights(module: nn.Module) -> str:
-    """SHA-256 of names and values of the weights, whatever files they came from."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(module.state_dict().items()):
-        digest.update(f"{name} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
-    return digest.hexdigest()
 
 
 @contextmanager

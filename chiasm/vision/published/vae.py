@@ -12,6 +12,7 @@ model does.
 from __future__ import annotations
 
 import inspect
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,17 +21,20 @@ from safetensors import SafetensorError
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.data.pictures import ImageShape
-from chiasm.errors import UserError
+from chiasm.errors import UserError, setting
+from chiasm.rgb import ImageShape
+from chiasm.tokenizers.parts import hash_weights
+from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.published.checkpoint import (
     CONFIG,
     Checkpoint,
     find_checkpoint,
-    hash_weights,
     unreadable_weights,
 )
+from chiasm.vision.published.part import PublishedPart
 from chiasm.vision.published.preprocessing import TO_PLUS_MINUS_ONE
-from chiasm.vision.published.tokenizer import Published, PublishedTokenizer
+from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder
 
 PATCH = 2
 """Side of the square of latents that makes one token."""
@@ -57,70 +61,80 @@ class VaeShape:
         return ImageShape(self.image_pixels, self.image_pixels, self.grid, self.grid)
 
 
-class VaeTokenizer(PublishedTokenizer):
+class Vae(PublishedPart, PictureEncoder, PictureDecoder, kind="AutoencoderKL"):
     """Pictures to the scaled and shifted mode of the posterior, 2 x 2 of it a token, and back."""
 
-    def __init__(self, published: Published, vae: Any, shape: VaeShape) -> None:
+    preprocessing = str(TO_PLUS_MINUS_ONE)
+
+    def __init__(self, vae: Any, shape: VaeShape, checkpoint: Checkpoint) -> None:
         """``vae`` is an ``AutoencoderKL`` in float32."""
-        self.weights_sha256 = hash_weights(vae)
-        super().__init__(
-            published,
-            shape.image_shape,
-            shape.channels,
-            f"AutoencoderKL at {shape.image_pixels} pixels, weights {self.weights_sha256[:16]}",
-            str(TO_PLUS_MINUS_ONE),
-            torch.float32 if shape.float32 else torch.bfloat16,
-        )
+        super().__init__(shape.image_shape, shape.channels)
         self.vae = vae
         self.shape = shape
-        self.requires_grad_(False)
-        self.eval()
+        self.checkpoint = checkpoint
+        self.cuda_dtype = torch.float32 if shape.float32 else torch.bfloat16
+        self.weights_sha256 = hash_weights(vae)
 
-    def encode_raw(self, images_B3HW: Tensor) -> Tensor:
+    def features(self, images_B3HW: Tensor) -> Tensor:
         """(mode - shift) * scaling, [B, P, C]."""
         pixels = TO_PLUS_MINUS_ONE.normalise(images_B3HW).to(self.vae.dtype)
         mode_BDYX = self.vae.encode(pixels).latent_dist.mode().float()
         scaled_BDYX = (mode_BDYX - self.shape.shift) * self.shape.scaling
         return functional.pixel_unshuffle(scaled_BDYX, PATCH).flatten(2).mT
 
-    def decode_raw(self, raw_BPC: Tensor) -> Tensor:
-        """The inverse of :meth:`encode_raw`, as far as the autoencoder is one."""
-        grid = (self.shape.grid, self.shape.grid)
-        scaled_BDYX = functional.pixel_shuffle(raw_BPC.mT.unflatten(2, grid), PATCH)
+    def draw(self, raw_BPC: Tensor) -> Tensor:
+        """The inverse of :meth:`features`, as far as the autoencoder is one."""
+        scaled_BDYX = functional.pixel_shuffle(raw_BPC.mT.unflatten(2, self.grid), PATCH)
         mode_BDYX = scaled_BDYX / self.shape.scaling + self.shape.shift
         return TO_PLUS_MINUS_ONE.restore(
             self.vae.decode(mode_BDYX.to(self.vae.dtype)).sample.float()
         )
 
+    def describe(self) -> dict[str, Any]:
+        """Returns where the weights are, their hash, and the size of pictures."""
+        return super().describe() | {"image_pixels": self.shape.image_pixels}
 
-def describe_vae(published: Published) -> tuple[Checkpoint, VaeShape]:
-    """Where the autoencoder is and what its configuration says.
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Any:
+        """Returns the autoencoder, with its weights.
+
+        Raises:
+            UserError: they are gone, or others than they were.
+        """
+        checkpoint = find_checkpoint(described["path"], "path", described["revision"])
+        vae = _load_vae(checkpoint, describe_vae(checkpoint, described["image_pixels"]))
+        return vae.as_described(described)
+
+
+def describe_vae(checkpoint: Checkpoint, image_pixels: int | None) -> VaeShape:
+    """What the autoencoder's configuration says; no weights are read.
 
     Raises:
-        UserError: there is none, it is no AutoencoderKL, or the picture size does not fit.
+        UserError: it is no AutoencoderKL, or the picture size does not fit.
     """
-    checkpoint = find_checkpoint(published.path, "streams.image.path", published.revision)
     content = checkpoint.read_json(CONFIG)
     kind = content.get("_class_name", content.get("model_type"))
     if kind != "AutoencoderKL":
-        raise UserError(
-            f"{checkpoint.where} is of class {kind}, and streams.image.kind = 'vae' wants an "
-            "AutoencoderKL; set streams.image.kind = 'rae' for a vision model, or name the subfolder that "
-            "holds the autoencoder, such as owner/name/vae"
+        raise checkpoint.unfit(
+            f"is of class {kind}, and {setting('kind')} = 'vae' wants an AutoencoderKL",
+            f"set {setting('kind')} = 'rae' for a vision model, or name the subfolder that holds "
+            "the autoencoder, such as owner/name/vae",
         )
     from diffusers import AutoencoderKL  # slow to import
 
     config = {**_defaults(AutoencoderKL), **content}
     if (config["in_channels"], config["out_channels"]) != (3, 3):
-        raise UserError(f"{checkpoint.where} does not read and write pictures of 3 colours")
+        raise checkpoint.unfit("does not read and write pictures of 3 colours")
     token_pixels = PATCH * 2 ** (len(config["block_out_channels"]) - 1)
-    side = published.image_pixels or IMAGE_PIXELS
+    side = image_pixels or IMAGE_PIXELS
     if side % token_pixels:
         raise UserError(
-            f"streams.image.image_pixels = {side} is not a multiple of the {token_pixels} pixels of a "
-            f"token of {checkpoint.name}; choose one"
+            f"is not a multiple of the {token_pixels} pixels of a token of {checkpoint.name}",
+            setting="image_pixels",
+            value=side,
+            remedy="choose one",
         )
-    return checkpoint, VaeShape(
+    return VaeShape(
         side,
         side // token_pixels,
         config["latent_channels"] * PATCH**2,
@@ -130,13 +144,20 @@ def describe_vae(published: Published) -> tuple[Checkpoint, VaeShape]:
     )
 
 
-def open_vae(published: Published) -> VaeTokenizer:
-    """The tokenizer, with its weights.
+def open_published_vae(path: str, image_pixels: int | None = None) -> Tokenizer:
+    """The tokenizer, with neutral statistics.
 
     Raises:
-        UserError: as :func:`describe_vae`, or the weights cannot be read.
+        UserError: as :func:`describe_vae`, there is none, or its weights cannot be read.
     """
-    checkpoint, shape = describe_vae(published)
+    checkpoint = find_checkpoint(path, "path")
+    vae = _load_vae(checkpoint, describe_vae(checkpoint, image_pixels))
+    label = f"AutoencoderKL at {vae.shape.image_pixels} pixels, weights {vae.weights_sha256[:16]}"
+    guess = LatentStatistics.neutral(vae.channels, 0.0, 1.0, label, vae.preprocessing)
+    return Tokenizer(f"vae {checkpoint.name}", vae, vae, guess)
+
+
+def _load_vae(checkpoint: Checkpoint, shape: VaeShape) -> Vae:
     from diffusers import AutoencoderKL
 
     try:
@@ -149,8 +170,7 @@ def open_vae(published: Published) -> VaeTokenizer:
         )
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         raise unreadable_weights(checkpoint, error) from error
-    found = published.model_copy(update={"path": checkpoint.name, "revision": checkpoint.revision})
-    return VaeTokenizer(found, vae, shape)
+    return Vae(vae, shape, checkpoint)
 
 
 def _defaults(kind: Any) -> dict[str, Any]:

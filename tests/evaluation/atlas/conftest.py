@@ -16,15 +16,15 @@ from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.settings import MoeSettings
-from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 
 TEXT, VISION, CONTENT = 0, 1, slice(4, 16)
 """Dimensions of the residual stream: 1 at text, 1 at pictures, and what a position holds."""
 
 EXPERTS, WIDTH = 8, 16
 
-ONE_TOKENIZER = PixelTokenizer(image_pixels=8, patch_pixels=4)
+ONE_TOKENIZER = pixel_tokenizer(image_pixels=8, patch_pixels=4)
 
 
 @dataclass
@@ -106,7 +106,7 @@ def mixture() -> Callable[..., Pretrained]:
     tokenizer = TextTokenizer.train(["a bcd efgh" * 3], 270)
 
     def make(
-        depth: int = 2, experts: str = "moe", vision: VisionTokenizer = ONE_TOKENIZER, **moe: object
+        depth: int = 2, experts: str = "moe", vision: Tokenizer = ONE_TOKENIZER, **moe: object
     ) -> Pretrained:
         shape = ModelSettings(
             width=WIDTH,

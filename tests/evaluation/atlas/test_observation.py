@@ -2,14 +2,14 @@
 
 import numpy as np
 import pytest
-from chiasm.vision.dual import DualTokenizer
+from chiasm.vision.dual import paired
 
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Task, observe, task_of
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.scoring import batches
 from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.vision.tokenizer import encode_images
 
 SETTINGS = AtlasSettings(documents=30)
@@ -62,9 +62,9 @@ def test_positions_are_in_their_groups(observed):
 @pytest.mark.parametrize("context_pixels", [None, 12])
 def test_routing_of_context_pictures_follows_the_pictures(mixture, captions_of, context_pixels):
     """With one tokenizer, and with another one for context pictures; the words come after them."""
-    vision = PixelTokenizer(8, 4)
+    vision = pixel_tokenizer(8, 4)
     if context_pixels:
-        vision = DualTokenizer(target=vision, context=PixelTokenizer(context_pixels, 4))
+        vision = paired(target=vision, context=pixel_tokenizer(context_pixels, 4))
     pretrained = mixture(vision=vision)
     one, other = (
         observe(pretrained, {"captions": captions_of(seed)}, SETTINGS, ignore).counts(CONTEXT)

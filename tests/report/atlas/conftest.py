@@ -15,7 +15,7 @@ from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.settings import MoeSettings
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 
 
 class Documents(list):
@@ -41,7 +41,7 @@ def documents(task: str) -> Documents:
 @pytest.fixture(scope="session")
 def atlas_of() -> Callable[..., Atlas]:
     """Draw the atlas of these tasks' documents, from: read, draw, text."""
-    tokenizer, vision = TextTokenizer.train(["a text 123" * 3], 262), PixelTokenizer(8, 4)
+    tokenizer, vision = TextTokenizer.train(["a text 123" * 3], 262), pixel_tokenizer(8, 4)
 
     def draw(*tasks: str, dense_blocks: int = 0) -> Atlas:
         shape = ModelSettings(

@@ -12,7 +12,7 @@ from PIL import Image as PillowImage
 
 from chiasm.assembly import build_inputs, build_run, open_gallery, open_material
 from chiasm.recipe import Recipe, load_recipe
-from chiasm.vision.build import build_vision_tokenizer
+from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import Gallery
 from chiasm.vision.cached.shards import Manifest
@@ -85,15 +85,16 @@ def bytes_of_files(folder: Path) -> dict[str, bytes]:
 
 
 def encode_pictures(recipe: Recipe, gallery: Gallery, folder: Path, **options: object) -> Manifest:
-    tokenizer = build_vision_tokenizer(recipe.streams["image"])
+    tokenizer = open_tokenizer(recipe.streams["image"])
     options = {"shard_pictures": 9} | options
     return encode_gallery(gallery, tokenizer, folder, device=CPU, **options)  # type: ignore[arg-type]
 
 
 def reading_latents(recipe: Recipe, folder: Path, **settings: object) -> Recipe:
     """The recipe with these latents, and other settings of its vision tokenizer."""
-    vision = recipe.streams["image"].model_copy(update={"latents": str(folder), **settings})
-    return recipe.model_copy(update={"streams": {"image": vision}})
+    given = {} if "kind" in settings else recipe.streams["image"].model_dump()
+    vision = {**given, "latents": str(folder), **settings}
+    return recipe.model_validate({**recipe.model_dump(), "streams": {"image": vision}})
 
 
 @pytest.fixture(scope="session")

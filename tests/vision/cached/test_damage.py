@@ -24,7 +24,7 @@ from chiasm.vision.cached.encoding import Rank
 from chiasm.vision.cached.gallery import Gallery
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.cached.shards import Manifest, manifest_path
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 
 COMMAND = [sys.executable, "-m", "chiasm", "vision", "encode"]
 
@@ -132,7 +132,7 @@ def test_a_missing_rank_is_named(
     [
         ({"patch_pixels": 4}, "rows = 2 there, 4 here"),
         ({"image_pixels": 32}, "height_pixels = 16 there, 32 here"),
-        ({"kind": "rae", "image_pixels": None}, "encoder = pixels there, .*embedded-world"),
+        ({"kind": "rae"}, "encoder = pixels there, .*embedded-world"),
     ],
 )
 def test_latents_of_other_settings_are_refused(
@@ -164,7 +164,7 @@ def test_a_picture_that_was_not_encoded_ends_the_run(
 ) -> None:
     unknown = Image(np.full((16, 16, 3), 7, np.uint8), target=True)
     with pytest.raises(CacheError, match=r"lacks the latents of a picture \(pixels of shape"):
-        CachedLatents(encoded, PixelTokenizer(16, 8)).read(unknown)
+        CachedLatents(encoded, pixel_tokenizer(16, 8)).read(unknown)
     folder = shutil.copytree(recipe_path.parent / "pictures", tmp_path / "pictures")
     for path in folder.glob("*.png"):
         pixels = np.random.default_rng(int(path.stem)).integers(0, 256, (16, 16, 3), np.uint8)

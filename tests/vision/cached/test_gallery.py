@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 import torch
+from chiasm.vision.cached.layout import latent_places, open_latents
+from chiasm.vision.dual import paired
 
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import gallery_of
-from chiasm.vision.cached.layout import latent_places, open_latents
-from chiasm.vision.dual import DualTokenizer
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.worlds import Split, World, WorldSettings, WorldSource, render_worlds
 
 
@@ -32,7 +32,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 def test_frames_are_encoded_for_the_parts_that_sources_show_them_as(
     world: World, tmp_path: Path, tasks: list[str], seen: bool, drawn: bool
 ) -> None:
-    tokenizer = DualTokenizer(target=PixelTokenizer(8, 4), context=PixelTokenizer(12, 4))
+    tokenizer = paired(target=pixel_tokenizer(8, 4), context=pixel_tokenizer(12, 4))
     sources = {task: WorldSource(world, task) for task in tasks}
     manifests = [
         encode_gallery(

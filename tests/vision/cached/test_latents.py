@@ -12,11 +12,12 @@ from chiasm.assembly import open_gallery
 from chiasm.data.pictures import decode_picture
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
-from chiasm.vision.build import build_vision_tokenizer
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.cached.encoding import Rank, encode_gallery
 from chiasm.vision.cached.gallery import Gallery, gallery_of_folder
 from chiasm.vision.cached.latents import CachedLatents
-from chiasm.vision.pixels import PixelTokenizer
+from chiasm.vision.pixels import Pixels, pixel_tokenizer
 from chiasm.worlds import Split
 
 CPU = torch.device("cpu")
@@ -40,7 +41,7 @@ def test_latents_are_those_of_the_encoder(
     recipe: Recipe, gallery: Gallery, tmp_path: Path, stored_type: str, tolerance: float, encode
 ) -> None:
     encode(recipe, gallery, tmp_path, stored_type=stored_type)
-    tokenizer = build_vision_tokenizer(recipe.streams["image"])
+    tokenizer = open_tokenizer(recipe.streams["image"])
     cache = CachedLatents(tmp_path, tokenizer)
     assert len(cache) == PICTURES - 1
     broken = 0
@@ -60,7 +61,7 @@ def test_latents_are_those_of_the_encoder(
 
 
 def test_other_statistics_read_the_same_latents(recipe: Recipe, encoded: Path) -> None:
-    tokenizer = PixelTokenizer(16, 8)
+    tokenizer = pixel_tokenizer(16, 8)
     known = next(open_gallery(recipe, Split.TRAIN).images(0))
     before = CachedLatents(encoded, tokenizer).read(known)
     tokenizer.measure([torch.rand(8, 3, 16, 16)], data="noise")
@@ -72,7 +73,7 @@ def test_ranks_share_the_work(recipe: Recipe, gallery: Gallery, tmp_path: Path, 
     encode(recipe, gallery, one)
     for rank in (2, 0, 1):
         encode(recipe, gallery, three, rank=Rank(rank, 3))
-    tokenizer = build_vision_tokenizer(recipe.streams["image"])
+    tokenizer = open_tokenizer(recipe.streams["image"])
     of_one, of_three = CachedLatents(one, tokenizer), CachedLatents(three, tokenizer)
     images = [
         image
@@ -87,12 +88,12 @@ def test_ranks_share_the_work(recipe: Recipe, gallery: Gallery, tmp_path: Path, 
 
 
 def test_latents_beyond_the_stored_type_are_refused(tmp_path: Path) -> None:
-    class Loud(PixelTokenizer):
-        def encode_raw(self, images_B3HW: torch.Tensor) -> torch.Tensor:
-            return super().encode_raw(images_B3HW) * 1e6
+    class Loud(Pixels):
+        def features(self, images_B3HW: torch.Tensor) -> torch.Tensor:
+            return super().features(images_B3HW) * 1e6
 
     PillowImage.new("RGB", (16, 16), "white").save(tmp_path / "white.png")
-    gallery = gallery_of_folder(tmp_path)
+    gallery, loud = gallery_of_folder(tmp_path), Tokenizer("loud", Loud(16, 8))
     with pytest.raises(UserError, match=r"not finite in float16 .* --dtype float32"):
-        encode_gallery(gallery, Loud(16, 8), tmp_path / "out", device=CPU)
-    encode_gallery(gallery, Loud(16, 8), tmp_path / "wide", device=CPU, stored_type="float32")
+        encode_gallery(gallery, loud, tmp_path / "out", device=CPU)
+    encode_gallery(gallery, loud, tmp_path / "wide", device=CPU, stored_type="float32")

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from chiasm.vision.cached.layout import open_latents
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
@@ -27,8 +28,7 @@ from chiasm.cli import app
 from chiasm.data.pictures import decode_picture
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
-from chiasm.vision.build import build_vision_tokenizer
-from chiasm.vision.cached.layout import open_latents
+from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.worlds import Split
 
 PICTURES = 32
@@ -187,7 +187,7 @@ def test_batches_hold_the_latents_of_both_parts(recipe: Recipe, encoded: Path) -
 def test_each_part_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> None:
     """What is only asked about is never encoded to be drawn."""
     assert sorted(path.name for path in encoded.iterdir()) == ["context", "target"]
-    tokenizer = build_vision_tokenizer(recipe.streams["image"])
+    tokenizer = open_tokenizer(recipe.streams["image"])
     assert tokenizer.context is not None
     read = open_latents(encoded, tokenizer)
     pictures, keys = open_gallery(recipe, *Split), dict.fromkeys((True, False), 0)
@@ -197,7 +197,7 @@ def test_each_part_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> None
                 with pytest.raises(UserError, match=r"3\.png cannot be decoded"):
                     read(image)
                 continue
-            own = tokenizer.target if image.target else tokenizer.context
+            own = tokenizer if image.target else tokenizer.context
             wanted_PC = own.encode(decode_picture(image, own.image_shape)[None])[0]
             found_PC = own.statistics.standardise(read(image))
             torch.testing.assert_close(found_PC, wanted_PC, rtol=0, atol=4e-3)
@@ -262,7 +262,7 @@ def test_a_part_that_was_not_begun_is_named_and_made(
 def test_latents_of_other_settings_are_refused_by_part(
     recipe: Recipe, encoded: Path, part: str, settings: dict, message: str
 ) -> None:
-    changed = recipe.streams["image"].parts[part].model_copy(update=settings)
+    changed = getattr(recipe.streams["image"], part).model_copy(update=settings)
     vision = recipe.streams["image"].model_copy(update={part: changed})
     with pytest.raises(UserError, match=message):
         check_feasible(reading(recipe.model_copy(update={"streams": {"image": vision}}), encoded))
@@ -286,7 +286,7 @@ def test_one_tokenizer_and_two_are_not_exchanged(
         with pytest.raises(UserError, match=f"streams.image.latents = '{folder}' holds {message}"):
             check_feasible(reading(other, folder))
         sets = [each for override in overrides for each in ("--set", override)]
-        with pytest.raises(UserError, match=f"--out {folder} holds {message}"):
+        with pytest.raises(UserError, match=f"--out = '{folder}' holds {message}"):
             encode(recipe_path, folder, *sets)
         assert content(folder) == before
     with pytest.raises(UserError, match=r"lacks the latents of context and target pictures; make"):

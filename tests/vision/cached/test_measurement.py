@@ -9,10 +9,10 @@ import torch
 from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
+from chiasm.tokenizers.statistics import read_statistics
 from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.measurement import measure_gallery
-from chiasm.vision.pixels import PixelTokenizer
-from chiasm.vision.statistics import read_statistics
+from chiasm.vision.pixels import pixel_tokenizer
 
 CPU = torch.device("cpu")
 
@@ -34,7 +34,7 @@ def test_statistics_are_those_of_all_latents_at_once(folder: Path) -> None:
     told: list[tuple[str, int, int]] = []
     found = measure_gallery(
         gallery_of_folder(folder),
-        PixelTokenizer(16, 8),
+        pixel_tokenizer(16, 8),
         most=1000,
         device=CPU,
         data="noise",
@@ -42,7 +42,7 @@ def test_statistics_are_those_of_all_latents_at_once(folder: Path) -> None:
     )
     pixels = [np.array(PillowImage.open(path)) for path in folder.rglob("???.png")]
     images = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2) / 255
-    raw = PixelTokenizer(16, 8).encode_raw(images).flatten(0, 1).double()
+    raw = pixel_tokenizer(16, 8).encoder.encode(images).flatten(0, 1).double()
     np.testing.assert_allclose(found.mean_C, raw.mean(dim=0), rtol=1e-6)
     np.testing.assert_allclose(found.std_C, raw.std(dim=0, unbiased=False), rtol=1e-6)
     assert (found.count, found.data, found.encoder) == (len(raw), "noise", "pixels")
@@ -54,7 +54,7 @@ def test_few_pictures_are_spread_over_all(folder: Path) -> None:
     for path in sorted(folder.rglob("*.png"))[65:]:
         PillowImage.new("RGB", (16, 16), "white").save(path)
     gallery = gallery_of_folder(folder)
-    found = measure_gallery(gallery, PixelTokenizer(16, 8), most=10, device=CPU, data="noise")
+    found = measure_gallery(gallery, pixel_tokenizer(16, 8), most=10, device=CPU, data="noise")
     assert found.count == 10 * 4
     assert np.mean(found.mean_C) == pytest.approx(0.75, abs=0.02)  # half noise, half white
 

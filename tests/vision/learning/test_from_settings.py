@@ -8,9 +8,9 @@ import torch
 from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
-from chiasm.vision.build import VisionTokenizerSettings
+from chiasm.tokenizers.storage import load_tokenizer
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
-from chiasm.vision.storage import load_tokenizer
+from chiasm.vision.rae import RaeSettings
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "vision-embedded-world.toml"
 SHIPPED = Path(__file__).parents[3] / "chiasm" / "vision" / "pretrained" / "embedded-world"
@@ -48,7 +48,7 @@ def test_a_folder_of_pictures_and_captions(tmp_path, train_scenes, make_settings
     )
     assert seen == {"encoder", "decoder"}
     assert str(tmp_path / "mine") in tokenizer.statistics.data
-    record = json.loads((tmp_path / "out" / "vision.json").read_text())["record"]
+    record = json.loads((tmp_path / "out" / "description.json").read_text())["record"]
     assert 0 < record["figures"]["held_out_pictures"] < record["training_pictures"] < 256
 
 
@@ -71,7 +71,7 @@ def test_a_folder_of_pictures_alone(tmp_path, train_scenes, make_settings) -> No
         | {"objective": "self_supervised", "self_supervised": {"fit": fit, "predictor_width": 32}}
     )
     train_from_settings(plain, tmp_path / "out", cache_folder=tmp_path)
-    record = json.loads((tmp_path / "out" / "vision.json").read_text())["record"]
+    record = json.loads((tmp_path / "out" / "description.json").read_text())["record"]
     held_out = record["figures"]["held_out_pictures"]
     assert held_out > 0
     assert record["training_pictures"] + held_out == 60
@@ -91,7 +91,7 @@ def test_a_frozen_tokenizer_and_a_feature_network(tmp_path, train_scenes, make_s
     train_from_settings(
         settings, tmp_path / "out", cache_folder=tmp_path, inception=tmp_path / "colours.pt"
     )
-    record = json.loads((tmp_path / "out" / "vision.json").read_text())["record"]
+    record = json.loads((tmp_path / "out" / "description.json").read_text())["record"]
     assert record["figures"]["rfid"] > 0
     assert len(record["inception_sha256"]) == 64
     assert record["settings"]["frozen"]["kind"] == "pixels"
@@ -125,7 +125,7 @@ def test_a_folder_that_is_missing_is_refused(tmp_path, make_settings) -> None:
 
 def test_the_shipped_tokenizer_is_the_recipes() -> None:
     recipe = VisionTrainingSettings.model_validate(tomllib.loads(RECIPE.read_text()))
-    record = json.loads((SHIPPED / "vision.json").read_text())["record"]
+    record = json.loads((SHIPPED / "description.json").read_text())["record"]
     assert VisionTrainingSettings.model_validate(record["settings"]) == recipe
 
 
@@ -136,6 +136,6 @@ def test_errors_speak_of_the_settings_of_this_recipe(tmp_path, train_scenes, mak
     (mine / "metadata.jsonl").unlink()  # and with it the captions
     with pytest.raises(UserError, match=r"^source\."):
         train_from_settings(settings, **arguments)
-    frozen = VisionTokenizerSettings(path="nowhere")
+    frozen = RaeSettings(path="nowhere")
     with pytest.raises(UserError, match=r"frozen\.path = 'nowhere' is neither"):
         train_from_settings(settings.model_copy(update={"frozen": frozen}), **arguments)

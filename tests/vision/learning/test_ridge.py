@@ -1,11 +1,11 @@
 import numpy as np
 import torch
 
+from chiasm.tokenizers.statistics import RunningStatistics
+from chiasm.vision.convolutional import LinearDecoder
 from chiasm.vision.encoder import EncoderSettings, new_encoder
 from chiasm.vision.learning.reconstruction import solve_linear_decoder
 from chiasm.vision.learning.ridge import RidgeRegression, cell_pixels, neighbourhoods
-from chiasm.vision.rae import LinearDecoder
-from chiasm.vision.statistics import RunningStatistics
 
 
 def test_without_a_penalty_it_is_least_squares() -> None:

@@ -9,11 +9,12 @@ import torch
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.stop import Stopped
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.storage import load_tokenizer
 from chiasm.vision.learning.fit import draw_step
 from chiasm.vision.learning.pictures import pictures_of_source
 from chiasm.vision.learning.training import train_tokenizer
-from chiasm.vision.storage import load_tokenizer
+from chiasm.vision.rae import RaeSettings
 
 
 @pytest.fixture(scope="module")
@@ -27,7 +28,7 @@ def trained(tmp_path_factory, train_scenes, held_out_scenes, make_settings):
 
 def test_it_learns_to_see_and_to_draw(trained) -> None:
     _, folder = trained
-    figures = json.loads((folder / "vision.json").read_text())["record"]["figures"]
+    figures = json.loads((folder / "description.json").read_text())["record"]["figures"]
     assert figures["probe/wall"] > 0.9
     assert figures["drawn_probe/wall"] > 0.8
     assert figures["majority/wall"] < 0.6
@@ -44,7 +45,7 @@ def test_latents_are_standardised_on_the_training_pictures(trained, train_scenes
 
 def test_the_folder_gives_the_same_tokenizer(trained, held_out_scenes) -> None:
     tokenizer, folder = trained
-    loaded = build_vision_tokenizer(VisionSettings(path=str(folder)))
+    loaded = open_tokenizer(RaeSettings(path=str(folder)))
     images = held_out_scenes.batch(np.arange(8))
     assert torch.equal(loaded.encode(images), tokenizer.encode(images))
     latents = loaded.encode(images)
@@ -64,21 +65,21 @@ def test_measuring_again_keeps_what_is_drawn(trained, held_out_scenes) -> None:
 
 def test_other_weights_are_refused(trained, tmp_path) -> None:
     _, folder = trained
-    for name in ("vision.json", "vision.safetensors"):
+    for name in ("description.json", "weights.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
-    content = bytearray((tmp_path / "vision.safetensors").read_bytes())
+    content = bytearray((tmp_path / "weights.safetensors").read_bytes())
     content[-1] ^= 1
-    (tmp_path / "vision.safetensors").write_bytes(content)
+    (tmp_path / "weights.safetensors").write_bytes(content)
     with pytest.raises(UserError, match=r"has the hash .* names"):
         load_tokenizer(tmp_path)
 
 
 def test_other_shapes_are_refused(trained, tmp_path) -> None:
     _, folder = trained
-    (tmp_path / "vision.safetensors").write_bytes((folder / "vision.safetensors").read_bytes())
-    description = json.loads((folder / "vision.json").read_text())
+    (tmp_path / "weights.safetensors").write_bytes((folder / "weights.safetensors").read_bytes())
+    description = json.loads((folder / "description.json").read_text())
     description["encoder"]["widths"] = [8, 16, 64]
-    (tmp_path / "vision.json").write_text(json.dumps(description))
+    (tmp_path / "description.json").write_text(json.dumps(description))
     with pytest.raises(UserError, match="does not fit the shapes"):
         load_tokenizer(tmp_path)
 
@@ -86,14 +87,14 @@ def test_other_shapes_are_refused(trained, tmp_path) -> None:
 @pytest.mark.parametrize("content", [None, "{", "{}"], ids=["missing", "cut short", "empty"])
 def test_a_broken_description_is_refused(tmp_path, content) -> None:
     if content is not None:
-        (tmp_path / "vision.json").write_text(content)
-    with pytest.raises(UserError, match=r"vision\.json"):
+        (tmp_path / "description.json").write_text(content)
+    with pytest.raises(UserError, match=r"description\.json"):
         load_tokenizer(tmp_path)
 
 
 def test_a_name_that_is_nowhere_is_refused() -> None:
-    with pytest.raises(UserError, match=r"streams.image.path = 'no-such'.*embedded-world"):
-        build_vision_tokenizer(VisionSettings(path="no-such"))
+    with pytest.raises(UserError, match=r"path = 'no-such'.*embedded-world"):
+        open_tokenizer(RaeSettings(path="no-such"))
 
 
 class Stop(Exception):
@@ -114,9 +115,9 @@ def test_resumed_equals_uninterrupted(
     folder = tmp_path / "stopped"
     with pytest.raises(Stop):
         train_tokenizer(settings, train_scenes, held_out_scenes, folder, progress=interrupt)
-    assert not (folder / "vision.json").exists()
+    assert not (folder / "description.json").exists()
     train_tokenizer(settings, train_scenes, held_out_scenes, folder)
-    for name in ("vision.safetensors", "vision.json"):
+    for name in ("weights.safetensors", "description.json"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
     assert not list(folder.glob("*.checkpoint.pt"))
 
@@ -145,10 +146,10 @@ def test_a_signal_saves_the_step_that_it_found(
 
 def test_a_finished_folder_is_opened(trained, train_scenes, held_out_scenes, make_settings) -> None:
     tokenizer, folder = trained
-    before = (folder / "vision.json").stat().st_mtime_ns
+    before = (folder / "description.json").stat().st_mtime_ns
     again = train_tokenizer(make_settings(150, 80, 1000), train_scenes, held_out_scenes, folder)
     assert again.fingerprint == tokenizer.fingerprint
-    assert (folder / "vision.json").stat().st_mtime_ns == before
+    assert (folder / "description.json").stat().st_mtime_ns == before
 
 
 def test_a_damaged_checkpoint_is_named(

@@ -9,8 +9,10 @@ import pytest
 from huggingface_hub import constants
 
 from chiasm.errors import UserError
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
-from chiasm.vision.storage import load_tokenizer, save_tokenizer
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
+from chiasm.vision.rae import RaeSettings
+from chiasm.vision.vae import VaeSettings
 
 Published = Callable[[str], Path]
 
@@ -39,27 +41,27 @@ def test_a_cached_repository_opens_without_a_network(
     cache: Path, published: Published, tmp_path: Path
 ) -> None:
     fetched(cache, published("siglip2"))
-    tokenizer = build_vision_tokenizer(VisionSettings(path="owner/name"))
-    local = build_vision_tokenizer(VisionSettings(path=str(published("siglip2"))))
+    tokenizer = open_tokenizer(RaeSettings(path="owner/name"))
+    local = open_tokenizer(RaeSettings(path=str(published("siglip2"))))
     assert tokenizer.fingerprint == local.fingerprint
     save_tokenizer(tokenizer, tmp_path / "kept")
-    reference = json.loads((tmp_path / "kept" / "vision.json").read_text())["published"]
+    reference = json.loads((tmp_path / "kept" / "description.json").read_text())["encoder"]
     assert (reference["path"], reference["revision"]) == ("owner/name", COMMIT)
     assert load_tokenizer(tmp_path / "kept").fingerprint == tokenizer.fingerprint
 
 
 def test_a_subfolder_of_a_cached_repository(cache: Path, published: Published) -> None:
     fetched(cache, published("sd_vae"), "vae")
-    settings = VisionSettings(kind="vae", path="owner/name/vae", image_pixels=32)
-    assert build_vision_tokenizer(settings).channels == 16
+    settings = VaeSettings(path="owner/name/vae", image_pixels=32)
+    assert open_tokenizer(settings).channels == 16
 
 
 def test_what_is_not_cached_is_named_with_the_command(cache: Path) -> None:
     with pytest.raises(UserError) as caught:
-        build_vision_tokenizer(VisionSettings(kind="vae", path="owner/name/vae"))
+        open_tokenizer(VaeSettings(path="owner/name/vae"))
     message = str(caught.value)
     for part in (
-        "streams.image.path = 'owner/name/vae'",
+        "path = 'owner/name/vae'",
         str(cache),
         "HF_HOME",
         "HF_HUB_OFFLINE is set",
@@ -72,20 +74,20 @@ def test_a_hub_that_does_not_answer_is_named(cache: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
     monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(UserError, match=r"the hub cannot be reached.*hf download owner/name"):
-        build_vision_tokenizer(VisionSettings(path="owner/name"))
+        open_tokenizer(RaeSettings(path="owner/name"))
 
 
 def test_a_half_fetched_repository_counts_as_not_cached(cache: Path, published: Published) -> None:
     snapshot = fetched(cache, published("siglip2"))
     (snapshot / "model.safetensors").unlink()
     with pytest.raises(UserError, match=r"not in the hub's cache"):
-        build_vision_tokenizer(VisionSettings(path="owner/name"))
+        open_tokenizer(RaeSettings(path="owner/name"))
 
 
 @pytest.mark.parametrize("path", ["no-such", "/no/such", "./no/such", "a/b/c/d", "owner/na me"])
 def test_what_cannot_be_an_id_is_refused(cache: Path, path: str) -> None:
-    with pytest.raises(UserError, match=rf"streams.image.path = '{path}' is neither a folder nor"):
-        build_vision_tokenizer(VisionSettings(path=path))
+    with pytest.raises(UserError, match=rf"path = '{path}' is neither a folder nor"):
+        open_tokenizer(RaeSettings(path=path))
 
 
 def copy(published: Published, tmp_path: Path, name: str = "dinov2") -> Path:
@@ -96,7 +98,7 @@ def copy(published: Published, tmp_path: Path, name: str = "dinov2") -> Path:
 @pytest.mark.parametrize(
     ("gone", "complaint"),
     [
-        ("config.json", "neither vision.json.*nor the config.json"),
+        ("config.json", "neither description.json.*nor the config.json"),
         ("preprocessor_config.json", "has no preprocessor_config.json"),
         ("model.safetensors", "has no weights in safetensors format"),
     ],
@@ -107,7 +109,7 @@ def test_missing_files_are_named(
     model = copy(published, tmp_path)
     (model / gone).unlink()
     with pytest.raises(UserError, match=complaint):
-        build_vision_tokenizer(VisionSettings(path=str(model)))
+        open_tokenizer(RaeSettings(path=str(model)))
 
 
 @pytest.mark.parametrize(
@@ -123,7 +125,7 @@ def test_missing_files_are_named(
             '{"image_mean": [0.5], "image_std": [0.5]}',
             "not of three colours",
         ),
-        ("model.safetensors", "cut off", "weights of streams.image.path = .* cannot be read"),
+        ("model.safetensors", "cut off", "weights of path = .* cannot be read"),
     ],
 )
 def test_damaged_files_are_named(
@@ -132,7 +134,7 @@ def test_damaged_files_are_named(
     model = copy(published, tmp_path)
     (model / file).write_text(content)
     with pytest.raises(UserError, match=complaint):
-        build_vision_tokenizer(VisionSettings(path=str(model)))
+        open_tokenizer(RaeSettings(path=str(model)))
 
 
 @pytest.mark.parametrize("wanted", [{"num_hidden_layers": 4}, {"hidden_size": 64}])
@@ -144,20 +146,20 @@ def test_weights_that_do_not_fit_the_configuration_are_refused(
     (model / "config.json").write_text(json.dumps(config))
     message = r"lacks \d+ of the vision model's weights|other shapes than its config\.json says"
     with pytest.raises(UserError, match=message):
-        build_vision_tokenizer(VisionSettings(path=str(model)))
+        open_tokenizer(RaeSettings(path=str(model)))
 
 
 def test_a_truncated_decoder_is_refused(published: Published, tmp_path: Path) -> None:
     model = copy(published, tmp_path, "rae")
     weights = model / "diffusion_pytorch_model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-100])
-    settings = VisionSettings(path=str(published("rae_encoder")), decoder=str(model))
-    with pytest.raises(UserError, match=r"the weights of streams.image.decoder = .* again"):
-        build_vision_tokenizer(settings)
+    settings = RaeSettings(path=str(published("rae_encoder")), decoder=str(model))
+    with pytest.raises(UserError, match=r"the weights of decoder = .* again"):
+        open_tokenizer(settings)
 
 
 def test_a_folder_of_chiasm_is_no_decoder(published: Published, tmp_path: Path) -> None:
-    (tmp_path / "vision.json").write_text("{}")
-    settings = VisionSettings(path=str(published("siglip2")), decoder=str(tmp_path))
-    with pytest.raises(UserError, match=r"is a whole tokenizer: set streams\.image\.path to it"):
-        build_vision_tokenizer(settings)
+    (tmp_path / "description.json").write_text("{}")
+    settings = RaeSettings(path=str(published("siglip2")), decoder=str(tmp_path))
+    with pytest.raises(UserError, match=r"is a whole tokenizer; set path to it"):
+        open_tokenizer(settings)

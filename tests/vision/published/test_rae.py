@@ -10,7 +10,8 @@ from torch import Tensor
 from torch.nn import functional
 
 from chiasm.errors import UserError
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.vision.rae import RaeSettings
 from chiasm.vision.tokenizer import as_floats
 
 Published = Callable[[str], Path]
@@ -60,12 +61,12 @@ def patches(hidden: Tensor, folder: Path) -> Tensor:
 @pytest.mark.parametrize("name", MODELS)
 def test_features_are_the_librarys_own(published: Published, pictures: Tensor, name: str) -> None:
     folder = published(name)
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(folder)))
+    tokenizer = open_tokenizer(RaeSettings(path=str(folder)))
     assert tokenizer.image_shape.num_tokens == 16
     assert tokenizer.channels == 32
     with torch.no_grad():
         expected = tower(folder)(**processed(folder, pictures)).last_hidden_state
-    found = tokenizer.encode_raw(as_floats(pictures))
+    found = tokenizer.encoder.features(as_floats(pictures))
     torch.testing.assert_close(found, patches(expected, folder), atol=1e-5, rtol=0)
     torch.testing.assert_close(found.mean(dim=2), torch.zeros(5, 16), atol=1e-5, rtol=0)
 
@@ -76,22 +77,22 @@ def test_a_layer_is_the_librarys_hidden_state(
     published: Published, pictures: Tensor, name: str, layer: int
 ) -> None:
     folder = published(name)
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(folder), layer=layer))
+    tokenizer = open_tokenizer(RaeSettings(path=str(folder), layer=layer))
     with torch.no_grad():
         read = tower(folder)(**processed(folder, pictures), output_hidden_states=True)
     expected = functional.layer_norm(read.hidden_states[layer], (32,), eps=1e-6)
-    found = tokenizer.encode_raw(as_floats(pictures))
+    found = tokenizer.encoder.features(as_floats(pictures))
     torch.testing.assert_close(found, patches(expected, folder), atol=2e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_other_sizes_interpolate_positions(published: Published, name: str) -> None:
     folder = published(name)
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(folder), image_pixels=48))
+    tokenizer = open_tokenizer(RaeSettings(path=str(folder), image_pixels=48))
     larger = torch.randint(256, (2, 3, 48, 48), dtype=torch.uint8)
     with torch.no_grad():
         expected = tower(folder)(**processed(folder, larger, 48)).last_hidden_state
-    found = tokenizer.encode_raw(as_floats(larger))
+    found = tokenizer.encoder.features(as_floats(larger))
     assert found.shape == (2, 36, 32)
     torch.testing.assert_close(found, patches(expected, folder), atol=1e-5, rtol=0)
 
@@ -100,7 +101,7 @@ def test_other_sizes_interpolate_positions(published: Published, name: str) -> N
 def test_measured_latents_are_standardised(
     published: Published, pictures: Tensor, name: str
 ) -> None:
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(published(name))))
+    tokenizer = open_tokenizer(RaeSettings(path=str(published(name))))
     assert tokenizer.statistics.count == 0
     tokenizer.measure(iter([pictures]), data="noise")
     latents = tokenizer.encode(pictures)
@@ -111,7 +112,7 @@ def test_measured_latents_are_standardised(
 
 
 def test_weights_are_frozen_and_the_text_tower_is_left_out(published: Published) -> None:
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(published("siglip2"))))
+    tokenizer = open_tokenizer(RaeSettings(path=str(published("siglip2"))))
     assert not any(weight.requires_grad for weight in tokenizer.parameters())
     assert not any(module.training for module in tokenizer.modules())
     assert not any("text" in name or "head" in name for name in tokenizer.state_dict())
@@ -121,7 +122,7 @@ def test_weights_are_frozen_and_the_text_tower_is_left_out(published: Published)
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 @pytest.mark.parametrize("name", [*MODELS, "rae"])
 def test_weights_on_cuda_are_bfloat16(published: Published, pictures: Tensor, name: str) -> None:
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(published(name))))
+    tokenizer = open_tokenizer(RaeSettings(path=str(published(name))))
     expected, fingerprint = tokenizer.encode(pictures), tokenizer.fingerprint
     tokenizer.to("cuda")
     found = tokenizer.encode(pictures.to("cuda"))
@@ -132,9 +133,9 @@ def test_weights_on_cuda_are_bfloat16(published: Published, pictures: Tensor, na
 
 
 def test_without_a_decoder_only_drawing_fails(published: Published, pictures: Tensor) -> None:
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(published("siglip2"))))
+    tokenizer = open_tokenizer(RaeSettings(path=str(published("siglip2"))))
     latents = tokenizer.encode(pictures)
-    with pytest.raises(UserError, match=r"has no decoder.*streams\.image\.decoder"):
+    with pytest.raises(UserError, match=r"has no decoder.*decoder"):
         tokenizer.decode(latents)
 
 
@@ -144,16 +145,16 @@ def test_an_autoencoder_encodes_and_draws_as_the_library(
     from diffusers import AutoencoderRAE
 
     library = AutoencoderRAE.from_pretrained(published("rae")).eval()
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(published("rae"))))
+    tokenizer = open_tokenizer(RaeSettings(path=str(published("rae"))))
     images = as_floats(pictures)
     with torch.no_grad():
         # diffusers divides by a deviation of 1 + 1e-5 and, when it decodes, multiplies again
         latents = library.encode(images).latent
         expected = latents.flatten(2).mT * (1 + 1e-5)
         drawn = library.decode(latents).sample
-    found = tokenizer.encode_raw(images)
+    found = tokenizer.encoder.features(images)
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
-    torch.testing.assert_close(tokenizer.decode_raw(found), drawn, atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokenizer.decoder.draw(found), drawn, atol=1e-5, rtol=0)
     tokenizer.measure(iter([pictures]), data="noise")
     again = tokenizer.decode(tokenizer.encode(pictures))
     assert again.shape == pictures.shape
@@ -165,19 +166,17 @@ def test_an_encoder_takes_the_decoder_of_an_autoencoder(
 ) -> None:
     from diffusers import AutoencoderRAE
 
-    settings = VisionSettings(path=str(published("rae_encoder")), decoder=str(published("rae")))
-    tokenizer = build_vision_tokenizer(settings)
+    settings = RaeSettings(path=str(published("rae_encoder")), decoder=str(published("rae")))
+    tokenizer = open_tokenizer(settings)
     library = AutoencoderRAE.from_pretrained(published("rae")).eval()
-    raw = tokenizer.encode_raw(as_floats(pictures))
+    raw = tokenizer.encoder.features(as_floats(pictures))
     with torch.no_grad():
         drawn = library.decode(raw.mT.unflatten(2, (4, 4))).sample
-    torch.testing.assert_close(tokenizer.decode_raw(raw), drawn, atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokenizer.decoder.draw(raw), drawn, atol=1e-5, rtol=0)
 
 
 def test_what_is_drawn_has_the_size_of_what_is_read(published: Published, pictures: Tensor) -> None:
-    tokenizer = build_vision_tokenizer(
-        VisionSettings(path=str(published("rae_of_larger_pictures")))
-    )
+    tokenizer = open_tokenizer(RaeSettings(path=str(published("rae_of_larger_pictures"))))
     drawn = tokenizer.decode(tokenizer.encode(pictures))
     assert drawn.shape == pictures.shape
     assert drawn.min() >= 0
@@ -195,13 +194,13 @@ def test_what_is_drawn_has_the_size_of_what_is_read(published: Published, pictur
             "of class AutoencoderKL; a decoder of pictures",
         ),
         ({"path": "rae", "decoder": "rae"}, "brings its decoder"),
-        ({"path": "rae", "layer": 1}, "streams.image.layer = 1 does not go with"),
-        ({"path": "rae", "image_pixels": 40}, "streams.image.image_pixels = 40 does not go with"),
-        ({"path": "dinov2", "layer": 4}, "streams.image.layer = 4, but .* has 3 layers"),
+        ({"path": "rae", "layer": 1}, "layer = 1 does not go with"),
+        ({"path": "rae", "image_pixels": 40}, "image_pixels = 40 does not go with"),
+        ({"path": "dinov2", "layer": 4}, "layer = 4, but .* has 3 layers"),
         ({"path": "dinov2", "image_pixels": 30}, "30 is not a multiple of the 8 pixels"),
         (
             {"path": "sd_vae"},
-            "is of class AutoencoderKL, no vision model; set streams.image.kind = 'vae'",
+            "is of class AutoencoderKL, no vision model; set kind = 'vae'",
         ),
     ],
 )
@@ -212,4 +211,4 @@ def test_what_does_not_fit_is_refused(
         if name in settings:
             settings = settings | {name: str(published(settings[name]))}
     with pytest.raises(UserError, match=complaint):
-        build_vision_tokenizer(VisionSettings(**settings))
+        open_tokenizer(RaeSettings(**settings))

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
-from chiasm.vision.statistics import read_statistics, save_statistics
-from chiasm.vision.storage import load_tokenizer, save_tokenizer
+from chiasm.tokenizers.settings import TOKENIZERS, open_tokenizer
+from chiasm.tokenizers.statistics import read_statistics, save_statistics
+from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
+from chiasm.vision.rae import RaeSettings
 
 Published = Callable[[str], Path]
 
@@ -30,12 +31,13 @@ def test_a_folder_keeps_a_reference(
     published: Published, tmp_path: Path, settings: dict[str, Any]
 ) -> None:
     folders = {k: str(published(settings[k])) for k in ("path", "decoder") if k in settings}
-    tokenizer = build_vision_tokenizer(VisionSettings(**settings | folders))
+    kind = TOKENIZERS.of(settings.get("kind", "rae"))
+    tokenizer = open_tokenizer(kind(**settings | folders))
     side = tokenizer.image_shape.height_pixels
     images = torch.randint(256, (4, 3, side, side), dtype=torch.uint8)
     tokenizer.measure(iter([images]), data="noise")
     save_tokenizer(tokenizer, tmp_path)
-    assert [path.name for path in tmp_path.iterdir()] == ["vision.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["description.json"]
     again = load_tokenizer(tmp_path)
     assert again.fingerprint == tokenizer.fingerprint
     assert again.statistics == tokenizer.statistics
@@ -47,7 +49,7 @@ def copied(published: Published, tmp_path: Path) -> tuple[Path, Path]:
     """A vision model of its own, and a tokenizer's folder that refers to it."""
     model, kept = tmp_path / "model", tmp_path / "kept"
     shutil.copytree(published("dinov2"), model)
-    save_tokenizer(build_vision_tokenizer(VisionSettings(path=str(model))), kept)
+    save_tokenizer(open_tokenizer(RaeSettings(path=str(model))), kept)
     return model, kept
 
 
@@ -59,7 +61,9 @@ def test_changed_weights_are_refused(copied: tuple[Path, Path], published: Publi
     with torch.no_grad():
         changed.embeddings.cls_token.add_(1)
     changed.save_pretrained(model)
-    with pytest.raises(UserError, match=r"vision\.json refers to .*encoder have changed"):
+    with pytest.raises(
+        UserError, match=r"description\.json refers .*weights of path = .* have changed"
+    ):
         load_tokenizer(kept)
 
 
@@ -68,29 +72,29 @@ def test_weights_that_are_gone_are_refused(copied: tuple[Path, Path]) -> None:
     shutil.rmtree(model)
     with pytest.raises(
         UserError,
-        match=r"vision\.json refers to published weights as they were when .*: streams\.image\.path",
+        match=r"description\.json refers to what cannot be opened as it was .*: path",
     ):
         load_tokenizer(kept)
 
 
-@pytest.mark.parametrize("missing", ["published", "encoder_sha256"])
+@pytest.mark.parametrize("missing", ["path", "weights_sha256"])
 def test_a_damaged_description_is_refused(copied: tuple[Path, Path], missing: str) -> None:
     _, kept = copied
-    description = json.loads((kept / "vision.json").read_text())
-    del description[missing]
-    (kept / "vision.json").write_text(json.dumps(description))
-    with pytest.raises(UserError, match=f"does not describe a vision tokenizer.*{missing}"):
+    description = json.loads((kept / "description.json").read_text())
+    del description["encoder"][missing]
+    (kept / "description.json").write_text(json.dumps(description))
+    with pytest.raises(UserError, match=f"does not describe a tokenizer.*{missing}"):
         load_tokenizer(kept)
 
 
 def test_statistics_of_a_file_take_the_place_of_measured_ones(
     published: Published, pictures: torch.Tensor, tmp_path: Path
 ) -> None:
-    settings = VisionSettings(path=str(published("dinov2")))
-    tokenizer = build_vision_tokenizer(settings)
+    settings = RaeSettings(path=str(published("dinov2")))
+    tokenizer = open_tokenizer(settings)
     save_statistics(tokenizer.measure([pictures], data="noise"), tmp_path / "noise.json")
     from_file = settings.model_copy(update={"statistics": str(tmp_path / "noise.json")})
-    assert build_vision_tokenizer(from_file).fingerprint == tokenizer.fingerprint
+    assert open_tokenizer(from_file).fingerprint == tokenizer.fingerprint
     assert read_statistics(tmp_path / "noise.json").data == "noise"
 
 
@@ -110,11 +114,11 @@ def test_statistics_of_another_encoder_are_refused(
     other: dict[str, Any],
     what: str,
 ) -> None:
-    tokenizer = build_vision_tokenizer(VisionSettings(path=str(published("dinov2"))))
+    tokenizer = open_tokenizer(RaeSettings(path=str(published("dinov2"))))
     save_statistics(tokenizer.measure([pictures], data="noise"), path := tmp_path / "noise.json")
     other = other | {"path": str(published(other["path"])), "statistics": str(path)}
-    with pytest.raises(UserError, match=rf"streams\.image\.statistics = .*{what}.* there"):
-        build_vision_tokenizer(VisionSettings(**other))
+    with pytest.raises(UserError, match=rf"^statistics = .*{what}.* there"):
+        open_tokenizer(TOKENIZERS.of(other.get("kind", "rae"))(**other))
 
 
 def test_statistics_of_other_preprocessing_are_refused(copied: tuple[Path, Path]) -> None:

@@ -84,8 +84,8 @@ def test_one_line_switches_the_tokenizer(
     tokenizer = model.vision_tokenizer
     assert tokenizer.statistics.count > 0
     assert tokenizer.statistics.data == "pictures"
-    kept = json.loads((tmp_path / "inputs" / "vision" / "vision.json").read_text())
-    assert kept["published"]["path"] == str(published(name))
+    kept = json.loads((tmp_path / "inputs" / "vision" / "description.json").read_text())
+    assert kept["autoencoder" if kind == "vae" else "encoder"]["path"] == str(published(name))
     latents = tokenizer.encode(torch.rand(1, 3, 32, 32))
     if kind == "rae" and not decoder:
         with pytest.raises(UserError, match="has no decoder"):

@@ -10,14 +10,16 @@ from pydantic import ValidationError
 from torch import Tensor
 
 from chiasm.errors import UserError
-from chiasm.vision.build import VisionSettings, build_vision_tokenizer
-from chiasm.vision.tokenizer import VisionTokenizer, as_floats
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.tokenizer import as_floats
+from chiasm.vision.vae import VaeSettings
 
 Published = Callable[[str], Path]
 
 
-def opened(folder: Path, side: int = 32) -> VisionTokenizer:
-    return build_vision_tokenizer(VisionSettings(kind="vae", path=str(folder), image_pixels=side))
+def opened(folder: Path, side: int = 32) -> Tokenizer:
+    return open_tokenizer(VaeSettings(path=str(folder), image_pixels=side))
 
 
 @pytest.mark.parametrize(("name", "channels"), [("sd_vae", 16), ("flux_vae", 64)])
@@ -32,14 +34,14 @@ def test_tokens_are_four_scaled_latents(
         mode = vae.encode(as_floats(pictures) * 2 - 1).latent_dist.mode()
     expected = (mode - shift) * vae.config.scaling_factor
     tokenizer = opened(published(name))
-    found = tokenizer.encode_raw(as_floats(pictures))
+    found = tokenizer.encoder.features(as_floats(pictures))
     assert found.shape == (5, 4, channels)
     for token, (row, column) in enumerate([(0, 0), (0, 1), (1, 0), (1, 1)]):
         square = expected[:, :, 2 * row : 2 * row + 2, 2 * column : 2 * column + 2]
         torch.testing.assert_close(found[:, token], square.flatten(1), atol=1e-5, rtol=0)
     with torch.no_grad():
         drawn = vae.decode(mode).sample / 2 + 0.5
-    torch.testing.assert_close(tokenizer.decode_raw(found), drawn, atol=1e-5, rtol=0)
+    torch.testing.assert_close(tokenizer.decoder.draw(found), drawn, atol=1e-5, rtol=0)
 
 
 @pytest.mark.parametrize("name", ["sd_vae", "flux_vae"])
@@ -57,8 +59,8 @@ def test_round_trip_and_standardised_latents(
 
 
 def test_pictures_of_256_pixels_have_256_tokens(published: Published) -> None:
-    settings = VisionSettings(kind="vae", path=str(published("sd_vae")))
-    shape = build_vision_tokenizer(settings).image_shape
+    settings = VaeSettings(path=str(published("sd_vae")))
+    shape = open_tokenizer(settings).image_shape
     assert (shape.height_pixels, shape.num_tokens) == (256, 256)
 
 
@@ -68,18 +70,16 @@ def test_a_size_of_broken_tokens_is_refused(published: Published) -> None:
 
 
 def test_a_vision_model_is_no_autoencoder(published: Published) -> None:
-    with pytest.raises(
-        UserError, match=r"is of class dinov2, and streams.image.kind = 'vae' wants"
-    ):
+    with pytest.raises(UserError, match=r"is of class dinov2, and kind = 'vae' wants"):
         opened(published("dinov2"))
 
 
 def test_a_path_is_asked_for() -> None:
-    with pytest.raises(UserError, match=r"streams.image.kind = 'vae' needs streams.image.path"):
-        build_vision_tokenizer(VisionSettings(kind="vae"))
+    with pytest.raises(UserError, match=r"kind = 'vae' needs path"):
+        open_tokenizer(VaeSettings())
 
 
 @pytest.mark.parametrize("settings", [{"layer": 3}, {"decoder": "somewhere"}])
 def test_settings_of_other_kinds_are_refused(settings: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError, match="is a setting of kind = 'rae', not of 'vae'"):
-        VisionSettings(kind="vae", path="somewhere", **settings)
+    with pytest.raises(ValidationError, match="Extra inputs are not permitted"):
+        VaeSettings(path="somewhere", **settings)

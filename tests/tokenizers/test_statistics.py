@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
-from chiasm.vision.statistics import (
+from chiasm.tokenizers.statistics import (
     LatentStatistics,
     RunningStatistics,
     read_statistics,
@@ -102,7 +102,7 @@ def test_files_without_statistics_are_refused(tmp_path: Path, content: str | Non
     path = tmp_path / "statistics.json"
     if content is not None:
         path.write_text(content)
-    with pytest.raises(UserError, match=r"statistics\.json does not hold latent statistics"):
+    with pytest.raises(UserError, match=r"statistics\.json' does not hold latent statistics"):
         read_statistics(path)
 
 

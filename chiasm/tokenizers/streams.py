@@ -11,14 +11,14 @@ from functools import cached_property
 import torch
 from torch import Tensor
 
+from chiasm.batch.items import Content
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import Streams, StreamShape
-from chiasm.data.items import Content
 from chiasm.documents import Continuous
-from chiasm.vision.tokenizer import VisionTokenizer
+from chiasm.tokenizers.tokenizer import Tokenizer
 
 
-class StreamTokenizers(Mapping[str, VisionTokenizer]):
+class StreamTokenizers(Mapping[str, Tokenizer]):
     """Tokenizers by the names of their streams.
 
     Args:
@@ -28,13 +28,13 @@ class StreamTokenizers(Mapping[str, VisionTokenizer]):
 
     def __init__(
         self,
-        tokenizers: Mapping[str, VisionTokenizer],
+        tokenizers: Mapping[str, Tokenizer],
         context_of: Mapping[str, str] | None = None,
     ) -> None:
         self._tokenizers = dict(tokenizers)
         self._context_of = dict(context_of or {})
 
-    def __getitem__(self, stream: str) -> VisionTokenizer:
+    def __getitem__(self, stream: str) -> Tokenizer:
         return self._tokenizers[stream]
 
     def __iter__(self) -> Iterator[str]:
@@ -55,7 +55,7 @@ class StreamTokenizers(Mapping[str, VisionTokenizer]):
             )
         )
 
-    def of(self, stream: str) -> VisionTokenizer:
+    def of(self, stream: str) -> Tokenizer:
         """Returns the tokenizer of a stream.
 
         Raises:
@@ -106,7 +106,7 @@ class StreamTokenizers(Mapping[str, VisionTokenizer]):
         return [own.span(item, stream) for item in own.decode(z_NPC)]
 
 
-def _encode(tokenizer: VisionTokenizer, slots: Slots) -> Tensor:
+def _encode(tokenizer: Tokenizer, slots: Slots) -> Tensor:
     if slots.raw_LC is not None:
         return tokenizer.statistics.standardise(slots.raw_LC)
     return tokenizer.encode_items(slots.items, slots.row_N.device)

@@ -88,15 +88,15 @@ class LatentStatistics:
         raise UserError(
             f"latents are not standardised: channel means {mean:.2f} from 0 (at most "
             f"{LARGEST_MEAN}), deviation {deviation:.2f} (between {DEVIATION_RANGE[0]} and "
-            f"{DEVIATION_RANGE[1]}). The vision tokenizer's statistics stem from {self.encoder} on "
+            f"{DEVIATION_RANGE[1]}). The tokenizer's statistics stem from {self.encoder} on "
             f"{self.data} ({self.count:,} tokens); measure them again on the pictures of this run "
-            "(chiasm vision stats RECIPE --out FILE, then streams.image.statistics = FILE), or train a "
-            "tokenizer on them (chiasm vision train)"
+            "(chiasm vision stats RECIPE --out FILE, then statistics = FILE under the stream), "
+            "or train a tokenizer on them (chiasm vision train)"
         )
 
 
 def save_statistics(statistics: LatentStatistics, path: Path) -> None:
-    """Write statistics with their provenance as JSON: a file that ``streams.image.statistics`` names."""
+    """Write statistics with their provenance as JSON, for a setting ``statistics``."""
     aside = path.with_name(path.name + ".partial")
     aside.write_text(json.dumps(asdict(statistics), indent=1) + "\n")
     aside.replace(path)
@@ -112,7 +112,10 @@ def read_statistics(path: Path) -> LatentStatistics:
         return statistics_of(json.loads(path.read_text()))
     except (OSError, TypeError, ValueError) as error:
         raise UserError(
-            f"{path} does not hold latent statistics: {error}; chiasm vision stats writes them"
+            f"does not hold latent statistics: {error}",
+            setting="statistics",
+            value=str(path),
+            remedy="chiasm vision stats writes them",
         ) from error
 
 

@@ -1,0 +1,118 @@
+"""What a tokenizer is made of: an encoder of items, and a decoder of latents.
+
+Shape suffixes: B items, P latent tokens of one item, C latent channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Self
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.documents import Continuous
+from chiasm.errors import UserError
+
+
+class Part(nn.Module):
+    """What a tokenizer is made of: an :class:`Encoder`, a :class:`Decoder`, or both in one.
+
+    A subclass says in its header what folders call it: ``class Patches(Encoder, kind="patches")``.
+    """
+
+    kind: ClassVar[str] = ""
+    """What folders call it."""
+    kept: ClassVar[bool] = True
+    """Whether a folder keeps its weights; if not, :meth:`describe` says where they are."""
+    _kinds: ClassVar[dict[str, type[Part]]] = {}
+
+    def __init_subclass__(cls, kind: str = "", **more: Any) -> None:
+        super().__init_subclass__(**more)
+        cls.kind = kind or cls.kind
+        if kind:
+            before = cls._kinds.get(kind, cls)
+            if (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
+                raise ValueError(f"{before.__module__} has an encoder or decoder {kind!r} already")
+            cls._kinds[kind] = cls
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what :meth:`open` needs beside the weights, as JSON has it."""
+        return {}
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Self:
+        """Returns the part that :meth:`describe` described; weights that are kept are not set yet.
+
+        Raises:
+            UserError: weights that are not kept are gone, or others than they were.
+        """
+        return cls(**described)
+
+    @staticmethod
+    def open_any(described: Mapping[str, Any]) -> Any:
+        """Returns the part of whichever kind, of which a folder's description tells."""
+        rest = dict(described)
+        kind = rest.pop("kind")
+        if kind not in Part._kinds:
+            raise UserError(
+                f"no encoder or decoder is called {kind!r}; import the module that defines it"
+            )
+        return Part._kinds[kind].open(rest)
+
+
+class Encoder(Part):
+    """Items of a stream to latents that are not standardised yet."""
+
+    modality: str
+    """What its items are to the model, such as ``vision``."""
+    grid: tuple[int, ...]
+    """Latent tokens along each axis of an item; P is their product."""
+    channels: int
+    """C."""
+    preprocessing: str = "as given"
+    """What is done to an item before it is encoded, for the record."""
+
+    @abstractmethod
+    def read(self, data: Any) -> Tensor:
+        """Returns a span's payload as one item of fixed shape; called on the reading thread.
+
+        Raises:
+            UserError: it is no such item, or cannot be decoded.
+        """
+
+    @abstractmethod
+    def encode(self, items_B: Tensor) -> Tensor:
+        """Returns latents [B, P, C] of items as :meth:`read` gives them.
+
+        Raises:
+            UserError: they have another shape or range.
+        """
+
+    @property
+    def form(self) -> str:
+        """Shape of items and grid, for the fingerprint."""
+        return str(self.grid)
+
+
+class Decoder(Part):
+    """Latents that are no longer standardised to items."""
+
+    @abstractmethod
+    def decode(self, raw_BPC: Tensor) -> Tensor:
+        """Returns items [B, ...] of latents [B, P, C]."""
+
+    @abstractmethod
+    def span(self, item: Tensor, stream: str) -> Continuous:
+        """Returns one decoded item as a context span of a stream."""
+
+
+def hash_weights(module: nn.Module) -> str:
+    """SHA-256 of names and values of the weights, whatever files they came from."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
+    return digest.hexdigest()

@@ -1,0 +1,248 @@
+"""A tokenizer: an encoder of items, a decoder of latents where there is one, and statistics.
+
+Nothing here knows what an item is: a picture, a stretch of a series. Its encoder reads it and its
+decoder gives it back; between them stand standardised latents.
+
+Shape suffixes: B or N items, P latent tokens of one item, L of all items, C latent channels.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.documents import Continuous
+from chiasm.errors import UserError
+from chiasm.rgb import ImageShape
+from chiasm.tokenizers.parts import Decoder, Encoder, Part, hash_weights
+from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics, statistics_of
+
+
+class Tokenizer(nn.Module):
+    """Items of a stream to latents [B, P, C], standardised per channel, and back.
+
+    All weights are frozen: neither :meth:`encode` nor :meth:`decode` makes gradients.
+
+    Args:
+        name: names the kind and its weights, e.g. ``rae-embedded-world``.
+        encoder: reads and encodes items.
+        decoder: gives items back; the encoder itself, if it can; None: nothing can be drawn.
+        statistics: of the encoder's latents; a neutral guess if they are not known yet, which
+            :meth:`measure` replaces.
+    """
+
+    encoder: Encoder
+    decoder: Decoder | None
+
+    def __init__(
+        self,
+        name: str,
+        encoder: Encoder,
+        decoder: Decoder | None = None,
+        statistics: LatentStatistics | None = None,
+    ) -> None:
+        super().__init__()
+        self.name = name
+        self.encoder = encoder
+        self.decoder = decoder
+        if statistics is None:
+            hashed = f", weights {hash_weights(encoder)[:16]}" if encoder.state_dict() else ""
+            statistics = LatentStatistics.neutral(
+                encoder.channels, 0.0, 1.0, f"{name}{hashed}", encoder.preprocessing
+            )
+        self.statistics = statistics
+        self.requires_grad_(False)
+        self.eval()
+
+    @property
+    def modality(self) -> str:
+        """What items are to the model."""
+        return self.encoder.modality
+
+    @property
+    def grid(self) -> tuple[int, ...]:
+        """Latent tokens along each axis of an item."""
+        return self.encoder.grid
+
+    @property
+    def num_tokens(self) -> int:
+        """P."""
+        return math.prod(self.grid)
+
+    @property
+    def channels(self) -> int:
+        """C."""
+        return self.encoder.channels
+
+    @property
+    def preprocessing(self) -> str:
+        """What is done to an item before it is encoded."""
+        return self.encoder.preprocessing
+
+    @property
+    def decodes(self) -> bool:
+        """Whether latents can be made items again."""
+        return self.decoder is not None
+
+    @property
+    def image_shape(self) -> ImageShape:
+        """Size and grid of pictures.
+
+        Raises:
+            UserError: its items are no pictures.
+        """
+        shape = getattr(self.encoder, "image_shape", None)
+        if not isinstance(shape, ImageShape):
+            raise UserError(f"the items of the tokenizer {self.name} are no pictures")
+        return shape
+
+    def read(self, data: Any) -> Tensor:
+        """As :meth:`Encoder.read`."""
+        return self.encoder.read(data)
+
+    @torch.no_grad()
+    def encode(self, items_B: Tensor) -> Tensor:
+        """Items to standardised latents [B, P, C].
+
+        Raises:
+            UserError: as :meth:`Encoder.encode`.
+        """
+        return self.statistics.standardise(self.encoder.encode(items_B))
+
+    @torch.no_grad()
+    def decode(self, latents_BPC: Tensor) -> Tensor:
+        """Standardised latents [B, P, C] to items.
+
+        Raises:
+            UserError: there is no decoder.
+        """
+        return self._drawing().decode(self.statistics.restore(latents_BPC))
+
+    def span(self, item: Tensor, stream: str) -> Continuous:
+        """As :meth:`Decoder.span`."""
+        return self._drawing().span(item, stream)
+
+    def encode_items(self, items: Sequence[Tensor], device: torch.device) -> Tensor:
+        """Returns the standardised latents [L, C] of items, one after another.
+
+        Those of equal size are encoded together.
+        """
+        groups: dict[torch.Size, list[int]] = {}
+        for number, item in enumerate(items):
+            groups.setdefault(item.shape, []).append(number)
+        latents_N: dict[int, Tensor] = {}
+        for members in groups.values():
+            stacked = torch.stack([items[number] for number in members]).to(device)
+            latents_N.update(zip(members, self.encode(stacked), strict=True))
+        if not latents_N:
+            return torch.zeros(0, self.channels, device=device)
+        return torch.cat([latents_N[number] for number in range(len(items))])
+
+    def _drawing(self) -> Decoder:
+        if self.decoder is None:
+            raise UserError(
+                f"the tokenizer {self.name} has no decoder, so nothing can be drawn; train a model "
+                "with one: name a decoder of this encoder in its setting decoder, or in path a "
+                "tokenizer that chiasm vision train made of it"
+            )
+        return self.decoder
+
+    @torch.no_grad()
+    def measure(self, batches: Iterable[Tensor], *, data: str) -> LatentStatistics:
+        """Replaces the statistics by those of these items [B, ...], and returns them.
+
+        ``data`` names the items.
+
+        Raises:
+            UserError: there are none, or all are alike.
+        """
+        running = RunningStatistics(self.channels)
+        for items_B in batches:
+            running.update(self.encoder.encode(items_B))
+        self.statistics = running.finish(
+            encoder=self.statistics.encoder, preprocessing=self.preprocessing, data=data
+        )
+        return self.statistics
+
+    def adopt(self, statistics: LatentStatistics, where: str) -> None:
+        """Standardises by statistics that were measured before, of which the file ``where`` tells.
+
+        Raises:
+            UserError: they are those of another encoder or of other preprocessing.
+        """
+        for what in ("encoder", "preprocessing", "channels"):
+            there, here = getattr(statistics, what), getattr(self.statistics, what)
+            if there != here:
+                raise UserError(
+                    f"holds statistics of other latents than those of {self.name}: {what} {there} "
+                    f"there, {here} here",
+                    setting="statistics",
+                    value=where,
+                    remedy="measure them again (chiasm vision stats)",
+                )
+        self.statistics = statistics
+
+    @property
+    def weights(self) -> dict[str, Tensor]:
+        """The weights that a folder keeps, by their names in it."""
+        return {
+            f"{role}.{name}": tensor
+            for role, part in self._roles.items()
+            if part.kept
+            for name, tensor in part.state_dict().items()
+        }
+
+    @property
+    def _roles(self) -> dict[str, Part]:
+        if self.decoder is self.encoder:
+            return {"autoencoder": self.encoder}
+        roles: dict[str, Part | None] = {"encoder": self.encoder, "decoder": self.decoder}
+        return {role: part for role, part in roles.items() if part is not None}
+
+    @property
+    def fingerprint(self) -> str:
+        """Hash of encoder, decoder and statistics: equal latents have equal prints."""
+        told = f"{self.encoder.form} {self.statistics}"
+        if self.encoder.kept:
+            told = f"{self.name} {told}"
+        else:  # the name says where the weights lie, the statistics say which they are
+            apart = None if self.decoder is self.encoder else self.decoder
+            told = f"{told} {getattr(apart, 'weights_sha256', '')}"
+        digest = hashlib.sha256(told.encode())
+        for name, tensor in sorted(self.weights.items()):
+            digest.update(name.encode())
+            digest.update(tensor.detach().cpu().contiguous().numpy().tobytes())
+        return digest.hexdigest()
+
+    def describe(self) -> dict[str, Any]:
+        """Returns what :meth:`open` needs beside :attr:`weights`, as JSON has it."""
+        described = {
+            role: {"kind": part.kind, **part.describe()} for role, part in self._roles.items()
+        }
+        return {"name": self.name, **described, "statistics": asdict(self.statistics)}
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Tokenizer:
+        """Returns the tokenizer that :meth:`describe` described; its weights are not set yet.
+
+        Raises:
+            KeyError, TypeError, ValueError: it is no such description.
+            UserError: a part's kind is not known, or weights that are not kept have changed.
+        """
+        roles = ("autoencoder", "encoder", "decoder")
+        parts = {role: Part.open_any(described[role]) for role in roles if role in described}
+        encoder = parts["autoencoder" if "autoencoder" in parts else "encoder"]
+        statistics = statistics_of(described["statistics"])
+        if statistics.preprocessing != encoder.preprocessing:
+            raise UserError(
+                f"its statistics are of other latents: preprocessing {statistics.preprocessing} "
+                f"there, {encoder.preprocessing} here"
+            )
+        decoder = parts.get("autoencoder", parts.get("decoder"))
+        return cls(described["name"], encoder, decoder, statistics)

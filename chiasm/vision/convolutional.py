@@ -1,0 +1,122 @@
+"""A decoder that begins as the best linear one and learns the rest with convolutions.
+
+With a frozen encoder (:mod:`chiasm.vision.encoder`) it is a small representation autoencoder:
+Zheng et al., "Diffusion Transformers with Representation Autoencoders" (arXiv 2510.11690), at a
+size that a laptop trains.
+
+Shape suffixes: B pictures, H and W height and width in pixels, Y and X rows and columns of the
+latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar, Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor, nn
+from torch.nn import functional
+
+from chiasm.errors import UserError, setting
+from chiasm.rgb import ImageShape
+from chiasm.roles import Role
+from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.vision.attention import AttentionBlock
+from chiasm.vision.decoder import DECODERS, DecoderSettings, FeatureDecoder
+from chiasm.vision.encoder import CELL_PIXELS, Residual
+
+
+@DECODERS.register
+class ConvolutionalDecoderSettings(DecoderSettings):
+    """Shape of the learned residual of a decoder that begins as a linear one."""
+
+    kind: Literal["convolutional"] = "convolutional"
+    widths: tuple[int, int, int] = (192, 96, 48)
+    """Channels at 1/16, 1/8 and 1/4 of the picture; the first is the attention's."""
+    blocks: int = Field(default=2, ge=0)
+    """Attention blocks over the cells."""
+
+    def build(self, shape: ImageShape, statistics: LatentStatistics) -> ConvolutionalDecoder:
+        """Returns an untrained decoder.
+
+        Raises:
+            UserError: latent tokens stand for other squares than it draws.
+        """
+        return ConvolutionalDecoder(self, shape, statistics)
+
+
+class LinearDecoder(nn.Module):
+    """Each cell's pixels as a linear function of its 3 x 3 neighbourhood of latents.
+
+    Its best weights have a closed form (:mod:`chiasm.vision.learning.ridge`), from which training
+    starts.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.convolution = nn.Conv2d(channels, 3 * CELL_PIXELS**2, 3, padding=1)
+
+    def forward(self, x_BCYX: Tensor) -> Tensor:
+        """Latents on their grid to pictures [B, 3, H, W] around 0."""
+        return functional.pixel_shuffle(self.convolution(x_BCYX), CELL_PIXELS)
+
+
+class ConvolutionalDecoder(FeatureDecoder):
+    """Standardised features [B, P, C] to pictures: the linear decoder plus a learned residual."""
+
+    roles: ClassVar = {"place_PD": Role.TABLE}
+
+    def __init__(
+        self,
+        settings: ConvolutionalDecoderSettings,
+        shape: ImageShape,
+        statistics: LatentStatistics,
+    ) -> None:
+        super().__init__(settings, shape, statistics)
+        cell = (shape.height_pixels // shape.rows, shape.width_pixels // shape.columns)
+        if cell != (CELL_PIXELS, CELL_PIXELS):
+            raise UserError(
+                f"draws {CELL_PIXELS} x {CELL_PIXELS} pixels of each latent token, but here a "
+                f"token stands for {cell[0]} x {cell[1]}",
+                setting="kind",
+                value=settings.kind,
+                remedy=f'set {setting("kind")} = "vit"',
+            )
+        wide, middle, narrow = settings.widths
+        self.grid = (shape.rows, shape.columns)
+        self.linear = LinearDecoder(statistics.channels)
+        self.enter = nn.Linear(statistics.channels, wide)
+        self.place_PD = nn.Parameter(torch.randn(shape.num_tokens, wide) * 0.02)
+        self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
+        self.rise = nn.Sequential(
+            nn.Conv2d(wide, 4 * middle, 1),
+            nn.PixelShuffle(2),
+            Residual(middle),
+            nn.Conv2d(middle, 4 * narrow, 1),
+            nn.PixelShuffle(2),
+            Residual(narrow),
+            nn.GroupNorm(1, narrow),
+            nn.GELU(),
+            nn.Conv2d(narrow, 3 * 16, 3, padding=1),
+            nn.PixelShuffle(4),
+        )
+        last = self.rise[-2]
+        assert isinstance(last, nn.Conv2d)
+        assert last.bias is not None
+        nn.init.zeros_(last.weight)  # the residual starts at nothing: the linear decoder alone
+        nn.init.zeros_(last.bias)
+
+    @property
+    def last_weight(self) -> Tensor:
+        """The weight that every drawn pixel of the residual passes last."""
+        last = self.rise[-2]
+        assert isinstance(last, nn.Conv2d)
+        return last.weight
+
+    def forward(self, x_BPC: Tensor) -> Tensor:
+        """Pictures [B, 3, H, W], not clamped."""
+        x_BPD = self.enter(x_BPC) + self.place_PD
+        for block in self.blocks:
+            x_BPD = block(x_BPD)
+        residual = self.rise(x_BPD.mT.unflatten(2, self.grid))
+        return self.linear(x_BPC.mT.unflatten(2, self.grid)) + residual

@@ -1,0 +1,96 @@
+"""Decoders of standardised features that are trained here, by kind.
+
+Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens, C channels.
+"""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from chiasm.registry import Registry
+from chiasm.rgb import ImageShape
+from chiasm.settings import Settings
+from chiasm.tokenizers.statistics import LatentStatistics, statistics_of
+from chiasm.vision.tokenizer import PictureDecoder
+
+
+class DecoderSettings(Settings):
+    """Shape of a decoder; each kind adds settings of its own."""
+
+    kind: str
+
+    def build(self, shape: ImageShape, statistics: LatentStatistics) -> FeatureDecoder:
+        """Returns an untrained decoder; a kind defines it.
+
+        Raises:
+            UserError: it cannot draw cells of this size.
+        """
+        raise NotImplementedError
+
+
+DECODERS = Registry[DecoderSettings]("decoder", default="convolutional")
+
+
+class FeatureDecoder(PictureDecoder, kind="decoder"):
+    """Standardised features [B, P, C] to pictures [B, 3, H, W], not clamped.
+
+    Args:
+        settings: those that built it.
+        shape: pictures and grid.
+        statistics: what features are standardised by, in training and ever after.
+    """
+
+    def __init__(
+        self, settings: DecoderSettings, shape: ImageShape, statistics: LatentStatistics
+    ) -> None:
+        super().__init__()
+        self.settings = settings
+        self.shape = shape
+        self.statistics = statistics
+
+    @property
+    @abstractmethod
+    def last_weight(self) -> Tensor:
+        """The weight that every drawn pixel passes last."""
+
+    def draw(self, raw_BPC: Tensor) -> Tensor:
+        """Pictures from features that are not standardised."""
+        return self(self.statistics.standardise(raw_BPC))
+
+    def describe(self) -> dict[str, Any]:
+        """Returns settings, shape and statistics."""
+        return {
+            "settings": self.settings.model_dump(mode="json"),
+            "shape": asdict(self.shape),
+            "statistics": asdict(self.statistics),
+        }
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Any:
+        """Returns a decoder of these settings, untrained."""
+        settings = described["settings"]
+        shape, statistics = ImageShape(**described["shape"]), described["statistics"]
+        with torch.device("meta"):
+            decoder = DECODERS.of(settings["kind"])(**settings).build(
+                shape, statistics_of(statistics)
+            )
+        return decoder.to_empty(device="cpu")
+
+
+def new_decoder(
+    settings: DecoderSettings, shape: ImageShape, statistics: LatentStatistics, seed: int
+) -> FeatureDecoder:
+    """An untrained decoder of C channels on a grid; its weights depend on the seed alone.
+
+    Raises:
+        UserError: the decoder cannot draw cells of this size.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return settings.build(shape, statistics)
