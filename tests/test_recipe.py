@@ -5,16 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
 from chiasm.recipe import (
-    check_images,
+    check_streams,
     differences,
     load_recipe,
     parse_recipe,
     resolved,
     write_recipe,
 )
-from chiasm.rgb import ImageShape
 from chiasm.toml import load_toml, parse_settings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 
@@ -199,17 +199,15 @@ def test_differences_name_settings(small: Path) -> None:
 
 
 def test_the_grid_of_images_must_fit(small: Path) -> None:
+    def images(*grid: int) -> Streams:
+        return Streams((StreamShape("image", "vision", grid, channels=3),))
+
     recipe = load_recipe(small, ["stream.row_positions=64"])
-    check_images(recipe, ImageShape(64, 64, 4, 4))
-    with pytest.raises(UserError, match="row_positions = 64 is shorter than one image"):
-        check_images(recipe, ImageShape(64, 64, 8, 8))
+    check_streams(recipe, images(4, 4))
+    with pytest.raises(UserError, match="row_positions = 64 is shorter than one"):
+        check_streams(recipe, images(8, 8))
     with pytest.raises(UserError, match="image_grid_limit = 64 is below"):
-        check_images(
-            recipe.model_copy(
-                update={"stream": recipe.stream.model_copy(update={"row_positions": 1000})}
-            ),
-            ImageShape(65, 65, 65, 1),
-        )
+        check_streams(load_recipe(small, ["stream.row_positions=1000"]), images(65, 1))
 
 
 def test_a_table_of_several_kinds_is_named_as_it_is_written() -> None:

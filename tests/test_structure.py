@@ -136,7 +136,7 @@ from chiasm.documents import Image, Text
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 model = chiasm.load(sys.argv[1])
-request = Request((Text("view"),), opens_image=True)
+request = Request((Text("view"),), opens=True)
 [spans] = Sampler(model).generate([request], SamplingSettings(steps=1, max_tokens=1))
 assert isinstance(spans[0], Image)
 """

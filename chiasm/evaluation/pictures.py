@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chiasm.errors import UserError
 from chiasm.evaluation.rows import Better
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features
