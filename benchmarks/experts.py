@@ -18,13 +18,13 @@ from statistics import median
 from typing import Any
 
 import torch
-from chiasm.batch.latents import ImageLatents
 from record import write_record
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
 from train_step import optimised, seconds
 from workloads import VOCABULARY, Workload, equal_rows
 
+from chiasm.batch.streams import IMAGE
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.training.objective import Counts, Objective, ObjectiveSettings
@@ -61,12 +61,12 @@ class Model:
             feedforward_width=4 * width,
             **rule,
         )
-        self.decoder = Decoder(settings, vocabulary=VOCABULARY, latent_channels=CHANNELS)
         self.batch, objective = workload.batch, Objective(ObjectiveSettings())
-        z_LC = torch.randn(len(self.batch.latent_position_L), CHANNELS)
+        self.decoder = Decoder(settings, vocabulary=VOCABULARY, streams=self.batch.streams)
+        latents = {IMAGE: torch.randn(workload.latent_positions, CHANNELS)}
 
         def loss() -> Tensor:
-            losses = objective.losses(self.decoder, self.batch, ImageLatents(z_LC), 0)
+            losses = objective.losses(self.decoder, self.batch, latents, 0)
             return objective.total(losses, Counts.of([self.batch]))
 
         self.loss: Callable[[], Tensor] = loss

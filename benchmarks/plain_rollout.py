@@ -10,13 +10,14 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from chiasm.batch.latents import ImageLatents
 from torch import Tensor
 
+from chiasm.batch.streams import IMAGE
+from chiasm.documents import Image
 from chiasm.flow import velocity
-from chiasm.inference.choice import image_noise
+from chiasm.inference.choice import item_noise
 from chiasm.inference.history import lay_out
-from chiasm.inference.passage import passage, prompt_ids, prompt_latents, prompt_targets
+from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.solvers import Velocity, denoise, time_grid
@@ -58,42 +59,41 @@ class PlainRollouts:
 
     @torch.inference_mode()
     def _document(self, context: Context, script: Sequence[str], seed: int) -> np.ndarray:
-        text, vision = self._pretrained.text_tokenizer, self._pretrained.vision_tokenizer
-        decoder, device = self._pretrained.decoder, self._pretrained.device
-        num_tokens = vision.image_shape.num_tokens
-        ids = prompt_ids(context.spans, text, vision.shapes).tolist()
-        targets = prompt_targets(context.spans)
-        latents = prompt_latents(context.spans, vision, device)
-        times = time_grid(self._sampling.steps, self._pretrained.shift)
+        text, tokenizers = self._pretrained.text_tokenizer, self._pretrained.tokenizers
+        device, shape, marks = self._pretrained.device, tokenizers.streams[IMAGE], text.marks[IMAGE]
+        passage = prompt_passage(context.spans, text, tokenizers.streams)
+        z_LC = tokenizers.encode_spans(
+            [span for span in context.spans if isinstance(span, Image)], device
+        )[IMAGE]
+        times = time_grid(self._sampling.steps, self._pretrained.shift(IMAGE))
         views = []
         for number, action in enumerate(script):
-            ids += [*text.encode(action), text.boi_id, *[text.image_id] * num_tokens]
-            targets.append(True)
-            noise_PC = image_noise(seed, number, num_tokens, decoder.latent_channels).to(device)
-            predict = self._velocity(ids, targets, latents)
+            passage = passage.then([*text.encode(action), marks.begin])
+            items = (*passage.items, (IMAGE, len(passage)))
+            passage = Passage(passage.then([marks.fill] * shape.num_tokens).ids_T, items)
+            noise_PC = item_noise(seed, number, shape).to(device)
+            predict = self._velocity(passage, z_LC, shape.num_tokens)
             z_PC = denoise(predict, noise_PC, times, self._sampling.solver)
-            views.append((vision.decode(z_PC[None])[0] * 255).round().to(torch.uint8))
-            latents = latents.at(torch.cat([latents.z_LC, z_PC]))
-            ids.append(text.eoi_id)
-        return torch.stack(views).permute(0, 2, 3, 1).cpu().numpy()
+            views += [view.pixels() for view in tokenizers.decode(IMAGE, z_PC[None])]
+            z_LC = torch.cat([z_LC, z_PC])
+            passage = passage.then([marks.end])
+        return np.stack(views)
 
-    def _velocity(self, ids: list[int], targets: list[bool], before: ImageLatents) -> Velocity:
+    def _velocity(self, passage: Passage, before_LC: Tensor, num_tokens: int) -> Velocity:
         """Of a document's last image, by a pass over the whole document."""
-        pretrained = self._pretrained
-        decoder, vision = pretrained.decoder, pretrained.vision_tokenizer
-        passed = passage(ids, pretrained.text_tokenizer.image_id, vision.shapes, targets)
-        num_tokens = vision.image_shape.num_tokens
-        before_LC = before.z_LC
-        all_LC = torch.cat([before_LC, before_LC.new_zeros(num_tokens, decoder.latent_channels)])
-        time_L = all_LC.new_ones(len(all_LC))
-        reading = lay_out([passed], before.at(all_LC), time_L, [0], cache=None)
+        decoder = self._pretrained.decoder
+        prediction = self._pretrained.objective.of(IMAGE).prediction
+        all_LC = torch.cat([before_LC, before_LC.new_zeros(num_tokens, before_LC.shape[1])])
+        reading = lay_out(decoder, [passage], {IMAGE: all_LC}, 1.0, [0], cache=None)
+        own = reading.inputs.latents[IMAGE]
 
         def predict(z_PC: Tensor, time: float) -> Tensor:
             time_P = z_PC.new_full((len(z_PC),), time)
             time_L = torch.cat([before_LC.new_ones(len(before_LC)), time_P])
-            inputs = replace(reading.inputs, z_LC=torch.cat([before_LC, z_PC]), time_L=time_L)
+            at_time = own._replace(z_LC=torch.cat([before_LC, z_PC]), time_L=time_L)
+            inputs = replace(reading.inputs, latents={IMAGE: at_time})
             x_TD = decoder(inputs, reading.mask)[0]
-            output_PC = decoder.latent_output(x_TD[-num_tokens:]).float()
-            return velocity(output_PC, z_PC, time_P, pretrained.objective.prediction)
+            output_PC = decoder.latent_output(IMAGE, x_TD[-num_tokens:]).float()
+            return velocity(output_PC, z_PC, time_P, prediction)
 
         return predict

@@ -20,7 +20,6 @@ from statistics import median
 import numpy as np
 from record import write_record
 
-from chiasm.actions import ActionFormat
 from chiasm.assembly import default_cache_folder
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.evaluation import EvaluationSettings
@@ -28,6 +27,7 @@ from chiasm.evaluation.plans import ORACLE, plan_rows, plan_scenes
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.poses import relative_pose
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.rae import RaeSettings
 from chiasm.worldmodel.proposals import motions, step_prior
@@ -104,13 +104,14 @@ def known_pose_ate(train: WorldSource, held_out: WorldSource, steps: int) -> flo
 def _encoder() -> Pretrained:
     """The shipped vision encoder beside a decoder that nobody asks."""
     text = TextTokenizer.train(["action:"], 300)
-    vision = RaeSettings().open()
+    shipped = RaeSettings().open()
+    tokenizers = StreamTokenizers({"image": shipped})
     decoder = Decoder(
         ModelSettings(width=32, depth=1, query_heads=2, key_value_heads=1),
         vocabulary=text.vocabulary_size,
-        latent_channels=vision.channels,
+        streams=tokenizers.streams,
     )
-    return Pretrained(decoder, text, vision, ObjectiveSettings(), 256, ActionFormat(), 2)
+    return Pretrained(decoder, text, tokenizers, ObjectiveSettings(), 256)
 
 
 def _short(value: float | None) -> float | None:

@@ -41,6 +41,7 @@ from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
@@ -78,11 +79,11 @@ class Shape:
         """With random weights, large enough that a view depends on all before it."""
         rng = np.random.default_rng(0)
         text = TextTokenizer.train([action_text(rng) for _ in range(2000)], 512)
-        vision = self.vision().to(device)
+        tokenizers = StreamTokenizers({"image": self.vision()}).to(device)
         decoder = Decoder(
             self.model,
             vocabulary=text.vocabulary_size,
-            latent_channels=vision.channels,
+            streams=tokenizers.streams,
             compute_dtype=matmul_dtype(device, "auto"),
             seed=0,
         )
@@ -90,13 +91,13 @@ class Shape:
         with torch.no_grad():
             for parameter in decoder.parameters():
                 parameter.add_(0.05 * torch.randn(parameter.shape, generator=generator))
-        positions = self.document_views * (vision.image_shape.num_tokens + 40)
+        positions = self.document_views * (tokenizers["image"].num_tokens + 40)
         objective = ObjectiveSettings(prediction="v", shift=1.0)
         decoder = decoder.to(device).eval().requires_grad_(False)
         return Pretrained(
             decoder,
             text,
-            vision,
+            tokenizers,
             objective,
             positions,
             walks=WalkDocuments(views=self.document_views),
@@ -253,7 +254,7 @@ def told(
     figures = {
         "shape": shape.name,
         "parameters": pretrained.decoder.count_parameters().active,
-        "tokens_per_view": pretrained.vision_tokenizer.image_shape.num_tokens,
+        "tokens_per_view": pretrained.vision_tokenizer.num_tokens,
         "context_views": shape.context_views,
         "document_views": shape.document_views,
         "ways": ways,

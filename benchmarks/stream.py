@@ -69,9 +69,8 @@ def main() -> None:
     inputs = build_inputs(recipe, material.train)
 
     def measure(settings: StreamSettings, sources: Mapping[str, Source]) -> dict[str, float]:
-        shape = inputs.vision_tokenizer.image_shape
         return positions_per_second(
-            Stream(settings, sources, inputs.text_tokenizer, shape, recipe.seed)
+            Stream(settings, sources, inputs.text_tokenizer, inputs.tokenizers, recipe.seed)
         )
 
     figures: dict[str, object] = {"embedded_world": measure(recipe.stream, material.train)}

@@ -27,12 +27,12 @@ from statistics import median
 from typing import Any
 
 import torch
-from chiasm.batch.latents import ImageLatents
 from record import write_record
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 from workloads import GRID, VOCABULARY, Workload, equal_rows, stream_documents
 
+from chiasm.batch.streams import IMAGE
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.recipe import load_recipe
@@ -84,11 +84,11 @@ def our_step(
     settings = ModelSettings(
         width=width, depth=depth, query_heads=heads, key_value_heads=heads, experts="modality"
     )
-    decoder = Decoder(settings, vocabulary=VOCABULARY, latent_channels=CHANNELS, seed=seed)
+    decoder = Decoder(settings, vocabulary=VOCABULARY, streams=batch.streams, seed=seed)
     objective = Objective(ObjectiveSettings())
     generator = torch.Generator().manual_seed(seed)
-    z_LC = torch.randn(len(batch.latent_position_L), CHANNELS, generator=generator)
-    latents = ImageLatents(z_LC)
+    size = workload.latent_positions, batch.streams[IMAGE].channels
+    latents = {IMAGE: torch.randn(size, generator=generator)}
 
     def loss() -> Tensor:
         losses = objective.losses(decoder, batch, latents, seed)

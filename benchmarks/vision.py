@@ -153,7 +153,8 @@ def beside_a_step(steps: int, device: torch.device) -> dict[str, Any]:
         material = open_material(recipe)
         inputs = build_inputs(recipe, material.train)
         cache = Path(folder) / "latents"
-        encode_gallery(open_gallery(recipe, *Split), inputs.vision_tokenizer, cache, device=device)
+        tokenizer = inputs.tokenizers["image"]
+        encode_gallery(open_gallery(recipe, *Split), tokenizer, cache, device=device)
         vision = recipe.streams["image"].model_copy(update={"latents": str(cache)})
         cached = recipe.model_copy(update={"streams": {"image": vision}})
         runs = {
@@ -161,12 +162,12 @@ def beside_a_step(steps: int, device: torch.device) -> dict[str, Any]:
             for name, one in (("encoding", recipe), ("cached", cached))
         }
         stream = build_stream(recipe, material.train, inputs, recipe.seed)
-        pictures = [len(next(stream).images) for _ in range(steps + 1)][1:]
+        pictures = [len(next(stream).slots["image"]) for _ in range(steps + 1)][1:]
         times = in_turn({n: run.trainer.step for n, run in runs.items()}, steps, device)
         flops = runs["cached"].trainer.progress.flops / (steps + 1)
         for open_stream in (stream, *(run.stream for run in runs.values())):
             open_stream.close()
-        encoder = encode_flops(inputs.vision_tokenizer, device) * sum(pictures) / steps
+        encoder = encode_flops(tokenizer, device) * sum(pictures) / steps
     return {
         "pictures_per_step": round(sum(pictures) / steps, 1),
         "encoding_step_seconds": round(median(times["encoding"]), 4),

@@ -16,8 +16,9 @@ from torch import Tensor
 
 from chiasm.assembly import build_inputs, build_stream, open_material
 from chiasm.batch.packed import NO_LABEL, PackedBatch
-from chiasm.batch.slots import ImageSlots
-from chiasm.batch.streams import Modality
+from chiasm.batch.slots import Slots
+from chiasm.batch.streams import IMAGE, Streams, StreamShape
+from chiasm.batch.streams import TEXT as TEXT_MODALITY
 from chiasm.recipe import Recipe
 
 ROWS, DOCUMENTS, TEXT, GRID, VOCABULARY = 4, 4, 22, 4, 2048
@@ -38,7 +39,7 @@ class Workload:
     @property
     def latent_positions(self) -> int:
         """Positions that hold a latent."""
-        return len(self.batch.latent_position_L)
+        return sum(len(own.item_L) for own in self.batch.slots.values())
 
     @property
     def text_positions(self) -> int:
@@ -51,7 +52,7 @@ class Workload:
         return self.batch.num_filled
 
 
-def _equal_rows(seed: int) -> PackedBatch:
+def _equal_rows(seed: int, channels: int) -> PackedBatch:
     """Rows of documents <bod> text <boi> picture <eoi> text <eod>, all of one length."""
     latents = GRID * GRID
     kinds = [1] * (2 + TEXT) + [2] * latents + [1] * (2 + TEXT)
@@ -63,21 +64,22 @@ def _equal_rows(seed: int) -> PackedBatch:
     modality_BT = torch.tensor(kinds).repeat(DOCUMENTS).expand(shape).contiguous()
     here_BT = torch.arange(shape[1]).expand(shape)
     first_BT = here_BT - position_BT
-    vision_BT = modality_BT == Modality.VISION
+    vision_BT = modality_BT > TEXT_MODALITY
     last_BT = torch.where(vision_BT, first_BT + 1 + TEXT + latents, here_BT)
     boi, eod = position_BT == 1 + TEXT, position_BT == length - 1
     unlabelled = vision_BT | boi | eod
     label_BT = torch.where(unlabelled, NO_LABEL, ids_BT.roll(-1, dims=1))
     num_images = ROWS * DOCUMENTS
     start_D = torch.arange(DOCUMENTS) * length + TEXT + 2
-    images = ImageSlots(
+    images = Slots(
         row_N=torch.arange(ROWS).repeat_interleave(DOCUMENTS),
         start_N=start_D.repeat(ROWS),
-        grid_N2=torch.full((num_images, 2), GRID),
+        grid_NA=torch.full((num_images, 2), GRID),
         target_N=torch.ones(num_images, dtype=torch.bool),
         dropped_N=torch.zeros(num_images, dtype=torch.bool),
         source_N=torch.zeros(num_images, dtype=torch.int64),
-        pixels=(torch.zeros(3, 1, 1, dtype=torch.uint8),) * num_images,
+        row_positions=shape[1],
+        items=(torch.zeros(3, 1, 1, dtype=torch.uint8),) * num_images,
     )
     batch = PackedBatch(
         ids_BT=ids_BT,
@@ -88,7 +90,8 @@ def _equal_rows(seed: int) -> PackedBatch:
         last_BT=last_BT,
         document_BT=here_BT // length,
         source_BT=torch.zeros(shape, dtype=torch.int64),
-        images=images,
+        slots={IMAGE: images},
+        streams=Streams((StreamShape(IMAGE, "vision", (GRID, GRID), channels),)),
         lane_B=torch.zeros(ROWS, dtype=torch.int64),
         number_B=torch.arange(ROWS),
         source_names=("benchmark",),
@@ -99,7 +102,7 @@ def _equal_rows(seed: int) -> PackedBatch:
 
 def equal_rows(seed: int, channels: int) -> Workload:
     """Four rows of four documents each; the peer sees the rows."""
-    batch = _equal_rows(seed)
+    batch = _equal_rows(seed, channels)
     generator = torch.Generator().manual_seed(seed)
 
     def spans() -> Iterator[Tensor]:
@@ -125,7 +128,7 @@ def stream_documents(recipe: Recipe, seed: int, channels: int) -> Workload:
 def _documents(
     batch: PackedBatch, channels: int, generator: torch.Generator
 ) -> Iterator[list[Tensor]]:
-    grids = iter(batch.images.grid_N2.tolist())
+    grids = iter(batch.slots[IMAGE].grid_NA.tolist())
     for row in range(batch.num_rows):
         for number in range(int(batch.document_BT[row].max()) + 1):
             inside_T = batch.document_BT[row] == number
@@ -134,7 +137,7 @@ def _documents(
             spans = [
                 # A run of text begins and ends with a mark of ours; the peer sets its own.
                 ids[1:-1]
-                if kind == Modality.TEXT
+                if kind == TEXT_MODALITY
                 else torch.randn(*next(grids), channels, generator=generator)
                 for kind, ids in zip(kinds.tolist(), runs, strict=True)
             ]

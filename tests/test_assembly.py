@@ -301,7 +301,7 @@ def test_what_later_stages_need_is_looked_for_first(recipe: Recipe, tmp_path: Pa
 
 def test_pixel_statistics_come_from_the_sources(recipe: Recipe) -> None:
     material = open_material(recipe)
-    statistics = build_inputs(recipe, material.train).vision_tokenizer.statistics
+    statistics = build_inputs(recipe, material.train).tokenizers["image"].statistics
     assert statistics.count > 4
     assert statistics.data == "pictures, texts"
     assert np.mean(statistics.std_C) == pytest.approx(0.289, abs=0.03)  # uniform noise

@@ -203,11 +203,30 @@ def test_the_grid_of_images_must_fit(small: Path) -> None:
         return Streams((StreamShape("image", "vision", grid, channels=3),))
 
     recipe = load_recipe(small, ["stream.row_positions=64"])
+<<<<<<< HEAD
     check_streams(recipe, images(4, 4))
     with pytest.raises(UserError, match="row_positions = 64 is shorter than one"):
         check_streams(recipe, images(8, 8))
     with pytest.raises(UserError, match="image_grid_limit = 64 is below"):
         check_streams(load_recipe(small, ["stream.row_positions=1000"]), images(65, 1))
+=======
+    check_streams(recipe, pictures(4, 4))
+    with pytest.raises(UserError, match="row_positions = 64 is shorter than one item of 64 latent"):
+        check_streams(recipe, pictures(8, 8))
+    with pytest.raises(
+        UserError, match=r"image_grid_limit = 64 is below .* 65 x 1 .*streams\.image"
+    ):
+        check_streams(
+            recipe.model_copy(
+                update={"stream": recipe.stream.model_copy(update={"row_positions": 1000})}
+            ),
+            pictures(65, 1),
+        )
+>>>>>>> core
+
+
+def pictures(rows: int, columns: int) -> Streams:
+    return Streams((StreamShape("image", "vision", (rows, columns), 12),))
 
 
 def test_a_table_of_several_kinds_is_named_as_it_is_written() -> None:

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
-from chiasm.assembly import open_vision, train_run
+from chiasm.assembly import open_tokenizers, train_run
+from chiasm.assembly.vision import open_vision
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, parse_recipe
@@ -31,12 +32,18 @@ def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def recipe_of(pictures: Path, vision: dict[str, Any], channels: int = 2, **training: Any) -> Recipe:
+def recipe_of(
+    pictures: Path,
+    vision: dict[str, Any],
+    channels: int = 2,
+    streams: dict[str, Any] | None = None,
+    **training: Any,
+) -> Recipe:
     source = {"kind": "image_text", "path": str(pictures), "held_out_fraction": 0.25}
     return parse_recipe(
         {
             "name": "tiny",
-            "streams": {"image": vision},
+            "streams": {"image": vision} | (streams or {}),
             "vision_training": {
                 "name": "small",
                 "kind": "vae",
@@ -109,12 +116,14 @@ def test_a_run_reads_through_it_and_keeps_it(pictures: Path, tmp_path: Path) -> 
     assert model.vision_tokenizer.fingerprint == open_vision(recipe, cache).fingerprint
 
 
-def test_of_a_pair_it_makes_the_tokenizer_of_targets(pictures: Path, tmp_path: Path) -> None:
-    context = {"kind": "pixels", "image_pixels": 16, "patch_pixels": 8}
-    recipe = recipe_of(pictures, {"kind": "dual", "context": context, "target": {"kind": "vae"}})
-    tokenizer = open_vision(recipe, tmp_path)
-    assert tokenizer.name.endswith("target: small)")
-    assert tokenizer.context_channels == 3 * 64
+def test_beside_another_stream_it_makes_the_tokenizer_of_pictures(
+    pictures: Path, tmp_path: Path
+) -> None:
+    seen = {"kind": "pixels", "image_pixels": 16, "patch_pixels": 8, "context_of": "image"}
+    recipe = recipe_of(pictures, {"kind": "vae"}, streams={"seen": seen})
+    tokenizers = open_tokenizers(recipe, tmp_path)
+    assert tokenizers["image"].name == "small"
+    assert tokenizers["seen"].channels == 3 * 64
 
 
 @pytest.mark.parametrize(
@@ -124,10 +133,6 @@ def test_of_a_pair_it_makes_the_tokenizer_of_targets(pictures: Path, tmp_path: P
         (
             {"kind": "vae", "path": "elsewhere"},
             r"streams\.image\.path = 'elsewhere' and vision_training",
-        ),
-        (
-            {"kind": "dual", "context": {"kind": "rae"}, "target": {"kind": "pixels"}},
-            r"streams\.image\.target\.kind = 'pixels'",
         ),
     ],
 )

@@ -39,7 +39,7 @@ def test_instructions_are_read_whole(tmp_path: Path):
     assert set(items.clusters) == {1_000_000, 1_000_001}, "standard errors are clustered by map"
     stream = build_stream(ours, material.train, build_inputs(ours, material.train), seed=0)
     batch = next(stream)
-    assert batch.images.target_N.any()
+    assert batch.slots["image"].target_N.any()
     assert stream.report().split == {"spoken": 0}
     stream.close()
     assert not list(tmp_path.glob("worlds/world-*")), "views that no source shows are not rendered"

@@ -12,21 +12,23 @@ from chiasm.cli.sample import prompt_spans, sample
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
-from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    text, vision = TextTokenizer.train(["a brick wall"], 270), pixel_tokenizer(8, 4)
+    text = TextTokenizer.train(["a brick wall"], 270)
+    tokenizers = StreamTokenizers({"image": pixel_tokenizer(8, 4)})
     shape = ModelSettings(width=16, depth=1, query_heads=2, key_value_heads=1)
     decoder = Decoder(
-        shape, vocabulary=text.vocabulary_size, latent_channels=vision.channels
+        shape, vocabulary=text.vocabulary_size, streams=tokenizers.streams
     ).requires_grad_(False)
     folder = tmp_path_factory.mktemp("run") / "model"
-    Pretrained(decoder, text, vision, FlowSettings(), context_positions=64).save(folder)
+    Pretrained(decoder, text, tokenizers, ObjectiveSettings(), context_positions=64).save(folder)
     return folder
 
 
@@ -81,7 +83,7 @@ def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: P
         (("--image", "missing.png"), "missing.png does not exist"),
         (("--prompt", "<image> and <image>"), "2 times <image> but there are 0"),
         (("--draw", "--guidance", "inf"), "--guidance inf: give 1 (none) to 20"),
-        (("--draw", "--max-images", 0), "max_images = 0"),
+        (("--draw", "--max-images", 0), "max_items = 0"),
     ],
 )
 def test_mistakes_are_told(model: Path, arguments: tuple[object, ...], message: str) -> None:

@@ -16,18 +16,42 @@ import datasets
 import numpy as np
 import pytest
 from PIL import Image as PillowImage
+from torch import Tensor
 
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
+from chiasm.data.pictures import decode_picture
 from chiasm.data.source import Opened, SourceSettings
 from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.documents import Document, Image, Source, Text
+from chiasm.documents import Continuous, Document, Image, Source, Text
 from chiasm.errors import UserError
 from chiasm.rgb import ImageShape
 
 SHAPE = ImageShape(height_pixels=8, width_pixels=8, rows=1, columns=3)
 WORDS = ("the", "wall", "is", "brick", "and", "floor", "grass", "27", "lamps", "left", "door")
+
+
+class PictureReader:
+    """Reads pictures of the given size and grid by stream, without a tokenizer."""
+
+    def __init__(self, shapes: Mapping[str, ImageShape], **context_of: str) -> None:
+        self.shapes = shapes
+        self.streams = Streams(
+            tuple(
+                StreamShape(name, "vision", (own.rows, own.columns), 1, context_of.get(name, ""))
+                for name, own in shapes.items()
+            )
+        )
+
+    def read(self, item: Continuous) -> Tensor:
+        assert isinstance(item, Image)
+        stream = self.streams.reading(item.stream, item.target).name
+        return decode_picture(item, self.shapes[stream])
+
+
+READER = PictureReader({"image": SHAPE})
 
 
 def make_picture(seed: int, size: tuple[int, int] = (8, 8)) -> np.ndarray:
@@ -148,6 +172,8 @@ class Made:
 
     tokenizer: TextTokenizer
     shape: ImageShape = SHAPE
+    reader: PictureReader = READER
+    Reader = PictureReader
     Listed = Listed
     picture = staticmethod(make_picture)
     picture_file = staticmethod(picture_file)
@@ -181,7 +207,7 @@ class Made:
         }
         small = {"row_positions": 40, "rows_per_batch": 2, "lanes": 2, "rows_packed_together": 3}
         merged = StreamSettings.model_validate({"sources": named, **small, **settings})
-        return Stream(merged, sources, self.tokenizer, self.shape, seed, **ranks)  # type: ignore[arg-type]
+        return Stream(merged, sources, self.tokenizer, self.reader, seed, **ranks)  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="session")

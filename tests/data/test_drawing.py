@@ -22,7 +22,7 @@ def batch(made):
     return pack_documents(
         documents,
         made.tokenizer,
-        made.shape,
+        made.reader,
         60,
         source_numbers=[1, 0],
         source_names=("one", "two"),
@@ -42,8 +42,8 @@ def test_spans_tile_the_row_with_their_roles(batch, made):
         ("one", "text", ""),  # <eod>
         ("", "padding", ""),
     ]
-    assert [span.image for span in spans if span.image is not None] == [0, 1]
-    assert [span.end - span.begin for span in spans if span.image is not None] == [5, 5]
+    assert [span.item for span in spans if span.item is not None] == [("image", 0), ("image", 1)]
+    assert [span.end - span.begin for span in spans if span.item is not None] == [5, 5]
 
 
 def test_a_dropped_condition_is_a_role(made):
@@ -78,7 +78,8 @@ def test_the_drawing_keeps_the_pictures_proportions(made, tmp_path, height, widt
     shape = ImageShape(height, width, 1, 3)
     documents = [Document((Image(pink, target=False), Text("caption: pink")))]
     path = tmp_path / "row.png"
-    draw_row(pack_documents(documents, made.tokenizer, shape, 60), 0, made.tokenizer, path)
+    reader = made.Reader({"image": shape})
+    draw_row(pack_documents(documents, made.tokenizer, reader, 60), 0, made.tokenizer, path)
     with PillowImage.open(path) as picture:
         drawn = (np.array(picture.convert("RGB")) == pink[0, 0]).all(axis=-1)
     drawn_height, drawn_width = (int(drawn.any(axis=axis).sum()) for axis in (1, 0))

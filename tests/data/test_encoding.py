@@ -1,13 +1,16 @@
 import numpy as np
 import pytest
 
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.documents import Document, Image, Text
+from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Continuous, Document, Image, Text
+from chiasm.errors import UserError
 
 
 @pytest.fixture
 def encoder_of(made):
-    return lambda row_positions: DocumentEncoder(made.tokenizer, made.shape, row_positions)
+    return lambda row_positions: DocumentEncoder(made.tokenizer, made.reader.streams, row_positions)
 
 
 def test_layout(made, encoder_of):
@@ -20,10 +23,41 @@ def test_layout(made, encoder_of):
         )
     )
     (piece,) = encoder_of(64)(document)
-    image = [t.boi_id, *[t.image_id] * 3, t.eoi_id]
+    marks = t.marks["image"]
+    image = [marks.begin, *[marks.fill] * 3, marks.end]
     expected = [t.bod_id, *image, *t.encode("caption: a"), *image, t.eod_id]
     assert piece.ids.tolist() == expected
-    assert piece.images.tolist() == [[0, 0], [1, 1]]
+    assert piece.items.tolist() == [[0, 0, 0], [1, 0, 1]]
+
+
+def test_an_item_stands_between_the_marks_of_its_stream():
+    t = TextTokenizer.train(["a door"], 300, ["sound"])
+    shapes = (
+        StreamShape("image", "vision", (1, 3), 1),
+        StreamShape("seen", "vision", (2, 2), 1, context_of="image"),
+        StreamShape("sound", "sound", (2,), 1),
+    )
+    picture = np.zeros((8, 8, 3), np.uint8)
+    spans = (
+        Continuous([0.5, 1.0], target=True, stream="sound"),
+        Image(picture, target=False),
+        Image(picture, target=True),
+    )
+    encode = DocumentEncoder(t, Streams(shapes), 64)
+    (piece,) = encode(Document(spans))
+    image, sound = t.marks["image"], t.marks["sound"]
+    assert piece.ids.tolist() == [
+        t.bod_id,
+        *(sound.begin, *[sound.fill] * 2, sound.end),
+        *(image.begin, *[image.fill] * 4, image.end),
+        *(image.begin, *[image.fill] * 3, image.end),
+        t.eod_id,
+    ]
+    assert piece.items.tolist() == [[0, 2, 1], [1, 1, 0], [2, 0, 1]]
+    with pytest.raises(
+        UserError, match=r"no stream 'smell' here, only image, .*\[streams\.smell\]"
+    ):
+        encode(Document((Continuous(b"", target=True, stream="smell"),)))
 
 
 def test_adjacent_texts_read_as_one_string(made, encoder_of):
@@ -41,21 +75,22 @@ def test_a_document_that_fills_a_row_is_whole_and_one_more_token_splits_it(made,
 
 def test_a_long_document_is_split_between_spans_and_images_stay_whole(made, encoder_of):
     t = made.tokenizer
+    marks = t.marks["image"]
     spans = [Text("video:")]
     for number in range(6):
         spans += [Image(made.picture(number), target=bool(number)), Text(f"frame {number} ")]
     pieces = encoder_of(17)(Document(tuple(spans)))
     assert len(pieces) > 2
-    assert np.concatenate([p.images for p in pieces]).tolist() == [
-        [number, int(number > 0)] for number in range(6)
+    assert np.concatenate([p.items for p in pieces]).tolist() == [
+        [number, 0, int(number > 0)] for number in range(6)
     ]
     for piece in pieces:
         assert len(piece.ids) <= 17
         assert piece.ids[0] == t.bod_id
         assert piece.ids[-1] == t.eod_id
-        boi = np.flatnonzero(piece.ids == t.boi_id)
-        assert (piece.ids[boi[:, None] + 1 + np.arange(3)] == t.image_id).all()
-        assert (piece.ids[boi + 4] == t.eoi_id).all()
+        begin = np.flatnonzero(piece.ids == marks.begin)
+        assert (piece.ids[begin[:, None] + 1 + np.arange(3)] == marks.fill).all()
+        assert (piece.ids[begin + 4] == marks.end).all()
     text = "".join(t.decode(piece.ids.tolist()) for piece in pieces)
     assert text == Document(tuple(spans)).text
 

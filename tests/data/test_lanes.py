@@ -77,7 +77,7 @@ def test_split_documents_are_reported_and_whole(made):
     doors = sum(text.count(" door") for text in documents_of(made, batches))
     assert doors > 40
     assert all(torch.equal(p, torch.tensor(made.picture(3)).permute(2, 0, 1))
-               for batch in batches for p in batch.images.pixels)  # fmt: skip
+               for batch in batches for p in batch.slots["image"].items)  # fmt: skip
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -12,7 +12,7 @@ from chiasm.errors import UserError
 
 
 def mixture(made, sources, weights=None, lane=None, row_positions=40, seed=5):
-    encoder = DocumentEncoder(made.tokenizer, made.shape, row_positions)
+    encoder = DocumentEncoder(made.tokenizer, made.reader.streams, row_positions)
     weights = weights or dict.fromkeys(sources, 1.0)
     return Mixture(sources, weights, encoder, lane or Lane(0, 1), seed)
 

@@ -164,7 +164,7 @@ def test_a_stream_reads_them_and_skips_what_is_broken(folder: Path, made):
     settings = StreamSettings.model_validate(
         {"sources": {"nav": {"kind": "trajectories", "path": str(folder)}}, "row_positions": 200}
     )
-    stream = Stream(settings, {"nav": source}, made.tokenizer, made.shape, seed=0)
+    stream = Stream(settings, {"nav": source}, made.tokenizer, made.reader, seed=0)
     for _ in range(40):
         next(stream).validate()
     report = stream.report()
@@ -292,7 +292,7 @@ def test_real_trajectories_open(task: str, made):
     settings = StreamSettings.model_validate(
         {"sources": {"nav": {"kind": "trajectories", "path": str(SHARED)}}, "row_positions": 200}
     )
-    stream = Stream(settings, {"nav": sources[Split.TRAIN]}, made.tokenizer, made.shape, seed=0)
+    stream = Stream(settings, {"nav": sources[Split.TRAIN]}, made.tokenizer, made.reader, seed=0)
     for _ in range(3):
         next(stream).validate()
     assert stream.report().skipped == {"nav": 0}

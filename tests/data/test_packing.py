@@ -12,7 +12,7 @@ from chiasm.errors import UserError
 
 def test_every_document_is_in_the_batch_once(made):
     documents = made.texts(5, 20) + made.pairs(6, 9)
-    batch = pack_documents(documents, made.tokenizer, made.shape, 48)
+    batch = pack_documents(documents, made.tokenizer, made.reader, 48)
     batch.validate()
     found = []
     for ids_T, document_T in zip(batch.ids_BT, batch.document_BT, strict=True):
@@ -30,7 +30,7 @@ def test_sources_follow_their_documents(made):
     batch = pack_documents(
         documents,
         made.tokenizer,
-        made.shape,
+        made.reader,
         24,
         source_numbers=numbers,
         source_names=("x", "y", "z"),
@@ -50,24 +50,25 @@ def test_sources_follow_their_documents(made):
 
 def test_images_carry_their_source(made):
     batch = pack_documents(
-        made.pairs(6, 4), made.tokenizer, made.shape, 64, source_numbers=[3, 2, 1, 0],
+        made.pairs(6, 4), made.tokenizer, made.reader, 64, source_numbers=[3, 2, 1, 0],
         source_names=tuple("abcd"),
     )  # fmt: skip
-    at = batch.source_BT[batch.images.row_N, batch.images.start_N]
-    assert torch.equal(batch.images.source_N, at)
+    images = batch.slots["image"]
+    at = batch.source_BT[images.row_N, images.start_N]
+    assert torch.equal(images.source_N, at)
     assert sorted(at.tolist()) == [0, 1, 2, 3]
 
 
 def test_the_same_documents_give_the_same_batch(made):
-    one, two = (pack_documents(made.pairs(1, 9), made.tokenizer, made.shape, 40) for _ in range(2))
+    one, two = (pack_documents(made.pairs(1, 9), made.tokenizer, made.reader, 40) for _ in range(2))
     assert torch.equal(one.ids_BT, two.ids_BT)
-    assert not one.images.dropped_N.any()
+    assert not one.slots["image"].dropped_N.any()
 
 
 def test_a_row_filled_exactly_has_no_padding(made):
     document = Document((Text("the wall"), Image(made.picture(0), target=True)))
     length = len(made.tokenizer.encode("the wall")) + 5 + 2
-    batch = pack_documents([document] * 2, made.tokenizer, made.shape, length)
+    batch = pack_documents([document] * 2, made.tokenizer, made.reader, length)
     assert batch.num_rows == 2
     assert (batch.document_BT == 0).all()
     assert batch.num_filled == 2 * length
@@ -84,21 +85,21 @@ def test_first_fit(lengths, capacity):
 
 
 def test_a_row_shorter_than_one_image_is_refused(made):
-    smallest = smallest_row_positions(made.shape)
+    smallest = smallest_row_positions(made.reader.streams)
     image = Document((Image(made.picture(0), target=True),))
-    pack_documents([image], made.tokenizer, made.shape, smallest).validate()
+    pack_documents([image], made.tokenizer, made.reader, smallest).validate()
     with pytest.raises(
         UserError, match=rf"stream\.row_positions = {smallest - 1} .*{smallest} or more"
     ):
-        pack_documents([image], made.tokenizer, made.shape, smallest - 1)
+        pack_documents([image], made.tokenizer, made.reader, smallest - 1)
 
 
 def test_nothing_to_pack_is_refused(made):
     with pytest.raises(UserError, match="no documents"):
-        pack_documents([], made.tokenizer, made.shape, 40)
+        pack_documents([], made.tokenizer, made.reader, 40)
 
 
 def test_a_broken_picture_is_refused(made):
     broken = Document((Image(b"no", target=True),))
     with pytest.raises(UserError, match="cannot be decoded"):
-        pack_documents([broken], made.tokenizer, made.shape, 40)
+        pack_documents([broken], made.tokenizer, made.reader, 40)

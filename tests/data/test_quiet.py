@@ -2,11 +2,12 @@ import subprocess
 import sys
 
 SCRIPT = """
-from chiasm.rgb import ImageShape
 from chiasm.data.source import SourceSettings
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
+from chiasm.vision.pixels import pixel_tokenizer
+from chiasm.tokenizers.streams import StreamTokenizers
 class Source:
     name = "text"
     def __len__(self):
@@ -15,7 +16,8 @@ class Source:
         return Document((Text("a" * (index + 1)),))
 settings = StreamSettings(sources={"text": SourceSettings(kind="text")}, row_positions=40)
 tokenizer = TextTokenizer.train(["a"], 262)
-stream = Stream(settings, {"text": Source()}, tokenizer, ImageShape(8, 8, 1, 1), 0)
+reader = StreamTokenizers({"image": pixel_tokenizer(8, 8)})
+stream = Stream(settings, {"text": Source()}, tokenizer, reader, 0)
 print(next(stream).num_rows)
 """
 

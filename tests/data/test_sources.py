@@ -80,10 +80,11 @@ def test_a_folder_streams_without_code(pairs_folder, made):
         }
     )
     sources = build_sources(settings.sources, Split.TRAIN, 40)
-    batch = next(Stream(settings, sources, made.tokenizer, made.shape, seed=0))
+    batch = next(Stream(settings, sources, made.tokenizer, made.reader, seed=0))
     batch.validate()
-    assert len(batch.images)
-    assert {tuple(pixels.shape) for pixels in batch.images.pixels} == {(3, 8, 8)}
+    pictures = batch.slots["image"].items
+    assert pictures
+    assert {tuple(pixels.shape) for pixels in pictures} == {(3, 8, 8)}
 
 
 @pytest.mark.parametrize(
@@ -151,7 +152,7 @@ def captioned_stream(named, made, seed=3, **settings):
     small = {"sources": named, "row_positions": 24, "rows_per_batch": 2, "lanes": 2}
     merged = StreamSettings.model_validate({**small, **settings})
     sources = build_sources(named, Split.TRAIN, 24)
-    return Stream(merged, sources, made.tokenizer, made.shape, seed=seed)
+    return Stream(merged, sources, made.tokenizer, made.reader, seed=seed)
 
 
 def said(batch, made):
@@ -189,10 +190,10 @@ def test_the_turns_of_captions_are_the_seed_s_and_restore_exactly(captioned, mad
         for later in batches[place : place + 3]:
             again = next(other)
             assert torch.equal(again.ids_BT, later.ids_BT)
-            assert all(map(torch.equal, again.images.pixels, later.images.pixels))
+            assert all(map(torch.equal, *(each.slots["image"].items for each in (again, later))))
 
     def first_turns(seed):
-        encoder = DocumentEncoder(made.tokenizer, made.shape, 24)
+        encoder = DocumentEncoder(made.tokenizer, made.reader.streams, 24)
         sources = build_sources(captioned, Split.TRAIN, 24)
         drawn = islice(Mixture(sources, {"pairs": 1.0}, encoder, Lane(0, 1), seed), 3)
         return [int(element["documents"][0, 3]) % 3 for element in drawn]
@@ -254,7 +255,7 @@ def test_real_folders_give_the_documents_that_they_always_gave(path, kind, docum
     sides = (opened.train, opened.held_out)
     found = sorted(_digest(side[index]) for side in sides for index in range(len(side)))
     assert (len(found), opened.facts.documents, opened.facts.skipped) == (documents, documents, {})
-    stream = Stream(settings, {"real": opened.train}, made.tokenizer, made.shape, seed=0)
+    stream = Stream(settings, {"real": opened.train}, made.tokenizer, made.reader, seed=0)
     for _ in range(3):
         next(stream).validate()
     assert stream.report().skipped == {"real": 0}

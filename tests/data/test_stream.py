@@ -9,15 +9,22 @@ from chiasm.errors import UserError
 
 ROWS = ("label", "modality", "position", "first", "last", "document", "source")
 TABLES = ["ids_BT", *(f"{name}_BT" for name in ROWS), "lane_B", "number_B"]
-SLOTS = ["row_N", "start_N", "grid_N2", "target_N", "dropped_N", "source_N"]
+SLOTS = ["row_N", "start_N", "grid_NA", "target_N", "dropped_N", "source_N"]
 
 
 def same(one, two):
     return (
         all(torch.equal(getattr(one, name), getattr(two, name)) for name in TABLES)
-        and all(torch.equal(getattr(one.images, n), getattr(two.images, n)) for n in SLOTS)
-        and len(one.images) == len(two.images)
-        and all(map(torch.equal, one.images.pixels, two.images.pixels))
+        and one.slots.keys() == two.slots.keys()
+        and all(same_slots(one.slots[name], two.slots[name]) for name in one.slots)
+    )
+
+
+def same_slots(one, two):
+    return (
+        all(torch.equal(getattr(one, name), getattr(two, name)) for name in SLOTS)
+        and len(one.items) == len(two.items)
+        and all(map(torch.equal, one.items, two.items))
     )
 
 
@@ -130,7 +137,7 @@ def test_shares_follow_the_weights_by_positions(made):
 
 
 def test_a_row_shorter_than_one_image_is_refused_at_once(made):
-    with pytest.raises(UserError, match=r"stream\.row_positions = 6 is shorter than one image"):
+    with pytest.raises(UserError, match=r"stream\.row_positions = 6 is shorter than one item"):
         made.stream(made.three_sources(), row_positions=6)
 
 

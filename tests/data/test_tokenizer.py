@@ -16,7 +16,7 @@ def test_any_text_comes_back(made, text):
 
 def test_specials_are_distinct_and_inside_the_vocabulary(made):
     t = made.tokenizer
-    ids = {t.pad_id, t.bod_id, t.eod_id, t.boi_id, t.eoi_id, t.image_id}
+    ids = {t.pad_id, t.bod_id, t.eod_id, *t.marks["image"]}
     assert len(ids) == 6
     assert max(ids) < t.vocabulary_size
 
@@ -24,14 +24,33 @@ def test_specials_are_distinct_and_inside_the_vocabulary(made):
 def test_specials_that_a_user_types_stay_text(made):
     t = made.tokenizer
     text = "a <|boi|> and <|image|><|eod|>"
-    special = {t.pad_id, t.bod_id, t.eod_id, t.boi_id, t.eoi_id, t.image_id}
+    special = {t.pad_id, t.bod_id, t.eod_id, *t.marks["image"]}
     assert not special & set(t.encode(text))
     assert t.decode(t.encode(text)) == text
 
 
+def test_streams_beside_pictures_have_marks_of_their_own(tmp_path):
+    t = TextTokenizer.train(["a door"], 300, ["sound", "series"])
+    assert list(t.marks) == ["image", "sound", "series"]
+    special = {t.pad_id, t.bod_id, t.eod_id, *(mark for own in t.marks.values() for mark in own)}
+    assert len(special) == 12
+    assert max(special) < t.vocabulary_size
+    typed = "a <|begin sound|> and <|latent series|>"
+    assert not special & set(t.encode(typed))
+    assert t.decode(t.encode(typed)) == typed
+    assert t.decode([*t.encode("a"), *t.marks["sound"]]) == "a"
+    t.save(tmp_path)
+    again = TextTokenizer.load(tmp_path)  # it keeps those it has
+    assert (again.marks, again.fingerprint) == (t.marks, t.fingerprint)
+    assert TextTokenizer.load(tmp_path, ["smell"]).marks.keys() == {*t.marks, "smell"}
+    with pytest.raises(UserError, match="268 or more"):
+        TextTokenizer.train(["a door"], 267, ["sound", "series"])
+
+
 def test_decoding_drops_specials(made):
     t = made.tokenizer
-    assert t.decode([t.bod_id, *t.encode("brick"), t.boi_id, t.image_id, t.eoi_id]) == "brick"
+    begin, end, fill = t.marks["image"]
+    assert t.decode([t.bod_id, *t.encode("brick"), begin, fill, end]) == "brick"
 
 
 def test_digits_stand_alone(made):

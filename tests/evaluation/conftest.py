@@ -12,10 +12,11 @@ from chiasm.data.source import SourceSettings
 from chiasm.data.sources import build_sources
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.evaluation import EvaluationSettings, Material
-from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.worlds import TASKS, Split, WorldSettings, WorldSource, render_worlds
 
@@ -45,11 +46,11 @@ def text_tokenizer(material: Material) -> TextTokenizer:
 @pytest.fixture(scope="session")
 def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
     """Random weights, large enough that every input matters."""
-    vision = pixel_tokenizer(image_pixels=32, patch_pixels=16)
+    tokenizers = StreamTokenizers({"image": pixel_tokenizer(image_pixels=32, patch_pixels=16)})
     decoder = Decoder(
         ModelSettings(width=32, depth=1, query_heads=2, key_value_heads=1),
         vocabulary=text_tokenizer.vocabulary_size,
-        latent_channels=vision.channels,
+        streams=tokenizers.streams,
         seed=0,
     )
     generator = torch.Generator().manual_seed(0)
@@ -60,8 +61,8 @@ def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
     return Pretrained(
         decoder,
         text_tokenizer,
-        vision,
-        FlowSettings(),
+        tokenizers,
+        ObjectiveSettings(),
         ROW_POSITIONS,
         walks=WalkDocuments(views=4),
     )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from chiasm.evaluation import Evaluation, evaluate
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 
 
@@ -97,7 +98,8 @@ def test_a_users_folder_skips_what_needs_ground_truth(pretrained, folder_materia
 def test_without_a_decoder_everything_else_is_measured(pretrained, material, settings):
     own = pretrained.vision_tokenizer
     encoder = Tokenizer(own.name, own.encoder, None, own.statistics)
-    evaluation = evaluate(replace(pretrained, vision_tokenizer=encoder), material, settings)
+    blind = replace(pretrained, tokenizers=StreamTokenizers({"image": encoder}))
+    evaluation = evaluate(blind, material, settings)
     assert set(evaluation.skipped) == {"caption to picture", "next view", "rollout"}
     assert all("no decoder" in reason for reason in evaluation.skipped.values())
     sections = {row.section for row in evaluation.rows}

@@ -16,8 +16,7 @@ from chiasm.evaluation.questions import (
 )
 from chiasm.evaluation.scoring import batches
 from chiasm.model import Decoder, ModelSettings
-from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.vision.tokenizer import encode_images
+from chiasm.training.objective import Objective
 
 
 def asked(kind: str, number: int) -> Asked:
@@ -103,7 +102,7 @@ def knowing(pretrained):
     decoder = Decoder(
         ModelSettings(width=64, depth=2, query_heads=2, key_value_heads=1),
         vocabulary=pretrained.text_tokenizer.vocabulary_size,
-        latent_channels=pretrained.vision_tokenizer.channels,
+        streams=pretrained.tokenizers.streams,
         seed=0,
     )
     learner = replace(pretrained, decoder=decoder, context_positions=400)
@@ -116,12 +115,12 @@ def knowing(pretrained):
     ]
     [(_, batch)] = batches([*documents, *swapped], learner)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
-    objective = Objective(ObjectiveSettings(**learner.flow.model_dump()))
-    latents = encode_images(learner.vision_tokenizer, batch.images)
+    objective = Objective(learner.objective)
+    latents = learner.tokenizers.encode(batch.slots)
     for step in range(150):
         losses = objective.losses(decoder, batch, latents, step)
         optimiser.zero_grad()
-        (losses.text_sum / losses.text_count).backward()
+        (losses.text.sum / losses.text.count).backward()
         optimiser.step()
     decoder.eval().requires_grad_(False)
     return learner

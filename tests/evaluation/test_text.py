@@ -6,7 +6,6 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from chiasm.batch.latents import ImageLatents
 from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from chiasm.data.tokenizer import TextTokenizer
@@ -69,7 +68,7 @@ def with_tokenizer(pretrained, tokenizer):
     decoder = Decoder(
         pretrained.decoder.settings,
         vocabulary=tokenizer.vocabulary_size,
-        latent_channels=pretrained.vision_tokenizer.channels,
+        streams=pretrained.tokenizers.streams,
         seed=0,
     )
     return replace(pretrained, text_tokenizer=tokenizer, decoder=decoder.requires_grad_(False))
@@ -144,7 +143,7 @@ def test_the_harness_figure_is_the_likelihood_of_the_tokens_behind_the_begin_tok
 
 def logits_of(pretrained, batch):
     """[T, V] of a batch of one row without pictures."""
-    nothing = ImageLatents(torch.zeros(0, pretrained.vision_tokenizer.channels))
-    inputs = DecoderInput.from_batch(batch, nothing, torch.zeros(0))
+    nothing = pretrained.tokenizers.encode(batch.slots)
+    inputs = DecoderInput.from_batch(batch, nothing, {"image": torch.zeros(0)})
     x_BTD, _ = pretrained.decoder.trace(inputs, IntervalMask.from_batch(batch))
     return pretrained.decoder.text_logits(x_BTD[0]).float()

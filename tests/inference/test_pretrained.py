@@ -114,7 +114,7 @@ def test_what_cannot_be_written_is_told(pretrained: Pretrained, tmp_path: Path) 
 
 
 @pytest.mark.parametrize(
-    "name", ["model.safetensors", "tokenizer.json", "streams/image/vision.json"]
+    "name", ["model.safetensors", "tokenizer.json", "streams/image/description.json"]
 )
 def test_a_missing_file_is_named(saved: Path, name: str) -> None:
     (saved / name).unlink()

@@ -91,7 +91,7 @@ def test_a_run_uses_its_budget_within_a_percent(recipe, plan):
     decoder = Decoder(
         cell.shape.settings,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
-        latent_channels=inputs.vision_tokenizer.channels,
+        streams=inputs.tokenizers.streams,
     )
     stream = build_stream(recipe, material.train, inputs, seed=5)
     try:

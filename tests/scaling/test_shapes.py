@@ -5,26 +5,31 @@ import math
 import pytest
 import torch
 
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.scaling.shapes import ASPECT_WITHIN, Ladder, learning_rate, refuse_fixed_shape
 from chiasm.scaling.step import Step
 
+STREAMS = Streams(
+    (
+        StreamShape("image", "vision", (2, 2), 8),
+        StreamShape("seen", "vision", (2, 2), 6, context_of="image"),
+    )
+)
 STEP = Step(
     work=Work(
         positions=2000,
         pairs=90_000,
-        latents=800,
-        context_latents=400,
+        latents={"image": 400, "seen": 400},
         text_rows=1000,
-        latent_rows=400,
+        latent_rows={"image": 400, "seen": 0},
     ),
     batches=2,
     batches_per_step=3,
     vocabulary=300,
-    latent_channels=8,
-    text_positions=1200,
-    vision_positions=800,
+    streams=STREAMS,
+    modality_positions={"text": 1200, "vision": 800},
     source_positions={"texts": 1200, "pictures": 800},
 )
 MODEL = ModelSettings(width=192, depth=5, query_heads=12, key_value_heads=6)
@@ -32,7 +37,7 @@ MODEL = ModelSettings(width=192, depth=5, query_heads=12, key_value_heads=6)
 
 def test_counts_are_those_of_the_real_model():
     shape = Ladder(MODEL, STEP).shape(96, 2)
-    real = Decoder(shape.settings, vocabulary=300, latent_channels=8)
+    real = Decoder(shape.settings, vocabulary=300, streams=STREAMS)
     count = real.count_parameters()
     assert (shape.active_parameters, shape.total_parameters) == (count.active, count.total)
     assert count.active < count.total  # one expert per modality

@@ -45,4 +45,4 @@ def test_a_run_trains_on_it_and_its_model_is_opened_again(
     assert (tokenizer.statistics.data, tokenizer.statistics.count > 0) == ("noise", True)
     coarse = pictures[0].reshape(2, 4, 2, 4, 3).mean((1, 3)).repeat(4, 0).repeat(4, 1)
     drawn = tokenizer.decode(tokenizer.encode(tokenizer.read(pictures[0])[None]))[0]
-    np.testing.assert_allclose(tokenizer.payload(drawn), coarse, atol=0.6)
+    np.testing.assert_allclose(tokenizer.span(drawn, "image").data, coarse, atol=0.6)

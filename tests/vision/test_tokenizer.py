@@ -2,21 +2,25 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from chiasm.batch.slots import ImageSlots
+from chiasm.batch.slots import Slots
 from chiasm.errors import UserError
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.pixels import Pixels, pixel_tokenizer
-from chiasm.vision.tokenizer import encode_images
 
 
-def slots(pixels: list[torch.Tensor]) -> ImageSlots:
+def slots(pixels: list[torch.Tensor]) -> Slots:
     count = len(pixels)
     numbers = torch.arange(count)
     flags = torch.zeros(count, dtype=torch.bool)
     grid = (
         torch.tensor([[p.shape[1] // 8, p.shape[2] // 8] for p in pixels]).reshape(count, 2).long()
     )
-    return ImageSlots(numbers, numbers, grid, flags, flags, numbers, tuple(pixels))
+    return Slots(numbers, numbers, grid, flags, flags, numbers, 64, tuple(pixels))
+
+
+def encoded(tokenizer: Tokenizer, given: Slots) -> torch.Tensor:
+    return StreamTokenizers({"image": tokenizer}).encode({"image": given})["image"]
 
 
 class AnySize(Pixels):
@@ -38,11 +42,11 @@ def test_slots_are_grouped_by_size_and_keep_their_order() -> None:
     patches = AnySize()
     tokenizer = Tokenizer("any", patches)
     given = slots([picture(16, 0), picture(32, 51), picture(16, 102), picture(32, 255)])
-    latents = encode_images(tokenizer, given).z_LC
+    latents = encoded(tokenizer, given)
     assert patches.groups == [2, 2]
-    assert len(latents) == len(given.image_L)
+    assert len(latents) == len(given.item_L)
     value_L = latents.mean(dim=1)
-    expected = torch.tensor([0.0, 0.2, 0.4, 1.0])[given.image_L]
+    expected = torch.tensor([0.0, 0.2, 0.4, 1.0])[given.item_L]
     torch.testing.assert_close(value_L, expected)
 
 
@@ -61,16 +65,16 @@ def test_bytes_are_encoded_without_reading_a_number_back() -> None:
     tokenizer = pixel_tokenizer(16, 8)
     given = slots([picture(16, value) for value in (0, 51, 255)])
     with Readings() as readings:
-        encode_images(tokenizer, given)
-        tokenizer.encode(torch.stack(given.pixels))
+        encoded(tokenizer, given)
+        tokenizer.encode(torch.stack(given.items))
     assert readings.count == 0
     with Readings() as readings:
-        tokenizer.encode(torch.stack(given.pixels) / 255)
+        tokenizer.encode(torch.stack(given.items) / 255)
     assert readings.count > 0
 
 
 def test_no_slots_give_no_latents() -> None:
-    latents = encode_images(pixel_tokenizer(16, 8), slots([])).z_LC
+    latents = encoded(AnySize(), slots([]))
     assert latents.shape == (0, 3 * 64)
 
 

@@ -41,7 +41,7 @@ def test_in_one_document_it_is_a_script(sampler) -> None:
     [views] = rollouts.imagine([context], [(AHEAD, LEFT, AHEAD)], seed=2)
     spans = (Image(view(0), target=False), Text(LEFT), Image(view(1), target=True))
     request = Request(spans, 2, script=(AHEAD, LEFT, AHEAD))
-    [expected] = sampler.generate([request], DRAW.model_copy(update={"max_images": 3}))
+    [expected] = sampler.generate([request], DRAW.model_copy(update={"max_items": 3}))
     close(views, np.stack([span.pixels() for span in expected if isinstance(span, Image)]))
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from chiasm.actions import ActionFormat
 from chiasm.poses import relative_pose
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.tracker import Tracker
@@ -32,7 +33,8 @@ def walks(settings: WorldSettings, tmp_path_factory: pytest.TempPathFactory):
 def test_true_views_are_followed_step_by_step_whatever_else_is_followed(
     world_model, settings, walks
 ):
-    pretrained = replace(world_model, vision_tokenizer=pixel_tokenizer(16, 8))
+    tokenizers = StreamTokenizers({"image": pixel_tokenizer(16, 8)})
+    pretrained = replace(world_model, tokenizers=tokenizers)
     shape = pretrained.vision_tokenizer.image_shape
     seed = walks.walks[0].map_seed
     own = [walk for walk in walks.walks if walk.map_seed == seed]

@@ -45,5 +45,5 @@ class CachedItems:
         """
         stream = self.streams.reading(item.stream, item.target).name
         if stream in self._latents:
-            return RawLatents(self._latents[stream].read(item.data))
+            return RawLatents(self._latents[stream].read(item))
         return self._tokenizers.read(item)

@@ -12,11 +12,11 @@ import torch
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation import Material
-from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.settings import MoeSettings
-from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 TEXT, VISION, CONTENT = 0, 1, slice(4, 16)
@@ -24,7 +24,7 @@ TEXT, VISION, CONTENT = 0, 1, slice(4, 16)
 
 EXPERTS, WIDTH = 8, 16
 
-ONE_TOKENIZER = pixel_tokenizer(image_pixels=8, patch_pixels=4)
+ONE_STREAM = StreamTokenizers({"image": pixel_tokenizer(image_pixels=8, patch_pixels=4)})
 
 
 @dataclass
@@ -106,7 +106,10 @@ def mixture() -> Callable[..., Pretrained]:
     tokenizer = TextTokenizer.train(["a bcd efgh" * 3], 270)
 
     def make(
-        depth: int = 2, experts: str = "moe", vision: Tokenizer = ONE_TOKENIZER, **moe: object
+        depth: int = 2,
+        experts: str = "moe",
+        tokenizers: StreamTokenizers = ONE_STREAM,
+        **moe: object,
     ) -> Pretrained:
         shape = ModelSettings(
             width=WIDTH,
@@ -119,18 +122,13 @@ def mixture() -> Callable[..., Pretrained]:
                 **({"num_experts": EXPERTS, "granularity": 2} | moe if experts == "moe" else {})
             ),
         )
-        decoder = Decoder(
-            shape,
-            vocabulary=tokenizer.vocabulary_size,
-            latent_channels=vision.channels,
-            context_channels=vision.context_channels,
-        )
+        decoder = Decoder(shape, vocabulary=tokenizer.vocabulary_size, streams=tokenizers.streams)
         generator = torch.Generator().manual_seed(0)
         with torch.no_grad():
             for parameter in decoder.parameters():
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
         decoder.eval().requires_grad_(False)
-        return Pretrained(decoder, tokenizer, vision, FlowSettings(), context_positions=64)
+        return Pretrained(decoder, tokenizer, tokenizers, ObjectiveSettings(), context_positions=64)
 
     return make
 
@@ -146,14 +144,14 @@ def forced(mixture) -> Callable[[torch.Tensor], Pretrained]:
     def make(weight_RD: torch.Tensor) -> Pretrained:
         pretrained = mixture()
         decoder = pretrained.decoder
-        for parameter in (decoder.latent_embedding.weight, decoder.time_embedding.out.weight):
+        for parameter in (decoder.latent_embedding.image.weight, decoder.time_embedding.out.weight):
             parameter.zero_()
         for block in decoder.blocks:
             block.attention.out.weight.zero_()
             block.experts.down.zero_()
             block.experts_norm.gain.fill_(1)
             block.experts.router.weight.copy_(weight_RD)
-        places = decoder.place_embedding
+        places = decoder.place_embedding.image
         for table, value in ((decoder.token_embedding, TEXT), (places.row, VISION)):
             table[:, : CONTENT.start] = 0
             table[:, value] = 1

@@ -2,15 +2,14 @@
 
 import numpy as np
 import pytest
-from chiasm.vision.dual import paired
 
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Task, observe, task_of
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.scoring import batches
-from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.training.objective import Objective
 from chiasm.vision.pixels import pixel_tokenizer
-from chiasm.vision.tokenizer import encode_images
 
 SETTINGS = AtlasSettings(documents=30)
 
@@ -26,14 +25,14 @@ def observed(mixture, material):
 
 def test_loads_are_those_that_training_would_count(observed, mixture, material):
     pretrained = mixture(shared="modality", top_k=2)
-    objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
+    objective = Objective(pretrained.objective)
     documents = [d for source in material.held_out.values() for d in source.items]
-    load_Q2R = np.zeros((2, 2, 6), np.int64)
+    load_QXR = np.zeros((2, 2, 6), np.int64)
     for number, (_, batch) in enumerate(batches(documents, pretrained)):
-        latents = encode_images(pretrained.vision_tokenizer, batch.images)
-        load_Q2R += objective.losses(pretrained.decoder, batch, latents, number).load_Q2E.numpy()
+        latents = pretrained.tokenizers.encode(batch.slots)
+        load_QXR += objective.losses(pretrained.decoder, batch, latents, number).load_QXE.numpy()
     own = [observed.counts(*parts).sum(axis=0) for parts in ((TEXT,), (CONTEXT, TARGET))]
-    assert np.array_equal(np.stack(own, axis=1), load_Q2R)
+    assert np.array_equal(np.stack(own, axis=1), load_QXR)
 
 
 def test_every_position_makes_its_choices_in_every_block(observed):
@@ -61,11 +60,11 @@ def test_positions_are_in_their_groups(observed):
 
 @pytest.mark.parametrize("context_pixels", [None, 12])
 def test_routing_of_context_pictures_follows_the_pictures(mixture, captions_of, context_pixels):
-    """With one tokenizer, and with another one for context pictures; the words come after them."""
-    vision = pixel_tokenizer(8, 4)
+    """With one stream, and with another one for context pictures; the words come after them."""
+    tokenizers = {"image": pixel_tokenizer(8, 4)}
     if context_pixels:
-        vision = paired(target=vision, context=pixel_tokenizer(context_pixels, 4))
-    pretrained = mixture(vision=vision)
+        tokenizers["seen"] = pixel_tokenizer(context_pixels, 4)
+    pretrained = mixture(tokenizers=StreamTokenizers(tokenizers, {"seen": "image"}))
     one, other = (
         observe(pretrained, {"captions": captions_of(seed)}, SETTINGS, ignore).counts(CONTEXT)
         for seed in (1, 2)
@@ -76,9 +75,9 @@ def test_routing_of_context_pictures_follows_the_pictures(mixture, captions_of, 
 
 def test_pairs_are_of_two_experts_and_their_diagonal_is_the_load(observed):
     text_QR = observed.counts(TEXT).sum(axis=0)
-    assert np.array_equal(np.diagonal(observed.pairs_2QRR[0], axis1=1, axis2=2), text_QR)
+    assert np.array_equal(np.diagonal(observed.pairs_XQRR[0], axis1=1, axis2=2), text_QR)
     vision_QR = observed.counts(CONTEXT, TARGET).sum(axis=0)
-    assert np.array_equal(np.diagonal(observed.pairs_2QRR[1], axis1=1, axis2=2), vision_QR)
+    assert np.array_equal(np.diagonal(observed.pairs_XQRR[1], axis1=1, axis2=2), vision_QR)
 
 
 def test_dense_blocks_and_shared_experts_are_left_out(mixture, material):

@@ -11,10 +11,11 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation import Material
 from chiasm.evaluation.atlas import Atlas, AtlasSettings, draw_atlas
-from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.settings import MoeSettings
+from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 
@@ -41,7 +42,8 @@ def documents(task: str) -> Documents:
 @pytest.fixture(scope="session")
 def atlas_of() -> Callable[..., Atlas]:
     """Draw the atlas of these tasks' documents, from: read, draw, text."""
-    tokenizer, vision = TextTokenizer.train(["a text 123" * 3], 262), pixel_tokenizer(8, 4)
+    tokenizer = TextTokenizer.train(["a text 123" * 3], 262)
+    tokenizers = StreamTokenizers({"image": pixel_tokenizer(8, 4)})
 
     def draw(*tasks: str, dense_blocks: int = 0) -> Atlas:
         shape = ModelSettings(
@@ -53,11 +55,9 @@ def atlas_of() -> Callable[..., Atlas]:
             experts="moe",
             moe=MoeSettings(num_experts=8, granularity=2, dense_blocks=dense_blocks),
         )
-        decoder = Decoder(
-            shape, vocabulary=tokenizer.vocabulary_size, latent_channels=vision.channels
-        )
+        decoder = Decoder(shape, vocabulary=tokenizer.vocabulary_size, streams=tokenizers.streams)
         decoder.eval().requires_grad_(False)
-        pretrained = Pretrained(decoder, tokenizer, vision, FlowSettings(), 64)
+        pretrained = Pretrained(decoder, tokenizer, tokenizers, ObjectiveSettings(), 64)
         held_out = {f"<{task}>": documents(task) for task in tasks}
         return draw_atlas(pretrained, Material(held_out, held_out), AtlasSettings(cutoff=0.2))
 

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image as PillowImage
 
 from chiasm.assembly import check_feasible
-from chiasm.data.pictures import CacheError
+from chiasm.batch.items import CacheError
 from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe

@@ -1,14 +1,15 @@
-"""Which pictures of a gallery are encoded for which part."""
+"""Which pictures of a gallery are encoded for which stream."""
 
 from pathlib import Path
 
 import pytest
 import torch
-from chiasm.vision.cached.layout import latent_places, open_latents
-from chiasm.vision.dual import paired
 
+from chiasm.batch.slots import RawLatents
+from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import gallery_of
+from chiasm.vision.cached.items import CachedItems
 from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.worlds import Split, World, WorldSettings, WorldSource, render_worlds
 
@@ -29,23 +30,27 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
         (["action_video"], True, True),
     ],
 )
-def test_frames_are_encoded_for_the_parts_that_sources_show_them_as(
+def test_frames_are_encoded_for_the_streams_that_read_them(
     world: World, tmp_path: Path, tasks: list[str], seen: bool, drawn: bool
 ) -> None:
-    tokenizer = paired(target=pixel_tokenizer(8, 4), context=pixel_tokenizer(12, 4))
+    tokenizers = StreamTokenizers(
+        {"seen": pixel_tokenizer(12, 4), "image": pixel_tokenizer(8, 4)}, {"seen": "image"}
+    )
     sources = {task: WorldSource(world, task) for task in tasks}
     manifests = [
         encode_gallery(
-            gallery_of(sources).playing(place.parts),
-            place.tokenizer,
-            place.folder,
+            gallery_of(sources).playing(tokenizers.streams.roles(name)),
+            own,
+            tmp_path / name,
             device=torch.device("cpu"),
         )
-        for place in latent_places(tmp_path, tokenizer, "out")
+        for name, own in tokenizers.items()
     ]
     counts = [sum(shard.pictures for shard in manifest.shards) for manifest in manifests]
     assert counts == [len(world.frames) * seen, len(world.frames) * drawn]
-    read = open_latents(tmp_path, tokenizer)
+    reader = CachedItems(tokenizers, {name: str(tmp_path / name) for name in tokenizers})
     images = [i for each in sources.values() for n in range(len(each)) for i in each[n].images]
     for image in images:
-        assert read(image).shape == ((4, 48) if image.target else (9, 48))
+        found = reader.read(image)
+        assert isinstance(found, RawLatents)
+        assert found.raw_PC.shape == ((4, 48) if image.target else (9, 48))

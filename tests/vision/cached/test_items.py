@@ -1,4 +1,4 @@
-"""Latents of a pair of tokenizers: one folder of each, and the same losses as from pictures."""
+"""Latents of two streams: one folder of each, and the same losses as from pictures."""
 
 import json
 import shutil
@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from chiasm.vision.cached.layout import open_latents
 from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
@@ -22,13 +21,14 @@ from chiasm.assembly import (
     check_feasible,
     open_gallery,
     open_material,
+    open_tokenizers,
 )
 from chiasm.batch.packed import PackedBatch
+from chiasm.batch.slots import RawLatents
 from chiasm.cli import app
-from chiasm.data.pictures import decode_picture
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
-from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.vision.cached.items import CachedItems
 from chiasm.worlds import Split
 
 PICTURES = 32
@@ -38,17 +38,15 @@ RECIPE = """
 name = "tiny"
 
 [streams.image]
-kind = "dual"
-
-[streams.image.context]
-kind = "pixels"
-image_pixels = 12
-patch_pixels = 4
-
-[streams.image.target]
 kind = "pixels"
 image_pixels = 16
 patch_pixels = 8
+
+[streams.seen]
+context_of = "image"
+kind = "pixels"
+image_pixels = 12
+patch_pixels = 4
 
 [tokenizer]
 vocabulary_tokens = 280
@@ -80,8 +78,6 @@ validation_batches = 2
 [training.schedule]
 warmup_steps = 2
 """
-ONE = ['streams.image={kind="pixels", image_pixels=16, patch_pixels=8}']
-"""The same recipe with one tokenizer for both parts."""
 
 
 @pytest.fixture(scope="module")
@@ -130,9 +126,13 @@ def encode(recipe_path: Path, out: Path, *options: str) -> str:
     return result.output
 
 
-def reading(recipe: Recipe, folder: Path) -> Recipe:
-    vision = recipe.streams["image"].model_copy(update={"latents": str(folder)})
-    return recipe.model_copy(update={"streams": {"image": vision}})
+def reading(recipe: Recipe, folder: Path, *names: str, **settings: object) -> Recipe:
+    """The recipe with the latents of these streams, of both unless named, and other settings."""
+    changed = {
+        name: recipe.streams[name].model_copy(update={"latents": str(folder / name), **settings})
+        for name in names or recipe.streams
+    }
+    return recipe.model_copy(update={"streams": {**recipe.streams, **changed}})
 
 
 def first_batches(recipe: Recipe, count: int) -> list[PackedBatch]:
@@ -153,7 +153,7 @@ def from_pictures(recipe: Recipe, all_losses) -> list[tuple[float, float, float]
 @pytest.mark.parametrize(
     ("stored_type", "tolerance"), [("float32", 1e-6), ("float16", 1e-4), ("bfloat16", 1e-2)]
 )
-def test_a_pair_has_the_losses_of_training_from_pictures(
+def test_two_streams_have_the_losses_of_training_from_pictures(
     recipe: Recipe,
     recipe_path: Path,
     from_pictures: list[tuple[float, float, float]],
@@ -162,56 +162,70 @@ def test_a_pair_has_the_losses_of_training_from_pictures(
     tolerance: float,
     all_losses,
 ) -> None:
-    """Two grids, two numbers of channels, both parts in the batches, and a broken picture."""
+    """Two grids, two numbers of channels, both streams in the batches, and a broken picture."""
     assert sum(flow > 0 for *_, flow in from_pictures) > 4
     encode(recipe_path, tmp_path / "latents", "--dtype", stored_type)
     cached = reading(recipe, tmp_path / "latents")
     np.testing.assert_allclose(all_losses(cached), from_pictures, rtol=tolerance)
 
 
-def test_batches_hold_the_latents_of_both_parts(recipe: Recipe, encoded: Path) -> None:
+@pytest.mark.parametrize("name", ["image", "seen"])
+def test_a_stream_may_have_latents_where_the_other_has_none(
+    recipe: Recipe,
+    from_pictures: list[tuple[float, float, float]],
+    encoded: Path,
+    name: str,
+    all_losses,
+) -> None:
+    cached = reading(recipe, encoded, name)
+    np.testing.assert_allclose(all_losses(cached), from_pictures, rtol=1e-4)
+
+
+def test_batches_hold_the_latents_of_both_streams(recipe: Recipe, encoded: Path) -> None:
     batches = first_batches(reading(recipe, encoded), 6)
     for batch in batches:
         batch.validate()
-        assert not batch.images.pixels
-    batch = next(batch for batch in batches if len(set(batch.images.target_N.tolist())) == 2)
-    both = batch.images
-    assert both.raw_GC is not None
-    assert both.raw_UA is not None
-    assert both.raw_GC.shape == (4 * int(both.target_N.sum()), 3 * 8 * 8)
-    assert both.raw_UA.shape == (9 * int((~both.target_N).sum()), 3 * 4 * 4)
-    with pytest.raises(ValueError, match="slots and latents differ"):
-        replace(batch, images=replace(both, raw_UA=None)).validate()
+        assert not any(own.items for own in batch.slots.values())
+    batch = next(batch for batch in batches if all(map(len, batch.slots.values())))
+    image, seen = batch.slots["image"], batch.slots["seen"]
+    assert image.raw_LC is not None
+    assert seen.raw_LC is not None
+    assert image.raw_LC.shape == (4 * len(image), 3 * 8 * 8)
+    assert seen.raw_LC.shape == (9 * len(seen), 3 * 4 * 4)
+    with pytest.raises(ValueError, match="slots of seen and their contents differ"):
+        replace(batch, slots={"image": image, "seen": replace(seen, raw_LC=None)}).validate()
 
 
-def test_each_part_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> None:
+def test_each_stream_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> None:
     """What is only asked about is never encoded to be drawn."""
-    assert sorted(path.name for path in encoded.iterdir()) == ["context", "target"]
-    tokenizer = open_tokenizer(recipe.streams["image"])
-    assert tokenizer.context is not None
-    read = open_latents(encoded, tokenizer)
-    pictures, keys = open_gallery(recipe, *Split), dict.fromkeys((True, False), 0)
+    assert sorted(path.name for path in encoded.iterdir()) == ["image", "seen"]
+    tokenizers = open_tokenizers(recipe)
+    folders = {name: str(encoded / name) for name in tokenizers}
+    reader = CachedItems(tokenizers, folders)
+    pictures, keys = open_gallery(recipe, *Split), dict.fromkeys(("image", "seen"), 0)
     for number in range(len(pictures)):
         for image in pictures.images(number):
             if str(image.data).endswith("pictures/3.png"):
                 with pytest.raises(UserError, match=r"3\.png cannot be decoded"):
-                    read(image)
+                    reader.read(image)
                 continue
-            own = tokenizer if image.target else tokenizer.context
-            wanted_PC = own.encode(decode_picture(image, own.image_shape)[None])[0]
-            found_PC = own.statistics.standardise(read(image))
+            name = "image" if image.target else "seen"
+            own, found = tokenizers[name], reader.read(image)
+            assert isinstance(found, RawLatents)
+            wanted_PC = own.encode(own.read(image.data)[None])[0]
+            found_PC = own.statistics.standardise(found.raw_PC)
             torch.testing.assert_close(found_PC, wanted_PC, rtol=0, atol=4e-3)
-            keys[image.target] += 1
-    assert keys == {True: PICTURES - 1, False: 2 * PICTURES - 1}
-    for part, count in (("target", PICTURES - 1), ("context", 2 * PICTURES - 1)):
-        manifest = json.loads((encoded / part / "rank-00000-of-00001.json").read_text())
+            keys[name] += 1
+    assert keys == {"image": PICTURES - 1, "seen": 2 * PICTURES - 1}
+    for name, count in keys.items():
+        manifest = json.loads((encoded / name / "rank-00000-of-00001.json").read_text())
         assert sum(shard["pictures"] for shard in manifest["shards"]) == count
 
 
 def test_ranks_share_the_work(recipe: Recipe, recipe_path: Path, tmp_path: Path) -> None:
     encode(recipe_path, tmp_path / "latents", "--rank", "1", "--ranks", "2")
     cached = reading(recipe, tmp_path / "latents")
-    with pytest.raises(UserError, match=r"context' lacks what 1 of 2 ranks encoded"):
+    with pytest.raises(UserError, match=r"image' lacks what 1 of 2 ranks encoded"):
         check_feasible(cached)
     encode(recipe_path, tmp_path / "latents", "--rank", "0", "--ranks", "2")
     check_feasible(cached)
@@ -228,68 +242,61 @@ def test_killed_encoding_goes_on_to_the_same_bytes(
     killed, whole = tmp_path / "killed", tmp_path / "whole"
     options = [str(recipe_path), "--out", str(killed), "--shard-pictures", "1"]
     with subprocess.Popen([*COMMAND, *options], stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and len(list(killed.glob("target/*.safetensors"))) < 3:
+        while process.poll() is None and len(list(killed.glob("image/*.safetensors"))) < 3:
             time.sleep(0.001)
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    with pytest.raises(UserError, match="target' is not finished: rank 0 of 1"):
+    with pytest.raises(UserError, match="image' is not finished: rank 0 of 1"):
         check_feasible(reading(recipe, killed))
     for out in (killed, whole):
         encode(recipe_path, out, "--shard-pictures", "1")
     assert content(killed) == content(whole)
 
 
-def test_a_part_that_was_not_begun_is_named_and_made(
+def test_a_stream_that_was_not_begun_is_named_and_made(
     recipe: Recipe, recipe_path: Path, encoded: Path, tmp_path: Path, content
 ) -> None:
-    for part in ("context", "target"):
-        stopped = Path(shutil.copytree(encoded, tmp_path / part))
-        shutil.rmtree(stopped / part)
-        wanted = f"lacks the latents of {part} pictures; .* goes on where it was stopped"
-        with pytest.raises(UserError, match=wanted):
+    for name in recipe.streams:
+        stopped = Path(shutil.copytree(encoded, tmp_path / name))
+        shutil.rmtree(stopped / name)
+        with pytest.raises(UserError, match=f"latents = '{stopped / name}' holds no latents; make"):
             check_feasible(reading(recipe, stopped))
         encode(recipe_path, stopped)
         assert content(stopped) == content(encoded)
 
 
 @pytest.mark.parametrize(
-    ("part", "settings", "message"),
+    ("name", "settings", "message"),
     [
-        ("context", {"patch_pixels": 6}, r"context' holds latents of another .*\n.*rows = 3 there"),
-        ("target", {"image_pixels": 32}, r"target' holds latents of another .*\n.*= 16 there, 32"),
+        ("seen", {"patch_pixels": 6}, r"seen' holds latents of another .*\n.*rows = 3 there"),
+        ("image", {"image_pixels": 32}, r"image' holds latents of another .*\n.*= 16 there, 32"),
     ],
 )
-def test_latents_of_other_settings_are_refused_by_part(
-    recipe: Recipe, encoded: Path, part: str, settings: dict, message: str
+def test_latents_of_other_settings_are_refused_by_stream(
+    recipe: Recipe, encoded: Path, name: str, settings: dict, message: str
 ) -> None:
-    changed = getattr(recipe.streams["image"], part).model_copy(update=settings)
-    vision = recipe.streams["image"].model_copy(update={part: changed})
+    check_feasible(reading(recipe, encoded))
     with pytest.raises(UserError, match=message):
-        check_feasible(reading(recipe.model_copy(update={"streams": {"image": vision}}), encoded))
+        check_feasible(reading(recipe, encoded, name, **settings))
 
 
-def test_one_tokenizer_and_two_are_not_exchanged(
-    recipe: Recipe, recipe_path: Path, encoded: Path, tmp_path: Path, content
+def test_latents_of_two_streams_are_not_exchanged(
+    recipe: Recipe, recipe_path: Path, encoded: Path, content
 ) -> None:
-    one = tmp_path / "one"
-    encode(recipe_path, one, "--set", *ONE)
-    refusals = {
-        one: (recipe, [], "the latents of one tokenizer, and the recipe has two"),
-        encoded: (
-            load_recipe(recipe_path, ONE),
-            ONE,
-            "the latents of two tokenizers, and the recipe has one",
-        ),
-    }
-    for folder, (other, overrides, message) in refusals.items():
-        before = content(folder)
-        with pytest.raises(UserError, match=f"streams.image.latents = '{folder}' holds {message}"):
-            check_feasible(reading(other, folder))
-        sets = [each for override in overrides for each in ("--set", override)]
-        with pytest.raises(UserError, match=f"--out = '{folder}' holds {message}"):
-            encode(recipe_path, folder, *sets)
-        assert content(folder) == before
-    with pytest.raises(UserError, match=r"lacks the latents of context and target pictures; make"):
-        check_feasible(reading(recipe, tmp_path / "nothing"))
+    seen = recipe.streams["seen"].model_copy(update={"latents": str(encoded / "image")})
+    exchanged = recipe.model_copy(update={"streams": {**recipe.streams, "seen": seen}})
+    with pytest.raises(UserError, match=r"holds latents of another .*\n.*height_pixels = 16 there"):
+        check_feasible(exchanged)
+    before, one = content(encoded), recipe_path.with_name("one.toml")
+    one.write_text(without_seen(recipe_path.read_text()))
+    with pytest.raises(UserError, match="holds something else than the latents of 1 ranks: image"):
+        encode(one, encoded)
+    assert content(encoded) == before
     with pytest.raises(UserError, match=r"tiny\.toml is a file; give a folder"):
         encode(recipe_path, recipe_path)
+
+
+def without_seen(recipe: str) -> str:
+    """The recipe with one tokenizer for all pictures."""
+    begin, end = recipe.index("[streams.seen]"), recipe.index("[tokenizer]")
+    return recipe[:begin] + recipe[end:]
