@@ -199,17 +199,7 @@ def test_differences_name_settings(small: Path) -> None:
 
 
 def test_the_grid_of_images_must_fit(small: Path) -> None:
-    def images(*grid: int) -> Streams:
-        return Streams((StreamShape("image", "vision", grid, channels=3),))
-
     recipe = load_recipe(small, ["stream.row_positions=64"])
-<<<<<<< HEAD
-    check_streams(recipe, images(4, 4))
-    with pytest.raises(UserError, match="row_positions = 64 is shorter than one"):
-        check_streams(recipe, images(8, 8))
-    with pytest.raises(UserError, match="image_grid_limit = 64 is below"):
-        check_streams(load_recipe(small, ["stream.row_positions=1000"]), images(65, 1))
-=======
     check_streams(recipe, pictures(4, 4))
     with pytest.raises(UserError, match="row_positions = 64 is shorter than one item of 64 latent"):
         check_streams(recipe, pictures(8, 8))
@@ -222,7 +212,6 @@ def test_the_grid_of_images_must_fit(small: Path) -> None:
             ),
             pictures(65, 1),
         )
->>>>>>> core
 
 
 def pictures(rows: int, columns: int) -> Streams:
