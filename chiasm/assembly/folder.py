@@ -38,7 +38,7 @@ from chiasm.assembly.vision import context_of
 from chiasm.data.source import SourceFacts
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
 from chiasm.loop.task import StepReport
@@ -84,7 +84,8 @@ def train_run(
             another recipe's run, data that cannot be opened, and whatever ends the training (see
             :meth:`chiasm.loop.loop.Loop.run`).
     """
-    choose_device(recipe.training.device)
+    with settings_of("training"):
+        choose_device(recipe.training.device)
     open_judge(recipe.evaluation)  # an evaluation hours later would find it missing
     check_feasible(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)

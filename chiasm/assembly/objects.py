@@ -65,7 +65,7 @@ class Run:
             self.trainer.decoder,
             self.inputs.text_tokenizer,
             self.inputs.tokenizers,
-            self.recipe.objective,
+            self.recipe.objective.flow,
             self.recipe.stream.row_positions,
             self.recipe.actions,
             walk_documents(self.recipe),

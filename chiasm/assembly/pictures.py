@@ -11,7 +11,6 @@ from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.data.navigation import TrajectorySource
 from chiasm.data.sources import build_sources
 from chiasm.documents import ActionVideos
-from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.vision.cached.gallery import Gallery, gallery_of
 from chiasm.worlds import Split, World, render_worlds
@@ -34,9 +33,10 @@ def open_gallery(
         if source.kind != "text" and source.task != "text"
     }
     if not showing:
-        raise UserError(
-            "stream.sources has no source with pictures; name one of kind image_text, vqa, "
-            "trajectories or world"
+        raise recipe.error(
+            "stream.sources",
+            "has no source with pictures",
+            "name one of kind image_text, vqa, trajectories or world",
         )
     stream = recipe.stream.model_copy(update={"sources": showing})
     material = open_material(recipe.model_copy(update={"stream": stream}), cache_folder, on_stage)

@@ -9,7 +9,6 @@ from chiasm.batch.streams import Streams
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Source, Text
-from chiasm.errors import UserError
 from chiasm.inference.walks import WalkDocuments
 from chiasm.recipe import Recipe
 from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource
@@ -33,11 +32,12 @@ def refuse_cut_walks(
             for document in source.longest_documents()
         )
         if positions > rows:
-            raise UserError(
-                f"stream.row_positions = {rows} is shorter than the longest document of "
-                f"stream.sources.{name}: {positions} positions up to the view after {said!r}; "
+            raise recipe.error(
+                "stream.row_positions",
+                f"is shorter than the longest document of stream.sources.{name}: {positions} "
+                f"positions up to the view after {said!r}",
                 f"give {positions} or more, or lower instructions.steps = "
-                f"{list(recipe.instructions.steps)}"
+                f"{list(recipe.instructions.steps)}",
             )
 
 

@@ -19,7 +19,7 @@ from chiasm.cli.evaluate import refuse_another_model
 from chiasm.cli.options import check_folder, check_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import ActionVideos, Image
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.clusters import Estimate, clustered_mean, paired_difference
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.plans import (
@@ -107,7 +107,8 @@ def plan(
     recipe = _recipe(run, options, preset, set_ or [])
     settings = recipe.evaluation
     _refuse_missing_source(recipe, source)
-    refuse_missing_weights(settings.planner)
+    with settings_of("evaluation.planner"):
+        refuse_missing_weights(settings.planner)
     pretrained = Pretrained.load(run, recipe.training.device)
     with RunDisplay() as display:
         material = open_material(_with_walks(recipe), cache, display.on_stage)
@@ -167,9 +168,10 @@ def _recipe(
     try:
         recipe = load_recipe(run / "recipe.toml", [*own, *chosen, *overrides])
     except UserError as error:
-        if "evaluation.planner" not in str(error) or not chosen:
+        set_by_preset = any(e.setting.startswith("evaluation.planner") for e in error.errors)
+        if not set_by_preset or not chosen:
             raise
-        raise UserError(f"{error} (--preset {preset} sets {', '.join(chosen)})") from error
+        raise error.at(f"--preset {preset} sets {', '.join(chosen)}") from error
     refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
     return recipe
 

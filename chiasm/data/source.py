@@ -12,6 +12,7 @@ from pydantic import Field
 from chiasm.data.navigation import TrajectorySettings
 from chiasm.data.survey import told
 from chiasm.documents import Source
+from chiasm.errors import UserError, setting
 from chiasm.settings import Settings
 
 _SHOWN_FILES = 20
@@ -56,22 +57,25 @@ class SourceSettings(Settings):
 
 
 def leaks(
-    trained: Mapping[str, SourceSettings], measured: Mapping[str, SourceSettings], where: str
-) -> list[str]:
+    trained: Mapping[str, SourceSettings], measured: Mapping[str, SourceSettings]
+) -> list[UserError]:
     """Measured sources that hold out documents of the same files which training reads.
 
     Hashes of content decide what is held out: of the same files a smaller share is a part of a
     larger one, and what a larger share adds was trained on.
 
-    Returns one line for each, which names ``where`` it is set.
+    Returns an error for each, of the table of measured sources.
     """
     return [
-        f"{where}.{name}.{setting} = {getattr(source, setting)!r}: stream.sources.{other} reads "
-        f"the same files with {getattr(before, setting)!r} and trains on documents that would "
-        "count as held out; make them equal, or name files of their own with held_out_path"
+        source.error(
+            differing,
+            f": stream.sources.{other} reads the same files with {getattr(before, differing)!r} "
+            "and trains on documents that would count as held out",
+            f"make them equal, or name files of their own with {setting('held_out_path')}",
+        ).under(name)
         for name, source in measured.items()
         for other, before in trained.items()
-        if (setting := _leaking(source, before))
+        if (differing := _leaking(source, before))
     ]
 
 

@@ -15,7 +15,7 @@ import numpy as np
 from chiasm.actions import PREFIX, ActionFormat
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import ActionVideos, Image
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread
 from chiasm.evaluation.rows import Better, Measurement, Row
@@ -114,6 +114,7 @@ def measure_plans(
     return Findings(plan_rows(planned, settings.seed, of), [_sample(planned[n]) for n in shown])
 
 
+@settings_of("evaluation.planner")
 def plan_scenes(
     pretrained: Pretrained,
     train: ActionVideos,
@@ -160,6 +161,7 @@ def plan_scenes(
     return done
 
 
+@settings_of("evaluation.planner")
 def plan_between(
     pretrained: Pretrained,
     train: ActionVideos,

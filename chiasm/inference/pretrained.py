@@ -29,14 +29,13 @@ from chiasm.batch.streams import IMAGE
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, matmul_dtype
 from chiasm.errors import UserError
-from chiasm.flow import default_shift
+from chiasm.flow import FlowSettings, default_shift
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.trained import SHIPPED, shipped_folder
 
 CONFIG = "config.json"
@@ -60,7 +59,7 @@ class _Config(Settings):
 
     format: int
     model: ModelSettings
-    objective: ObjectiveSettings
+    flow: FlowSettings
     vocabulary_tokens: int = Field(gt=0)
     context_positions: int = Field(gt=0)
     actions: ActionFormat = ActionFormat()
@@ -77,7 +76,7 @@ class Pretrained:
     decoder: Decoder
     text_tokenizer: TextTokenizer
     tokenizers: StreamTokenizers
-    objective: ObjectiveSettings
+    flow: FlowSettings
     context_positions: int
     """Positions of the rows it was trained on: the longest document that it can hold."""
     actions: ActionFormat = field(default_factory=ActionFormat)
@@ -102,7 +101,7 @@ class Pretrained:
     def shift(self, stream: str) -> float:
         """Returns α of the shift of a stream's flow times, as in training."""
         shape = self.decoder.shapes[stream]
-        own = self.objective.of(stream).shift
+        own = self.flow.of(stream).shift
         return own or default_shift(shape.num_tokens, shape.channels)
 
     def save(self, folder: Path | str) -> None:
@@ -135,7 +134,7 @@ class Pretrained:
         config = _Config(
             format=FORMAT,
             model=self.decoder.settings,
-            objective=self.objective,
+            flow=self.flow,
             vocabulary_tokens=self.decoder.vocabulary,
             context_positions=self.context_positions,
             actions=self.actions,
@@ -182,7 +181,7 @@ class Pretrained:
             decoder.to(device).eval().requires_grad_(False),
             text_tokenizer,
             tokenizers,
-            config.objective,
+            config.flow,
             config.context_positions,
             config.actions,
             config.walks,

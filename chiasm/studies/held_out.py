@@ -22,7 +22,7 @@ from chiasm.data.navigation import TrajectorySettings
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import SourceSettings, leaks
 from chiasm.documents import Document, Text
-from chiasm.errors import UserError
+from chiasm.errors import UserError, joined
 from chiasm.evaluation.material import Items, pick
 from chiasm.recipe import Recipe
 from chiasm.studies.settings import HeldOutSettings
@@ -80,9 +80,9 @@ def refuse_leaks(recipes: Sequence[Recipe], settings: Mapping[str, HeldOutSettin
         for name, source in settings.items()
         if source.kind not in ("python_manual", "freedoom")
     }
-    found = [line for recipe in recipes for line in leaks(recipe.stream.sources, own, "held_out")]
+    found = [error for recipe in recipes for error in leaks(recipe.stream.sources, own)]
     if found:
-        raise UserError("\n".join(dict.fromkeys(found)))
+        raise joined(list({str(error): error for error in found}.values())).under("held_out")
 
 
 def fingerprint(held_out: Mapping[str, Items]) -> str:
@@ -156,7 +156,9 @@ def _items(name: str, settings: HeldOutSettings, items: Items) -> Items:
         words = [_words(document) for document in items.documents]
         items = Items(words, items.clusters).with_text()
     if len(items.documents) < 2:
-        raise UserError(f"held_out.{name} has {len(items.documents)} documents; it needs two")
+        raise UserError(
+            f"has {len(items.documents)} documents; it needs two", setting=f"held_out.{name}"
+        )
     return items
 
 

@@ -112,9 +112,9 @@ def _flow_row(
     items = items.with_targets(IMAGE)
     if not items.documents:
         raise UserError(
-            f"metric {metric.name!r}: held_out.{metric.held_out} has no pictures to draw; "
-            'give loss = "text", or a source with target pictures'
-        )
+            'has no pictures to draw; give loss = "text", or a source with target pictures',
+            setting=f"held_out.{metric.held_out}",
+        ).at(f"metric {metric.name!r}")
     times = settings.flow_times
     sums, tokens = score_flow(items.documents, pretrained, times, settings.seed)
     measurement = Measurement(

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -24,52 +23,51 @@ from torch import Tensor
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import PADDING
-from chiasm.flow import LossSpace, Space, convert, default_shift, mix, shift_time
+from chiasm.flow import (
+    FlowSettings,
+    LossSpace,
+    StreamFlow,
+    convert,
+    default_shift,
+    mix,
+    shift_time,
+)
 from chiasm.model import Decoder, DecoderInput, IntervalMask
 from chiasm.model.elementwise import take_rows
 from chiasm.model.router import Choice
-from chiasm.settings import Settings
 from chiasm.training.noise import draw_noise, draw_times
 
 NOISE_BINS = 10
 """The flow loss is also summed in this many equal bins of flow time."""
 
 
-class StreamObjective(Settings):
+class StreamObjective(StreamFlow):
     """What differs for one stream; what is left out is as for all."""
 
-    prediction: Space | None = None
     flow_weight: float | None = Field(None, ge=0)
-    shift: float | None = Field(None, gt=0)
 
 
-class ObjectiveSettings(Settings):
+class ObjectiveSettings(FlowSettings):
     """What is predicted, how it is compared, and how much it weighs."""
 
-    prediction: Space = "x"
-    """What the latent head predicts: clean latents x, velocity v, noise epsilon, or
-    preconditioned, what the noised latents do not tell of the velocity (see flow.py)."""
     loss_space: LossSpace = "v"
     """In what prediction and truth are compared."""
     text_weight: float = Field(1.0, ge=0)
     """Weight of the mean cross-entropy, in nats per predicted token."""
     flow_weight: float = Field(3.0, ge=0)
     """Weight of the mean flow loss of each stream, squared error per channel."""
-    time_distribution: Literal["uniform", "logit_normal"] = "uniform"
-    """Distribution of flow time before the shift."""
-    shift: float | None = Field(None, gt=0)
-    """α of the shift t / (t + α·(1 - t)); None: max(1, √(P·C / 4096)) of the image's latents."""
     balance_weight: float = Field(0.01, ge=0)
     """Weight of the routers' balance loss, mean over blocks; 1 where every expert is used alike."""
     router_z_weight: float = Field(0.0, ge=0)
     """Weight of the routers' z-loss, mean over blocks."""
-    streams: dict[str, StreamObjective] = Field(default_factory=dict)
+    streams: dict[str, StreamObjective] = Field(default_factory=dict)  # type: ignore[assignment]
     """What differs for streams, by their names."""
 
-    def of(self, stream: str) -> ObjectiveSettings:
-        """Returns the settings as they are for one stream."""
-        own = self.streams.get(stream)
-        return self if own is None else self.model_copy(update=own.model_dump(exclude_none=True))
+    @property
+    def flow(self) -> FlowSettings:
+        """What a trained model keeps of these."""
+        names, weights = set(FlowSettings.model_fields), {"streams": {"__all__": {"flow_weight"}}}
+        return FlowSettings(**self.model_dump(include=names, exclude=weights))
 
 
 @dataclass(frozen=True)

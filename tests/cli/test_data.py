@@ -12,7 +12,7 @@ from chiasm.cli.data import app
 
 RECIPE = """
 name = "looked-at"
-vision = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}
+streams.image = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}
 stream.row_positions = 64
 stream.sources.pairs = {{ kind = "image_text", path = "{folder}", held_out_fraction = 0.3 }}
 tokenizer.vocabulary_tokens = 280

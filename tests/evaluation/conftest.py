@@ -12,11 +12,11 @@ from chiasm.data.source import SourceSettings
 from chiasm.data.sources import build_sources
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.evaluation import EvaluationSettings, Material
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.worlds import TASKS, Split, WorldSettings, WorldSource, render_worlds
 
@@ -62,7 +62,7 @@ def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
         decoder,
         text_tokenizer,
         tokenizers,
-        ObjectiveSettings(),
+        FlowSettings(),
         ROW_POSITIONS,
         walks=WalkDocuments(views=4),
     )

@@ -96,5 +96,5 @@ def test_a_straight_prior_is_where_walks_end():
 
 
 def test_steps_beyond_the_walks_are_refused(walks):
-    with pytest.raises(UserError, match=r"planner\.steps = 9 is longer than every walk"):
+    with pytest.raises(UserError, match=r"^steps = 9 is longer than every walk"):
         motions(walks[Split.TRAIN], 9)
