@@ -24,6 +24,7 @@ ORDER = [
         "stop",
         "threads",
         "settings",
+        "registry",
         "toml",
         "roles",
         "poses",

@@ -30,6 +30,7 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, matmul_dtype
 from chiasm.errors import UserError
 from chiasm.flow import FlowSettings, default_shift
+from chiasm.inference.location import CONFIG, find_model
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
@@ -38,7 +39,6 @@ from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.trained import SHIPPED, shipped_folder
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 STREAMS = "streams"
@@ -166,7 +166,7 @@ class Pretrained:
                 model.
         """
         device = choose_device(str(device))
-        folder = _find(path_or_hub_id)
+        folder = find_model(path_or_hub_id)
         config = _read_config(folder)
         text_tokenizer = _load_text_tokenizer(folder, config)
         tokenizers = _load_tokenizers(folder, config).to(device)
@@ -209,38 +209,6 @@ def _replace(aside: Path, folder: Path) -> None:
         os.replace(folder, before)
     os.replace(aside, folder)
     shutil.rmtree(before, ignore_errors=True)
-
-
-def _find(path_or_hub_id: str | Path) -> Path:
-    path = Path(path_or_hub_id).expanduser()
-    if (path / CONFIG).is_file():
-        return path
-    if (path / "model" / CONFIG).is_file():
-        return path / "model"
-    if path.exists():
-        raise UserError(
-            f"{path} holds no model: neither {CONFIG} nor model/{CONFIG} is there. A run gets its "
-            "model/ when its training ends; if it was interrupted, run chiasm train again to go on"
-        )
-    if str(path_or_hub_id).count("/") != 1 or str(path_or_hub_id).startswith((".", "~", "/")):
-        raise UserError(f"{path} does not exist; give a run, a saved model or a hub id owner/name")
-    return _download(str(path_or_hub_id))
-
-
-def _download(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download  # slow to import and rarely needed
-
-    try:
-        folder = Path(snapshot_download(hub_id))
-    except Exception as error:  # no network, no such name, no permission: many unrelated types
-        raise UserError(
-            f"{hub_id!r} is no folder here, and the hub gave no model of that name "
-            f"({str(error).strip().splitlines()[0]}). Check the path; for a hub model, connect to "
-            "the network once or copy its folder here"
-        ) from error
-    if not (folder / CONFIG).is_file():
-        raise UserError(f"the hub's {hub_id!r} holds no {CONFIG}: it is not a model of chiasm")
-    return folder
 
 
 def _read_config(folder: Path) -> _Config:

@@ -3,7 +3,8 @@
 Reading order, which is also the import order:
 
 noise.py       noise and flow times, keyed by the row they belong to
-objective.py   the losses of a packed batch, as sums and counts
+losses.py      losses as sums and counts
+objective.py   what is minimised: the losses of a packed batch
 settings.py    how long and how a run trains
 speed.py       what this machine can do at most
 load.py        how evenly experts are used, by modality
@@ -13,7 +14,8 @@ trainer.py     the decoder as the task of a loop
 versions.py    what a run was made with
 """
 
-from chiasm.training.objective import Losses, Objective, ObjectiveSettings
+from chiasm.training.losses import Losses
+from chiasm.training.objective import Objective, ObjectiveSettings
 from chiasm.training.settings import TrainingSettings
 from chiasm.training.trainer import Trainer
 from chiasm.training.validation import Validation

@@ -29,7 +29,8 @@ from chiasm.loop.task import Side, StepReport, Task
 from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import Counts, Losses, Objective
+from chiasm.training.losses import Counts, Losses
+from chiasm.training.objective import Objective
 from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second
 from chiasm.training.tally import tally

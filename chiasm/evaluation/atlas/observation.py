@@ -31,8 +31,9 @@ from chiasm.evaluation.scoring import DOCUMENTS_PER_BATCH, SEED_STRIDE, batches
 from chiasm.flow import mix
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import DecoderInput, IntervalMask
+from chiasm.training.losses import NOISE_BINS
 from chiasm.training.noise import draw_noise
-from chiasm.training.objective import NOISE_BINS, Objective, ObjectiveSettings
+from chiasm.training.objective import Objective, ObjectiveSettings
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
