@@ -23,9 +23,8 @@ from record import write_record
 from chiasm.assembly import build_inputs, open_material, seconds_per_step
 from chiasm.data.sources import build_sources
 from chiasm.data.stream import Stream, StreamSettings
-from chiasm.documents import Source
+from chiasm.documents import Source, Split
 from chiasm.recipe import load_recipe
-from chiasm.worlds import Split
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
 WINDOWS = 7

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -89,6 +90,13 @@ def question_prompt(question: str) -> str:
 def question_spans(question: str, answer: str) -> tuple[Text, Text]:
     """The prompt of a question, and its answer as it follows the prompt."""
     return Text(question_prompt(question)), Text(f" {answer}\n")
+
+
+class Split(StrEnum):
+    """The two sides of a source, which share nothing."""
+
+    TRAIN = "train"
+    HELD_OUT = "held_out"
 
 
 class Source(Protocol):

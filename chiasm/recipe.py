@@ -16,36 +16,31 @@ from pydantic import Field
 
 from chiasm.actions import ActionFormat
 from chiasm.batch.packed import AnyShape
-from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.source import leaks
 from chiasm.data.stream import StreamSettings
 from chiasm.data.tokenizer import TokenizerSettings
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.imports import import_all
 from chiasm.model import ModelSettings
-from chiasm.settings import Settings
+from chiasm.providers import ProviderTables
 from chiasm.toml import apply_override, as_toml, load_toml, parse_settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
 from chiasm.vision.build import VisionSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
-from chiasm.worlds import TASKS, WorldSettings
-from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSettings
-
-_TASKS = {"world": (*TASKS, INSTRUCTIONS), "trajectories": TRAJECTORY_TASKS}
 
 
-class Recipe(Settings):
+class Recipe(ProviderTables):
     """Every setting of a run; see each component's settings for what its names mean."""
 
     name: str = Field(min_length=1)
     """Names the run in its report."""
+    imports: tuple[str, ...] = ()
+    """Modules, by dotted names or as files that end in .py, that are imported before anything is
+    read here: they register kinds of sources, tokenizers and attention."""
     seed: int = Field(0, ge=0)
     """Keys the first weights, the order of the data, noise and flow times."""
-    world: WorldSettings = WorldSettings()
-    """The embedded world, for sources of kind ``world``."""
-    instructions: InstructionSettings = InstructionSettings()
-    """Its instructed walks, for sources of its task ``instructions``."""
     actions: ActionFormat = ActionFormat()
     """How steps are written in words, whichever source they come from."""
     streams: dict[str, VisionSettings] = {"image": VisionSettings()}
@@ -74,15 +69,23 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     content = load_toml(path)
     for override in overrides:
         apply_override(content, override)
-    return parse_recipe(content)
+    return parse_recipe(content, path.parent)
 
 
-def parse_recipe(content: Mapping[str, Any]) -> Recipe:
+def parse_recipe(content: Mapping[str, Any], folder: Path = Path()) -> Recipe:
     """Validate and check a recipe given as nested dictionaries.
 
+    Args:
+        content: its tables.
+        folder: where the files of its ``imports`` are looked for first.
+
     Raises:
-        UserError: unknown setting, wrong value, or settings that contradict each other.
+        UserError: a module that cannot be imported, unknown setting, wrong value, or settings that
+            contradict each other.
     """
+    names = content.get("imports", ())
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        content = {**content, **({"imports": import_all(names, folder)} if names else {})}
     recipe = parse_settings(Recipe, content)
     check(recipe)
     return recipe
@@ -131,14 +134,11 @@ def check(recipe: Recipe) -> None:
                 "below 1 (data)"
             )
     for name, source in stream.sources.items():
-        tasks = _TASKS.get(source.kind)
-        if tasks is not None and source.task not in tasks:
-            problems.append(
-                f"stream.sources.{name}.task = {source.task!r} is no task of kind "
-                f"{source.kind!r}; choose one of {', '.join(tasks)}"
-            )
-        if source.kind != "world" and not source.path:
-            problems.append(f"stream.sources.{name}.path is missing: name the folder to read")
+        try:
+            with settings_of(f"stream.sources.{name}"):
+                source.check()
+        except UserError as error:
+            problems.append(str(error))
     problems += leaks(stream.sources, stream.sources, "stream.sources")
     problems += _routing_without_router(recipe)
     if problems:

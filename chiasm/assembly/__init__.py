@@ -19,8 +19,8 @@ from chiasm.assembly.objects import (
     seconds_per_step,
 )
 from chiasm.assembly.pictures import open_gallery, open_held_out_walks
-from chiasm.assembly.preparation import default_cache_folder
 from chiasm.assembly.vision import open_vision
+from chiasm.data.preparation import default_cache_folder
 
 __all__ = [
     "build_inputs",

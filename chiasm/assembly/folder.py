@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.assembly.objects import Inputs, build_inputs, build_run, check_feasible, open_material
-from chiasm.assembly.preparation import Stage, silent
+from chiasm.data.preparation import Stage, silent
 from chiasm.data.source import SourceFacts
 from chiasm.data.stream import StreamReport
 from chiasm.data.tokenizer import TextTokenizer

@@ -17,30 +17,3 @@ narration.py   stories
 sources.py     the five sources of documents
 instructions/  a sixth: walks to what spoken instructions name
 """
-
-from chiasm.worlds.captions import caption, caption_facts
-from chiasm.worlds.narration import story
-from chiasm.worlds.questions import Balance, Question, all_questions, questions
-from chiasm.worlds.render import render_worlds
-from chiasm.worlds.sources import TASKS, WorldSource
-from chiasm.worlds.truth import SeenObject, View
-from chiasm.worlds.world import Split, Step, World, WorldSettings
-
-__all__ = [
-    "TASKS",
-    "Balance",
-    "Question",
-    "SeenObject",
-    "Split",
-    "Step",
-    "View",
-    "World",
-    "WorldSettings",
-    "WorldSource",
-    "all_questions",
-    "caption",
-    "caption_facts",
-    "questions",
-    "render_worlds",
-    "story",
-]

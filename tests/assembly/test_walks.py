@@ -12,7 +12,7 @@ from chiasm.errors import UserError
 from chiasm.evaluation.material import pick
 from chiasm.inference.walks import WalkDocuments
 from chiasm.recipe import Recipe, parse_recipe
-from chiasm.worlds.instructions import InstructionSource
+from chiasm.worlds.instructions.source import InstructionSource
 
 
 def recipe(row_positions: int, **instructions: object) -> Recipe:

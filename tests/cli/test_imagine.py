@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 from typer.testing import CliRunner, Result
 
 from chiasm.cli.imagine import imagine, read_script, true_views
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
@@ -17,7 +18,8 @@ from chiasm.inference.walks import WalkDocuments
 from chiasm.walk.starts import Starts, given_picture
 from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.rollout import Context, Rollouts
-from chiasm.worlds import Split, WorldSettings, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
 
 WORLD = """
 [world]

@@ -16,11 +16,10 @@ from chiasm.data.source import SourceSettings
 from chiasm.data.sources import build_sources, open_pictures, open_sources
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.trajectories import read_trajectory
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Split, Text
 from chiasm.errors import UserError
 from chiasm.poses import Pose, compose
 from chiasm.vision.cached.gallery import gallery_of
-from chiasm.worlds import Split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "nav"
 LENGTHS = (12, 9, 15, 10, 11, 8)

@@ -15,8 +15,8 @@ from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.source import SourceSettings
 from chiasm.data.sources import build_sources, open_sources, sample_texts
 from chiasm.data.stream import Stream, StreamSettings
+from chiasm.documents import Split
 from chiasm.errors import UserError
-from chiasm.worlds import Split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 

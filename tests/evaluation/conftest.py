@@ -11,13 +11,16 @@ from PIL import Image as PillowImage
 from chiasm.data.source import SourceSettings
 from chiasm.data.sources import build_sources
 from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Split
 from chiasm.evaluation import EvaluationSettings, Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import PixelTokenizer
-from chiasm.worlds import TASKS, Split, WorldSettings, WorldSource, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import TASKS, WorldSettings
+from chiasm.worlds.sources import WorldSource
 
 ROW_POSITIONS = 160
 

@@ -5,15 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chiasm.documents import Split
 from chiasm.evaluation import Material, evaluate
 from chiasm.evaluation.instructed import _items, _other_words, _random, measure_instructions
-from chiasm.worlds import Split, WorldSettings
-from chiasm.worlds.instructions import (
-    InstructionSettings,
-    InstructionSource,
-    reached,
-    render_instructions,
-)
+from chiasm.worlds.instructions.goals import reached
+from chiasm.worlds.instructions.rendered import render_instructions
+from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.instructions.source import InstructionSource
+from chiasm.worlds.settings import WorldSettings
 
 
 @pytest.fixture(scope="module")

@@ -7,12 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from chiasm.vision.learning.world_pictures import pictures_of_world
 
+from chiasm.documents import Split
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.learning.figures import psnr
-from chiasm.vision.learning.world_pictures import pictures_of_world
 from chiasm.vision.tokenizer import VisionTokenizer
-from chiasm.worlds import Split, WorldSettings, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
 
 FOLDER = Path(str(resources.files("chiasm.vision"))) / "pretrained" / "embedded-world"
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from chiasm.documents import Split
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.walks import WalkDocuments
@@ -22,7 +23,9 @@ from chiasm.walk.starts import Starts
 from chiasm.walk.truth import Truth
 from chiasm.walk.walker import Walker
 from chiasm.worldmodel.oracle import Oracle
-from chiasm.worlds import Split, World, WorldSettings, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.world import World
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE_SECONDS = 60.0

@@ -7,12 +7,13 @@ import pytest
 
 from chiasm.actions import Action, ActionFormat
 from chiasm.batch.packed import ImageShape
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.poses import relative_pose
 from chiasm.worldmodel.oracle import Oracle, PlacedContext
 from chiasm.worldmodel.rollout import Context
-from chiasm.worlds import Split, WorldSource
 from chiasm.worlds.maps import UNITS_PER_METRE, generate_map
+from chiasm.worlds.sources import WorldSource
 
 FORMAT = ActionFormat()
 SHAPE = ImageShape(32, 32, 2, 2)

@@ -8,13 +8,16 @@ import numpy as np
 import pytest
 
 from chiasm.actions import ActionFormat
+from chiasm.documents import Split
 from chiasm.poses import relative_pose
 from chiasm.vision.pixels import PixelTokenizer
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.tracker import Tracker
-from chiasm.worlds import Split, WorldSettings
-from chiasm.worlds.instructions import Ground, InstructionSettings, render_instructions
+from chiasm.worlds.instructions.ground import Ground
+from chiasm.worlds.instructions.rendered import render_instructions
+from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.maps import generate_map
+from chiasm.worlds.settings import WorldSettings
 
 
 @pytest.fixture(scope="module")

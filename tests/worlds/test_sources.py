@@ -4,7 +4,9 @@ import pytest
 from chiasm.actions import Action, ActionFormat
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
-from chiasm.worlds import TASKS, World, WorldSettings, WorldSource
+from chiasm.worlds.settings import TASKS, WorldSettings
+from chiasm.worlds.sources import WorldSource
+from chiasm.worlds.world import World
 
 
 def document_key(document) -> list:

@@ -5,12 +5,16 @@ from pathlib import Path
 import pytest
 import torch
 
+from chiasm.documents import Split
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import gallery_of
 from chiasm.vision.cached.layout import latent_places, open_latents
 from chiasm.vision.dual import DualTokenizer
 from chiasm.vision.pixels import PixelTokenizer
-from chiasm.worlds import Split, World, WorldSettings, WorldSource, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
+from chiasm.worlds.world import World
 
 
 @pytest.fixture(scope="module")

@@ -25,11 +25,11 @@ from chiasm.assembly import (
 from chiasm.batch.packed import PackedBatch
 from chiasm.cli import app
 from chiasm.data.pictures import decode_picture
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.vision.build import build_vision_tokenizer
 from chiasm.vision.cached.layout import open_latents
-from chiasm.worlds import Split
 
 PICTURES = 32
 """In each of the two sources."""
