@@ -49,12 +49,13 @@ def _imported(name: str, folder: Path) -> str:
 
 
 def _run(path: Path) -> None:
-    """Import a file once, under a name that no other file has."""
-    name = f"{path.stem}_{hashlib.sha256(bytes(path)).hexdigest()[:12]}"
+    """Import a file once, wherever copies of it lie."""
+    name = f"{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None  # noqa: PT018
+    assert spec is not None
+    assert spec.loader is not None
     sys.modules[name] = module = importlib.util.module_from_spec(spec)
     try:
         spec.loader.exec_module(module)

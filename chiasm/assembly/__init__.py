@@ -1,6 +1,5 @@
 """From a recipe to a trained model in its folder.
 
-preparation.py  where what is made once is kept, and who hears of it
 memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
 walks.py    views of walks, and whether they fit the rows

@@ -46,6 +46,10 @@ NO_WALKS = (
     "no source has walks with actions and poses; those that do are stream.sources.NAME.kind = "
     "'trajectories' or 'world' with task = 'action_video'"
 )
+NO_INSTRUCTIONS = (
+    "no source has walks after instructions; one that does is stream.sources.NAME.kind = 'world' "
+    "with task = 'instructions'; or set evaluation.instructions = 0"
+)
 
 
 def evaluate(
@@ -181,6 +185,8 @@ class _Run:
             self._skipped[instructed.SECTION] = "evaluation.instructions = 0"
         elif sources and not self._pretrained.vision_tokenizer.draws:
             self._skipped[instructed.SECTION] = NO_DECODER
+        elif not sources and self._settings.instructions:
+            self._skipped[instructed.SECTION] = NO_INSTRUCTIONS
         else:
             for name, of in _named(sources):
                 self._instructions_of(sources[name], of)

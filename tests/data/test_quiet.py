@@ -3,7 +3,7 @@ import sys
 
 SCRIPT = """
 from chiasm.batch.packed import ImageShape
-from chiasm.data.source import SourceSettings
+from chiasm.data.text import TextSettings
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
@@ -13,7 +13,7 @@ class Source:
         return 3
     def __getitem__(self, index):
         return Document((Text("a" * (index + 1)),))
-settings = StreamSettings(sources={"text": SourceSettings(kind="text")}, row_positions=40)
+settings = StreamSettings(sources={"text": TextSettings()}, row_positions=40)
 tokenizer = TextTokenizer.train(["a"], 262)
 stream = Stream(settings, {"text": Source()}, tokenizer, ImageShape(8, 8, 1, 1), 0)
 print(next(stream).num_rows)

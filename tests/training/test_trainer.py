@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from chiasm.data.source import SourceSettings
+from chiasm.data.text import TextSettings
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
@@ -76,7 +76,7 @@ def build(tokenizer: TextTokenizer) -> Build:
         vision = PixelTokenizer(8, 4)
         noise = torch.rand(64, 3, 8, 8, generator=torch.Generator().manual_seed(0))
         vision.measure([noise], data="noise")
-        source = SourceSettings(kind="text", path="unused")
+        source = TextSettings(path="unused")
         stream_settings = StreamSettings(
             sources={"drawings": source}, row_positions=32, rows_per_batch=rows_per_batch
         )

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from chiasm.vision.learning.world_pictures import pictures_of_world
+from chiasm.vision.learning.labelled import pictures_of_frames
 
 from chiasm.documents import Split
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
@@ -15,6 +15,7 @@ from chiasm.vision.learning.figures import psnr
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
 
 FOLDER = Path(str(resources.files("chiasm.vision"))) / "pretrained" / "embedded-world"
 
@@ -28,7 +29,8 @@ def frames(split: Split, folder: Path) -> torch.Tensor:
     settings = WorldSettings(
         train_maps=12, held_out_maps=12, views_per_map=12, walks_per_map=1, frames_per_walk=5
     )
-    pictures = pictures_of_world(render_worlds(settings, split, folder, num_processes=1))
+    world = render_worlds(settings, split, folder, num_processes=1)
+    pictures = pictures_of_frames(WorldSource(world, "image_text"))
     return pictures.batch(np.arange(len(pictures)))
 
 

@@ -11,7 +11,7 @@ from pydantic import Field
 from chiasm.capabilities import Labelled
 from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
 from chiasm.documents import Split
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.providers import WorldTable
 from chiasm.vision.build import build_vision_tokenizer, settings_called
 from chiasm.vision.learning.fit import Progress
@@ -117,8 +117,9 @@ def _opened(
         processes=settings.render_processes,
     )
     try:
-        return settings.source.open_pictures(
-            "pictures", opening, side_pixels=pixels, captioned=settings.reads_captions
-        )
+        with settings_of("source"):
+            return settings.source.open_pictures(
+                "pictures", opening, side_pixels=pixels, captioned=settings.reads_captions
+            )
     except UserError as error:  # it takes the source for one of a run
         raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error
