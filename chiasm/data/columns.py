@@ -42,7 +42,7 @@ class TableSettings(FileSettings):
         """
         raise NotImplementedError
 
-    def documents(
+    def source_of(
         self, name: str, table: Table, columns: Columns, row_positions: int, **own: Any
     ) -> FolderSource:
         """Returns the documents of a table's rows; ``own`` is what every such source is given."""

@@ -28,7 +28,7 @@ class ImageTextSettings(PictureTableSettings):
         """Returns the column of captions."""
         return (columns.text(table, self.text_column),)
 
-    def documents(
+    def source_of(
         self, name: str, table: Table, columns: Columns, row_positions: int, **own: Any
     ) -> FolderSource:
         """Returns picture and caption of each row."""

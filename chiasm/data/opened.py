@@ -76,7 +76,7 @@ class _Documents:
         columns.refuse_pictures_alone(table)
         if columns.pictures_alone:
             return PictureSource(self.name, table, columns.image(table), **own)
-        return settings.documents(self.name, table, columns, self.row_positions, **own)
+        return settings.source_of(self.name, table, columns, self.row_positions, **own)
 
     def facts(self, table: Table, source: FolderSource, notes: tuple[str, ...]) -> SourceFacts:
         """What is told of a table; how many documents, is not known yet."""

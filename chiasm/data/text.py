@@ -38,7 +38,7 @@ class TextSettings(TableSettings):
         """Returns the column of texts."""
         return (columns.text(table, self.text_column),)
 
-    def documents(
+    def source_of(
         self, name: str, table: Table, columns: Columns, row_positions: int, **own: Any
     ) -> FolderSource:
         """Returns the texts of a table, cut."""

@@ -31,7 +31,7 @@ class QuestionSettings(PictureTableSettings):
         question = columns.named(table, "question_column", self.question_column)
         return question, columns.named(table, "answer_column", self.answer_column)
 
-    def documents(
+    def source_of(
         self, name: str, table: Table, columns: Columns, row_positions: int, **own: Any
     ) -> FolderSource:
         """Returns picture, question and answer of each row."""
