@@ -136,7 +136,10 @@ def test_recipes_are_valid(page: Path, tmp_path: Path) -> None:
 def test_settings_have_the_names_and_defaults_that_the_tables_say(page: Path) -> None:
     roots: list[dict[str, Any]] = [
         parse_recipe(SMALLEST).model_dump(mode="json"),
-        *({"stream": {"sources": {"NAME": SOURCES.of(k)().model_dump()}}} for k in SOURCES.kinds),
+        *(
+            {"stream": {"sources": {"NAME": SOURCES.of(k)().model_dump(mode="json")}}}
+            for k in SOURCES.kinds
+        ),
         VisionTrainingSettings().model_dump(mode="json"),
         SamplingSettings().model_dump(mode="json"),
         AtlasSettings().model_dump(mode="json"),

@@ -40,7 +40,7 @@ class ImageTextSettings(PictureTableSettings):
         return open_table(name, self, opening)
 
     def open_pictures(
-        self, name: str, opening: Opening, *, side_pixels: int, captioned: bool
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
         """Returns both sides; a folder of pictures will do where no words are read."""
         return open_table(name, self, opening, pictures_alone=not captioned)

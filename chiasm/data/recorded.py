@@ -51,7 +51,7 @@ class RecordedSettings(FileSettings):
         return Opened(train, held_out, self._facts(train, held_out))
 
     def open_pictures(
-        self, name: str, opening: Opening, *, side_pixels: int, captioned: bool
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
         """Returns both sides; frames alone where no words are read."""
         if captioned:

@@ -104,14 +104,14 @@ class SourceSettings(Settings):
         raise NotImplementedError
 
     def open_pictures(
-        self, name: str, opening: Opening, *, side_pixels: int, captioned: bool
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
         """Returns both sides for a tokenizer to learn from, which may read no words.
 
         Args:
             name: for messages.
             opening: of the training.
-            side_pixels: of the squares that pictures will be cut to.
+            side: name and value of the setting that says to which squares pictures are cut.
             captioned: words are read too.
 
         Raises:

@@ -51,7 +51,7 @@ class TextSettings(TableSettings):
         return open_table(name, self, opening)
 
     def open_pictures(
-        self, name: str, opening: Opening, *, side_pixels: int, captioned: bool
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
         """Refuses: texts have no pictures."""
         raise UserError("has no pictures", setting="kind", value=self.kind, remedy="name another")

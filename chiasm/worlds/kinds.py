@@ -58,14 +58,13 @@ class WorldSourceSettings(SourceSettings):
         return _opened(*(self._source(self.task, opening, split) for split in Split))
 
     def open_pictures(
-        self, name: str, opening: Opening, *, side_pixels: int, captioned: bool
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
         """Returns both sides with their ground truth, whatever the task."""
-        world = world_of(opening.tables)
-        if world.image_pixels != side_pixels:
+        own, (setting, pixels) = world_of(opening.tables).image_pixels, side
+        if own != pixels:
             raise UserError(
-                f"world.image_pixels = {world.image_pixels}, and the tokenizer's pictures have "
-                f"{side_pixels} pixels; make them equal"
+                f"{setting} = {pixels}, but world.image_pixels = {own}; make them equal"
             )
         return _opened(*(self._source("image_text", opening, split) for split in Split))
 

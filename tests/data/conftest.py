@@ -177,9 +177,7 @@ class Made:
         weights = settings.pop("weights", {})
         seed = settings.pop("seed", 3)
         assert isinstance(weights, dict)
-        named = {
-            name: TextSettings(weight=weights.get(name, 1.0)) for name in sources
-        }
+        named = {name: TextSettings(weight=weights.get(name, 1.0)) for name in sources}
         small = {"row_positions": 40, "rows_per_batch": 2, "lanes": 2, "rows_packed_together": 3}
         merged = StreamSettings.model_validate({"sources": named, **small, **settings})
         return Stream(merged, sources, self.tokenizer, self.shape, seed, **ranks)  # type: ignore[arg-type]

@@ -190,7 +190,7 @@ def test_each_frame_is_encoded_ahead_once(folder: Path):
 
 def test_frames_alone_for_a_vision_tokenizer(folder: Path):
     settings = RecordedSettings(path=str(folder), held_out_fraction=0.3)
-    opened = settings.open_pictures("nav", Opening(), side_pixels=8, captioned=False)
+    opened = settings.open_pictures("nav", Opening(), side=("image_pixels", 8), captioned=False)
     pictures = [opened.train, opened.held_out]
     assert sum(map(len, pictures)) == sum(LENGTHS)
     frames = [seen(next(source[k].images)) for source in pictures for k in range(len(source))]
@@ -252,9 +252,9 @@ def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
     source = opened(folder)
     assert re.match(r"4 trajectories, \d\d frames \(.*traj_data\.", source.summary)
     assert not source.notes
-    both = open_sources(
-        {"nav": RecordedSettings(task="video", path=str(folder))}, Opening(40)
-    )["nav"]
+    both = open_sources({"nav": RecordedSettings(task="video", path=str(folder))}, Opening(40))[
+        "nav"
+    ]
     sides = re.findall(r"(\w[\w ]*): (\d) trajector\w+, (\d+) frames", both.facts.notes[0])
     assert [name for name, *_ in sides] == ["training", "held out"]
     assert sum(int(frames) for *_, frames in sides) == both.facts.rows

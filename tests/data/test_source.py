@@ -86,14 +86,14 @@ def test_sources_that_hold_out_what_others_train_on_are_told(measured, setting):
 
 
 def test_texts_cut_otherwise_are_held_out_otherwise():
-    one, other = (
-        TextSettings(path="here", document_characters=n) for n in (100, 200)
-    )
+    one, other = (TextSettings(path="here", document_characters=n) for n in (100, 200))
     assert "document_characters = 200" in leaks({"a": one}, {"b": other}, "held_out")[0]
 
 
 def test_a_recipe_whose_sources_leak_into_each_other_is_refused():
     sources = {"a": of_files(), "b": of_files(kind="vqa", held_out_fraction=0.3)}
-    content = {n: {"kind": s.kind, **s.model_dump(exclude_defaults=True)} for n, s in sources.items()}
+    content = {
+        n: {"kind": s.kind, **s.model_dump(exclude_defaults=True)} for n, s in sources.items()
+    }
     with pytest.raises(UserError, match=r"stream\.sources\.b\.held_out_fraction = 0\.3"):
         parse_recipe({"name": "leak", "stream": {"sources": content}})

@@ -117,9 +117,7 @@ def folder_material(tmp_path: Path) -> Material:
     (texts / "book.txt").write_text(book)
     settings = {
         "emoji": ImageTextSettings(path=str(pictures), held_out_fraction=0.4),
-        "books": TextSettings(
-            path=str(texts), document_characters=80, held_out_fraction=0.5
-        ),
+        "books": TextSettings(path=str(texts), document_characters=80, held_out_fraction=0.5),
     }
     return material_of(settings, ROW_POSITIONS)
 
@@ -139,7 +137,5 @@ def recorded(tmp_path: Path) -> Material:
             "yaw": [0] * 8,
         }
         (folder / "traj_data.json").write_text(json.dumps(content))
-    settings = RecordedSettings(
-        task="action_video", path=str(tmp_path), held_out_fraction=0.5
-    )
+    settings = RecordedSettings(task="action_video", path=str(tmp_path), held_out_fraction=0.5)
     return material_of({"walks": settings}, 160)

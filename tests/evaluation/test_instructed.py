@@ -58,8 +58,7 @@ def test_other_sentences_ask_for_something_else(listener, source):
     for item, words in zip(items, _other_words(items, 0), strict=True):
         assert said[words].walk.meaning != item.walk.meaning
         assert any(
-            each.walk.place != item.walk.place and each.walk.words == words
-            for each in items
+            each.walk.place != item.walk.place and each.walk.words == words for each in items
         )
 
 

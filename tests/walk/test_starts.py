@@ -48,7 +48,10 @@ def test_all_starts_are_different_clear_views(starts, world) -> None:
 
 @pytest.mark.parametrize(
     ("map_number", "view", "complaint"),
-    [(2, 0, "--map 2: there are 2 held-out maps or trajectories; give 0 to 1"), (0, 9, "--view 9: .* 0 to 8")],
+    [
+        (2, 0, "--map 2: there are 2 held-out maps or trajectories; give 0 to 1"),
+        (0, 9, "--view 9: .* 0 to 8"),
+    ],
 )
 def test_starts_that_are_not_there(starts, map_number: int, view: int, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):

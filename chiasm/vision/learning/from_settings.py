@@ -119,7 +119,10 @@ def _opened(
     try:
         with settings_of("source"):
             return settings.source.open_pictures(
-                "pictures", opening, side_pixels=pixels, captioned=settings.reads_captions
+                "pictures",
+                opening,
+                side=(settings.size_setting, pixels),
+                captioned=settings.reads_captions,
             )
     except UserError as error:  # it takes the source for one of a run
         raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error
