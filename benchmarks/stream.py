@@ -24,7 +24,7 @@ from chiasm.assembly import build_inputs, open_material, seconds_per_step
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream, StreamSettings
-from chiasm.documents import Source, Split
+from chiasm.documents import Source
 from chiasm.recipe import load_recipe
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.toml"

@@ -21,8 +21,8 @@ from chiasm.batch.packed import ImageShape
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
 from chiasm.data.source import SOURCES, Opened, Opening
 from chiasm.data.sources import open_sources
-from chiasm.data.text import TextSettings
 from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.text import TextSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Source, Text
 from chiasm.errors import UserError

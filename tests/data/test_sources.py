@@ -11,8 +11,8 @@ import torch
 
 from chiasm.data.drawing import row_spans
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.image_text import ImageTextSettings
+from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources, sample_texts
 from chiasm.data.stream import Stream, StreamSettings

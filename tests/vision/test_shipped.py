@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from chiasm.vision.learning.labelled import pictures_of_frames
 
 from chiasm.documents import Split
 from chiasm.vision.build import VisionSettings, build_vision_tokenizer
 from chiasm.vision.learning.figures import psnr
+from chiasm.vision.learning.labelled import pictures_of_frames
 from chiasm.vision.tokenizer import VisionTokenizer
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.settings import WorldSettings

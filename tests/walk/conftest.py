@@ -24,9 +24,9 @@ from chiasm.walk.truth import Truth
 from chiasm.walk.walker import Walker
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worlds.camera import WorldCamera
-from chiasm.worlds.sources import WorldSource
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
 from chiasm.worlds.world import World
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
