@@ -40,12 +40,12 @@ from vision_models import SO400M, Contender, contenders, siglip
 
 from chiasm.assembly import build_inputs, build_run, build_stream, open_gallery, open_material
 from chiasm.device import choose_device, synchronise
+from chiasm.documents import Split
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.speed import peak_flops_per_second
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.rae import RaeSettings
-from chiasm.worlds import Split
 
 GOAL = 0.05
 """Largest overhead over the bare call."""

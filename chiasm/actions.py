@@ -160,3 +160,8 @@ class ActionFormat(Settings):
 def _signed(value: float, decimals: int) -> str:
     # Adding zero turns a rounded -0.0 into 0.0, so that nothing has two spellings.
     return f"{round(value, decimals) + 0.0:+.{decimals}f}"
+
+
+def marked(words: str, number: int, num_steps: int) -> str:
+    """An instruction before the next view: ``action: go to the red torch [2/5]``, from 1 on."""
+    return f"{PREFIX}{words} [{number}/{num_steps}]"

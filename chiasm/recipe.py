@@ -16,37 +16,32 @@ from pydantic import Field
 
 from chiasm.actions import ActionFormat
 from chiasm.batch.streams import Streams
-from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.source import SourceSettings, leaks
 from chiasm.data.stream import StreamSettings
 from chiasm.data.tokenizer import TextTokenizerSettings
-from chiasm.errors import UserError, joined
+from chiasm.errors import UserError, joined, settings_of
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.imports import import_all
 from chiasm.model import ModelSettings
-from chiasm.settings import Settings
+from chiasm.providers import ProviderTables
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.toml import apply_override, as_toml, load_toml, parse_settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.vision.rae import RaeSettings
-from chiasm.worlds import TASKS, WorldSettings
-from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSettings
-
-_TASKS = {"world": (*TASKS, INSTRUCTIONS), "trajectories": TRAJECTORY_TASKS}
 
 
-class Recipe(Settings):
+class Recipe(ProviderTables):
     """Every setting of a run; see each component's settings for what its names mean."""
 
     name: str = Field(min_length=1)
     """Names the run in its report."""
+    imports: tuple[str, ...] = ()
+    """Modules, by dotted names or as files that end in .py, that are imported before anything is
+    read here: they register kinds of sources, tokenizers and attention."""
     seed: int = Field(0, ge=0)
     """Keys the first weights, the order of the data, noise and flow times."""
-    world: WorldSettings = WorldSettings()
-    """The embedded world, for sources of kind ``world``."""
-    instructions: InstructionSettings = InstructionSettings()
-    """Its instructed walks, for sources of its task ``instructions``."""
     actions: ActionFormat = ActionFormat()
     """How steps are written in words, whichever source they come from."""
     streams: dict[str, Annotated[TokenizerSettings, TOKENIZERS]] = Field({"image": RaeSettings()})
@@ -75,15 +70,23 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     content = load_toml(path)
     for override in overrides:
         apply_override(content, override)
-    return parse_recipe(content)
+    return parse_recipe(content, path.parent)
 
 
-def parse_recipe(content: Mapping[str, Any]) -> Recipe:
+def parse_recipe(content: Mapping[str, Any], folder: Path = Path()) -> Recipe:
     """Validate and check a recipe given as nested dictionaries.
 
+    Args:
+        content: its tables.
+        folder: where the files of its ``imports`` are looked for first.
+
     Raises:
-        UserError: unknown setting, wrong value, or settings that contradict each other.
+        UserError: a module that cannot be imported, unknown setting, wrong value, or settings that
+            contradict each other.
     """
+    names = content.get("imports", ())
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        content = {**content, **({"imports": import_all(names, folder)} if names else {})}
     recipe = parse_settings(Recipe, content)
     check(recipe)
     return recipe
@@ -133,18 +136,17 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
             remedy = "give times from 0 (noise) to below 1 (data)"
             yield recipe.error("training.validation_flow_times", f"has {flow_time}", remedy)
     for name, source in sources.items():
-        yield from (error.under(f"stream.sources.{name}") for error in _source_errors(source))
+        yield from _source_errors(name, source)
     yield from (error.under("stream.sources") for error in leaks(sources, sources))
     yield from _routing_without_router(recipe)
 
 
-def _source_errors(source: SourceSettings) -> Iterator[UserError]:
-    tasks = _TASKS.get(source.kind)
-    if tasks is not None and source.task not in tasks:
-        remedy = f"choose one of {', '.join(tasks)}"
-        yield source.error("task", f"is no task of kind {source.kind!r}", remedy)
-    if source.kind != "world" and not source.path:
-        yield UserError("is missing", setting="path", remedy="name the folder to read")
+def _source_errors(name: str, source: SourceSettings) -> Iterator[UserError]:
+    try:
+        with settings_of(f"stream.sources.{name}"):
+            source.check()
+    except UserError as error:
+        yield error
 
 
 def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:

@@ -107,4 +107,8 @@ class Registry(Generic[Base]):
 
 
 def _dumped(value: Settings, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    return value.model_dump(mode=info.mode, exclude_none=info.exclude_none)
+    """Whatever is left out as default, the kind says of which class the rest is."""
+    content = value.model_dump(
+        mode=info.mode, exclude_none=info.exclude_none, exclude_defaults=info.exclude_defaults
+    )
+    return {"kind": type(value).model_fields["kind"].default, **content}

@@ -90,7 +90,7 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("model.width", "write it as name=value"),
         ("model..width=3", "write it as name=value"),
         ("name.x.y=3", "name is a value, not a group of settings"),
-        ("stream.sources.books.kind=world", "stream.sources.books.task = ''"),
+        ("stream.sources.books.kind=world", "unknown setting stream.sources.books.path"),
         ("stream.sources.books.path=", "stream.sources.books.path is missing"),
         ("training.steps=60", "training.schedule.warmup_steps = 60 leaves nothing"),
         (

@@ -9,6 +9,7 @@ import ast
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -33,8 +34,9 @@ ORDER = [
         "flow",
         "documents",
     ),
-    *("actions", "worlds", "batch", "model", "tokenizers", "data", "loop", "vision", "inference"),
-    *("training", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
+    *("actions", "capabilities", "imports", "batch", "model", "tokenizers", "data", "worlds"),
+    *("providers", "loop", "vision", "inference", "training", "worldmodel", "walk", "evaluation"),
+    *("report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 
@@ -161,3 +163,62 @@ def test_files_are_one_noun_each() -> None:
         if (lines := len(path.read_text().splitlines())) > 320
     }
     assert not long
+
+
+def test_one_file_knows_of_the_embedded_world() -> None:
+    asking = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != "worlds"
+        and any(name.startswith("chiasm.worlds") for name in imports(path))
+    }
+    assert asking == {"providers.py"}
+
+
+KINDS = [
+    (("data",), {"__len__", "__getitem__"}),
+    (("worlds",), {"__len__", "__getitem__"}),
+]
+"""Folders, and the methods or the base that make a class of theirs one that nobody asks for."""
+
+
+@pytest.mark.parametrize(("homes", "like"), KINDS, ids=lambda each: "-".join(sorted(each)))
+def test_capabilities_are_asked_for_and_not_classes(homes: tuple[str, ...], like: set[str]) -> None:
+    """No isinstance over what these folders define, outside of the folders."""
+    known = classes_like(homes, like)
+    assert known, f"no class of {homes} has {like}"
+    for path in PACKAGE.rglob("*.py"):
+        if path.relative_to(PACKAGE).parts[0] not in homes:
+            asked = known & set(asked_classes(path))
+            assert not asked, f"{path} tells {asked} apart by their class"
+
+
+def classes_like(homes: tuple[str, ...], like: set[str]) -> set[str]:
+    """Classes with these methods, or with a base of this name, and all that derive from them."""
+    nodes = [
+        node
+        for home in homes
+        for path in sorted((PACKAGE / home).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    bases = {node.name: {b.id for b in node.bases if isinstance(b, ast.Name)} for node in nodes}
+    methods = {
+        node.name: {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+        for node in nodes
+    }
+    known = {name for name in bases if like <= methods[name] or like & bases[name]}
+    while more := {name for name in bases if bases[name] & known} - known:
+        known |= more
+    return known
+
+
+def asked_classes(path: Path) -> Iterator[str]:
+    """The names in the second argument of every isinstance and issubclass, and in patterns."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.MatchClass):
+            yield from (each.id for each in ast.walk(node.cls) if isinstance(each, ast.Name))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            for each in ast.walk(node.args[1]):
+                if isinstance(each, ast.Name | ast.Attribute):
+                    yield each.id if isinstance(each, ast.Name) else each.attr

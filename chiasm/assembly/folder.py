@@ -33,8 +33,8 @@ from chiasm.assembly.objects import (
     check_feasible,
     open_material,
 )
-from chiasm.assembly.preparation import Stage, silent
 from chiasm.assembly.vision import context_of
+from chiasm.data.preparation import Stage, silent
 from chiasm.data.source import SourceFacts
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device

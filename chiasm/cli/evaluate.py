@@ -14,7 +14,7 @@ import typer
 from chiasm.assembly import changed_data, open_material
 from chiasm.cli.options import check_run
 from chiasm.cli.progress import RunDisplay
-from chiasm.data.source import leaks
+from chiasm.data.source import FileSettings, leaks
 from chiasm.errors import UserError, joined, setting, settings_of
 from chiasm.evaluation.evaluate import evaluate as evaluate_model
 from chiasm.evaluation.material import Material
@@ -85,7 +85,7 @@ def _other_data(trained: Recipe, asked: Recipe, material: Material, run: Path) -
     Raises:
         UserError: a path names other data to train on, of which a share alone would be measured.
     """
-    sources, before_all = asked.stream.sources, trained.stream.sources
+    sources, before_all = _of_files(asked), _of_files(trained)
     elsewhere = {
         name
         for name, source in sources.items()
@@ -107,6 +107,12 @@ def _other_data(trained: Recipe, asked: Recipe, material: Material, run: Path) -
                 f"stream.sources.{name}.held_out_path: the run was trained on {repeated:,} "
                 "documents that are in it too, and they are measured as well"
             )
+
+
+def _of_files(recipe: Recipe) -> dict[str, FileSettings]:
+    """The sources that read users' files."""
+    sources = recipe.stream.sources
+    return {name: each for name, each in sources.items() if isinstance(each, FileSettings)}
 
 
 def evaluate_run(

@@ -20,12 +20,12 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from chiasm.assembly import open_material, train_run
-from chiasm.assembly.preparation import Stage, silent
+from chiasm.data.preparation import Stage, silent
 from chiasm.data.reading import ReadingLog
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
@@ -41,7 +41,7 @@ from chiasm.stop import Stopped
 from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure, refuse_lossy
-from chiasm.studies.settings import HeldOutSettings, MetricSettings, StudySettings
+from chiasm.studies.settings import HELD_OUT, HeldOutSettings, MetricSettings, StudySettings
 from chiasm.studies.shared import only_process, tokenizer_fingerprint
 from chiasm.training.versions import versions
 
@@ -56,7 +56,7 @@ class Order(Settings):
     """The cell's content hash."""
     inputs: Path
     """The folder of the tokenizers."""
-    held_out: dict[str, HeldOutSettings]
+    held_out: dict[str, Annotated[HeldOutSettings, HELD_OUT]]
     held_out_data: dict[str, str] = Field(default_factory=dict)
     """Hash of what the users' files among them hold, by path."""
     metrics: tuple[MetricSettings, ...]

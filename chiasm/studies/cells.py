@@ -63,7 +63,7 @@ class Cell:
     def key(self) -> str:
         """The cell's content hash."""
         chosen = _chosen(self.recipe)
-        learned = {k: v for k, v in chosen.items() if k not in ("name", "evaluation")}
+        learned = {k: v for k, v in chosen.items() if k not in ("name", "imports", "evaluation")}
         return content_hash({"recipe": learned, "inputs": self.inputs_key, "defaults": DEFAULTS})
 
     @property
@@ -132,9 +132,9 @@ def _cell(
         for key, value in changes.items():
             assign(content, key, deepcopy(value))
         content["name"] = f"{study.name}: {name}, seed {seed}"
-        inputs = parse_recipe(content)
+        inputs = parse_recipe(content, study.recipe.parent)
         _choose_sources(content, settings.sources)
-        recipe = parse_recipe(content)
+        recipe = parse_recipe(content, study.recipe.parent)
     return Cell(
         name,
         seed,

@@ -6,13 +6,15 @@ names the nearest one. Nothing about a comparison stands anywhere else.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from chiasm.data.source import SourceSettings
+from chiasm.data.source import SOURCES, SourceSettings
 from chiasm.errors import UserError, joined, setting
+from chiasm.registry import Registry
 from chiasm.settings import Settings
 from chiasm.toml import load_toml, parse_settings
 
@@ -45,17 +47,41 @@ class CellSettings(Settings):
 
 
 class HeldOutSettings(SourceSettings):
-    """Documents that every cell is measured on, whatever it was trained on."""
+    """Documents that every cell is measured on, whatever it was trained on: these settings, and
+    beside them those of any kind of source."""
 
-    kind: Literal[  # type: ignore[assignment]
-        "world", "text", "image_text", "vqa", "trajectories", "python_manual", "freedoom"
-    ]
-    """As a recipe's sources; ``python_manual``: the reference texts that come with Python;
-    ``freedoom``: action videos of walks through the maps that come with the engine."""
     documents: int = Field(200, ge=2)
     """How many held-out documents are scored."""
     text_only: bool = False
     """Leave the pictures out and score the words alone."""
+
+
+class _HeldOut(Registry[HeldOutSettings]):
+    """The registered kinds of sources, each with what a study says of it as well."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Those of sources."""
+        return SOURCES.kinds
+
+    def of(self, kind: str) -> type[HeldOutSettings]:
+        """Returns the class of a kind."""
+        return _held_out(SOURCES.of(kind))
+
+    def class_of(self, table: Any) -> type[HeldOutSettings] | None:
+        """Returns the class that a table's ``kind`` names; None where it names none."""
+        kind = SOURCES.class_of(table)
+        return None if kind is None else _held_out(kind)
+
+
+@cache
+def _held_out(kind: type[SourceSettings]) -> type[HeldOutSettings]:
+    bases: tuple[Any, ...] = kind, HeldOutSettings
+    made: Any = create_model(kind.__name__, __base__=bases)
+    return cast(type[HeldOutSettings], made)
+
+
+HELD_OUT = _HeldOut("source")
 
 
 class MetricSettings(Settings):
@@ -143,7 +169,7 @@ class StudySettings(Settings):
     """The runs; empty: the grid alone."""
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     """Dotted setting → its values; every cell is made once for each combination."""
-    held_out: dict[str, HeldOutSettings] = Field(default_factory=dict)
+    held_out: dict[str, Annotated[HeldOutSettings, HELD_OUT]] = Field(default_factory=dict)
     """What every cell is measured on, by name."""
     metrics: tuple[MetricSettings, ...] = Field(min_length=1)
     """What is compared."""
@@ -224,7 +250,7 @@ def _unmeasurable(study: StudySettings) -> list[UserError]:
         ).at(f"metric {m.name!r}")
         for m in flow
         for source in [study.held_out[m.held_out]]
-        if source.text_only or source.kind in ("text", "python_manual") or source.task == "text"
+        if source.text_only or not source.has_pictures
     ]
 
 

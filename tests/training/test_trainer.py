@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from chiasm.data.source import SourceSettings
 from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.text import TextSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
@@ -79,7 +79,7 @@ def build(tokenizer: TextTokenizer) -> Build:
             generator = torch.Generator().manual_seed(0)
             own.measure([torch.rand(64, 3, size, size, generator=generator)], data="noise")
         tokenizers = StreamTokenizers(of_streams, {"seen": "image"} if seen_pixels else None)
-        source = SourceSettings(kind="text", path="unused")
+        source = TextSettings(path="unused")
         stream_settings = StreamSettings(
             sources={"drawings": source}, row_positions=32, rows_per_batch=rows_per_batch
         )

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.actions import ActionFormat
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.poses import Pose, compose
 from chiasm.worldmodel.proposals import (
@@ -17,7 +18,6 @@ from chiasm.worldmodel.proposals import (
     step_prior,
     straight_prior,
 )
-from chiasm.worlds import Split
 
 
 def poses_of(actions):

@@ -11,12 +11,12 @@ import torch
 from PIL import Image as PillowImage
 
 from chiasm.assembly import build_inputs, build_run, open_gallery, open_material
+from chiasm.documents import Split
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import Gallery
 from chiasm.vision.cached.shards import Manifest
-from chiasm.worlds import Split
 
 CPU = torch.device("cpu")
 PICTURES = 40
