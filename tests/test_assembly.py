@@ -283,7 +283,7 @@ def test_a_folder_with_something_else_is_left_alone(recipe: Recipe, tmp_path: Pa
 
 def test_short_rows_are_refused_before_anything_is_made(recipe: Recipe, tmp_path: Path) -> None:
     stream = recipe.stream.model_copy(update={"row_positions": 6})
-    with pytest.raises(UserError, match="row_positions = 6 is shorter than one image"):
+    with pytest.raises(UserError, match=r"stream\.row_positions = 6 is shorter than one item of 4"):
         train_run(recipe.model_copy(update={"stream": stream}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

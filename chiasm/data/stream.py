@@ -22,6 +22,7 @@ from typing import Annotated, Any
 import numpy as np
 from pydantic import Field
 
+import chiasm.data.sources  # noqa: F401  (registers the kinds that read users' files)
 from chiasm.batch.items import ItemReader
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import Streams

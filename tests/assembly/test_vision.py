@@ -11,7 +11,6 @@ import pytest
 from PIL import Image as PillowImage
 
 from chiasm.assembly import open_tokenizers, train_run
-from chiasm.assembly.vision import open_vision
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, parse_recipe
@@ -73,16 +72,18 @@ class Stages:
 def test_it_is_trained_once_and_anew_for_other_settings(pictures: Path, tmp_path: Path) -> None:
     stages = Stages()
     recipe = recipe_of(pictures, {"kind": "vae"})
-    first = open_vision(recipe, tmp_path, stages)
+    first = open_tokenizers(recipe, tmp_path, stages)["image"]
     assert any("vision tokenizer, vae" in what for what in stages.heard)
     assert first.channels == 8
 
     stages.heard.clear()
-    again = open_vision(recipe.model_copy(update={"seed": 7}), tmp_path, stages)
+    again = open_tokenizers(recipe.model_copy(update={"seed": 7}), tmp_path, stages)["image"]
     assert [what.split(",")[1] for what in stages.heard] == [" from the cache"]
     assert again.fingerprint == first.fingerprint
 
-    other = open_vision(recipe_of(pictures, {"kind": "vae"}, channels=3), tmp_path, stages)
+    other = open_tokenizers(recipe_of(pictures, {"kind": "vae"}, channels=3), tmp_path, stages)[
+        "image"
+    ]
     assert any("vision tokenizer, vae" in what for what in stages.heard)
     assert other.channels == 12
 
@@ -91,21 +92,21 @@ def test_it_is_trained_anew_when_its_pictures_have_changed(pictures: Path, tmp_p
     mine = tmp_path / "mine"
     shutil.copytree(pictures, mine)
     recipe = recipe_of(mine, {"kind": "vae"})
-    first = open_vision(recipe, tmp_path / "cache")
+    first = open_tokenizers(recipe, tmp_path / "cache")["image"]
     PillowImage.fromarray(np.zeros((16, 16, 3), dtype=np.uint8)).save(mine / "3.png")
-    second = open_vision(recipe, tmp_path / "cache")
+    second = open_tokenizers(recipe, tmp_path / "cache")["image"]
     assert second.fingerprint != first.fingerprint
 
     # Times are no part of the data: neither a copy's, nor an edited file's old one.
     shutil.copytree(mine, tmp_path / "copy", copy_function=shutil.copyfile)
     shutil.rmtree(mine)
     (tmp_path / "copy").rename(mine)
-    assert open_vision(recipe, tmp_path / "cache").fingerprint == second.fingerprint
+    assert open_tokenizers(recipe, tmp_path / "cache")["image"].fingerprint == second.fingerprint
     stat = (mine / "3.png").stat()
     PillowImage.fromarray(np.full((16, 16, 3), 255, dtype=np.uint8)).save(mine / "3.png")
     os.utime(mine / "3.png", ns=(stat.st_atime_ns, stat.st_mtime_ns))
     assert (mine / "3.png").stat().st_mtime_ns == stat.st_mtime_ns
-    assert open_vision(recipe, tmp_path / "cache").fingerprint != second.fingerprint
+    assert open_tokenizers(recipe, tmp_path / "cache")["image"].fingerprint != second.fingerprint
 
 
 def test_a_run_reads_through_it_and_keeps_it(pictures: Path, tmp_path: Path) -> None:
@@ -113,7 +114,7 @@ def test_a_run_reads_through_it_and_keeps_it(pictures: Path, tmp_path: Path) -> 
     cache, run = tmp_path / "cache", tmp_path / "run"
     train_run(recipe, run, cache_folder=cache, tell=lambda line: None)
     model = Pretrained.load(run)
-    assert model.vision_tokenizer.fingerprint == open_vision(recipe, cache).fingerprint
+    assert model.vision_tokenizer.fingerprint == open_tokenizers(recipe, cache)["image"].fingerprint
 
 
 def test_beside_another_stream_it_makes_the_tokenizer_of_pictures(
@@ -141,5 +142,5 @@ def test_settings_that_name_another_tokenizer(
 ) -> None:
     stages = Stages()
     with pytest.raises(UserError, match=message):
-        open_vision(recipe_of(pictures, vision), tmp_path, stages)
+        open_tokenizers(recipe_of(pictures, vision), tmp_path, stages)["image"]
     assert not stages.heard  # before anything expensive

@@ -23,7 +23,7 @@ STEP = Step(
         pairs=90_000,
         latents={"image": 400, "seen": 400},
         text_rows=1000,
-        latent_rows={"image": 400, "seen": 0},
+        latent_rows={"image": 400},
     ),
     batches=2,
     batches_per_step=3,

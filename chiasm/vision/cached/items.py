@@ -9,6 +9,7 @@ from chiasm.batch.items import Content
 from chiasm.batch.slots import RawLatents
 from chiasm.batch.streams import Streams
 from chiasm.documents import Continuous
+from chiasm.errors import settings_of
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.cached.latents import CachedLatents
 
@@ -26,10 +27,10 @@ class CachedItems:
 
     def __init__(self, tokenizers: StreamTokenizers, folders: Mapping[str, str]) -> None:
         self._tokenizers = tokenizers
-        self._latents = {
-            name: CachedLatents(Path(folder).expanduser(), tokenizers[name])
-            for name, folder in folders.items()
-        }
+        self._latents = {}
+        for name, folder in folders.items():
+            with settings_of(f"streams.{name}"):
+                self._latents[name] = CachedLatents(Path(folder).expanduser(), tokenizers[name])
 
     @property
     def streams(self) -> Streams:
@@ -45,5 +46,6 @@ class CachedItems:
         """
         stream = self.streams.reading(item.stream, item.target).name
         if stream in self._latents:
-            return RawLatents(self._latents[stream].read(item))
+            with settings_of(f"streams.{stream}"):
+                return RawLatents(self._latents[stream].read(item))
         return self._tokenizers.read(item)

@@ -225,7 +225,9 @@ def test_each_stream_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> No
 def test_ranks_share_the_work(recipe: Recipe, recipe_path: Path, tmp_path: Path) -> None:
     encode(recipe_path, tmp_path / "latents", "--rank", "1", "--ranks", "2")
     cached = reading(recipe, tmp_path / "latents")
-    with pytest.raises(UserError, match=r"image' lacks what 1 of 2 ranks encoded"):
+    with pytest.raises(
+        UserError, match=r"streams\.image\.latents = .*image' lacks what 1 of 2 ranks encoded"
+    ):
         check_feasible(cached)
     encode(recipe_path, tmp_path / "latents", "--rank", "0", "--ranks", "2")
     check_feasible(cached)
@@ -246,7 +248,9 @@ def test_killed_encoding_goes_on_to_the_same_bytes(
             time.sleep(0.001)
         process.kill()
     assert process.returncode == -signal.SIGKILL
-    with pytest.raises(UserError, match="image' is not finished: rank 0 of 1"):
+    with pytest.raises(
+        UserError, match=r"streams\.image\.latents = .*image' is not finished: rank 0 of 1"
+    ):
         check_feasible(reading(recipe, killed))
     for out in (killed, whole):
         encode(recipe_path, out, "--shard-pictures", "1")
@@ -259,7 +263,9 @@ def test_a_stream_that_was_not_begun_is_named_and_made(
     for name in recipe.streams:
         stopped = Path(shutil.copytree(encoded, tmp_path / name))
         shutil.rmtree(stopped / name)
-        with pytest.raises(UserError, match=f"latents = '{stopped / name}' holds no latents; make"):
+        with pytest.raises(
+            UserError, match=f"streams.{name}.latents = '{stopped / name}' holds no latents; make"
+        ):
             check_feasible(reading(recipe, stopped))
         encode(recipe_path, stopped)
         assert content(stopped) == content(encoded)
@@ -268,8 +274,16 @@ def test_a_stream_that_was_not_begun_is_named_and_made(
 @pytest.mark.parametrize(
     ("name", "settings", "message"),
     [
-        ("seen", {"patch_pixels": 6}, r"seen' holds latents of another .*\n.*rows = 3 there"),
-        ("image", {"image_pixels": 32}, r"image' holds latents of another .*\n.*= 16 there, 32"),
+        (
+            "seen",
+            {"patch_pixels": 6},
+            r"streams\.seen\.latents = .*seen' holds latents of another .*\n.*rows = 3 there",
+        ),
+        (
+            "image",
+            {"image_pixels": 32},
+            r"streams\.image\.latents = .*image' holds latents of another .*\n.*= 16 there, 32",
+        ),
     ],
 )
 def test_latents_of_other_settings_are_refused_by_stream(
