@@ -4,10 +4,11 @@ import pytest
 import torch
 from torch import nn
 
+from chiasm.batch.streams import Streams, StreamShape
 from chiasm.loop.loop import Loop
 from chiasm.model import Decoder, ModelSettings
 from chiasm.roles import Role, parameter_roles
-from chiasm.vision.encoder import Encoder, EncoderSettings
+from chiasm.vision.encoder import EncoderSettings, new_encoder
 from chiasm.vision.learning.fit import Fit, FitSettings, Losses, Stage
 
 MOE = {"experts": "moe", "moe": {"num_experts": 8, "granularity": 4, "shared": "modality"}}
@@ -24,14 +25,21 @@ MOE = {"experts": "moe", "moe": {"num_experts": 8, "granularity": 4, "shared": "
 )
 def test_every_parameter_of_a_decoder_has_the_role_that_its_use_says(changes):
     settings = ModelSettings(width=32, depth=2, query_heads=2, key_value_heads=1, **changes)
-    decoder = Decoder(settings, vocabulary=20, latent_channels=4, context_channels=6)
+    streams = Streams(
+        (
+            StreamShape("image", "vision", (2, 2), 4),
+            StreamShape("seen", "vision", (2, 2), 6, context_of="image"),
+            StreamShape("series", "motion", (4,), 3),
+        )
+    )
+    decoder = Decoder(settings, vocabulary=20, streams=streams)
     roles = parameter_roles(decoder)
     assert roles.keys() == dict(decoder.named_parameters()).keys()
     for name, role in roles.items():
         last = name.rpartition(".")[2]
         if last.endswith("gain"):
             assert role is Role.GAIN, name
-        elif last in ("token_embedding", "row", "column", "modulation"):
+        elif last in ("token_embedding", "row", "column", "axis0", "modulation"):
             assert role is Role.TABLE, name
         else:
             assert role is Role.MATRIX, name
@@ -53,7 +61,8 @@ class Still(Stage):
 
     def __init__(self) -> None:
         super().__init__()
-        self.encoder = Encoder(EncoderSettings(image_pixels=32, channels=8, widths=(8, 8, 12)))
+        shape = EncoderSettings(image_pixels=32, channels=8, widths=(8, 8, 12))
+        self.encoder = new_encoder(shape, seed=0)
 
     def losses(self, draw) -> Losses:
         return Losses({"nothing": sum(0.0 * p.sum() for p in self.parameters())})
