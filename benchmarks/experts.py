@@ -27,7 +27,8 @@ from workloads import VOCABULARY, Workload, equal_rows
 from chiasm.batch.streams import IMAGE
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
-from chiasm.training.objective import Counts, Objective, ObjectiveSettings
+from chiasm.training.losses import Counts
+from chiasm.training.objective import Objective, ObjectiveSettings
 
 CHANNELS = 64
 

@@ -13,11 +13,14 @@ import sys
 import numpy as np
 from record import write_record
 
-from chiasm.worlds import Split
-from chiasm.worlds.instructions import Ground, InstructionSettings, reached, wander
+from chiasm.documents import Split
+from chiasm.worlds.instructions.expert import wander
+from chiasm.worlds.instructions.goals import reached
+from chiasm.worlds.instructions.ground import Ground
+from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.instructions.walks import draw_walks
 from chiasm.worlds.maps import generate_map
-from chiasm.worlds.world import map_seed
+from chiasm.worlds.settings import map_seed
 
 TRIES = 20
 """Random walks for each walk of the expert."""

@@ -22,6 +22,7 @@ from record import write_record
 
 from chiasm.assembly import default_cache_folder
 from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Split
 from chiasm.evaluation import EvaluationSettings
 from chiasm.evaluation.plans import ORACLE, plan_rows, plan_scenes
 from chiasm.inference.pretrained import Pretrained
@@ -32,7 +33,9 @@ from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.rae import RaeSettings
 from chiasm.worldmodel.proposals import motions, step_prior
 from chiasm.worldmodel.settings import PRESETS, PlannerSettings
-from chiasm.worlds import Split, WorldSettings, WorldSource, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
 
 
 def main() -> None:

@@ -21,11 +21,11 @@ from PIL import Image as PillowImage
 from record import write_record
 
 from chiasm.assembly import build_inputs, open_material, seconds_per_step
-from chiasm.data.sources import build_sources
+from chiasm.data.source import Opening
+from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.documents import Source
 from chiasm.recipe import load_recipe
-from chiasm.worlds import Split
 
 RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
 WINDOWS = 7
@@ -78,7 +78,8 @@ def main() -> None:
         source = picture_files(material.train["image_text"], Path(folder))
         files = recipe.stream.model_dump() | {"sources": {"files": source}}
         settings = StreamSettings.model_validate(files)
-        sources = build_sources(settings.sources, Split.TRAIN, settings.row_positions)
+        opened = open_sources(settings.sources, Opening(settings.row_positions))
+        sources = {name: each.train for name, each in opened.items()}
         figures["png_files"] = measure(settings, sources)
     world = figures["embedded_world"]
     assert isinstance(world, dict)

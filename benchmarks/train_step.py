@@ -36,7 +36,8 @@ from chiasm.batch.streams import IMAGE
 from chiasm.model import Decoder, ModelSettings, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.recipe import load_recipe
-from chiasm.training.objective import Counts, Objective, ObjectiveSettings
+from chiasm.training.losses import Counts
+from chiasm.training.objective import Objective, ObjectiveSettings
 
 INSTALL = (
     "The peer is not installed, so only chiasm is measured. Into a virtual environment of its "

@@ -39,13 +39,13 @@ from transformers.utils import logging as transformers_logging
 from vision_models import SO400M, Contender, contenders, siglip
 
 from chiasm.assembly import build_inputs, build_run, build_stream, open_gallery, open_material
-from chiasm.device import choose_device
+from chiasm.device import choose_device, synchronise
+from chiasm.documents import Split
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.training.speed import peak_flops_per_second, synchronise
+from chiasm.training.speed import peak_flops_per_second
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.rae import RaeSettings
-from chiasm.worlds import Split
 
 GOAL = 0.05
 """Largest overhead over the bare call."""
@@ -163,8 +163,8 @@ def beside_a_step(steps: int, device: torch.device) -> dict[str, Any]:
         }
         stream = build_stream(recipe, material.train, inputs, recipe.seed)
         pictures = [len(next(stream).slots["image"]) for _ in range(steps + 1)][1:]
-        times = in_turn({n: run.trainer.step for n, run in runs.items()}, steps, device)
-        flops = runs["cached"].trainer.progress.flops / (steps + 1)
+        times = in_turn({n: run.trainer.loop.step for n, run in runs.items()}, steps, device)
+        flops = runs["cached"].trainer.loop.progress.counters["flops"] / (steps + 1)
         for open_stream in (stream, *(run.stream for run in runs.values())):
             open_stream.close()
         encoder = encode_flops(tokenizer, device) * sum(pictures) / steps

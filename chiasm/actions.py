@@ -78,10 +78,10 @@ class ActionFormat(Settings):
     @model_validator(mode="after")
     def _check_time(self) -> ActionFormat:
         if 10.0**-self.time_decimals > 1 / self.time_unit_frames:
-            raise ValueError(
-                f"time_decimals = {self.time_decimals} cannot tell frames apart when "
-                f"time_unit_frames = {self.time_unit_frames}; give "
-                f"{math.ceil(math.log10(self.time_unit_frames))} or more"
+            raise self.error(
+                "time_decimals",
+                f"cannot tell frames apart when {self.assigned('time_unit_frames')}",
+                f"give {math.ceil(math.log10(self.time_unit_frames))} or more",
             )
         return self
 
@@ -160,3 +160,8 @@ class ActionFormat(Settings):
 def _signed(value: float, decimals: int) -> str:
     # Adding zero turns a rounded -0.0 into 0.0, so that nothing has two spellings.
     return f"{round(value, decimals) + 0.0:+.{decimals}f}"
+
+
+def marked(words: str, number: int, num_steps: int) -> str:
+    """An instruction before the next view: ``action: go to the red torch [2/5]``, from 1 on."""
+    return f"{PREFIX}{words} [{number}/{num_steps}]"

@@ -23,11 +23,14 @@ def choose_device(name: str) -> torch.device:
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     if name.startswith("cuda") and not torch.cuda.is_available():
-        raise UserError(f"device {name!r}: torch sees no CUDA device; use auto or cpu")
+        raise UserError(
+            ": torch sees no CUDA device", setting="device", value=name, remedy="use auto or cpu"
+        )
     try:
         return torch.device(name)
     except RuntimeError as error:
-        raise UserError(f"device {name!r} is not known; use auto, cpu, cuda or cuda:1") from error
+        remedy = "use auto, cpu, cuda or cuda:1"
+        raise UserError("is not known", setting="device", value=name, remedy=remedy) from error
 
 
 def matmul_dtype(device: torch.device, precision: Precision) -> torch.dtype:
@@ -51,6 +54,12 @@ def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
     finally:
         torch.use_deterministic_algorithms(before)
         memory.fill_uninitialized_memory = filled_before
+
+
+def synchronise(device: torch.device) -> None:
+    """Wait for the device; nothing to do on CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
 
 
 def compile_blocks(blocks: nn.ModuleList) -> None:

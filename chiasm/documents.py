@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -111,6 +112,13 @@ def question_prompt(question: str) -> str:
 def question_spans(question: str, answer: str) -> tuple[Text, Text]:
     """The prompt of a question, and its answer as it follows the prompt."""
     return Text(question_prompt(question)), Text(f" {answer}\n")
+
+
+class Split(StrEnum):
+    """The two sides of a source, which share nothing."""
+
+    TRAIN = "train"
+    HELD_OUT = "held_out"
 
 
 class Source(Protocol):

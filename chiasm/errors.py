@@ -2,14 +2,16 @@
 
 A component knows its own settings (``path``), and not what a recipe calls them
 (``streams.image.path``). So it raises an error that carries names, and whoever composes components
-adds the prefix with :func:`settings_of`; the message is worded when it is read.
+adds the prefix with :func:`settings_of`; the message is worded when it is read. A validator of a
+settings class raises :class:`SettingsError`, and :mod:`chiasm.toml` adds the prefix.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from typing import Any
 
 _UNSAID = object()
@@ -28,7 +30,8 @@ class UserError(Exception):
     ordinary exception. Anything else that escapes is a defect of chiasm and keeps its traceback.
 
     Args:
-        why: what is wrong; where a setting is named, the rest of a sentence that begins with it.
+        why: what is wrong; where a setting is named, the rest of a sentence that begins with it,
+            or a sentence that itself names it by :func:`setting`.
         setting: the dotted name of what was set, as the component that raises it calls it.
         value: what it was set to.
         remedy: what would be right.
@@ -41,22 +44,65 @@ class UserError(Exception):
         self.why, self.setting, self.remedy = why, setting, remedy
         self.value = None if value is _UNSAID else value
         self._told = f" = {value!r}" if value is not _UNSAID else ""
+        self._place = ""
 
     def __str__(self) -> str:
-        head = f"{self.setting}{self._told}" if self.setting else ""
+        unnamed = not self.setting or setting(self.setting) in self.why
+        head = "" if unnamed else f"{self.setting}{self._told}"
         gap = "" if not head or self.why.startswith((",", ":", ";")) else " "
         tail = f"; {self.remedy}" if self.remedy else ""
-        return _NAMED.sub(r"\1", f"{head}{gap}{self.why}{tail}")
+        return _NAMED.sub(r"\1", f"{self._place}{head}{gap}{self.why}{tail}")
+
+    @property
+    def errors(self) -> Sequence[UserError]:
+        """Each mistake: this one."""
+        return (self,)
 
     def under(self, prefix: str) -> UserError:
         """The same error where the component's settings stand in the table ``prefix``."""
-        renamed = type(self)(
-            _NAMED.sub(setting(rf"{prefix}.\1"), self.why),
-            setting=self.setting and f"{prefix}.{self.setting}",
-            remedy=_NAMED.sub(setting(rf"{prefix}.\1"), self.remedy),
+        renamed = copy(self)
+        renamed.why, renamed.remedy = (
+            _NAMED.sub(lambda name: setting(f"{prefix}.{name[1]}"), text)
+            for text in (self.why, self.remedy)
         )
-        renamed.value, renamed._told = self.value, self._told
+        renamed.setting = self.setting and f"{prefix}.{self.setting}"
         return renamed
+
+    def at(self, place: str) -> UserError:
+        """The same error, told to be in a file, a cell or an option."""
+        told = copy(self)
+        told._place = f"{place}: {self._place}"
+        return told
+
+
+class SettingsError(UserError, ValueError):
+    """A user's mistake that the settings' own validators find: pydantic collects ValueErrors."""
+
+
+class UserErrors(UserError):
+    """Several mistakes in one message, a line each."""
+
+    def __init__(self, errors: Sequence[UserError]) -> None:
+        super().__init__("\n".join(map(str, errors)))
+        self._errors = tuple(errors)
+
+    @property
+    def errors(self) -> Sequence[UserError]:
+        """Each mistake."""
+        return self._errors
+
+    def under(self, prefix: str) -> UserError:
+        """Each where the component's settings stand in the table ``prefix``."""
+        return UserErrors([error.under(prefix) for error in self.errors])
+
+    def at(self, place: str) -> UserError:
+        """Each told to be in a file, a cell or an option."""
+        return UserErrors([error.at(place) for error in self.errors])
+
+
+def joined(errors: Sequence[UserError]) -> UserError:
+    """The one mistake, or several as one error."""
+    return errors[0] if len(errors) == 1 else UserErrors(errors)
 
 
 @contextmanager
@@ -66,3 +112,12 @@ def settings_of(prefix: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise error.under(prefix) from error
+
+
+@contextmanager
+def found_at(place: str) -> Iterator[None]:
+    """Errors that are raised inside are told to be in a file, a cell or an option."""
+    try:
+        yield
+    except UserError as error:
+        raise error.at(place) from error

@@ -15,9 +15,12 @@ Shape suffixes: L latent tokens of all images, C latent channels, N images.
 from __future__ import annotations
 
 import math
-from typing import Literal
+from typing import Literal, Self
 
+from pydantic import Field
 from torch import Tensor
+
+from chiasm.settings import Settings
 
 LossSpace = Literal["x", "v", "epsilon"]
 """In what a loss is taken: clean latents, velocity, or noise."""
@@ -27,6 +30,32 @@ Space = Literal["x", "v", "epsilon", "preconditioned"]
 
 SMALLEST_DENOMINATOR = 0.05
 """Least value of 1 - t, or t, that a prediction is divided by (arXiv 2511.13720)."""
+
+
+class StreamFlow(Settings):
+    """What differs for one stream; what is left out is as for all."""
+
+    prediction: Space | None = None
+    shift: float | None = Field(None, gt=0)
+
+
+class FlowSettings(Settings):
+    """How a head's output is read, and where its flow times lie: a trained model keeps to these."""
+
+    prediction: Space = "x"
+    """What the latent head predicts: clean latents x, velocity v, noise epsilon, or
+    preconditioned, what the noised latents do not tell of the velocity."""
+    time_distribution: Literal["uniform", "logit_normal"] = "uniform"
+    """Distribution of flow time before the shift."""
+    shift: float | None = Field(None, gt=0)
+    """α of the shift t / (t + α·(1 - t)); None: max(1, √(P·C / 4096)) of the image's latents."""
+    streams: dict[str, StreamFlow] = Field(default_factory=dict)
+    """What differs for streams, by their names."""
+
+    def of(self, stream: str) -> Self:
+        """Returns the settings as they are for one stream."""
+        own = self.streams.get(stream)
+        return self if own is None else self.model_copy(update=own.model_dump(exclude_none=True))
 
 
 def mix(z_LC: Tensor, noise_LC: Tensor, time_L: Tensor) -> Tensor:

@@ -16,37 +16,32 @@ from pydantic import Field
 
 from chiasm.actions import ActionFormat
 from chiasm.batch.streams import Streams
-from chiasm.data.navigation import TASKS as TRAJECTORY_TASKS
 from chiasm.data.packing import refuse_short_rows
-from chiasm.data.source import leaks
+from chiasm.data.source import SourceSettings, leaks
 from chiasm.data.stream import StreamSettings
 from chiasm.data.tokenizer import TextTokenizerSettings
-from chiasm.errors import UserError
+from chiasm.errors import UserError, joined, settings_of
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.imports import import_all
 from chiasm.model import ModelSettings
-from chiasm.settings import Settings
+from chiasm.providers import ProviderTables
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.toml import apply_override, as_toml, load_toml, parse_settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.vision.rae import RaeSettings
-from chiasm.worlds import TASKS, WorldSettings
-from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSettings
-
-_TASKS = {"world": (*TASKS, INSTRUCTIONS), "trajectories": TRAJECTORY_TASKS}
 
 
-class Recipe(Settings):
+class Recipe(ProviderTables):
     """Every setting of a run; see each component's settings for what its names mean."""
 
     name: str = Field(min_length=1)
     """Names the run in its report."""
+    imports: tuple[str, ...] = ()
+    """Modules, by dotted names or as files that end in .py, that are imported before anything is
+    read here: they register kinds of sources, tokenizers and attention."""
     seed: int = Field(0, ge=0)
     """Keys the first weights, the order of the data, noise and flow times."""
-    world: WorldSettings = WorldSettings()
-    """The embedded world, for sources of kind ``world``."""
-    instructions: InstructionSettings = InstructionSettings()
-    """Its instructed walks, for sources of its task ``instructions``."""
     actions: ActionFormat = ActionFormat()
     """How steps are written in words, whichever source they come from."""
     streams: dict[str, Annotated[TokenizerSettings, TOKENIZERS]] = Field({"image": RaeSettings()})
@@ -75,15 +70,23 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     content = load_toml(path)
     for override in overrides:
         apply_override(content, override)
-    return parse_recipe(content)
+    return parse_recipe(content, path.parent)
 
 
-def parse_recipe(content: Mapping[str, Any]) -> Recipe:
+def parse_recipe(content: Mapping[str, Any], folder: Path = Path()) -> Recipe:
     """Validate and check a recipe given as nested dictionaries.
 
+    Args:
+        content: its tables.
+        folder: where the files of its ``imports`` are looked for first.
+
     Raises:
-        UserError: unknown setting, wrong value, or settings that contradict each other.
+        UserError: a module that cannot be imported, unknown setting, wrong value, or settings that
+            contradict each other.
     """
+    names = content.get("imports", ())
+    if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
+        content = {**content, **({"imports": import_all(names, folder)} if names else {})}
     recipe = parse_settings(Recipe, content)
     check(recipe)
     return recipe
@@ -116,52 +119,50 @@ def check(recipe: Recipe) -> None:
     Raises:
         UserError: settings that contradict each other, all of them in one message.
     """
-    stream, training = recipe.stream, recipe.training
-    problems = []
-    if not stream.sources:
-        problems.append("stream.sources is empty: name at least one source to read")
+    if errors := list(_errors(recipe)):
+        raise joined(errors)
+
+
+def _errors(recipe: Recipe) -> Iterator[UserError]:
+    sources, training = recipe.stream.sources, recipe.training
+    if not sources:
+        yield recipe.error("stream.sources", "is empty", "name at least one source to read")
     if training.schedule.warmup_steps >= training.steps:
-        problems.append(
-            f"training.schedule.warmup_steps = {training.schedule.warmup_steps} leaves nothing of "
-            f"training.steps = {training.steps}; warm up for fewer steps or train for more"
-        )
+        why = f"leaves nothing of {recipe.assigned('training.steps')}"
+        remedy = "warm up for fewer steps or train for more"
+        yield recipe.error("training.schedule.warmup_steps", why, remedy)
     for flow_time in training.validation_flow_times:
         if not 0 <= flow_time < 1:
-            problems.append(
-                f"training.validation_flow_times has {flow_time}; give times from 0 (noise) to "
-                "below 1 (data)"
-            )
-    for name, source in stream.sources.items():
-        tasks = _TASKS.get(source.kind)
-        if tasks is not None and source.task not in tasks:
-            problems.append(
-                f"stream.sources.{name}.task = {source.task!r} is no task of kind "
-                f"{source.kind!r}; choose one of {', '.join(tasks)}"
-            )
-        if source.kind != "world" and not source.path:
-            problems.append(f"stream.sources.{name}.path is missing: name the folder to read")
-    problems += leaks(stream.sources, stream.sources, "stream.sources")
-    problems += _routing_without_router(recipe)
-    if problems:
-        raise UserError("\n".join(problems))
+            remedy = "give times from 0 (noise) to below 1 (data)"
+            yield recipe.error("training.validation_flow_times", f"has {flow_time}", remedy)
+    for name, source in sources.items():
+        yield from _source_errors(name, source)
+    yield from (error.under("stream.sources") for error in leaks(sources, sources))
+    yield from _routing_without_router(recipe)
 
 
-def _routing_without_router(recipe: Recipe) -> list[str]:
+def _source_errors(name: str, source: SourceSettings) -> Iterator[UserError]:
+    try:
+        with settings_of(f"stream.sources.{name}"):
+            source.check()
+    except UserError as error:
+        yield error
+
+
+def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
     """What only a mixture of experts reads, where there is none."""
     if recipe.model.experts == "moe":
-        return []
+        return
     asked = {
         "training.balance_rate": recipe.training.balance_rate > 0,
         "objective.router_z_weight": recipe.objective.router_z_weight > 0,
         "objective.balance_weight": recipe.objective.balance_weight
         != ObjectiveSettings().balance_weight,
     }
-    return [
-        f"{name} is for routers, and model.experts = {recipe.model.experts!r} has none; set "
-        "model.experts = 'moe', or leave it out"
-        for name, is_asked in asked.items()
-        if is_asked
-    ]
+    why = f"is for routers, and {recipe.assigned('model.experts')} has none"
+    for name, is_asked in asked.items():
+        if is_asked:
+            yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
 
 
 def check_streams(recipe: Recipe, streams: Streams) -> None:
@@ -171,16 +172,11 @@ def check_streams(recipe: Recipe, streams: Streams) -> None:
         UserError: a row shorter than an item, or a grid larger than the model's tables.
     """
     refuse_short_rows(recipe.stream.row_positions, streams)
-    limit = recipe.model.image_grid_limit
     for shape in streams:
-        if max(shape.grid) > limit:
-            raise UserError(
-                f"is below the grid of {' x '.join(map(str, shape.grid))} latent tokens of "
-                f"streams.{shape.name}",
-                setting="model.image_grid_limit",
-                value=limit,
-                remedy="raise it",
-            )
+        if max(shape.grid) > recipe.model.image_grid_limit:
+            grid = f"grid of {' x '.join(map(str, shape.grid))} latent tokens"
+            why = f"is below the {grid} of streams.{shape.name}"
+            raise recipe.error("model.image_grid_limit", why, "raise it")
 
 
 def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -21,7 +21,7 @@ from typing import Any, Generic, TypeVar
 from pydantic import GetCoreSchemaHandler, ValidationInfo
 from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
-from chiasm.errors import UserError
+from chiasm.errors import SettingsError
 from chiasm.settings import Settings
 
 Base = TypeVar("Base", bound=Settings)
@@ -62,10 +62,10 @@ class Registry(Generic[Base]):
         """Returns the class of a kind.
 
         Raises:
-            UserError: no class has it.
+            SettingsError: no class has it.
         """
         if kind not in self._classes:
-            raise UserError(
+            raise SettingsError(
                 f"is no kind of {self.what}",
                 setting="kind",
                 value=kind,
@@ -99,15 +99,16 @@ class Registry(Generic[Base]):
         kind = value.get("kind", self.default)
         if not kind:
             known = ", ".join(self.kinds)
-            raise PydanticCustomError("kind", "needs a kind: one of {known}", {"known": known})
-        try:
-            settings = self.of(kind)
-        except UserError as error:
-            raise PydanticCustomError("kind", "{error}", {"error": str(error)}) from error
+            raise SettingsError("is missing", setting="kind", remedy=f"choose one of {known}")
+        settings = self.of(kind)
         if info.mode == "json":  # lists as tuples, strings as paths, and strict all the same
             return settings.model_validate_json(json.dumps(value), strict=True)
         return settings.model_validate(value)
 
 
 def _dumped(value: Settings, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    return value.model_dump(mode=info.mode, exclude_none=info.exclude_none)
+    """Whatever is left out as default, the kind says of which class the rest is."""
+    content = value.model_dump(
+        mode=info.mode, exclude_none=info.exclude_none, exclude_defaults=info.exclude_defaults
+    )
+    return {"kind": type(value).model_fields["kind"].default, **content}

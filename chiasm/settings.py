@@ -1,6 +1,11 @@
 """What every component's settings have in common."""
 
+from collections.abc import Mapping
+from typing import Any
+
 from pydantic import BaseModel, ConfigDict
+
+from chiasm.errors import SettingsError, setting
 
 
 class Settings(BaseModel):
@@ -13,3 +18,19 @@ class Settings(BaseModel):
     model_config = ConfigDict(
         extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False
     )
+
+    def error(self, name: str, why: str, remedy: str = "") -> SettingsError:
+        """Returns what to raise where the setting ``name`` (dotted) is wrong as it stands here."""
+        value = self._value(name)
+        told = {} if value is None or isinstance(value, Settings | Mapping) else {"value": value}
+        return SettingsError(why, setting=name, remedy=remedy, **told)
+
+    def assigned(self, name: str) -> str:
+        """Returns ``name = value``, to be put into a reason or a remedy."""
+        return f"{setting(name)} = {self._value(name)!r}"
+
+    def _value(self, name: str) -> Any:
+        value: Any = self
+        for part in name.split("."):
+            value = value[part] if isinstance(value, Mapping) else getattr(value, part)
+        return value

@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Stopped(Exception):
-    """Work that saved where it stood and ended, because a signal asked for it.
+    """A training that saved where it stood and ended, because a signal asked for it.
 
     The command line prints the message and exits with status 128 plus the signal's number.
     """

@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from chiasm.errors import UserError
+from chiasm.errors import SettingsError, UserError, found_at, joined, setting
 from chiasm.registry import Registry
 from chiasm.settings import Settings
 
@@ -61,8 +61,8 @@ def parse_settings(kind: type[AnySettings], content: Mapping[str, Any]) -> AnySe
         # JSON is how pydantic reads lists as tuples and strings as paths and yet keeps types strict
         return kind.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
-        told = [_explain(_Settings(kind, content), item) for item in error.errors()]
-        raise UserError("\n".join(told)) from error
+        found = [_explain(_Settings(kind, content), item) for item in error.errors()]
+        raise joined(found) from error
 
 
 def assign(content: dict[str, Any], name: str, value: Any) -> None:
@@ -76,7 +76,7 @@ def assign(content: dict[str, Any], name: str, value: Any) -> None:
     for part in groups:
         table = table.setdefault(part, {})
         if not isinstance(table, dict):
-            raise UserError(f"{name}: {part} is a value, not a group of settings")
+            raise UserError(f": {part} is a value, not a group of settings", setting=name)
     table[last] = value
 
 
@@ -89,10 +89,8 @@ def apply_override(content: dict[str, Any], override: str) -> None:
     name, equals, text = override.partition("=")
     if not equals or not all(part.strip() for part in name.split(".")):
         raise UserError(f"--set {override}: write it as name=value, such as model.width=256")
-    try:
+    with found_at(f"--set {override}"):
         assign(content, name, _value(text.strip()))
-    except UserError as error:
-        raise UserError(f"--set {override}: {error}") from error
 
 
 def _value(text: str) -> Any:
@@ -114,7 +112,7 @@ class _Settings:
         return list(_setting_names(self.kind, self.content, location))
 
 
-def _explain(settings: _Settings, item: Any) -> str:
+def _explain(settings: _Settings, item: Any) -> UserError:
     known = settings.names(item["loc"])
     name = _name(known, item["loc"])
     if item["type"] == "extra_forbidden":
@@ -126,16 +124,19 @@ def _explain(settings: _Settings, item: Any) -> str:
         ]
         group = name.rpartition(".")[0]
         beside = [each.rpartition(".")[2] for each in known if each.rpartition(".")[0] == group]
-        hint = f"; {group or 'a recipe'} has {', '.join(beside)}" if beside else ""
+        hint = f"{group or 'a recipe'} has {', '.join(beside)}" if beside else ""
         if near:
-            hint = f"; the nearest is {near[0]}"
-        return f"unknown setting {name}{hint}"
+            hint = f"the nearest is {near[0]}"
+        return UserError(f"unknown setting {setting(name)}", setting=name, remedy=hint)
     if item["type"] == "missing":
-        return f"setting {name} is missing: {item['msg'].lower()}"
-    wanted = item["msg"].removeprefix("Value error, ").removeprefix("Input ")
+        return UserError("is missing", setting=name, remedy="set it")
+    cause = item.get("ctx", {}).get("error")
+    if isinstance(cause, SettingsError):
+        return cause.under(name) if name else cause
+    wanted = f": {cause or item['msg'].removeprefix('Input ')}"
     if isinstance(item["input"], Mapping):
-        return f"{name}: {wanted}"
-    return f"setting {name} = {item['input']!r}: {wanted}"
+        return UserError(wanted, setting=name)
+    return UserError(wanted, setting=name, value=item["input"])
 
 
 def _name(known: Sequence[str], location: Sequence[Any]) -> str:

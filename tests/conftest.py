@@ -20,10 +20,10 @@ from chiasm.batch.packed import NO_LABEL, NOBODY, PackedBatch
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.tokenizer import Marks, TextTokenizer
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 PAD, BOD, EOD = range(3)
@@ -303,9 +303,9 @@ def world_model() -> Pretrained:
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
-    objective = ObjectiveSettings(prediction="x", shift=2.0)
+    flow = FlowSettings(prediction="x", shift=2.0)
     decoder = decoder.eval().requires_grad_(False)
-    return Pretrained(decoder, text, tokenizers, objective, 400)
+    return Pretrained(decoder, text, tokenizers, flow, 400)
 
 
 @pytest.fixture(scope="session", autouse=True)

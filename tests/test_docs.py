@@ -19,6 +19,7 @@ import pytest
 import typer
 
 from chiasm.cli import app
+from chiasm.data.source import SOURCES
 from chiasm.evaluation.atlas import AtlasSettings
 from chiasm.inference.request import SamplingSettings
 from chiasm.recipe import Recipe, load_recipe, parse_recipe
@@ -117,20 +118,28 @@ def test_a_wrong_command_would_be_noticed() -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_recipes_are_valid(page: Path) -> None:
-    """Whole ones as they are; a fragment with what every recipe must name."""
+def test_recipes_are_valid(page: Path, tmp_path: Path) -> None:
+    """Whole ones as they are; a fragment with what every recipe must name, and its modules."""
+    modules = blocks(page, "python")
     for block in blocks(page, "toml"):
         content = tomllib.loads(block)
+        for name in content.get("imports", ()):
+            [module] = [each for each in modules if each.startswith(f'"""{name}: ')]
+            (tmp_path / name).write_text(module)
         if not content.keys() <= Recipe.model_fields.keys():
             parse_settings(VisionTrainingSettings, content)
         else:
-            parse_recipe({**SMALLEST, **content})
+            parse_recipe({**SMALLEST, **content}, tmp_path)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_settings_have_the_names_and_defaults_that_the_tables_say(page: Path) -> None:
     roots: list[dict[str, Any]] = [
         parse_recipe(SMALLEST).model_dump(mode="json"),
+        *(
+            {"stream": {"sources": {"NAME": SOURCES.of(k)().model_dump(mode="json")}}}
+            for k in SOURCES.kinds
+        ),
         VisionTrainingSettings().model_dump(mode="json"),
         SamplingSettings().model_dump(mode="json"),
         AtlasSettings().model_dump(mode="json"),

@@ -1,6 +1,6 @@
 import pytest
 
-from chiasm.errors import UserError, setting, settings_of
+from chiasm.errors import UserError, found_at, joined, setting, settings_of
 
 
 def test_an_error_carries_its_setting_its_value_and_the_remedy() -> None:
@@ -25,3 +25,32 @@ def test_an_error_without_a_setting_is_its_text() -> None:
     assert str(UserError("the disk is full")) == "the disk is full"
     assert str(UserError("a", setting="b")) == "b a"
     assert str(UserError(", which is short", setting="b", value=1)) == "b = 1, which is short"
+
+
+def test_a_reason_may_name_the_setting_itself() -> None:
+    error = UserError(f"{setting('b')} and {setting('c')} differ", setting="b", value=1)
+    assert str(error.under("a")) == "a.b and a.c differ"
+    assert (error.under("a").setting, error.setting) == ("a.b", "b")
+
+
+def test_where_it_was_found_is_put_before() -> None:
+    with pytest.raises(UserError) as caught, settings_of("a"), found_at("file"), found_at("line 3"):
+        raise UserError("is wrong", setting="b", value=1)
+    assert str(caught.value) == "file: line 3: a.b = 1 is wrong"
+    assert caught.value.setting == "a.b"
+
+
+def test_several_errors_are_one_and_each_keeps_its_setting() -> None:
+    one, other = UserError("is wrong", setting="b"), UserError("no space left")
+    assert joined([one]) is one
+    both = joined([one, other]).under("a").at("file")
+    assert str(both) == "file: a.b is wrong\nfile: no space left"
+    assert [error.setting for error in both.errors] == ["a.b", ""]
+
+
+def test_a_kind_of_error_stays_one_under_a_prefix() -> None:
+    class OfItsKind(UserError):
+        pass
+
+    with pytest.raises(OfItsKind, match=r"^a\.b is wrong"), settings_of("a"):
+        raise OfItsKind("is wrong", setting="b")

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import BaseModel
 
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
@@ -74,31 +75,87 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("training.learning_rate=1", "the nearest is training.optimiser.learning_rate"),
         ("stream.sources.books.wieght=2", "the nearest is stream.sources.books.weight"),
         ("model.moe.zzz=1", "unknown setting model.moe.zzz; model.moe has num_experts, gran"),
-        ("model.width=wide", "setting model.width = 'wide': should be a valid integer"),
-        ("model.width=1.5", "setting model.width = 1.5: should be a valid integer"),
-        ('model.width="96"', "setting model.width = '96': should be a valid integer"),
-        ("model.width=-1", "setting model.width = -1: should be greater than 0"),
-        ("model.qk_norm=1", "setting model.qk_norm = 1: should be a valid boolean"),
+        ("model.width=wide", "model.width = 'wide': should be a valid integer"),
+        ("model.width=1.5", "model.width = 1.5: should be a valid integer"),
+        ('model.width="96"', "model.width = '96': should be a valid integer"),
+        ("model.width=-1", "model.width = -1: should be greater than 0"),
+        ("model.qk_norm=1", "model.qk_norm = 1: should be a valid boolean"),
         ("model.experts=many", "model.experts = 'many': should be 'shared', 'modality' or 'moe'"),
-        ("model.width=100", "model: width = 100 does not divide into query_heads = 6"),
-        ("model.moe.num_experts=8", "moe has settings, but experts = 'modality' has no router"),
-        ("training.balance_rate=0.1", "training.balance_rate is for routers"),
+        ("model.width=100", "model.width = 100 does not divide into model.query_heads = 6"),
+        ("model.moe.num_experts=8", "model.moe has settings, but model.experts = 'modality' has"),
+        ("training.balance_rate=0.1", "training.balance_rate = 0.1 is for routers"),
         ("objective.balance_weight=inf", "objective.balance_weight = inf: should be a finite"),
         ("model=3", "model"),
         ("model.width.x=3", "model.width: should be a valid integer"),
         ("model.width", "write it as name=value"),
         ("model..width=3", "write it as name=value"),
         ("name.x.y=3", "name is a value, not a group of settings"),
-        ("stream.sources.books.kind=world", "stream.sources.books.task = ''"),
+        ("stream.sources.books.kind=world", "unknown setting stream.sources.books.path"),
         ("stream.sources.books.path=", "stream.sources.books.path is missing"),
         ("training.steps=60", "training.schedule.warmup_steps = 60 leaves nothing"),
-        ("training.validation_flow_times=[1.0]", "training.validation_flow_times has 1.0"),
+        (
+            "training.validation_flow_times=[1.0]",
+            "training.validation_flow_times = (1.0,) has 1.0; give times",
+        ),
     ],
 )
 def test_mistakes_are_named(small: Path, override: str, message: str) -> None:
     with pytest.raises(UserError) as caught:
         load_recipe(small, [override])
     assert message in str(caught.value)
+
+
+def names(settings: BaseModel, prefix: str = "") -> set[str]:
+    """Dotted names of all settings and tables of a recipe."""
+    found: set[str] = set()
+    for name, value in settings:
+        tables = value if isinstance(value, dict) else {}
+        parts = {f"{name}.{key}": part for key, part in tables.items()} | {name: value}
+        for dotted, part in parts.items():
+            found.add(f"{prefix}{dotted}")
+            found |= names(part, f"{prefix}{dotted}.") if isinstance(part, BaseModel) else set()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("override", "setting", "value"),
+    [
+        ("model.width=wide", "model.width", "wide"),
+        ("model.width=-1", "model.width", -1),
+        ("model.width=100", "model.width", 100),
+        ("model.head_width=9", "model.head_width", 9),
+        ("model.key_value_heads=4", "model.query_heads", 6),
+        ("model.moe.granularity=2", "model.moe", None),
+        ("model.experts=many", "model.experts", "many"),
+        ('model={experts="moe",moe={granularity=1}}', "model.moe.granularity", 1),
+        ('model={experts="moe",moe={dense_blocks=99}}', "model.moe.dense_blocks", 99),
+        ("actions={time_unit_frames=128}", "actions.time_decimals", 0),
+        ("evaluation.planner={samples=4,elites=5}", "evaluation.planner.elites", 5),
+        ("evaluation.planner.cost=lpips", "evaluation.planner.cost", "lpips"),
+        ("stream.sources.books.kind=world", "stream.sources.books.task", ""),
+        ("stream.sources.books.path=", "stream.sources.books.path", None),
+        ("stream.sources={}", "stream.sources", None),
+        ("training.steps=60", "training.schedule.warmup_steps", 60),
+        ("training.validation_flow_times=[1.0]", "training.validation_flow_times", (1.0,)),
+        ("objective.router_z_weight=1.0", "objective.router_z_weight", 1.0),
+    ],
+)
+def test_mistakes_carry_their_setting(
+    small: Path, override: str, setting: str, value: object
+) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(small, [override])
+    [error] = caught.value.errors
+    assert (error.setting, error.value) == (setting, value)
+    assert setting in names(load_recipe(small))
+    assert error.remedy or ": should be" in str(error)
+
+
+def test_several_mistakes_are_told_at_once(small: Path) -> None:
+    with pytest.raises(UserError) as caught:
+        load_recipe(small, ["model.widht=9", "training.steps=0"])
+    assert [error.setting for error in caught.value.errors] == ["model.widht", "training.steps"]
+    assert str(caught.value) == "\n".join(map(str, caught.value.errors))
 
 
 def test_missing_and_broken_files(tmp_path: Path) -> None:
@@ -108,7 +165,7 @@ def test_missing_and_broken_files(tmp_path: Path) -> None:
     broken.write_text("name = ")
     with pytest.raises(UserError, match="cannot be read"):
         load_recipe(broken)
-    with pytest.raises(UserError, match="setting stream is missing"):
+    with pytest.raises(UserError, match=r"^stream is missing"):
         parse_recipe({"name": "no stream"})
     with pytest.raises(UserError, match=r"stream\.sources is empty"):
         parse_recipe({"name": "no sources", "stream": {"sources": {}}})
@@ -163,5 +220,5 @@ def pictures(rows: int, columns: int) -> Streams:
 
 def test_a_table_of_several_kinds_is_named_as_it_is_written() -> None:
     content = {"name": "mine", "decoder": {"kind": "vit", "depth": 0}}
-    with pytest.raises(UserError, match=r"^setting decoder\.depth = 0"):
+    with pytest.raises(UserError, match=r"^decoder\.depth = 0"):
         parse_settings(VisionTrainingSettings, content)

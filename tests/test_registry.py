@@ -48,10 +48,10 @@ def test_a_table_is_of_the_class_that_its_kind_names() -> None:
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"first": {"kind": "cone"}}, r"first: kind = 'cone' is no kind of shape; choose one of"),
+        ({"first": {"kind": "cone"}}, r"first.kind = 'cone' is no kind of shape; choose one of"),
         ({"first": {"radios": 3}}, "unknown setting first.radios; the nearest is first.radius"),
-        ({"first": {"radius": "3"}}, "setting first.radius = '3': should be a valid integer"),
-        ({"first": 3}, "setting first = 3: should be a table"),
+        ({"first": {"radius": "3"}}, "first.radius = '3': should be a valid integer"),
+        ({"first": 3}, "first = 3: should be a table"),
         (
             {"others": {"a": {"kind": "box", "innen": {}}}},
             "unknown setting others.a.innen; the nearest is others.a.inner",

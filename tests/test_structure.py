@@ -1,14 +1,20 @@
 """Data flows one way: a folder imports only from folders above it, a file from files above it.
 
 The order of the folders stands here; the order of the files of a folder is the
-one in which its ``__init__`` docstring lists them.
+one in which its ``__init__`` docstring lists them. What a part may load besides is seen in
+``sys.modules`` of a process of its own.
 """
 
 import ast
 import re
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from chiasm.inference.pretrained import Pretrained
 
 PACKAGE = Path(__file__).parents[1] / "chiasm"
 
@@ -19,6 +25,7 @@ ORDER = [
         "stop",
         "threads",
         "settings",
+        "registry",
         "toml",
         "roles",
         "poses",
@@ -27,10 +34,23 @@ ORDER = [
         "flow",
         "documents",
     ),
-    *("actions", "worlds", "batch", "tokenizers", "data", "vision", "model", "training"),
-    *("inference", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
+    *("actions", "capabilities", "imports", "batch", "model", "tokenizers", "data", "worlds"),
+    *("providers", "loop", "vision", "inference", "training", "worldmodel", "walk", "evaluation"),
+    *("report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
+
+NOT_OF_A_TRAINED_MODEL = {
+    *("training", "worlds", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
+    *("scaling", "studies", "paper", "cli", "vision.learning", "vision.cached"),
+}
+"""Of chiasm: what neither loading a model nor sampling from it reads."""
+
+NOT_OF_A_TRAINED_MODEL_EITHER = {
+    *("absl", "grain", "tensorboard", "datasets", "pyarrow", "transformers", "diffusers"),
+    *("vizdoom", "evo", "matplotlib", "typer", "rich"),
+}
+"""Of other libraries."""
 
 FILES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in ORDER
@@ -87,6 +107,55 @@ def test_every_folder_has_its_place() -> None:
     assert {path.parent.name for path in PACKAGE.glob("*/__init__.py")} <= set(ORDER)
 
 
+def modules_of(*folders: str) -> str:
+    """Python that imports every module of these folders."""
+    paths = [path for folder in folders for path in sorted((PACKAGE / folder).rglob("*.py"))]
+    names = [".".join(path.relative_to(PACKAGE.parent).with_suffix("").parts) for path in paths]
+    return "".join(f"import {name.removesuffix('.__init__')}\n" for name in names)
+
+
+def loaded(code: str, *arguments: str) -> set[str]:
+    """Names of the modules that a new process has loaded when it has run ``code``."""
+    code += "\nimport sys; print(*sys.modules, sep='\\n')"
+    command = [sys.executable, "-c", code, *arguments]
+    return set(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split())
+
+
+def test_the_package_alone_is_cheap() -> None:
+    names = loaded("import chiasm")
+    assert "chiasm.documents" in names
+    assert not names & {"torch", "pydantic", "chiasm.settings"}
+
+
+def test_model_and_batch_read_no_data() -> None:
+    names = loaded(modules_of("batch", "model"))
+    assert {"chiasm.batch.packed", "chiasm.model.decoder"} <= names
+    assert not {name for name in names if name.startswith("chiasm.data")}
+
+
+USE = """
+import sys, chiasm
+from chiasm.documents import Image, Text
+from chiasm.inference.request import Request, SamplingSettings
+from chiasm.inference.sampler import Sampler
+model = chiasm.load(sys.argv[1])
+request = Request((Text("view"),), opens=True)
+[spans] = Sampler(model).generate([request], SamplingSettings(steps=1, max_tokens=1))
+assert isinstance(spans[0], Image)
+"""
+
+
+def test_a_trained_model_loads_neither_training_nor_worlds_nor_their_libraries(
+    world_model: Pretrained, tmp_path: Path
+) -> None:
+    """A server that samples needs no game engine, no data loader and nothing of training."""
+    world_model.save(tmp_path / "model")
+    names = loaded(modules_of("inference") + USE, str(tmp_path / "model"))
+    assert {"chiasm.inference.sampler", "chiasm.model.decoder"} <= names
+    unwanted = {f"chiasm.{name}" for name in NOT_OF_A_TRAINED_MODEL} | NOT_OF_A_TRAINED_MODEL_EITHER
+    assert not names & unwanted
+
+
 def test_files_are_one_noun_each() -> None:
     long = {
         str(path): lines
@@ -94,3 +163,62 @@ def test_files_are_one_noun_each() -> None:
         if (lines := len(path.read_text().splitlines())) > 320
     }
     assert not long
+
+
+def test_one_file_knows_of_the_embedded_world() -> None:
+    asking = {
+        str(path.relative_to(PACKAGE))
+        for path in PACKAGE.rglob("*.py")
+        if path.relative_to(PACKAGE).parts[0] != "worlds"
+        and any(name.startswith("chiasm.worlds") for name in imports(path))
+    }
+    assert asking == {"providers.py"}
+
+
+KINDS = [
+    (("data",), {"__len__", "__getitem__"}),
+    (("worlds",), {"__len__", "__getitem__"}),
+]
+"""Folders, and the methods or the base that make a class of theirs one that nobody asks for."""
+
+
+@pytest.mark.parametrize(("homes", "like"), KINDS, ids=lambda each: "-".join(sorted(each)))
+def test_capabilities_are_asked_for_and_not_classes(homes: tuple[str, ...], like: set[str]) -> None:
+    """No isinstance over what these folders define, outside of the folders."""
+    known = classes_like(homes, like)
+    assert known, f"no class of {homes} has {like}"
+    for path in PACKAGE.rglob("*.py"):
+        if path.relative_to(PACKAGE).parts[0] not in homes:
+            asked = known & set(asked_classes(path))
+            assert not asked, f"{path} tells {asked} apart by their class"
+
+
+def classes_like(homes: tuple[str, ...], like: set[str]) -> set[str]:
+    """Classes with these methods, or with a base of this name, and all that derive from them."""
+    nodes = [
+        node
+        for home in homes
+        for path in sorted((PACKAGE / home).rglob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ClassDef)
+    ]
+    bases = {node.name: {b.id for b in node.bases if isinstance(b, ast.Name)} for node in nodes}
+    methods = {
+        node.name: {each.name for each in node.body if isinstance(each, ast.FunctionDef)}
+        for node in nodes
+    }
+    known = {name for name in bases if like <= methods[name] or like & bases[name]}
+    while more := {name for name in bases if bases[name] & known} - known:
+        known |= more
+    return known
+
+
+def asked_classes(path: Path) -> Iterator[str]:
+    """The names in the second argument of every isinstance and issubclass, and in patterns."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.MatchClass):
+            yield from (each.id for each in ast.walk(node.cls) if isinstance(each, ast.Name))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
+            for each in ast.walk(node.args[1]):
+                if isinstance(each, ast.Name | ast.Attribute):
+                    yield each.id if isinstance(each, ast.Name) else each.attr

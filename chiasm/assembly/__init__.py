@@ -1,6 +1,5 @@
 """From a recipe to a trained model in its folder.
 
-preparation.py  where what is made once is kept, and who hears of it
 memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
 walks.py    views of walks, and whether they fit the rows
@@ -19,8 +18,8 @@ from chiasm.assembly.objects import (
     seconds_per_step,
 )
 from chiasm.assembly.pictures import open_gallery, open_held_out_walks
-from chiasm.assembly.preparation import default_cache_folder
 from chiasm.assembly.vision import open_tokenizers
+from chiasm.data.preparation import default_cache_folder
 
 __all__ = [
     "build_inputs",

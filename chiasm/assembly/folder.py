@@ -20,25 +20,33 @@ import os
 import re
 import shutil
 from collections.abc import Callable, Container, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from chiasm.assembly.objects import Inputs, build_inputs, build_run, check_feasible, open_material
-from chiasm.assembly.preparation import Stage, silent
+from chiasm.assembly.objects import (
+    Inputs,
+    Run,
+    build_inputs,
+    build_run,
+    check_feasible,
+    open_material,
+)
 from chiasm.assembly.vision import context_of
+from chiasm.data.preparation import Stage, silent
 from chiasm.data.source import SourceFacts
-from chiasm.data.stream import StreamReport
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
+from chiasm.loop.task import StepReport
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
+from chiasm.stop import Stopped
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.toml import load_toml
-from chiasm.training import Outcome, StepReport
 from chiasm.training.versions import versions
 
 
@@ -54,7 +62,7 @@ def train_run(
     tell: Callable[[str], None] = print,
     on_stage: Stage = silent,
     on_step: Callable[[StepReport], None] = lambda report: None,
-) -> Outcome:
+) -> None:
     """Train a recipe in a run folder, going on where an earlier call was stopped or killed.
 
     Args:
@@ -71,11 +79,13 @@ def train_run(
         on_step: is told each step.
 
     Raises:
+        Stopped: a signal ended the training; its last step is saved.
         UserError: a device or a judge that is not there, a folder that holds something else or
             another recipe's run, data that cannot be opened, and whatever ends the training (see
-            :meth:`Trainer.train`).
+            :meth:`chiasm.loop.loop.Loop.run`).
     """
-    choose_device(recipe.training.device)
+    with settings_of("training"):
+        choose_device(recipe.training.device)
     open_judge(recipe.evaluation)  # an evaluation hours later would find it missing
     check_feasible(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)
@@ -92,15 +102,14 @@ def train_run(
         os.replace(aside, folder / "inputs")
     inputs = kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
     run = build_run(recipe, material, inputs, tell)
-    try:
-        outcome = run.trainer.train(folder, on_step)
-        report = run.stream.report()
-    finally:
-        run.stream.close()
-    _record_stream(report, material, folder / "stream.json", tell)
-    if outcome.finished:
-        run.pretrained.save(folder / "model")
-    return outcome
+    with closing(run.stream):
+        try:
+            run.trainer.train(folder, on_step)
+        except Stopped:
+            _record_stream(run, material, folder / "stream.json", tell)
+            raise
+        _record_stream(run, material, folder / "stream.json", tell)
+    run.pretrained.save(folder / "model")
 
 
 def kept_inputs(
@@ -279,9 +288,8 @@ def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) ->
             )
 
 
-def _record_stream(
-    report: StreamReport, material: Material, path: Path, tell: Callable[[str], None]
-) -> None:
+def _record_stream(run: Run, material: Material, path: Path, tell: Callable[[str], None]) -> None:
+    report = run.stream.report()
     sources = {name: facts.summary() for name, facts in material.facts.items()}
     path.write_text(json.dumps(asdict(report) | {"sources": sources}, indent=1) + "\n")
     for alarm in report.alarms:

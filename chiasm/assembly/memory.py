@@ -8,7 +8,6 @@ import torch
 
 from chiasm.batch.streams import Streams
 from chiasm.device import choose_device
-from chiasm.errors import UserError
 from chiasm.model import Decoder
 from chiasm.recipe import Recipe
 
@@ -33,10 +32,11 @@ def refuse_large_model(recipe: Recipe, streams: Streams) -> None:
     if needed > there:
         settings = ["model.width", "model.depth"]
         settings += ["model.moe.num_experts"] * (recipe.model.experts == "moe")
-        raise UserError(
-            f"the model has {parameters:,} parameters: its training needs {needed / 1e9:.0f} GB, "
-            f"and device {recipe.training.device!r} has {there / 1e9:.0f} GB; lower "
-            f"{' or '.join(settings)}"
+        raise recipe.error(
+            settings[0],
+            f"makes a model of {parameters:,} parameters: its training needs {needed / 1e9:.0f} "
+            f"GB, and {recipe.assigned('training.device')} has {there / 1e9:.0f} GB",
+            f"lower {' or '.join(settings)}",
         )
 
 

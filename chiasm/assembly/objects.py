@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from statistics import median
@@ -14,13 +12,14 @@ import torch
 from torch import Tensor
 
 from chiasm.assembly.memory import refuse_large_model
-from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
 from chiasm.batch.items import ItemReader
 from chiasm.batch.streams import IMAGE, StreamShape
+from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.reading import ReadingLog
-from chiasm.data.sources import build_sources, open_sources, opened_world, sample_texts
+from chiasm.data.source import Opening
+from chiasm.data.sources import open_sources, sample_texts
 from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, deterministic_on_cpu
@@ -34,8 +33,6 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training import Objective, Trainer, Validation
 from chiasm.training.validation import VALIDATION_SEED
 from chiasm.vision.cached.items import CachedItems
-from chiasm.worlds import Split, render_worlds
-from chiasm.worlds.instructions import INSTRUCTIONS, render_instructions
 
 MEASURED_ITEMS = 1024
 """Training items that the statistics of a tokenizer without its own are measured on."""
@@ -65,7 +62,7 @@ class Run:
             self.trainer.decoder,
             self.inputs.text_tokenizer,
             self.inputs.tokenizers,
-            self.recipe.objective,
+            self.recipe.objective.flow,
             self.recipe.stream.row_positions,
             self.recipe.actions,
             walk_documents(self.recipe),
@@ -75,22 +72,29 @@ class Run:
 def open_material(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> Material:
-    """Both splits of every source; the embedded world is rendered where a source needs it.
+    """Both sides of every source; what has to be rendered is, where the cache has it not.
 
     Raises:
         UserError: a source that cannot be opened; those that need no rendering are tried first.
     """
-    settings = {n: s for n, s in recipe.stream.sources.items() if s.kind != "world"}
-    opened = open_sources(settings, recipe.stream.row_positions, recipe.actions)
-    worlds = [_open_worlds(recipe, split, cache_folder, on_stage) for split in Split]
-    for name in worlds[0]:
-        opened[name] = opened_world(*(world[name] for world in worlds))
-    # The mixture numbers the sources in the recipe's order, wherever they come from.
-    ordered = {name: opened[name] for name in recipe.stream.sources}
+    opened = open_sources(recipe.stream.sources, opening_of(recipe, cache_folder, on_stage))
     return Material(
-        {name: source.train for name, source in ordered.items()},
-        {name: source.held_out for name, source in ordered.items()},
-        {name: source.facts for name, source in ordered.items()},
+        {name: source.train for name, source in opened.items()},
+        {name: source.held_out for name, source in opened.items()},
+        {name: source.facts for name, source in opened.items()},
+    )
+
+
+def opening_of(
+    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
+) -> Opening:
+    """What opening the recipe's sources needs to know."""
+    return Opening(
+        recipe.stream.row_positions,
+        recipe.actions,
+        recipe.tables,
+        cache_folder or default_cache_folder(),
+        on_stage,
     )
 
 
@@ -165,13 +169,13 @@ def seconds_per_step(
     checkpoints come on top; nothing is written and nothing that counts is trained.
     """
     run = build_run(recipe, material, inputs or build_inputs(recipe, material.train))
-    trainer = run.trainer
+    trainer, loop = run.trainer, run.trainer.loop
     try:
         with (
             deterministic_on_cpu(trainer.device),
-            trainer.threads(None, threads).in_use(0, trainer.rehearse),
+            loop.threads(None, threads).in_use(0, loop.rehearse),
         ):
-            seconds = [trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
+            seconds = [loop.step().timing["seconds"] for _ in range(warmup_steps + steps)]
     finally:
         run.stream.close()
     return median(seconds[warmup_steps:])
@@ -188,32 +192,6 @@ def check_feasible(
     check_streams(recipe, tokenizers.streams)
     refuse_large_model(recipe, tokenizers.streams)
     _reader(recipe, tokenizers)
-
-
-def _open_worlds(
-    recipe: Recipe, split: Split, cache_folder: Path | None, on_stage: Stage
-) -> dict[str, Source]:
-    settings = {n: s for n, s in recipe.stream.sources.items() if s.kind == "world"}
-    tasks = {source.task for source in settings.values()}
-    folder = (cache_folder or default_cache_folder()) / "worlds"
-    of_split = split.value.replace("_", "-")
-    processes = os.cpu_count() or 1
-    world = walks = None
-    if tasks - {INSTRUCTIONS}:
-        told = partial(on_stage, f"{of_split} worlds")
-        world = render_worlds(recipe.world, split, folder, progress=told, num_processes=processes)
-    if INSTRUCTIONS in tasks:
-        told = partial(on_stage, f"{of_split} instructions")
-        walks = render_instructions(
-            recipe.world,
-            recipe.instructions,
-            split,
-            folder,
-            progress=told,
-            num_processes=processes,
-        )
-    rows = recipe.stream.row_positions
-    return build_sources(settings, split, rows, world, walks, recipe.actions)
 
 
 def build_stream(

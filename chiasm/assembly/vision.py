@@ -11,9 +11,9 @@ import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 
-from chiasm.assembly.preparation import Stage, default_cache_folder, silent
 from chiasm.batch.streams import IMAGE
 from chiasm.data.fingerprint import fingerprint
+from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.device import choose_device
 from chiasm.errors import UserError, settings_of
 from chiasm.recipe import Recipe
@@ -83,18 +83,19 @@ def _trained(
 
 
 def _train(
-    training: VisionTrainingSettings, folder: Path, cache_folder: Path, device: str, tell: Stage
+    training: VisionTrainingSettings, folder: Path, cache_folder: Path, device: str, on_stage: Stage
 ) -> None:
     def progress(stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
-        tell(f"vision tokenizer, {stage}", done, of)
+        on_stage(f"vision tokenizer, {stage}", done, of)
 
     with settings_of("vision_training"):
         train_from_settings(
             training,
             folder,
-            cache_folder=cache_folder / "worlds",
+            cache_folder=cache_folder,
             device=choose_device(device),
             progress=progress,
+            tell=lambda line: on_stage(line, 1, 1),
         )
 
 
@@ -126,7 +127,5 @@ def _placed(
 def _key(training: VisionTrainingSettings) -> str:
     """The hash of all that it depends on."""
     content = training.model_dump_json(exclude={"render_processes"})
-    if training.source.kind != "world":
-        paths = (training.source.path, training.source.held_out_path)
-        content += "".join(fingerprint(path) for path in paths if path)
+    content += "".join(fingerprint(path) for path in training.source.paths if path)
     return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]

@@ -6,13 +6,13 @@ import sys
 from collections.abc import Mapping
 
 from chiasm.batch.streams import Streams
+from chiasm.capabilities import Uncut
 from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.source import Steps
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Source, Text
-from chiasm.errors import UserError
 from chiasm.inference.walks import WalkDocuments
 from chiasm.recipe import Recipe
-from chiasm.worlds.instructions import INSTRUCTIONS, InstructionSource
 
 
 def refuse_cut_walks(
@@ -21,45 +21,36 @@ def refuse_cut_walks(
     """A walk cut between two rows would lose its first view, or its goal.
 
     Raises:
-        UserError: the longest document of a source of instructions is longer than a row.
+        UserError: the longest document of a source that must not be cut is longer than a row.
     """
     rows = recipe.stream.row_positions
     encode = DocumentEncoder(tokenizer, streams, row_positions=sys.maxsize)
     for name, source in sources.items():
-        if not isinstance(source, InstructionSource):
+        if not isinstance(source, Uncut):
             continue
         positions, said = max(
             (len(encode(document)[0].ids), _last_text(document))
             for document in source.longest_documents()
         )
         if positions > rows:
-            raise UserError(
-                f"stream.row_positions = {rows} is shorter than the longest document of "
-                f"stream.sources.{name}: {positions} positions up to the view after {said!r}; "
-                f"give {positions} or more, or lower instructions.steps = "
-                f"{list(recipe.instructions.steps)}"
+            raise recipe.error(
+                "stream.row_positions",
+                f"is shorter than the longest document of stream.sources.{name}: {positions} "
+                f"positions up to the view after {said!r}",
+                f"give {positions} or more, or {source.shorter}",
             )
 
 
 def walk_documents(recipe: Recipe) -> WalkDocuments:
     """What documents with actions are like: the longest, and the widest horizon, of any source."""
-    numeric, spoken, horizons = [0], [0], []
-    for source in recipe.stream.sources.values():
-        if source.task == "action_video":
-            world, recorded = recipe.world, source.trajectories
-            if source.kind == "world":
-                frames, horizon = world.action_video_frames, world.horizon_frames
-            else:
-                frames, horizon = recorded.frames, recorded.horizon_frames
-            numeric.append(frames[1])
-            horizons.append(horizon)
-        elif source.task == INSTRUCTIONS:
-            spoken.append(recipe.instructions.views or recipe.instructions.steps[1] + 1)
-    nearest, farthest = zip(*(horizons or [(1, 1)]), strict=True)
+    found = [source.steps(recipe.tables) for source in recipe.stream.sources.values()]
+    numeric = [steps for steps in found if steps is not None and not steps.spoken]
+    spoken = [steps for steps in found if steps is not None and steps.spoken]
+    nearest, farthest = zip(*(steps.horizon_frames for steps in numeric or [Steps(0)]), strict=True)
     return WalkDocuments(
-        views=max(numeric) or max(spoken),
+        views=max((steps.views for steps in numeric or spoken), default=0),
         horizon_frames=(min(nearest), max(farthest)),
-        instruction_views=recipe.instructions.views,
+        instruction_views=max((s.stretch for s in spoken if s.stretch is not None), default=None),
     )
 
 

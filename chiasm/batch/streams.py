@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+from torch import nn
+
 from chiasm.errors import UserError
 
 PADDING, TEXT = 0, 1
@@ -21,6 +23,10 @@ PADDING, TEXT = 0, 1
 
 IMAGE = "image"
 """The stream that pictures are of unless a document says otherwise."""
+
+
+_LAYERS = nn.ModuleDict()
+"""Knows the names that no layer of a stream can have."""
 
 
 @dataclass(frozen=True)
@@ -58,21 +64,31 @@ class Streams:
     """The streams of a run, in the order of its recipe.
 
     Raises:
-        UserError: two of one name, or one that reads for a stream that is not there.
+        UserError: names that no two of them, or no layers of a model, can have; or one that reads
+            for a stream that is not there.
     """
 
     shapes: tuple[StreamShape, ...] = ()
 
     def __post_init__(self) -> None:
+        own = self.generated
+        read = [shape.context_of for shape in self.shapes]
         for shape in self.shapes:
-            if self.names.count(shape.name) > 1:
-                raise UserError(f"two streams are called {shape.name!r}; rename one of them")
-            if shape.context_of and shape.context_of not in self.names:
+            name, other = shape.name, shape.context_of
+            if self.names.count(name) > 1:
+                raise UserError(f"two streams are called {name!r}; rename one of them")
+            if not name.isidentifier() or hasattr(_LAYERS, name):
                 raise UserError(
-                    "is no other stream",
-                    setting=f"streams.{shape.name}.context_of",
-                    value=shape.context_of,
-                    remedy=f"choose one of {', '.join(self.names) or 'none'}",
+                    f"{name!r} cannot name a stream: the layers of a model are called by it",
+                    remedy="choose a word of letters, digits and underscores that means nothing "
+                    "in torch",
+                )
+            if other and (other not in own or read.count(other) > 1):
+                raise UserError(
+                    "has a reader already" if other in own else "is no other stream",
+                    setting=f"streams.{name}.context_of",
+                    value=other,
+                    remedy=f"choose one of {', '.join(own) or 'none'}",
                 )
 
     @cached_property
@@ -122,8 +138,14 @@ class Streams:
         """Returns the stream that reads a span: the named one, or what reads its context for it.
 
         Raises:
-            UserError: the run has no such stream.
+            UserError: the run has no such stream, or a target is of one that only reads context.
         """
+        if target and name in self.names and name not in self.generated:
+            other = self[name].context_of
+            raise UserError(
+                f"a target is of stream {name!r}, which only reads the context of {other!r}",
+                remedy=f"give it the stream {other!r}",
+            )
         if not target:
             for shape in self.shapes:
                 if shape.context_of == name:

@@ -14,8 +14,8 @@ from chiasm.assembly import build_inputs, build_stream, check_feasible, open_mat
 from chiasm.cli.progress import RunDisplay
 from chiasm.data.drawing import draw_row, row_table
 from chiasm.errors import UserError
+from chiasm.providers import record_freedoom
 from chiasm.recipe import load_recipe
-from chiasm.worlds.freedoom import NUM_MAPS, record_freedoom
 
 app = typer.Typer(help="The data stream.", no_args_is_help=True)
 
@@ -78,7 +78,7 @@ def inspect(
 @app.command()
 def freedoom(
     out: Annotated[Path, typer.Argument(help="The folder to make.")],
-    maps: Annotated[int, typer.Option(min=1, max=NUM_MAPS, help="The first so many.")] = 24,
+    maps: Annotated[int, typer.Option(min=1, help="The first so many.")] = 24,
     walks: Annotated[int, typer.Option(min=1, help="Walks through each map.")] = 4,
     frames: Annotated[int, typer.Option(min=2, help="Frames of each walk.")] = 18,
     image_pixels: Annotated[int, typer.Option(min=16, max=192, help="Side of a frame.")] = 64,
@@ -87,12 +87,5 @@ def freedoom(
     """Record walks through the maps that come with the engine, for sources of trajectories."""
     if out.exists():
         raise UserError(f"{out} exists already; give the name of a new folder")
-    record_freedoom(
-        out,
-        num_maps=maps,
-        walks_per_map=walks,
-        num_frames=frames,
-        image_pixels=image_pixels,
-        seed=seed,
-    )
+    record_freedoom(out, maps, walks, frames, image_pixels, seed=seed)
     print(f'{maps * walks} walks are in {out}; a source reads them with kind = "trajectories"')

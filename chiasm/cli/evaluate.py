@@ -14,8 +14,8 @@ import typer
 from chiasm.assembly import changed_data, open_material
 from chiasm.cli.options import check_run
 from chiasm.cli.progress import RunDisplay
-from chiasm.data.source import leaks
-from chiasm.errors import UserError
+from chiasm.data.source import FileSettings, leaks
+from chiasm.errors import UserError, joined, setting, settings_of
 from chiasm.evaluation.evaluate import evaluate as evaluate_model
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
@@ -47,11 +47,12 @@ def evaluate(
     check_run(run)
     trained, recipe = load_recipe(run / "recipe.toml"), load_recipe(run / "recipe.toml", set_ or [])
     refuse_another_model(trained, recipe)
-    if found := leaks(trained.stream.sources, recipe.stream.sources, "--set stream.sources"):
-        raise UserError("\n".join(found))
+    if found := leaks(trained.stream.sources, recipe.stream.sources):
+        raise joined(found).under("stream.sources")
     _refuse_untrained(run)
     if recipe.evaluation.plans:
-        refuse_missing_weights(recipe.evaluation.planner)
+        with settings_of("evaluation.planner"):
+            refuse_missing_weights(recipe.evaluation.planner)
     command = shlex.join(["chiasm", *sys.argv[1:]])
     with RunDisplay(recipe.training.steps) as display:
         material = open_material(recipe, cache, display.on_stage)
@@ -71,9 +72,10 @@ def refuse_another_model(trained: Recipe, asked: Recipe) -> None:
         settled = name.split(".")[0] in _OF_THE_MODEL or name == "stream.row_positions"
         if settled and name != "training.device":
             raise UserError(
-                f"--set {name}: the run was trained with another value ({line}), and its "
+                f"--set {setting(name)}: the run was trained with another value ({line}), and its "
                 "model is read as it is. Leave it out, or train a run with it; it may set "
-                "evaluation.*, stream.*, world.*, instructions.* and training.device"
+                "evaluation.*, stream.*, world.*, instructions.* and training.device",
+                setting=name,
             )
 
 
@@ -83,7 +85,7 @@ def _other_data(trained: Recipe, asked: Recipe, material: Material, run: Path) -
     Raises:
         UserError: a path names other data to train on, of which a share alone would be measured.
     """
-    sources, before_all = asked.stream.sources, trained.stream.sources
+    sources, before_all = _of_files(asked), _of_files(trained)
     elsewhere = {
         name
         for name, source in sources.items()
@@ -92,18 +94,25 @@ def _other_data(trained: Recipe, asked: Recipe, material: Material, run: Path) -
     changed = changed_data(material.facts, run, held_out_elsewhere=elsewhere)
     yield from changed.values()
     for name, source in sources.items():
-        before, where = before_all.get(name, source), f"stream.sources.{name}"
+        before = before_all.get(name, source)
         if source.path != before.path and name in changed:
-            raise UserError(
-                f"--set {where}.path = {source.path!r} holds other data than the run was trained "
-                f"on ({before.path!r}); to measure on all of it, set {where}.held_out_path"
-            )
+            raise source.error(
+                "path",
+                f"holds other data than the run was trained on ({before.path!r})",
+                f"to measure on all of it, set {setting('held_out_path')}",
+            ).under(f"stream.sources.{name}")
         repeated = material.facts[name].repeated
         if name in elsewhere and repeated:
             yield (
-                f"{where}.held_out_path: the run was trained on {repeated:,} documents that are in "
-                "it too, and they are measured as well"
+                f"stream.sources.{name}.held_out_path: the run was trained on {repeated:,} "
+                "documents that are in it too, and they are measured as well"
             )
+
+
+def _of_files(recipe: Recipe) -> dict[str, FileSettings]:
+    """The sources that read users' files."""
+    sources = recipe.stream.sources
+    return {name: each for name, each in sources.items() if isinstance(each, FileSettings)}
 
 
 def evaluate_run(

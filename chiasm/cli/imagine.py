@@ -20,6 +20,7 @@ import typer
 from PIL import Image as PillowImage
 
 from chiasm.actions import PREFIX, ActionFormat
+from chiasm.capabilities import Rendered
 from chiasm.cli.options import Guidance
 from chiasm.cli.starts import Choice, open_starts, open_truth
 from chiasm.errors import UserError
@@ -32,7 +33,6 @@ from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.planner import WorldModel
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
-from chiasm.worlds import World
 
 DEFAULTS = SamplingSettings(guidance=1.0)
 STEPS = 5
@@ -140,7 +140,7 @@ def imagine(
             "this run was trained on numeric actions alone; sentences are new to it", err=True
         )
     views = imagine_scripts(pretrained, sampling, numeric, start.view, scripts, seed)
-    truth = true_views(pretrained, opened.world, start, scripts)
+    truth = true_views(pretrained, opened.starts.rendered, start, scripts)
     strips = [
         Strip(
             script.name,
@@ -249,13 +249,13 @@ def imagine_scripts(
 
 
 def true_views(
-    pretrained: Pretrained, world: World | None, start: Start, scripts: Sequence[Script]
+    pretrained: Pretrained, source: Rendered | None, start: Start, scripts: Sequence[Script]
 ) -> list[TrueWalk | None]:
     """What the engine shows behind each step; None where a start or a script names no pose."""
-    if world is None or start.place is None:
+    if source is None or start.place is None:
         return [None] * len(scripts)
     with ExitStack() as running:
-        truth = open_truth(running, world, pretrained)
+        truth = open_truth(running, source, pretrained)
         return [
             TrueWalk.of(truth, start.place, script) if script.is_numeric else None
             for script in scripts

@@ -15,11 +15,12 @@ from rich.console import Console
 from rich.table import Table
 
 from chiasm.assembly import open_material
+from chiasm.capabilities import Rendered
 from chiasm.cli.evaluate import refuse_another_model
 from chiasm.cli.options import check_folder, check_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import ActionVideos, Image
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.clusters import Estimate, clustered_mean, paired_difference
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.plans import (
@@ -41,7 +42,6 @@ from chiasm.worldmodel.lpips import refuse_missing_weights
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.settings import PRESETS
 from chiasm.worldmodel.trajectory import refuse_missing_evo
-from chiasm.worlds import WorldSource
 
 SCENES = 24
 SETTINGS = {
@@ -107,7 +107,8 @@ def plan(
     recipe = _recipe(run, options, preset, set_ or [])
     settings = recipe.evaluation
     _refuse_missing_source(recipe, source)
-    refuse_missing_weights(settings.planner)
+    with settings_of("evaluation.planner"):
+        refuse_missing_weights(settings.planner)
     pretrained = Pretrained.load(run, recipe.training.device)
     with RunDisplay() as display:
         material = open_material(_with_walks(recipe), cache, display.on_stage)
@@ -167,9 +168,10 @@ def _recipe(
     try:
         recipe = load_recipe(run / "recipe.toml", [*own, *chosen, *overrides])
     except UserError as error:
-        if "evaluation.planner" not in str(error) or not chosen:
+        set_by_preset = any(e.setting.startswith("evaluation.planner") for e in error.errors)
+        if not set_by_preset or not chosen:
             raise
-        raise UserError(f"{error} (--preset {preset} sets {', '.join(chosen)})") from error
+        raise error.at(f"--preset {preset} sets {', '.join(chosen)}") from error
     refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
     return recipe
 
@@ -177,7 +179,12 @@ def _recipe(
 def _refuse_missing_source(recipe: Recipe, name: str) -> None:
     """Before anything is rendered."""
     names = list(_with_walks(recipe).stream.sources)
-    if name and names and name not in names:
+    if not names:
+        raise UserError(
+            "stream.sources has no source to plan on; one that has walks with actions and poses is "
+            "stream.sources.NAME.kind = 'trajectories' or 'world' with task = 'action_video'"
+        )
+    if name and name not in names:
         raise UserError(f"--source {name}: the sources with walks are {', '.join(names)}")
 
 
@@ -192,18 +199,17 @@ def _preset(name: str) -> list[str]:
 
 def _with_walks(recipe: Recipe) -> Recipe:
     """Only the sources that can be planned on: others would be rendered for nothing."""
-    sources = {n: s for n, s in recipe.stream.sources.items() if s.task == "action_video"}
+    sources = {
+        name: source
+        for name, source in recipe.stream.sources.items()
+        if (steps := source.steps(recipe.tables)) is not None and not steps.spoken
+    }
     stream = recipe.stream.model_copy(update={"sources": sources})
     return recipe.model_copy(update={"stream": stream})
 
 
 def _sides(material: Material, name: str) -> tuple[ActionVideos, ActionVideos]:
     sources = material.action_videos()
-    if not sources:
-        raise UserError(
-            "this run has no source of action videos to plan on: neither the embedded world's task "
-            "action_video nor recorded trajectories"
-        )
     chosen = name or next(iter(sources))
     return material.training_walks(chosen), sources[chosen]
 
@@ -212,10 +218,10 @@ def _true_ends(
     planned: Sequence[PlannedScene], source: ActionVideos, pretrained: Pretrained
 ) -> list[dict[str, np.ndarray]]:
     """What the engine shows where each plan ends; nothing for recorded walks."""
-    if not isinstance(source, WorldSource):
+    if not isinstance(source, Rendered):
         return [{} for _ in planned]
-    world, shape = source.world, pretrained.vision_tokenizer.image_shape
-    with Oracle(world.settings, world.split, pretrained.actions, shape) as engine:
+    shape = pretrained.vision_tokenizer.image_shape
+    with Oracle(source.camera(), pretrained.actions, shape) as engine:
         return [
             {
                 name: engine.imagine([each.scene.context], [plan.actions])[0][-1]

@@ -68,7 +68,7 @@ def quickstart(
         if not going_on:
             recipe = with_steps(recipe, material, minutes)
             display.num_steps = recipe.training.steps
-        outcome = train_run(
+        train_run(
             recipe,
             out,
             material=material,
@@ -78,13 +78,9 @@ def quickstart(
             on_stage=display.on_stage,
             on_step=display.on_step,
         )
-        if outcome.signal is None:
-            trained = time.monotonic()
-            seconds = {"worlds": rendered - began, "training": trained - rendered}
-            files = evaluate_run(out, recipe, material, display, seconds, command)
-    if outcome.signal is not None:
-        print(f"stopped by {outcome.signal.name}; saved. The same command goes on from here")
-        raise typer.Exit(128 + outcome.signal)
+        trained = time.monotonic()
+        seconds = {"worlds": rendered - began, "training": trained - rendered}
+        files = evaluate_run(out, recipe, material, display, seconds, command)
     print(f"done in {(time.monotonic() - began) / 60:.1f} minutes: open {files.page}")
     print(f'then try: chiasm sample {out} --prompt "story:"')
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chiasm.actions import Action
 from chiasm.assembly import open_held_out_walks
+from chiasm.capabilities import Rendered
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
@@ -15,8 +16,6 @@ from chiasm.recipe import Recipe, load_recipe
 from chiasm.walk.starts import Start, Starts, given_picture
 from chiasm.walk.truth import Truth
 from chiasm.worldmodel.oracle import Oracle
-from chiasm.worlds import World
-from chiasm.worlds.instructions import INSTRUCTIONS
 
 
 @dataclass(frozen=True)
@@ -55,13 +54,11 @@ class Opened:
     Args:
         starts: held-out views; a saved model alone has none.
         start: the chosen one, else the first; None where there is none.
-        world: of the held-out maps.
         instructed: whether the run was trained on spoken instructions; unknown without its recipe.
     """
 
     starts: Starts
     start: Start | None
-    world: World | None
     instructed: bool | None
 
 
@@ -77,23 +74,22 @@ def open_starts(
     start = None
     if choice.picture is not None:
         start = given_picture(choice.picture, shape, str(choice.image))
-    starts, world = Starts(shape), None
+    starts = Starts(shape)
     if recipe is not None and not (only_chosen and start is not None):
         with RunDisplay() as display:
-            world, recorded = open_held_out_walks(recipe, cache, display.on_stage)
-        starts = Starts(shape, world, recorded)
+            starts = Starts(shape, open_held_out_walks(recipe, cache, display.on_stage))
     if start is None and choice.map_number is not None:
         start = starts.at(choice.map_number, choice.view)
     elif start is None and len(starts):
         start = starts[0]
-    return Opened(starts, start, world, _is_instructed(recipe))
+    return Opened(starts, start, _is_instructed(recipe))
 
 
-def open_truth(running: ExitStack, world: World, pretrained: Pretrained) -> Truth:
-    """The engine of the world, for as long as ``running`` lasts."""
-    shape = pretrained.vision_tokenizer.image_shape
-    oracle = Oracle(world.settings, world.split, pretrained.actions, shape)
-    return Truth(running.enter_context(oracle), pretrained.actions.write(Action(0, 0, 0)))
+def open_truth(running: ExitStack, source: Rendered, pretrained: Pretrained) -> Truth:
+    """The engine of the source's places, for as long as ``running`` lasts."""
+    shape, actions = pretrained.vision_tokenizer.image_shape, pretrained.actions
+    oracle = running.enter_context(Oracle(source.camera(), actions, shape))
+    return Truth(oracle, actions.write(Action(0, 0, 0)))
 
 
 def _recipe_of(run: str) -> Recipe | None:
@@ -104,4 +100,5 @@ def _recipe_of(run: str) -> Recipe | None:
 def _is_instructed(recipe: Recipe | None) -> bool | None:
     if recipe is None:
         return None
-    return any(source.task == INSTRUCTIONS for source in recipe.stream.sources.values())
+    found = (source.steps(recipe.tables) for source in recipe.stream.sources.values())
+    return any(steps.spoken for steps in found if steps is not None)

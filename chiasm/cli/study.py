@@ -159,10 +159,7 @@ def cell(
     """Run one cell of a study, as each slot does."""
     if while_stdin_is_open:
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
-    outcome = run_cell(folder, cache_folder=cache, command=shlex.join(["chiasm", *sys.argv[1:]]))
-    if outcome is not None and outcome.signal is not None:
-        print(f"stopped by {outcome.signal.name} at step {outcome.step}; saved")
-        raise typer.Exit(128 + outcome.signal)
+    run_cell(folder, cache_folder=cache, command=shlex.join(["chiasm", *sys.argv[1:]]))
 
 
 def _stop_with_stdin() -> None:

@@ -33,22 +33,15 @@ def train(
     """Pretrain a model from a recipe; a run that was stopped or killed goes on where it was."""
     settings = load_recipe(recipe, set_ or [])
     folder = out or Path("runs") / settings.name
-    command = shlex.join(["chiasm", *sys.argv[1:]])
     with RunDisplay(settings.training.steps) as display:
-        outcome = train_run(
+        train_run(
             settings,
             folder,
             cache_folder=cache,
             fresh=fresh,
-            command=command,
+            command=shlex.join(["chiasm", *sys.argv[1:]]),
             tell=display.tell,
             on_stage=display.on_stage,
             on_step=display.on_step,
         )
-    if outcome.signal is not None:
-        print(
-            f"stopped by {outcome.signal.name} at step {outcome.step} of "
-            f"{settings.training.steps}; saved. The same command goes on from here: {command}"
-        )
-        raise typer.Exit(128 + outcome.signal)
-    print(f"trained {outcome.step} steps; the model is in {folder / 'model'}")
+    print(f"trained {settings.training.steps} steps; the model is in {folder / 'model'}")

@@ -14,6 +14,7 @@ from chiasm.assembly import default_cache_folder, open_gallery, open_tokenizers
 from chiasm.batch.streams import IMAGE
 from chiasm.cli.progress import RunDisplay
 from chiasm.device import choose_device
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.tokenizers.settings import TokenizerSettings
@@ -24,7 +25,6 @@ from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
 from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
-from chiasm.worlds import Split
 
 app = typer.Typer(help="Vision tokenizers.", no_args_is_help=True)
 
@@ -61,10 +61,11 @@ def train(
         train_from_settings(
             settings,
             out,
-            cache_folder=(cache or default_cache_folder()) / "worlds",
+            cache_folder=cache or default_cache_folder(),
             inception=inception,
             device=choose_device(device),
             progress=display.on_fit,
+            tell=display.tell,
             command=shlex.join(["chiasm", *sys.argv[1:]]),
         )
     uses = f'kind = "{settings.kind}" and path = "{out}"'

@@ -55,8 +55,8 @@ def walk(
         opened = open_starts(run, pretrained, choice, cache, only_chosen=False)
         title = Path(run).resolve().name
         opening = Opening(title, opened.start, truth, opened.instructed)
-        world = opened.world
-        engine = open_truth(running, world, pretrained) if world is not None else None
+        source = opened.starts.rendered
+        engine = open_truth(running, source, pretrained) if source is not None else None
         walker = Walker(pretrained, sampling, engine)
         serve(server, Answers(walker, opened.starts, opening))
 

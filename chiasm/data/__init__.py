@@ -1,5 +1,6 @@
 """From sources of documents to packed batches: text tokenizer, mixture, packing, stream.
 
+preparation.py  where what is made once is kept, and who hears of it
 quiet.py       grain, without a warning of its import
 tokenizer.py   text and token numbers
 reading.py     documents that can be used, and a count of the others
@@ -24,10 +25,16 @@ panning.py     turns as the pictures show them
 plausibility.py  what recorded poses cannot be, and the settings that would do
 trajectories.py  recorded walks: frames and poses
 sides.py       which walks are trained on and which are held out
+goals.py       the frames of an action video
 navigation.py  sources from recorded walks
-source.py      one source: its settings, and what opening it found
+source.py      one source: the base of its settings, and what opening it found
 columns.py     which columns a source reads
 opened.py      both sides of a source of users' tables
+text.py        the kind text
+image_text.py  the kind image_text
+vqa.py         the kind vqa
+recorded.py    the kind trajectories
+python_manual.py  the kind python_manual
 sources.py     the sources that a recipe names
 encoding.py    a document as integers
 keys.py        what tells two pictures apart without decoding them

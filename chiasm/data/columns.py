@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, ClassVar
 
 from chiasm.data.cells import picture, texts
+from chiasm.data.folders import FolderSource
 from chiasm.data.picture_folder import is_picture
-from chiasm.data.source import SourceSettings
+from chiasm.data.source import FileSettings
 from chiasm.data.table import Row, Table
 from chiasm.data.tables import choose_column
 from chiasm.errors import UserError
@@ -23,68 +25,100 @@ _LOOKED_AT = 16
 """Rows that tell what a column holds."""
 
 
+class TableSettings(FileSettings):
+    """The base of kinds whose documents are the rows of users' tables."""
+
+    group_column: str = ""
+    """Column with what rows belong to (an original of many copies, a speaker, a scene): a group is
+    held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
+
+    shares: ClassVar[tuple[str, ...]] = ("group_column",)
+
+    def words(self, columns: Columns, table: Table) -> tuple[str, ...]:
+        """Returns the columns of words.
+
+        Raises:
+            UserError: one is not there.
+        """
+        raise NotImplementedError
+
+    def source_of(
+        self, name: str, table: Table, columns: Columns, row_positions: int, **own: Any
+    ) -> FolderSource:
+        """Returns the documents of a table's rows; ``own`` is what every such source is given."""
+        raise NotImplementedError
+
+
+class PictureTableSettings(TableSettings):
+    """The base of those whose rows have a picture."""
+
+    image_column: str = ""
+    """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
+
+    held_out_by: ClassVar[str] = "pictures"
+
+    @property
+    def example(self) -> dict[str, str]:
+        """The words of a row, for a message that asks for some."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
 class Columns:
     """The columns of one source."""
 
     where: str
     """``stream.sources.NAME``, to blame its settings."""
-    settings: SourceSettings
+    settings: TableSettings
     pictures_alone: bool = False
     """No words are read."""
 
     def are_in(self, table: Table) -> bool:
         """Whether the table has all that the source needs."""
+        settings = self.settings
         try:
-            if self.settings.kind == "text":
-                self.text(table)
-                return True
-            column = self.image(table)
-            if not self.settings.image_column and not self._holds_pictures(table, column):
-                return False  # names of files that lie elsewhere, as beside shards
-            if self.pictures_alone:
-                return True
-            if self.settings.kind == "image_text":
-                self.text(table)
-            else:
-                self.named(table, "question")
-                self.named(table, "answer")
+            if isinstance(settings, PictureTableSettings):
+                column = self.image(table)
+                if not settings.image_column and not self._holds_pictures(table, column):
+                    return False  # names of files that lie elsewhere, as beside shards
+            if not self.pictures_alone:
+                settings.words(self, table)
         except UserError:
             return False
         return True
 
-    def text(self, table: Table) -> str:
+    def text(self, table: Table, wanted: str) -> str:
         """The column of texts or captions; of numbered labels, that of their names.
 
         Raises:
             UserError: there is none.
         """
-        setting, wanted = f"{self.where}.text_column", self.settings.text_column
-        column = choose_column(table, setting, wanted, _TEXT)
+        column = choose_column(table, f"{self.where}.text_column", wanted, _TEXT)
         if not wanted and self._holds_numbers(table, column):
             names = (form.format(column) for form in _NAMES_OF_LABELS)
             return next((name for name in names if name in table.columns), column)
         return column
 
     def image(self, table: Table) -> str:
-        """The column of pictures; a usual name counts where pictures are found under it.
+        """The column of pictures, empty where rows have none; a usual name counts where pictures
+        are found under it.
 
         Raises:
             UserError: there is none.
         """
+        if not isinstance(self.settings, PictureTableSettings):
+            return ""
         setting, wanted = f"{self.where}.image_column", self.settings.image_column
         usual = tuple(name for name in _IMAGE if name in table.columns)
         found = tuple(name for name in usual if self._holds_pictures(table, name))
         return choose_column(table, setting, wanted, found or usual or _IMAGE)
 
-    def named(self, table: Table, which: str) -> str:
-        """The column of questions or of answers.
+    def named(self, table: Table, setting: str, wanted: str) -> str:
+        """The column that a setting names.
 
         Raises:
             UserError: it is not there.
         """
-        setting = f"{which}_column"
-        wanted = getattr(self.settings, setting)
         return choose_column(table, f"{self.where}.{setting}", wanted, ())
 
     def group(self, table: Table) -> str:
@@ -98,11 +132,7 @@ class Columns:
 
     def words(self, table: Table) -> str:
         """All columns of words, as they are told."""
-        if self.pictures_alone:
-            return ""
-        if self.settings.kind == "vqa":
-            return f"{self.named(table, 'question')}, {self.named(table, 'answer')}"
-        return self.text(table)
+        return "" if self.pictures_alone else ", ".join(self.settings.words(self, table))
 
     def refuse_pictures_alone(self, table: Table) -> None:
         """Raise where words are needed and a folder has pictures alone.
@@ -110,14 +140,11 @@ class Columns:
         Raises:
             UserError: it has; the message says how to write them.
         """
-        alone = bool(table.files) and is_picture(table.files[0])
-        if self.pictures_alone or not alone or self.are_in(table):
-            return
         settings = self.settings
-        words = {settings.text_column or "text": "a red barn in the snow"}
-        if settings.kind == "vqa":
-            words = {settings.question_column: "is it a barn?", settings.answer_column: "yes"}
-        line = json.dumps({settings.image_column or "file_name": "barn.jpg", **words})
+        alone = bool(table.files) and is_picture(table.files[0]) and not self.pictures_alone
+        if not isinstance(settings, PictureTableSettings) or not alone or self.are_in(table):
+            return
+        line = json.dumps({settings.image_column or "file_name": "barn.jpg", **settings.example})
         raise UserError(
             f"{self.where}.path = {settings.path!r} holds pictures, but no captions were found; "
             f"write metadata.jsonl in it, with a line for each picture: {line} (texts beside the "

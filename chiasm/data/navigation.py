@@ -8,7 +8,6 @@ Whole trajectories are held out (:mod:`chiasm.data.sides`).
 from __future__ import annotations
 
 from functools import cached_property
-from typing import TYPE_CHECKING
 
 import numpy as np
 import xxhash
@@ -17,17 +16,15 @@ from pydantic import Field, field_validator
 from chiasm.actions import Action, ActionFormat
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.coarseness import coarseness_notes
+from chiasm.data.goals import draw_goals
 from chiasm.data.layouts import LEAVE_OUT
 from chiasm.data.panning import refuse_turns_that_pictures_deny
-from chiasm.data.sides import Side, Wanted, read_side
+from chiasm.data.sides import Side
 from chiasm.data.survey import READING
 from chiasm.data.trajectories import Trajectory
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.poses import Pose
-
-if TYPE_CHECKING:
-    from chiasm.worlds import Split
 
 TASKS = ("video", "action_video")
 _VARIANTS = 16
@@ -89,7 +86,7 @@ class TrajectorySource:
     begins two.
 
     Raises:
-        UserError: an unknown task, frames that are missing or of several sizes, or too few.
+        UserError: frames that are missing or of several sizes, or too few.
     """
 
     def __init__(
@@ -100,11 +97,6 @@ class TrajectorySource:
         settings: TrajectorySettings,
         actions: ActionFormat,
     ) -> None:
-        if task not in TASKS:
-            raise UserError(
-                f"stream.sources.{name}.task = {task!r} is no task of trajectories; "
-                f"choose one of: {', '.join(TASKS)}"
-            )
         self.name, self.task = name, task
         self._trajectories, self._settings, self._actions = side.trajectories, settings, actions
         self._side = side
@@ -185,6 +177,11 @@ class TrajectorySource:
         return int(self._ends[-1])
 
     @property
+    def frames_name(self) -> str:
+        """No other source shows these frames."""
+        return ""
+
+    @property
     def shown_as(self) -> frozenset[bool]:
         """Which parts the frames play in its documents: ``Image.target`` of all of them."""
         return frozenset({True}) if self.task == "video" else frozenset({False, True})
@@ -243,20 +240,11 @@ class TrajectorySource:
 
     def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
         """Frames at random horizons, each from the one before, within the trajectory."""
-        settings = self._settings
-        begin, end = self._bounds(self.place_of(first))
-        nearest, farthest = settings.horizon_frames
-        goals: list[int] = []
-        for nth in range(1, int(rng.integers(settings.frames[0], settings.frames[1] + 1))):
-            here = goals[-1] if goals else first
-            # Room is kept for the frames that a document must have.
-            owed = max(0, settings.frames[0] - 1 - nth) * max(0, nearest) * settings.frame_spacing
-            steps = [h * settings.frame_spacing for h in range(nearest, farthest + 1) if h]
-            allowed = [step for step in steps if begin <= here + step and here + step + owed < end]
-            if not allowed:
-                break
-            goals.append(here + int(rng.choice(allowed)))
-        return goals
+        settings, (nearest, farthest) = self._settings, self._settings.horizon_frames
+        fewest, most = settings.frames
+        steps = [h * settings.frame_spacing for h in range(nearest, farthest + 1) if h]
+        walk = range(*self._bounds(self.place_of(first)))
+        return draw_goals(first, walk, steps, int(rng.integers(fewest, most + 1)), fewest, rng)
 
     def _refuse_short(self, trajectory: Trajectory) -> None:
         needed = self._settings.fewest_recorded(self.task)
@@ -268,42 +256,3 @@ class TrajectorySource:
                 f"document of source {self.name!r} needs {needed}; {share}lower "
                 f"trajectories.frames, frame_spacing or horizon_frames, or {LEAVE_OUT}"
             )
-
-
-class FrameSource:
-    """The frames of trajectories, one a document, whatever their poses."""
-
-    def __init__(self, source: TrajectorySource) -> None:
-        self.name = source.name
-        self._source = source
-
-    def __len__(self) -> int:
-        return self._source.num_frames
-
-    def __getitem__(self, index: int) -> Document:
-        return Document((self._source.picture(index),))
-
-
-def read_trajectories(
-    name: str,
-    path: str,
-    settings: TrajectorySettings,
-    held_out_fraction: float,
-    split: Split,
-    held_out_path: str = "",
-) -> Side:
-    """The trajectories of one side, and what is to be said of them.
-
-    Args:
-        name: the source's.
-        path: a folder of trajectories, or a single one.
-        settings: how they are read.
-        held_out_fraction: share that is held out where nothing else says which.
-        split: the side.
-        held_out_path: all that is held out; empty: a part of ``path``.
-
-    Raises:
-        UserError: as :func:`~chiasm.data.sides.read_side`.
-    """
-    wanted = Wanted(name, path, held_out_fraction, held_out_path, settings.longest_reach)
-    return read_side(wanted, settings, split)

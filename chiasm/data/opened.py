@@ -8,27 +8,18 @@ from typing import Any
 
 import numpy as np
 
-from chiasm.data.columns import Columns
+from chiasm.data.columns import Columns, TableSettings
 from chiasm.data.files import shown_name
-from chiasm.data.folders import (
-    FolderSource,
-    ImageTextSource,
-    PictureSource,
-    QuestionSource,
-    Selection,
-    TextSource,
-)
-from chiasm.data.source import Opened, SourceFacts, SourceSettings
+from chiasm.data.folders import FolderSource, PictureSource, Selection
+from chiasm.data.source import Opened, Opening, SourceFacts
 from chiasm.data.survey import draw
 from chiasm.data.table import Table
 from chiasm.data.tables import Tables, open_tables
 from chiasm.errors import UserError
 
-_CHARACTERS_PER_POSITION = 2
 
-
-def open_folder(
-    name: str, settings: SourceSettings, row_positions: int, *, pictures_alone: bool = False
+def open_table(
+    name: str, settings: TableSettings, opening: Opening, *, pictures_alone: bool = False
 ) -> Opened:
     """Returns both sides of a source of users' tables.
 
@@ -36,18 +27,15 @@ def open_folder(
         UserError: the path cannot be read, a column is not there, or a side has no documents.
     """
     where = f"stream.sources.{name}"
-    if not settings.path:
-        raise UserError(f"{where}.path is empty; give a folder, a file, a pattern or a hub name")
     columns = Columns(where, settings, pictures_alone)
     tables = open_tables(
         settings.path,
         f"{where}.path",
         columns.are_in,
         held_out_path=settings.held_out_path,
-        texts=settings.kind == "text",
+        texts=not settings.has_pictures,
     )
-    characters = settings.document_characters or _CHARACTERS_PER_POSITION * row_positions
-    documents = _Documents(name, columns, tables.root, characters)
+    documents = _Documents(name, columns, tables.root, opening.row_positions)
     try:
         whole = documents.of(tables.train)
     except UserError as error:  # what was left unread may be what was meant
@@ -65,7 +53,7 @@ class _Documents:
     name: str
     columns: Columns
     root: Path
-    characters: int
+    row_positions: int
 
     def of(self, table: Table) -> FolderSource:
         """The documents of a table.
@@ -83,23 +71,16 @@ class _Documents:
         return source
 
     def _of(self, table: Table) -> FolderSource:
-        columns, kind = self.columns, self.columns.settings.kind
+        columns, settings = self.columns, self.columns.settings
         own: dict[str, Any] = {"root": self.root, "group_column": columns.group(table)}
-        if kind == "text":
-            return TextSource(self.name, table, columns.text(table), self.characters, **own)
         columns.refuse_pictures_alone(table)
-        image = columns.image(table)
         if columns.pictures_alone:
-            return PictureSource(self.name, table, image, **own)
-        if kind == "image_text":
-            return ImageTextSource(self.name, table, image, columns.text(table), **own)
-        words = columns.named(table, "question"), columns.named(table, "answer")
-        return QuestionSource(self.name, table, image, *words, **own)
+            return PictureSource(self.name, table, columns.image(table), **own)
+        return settings.source_of(self.name, table, columns, self.row_positions, **own)
 
     def facts(self, table: Table, source: FolderSource, notes: tuple[str, ...]) -> SourceFacts:
         """What is told of a table; how many documents, is not known yet."""
         columns = self.columns
-        has_pictures = columns.settings.kind != "text"
         return SourceFacts(
             kind=columns.settings.kind,
             rows=len(table),
@@ -107,7 +88,7 @@ class _Documents:
             held_out=0,
             files=tuple(shown_name(file, self.root) for file in table.files),
             column=columns.words(table),
-            image_column=columns.image(table) if has_pictures else "",
+            image_column=columns.image(table),
             skipped=source.survey.skipped,
             notes=(*notes, "the column 'split' is not read") if "split" in table.columns else notes,
             fingerprint=source.survey.fingerprint,

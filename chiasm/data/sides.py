@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +18,8 @@ from chiasm.data.frames import visible
 from chiasm.data.layouts import FILES, NAMES, layout_of, text_lines
 from chiasm.data.survey import draw, hashed
 from chiasm.data.trajectories import Trajectory, read_trajectory
+from chiasm.documents import Split
 from chiasm.errors import UserError
-
-if TYPE_CHECKING:
-    from chiasm.worlds import Split
 
 _HELD_OUT_NAMES = ("test", "val", "valid", "validation", "held_out")
 """What the folder beside ``train`` may be called; the first that is there counts."""

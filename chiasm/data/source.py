@@ -1,98 +1,207 @@
-"""One named source: its settings, and what opening it found."""
+"""One named source: its settings, and what opening it found.
+
+A kind of source is a class of settings that is registered and opens itself; those of this package
+stand in files of their own (``text.py`` and the like), anyone else's in a module that a recipe
+names in ``imports``.
+"""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from pathlib import Path
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import Field
 
-from chiasm.data.navigation import TrajectorySettings
+from chiasm.actions import ActionFormat
+from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.survey import told
-from chiasm.documents import Source
+from chiasm.documents import ActionVideos, Source
+from chiasm.errors import UserError, setting
+from chiasm.registry import Registry
 from chiasm.settings import Settings
+
+Made = TypeVar("Made")
 
 _SHOWN_FILES = 20
 
 
-class SourceSettings(Settings):
-    """One named source of a run."""
+@dataclass(frozen=True)
+class Opening:
+    """What opening a source needs of its run."""
 
-    kind: Literal["world", "text", "image_text", "vqa", "trajectories"]
-    """The embedded world, or users' files: texts, picture and text, question and answer, recorded
-    walks with poses."""
+    row_positions: int = 512
+    actions: ActionFormat = field(default_factory=ActionFormat)
+    """How steps are written, where a source has any."""
+    tables: Mapping[str, Settings] = field(default_factory=dict)
+    """The recipe's tables that several sources share, by name: ``world``."""
+    cache_folder: Path = field(default_factory=default_cache_folder)
+    """Where what is made once is kept."""
+    on_stage: Stage = silent
+    """Is told how far slow preparations are."""
+    processes: int = field(default_factory=lambda: os.cpu_count() or 1)
+    """That may render."""
+    _shared: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+
+    def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
+        """Returns what several sources share, made by the first that asks."""
+        if key not in self._shared:
+            self._shared[key] = make()
+        made: Made = self._shared[key]
+        return made
+
+
+@dataclass(frozen=True)
+class Steps:
+    """What a source's documents with steps between their views are like."""
+
+    views: int
+    """Of the longest."""
+    horizon_frames: tuple[int, int] = (1, 1)
+    """Nearest and farthest next view."""
+    spoken: bool = False
+    """Whether sentences say what is done, and not numbers."""
+    stretch: int | None = None
+    """Of sentences: how many views a document has; None: the whole way."""
+
+
+class SourceSettings(Settings):
+    """The base of every kind's settings: what all sources have, and what they are asked."""
+
+    kind: str
+    """Which registered class these settings are of."""
     weight: float = Field(1.0, gt=0)
     """Share of the positions, relative to the other sources' weights."""
-    task: str = ""
-    """world: which of its tasks (text, image_text, video, action_video, vqa, instructions);
-    trajectories: video or action_video."""
-    path: str = ""
-    """Other kinds: a folder, a file, a pattern (``data/train-*.parquet``), or a dataset's name on
-    the hub."""
-    held_out_path: str = ""
-    """Other kinds: what is held out, in the same forms; empty: files that are held out by their
-    names, and where there are none a share."""
-    image_column: str = ""
-    """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
-    text_column: str = ""
-    """Column with the text or caption; empty: the first with a usual name."""
-    question_column: str = "question"
-    """vqa: column with the question."""
-    answer_column: str = "answer"
-    """vqa: column with the answer."""
-    group_column: str = ""
-    """Column with what rows belong to (an original of many copies, a speaker, a scene): a group is
-    held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
-    document_characters: int = Field(0, ge=0)
-    """text: longer texts are cut at paragraphs or lines; 0: twice the positions of a row."""
-    held_out_fraction: float = Field(0.05, gt=0, lt=1)
-    """Share that training never sees, chosen by a hash of the group, the picture's file or the
-    text; of trajectories, whole ones. The world holds out whole maps instead. Not read where files
-    are held out."""
-    trajectories: TrajectorySettings = TrajectorySettings()
-    """trajectories: which frames make a document."""
+
+    is_made: ClassVar[bool] = False
+    """Whether opening makes the data, which takes long: other sources are opened first."""
+
+    @property
+    def has_pictures(self) -> bool:
+        """Whether its documents show any."""
+        return True
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """Users' files that the documents are made of."""
+        return ()
+
+    def check(self) -> None:
+        """Refuses settings that no single one of them can know to be wrong.
+
+        Raises:
+            UserError: one is missing, or two contradict each other.
+        """
+
+    def open(self, name: str, opening: Opening) -> Opened:
+        """Returns both sides.
+
+        Raises:
+            UserError: they cannot be opened.
+        """
+        raise NotImplementedError
+
+    def open_pictures(
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
+    ) -> Opened:
+        """Returns both sides for a tokenizer to learn from, which may read no words.
+
+        Args:
+            name: for messages.
+            opening: of the training.
+            side: name and value of the setting that says to which squares pictures are cut.
+            captioned: words are read too.
+
+        Raises:
+            UserError: as :meth:`open`, or it has no pictures.
+        """
+        return self.open(name, opening)
+
+    def open_views(self, name: str, opening: Opening) -> ActionVideos | None:
+        """Returns held-out views to begin walks with; None where it has no walks."""
+        return None
+
+    def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
+        """Returns what its steps are like; None where documents have none."""
+        return None
+
+    def leak_into(self, trained: SourceSettings) -> str:
+        """Returns the setting by which it holds out what ``trained`` trains on, or nothing."""
+        return ""
+
+
+SOURCES = Registry[SourceSettings]("source")
 
 
 def leaks(
-    trained: Mapping[str, SourceSettings], measured: Mapping[str, SourceSettings], where: str
-) -> list[str]:
+    trained: Mapping[str, SourceSettings], measured: Mapping[str, SourceSettings]
+) -> list[UserError]:
     """Measured sources that hold out documents of the same files which training reads.
 
     Hashes of content decide what is held out: of the same files a smaller share is a part of a
     larger one, and what a larger share adds was trained on.
 
-    Returns one line for each, which names ``where`` it is set.
+    Returns an error for each, of the table of measured sources.
     """
     return [
-        f"{where}.{name}.{setting} = {getattr(source, setting)!r}: stream.sources.{other} reads "
-        f"the same files with {getattr(before, setting)!r} and trains on documents that would "
-        "count as held out; make them equal, or name files of their own with held_out_path"
+        source.error(
+            differing,
+            f": stream.sources.{other} reads the same files with {getattr(before, differing)!r} "
+            "and trains on documents that would count as held out",
+            f"make them equal, or name files of their own with {setting('held_out_path')}",
+        ).under(name)
         for name, source in measured.items()
         for other, before in trained.items()
-        if (setting := _leaking(source, before))
+        if (differing := source.leak_into(before))
     ]
 
 
-def _leaking(measured: SourceSettings, trained: SourceSettings) -> str:
-    """The setting by which the one holds out what the other trains on, or nothing."""
-    if "world" in (measured.kind, trained.kind) or measured.held_out_path or trained.held_out_path:
-        return ""
-    hashes = [_HASHES.get(each.kind, each.kind) for each in (measured, trained)]
-    paths = [os.path.abspath(each.path) for each in (measured, trained)]
-    if not measured.path or hashes[0] != hashes[1] or paths[0] != paths[1]:
-        return ""
-    if measured.group_column != trained.group_column:
-        return "group_column"
-    if measured.kind == "text" and measured.document_characters != trained.document_characters:
-        return "document_characters"
-    larger = measured.held_out_fraction > trained.held_out_fraction
-    return "held_out_fraction" if larger else ""
+class FileSettings(SourceSettings):
+    """The base of kinds that read users' files."""
 
+    path: str = ""
+    """A folder, a file, a pattern (``data/train-*.parquet``), or a dataset's name on the hub."""
+    held_out_path: str = ""
+    """What is held out, in the same forms; empty: files that are held out by their names, and
+    where there are none a share."""
+    held_out_fraction: float = Field(0.05, gt=0, lt=1)
+    """Share that training never sees, chosen by a hash of the group, the picture's file or the
+    text; of trajectories, whole ones. Not read where files are held out."""
 
-_HASHES = {"image_text": "pictures", "vqa": "pictures"}
-"""Kinds whose documents are held out by the same hashes."""
+    held_out_by: ClassVar[str]
+    """What is hashed; kinds of equal hashes hold out the same of one folder."""
+    shares: ClassVar[tuple[str, ...]] = ()
+    """Settings that change what is held out, beside the fraction."""
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What is read, and what is held out."""
+        return self.path, self.held_out_path
+
+    def check(self) -> None:
+        """Refuses a missing path.
+
+        Raises:
+            UserError: it is missing.
+        """
+        if not self.path:
+            raise UserError("is missing: name the folder to read", setting="path")
+
+    def leak_into(self, trained: SourceSettings) -> str:
+        """Returns the setting by which it holds out what ``trained`` trains on, or nothing."""
+        if not isinstance(trained, FileSettings) or self.held_out_by != trained.held_out_by:
+            return ""
+        if not self.path or self.held_out_path or trained.held_out_path:
+            return ""
+        if os.path.abspath(self.path) != os.path.abspath(trained.path):
+            return ""
+        for name in self.shares:
+            if getattr(self, name) != getattr(trained, name):
+                return name
+        larger = self.held_out_fraction > trained.held_out_fraction
+        return "held_out_fraction" if larger else ""
 
 
 @dataclass(frozen=True)
@@ -120,8 +229,9 @@ class SourceFacts:
     held_out_fingerprint: str = ""
     """The same for the held-out side, where it has files of its own."""
     fingerprint: str = ""
-    """Hash of everything that the documents are made of; empty for the embedded world, which its
-    settings determine."""
+    """Hash of everything that the documents are made of; empty where the settings determine it."""
+    origin: str = ""
+    """Of documents that no file holds: what they are made from."""
 
     def summary(self) -> dict[str, Any]:
         """All of it, JSON-able, with the first few files alone."""
@@ -130,8 +240,8 @@ class SourceFacts:
 
     def line(self, name: str) -> str:
         """One line for the terminal."""
-        if self.kind == "world":
-            documents = f"{self.documents:,} documents of the embedded world"
+        if self.origin:
+            documents = f"{self.documents:,} documents of {self.origin}"
             return f"{name}: {documents}, {self.held_out:,} of them held out"
         read = f" in {self.files[0]}" if len(self.files) == 1 else ""
         read = f" in {len(self.files):,} files" if len(self.files) > 1 else read

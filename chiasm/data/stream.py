@@ -17,11 +17,12 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from pydantic import Field
 
+import chiasm.data.sources  # noqa: F401  (registers the kinds that read users' files)
 from chiasm.batch.items import ItemReader
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import Streams
@@ -31,7 +32,7 @@ from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.quiet import grain
 from chiasm.data.rows import Assembler
-from chiasm.data.sources import SourceSettings
+from chiasm.data.source import SOURCES, SourceSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Source
 from chiasm.errors import UserError
@@ -41,7 +42,7 @@ from chiasm.settings import Settings
 class StreamSettings(Settings):
     """What the model reads, in which shares and rows."""
 
-    sources: dict[str, SourceSettings]
+    sources: dict[str, Annotated[SourceSettings, SOURCES]]
     """Named sources and their weights by positions."""
     row_positions: int = Field(512, gt=0)
     """T: positions of a packed row; a longer document is split between its spans."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chiasm.capabilities import Described
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Image, Source
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
@@ -18,17 +19,16 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import draw
+from chiasm.rgb import ImageShape
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.worlds import World, WorldSource, caption_facts
 
 SECTION = "caption to picture"
-TASK = "image_text"
 CAPTIONED = "shuffled captions"
 
 
 @dataclass(frozen=True)
 class _Truth:
-    """Frames of one world and what they show."""
+    """Frames of one side and what they show."""
 
     pictures: np.ndarray
     facts: list[dict[str, str]]
@@ -48,7 +48,7 @@ class _Reading:
 
 def measure_drawings(
     pretrained: Pretrained,
-    sources: tuple[WorldSource, WorldSource],
+    sources: tuple[Described, Described],
     settings: EvaluationSettings,
     judge: Tokenizer | None = None,
 ) -> Findings:
@@ -59,10 +59,10 @@ def measure_drawings(
     train, held_out = sources
     captions, frames = _asked(held_out, settings.drawings)
     drawn = _draw(pretrained, captions, settings)
-    truth = _truth(held_out.world, frames)
-    probes = _fit_probes(
-        pretrained, _truth(train.world, _clear_frames(train.world, settings.probe_frames)), judge
-    )
+    shape = pretrained.vision_tokenizer.image_shape
+    clear = train.clear_frames[spread(len(train.clear_frames), settings.probe_frames)]
+    truth = _truth(held_out, frames, shape)
+    probes = _fit_probes(pretrained, _truth(train, clear, shape), judge)
     through = through_tokenizer(pretrained, truth.pictures)
     seen = [features(pretrained, each, judge) for each in (drawn, truth.pictures, through)]
     readings = [
@@ -124,7 +124,7 @@ def _captioned(source: Source, count: int, log: ReadingLog) -> list[tuple[str, I
     return [pairs[number] for number in spread(len(pairs), count)] if pairs else []
 
 
-def _asked(source: WorldSource, count: int) -> tuple[list[str], np.ndarray]:
+def _asked(source: Described, count: int) -> tuple[list[str], np.ndarray]:
     """Held-out captions that ask for a picture, and the frames that they were written for."""
     captions: list[str] = []
     frames: list[int] = []
@@ -136,13 +136,11 @@ def _asked(source: WorldSource, count: int) -> tuple[list[str], np.ndarray]:
     return captions, np.array(frames)
 
 
-def _clear_frames(world: World, count: int) -> np.ndarray:
-    return world.clear_frames[spread(len(world.clear_frames), count)]
-
-
-def _truth(world: World, frames: np.ndarray) -> _Truth:
-    facts = [caption_facts(world.views[frame]) for frame in frames]
-    return _Truth(np.asarray(world.frames[frames]), facts, world.map_of_frame[frames])
+def _truth(source: Described, frames: np.ndarray, shape: ImageShape) -> _Truth:
+    numbers = frames.tolist()
+    pictures = np.stack([fitted(source.picture(number), shape) for number in numbers])
+    facts = [dict(source.facts(number)) for number in numbers]
+    return _Truth(pictures, facts, np.array([source.place_of(number) for number in numbers]))
 
 
 def _fit_probes(pretrained: Pretrained, truth: _Truth, judge: Tokenizer | None) -> dict[str, Probe]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
+from chiasm.capabilities import Instructed
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
@@ -32,13 +33,23 @@ from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.evaluation.writing import sample_writing
 from chiasm.inference.pretrained import Pretrained
-from chiasm.worlds.instructions import InstructionSource
 
 Progress = Callable[[str, int, int], None]
 """Called before each section with its name, its number from 0, and how many there are."""
 
 NO_DECODER = "the vision tokenizer has no decoder, so no pictures can be drawn"
-NO_WORLD = "needs the ground truth of the embedded world, which these sources do not have"
+NO_TRUTH = (
+    "no source knows what its pictures show; one that does is stream.sources.NAME.kind = 'world' "
+    "with task = 'image_text'"
+)
+NO_WALKS = (
+    "no source has walks with actions and poses; those that do are stream.sources.NAME.kind = "
+    "'trajectories' or 'world' with task = 'action_video'"
+)
+NO_INSTRUCTIONS = (
+    "no source has walks after instructions; one that does is stream.sources.NAME.kind = 'world' "
+    "with task = 'instructions'; or set evaluation.instructions = 0"
+)
 
 
 def evaluate(
@@ -117,12 +128,12 @@ class _Run:
         if not self._pretrained.vision_tokenizer.decodes:
             self._skipped[drawings.SECTION] = NO_DECODER
             return
-        sources = self._material.of_task(drawings.TASK)
+        sources = self._material.described()
         if sources is not None:
             pretrained, settings = self._pretrained, self._settings
             self._add(drawings.measure_drawings(pretrained, sources, settings, self._judge))
             return
-        self._skipped[drawings.SECTION] = NO_WORLD
+        self._skipped[drawings.SECTION] = NO_TRUTH
         for source in self._material.held_out.values():
             self._samples += drawings.sample_drawings(
                 self._pretrained, source, self._settings, self._log
@@ -174,11 +185,13 @@ class _Run:
             self._skipped[instructed.SECTION] = "evaluation.instructions = 0"
         elif sources and not self._pretrained.vision_tokenizer.decodes:
             self._skipped[instructed.SECTION] = NO_DECODER
+        elif not sources and self._settings.instructions:
+            self._skipped[instructed.SECTION] = NO_INSTRUCTIONS
         else:
             for name, of in _named(sources):
                 self._instructions_of(sources[name], of)
 
-    def _instructions_of(self, source: InstructionSource, of: str) -> None:
+    def _instructions_of(self, source: Instructed, of: str) -> None:
         try:
             self._add(instructed.measure_instructions(self._pretrained, source, self._settings, of))
         except UserError as error:  # another walk's sentence may be too long for the context
@@ -193,7 +206,7 @@ class _Run:
             return
         sources = self._material.action_videos()
         if not sources:
-            self._skipped[section] = "no source has walks with actions and poses"
+            self._skipped[section] = NO_WALKS
         for name, of in _named(sources):
             try:
                 self._add(measure(name, sources[name], of))

@@ -8,12 +8,13 @@ the views on the way. The engine tells which walk they show
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.documents import Image
+from chiasm.actions import marked
+from chiasm.capabilities import Instructed, InstructedWalk
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread
 from chiasm.evaluation.rows import Measurement, Row
@@ -25,17 +26,6 @@ from chiasm.poses import Pose, relative_pose
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.tracker import Tracker
-from chiasm.worlds.instructions import (
-    Ground,
-    InstructedWalk,
-    Instruction,
-    InstructionSource,
-    marked,
-    reached,
-    shows_goal,
-    wander,
-)
-from chiasm.worlds.maps import generate_map
 
 SECTION = "instructions"
 RANDOM, SHUFFLED = "random walker", "other sentences"
@@ -57,29 +47,21 @@ _SHOWN = {
 
 @dataclass(frozen=True, eq=False)
 class _Item:
-    """One held-out instruction and the expert's walk."""
+    """One held-out instruction and the walk of one who did it."""
 
-    instruction: Instruction
+    index: int
+    """Of the source's document."""
     walk: InstructedWalk
-    ground: Ground
-    poses: list[Pose]
-    """Of the expert, the start first."""
     frames: np.ndarray
     """uint8 [1 + S, H, W, 3]."""
-    shown: bool | None
-    """Whether the first view shows the goal."""
 
     @property
     def num_steps(self) -> int:
         return self.walk.num_steps
 
-    def does(self, end: Pose) -> bool:
-        """Whether a walk that ends there did what was said."""
-        return reached(self.ground.map, self.instruction.goal, self.poses[0], end)
-
 
 def measure_instructions(
-    pretrained: Pretrained, source: InstructionSource, settings: EvaluationSettings, of: str = ""
+    pretrained: Pretrained, source: Instructed, settings: EvaluationSettings, of: str = ""
 ) -> Findings:
     """Success of imagined walks beside other sentences and a random walker, and the first walks.
 
@@ -89,25 +71,27 @@ def measure_instructions(
         UserError: a walk with another one's sentence is longer than the model's context.
     """
     items = _items(pretrained, source, settings.instructions)
-    imagined = _imagine(pretrained, items, [item.instruction.words for item in items], settings)
+    imagined = _imagine(pretrained, items, [item.walk.words for item in items], settings)
     words = _other_words(items, settings.seed)
     shuffled = _imagine(pretrained, items, words, settings)
     true = [through_tokenizer(pretrained, item.frames[1:]) for item in items]
-    world, split = source.walks.world_settings, source.walks.split
     shape = pretrained.vision_tokenizer.image_shape
-    with Oracle(world, split, pretrained.actions, shape) as oracle:
-        tracker = Tracker(pretrained, oracle)
+    with Oracle(source.camera(), pretrained.actions, shape) as oracle:
+        tracker = Tracker(pretrained, oracle, source.steps_from)
         ways = _follow(tracker, items, (imagined, shuffled, true))
         ends = [
-            oracle.look(items[n].walk.map_seed, [ways[0][n][-1]])[0]
+            oracle.look(items[n].walk.place, [ways[0][n][-1]])[0]
             for n in spread(len(items), settings.shown)
         ]
     own, other, ceiling = (
-        np.array([item.does(way[-1]) for item, way in zip(items, each, strict=True)], float)
+        np.array(
+            [source.is_done(item.index, way[-1]) for item, way in zip(items, each, strict=True)],
+            float,
+        )
         for each in ways
     )
-    baselines = {RANDOM: _random(items, settings.seed)}
-    is_other = np.array([a != item.instruction.words for a, item in zip(words, items, strict=True)])
+    baselines = {RANDOM: _random(source, items, settings.seed)}
+    is_other = np.array([a != item.walk.words for a, item in zip(words, items, strict=True)])
     skipped = {}
     if is_other.any():
         baselines = {SHUFFLED: np.where(is_other, other, np.nan), **baselines}
@@ -119,7 +103,7 @@ def measure_instructions(
     measure = _measurement(items, settings)
     name = f"what is said is done{of}"
     rows.append(measure.row(f"{name}, by the true views, decoded: the ceiling", ceiling))
-    again = [_is_same_way(way, item.poses) for item, way in zip(items, ways[2], strict=True)]
+    again = [_is_same_way(way, item.walk.poses) for item, way in zip(items, ways[2], strict=True)]
     rows.append(measure.row(f"walks found again step by step from their true views{of}", again))
     shown = spread(len(items), settings.shown).tolist()
     samples = [
@@ -129,32 +113,23 @@ def measure_instructions(
     return Findings(rows, samples, skipped=skipped)
 
 
-def _items(pretrained: Pretrained, source: InstructionSource, count: int) -> list[_Item]:
-    """The first documents of the source, which scatters them over its maps."""
-    walks, shape = source.walks, pretrained.vision_tokenizer.image_shape
-    grounds: dict[int, Ground] = {}
+def _items(pretrained: Pretrained, source: Instructed, count: int) -> list[_Item]:
+    """The first documents of the source, which scatters them over its places."""
+    shape = pretrained.vision_tokenizer.image_shape
     items = []
-    for number in range(min(count, len(walks))):
-        walk = source.walk_of(number)
-        seed = walk.map_seed
-        if seed not in grounds:
-            grounds[seed] = Ground(generate_map(walks.world_settings.seed, seed))
-        frames = [fitted(Image(walks.frames[n], target=False), shape) for n in walk.frames]
-        views = [walks.views[n] for n in walk.frames]
-        shown = shows_goal(grounds[seed].map, walk.goal, views[0])
-        poses = [view.pose for view in views]
-        instruction = source.instruction_of(number)
-        items.append(_Item(instruction, walk, grounds[seed], poses, np.stack(frames), shown))
-    return sorted(items, key=lambda item: item.walk.map_seed)
+    for number in range(min(count, source.num_walks)):
+        walk = source.instructed_walk(number)
+        frames = np.stack([fitted(view, shape) for view in walk.views])
+        items.append(_Item(number, walk, frames))
+    return sorted(items, key=lambda item: item.walk.place)
 
 
 def _other_words(items: Sequence[_Item], seed: int) -> list[str]:
     """For each item a sentence of another map that asks for something else; its own without one."""
-    goals = [item.instruction.goal for item in items]
-    found = strangers([item.walk.map_seed for item in items], goals, seed)
+    meanings = [item.walk.meaning for item in items]
+    found = strangers([item.walk.place for item in items], meanings, seed)
     return [
-        items[number if other == NOBODY else other].instruction.words
-        for number, other in enumerate(found)
+        items[number if other == NOBODY else other].walk.words for number, other in enumerate(found)
     ]
 
 
@@ -181,12 +156,12 @@ def _follow(
 ) -> list[list[list[Pose]]]:
     """For each kind of views the way of each item; all walks through a map are followed at once."""
     ways: list[list[list[Pose]]] = [[[] for _ in items] for _ in kinds]
-    for seed in dict.fromkeys(item.walk.map_seed for item in items):
-        own = [n for n, item in enumerate(items) if item.walk.map_seed == seed]
+    for place in dict.fromkeys(item.walk.place for item in items):
+        own = [n for n, item in enumerate(items) if item.walk.place == place]
         places = [(kind, n) for kind in range(len(kinds)) for n in own]
         found = tracker.follow(
-            items[own[0]].ground,
-            [items[n].poses[0] for _, n in places],
+            place,
+            [items[n].walk.poses[0] for _, n in places],
             [kinds[kind][n] for kind, n in places],
         )
         for (kind, n), way in zip(places, found, strict=True):
@@ -202,24 +177,25 @@ def _is_same_way(way: Sequence[Pose], other: Sequence[Pose]) -> bool:
     )
 
 
-def _random(items: Sequence[_Item], seed: int) -> np.ndarray:
+def _random(source: Instructed, items: Sequence[_Item], seed: int) -> np.ndarray:
     """How often a random walker with as many steps does what is said, for each item."""
     rng = np.random.default_rng(seed)
     return np.array(
         [
-            np.mean(
-                [
-                    item.does(wander(item.ground, item.poses[0], item.num_steps, rng)[-1])
-                    for _ in range(_TRIES)
-                ]
-            )
+            np.mean([source.is_done(item.index, end) for end in _wandered(source, item.walk, rng)])
             for item in items
         ]
     )
 
 
+def _wandered(source: Instructed, walk: InstructedWalk, rng: np.random.Generator) -> Iterator[Pose]:
+    """Where random walks from the start of a walk end, as long as it is."""
+    for _ in range(_TRIES):
+        yield source.wander(walk.place, walk.poses[0], walk.num_steps, rng)[-1]
+
+
 def _measurement(items: Iterable[_Item], settings: EvaluationSettings) -> Measurement:
-    clusters = np.array([item.walk.map_seed for item in items], np.int64)
+    clusters = np.array([item.walk.place for item in items], np.int64)
     return Measurement(SECTION, "share", "higher", settings.seed, clusters)
 
 
@@ -231,12 +207,12 @@ def _rows(
     of: str,
 ) -> list[Row]:
     """All together, by what is new in the sentence, and by whether the goal is in view."""
-    novelties = [item.instruction.novelty for item in items]
+    novelties = [item.walk.novelty for item in items]
     groups = {"": list(range(len(items)))}
     for novelty, words in _NOVELTIES.items():
         groups[f", {words}"] = [n for n, each in enumerate(novelties) if each == novelty]
     for shown, words in _SHOWN.items():
-        groups[f", {words}"] = [n for n, item in enumerate(items) if item.shown is shown]
+        groups[f", {words}"] = [n for n, item in enumerate(items) if item.walk.shown is shown]
     rows = []
     for words, chosen in groups.items():
         if chosen:
@@ -256,10 +232,9 @@ def _sample(
     panels = [Panel("start", item.frames[0])]
     panels += [Panel(f"imagined, {n}", view) for n, view in enumerate(imagined, start=1)]
     panels += [Panel("where that leads", end), Panel("the expert's end, decoded", truth)]
-    goal = item.instruction.goal
     lines = (
-        ("said", item.instruction.words),
-        ("meant", f"{goal.kind}: {goal.what}"),
+        ("said", item.walk.words),
+        ("meant", item.walk.meaning),
         ("done", "yes" if done else "no"),
     )
     return Sample(SECTION, lines, tuple(panels))

@@ -1,19 +1,18 @@
-"""What an evaluation reads: both splits of every source, and the worlds behind them."""
+"""What an evaluation reads: both sides of every source, and what sources know of them."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
+from chiasm.capabilities import Described, Instructed, Scattered
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import SourceFacts
 from chiasm.documents import ActionVideos, Clustered, Document, Image, Source, Text
 from chiasm.errors import UserError
-from chiasm.worlds import WorldSource
-from chiasm.worlds.instructions import InstructionSource
 
 _LOOKED_AT = 16
 """Documents of a source that are read to see what it holds, at most."""
@@ -25,10 +24,10 @@ class NothingToMeasure(UserError):
 
 @dataclass(frozen=True)
 class Material:
-    """Both splits of every source, under the same names.
+    """Both sides of every source, under the same names.
 
-    A :class:`~chiasm.worlds.WorldSource` brings its world and so its ground truth; what needs
-    ground truth is skipped for other sources.
+    A source says by its methods what it knows (:mod:`chiasm.capabilities`): ground truth, poses, an
+    engine. What needs more than a source knows is skipped for it.
     """
 
     train: Mapping[str, Source]
@@ -40,12 +39,14 @@ class Material:
     log: ReadingLog = field(default_factory=ReadingLog, compare=False)
     """Counts the held-out documents that cannot be used."""
 
-    def of_task(self, task: str) -> tuple[WorldSource, WorldSource] | None:
-        """The embedded world's train and held-out source of one task, where there is one."""
+    def described(self) -> tuple[Described, Described] | None:
+        """The train and held-out side of the first source that knows what the pictures show that
+        it asks for in words."""
         for name, source in self.held_out.items():
             train = self.train[name]
-            if isinstance(source, WorldSource) and source.name == task:
-                assert isinstance(train, WorldSource)
+            if not isinstance(source, Described) or not isinstance(train, Described):
+                continue
+            if any(map(asked_picture, _first(source, _LOOKED_AT))):
                 return train, source
         return None
 
@@ -57,12 +58,10 @@ class Material:
             if isinstance(source, ActionVideos) and _tells_actions(source)
         }
 
-    def instructions(self) -> dict[str, InstructionSource]:
+    def instructions(self) -> dict[str, Instructed]:
         """The held-out sources of spoken instructions."""
         return {
-            name: source
-            for name, source in self.held_out.items()
-            if isinstance(source, InstructionSource)
+            name: source for name, source in self.held_out.items() if isinstance(source, Instructed)
         }
 
     def training_walks(self, name: str) -> ActionVideos:
@@ -74,11 +73,15 @@ class Material:
 
 def _tells_actions(source: Source) -> bool:
     """Whether a document has words between two pictures: [Image, Text, Image, ...]."""
-    numbers = range(min(_LOOKED_AT, len(source)))
-    documents = ReadingLog().documents(source, numbers, pictures=False)
-    _, first = next(documents, (0, Document(())))
+    first = next(_first(source, _LOOKED_AT), Document(()))
     kinds = "".join("T" if isinstance(span, Text) else "I" for span in first.spans)
     return "ITI" in kinds
+
+
+def _first(source: Source, count: int) -> Iterator[Document]:
+    """The first documents that can be read."""
+    numbers = range(min(count, len(source)))
+    return (found for _, found in ReadingLog().documents(source, numbers, pictures=False))
 
 
 @dataclass(frozen=True)
@@ -126,9 +129,7 @@ def pick(
 
 def picked(source: Source, count: int) -> np.ndarray:
     """Their numbers: int64."""
-    if isinstance(
-        source, WorldSource | InstructionSource
-    ):  # it is shuffled over its maps, and repeats frames later
+    if isinstance(source, Scattered):  # over its maps; frames are repeated later
         return np.arange(min(count, len(source)))
     return spread(len(source), count)
 

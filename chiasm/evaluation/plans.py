@@ -13,9 +13,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.actions import PREFIX, ActionFormat
+from chiasm.capabilities import Rendered
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import ActionVideos, Image
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread
 from chiasm.evaluation.rows import Better, Measurement, Row
@@ -38,7 +39,6 @@ from chiasm.worldmodel.planner import (
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.settings import PlannerSettings
 from chiasm.worldmodel.trajectory import TrajectoryError, refuse_missing_evo, trajectory_error
-from chiasm.worlds import WorldSource
 
 SECTION = "plans"
 MODEL, ORACLE = "model", "oracle"
@@ -114,6 +114,7 @@ def measure_plans(
     return Findings(plan_rows(planned, settings.seed, of), [_sample(planned[n]) for n in shown])
 
 
+@settings_of("evaluation.planner")
 def plan_scenes(
     pretrained: Pretrained,
     train: ActionVideos,
@@ -132,6 +133,7 @@ def plan_scenes(
         NothingToMeasure, UserError: as :func:`measure_plans`, or an oracle of recorded walks.
     """
     refuse_missing_evo()
+    oracle = rendered(source) if ORACLE in world_models else None
     planner_settings, actions = settings.planner, pretrained.actions
     cost = _cost(pretrained, planner_settings)
     shape = pretrained.vision_tokenizer.image_shape
@@ -142,8 +144,8 @@ def plan_scenes(
     done = []
     with ExitStack() as running:
         for name in world_models:
-            if name == ORACLE:
-                engine = running.enter_context(_oracle(source, pretrained))
+            if oracle is not None and name == ORACLE:
+                engine = running.enter_context(_oracle(oracle, pretrained))
                 contenders[ORACLE] = build_planner(once, train, actions), engine
             else:
                 own = build_planner(planner_settings, train, actions)
@@ -160,6 +162,7 @@ def plan_scenes(
     return done
 
 
+@settings_of("evaluation.planner")
 def plan_between(
     pretrained: Pretrained,
     train: ActionVideos,
@@ -186,15 +189,24 @@ def _world_model(pretrained: Pretrained, settings: EvaluationSettings) -> WorldM
     return Rollouts.of(pretrained, sampling)
 
 
-def _oracle(source: ActionVideos, pretrained: Pretrained) -> Oracle:
-    if not isinstance(source, WorldSource):
-        raise UserError(
-            f"source {source.name!r} has no oracle: only the embedded world's engine can show "
-            "what an action leads to. Leave --oracle out"
-        )
-    shape, world = pretrained.vision_tokenizer.image_shape, source.world
-    actions = pretrained.actions
-    return Oracle(world.settings, world.split, actions, shape, stops_at_walls=False)
+def rendered(source: ActionVideos) -> Rendered:
+    """Returns the source where an engine can show what its actions lead to.
+
+    Raises:
+        UserError: it has none.
+    """
+    if isinstance(source, Rendered):
+        return source
+    raise UserError(
+        f"source {source.name!r} has no oracle: no engine can show what an action leads to there. "
+        f"Leave --oracle out, or plan on a source that has one, as those of "
+        f"stream.sources.NAME.kind = 'world' with task = 'action_video'"
+    )
+
+
+def _oracle(source: Rendered, pretrained: Pretrained) -> Oracle:
+    shape, actions = pretrained.vision_tokenizer.image_shape, pretrained.actions
+    return Oracle(source.camera(), actions, shape, stops_at_walls=False)
 
 
 def _cost(pretrained: Pretrained, settings: PlannerSettings) -> Cost:

@@ -9,6 +9,7 @@ from itertools import chain, zip_longest
 
 import numpy as np
 
+from chiasm.capabilities import Questioning
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import NEXT_QUESTION, Image, Source, Text
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
@@ -21,10 +22,8 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import answer_prompts
-from chiasm.worlds import WorldSource
 
 SECTION = "questions"
-TASK = "vqa"
 ALL = "all kinds"
 BEYOND = "true answers that cannot be given: beyond answer_tokens or context, or lost in tokens"
 
@@ -97,7 +96,7 @@ def asks(source: Source) -> bool:
 def _questions(
     source: Source, count: int, log: ReadingLog, *, pictures: bool = True
 ) -> Iterator[Asked]:
-    """The questions of ``count`` documents, with their kinds where the world knows them.
+    """The questions of ``count`` documents, with their kinds where the source knows them.
 
     A document that asks is a context picture, and then prompts and answers in turn.
     """
@@ -111,9 +110,8 @@ def _questions(
         if len(prompts) != len(answers) or len(texts) != 2 * len(answers):
             continue
         cluster = cluster_of(source, number, document)
-        kinds = [source.name] * len(answers)
-        if isinstance(source, WorldSource) and source.name == TASK:
-            kinds = [question.kind for question in source.questions_of(number)]
+        known = source.question_kinds(number) if isinstance(source, Questioning) else ()
+        kinds = known or [source.name] * len(answers)
         for kind, prompt, answered in zip(kinds, prompts, answers, strict=True):
             yield Asked(first, cluster, kind, prompt, answered)
 

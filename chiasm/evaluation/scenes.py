@@ -7,6 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from chiasm.capabilities import Rendered
 from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
 from chiasm.documents import ActionVideos
 from chiasm.evaluation.material import NothingToMeasure, spread
@@ -15,9 +16,6 @@ from chiasm.poses import Pose
 from chiasm.rgb import ImageShape
 from chiasm.worldmodel.oracle import PlacedContext
 from chiasm.worldmodel.rollout import Context
-from chiasm.worlds import WorldSource
-from chiasm.worlds.maps import generate_map
-from chiasm.worlds.sight import in_sight
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +25,7 @@ class Scene:
     frame: int
     """Of the start."""
     context: Context
-    """What a model is shown; of the embedded world a
+    """What a model is shown; where there is an oracle a
     :class:`~chiasm.worldmodel.oracle.PlacedContext`."""
     goal_HW3: np.ndarray
     """uint8."""
@@ -37,8 +35,7 @@ class Scene:
     place: int
     """The map or trajectory: the cluster of standard errors."""
     goal_in_sight: bool | None
-    """Whether the goal's place lies in the start's view
-    (:func:`~chiasm.worlds.sight.in_sight`); None where no map tells."""
+    """Whether the goal's place lies in the start's view; None where no map tells."""
 
 
 def pick_scenes(
@@ -92,10 +89,10 @@ def _scene(source: ActionVideos, moment: range, history_frames: int, shape: Imag
     done = tuple(source.action(a, b) for a, b in pairwise(seen))
     context, sight = Context(views, done), None
     pose, truth = source.pose(start), [source.pose(frame) for frame in moment[history_frames:]]
-    if isinstance(source, WorldSource):
-        seed = source.place_of(start)
-        context = PlacedContext(views, done, map_seed=seed, pose=pose)
-        sight = in_sight(generate_map(source.world.settings.seed, seed), pose, truth[-1])
+    if isinstance(source, Rendered):
+        place = source.place_of(start)
+        context = PlacedContext(views, done, place=place, pose=pose)
+        sight = source.in_sight(place, pose, truth[-1])
     return Scene(
         start,
         context,

@@ -22,7 +22,7 @@ from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items
 from chiasm.inference.pretrained import Pretrained
-from chiasm.training.objective import Objective
+from chiasm.training.objective import Objective, ObjectiveSettings
 
 DOCUMENTS_PER_BATCH = 24
 """Bounds memory; changes no result but the noise that an item meets."""
@@ -73,7 +73,7 @@ def batches(
 @torch.inference_mode()
 def score_text(documents: Sequence[Document], pretrained: Pretrained, seed: int) -> TextScore:
     """Cross-entropy of each document's text, with its items clean."""
-    objective = Objective(pretrained.objective)
+    objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
     nats_D2, texts = np.zeros((len(documents), 2)), []
     for begin, batch in batches(documents, pretrained):
         latents = pretrained.tokenizers.encode(batch.slots)
@@ -145,7 +145,7 @@ def score_flow(
 
     Returns sums [times, documents] and the number of latent tokens [documents] that they are over.
     """
-    objective = Objective(pretrained.objective.model_copy(update={"loss_space": "v"}))
+    objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump(), loss_space="v"))
     sums, counts = np.zeros((len(times), len(documents))), np.zeros(len(documents))
     for number, (begin, batch) in enumerate(batches(documents, pretrained)):
         latents = pretrained.tokenizers.encode(batch.slots)

@@ -49,7 +49,7 @@ class Batch:
         self, pretrained: Pretrained, settings: SamplingSettings, listener: Listener
     ) -> None:
         self._settings, self._tell = settings, listener
-        self._decoder, self._objective = pretrained.decoder, pretrained.objective
+        self._decoder, self._flow = pretrained.decoder, pretrained.flow
         self._tokenizer, self._tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
         self._context = pretrained.context_positions
         self._shift = pretrained.shift
@@ -179,7 +179,7 @@ class Batch:
         canvas = Canvas(
             self._decoder,
             shape.name,
-            self._objective.of(shape.name).prediction,
+            self._flow.of(shape.name).prediction,
             self._history,
             [progress.member for progress in group],
             self._passages[shape.name],

@@ -29,17 +29,16 @@ from chiasm.batch.streams import IMAGE
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, matmul_dtype
 from chiasm.errors import UserError
-from chiasm.flow import default_shift
+from chiasm.flow import FlowSettings, default_shift
+from chiasm.inference.location import CONFIG, find_model
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.trained import SHIPPED, shipped_folder
 
-CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 STREAMS = "streams"
@@ -60,7 +59,7 @@ class _Config(Settings):
 
     format: int
     model: ModelSettings
-    objective: ObjectiveSettings
+    flow: FlowSettings
     vocabulary_tokens: int = Field(gt=0)
     context_positions: int = Field(gt=0)
     actions: ActionFormat = ActionFormat()
@@ -77,7 +76,7 @@ class Pretrained:
     decoder: Decoder
     text_tokenizer: TextTokenizer
     tokenizers: StreamTokenizers
-    objective: ObjectiveSettings
+    flow: FlowSettings
     context_positions: int
     """Positions of the rows it was trained on: the longest document that it can hold."""
     actions: ActionFormat = field(default_factory=ActionFormat)
@@ -102,7 +101,7 @@ class Pretrained:
     def shift(self, stream: str) -> float:
         """Returns α of the shift of a stream's flow times, as in training."""
         shape = self.decoder.shapes[stream]
-        own = self.objective.of(stream).shift
+        own = self.flow.of(stream).shift
         return own or default_shift(shape.num_tokens, shape.channels)
 
     def save(self, folder: Path | str) -> None:
@@ -135,7 +134,7 @@ class Pretrained:
         config = _Config(
             format=FORMAT,
             model=self.decoder.settings,
-            objective=self.objective,
+            flow=self.flow,
             vocabulary_tokens=self.decoder.vocabulary,
             context_positions=self.context_positions,
             actions=self.actions,
@@ -167,7 +166,7 @@ class Pretrained:
                 model.
         """
         device = choose_device(str(device))
-        folder = _find(path_or_hub_id)
+        folder = find_model(path_or_hub_id)
         config = _read_config(folder)
         text_tokenizer = _load_text_tokenizer(folder, config)
         tokenizers = _load_tokenizers(folder, config).to(device)
@@ -182,7 +181,7 @@ class Pretrained:
             decoder.to(device).eval().requires_grad_(False),
             text_tokenizer,
             tokenizers,
-            config.objective,
+            config.flow,
             config.context_positions,
             config.actions,
             config.walks,
@@ -210,38 +209,6 @@ def _replace(aside: Path, folder: Path) -> None:
         os.replace(folder, before)
     os.replace(aside, folder)
     shutil.rmtree(before, ignore_errors=True)
-
-
-def _find(path_or_hub_id: str | Path) -> Path:
-    path = Path(path_or_hub_id).expanduser()
-    if (path / CONFIG).is_file():
-        return path
-    if (path / "model" / CONFIG).is_file():
-        return path / "model"
-    if path.exists():
-        raise UserError(
-            f"{path} holds no model: neither {CONFIG} nor model/{CONFIG} is there. A run gets its "
-            "model/ when its training ends; if it was interrupted, run chiasm train again to go on"
-        )
-    if str(path_or_hub_id).count("/") != 1 or str(path_or_hub_id).startswith((".", "~", "/")):
-        raise UserError(f"{path} does not exist; give a run, a saved model or a hub id owner/name")
-    return _download(str(path_or_hub_id))
-
-
-def _download(hub_id: str) -> Path:
-    from huggingface_hub import snapshot_download  # slow to import and rarely needed
-
-    try:
-        folder = Path(snapshot_download(hub_id))
-    except Exception as error:  # no network, no such name, no permission: many unrelated types
-        raise UserError(
-            f"{hub_id!r} is no folder here, and the hub gave no model of that name "
-            f"({str(error).strip().splitlines()[0]}). Check the path; for a hub model, connect to "
-            "the network once or copy its folder here"
-        ) from error
-    if not (folder / CONFIG).is_file():
-        raise UserError(f"the hub's {hub_id!r} holds no {CONFIG}: it is not a model of chiasm")
-    return folder
 
 
 def _read_config(folder: Path) -> _Config:

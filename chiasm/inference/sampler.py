@@ -77,6 +77,8 @@ class Sampler:
             )
         pretrained = self.pretrained
         streams = pretrained.decoder.shapes
+        if items:
+            streams.reading(request.stream, target=True)  # refuses what cannot be generated
         prompt = prompt_passage(request.spans, pretrained.text_tokenizer, streams)
         size = streams[request.stream].num_tokens + FRAME_TOKENS if items else 0
         given = sum(len(pretrained.text_tokenizer.encode_array(text)) for text in request.script)

@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import TEXT, Streams
-from chiasm.errors import UserError
+from chiasm.errors import settings_of
 from chiasm.model.block import Block, Shared, new_norm, normed
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import MixtureOfExperts
@@ -113,8 +113,9 @@ class Decoder(nn.Module):
     ) -> None:
         super().__init__()
         width, modalities = settings.width, len(streams.modalities)
-        if settings.experts == "moe" and (problem := settings.moe.lacking(modalities)):
-            raise UserError(problem, setting="model.moe")
+        if settings.experts == "moe":
+            with settings_of("model.moe"):
+                settings.moe.refuse_lack(modalities)
         self.settings, self.compute_dtype = settings, compute_dtype
         self.vocabulary, self.shapes = vocabulary, streams
         self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, model_validator
 from torch import nn
 
+from chiasm.errors import SettingsError, setting
 from chiasm.registry import Registry
 from chiasm.settings import Settings
 
@@ -37,47 +38,48 @@ class MoeSettings(Settings):
     @model_validator(mode="after")
     def _choices_fit(self) -> Self:
         if self.routed_choices < 1:
-            raise ValueError(
-                f"shared = {self.shared!r} takes the whole budget of granularity = "
-                f"{self.granularity}; raise granularity to 2 or more, or set top_k"
+            raise self.error(
+                "shared",
+                f"takes the whole budget of {self.assigned('granularity')}",
+                f"raise {setting('granularity')} to 2 or more, or set {setting('top_k')}",
             )
-        if problem := self.lacking(LEAST_MODALITIES):
-            raise ValueError(problem)
-        if (
-            self.routed_choices == 1
-            and self.weights == "normalised"
-            and self.num_routed(LEAST_MODALITIES) > 1
-        ):
-            more = "set top_k" if self.top_k else "raise granularity"
-            raise ValueError(
-                f"{self._choices_told}: a single one with weights = 'normalised' always weighs 1, "
-                f"so that the router cannot learn; {more} to 2 routed experts or more, or set "
-                "weights = 'raw'"
+        self.refuse_lack(LEAST_MODALITIES)
+        num_routed = self.num_routed(LEAST_MODALITIES)
+        if self.routed_choices == 1 and self.weights == "normalised" and num_routed > 1:
+            raise self.error(
+                self._chooses,
+                f"{self._choices_told}: a single one with {self.assigned('weights')} always "
+                "weighs 1, so that the router cannot learn",
+                f"raise it to 2 routed experts or more, or set {setting('weights')} = 'raw'",
             )
         return self
 
-    def lacking(self, num_modalities: int) -> str:
-        """Returns what is wrong where more experts are to be chosen than there are; or nothing."""
+    def refuse_lack(self, num_modalities: int) -> None:
+        """Refuses to choose more experts than there are beside the shared ones.
+
+        Raises:
+            SettingsError: there are too few.
+        """
         routed = self.num_routed(num_modalities)
-        if self.routed_choices <= routed:
-            return ""
-        lower = "granularity" if self.top_k is None else "top_k"
-        return (
-            f"{self._choices_told}, but num_experts = {self.num_experts} with shared = "
-            f"{self.shared!r} leaves {max(routed, 0)} to choose from; raise num_experts or lower "
-            f"{lower}"
-        )
+        if self.routed_choices > routed:
+            raise self.error(
+                self._chooses,
+                f"{self._choices_told}, but {self.assigned('num_experts')} with "
+                f"{self.assigned('shared')} leaves {max(routed, 0)} to choose from",
+                f"raise {setting('num_experts')} or lower {setting(self._chooses)}",
+            )
+
+    @property
+    def _chooses(self) -> str:
+        """The setting that says how many routed experts a position has."""
+        return "granularity" if self.top_k is None else "top_k"
 
     @property
     def _choices_told(self) -> str:
-        """Which settings ask for how many routed experts."""
-        if self.top_k is not None:
-            return f"top_k = {self.top_k}"
-        beside = f" beside shared = {self.shared!r}" if self.shared != "none" else ""
-        return (
-            f"granularity = {self.granularity}{beside} asks for {self.routed_choices} routed "
-            "experts of each position"
-        )
+        """How many routed experts are asked for, and beside which."""
+        with_shared = self.shared != "none" and not self.top_k
+        beside = f"beside {self.assigned('shared')} " * with_shared
+        return f"{beside}asks for {self.routed_choices} routed experts of each position"
 
     def num_routed(self, num_modalities: int) -> int:
         """R: experts that are chosen among; the others need no choice."""
@@ -150,43 +152,52 @@ class ModelSettings(Settings):
     @model_validator(mode="after")
     def _heads_fit(self) -> Self:
         if self.query_heads % self.key_value_heads:
-            raise ValueError(
-                f"query_heads = {self.query_heads} is not a multiple of key_value_heads = "
-                f"{self.key_value_heads}, and each key-value head serves as many queries; choose a "
-                "divisor of query_heads"
+            raise self.error(
+                "query_heads",
+                f"is not a multiple of {self.assigned('key_value_heads')}, and each key-value "
+                "head serves as many queries",
+                f"choose a divisor of {setting('query_heads')}",
             )
         if self.head_width is None and self.width % self.query_heads:
-            raise ValueError(
-                f"width = {self.width} does not divide into query_heads = {self.query_heads}; "
-                "change one of them or set head_width"
+            raise self.error(
+                "width",
+                f"does not divide into {self.assigned('query_heads')}",
+                f"change one of them or set {setting('head_width')}",
             )
         if self.K % 2:
-            raise ValueError(
-                f"head_width = {self.K} (unless set: width / query_heads) is odd, and rotary "
-                "positions turn pairs of numbers; make it even"
+            raise SettingsError(
+                f"(unless set: {setting('width')} / {setting('query_heads')}) is odd, and rotary "
+                "positions turn pairs of numbers",
+                setting="head_width",
+                value=self.K,
+                remedy="make it even",
             )
         if self.experts == "moe":
             self._refuse_mixture()
         elif self.moe != MoeSettings():
-            raise ValueError(
-                f"moe has settings, but experts = {self.experts!r} has no router that reads them; "
-                "set experts = 'moe', or leave moe out"
+            raise self.error(
+                "moe",
+                f"has settings, but {self.assigned('experts')} has no router that reads them",
+                f"set {setting('experts')} = 'moe', or leave {setting('moe')} out",
             )
         return self
 
     def _refuse_mixture(self) -> None:
-        granularity, unit = self.moe.granularity, 8 * self.moe.granularity
+        unit = 8 * self.moe.granularity
         if self.F % unit:
-            default = "" if self.feedforward_width else f" (8/3 of width = {self.width})"
-            raise ValueError(
-                f"feedforward_width = {self.F}{default} does not divide into moe.granularity = "
-                f"{granularity} experts whose hidden width is a multiple of 8; set "
-                f"feedforward_width to a multiple of {unit}, or lower moe.granularity"
+            default = "" if self.feedforward_width else f"(8/3 of {self.assigned('width')}) "
+            raise SettingsError(
+                f"{default}does not divide into {self.assigned('moe.granularity')} experts whose "
+                "hidden width is a multiple of 8",
+                setting="feedforward_width",
+                value=self.F,
+                remedy=f"set it to a multiple of {unit}, or lower {setting('moe.granularity')}",
             )
         if self.moe.dense_blocks >= self.depth:
-            raise ValueError(
-                f"moe.dense_blocks = {self.moe.dense_blocks} leaves none of depth = {self.depth} "
-                "blocks a router; lower it, or set experts = 'shared'"
+            raise self.error(
+                "moe.dense_blocks",
+                f"leaves none of {self.assigned('depth')} blocks a router",
+                f"lower it, or set {setting('experts')} = 'shared'",
             )
 
     @property

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chiasm.training.metrics import read_metrics
+from chiasm.loop.metrics import read_metrics
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,6 @@ from dataclasses import dataclass
 
 import torch
 
-from chiasm.errors import UserError
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.scaling.step import Step
@@ -167,10 +166,11 @@ def refuse_fixed_shape(model: ModelSettings) -> None:
     """
     for name in ("feedforward_width", "head_width"):
         if getattr(model, name) is not None:
-            raise UserError(
-                f"model.{name} = {getattr(model, name)} is fixed by the recipe, so it would not "
-                "grow with the model; leave it out to let it follow from the width"
-            )
+            raise model.error(
+                name,
+                "is fixed by the recipe, so it would not grow with the model",
+                "leave it out to let it follow from the width",
+            ).under("model")
 
 
 def learning_rate(

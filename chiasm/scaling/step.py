@@ -19,9 +19,9 @@ import torch
 
 from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
 from chiasm.assembly.objects import Inputs
-from chiasm.assembly.preparation import Stage, silent
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import TEXT, Streams
+from chiasm.data.preparation import Stage, silent
 from chiasm.documents import Source
 from chiasm.model import Work
 from chiasm.recipe import Recipe

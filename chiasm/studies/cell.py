@@ -20,28 +20,29 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import Field
 
 from chiasm.assembly import open_material, train_run
-from chiasm.assembly.preparation import Stage, silent
+from chiasm.data.preparation import Stage, silent
 from chiasm.data.reading import ReadingLog
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
 from chiasm.evaluation import EvaluationSettings, evaluate
 from chiasm.evaluation.material import Items, Material
 from chiasm.inference.pretrained import Pretrained
+from chiasm.loop.metrics import read_metrics
+from chiasm.loop.task import StepReport
 from chiasm.recipe import Recipe, load_recipe, write_recipe
 from chiasm.report import Provenance, write_report
 from chiasm.settings import Settings
+from chiasm.stop import Stopped
 from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure, refuse_lossy
-from chiasm.studies.settings import HeldOutSettings, MetricSettings, StudySettings
+from chiasm.studies.settings import HELD_OUT, HeldOutSettings, MetricSettings, StudySettings
 from chiasm.studies.shared import only_process, tokenizer_fingerprint
-from chiasm.training import Outcome, StepReport
-from chiasm.training.metrics import read_metrics
 from chiasm.training.versions import versions
 
 
@@ -55,7 +56,7 @@ class Order(Settings):
     """The cell's content hash."""
     inputs: Path
     """The folder of the tokenizers."""
-    held_out: dict[str, HeldOutSettings]
+    held_out: dict[str, Annotated[HeldOutSettings, HELD_OUT]]
     held_out_data: dict[str, str] = Field(default_factory=dict)
     """Hash of what the users' files among them hold, by path."""
     metrics: tuple[MetricSettings, ...]
@@ -149,10 +150,11 @@ def run_cell(
     tell: Callable[[str], None] = print,
     on_stage: Stage = silent,
     on_step: Callable[[StepReport], None] = lambda report: None,
-) -> Outcome | None:
-    """Train and measure the cell of a folder; returns how an unfinished training ended, else None.
+) -> None:
+    """Train and measure the cell of a folder.
 
     Raises:
+        Stopped: a signal ended the training; its last step is saved.
         UserError: whatever ends the training or the measuring.
     """
     order, recipe = read_order(folder), load_recipe(folder / "recipe.toml")
@@ -169,21 +171,23 @@ def run_cell(
         trained = json.loads(clock.read_text()) if clock.exists() else 0.0
         if not (run / "model").is_dir():
             began = time.monotonic()
-            outcome = train_run(
-                recipe,
-                run,
-                material=material,
-                inputs_from=order.inputs,
-                cache_folder=cache_folder,
-                command=command,
-                tell=tell,
-                on_stage=on_stage,
-                on_step=on_step,
-            )
+            try:
+                train_run(
+                    recipe,
+                    run,
+                    material=material,
+                    inputs_from=order.inputs,
+                    cache_folder=cache_folder,
+                    command=command,
+                    tell=tell,
+                    on_stage=on_stage,
+                    on_step=on_step,
+                )
+            except Stopped:
+                clock.write_text(json.dumps(trained + time.monotonic() - began))
+                raise
             trained += time.monotonic() - began
             clock.write_text(json.dumps(trained))
-            if not outcome.finished:
-                return outcome
         began = time.monotonic()
         result = _measured(order, recipe, material, held_out, run, command)
         seconds = {"training": trained, "measuring": time.monotonic() - began}
@@ -191,7 +195,6 @@ def run_cell(
             folder / "result.json", {**result, "seconds": seconds, "passed_over": passed_over}
         )
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
-    return None
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:

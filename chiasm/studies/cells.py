@@ -19,7 +19,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from typing import Any
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, found_at, joined
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.studies.data import DataFingerprints
 from chiasm.studies.settings import CellSettings, StudySettings
@@ -63,7 +63,7 @@ class Cell:
     def key(self) -> str:
         """The cell's content hash."""
         chosen = _chosen(self.recipe)
-        learned = {k: v for k, v in chosen.items() if k not in ("name", "evaluation")}
+        learned = {k: v for k, v in chosen.items() if k not in ("name", "imports", "evaluation")}
         return content_hash({"recipe": learned, "inputs": self.inputs_key, "defaults": DEFAULTS})
 
     @property
@@ -126,17 +126,15 @@ def _cell(
 ) -> Cell:
     parts = [settings.name] if study.cells or not combination else []
     name = ", ".join([*parts, *(f"{key} = {value}" for key, value in combination.items())])
-    try:
+    with found_at(f"cell {name!r} of study {study.name}"):
         content = deepcopy(base)
         changes = {**settings.set, **combination, "seed": seed}
         for key, value in changes.items():
             assign(content, key, deepcopy(value))
         content["name"] = f"{study.name}: {name}, seed {seed}"
-        inputs = parse_recipe(content)
+        inputs = parse_recipe(content, study.recipe.parent)
         _choose_sources(content, settings.sources)
-        recipe = parse_recipe(content)
-    except UserError as error:
-        raise UserError(f"cell {name!r} of study {study.name}: {error}") from error
+        recipe = parse_recipe(content, study.recipe.parent)
     return Cell(
         name,
         seed,
@@ -154,8 +152,9 @@ def _choose_sources(content: dict[str, Any], weights: Mapping[str, float]) -> No
     unknown = [name for name in weights if name not in sources]
     if unknown:
         raise UserError(
-            f"sources names {', '.join(unknown)}, which the base recipe does not have; it has "
-            f"{', '.join(sources)}"
+            f"names {', '.join(unknown)}, which the base recipe does not have",
+            setting="sources",
+            remedy=f"it has {', '.join(sources)}",
         )
     if weights:
         kept = {name: {**sources[name], "weight": weight} for name, weight in weights.items()}
@@ -168,8 +167,11 @@ def _refuse_unknown_names(study: StudySettings, cells: list[Cell]) -> None:
         raise UserError(f"study {study.name} has cells of one name: {', '.join(names)}")
     asked = {"baseline": study.baseline} if study.baseline else {}
     asked |= {f"published[{n}].cell": entry.cell for n, entry in enumerate(study.published)}
-    wrong = [f"{what} = {name!r}" for what, name in asked.items() if name not in names]
+    remedy = f"there is: {', '.join(names)}"
+    wrong = [
+        UserError("is no cell", setting=what, value=name, remedy=remedy).at(f"study {study.name}")
+        for what, name in asked.items()
+        if name not in names
+    ]
     if wrong:
-        raise UserError(
-            f"study {study.name}: {'; '.join(wrong)} is no cell; there is: {', '.join(names)}"
-        )
+        raise joined(wrong)

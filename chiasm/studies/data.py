@@ -31,7 +31,7 @@ class DataFingerprints:
 
     def of(self, sources: Iterable[SourceSettings]) -> dict[str, str]:
         """Returns the hash of every path that sources name; nothing where all are rendered."""
-        paths = [path for source in sources for path in _paths(source)]
+        paths = [path for source in sources for path in source.paths]
         for path in paths:
             if path and path not in self._known:
                 kept = self._recorded.get(path, "")
@@ -55,9 +55,3 @@ class DataFingerprints:
             aside = self._folder / f"{FILE}.partial"
             aside.write_text(kept)
             aside.replace(self._folder / FILE)
-
-
-def _paths(source: SourceSettings) -> tuple[str, ...]:
-    beside = Path(source.path).parent / "poses"  # where KITTI has them: beside sequences/
-    walks = source.kind == "trajectories" and beside.is_dir()
-    return source.path, source.held_out_path, *([str(beside)] if walks else [])

@@ -8,35 +8,19 @@ ones that no cell reads: another domain's texts for the loss out of domain.
 from __future__ import annotations
 
 import hashlib
-import os
-import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from chiasm.assembly import default_cache_folder, open_material
-from chiasm.data.navigation import TrajectorySettings
+from chiasm.assembly import open_material
 from chiasm.data.reading import ReadingLog
-from chiasm.data.source import SourceSettings, leaks
+from chiasm.data.source import leaks
 from chiasm.documents import Document, Text
-from chiasm.errors import UserError
+from chiasm.errors import UserError, joined
 from chiasm.evaluation.material import Items, pick
 from chiasm.recipe import Recipe
 from chiasm.studies.settings import HeldOutSettings
-from chiasm.worlds.freedoom import record_freedoom
-
-MANUAL_HELD_OUT = 0.5
-"""Share of Python's reference texts that counts as held out where nobody trains on them."""
-
-FREEDOOM_WALKS = {"num_maps": 24, "walks_per_map": 4, "num_frames": 12}
-FREEDOOM_HELD_OUT = 0.8
-"""Share of the walks; nobody trains on them."""
-
-ONE_STEP = TrajectorySettings(frames=(2, 2), horizon_frames=(1, 1))
-"""Documents of an action and the next view, as those of the embedded world."""
 
 
 def open_held_out(
@@ -58,10 +42,7 @@ def open_held_out(
     """
     if not settings:
         return {}
-    cache_folder = cache_folder or default_cache_folder()
-    pixels = recipe.world.image_pixels
-    sources = {name: _source(source, cache_folder, pixels) for name, source in settings.items()}
-    stream = recipe.stream.model_copy(update={"sources": sources})
+    stream = recipe.stream.model_copy(update={"sources": dict(settings)})
     material = open_material(recipe.model_copy(update={"stream": stream}), cache_folder)
     return {
         name: _items(name, source, pick(material.held_out[name], source.documents, log))
@@ -75,14 +56,9 @@ def refuse_leaks(recipes: Sequence[Recipe], settings: Mapping[str, HeldOutSettin
     Raises:
         UserError: they do; the message names the setting.
     """
-    own = {
-        name: SourceSettings(**_plain(source))
-        for name, source in settings.items()
-        if source.kind not in ("python_manual", "freedoom")
-    }
-    found = [line for recipe in recipes for line in leaks(recipe.stream.sources, own, "held_out")]
+    found = [error for recipe in recipes for error in leaks(recipe.stream.sources, settings)]
     if found:
-        raise UserError("\n".join(dict.fromkeys(found)))
+        raise joined(list({str(error): error for error in found}.values())).under("held_out")
 
 
 def fingerprint(held_out: Mapping[str, Items]) -> str:
@@ -97,66 +73,14 @@ def fingerprint(held_out: Mapping[str, Items]) -> str:
     return digest.hexdigest()[:12]
 
 
-def python_manual(cache_folder: Path) -> Path:
-    """A folder of the reference texts that come with this Python: English about something else."""
-    folder = cache_folder / "texts" / f"python-manual-{platform.python_version()}"
-    if not folder.exists():
-        topics = _manual_topics()
-        aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        for topic, text in topics.items():
-            (aside / f"{topic}.txt").write_text(text, encoding="utf-8")
-        try:
-            os.replace(aside, folder)
-        except OSError:  # another process was first
-            shutil.rmtree(aside)
-    return folder
-
-
-def _manual_topics() -> dict[str, str]:
-    try:
-        from pydoc_data.topics import topics
-    except ImportError as error:  # some distributions leave it out
-        raise UserError(
-            "this Python comes without its reference texts (pydoc_data), which held_out sources of "
-            'kind "python_manual" read; install the full standard library, or name a folder of '
-            'texts with kind = "text"'
-        ) from error
-    return topics
-
-
-def freedoom_walks(cache_folder: Path, image_pixels: int) -> Path:
-    """A folder of recorded walks through the engine's own maps: another domain to walk in."""
-    walks = FREEDOOM_WALKS
-    name = f"{walks['num_maps']}-{walks['walks_per_map']}-{walks['num_frames']}-{image_pixels}"
-    folder = cache_folder / "freedoom" / name
-    record_freedoom(folder, **walks, image_pixels=image_pixels, seed=0)
-    return folder
-
-
-def _source(settings: HeldOutSettings, cache_folder: Path, image_pixels: int) -> SourceSettings:
-    plain = _plain(settings)
-    if settings.kind == "python_manual":
-        path = str(python_manual(cache_folder))
-        plain |= {"kind": "text", "path": path, "held_out_fraction": MANUAL_HELD_OUT}
-    if settings.kind == "freedoom":
-        path = str(freedoom_walks(cache_folder, image_pixels))
-        plain |= {"kind": "trajectories", "task": "action_video", "path": path}
-        plain |= {"held_out_fraction": FREEDOOM_HELD_OUT, "trajectories": ONE_STEP}
-    return SourceSettings(**plain)
-
-
-def _plain(settings: HeldOutSettings) -> dict[str, Any]:
-    return settings.model_dump(exclude={"documents", "text_only"})
-
-
 def _items(name: str, settings: HeldOutSettings, items: Items) -> Items:
     if settings.text_only:
         words = [_words(document) for document in items.documents]
         items = Items(words, items.clusters).with_text()
     if len(items.documents) < 2:
-        raise UserError(f"held_out.{name} has {len(items.documents)} documents; it needs two")
+        raise UserError(
+            f"has {len(items.documents)} documents; it needs two", setting=f"held_out.{name}"
+        )
     return items
 
 

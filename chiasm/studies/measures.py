@@ -19,8 +19,8 @@ from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.scoring import lossless, score_flow, score_text
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
+from chiasm.loop.metrics import read_metrics
 from chiasm.studies.settings import MetricSettings
-from chiasm.training.metrics import read_metrics
 
 
 @dataclass(frozen=True)
@@ -112,9 +112,9 @@ def _flow_row(
     items = items.with_targets(IMAGE)
     if not items.documents:
         raise UserError(
-            f"metric {metric.name!r}: held_out.{metric.held_out} has no pictures to draw; "
-            'give loss = "text", or a source with target pictures'
-        )
+            'has no pictures to draw; give loss = "text", or a source with target pictures',
+            setting=f"held_out.{metric.held_out}",
+        ).at(f"metric {metric.name!r}")
     times = settings.flow_times
     sums, tokens = score_flow(items.documents, pretrained, times, settings.seed)
     measurement = Measurement(

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from chiasm.assembly import seconds_per_step
-from chiasm.assembly.preparation import Stage, silent
+from chiasm.data.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.scaling.checks import FLOPS_WITHIN
 from chiasm.scaling.shapes import count_shape

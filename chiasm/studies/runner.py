@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from chiasm.assembly.preparation import Stage, silent
+from chiasm.data.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.stop import StopRequest
 from chiasm.studies.cell import Order, Result, read_order, write_json, write_order

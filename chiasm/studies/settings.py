@@ -6,13 +6,15 @@ names the nearest one. Nothing about a comparison stands anywhere else.
 
 from __future__ import annotations
 
+from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, cast
 
-from pydantic import Field, model_validator
+from pydantic import Field, create_model, model_validator
 
-from chiasm.data.source import SourceSettings
-from chiasm.errors import UserError
+from chiasm.data.source import SOURCES, SourceSettings
+from chiasm.errors import UserError, joined, setting
+from chiasm.registry import Registry
 from chiasm.settings import Settings
 from chiasm.toml import load_toml, parse_settings
 
@@ -45,17 +47,41 @@ class CellSettings(Settings):
 
 
 class HeldOutSettings(SourceSettings):
-    """Documents that every cell is measured on, whatever it was trained on."""
+    """Documents that every cell is measured on, whatever it was trained on: these settings, and
+    beside them those of any kind of source."""
 
-    kind: Literal[  # type: ignore[assignment]
-        "world", "text", "image_text", "vqa", "trajectories", "python_manual", "freedoom"
-    ]
-    """As a recipe's sources; ``python_manual``: the reference texts that come with Python;
-    ``freedoom``: action videos of walks through the maps that come with the engine."""
     documents: int = Field(200, ge=2)
     """How many held-out documents are scored."""
     text_only: bool = False
     """Leave the pictures out and score the words alone."""
+
+
+class _HeldOut(Registry[HeldOutSettings]):
+    """The registered kinds of sources, each with what a study says of it as well."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """Those of sources."""
+        return SOURCES.kinds
+
+    def of(self, kind: str) -> type[HeldOutSettings]:
+        """Returns the class of a kind."""
+        return _held_out(SOURCES.of(kind))
+
+    def class_of(self, table: Any) -> type[HeldOutSettings] | None:
+        """Returns the class that a table's ``kind`` names; None where it names none."""
+        kind = SOURCES.class_of(table)
+        return None if kind is None else _held_out(kind)
+
+
+@cache
+def _held_out(kind: type[SourceSettings]) -> type[HeldOutSettings]:
+    bases: tuple[Any, ...] = kind, HeldOutSettings
+    made: Any = create_model(kind.__name__, __base__=bases)
+    return cast(type[HeldOutSettings], made)
+
+
+HELD_OUT = _HeldOut("source")
 
 
 class MetricSettings(Settings):
@@ -143,7 +169,7 @@ class StudySettings(Settings):
     """The runs; empty: the grid alone."""
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     """Dotted setting → its values; every cell is made once for each combination."""
-    held_out: dict[str, HeldOutSettings] = Field(default_factory=dict)
+    held_out: dict[str, Annotated[HeldOutSettings, HELD_OUT]] = Field(default_factory=dict)
     """What every cell is measured on, by name."""
     metrics: tuple[MetricSettings, ...] = Field(min_length=1)
     """What is compared."""
@@ -163,13 +189,12 @@ def load_study(path: Path) -> StudySettings:
         raise UserError(f"study {path} does not exist; give a TOML file")
     study = parse_settings(StudySettings, load_toml(path))
     study = study.model_copy(update={"recipe": (path.parent / study.recipe).resolve()})
-    problems = list(_problems(study))
-    if problems:
-        raise UserError("\n".join(f"{path}: {problem}" for problem in problems))
+    if errors := _errors(study):
+        raise joined(errors).at(str(path))
     return study
 
 
-def _problems(study: StudySettings) -> list[str]:
+def _errors(study: StudySettings) -> list[UserError]:
     return [
         *_repeated("cells", [cell.name for cell in study.cells]),
         *_repeated("metrics", [metric.name for metric in study.metrics]),
@@ -178,52 +203,54 @@ def _problems(study: StudySettings) -> list[str]:
         *_unmeasurable(study),
         *_unknown_published(study),
         *(
-            f"grid.{name} has no values; give at least one"
+            UserError("has no values; give at least one", setting=f"grid.{name}")
             for name, values in study.grid.items()
             if not values
         ),
-        *_equal_source_problems(study),
-        *_budget_problems(study),
+        *_equal_source_errors(study),
+        *_budget_errors(study),
     ]
 
 
-def _repeated(what: str, names: list[str]) -> list[str]:
+def _repeated(what: str, names: list[str]) -> list[UserError]:
     return [
-        f"{what} has {name!r} {names.count(name)} times; give each another name"
+        UserError(f"has {name!r} {names.count(name)} times; give each another name", setting=what)
         for name in dict.fromkeys(names)
         if names.count(name) > 1
     ]
 
 
-def _unknown_held_out(study: StudySettings) -> list[str]:
+def _unknown_held_out(study: StudySettings) -> list[UserError]:
     known = ", ".join(study.held_out) or "none"
     asked = {f"metric {m.name!r}": [m.held_out] for m in study.metrics if m.held_out}
     if study.shift is not None:
         asked["shift"] = [study.shift.corpus, *study.shift.texts]
     return [
-        f"{who} names held_out {name!r}, which is not there; there is: {known}"
+        UserError(f"has no {name!r}", setting="held_out", remedy=f"there is: {known}").at(who)
         for who, names in asked.items()
         for name in names
         if name not in study.held_out
     ]
 
 
-def _unmeasurable(study: StudySettings) -> list[str]:
+def _unmeasurable(study: StudySettings) -> list[UserError]:
     """Metrics that no run can have: better said now than after hours of training."""
-    problems = [
-        f"metric {m.name!r}: validation = {m.validation!r} is no loss of a run; there is "
-        f"{', '.join(VALIDATION_LOSSES)}, each by source, such as text_loss/stories, and of a stream "
-        "beside pictures, such as series/flow_loss"
+    losses = f"{', '.join(VALIDATION_LOSSES)}, each by source, such as text_loss/stories"
+    remedy = f"there is {losses}, and of a stream beside pictures, such as series/flow_loss"
+    errors = [
+        m.error("validation", "is no loss of a run", remedy).at(f"metric {m.name!r}")
         for m in study.metrics
         if m.validation and not _is_loss(m.validation)
     ]
     flow = [m for m in study.metrics if m.held_out in study.held_out and m.loss == "flow"]
-    return problems + [
-        f"metric {m.name!r}: held_out.{m.held_out} has no pictures to draw; give loss = "
-        '"text", or a source with pictures'
+    return errors + [
+        UserError(
+            'has no pictures to draw; give loss = "text", or a source with pictures',
+            setting=f"held_out.{m.held_out}",
+        ).at(f"metric {m.name!r}")
         for m in flow
         for source in [study.held_out[m.held_out]]
-        if source.text_only or source.kind in ("text", "python_manual") or source.task == "text"
+        if source.text_only or not source.has_pictures
     ]
 
 
@@ -232,23 +259,26 @@ def _is_loss(name: str) -> bool:
     return first in VALIDATION_LOSSES or rest.partition("/")[0] == "flow_loss"
 
 
-def _unknown_published(study: StudySettings) -> list[str]:
+def _unknown_published(study: StudySettings) -> list[UserError]:
     metrics = [metric.name for metric in study.metrics]
+    remedy = f"there is: {', '.join(metrics)}"
     return [
-        f"published names the metric {entry.metric!r}; there is: {', '.join(metrics)}"
+        entry.error("metric", "is not there", remedy).under("published")
         for entry in study.published
         if entry.metric not in metrics
     ]
 
 
-def _equal_source_problems(study: StudySettings) -> list[str]:
+def _equal_source_errors(study: StudySettings) -> list[UserError]:
     if (study.equal == "source") == bool(study.equal_source):
         return []
-    return ['equal = "source" and equal_source = "NAME" belong together; give both or neither']
+    why = f'{setting("equal")} = "source" and equal_source = "NAME" belong together'
+    return [UserError(why, setting="equal", remedy="give both or neither")]
 
 
-def _budget_problems(study: StudySettings) -> list[str]:
+def _budget_errors(study: StudySettings) -> list[UserError]:
     without = [cell.name for cell in study.cells if cell.budget_flops is None]
     if not without or len(without) == len(study.cells):
         return []
-    return [f"budget_flops is missing in cells {', '.join(without)}; give it to all or to none"]
+    why = f"is missing in cells {', '.join(without)}"
+    return [UserError(why, setting="budget_flops", remedy="give it to all or to none")]

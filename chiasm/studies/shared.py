@@ -15,7 +15,7 @@ from pathlib import Path
 
 from chiasm.assembly import check_feasible, kept_inputs, open_material
 from chiasm.assembly.objects import Inputs
-from chiasm.assembly.preparation import Stage, silent
+from chiasm.data.preparation import Stage, silent
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
 from chiasm.recipe import Recipe
@@ -80,8 +80,8 @@ class Shared:
     def _opened(self, recipe: Recipe) -> Material:
         stream = recipe.stream
         sources = {n: s.model_dump(exclude={"weight"}) for n, s in stream.sources.items()}
-        world = recipe.world.model_dump(mode="json")
-        key = content_hash([world, sources, stream.row_positions])
+        tables = {name: table.model_dump(mode="json") for name, table in recipe.tables.items()}
+        key = content_hash([tables, sources, stream.row_positions])
         if key not in self._material:
             self._material[key] = open_material(recipe, self.cache_folder, self.on_stage)
         return self._material[key]

@@ -13,8 +13,7 @@ positions; Q blocks with a router, X modalities, E routed experts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
-from typing import Literal
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -24,153 +23,49 @@ from torch import Tensor
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import PADDING
-from chiasm.flow import LossSpace, Space, convert, default_shift, mix, shift_time
+from chiasm.flow import (
+    FlowSettings,
+    LossSpace,
+    StreamFlow,
+    convert,
+    default_shift,
+    mix,
+    shift_time,
+)
 from chiasm.model import Decoder, DecoderInput, IntervalMask
 from chiasm.model.elementwise import take_rows
 from chiasm.model.router import Choice
-from chiasm.settings import Settings
+from chiasm.training.losses import Counts, Losses, Sums
 from chiasm.training.noise import draw_noise, draw_times
 
-NOISE_BINS = 10
-"""The flow loss is also summed in this many equal bins of flow time."""
 
-
-class StreamObjective(Settings):
+class StreamObjective(StreamFlow):
     """What differs for one stream; what is left out is as for all."""
 
-    prediction: Space | None = None
     flow_weight: float | None = Field(None, ge=0)
-    shift: float | None = Field(None, gt=0)
 
 
-class ObjectiveSettings(Settings):
+class ObjectiveSettings(FlowSettings):
     """What is predicted, how it is compared, and how much it weighs."""
 
-    prediction: Space = "x"
-    """What the latent head predicts: clean latents x, velocity v, noise epsilon, or
-    preconditioned, what the noised latents do not tell of the velocity (see flow.py)."""
     loss_space: LossSpace = "v"
     """In what prediction and truth are compared."""
     text_weight: float = Field(1.0, ge=0)
     """Weight of the mean cross-entropy, in nats per predicted token."""
     flow_weight: float = Field(3.0, ge=0)
     """Weight of the mean flow loss of each stream, squared error per channel."""
-    time_distribution: Literal["uniform", "logit_normal"] = "uniform"
-    """Distribution of flow time before the shift."""
-    shift: float | None = Field(None, gt=0)
-    """α of the shift t / (t + α·(1 - t)); None: max(1, √(P·C / 4096)) of the image's latents."""
     balance_weight: float = Field(0.01, ge=0)
     """Weight of the routers' balance loss, mean over blocks; 1 where every expert is used alike."""
     router_z_weight: float = Field(0.0, ge=0)
     """Weight of the routers' z-loss, mean over blocks."""
-    streams: dict[str, StreamObjective] = Field(default_factory=dict)
+    streams: dict[str, StreamObjective] = Field(default_factory=dict)  # type: ignore[assignment]
     """What differs for streams, by their names."""
 
-    def of(self, stream: str) -> ObjectiveSettings:
-        """Returns the settings as they are for one stream."""
-        own = self.streams.get(stream)
-        return self if own is None else self.model_copy(update=own.model_dump(exclude_none=True))
-
-
-@dataclass(frozen=True)
-class Counts:
-    """What sums of losses are divided by."""
-
-    text: Tensor | int
-    """Positions that predict a token."""
-    flow: Mapping[str, Tensor | int]
-    """Latent tokens of targets of each stream."""
-    positions: Tensor | int
-    """Positions that are not padding."""
-
-    @classmethod
-    def of(cls, batches: Sequence[PackedBatch]) -> Counts:
-        """Over all batches of a step."""
-        return cls(
-            sum(batch.num_text_targets for batch in batches),
-            {
-                name: sum(batch.slots[name].num_targets for batch in batches)
-                for name in batches[0].streams.generated
-            },
-            sum(batch.num_filled for batch in batches),
-        )
-
-
-@dataclass(frozen=True)
-class Sums:
-    """One loss over the targets of a batch, on its device."""
-
-    sum: Tensor
-    """Over all targets; carries gradients."""
-    sum_S: Tensor
-    """By source, float64; detached like everything below."""
-    count_S: Tensor
-    sum_bins: Tensor
-    """By flow time, in NOISE_BINS equal bins from noise to data; empty for text."""
-    count_bins: Tensor
-
-    @classmethod
-    def of(cls, loss: Tensor, source: Tensor, num_sources: int, time: Tensor | None = None) -> Sums:
-        """Sums a loss [targets] by its sources and flow times [targets]."""
-        by_source = _sums(loss, source, num_sources)
-        if time is None:
-            return cls(loss.sum(), *by_source, *_sums(loss[:0], source[:0], 0))
-        bins = (time * NOISE_BINS).long().clamp(0, NOISE_BINS - 1)
-        return cls(loss.sum(), *by_source, *_sums(loss, bins, NOISE_BINS))
-
     @property
-    def count(self) -> Tensor:
-        """Targets."""
-        return self.count_S.sum()
-
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-    def detach(self) -> Sums:
-        """The same numbers without their gradients."""
-        return replace(self, sum=self.sum.detach())
-
-
-@dataclass(frozen=True)
-class Losses:
-    """Sums and counts of one batch, on its device; add them over batches and ranks."""
-
-    text: Sums
-    """Cross-entropy in nats, over positions that predict a token."""
-    flow: Mapping[str, Sums]
-    """Squared error, mean over channels, over latent tokens of targets of each stream."""
-    balance_sum: Tensor
-    """Balance loss, mean over blocks, times the positions it was taken over; carries gradients."""
-    router_z_sum: Tensor
-    """The routers' z-loss, likewise."""
-    position_count: Tensor
-    """Positions that are not padding."""
-    load_QXE: Tensor
-    """int64: assignments of each modality's positions that each routed expert got."""
-
-    def __add__(self, other: Losses) -> Losses:
-        return Losses(
-            self.text + other.text,
-            {name: own + other.flow[name] for name, own in self.flow.items()},
-            *(getattr(self, name) + getattr(other, name) for name in _ROUTING),
-        )
-
-    @property
-    def counts(self) -> Counts:
-        """Its own counts."""
-        flow = {name: own.count for name, own in self.flow.items()}
-        return Counts(self.text.count, flow, self.position_count)
-
-    def detach(self) -> Losses:
-        """The same numbers without their gradients."""
-        return Losses(
-            self.text.detach(),
-            {name: own.detach() for name, own in self.flow.items()},
-            *(getattr(self, name).detach() for name in _ROUTING),
-        )
-
-
-_ROUTING = ("balance_sum", "router_z_sum", "position_count", "load_QXE")
+    def flow(self) -> FlowSettings:
+        """What a trained model keeps of these."""
+        names, weights = set(FlowSettings.model_fields), {"streams": {"__all__": {"flow_weight"}}}
+        return FlowSettings(**self.model_dump(include=names, exclude=weights))
 
 
 class Objective:
@@ -329,13 +224,3 @@ def _routing_sums(
     load_QXE = torch.stack([choice.load(modality_M, number) for choice in choices])
     positions = filled_M.sum()
     return balance * positions, router_z * positions, positions, load_QXE
-
-
-def _sums(loss: Tensor, group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
-    """Sum (float64) and count (int64) of detached losses by group."""
-    zero = loss.new_zeros(num_groups, dtype=torch.float64)
-    count = torch.zeros(num_groups, dtype=torch.int64, device=loss.device)
-    return (
-        zero.index_add(0, group, loss.detach().double()),
-        count.index_add(0, group, torch.ones_like(group)),
-    )

@@ -12,6 +12,8 @@ from functools import cache
 
 import torch
 
+from chiasm.device import synchronise
+
 _DENSE_BFLOAT16_FLOPS_PER_SECOND = {
     "H200": 989.4e12,
     "H100": 989.4e12,
@@ -46,9 +48,3 @@ def _measured_flops_per_second(
         synchronise(device)
         seconds.append(time.perf_counter() - begin)
     return 2 * width**3 / min(seconds)
-
-
-def synchronise(device: torch.device) -> None:
-    """Wait for the device; nothing to do on CPU."""
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)

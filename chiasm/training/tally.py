@@ -8,7 +8,8 @@ from torch import Tensor
 
 from chiasm.batch.streams import IMAGE
 from chiasm.training.load import load_values
-from chiasm.training.objective import NOISE_BINS, Losses, Objective
+from chiasm.training.losses import NOISE_BINS, Losses
+from chiasm.training.objective import Objective
 
 
 def tally(

@@ -1,55 +1,58 @@
-"""The training loop: one step reads from top to bottom in :meth:`Trainer.step`.
+"""The decoder's training: what a step reads, and what its losses are.
 
 Choices:
 
 - A step knows the counts of its targets before its first forward pass, so that each loss is a sum
   over tokens divided by one number, however the tokens fall into batches.
-- The horizon is a number of steps, never a time: a run is a function of its recipe.
-- Everything random is keyed by (seed, lane, row, purpose), so that the state to save is the model,
-  the optimiser, the stream's position and a few counters.
+- Everything random is keyed by (seed, lane, row, purpose), so that the state to save beside the
+  model and its optimiser is the stream's position.
 - Weights are float32. Matrix products run in float32 on CPU, where algorithms are deterministic,
   and in bfloat16 on CUDA, where blocks may be compiled one by one.
 """
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import NamedTuple
 
 import torch
-from torch import nn
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from chiasm.batch.packed import PackedBatch
 from chiasm.data.stream import Stream
-from chiasm.device import compile_blocks, deterministic_on_cpu, matmul_dtype
-from chiasm.errors import UserError
+from chiasm.device import compile_blocks, matmul_dtype
+from chiasm.loop.loop import Loop
+from chiasm.loop.metrics import Values
+from chiasm.loop.optimiser import build_optimiser
+from chiasm.loop.task import Side, StepReport, Task
 from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
-from chiasm.stop import StopRequest
-from chiasm.threads import Threads, given_threads
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.checkpoint import Checkpoints
-from chiasm.training.metrics import MetricsLog
-from chiasm.training.objective import Counts, Losses, Objective
-from chiasm.training.optimiser import build_optimiser, set_learning_rate
-from chiasm.training.progress import Outcome, Progress, StepReport
-from chiasm.training.schedule import learning_rate_share
+from chiasm.training.losses import Counts, Losses
+from chiasm.training.objective import Objective
 from chiasm.training.settings import TrainingSettings
-from chiasm.training.speed import peak_flops_per_second, synchronise
+from chiasm.training.speed import peak_flops_per_second
 from chiasm.training.tally import tally
 from chiasm.training.validation import Validation
 
 CHECKED_ITEMS = 64
 """Items whose latents are looked at before the first step, and batches to find them in."""
 
+STEPS_TAKEN = 1
+"""AdamW's correction for young moments begins at its second step, where the empty step by which
+torch's `get_state_dict` made the moments had left it in every run so far: numbers stay."""
 
-class Trainer:
-    """Trains ``decoder`` in place; nothing is written before :meth:`train`.
+
+class Read(NamedTuple):
+    """What a step read, and its losses, detached."""
+
+    batches: Sequence[PackedBatch]
+    losses: Losses
+
+
+class Trainer(Task[Read]):
+    """The decoder as a :class:`~chiasm.loop.task.Task`, and the loop that trains it.
 
     Args:
         decoder: the model, already on its device.
@@ -61,6 +64,8 @@ class Trainer:
         seed: of noise and flow times.
         tell: receives one line about anything the user should know.
     """
+
+    stream: Stream
 
     def __init__(
         self,
@@ -81,54 +86,29 @@ class Trainer:
         self.validation = validation
         self.settings = settings
         self.seed = seed
-        self.tell = tell
-        self.device = decoder.device
-        self.progress = Progress()
-        self.optimiser = build_optimiser(decoder, settings.optimiser)
+        self.name = ""
+        self.remedy = (
+            "begin again with a lower training.optimiser.learning_rate or a longer "
+            "training.schedule.warmup_steps"
+        )
+        self.device, self.module = decoder.device, decoder
+        optimiser = build_optimiser(decoder, settings.optimiser, steps_taken=STEPS_TAKEN)
+        self.sides = [Side("", decoder, optimiser)]
         self._dtype = matmul_dtype(self.device, settings.precision)
         decoder.compute_dtype = self._dtype
         if settings.compile_blocks:
             compile_blocks(decoder.blocks)
+        self.loop = Loop(self, settings, compiled=settings.compile_blocks, tell=tell)
 
     def train(
         self, folder: Path, on_step: Callable[[StepReport], None] = lambda report: None
-    ) -> Outcome:
-        """Go on from the newest checkpoint in ``folder``, or begin, until the last step.
+    ) -> None:
+        """Train to the last step; see :meth:`chiasm.loop.loop.Loop.run`."""
+        self.loop.run(folder, on_step)
 
-        SIGTERM and Ctrl-C end the run after the step at hand, with a checkpoint.
-
-        Raises:
-            UserError: latents that are not standardised, gradients that stay not finite, a full
-                disk, or checkpoints that are all damaged.
-        """
-        checkpoints = Checkpoints(folder / "checkpoints", self.settings.keep_checkpoints, self.tell)
-        with deterministic_on_cpu(self.device):
-            if not self._resume(checkpoints):
-                self._refuse_unstandardised_latents()
-            log = MetricsLog(folder, self.progress.step)
-            threads = self.threads(folder / "threads.json")
-            try:
-                with threads.in_use(self.progress.step, self.rehearse):
-                    return self._loop(checkpoints, log, on_step, threads.after_step)
-            finally:
-                log.close()
-
-    def threads(self, record: Path | None, given: int | None = None) -> Threads:
-        """What decides the number of threads; compiled blocks keep the one they were made for.
-
-        ``record`` and ``given`` are those of :class:`~chiasm.threads.Threads`.
-        """
-        if self.device.type != "cpu":
-            return Threads(None, given=torch.get_num_threads())
-        given = given or given_threads()
-        if self.settings.compile_blocks:
-            given = given or torch.get_num_threads()
-        return Threads(record, given=given, tell=self.tell)
-
-    def rehearse(self) -> None:
-        """One forward and one backward pass over the stream's next batch, without a trace."""
+    def rehearse(self, step: int) -> None:
+        """A pass over the stream's next batch."""
         self._backward([self._sample])
-        self.optimiser.zero_grad()
 
     @cached_property
     def _sample(self) -> PackedBatch:
@@ -137,42 +117,10 @@ class Trainer:
         self.stream.set_state(begin)
         return sample
 
-    def step(self) -> StepReport:
-        """One update of the weights; skipped where the gradient is not finite.
-
-        Raises:
-            UserError: it was not finite too many times in a row.
-        """
-        begin_seconds = time.perf_counter()
-        settings, progress = self.settings, self.progress
-        batches = [next(self.stream) for _ in range(settings.batches_per_step)]
-        learning_rate = settings.optimiser.learning_rate * learning_rate_share(
-            settings.schedule, progress.step, settings.steps
-        )
-        losses = self._backward(batches)
-        gradient_norm = nn.utils.clip_grad_norm_(self.decoder.parameters(), settings.clip_norm)
-        finite = bool(torch.isfinite(gradient_norm))
-        if finite:
-            set_learning_rate(self.optimiser, learning_rate)
-            self.optimiser.step()
-            if settings.balance_rate:
-                self.decoder.shift_balance(losses.load_QXE, settings.balance_rate)
-        self.optimiser.zero_grad()
-        flops = self._count(batches, finite)
-        values = self._tally(losses, batches[0]) | {
-            "gradient_norm": float(gradient_norm),
-            "learning_rate": learning_rate,
-            "tokens": progress.tokens,
-            "flops": progress.flops,
-            "skipped_steps": progress.skipped_steps,
-        }
-        synchronise(self.device)
-        timing = self._timing(batches, flops, time.perf_counter() - begin_seconds)
-        self._refuse_repeated_failure(learning_rate)
-        return StepReport(progress.step, values, timing)
-
-    def _tally(self, losses: Losses, batch: PackedBatch) -> dict[str, float]:
-        return tally(losses, self.objective, batch.source_names, batch.streams.modalities)
+    def backward(self, step: int) -> Read:
+        """Read the step's batches, and add the gradients of its loss."""
+        batches = [next(self.stream) for _ in range(self.settings.batches_per_step)]
+        return Read(batches, self._backward(batches))
 
     def _backward(self, batches: Sequence[PackedBatch]) -> Losses:
         """Gradients of the step's loss; the losses themselves are given back detached."""
@@ -187,83 +135,38 @@ class Trainer:
         assert total is not None
         return total
 
-    def _count(self, batches: Sequence[PackedBatch], finite: bool) -> int:
-        progress = self.progress
-        flops = FORWARD_AND_BACKWARD * sum(
-            self.decoder.forward_flops(Work.useful(batch)) for batch in batches
-        )
-        progress.step += 1
-        progress.flops += flops
-        progress.tokens += sum(batch.num_filled for batch in batches)
-        progress.skipped_steps += not finite
-        progress.skipped_in_a_row = 0 if finite else progress.skipped_in_a_row + 1
-        return flops
+    def after_update(self, found: Read, step: int) -> None:
+        """Shift the routers' balance."""
+        if self.settings.balance_rate:
+            self.decoder.shift_balance(found.losses.load_QXE, self.settings.balance_rate)
 
-    def _timing(
-        self, batches: Sequence[PackedBatch], flops: int, seconds: float
-    ) -> dict[str, float]:
-        positions = sum(batch.num_rows * batch.num_positions for batch in batches)
-        tokens = sum(batch.num_filled for batch in batches)
+    def report(self, found: Read) -> tuple[Values, dict[str, int]]:
+        """Losses; positions that are not padding, and the model's products, forward and back."""
+        flops = FORWARD_AND_BACKWARD * sum(
+            self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches
+        )
+        tokens = sum(batch.num_filled for batch in found.batches)
+        names, modalities = found.batches[0].source_names, found.batches[0].streams.modalities
+        losses = tally(found.losses, self.objective, names, modalities)
+        return losses, {"tokens": tokens, "flops": flops}
+
+    def speed(self, found: Read, counts: dict[str, int], seconds: float) -> Values:
+        """Tokens, positions with padding, and the share of the machine's peak."""
+        positions = sum(batch.num_rows * batch.num_positions for batch in found.batches)
+        peak = peak_flops_per_second(self.device, self._dtype)
         return {
-            "seconds": seconds,
-            "tokens_per_second": tokens / seconds,
+            "tokens_per_second": counts["tokens"] / seconds,
             "positions_per_second": positions / seconds,
-            "threads": torch.get_num_threads(),
-            "mfu_exact": flops / seconds / peak_flops_per_second(self.device, self._dtype),
+            "mfu_exact": counts["flops"] / seconds / peak,
         }
 
-    def _loop(
-        self,
-        checkpoints: Checkpoints,
-        log: MetricsLog,
-        on_step: Callable[[StepReport], None],
-        after_step: Callable[[int, float], None],
-    ) -> Outcome:
-        settings, progress = self.settings, self.progress
-        saved_step = progress.step
-        with StopRequest() as stop:
-            while progress.step < settings.steps and stop.signal is None:
-                report = self.step()
-                after_step(progress.step, report.timing["seconds"])
-                last = progress.step == settings.steps
-                if last or progress.step % settings.log_every_steps == 0:
-                    log.write("train", progress.step, report.values, report.timing)
-                if self.validation and (last or progress.step % settings.validate_every_steps == 0):
-                    values = self.validation.run(self.decoder, self.objective)
-                    log.write("validation", progress.step, values, {})
-                if last or stop.signal or progress.step % settings.checkpoint_every_steps == 0:
-                    self._save(checkpoints, log)
-                    saved_step = progress.step
-                on_step(report)
-            if saved_step < progress.step:  # the signal came while the step was told
-                self._save(checkpoints, log)
-        return Outcome(progress.step, progress.step == settings.steps, stop.signal)
+    def validate(self, step: int) -> Values:
+        """Losses on the held-out batches."""
+        return self.validation.run(self.decoder, self.objective) if self.validation else {}
 
-    def _save(self, checkpoints: Checkpoints, log: MetricsLog) -> None:
-        log.sync()
-        progress = {"counters": asdict(self.progress), "stream": self.stream.get_state()}
-        checkpoints.save(self.progress.step, self._tensors(), progress)
-
-    def _resume(self, checkpoints: Checkpoints) -> bool:
-        tensors = self._tensors()
-        progress = checkpoints.restore(tensors)
-        if progress is None:
-            return False
-        set_state_dict(
-            self.decoder,
-            self.optimiser,
-            model_state_dict=tensors["model"],
-            optim_state_dict=tensors["optimiser"],
-        )
-        torch.set_rng_state(tensors["random"])
-        self.stream.set_state(progress["stream"])
-        self.progress = Progress(**progress["counters"])
-        self.tell(f"going on from step {self.progress.step} of {self.settings.steps}")
-        return True
-
-    def _tensors(self) -> dict[str, Any]:
-        model, optimiser = get_state_dict(self.decoder, self.optimiser)
-        return {"model": model, "optimiser": optimiser, "random": torch.get_rng_state()}
+    def begin(self) -> None:
+        """Refuse latents that are not standardised."""
+        self._refuse_unstandardised_latents()
 
     def _refuse_unstandardised_latents(self) -> None:
         """Look at the first items of the stream, and put it back where it was."""
@@ -282,14 +185,3 @@ class Trainer:
             found = torch.cat(latents)
             if len(found):
                 self.tokenizers[name].statistics.refuse(found)
-
-    def _refuse_repeated_failure(self, learning_rate: float) -> None:
-        failures = self.progress.skipped_in_a_row
-        if failures >= self.settings.non_finite_limit:
-            raise UserError(
-                f"training stopped at step {self.progress.step}: the gradient was not finite in "
-                f"{failures} steps in a row (training.non_finite_limit), at learning rate "
-                f"{learning_rate:.3g}. The weights are those of the last finite step; begin again "
-                "with a lower training.optimiser.learning_rate or a longer "
-                "training.schedule.warmup_steps"
-            )

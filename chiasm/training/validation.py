@@ -19,7 +19,8 @@ from torch import Tensor
 from chiasm.batch.packed import PackedBatch
 from chiasm.model import Decoder
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import Losses, Objective
+from chiasm.training.losses import Losses
+from chiasm.training.objective import Objective
 from chiasm.training.tally import tally
 
 VALIDATION_SEED = 0

@@ -254,8 +254,11 @@ class Answers:
         return NO_MAP if walk.start.place is None else NO_POSE
 
 
-NO_WORLD = "The engine shows the embedded world alone, and this run has none of its maps."
-NO_MAP = "No map of the embedded world is behind this start."
+NO_WORLD = (
+    "No engine shows the places of this run; that of the embedded world would, with a source of "
+    "stream.sources.NAME.kind = 'world'."
+)
+NO_MAP = "No map that an engine could show is behind this start."
 NO_POSE = "An instruction names no pose, so the true place is not known from there on."
 
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from chiasm.actions import PREFIX, Action, ActionFormat
+from chiasm.actions import PREFIX, Action, ActionFormat, marked
 from chiasm.errors import UserError
-from chiasm.worlds.instructions import marked
 
 MOST_VIEWS = 40
 """Views over which one instruction may be spread; training spreads it over 40 steps at most."""

@@ -1,18 +1,18 @@
-"""Where walks begin: held-out views of a world or of recorded walks, or any picture."""
+"""Where walks begin: held-out views of a run's places, or any picture."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from chiasm.capabilities import Browsable, Rendered
 from chiasm.documents import ActionVideos, Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose
 from chiasm.rgb import ImageShape, opened
-from chiasm.worlds import World
 
 MOST_PICTURE_PIXELS = 50_000_000
 """Of a picture that is given; what a file unpacks to is known before it is unpacked."""
@@ -23,9 +23,10 @@ LEAST_SIDE_PIXELS = 8
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A pose on a map of the embedded world."""
+    """A pose where an engine can show what is truly seen."""
 
-    map_seed: int
+    place: int
+    """The map."""
     pose: Pose
 
 
@@ -37,36 +38,31 @@ class Start:
     view: np.ndarray
     """uint8 [H, W, 3]."""
     place: Place | None = None
-    """Known where the embedded world was pictured."""
+    """Known where an engine can show what is seen there."""
 
 
 class Starts(Sequence[Start]):
-    """The held-out views of a run's embedded world, then those of its recorded walks.
+    """The held-out views of a run, source by source.
 
     Their order scatters them over maps and trajectories, the same way every time.
 
     Args:
         shape: of the views that the model reads.
-        world: held-out maps.
-        recorded: held-out trajectories, by the name of their source.
+        sources: held-out walks by name; those of which an engine shows the truth come first.
     """
 
     def __init__(
-        self,
-        shape: ImageShape,
-        world: World | None = None,
-        recorded: dict[str, ActionVideos] | None = None,
+        self, shape: ImageShape, sources: Mapping[str, ActionVideos] | None = None
     ) -> None:
-        self._shape, self._world = shape, world
-        self._recorded = recorded or {}
-        frames: list[tuple[str, int]] = []
-        if world is not None:
-            clear = world.clear_frames
-            frames += [("", int(n)) for n in np.random.default_rng(0).permutation(clear)]
-        for name, source in self._recorded.items():
-            own = np.concatenate([np.asarray(walk) for walk in source.walks])
-            frames += [(name, int(n)) for n in np.random.default_rng(0).permutation(own)]
-        self._frames = frames
+        self._shape = shape
+        ordered = sorted(
+            (sources or {}).items(), key=lambda item: not isinstance(item[1], Rendered)
+        )
+        self._sources = dict(ordered)
+        self._frames: list[tuple[str, int]] = []
+        for name, source in self._sources.items():
+            shuffled = np.random.default_rng(0).permutation(_worth_beginning(source))
+            self._frames += [(name, int(frame)) for frame in shuffled]
 
     def __len__(self) -> int:
         return len(self._frames)
@@ -78,48 +74,56 @@ class Starts(Sequence[Start]):
             IndexError: there are fewer.
             UserError: a recorded picture cannot be decoded.
         """
-        name, frame = self._frames[number]
-        return self._recorded_start(name, frame) if name else self._world_start(frame)
+        return self._start(*self._frames[number])
 
     def name_of(self, number: int) -> str:
         """Its name, without decoding its picture."""
-        name, frame = self._frames[number]
-        return f"{name}, frame {frame}" if name else self._world_name(frame)
+        return self._name(*self._frames[number])
 
     def at(self, map_number: int, view: int) -> Start:
-        """A view by its map's number among the held-out ones and its own on that map, from 0.
-
-        Without an embedded world they are the number of a trajectory and of a frame of it.
+        """A view by the number of its held-out map or trajectory and its own there, from 0.
 
         Raises:
             UserError: there is no such map or view, or no held-out views at all.
         """
-        if self._world is not None:
-            settings = self._world.settings
-            _inside("--map", map_number, settings.num_maps(self._world.split), "held-out maps")
-            _inside("--view", view, settings.frames_per_map, "views of a map")
-            return self._world_start(map_number * settings.frames_per_map + view)
-        walks = [(name, walk) for name, source in self._recorded.items() for walk in source.walks]
-        _inside("--map", map_number, len(walks), "held-out trajectories")
-        name, walk = walks[map_number]
-        _inside("--view", view, len(walk), f"frames of trajectory {map_number}")
-        return self._recorded_start(name, walk[view])
+        places = [
+            (name, place) for name, source in self._sources.items() for place in _places(source)
+        ]
+        _inside("--map", map_number, len(places), "held-out maps or trajectories")
+        name, place = places[map_number]
+        _inside("--view", view, len(place), f"views of number {map_number}")
+        return self._start(name, place[view])
 
-    def _world_start(self, frame: int) -> Start:
-        assert self._world is not None
-        seen = self._world.views[frame]
-        picture = fitted(Image(self._world.frames[frame], target=False), self._shape)
-        place = Place(seen.map_seed, seen.pose)
-        return Start(self._world_name(frame), picture, place)
+    @property
+    def rendered(self) -> Rendered | None:
+        """The source whose engine shows the truth, where there is one."""
+        first = next(iter(self._sources.values()), None)
+        return first if isinstance(first, Rendered) else None
 
-    def _world_name(self, frame: int) -> str:
-        assert self._world is not None
-        map_number, view = divmod(frame, self._world.settings.frames_per_map)
-        return f"map {map_number}, view {view}"
+    def _start(self, name: str, frame: int) -> Start:
+        source, place = self._sources[name], None
+        if source is self.rendered:  # of one engine at a time
+            place = Place(source.place_of(frame), source.pose(frame))
+        view = fitted(source.picture(frame), self._shape)
+        return Start(self._name(name, frame), view, place)
 
-    def _recorded_start(self, name: str, frame: int) -> Start:
-        picture = fitted(self._recorded[name].picture(frame), self._shape)
-        return Start(f"{name}, frame {frame}", picture)
+    def _name(self, name: str, frame: int) -> str:
+        source = self._sources[name]
+        return (
+            source.view_name(frame) if isinstance(source, Browsable) else f"{name}, frame {frame}"
+        )
+
+
+def _worth_beginning(source: ActionVideos) -> np.ndarray:
+    """Numbers of the frames that a walk may well begin at."""
+    if isinstance(source, Browsable):
+        return source.clear_frames
+    return np.concatenate([np.asarray(walk) for walk in source.walks])
+
+
+def _places(source: ActionVideos) -> Sequence[range]:
+    """The frames of each map or trajectory."""
+    return source.views if isinstance(source, Browsable) else source.walks
 
 
 def given_picture(encoded: bytes, shape: ImageShape, name: str) -> Start:

@@ -37,7 +37,7 @@ class Truth:
         assert pose is not None  # it stops at walls
         goal = compose(place.pose, action.step)
         missed = math.hypot(goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres)
-        return Place(place.map_seed, pose), missed > _BLOCKED_METRES
+        return Place(place.place, pose), missed > _BLOCKED_METRES
 
     def walk(self, place: Place, commands: Sequence[Command]) -> list[tuple[Place, bool]]:
         """:meth:`after` one step after another; every command names a pose."""
@@ -58,4 +58,4 @@ class Truth:
 def _context(place: Place) -> PlacedContext:
     """The oracle does not look at the views of a context."""
     nothing = np.zeros((1, 1, 3), np.uint8)
-    return PlacedContext((nothing,), map_seed=place.map_seed, pose=place.pose)
+    return PlacedContext((nothing,), place=place.place, pose=place.pose)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, setting
 from chiasm.vision.tokenizer import as_floats
 from chiasm.worldmodel.settings import PlannerSettings
 
@@ -63,10 +63,8 @@ class Lpips:
             ]
             self._weights = [channels[f"lin{n}.model.1.weight"].to(device) for n in range(5)]
         except KeyError as error:
-            raise UserError(
-                f"evaluation.planner.lpips_weights = {str(folder)!r}: {error} is missing; the "
-                f"files are {ALEXNET} of torchvision and {CHANNEL_WEIGHTS} of LPIPS 0.1"
-            ) from error
+            files = f"{ALEXNET} of torchvision and {CHANNEL_WEIGHTS} of LPIPS 0.1"
+            raise _refused(f"{error} is missing in {folder}", f"the files are {files}") from error
         self._device = device
 
     @torch.inference_mode()
@@ -77,10 +75,9 @@ class Lpips:
             UserError: pictures are too small for the network.
         """
         if min(goal_HW3.shape[:2]) < LEAST_PIXELS:
-            raise UserError(
-                f"evaluation.planner.cost = 'lpips' needs pictures of {LEAST_PIXELS} pixels or "
-                f"more; these have {goal_HW3.shape[1]} x {goal_HW3.shape[0]}. Plan by features"
-            )
+            have = f"these have {goal_HW3.shape[1]} x {goal_HW3.shape[0]}"
+            why = f"needs pictures of {LEAST_PIXELS} pixels or more, and {have}"
+            raise UserError(why, setting="cost", value="lpips", remedy="plan by features")
         ours, goals = self._features(pictures_NHW3), self._features(goal_HW3[None])
         distance_N = sum(
             functional.conv2d((own - goal) ** 2, weight).mean((1, 2, 3))
@@ -122,10 +119,8 @@ def refuse_missing_weights(settings: PlannerSettings) -> None:
 
 def _refuse_missing(path: Path, origin: str) -> None:
     if not path.is_file():
-        raise UserError(
-            f"evaluation.planner.lpips_weights: {path} is missing; copy it from {origin}, or plan "
-            'with cost = "features"'
-        )
+        remedy = f'copy it from {origin}, or plan with {setting("cost")} = "features"'
+        raise _refused(f"{path} is missing", remedy)
 
 
 def _read(path: Path) -> dict[str, Tensor]:
@@ -134,8 +129,10 @@ def _read(path: Path) -> dict[str, Tensor]:
     try:
         state: dict[str, Tensor] = torch.load(path, map_location="cpu", weights_only=True)
     except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise UserError(
-            f"evaluation.planner.lpips_weights: {path} cannot be read ({str(error)[:80]}); copy it "
-            f"again from {origin}"
-        ) from error
+        why = f"{path} cannot be read ({str(error)[:80]})"
+        raise _refused(why, f"copy it again from {origin}") from error
     return state
+
+
+def _refused(why: str, remedy: str) -> UserError:
+    return UserError(f": {why}", setting="lpips_weights", remedy=remedy)

@@ -151,10 +151,8 @@ def motions(source: ActionVideos, span: int = 1) -> np.ndarray:
     """
     pairs = [pair for walk in source.walks for pair in zip(walk, walk[span:], strict=False)]
     if not pairs:
-        raise UserError(
-            f"evaluation.planner.steps = {span} is longer than every walk of source "
-            f"{source.name!r}; lower it, or give longer walks"
-        )
+        why, remedy = f"longer than every walk of source {source.name!r}", "give longer walks"
+        raise UserError(f"is {why}", setting="steps", value=span, remedy=f"lower it, or {remedy}")
     chosen = np.linspace(0, len(pairs) - 1, min(len(pairs), MOST_MOTIONS)).round().astype(int)
     return np.array(
         [relative_pose(source.pose(pairs[n][0]), source.pose(pairs[n][1])) for n in chosen]

@@ -7,6 +7,7 @@ from typing import Literal
 
 from pydantic import Field, model_validator
 
+from chiasm.errors import setting
 from chiasm.settings import Settings
 
 
@@ -51,19 +52,17 @@ class PlannerSettings(Settings):
     @model_validator(mode="after")
     def _check(self) -> PlannerSettings:
         if self.elites > self.samples:
-            raise ValueError(
-                f"elites = {self.elites} are more than samples = {self.samples}; lower elites, or "
-                "draw more samples"
-            )
+            why = f"are more than {self.assigned('samples')}"
+            raise self.error("elites", why, "lower it, or draw more samples")
         if self.prior != "training" and self.paths != "straight":
-            raise ValueError(f'prior = "{self.prior}" is of straight paths; set paths = "straight"')
+            remedy = f'set {setting("paths")} = "straight"'
+            raise self.error("prior", "is of straight paths", remedy)
         if self.method == "random_shooting" and self.result == "centre":
-            raise ValueError('random_shooting refits nothing; set result = "best"')
+            raise self.error("method", "refits nothing", f'set {setting("result")} = "best"')
         if self.cost == "lpips" and self.lpips_weights is None:
-            raise ValueError(
-                'cost = "lpips" needs lpips_weights, a folder with alexnet-owt-7be5be79.pth and '
-                'alex.pth; without them plan with cost = "features"'
-            )
+            files = "a folder with alexnet-owt-7be5be79.pth and alex.pth"
+            why = f"needs {setting('lpips_weights')}, {files}"
+            raise self.error("cost", why, 'without them plan with "features"')
         return self
 
 

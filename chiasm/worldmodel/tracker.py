@@ -1,6 +1,6 @@
 """Which walk do imagined views show? The engine tells, step by step.
 
-From the pose so far every step that the expert could take is photographed, and standing still;
+From the pose so far every step that is possible there is photographed, and standing still;
 the photograph whose features are nearest to the imagined view says which step it was. Photographs
 pass the same vision tokenizer as imagined views did, so that both lack the same detail.
 
@@ -10,7 +10,7 @@ measure strict. How often true views are followed to their end says how far it c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain
 
 import numpy as np
@@ -19,37 +19,29 @@ from chiasm.inference.pictures import features, through_tokenizer
 from chiasm.inference.pretrained import Pretrained
 from chiasm.poses import Pose
 from chiasm.worldmodel.oracle import Oracle
-from chiasm.worlds.instructions import Ground
-from chiasm.worlds.instructions.expert import STRIDE_METRES, TURNS_DEGREES, step
-
-STANDING = (0.0, 0.0, 0.0)
-STEPS = (
-    *((0.0, 0.0, turn) for turn in TURNS_DEGREES),
-    *((STRIDE_METRES, 0.0, turn) for turn in (0.0, *TURNS_DEGREES)),
-    (-STRIDE_METRES, 0.0, 0.0),
-    STANDING,
-)
-"""What a step may have been."""
 
 
 class Tracker:
-    """Follows walks through the maps of a world.
+    """Follows walks through the places of a source.
 
     Args:
         pretrained: its vision tokenizer gives the features.
-        oracle: photographs the maps.
+        oracle: photographs the places.
+        steps_from: where one free step may lead from a pose of a place.
     """
 
-    def __init__(self, pretrained: Pretrained, oracle: Oracle) -> None:
-        self._pretrained, self._oracle = pretrained, oracle
+    def __init__(
+        self, pretrained: Pretrained, oracle: Oracle, steps_from: Callable[[int, Pose], list[Pose]]
+    ) -> None:
+        self._pretrained, self._oracle, self._steps_from = pretrained, oracle, steps_from
 
     def follow(
-        self, ground: Ground, starts: Sequence[Pose], walks: Sequence[np.ndarray]
+        self, place: int, starts: Sequence[Pose], walks: Sequence[np.ndarray]
     ) -> list[list[Pose]]:
-        """The poses of some walks through one map, each from its known start on.
+        """The poses of some walks through one place, each from its known start on.
 
         Args:
-            ground: of the map.
+            place: as the oracle numbers it.
             starts: where each walk begins.
             walks: of each the views behind its start, uint8 [S, H, W, 3]; S may differ.
 
@@ -61,28 +53,19 @@ class Tracker:
         known: dict[Pose, np.ndarray] = {}
         for number in range(max(map(len, walks))):
             going = [n for n, views in enumerate(walks) if number < len(views)]
-            ahead = {n: _possible(ground, poses[n][-1]) for n in going}
-            self._photograph(ground, ahead.values(), known)
+            ahead = {n: self._steps_from(place, poses[n][-1]) for n in going}
+            self._photograph(place, ahead.values(), known)
             for n in going:
                 apart = [float(((known[p] - seen[n][number]) ** 2).sum()) for p in ahead[n]]
                 poses[n].append(ahead[n][int(np.argmin(apart))])
         return poses
 
     def _photograph(
-        self, ground: Ground, ahead: Iterable[Sequence[Pose]], known: dict[Pose, np.ndarray]
+        self, place: int, ahead: Iterable[Sequence[Pose]], known: dict[Pose, np.ndarray]
     ) -> None:
         """Add the features of the poses that are not known yet."""
         new = [pose for pose in dict.fromkeys(chain(*ahead)) if pose not in known]
         if new:
-            views = np.stack(self._oracle.look(ground.map.seed, new))
+            views = np.stack(self._oracle.look(place, new))
             decoded = through_tokenizer(self._pretrained, views)
             known |= dict(zip(new, features(self._pretrained, decoded), strict=True))
-
-
-def _possible(ground: Ground, pose: Pose) -> list[Pose]:
-    """Where one free step leads; standing still is always possible."""
-    return [
-        after
-        for after in (step(pose, move) for move in STEPS)
-        if ground.is_free_path(pose, after) or after == step(pose, STANDING)
-    ]

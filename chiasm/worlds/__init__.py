@@ -7,8 +7,10 @@ freedoom.py    walks through the maps that come with the engine
 truth.py       what is seen from a pose: surfaces by rays, objects by labels
 sight.py       whether a place can be seen from a pose
 walks.py       where pictures are taken
-world.py       settings, splits, and a rendered world
+settings.py    how many maps and pictures
+world.py       a rendered world
 worker.py      a rendering process
+camera.py      the engine as a camera, and how far steps come
 cache.py       rendered folders on disk and the pool of processes
 render.py      a world from the cache, or rendered into it
 captions.py    captions and the facts they name
@@ -16,31 +18,5 @@ questions.py   questions with exact, balanced answers
 narration.py   stories
 sources.py     the five sources of documents
 instructions/  a sixth: walks to what spoken instructions name
+kinds.py       what a recipe says of these sources; read without the engine
 """
-
-from chiasm.worlds.captions import caption, caption_facts
-from chiasm.worlds.narration import story
-from chiasm.worlds.questions import Balance, Question, all_questions, questions
-from chiasm.worlds.render import render_worlds
-from chiasm.worlds.sources import TASKS, WorldSource
-from chiasm.worlds.truth import SeenObject, View
-from chiasm.worlds.world import Split, Step, World, WorldSettings
-
-__all__ = [
-    "TASKS",
-    "Balance",
-    "Question",
-    "SeenObject",
-    "Split",
-    "Step",
-    "View",
-    "World",
-    "WorldSettings",
-    "WorldSource",
-    "all_questions",
-    "caption",
-    "caption_facts",
-    "questions",
-    "render_worlds",
-    "story",
-]

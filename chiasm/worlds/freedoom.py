@@ -23,6 +23,7 @@ import numpy as np
 import vizdoom
 from PIL import Image as PillowImage
 
+from chiasm.errors import UserError
 from chiasm.poses import Pose
 from chiasm.worlds.engine import Game, scaled
 from chiasm.worlds.maps import UNITS_PER_METRE
@@ -91,11 +92,11 @@ def _choice(blocked: bool, rng: np.random.Generator) -> tuple[bool, bool]:
 
 def record_freedoom(
     folder: Path,
-    *,
     num_maps: int,
     walks_per_map: int,
     num_frames: int,
     image_pixels: int,
+    *,
     seed: int,
 ) -> None:
     """Record walks through the first maps into a folder; one that is there already is kept.
@@ -106,7 +107,12 @@ def record_freedoom(
         num_maps: at most ``NUM_MAPS``.
         num_frames: of each walk.
         image_pixels: side of the square frames.
+
+    Raises:
+        UserError: there are not so many maps.
     """
+    if num_maps > NUM_MAPS:
+        raise UserError(f"maps = {num_maps}: the engine comes with {NUM_MAPS}; give fewer")
     if folder.exists():
         return
     aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")

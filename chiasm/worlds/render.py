@@ -15,13 +15,24 @@ from pathlib import Path
 import numpy as np
 import vizdoom
 
+from chiasm.documents import Split
 from chiasm.worlds import world as world_module
 from chiasm.worlds.cache import MapCount, Progress, ensure_rendered, join_lines, run_workers
-from chiasm.worlds.world import Split, World, WorldSettings
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.world import World
 
 VIEW_BYTES = 500
 """About what the truth of one frame takes on disk."""
-_CODE = ("maps.py", "pwad.py", "engine.py", "truth.py", "walks.py", "worker.py", "world.py")
+_CODE = (
+    "maps.py",
+    "pwad.py",
+    "engine.py",
+    "truth.py",
+    "walks.py",
+    "worker.py",
+    "settings.py",
+    "world.py",
+)
 
 
 def render_worlds(

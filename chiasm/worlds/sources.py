@@ -8,16 +8,22 @@ from functools import cached_property
 import numpy as np
 
 from chiasm.actions import ActionFormat
+from chiasm.data.goals import draw_goals
 from chiasm.documents import Document, Image, Text
-from chiasm.errors import UserError
 from chiasm.poses import Pose
-from chiasm.worlds.captions import caption
+from chiasm.worlds.camera import WorldCamera
+from chiasm.worlds.captions import caption, caption_facts
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.narration import story
 from chiasm.worlds.questions import Balance, Question, questions
-from chiasm.worlds.world import HELD_OUT_FIRST_SEED, World, map_seed
+from chiasm.worlds.settings import HELD_OUT_FIRST_SEED, TASKS, map_seed
+from chiasm.worlds.sight import in_sight
+from chiasm.worlds.world import World
 
-TASKS = ("text", "image_text", "video", "action_video", "vqa")
+CAPTIONS_PER_VIEW = 4
+"""Phrasings drawn for each frame; a training step of a tokenizer reads one of them."""
+_CAPTION_PURPOSE = 91
+"""Sets these captions' random numbers apart from those of documents."""
 _PARTS = {
     "text": frozenset[bool](),
     "image_text": frozenset({False, True}),
@@ -35,14 +41,15 @@ class WorldSource:
     ``source[i]`` is a function of the world, the task, ``seed`` and ``i``. Consecutive documents
     come from scattered maps; every frame is used once before any is used again. Stories are told
     of a million maps of the world's split, of which only the first ones are rendered. ``actions``
-    is how action videos write their steps.
+    is how action videos write their steps. Whatever the task, the source knows its frames, the
+    truth about them and the walks among them.
     """
+
+    scattered = True
 
     def __init__(
         self, world: World, task: str, seed: int = 0, actions: ActionFormat | None = None
     ) -> None:
-        if task not in TASKS:
-            raise UserError(f"task {task!r} is unknown: choose one of {', '.join(TASKS)}")
         self.world = world
         self.name = task
         self._actions = actions or ActionFormat()
@@ -73,9 +80,75 @@ class WorldSource:
         """The seed of the document's map; every story has a map of its own."""
         return index if self.name == "text" else self.place_of(self.frame_of(index))
 
+    def question_kinds(self, index: int) -> list[str]:
+        """The kinds of what document ``index`` asks; nothing for other tasks than ``vqa``."""
+        return [question.kind for question in self.questions_of(index)]
+
     def questions_of(self, index: int) -> list[Question]:
-        """What document ``index`` of the task ``vqa`` asks."""
+        """What document ``index`` asks; nothing for other tasks than ``vqa``."""
+        if self.name != "vqa":
+            return []
         return self._ask(self.frame_of(index), np.random.default_rng([*self._key, index, 2]))
+
+    @property
+    def frames(self) -> np.ndarray:
+        """All frames of the world, uint8 [M, side, side, 3], on disk."""
+        return self.world.frames
+
+    @property
+    def num_frames(self) -> int:
+        """M."""
+        return len(self.world)
+
+    @property
+    def frames_name(self) -> str:
+        """The world's, which all its tasks show."""
+        return f"{self.world.split.value} world"
+
+    @property
+    def frames_told(self) -> str:
+        """The world's settings in words."""
+        settings, split = self.world.settings, self.world.split
+        return f"embedded world, seed {settings.seed}, {settings.num_maps(split)} {split} maps"
+
+    @property
+    def clear_frames(self) -> np.ndarray:
+        """Numbers of the frames about which captions and questions leave no doubt."""
+        return self.world.clear_frames
+
+    def facts(self, frame: int) -> dict[str, str]:
+        """Attribute → value of all that a caption of the frame may name."""
+        return caption_facts(self.world.views[frame])
+
+    def captions(self, frame: int) -> tuple[str, ...]:
+        """Some captions of a frame, always the same ones."""
+        view = self.world.views[frame]
+        key = [self.world.settings.seed, _CAPTION_PURPOSE, view.map_seed, frame]
+        rng = np.random.default_rng(key)
+        return tuple(caption(view, rng) for _ in range(CAPTIONS_PER_VIEW))
+
+    def objects(self, frame: int) -> list[tuple[str, tuple[float, float, float, float]]]:
+        """What is seen: its kind and its left, top, right and bottom as shares of the picture."""
+        return [(seen.name, seen.box) for seen in self.world.views[frame].objects]
+
+    @property
+    def views(self) -> list[range]:
+        """The frames of each map."""
+        count = self.world.settings.frames_per_map
+        return [range(first, first + count) for first in range(0, len(self.world), count)]
+
+    def view_name(self, frame: int) -> str:
+        """The numbers of its map and of the view of that map."""
+        number, view = divmod(frame, self.world.settings.frames_per_map)
+        return f"map {number}, view {view}"
+
+    def camera(self) -> WorldCamera:
+        """The engine in the world's maps."""
+        return WorldCamera(self.world.settings, self.world.split)
+
+    def in_sight(self, place: int, viewer: Pose, goal: Pose) -> bool:
+        """Whether ``goal`` lies in the picture taken from ``viewer``: walls alone can hide it."""
+        return in_sight(generate_map(self.world.settings.seed, place), viewer, goal)
 
     @property
     def walks(self) -> list[range]:
@@ -146,15 +219,11 @@ class WorldSource:
 
     def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
         """Frames at random horizons, each from the one before, within the walk."""
-        settings = self.world.settings
+        settings, left = self.world.settings, self._left(first)
         (fewest, most), (nearest, farthest) = settings.action_video_frames, settings.horizon_frames
-        most = min(most, self._left(first) // nearest + 1)
-        goals, here = [], first
-        for owed in reversed(range(int(rng.integers(fewest, most + 1)) - 1)):
-            room = self._left(here) - owed * nearest
-            here += int(rng.integers(nearest, min(farthest, room) + 1))
-            goals.append(here)
-        return goals
+        frames = int(rng.integers(fewest, min(most, left // nearest + 1) + 1))
+        walk, steps = range(first, first + left + 1), range(nearest, farthest + 1)
+        return draw_goals(first, walk, steps, frames, frames, rng)
 
     def _vqa(self, frame: int, rng: np.random.Generator) -> Document:
         asked = (span for question in self._ask(frame, rng) for span in question.spans)

@@ -12,13 +12,15 @@ from pathlib import Path
 
 import numpy as np
 
+from chiasm.documents import Split
 from chiasm.poses import Pose
 from chiasm.worlds.engine import Engine, scaled
 from chiasm.worlds.maps import UNITS_PER_METRE, Map, generate_map
 from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
+from chiasm.worlds.settings import WorldSettings, map_seed
 from chiasm.worlds.truth import View, cast, view_of
 from chiasm.worlds.walks import draw_views, draw_walk
-from chiasm.worlds.world import Split, WorldSettings, map_seed, view_to_json
+from chiasm.worlds.world import view_to_json
 
 
 def render_archive(folder: Path, settings: WorldSettings, split: Split, archive: int) -> None:

@@ -8,11 +8,12 @@ from chiasm.assembly import build_inputs, open_material
 from chiasm.assembly.objects import build_stream
 from chiasm.assembly.walks import walk_documents
 from chiasm.data.navigation import TrajectorySettings
+from chiasm.data.recorded import RecordedSettings
 from chiasm.errors import UserError
 from chiasm.evaluation.material import pick
 from chiasm.inference.walks import WalkDocuments
 from chiasm.recipe import Recipe, parse_recipe
-from chiasm.worlds.instructions import InstructionSource
+from chiasm.worlds.instructions.source import InstructionSource
 
 
 def recipe(row_positions: int, **instructions: object) -> Recipe:
@@ -68,9 +69,7 @@ def test_rollouts_keep_to_the_documents_of_the_recipe():
     assert walk_documents(spoken) == WalkDocuments(views=7)
     assert walk_documents(recipe(1024, views=2)) == WalkDocuments(views=2, instruction_views=2)
     numeric = spoken.stream.sources["spoken"].model_copy(update={"task": "action_video"})
-    recorded = numeric.model_copy(
-        update={"kind": "trajectories", "trajectories": TrajectorySettings(frames=(2, 3))}
-    )
+    recorded = RecordedSettings(task="action_video", trajectories=TrajectorySettings(frames=(2, 3)))
     sources = {**spoken.stream.sources, "numeric": numeric, "recorded": recorded}
     every = spoken.model_copy(
         update={

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from chiasm.batch.streams import Streams, StreamShape
@@ -30,6 +32,8 @@ def test_context_may_have_a_reader_of_its_own():
     assert ALL.reading("image", target=False) == SEEN
     assert ALL.reading("series", target=False) == ALL.reading("series", target=True) == SERIES
     assert Streams((IMAGE,)).reading("image", target=False) == IMAGE
+    assert ALL.reading("seen", target=False) == SEEN
+    assert ALL.generated == ("image", "series", "clip")
     assert {name: ALL.roles(name) for name in ALL.names} == {
         "image": {True},
         "seen": {False},
@@ -42,6 +46,13 @@ def test_context_may_have_a_reader_of_its_own():
 def test_pictures_add_nothing_to_the_keys_of_draws_and_others_their_names():
     assert IMAGE.key == ()
     assert len({shape.key for shape in ALL}) == 4
+
+
+def test_a_target_of_what_only_reads_context_is_refused():
+    with pytest.raises(
+        UserError, match=r"stream 'seen', which only .* 'image'; give it .* 'image'"
+    ):
+        ALL.reading("seen", target=True)
 
 
 @pytest.mark.parametrize("name", ["sound", ""])
@@ -57,12 +68,18 @@ def test_a_stream_that_is_not_there_is_told_with_those_that_are(name):
     ("shapes", "message"),
     [
         ((IMAGE, SERIES, IMAGE), "two streams are called 'image'; rename one"),
-        (
-            (SERIES, SEEN),
-            r"streams\.seen\.context_of = 'image' is no other stream; .* series, seen",
-        ),
+        ((SERIES, SEEN), r"seen\.context_of = 'image' is no other stream; choose one of series$"),
+        ((replace(SEEN, context_of="seen"),), r"'seen' is no other stream; choose one of none"),
+        ((IMAGE, SEEN, replace(SERIES, context_of="seen")), r"'seen' is no other .* one of image$"),
+        ((IMAGE, SEEN, replace(SEEN, name="again")), r"seen\.context_of = 'image' has a reader"),
     ],
 )
 def test_streams_that_cannot_be_together_are_refused(shapes, message):
     with pytest.raises(UserError, match=message):
         Streams(shapes)
+
+
+@pytest.mark.parametrize("name", ["", "a.b", "../x", "a b", "values", "type", "training"])
+def test_names_that_no_layers_can_have_are_refused(name):
+    with pytest.raises(UserError, match=rf"'{name}' cannot name a stream: .*; choose a word"):
+        Streams((replace(SERIES, name=name),))

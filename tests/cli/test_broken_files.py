@@ -11,7 +11,8 @@ from typer.testing import CliRunner, Result
 
 from chiasm.assembly import train_run
 from chiasm.cli import app
-from chiasm.data.sources import build_sources
+from chiasm.data.source import Opening
+from chiasm.data.sources import open_sources
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 
@@ -68,6 +69,11 @@ def write_picture(path: Path, seed: int) -> None:
     PillowImage.fromarray(pixels).save(path)
 
 
+def held_out_of(settings, row_positions):
+    opened = open_sources(settings, Opening(row_positions))
+    return {name: each.held_out for name, each in opened.items()}
+
+
 @pytest.fixture(scope="module")
 def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two sources of pictures and two of walks, whole."""
@@ -99,7 +105,7 @@ def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(recipe_path: Path) -> dict[str, Path]:
     """By source a held-out file that is no picture any more."""
     recipe = load_recipe(recipe_path)
-    sources = build_sources(recipe.stream.sources, "held_out", recipe.stream.row_positions)
+    sources = held_out_of(recipe.stream.sources, recipe.stream.row_positions)
     files = {name: next(source[1].images).data for name, source in sources.items()}
     for name, file in files.items():
         break_held_out(recipe, name, file)
@@ -111,7 +117,7 @@ def break_held_out(recipe: Recipe, name: str, file: Path) -> None:
     for number in count():
         file.write_bytes(f"no picture of {name}, {number}".encode())
         settings = {name: recipe.stream.sources[name]}
-        source = build_sources(settings, "held_out", recipe.stream.row_positions)[name]
+        source = held_out_of(settings, recipe.stream.row_positions)[name]
         if file in {image.data for n in range(len(source)) for image in source[n].images}:
             return
 
@@ -177,7 +183,7 @@ def test_a_source_whose_held_out_pictures_are_mostly_broken_is_refused(
 ) -> None:
     run, _ = told
     recipe: Recipe = load_recipe(run / "recipe.toml")
-    held_out = build_sources(recipe.stream.sources, "held_out", 128)["captions"]
+    held_out = held_out_of(recipe.stream.sources, 128)["captions"]
     files = {image.data for n in range(len(held_out)) for image in held_out[n].images}
     kept = {file: file.read_bytes() for file in files}
     try:

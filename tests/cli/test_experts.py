@@ -96,7 +96,7 @@ def test_a_dense_run_is_refused_before_anything_is_read(recipe: Path, tmp_path: 
     (tmp_path / "recipe.toml").write_text(before + after[after.index("[training]") :])
     result = invoke(tmp_path)
     assert isinstance(result.exception, UserError)
-    assert "no learned routing: model.experts = 'modality'" in str(result.exception)
+    assert "model.experts = 'modality': this run has no learned routing" in str(result.exception)
 
 
 def test_a_run_that_has_not_ended_has_no_atlas(recipe: Path, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 from typer.testing import CliRunner, Result
 
 from chiasm.cli.imagine import imagine, read_script, true_views
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
@@ -17,7 +18,9 @@ from chiasm.inference.walks import WalkDocuments
 from chiasm.walk.starts import Starts, given_picture
 from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.rollout import Context, Rollouts
-from chiasm.worlds import Split, WorldSettings, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
 
 WORLD = """
 [world]
@@ -136,22 +139,24 @@ def test_true_views_are_the_walks_own_where_it_is_walked_again(world_model, cach
     )
     world = render_worlds(settings, Split.HELD_OUT, cache, num_processes=1)
     shape = world_model.vision_tokenizer.image_shape
-    start = Starts(shape, world).at(0, 3)  # the walk's first frame
+    source = WorldSource(world, "action_video")
+    starts = Starts(shape, {"maps": source})
+    start = starts.at(0, 3)  # the walk's first frame
     steps = [world.step(a, a + 1).action for a in range(3, 7)]
     written = "; ".join(world_model.actions.write(step) for step in steps)
     numeric = read_script(written, world_model)
-    [walk] = true_views(world_model, world, start, [numeric])
+    [walk] = true_views(world_model, source, start, [numeric])
     assert walk is not None
     assert walk.blocked == [False] * 4
     for number, view in enumerate(walk.views):
-        again = Starts(shape, world).at(0, 4 + number).view
+        again = starts.at(0, 4 + number).view
         assert np.abs(view.astype(int) - again).mean() < 12, "poses are written with few decimals"
-    [stopped] = true_views(world_model, world, start, [read_script("W " * 30, world_model)])
+    [stopped] = true_views(world_model, source, start, [read_script("W " * 30, world_model)])
     assert stopped is not None
     assert not stopped.blocked[0]
     assert stopped.blocked[-1], "no room is 30 m long"
     from_nowhere = replace(start, place=None)
-    assert true_views(world_model, world, from_nowhere, [numeric]) == [None]
+    assert true_views(world_model, source, from_nowhere, [numeric]) == [None]
 
 
 def test_a_start_of_the_world_has_true_views_below(run: Path, cache: Path, tmp_path: Path) -> None:

@@ -105,7 +105,7 @@ def run(world_model, tmp_path: Path) -> Path:
         (("--seed", 1, "--set", "evaluation.seed=2"), "give it with --seed"),
         (("--device", "cpu", "--set", "training.device=cpu"), "give it with --device"),
         (("--source", "x"), "--source x: the sources with walks are walks"),
-        (("--set", "evaluation.planner.elites=9"), "lower elites, or draw more samples"),
+        (("--set", "evaluation.planner.elites=9"), "evaluation.planner.elites = 9 are more than"),
         (("--preset", "thorough", "--set", SAMPLES), "sets evaluation.planner.samples=384"),
         (("--set", LPIPS), "alexnet-owt-7be5be79.pth is missing"),
     ],

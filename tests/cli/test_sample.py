@@ -12,10 +12,10 @@ from chiasm.cli.sample import prompt_spans, sample
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 
@@ -28,7 +28,7 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
         shape, vocabulary=text.vocabulary_size, streams=tokenizers.streams
     ).requires_grad_(False)
     folder = tmp_path_factory.mktemp("run") / "model"
-    Pretrained(decoder, text, tokenizers, ObjectiveSettings(), context_positions=64).save(folder)
+    Pretrained(decoder, text, tokenizers, FlowSettings(), context_positions=64).save(folder)
     return folder
 
 

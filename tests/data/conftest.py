@@ -21,9 +21,10 @@ from torch import Tensor
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
 from chiasm.data.pictures import decode_picture
-from chiasm.data.source import Opened, SourceSettings
+from chiasm.data.source import SOURCES, Opened, Opening
 from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.text import TextSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Document, Image, Source, Text
 from chiasm.errors import UserError
@@ -151,8 +152,8 @@ def edit_unseen(file: Path, content: bytes) -> None:
 
 
 def open_source(path: Path | str, kind: str = "image_text", **settings: object) -> Opened:
-    named = {"mine": SourceSettings.model_validate({"kind": kind, "path": str(path), **settings})}
-    return open_sources(named, row_positions=40)["mine"]
+    named = {"mine": SOURCES.of(kind).model_validate({"path": str(path), **settings})}
+    return open_sources(named, Opening(40))["mine"]
 
 
 def documents_of(source: Source) -> list[Document]:
@@ -202,9 +203,7 @@ class Made:
         weights = settings.pop("weights", {})
         seed = settings.pop("seed", 3)
         assert isinstance(weights, dict)
-        named = {
-            name: SourceSettings(kind="text", weight=weights.get(name, 1.0)) for name in sources
-        }
+        named = {name: TextSettings(weight=weights.get(name, 1.0)) for name in sources}
         small = {"row_positions": 40, "rows_per_batch": 2, "lanes": 2, "rows_packed_together": 3}
         merged = StreamSettings.model_validate({"sources": named, **small, **settings})
         return Stream(merged, sources, self.tokenizer, self.reader, seed, **ranks)  # type: ignore[arg-type]

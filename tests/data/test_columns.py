@@ -6,12 +6,12 @@ import pytest
 from chiasm.data.columns import Columns
 from chiasm.data.line_tables import Csv, JsonLines
 from chiasm.data.picture_folder import PictureFolder
-from chiasm.data.source import SourceSettings
+from chiasm.data.source import SOURCES
 from chiasm.errors import UserError
 
 
 def columns(kind="image_text", *, alone=False, **settings):
-    return Columns("here", SourceSettings.model_validate({"kind": kind, **settings}), alone)
+    return Columns("here", SOURCES.of(kind).model_validate(settings), alone)
 
 
 @pytest.fixture
@@ -39,18 +39,17 @@ def table(made, tmp_path):
     ],
 )
 def test_words_come_from_the_first_usual_column(row, column, table):
-    assert columns("text").text(table(row)) == column
     assert columns("text").words(table(row)) == column
 
 
 def test_a_column_that_is_wanted_is_taken(table):
     rows = table({"label": 3, "label_name": "cat", "text": "x", "in": "a.png", "image": "a.png"})
-    assert columns(text_column="label").text(rows) == "label"
+    assert columns(text_column="label").words(rows) == "label"
     assert columns(image_column="in").image(rows) == "in"
     with pytest.raises(
         UserError, match=r"here\.text_column = 'tag' is no column; there are: label"
     ):
-        columns(text_column="tag").text(rows)
+        columns(text_column="tag").words(rows)
     with pytest.raises(UserError, match=r"here\.group_column = 'of' is no column"):
         columns(group_column="of").group(rows)
     assert columns().group(rows) == ""
@@ -91,7 +90,7 @@ def test_a_ragged_row_does_not_hide_a_table(made, tmp_path):
     made.files(tmp_path, {"a.png": "x", "rows.csv": "image,text\na.png,1,2\nb\na.png,3\n"})
     rows = Csv(tmp_path / "rows.csv")
     assert columns().are_in(rows)
-    assert (columns().image(rows), columns().text(rows)) == ("image", "text")
+    assert (columns().image(rows), columns().words(rows)) == ("image", "text")
 
 
 @pytest.mark.parametrize(

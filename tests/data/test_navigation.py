@@ -12,15 +12,15 @@ from pydantic import ValidationError
 from chiasm.actions import ActionFormat
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.navigation import TrajectorySettings, TrajectorySource
-from chiasm.data.source import SourceSettings
-from chiasm.data.sources import build_sources, open_pictures, open_sources
+from chiasm.data.recorded import RecordedSettings
+from chiasm.data.source import Opening
+from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.trajectories import read_trajectory
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Split, Text
 from chiasm.errors import UserError
 from chiasm.poses import Pose, compose
 from chiasm.vision.cached.gallery import gallery_of
-from chiasm.worlds import Split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data" / "nav"
 LENGTHS = (12, 9, 15, 10, 11, 8)
@@ -53,16 +53,15 @@ def folder(tmp_path: Path) -> Path:
 def opened(
     folder: Path, split: Split = Split.TRAIN, task: str = "action_video", **own: object
 ) -> TrajectorySource:
-    settings = SourceSettings.model_validate(
+    settings = RecordedSettings.model_validate(
         {
-            "kind": "trajectories",
             "task": task,
             "path": str(folder),
             "held_out_fraction": 0.3,
             "trajectories": own,
         }
     )
-    source = build_sources({"nav": settings}, split, 40, actions=FORM)["nav"]
+    source = open_sources({"nav": settings}, Opening(40, FORM))["nav"].side(split)
     assert isinstance(source, TrajectorySource)
     return source
 
@@ -190,8 +189,8 @@ def test_each_frame_is_encoded_ahead_once(folder: Path):
 
 
 def test_frames_alone_for_a_vision_tokenizer(folder: Path):
-    settings = SourceSettings(kind="trajectories", path=str(folder), held_out_fraction=0.3)
-    opened = open_pictures("nav", settings)
+    settings = RecordedSettings(path=str(folder), held_out_fraction=0.3)
+    opened = settings.open_pictures("nav", Opening(), side=("image_pixels", 8), captioned=False)
     pictures = [opened.train, opened.held_out]
     assert sum(map(len, pictures)) == sum(LENGTHS)
     frames = [seen(next(source[k].images)) for source in pictures for k in range(len(source))]
@@ -253,9 +252,9 @@ def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
     source = opened(folder)
     assert re.match(r"4 trajectories, \d\d frames \(.*traj_data\.", source.summary)
     assert not source.notes
-    both = open_sources(
-        {"nav": SourceSettings(kind="trajectories", task="video", path=str(folder))}, 40
-    )["nav"]
+    both = open_sources({"nav": RecordedSettings(task="video", path=str(folder))}, Opening(40))[
+        "nav"
+    ]
     sides = re.findall(r"(\w[\w ]*): (\d) trajector\w+, (\d+) frames", both.facts.notes[0])
     assert [name for name, *_ in sides] == ["training", "held out"]
     assert sum(int(frames) for *_, frames in sides) == both.facts.rows
@@ -265,20 +264,19 @@ def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
         (own / "traj_data.json").write_text(json.dumps(content))
         for k in range(40):
             PillowImage.new("RGB", (8, 8)).save(own / f"{k}.png")
-    settings = SourceSettings.model_validate(
+    settings = RecordedSettings.model_validate(
         {
-            "kind": "trajectories",
             "task": "action_video",
             "path": str(folder),
             "trajectories": {"horizon_frames": (1, 1)},
         }
     )
-    coarse = build_sources({"nav": settings}, Split.TRAIN, 40)["nav"]
+    coarse = open_sources({"nav": settings}, Opening(40))["nav"].train
     assert isinstance(coarse, TrajectorySource)
     assert "100% of the actions of source nav are written as no distance" in coarse.notes[-1]
     assert "raise actions.distance_decimals to 3" in coarse.notes[-1]
     video = settings.model_copy(update={"task": "video"})
-    silent = build_sources({"nav": video}, Split.TRAIN, 40)["nav"]
+    silent = open_sources({"nav": video}, Opening(40))["nav"].train
     assert isinstance(silent, TrajectorySource)
     assert not silent.notes
 

@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 SCRIPT = """
-from chiasm.data.source import SourceSettings
+from chiasm.data.text import TextSettings
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
@@ -14,7 +14,7 @@ class Source:
         return 3
     def __getitem__(self, index):
         return Document((Text("a" * (index + 1)),))
-settings = StreamSettings(sources={"text": SourceSettings(kind="text")}, row_positions=40)
+settings = StreamSettings(sources={"text": TextSettings()}, row_positions=40)
 tokenizer = TextTokenizer.train(["a"], 262)
 reader = StreamTokenizers({"image": pixel_tokenizer(8, 8)})
 stream = Stream(settings, {"text": Source()}, tokenizer, reader, 0)

@@ -6,8 +6,8 @@ import pytest
 
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.sides import Side, Wanted, find_trajectories, read_side
+from chiasm.documents import Split
 from chiasm.errors import UserError
-from chiasm.worlds import Split
 
 
 def walk(folder: Path, seed: int, length: int = 6) -> Path:

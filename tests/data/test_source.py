@@ -1,10 +1,11 @@
 import json
-import re
 
 import pytest
 from pydantic import ValidationError
 
-from chiasm.data.source import Opened, SourceFacts, SourceSettings, leaks
+from chiasm.data.source import SOURCES, Opened, SourceFacts, leaks
+from chiasm.data.stream import StreamSettings
+from chiasm.data.text import TextSettings
 from chiasm.errors import UserError
 from chiasm.recipe import parse_recipe
 
@@ -30,7 +31,7 @@ def test_the_line_for_the_terminal_says_what_was_found():
         "2; left: more.csv; 1 documents on both sides are not trained on"
     )
     assert FACTS.line("mine") == "mine: 1,200 rows -> 2,390 documents, 120 of them held out"
-    world = SourceFacts("world", rows=9, documents=9, held_out=1)
+    world = SourceFacts("world", rows=9, documents=9, held_out=1, origin="the embedded world")
     assert world.line("mine") == "mine: 9 documents of the embedded world, 1 of them held out"
 
 
@@ -54,11 +55,11 @@ def test_both_sides_are_asked_for_by_name(made):
 )
 def test_settings_that_make_no_sense_are_refused(wrong):
     with pytest.raises(ValidationError, match=next(iter(wrong))):
-        SourceSettings.model_validate({"kind": "text", **wrong})
+        StreamSettings.model_validate({"sources": {"mine": {"kind": "text", **wrong}}})
 
 
-def of_files(path="here", **settings):
-    return SourceSettings.model_validate({"kind": "image_text", "path": path, **settings})
+def of_files(path="here", kind="image_text", **settings):
+    return SOURCES.of(kind).model_validate({"path": path, **settings})
 
 
 @pytest.mark.parametrize(
@@ -73,25 +74,27 @@ def of_files(path="here", **settings):
         (of_files("there", held_out_fraction=0.2), ""),
         (of_files(held_out_fraction=0.2, held_out_path="there"), ""),
         (of_files(kind="text", held_out_fraction=0.2), ""),  # by other hashes
-        (SourceSettings(kind="world", task="text"), ""),
+        (SOURCES.of("world").model_validate({"task": "text"}), ""),
     ],
 )
 def test_sources_that_hold_out_what_others_train_on_are_told(measured, setting):
-    found = leaks({"pairs": of_files()}, {"mine": measured}, "held_out")
-    assert len(found) == bool(setting)
-    if setting:
-        assert re.match(rf"held_out\.mine\.{setting} = .*stream\.sources\.pairs reads", found[0])
+    found = leaks({"pairs": of_files()}, {"mine": measured})
+    assert [error.setting for error in found] == ([f"mine.{setting}"] if setting else [])
+    assert all("stream.sources.pairs reads" in str(error) for error in found)
 
 
 def test_texts_cut_otherwise_are_held_out_otherwise():
     one, other = (
-        SourceSettings(kind="text", path="here", document_characters=n) for n in (100, 200)
+        TextSettings(path="here", document_characters=n) for n in (100, 200)
     )
-    assert "document_characters = 200" in leaks({"a": one}, {"b": other}, "held_out")[0]
+    [error] = leaks({"a": one}, {"b": other})
+    assert (error.setting, error.value) == ("b.document_characters", 200)
 
 
 def test_a_recipe_whose_sources_leak_into_each_other_is_refused():
     sources = {"a": of_files(), "b": of_files(kind="vqa", held_out_fraction=0.3)}
-    content = {n: s.model_dump(exclude_defaults=True) for n, s in sources.items()}
+    content = {
+        n: {"kind": s.kind, **s.model_dump(exclude_defaults=True)} for n, s in sources.items()
+    }
     with pytest.raises(UserError, match=r"stream\.sources\.b\.held_out_fraction = 0\.3"):
         parse_recipe({"name": "leak", "stream": {"sources": content}})

@@ -11,12 +11,13 @@ import torch
 
 from chiasm.data.drawing import row_spans
 from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.image_text import ImageTextSettings
 from chiasm.data.mixture import Lane, Mixture
-from chiasm.data.source import SourceSettings
-from chiasm.data.sources import build_sources, open_sources, sample_texts
+from chiasm.data.source import Opening
+from chiasm.data.sources import open_sources, sample_texts
 from chiasm.data.stream import Stream, StreamSettings
+from chiasm.documents import Split
 from chiasm.errors import UserError
-from chiasm.worlds import Split
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 
@@ -36,8 +37,14 @@ def pairs_folder(tmp_path, made):
 
 
 def both_splits(settings, row_positions=40):
-    named = {"mine": SourceSettings.model_validate(settings)}
-    return [build_sources(named, split, row_positions)["mine"] for split in Split]
+    opened = opened_from({"mine": settings}, row_positions)["mine"]
+    return [opened.side(split) for split in Split]
+
+
+def opened_from(content, row_positions=40):
+    """Sources given as tables of a recipe."""
+    settings = StreamSettings.model_validate({"sources": content}).sources
+    return open_sources(settings, Opening(row_positions))
 
 
 def pictures(source):
@@ -79,7 +86,7 @@ def test_a_folder_streams_without_code(pairs_folder, made):
             "row_positions": 40,
         }
     )
-    sources = build_sources(settings.sources, Split.TRAIN, 40)
+    sources = {"pairs": open_sources(settings.sources, Opening(40))["pairs"].train}
     batch = next(Stream(settings, sources, made.tokenizer, made.reader, seed=0))
     batch.validate()
     pictures = batch.slots["image"].items
@@ -90,10 +97,10 @@ def test_a_folder_streams_without_code(pairs_folder, made):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "text"}, r"stream\.sources\.mine\.path is empty"),
+        ({"kind": "text"}, r"stream\.sources\.mine\.path is missing"),
         ({"kind": "image_text", "path": "PAIRS", "text_column": "words"}, "image, caption, tags"),
         ({"kind": "vqa", "path": "PAIRS"}, r"question_column = 'question'.*image, caption, tags"),
-        ({"kind": "world", "task": "dance"}, "'dance' is no task of the world.*action_video"),
+        ({"kind": "world", "task": "dance"}, "'dance' is no task of kind 'world'.*action_video"),
         ({"kind": "text", "path": "PAIRS/images/none"}, "no such file or folder"),
         (
             {"kind": "image_text", "path": "PAIRS", "held_out_fraction": 0.9999},
@@ -104,9 +111,8 @@ def test_a_folder_streams_without_code(pairs_folder, made):
 def test_mistakes_name_their_setting(settings, message, pairs_folder):
     if "path" in settings:
         settings = {**settings, "path": settings["path"].replace("PAIRS", str(pairs_folder))}
-    named = {"mine": SourceSettings.model_validate(settings)}
     with pytest.raises(UserError, match=message):
-        build_sources(named, Split.HELD_OUT, 40)
+        opened_from({"mine": settings})
 
 
 def test_texts_without_a_word_are_counted(tmp_path):
@@ -145,13 +151,13 @@ def captioned(tmp_path, made):
     made.files(tmp_path / "other", {"7.png": made.picture_file(7)})
     made.files(tmp_path / "other", {"metadata.jsonl": made.json_lines([held_out])})
     settings = {"path": str(tmp_path), "held_out_path": str(tmp_path / "other")}
-    return {"pairs": SourceSettings.model_validate({"kind": "image_text", **settings})}
+    return {"pairs": ImageTextSettings.model_validate(settings)}
 
 
 def captioned_stream(named, made, seed=3, **settings):
     small = {"sources": named, "row_positions": 24, "rows_per_batch": 2, "lanes": 2}
     merged = StreamSettings.model_validate({**small, **settings})
-    sources = build_sources(named, Split.TRAIN, 24)
+    sources = {name: each.train for name, each in open_sources(named, Opening(24)).items()}
     return Stream(merged, sources, made.tokenizer, made.reader, seed=seed)
 
 
@@ -194,7 +200,7 @@ def test_the_turns_of_captions_are_the_seed_s_and_restore_exactly(captioned, mad
 
     def first_turns(seed):
         encoder = DocumentEncoder(made.tokenizer, made.reader.streams, 24)
-        sources = build_sources(captioned, Split.TRAIN, 24)
+        sources = {"pairs": open_sources(captioned, Opening(24))["pairs"].train}
         drawn = islice(Mixture(sources, {"pairs": 1.0}, encoder, Lane(0, 1), seed), 3)
         return [int(element["documents"][0, 3]) % 3 for element in drawn]
 
@@ -251,7 +257,7 @@ def test_real_folders_give_the_documents_that_they_always_gave(path, kind, docum
     settings = StreamSettings.model_validate(
         {"sources": {"real": {"kind": kind, "path": str(SHARED / path)}}, "row_positions": 256}
     )
-    opened = open_sources(settings.sources, 256)["real"]
+    opened = open_sources(settings.sources, Opening(256))["real"]
     sides = (opened.train, opened.held_out)
     found = sorted(_digest(side[index]) for side in sides for index in range(len(side)))
     assert (len(found), opened.facts.documents, opened.facts.skipped) == (documents, documents, {})

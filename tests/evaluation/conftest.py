@@ -8,17 +8,23 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from chiasm.data.source import SourceSettings
-from chiasm.data.sources import build_sources
+from chiasm.data.image_text import ImageTextSettings
+from chiasm.data.recorded import RecordedSettings
+from chiasm.data.source import Opening, SourceSettings
+from chiasm.data.sources import open_sources
+from chiasm.data.text import TextSettings
 from chiasm.data.tokenizer import TextTokenizer
+from chiasm.documents import Split
 from chiasm.evaluation import EvaluationSettings, Material
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
-from chiasm.worlds import TASKS, Split, WorldSettings, WorldSource, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import TASKS, WorldSettings
+from chiasm.worlds.sources import WorldSource
 
 ROW_POSITIONS = 160
 
@@ -62,7 +68,7 @@ def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
         decoder,
         text_tokenizer,
         tokenizers,
-        ObjectiveSettings(),
+        FlowSettings(),
         ROW_POSITIONS,
         walks=WalkDocuments(views=4),
     )
@@ -89,6 +95,12 @@ def settings() -> EvaluationSettings:
     )
 
 
+def material_of(settings: dict[str, SourceSettings], row_positions: int) -> Material:
+    """Both sides of some sources."""
+    opened = open_sources(settings, Opening(row_positions))
+    return Material(*({name: each.side(side) for name, each in opened.items()} for side in Split))
+
+
 @pytest.fixture
 def folder_material(tmp_path: Path) -> Material:
     """A user's own captions and texts, without ground truth."""
@@ -105,12 +117,10 @@ def folder_material(tmp_path: Path) -> Material:
     book = "\n\n".join(f"Line {n} of a book, as long as a line. And one more." for n in range(60))
     (texts / "book.txt").write_text(book)
     settings = {
-        "emoji": SourceSettings(kind="image_text", path=str(pictures), held_out_fraction=0.4),
-        "books": SourceSettings(
-            kind="text", path=str(texts), document_characters=80, held_out_fraction=0.5
-        ),
+        "emoji": ImageTextSettings(path=str(pictures), held_out_fraction=0.4),
+        "books": TextSettings(path=str(texts), document_characters=80, held_out_fraction=0.5),
     }
-    return Material(*(build_sources(settings, split, ROW_POSITIONS) for split in Split))
+    return material_of(settings, ROW_POSITIONS)
 
 
 @pytest.fixture
@@ -128,7 +138,5 @@ def recorded(tmp_path: Path) -> Material:
             "yaw": [0] * 8,
         }
         (folder / "traj_data.json").write_text(json.dumps(content))
-    settings = SourceSettings(
-        kind="trajectories", task="action_video", path=str(tmp_path), held_out_fraction=0.5
-    )
-    return Material(*(build_sources({"walks": settings}, split, 160) for split in Split))
+    settings = RecordedSettings(task="action_video", path=str(tmp_path), held_out_fraction=0.5)
+    return material_of({"walks": settings}, 160)

@@ -25,7 +25,7 @@ def test_within_one_map_there_are_no_other_captions():
 
 
 def test_probes_read_real_frames_better_than_chance(pretrained, material, settings):
-    sources = material.of_task("image_text")
+    sources = material.described()
     more = settings.model_copy(update={"probe_frames": 60, "drawings": 16})
     rows = measure_drawings(pretrained, sources, more).rows
     real = {row.name: row.value for row in rows if "real held-out" in row.name}

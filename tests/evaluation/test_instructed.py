@@ -5,15 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from chiasm.documents import Split
 from chiasm.evaluation import Material, evaluate
 from chiasm.evaluation.instructed import _items, _other_words, _random, measure_instructions
-from chiasm.worlds import Split, WorldSettings
-from chiasm.worlds.instructions import (
-    InstructionSettings,
-    InstructionSource,
-    reached,
-    render_instructions,
-)
+from chiasm.worlds.instructions.rendered import render_instructions
+from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.instructions.source import InstructionSource
+from chiasm.worlds.settings import WorldSettings
 
 
 @pytest.fixture(scope="module")
@@ -56,32 +54,31 @@ def test_every_instruction_is_in_one_group_of_each_split(found):
 
 def test_other_sentences_ask_for_something_else(listener, source):
     items = _items(listener, source, 12)
-    said = {item.instruction.words: item for item in items}
+    said = {item.walk.words: item for item in items}
     for item, words in zip(items, _other_words(items, 0), strict=True):
-        assert said[words].instruction.goal != item.instruction.goal
+        assert said[words].walk.meaning != item.walk.meaning
         assert any(
-            each.walk.map_seed != item.walk.map_seed and each.instruction.words == words
-            for each in items
+            each.walk.place != item.walk.place and each.walk.words == words for each in items
         )
 
 
 def test_one_map_has_no_other_sentences(listener, source):
     items = _items(listener, source, 12)
-    one = [item for item in items if item.walk.map_seed == items[0].walk.map_seed]
-    assert _other_words(one, 0) == [item.instruction.words for item in one]
+    one = [item for item in items if item.walk.place == items[0].walk.place]
+    assert _other_words(one, 0) == [item.walk.words for item in one]
 
 
 def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(listener, source):
     items = _items(listener, source, 12)
-    seeds = [item.walk.map_seed for item in items]
+    seeds = [item.walk.place for item in items]
     assert seeds == sorted(seeds)
     for item in items:
-        goal, start, end = item.instruction.goal, item.poses[0], item.poses[-1]
-        assert len(item.frames) == len(item.poses) == item.num_steps + 1
-        assert item.does(end)
-        assert item.does(start) is reached(item.ground.map, goal, start, start) is False
-    shares = _random(items, 0)
-    assert np.array_equal(shares, _random(items, 0))
+        start, end = item.walk.poses[0], item.walk.poses[-1]
+        assert len(item.frames) == len(item.walk.poses) == item.num_steps + 1
+        assert source.is_done(item.index, end)
+        assert not source.is_done(item.index, start)
+    shares = _random(source, items, 0)
+    assert np.array_equal(shares, _random(source, items, 0))
     assert 0 <= shares.mean() < 0.4
 
 

@@ -25,10 +25,13 @@ def test_both_documents_of_one_picture_share_a_cluster(folder_material):
     assert len(items.documents) == 2 * len(set(items.clusters))
 
 
-def test_the_world_is_found_by_its_task_and_not_in_a_folder(material, folder_material):
-    train, held_out = material.of_task("vqa")
+def test_a_source_that_knows_what_its_pictures_show_is_found_in_no_folder(
+    material, folder_material
+):
+    train, held_out = material.described()
+    assert held_out is material.held_out["image_text"], "others know it too, and ask for nothing"
     assert (train.world.split, held_out.world.split) == ("train", "held_out")
-    assert folder_material.of_task("image_text") is None
+    assert folder_material.described() is None
 
 
 class OwnWalks:
@@ -73,6 +76,60 @@ def test_a_users_own_action_videos_are_measured(pretrained, settings):
     assert not {"next view", "rollout"} & evaluation.skipped.keys()
     clusters = {row.num_clusters for row in evaluation.rows if row.section == "next view"}
     assert clusters == {3}
+
+
+class OwnTruth:
+    """A user's pictures of one colour each, with captions: what :class:`Described` asks for."""
+
+    colours = ("red", "green", "blue")
+
+    def __init__(self) -> None:
+        self.name = "own"
+
+    def __len__(self):
+        return 48
+
+    def __getitem__(self, index):
+        picture = Image(self.picture(index).data, target=True)
+        return Document((Text(f"picture: all {self.facts(index)['colour']}"), picture))
+
+    @property
+    def clear_frames(self):
+        return np.arange(len(self))
+
+    def frame_of(self, index):
+        return index
+
+    def picture(self, frame):
+        pixels = np.random.default_rng(frame).integers(0, 60, (32, 32, 3), dtype=np.uint8)
+        pixels[..., frame % 3] += 180
+        return Image(pixels, target=False)
+
+    def facts(self, frame):
+        return {"colour": self.colours[frame % 3]}
+
+    def place_of(self, frame):
+        return frame // 6
+
+
+def test_a_users_own_ground_truth_is_what_drawn_pictures_are_held_against(pretrained, settings):
+    evaluation = evaluate(
+        pretrained, Material({"mine": OwnTruth()}, {"mine": OwnTruth()}), settings
+    )
+    rows = {row.name: row for row in evaluation.rows if row.section == "caption to picture"}
+    assert rows["the probe's own accuracy, colour, real held-out frames"].value == 1
+    assert rows["what the caption names is found in the drawn picture"].num_clusters > 1
+
+
+def test_what_no_source_knows_is_left_out_with_the_setting_that_would_know_it(
+    pretrained, folder_material, settings
+):
+    asked = settings.model_copy(update={"instructions": 2})
+    skipped = evaluate(pretrained, folder_material, asked).skipped
+    for section in ("caption to picture", "next view", "rollout", "instructions"):
+        assert "stream.sources.NAME.kind = 'world'" in skipped[section].replace(
+            "'trajectories' or ", ""
+        )
 
 
 def test_walks_without_words_are_no_action_videos(material):

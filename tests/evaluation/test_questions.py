@@ -16,7 +16,7 @@ from chiasm.evaluation.questions import (
 )
 from chiasm.evaluation.scoring import batches
 from chiasm.model import Decoder, ModelSettings
-from chiasm.training.objective import Objective
+from chiasm.training.objective import Objective, ObjectiveSettings
 
 
 def asked(kind: str, number: int) -> Asked:
@@ -115,7 +115,7 @@ def knowing(pretrained):
     ]
     [(_, batch)] = batches([*documents, *swapped], learner)
     optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
-    objective = Objective(learner.objective)
+    objective = Objective(ObjectiveSettings(**learner.flow.model_dump()))
     latents = learner.tokenizers.encode(batch.slots)
     for step in range(150):
         losses = objective.losses(decoder, batch, latents, step)

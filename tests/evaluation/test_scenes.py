@@ -28,7 +28,7 @@ def test_a_scene_is_a_stretch_of_one_held_out_walk(material):
         assert np.array_equal(scene.goal_HW3, world.frames[frames[-1]])
         assert [scene.start, *scene.truth] == [world.views[frame].pose for frame in frames[1:]]
         assert isinstance(scene.context, PlacedContext)
-        assert (scene.context.map_seed, scene.context.pose) == (scene.place, scene.start)
+        assert (scene.context.place, scene.context.pose) == (scene.place, scene.start)
         world_map = generate_map(world.settings.seed, scene.place)
         assert scene.goal_in_sight == in_sight(world_map, scene.start, scene.truth[-1])
 

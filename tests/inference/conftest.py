@@ -8,11 +8,11 @@ import torch
 
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Image
+from chiasm.flow import FlowSettings
 from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 TEXTS = ["caption: a brick wall", "picture: water and grass", "question: how many? answer: 2\n"]
@@ -68,9 +68,9 @@ def make_pretrained(
     with torch.no_grad():
         for parameter in decoder.parameters():
             parameter.add_(0.15 * torch.randn(parameter.shape, generator=generator))
-    objective = ObjectiveSettings(prediction=prediction, shift=2.0)
+    flow = FlowSettings(prediction=prediction, shift=2.0)
     return Pretrained(
-        decoder.eval().requires_grad_(False), text, tokenizers, objective, context_positions
+        decoder.eval().requires_grad_(False), text, tokenizers, flow, context_positions
     )
 
 

@@ -9,7 +9,7 @@ import torch
 
 from chiasm.documents import Continuous, Document, Image, Text
 from chiasm.errors import UserError
-from chiasm.flow import velocity
+from chiasm.flow import StreamFlow, velocity
 from chiasm.inference.choice import item_noise
 from chiasm.inference.history import lay_out
 from chiasm.inference.passage import Passage, prompt_passage
@@ -17,7 +17,6 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Event, Generated, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.solvers import denoise, time_grid
-from chiasm.training.objective import StreamObjective
 
 ACTIONS = ("action: ahead", "action: left, far left")
 DRAW = SamplingSettings(steps=3, max_tokens=0, max_items=3, guidance=1.0)
@@ -56,7 +55,7 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
             inputs = replace(reading.inputs, latents={**reading.inputs.latents, stream: own})
             x_TD = decoder(inputs, reading.mask)[0]
             output_PC = decoder.latent_output(stream, x_TD[-count:]).float()
-            prediction = pretrained.objective.of(stream).prediction
+            prediction = pretrained.flow.of(stream).prediction
             return velocity(output_PC, z_NPC[0], time_L[-count:], prediction)[None]
 
         noise = item_noise(request.seed, number, shape)
@@ -99,9 +98,9 @@ def test_items_of_three_modalities_are_those_of_whole_passes(
 ) -> None:
     """Requests of one batch that generate series and images, behind prompts of either."""
     pretrained = build(context_positions=160, series=True, **model)
-    own = {"series": StreamObjective(prediction="v", shift=1.5)}
-    objective = pretrained.objective.model_copy(update={"streams": own})
-    pretrained = replace(pretrained, objective=objective)
+    own = {"series": StreamFlow(prediction="v", shift=1.5)}
+    flow = pretrained.flow.model_copy(update={"streams": own})
+    pretrained = replace(pretrained, flow=flow)
     prompts = [
         (make_image(0), make_series(0)),
         (make_series(1),),

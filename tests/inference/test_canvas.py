@@ -55,7 +55,7 @@ def training_velocity(
     x_BTD = pretrained.decoder(inputs, IntervalMask.from_batch(batch))
     output_LC = pretrained.decoder.latent_output(stream, x_BTD.flatten(0, 1)[slots.position_L])
     time_L = torch.full((len(z_LC),), TIME)
-    return velocity(output_LC, z_LC, time_L, pretrained.objective.prediction)
+    return velocity(output_LC, z_LC, time_L, pretrained.flow.prediction)
 
 
 def canvas_velocity(
@@ -70,7 +70,7 @@ def canvas_velocity(
     canvas = Canvas(
         pretrained.decoder,
         stream,
-        pretrained.objective.prediction,
+        pretrained.flow.prediction,
         history,
         [0, 1],
         ItemPassages.of(shape, marks),

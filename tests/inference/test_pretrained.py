@@ -13,11 +13,11 @@ import chiasm
 from chiasm.actions import ActionFormat
 from chiasm.documents import Image, Text
 from chiasm.errors import UserError
+from chiasm.flow import StreamFlow
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.walks import WalkDocuments
-from chiasm.training.objective import StreamObjective
 
 QUICK = SamplingSettings(steps=2, max_tokens=8, temperature=0)
 
@@ -35,7 +35,7 @@ def edit_config(folder: Path, **changes: object) -> None:
 
 def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, picture: Image) -> None:
     loaded = Pretrained.load(saved)
-    assert loaded.objective == pretrained.objective
+    assert loaded.flow == pretrained.flow
     assert loaded.decoder.settings == pretrained.decoder.settings
     assert loaded.context_positions == pretrained.context_positions
     assert loaded.shift("image") == pretrained.shift("image") == 2.0
@@ -49,11 +49,11 @@ def test_a_round_trip_keeps_everything(pretrained: Pretrained, saved: Path, pict
 
 def test_the_default_shift_is_that_of_training(build: Callable[..., Pretrained]) -> None:
     pretrained = build()
-    own = pretrained.objective.model_copy(update={"shift": None})
-    default = replace(pretrained, objective=own)
+    own = pretrained.flow.model_copy(update={"shift": None})
+    default = replace(pretrained, flow=own)
     assert default.shift("image") == 1.0  # small latents: never below 1
-    apart = own.model_copy(update={"streams": {"image": StreamObjective(shift=1.5)}})
-    assert replace(pretrained, objective=apart).shift("image") == 1.5
+    apart = own.model_copy(update={"streams": {"image": StreamFlow(shift=1.5)}})
+    assert replace(pretrained, flow=apart).shift("image") == 1.5
 
 
 def test_a_stream_that_the_model_has_not_is_told(pretrained: Pretrained) -> None:

@@ -277,6 +277,14 @@ def test_a_stream_that_the_model_has_not_is_refused_before_anything_runs(
     assert events == []
 
 
+def test_items_of_a_stream_that_only_reads_cannot_be_asked_for(
+    build: Callable[..., Pretrained],
+) -> None:
+    request = Request((), opens=True, stream="seen")
+    with pytest.raises(UserError, match="'seen', which only reads the context of 'image'"):
+        Sampler(build(seen_pixels=12)).generate([request], QUICK)
+
+
 def test_the_document_ends(build: Callable[..., Pretrained], prefer: Prefer) -> None:
     pretrained = build()
     prefer(pretrained, pretrained.text_tokenizer.eod_id, 50.0)

@@ -100,7 +100,10 @@ def test_load_is_told_by_modality():
         ({"granularity": 1, "shared": "global", "weights": "raw"}, "takes the whole budget"),
         ({"granularity": 1}, "granularity = 1 asks for 1 routed .* set weights = 'raw'"),
         ({"granularity": 2, "shared": "modality"}, "beside shared = 'modality' asks for 1"),
-        ({"num_experts": 8, "top_k": 9}, "top_k = 9, but num_experts = 8 .* or lower top_k"),
+        (
+            {"num_experts": 8, "top_k": 9},
+            "top_k = 9 asks for 9 .* or lower top_k",
+        ),
     ],
 )
 def test_impossible_mixtures_are_refused(changes, message):

@@ -60,7 +60,13 @@ def test_what_is_default_is_no_part_of_the_hash(study_path):
 
 def test_a_default_that_changes_begins_studies_anew():
     """A changed default: raise DEFAULTS, and change it in the file; a further setting: add it."""
-    sources = {"stories": {"kind": "world", "task": "text"}}
+    sources = {
+        "stories": {"kind": "world", "task": "text"},
+        "text": {"kind": "text", "path": "texts"},
+        "image_text": {"kind": "image_text", "path": "pictures"},
+        "vqa": {"kind": "vqa", "path": "questions"},
+        "trajectories": {"kind": "trajectories", "task": "video", "path": "walks"},
+    }
     recipe = parse_recipe({"name": "defaults", "stream": {"sources": sources}})
     kept = json.loads(GOLDEN.read_text())
     assert kept == {"DEFAULTS": DEFAULTS, **dict(leaves(resolved(recipe)))}

@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pytest
 
-from chiasm.data.source import SourceSettings
+from chiasm.data.source import SOURCES
 from chiasm.errors import UserError
 from chiasm.studies import expand, load_study
 from chiasm.studies.cell import Order
 from chiasm.studies.data import DataFingerprints
 from chiasm.studies.held_out import refuse_leaks
-from chiasm.studies.settings import HeldOutSettings
+from chiasm.studies.settings import HELD_OUT
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_a_study_whose_data_are_gone_is_still_told(
 
 
 def test_rendered_worlds_have_no_files(tmp_path: Path):
-    source = SourceSettings(kind="world")
+    source = SOURCES.of("world").model_validate({"task": "text"})
     kept = DataFingerprints(tmp_path)
     assert kept.of([source]) == {}
     kept.write()
@@ -91,8 +91,8 @@ def test_a_report_shows_what_was_run_whatever_the_files_hold_by_now(
 def test_what_cells_train_on_is_not_measured_as_held_out(study_path, data_folder: Path, tmp_path):
     study = load_study(study_path())
     cells = expand(study)
-    leak = HeldOutSettings(
-        kind="text", path=str(data_folder / "texts"), held_out_fraction=0.9, documents=4
+    leak = HELD_OUT.of("text").model_validate(
+        {"path": str(data_folder / "texts"), "held_out_fraction": 0.9, "documents": 4}
     )
     with pytest.raises(UserError, match=r"held_out\.mine\.held_out_fraction = 0\.9"):
         refuse_leaks([cell.recipe for cell in cells], {"mine": leak})

@@ -4,9 +4,12 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
-from chiasm.studies import held_out
 from chiasm.studies.held_out import fingerprint, open_held_out
-from chiasm.studies.settings import HeldOutSettings
+from chiasm.studies.settings import HELD_OUT
+
+
+def held_out_settings(**settings):
+    return HELD_OUT.of(settings["kind"]).model_validate(settings)
 
 
 @pytest.fixture
@@ -15,7 +18,7 @@ def recipe(study_path):
 
 
 def test_the_manual_is_held_out_text(recipe, tmp_path):
-    manual = HeldOutSettings(kind="python_manual", documents=30)
+    manual = held_out_settings(kind="python_manual", documents=30)
     found = open_held_out(recipe, {"manual": manual}, tmp_path)["manual"]
     assert len(found.documents) == 30
     assert any("the " in document.text for document in found.documents)
@@ -25,10 +28,9 @@ def test_the_manual_is_held_out_text(recipe, tmp_path):
     assert fingerprint(again) != fingerprint(fewer)
 
 
-def test_freedoom_is_another_domain_to_walk_in(recipe, tmp_path, monkeypatch):
-    few = {"num_maps": 3, "walks_per_map": 4, "num_frames": 3}
-    monkeypatch.setattr(held_out, "FREEDOOM_WALKS", few)
-    walks = HeldOutSettings(kind="freedoom", documents=6)
+def test_freedoom_is_another_domain_to_walk_in(recipe, tmp_path):
+    few = {"maps": 3, "walks_per_map": 4, "frames_per_walk": 3}
+    walks = held_out_settings(kind="freedoom", documents=6, **few)
     found = open_held_out(recipe, {"freedoom": walks}, tmp_path)["freedoom"]
     assert all(document.text.startswith("action: dx=") for document in found.documents)
     assert len(set(found.clusters)) > 1
@@ -37,7 +39,7 @@ def test_freedoom_is_another_domain_to_walk_in(recipe, tmp_path, monkeypatch):
 
 
 def test_words_can_stand_alone(recipe, data_folder, tmp_path):
-    pictures = HeldOutSettings(
+    pictures = held_out_settings(
         kind="image_text", path=str(data_folder / "pictures"), held_out_fraction=0.5, documents=8
     )
     words = pictures.model_copy(update={"text_only": True})

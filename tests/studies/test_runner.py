@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from chiasm.errors import UserError
+from chiasm.loop.metrics import read_metrics
 from chiasm.studies import (
     LocalLauncher,
     Progress,
@@ -28,7 +29,6 @@ from chiasm.studies.cell import Result
 from chiasm.studies.collect import last_step
 from chiasm.studies.runner import cell_folder
 from chiasm.studies.shared import only_process
-from chiasm.training.metrics import read_metrics
 
 LONG = {'name = "with pictures"': "name = \"with pictures\"\nset = { 'training.steps' = 100000 }"}
 """The second cell is still running when the first is finished."""

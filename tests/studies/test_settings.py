@@ -33,8 +33,12 @@ def test_wrong_heads_are_named(study_path, more, message):
         ('name = "with pictures"', 'name = "texts alone"', "cells has 'texts alone' 2 times"),
         ('held_out = "texts"', 'held_out = "stories"', "there is: texts, pictures"),
         ('held_out = "texts"', 'held_out = "texts"\nreport = "x"', "exactly one of held_out"),
-        ('metric = "texts, in domain"', 'metric = "texts"', "published names the metric 'texts'"),
-        ('texts = ["pictures"]', 'texts = ["captions"]', "shift names held_out 'captions'"),
+        (
+            'metric = "texts, in domain"',
+            'metric = "texts"',
+            "published.metric = 'texts' is not",
+        ),
+        ('texts = ["pictures"]', 'texts = ["captions"]', "shift: held_out has no 'captions'"),
         ('validation = "text_loss"', 'validaton = "text_loss"', "nearest is metrics.validation"),
         ('name = "with pictures"', 'name = "x"\nbudget_flops = 1e9', "budget_flops is missing in"),
         (

@@ -1,4 +1,4 @@
-"""The tokenizer of one's own that docs/vision.md shows: one file, named by a recipe as any other."""
+"""The tokenizer that docs/vision.md shows: one file, named by a recipe as any other."""
 
 import importlib
 import json
@@ -39,7 +39,7 @@ def test_a_run_trains_on_it_and_its_model_is_opened_again(
         "training": {"steps": 3, "validation_batches": 1, "schedule": {"warmup_steps": 1}},
     }
     run = tmp_path / "run"
-    assert train_run(parse_recipe(recipe), run, tell=lambda line: None).finished
+    train_run(parse_recipe(recipe), run, tell=lambda line: None)
     tokenizer = Pretrained.load(run).vision_tokenizer
     assert torch.equal(tokenizer.encoder.mix_CC, mosaic.Mosaic(2).mix_CC)
     assert (tokenizer.statistics.data, tokenizer.statistics.count > 0) == ("noise", True)

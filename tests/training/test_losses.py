@@ -10,15 +10,8 @@ import torch
 
 from chiasm.batch.packed import NO_LABEL
 from chiasm.model import Decoder, DecoderInput, IntervalMask
-from chiasm.training.objective import (
-    NOISE_BINS,
-    Counts,
-    Losses,
-    Objective,
-    ObjectiveSettings,
-    StreamObjective,
-    Sums,
-)
+from chiasm.training.losses import NOISE_BINS, Counts, Losses, Sums
+from chiasm.training.objective import Objective, ObjectiveSettings, StreamObjective
 
 MODELS = {
     "modality": {},

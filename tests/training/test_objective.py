@@ -9,15 +9,8 @@ from torch.utils.checkpoint import checkpoint
 
 from chiasm.flow import default_shift, mix
 from chiasm.model import Decoder, DecoderInput, IntervalMask
-from chiasm.training.objective import (
-    NOISE_BINS,
-    Counts,
-    Losses,
-    Objective,
-    ObjectiveSettings,
-    StreamObjective,
-    Sums,
-)
+from chiasm.training.losses import NOISE_BINS, Counts, Losses, Sums
+from chiasm.training.objective import Objective, ObjectiveSettings, StreamObjective
 
 
 @pytest.fixture(scope="module")

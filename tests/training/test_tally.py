@@ -1,13 +1,7 @@
 import torch
 
-from chiasm.training.objective import (
-    NOISE_BINS,
-    Losses,
-    Objective,
-    ObjectiveSettings,
-    StreamObjective,
-    Sums,
-)
+from chiasm.training.losses import NOISE_BINS, Losses, Sums
+from chiasm.training.objective import Objective, ObjectiveSettings, StreamObjective
 from chiasm.training.tally import tally
 
 

@@ -8,12 +8,15 @@ import numpy as np
 import pytest
 import torch
 
+from chiasm.documents import Split
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.figures import psnr
-from chiasm.vision.learning.world_pictures import pictures_of_world
+from chiasm.vision.learning.labelled import pictures_of_frames
 from chiasm.vision.rae import RaeSettings
-from chiasm.worlds import Split, WorldSettings, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
 
 FOLDER = Path(str(resources.files("chiasm.vision"))) / "pretrained" / "embedded-world"
 
@@ -27,7 +30,8 @@ def frames(split: Split, folder: Path) -> torch.Tensor:
     settings = WorldSettings(
         train_maps=12, held_out_maps=12, views_per_map=12, walks_per_map=1, frames_per_walk=5
     )
-    pictures = pictures_of_world(render_worlds(settings, split, folder, num_processes=1))
+    world = render_worlds(settings, split, folder, num_processes=1)
+    pictures = pictures_of_frames(WorldSource(world, "image_text"))
     return pictures.batch(np.arange(len(pictures)))
 
 

@@ -2,25 +2,11 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from chiasm.batch.slots import Slots
 from chiasm.errors import UserError
-from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.pixels import Pixels, pixel_tokenizer
 
-
-def slots(pixels: list[torch.Tensor]) -> Slots:
-    count = len(pixels)
-    numbers = torch.arange(count)
-    flags = torch.zeros(count, dtype=torch.bool)
-    grid = (
-        torch.tensor([[p.shape[1] // 8, p.shape[2] // 8] for p in pixels]).reshape(count, 2).long()
-    )
-    return Slots(numbers, numbers, grid, flags, flags, numbers, 64, tuple(pixels))
-
-
-def encoded(tokenizer: Tokenizer, given: Slots) -> torch.Tensor:
-    return StreamTokenizers({"image": tokenizer}).encode({"image": given})["image"]
+CPU = torch.device("cpu")
 
 
 class AnySize(Pixels):
@@ -38,16 +24,14 @@ def picture(side: int, value: int) -> torch.Tensor:
     return torch.full((3, side, side), value, dtype=torch.uint8)
 
 
-def test_slots_are_grouped_by_size_and_keep_their_order() -> None:
+def test_items_are_grouped_by_size_and_keep_their_order() -> None:
     patches = AnySize()
-    tokenizer = Tokenizer("any", patches)
-    given = slots([picture(16, 0), picture(32, 51), picture(16, 102), picture(32, 255)])
-    latents = encoded(tokenizer, given)
+    given = [picture(16, 0), picture(32, 51), picture(16, 102), picture(32, 255)]
+    latents = Tokenizer("any", patches).encode_items(given, CPU)
     assert patches.groups == [2, 2]
-    assert len(latents) == len(given.item_L)
-    value_L = latents.mean(dim=1)
-    expected = torch.tensor([0.0, 0.2, 0.4, 1.0])[given.item_L]
-    torch.testing.assert_close(value_L, expected)
+    counts = torch.tensor([4, 16, 4, 16])
+    expected = torch.tensor([0.0, 0.2, 0.4, 1.0]).repeat_interleave(counts)
+    torch.testing.assert_close(latents.mean(dim=1), expected)
 
 
 class Readings(TorchDispatchMode):
@@ -63,19 +47,18 @@ class Readings(TorchDispatchMode):
 def test_bytes_are_encoded_without_reading_a_number_back() -> None:
     """So a training step is not held up; floats have a range that must be looked at."""
     tokenizer = pixel_tokenizer(16, 8)
-    given = slots([picture(16, value) for value in (0, 51, 255)])
+    given = [picture(16, value) for value in (0, 51, 255)]
     with Readings() as readings:
-        encoded(tokenizer, given)
-        tokenizer.encode(torch.stack(given.items))
+        tokenizer.encode_items(given, CPU)
+        tokenizer.encode(torch.stack(given))
     assert readings.count == 0
     with Readings() as readings:
-        tokenizer.encode(torch.stack(given.items) / 255)
+        tokenizer.encode(torch.stack(given) / 255)
     assert readings.count > 0
 
 
-def test_no_slots_give_no_latents() -> None:
-    latents = encoded(Tokenizer("any", AnySize()), slots([]))
-    assert latents.shape == (0, 3 * 64)
+def test_no_items_give_no_latents() -> None:
+    assert pixel_tokenizer(16, 8).encode_items([], CPU).shape == (0, 3 * 64)
 
 
 def test_pictures_of_another_size_are_refused() -> None:

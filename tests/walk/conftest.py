@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from chiasm.documents import Split
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.walks import WalkDocuments
@@ -22,7 +23,11 @@ from chiasm.walk.starts import Starts
 from chiasm.walk.truth import Truth
 from chiasm.walk.walker import Walker
 from chiasm.worldmodel.oracle import Oracle
-from chiasm.worlds import Split, World, WorldSettings, render_worlds
+from chiasm.worlds.camera import WorldCamera
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
+from chiasm.worlds.world import World
 
 BROWSERS = ("chromium", "chromium-browser", "google-chrome", "chrome")
 PATIENCE_SECONDS = 60.0
@@ -140,7 +145,7 @@ def walker(world_model: Pretrained, world: World) -> Iterator[Walker]:
     """A model of documents of three views, with the true views of two held-out maps."""
     model = replace(world_model, walks=WalkDocuments(views=3))
     shape = model.vision_tokenizer.image_shape
-    with Oracle(world.settings, world.split, model.actions, shape) as oracle:
+    with Oracle(WorldCamera(world.settings, world.split), model.actions, shape) as oracle:
         yield Walker(model, SamplingSettings(steps=2), Truth(oracle, "action: -"))
 
 
@@ -156,7 +161,9 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
 @pytest.fixture(scope="session")
 def starts(walker: Walker, world: World) -> Starts:
     """All views of the two maps."""
-    return Starts(walker.pretrained.vision_tokenizer.image_shape, world)
+    return Starts(
+        walker.pretrained.vision_tokenizer.image_shape, {"maps": WorldSource(world, "action_video")}
+    )
 
 
 @pytest.fixture(scope="session")

@@ -33,7 +33,7 @@ def test_a_start_is_a_view_of_the_world_and_knows_its_place(starts, world, shape
     start = starts.at(1, 2)
     frame = settings.frames_per_map + 2
     assert start.name == "map 1, view 2"
-    assert start.place.map_seed == world.map_of_frame[frame]
+    assert start.place.place == world.map_of_frame[frame]
     assert start.place.pose == world.views[frame].pose
     expected = fitted(Image(world.frames[frame], target=False), shape)
     np.testing.assert_array_equal(start.view, expected)
@@ -43,12 +43,15 @@ def test_all_starts_are_different_clear_views(starts, world) -> None:
     names = {start.name for start in starts}
     assert names == {starts.name_of(number) for number in range(len(starts))}
     assert len(names) == len(starts) == len(world.clear_frames)
-    assert len({start.place.map_seed for start in starts}) == 2
+    assert len({start.place.place for start in starts}) == 2
 
 
 @pytest.mark.parametrize(
     ("map_number", "view", "complaint"),
-    [(2, 0, "--map 2: there are 2 held-out maps; give 0 to 1"), (0, 9, "--view 9: .* 0 to 8")],
+    [
+        (2, 0, "--map 2: there are 2 held-out maps or trajectories; give 0 to 1"),
+        (0, 9, "--view 9: .* 0 to 8"),
+    ],
 )
 def test_starts_that_are_not_there(starts, map_number: int, view: int, complaint: str) -> None:
     with pytest.raises(UserError, match=complaint):
@@ -99,14 +102,13 @@ def test_recorded_walks_begin_at_held_out_frames_without_a_place(recorded: Path,
     recipe = parse_recipe(
         {"name": "nav", "stream": {"sources": {"nav": nav | {"held_out_fraction": 0.5}}}}
     )
-    world, walks = open_held_out_walks(recipe)
-    assert world is None
-    starts = Starts(shape, None, walks)
+    starts = Starts(shape, open_held_out_walks(recipe))
+    assert starts.rendered is None
     held_out = {int(start.view[0, 0, 0]) for start in starts}
     assert 1 <= len(held_out) < 4
     assert len(starts) == 6 * len(held_out)
     start = starts.at(0, 5)
     assert start.view[0, 0, 1] == 50
     assert start.place is None
-    with pytest.raises(UserError, match="--view 6: there are 6 frames of trajectory 0"):
+    with pytest.raises(UserError, match="--view 6: there are 6 views of number 0"):
         starts.at(0, 6)

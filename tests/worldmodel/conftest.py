@@ -2,9 +2,12 @@
 
 import pytest
 
+from chiasm.documents import Split
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.sampler import Sampler
-from chiasm.worlds import Split, WorldSettings, WorldSource, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
 
 
 @pytest.fixture(scope="session")

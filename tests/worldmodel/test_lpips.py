@@ -93,6 +93,6 @@ def test_files_that_are_missing_or_something_else_are_named(weights, tmp_path):
 
 def test_pictures_too_small_for_the_network_are_refused(weights):
     lpips = Lpips(weights, torch.device("cpu"))
-    with pytest.raises(UserError, match="needs pictures of 31 pixels or more; these have 16 x 16"):
+    with pytest.raises(UserError, match="31 pixels or more, and these have 16 x 16"):
         lpips(pictures(1, 16), pictures(1, 16)[0])
     assert np.isfinite(lpips(pictures(2, 31), pictures(1, 31)[0])).all()

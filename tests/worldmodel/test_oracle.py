@@ -6,13 +6,14 @@ import numpy as np
 import pytest
 
 from chiasm.actions import Action, ActionFormat
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.poses import relative_pose
 from chiasm.rgb import ImageShape
 from chiasm.worldmodel.oracle import Oracle, PlacedContext
 from chiasm.worldmodel.rollout import Context
-from chiasm.worlds import Split, WorldSource
 from chiasm.worlds.maps import UNITS_PER_METRE, generate_map
+from chiasm.worlds.sources import WorldSource
 
 FORMAT = ActionFormat()
 SHAPE = ImageShape(32, 32, 2, 2)
@@ -20,12 +21,11 @@ SHAPE = ImageShape(32, 32, 2, 2)
 
 def context(source: WorldSource, frame: int) -> PlacedContext:
     view = source.picture(frame).pixels()
-    return PlacedContext((view,), map_seed=source.place_of(frame), pose=source.pose(frame))
+    return PlacedContext((view,), place=source.place_of(frame), pose=source.pose(frame))
 
 
 def oracle(source: WorldSource, *, stops_at_walls: bool = True) -> Oracle:
-    world = source.world
-    return Oracle(world.settings, world.split, FORMAT, SHAPE, stops_at_walls=stops_at_walls)
+    return Oracle(source.camera(), FORMAT, SHAPE, stops_at_walls=stops_at_walls)
 
 
 def test_along_recorded_walks_of_several_archives_it_shows_their_frames(walks):
@@ -58,7 +58,7 @@ def test_a_wall_stops_a_step_or_leaves_only_black(walks):
     with oracle(source) as engine:
         first, second = engine.walk(start, far)
         [views] = engine.imagine([start], [far])
-    world_map = generate_map(source.world.settings.seed, start.map_seed)
+    world_map = generate_map(source.world.settings.seed, start.place)
     assert world_map.is_free(
         first.x_metres * UNITS_PER_METRE, first.y_metres * UNITS_PER_METRE, 36, 68
     )

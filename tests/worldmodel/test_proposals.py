@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from chiasm.actions import ActionFormat
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.poses import Pose, compose
 from chiasm.worldmodel.proposals import (
@@ -17,7 +18,6 @@ from chiasm.worldmodel.proposals import (
     step_prior,
     straight_prior,
 )
-from chiasm.worlds import Split
 
 
 def poses_of(actions):
@@ -96,5 +96,5 @@ def test_a_straight_prior_is_where_walks_end():
 
 
 def test_steps_beyond_the_walks_are_refused(walks):
-    with pytest.raises(UserError, match=r"planner\.steps = 9 is longer than every walk"):
+    with pytest.raises(UserError, match=r"^steps = 9 is longer than every walk"):
         motions(walks[Split.TRAIN], 9)

@@ -8,14 +8,18 @@ import numpy as np
 import pytest
 
 from chiasm.actions import ActionFormat
+from chiasm.documents import Split
 from chiasm.poses import relative_pose
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.tracker import Tracker
-from chiasm.worlds import Split, WorldSettings
-from chiasm.worlds.instructions import Ground, InstructionSettings, render_instructions
+from chiasm.worlds.instructions.ground import Ground
+from chiasm.worlds.instructions.rendered import render_instructions
+from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.instructions.source import InstructionSource
 from chiasm.worlds.maps import generate_map
+from chiasm.worlds.settings import WorldSettings
 
 
 @pytest.fixture(scope="module")
@@ -42,9 +46,10 @@ def test_true_views_are_followed_step_by_step_whatever_else_is_followed(
     true = [[walks.views[n].pose for n in walk.frames] for walk in own]
     views = [np.array(walks.frames[walk.frames[1] : walk.frames.stop]) for walk in own]
     noise = np.random.default_rng(0).integers(0, 256, views[0].shape, dtype=np.uint8)
-    with Oracle(settings, Split.HELD_OUT, ActionFormat(), shape) as oracle:
-        found = Tracker(pretrained, oracle).follow(
-            ground, [poses[0] for poses in [*true, true[0]]], [*views, noise]
+    source = InstructionSource(walks)
+    with Oracle(source.camera(), ActionFormat(), shape) as oracle:
+        found = Tracker(pretrained, oracle, source.steps_from).follow(
+            seed, [poses[0] for poses in [*true, true[0]]], [*views, noise]
         )
     for way, poses in zip(found[:-1], true, strict=True):
         for here, there in zip(way, poses, strict=True):

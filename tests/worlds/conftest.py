@@ -4,7 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chiasm.worlds import Split, World, WorldSettings, render_worlds
+from chiasm.documents import Split
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.world import World
 
 
 @pytest.fixture(scope="session")

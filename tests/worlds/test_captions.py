@@ -2,8 +2,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from chiasm.worlds import World, caption, caption_facts
+from chiasm.worlds.captions import caption, caption_facts
 from chiasm.worlds.maps import KINDS
+from chiasm.worlds.world import World
 
 
 def test_a_caption_names_what_is_seen_and_nothing_else(train: World):

@@ -2,8 +2,8 @@ import re
 
 import numpy as np
 
-from chiasm.worlds import story
 from chiasm.worlds.maps import Map, generate_map
+from chiasm.worlds.narration import story
 
 
 def check_story(text: str, world_map: Map) -> tuple[int, int]:

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from chiasm.documents import Text
-from chiasm.worlds import Balance, Question, World, all_questions, questions
-from chiasm.worlds.questions import QUESTION_KINDS
+from chiasm.worlds.questions import QUESTION_KINDS, Balance, Question, all_questions, questions
+from chiasm.worlds.world import World
 
 
 @pytest.fixture(scope="module")

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from chiasm.documents import Split
 from chiasm.errors import UserError
-from chiasm.worlds import Split, World, WorldSettings, render_worlds
-from chiasm.worlds.render import fingerprint
+from chiasm.worlds.render import fingerprint, render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.world import World
 
 TINY = WorldSettings(
     train_maps=2,

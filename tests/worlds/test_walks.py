@@ -6,9 +6,9 @@ import pytest
 
 from chiasm.actions import ActionFormat
 from chiasm.poses import compose, relative_pose
-from chiasm.worlds import World
 from chiasm.worlds.maps import UNITS_PER_METRE, generate_map
 from chiasm.worlds.walks import draw_views, draw_walk
+from chiasm.worlds.world import World
 
 
 def test_the_steps_of_a_walk_compose_to_its_end(train: World):

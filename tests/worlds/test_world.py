@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
-from chiasm.worlds import Split, World, WorldSettings
-from chiasm.worlds.world import map_seed, view_from_json, view_to_json
+from chiasm.documents import Split
+from chiasm.worlds.settings import WorldSettings, map_seed
+from chiasm.worlds.world import World, view_from_json, view_to_json
 
 
 def test_splits_share_no_map(train: World, held_out: World):

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from chiasm.errors import UserError
 from chiasm.evaluation.atlas.observation import (
     CONTEXT,
     OTHER,
@@ -102,10 +101,11 @@ def refuse_dense(settings: ModelSettings) -> None:
         UserError: such a model has none.
     """
     if settings.experts != "moe":
-        raise UserError(
-            f"this run has no learned routing: model.experts = {settings.experts!r}; the atlas "
-            'shows what routers learned, so train a run with model.experts = "moe"'
-        )
+        raise settings.error(
+            "experts",
+            ": this run has no learned routing, and the atlas shows what routers learned",
+            'train a run with "moe"',
+        ).under("model")
 
 
 def draw_atlas(

@@ -31,8 +31,9 @@ from chiasm.evaluation.scoring import DOCUMENTS_PER_BATCH, SEED_STRIDE, batches
 from chiasm.flow import mix
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import DecoderInput, IntervalMask
+from chiasm.training.losses import NOISE_BINS
 from chiasm.training.noise import draw_noise
-from chiasm.training.objective import NOISE_BINS, Objective
+from chiasm.training.objective import Objective, ObjectiveSettings
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
@@ -175,7 +176,7 @@ class _Counter:
         mixtures = pretrained.decoder.mixtures()
         num_blocks, num_experts = len(mixtures), mixtures[0].num_routed
         self._pretrained, self._seed = pretrained, seed
-        self._objective = Objective(pretrained.objective)
+        self._objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
         self.streams = pretrained.decoder.shapes
         self._others = [name for name in self.streams.modalities if name not in ("text", VISION)]
         grids = [shape.grid for shape in self.streams if shape.modality == VISION]

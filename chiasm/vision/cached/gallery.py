@@ -1,7 +1,7 @@
 """Every picture that some sources show, whether context or target, as a numbered list.
 
-A number stands for what is read together: a document, or a frame of the embedded world or of a
-recorded walk, whose many documents show the same few frames.
+A number stands for what is read together: a document, or a frame of a source whose many documents
+show the same few frames (:class:`~chiasm.capabilities.Framed`).
 """
 
 from __future__ import annotations
@@ -18,13 +18,11 @@ import numpy as np
 from PIL import Image as PillowImage
 from torch import Tensor
 
-from chiasm.data.navigation import TrajectorySource
+from chiasm.capabilities import Framed
 from chiasm.data.pictures import decode_picture
 from chiasm.documents import Image, Source
 from chiasm.errors import UserError
 from chiasm.rgb import ImageShape
-from chiasm.worlds import WorldSource
-from chiasm.worlds.instructions import InstructionSource
 
 Item = TypeVar("Item")
 
@@ -48,7 +46,7 @@ class Part:
 
 @dataclass(frozen=True)
 class _Frames(Part):
-    """The frames of a world, each once; no document says which part it plays."""
+    """The frames of some sources, each once; no document says which part it plays."""
 
     shown_as: frozenset[bool]
     """The parts that frames play in the documents of all sources."""
@@ -87,25 +85,20 @@ class Gallery:
 
 
 def gallery_of(sources: Mapping[str, Source]) -> Gallery:
-    """All pictures of these sources; a world's frames once, however many sources tell of it."""
-    worlds = [source for source in sources.values() if isinstance(source, WorldSource)]
+    """All pictures of these sources; frames once, however many sources tell of them."""
+    shown: dict[str, list[Framed]] = {}
+    for name, source in sources.items():
+        if isinstance(source, Framed):
+            shown.setdefault(source.frames_name or name, []).append(source)
     parts: dict[str, Part] = {}
     for name, source in sources.items():
-        if isinstance(source, WorldSource):
-            world = source.world
-            shown_as = [other.shown_as for other in worlds if other.world.split is world.split]
-            parts[f"{world.split.value} world"] = _Frames(
-                len(world.frames),
-                partial(_frame, world.frames),
-                frozenset[bool]().union(*shown_as),
+        if isinstance(source, Framed):
+            key = source.frames_name or name
+            parts[key] = _Frames(
+                source.num_frames,
+                partial(_frame, source),
+                frozenset[bool]().union(*(other.shown_as for other in shown[key])),
             )
-        elif isinstance(source, InstructionSource):
-            frames = source.walks.frames
-            parts[f"{source.walks.split.value} instructions"] = _Frames(
-                len(frames), partial(_frame, frames), source.shown_as
-            )
-        elif isinstance(source, TrajectorySource):
-            parts[name] = _Frames(source.num_frames, partial(_recorded, source), source.shown_as)
         else:
             parts[name] = Part(len(source), partial(_shown, source))
     return Gallery(parts)
@@ -149,11 +142,7 @@ def _decode(image: Image, shape: ImageShape) -> Tensor | UserError:
         return error
 
 
-def _frame(frames: np.ndarray, number: int) -> Iterator[Image]:
-    yield Image(frames[number], target=False)
-
-
-def _recorded(source: TrajectorySource, number: int) -> Iterator[Image]:
+def _frame(source: Framed, number: int) -> Iterator[Image]:
     yield source.picture(number)
 
 

@@ -2,10 +2,10 @@
 
 ridge.py            linear regression in closed form
 pictures.py         pictures to learn from
-world_pictures.py   those of the embedded world
+labelled.py  those of a source that knows what its frames show
 words.py            captions as word numbers; the text tower
 samples.py          truth above what was drawn of it, as a PNG file
-fit.py              the training loop of all stages
+fit.py              a stage as the task of a training loop
 features.py         terms on features that encoder objectives share
 contrastive.py      the encoder, with captions
 self_supervised.py  the encoder, without captions

@@ -2,33 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Annotated
 
 import torch
 from pydantic import Field
 
-from chiasm.data.source import Opened, SourceSettings
-from chiasm.data.sources import open_pictures, open_sources
-from chiasm.errors import UserError, setting, settings_of
+from chiasm.capabilities import Labelled
+from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
+from chiasm.documents import Split
+from chiasm.errors import UserError, settings_of
+from chiasm.providers import WorldTable
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.learning.fit import Progress
 from chiasm.vision.learning.frechet import FeatureNetwork
+from chiasm.vision.learning.labelled import pictures_of_frames
 from chiasm.vision.learning.pictures import Pictures, pictures_of_source
 from chiasm.vision.learning.settings import TokenizerTrainingSettings, picture_shape
-from chiasm.vision.learning.training import train_tokenizer
-from chiasm.vision.learning.world_pictures import pictures_of_world
-from chiasm.worlds import Split, WorldSettings, render_worlds
+from chiasm.vision.learning.training import Progress, train_tokenizer
 
 
-class VisionTrainingSettings(TokenizerTrainingSettings):
+class VisionTrainingSettings(TokenizerTrainingSettings, WorldTable):
     """A recipe of ``chiasm vision train``."""
 
-    source: SourceSettings = SourceSettings(kind="world", task="image_text")
+    source: Annotated[SourceSettings, SOURCES] = Field(
+        default_factory=lambda: SOURCES.of("world").model_validate({"task": "image_text"})
+    )
     """The pictures: the embedded world with its ground truth, or ``image_text`` files; where the
     settings read no captions, a folder of pictures will do."""
-    world: WorldSettings = WorldSettings()
-    """The embedded world, for a source of kind ``world``; its held-out maps give the figures."""
     render_processes: int = Field(default=2, ge=1)
     """Processes that render the world."""
 
@@ -40,7 +42,8 @@ def train_from_settings(
     cache_folder: Path,
     inception: Path | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = lambda *told: None,
+    tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
     """Train the tokenizer that a recipe describes into the folder ``out``, or go on training it.
@@ -52,10 +55,12 @@ def train_from_settings(
         inception: a TorchScript module (:class:`~chiasm.vision.learning.frechet.FeatureNetwork`),
             for rFID.
         progress: called with (stage, done, in all, latest losses); rendering is a stage too.
+        tell: receives one line about anything the user should know.
         command: what the user typed, for the record.
 
     Raises:
-        UserError: data that cannot be read, a folder of other settings, training that diverges.
+        Stopped: a signal ended a stage's training; its last step is saved.
+        UserError: data that cannot be read, and what :func:`train_tokenizer` raises.
     """
     network = None if inception is None else FeatureNetwork(inception, device)
     frozen = None
@@ -63,18 +68,8 @@ def train_from_settings(
         with settings_of("frozen"):
             frozen = open_tokenizer(settings.frozen)
     pixels = picture_shape(settings, frozen).height_pixels
-    if settings.source.kind == "world" and settings.world.image_pixels != pixels:
-        raise UserError(
-            f", but {setting('world.image_pixels')} = {settings.world.image_pixels}",
-            setting=settings.size_setting,
-            value=pixels,
-            remedy="make them equal",
-        )
-    opened = None if settings.source.kind == "world" else _opened(settings)
-    train, held_out = (
-        _pictures(settings, opened, pixels, split, cache_folder, progress)
-        for split in (Split.TRAIN, Split.HELD_OUT)
-    )
+    opened = _opened(settings, pixels, cache_folder, progress)
+    train, held_out = (_pictures(settings, opened, pixels, split, tell) for split in Split)
     return train_tokenizer(
         settings,
         train,
@@ -84,45 +79,53 @@ def train_from_settings(
         network=network,
         device=device,
         progress=progress,
+        tell=tell,
         command=command,
     )
 
 
 def _pictures(
     settings: VisionTrainingSettings,
-    opened: Opened | None,
+    opened: Opened,
     pixels: int,
     split: Split,
-    cache_folder: Path,
-    progress: Progress | None,
+    tell: Callable[[str], None],
 ) -> Pictures:
-    if opened is None:
-
-        def rendered(done: int, total: int) -> None:
-            if progress is not None:
-                progress(f"{split.value} maps", done, total, {})
-
-        world = render_worlds(
-            settings.world,
-            split,
-            cache_folder,
-            progress=rendered,
-            num_processes=settings.render_processes,
-        )
-        return pictures_of_world(world, clear_only=split is Split.HELD_OUT)
     source = opened.side(split)
-    data = f"{settings.source.path} ({split.value}, {len(source)} documents)"
+    if isinstance(source, Labelled):
+        return pictures_of_frames(source, clear_only=split is Split.HELD_OUT)
+    told = ", ".join(path for path in settings.source.paths[:1] if path) or settings.source.kind
+    data = f"{told} ({split.value}, {len(source)} documents)"
     pictures = pictures_of_source(source, pixels, data=data, captioned=settings.reads_captions)
-    if pictures.unreadable and progress is not None:
+    if pictures.unreadable:
         left_out = f"{split.value}: {len(pictures.unreadable)} pictures cannot be decoded, among "
-        progress(f"{left_out}them {pictures.unreadable[0]}", 1, 1, {})
+        tell(f"{left_out}them {pictures.unreadable[0]}")
     return pictures
 
 
-def _opened(settings: VisionTrainingSettings) -> Opened:
+def _opened(
+    settings: VisionTrainingSettings,
+    pixels: int,
+    cache_folder: Path,
+    progress: Progress,
+) -> Opened:
+    def told(what: str, done: int, total: int) -> None:
+        progress(what, done, total, {})
+
+    opening = Opening(
+        row_positions=1,
+        tables={"world": settings.world},
+        cache_folder=cache_folder,
+        on_stage=told,
+        processes=settings.render_processes,
+    )
     try:
-        if settings.reads_captions:
-            return open_sources({"pictures": settings.source}, row_positions=1)["pictures"]
-        return open_pictures("pictures", settings.source)
+        with settings_of("source"):
+            return settings.source.open_pictures(
+                "pictures",
+                opening,
+                side=(settings.size_setting, pixels),
+                captioned=settings.reads_captions,
+            )
     except UserError as error:  # it takes the source for one of a run
         raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error

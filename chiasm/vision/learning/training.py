@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
+from chiasm.loop.loop import Loop
+from chiasm.loop.metrics import Values, read_metrics
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics
 from chiasm.tokenizers.storage import (
     DESCRIPTION,
@@ -32,7 +35,7 @@ from chiasm.vision.encoder import EncoderSettings, RaeEncoder, new_encoder
 from chiasm.vision.kl_autoencoder import new_autoencoder
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
-from chiasm.vision.learning.fit import Fit, FitSettings, Progress, Stage
+from chiasm.vision.learning.fit import Fit, FitSettings, Stage
 from chiasm.vision.learning.frechet import FeatureNetwork
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.reconstruction import (
@@ -50,6 +53,9 @@ from chiasm.vision.learning.settings import (
 from chiasm.vision.learning.variational import VariationalStage
 from chiasm.vision.tokenizer import PictureEncoder
 
+Progress = Callable[[str, int, int, Values], None]
+"""Called with (stage, steps done, steps in all, latest losses)."""
+
 
 def train_tokenizer(
     settings: TokenizerTrainingSettings,
@@ -60,7 +66,8 @@ def train_tokenizer(
     frozen: Tokenizer | None = None,
     network: FeatureNetwork | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress | None = None,
+    progress: Progress = lambda *told: None,
+    tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
     """Train a tokenizer into ``folder``; a call that was interrupted continues.
@@ -72,11 +79,13 @@ def train_tokenizer(
         held_out: pictures of which samples and the stored figures are taken; never trained on.
         frozen: the tokenizer that ``settings.frozen`` names.
         network: gives the reconstructions' Fréchet distance among the figures.
+        tell: receives one line about anything the user should know.
         command: what a user types to make the same tokenizer again, for the record.
 
     Raises:
+        Stopped: a signal ended a stage's training; its last step is saved.
         UserError: the folder belongs to other settings, pictures and settings do not fit, or
-            training diverges.
+            whatever ends a stage's training (see :meth:`chiasm.loop.loop.Loop.run`).
     """
     shape = picture_shape(settings, frozen)
     check_pictures(train, shape, settings)
@@ -89,7 +98,7 @@ def train_tokenizer(
             )
         return load_tokenizer(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    work = _Work(settings, train, held_out, folder, identity, torch.device(device), progress)
+    work = _Work(settings, train, held_out, folder, identity, torch.device(device), progress, tell)
     if frozen is not None:
         frozen.requires_grad_(False).eval().to(device)
     tokenizer: Tokenizer
@@ -109,13 +118,16 @@ def train_tokenizer(
         "held_out_data": held_out.data,
         "torch": torch.__version__,
         "figures": held_out_figures(tokenizer, train, held_out, network, device),
-        "losses": work.last_losses,
+        "losses": {
+            path.parent.name: read_metrics(path)[-1]
+            for path in sorted(folder.glob("*/metrics.jsonl"))
+        },
     }
     if network is not None:
         record["inception_sha256"] = network.sha256
     save_tokenizer(tokenizer.cpu(), folder, record)
-    for leftover in folder.glob("*.checkpoint.pt"):
-        leftover.unlink()
+    for leftover in folder.glob("*/checkpoints"):
+        shutil.rmtree(leftover)
     return tokenizer
 
 
@@ -129,18 +141,25 @@ class _Work:
     folder: Path
     identity: str
     device: torch.device
-    progress: Progress | None
-    last_losses: dict[str, list[dict[str, float]]] = field(default_factory=dict)
+    progress: Progress
+    tell: Callable[[str], None]
 
-    def fit(self, name: str, make: Callable[[], Stage], settings: FitSettings) -> Stage:
-        """A trained stage; what it begins with depends on its name and the seed alone."""
+    def fit(self, name: str, make: Callable[[], Stage], settings: FitSettings, table: str) -> Stage:
+        """A trained stage; what it begins with depends on its name and the seed alone.
+
+        ``settings`` stand in the table ``table``.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed + 1)
-            stage = make().to(self.device)
-        fit = Fit(name, stage, len(self.train), settings, self.settings.seed, self.identity)
-        fit.run(self.folder, self.progress)
-        self.last_losses[name] = fit.history[-1:]
-        return stage
+            stage = make().to(self.device).train()
+        seed, pictures = self.settings.seed, len(self.train)
+        fit = Fit(name, stage, pictures, settings, seed, self.folder, self.identity)
+        with settings_of(table):
+            Loop(fit, fit.loop_settings, tell=self.tell).run(
+                self.folder / name,
+                lambda step: self.progress(name, step.step, settings.steps, step.losses),
+            )
+        return stage.eval()
 
     @torch.no_grad()
     def measure(self, encoder: PictureEncoder, label: str) -> LatentStatistics:
@@ -177,6 +196,7 @@ def _train_encoder(work: _Work) -> RaeEncoder:
             "encoder",
             lambda: ContrastiveStage(fresh, settings.encoder, asked, work.train),
             asked.fit,
+            "contrastive.fit",
         )
         encoder = fresh
     else:
@@ -186,6 +206,7 @@ def _train_encoder(work: _Work) -> RaeEncoder:
                 fresh, settings.encoder, settings.self_supervised, work.train
             ),
             settings.self_supervised.fit,
+            "self_supervised.fit",
         )
         assert isinstance(stage, SelfSupervisedStage)
         encoder = stage.teacher
@@ -208,6 +229,7 @@ def _train_decoder(
         "decoder",
         lambda: DecoderStage(encode, decoder, asked, work.train, work.held_out),
         asked.fit,
+        "reconstruction.fit",
     )
     round_to_stored(decoder)
     return decoder
@@ -225,6 +247,7 @@ def _train_vae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
         "vae",
         lambda: VariationalStage(autoencoder, encode, asked, work.train, work.held_out),
         asked.fit,
+        "reconstruction.fit",
     )
     round_to_stored(autoencoder)
     statistics = work.measure(autoencoder, f"{settings.name} vae {_weights_hash(autoencoder)}")

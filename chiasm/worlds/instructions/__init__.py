@@ -11,37 +11,3 @@ worker.py      a rendering process
 rendered.py    the walks on disk
 source.py      the source of documents
 """
-
-from chiasm.worlds.instructions.expert import plan, wander
-from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, Goal, possible_goals, reached
-from chiasm.worlds.instructions.grammar import NOVELTIES, marked, sentences
-from chiasm.worlds.instructions.ground import Ground
-from chiasm.worlds.instructions.rendered import (
-    InstructedWalk,
-    InstructedWalks,
-    render_instructions,
-)
-from chiasm.worlds.instructions.settings import InstructionSettings
-from chiasm.worlds.instructions.sight import shows_goal
-from chiasm.worlds.instructions.source import INSTRUCTIONS, Instruction, InstructionSource
-
-__all__ = [
-    "HELD_OUT_GOALS",
-    "INSTRUCTIONS",
-    "NOVELTIES",
-    "Goal",
-    "Ground",
-    "InstructedWalk",
-    "InstructedWalks",
-    "Instruction",
-    "InstructionSettings",
-    "InstructionSource",
-    "marked",
-    "plan",
-    "possible_goals",
-    "reached",
-    "render_instructions",
-    "sentences",
-    "shows_goal",
-    "wander",
-]

@@ -85,11 +85,6 @@ def sentence(goal: Goal, novelty: str, rng: np.random.Generator) -> str:
     return choices[int(rng.integers(len(choices)))]
 
 
-def marked(words: str, number: int, num_steps: int) -> str:
-    """The text before the next view: ``action: go to the red torch [2/5]``, from step 1 on."""
-    return f"action: {words} [{number}/{num_steps}]"
-
-
 def _complements(goal: Goal) -> list[str]:
     if goal.kind == "door":
         return [_DOORS[goal.what]]

@@ -8,17 +8,19 @@ from pathlib import Path
 
 import numpy as np
 
+from chiasm.documents import Split
 from chiasm.worlds.cache import MapCount, Progress, ensure_rendered, join_lines, run_workers
 from chiasm.worlds.instructions.goals import Goal
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.render import VIEW_BYTES, digest
-from chiasm.worlds.world import Split, WorldSettings, view_from_json
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.world import view_from_json
 
 _CODE = ("settings.py", "goals.py", "ground.py", "expert.py", "walks.py", "worker.py")
 
 
 @dataclass(frozen=True, slots=True)
-class InstructedWalk:
+class RenderedWalk:
     """A goal and the numbers of the frames on the way; their poses are those of ``views``."""
 
     goal: Goal
@@ -44,13 +46,13 @@ class InstructedWalks:
         self.frames = np.load(folder / "frames.npy", mmap_mode="r")  # uint8 [M, side, side, 3]
         with (folder / "views.jsonl").open() as lines:
             self.views = [view_from_json(line) for line in lines]
-        self.walks: list[InstructedWalk] = []
+        self.walks: list[RenderedWalk] = []
         first = 0
         with (folder / "walks.jsonl").open() as lines:
             for fields in map(json.loads, lines):
                 frames = range(first, first + fields["num_frames"])
                 seed = self.views[first].map_seed
-                self.walks.append(InstructedWalk(Goal(**fields["goal"]), frames, seed))
+                self.walks.append(RenderedWalk(Goal(**fields["goal"]), frames, seed))
                 first = frames.stop
 
     def __reduce__(

@@ -6,6 +6,9 @@ from pydantic import Field, field_validator
 
 from chiasm.settings import Settings
 
+INSTRUCTIONS = "instructions"
+"""The task's name."""
+
 
 class InstructionSettings(Settings):
     """How many instructed walks each map of the embedded world has, and how long they are."""

@@ -7,17 +7,31 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.documents import Document, Image, Text
-from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, Goal
-from chiasm.worlds.instructions.grammar import NOVELTIES, marked, sentence, sentences
-from chiasm.worlds.instructions.rendered import InstructedWalk, InstructedWalks
-from chiasm.worlds.world import Split
+from chiasm.actions import marked
+from chiasm.capabilities import InstructedWalk
+from chiasm.documents import Document, Image, Split, Text
+from chiasm.poses import Pose
+from chiasm.worlds.camera import WorldCamera
+from chiasm.worlds.instructions.expert import STRIDE_METRES, TURNS_DEGREES, step, wander
+from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, Goal, reached
+from chiasm.worlds.instructions.grammar import NOVELTIES, sentence, sentences
+from chiasm.worlds.instructions.ground import Ground
+from chiasm.worlds.instructions.rendered import InstructedWalks, RenderedWalk
+from chiasm.worlds.instructions.settings import INSTRUCTIONS
+from chiasm.worlds.instructions.sight import shows_goal
+from chiasm.worlds.maps import generate_map
 
-INSTRUCTIONS = "instructions"
-"""The task's name."""
 _VARIANTS = 16
 """Documents made of one walk, in other words."""
 _HELD_OUT_NOVELTIES = ("none", "none", "verb", "phrasing")
+_STANDING = (0.0, 0.0, 0.0)
+_STEPS = (
+    *((0.0, 0.0, turn) for turn in TURNS_DEGREES),
+    *((STRIDE_METRES, 0.0, turn) for turn in (0.0, *TURNS_DEGREES)),
+    (-STRIDE_METRES, 0.0, 0.0),
+    _STANDING,
+)
+"""What a step may have been."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,11 +52,14 @@ class InstructionSource:
     novelty; held-out ones have a new verb or phrasing half of the time, where the goal is not new.
     """
 
+    scattered = True
+
     def __init__(self, walks: InstructedWalks, seed: int = 0) -> None:
         self.walks = walks
         self.name = INSTRUCTIONS
         self._seed = seed
         self._order = np.random.default_rng([seed, 1]).permutation(len(walks))
+        self._grounds: dict[int, Ground] = {}
 
     def __len__(self) -> int:
         return len(self.walks) * _VARIANTS
@@ -60,7 +77,67 @@ class InstructionSource:
         """Which parts the frames play in its documents: the first is given, the others drawn."""
         return frozenset({False, True})
 
-    def walk_of(self, index: int) -> InstructedWalk:
+    @property
+    def num_frames(self) -> int:
+        """Of all walks."""
+        return len(self.walks.frames)
+
+    @property
+    def frames_name(self) -> str:
+        """No other source shows these frames."""
+        return f"{self.walks.split.value} instructions"
+
+    def picture(self, frame: int) -> Image:
+        """One frame, as context."""
+        return Image(self.walks.frames[frame], target=False)
+
+    @property
+    def num_walks(self) -> int:
+        """Documents from 0 on that show different walks."""
+        return len(self.walks)
+
+    def instructed_walk(self, index: int) -> InstructedWalk:
+        """The whole walk of document ``index``, in its words."""
+        walk, said = self.walk_of(index), self.instruction_of(index)
+        views = [self.walks.views[frame] for frame in walk.frames]
+        return InstructedWalk(
+            said.words,
+            f"{said.goal.kind}: {said.goal.what}",
+            said.novelty,
+            walk.map_seed,
+            tuple(self.picture(frame) for frame in walk.frames),
+            tuple(view.pose for view in views),
+            shows_goal(self._ground(walk.map_seed).map, walk.goal, views[0]),
+        )
+
+    def is_done(self, index: int, end: Pose) -> bool:
+        """Whether a walk that ends there did what document ``index`` says."""
+        walk = self.walk_of(index)
+        start = self.walks.views[walk.frames[0]].pose
+        return reached(self._ground(walk.map_seed).map, walk.goal, start, end)
+
+    def steps_from(self, place: int, pose: Pose) -> list[Pose]:
+        """Where one free step of the expert may lead; standing still is always possible."""
+        ground, standing = self._ground(place), step(pose, _STANDING)
+        moved = (step(pose, move) for move in _STEPS)
+        return [to for to in moved if ground.is_free_path(pose, to) or to == standing]
+
+    def wander(
+        self, place: int, start: Pose, num_steps: int, rng: np.random.Generator
+    ) -> list[Pose]:
+        """A random walk, its start first."""
+        return wander(self._ground(place), start, num_steps, rng)
+
+    def camera(self) -> WorldCamera:
+        """The engine in the maps of the walks."""
+        return WorldCamera(self.walks.world_settings, self.walks.split)
+
+    @property
+    def shorter(self) -> str:
+        """The setting that makes documents shorter."""
+        return f"lower instructions.steps = {list(self.walks.settings.steps)}"
+
+    def walk_of(self, index: int) -> RenderedWalk:
         """The walk that document ``index`` shows."""
         return self.walks.walks[int(self._order[index % len(self._order)])]
 
@@ -81,7 +158,7 @@ class InstructionSource:
 
     def longest_documents(self) -> Iterator[Document]:
         """A document of each sentence of each goal, with the longest of the goal's walks."""
-        longest: dict[Goal, InstructedWalk] = {}
+        longest: dict[Goal, RenderedWalk] = {}
         for walk in sorted(self.walks.walks, key=lambda one: one.num_steps):
             longest[walk.goal] = walk
         for goal, walk in longest.items():
@@ -89,7 +166,7 @@ class InstructionSource:
                 for words in sentences(goal, novelty):
                     yield self.document(walk, words, walk.num_steps - self._steps_shown(walk))
 
-    def document(self, walk: InstructedWalk, words: str, first: int = 0) -> Document:
+    def document(self, walk: RenderedWalk, words: str, first: int = 0) -> Document:
         """[Image context, Text, Image target, Text, Image target, ...] of a walk in these words.
 
         It begins behind ``first`` steps and has as many views as the settings say.
@@ -101,6 +178,11 @@ class InstructionSource:
             spans += [text, Image(frames[walk.frames[number]], target=True)]
         return Document(tuple(spans))
 
-    def _steps_shown(self, walk: InstructedWalk) -> int:
+    def _ground(self, place: int) -> Ground:
+        if place not in self._grounds:
+            self._grounds[place] = Ground(generate_map(self.walks.world_settings.seed, place))
+        return self._grounds[place]
+
+    def _steps_shown(self, walk: RenderedWalk) -> int:
         views = self.walks.settings.views
         return walk.num_steps if views is None else min(views - 1, walk.num_steps)

@@ -19,7 +19,7 @@ from chiasm.worlds.instructions.goals import (
 from chiasm.worlds.instructions.ground import Ground
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.maps import Map
-from chiasm.worlds.world import HELD_OUT_FIRST_SEED
+from chiasm.worlds.settings import HELD_OUT_FIRST_SEED
 
 _KEY = 3  # maps are drawn with 1 and numeric walks with 2
 _HELD_OUT_GOAL_SHARE = 0.25  # of the walks on maps that are held out

@@ -13,13 +13,15 @@ from pathlib import Path
 
 import numpy as np
 
+from chiasm.documents import Split
 from chiasm.worlds.engine import Engine
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.instructions.walks import draw_walks
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
+from chiasm.worlds.settings import WorldSettings, map_seed
 from chiasm.worlds.worker import take
-from chiasm.worlds.world import Split, WorldSettings, map_seed, view_to_json
+from chiasm.worlds.world import view_to_json
 
 
 def render_archive(

@@ -12,11 +12,11 @@ import torch
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation import Material
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.settings import MoeSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 TEXT, VISION, CONTENT = 0, 1, slice(4, 16)
@@ -128,7 +128,7 @@ def mixture() -> Callable[..., Pretrained]:
             for parameter in decoder.parameters():
                 parameter.add_(0.3 * torch.randn(parameter.shape, generator=generator))
         decoder.eval().requires_grad_(False)
-        return Pretrained(decoder, tokenizer, tokenizers, ObjectiveSettings(), context_positions=64)
+        return Pretrained(decoder, tokenizer, tokenizers, FlowSettings(), context_positions=64)
 
     return make
 

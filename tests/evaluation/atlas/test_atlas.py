@@ -16,7 +16,7 @@ TEXT, VISION = 0, 1
 
 @pytest.mark.parametrize("experts", ["shared", "modality"])
 def test_a_dense_run_is_refused(experts, mixture, material):
-    with pytest.raises(UserError, match=f"no learned routing: model.experts = '{experts}'"):
+    with pytest.raises(UserError, match=f"model.experts = '{experts}': this run has no learned"):
         draw_atlas(mixture(experts=experts), material)
 
 

@@ -8,7 +8,7 @@ from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Task, obs
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.scoring import batches
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import Objective
+from chiasm.training.objective import Objective, ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 SETTINGS = AtlasSettings(documents=30)
@@ -25,7 +25,7 @@ def observed(mixture, material):
 
 def test_loads_are_those_that_training_would_count(observed, mixture, material):
     pretrained = mixture(shared="modality", top_k=2)
-    objective = Objective(pretrained.objective)
+    objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
     documents = [d for source in material.held_out.values() for d in source.items]
     load_QXR = np.zeros((2, 2, 6), np.int64)
     for number, (_, batch) in enumerate(batches(documents, pretrained)):

@@ -11,11 +11,11 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.evaluation import Material
 from chiasm.evaluation.atlas import Atlas, AtlasSettings, draw_atlas
+from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.settings import MoeSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 
@@ -57,7 +57,7 @@ def atlas_of() -> Callable[..., Atlas]:
         )
         decoder = Decoder(shape, vocabulary=tokenizer.vocabulary_size, streams=tokenizers.streams)
         decoder.eval().requires_grad_(False)
-        pretrained = Pretrained(decoder, tokenizer, tokenizers, ObjectiveSettings(), 64)
+        pretrained = Pretrained(decoder, tokenizer, tokenizers, FlowSettings(), 64)
         held_out = {f"<{task}>": documents(task) for task in tasks}
         return draw_atlas(pretrained, Material(held_out, held_out), AtlasSettings(cutoff=0.2))
 

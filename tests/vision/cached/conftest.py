@@ -11,12 +11,12 @@ import torch
 from PIL import Image as PillowImage
 
 from chiasm.assembly import build_inputs, build_run, open_gallery, open_material
+from chiasm.documents import Split
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import Gallery
 from chiasm.vision.cached.shards import Manifest
-from chiasm.worlds import Split
 
 CPU = torch.device("cpu")
 PICTURES = 40
@@ -69,7 +69,7 @@ def losses_of_training(recipe: Recipe) -> StepLosses:
     material = open_material(recipe)
     run = build_run(recipe, material, build_inputs(recipe, material.train), lambda line: None)
     try:
-        found = [run.trainer.step().values for _ in range(recipe.training.steps)]
+        found = [run.trainer.loop.step().values for _ in range(recipe.training.steps)]
     finally:
         run.stream.close()
     validation = run.trainer.validation

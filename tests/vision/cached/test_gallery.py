@@ -6,12 +6,16 @@ import pytest
 import torch
 
 from chiasm.batch.slots import RawLatents
+from chiasm.documents import Split
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.cached.encoding import encode_gallery
 from chiasm.vision.cached.gallery import gallery_of
 from chiasm.vision.cached.items import CachedItems
 from chiasm.vision.pixels import pixel_tokenizer
-from chiasm.worlds import Split, World, WorldSettings, WorldSource, render_worlds
+from chiasm.worlds.render import render_worlds
+from chiasm.worlds.settings import WorldSettings
+from chiasm.worlds.sources import WorldSource
+from chiasm.worlds.world import World
 
 
 @pytest.fixture(scope="module")

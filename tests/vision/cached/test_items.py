@@ -26,10 +26,10 @@ from chiasm.assembly import (
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.slots import RawLatents
 from chiasm.cli import app
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.vision.cached.items import CachedItems
-from chiasm.worlds import Split
 
 PICTURES = 32
 """In each of the two sources."""

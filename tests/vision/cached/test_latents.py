@@ -10,6 +10,7 @@ from PIL import Image as PillowImage
 
 from chiasm.assembly import open_gallery
 from chiasm.data.pictures import decode_picture
+from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.tokenizers.settings import open_tokenizer
@@ -18,7 +19,6 @@ from chiasm.vision.cached.encoding import Rank, encode_gallery
 from chiasm.vision.cached.gallery import Gallery, gallery_of_folder
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.pixels import Pixels, pixel_tokenizer
-from chiasm.worlds import Split
 
 CPU = torch.device("cpu")
 PICTURES = 40

@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from chiasm.loop.loop import Loop
 from chiasm.roles import Role
 from chiasm.vision.learning.fit import Draw, Fit, FitSettings, Losses, Stage
 
@@ -32,7 +33,8 @@ def trained(folder: Path, steps: int = 30) -> Tensor:
     folder.mkdir(exist_ok=True)
     stage = Line()
     settings = FitSettings(steps=steps, pictures_per_step=8, checkpoint_steps=10)
-    Fit("line", stage, 32, settings, seed=0, identity="a line").run(folder)
+    fit = Fit("line", stage, 32, settings, seed=0, folder=folder, identity="a line")
+    Loop(fit, fit.loop_settings, tell=lambda line: None).run(folder / "line")
     return stage.weight.detach()
 
 
@@ -50,15 +52,15 @@ def nobody_decided(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_measuring_the_threads_leaves_no_trace(tmp_path: Path, nobody_decided: None) -> None:
     measured = trained(tmp_path / "measured")
-    record = json.loads((tmp_path / "measured" / "line.threads.json").read_text())
+    record = json.loads((tmp_path / "measured" / "line" / "threads.json").read_text())
     assert record[0]["step"] == 0
     assert record[0]["threads"] in (1, 2)
     assert torch.get_num_threads() == 2
     torch.set_num_threads(1)
     given = trained(tmp_path / "given")
-    assert json.loads((tmp_path / "given" / "line.threads.json").read_text()) == [
+    assert json.loads((tmp_path / "given" / "line" / "threads.json").read_text()) == [
         {"step": 0, "threads": 1}
     ]
     assert torch.equal(measured, given)
-    logs = [(tmp_path / n / "line.losses.jsonl").read_bytes() for n in ("measured", "given")]
+    logs = [(tmp_path / n / "line" / "metrics.jsonl").read_bytes() for n in ("measured", "given")]
     assert logs[0] == logs[1]

@@ -5,6 +5,8 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
+from chiasm.loop.loop import Loop
+from chiasm.loop.metrics import read_metrics
 from chiasm.vision.encoder import EncoderSettings, new_encoder
 from chiasm.vision.learning.features import deviation_between_pictures
 from chiasm.vision.learning.fit import Fit, Losses, draw_step
@@ -67,13 +69,13 @@ def test_the_teacher_is_the_running_mean(train_scenes) -> None:
 def test_it_learns_without_captions(tmp_path, train_scenes) -> None:
     stage = stage_of(train_scenes)
     first = losses_of(stage, step=0).terms
-    fit = Fit("encoder", stage, len(train_scenes), stage.settings.fit, 0, "it")
-    fit.run(tmp_path)
+    fit = Fit("encoder", stage, len(train_scenes), stage.settings.fit, 0, tmp_path, "it")
+    Loop(fit, fit.loop_settings).run(tmp_path)
     last = losses_of(stage, step=39)
     assert last.terms["prediction"] < 0.7 * first["prediction"]
     assert last.terms["pixels"] < 0.5 * first["pixels"]
     assert last.measures["deviation"] > 0.5
-    assert fit.history[-1]["deviation"] > 0.5
+    assert read_metrics(tmp_path / "metrics.jsonl")[-1]["deviation"] > 0.5
 
 
 def test_collapse_is_noticed(tmp_path, train_scenes) -> None:
@@ -85,5 +87,6 @@ def test_collapse_is_noticed(tmp_path, train_scenes) -> None:
     features = stage.encoder(train_scenes.batch(np.arange(8)))
     assert features.std(dim=1).mean() > 0.1
     assert deviation_between_pictures(features).max() < 0.01
+    fit = Fit("encoder", stage, len(train_scenes), stage.settings.fit, 0, tmp_path, "it")
     with pytest.raises(UserError, match=r"collapsed at step 0.*deviation_weight"):
-        Fit("encoder", stage, len(train_scenes), stage.settings.fit, 0, "it").run(tmp_path)
+        Loop(fit, fit.loop_settings).run(tmp_path)

@@ -1,6 +1,7 @@
 import json
 import os
 import signal
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import pytest
@@ -101,6 +102,14 @@ class Stop(Exception):
     pass
 
 
+def interrupted(at: tuple[str, int]) -> Callable:
+    def interrupt(stage: str, done: int, total: int, losses: Mapping[str, float]) -> None:
+        if (stage, done) == at:
+            raise Stop
+
+    return interrupt
+
+
 @pytest.mark.parametrize("stop_at", [("encoder", 7), ("decoder", 9)], ids=lambda at: at[0])
 def test_resumed_equals_uninterrupted(
     tmp_path, train_scenes, held_out_scenes, stop_at, make_settings
@@ -108,18 +117,14 @@ def test_resumed_equals_uninterrupted(
     settings = make_settings(10, 12, checkpoint_steps=4)
     train_tokenizer(settings, train_scenes, held_out_scenes, tmp_path / "whole")
 
-    def interrupt(stage: str, done: int, total: int, losses: dict[str, float]) -> None:
-        if (stage, done) == stop_at:
-            raise Stop
-
-    folder = tmp_path / "stopped"
+    folder, stop = tmp_path / "stopped", interrupted(stop_at)
     with pytest.raises(Stop):
-        train_tokenizer(settings, train_scenes, held_out_scenes, folder, progress=interrupt)
+        train_tokenizer(settings, train_scenes, held_out_scenes, folder, progress=stop)
     assert not (folder / "description.json").exists()
     train_tokenizer(settings, train_scenes, held_out_scenes, folder)
     for name in ("weights.safetensors", "description.json"):
         assert (folder / name).read_bytes() == (tmp_path / "whole" / name).read_bytes()
-    assert not list(folder.glob("*.checkpoint.pt"))
+    assert not list(folder.rglob("checkpoints"))
 
 
 def test_a_signal_saves_the_step_that_it_found(
@@ -152,12 +157,46 @@ def test_a_finished_folder_is_opened(trained, train_scenes, held_out_scenes, mak
     assert (folder / "description.json").stat().st_mtime_ns == before
 
 
-def test_a_damaged_checkpoint_is_named(
+def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     tmp_path, train_scenes, held_out_scenes, make_settings
 ) -> None:
-    (tmp_path / "encoder.checkpoint.pt").write_bytes(b"PK\x03\x04 and no more")
-    with pytest.raises(UserError, match=r"encoder\.checkpoint\.pt is damaged; delete it"):
-        train_tokenizer(make_settings(2, 1, 1), train_scenes, held_out_scenes, tmp_path)
+    settings, data = make_settings(10, 1, 2), (train_scenes, held_out_scenes)
+    whole = train_tokenizer(settings, *data, tmp_path / "whole")
+    folder, told = tmp_path / "damaged", []
+    with pytest.raises(Stop):
+        train_tokenizer(settings, *data, folder, progress=interrupted(("encoder", 9)))
+    newest = folder / "encoder" / "checkpoints" / "step-0000008" / "__0_0.distcp"
+    newest.write_bytes(newest.read_bytes()[:-1])
+    again = train_tokenizer(settings, *data, folder, tell=told.append)
+    assert "step-0000008 is damaged" in told[0]
+    assert told[1] == "going on from step 6 of 10 of stage encoder"
+    assert again.fingerprint == whole.fingerprint
+
+
+def test_training_that_diverges_is_told_with_its_setting(
+    tmp_path, train_scenes, held_out_scenes, make_settings
+) -> None:
+    settings = make_settings(30, 1, 2)
+    fit = settings.contrastive.fit.model_copy(update={"learning_rate": 1e30})
+    diverging = settings.contrastive.model_copy(update={"fit": fit})
+    settings = settings.model_copy(update={"contrastive": diverging})
+    with pytest.raises(
+        UserError,
+        match=r"of 30 of stage encoder: .* not finite in 10 steps .*; lower "
+        r"contrastive\.fit\.learning_rate or raise contrastive\.fit\.warmup_steps",
+    ):
+        train_tokenizer(settings, train_scenes, held_out_scenes, tmp_path)
+
+
+def test_a_begun_training_of_other_settings_is_refused_and_kept(
+    tmp_path, train_scenes, held_out_scenes, make_settings
+) -> None:
+    data, stop = (train_scenes, held_out_scenes), interrupted(("encoder", 3))
+    with pytest.raises(Stop):
+        train_tokenizer(make_settings(9, 1, 2), *data, tmp_path, progress=stop)
+    with pytest.raises(UserError, match=r"step-0000002 was written by a run with other settings"):
+        train_tokenizer(make_settings(11, 1, 2), *data, tmp_path)
+    assert (tmp_path / "encoder" / "checkpoints" / "step-0000002").is_dir()
 
 
 def test_a_folder_of_other_settings_is_refused(

@@ -12,8 +12,8 @@ from PIL import Image as PillowImage
 from chiasm.assembly import train_run
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
+from chiasm.loop.metrics import read_metrics
 from chiasm.recipe import parse_recipe
-from chiasm.training.metrics import read_metrics
 
 Published = Callable[[str], Path]
 
@@ -77,14 +77,14 @@ def test_one_line_switches_the_tokenizer(
             },
         }
     )
-    assert train_run(recipe, tmp_path, tell=lambda line: None).finished
+    train_run(recipe, tmp_path, tell=lambda line: None)
     losses = [m for m in read_metrics(tmp_path / "metrics.jsonl") if "loss" in str(m)]
     assert len(losses) >= 3
     model = Pretrained.load(tmp_path)
     tokenizer = model.vision_tokenizer
     assert tokenizer.statistics.count > 0
     assert tokenizer.statistics.data == "pictures"
-    kept = json.loads((tmp_path / "inputs" / "vision" / "description.json").read_text())
+    kept = json.loads((tmp_path / "inputs" / "streams" / "image" / "description.json").read_text())
     assert kept["autoencoder" if kind == "vae" else "encoder"]["path"] == str(published(name))
     latents = tokenizer.encode(torch.rand(1, 3, 32, 32))
     if kind == "rae" and not decoder:

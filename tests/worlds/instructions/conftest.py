@@ -4,8 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from chiasm.worlds import Split, WorldSettings
-from chiasm.worlds.instructions import InstructedWalks, InstructionSettings, render_instructions
+from chiasm.documents import Split
+from chiasm.worlds.instructions.rendered import InstructedWalks, render_instructions
+from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.settings import WorldSettings
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,9 @@ import numpy as np
 import pytest
 
 from chiasm.poses import Pose, relative_pose
-from chiasm.worlds.instructions import Goal, Ground, plan, possible_goals, reached, wander
-from chiasm.worlds.instructions.goals import goal_rooms
+from chiasm.worlds.instructions.expert import plan, wander
+from chiasm.worlds.instructions.goals import Goal, goal_rooms, possible_goals, reached
+from chiasm.worlds.instructions.ground import Ground
 from chiasm.worlds.maps import UNITS_PER_METRE, generate_map
 
 MOST_STEPS = 8

@@ -5,8 +5,15 @@ import numpy as np
 import pytest
 
 from chiasm.poses import Pose, compose
-from chiasm.worlds.instructions import Goal, Ground, possible_goals, reached
-from chiasm.worlds.instructions.goals import KINDS_OF_GOAL, goal_rooms, room_of
+from chiasm.worlds.instructions.goals import (
+    KINDS_OF_GOAL,
+    Goal,
+    goal_rooms,
+    possible_goals,
+    reached,
+    room_of,
+)
+from chiasm.worlds.instructions.ground import Ground
 from chiasm.worlds.maps import KIND_OF_NAME as KINDS
 from chiasm.worlds.maps import Area, Doorway, Map, Room, Thing, generate_map
 

@@ -3,17 +3,21 @@ import re
 import numpy as np
 import pytest
 
-from chiasm.worlds import TASKS, World, WorldSource
-from chiasm.worlds.instructions import (
-    HELD_OUT_GOALS,
+from chiasm.actions import marked
+from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, Goal
+from chiasm.worlds.instructions.grammar import (
+    HELD_OUT_FRAMES,
+    HELD_OUT_VERBS,
     NOVELTIES,
-    Goal,
-    InstructedWalks,
-    InstructionSource,
-    marked,
+    VERBS,
+    sentence,
     sentences,
 )
-from chiasm.worlds.instructions.grammar import HELD_OUT_FRAMES, HELD_OUT_VERBS, VERBS, sentence
+from chiasm.worlds.instructions.rendered import InstructedWalks
+from chiasm.worlds.instructions.source import InstructionSource
+from chiasm.worlds.settings import TASKS
+from chiasm.worlds.sources import WorldSource
+from chiasm.worlds.world import World
 
 SAID = "|".join(
     [

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from chiasm.poses import Pose
-from chiasm.worlds.instructions import Ground, wander
+from chiasm.worlds.instructions.expert import wander
+from chiasm.worlds.instructions.ground import Ground
 from chiasm.worlds.maps import UNITS_PER_METRE, generate_map
 
 

@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from pydantic import ValidationError
 
+from chiasm.documents import Split
 from chiasm.errors import UserError
-from chiasm.worlds import Split, WorldSettings
-from chiasm.worlds.instructions import InstructedWalks, InstructionSettings, render_instructions
+from chiasm.worlds.instructions.rendered import InstructedWalks, render_instructions
+from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.settings import WorldSettings
 
 
 def test_frames_do_not_depend_on_processes(

@@ -5,7 +5,8 @@ import pytest
 
 from chiasm.poses import Pose
 from chiasm.worlds.engine import Label
-from chiasm.worlds.instructions import Goal, shows_goal
+from chiasm.worlds.instructions.goals import Goal
+from chiasm.worlds.instructions.sight import shows_goal
 from chiasm.worlds.maps import KIND_OF_NAME as KINDS
 from chiasm.worlds.maps import UNITS_PER_METRE, Area, Doorway, Map, Room, Thing
 from chiasm.worlds.truth import View, cast, view_of

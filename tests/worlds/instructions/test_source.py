@@ -5,19 +5,15 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from chiasm.documents import Image, Text
+from chiasm.documents import Image, Split, Text
 from chiasm.poses import relative_pose
-from chiasm.worlds import Split, World
-from chiasm.worlds.instructions import (
-    HELD_OUT_GOALS,
-    InstructedWalks,
-    InstructionSettings,
-    InstructionSource,
-    reached,
-)
-from chiasm.worlds.instructions.goals import KINDS_OF_GOAL
+from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, KINDS_OF_GOAL, reached
+from chiasm.worlds.instructions.rendered import InstructedWalks
+from chiasm.worlds.instructions.settings import InstructionSettings
+from chiasm.worlds.instructions.source import InstructionSource
 from chiasm.worlds.instructions.walks import draw_walks
 from chiasm.worlds.maps import generate_map
+from chiasm.worlds.world import World
 
 
 def key(document) -> list:

@@ -3,13 +3,13 @@ import torch
 from torch import nn
 
 from chiasm.batch.streams import Streams, StreamShape
-from chiasm.model import Decoder, ModelSettings
-from chiasm.training.optimiser import (
+from chiasm.loop.optimiser import (
     OptimiserSettings,
     build_optimiser,
     decay_groups,
     set_learning_rate,
 )
+from chiasm.model import Decoder, ModelSettings
 
 
 def small_model() -> nn.Module:
@@ -37,6 +37,38 @@ def test_decay_moves_matrices_alone_when_gradients_are_zero() -> None:
     for name, parameter in model.named_parameters():
         share = 0.95 if name == "linear.weight" else 1.0
         assert torch.allclose(parameter, share * before[name], atol=1e-6), name
+
+
+def test_a_part_is_left_to_another_optimiser() -> None:
+    model = small_model()
+    optimisers = (
+        build_optimiser(model, OptimiserSettings(), without=model["linear"]),
+        build_optimiser(model["linear"], OptimiserSettings()),
+    )
+    rest, part = (
+        {p for group in optimiser.param_groups for p in group["params"]} for optimiser in optimisers
+    )
+    assert part == set(model["linear"].parameters())
+    assert rest == set(model.parameters()) - part
+
+
+def test_moments_that_are_made_at_once_change_no_step() -> None:
+    """They are what AdamW makes by itself at a parameter's first gradient."""
+    one, other = small_model(), small_model()
+    other.load_state_dict(one.state_dict())
+    ours = build_optimiser(one, OptimiserSettings(learning_rate=0.1, weight_decay=0.0))
+    plain = torch.optim.AdamW(
+        other.parameters(), lr=0.1, betas=(0.9, 0.95), weight_decay=0.0, fused=True
+    )
+    for step in range(3):
+        for model in (one, other):
+            for number, parameter in enumerate(model.parameters()):
+                if step or number:  # the first parameter's first gradient comes later
+                    parameter.grad = torch.full_like(parameter, 0.1 + step)
+        ours.step()
+        plain.step()
+    for a, b in zip(one.parameters(), other.parameters(), strict=True):
+        assert torch.equal(a, b)
 
 
 def test_learning_rate_reaches_every_group() -> None:

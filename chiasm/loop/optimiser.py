@@ -32,30 +32,57 @@ class OptimiserSettings(Settings):
     """Decoupled decay of matrices, times the learning rate."""
 
 
-def decay_groups(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-    """Returns the trainable parameters of ``model`` as (decayed, not decayed)."""
+def decay_groups(
+    model: nn.Module, without: nn.Module | None = None
+) -> tuple[list[Tensor], list[Tensor]]:
+    """Returns the trainable parameters of ``model``, save a part's, as (decayed, not decayed)."""
+    others = set() if without is None else set(without.parameters())
     parameters = dict(model.named_parameters())
     decayed: list[Tensor] = []
     kept: list[Tensor] = []
     for name, role in parameter_roles(model).items():
-        (decayed if role is Role.MATRIX else kept).append(parameters[name])
+        if parameters[name] not in others:
+            (decayed if role is Role.MATRIX else kept).append(parameters[name])
     return decayed, kept
 
 
-def build_optimiser(model: nn.Module, settings: OptimiserSettings) -> torch.optim.AdamW:
-    """AdamW over ``model``'s parameters, at the peak learning rate until the schedule sets it."""
-    decayed, kept = decay_groups(model)
+def build_optimiser(
+    model: nn.Module,
+    settings: OptimiserSettings,
+    *,
+    without: nn.Module | None = None,
+    steps_taken: int = 0,
+) -> torch.optim.AdamW:
+    """AdamW over ``model``'s parameters, at the peak learning rate until the schedule sets it.
+
+    Its moments are made here and not at each parameter's first gradient, so that a checkpoint
+    holds the same whenever it is written.
+
+    Args:
+        model: whose modules say what their parameters are.
+        settings: of AdamW.
+        without: a part of ``model`` that is trained by another optimiser.
+        steps_taken: steps that AdamW's correction for young moments takes for done.
+    """
+    decayed, kept = decay_groups(model, without)
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": kept, "weight_decay": 0.0},
     ]
-    return torch.optim.AdamW(
+    optimiser = torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=settings.learning_rate,
         betas=(settings.beta1, settings.beta2),
         eps=settings.epsilon,
         fused=True,
     )
+    for parameter in (*decayed, *kept):
+        optimiser.state[parameter] = {
+            "step": torch.tensor(float(steps_taken), device=parameter.device),
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+        }
+    return optimiser
 
 
 def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:

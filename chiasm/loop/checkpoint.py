@@ -40,12 +40,16 @@ class Checkpoints:
         folder: where they lie; made when missing.
         keep: how many of the newest stay on disk.
         tell: receives one line about anything the user should know.
+        identity: of what decides the numbers; checkpoints of another one are refused.
     """
 
-    def __init__(self, folder: Path, keep: int, tell: Callable[[str], None]) -> None:
+    def __init__(
+        self, folder: Path, keep: int, tell: Callable[[str], None], identity: str = ""
+    ) -> None:
         self.folder = folder
         self.keep = keep
         self.tell = tell
+        self.identity = identity
         folder.mkdir(parents=True, exist_ok=True)
 
     def steps(self) -> list[int]:
@@ -74,7 +78,8 @@ class Checkpoints:
             partial.mkdir()
             with _single_process():
                 dcp.save(tensors, storage_writer=dcp.FileSystemWriter(partial), no_dist=True)
-            _write_synced(partial / "progress.json", json.dumps(progress))
+            content = {"identity": self.identity, "progress": progress}
+            _write_synced(partial / "progress.json", json.dumps(content))
             _write_synced(partial / "manifest.json", json.dumps(_manifest(partial)))
             _sync_folder(partial)
             shutil.rmtree(self.path(step), ignore_errors=True)  # of a run before a fall-back
@@ -95,7 +100,8 @@ class Checkpoints:
             Its progress, or None where there is no checkpoint at all.
 
         Raises:
-            UserError: there are checkpoints and every one is damaged.
+            UserError: there are checkpoints, and the newest whole one is of another identity, or
+                none is whole.
         """
         for partial in sorted(self.folder.glob("step-*.partial")):
             self.tell(f"ignored the half-written checkpoint {partial.name} and removed it")
@@ -121,12 +127,19 @@ class Checkpoints:
     def _load(self, path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
         _verify(path)
         try:
+            content: dict[str, Any] = json.loads((path / "progress.json").read_text())
+            if content["identity"] != self.identity:
+                raise UserError(
+                    f"{path} was written by a run with other settings or data; train into another "
+                    "folder or delete it to start again"
+                )
             with _single_process():
                 dcp.load(tensors, storage_reader=dcp.FileSystemReader(path), no_dist=True)
-            progress: dict[str, Any] = json.loads((path / "progress.json").read_text())
+        except UserError:
+            raise
         except (Exception, CheckpointException) as error:
             raise DamagedError(str(error).splitlines()[0]) from error
-        return progress
+        return content["progress"]
 
     def _prune(self) -> None:
         for step in self.steps()[: -self.keep]:

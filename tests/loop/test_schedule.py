@@ -2,13 +2,13 @@ from itertools import pairwise
 
 import pytest
 
-from chiasm.training.schedule import ScheduleSettings, learning_rate_share
+from chiasm.loop.schedule import ScheduleSettings, learning_rate
 
 
 @pytest.mark.parametrize("shape", ["cosine", "linear"])
 def test_rises_peaks_and_ends_at_the_floor(shape: str) -> None:
     settings = ScheduleSettings(shape=shape, warmup_steps=10, floor=0.2)
-    shares = [learning_rate_share(settings, step, 110) for step in range(110)]
+    shares = [learning_rate(settings, 1.0, step, 110) for step in range(110)]
     assert shares[0] == pytest.approx(0.1)
     assert shares[9] == shares[10] == 1.0
     assert shares[-1] == pytest.approx(0.2)
@@ -19,11 +19,21 @@ def test_rises_peaks_and_ends_at_the_floor(shape: str) -> None:
 def test_half_way_values() -> None:
     for shape, warmup in (("cosine", 0), ("linear", 0)):
         settings = ScheduleSettings(shape=shape, warmup_steps=warmup, floor=0.0)
-        assert learning_rate_share(settings, 50, 101) == pytest.approx(0.5)
+        assert learning_rate(settings, 1.0, 50, 101) == pytest.approx(0.5)
+
+
+def test_a_full_cosine_falls_from_the_first_step() -> None:
+    settings = ScheduleSettings(shape="full_cosine", warmup_steps=5, floor=0.01)
+    rates = [learning_rate(settings, 2.0, step, 100) for step in range(100)]
+    assert rates[0] == pytest.approx(2.0 / 5)
+    assert rates[4] < 2.0
+    assert rates[50] == pytest.approx(2.0 * (0.01 + 0.99 / 2))
+    assert all(a > b for a, b in pairwise(rates[4:]))
+    assert 0.02 < rates[-1] < 0.021
 
 
 def test_runs_shorter_than_the_warm_up_stay_finite() -> None:
     settings = ScheduleSettings(warmup_steps=60)
-    assert [learning_rate_share(settings, step, 3) for step in range(3)] == [
+    assert [learning_rate(settings, 1.0, step, 3) for step in range(3)] == [
         pytest.approx((step + 1) / 60) for step in range(3)
     ]

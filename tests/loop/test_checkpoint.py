@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
-from chiasm.training.checkpoint import Checkpoints
+from chiasm.loop.checkpoint import Checkpoints
 
 Told = list[str]
 
@@ -100,7 +100,7 @@ def test_all_damaged_is_refused(checkpoints: Checkpoints) -> None:
 FULL = """
 import resource, signal, sys, torch
 from pathlib import Path
-from chiasm.training.checkpoint import Checkpoints
+from chiasm.loop.checkpoint import Checkpoints
 checkpoints = Checkpoints(Path(sys.argv[1]), keep=2, tell=print)
 checkpoints.save(1, {"model": {"weight": torch.ones(10)}}, {"step": 1})
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.training.metrics import MetricsLog, read_metrics
+from chiasm.loop.metrics import MetricsLog, read_metrics
 
 
 def test_lines_and_values_that_are_not_finite(tmp_path: Path) -> None:

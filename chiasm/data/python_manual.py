@@ -1,0 +1,62 @@
+"""The kind ``python_manual``: the reference texts that come with Python, English about it alone."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+from pathlib import Path
+from typing import Literal
+
+from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
+from chiasm.data.text import TextSettings
+from chiasm.errors import UserError
+
+_HELD_OUT = 0.5
+"""Share that counts as held out; nobody trains on the rest."""
+
+
+@SOURCES.register
+class ManualSettings(SourceSettings):
+    """The reference texts of this Python: another domain to measure words on."""
+
+    kind: Literal["python_manual"] = "python_manual"
+
+    @property
+    def has_pictures(self) -> bool:
+        """None."""
+        return False
+
+    def open(self, name: str, opening: Opening) -> Opened:
+        """Returns both sides, written into the cache first."""
+        folder = str(_manual(opening.cache_folder))
+        return TextSettings(path=folder, held_out_fraction=_HELD_OUT).open(name, opening)
+
+
+def _manual(cache_folder: Path) -> Path:
+    """A folder of the reference texts that come with this Python: English about something else."""
+    folder = cache_folder / "texts" / f"python-manual-{platform.python_version()}"
+    if not folder.exists():
+        topics = _manual_topics()
+        aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
+        shutil.rmtree(aside, ignore_errors=True)
+        aside.mkdir(parents=True)
+        for topic, text in topics.items():
+            (aside / f"{topic}.txt").write_text(text, encoding="utf-8")
+        try:
+            os.replace(aside, folder)
+        except OSError:  # another process was first
+            shutil.rmtree(aside)
+    return folder
+
+
+def _manual_topics() -> dict[str, str]:
+    try:
+        from pydoc_data.topics import topics
+    except ImportError as error:  # some distributions leave it out
+        raise UserError(
+            "this Python comes without its reference texts (pydoc_data), which held_out sources of "
+            'kind "python_manual" read; install the full standard library, or name a folder of '
+            'texts with kind = "text"'
+        ) from error
+    return topics

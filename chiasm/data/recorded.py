@@ -1,0 +1,110 @@
+"""The kind ``trajectories``: recorded walks, whose frames have poses."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import ClassVar, Literal
+
+from chiasm.actions import ActionFormat
+from chiasm.data.navigation import TASKS, TrajectorySettings, TrajectorySource
+from chiasm.data.sides import Side, Wanted, read_side
+from chiasm.data.source import SOURCES, FileSettings, Opened, Opening, SourceFacts, Steps
+from chiasm.documents import ActionVideos, Document, Split
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+
+
+@SOURCES.register
+class RecordedSettings(FileSettings):
+    """Documents of recorded walks."""
+
+    kind: Literal["trajectories"] = "trajectories"
+    task: str = ""
+    """video or action_video."""
+    trajectories: TrajectorySettings = TrajectorySettings()
+    """Which frames make a document."""
+
+    held_out_by: ClassVar[str] = "trajectories"
+
+    @property
+    def paths(self) -> tuple[str, ...]:
+        """What is read, with the poses that KITTI has beside ``sequences``."""
+        beside = Path(self.path).parent / "poses"
+        return (*super().paths, *([str(beside)] if beside.is_dir() else []))
+
+    def check(self) -> None:
+        """Refuses a missing path, and a task that there is not.
+
+        Raises:
+            UserError: they are.
+        """
+        if self.task not in TASKS:
+            choices = f"choose one of {', '.join(TASKS)}"
+            what = f"is no task of kind {self.kind!r}"
+            raise UserError(what, setting="task", value=self.task, remedy=choices)
+        super().check()
+
+    def open(self, name: str, opening: Opening) -> Opened:
+        """Returns both sides."""
+        train, held_out = self._sides(name, self.task, opening.actions)
+        return Opened(train, held_out, self._facts(train, held_out))
+
+    def open_pictures(
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
+    ) -> Opened:
+        """Returns both sides; frames alone where no words are read."""
+        if captioned:
+            return self.open(name, opening)
+        train, held_out = self._sides(name, "video", opening.actions)
+        return Opened(_Frames(train), _Frames(held_out), self._facts(train, held_out))
+
+    def open_views(self, name: str, opening: Opening) -> ActionVideos:
+        """Returns the held-out walks."""
+        side = self._side(name, Split.HELD_OUT)
+        return TrajectorySource(name, self.task, side, self.trajectories, opening.actions)
+
+    def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
+        """Returns what the steps of action videos are like."""
+        own = self.trajectories
+        return Steps(own.frames[1], own.horizon_frames) if self.task == "action_video" else None
+
+    def _sides(
+        self, name: str, task: str, actions: ActionFormat
+    ) -> tuple[TrajectorySource, TrajectorySource]:
+        own = self.trajectories
+        train, held_out = (
+            TrajectorySource(name, task, self._side(name, split), own, actions) for split in Split
+        )
+        return train, held_out
+
+    def _side(self, name: str, split: Split) -> Side:
+        own = self.trajectories
+        share, path = self.held_out_fraction, self.held_out_path
+        return read_side(Wanted(name, self.path, share, path, own.longest_reach), own, split)
+
+    def _facts(self, train: TrajectorySource, held_out: TrajectorySource) -> SourceFacts:
+        return SourceFacts(
+            kind=self.kind,
+            rows=train.num_frames + held_out.num_frames,
+            documents=len(train) + len(held_out),
+            held_out=len(held_out),
+            files=train.recordings + held_out.recordings,
+            notes=(f"training: {train.summary}; held out: {held_out.summary}", *train.notes),
+            fingerprint=train.fingerprint,
+            held_out_fingerprint=held_out.fingerprint,
+        )
+
+
+class _Frames:
+    """The frames of trajectories, one a document, whatever their poses."""
+
+    def __init__(self, source: TrajectorySource) -> None:
+        self.name = source.name
+        self._source = source
+
+    def __len__(self) -> int:
+        return self._source.num_frames
+
+    def __getitem__(self, index: int) -> Document:
+        return Document((self._source.picture(index),))

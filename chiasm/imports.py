@@ -1,0 +1,64 @@
+"""Users' modules that a recipe names: they register sources, tokenizers and attentions."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from chiasm.errors import UserError
+
+_REMEDY = "give a module that Python finds, or a file that ends in .py"
+
+
+def import_all(names: Sequence[str], folder: Path) -> list[str]:
+    """Imports modules by their dotted names, and files that end in ``.py``.
+
+    Args:
+        names: as a recipe's ``imports``.
+        folder: of the recipe; what is not there is looked for in the working directory.
+
+    Returns:
+        the same names, with the paths of files made absolute: they are found from anywhere.
+
+    Raises:
+        UserError: one is not there, or cannot be imported.
+    """
+    return [_imported(name, folder) for name in names]
+
+
+def _imported(name: str, folder: Path) -> str:
+    path = None
+    if name.endswith(".py"):
+        tried = [(base / Path(name).expanduser()).resolve() for base in (folder, Path.cwd())]
+        path = next((each for each in tried if each.is_file()), None)
+        if path is None:
+            raise UserError("is no file", setting="imports", value=name, remedy=_REMEDY)
+    try:
+        if path is None:
+            importlib.import_module(name)
+        else:
+            _run(path)
+    except Exception as error:
+        what = f"cannot be imported: {type(error).__name__}: {error}"
+        raise UserError(what, setting="imports", value=name, remedy=_REMEDY) from error
+    return name if path is None else str(path)
+
+
+def _run(path: Path) -> None:
+    """Import a file once, wherever copies of it lie."""
+    name = f"{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    sys.modules[name] = module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise

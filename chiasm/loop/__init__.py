@@ -1,0 +1,10 @@
+"""From gradients to a trained model, whatever it is: killed at any moment, it goes on exactly.
+
+schedule.py    learning rate as a function of the step
+optimiser.py   AdamW with two decay groups
+settings.py    how long a loop runs, and what it writes on the way
+metrics.py     JSON lines and TensorBoard
+checkpoint.py  training state, written aside, renamed and verified
+task.py        what is trained, as the loop sees it
+loop.py        the loop
+"""

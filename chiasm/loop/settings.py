@@ -1,0 +1,30 @@
+"""How long a loop runs, and what it writes on the way."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from chiasm.loop.optimiser import OptimiserSettings
+from chiasm.loop.schedule import ScheduleSettings
+from chiasm.settings import Settings
+
+
+class LoopSettings(Settings):
+    """A loop's horizon, its steps and its files, whatever it trains."""
+
+    steps: int = Field(1000, ge=1)
+    """Updates of the weights: the horizon of the schedule and the end of the run."""
+    clip_norm: float = Field(1.0, gt=0)
+    """Gradients longer than this are shortened to it."""
+    non_finite_limit: int = Field(10, ge=1)
+    """Steps without a finite gradient, one after another, that end the run."""
+    log_every_steps: int = Field(1, ge=1)
+    """Steps between lines of metrics."""
+    validate_every_steps: int = Field(200, ge=1)
+    """Steps between validations; the last step is always validated."""
+    checkpoint_every_steps: int = Field(200, ge=1)
+    """Steps between checkpoints; the last step, and a stop on request, always make one."""
+    keep_checkpoints: int = Field(2, ge=1)
+    """Newest checkpoints that stay on disk."""
+    optimiser: OptimiserSettings = OptimiserSettings()
+    schedule: ScheduleSettings = ScheduleSettings()

@@ -1,0 +1,128 @@
+"""Losses of a packed batch as sums and counts: add them over batches and ranks, then divide.
+
+Shape suffixes: S sources, 10 noise bins; Q blocks with a router, X modalities, E routed experts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
+
+import torch
+from torch import Tensor
+
+from chiasm.batch.packed import PackedBatch
+
+NOISE_BINS = 10
+"""The flow loss is also summed in this many equal bins of flow time."""
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What sums of losses are divided by."""
+
+    text: Tensor | int
+    """Positions that predict a token."""
+    flow: Mapping[str, Tensor | int]
+    """Latent tokens of targets of each stream."""
+    positions: Tensor | int
+    """Positions that are not padding."""
+
+    @classmethod
+    def of(cls, batches: Sequence[PackedBatch]) -> Counts:
+        """Over all batches of a step."""
+        return cls(
+            sum(batch.num_text_targets for batch in batches),
+            {
+                name: sum(batch.slots[name].num_targets for batch in batches)
+                for name in batches[0].streams.generated
+            },
+            sum(batch.num_filled for batch in batches),
+        )
+
+
+@dataclass(frozen=True)
+class Sums:
+    """One loss over the targets of a batch, on its device."""
+
+    sum: Tensor
+    """Over all targets; carries gradients."""
+    sum_S: Tensor
+    """By source, float64; detached like everything below."""
+    count_S: Tensor
+    sum_bins: Tensor
+    """By flow time, in NOISE_BINS equal bins from noise to data; empty for text."""
+    count_bins: Tensor
+
+    @classmethod
+    def of(cls, loss: Tensor, source: Tensor, num_sources: int, time: Tensor | None = None) -> Sums:
+        """Sums a loss [targets] by its sources and flow times [targets]."""
+        by_source = _sums(loss, source, num_sources)
+        if time is None:
+            return cls(loss.sum(), *by_source, *_sums(loss[:0], source[:0], 0))
+        bins = (time * NOISE_BINS).long().clamp(0, NOISE_BINS - 1)
+        return cls(loss.sum(), *by_source, *_sums(loss, bins, NOISE_BINS))
+
+    @property
+    def count(self) -> Tensor:
+        """Targets."""
+        return self.count_S.sum()
+
+    def __add__(self, other: Sums) -> Sums:
+        return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+    def detach(self) -> Sums:
+        """The same numbers without their gradients."""
+        return replace(self, sum=self.sum.detach())
+
+
+@dataclass(frozen=True)
+class Losses:
+    """Sums and counts of one batch, on its device; add them over batches and ranks."""
+
+    text: Sums
+    """Cross-entropy in nats, over positions that predict a token."""
+    flow: Mapping[str, Sums]
+    """Squared error, mean over channels, over latent tokens of targets of each stream."""
+    balance_sum: Tensor
+    """Balance loss, mean over blocks, times the positions it was taken over; carries gradients."""
+    router_z_sum: Tensor
+    """The routers' z-loss, likewise."""
+    position_count: Tensor
+    """Positions that are not padding."""
+    load_QXE: Tensor
+    """int64: assignments of each modality's positions that each routed expert got."""
+
+    def __add__(self, other: Losses) -> Losses:
+        return Losses(
+            self.text + other.text,
+            {name: own + other.flow[name] for name, own in self.flow.items()},
+            *(getattr(self, name) + getattr(other, name) for name in _ROUTING),
+        )
+
+    @property
+    def counts(self) -> Counts:
+        """Its own counts."""
+        flow = {name: own.count for name, own in self.flow.items()}
+        return Counts(self.text.count, flow, self.position_count)
+
+    def detach(self) -> Losses:
+        """The same numbers without their gradients."""
+        return Losses(
+            self.text.detach(),
+            {name: own.detach() for name, own in self.flow.items()},
+            *(getattr(self, name).detach() for name in _ROUTING),
+        )
+
+
+_ROUTING = ("balance_sum", "router_z_sum", "position_count", "load_QXE")
+
+
+def _sums(loss: Tensor, group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:
+    """Sum (float64) and count (int64) of detached losses by group."""
+    zero = loss.new_zeros(num_groups, dtype=torch.float64)
+    count = torch.zeros(num_groups, dtype=torch.int64, device=loss.device)
+    return (
+        zero.index_add(0, group, loss.detach().double()),
+        count.index_add(0, group, torch.ones_like(group)),
+    )

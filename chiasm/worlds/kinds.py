@@ -1,0 +1,191 @@
+"""The kinds ``world`` and ``freedoom``: what a recipe may say of them.
+
+Naming them needs no engine; opening one imports what renders it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import partial
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from pydantic import Field
+
+from chiasm.data.navigation import TrajectorySettings
+from chiasm.data.recorded import RecordedSettings
+from chiasm.data.source import SOURCES, Opened, Opening, SourceFacts, SourceSettings, Steps
+from chiasm.documents import ActionVideos, Source, Split
+from chiasm.errors import UserError
+from chiasm.settings import Settings
+from chiasm.worlds.instructions.settings import INSTRUCTIONS, InstructionSettings
+from chiasm.worlds.settings import TASKS, WorldSettings
+
+if TYPE_CHECKING:
+    from chiasm.worlds.world import World
+
+_TASKS = (*TASKS, INSTRUCTIONS)
+
+
+@SOURCES.register
+class WorldSourceSettings(SourceSettings):
+    """Documents of the embedded world; the recipe's tables ``world`` and ``instructions`` say how
+    large it is. It holds out whole maps."""
+
+    kind: Literal["world"] = "world"
+    task: str = ""
+    """text, image_text, video, action_video, vqa or instructions."""
+
+    is_made: ClassVar[bool] = True
+
+    @property
+    def has_pictures(self) -> bool:
+        """Stories have none."""
+        return self.task != "text"
+
+    def check(self) -> None:
+        """Refuses a task that there is not.
+
+        Raises:
+            UserError: it is not.
+        """
+        if self.task not in _TASKS:
+            choices = f"choose one of {', '.join(_TASKS)}"
+            what = f"is no task of kind {self.kind!r}"
+            raise UserError(what, setting="task", value=self.task, remedy=choices)
+
+    def open(self, name: str, opening: Opening) -> Opened:
+        """Returns both sides, rendered where the cache has them not."""
+        return _opened(*(self._source(self.task, opening, split) for split in Split))
+
+    def open_pictures(
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
+    ) -> Opened:
+        """Returns both sides with their ground truth, whatever the task."""
+        own, (setting, pixels) = world_of(opening.tables).image_pixels, side
+        if own != pixels:
+            raise UserError(
+                f"{setting} = {pixels}, but world.image_pixels = {own}; make them equal"
+            )
+        return _opened(*(self._source("image_text", opening, split) for split in Split))
+
+    def open_views(self, name: str, opening: Opening) -> ActionVideos:
+        """Returns the held-out maps, the same for every task."""
+        from chiasm.worlds.sources import WorldSource
+
+        world = _rendered(opening, Split.HELD_OUT)
+        return opening.once(
+            "views of the world",
+            lambda: WorldSource(world, "action_video", actions=opening.actions),
+        )
+
+    def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
+        """Returns what the steps of action videos and of instructed walks are like."""
+        if self.task == "action_video":
+            world = world_of(tables)
+            return Steps(world.action_video_frames[1], world.horizon_frames)
+        if self.task == INSTRUCTIONS:
+            spoken = _instructions_of(tables)
+            views = spoken.views or spoken.steps[1] + 1
+            return Steps(views, spoken=True, stretch=spoken.views)
+        return None
+
+    def _source(self, task: str, opening: Opening, split: Split) -> Source:
+        from chiasm.worlds.instructions.rendered import render_instructions
+        from chiasm.worlds.instructions.source import InstructionSource
+        from chiasm.worlds.sources import WorldSource
+
+        if task != INSTRUCTIONS:
+            return WorldSource(_rendered(opening, split), task, actions=opening.actions)
+        walks = opening.once(
+            ("instructions", split),
+            lambda: render_instructions(
+                world_of(opening.tables),
+                _instructions_of(opening.tables),
+                split,
+                opening.cache_folder / "worlds",
+                progress=partial(opening.on_stage, f"{_told(split)} instructions"),
+                num_processes=opening.processes,
+            ),
+        )
+        return InstructionSource(walks)
+
+
+@SOURCES.register
+class FreedoomSettings(SourceSettings):
+    """Action videos of walks through the maps that come with the engine: another domain."""
+
+    kind: Literal["freedoom"] = "freedoom"
+    maps: int = Field(24, ge=1)
+    """The first so many."""
+    walks_per_map: int = Field(4, ge=1)
+    frames_per_walk: int = Field(12, ge=2)
+    held_out_fraction: float = Field(0.8, gt=0, lt=1)
+    """Share of the walks that training never sees."""
+    trajectories: TrajectorySettings = TrajectorySettings(frames=(2, 2), horizon_frames=(1, 1))
+    """Which frames make a document."""
+
+    is_made: ClassVar[bool] = True
+
+    def open(self, name: str, opening: Opening) -> Opened:
+        """Returns both sides, recorded into the cache first."""
+        return self._recorded(opening).open(name, opening)
+
+    def open_views(self, name: str, opening: Opening) -> ActionVideos:
+        """Returns the held-out walks."""
+        return self._recorded(opening).open_views(name, opening)
+
+    def steps(self, tables: Mapping[str, Settings]) -> Steps:
+        """Returns what the steps are like."""
+        return Steps(self.trajectories.frames[1], self.trajectories.horizon_frames)
+
+    def _recorded(self, opening: Opening) -> RecordedSettings:
+        from chiasm.worlds.freedoom import record_freedoom
+
+        pixels = world_of(opening.tables).image_pixels
+        sizes = self.maps, self.walks_per_map, self.frames_per_walk, pixels
+        folder = opening.cache_folder / "freedoom" / "-".join(map(str, sizes))
+        record_freedoom(folder, *sizes, seed=0)
+        return RecordedSettings(
+            path=str(folder),
+            task="action_video",
+            held_out_fraction=self.held_out_fraction,
+            trajectories=self.trajectories,
+        )
+
+
+def world_of(tables: Mapping[str, Settings]) -> WorldSettings:
+    """Returns the recipe's table ``world``."""
+    world = tables.get("world", WorldSettings())
+    assert isinstance(world, WorldSettings)
+    return world
+
+
+def _instructions_of(tables: Mapping[str, Settings]) -> InstructionSettings:
+    instructions = tables.get("instructions", InstructionSettings())
+    assert isinstance(instructions, InstructionSettings)
+    return instructions
+
+
+def _rendered(opening: Opening, split: Split) -> World:
+    from chiasm.worlds.render import render_worlds
+
+    return opening.once(
+        ("world", split),
+        lambda: render_worlds(
+            world_of(opening.tables),
+            split,
+            opening.cache_folder / "worlds",
+            progress=partial(opening.on_stage, f"{_told(split)} worlds"),
+            num_processes=opening.processes,
+        ),
+    )
+
+
+def _told(split: Split) -> str:
+    return split.value.replace("_", "-")
+
+
+def _opened(train: Source, held_out: Source) -> Opened:
+    count, held = len(train) + len(held_out), len(held_out)
+    facts = SourceFacts("world", count, count, held, origin="the embedded world")
+    return Opened(train, held_out, facts)
