@@ -9,7 +9,7 @@ from chiasm.assembly import train_run
 from chiasm.data.source import SOURCES, Opened, SourceFacts, SourceSettings
 from chiasm.documents import Continuous, Document, Image, Text
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Request, SamplingSettings
+from chiasm.inference.request import Request
 from chiasm.inference.sampler import Sampler
 from chiasm.recipe import parse_recipe
 from chiasm.tokenizers.parts import Decoder, Encoder
@@ -63,22 +63,15 @@ class DepthSettings(SourceSettings):
 
 
 def test_depth_is_drawn_from_the_picture_in_colour(tmp_path) -> None:
-    image = {"kind": "pixels", "image_pixels": 8, "patch_pixels": 4}
     stream = {"row_positions": 64, "sources": {"depths": {"kind": "depths"}}}
-    training = {
-        "steps": 160,
-        "schedule": {"warmup_steps": 20},
-        "optimiser": {"learning_rate": 5e-3},
-    }
     model = {"width": 32, "depth": 2, "query_heads": 2, "key_value_heads": 1}
-    recipe = {"name": "depths", "stream": stream, "model": model, "training": training}
-    recipe["streams"] = {"image": image, "depth": {"kind": "metres"}}
+    recipe = {"name": "depths", "stream": stream, "model": model, "training": {"steps": 400}}
+    recipe["streams"] = {"image": {"kind": "pixels", "image_pixels": 8}}
+    recipe["streams"]["depth"] = {"kind": "metres"}
     train_run(parse_recipe(recipe), tmp_path / "run")
-    model = Pretrained.load(tmp_path / "run")
-    assert model.decoder.shapes.modalities == ("text", "vision")
-    asked = [
-        Request((Image(picture, target=False), Text("how far?")), opens=True, stream="depth")
-        for picture in (BRIGHT, DARK)
-    ]
-    for spans, picture in zip(Sampler(model).generate(asked), (BRIGHT, DARK), strict=True):
+    sampler = Sampler(Pretrained.load(tmp_path / "run"))
+    assert sampler.pretrained.decoder.shapes.modalities == ("text", "vision")
+    seen = [(Image(picture, target=False), Text("how far?")) for picture in (BRIGHT, DARK)]
+    asked = [Request(spans, opens=True, stream="depth") for spans in seen]
+    for spans, picture in zip(sampler.generate(asked), (BRIGHT, DARK), strict=True):
         np.testing.assert_allclose(spans[0].data, depths(picture), atol=1)
