@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -27,19 +28,31 @@ from chiasm.documents import Document, Image, Text, question_spans
 
 
 class FolderSource(ABC):
-    """Documents of a table's rows."""
+    """Documents of a table's rows, each made of the cells of some columns.
+
+    Args:
+        name: for messages.
+        table: whose rows; each is read once.
+        columns: that of the pictures first, where there are any.
+        root: of all files: pictures are looked for up to there.
+        group_column: holds what rows belong to, or nothing.
+
+    Raises:
+        UserError: a whole column cannot be used.
+    """
 
     documents_per_row = 1
-
-    def __init__(self, name: str, table: Table, root: Path, group_column: str) -> None:
-        self.name = name
-        self._table = table
-        self._root = root
-        self._group_column = group_column
-
-    survey: Survey
     varied = False
     """Whether any document has several forms: see :meth:`variant`."""
+
+    def __init__(
+        self, name: str, table: Table, *columns: str, root: Path = Path(), group_column: str = ""
+    ) -> None:
+        self.name = name
+        self._table, self._columns = table, columns
+        self._root = root
+        self._group_column = group_column
+        self.survey: Survey = survey(table, self._content)
 
     def __len__(self) -> int:
         return self.documents_per_row * len(self._table)
@@ -50,6 +63,21 @@ class FolderSource(ABC):
     @abstractmethod
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms: its text is one of a list, in turn."""
+
+    def _content(self, number: int) -> tuple[bytes, ...]:
+        """What identifies a row, and then all else that its documents are made of.
+
+        Raises:
+            Unusable: the row lacks something.
+        """
+        data, *words = self._row(number)
+        self.varied |= any(len(texts) > 1 for texts in words)
+        own = picture_identity(data)
+        return self._group(number) or own, own, *self._said(*words)
+
+    def _said(self, *words: tuple[str, ...]) -> Iterable[bytes]:
+        """The words of a row for its fingerprint."""
+        return (text.encode() for texts in words for text in texts)
 
     @property
     def identities(self) -> np.ndarray:
@@ -75,6 +103,17 @@ class FolderSource(ABC):
             raise Unusable(f"no {column}")
         return found
 
+    def _row(self, number: int) -> tuple[Any, ...]:
+        """The picture of a row, its file or bytes, and the texts of each further column.
+
+        Raises:
+            Unusable: the row lacks one.
+        """
+        image, *columns = self._columns
+        row = self._table.row(number, *self._columns)
+        data = self._picture(row, image, number)
+        return data, *(self._words(row, column) for column in columns)
+
     def _picture(self, row: dict, column: str, number: int) -> Path | bytes:
         """A picture's file or bytes; a path counts from the table's folder, or one above it.
 
@@ -98,58 +137,41 @@ class TextSource(FolderSource):
     Shape suffixes: N documents.
     """
 
-    def __init__(
-        self,
-        name: str,
-        table: Table,
-        column: str,
-        characters: int,
-        *,
-        root: Path = Path(),
-        group_column: str = "",
-    ) -> None:
-        super().__init__(name, table, root, group_column)
-        self._column = column
+    def __init__(self, name: str, table: Table, column: str, characters: int, **own: Any) -> None:
         self._characters = characters
-        places: list[tuple[int, int, int]] = []
-        identities: list[int] = []
-
-        def read(number: int) -> tuple[bytes, ...]:
-            text = "\n".join(texts(table.row(number, column).get(column), column))
-            group = self._group(number)
-            if not text.strip():
-                raise Unusable(f"no {column}")
-            whole = text.encode()
-            for begin, end, part in self._parts(text):
-                places.append((number, begin, end))
-                identities.append(hashed(group or text_identity(part)))
-            return group or whole, whole, str(characters).encode()
-
-        self.survey = survey(table, read)
-        self._places_N3 = np.array(places, dtype=np.int64).reshape(-1, 3)
-        self._identities = np.array(identities, dtype=np.int64)
+        self._found: list[tuple[int, int, int, int]] = []
+        super().__init__(name, table, column, **own)
+        # Row, begin and end in bytes of UTF-8, and identity of each document.
+        self._parts_N4 = np.array(self._found, dtype=np.int64).reshape(-1, 4)
+        self._found.clear()  # of many texts this list is large
 
     def __len__(self) -> int:
-        return len(self._places_N3)
+        return len(self._parts_N4)
 
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document; it has one form."""
-        number, begin, end = self._places_N3[index].tolist()
-        return Document((Text(self._table.utf8(number, self._column, begin, end).decode()),))
+        number, begin, end, _ = self._parts_N4[index].tolist()
+        return Document((Text(self._table.utf8(number, *self._columns, begin, end).decode()),))
 
     @property
     def identities(self) -> np.ndarray:
         """int64 [N]: equal for the same words."""
-        return self._identities
+        return self._parts_N4[:, 3]
 
-    def _parts(self, text: str) -> Iterator[tuple[int, int, str]]:
-        """Begin and end in bytes of UTF-8, and the text, of each part with words."""
+    def _content(self, number: int) -> tuple[bytes, ...]:
+        [column] = self._columns
+        text = "\n".join(texts(self._table.row(number, column).get(column), column))
+        group = self._group(number)
+        if not text.strip():
+            raise Unusable(f"no {column}")
+        whole = text.encode()
         begin = 0
         for part in cut_text(text, self._characters):
             end = begin + len(part.encode())
             if part.strip():
-                yield begin, end, part
+                self._found.append((number, begin, end, hashed(group or text_identity(part))))
             begin = end
+        return group or whole, whole, str(self._characters).encode()
 
 
 class ImageTextSource(FolderSource):
@@ -161,27 +183,6 @@ class ImageTextSource(FolderSource):
 
     documents_per_row = 2
 
-    def __init__(
-        self,
-        name: str,
-        table: Table,
-        image_column: str,
-        text_column: str,
-        *,
-        root: Path = Path(),
-        group_column: str = "",
-    ) -> None:
-        super().__init__(name, table, root, group_column)
-        self._columns = (image_column, text_column)
-
-        def read(number: int) -> tuple[bytes, ...]:
-            data, words = self._row(number)
-            self.varied |= len(words) > 1
-            own = picture_identity(data)
-            return self._group(number) or own, own, *(text.encode() for text in words)
-
-        self.survey = survey(table, read)
-
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document with one of its texts."""
         data, words = self._row(index // 2)
@@ -190,39 +191,14 @@ class ImageTextSource(FolderSource):
             return Document((Text(f"picture: {text}"), Image(data, target=True)))
         return Document((Image(data, target=False), Text(f"caption: {text}")))
 
-    def _row(self, number: int) -> tuple[Path | bytes, tuple[str, ...]]:
-        image, text = self._columns
-        row = self._table.row(number, image, text)
-        return self._picture(row, image, number), self._words(row, text)
-
 
 class PictureSource(FolderSource):
     """Pictures without their texts, each one document: [Image(context)]."""
 
-    def __init__(
-        self,
-        name: str,
-        table: Table,
-        image_column: str,
-        *,
-        root: Path = Path(),
-        group_column: str = "",
-    ) -> None:
-        super().__init__(name, table, root, group_column)
-        self._column = image_column
-
-        def read(number: int) -> tuple[bytes, ...]:
-            own = picture_identity(self._data(number))
-            return self._group(number) or own, own
-
-        self.survey = survey(table, read)
-
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document; it has one form."""
-        return Document((Image(self._data(index), target=False),))
-
-    def _data(self, number: int) -> Path | bytes:
-        return self._picture(self._table.row(number, self._column), self._column, number)
+        [data] = self._row(index)
+        return Document((Image(data, target=False),))
 
 
 class QuestionSource(FolderSource):
@@ -231,40 +207,15 @@ class QuestionSource(FolderSource):
     Of several answers, one in turn; the first stands for all where answers are scored.
     """
 
-    def __init__(
-        self,
-        name: str,
-        table: Table,
-        image_column: str,
-        question_column: str,
-        answer_column: str,
-        *,
-        root: Path = Path(),
-        group_column: str = "",
-    ) -> None:
-        super().__init__(name, table, root, group_column)
-        self._columns = (image_column, question_column, answer_column)
-
-        def read(number: int) -> tuple[bytes, ...]:
-            data, questions, answers = self._row(number)
-            self.varied |= len(questions) > 1 or len(answers) > 1
-            own = picture_identity(data)
-            said = "\0".join((*questions, "", *answers)).encode()
-            return self._group(number) or own, own, said
-
-        self.survey = survey(table, read)
-
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document with one of its questions and answers."""
         data, questions, answers = self._row(index)
         question, answer = questions[turn % len(questions)], answers[turn % len(answers)]
         return Document((Image(data, target=False), *question_spans(question, answer)))
 
-    def _row(self, number: int) -> tuple[Path | bytes, tuple[str, ...], tuple[str, ...]]:
-        image, question, answer = self._columns
-        row = self._table.row(number, *self._columns)
-        data = self._picture(row, image, number)
-        return data, self._words(row, question), self._words(row, answer)
+    def _said(self, *words: tuple[str, ...]) -> Iterable[bytes]:
+        questions, answers = words
+        return ["\0".join((*questions, "", *answers)).encode()]
 
 
 class Selection:
