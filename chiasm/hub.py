@@ -20,13 +20,16 @@ def require_hub(name: str, setting: str) -> None:
     parent = Path(name).parent
     mistaken_path = parent != Path(".") and parent.is_dir()
     if mistaken_path or not re.fullmatch(r"\w[\w.-]*(/[\w.-]+)?", name):
-        raise UserError(f"{setting} = {name!r} is not there: no such file or folder")
+        why = "is not there: no such file or folder"
+        raise UserError(why, setting=setting, value=name)
     if constants.HF_HUB_OFFLINE:
         return
     if reason := unreachable():
         raise UserError(
-            f"{setting} = {name!r} is no file or folder here, and {reason}; set HF_HUB_OFFLINE=1 "
-            "to use a copy that was fetched before"
+            f"is no file or folder here, and {reason}",
+            setting=setting,
+            value=name,
+            remedy="set HF_HUB_OFFLINE=1 to use a copy that was fetched before",
         )
 
 

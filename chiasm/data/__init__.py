@@ -28,11 +28,9 @@ sides.py       which walks are trained on and which are held out
 goals.py       the frames of an action video
 navigation.py  sources from recorded walks
 source.py      one source: the base of its settings, and what opening it found
-columns.py     which columns a source reads
-opened.py      both sides of a source of users' tables
-text.py        the kind text
-image_text.py  the kind image_text
-vqa.py         the kind vqa
+opened.py      which documents of tables are trained on and which are held out
+columns.py     which columns of a table a source reads
+kinds.py       the kinds text, image_text and vqa
 recorded.py    the kind trajectories
 python_manual.py  the kind python_manual
 sources.py     the sources that a recipe names

@@ -109,10 +109,8 @@ def open_hub(path: str, setting: str) -> dict[str, ArrowTable]:
     try:
         found = datasets.load_dataset(path)
     except Exception as error:  # each reader has its own kinds
-        raise UserError(
-            f"{setting} = {path!r} is no file or folder here, and the hub gave no dataset of that "
-            f"name ({_cause(error)})"
-        ) from error
+        why = "is no file or folder here, and the hub gave no dataset of that name"
+        raise UserError(f"{why} ({_cause(error)})", setting=setting, value=path) from error
     return {
         name: ArrowTable(split.data.table, _labels(split.features.arrow_schema), ())
         for name, split in found.items()

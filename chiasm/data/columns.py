@@ -6,16 +6,19 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
+from pathlib import Path
 from typing import Any, ClassVar
 
 from chiasm.data.cells import picture, texts
-from chiasm.data.folders import FolderSource
+from chiasm.data.files import shown_name
+from chiasm.data.folders import FolderSource, PictureSource
+from chiasm.data.opened import both_sides
 from chiasm.data.picture_folder import is_picture
-from chiasm.data.source import FileSettings
+from chiasm.data.source import FileSettings, Opened, Opening, SourceFacts
 from chiasm.data.table import Row, Table
-from chiasm.data.tables import choose_column
+from chiasm.data.tables import choose_column, open_tables
 from chiasm.errors import UserError
 
 _IMAGE = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
@@ -26,7 +29,10 @@ _LOOKED_AT = 16
 
 
 class TableSettings(FileSettings):
-    """The base of kinds whose documents are the rows of users' tables."""
+    """The base of kinds whose documents are the rows of users' tables.
+
+    Where ``alone`` is true, pictures are read and no words.
+    """
 
     group_column: str = ""
     """Column with what rows belong to (an original of many copies, a speaker, a scene): a group is
@@ -34,7 +40,7 @@ class TableSettings(FileSettings):
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
 
-    def words(self, columns: Columns, table: Table) -> tuple[str, ...]:
+    def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
 
         Raises:
@@ -42,11 +48,78 @@ class TableSettings(FileSettings):
         """
         raise NotImplementedError
 
-    def source_of(
-        self, name: str, table: Table, columns: Columns, row_positions: int, **own: Any
+    def image(self, table: Table) -> str:
+        """Returns the column of pictures; empty where rows have none.
+
+        Raises:
+            UserError: one is needed and is not there.
+        """
+        return ""
+
+    def group(self, table: Table) -> str:
+        """Returns the column of groups, or nothing.
+
+        Raises:
+            UserError: it is not there.
+        """
+        return self.group_column and choose_column(table, "group_column", self.group_column)
+
+    def fits(self, table: Table, *, alone: bool = False) -> bool:
+        """Whether a table has all that is needed."""
+        try:
+            return self._shows_pictures(table) and (alone or bool(self.words(table)))
+        except UserError:
+            return False
+
+    def documents(
+        self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
     ) -> FolderSource:
-        """Returns the documents of a table's rows; ``own`` is what every such source is given."""
+        """Returns the documents of a table's rows; ``own`` is what every such source is given.
+
+        Raises:
+            UserError: a column is missing or cannot be used.
+        """
         raise NotImplementedError
+
+    def open(self, name: str, opening: Opening, *, alone: bool = False) -> Opened:
+        """Returns both sides."""
+        tables = open_tables(
+            self.path,
+            partial(self.fits, alone=alone),
+            held_out_path=self.held_out_path,
+            texts=not self.has_pictures,
+        )
+
+        def read(table: Table) -> tuple[FolderSource, SourceFacts]:
+            own = {"root": tables.root, "group_column": self.group(table)}
+            positions = opening.row_positions
+            try:
+                source = self.documents(name, table, row_positions=positions, alone=alone, **own)
+            except UserError as error:
+                if error.setting:
+                    raise
+                raise UserError(f": {error}", setting="path", value=self.path) from error
+            source.survey.refuse_absurd()
+            return source, self._facts(source, table, tables.root, alone=alone)
+
+        return both_sides(tables, read, self.held_out_fraction)
+
+    def _facts(self, source: FolderSource, table: Table, root: Path, *, alone: bool) -> SourceFacts:
+        return SourceFacts(
+            kind=self.kind,
+            rows=len(table),
+            documents=0,
+            held_out=0,
+            files=tuple(shown_name(file, root) for file in table.files),
+            column="" if alone else ", ".join(self.words(table)),
+            image_column=self.image(table),
+            skipped=source.survey.skipped,
+            notes=("the column 'split' is not read",) if "split" in table.columns else (),
+            fingerprint=source.survey.fingerprint,
+        )
+
+    def _shows_pictures(self, table: Table) -> bool:
+        return True
 
 
 class PictureTableSettings(TableSettings):
@@ -56,83 +129,38 @@ class PictureTableSettings(TableSettings):
     """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
 
     held_out_by: ClassVar[str] = "pictures"
+    source: ClassVar[type[FolderSource]]
+    """Is given the column of pictures, and then those of words."""
 
     @property
     def example(self) -> dict[str, str]:
         """The words of a row, for a message that asks for some."""
         raise NotImplementedError
 
-
-@dataclass(frozen=True)
-class Columns:
-    """The columns of one source."""
-
-    where: str
-    """``stream.sources.NAME``, to blame its settings."""
-    settings: TableSettings
-    pictures_alone: bool = False
-    """No words are read."""
-
-    def are_in(self, table: Table) -> bool:
-        """Whether the table has all that the source needs."""
-        settings = self.settings
-        try:
-            if isinstance(settings, PictureTableSettings):
-                column = self.image(table)
-                if not settings.image_column and not self._holds_pictures(table, column):
-                    return False  # names of files that lie elsewhere, as beside shards
-            if not self.pictures_alone:
-                settings.words(self, table)
-        except UserError:
-            return False
-        return True
-
-    def text(self, table: Table, wanted: str) -> str:
-        """The column of texts or captions; of numbered labels, that of their names.
-
-        Raises:
-            UserError: there is none.
-        """
-        column = choose_column(table, f"{self.where}.text_column", wanted, _TEXT)
-        if not wanted and self._holds_numbers(table, column):
-            names = (form.format(column) for form in _NAMES_OF_LABELS)
-            return next((name for name in names if name in table.columns), column)
-        return column
-
     def image(self, table: Table) -> str:
-        """The column of pictures, empty where rows have none; a usual name counts where pictures
-        are found under it.
+        """Returns the column of pictures; a usual name counts where pictures are found under it.
 
         Raises:
             UserError: there is none.
         """
-        if not isinstance(self.settings, PictureTableSettings):
-            return ""
-        setting, wanted = f"{self.where}.image_column", self.settings.image_column
         usual = tuple(name for name in _IMAGE if name in table.columns)
-        found = tuple(name for name in usual if self._holds_pictures(table, name))
-        return choose_column(table, setting, wanted, found or usual or _IMAGE)
+        found = tuple(name for name in usual if _holds_pictures(table, name))
+        return choose_column(table, "image_column", self.image_column, found or usual or _IMAGE)
 
-    def named(self, table: Table, setting: str, wanted: str) -> str:
-        """The column that a setting names.
+    def documents(
+        self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
+    ) -> FolderSource:
+        """Returns the documents of a table's rows."""
+        if alone:
+            return PictureSource(name, table, self.image(table), **own)
+        self.refuse_pictures_alone(table)
+        return self.source(name, table, self.image(table), *self.words(table), **own)
 
-        Raises:
-            UserError: it is not there.
-        """
-        return choose_column(table, f"{self.where}.{setting}", wanted, ())
-
-    def group(self, table: Table) -> str:
-        """The column of groups, or nothing.
-
-        Raises:
-            UserError: it is not there.
-        """
-        wanted = self.settings.group_column
-        return choose_column(table, f"{self.where}.group_column", wanted, ()) if wanted else ""
-
-    def words(self, table: Table) -> str:
-        """All columns of words, as they are told."""
-        return "" if self.pictures_alone else ", ".join(self.settings.words(self, table))
+    def open_pictures(
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
+    ) -> Opened:
+        """Returns both sides; a folder of pictures will do where no words are read."""
+        return self.open(name, opening, alone=not captioned)
 
     def refuse_pictures_alone(self, table: Table) -> None:
         """Raise where words are needed and a folder has pictures alone.
@@ -140,46 +168,64 @@ class Columns:
         Raises:
             UserError: it has; the message says how to write them.
         """
-        settings = self.settings
-        alone = bool(table.files) and is_picture(table.files[0]) and not self.pictures_alone
-        if not isinstance(settings, PictureTableSettings) or not alone or self.are_in(table):
+        if not table.files or not is_picture(table.files[0]) or self.fits(table):
             return
-        line = json.dumps({settings.image_column or "file_name": "barn.jpg", **settings.example})
-        raise UserError(
-            f"{self.where}.path = {settings.path!r} holds pictures, but no captions were found; "
+        line = json.dumps({self.image_column or "file_name": "barn.jpg", **self.example})
+        raise self.error(
+            "path",
+            "holds pictures, but no captions were found",
             f"write metadata.jsonl in it, with a line for each picture: {line} (texts beside the "
-            "pictures, as barn.txt, do as well, and folders called after labels, not after splits)"
+            "pictures, as barn.txt, do as well, and folders called after labels, not after splits)",
         )
 
-    def _holds_pictures(self, table: Table, column: str) -> bool:
-        for number, row in self._first(table, column):
-            folder = table.folder(number)
-            try:
-                data = picture(row.get(column), folder, column)
-            except UserError:
-                return True  # told when it is read
-            if isinstance(data, bytes):
-                return True
-            if data is not None:
-                name = data.relative_to(folder) if data.is_relative_to(folder) else data
-                above = (each / name for each in islice(folder.parents, 8))
-                if any(map(os.path.isfile, (data, *above))):
-                    return True
-        return False
+    def _shows_pictures(self, table: Table) -> bool:
+        """Not where a usual name holds names of files that lie elsewhere, as beside shards."""
+        column = self.image(table)
+        return bool(self.image_column) or _holds_pictures(table, column)
 
-    def _holds_numbers(self, table: Table, column: str) -> bool:
+
+def text_column(table: Table, wanted: str) -> str:
+    """Returns the column of texts or captions; of numbered labels, that of their names.
+
+    Raises:
+        UserError: there is none.
+    """
+    column = choose_column(table, "text_column", wanted, _TEXT)
+    if not wanted and _holds_numbers(table, column):
+        names = (form.format(column) for form in _NAMES_OF_LABELS)
+        return next((name for name in names if name in table.columns), column)
+    return column
+
+
+def _holds_pictures(table: Table, column: str) -> bool:
+    for number, row in _first(table, column):
+        folder = table.folder(number)
         try:
-            found = [
-                text
-                for _, row in self._first(table, column)
-                for text in texts(row.get(column), column)
-            ]
+            data = picture(row.get(column), folder, column)
         except UserError:
-            return False  # told when it is read
-        return bool(found) and all(text.strip().isdigit() for text in found)
+            return True  # told when it is read
+        if isinstance(data, bytes):
+            return True
+        if data is not None:
+            name = data.relative_to(folder) if data.is_relative_to(folder) else data
+            above = (each / name for each in islice(folder.parents, 8))
+            if any(map(os.path.isfile, (data, *above))):
+                return True
+    return False
 
-    def _first(self, table: Table, column: str) -> Iterator[tuple[int, Row]]:
-        """The first rows that can be read; why others cannot, is told when all are."""
-        for number in range(min(_LOOKED_AT, len(table))):
-            with suppress(UserError):
-                yield number, table.row(number, column)
+
+def _holds_numbers(table: Table, column: str) -> bool:
+    try:
+        found = [
+            text for _, row in _first(table, column) for text in texts(row.get(column), column)
+        ]
+    except UserError:
+        return False  # told when it is read
+    return bool(found) and all(text.strip().isdigit() for text in found)
+
+
+def _first(table: Table, column: str) -> Iterator[tuple[int, Row]]:
+    """The first rows that can be read; why others cannot, is told when all are."""
+    for number in range(min(_LOOKED_AT, len(table))):
+        with suppress(UserError):
+            yield number, table.row(number, column)

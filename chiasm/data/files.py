@@ -63,7 +63,7 @@ def shown_name(file: Path, root: Path) -> str:
     return os.fsencode(name).decode(errors="replace")
 
 
-def find_files(path: str, setting: str) -> Files | None:
+def find_files(path: str, setting: str = "path") -> Files | None:
     """Returns the files of a file, a folder or a pattern; None where nothing is there.
 
     Raises:
@@ -83,7 +83,7 @@ def find_files(path: str, setting: str) -> Files | None:
         file for each in found for file in ([each] if each.is_file() else _inside(each, setting))
     ]
     if not inside:
-        raise UserError(f"{setting} = {path!r} matches no file; check the pattern")
+        raise UserError("matches no file", setting=setting, value=path, remedy="check the pattern")
     return _split_off(root, inside)
 
 
@@ -91,7 +91,8 @@ def _inside(folder: Path, setting: str) -> Iterator[Path]:
     """The files below a folder, through links too; each folder once, however links lead to it."""
 
     def refuse(error: OSError) -> NoReturn:
-        raise UserError(f"{setting}: {error.filename} cannot be read: {error.strerror}") from error
+        why = f": {error.filename} cannot be read: {error.strerror}"
+        raise UserError(why, setting=setting) from error
 
     seen: set[str] = set()
     starts = [folder]

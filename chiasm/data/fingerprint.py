@@ -22,7 +22,7 @@ _BLOCKS = 64
 _BLOCK_BYTES = WHOLE_BYTES // _BLOCKS
 
 
-def fingerprint(path: str, setting: str = "path") -> str:
+def fingerprint(path: str) -> str:
     """Returns 16 hexadecimal digits for the files of a path; none where nothing is there.
 
     Names count relative to the path, and so does the version of the code that reads.
@@ -30,7 +30,7 @@ def fingerprint(path: str, setting: str = "path") -> str:
     Raises:
         UserError: a pattern that no file matches, or a file that may not be read.
     """
-    found = find_files(path, setting)
+    found = find_files(path)
     if found is None:
         return ""
     digest = xxhash.xxh3_64(f"reading {READING}".encode())
@@ -40,9 +40,8 @@ def fingerprint(path: str, setting: str = "path") -> str:
             _read_into(digest, file)
         except OSError as error:
             name = shown_name(file, found.root)
-            raise UserError(
-                f"{setting} = {path!r}: {name} cannot be read: {error.strerror}"
-            ) from error
+            why = f": {name} cannot be read: {error.strerror}"
+            raise UserError(why, setting="path", value=path) from error
     return digest.hexdigest()
 
 

@@ -151,7 +151,8 @@ class TextSource(FolderSource):
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document; it has one form."""
         number, begin, end, _ = self._parts_N4[index].tolist()
-        return Document((Text(self._table.utf8(number, *self._columns, begin, end).decode()),))
+        [column] = self._columns
+        return Document((Text(self._table.utf8(number, column, begin, end).decode()),))
 
     @property
     def identities(self) -> np.ndarray:

@@ -8,8 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Literal
 
+from chiasm.data.kinds import TextSettings
 from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
-from chiasm.data.text import TextSettings
 from chiasm.errors import UserError
 
 _HELD_OUT = 0.5

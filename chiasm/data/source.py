@@ -1,7 +1,7 @@
 """One named source: its settings, and what opening it found.
 
 A kind of source is a class of settings that is registered and opens itself; those of this package
-stand in files of their own (``text.py`` and the like), anyone else's in a module that a recipe
+stand in ``kinds.py``, ``recorded.py`` and the like, anyone else's in a module that a recipe
 names in ``imports``.
 """
 
@@ -117,6 +117,8 @@ class SourceSettings(Settings):
         Raises:
             UserError: as :meth:`open`, or it has no pictures.
         """
+        if not self.has_pictures:
+            raise self.error("kind", "has no pictures", "name another")
         return self.open(name, opening)
 
     def open_views(self, name: str, opening: Opening) -> ActionVideos | None:

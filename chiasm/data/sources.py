@@ -9,11 +9,9 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-import chiasm.data.image_text
+import chiasm.data.kinds
 import chiasm.data.python_manual
-import chiasm.data.recorded
-import chiasm.data.text
-import chiasm.data.vqa  # noqa: F401
+import chiasm.data.recorded  # noqa: F401
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import Opened, Opening, SourceSettings
 from chiasm.documents import Source

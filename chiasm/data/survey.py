@@ -38,15 +38,14 @@ class Survey:
     first: str = ""
     """More of the first of the skipped, such as the path that is not there."""
 
-    def refuse_absurd(self, where: str) -> None:
+    def refuse_absurd(self) -> None:
         """Raise a UserError when most rows cannot be used, which is a mistake in a setting."""
         bad = sum(self.skipped.values())
         if 4 * bad > 3 * len(self.identity_R):
             first = f"; the first: {self.first}" if self.first else ""
-            raise UserError(
-                f"{where}: {bad} of {len(self.identity_R)} rows cannot be used "
-                f"({told(self.skipped)}{first}); check its path and column settings"
-            )
+            rows = f"{bad} of {len(self.identity_R)} rows"
+            why = f": {rows} cannot be used ({told(self.skipped)}{first})"
+            raise UserError(why, setting="path", remedy="check it and the column settings")
 
 
 def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:

@@ -19,7 +19,7 @@ from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
 from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder, is_picture
 from chiasm.data.table import Joined, Table
 from chiasm.data.tars import Tar
-from chiasm.errors import UserError
+from chiasm.errors import UserError, setting
 
 _OPEN_ONE: dict[str, Callable[[Path], Table]] = {
     ".jsonl": JsonLines,
@@ -66,14 +66,11 @@ class _Chosen:
         return self.form != _PICTURES
 
 
-def open_tables(
-    path: str, setting: str, fits: Fits, *, held_out_path: str = "", texts: bool = False
-) -> Tables:
+def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool = False) -> Tables:
     """Open what the path names.
 
     Args:
         path: a folder, a file, a pattern, or a dataset's name on the hub.
-        setting: the setting to blame.
         fits: whether a table has the columns that are needed.
         held_out_path: what is held out, in the same forms; empty: what names say.
         texts: plain text files count as tables.
@@ -81,31 +78,32 @@ def open_tables(
     Raises:
         UserError: nothing there, nothing readable in it, or a file that is cut off or malformed.
     """
-    found = find_files(path, setting)
-    where = f"{setting.removesuffix('path')}held_out_path"
+    found = find_files(path)
     if found is None:
-        return _of_hub(path, setting, where if held_out_path else "")
-    chosen = _choose(found, path, setting, fits, texts)
+        return _of_hub(path, "path", beside=held_out_path)
+    chosen = _choose(found, path, "path", fits, texts)
     table = chosen.table
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
     notes = [_left(chosen), "" if texts else _without_row(chosen)]
     held_out, train, unread = None, split.train, split.left
     if not train:
         raise UserError(
-            f"{setting} = {path!r} holds files to validate and to test on, and none to train on "
-            f"({_names(found, split.held_out)}); name the file to train on with {setting}, and the "
-            f"one to hold out with {where}"
+            "holds files to validate and to test on, and none to train on "
+            f"({_names(found, split.held_out)})",
+            setting="path",
+            value=path,
+            remedy=f"name the file to train on with {setting('path')}, and the one to hold out "
+            f"with {setting('held_out_path')}",
         )
     if held_out_path:
-        held_out = _open_held_out(held_out_path, where, fits, texts)
+        held_out = _open_held_out(held_out_path, fits, texts)
         same = {_place(file) for file in held_out.files}
         train = tuple(file for file in train if _place(file) not in same)
         unread = tuple(f for f in (*split.held_out, *split.left) if _place(f) not in same)
         if not train:
-            raise UserError(
-                f"{setting} = {path!r} has no file to train on that {where} = {held_out_path!r} "
-                "does not hold out; give other files"
-            )
+            where = f"{setting('held_out_path')} = {held_out_path!r}"
+            why = f"has no file to train on that {where} does not hold out"
+            raise UserError(why, setting="path", value=path, remedy="give other files")
         notes += [f"held out: {_names(found, held_out.files)} (held_out_path)"]
     elif split.held_out:
         held_out = table.of_files(set(split.held_out))
@@ -115,32 +113,35 @@ def open_tables(
     notes += [f"not read: {_names(found, unread)}"] if unread else []
     if len(train) < len(table.files):
         table = table.of_files(set(train))
-    for side, blamed, given in ((table, setting, path), (held_out, where, held_out_path or path)):
+    for side, own in ((table, ""), (held_out, held_out_path)):
         if side is not None and not len(side):
-            raise UserError(f"{blamed} = {given!r} holds no rows")
+            blamed = "path" if side is table else "held_out_path"
+            raise UserError("holds no rows", setting=blamed, value=own or path)
     return Tables(table, held_out, found.root, tuple(note for note in notes if note))
 
 
-def _open_held_out(path: str, setting: str, fits: Fits, texts: bool) -> Table:
+def _open_held_out(path: str, fits: Fits, texts: bool) -> Table:
     """All rows of the path, or of several splits in it the one that is held out by its name."""
-    found = find_files(path, setting)
+    found = find_files(path, "held_out_path")
     if found is None:
-        of_hub = _of_hub(path, setting, "")
+        of_hub = _of_hub(path, "held_out_path")
         return of_hub.held_out or of_hub.train
-    chosen = _choose(found, path, setting, fits, texts)
+    chosen = _choose(found, path, "held_out_path", fits, texts)
     split = split_by_name(found.root, chosen.table.files, by_file=chosen.by_file)
     return chosen.table.of_files(set(split.held_out)) if split.held_out else chosen.table
 
 
-def _of_hub(path: str, setting: str, held_out_setting: str) -> Tables:
+def _of_hub(path: str, blamed: str, *, beside: str = "") -> Tables:
     if _looks_local(path):
-        raise UserError(_absence(path, setting))
-    if held_out_setting:
+        raise UserError(_absence(path), setting=blamed, value=path)
+    if beside:
         raise UserError(
-            f"{held_out_setting} stands beside {setting} = {path!r}, a name of the hub, whose own "
-            "splits are held out; leave it out, or fetch the files"
+            f"stands beside {setting(blamed)} = {path!r}, a name of the hub, whose own splits are "
+            "held out",
+            setting="held_out_path",
+            remedy="leave it out, or fetch the files",
         )
-    splits = open_hub(path, setting)
+    splits = open_hub(path, blamed)
     trained = TRAIN if TRAIN in splits else next(iter(splits))
     name = next((name for name in (VALIDATION, TEST) if name in splits and TRAIN in splits), None)
     notes = [f"held out: the split {name!r} of the hub's dataset"] if name else []
@@ -150,11 +151,12 @@ def _of_hub(path: str, setting: str, held_out_setting: str) -> Tables:
     return Tables(splits[trained], splits[name] if name else None, Path(), tuple(notes))
 
 
-def _choose(found: Files, path: str, setting: str, fits: Fits, texts: bool) -> _Chosen:
+def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool) -> _Chosen:
     """The format of which some files fit, and the table of those; else the first, which does not.
 
     Of a format with a table for each file, the files that do not fit are left.
     """
+    wrong = partial(UserError, setting=blamed, value=path)
     first: _Chosen | None = None
     reasons: list[NoTable] = []
     for form, files in _candidates(found, texts):
@@ -164,27 +166,22 @@ def _choose(found: Files, path: str, setting: str, fits: Fits, texts: bool) -> _
             reasons.append(reason)
             continue
         except OSError as error:
-            raise UserError(
-                f"{setting} = {path!r}: {error.filename} cannot be read: {error.strerror}"
-            ) from error
+            raise wrong(f": {error.filename} cannot be read: {error.strerror}") from error
         except UserError as error:
-            raise UserError(f"{setting} = {path!r}: {error}") from error
+            raise wrong(f": {error}") from error
         if fits(chosen.table):
             return chosen
         first = first or chosen
     if first:
         return first
     if reasons:
-        raise UserError(f"{setting} = {path!r} cannot be read: {reasons[0]}")
+        raise wrong(f"cannot be read: {reasons[0]}")
     compressed = [file for file in found.data if file.suffix.lower() in _COMPRESSED]
     if compressed:
-        raise UserError(
-            f"{setting} = {path!r} holds compressed files ({_names(found, compressed)}), which are "
-            "not read; unpack them first"
-        )
-    raise UserError(
-        f"{setting} = {path!r} holds nothing that can be read; give a folder with {_FORMS}, or "
-        "pictures"
+        why = f"holds compressed files ({_names(found, compressed)}), which are not read"
+        raise wrong(why, remedy="unpack them first")
+    raise wrong(
+        "holds nothing that can be read", remedy=f"give a folder with {_FORMS}, or pictures"
     )
 
 
@@ -266,15 +263,15 @@ def _looks_local(path: str) -> bool:
     return path.startswith(("/", "~", ".")) or "./" in path or path.count("/") != 1
 
 
-def _absence(path: str, setting: str) -> str:
-    message = f"{setting} = {path!r} does not exist: no such file or folder"
+def _absence(path: str) -> str:
+    message = "does not exist: no such file or folder"
     if path.startswith("~"):
         return f"{message}; write the home folder in full, ~ is not expanded here"
     return message if Path(path).is_absolute() else f"{message} in {Path.cwd()}"
 
 
-def choose_column(table: Table, setting: str, wanted: str, usual: tuple[str, ...]) -> str:
-    """Returns the wanted column, or the first usual one that the table has.
+def choose_column(table: Table, setting: str, wanted: str, usual: tuple[str, ...] = ()) -> str:
+    """Returns the column that a setting wants, or the first usual one that the table has.
 
     Raises:
         UserError: no such column; the message lists those there are.
@@ -284,8 +281,7 @@ def choose_column(table: Table, setting: str, wanted: str, usual: tuple[str, ...
             return name
     available = ", ".join(table.columns)
     if wanted:
-        raise UserError(f"{setting} = {wanted!r} is no column; there are: {available}")
-    raise UserError(
-        f"{setting} is not set and no column has a usual name ({', '.join(usual)}); "
-        f"choose one of: {available}"
-    )
+        there = f"there are: {available}"
+        raise UserError("is no column", setting=setting, value=wanted, remedy=there)
+    why = f"is not set and no column has a usual name ({', '.join(usual)})"
+    raise UserError(why, setting=setting, remedy=f"choose one of: {available}")

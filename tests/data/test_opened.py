@@ -509,7 +509,7 @@ def test_rows_that_cannot_be_used_are_left_out_and_counted(made, pictures, tmp_p
     ("closed", "message"),
     [
         ("rows.csv", r"mine\.path = '.*': .*rows\.csv cannot be read: Permission denied"),
-        ("a.txt", r"mine: .*a\.txt cannot be read: Permission denied"),
+        ("a.txt", r"mine\.path = '.*': .*a\.txt cannot be read: Permission denied"),
         ("a.parquet", r"mine\.path = '.*': .*a\.parquet cannot be read: Permission denied"),
     ],
 )
@@ -537,11 +537,20 @@ def test_pictures_without_a_row_are_told(made, pictures, tmp_path):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"kind": "image_text", "text_column": "tags"}, r"mine: column 'tags' holds dictionaries"),
-        ({"kind": "text", "text_column": "tags"}, r"mine: column 'tags' holds dictionaries"),
+        (
+            {"kind": "image_text", "text_column": "tags"},
+            r"mine\.path = '.*': column 'tags' holds dict",
+        ),
+        ({"kind": "text", "text_column": "tags"}, r"mine\.path = '.*': column 'tags' holds dict"),
         ({"kind": "vqa"}, r"mine\.question_column = 'question' is no column; there are: image, "),
-        ({"kind": "image_text", "image_column": "url"}, r"mine: column 'url' holds web addresses"),
-        ({"kind": "image_text", "image_column": "caption"}, r"mine: 2 of 2 rows cannot be used"),
+        (
+            {"kind": "image_text", "image_column": "url"},
+            r"mine\.path = '.*': column 'url' holds web",
+        ),
+        (
+            {"kind": "image_text", "image_column": "caption"},
+            r"mine\.path: 2 of 2 rows cannot be used",
+        ),
         ({"kind": "image_text", "group_column": "of"}, r"mine\.group_column = 'of' is no column"),
     ],
 )

@@ -2,7 +2,7 @@ import subprocess
 import sys
 
 SCRIPT = """
-from chiasm.data.text import TextSettings
+from chiasm.data.kinds import TextSettings
 from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text

@@ -3,9 +3,9 @@ import json
 import pytest
 from pydantic import ValidationError
 
+from chiasm.data.kinds import TextSettings
 from chiasm.data.source import SOURCES, Opened, SourceFacts, leaks
 from chiasm.data.stream import StreamSettings
-from chiasm.data.text import TextSettings
 from chiasm.errors import UserError
 from chiasm.recipe import parse_recipe
 
@@ -84,9 +84,7 @@ def test_sources_that_hold_out_what_others_train_on_are_told(measured, setting):
 
 
 def test_texts_cut_otherwise_are_held_out_otherwise():
-    one, other = (
-        TextSettings(path="here", document_characters=n) for n in (100, 200)
-    )
+    one, other = (TextSettings(path="here", document_characters=n) for n in (100, 200))
     [error] = leaks({"a": one}, {"b": other})
     assert (error.setting, error.value) == ("b.document_characters", 200)
 

@@ -11,7 +11,7 @@ import torch
 
 from chiasm.data.drawing import row_spans
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.data.image_text import ImageTextSettings
+from chiasm.data.kinds import ImageTextSettings
 from chiasm.data.mixture import Lane, Mixture
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources, sample_texts
@@ -118,7 +118,7 @@ def test_mistakes_name_their_setting(settings, message, pairs_folder):
 def test_texts_without_a_word_are_counted(tmp_path):
     for name, text in (("a", ""), ("b", " \n"), ("c", "")):
         (tmp_path / f"{name}.txt").write_text(text)
-    with pytest.raises(UserError, match=r"stream\.sources\.mine: 3 of 3 rows .*no text: 3"):
+    with pytest.raises(UserError, match=r"stream\.sources\.mine\.path: 3 of 3 rows .*no text: 3"):
         both_splits({"kind": "text", "path": str(tmp_path)})
     (tmp_path / "rows.jsonl").write_text('{"text": ""}\n' * 2)
     with pytest.raises(UserError, match="2 of 2 rows cannot be used"):

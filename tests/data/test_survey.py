@@ -98,7 +98,7 @@ def test_texts_are_known_by_their_words():
 def test_a_table_that_mostly_cannot_be_used_is_refused(bad, refused):
     found = Survey(np.zeros(4), {"no text": bad - 1, "no image": 1}, "")
     if not refused:
-        found.refuse_absurd("here")
+        found.refuse_absurd()
         return
-    with pytest.raises(UserError, match=r"^here: 4 of 4 rows cannot be used \(no text: 3, no im"):
-        found.refuse_absurd("here")
+    with pytest.raises(UserError, match=r"^path: 4 of 4 rows cannot be used \(no text: 3, no im"):
+        found.refuse_absurd()

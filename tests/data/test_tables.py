@@ -6,7 +6,7 @@ import pytest
 from chiasm.data.arrow_tables import ArrowTable
 from chiasm.data.picture_folder import PictureFolder
 from chiasm.data.tables import choose_column, open_tables
-from chiasm.errors import UserError
+from chiasm.errors import UserError, settings_of
 
 ROWS = [{"image": f"{k}.png", "caption": f"number {k}"} for k in range(5)]
 
@@ -16,7 +16,8 @@ def has(*columns):
 
 
 def opened(path, *columns, **options):
-    return open_tables(str(path), "sources.a.path", has(*columns), **options)
+    with settings_of("sources.a"):
+        return open_tables(str(path), has(*columns), **options)
 
 
 def rows_of(table):

@@ -8,11 +8,10 @@ import pytest
 import torch
 from PIL import Image as PillowImage
 
-from chiasm.data.image_text import ImageTextSettings
+from chiasm.data.kinds import ImageTextSettings, TextSettings
 from chiasm.data.recorded import RecordedSettings
 from chiasm.data.source import Opening, SourceSettings
 from chiasm.data.sources import open_sources
-from chiasm.data.text import TextSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Split
 from chiasm.evaluation import EvaluationSettings, Material

@@ -12,7 +12,7 @@ from pydantic import Field
 from chiasm.capabilities import Labelled
 from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
 from chiasm.documents import Split
-from chiasm.errors import UserError, settings_of
+from chiasm.errors import settings_of
 from chiasm.providers import WorldTable
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
@@ -119,13 +119,10 @@ def _opened(
         on_stage=told,
         processes=settings.render_processes,
     )
-    try:
-        with settings_of("source"):
-            return settings.source.open_pictures(
-                "pictures",
-                opening,
-                side=(settings.size_setting, pixels),
-                captioned=settings.reads_captions,
-            )
-    except UserError as error:  # it takes the source for one of a run
-        raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error
+    with settings_of("source"):
+        return settings.source.open_pictures(
+            "pictures",
+            opening,
+            side=(settings.size_setting, pixels),
+            captioned=settings.reads_captions,
+        )
