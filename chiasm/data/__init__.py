@@ -13,6 +13,7 @@ tars.py        samples in tar files
 picture_folder.py  pictures in folders, and what stands beside them
 tables.py      a user's folder, file or hub name as tables
 survey.py      one pass over a table's rows
+source.py      one source: the base of its settings, and what opening it found
 fingerprint.py  what users' files hold, as a short hash
 folders.py     sources from such tables
 pickles.py     pickled arrays, read without running code
@@ -27,7 +28,6 @@ trajectories.py  recorded walks: frames and poses
 sides.py       which walks are trained on and which are held out
 goals.py       the frames of an action video
 navigation.py  sources from recorded walks
-source.py      one source: the base of its settings, and what opening it found
 opened.py      which documents of tables are trained on and which are held out
 columns.py     which columns of a table a source reads
 kinds.py       the kinds text, image_text and vqa

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from chiasm.actions import ActionFormat
 from chiasm.data.navigation import TASKS, TrajectorySettings, TrajectorySource
-from chiasm.data.sides import Side, Wanted, read_side
+from chiasm.data.sides import read_side
 from chiasm.data.source import SOURCES, FileSettings, Opened, Opening, SourceFacts, Steps
 from chiasm.documents import ActionVideos, Document, Split
 from chiasm.errors import UserError
@@ -47,7 +46,7 @@ class RecordedSettings(FileSettings):
 
     def open(self, name: str, opening: Opening) -> Opened:
         """Returns both sides."""
-        train, held_out = self._sides(name, self.task, opening.actions)
+        train, held_out = (self._side(name, self.task, opening, split) for split in Split)
         return Opened(train, held_out, self._facts(train, held_out))
 
     def open_pictures(
@@ -56,32 +55,22 @@ class RecordedSettings(FileSettings):
         """Returns both sides; frames alone where no words are read."""
         if captioned:
             return self.open(name, opening)
-        train, held_out = self._sides(name, "video", opening.actions)
+        train, held_out = (self._side(name, "video", opening, split) for split in Split)
         return Opened(_Frames(train), _Frames(held_out), self._facts(train, held_out))
 
     def open_views(self, name: str, opening: Opening) -> ActionVideos:
         """Returns the held-out walks."""
-        side = self._side(name, Split.HELD_OUT)
-        return TrajectorySource(name, self.task, side, self.trajectories, opening.actions)
+        return self._side(name, self.task, opening, Split.HELD_OUT)
 
     def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
         """Returns what the steps of action videos are like."""
         own = self.trajectories
         return Steps(own.frames[1], own.horizon_frames) if self.task == "action_video" else None
 
-    def _sides(
-        self, name: str, task: str, actions: ActionFormat
-    ) -> tuple[TrajectorySource, TrajectorySource]:
+    def _side(self, name: str, task: str, opening: Opening, split: Split) -> TrajectorySource:
         own = self.trajectories
-        train, held_out = (
-            TrajectorySource(name, task, self._side(name, split), own, actions) for split in Split
-        )
-        return train, held_out
-
-    def _side(self, name: str, split: Split) -> Side:
-        own = self.trajectories
-        share, path = self.held_out_fraction, self.held_out_path
-        return read_side(Wanted(name, self.path, share, path, own.longest_reach), own, split)
+        side = read_side(self, own, own.longest_reach, split)
+        return TrajectorySource(name, task, side, own, opening.actions)
 
     def _facts(self, train: TrajectorySource, held_out: TrajectorySource) -> SourceFacts:
         return SourceFacts(

@@ -16,6 +16,7 @@ import numpy as np
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.frames import visible
 from chiasm.data.layouts import FILES, NAMES, layout_of, text_lines
+from chiasm.data.source import FileSettings
 from chiasm.data.survey import draw, hashed
 from chiasm.data.trajectories import Trajectory, read_trajectory
 from chiasm.documents import Split
@@ -46,40 +47,26 @@ class Side:
         return f"{len(self.trajectories)} {many}, {frames:,} frames ({kinds})"
 
 
-@dataclass(frozen=True)
-class Wanted:
-    """What decides the sides of a source.
+def read_side(source: FileSettings, settings: PoseSettings, gap_frames: int, split: Split) -> Side:
+    """The walks of one side.
 
     ``gap_frames``: how far the longest document reaches; of a single recording so many frames are
     left out between the sides, so that none could begin on one and end on the other.
-    """
-
-    name: str
-    path: str
-    held_out_fraction: float
-    held_out_path: str
-    gap_frames: int
-
-
-def read_side(wanted: Wanted, settings: PoseSettings, split: Split) -> Side:
-    """The walks of one side.
 
     Raises:
         UserError: as :func:`find_trajectories` and
             :func:`~chiasm.data.trajectories.read_trajectory`, or a side without any.
     """
-    where = f"stream.sources.{wanted.name}"
-    given = _given_sides(wanted, where)
+    given = _given_sides(source)
     if given is None:
-        folders = find_trajectories(wanted.path, f"{where}.path")
-        found = [read_trajectory(folder, settings) for folder in folders]
-        side, notes = _by_hash(found, wanted, split)
+        found = [read_trajectory(folder, settings) for folder in find_trajectories(source.path)]
+        side, notes = _by_hash(found, source.held_out_fraction, gap_frames, split)
     else:
         train, held_out, note = given
         own = [read_trajectory(folder, settings) for folder in held_out]
         side, notes = own, [note]
         if split == "train":
-            side, doubled = _apart([read_trajectory(f, settings) for f in train], own, where)
+            side, doubled = _apart([read_trajectory(f, settings) for f in train], own)
             notes += doubled
     told = Counter(note for trajectory in side for note in trajectory.notes)
     notes += [
@@ -90,7 +77,7 @@ def read_side(wanted: Wanted, settings: PoseSettings, split: Split) -> Side:
     return Side(tuple(side), tuple(notes))
 
 
-def find_trajectories(path: str, setting: str) -> list[Path]:
+def find_trajectories(path: str, setting: str = "path") -> list[Path]:
     """The folders that ``traj_names.txt`` lists, or else all that hold poses, by name.
 
     A folder that holds poses itself is the one trajectory.
@@ -100,7 +87,7 @@ def find_trajectories(path: str, setting: str) -> list[Path]:
     """
     root = Path(path)
     if not root.is_dir():
-        raise UserError(f"{setting} = {path!r} is not there: no such folder")
+        raise UserError("is not there: no such folder", setting=setting, value=path)
     if (root / NAMES).is_file():
         folders = _listed(root / NAMES, [root])
     elif layout_of(root):
@@ -111,10 +98,8 @@ def find_trajectories(path: str, setting: str) -> list[Path]:
         return folders
     deeper = [folder for folder in _folders(root) if any(map(layout_of, _folders(folder)))]
     hint = f"; {deeper[0].name!r} in it does: give {str(deeper[0])!r}" if deeper else ""
-    raise UserError(
-        f"{setting} = {path!r} holds no trajectories{hint}; give a folder of folders, each with "
-        f"frames 0.jpg, 1.jpg, ... and one of {FILES}"
-    )
+    remedy = f"give a folder of folders, each with frames 0.jpg, 1.jpg, ... and one of {FILES}"
+    raise UserError(f"holds no trajectories{hint}", setting=setting, value=path, remedy=remedy)
 
 
 def _folders(root: Path) -> list[Path]:
@@ -138,15 +123,15 @@ def _listed(names: Path, roots: list[Path]) -> list[Path]:
     return folders
 
 
-def _given_sides(wanted: Wanted, where: str) -> tuple[list[Path], list[Path], str] | None:
+def _given_sides(source: FileSettings) -> tuple[list[Path], list[Path], str] | None:
     """Folders to train on and folders held out, and who says so; None where nobody does."""
-    if wanted.held_out_path:
+    if source.held_out_path:
         return (
-            find_trajectories(wanted.path, f"{where}.path"),
-            find_trajectories(wanted.held_out_path, f"{where}.held_out_path"),
-            f"held out is all of {wanted.held_out_path}",
+            find_trajectories(source.path),
+            find_trajectories(source.held_out_path, "held_out_path"),
+            f"held out is all of {source.held_out_path}",
         )
-    root = Path(wanted.path)
+    root = Path(source.path)
     if (root / NAMES).is_file() or not root.is_dir():
         return None
     for place in (root, root / "data_splits", root / "data_splits" / root.resolve().name):
@@ -157,9 +142,11 @@ def _given_sides(wanted: Wanted, where: str) -> tuple[list[Path], list[Path], st
                 listed = any((place / side / NAMES).is_file() for side in ("train", name))
                 beside = [] if listed else [f for f in _folders(root) if layout_of(f)]
                 if place == root and beside:
-                    raise UserError(
-                        f"{where}.path = {wanted.path!r} has train and {name}, and beside them "
-                        f"trajectories such as {beside[0].name!r}; put those into one of the two"
+                    why = f"trajectories such as {beside[0].name!r}"
+                    raise source.error(
+                        "path",
+                        f"has train and {name}, and beside them {why}",
+                        "put those into one of the two",
                     )
                 others = [each for each in _HELD_OUT_NAMES if each != name]
                 unread = [each for each in others if (place / each).is_dir()]
@@ -179,16 +166,15 @@ def _of_split(place: Path, root: Path) -> list[Path]:
 
 
 def _apart(
-    train: list[Trajectory], held_out: list[Trajectory], where: str
+    train: list[Trajectory], held_out: list[Trajectory]
 ) -> tuple[list[Trajectory], list[str]]:
     """Training without what is held out as well, and a note where there was any."""
     known = {trajectory.identity: trajectory for trajectory in held_out}
     doubled = [trajectory for trajectory in train if trajectory.identity in known]
     if len(doubled) == len(train):
-        raise UserError(
-            f"{where}: every trajectory to train on is held out too, such as {train[0].folder} "
-            f"and {known[train[0].identity].folder}; give the two sides different recordings"
-        )
+        pair = f"{train[0].folder} and {known[train[0].identity].folder}"
+        why = f": every trajectory to train on is held out too, such as {pair}"
+        raise UserError(why, setting="path", remedy="give the two sides different recordings")
     if not doubled:
         return train, []
     left = [trajectory for trajectory in train if trajectory.identity not in known]
@@ -200,7 +186,7 @@ def _apart(
 
 
 def _by_hash(
-    found: list[Trajectory], wanted: Wanted, split: Split
+    found: list[Trajectory], share: float, gap_frames: int, split: Split
 ) -> tuple[list[Trajectory], list[str]]:
     """The share is of trajectories, at least one; those with the smallest hashes are held out.
 
@@ -209,30 +195,31 @@ def _by_hash(
     draws = draw(np.array([hashed(trajectory.identity) for trajectory in found]))
     distinct = np.unique(draws)
     if len(distinct) == 1:
-        return _stretch(found[0], len(found), wanted, split)
-    bound = np.sort(draws)[max(1, round(wanted.held_out_fraction * len(draws))) - 1]
+        return _stretch(found[0], len(found), share, gap_frames, split)
+    bound = np.sort(draws)[max(1, round(share * len(draws))) - 1]
     held_out = draws <= min(bound, distinct[-2])  # one is left to train on
     chosen = np.flatnonzero(held_out if split == "held_out" else ~held_out)
     return [found[number] for number in chosen], []
 
 
 def _stretch(
-    whole: Trajectory, copies: int, wanted: Wanted, split: Split
+    whole: Trajectory, copies: int, share: float, gap_frames: int, split: Split
 ) -> tuple[list[Trajectory], list[str]]:
     """One side of a single recording: its last stretch is held out, behind a gap.
 
     The gap is as long as a document reaches, but no more than a quarter of what is left.
     """
-    num_held_out = min(max(2, round(wanted.held_out_fraction * len(whole))), len(whole) - 2)
+    num_held_out = min(max(2, round(share * len(whole))), len(whole) - 2)
     begin = len(whole) - num_held_out
-    gap = min(wanted.gap_frames, begin // 4)
+    gap = min(gap_frames, begin // 4)
     end = begin - gap
     if num_held_out < 2:
         whole.refuse_mixed_sizes()  # what is broken comes first: it may be the only one
         raise UserError(
-            f"stream.sources.{wanted.name}: {whole.folder} is the only recording and has "
-            f"{len(whole)} frames, too few to train on some and hold out others; give more "
-            "trajectories"
+            f": {whole.folder} is the only recording and has {len(whole)} frames, too few to train "
+            "on some and hold out others",
+            setting="path",
+            remedy="give more trajectories",
         )
     note = (
         f"a single recording{f' in {copies} copies' if copies > 1 else ''}: frames 0 to {end - 1} "

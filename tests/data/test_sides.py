@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from chiasm.data.cameras import PoseSettings
-from chiasm.data.sides import Side, Wanted, find_trajectories, read_side
+from chiasm.data.recorded import RecordedSettings
+from chiasm.data.sides import Side, find_trajectories, read_side
 from chiasm.documents import Split
 from chiasm.errors import UserError
 
@@ -23,7 +24,10 @@ def walk(folder: Path, seed: int, length: int = 6) -> Path:
 def side(
     path: Path, split: Split, held_out_path: str = "", fraction: float = 0.3, gap: int = 3
 ) -> Side:
-    return read_side(Wanted("nav", str(path), fraction, held_out_path, gap), PoseSettings(), split)
+    source = RecordedSettings(
+        path=str(path), held_out_fraction=fraction, held_out_path=held_out_path
+    )
+    return read_side(source, PoseSettings(), gap, split)
 
 
 def names(path: Path, **own) -> tuple[set[str], set[str]]:
@@ -49,7 +53,7 @@ def test_a_folder_of_its_own_may_be_held_out(tmp_path: Path):
     assert any("1 of 3 trajectories are held out too and are left out" in note for note in told)
     with pytest.raises(UserError, match="every trajectory to train on is held out too"):
         side(tmp_path / "a", Split.TRAIN, str(tmp_path / "a"))
-    with pytest.raises(UserError, match=r"nav\.held_out_path = '.*none' is not there"):
+    with pytest.raises(UserError, match=r"^held_out_path = '.*none' is not there"):
         side(tmp_path / "a", Split.TRAIN, str(tmp_path / "none"))
 
 
@@ -120,13 +124,13 @@ def test_what_lies_about_is_no_trajectory(tmp_path: Path):
     walk(tmp_path / "a", 0)
     for name in (".ipynb_checkpoints", "__MACOSX", ".a"):
         walk(tmp_path / name, 1)
-    assert [folder.name for folder in find_trajectories(str(tmp_path), "path")] == ["a"]
+    assert [folder.name for folder in find_trajectories(str(tmp_path))] == ["a"]
 
 
 def test_a_folder_one_too_high_is_told(tmp_path: Path):
     walk(tmp_path / "data" / "a", 0)
     with pytest.raises(UserError, match=r"holds no trajectories; 'data' in it does: give '.*data'"):
-        find_trajectories(str(tmp_path), "path")
+        find_trajectories(str(tmp_path))
 
 
 def test_a_side_says_what_was_read(tmp_path: Path):

@@ -67,20 +67,20 @@ def test_the_list_of_names_decides_what_is_read(tmp_path: Path):
     for name in ("b", "a", "c"):
         content(frames(tmp_path / name, 3))
     frames(tmp_path / "no poses", 1)
-    found = find_trajectories(str(tmp_path), "path")
+    found = find_trajectories(str(tmp_path))
     assert [folder.name for folder in found] == ["a", "b", "c"]
     (tmp_path / "traj_names.txt").write_text("c\n\na\n")
-    assert [folder.name for folder in find_trajectories(str(tmp_path), "path")] == ["c", "a"]
+    assert [folder.name for folder in find_trajectories(str(tmp_path))] == ["c", "a"]
     (tmp_path / "traj_names.txt").write_text("d\n")
     with pytest.raises(UserError, match=r"traj_names\.txt lists 'd'.*take its line out"):
-        find_trajectories(str(tmp_path), "path")
+        find_trajectories(str(tmp_path))
 
 
 def test_places_without_trajectories_are_named(tmp_path: Path):
     with pytest.raises(UserError, match=r"path = '.*none' is not there"):
-        find_trajectories(str(tmp_path / "none"), "path")
+        find_trajectories(str(tmp_path / "none"))
     with pytest.raises(UserError, match=r"path = .* holds no trajectories; .*traj_data\.json"):
-        find_trajectories(str(tmp_path), "path")
+        find_trajectories(str(tmp_path))
     with pytest.raises(UserError, match=r"empty has none of poses\.jsonl.*mend it"):
         read(frames(tmp_path / "empty", 0))
 
