@@ -12,15 +12,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from chiasm.actions import ActionFormat
-from chiasm.batch.streams import Streams
+from chiasm.batch.streams import IMAGE, Streams
 from chiasm.data.packing import refuse_short_rows
 from chiasm.data.source import SourceSettings, leaks
 from chiasm.data.stream import StreamSettings
 from chiasm.data.tokenizer import TextTokenizerSettings
-from chiasm.errors import UserError, joined, settings_of
+from chiasm.errors import SettingsError, UserError, joined, setting, settings_of
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.imports import import_all
 from chiasm.model import ModelSettings
@@ -45,7 +45,8 @@ class Recipe(ProviderTables):
     actions: ActionFormat = ActionFormat()
     """How steps are written in words, whichever source they come from."""
     streams: dict[str, Annotated[TokenizerSettings, TOKENIZERS]] = Field({"image": RaeSettings()})
-    """Tokenizers of continuous data by the names of their streams."""
+    """Tokenizers of continuous data by the names of their streams; each but ``image`` names its
+    kind."""
     tokenizer: TextTokenizerSettings = TextTokenizerSettings()
     stream: StreamSettings
     model: ModelSettings = ModelSettings()
@@ -55,6 +56,17 @@ class Recipe(ProviderTables):
     vision_training: VisionTrainingSettings | None = None
     """A recipe of ``chiasm vision train``: it makes the tokenizer of pictures
     before the run, unless the cache has it already."""
+
+    @field_validator("streams", mode="before")
+    @classmethod
+    def _check_kinds(cls, streams: Any) -> Any:
+        """Pictures alone have a tokenizer without naming one."""
+        for name, table in streams.items() if isinstance(streams, Mapping) else ():
+            if name != IMAGE and isinstance(table, Mapping) and "kind" not in table:
+                why = f"is missing: {setting(name)} names no tokenizer"
+                remedy = f"set kind to one of {', '.join(TOKENIZERS.kinds)}"
+                raise SettingsError(why, setting=f"{name}.kind", remedy=remedy)
+        return streams
 
 
 def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:

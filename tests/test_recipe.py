@@ -36,6 +36,16 @@ def small(tmp_path: Path) -> Path:
     return path
 
 
+def test_a_stream_names_its_tokenizer_unless_it_is_of_pictures():
+    bare = {"name": "x", "stream": {"sources": {"t": {"kind": "text", "path": "p"}}}}
+    assert parse_recipe(bare | {"streams": {"image": {}}}).streams["image"].kind == "rae"
+    with pytest.raises(UserError) as caught:
+        parse_recipe(bare | {"streams": {"image": {}, "depth": {"path": "p"}}})
+    assert caught.value.setting == "streams.depth.kind"
+    assert "streams.depth names no tokenizer; set kind to one of " in str(caught.value)
+    assert "pixels" in caught.value.remedy
+
+
 def test_there_are_shipped_recipes() -> None:
     assert "quickstart" in {path.stem for path in RUNS}
 
