@@ -187,7 +187,7 @@ class FileSettings(SourceSettings):
             UserError: it is missing.
         """
         if not self.path:
-            raise UserError("is missing: name the folder to read", setting="path")
+            raise UserError("is missing", setting="path", remedy="name the folder to read")
 
     def leak_into(self, trained: SourceSettings) -> str:
         """Returns the setting by which it holds out what ``trained`` trains on, or nothing."""
