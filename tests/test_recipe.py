@@ -142,7 +142,7 @@ def names(settings: BaseModel, prefix: str = "") -> set[str]:
         ("actions={time_unit_frames=128}", "actions.time_decimals", 0),
         ("evaluation.planner={samples=4,elites=5}", "evaluation.planner.elites", 5),
         ("evaluation.planner.cost=lpips", "evaluation.planner.cost", "lpips"),
-        ("stream.sources.books.kind=world", "stream.sources.books.task", ""),
+        ("stream.sources.books.weight=-1", "stream.sources.books.weight", -1),
         ("stream.sources.books.path=", "stream.sources.books.path", None),
         ("stream.sources={}", "stream.sources", None),
         ("training.steps=60", "training.schedule.warmup_steps", 60),

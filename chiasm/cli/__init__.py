@@ -23,6 +23,8 @@ quickstart.py  chiasm quickstart: all of it on the embedded world
 from __future__ import annotations
 
 import sys
+from pathlib import Path
+from typing import Annotated
 
 import typer
 
@@ -39,7 +41,8 @@ from chiasm.cli.study import app as study
 from chiasm.cli.train import train
 from chiasm.cli.vision import app as vision
 from chiasm.cli.walk import walk
-from chiasm.errors import UserError
+from chiasm.errors import UserError, found_at
+from chiasm.imports import import_all
 from chiasm.stop import Stopped
 
 __all__ = ["app", "main"]
@@ -50,6 +53,25 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def imports(
+    import_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="MODULE",
+            help="Import a module, or a file that ends in .py, first: it registers kinds that a "
+            "saved model needs (a recipe names them itself). Repeatable.",
+        ),
+    ] = None,
+) -> None:
+    """Imports what the user names before a verb begins."""
+    with found_at("--import"):
+        import_all(import_ or [], Path.cwd())
+
+
 app.command("quickstart")(quickstart)
 app.command("train")(train)
 app.command("sample")(sample)

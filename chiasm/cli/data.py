@@ -53,8 +53,8 @@ def inspect(
         print(json.dumps({"sources": sources}, indent=1, ensure_ascii=False))
         return
     # What is drawn are pictures, whatever training reads.
-    pictures = settings.streams["image"].model_copy(update={"latents": None})
-    settings = settings.model_copy(update={"streams": {"image": pictures}})
+    streams = {n: own.model_copy(update={"latents": None}) for n, own in settings.streams.items()}
+    settings = settings.model_copy(update={"streams": streams})
     with RunDisplay() as display:
         check_feasible(settings, cache, display.on_stage)
         material = open_material(settings, cache, display.on_stage)

@@ -157,7 +157,7 @@ def _facts(pretrained: Pretrained, folder: Path) -> dict[str, str]:
     parameters = pretrained.decoder.count_parameters()
     facts = {
         "parameters": f"{parameters.total:,}, of which {parameters.active:,} active",
-        "vision tokenizer": pretrained.vision_tokenizer.name,
+        **{f"tokenizer of {name}": own.name for name, own in pretrained.tokenizers.items()},
     }
     stream = folder / "stream.json"
     if stream.exists():

@@ -182,7 +182,7 @@ def _draw_pictures(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None
 
 def _draw_item(axes: Axes, item: Tensor) -> None:
     """A picture as it is; of anything else its numbers, one line for each channel."""
-    if item.ndim == 3:
+    if item.ndim == 3 and len(item) in (1, 3):
         axes.imshow(item.permute(1, 2, 0).squeeze(-1).numpy())
         axes.axis("off")
         return

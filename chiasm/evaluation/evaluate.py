@@ -37,7 +37,7 @@ from chiasm.inference.pretrained import Pretrained
 Progress = Callable[[str, int, int], None]
 """Called before each section with its name, its number from 0, and how many there are."""
 
-NO_DECODER = "the vision tokenizer has no decoder, so no pictures can be drawn"
+NO_DECODER = "there is no decoder of pictures, so none can be drawn"
 NO_TRUTH = (
     "no source knows what its pictures show; one that does is stream.sources.NAME.kind = 'world' "
     "with task = 'image_text'"
@@ -125,7 +125,7 @@ class _Run:
             self._skipped.setdefault(text.SECTION, "no source has text that can be measured")
 
     def _drawings(self) -> None:
-        if not self._pretrained.vision_tokenizer.decodes:
+        if not self._pretrained.draws:
             self._skipped[drawings.SECTION] = NO_DECODER
             return
         sources = self._material.described()
@@ -183,7 +183,7 @@ class _Run:
         sources = self._material.instructions()
         if sources and not self._settings.instructions:
             self._skipped[instructed.SECTION] = "evaluation.instructions = 0"
-        elif sources and not self._pretrained.vision_tokenizer.decodes:
+        elif sources and not self._pretrained.draws:
             self._skipped[instructed.SECTION] = NO_DECODER
         elif not sources and self._settings.instructions:
             self._skipped[instructed.SECTION] = NO_INSTRUCTIONS
@@ -201,7 +201,7 @@ class _Run:
         self, section: str, measure: Callable[[str, ActionVideos, str], Findings]
     ) -> None:
         """Measure every source of walks."""
-        if not self._pretrained.vision_tokenizer.decodes:
+        if not self._pretrained.draws:
             self._skipped[section] = NO_DECODER
             return
         sources = self._material.action_videos()

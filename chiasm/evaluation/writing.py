@@ -30,7 +30,7 @@ def sample_writing(
 ) -> list[Sample]:
     """Continuations of held-out texts and of a bare request for a picture; captions."""
     texts, described, asks_picture = _prompts(material)
-    asks_picture &= pretrained.vision_tokenizer.decodes
+    asks_picture &= pretrained.draws
     # Without text before it the model writes a caption of its own, and then opens the picture.
     prompts = texts[: settings.shown // 2] + ["picture:"] * (asks_picture * settings.shown // 4)
     samples = _continued(pretrained, prompts, settings) if prompts else []
@@ -71,7 +71,7 @@ def _continued(
     sampling = SamplingSettings(
         temperature=TEMPERATURE,
         max_tokens=settings.continuation_tokens,
-        max_items=int(pretrained.vision_tokenizer.decodes),
+        max_items=int(pretrained.draws),
         steps=settings.steps,
         guidance=settings.guidance,
         rows_at_once=settings.rows_per_batch,

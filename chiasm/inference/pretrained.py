@@ -90,6 +90,11 @@ class Pretrained:
         return self.decoder.device
 
     @property
+    def draws(self) -> bool:
+        """Whether it has a stream of pictures, with a decoder."""
+        return IMAGE in self.tokenizers and self.tokenizers[IMAGE].decodes
+
+    @property
     def vision_tokenizer(self) -> Tokenizer:
         """The tokenizer of the stream that pictures are of.
 

@@ -58,7 +58,8 @@ class Part(nn.Module):
         kind = rest.pop("kind")
         if kind not in Part._kinds:
             raise UserError(
-                f"no encoder or decoder is called {kind!r}; import the module that defines it"
+                f"no encoder or decoder is called {kind!r}; import the module that defines it, as "
+                "chiasm --import MODULE does before its verb"
             )
         return Part._kinds[kind].open(rest)
 
