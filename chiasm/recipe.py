@@ -26,7 +26,7 @@ from chiasm.imports import import_all
 from chiasm.model import ModelSettings
 from chiasm.providers import ProviderTables
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
-from chiasm.toml import apply_override, as_toml, load_toml, parse_settings
+from chiasm.toml import as_toml, load_toml, parse_settings
 from chiasm.training import ObjectiveSettings, TrainingSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.vision.rae import RaeSettings
@@ -79,10 +79,7 @@ def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
     Raises:
         UserError: unreadable file, unknown setting, wrong value, or settings that contradict.
     """
-    content = load_toml(path)
-    for override in overrides:
-        apply_override(content, override)
-    return parse_recipe(content, path.parent)
+    return parse_recipe(load_toml(path, overrides), path.parent)
 
 
 def parse_recipe(content: Mapping[str, Any], folder: Path = Path()) -> Recipe:

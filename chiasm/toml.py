@@ -12,7 +12,6 @@ import math
 import tomllib
 import typing
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -31,24 +30,24 @@ def load_settings(kind: type[AnySettings], path: Path, overrides: Sequence[str])
     Raises:
         UserError: unreadable file, unknown setting or wrong value.
     """
-    content = load_toml(path)
-    for override in overrides:
-        apply_override(content, override)
-    return parse_settings(kind, content)
+    return parse_settings(kind, load_toml(path, overrides))
 
 
-def load_toml(path: Path) -> dict[str, Any]:
-    """A TOML file as nested dictionaries.
+def load_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+    """A TOML file as nested dictionaries, with overrides applied.
 
     Raises:
-        UserError: it is missing, unreadable, or not TOML.
+        UserError: it is missing, unreadable, or not TOML, or as :func:`apply_override`.
     """
     try:
-        return tomllib.loads(path.read_text())
+        content = tomllib.loads(path.read_text())
     except FileNotFoundError as error:
         raise UserError(f"recipe {path} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"recipe {path} cannot be read: {error}") from error
+    for override in overrides:
+        apply_override(content, override)
+    return content
 
 
 def parse_settings(kind: type[AnySettings], content: Mapping[str, Any]) -> AnySettings:
@@ -61,7 +60,7 @@ def parse_settings(kind: type[AnySettings], content: Mapping[str, Any]) -> AnySe
         # JSON is how pydantic reads lists as tuples and strings as paths and yet keeps types strict
         return kind.model_validate_json(json.dumps(content, default=str), strict=True)
     except ValidationError as error:
-        found = [_explain(_Settings(kind, content), item) for item in error.errors()]
+        found = [_explain(kind, content, item) for item in error.errors()]
         raise joined(found) from error
 
 
@@ -100,20 +99,8 @@ def _value(text: str) -> Any:
         return text
 
 
-@dataclass(frozen=True)
-class _Settings:
-    """A settings class and what was to become one, which says the kinds of its tables."""
-
-    kind: type[BaseModel]
-    content: Mapping[str, Any]
-
-    def names(self, location: Sequence[Any]) -> list[str]:
-        """All dotted names of settings; a free key, such as a source's name, is ``location``'s."""
-        return list(_setting_names(self.kind, self.content, location))
-
-
-def _explain(settings: _Settings, item: Any) -> UserError:
-    known = settings.names(item["loc"])
+def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> UserError:
+    known = list(_setting_names(kind, content, item["loc"]))
     name = _name(known, item["loc"])
     if item["type"] == "extra_forbidden":
         last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
@@ -152,6 +139,8 @@ def _name(known: Sequence[str], location: Sequence[Any]) -> str:
 def _setting_names(
     model: type[BaseModel], content: Any, location: Sequence[Any], prefix: str = ""
 ) -> Iterator[str]:
+    """All dotted names of settings; ``content`` says the kinds of tables that have kinds, and a
+    free key, such as a source's name, is that of ``location``."""
     for name, field in model.model_fields.items():
         dotted = f"{prefix}{name}"
         yield dotted

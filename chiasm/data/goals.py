@@ -1,10 +1,31 @@
-"""The frames of an action video: each at a random horizon from the one before."""
+"""Documents of videos and action videos: their spans, and frames at random horizons."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 import numpy as np
+
+from chiasm.documents import ActionVideos, Document, Image, Text
+
+
+def video(source: ActionVideos, frames: Iterable[int]) -> Document:
+    """Returns frames of a source, all to be drawn: ["video:", Image(target), ...]."""
+    return Document((Text("video:"), *(_drawn(source, frame) for frame in frames)))
+
+
+def action_video(source: ActionVideos, frames: Sequence[int]) -> Document:
+    """Returns frames of a walk and the actions between them, the first frame as context:
+    [Image(context), Text, Image(target), Text, Image(target), ...]."""
+    spans: list[Text | Image] = [source.picture(frames[0])]
+    for before, after in pairwise(frames):
+        spans += [Text(source.action(before, after)), _drawn(source, after)]
+    return Document(tuple(spans))
+
+
+def _drawn(source: ActionVideos, frame: int) -> Image:
+    return Image(source.picture(frame).data, target=True)
 
 
 def draw_goals(

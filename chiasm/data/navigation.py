@@ -16,13 +16,13 @@ from pydantic import Field, field_validator
 from chiasm.actions import Action, ActionFormat
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.coarseness import coarseness_notes
-from chiasm.data.goals import draw_goals
+from chiasm.data.goals import action_video, draw_goals, video
 from chiasm.data.layouts import LEAVE_OUT
 from chiasm.data.panning import refuse_turns_that_pictures_deny
 from chiasm.data.sides import Side
 from chiasm.data.survey import READING
 from chiasm.data.trajectories import Trajectory
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image
 from chiasm.errors import UserError
 from chiasm.poses import Pose
 
@@ -99,7 +99,7 @@ class TrajectorySource:
     ) -> None:
         self.name, self.task = name, task
         self._trajectories, self._settings, self._actions = side.trajectories, settings, actions
-        self._side = side
+        self.side = side
         trajectories = side.trajectories
         for trajectory in trajectories:
             self._refuse_short(trajectory)
@@ -118,15 +118,8 @@ class TrajectorySource:
         rng = np.random.default_rng([TASKS.index(self.task), index])
         first = self.frame_of(index)
         if self.task == "video":
-            frames = (Image(self.picture(k).data, target=True) for k in self._video(first, rng))
-            return Document((Text("video:"), *frames))
-        spans: list[Text | Image] = [self.picture(first)]
-        before = first
-        for after in self._goals(first, rng):
-            picture = Image(self.picture(after).data, target=True)
-            spans += [Text(self.action(before, after)), picture]
-            before = after
-        return Document(tuple(spans))
+            return video(self, self._video(first, rng))
+        return action_video(self, [first, *self._goals(first, rng)])
 
     @property
     def recordings(self) -> tuple[str, ...]:
@@ -148,15 +141,10 @@ class TrajectorySource:
                 frame += 1
         return whole.hexdigest()
 
-    @property
-    def summary(self) -> str:
-        """How many trajectories and frames, their layouts and axes."""
-        return self._side.summary
-
     @cached_property
     def notes(self) -> tuple[str, ...]:
         """What a user should know before training: the sides, what was left out, lost motion."""
-        own = self._side.notes
+        own = self.side.notes
         if self.task == "video":
             return own
         settings = self._settings

@@ -8,9 +8,16 @@ from typing import ClassVar, Literal
 
 from chiasm.data.navigation import TASKS, TrajectorySettings, TrajectorySource
 from chiasm.data.sides import read_side
-from chiasm.data.source import SOURCES, FileSettings, Opened, Opening, SourceFacts, Steps
+from chiasm.data.source import (
+    SOURCES,
+    FileSettings,
+    Opened,
+    Opening,
+    SourceFacts,
+    Steps,
+    check_task,
+)
 from chiasm.documents import ActionVideos, Document, Split
-from chiasm.errors import UserError
 from chiasm.settings import Settings
 
 
@@ -38,10 +45,7 @@ class RecordedSettings(FileSettings):
         Raises:
             UserError: they are.
         """
-        if self.task not in TASKS:
-            choices = f"choose one of {', '.join(TASKS)}"
-            what = f"is no task of kind {self.kind!r}"
-            raise UserError(what, setting="task", value=self.task, remedy=choices)
+        check_task(self, self.task, TASKS)
         super().check()
 
     def open(self, name: str, opening: Opening) -> Opened:
@@ -79,7 +83,10 @@ class RecordedSettings(FileSettings):
             documents=len(train) + len(held_out),
             held_out=len(held_out),
             files=train.recordings + held_out.recordings,
-            notes=(f"training: {train.summary}; held out: {held_out.summary}", *train.notes),
+            notes=(
+                f"training: {train.side.summary}; held out: {held_out.side.summary}",
+                *train.notes,
+            ),
             fingerprint=train.fingerprint,
             held_out_fingerprint=held_out.fingerprint,
         )

@@ -8,7 +8,7 @@ names in ``imports``.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -135,6 +135,17 @@ class SourceSettings(Settings):
 
 
 SOURCES = Registry[SourceSettings]("source")
+
+
+def check_task(source: SourceSettings, task: str, tasks: Sequence[str]) -> None:
+    """Refuses a task that a kind of source has not.
+
+    Raises:
+        UserError: it is none of ``tasks``.
+    """
+    if task not in tasks:
+        why = f"is no task of kind {source.kind!r}"
+        raise source.error("task", why, f"choose one of {', '.join(tasks)}")
 
 
 def leaks(

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -108,9 +108,5 @@ def draw(identities: np.ndarray) -> np.ndarray:
 
 def told(skipped: dict[str, int]) -> str:
     """Returns the reasons and their counts in words."""
-    return ", ".join(_counted(skipped))
-
-
-def _counted(skipped: dict[str, int]) -> Iterator[str]:
-    for reason, count in sorted(skipped.items(), key=lambda item: -item[1]):
-        yield f"{reason}: {count:,}"
+    ranked = sorted(skipped.items(), key=lambda item: -item[1])
+    return ", ".join(f"{reason}: {count:,}" for reason, count in ranked)

@@ -7,9 +7,8 @@ model wherever one is asked what would be seen: the upper bound of any model of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
-from types import TracebackType
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class PlacedContext(Context):
     pose: Pose
 
 
-class Oracle:
+class Oracle(ExitStack):
     """Shows true views; to be used in a ``with`` statement, since it keeps an engine running.
 
     Args:
@@ -50,20 +49,13 @@ class Oracle:
         *,
         stops_at_walls: bool = True,
     ) -> None:
+        super().__init__()
         self._opened, self._actions, self._shape = camera, actions, shape
         self._stops_at_walls = stops_at_walls
 
     def __enter__(self) -> Oracle:
-        self._camera = self._opened.__enter__()
+        self._camera = self.enter_context(self._opened)
         return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._opened.__exit__(kind, error, trace)
 
     def imagine(
         self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0

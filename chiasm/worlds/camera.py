@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from types import TracebackType
 
 import numpy as np
 
@@ -19,30 +18,19 @@ from chiasm.worlds.worker import take
 _MARGIN_UNITS, _CLEARANCE_UNITS = 36.0, 68.0
 
 
-class WorldCamera:
+class WorldCamera(ExitStack):
     """Photographs the maps of one split; its engine starts with the first picture.
 
     Places are the seeds of maps.
     """
 
     def __init__(self, world: WorldSettings, split: Split) -> None:
+        super().__init__()
         self._world, self._split = world, split
-        self._running = ExitStack()
         self._engine: Engine | None = None
         self._archive = -1
         self._maps: list[Map] = []
         self._walked: Map | None = None
-
-    def __enter__(self) -> WorldCamera:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._running.close()
 
     def look(self, place: int, poses: Sequence[Pose]) -> list[np.ndarray]:
         """What is seen at some poses of a map, on whole units: uint8 [side, side, 3] each.
@@ -84,14 +72,14 @@ class WorldCamera:
         """An engine that has just entered the map, so that what moves begins anew."""
         archive, place = divmod(seed % HELD_OUT_FIRST_SEED, MAPS_PER_ARCHIVE)
         if archive != self._archive or self._engine is None:
-            self._running.close()
+            self.close()
             first = archive * MAPS_PER_ARCHIVE
             end = min(first + MAPS_PER_ARCHIVE, self._world.num_maps(self._split))
             self._maps = [
                 generate_map(self._world.seed, map_seed(self._split, number))
                 for number in range(first, end)
             ]
-            self._engine = self._running.enter_context(Engine(self._maps))
+            self._engine = self.enter_context(Engine(self._maps))
             self._archive = archive
         self._engine.open_map(place)
         return self._engine, self._maps[place]

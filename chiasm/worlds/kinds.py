@@ -7,13 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from chiasm.data.navigation import TrajectorySettings
 from chiasm.data.recorded import RecordedSettings
-from chiasm.data.source import SOURCES, Opened, Opening, SourceFacts, SourceSettings, Steps
+from chiasm.data.source import (
+    SOURCES,
+    Opened,
+    Opening,
+    SourceFacts,
+    SourceSettings,
+    Steps,
+    check_task,
+)
 from chiasm.documents import ActionVideos, Source, Split
 from chiasm.errors import UserError
 from chiasm.settings import Settings
@@ -22,6 +30,8 @@ from chiasm.worlds.settings import TASKS, WorldSettings
 
 if TYPE_CHECKING:
     from chiasm.worlds.world import World
+
+Own = TypeVar("Own", bound=Settings)
 
 _TASKS = (*TASKS, INSTRUCTIONS)
 
@@ -48,10 +58,7 @@ class WorldSourceSettings(SourceSettings):
         Raises:
             UserError: it is not.
         """
-        if self.task not in _TASKS:
-            choices = f"choose one of {', '.join(_TASKS)}"
-            what = f"is no task of kind {self.kind!r}"
-            raise UserError(what, setting="task", value=self.task, remedy=choices)
+        check_task(self, self.task, _TASKS)
 
     def open(self, name: str, opening: Opening) -> Opened:
         """Returns both sides, rendered where the cache has them not."""
@@ -84,7 +91,7 @@ class WorldSourceSettings(SourceSettings):
             world = world_of(tables)
             return Steps(world.action_video_frames[1], world.horizon_frames)
         if self.task == INSTRUCTIONS:
-            spoken = _instructions_of(tables)
+            spoken = _table(tables, "instructions", InstructionSettings)
             views = spoken.views or spoken.steps[1] + 1
             return Steps(views, spoken=True, stretch=spoken.views)
         return None
@@ -100,11 +107,9 @@ class WorldSourceSettings(SourceSettings):
             ("instructions", split),
             lambda: render_instructions(
                 world_of(opening.tables),
-                _instructions_of(opening.tables),
+                _table(opening.tables, "instructions", InstructionSettings),
                 split,
-                opening.cache_folder / "worlds",
-                progress=partial(opening.on_stage, f"{_told(split)} instructions"),
-                num_processes=opening.processes,
+                **_kept(opening, split, "instructions"),
             ),
         )
         return InstructionSource(walks)
@@ -155,15 +160,13 @@ class FreedoomSettings(SourceSettings):
 
 def world_of(tables: Mapping[str, Settings]) -> WorldSettings:
     """Returns the recipe's table ``world``."""
-    world = tables.get("world", WorldSettings())
-    assert isinstance(world, WorldSettings)
-    return world
+    return _table(tables, "world", WorldSettings)
 
 
-def _instructions_of(tables: Mapping[str, Settings]) -> InstructionSettings:
-    instructions = tables.get("instructions", InstructionSettings())
-    assert isinstance(instructions, InstructionSettings)
-    return instructions
+def _table(tables: Mapping[str, Settings], name: str, kind: type[Own]) -> Own:
+    own = tables.get(name, kind())
+    assert isinstance(own, kind)
+    return own
 
 
 def _rendered(opening: Opening, split: Split) -> World:
@@ -171,18 +174,17 @@ def _rendered(opening: Opening, split: Split) -> World:
 
     return opening.once(
         ("world", split),
-        lambda: render_worlds(
-            world_of(opening.tables),
-            split,
-            opening.cache_folder / "worlds",
-            progress=partial(opening.on_stage, f"{_told(split)} worlds"),
-            num_processes=opening.processes,
-        ),
+        lambda: render_worlds(world_of(opening.tables), split, **_kept(opening, split, "worlds")),
     )
 
 
-def _told(split: Split) -> str:
-    return split.value.replace("_", "-")
+def _kept(opening: Opening, split: Split, what: str) -> dict[str, Any]:
+    """Where a rendering is kept, who hears of it, and how many processes it may take."""
+    return {
+        "cache_folder": opening.cache_folder / "worlds",
+        "progress": partial(opening.on_stage, f"{split.value.replace('_', '-')} {what}"),
+        "num_processes": opening.processes,
+    }
 
 
 def _opened(train: Source, held_out: Source) -> Opened:

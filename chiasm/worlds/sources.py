@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from chiasm.actions import ActionFormat
-from chiasm.data.goals import draw_goals
+from chiasm.data.goals import action_video, draw_goals, video
 from chiasm.documents import Document, Image, Text
 from chiasm.poses import Pose
 from chiasm.worlds.camera import WorldCamera
@@ -205,17 +205,10 @@ class WorldSource:
         fewest, most = self.world.settings.video_frames
         count = int(rng.integers(fewest, min(most, self._left(first) + 1) + 1))
         window = range(first, first + count)
-        frames = (Image(self.world.frames[frame], target=True) for frame in window)
-        return Document((Text("video:"), *frames))
+        return video(self, window)
 
     def _action_video(self, first: int, rng: np.random.Generator) -> Document:
-        spans: list[Text | Image] = [Image(self.world.frames[first], target=False)]
-        before = first
-        for frame in self._goals(first, rng):
-            picture = Image(self.world.frames[frame], target=True)
-            spans += [Text(self.action(before, frame)), picture]
-            before = frame
-        return Document(tuple(spans))
+        return action_video(self, [first, *self._goals(first, rng)])
 
     def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
         """Frames at random horizons, each from the one before, within the walk."""

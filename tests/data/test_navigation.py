@@ -250,7 +250,7 @@ def test_a_single_recording_trains_and_evaluates(folder: Path):
 
 def test_a_source_says_what_it_read_and_what_it_loses(folder: Path):
     source = opened(folder)
-    assert re.match(r"4 trajectories, \d\d frames \(.*traj_data\.", source.summary)
+    assert re.match(r"4 trajectories, \d\d frames \(.*traj_data\.", source.side.summary)
     assert not source.notes
     both = open_sources({"nav": RecordedSettings(task="video", path=str(folder))}, Opening(40))[
         "nav"
