@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.kinds import TextSettings
+from chiasm.data.stream import Stream, StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
