@@ -56,7 +56,7 @@ class Origin:
         statistics = tokenizer.statistics
         return cls(
             statistics.encoder,
-            tokenizer.preprocessing,
+            tokenizer.encoder.preprocessing,
             **asdict(tokenizer.image_shape),
             channels=tokenizer.channels,
             decoding=RULE,
@@ -217,6 +217,16 @@ def damaged(path: Path, why: str) -> str:
     return (
         f"the shard {path} of cached latents is missing or damaged ({why}); call chiasm vision "
         "encode again as it was called before, which writes that shard anew"
+    )
+
+
+def differences(there: Origin | Manifest, here: Origin | Manifest) -> str:
+    """The fields in which the two differ, a line each; empty if there are none."""
+    found, wanted = asdict(there), asdict(here)
+    return "".join(
+        f"\n  {name} = {found[name]} there, {wanted[name]} here"
+        for name in wanted
+        if found[name] != wanted[name]
     )
 
 
