@@ -112,11 +112,11 @@ class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
         for wide, wider in zip(reversed(widths[:-1]), reversed(widths[1:]), strict=True):
             up += [nn.Upsample(scale_factor=2.0), nn.Conv2d(wider, wide, 3, padding=1)]
             up += [ResidualBlock(wide)]
-        self.down = nn.Sequential(*down, *_normed(widths[-1]))
+        self.down = nn.Sequential(*down, nn.GroupNorm(8, widths[-1]), nn.SiLU())
         self.to_moments = nn.Conv2d(widths[-1], 2 * channels, 3, padding=1)
         # Samples begin near their means: under full noise the decoder learns to draw grey first.
         nn.init.constant_(self.to_moments.get_parameter("bias")[channels:], FIRST_LOG_VARIANCE)
-        self.up = nn.Sequential(*up, *_normed(widths[0]))
+        self.up = nn.Sequential(*up, nn.GroupNorm(8, widths[0]), nn.SiLU())
         self.to_pixels = nn.Conv2d(widths[0], 3 * PATCH**2, 3, padding=1)
         # Training starts around grey.
         nn.init.constant_(self.to_pixels.get_parameter("bias"), 0.5)
@@ -164,7 +164,3 @@ def new_autoencoder(settings: AutoencoderSettings, seed: int) -> Autoencoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Autoencoder(settings)
-
-
-def _normed(width: int) -> tuple[nn.Module, ...]:
-    return nn.GroupNorm(8, width), nn.SiLU()

@@ -174,9 +174,7 @@ class Encoding:
         if last < 0:
             return None
         latents = Latents.of(keys, torch.cat(parts))
-        path = shard_path(self._path, number)
-        size, sha256 = latents.save(path)
-        return Shard(path.name, len(keys), size, sha256, latents.index, last, unreadable)
+        return latents.save(shard_path(self._path, number), last, unreadable)
 
 
 def _stored(latents_BPC: Tensor, stored_type: StoredType) -> Tensor:
@@ -208,11 +206,7 @@ def stream_folders(out: Path, streams: Collection[str]) -> dict[str, Path]:
 
 
 def _begun(path: Path, wanted: Manifest) -> Manifest:
-    """The rank's manifest as an earlier call left it, or a new one.
-
-    Raises:
-        UserError: the folder holds something else.
-    """
+    """The rank's manifest as an earlier call left it, or a new one."""
     folder = path.parent
     if file := next((above for above in (folder, *folder.parents) if above.is_file()), None):
         raise UserError(f"{file} is a file; give a folder with --out")

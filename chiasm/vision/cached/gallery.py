@@ -41,7 +41,7 @@ class Part:
     """The pictures of one source: ``images(number)`` for numbers from 0 to ``length`` - 1."""
 
     length: int
-    images: Callable[[int], Iterator[Image]]
+    images: Callable[[int], Iterable[Image]]
     shown_as: frozenset[bool] | None = None
     """Of frames, the parts (``Image.target``) that they play in the documents of all sources; of
     other pictures None: each says it itself."""
@@ -60,7 +60,7 @@ class Gallery:
 
     def __init__(self, parts: Mapping[str, Part]) -> None:
         self.parts = dict(parts)
-        self._ends = np.cumsum([part.length for part in parts.values()])
+        self._begins = np.cumsum([0, *(part.length for part in parts.values())])
 
     def playing(self, parts: frozenset[bool]) -> Gallery:
         """Its pictures that play one of these parts: those drawn (True), those only seen (False).
@@ -71,14 +71,13 @@ class Gallery:
         return Gallery({name: part.playing(parts) for name, part in self.parts.items()})
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return int(self._begins[-1])
 
     def images(self, number: int) -> Iterator[Image]:
         """The pictures of a number; none where its document cannot be read."""
-        part = int(np.searchsorted(self._ends, number, side="right"))
-        begin = 0 if part == 0 else int(self._ends[part - 1])
+        part = int(np.searchsorted(self._begins, number, side="right")) - 1
         try:
-            yield from list(self.parts.values())[part].images(number - begin)
+            yield from list(self.parts.values())[part].images(number - int(self._begins[part]))
         except (UserError, OSError, ValueError):
             return  # the stream passes over it as well, counts it and says why
 
@@ -107,7 +106,7 @@ def gallery_of_folder(folder: Path) -> Gallery:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in known)
     if not files:
         raise UserError(f"{folder} holds no picture files; give a folder that does")
-    part = Part(len(files), lambda number: iter([Image(files[number], target=False)]))
+    part = Part(len(files), lambda number: [Image(files[number], target=False)])
     return Gallery({str(folder): part})
 
 
@@ -138,9 +137,9 @@ def _decode(image: Image, shape: ImageShape) -> Tensor | UserError:
         return error
 
 
-def _frame(source: Framed, number: int) -> Iterator[Image]:
-    yield source.picture(number)
+def _frame(source: Framed, number: int) -> Iterable[Image]:
+    return [source.picture(number)]
 
 
-def _shown(source: Source, number: int) -> Iterator[Image]:
+def _shown(source: Source, number: int) -> Iterable[Image]:
     return source[number].images

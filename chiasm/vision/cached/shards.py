@@ -158,18 +158,14 @@ class Latents:
         digest.update(self.checks_M.numpy().tobytes())
         return digest.hexdigest()
 
-    def save(self, path: Path) -> tuple[int, str]:
-        """Write the file aside and rename it; gives its size and sha256."""
+    def save(self, path: Path, last: int, unreadable: dict[str, str]) -> Shard:
+        """Write the file aside and rename it; gives what its manifest is to say of it."""
         keys = np.frombuffer(self.keys_M.tobytes(), np.uint8).reshape(-1, KEY_BYTES)
-        content = save(
-            {
-                "latents": self.latents_MPC,
-                "keys": torch.from_numpy(keys.copy()),
-                "checks": self.checks_M,
-            }
-        )
+        keys_MK = torch.from_numpy(keys.copy())
+        content = save({"latents": self.latents_MPC, "keys": keys_MK, "checks": self.checks_M})
         replace_file(path, content)
-        return len(content), hashlib.sha256(content).hexdigest()
+        size, sha256 = len(content), hashlib.sha256(content).hexdigest()
+        return Shard(path.name, len(keys), size, sha256, self.index, last, unreadable)
 
     @classmethod
     def open(cls, path: Path) -> Latents:

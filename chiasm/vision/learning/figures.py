@@ -15,7 +15,7 @@ from torch.nn import functional
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork, frechet_distance
 from chiasm.vision.learning.pictures import Box, Pictures
-from chiasm.vision.learning.probe import LinearProbe
+from chiasm.vision.learning.probe import linear_probe
 
 CLEARLY_VISIBLE = 0.02
 """Share of the picture from which on an object counts as clearly visible."""
@@ -49,9 +49,8 @@ def held_out_figures(
         "feature_distance": float(functional.mse_loss(drawn_BPC, latents_BPC)),
     }
     for name, (train_answers, answers) in _questions(chosen, held_out).items():
-        figures |= _accuracies(
-            name, train_BF, train_answers, latents_BPC.flatten(1), drawn_BPC.flatten(1), answers
-        )
+        shown = {"probe": latents_BPC.flatten(1), "drawn_probe": drawn_BPC.flatten(1)}
+        figures |= _accuracies(name, train_BF, train_answers, shown, answers)
     return {name: round(value, 4) for name, value in figures.items()}
 
 
@@ -81,8 +80,7 @@ def _accuracies(
     name: str,
     train_BF: Tensor,
     train_answers: Sequence[str | None],
-    held_BF: Tensor,
-    drawn_BF: Tensor,
+    shown: Mapping[str, Tensor],
     answers: Sequence[str | None],
 ) -> Mapping[str, float]:
     known = [number for number, answer in enumerate(train_answers) if answer is not None]
@@ -91,13 +89,10 @@ def _accuracies(
         return {}
     truth = [answers[number] for number in asked]
     learned = [answer for answer in train_answers if answer is not None]
-    probe = LinearProbe.fitted(train_BF[known], learned)
+    probe = linear_probe(train_BF[known], learned)
     majority = Counter(learned).most_common(1)[0][0]
-    return {
-        f"probe/{name}": _share(probe.answers(held_BF[asked]), truth),
-        f"drawn_probe/{name}": _share(probe.answers(drawn_BF[asked]), truth),
-        f"majority/{name}": _share([majority] * len(truth), truth),
-    }
+    found = {f"{what}/{name}": _share(probe(x_BF[asked]), truth) for what, x_BF in shown.items()}
+    return {**found, f"majority/{name}": _share([majority] * len(truth), truth)}
 
 
 def _share(answers: Sequence[str], truth: Sequence[str | None]) -> float:

@@ -80,11 +80,8 @@ class Checkpoint:
 def find_checkpoint(name: str, setting: str, revision: str | None = None) -> Checkpoint:
     """A folder of this name, or else the hub's repository: from the cache, or fetched once.
 
-    Args:
-        name: a folder, ``owner/name``, or ``owner/name/subfolder``.
-        setting: the setting that named it, for messages.
-        revision: the commit of the hub that a run began with; the newest of the cache, or of the
-            hub, without it.
+    ``name`` and ``setting`` are as :class:`Checkpoint` has them; ``revision`` is the commit of the
+    hub that a run began with, without it the newest of the cache, or of the hub.
 
     Raises:
         UserError: it is nowhere, and what to fetch; or the folder lacks configuration or weights.
