@@ -168,15 +168,9 @@ def _shape(content: dict[str, Any]) -> RaeShape:
     # The defaults are diffusers' own: ImageNet's.
     mean = content.get("encoder_norm_mean") or (0.485, 0.456, 0.406)
     deviation = content.get("encoder_norm_std") or (0.229, 0.224, 0.225)
-    backbone = BackboneShape(
-        FAMILIES[content["encoder_type"]],
-        channels,
-        patch,
-        size,
-        layers,
-        layers,
-        Preprocessing(1.0, tuple(mean), tuple(deviation), size),
-    )
+    preprocessing = Preprocessing(1.0, tuple(mean), tuple(deviation), size)
+    family = FAMILIES[content["encoder_type"]]
+    backbone = BackboneShape(family, channels, patch, size, layers, layers, preprocessing)
     decoder = {
         "hidden_size": channels,
         "num_patches": backbone.grid**2,

@@ -174,15 +174,9 @@ def describe_backbone(
             value=layer,
             remedy=f"give 0 to {layers}",
         )
-    return BackboneShape(
-        config.model_type,
-        config.hidden_size,
-        patch,
-        side,
-        layers if layer is None else layer,
-        layers,
-        preprocessing,
-    )
+    layer = layers if layer is None else layer
+    family, channels = config.model_type, config.hidden_size
+    return BackboneShape(family, channels, patch, side, layer, layers, preprocessing)
 
 
 def _vision_config(checkpoint: Checkpoint) -> Any:

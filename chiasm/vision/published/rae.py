@@ -7,6 +7,8 @@ them, also those that are drawn.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chiasm.errors import UserError
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.published.autoencoder_rae import (
@@ -37,7 +39,8 @@ def open_published_rae(
     encoder: Backbone
     if checkpoint.kind == NAME:
         own = describe_rae(checkpoint).backbone
-        _refuse_settings_of_other_encoders(checkpoint, own, decoder, layer, image_pixels)
+        given = {"decoder": decoder, "layer": layer, "image_pixels": image_pixels}
+        _refuse_settings_of_other_encoders(checkpoint, own, given)
         drawing = RaePixelDecoder.load(checkpoint, own.image_pixels)
         encoder = RaeBackbone.load(checkpoint)
     else:
@@ -51,22 +54,15 @@ def open_published_rae(
 
 
 def _refuse_settings_of_other_encoders(
-    checkpoint: Checkpoint,
-    shape: BackboneShape,
-    decoder: str | None,
-    layer: int | None,
-    image_pixels: int | None,
+    checkpoint: Checkpoint, shape: BackboneShape, given: Mapping[str, str | int | None]
 ) -> None:
-    for name, given, own in (
-        ("decoder", decoder, None),
-        ("layer", layer, shape.layers),
-        ("image_pixels", image_pixels, shape.image_pixels),
-    ):
-        if given not in (None, own):
+    own = {"decoder": None, "layer": shape.layers, "image_pixels": shape.image_pixels}
+    for name, value in given.items():
+        if value not in (None, own[name]):
             raise UserError(
                 f"does not go with {checkpoint.where}: an AutoencoderRAE brings its decoder, which "
                 f"draws layer {shape.layers} at {shape.image_pixels} pixels",
                 setting=name,
-                value=given,
+                value=value,
                 remedy="leave the setting out",
             )
