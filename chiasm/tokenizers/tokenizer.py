@@ -151,10 +151,8 @@ class Tokenizer(nn.Module):
         running = RunningStatistics(self.channels)
         for items_B in batches:
             running.update(self.encoder.encode(items_B))
-        before = self.statistics
-        self.statistics = running.finish(
-            encoder=before.encoder, preprocessing=before.preprocessing, data=data
-        )
+        encoder, preprocessing = self.statistics.encoder, self.encoder.preprocessing
+        self.statistics = running.finish(encoder=encoder, preprocessing=preprocessing, data=data)
         return self.statistics
 
     def adopt(self, statistics: LatentStatistics, where: str) -> None:
