@@ -178,6 +178,8 @@ def test_one_file_knows_of_the_embedded_world() -> None:
 KINDS = [
     (("data",), {"__len__", "__getitem__"}),
     (("worlds",), {"__len__", "__getitem__"}),
+    (("tokenizers", "vision"), {"encode", "decode"}),
+    (("tokenizers", "vision"), {"Part"}),
 ]
 """Folders, and the methods or the base that make a class of theirs one that nobody asks for."""
 

@@ -20,7 +20,7 @@ from chiasm.recipe import Recipe, load_recipe
 from chiasm.tokenizers.settings import TokenizerSettings
 from chiasm.tokenizers.statistics import save_statistics
 from chiasm.toml import load_settings
-from chiasm.vision.cached.encoding import SHARD_PICTURES, Progress, Rank, encode_gallery
+from chiasm.vision.cached.encoding import SHARD_PICTURES, Encoding, Progress, Rank, stream_folders
 from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
@@ -143,20 +143,22 @@ def encode(
         device = torch.device("cuda", rank % torch.cuda.device_count())
     with RunDisplay() as display:
         tokenizers = open_tokenizers(settings, cache, display.on_stage)
+        places = stream_folders(out, tokenizers)
         gallery = open_gallery(settings, *Split, cache_folder=cache, on_stage=display.on_stage)
-        places = {name: out / name if len(tokenizers) > 1 else out for name in tokenizers}
-        manifests = {
-            name: encode_gallery(
+        encodings = {
+            name: Encoding(
                 gallery.playing(tokenizers.streams.roles(name)),
                 tokenizers[name],
                 place,
-                device=device,
                 stored_type=dtype,
                 shard_pictures=shard_pictures,
                 rank=share,
-                progress=_stage_of(place, display),
             )
             for name, place in places.items()
+        }
+        manifests = {
+            name: encoding.run(device, _stage_of(places[name], display))
+            for name, encoding in encodings.items()
         }
     for name, manifest in manifests.items():
         pictures = sum(shard.pictures for shard in manifest.shards)

@@ -49,14 +49,8 @@ class LatentStatistics:
         cls, channels: int, mean: float, deviation: float, encoder: str, preprocessing: str
     ) -> LatentStatistics:
         """A guess that stands until pictures are measured; its count is 0."""
-        return cls(
-            (mean,) * channels,
-            (deviation,) * channels,
-            encoder,
-            preprocessing,
-            data="no pictures: a neutral guess",
-            count=0,
-        )
+        mean_C, std_C = (mean,) * channels, (deviation,) * channels
+        return cls(mean_C, std_C, encoder, preprocessing, "no pictures: a neutral guess", count=0)
 
     @property
     def channels(self) -> int:
@@ -172,11 +166,5 @@ class RunningStatistics:
                 f"{self.count} latent tokens, {int((self.std_C <= 1e-6).sum())} constant "
                 "channels; give more, and more varied, pictures"
             )
-        return LatentStatistics(
-            tuple(self.mean_C.tolist()),
-            tuple(self.std_C.tolist()),
-            encoder,
-            preprocessing,
-            data,
-            self.count,
-        )
+        mean_C, std_C = tuple(self.mean_C.tolist()), tuple(self.std_C.tolist())
+        return LatentStatistics(mean_C, std_C, encoder, preprocessing, data, self.count)

@@ -63,7 +63,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
     except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
         raise UserError(f"{path} does not describe a tokenizer: {error!r}") from error
     if expected_hash:
-        _load_weights(tokenizer, _weights(folder, expected_hash), folder)
+        _load_weights(tokenizer, folder / WEIGHTS, expected_hash)
     return tokenizer
 
 
@@ -85,8 +85,7 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
-def _weights(folder: Path, expected_hash: str) -> dict[str, Tensor]:
-    path = folder / WEIGHTS
+def _load_weights(tokenizer: Tokenizer, path: Path, expected_hash: str) -> None:
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -99,23 +98,14 @@ def _weights(folder: Path, expected_hash: str) -> dict[str, Tensor]:
             "copy or train the folder again"
         )
     try:
-        return load(content)
+        weights = load(content)
     except SafetensorError as error:
         raise UserError(f"{path} is not a safetensors file: {error}") from error
-
-
-def _load_weights(tokenizer: Tokenizer, weights: dict[str, Tensor], folder: Path) -> None:
     expected = tokenizer.weights
-    wrong = [
-        name
-        for name in sorted(expected.keys() | weights.keys())
-        if name not in expected
-        or name not in weights
-        or expected[name].shape != weights[name].shape
-    ]
-    if wrong:
+    shapes, found = ({name: t.shape for name, t in each.items()} for each in (expected, weights))
+    if wrong := [name for name in sorted(shapes | found) if shapes.get(name) != found.get(name)]:
         raise UserError(
-            f"{folder / WEIGHTS} does not fit the shapes in {DESCRIPTION}: {', '.join(wrong[:3])}"
+            f"{path} does not fit the shapes in {DESCRIPTION}: {', '.join(wrong[:3])}"
             f" ({len(wrong)} in all); copy or train the folder again"
         )
     for name, tensor in expected.items():

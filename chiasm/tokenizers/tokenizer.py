@@ -9,7 +9,6 @@ Shape suffixes: B or N items, P latent tokens of one item, L of all items, C lat
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -20,7 +19,7 @@ from torch import Tensor, nn
 from chiasm.documents import Continuous
 from chiasm.errors import UserError
 from chiasm.rgb import ImageShape
-from chiasm.tokenizers.parts import Decoder, Encoder, Part, hash_weights
+from chiasm.tokenizers.parts import Decoder, Encoder, Part
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics, statistics_of
 
 
@@ -51,12 +50,9 @@ class Tokenizer(nn.Module):
         self.name = name
         self.encoder = encoder
         self.decoder = decoder
-        if statistics is None:
-            hashed = f", weights {hash_weights(encoder)[:16]}" if encoder.state_dict() else ""
-            statistics = LatentStatistics.neutral(
-                encoder.channels, 0.0, 1.0, f"{name}{hashed}", encoder.preprocessing
-            )
-        self.statistics = statistics
+        self.statistics = statistics or LatentStatistics.neutral(
+            encoder.channels, *encoder.guess, encoder.label(name), encoder.preprocessing
+        )
         self.requires_grad_(False)
         self.eval()
 
@@ -71,19 +67,9 @@ class Tokenizer(nn.Module):
         return self.encoder.grid
 
     @property
-    def num_tokens(self) -> int:
-        """P."""
-        return math.prod(self.grid)
-
-    @property
     def channels(self) -> int:
         """C."""
         return self.encoder.channels
-
-    @property
-    def preprocessing(self) -> str:
-        """What is done to an item before it is encoded."""
-        return self.encoder.preprocessing
 
     @property
     def decodes(self) -> bool:
@@ -165,9 +151,8 @@ class Tokenizer(nn.Module):
         running = RunningStatistics(self.channels)
         for items_B in batches:
             running.update(self.encoder.encode(items_B))
-        self.statistics = running.finish(
-            encoder=self.statistics.encoder, preprocessing=self.preprocessing, data=data
-        )
+        encoder, preprocessing = self.statistics.encoder, self.encoder.preprocessing
+        self.statistics = running.finish(encoder=encoder, preprocessing=preprocessing, data=data)
         return self.statistics
 
     def adopt(self, statistics: LatentStatistics, where: str) -> None:
@@ -202,8 +187,8 @@ class Tokenizer(nn.Module):
     def _roles(self) -> dict[str, Part]:
         if self.decoder is self.encoder:
             return {"autoencoder": self.encoder}
-        roles: dict[str, Part | None] = {"encoder": self.encoder, "decoder": self.decoder}
-        return {role: part for role, part in roles.items() if part is not None}
+        drawing = {} if self.decoder is None else {"decoder": self.decoder}
+        return {"encoder": self.encoder, **drawing}
 
     @property
     def fingerprint(self) -> str:
@@ -222,10 +207,8 @@ class Tokenizer(nn.Module):
 
     def describe(self) -> dict[str, Any]:
         """Returns what :meth:`open` needs beside :attr:`weights`, as JSON has it."""
-        described = {
-            role: {"kind": part.kind, **part.describe()} for role, part in self._roles.items()
-        }
-        return {"name": self.name, **described, "statistics": asdict(self.statistics)}
+        parts = {role: {"kind": part.kind, **part.describe()} for role, part in self._roles.items()}
+        return {"name": self.name, **parts, "statistics": asdict(self.statistics)}
 
     @classmethod
     def open(cls, described: Mapping[str, Any]) -> Tokenizer:
@@ -235,14 +218,15 @@ class Tokenizer(nn.Module):
             KeyError, TypeError, ValueError: it is no such description.
             UserError: a part's kind is not known, or weights that are not kept have changed.
         """
-        roles = ("autoencoder", "encoder", "decoder")
-        parts = {role: Part.open_any(described[role]) for role in roles if role in described}
-        encoder = parts["autoencoder" if "autoencoder" in parts else "encoder"]
+        if "autoencoder" in described:
+            encoder = decoder = Part.open_any(described["autoencoder"])
+        else:
+            encoder = Part.open_any(described["encoder"])
+            decoder = Part.open_any(described["decoder"]) if "decoder" in described else None
         statistics = statistics_of(described["statistics"])
         if statistics.preprocessing != encoder.preprocessing:
             raise UserError(
                 f"its statistics are of other latents: preprocessing {statistics.preprocessing} "
                 f"there, {encoder.preprocessing} here"
             )
-        decoder = parts.get("autoencoder", parts.get("decoder"))
         return cls(described["name"], encoder, decoder, statistics)

@@ -100,18 +100,13 @@ class ConvolutionalDecoder(FeatureDecoder):
             nn.Conv2d(narrow, 3 * 16, 3, padding=1),
             nn.PixelShuffle(4),
         )
-        last = self.rise[-2]
-        assert isinstance(last, nn.Conv2d)
-        assert last.bias is not None
-        nn.init.zeros_(last.weight)  # the residual starts at nothing: the linear decoder alone
-        nn.init.zeros_(last.bias)
+        for parameter in self.rise[-2].parameters():
+            nn.init.zeros_(parameter)  # the residual starts at nothing: the linear decoder alone
 
     @property
     def last_weight(self) -> Tensor:
         """The weight that every drawn pixel of the residual passes last."""
-        last = self.rise[-2]
-        assert isinstance(last, nn.Conv2d)
-        return last.weight
+        return self.rise[-2].get_parameter("weight")
 
     def forward(self, x_BPC: Tensor) -> Tensor:
         """Pictures [B, 3, H, W], not clamped."""

@@ -74,12 +74,10 @@ class FeatureDecoder(PictureDecoder, kind="decoder"):
     @classmethod
     def open(cls, described: Mapping[str, Any]) -> Any:
         """Returns a decoder of these settings, untrained."""
-        settings = described["settings"]
-        shape, statistics = ImageShape(**described["shape"]), described["statistics"]
+        kind = DECODERS.of(described["settings"]["kind"])
+        settings, shape = kind(**described["settings"]), ImageShape(**described["shape"])
         with torch.device("meta"):
-            decoder = DECODERS.of(settings["kind"])(**settings).build(
-                shape, statistics_of(statistics)
-            )
+            decoder = settings.build(shape, statistics_of(described["statistics"]))
         return decoder.to_empty(device="cpu")
 
 

@@ -1,8 +1,7 @@
 """The encoder of a small representation autoencoder: pictures to features of their cells.
 
 Shape suffixes: B pictures, H and W height and width in pixels, Y and X rows and columns of the
-latent grid, P = Y * X latent tokens of one picture, C latent channels, D width, F pixel values of
-a cell.
+latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
 
 The encoder reads each picture twice: a convolutional pyramid (what is where) and one linear map of
 each cell's pixels (layout and colour, nearly for free). Attention over the cells joins them. The
@@ -23,7 +22,7 @@ from chiasm.rgb import ImageShape
 from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.tokenizer import PictureEncoder
+from chiasm.vision.tokenizer import PictureEncoder, patches
 
 CELL_PIXELS = 16
 """Side of the square of pixels that one latent token stands for."""
@@ -122,8 +121,8 @@ class RaeEncoder(PictureEncoder, kind="rae"):
     def _after(self, num_blocks: int, images_B3HW: Tensor) -> Tensor:
         """What the first blocks make of the cells: [B, P, D]."""
         centred = images_B3HW * 4 - 2
-        cells_BPF = functional.pixel_unshuffle(centred, CELL_PIXELS).flatten(2).mT
-        x_BPD = self.pyramid(centred).flatten(2).mT + self.patches(cells_BPF) + self.place_PD
+        cells_BPD = self.patches(patches(centred, CELL_PIXELS))
+        x_BPD = self.pyramid(centred).flatten(2).mT + cells_BPD + self.place_PD
         for block in self.blocks[:num_blocks]:
             x_BPD = block(x_BPD)
         return x_BPD

@@ -23,7 +23,7 @@ from torch.nn import functional
 from chiasm.rgb import ImageShape
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder
+from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder, from_patches, patches
 
 PATCH = 2
 """Side of the square of latents that makes one token."""
@@ -112,15 +112,14 @@ class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
         for wide, wider in zip(reversed(widths[:-1]), reversed(widths[1:]), strict=True):
             up += [nn.Upsample(scale_factor=2.0), nn.Conv2d(wider, wide, 3, padding=1)]
             up += [ResidualBlock(wide)]
-        self.down = nn.Sequential(*down, *_normed(widths[-1]))
+        self.down = nn.Sequential(*down, nn.GroupNorm(8, widths[-1]), nn.SiLU())
         self.to_moments = nn.Conv2d(widths[-1], 2 * channels, 3, padding=1)
-        assert self.to_moments.bias is not None
         # Samples begin near their means: under full noise the decoder learns to draw grey first.
-        nn.init.constant_(self.to_moments.bias[channels:], FIRST_LOG_VARIANCE)
-        self.up = nn.Sequential(*up, *_normed(widths[0]))
+        nn.init.constant_(self.to_moments.get_parameter("bias")[channels:], FIRST_LOG_VARIANCE)
+        self.up = nn.Sequential(*up, nn.GroupNorm(8, widths[0]), nn.SiLU())
         self.to_pixels = nn.Conv2d(widths[0], 3 * PATCH**2, 3, padding=1)
-        assert self.to_pixels.bias is not None
-        nn.init.constant_(self.to_pixels.bias, 0.5)  # training starts around grey
+        # Training starts around grey.
+        nn.init.constant_(self.to_pixels.get_parameter("bias"), 0.5)
 
     @property
     def last_weight(self) -> Tensor:
@@ -138,11 +137,11 @@ class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
 
     def features(self, images_B3HW: Tensor) -> Tensor:
         """Means [B, P, C]."""
-        return tokens(self.moments(images_B3HW)[0])
+        return patches(self.moments(images_B3HW)[0], PATCH)
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
         """Pictures from means."""
-        return self.pictures(functional.pixel_shuffle(raw_BPC.mT.unflatten(2, self.grid), PATCH))
+        return self.pictures(from_patches(raw_BPC, self.grid, PATCH))
 
     def describe(self) -> dict[str, Any]:
         """Returns the settings."""
@@ -155,11 +154,6 @@ class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
             return cls(AutoencoderSettings(**described)).to_empty(device="cpu")
 
 
-def tokens(z_BZYX: Tensor) -> Tensor:
-    """Latents to tokens [B, P, C], row-major."""
-    return functional.pixel_unshuffle(z_BZYX, PATCH).flatten(2).mT
-
-
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, variance) || N(0, 1)) in nats, by element (arXiv 1312.6114, appendix B)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
@@ -170,7 +164,3 @@ def new_autoencoder(settings: AutoencoderSettings, seed: int) -> Autoencoder:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return Autoencoder(settings)
-
-
-def _normed(width: int) -> tuple[nn.Module, ...]:
-    return nn.GroupNorm(8, width), nn.SiLU()

@@ -10,13 +10,11 @@ from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 from torch import Tensor
-from torch.nn import functional
 
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
-from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder
+from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder, from_patches, patches
 
 
 @TOKENIZERS.register
@@ -46,6 +44,8 @@ class PixelSettings(TokenizerSettings):
 class Pixels(PictureEncoder, PictureDecoder, kind="pixels"):
     """Patches of ``patch_pixels`` x ``patch_pixels``; exact in both directions."""
 
+    guess = (0.5, 0.25)
+
     def __init__(self, image_pixels: int, patch_pixels: int) -> None:
         """``patch_pixels`` must divide ``image_pixels`` (PixelSettings checks it)."""
         side = image_pixels // patch_pixels
@@ -54,16 +54,18 @@ class Pixels(PictureEncoder, PictureDecoder, kind="pixels"):
 
     def features(self, images_B3HW: Tensor) -> Tensor:
         """Pictures to patches [B, P, C], colours outermost inside a patch."""
-        return functional.pixel_unshuffle(images_B3HW, self.patch_pixels).flatten(2).mT
+        return patches(images_B3HW, self.patch_pixels)
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
         """Patches to pictures: the exact inverse of :meth:`features`."""
-        return functional.pixel_shuffle(raw_BPC.mT.unflatten(2, self.grid), self.patch_pixels)
+        return from_patches(raw_BPC, self.grid, self.patch_pixels)
 
     def describe(self) -> dict[str, Any]:
         """Returns the sides of pictures and patches."""
-        sides = (self.image_shape.height_pixels, self.patch_pixels)
-        return dict(zip(("image_pixels", "patch_pixels"), sides, strict=True))
+        return {
+            "image_pixels": self.image_shape.height_pixels,
+            "patch_pixels": self.patch_pixels,
+        }
 
 
 def pixel_tokenizer(image_pixels: int, patch_pixels: int) -> Tokenizer:
@@ -72,6 +74,5 @@ def pixel_tokenizer(image_pixels: int, patch_pixels: int) -> Tokenizer:
     Until :meth:`Tokenizer.measure` has seen the pictures of a run, the statistics are those of a
     neutral picture: mean 0.5 and deviation 0.25 in every channel.
     """
-    patches = Pixels(image_pixels, patch_pixels)
-    guess = LatentStatistics.neutral(patches.channels, 0.5, 0.25, "pixels", patches.preprocessing)
-    return Tokenizer("pixels", patches, patches, guess)
+    pixels = Pixels(image_pixels, patch_pixels)
+    return Tokenizer("pixels", pixels, pixels)

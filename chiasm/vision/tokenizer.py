@@ -10,6 +10,7 @@ from abc import abstractmethod
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from chiasm.documents import Image
 from chiasm.errors import UserError
@@ -94,6 +95,16 @@ def _check_range(images: Tensor) -> None:
             f"pictures have values from {float(images.min()):g} to {float(images.max()):g}; give "
             "uint8, or floats in [0, 1]"
         )
+
+
+def patches(x_BDYX: Tensor, side: int) -> Tensor:
+    """Squares of ``side`` x ``side`` places as tokens [B, P, C], row-major, D outermost in C."""
+    return functional.pixel_unshuffle(x_BDYX, side).flatten(2).mT
+
+
+def from_patches(x_BPC: Tensor, grid: tuple[int, ...], side: int) -> Tensor:
+    """The inverse of :func:`patches`, for tokens on a grid of rows and columns."""
+    return functional.pixel_shuffle(x_BPC.mT.unflatten(2, grid), side)
 
 
 def as_floats(images: Tensor) -> Tensor:

@@ -8,8 +8,8 @@ from chiasm.vision import kl_autoencoder
 from chiasm.vision.kl_autoencoder import (
     AutoencoderSettings,
     new_autoencoder,
-    tokens,
 )
+from chiasm.vision.tokenizer import patches
 
 
 def test_kl_against_torch_distributions() -> None:
@@ -34,7 +34,7 @@ def test_tokens_and_back(downsampling, side) -> None:
     torch.testing.assert_close(autoencoder.draw(latents), autoencoder.pictures(mean))
     # A token's channels are the 2 x 2 latents of its place.
     torch.testing.assert_close(
-        tokens(mean)[0, 1].unflatten(0, (3, 2, 2)), mean[0, :, :2, 2:4], atol=0, rtol=0
+        patches(mean, 2)[0, 1].unflatten(0, (3, 2, 2)), mean[0, :, :2, 2:4], atol=0, rtol=0
     )
 
 

@@ -9,8 +9,8 @@ Shape suffixes: M pictures of a shard, P latent tokens of one picture, C latent 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Iterator
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 
@@ -28,14 +28,12 @@ from chiasm.vision.cached.shards import (
     Origin,
     Shard,
     StoredType,
+    differences,
     is_whole,
     manifest_path,
     open_shard,
     shard_path,
 )
-
-PICTURES_AT_ONCE = 64
-"""Pictures that the encoder sees together."""
 
 SHARD_PICTURES = 2048
 """Pictures of a shard: with 256 tokens of 768 channels in 16 bits, 805 MB."""
@@ -64,83 +62,84 @@ class Rank:
 
 
 _ALONE = Rank()
-_TYPES = {"float16": torch.float16, "bfloat16": torch.bfloat16, "float32": torch.float32}
 
 
-def encode_gallery(
-    gallery: Gallery,
-    tokenizer: Tokenizer,
-    folder: Path,
-    *,
-    device: torch.device,
-    stored_type: StoredType = "float16",
-    shard_pictures: int = SHARD_PICTURES,
-    rank: Rank = _ALONE,
-    progress: Progress = lambda stage, done, of: None,
-) -> Manifest:
-    """Write this rank's shards, going on where an earlier call was stopped or killed.
+class Encoding:
+    """A rank's shards in a folder: those that an earlier call left there, and those to be written.
 
-    Shards that are there are read and compared with their sha256; damaged ones are written anew.
+    Making one reads what the folder holds and writes nothing.
 
     Raises:
-        UserError: the folder holds latents of something else, or cannot be written.
+        UserError: the folder holds something else, such as latents of other settings.
     """
-    path = manifest_path(folder, rank.number, rank.of)
-    manifest = _begun(
-        Manifest(
-            Origin.of(tokenizer),
-            tokenizer.statistics,
-            stored_type,
-            {name: part.length for name, part in gallery.parts.items()},
-            shard_pictures,
-        ),
-        path,
-    )
-    share = rank.share(len(gallery))
-    walk = _Walk(gallery, share)
-    tokenizer = tokenizer.to(device)
 
-    def encode(number: int) -> Shard | None:
-        return _encode_shard(
-            islice(walk.ahead(), shard_pictures),
-            tokenizer,
-            device,
-            stored_type,
-            shard_path(path, number),
-            lambda at: progress("encoding", at - share.start, len(share)),
+    def __init__(
+        self,
+        gallery: Gallery,
+        tokenizer: Tokenizer,
+        folder: Path,
+        *,
+        stored_type: StoredType = "float16",
+        shard_pictures: int = SHARD_PICTURES,
+        rank: Rank = _ALONE,
+    ) -> None:
+        self._gallery = gallery
+        self._tokenizer = tokenizer
+        self._share = rank.share(len(gallery))
+        self._ahead = self._share
+        self._known: set[bytes] = set()
+        """Keys of the pictures that were met."""
+        self._path = manifest_path(folder, rank.number, rank.of)
+        lengths = {name: part.length for name, part in gallery.parts.items()}
+        self._manifest = _begun(
+            self._path,
+            Manifest(
+                Origin.of(tokenizer), tokenizer.statistics, stored_type, lengths, shard_pictures
+            ),
         )
 
-    for number, shard in enumerate(manifest.shards):
-        progress("checking shards", number, len(manifest.shards))
-        if not is_whole(folder, shard):
-            manifest.shards[number] = shard = encode(number) or shard
+    def run(
+        self, device: torch.device, progress: Progress = lambda stage, done, of: None
+    ) -> Manifest:
+        """Write the shards that are missing, or damaged by their sha256; returns the manifest.
+
+        Raises:
+            UserError: a file cannot be written, or latents are not finite in the stored type.
+        """
+        manifest, path = self._manifest, self._path
+        self._tokenizer.to(device)
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True)
             manifest.write(path)
-        walk.pass_over(shard, open_shard(folder, shard))
-    progress("checking shards", len(manifest.shards), len(manifest.shards))
-    while not manifest.finished:
-        new = encode(len(manifest.shards))
-        if new is None:
-            manifest.finished = True
-        else:
-            manifest.shards.append(new)
-            walk.pass_over(new, open_shard(folder, new))
-        manifest.write(path)
-    progress("encoding", len(share), len(share))
-    return manifest
+        for number, shard in enumerate(manifest.shards):
+            progress("checking shards", number, len(manifest.shards))
+            if not is_whole(path.parent, shard):
+                shard = self._encode_shard(number, device, progress) or shard
+                manifest.shards[number] = shard
+                manifest.write(path)
+            self._pass_over(shard)
+        progress("checking shards", len(manifest.shards), len(manifest.shards))
+        while not manifest.finished:
+            new = self._encode_shard(len(manifest.shards), device, progress)
+            if new is None:
+                manifest.finished = True
+            else:
+                manifest.shards.append(new)
+                self._pass_over(new)
+            manifest.write(path)
+        progress("encoding", len(self._share), len(self._share))
+        return manifest
 
+    def _pass_over(self, shard: Shard) -> None:
+        """Go to the shard's end. Its last number is read again: more pictures may be in it."""
+        keys = open_shard(self._path.parent, shard).keys
+        self._known.update(keys, map(bytes.fromhex, shard.unreadable))
+        self._ahead = range(shard.last, self._share.stop)
 
-class _Walk:
-    """Where a rank stands in the gallery, and the keys of the pictures that it has met."""
-
-    def __init__(self, gallery: Gallery, numbers: range) -> None:
-        self._gallery = gallery
-        self._numbers = numbers
-        self._known: set[bytes] = set()
-
-    def ahead(self) -> Iterator[tuple[tuple[int, bytes], Image]]:
+    def _pictures(self) -> Iterator[tuple[tuple[int, bytes], Image]]:
         """The pictures still to come, each once, with its number and its key."""
         met: set[bytes] = set()
-        for number in self._numbers:
+        for number in self._ahead:
             for image in self._gallery.images(number):
                 try:
                     key = picture_key(image)
@@ -150,49 +149,36 @@ class _Walk:
                     met.add(key)
                     yield (number, key), image
 
-    def pass_over(self, shard: Shard, latents: Latents) -> None:
-        """Go to the shard's end. Its last number is read again: more pictures may be in it."""
-        self._known.update(latents.keys, map(bytes.fromhex, shard.unreadable))
-        self._numbers = range(shard.last, self._numbers.stop)
-
-
-def _encode_shard(
-    images: Iterable[tuple[tuple[int, bytes], Image]],
-    tokenizer: Tokenizer,
-    device: torch.device,
-    stored_type: StoredType,
-    path: Path,
-    on_number: Callable[[int], None],
-) -> Shard | None:
-    """Write a shard of these pictures; None where there are none."""
-    keys: list[bytes] = []
-    unreadable: dict[str, str] = {}
-    shape = tokenizer.image_shape
-    parts = [torch.zeros(0, shape.num_tokens, tokenizer.channels, dtype=_TYPES[stored_type])]
-    last = -1
-    pictures = decoded(images, shape)
-    while together := list(islice(pictures, PICTURES_AT_ONCE)):
-        whole = []
-        for (_, key), picture in together:
-            if isinstance(picture, UserError):
-                unreadable[key.hex()] = str(picture)
-            else:
-                keys.append(key)
-                whole.append(picture)
-        if whole:
-            latents_BPC = tokenizer.encode(torch.stack(whole).to(device))
-            parts.append(_stored(latents_BPC, stored_type))
-        last = together[-1][0][0]
-        on_number(last)
-    if last < 0:
-        return None
-    latents = Latents.of(keys, torch.cat(parts))
-    size, sha256 = latents.save(path)
-    return Shard(path.name, len(keys), size, sha256, latents.index, last, unreadable)
+    def _encode_shard(self, number: int, device: torch.device, progress: Progress) -> Shard | None:
+        """Write a shard of the pictures to come; None where there are none."""
+        tokenizer, stored_type = self._tokenizer, self._manifest.stored_type
+        shape = tokenizer.image_shape
+        images = islice(self._pictures(), self._manifest.shard_pictures)
+        keys: list[bytes] = []
+        unreadable: dict[str, str] = {}
+        parts = [_stored(torch.zeros(0, shape.num_tokens, tokenizer.channels), stored_type)]
+        last = -1
+        for together in decoded(images, shape):
+            whole = []
+            for (_, key), picture in together:
+                if isinstance(picture, UserError):
+                    unreadable[key.hex()] = str(picture)
+                else:
+                    keys.append(key)
+                    whole.append(picture)
+            if whole:
+                latents_BPC = tokenizer.encode(torch.stack(whole).to(device))
+                parts.append(_stored(latents_BPC, stored_type))
+            last = together[-1][0][0]
+            progress("encoding", last - self._share.start, len(self._share))
+        if last < 0:
+            return None
+        latents = Latents.of(keys, torch.cat(parts))
+        return latents.save(shard_path(self._path, number), last, unreadable)
 
 
 def _stored(latents_BPC: Tensor, stored_type: StoredType) -> Tensor:
-    stored_BPC = latents_BPC.to("cpu", _TYPES[stored_type])
+    stored_BPC = latents_BPC.to("cpu", getattr(torch, stored_type))
     if not bool(stored_BPC.isfinite().all()):
         largest = float(latents_BPC.nan_to_num(0, 0, 0).abs().max())
         raise UserError(
@@ -202,37 +188,42 @@ def _stored(latents_BPC: Tensor, stored_type: StoredType) -> Tensor:
     return stored_BPC
 
 
-def _begun(wanted: Manifest, path: Path) -> Manifest:
-    """The rank's manifest as an earlier call left it, or a new one.
+def stream_folders(out: Path, streams: Collection[str]) -> dict[str, Path]:
+    """Returns where each stream's latents lie: in ``out``; of several, in folders of their names.
 
     Raises:
-        UserError: the folder holds something else.
+        UserError: ``out`` holds latents of several streams where there is one, or of one where
+            there are several.
     """
+    several = len(streams) > 1
+    if strange := sorted(out.glob("rank-*.json" if several else "*/rank-*.json")):
+        raise UserError(
+            f"{out} holds latents of {'one stream' if several else 'several streams'} "
+            f"({strange[0].relative_to(out)}), but the recipe has {', '.join(streams)}; give "
+            "another folder with --out"
+        )
+    return {name: out / name if several else out for name in streams}
+
+
+def _begun(path: Path, wanted: Manifest) -> Manifest:
+    """The rank's manifest as an earlier call left it, or a new one."""
     folder = path.parent
     if file := next((above for above in (folder, *folder.parents) if above.is_file()), None):
         raise UserError(f"{file} is a file; give a folder with --out")
     ranks = path.stem.partition("-of-")[2]
-    foreign = sorted(
-        file.name
-        for file in (folder.iterdir() if folder.exists() else ())
-        if not (file.name.startswith("rank-") and f"-of-{ranks}." in file.name)
-    )
-    if foreign:
+    names = sorted(file.name for file in folder.iterdir()) if folder.exists() else []
+    own = {name for name in names if name.startswith("rank-") and f"-of-{ranks}." in name}
+    if foreign := [name for name in names if name not in own]:
         raise UserError(
             f"{folder} holds something else than the latents of {int(ranks)} ranks: {foreign[0]}; "
             "give another folder with --out, or as many ranks as before"
         )
     if not path.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        wanted.write(path)
         return wanted
     found = Manifest.read(path)
-    there, here = (asdict(replace(each, shards=[], finished=False)) for each in (found, wanted))
-    changed = [name for name in here if there[name] != here[name]]
-    if changed:
+    progressed = replace(wanted, shards=found.shards, finished=found.finished)
+    if changed := differences(found, progressed):
         raise UserError(
-            f"{folder} holds latents of other settings:\n  "
-            + "\n  ".join(f"{name} = {there[name]} there, {here[name]} here" for name in changed)
-            + "\nGive another folder with --out"
+            f"{folder} holds latents of other settings:{changed}\nGive another folder with --out"
         )
     return found

@@ -7,10 +7,11 @@ show the same few frames (:class:`~chiasm.capabilities.Framed`).
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -26,6 +27,9 @@ from chiasm.rgb import ImageShape
 
 Item = TypeVar("Item")
 
+PICTURES_AT_ONCE = 64
+"""Pictures that the encoder sees together."""
+
 _THREADS = 8
 """They decode; Pillow lets go of the interpreter meanwhile."""
 _AHEAD = 128
@@ -37,22 +41,17 @@ class Part:
     """The pictures of one source: ``images(number)`` for numbers from 0 to ``length`` - 1."""
 
     length: int
-    images: Callable[[int], Iterator[Image]]
+    images: Callable[[int], Iterable[Image]]
+    shown_as: frozenset[bool] | None = None
+    """Of frames, the parts (``Image.target``) that they play in the documents of all sources; of
+    other pictures None: each says it itself."""
 
     def playing(self, parts: frozenset[bool]) -> Part:
-        """Those that play one of these parts, ``Image.target``, in their documents."""
-        return replace(self, images=partial(_playing, self.images, parts))
-
-
-@dataclass(frozen=True)
-class _Frames(Part):
-    """The frames of some sources, each once; no document says which part it plays."""
-
-    shown_as: frozenset[bool]
-    """The parts that frames play in the documents of all sources."""
-
-    def playing(self, parts: frozenset[bool]) -> Part:
-        """All of them, or none where no source shows a frame in such a part."""
+        """Those that play one of these parts; of frames all, or none if no source shows any so."""
+        if self.shown_as is None:
+            return replace(
+                self, images=lambda number: (i for i in self.images(number) if i.target in parts)
+            )
         return self if self.shown_as & parts else replace(self, length=0)
 
 
@@ -61,7 +60,7 @@ class Gallery:
 
     def __init__(self, parts: Mapping[str, Part]) -> None:
         self.parts = dict(parts)
-        self._ends = np.cumsum([part.length for part in parts.values()])
+        self._begins = np.cumsum([0, *(part.length for part in parts.values())])
 
     def playing(self, parts: frozenset[bool]) -> Gallery:
         """Its pictures that play one of these parts: those drawn (True), those only seen (False).
@@ -72,33 +71,26 @@ class Gallery:
         return Gallery({name: part.playing(parts) for name, part in self.parts.items()})
 
     def __len__(self) -> int:
-        return int(self._ends[-1]) if len(self._ends) else 0
+        return int(self._begins[-1])
 
     def images(self, number: int) -> Iterator[Image]:
         """The pictures of a number; none where its document cannot be read."""
-        part = int(np.searchsorted(self._ends, number, side="right"))
-        begin = 0 if part == 0 else int(self._ends[part - 1])
+        part = int(np.searchsorted(self._begins, number, side="right")) - 1
         try:
-            yield from list(self.parts.values())[part].images(number - begin)
+            yield from list(self.parts.values())[part].images(number - int(self._begins[part]))
         except (UserError, OSError, ValueError):
             return  # the stream passes over it as well, counts it and says why
 
 
 def gallery_of(sources: Mapping[str, Source]) -> Gallery:
     """All pictures of these sources; frames once, however many sources tell of them."""
-    shown: dict[str, list[Framed]] = {}
-    for name, source in sources.items():
-        if isinstance(source, Framed):
-            shown.setdefault(source.frames_name or name, []).append(source)
     parts: dict[str, Part] = {}
     for name, source in sources.items():
         if isinstance(source, Framed):
             key = source.frames_name or name
-            parts[key] = _Frames(
-                source.num_frames,
-                partial(_frame, source),
-                frozenset[bool]().union(*(other.shown_as for other in shown[key])),
-            )
+            elsewhere = parts[key].shown_as if key in parts else None
+            shown_as = source.shown_as | (elsewhere or frozenset())
+            parts[key] = Part(source.num_frames, partial(_frame, source), shown_as)
         else:
             parts[name] = Part(len(source), partial(_shown, source))
     return Gallery(parts)
@@ -114,25 +106,28 @@ def gallery_of_folder(folder: Path) -> Gallery:
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in known)
     if not files:
         raise UserError(f"{folder} holds no picture files; give a folder that does")
-    return Gallery({str(folder): Part(len(files), partial(_file, files))})
+    part = Part(len(files), lambda number: [Image(files[number], target=False)])
+    return Gallery({str(folder): part})
 
 
 def decoded(
     images: Iterable[tuple[Item, Image]], shape: ImageShape
-) -> Iterator[tuple[Item, Tensor | UserError]]:
-    """Each picture at the shape's size, uint8 [3, H, W], or why it cannot be decoded; in order.
+) -> Iterator[list[tuple[Item, Tensor | UserError]]]:
+    """Batches of pictures at the shape's size, uint8 [3, H, W], or why they cannot be decoded.
 
-    Threads decode some pictures ahead of the one that is asked for.
+    Threads decode some pictures ahead of the batch that is asked for; the order is kept.
     """
+    images = iter(images)
     waiting: deque[tuple[Item, Future[Tensor | UserError]]] = deque()
     with ThreadPoolExecutor(_THREADS) as threads:
-        for item, image in images:
-            waiting.append((item, threads.submit(_decode, image, shape)))
-            if len(waiting) > _AHEAD:
-                first, future = waiting.popleft()
-                yield first, future.result()
-        for first, future in waiting:
-            yield first, future.result()
+        while True:
+            for item, image in islice(images, _AHEAD + PICTURES_AT_ONCE - len(waiting)):
+                waiting.append((item, threads.submit(_decode, image, shape)))
+            if not waiting:
+                return
+            count = min(PICTURES_AT_ONCE, len(waiting))
+            first = [waiting.popleft() for _ in range(count)]
+            yield [(item, future.result()) for item, future in first]
 
 
 def _decode(image: Image, shape: ImageShape) -> Tensor | UserError:
@@ -142,19 +137,9 @@ def _decode(image: Image, shape: ImageShape) -> Tensor | UserError:
         return error
 
 
-def _frame(source: Framed, number: int) -> Iterator[Image]:
-    yield source.picture(number)
+def _frame(source: Framed, number: int) -> Iterable[Image]:
+    return [source.picture(number)]
 
 
-def _file(files: Sequence[Path], number: int) -> Iterator[Image]:
-    yield Image(files[number], target=False)
-
-
-def _playing(
-    images: Callable[[int], Iterator[Image]], parts: frozenset[bool], number: int
-) -> Iterator[Image]:
-    return (image for image in images(number) if image.target in parts)
-
-
-def _shown(source: Source, number: int) -> Iterator[Image]:
+def _shown(source: Source, number: int) -> Iterable[Image]:
     return source[number].images

@@ -5,7 +5,6 @@ Shape suffixes: K pictures of the cache, P latent tokens of one picture, C laten
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +17,11 @@ from chiasm.errors import UserError
 from chiasm.rgb import described
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.cached.shards import (
-    Latents,
     Manifest,
     Origin,
     check,
     damaged,
+    differences,
     manifest_path,
     open_shard,
 )
@@ -46,15 +45,26 @@ class CachedLatents:
         self.folder = folder
         manifests = _manifests(folder)
         for manifest in manifests:
-            _refuse_other_settings(folder, manifest.origin, Origin.of(tokenizer))
-        _refuse_unfinished(folder, manifests)
-        self._scales = [manifest.scale for manifest in manifests]
-        shards = [(rank, shard) for rank, each in enumerate(manifests) for shard in each.shards]
-        self._rank_of_shard = [rank for rank, _ in shards]
-        self._names = [shard.file for _, shard in shards]
-        self._shards: list[Latents] = [open_shard(folder, shard) for _, shard in shards]
+            if changed := differences(manifest.origin, Origin.of(tokenizer)):
+                raise _unfit(
+                    folder,
+                    f"holds latents of another vision tokenizer:{changed}\n",
+                    "encode with this recipe into another folder (chiasm vision encode), or set "
+                    "the tokenizer's settings that it was made with",
+                )
+        if unfinished := [n for n, manifest in enumerate(manifests) if not manifest.finished]:
+            raise _unfit(
+                folder,
+                f"is not finished: rank {', '.join(map(str, unfinished))} of {len(manifests)} was "
+                "stopped",
+                "call chiasm vision encode again, it goes on where it was",
+            )
+        self._scales = [manifest.scale for manifest in manifests for _ in manifest.shards]
+        shards = [shard for manifest in manifests for shard in manifest.shards]
+        self._names = [shard.file for shard in shards]
+        self._shards = [open_shard(folder, shard) for shard in shards]
         self._broken = {
-            bytes.fromhex(key): why for _, s in shards for key, why in s.unreadable.items()
+            bytes.fromhex(key): why for shard in shards for key, why in shard.unreadable.items()
         }
         keys_K = np.concatenate([np.zeros(0, _KEY), *(s.keys_M for s in self._shards)])
         counts = [len(each.keys_M) for each in self._shards]
@@ -90,12 +100,9 @@ class CachedLatents:
         shard, row = self._place_K2[place].tolist()
         stored_PC = self._shards[shard].latents_MPC[row]
         if check(stored_PC) != int(self._shards[shard].checks_M[row]):
-            raise CacheError(
-                damaged(
-                    self.folder / self._names[shard], f"the latents of its picture {row} differ"
-                )
-            )
-        return self._scales[self._rank_of_shard[shard]].restore(stored_PC.float())
+            path = self.folder / self._names[shard]
+            raise CacheError(damaged(path, f"the latents of its picture {row} differ"))
+        return self._scales[shard].restore(stored_PC.float())
 
 
 def _manifests(folder: Path) -> list[Manifest]:
@@ -117,33 +124,6 @@ def _manifests(folder: Path) -> list[Manifest]:
             "call chiasm vision encode for those ranks, or copy their files",
         )
     return [Manifest.read(path) for path in wanted]
-
-
-def _refuse_other_settings(folder: Path, there: Origin, here: Origin) -> None:
-    found, wanted = asdict(there), asdict(here)
-    changed = [
-        f"{name} = {found[name]} there, {wanted[name]} here"
-        for name in wanted
-        if found[name] != wanted[name]
-    ]
-    if changed:
-        raise _unfit(
-            folder,
-            "holds latents of another vision tokenizer:\n  " + "\n  ".join(changed) + "\n",
-            "encode with this recipe into another folder (chiasm vision encode), or set the "
-            "tokenizer's settings that it was made with",
-        )
-
-
-def _refuse_unfinished(folder: Path, manifests: list[Manifest]) -> None:
-    unfinished = [rank for rank, manifest in enumerate(manifests) if not manifest.finished]
-    if unfinished:
-        raise _unfit(
-            folder,
-            f"is not finished: rank {', '.join(map(str, unfinished))} of {len(manifests)} was "
-            "stopped",
-            "call chiasm vision encode again, it goes on where it was",
-        )
 
 
 def _unfit(folder: Path, why: str, remedy: str) -> UserError:

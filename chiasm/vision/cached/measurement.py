@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from itertools import islice
 
 import torch
 from torch import Tensor
@@ -12,9 +11,6 @@ from chiasm.errors import UserError
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.cached.gallery import Gallery, decoded
-
-PICTURES_AT_ONCE = 64
-"""Pictures that the encoder sees together."""
 
 
 def measure_gallery(
@@ -38,35 +34,21 @@ def measure_gallery(
     Raises:
         UserError: no picture, or pictures that are all alike.
     """
-    return tokenizer.to(device).measure(
-        _batches(gallery, tokenizer, most, device, progress, unreadable), data=data
-    )
-
-
-def _batches(
-    gallery: Gallery,
-    tokenizer: Tokenizer,
-    most: int,
-    device: torch.device,
-    progress: Callable[[str, int, int], None],
-    unreadable: Callable[[UserError], None],
-) -> Iterator[Tensor]:
     count = min(len(gallery), most)
     numbers = [number * len(gallery) // count for number in range(count)]
-    images = (
-        (done, image)
-        for done, number in enumerate(numbers, start=1)
-        for image in gallery.images(number)
-    )
-    pictures = decoded(images, tokenizer.image_shape)
-    while together := list(islice(pictures, PICTURES_AT_ONCE)):
-        whole = []
-        for _, picture in together:
-            if isinstance(picture, UserError):
-                unreadable(picture)
-            else:
-                whole.append(picture)
-        if whole:
-            yield torch.stack(whole).to(device)
-        progress("measuring", together[-1][0], len(numbers))
-    progress("measuring", len(numbers), len(numbers))
+
+    def batches() -> Iterator[Tensor]:
+        images = ((n, image) for n, at in enumerate(numbers, 1) for image in gallery.images(at))
+        for together in decoded(images, tokenizer.image_shape):
+            whole = []
+            for _, picture in together:
+                if isinstance(picture, UserError):
+                    unreadable(picture)
+                else:
+                    whole.append(picture)
+            if whole:
+                yield torch.stack(whole).to(device)
+            progress("measuring", together[-1][0], len(numbers))
+        progress("measuring", len(numbers), len(numbers))
+
+    return tokenizer.to(device).measure(batches(), data=data)

@@ -56,7 +56,7 @@ class Origin:
         statistics = tokenizer.statistics
         return cls(
             statistics.encoder,
-            tokenizer.preprocessing,
+            tokenizer.encoder.preprocessing,
             **asdict(tokenizer.image_shape),
             channels=tokenizer.channels,
             decoding=RULE,
@@ -158,18 +158,14 @@ class Latents:
         digest.update(self.checks_M.numpy().tobytes())
         return digest.hexdigest()
 
-    def save(self, path: Path) -> tuple[int, str]:
-        """Write the file aside and rename it; gives its size and sha256."""
+    def save(self, path: Path, last: int, unreadable: dict[str, str]) -> Shard:
+        """Write the file aside and rename it; gives what its manifest is to say of it."""
         keys = np.frombuffer(self.keys_M.tobytes(), np.uint8).reshape(-1, KEY_BYTES)
-        content = save(
-            {
-                "latents": self.latents_MPC,
-                "keys": torch.from_numpy(keys.copy()),
-                "checks": self.checks_M,
-            }
-        )
+        keys_MK = torch.from_numpy(keys.copy())
+        content = save({"latents": self.latents_MPC, "keys": keys_MK, "checks": self.checks_M})
         replace_file(path, content)
-        return len(content), hashlib.sha256(content).hexdigest()
+        size, sha256 = len(content), hashlib.sha256(content).hexdigest()
+        return Shard(path.name, len(keys), size, sha256, self.index, last, unreadable)
 
     @classmethod
     def open(cls, path: Path) -> Latents:
@@ -217,6 +213,16 @@ def damaged(path: Path, why: str) -> str:
     return (
         f"the shard {path} of cached latents is missing or damaged ({why}); call chiasm vision "
         "encode again as it was called before, which writes that shard anew"
+    )
+
+
+def differences(there: Origin | Manifest, here: Origin | Manifest) -> str:
+    """The fields in which the two differ, a line each; empty if there are none."""
+    found, wanted = asdict(there), asdict(here)
+    return "".join(
+        f"\n  {name} = {found[name]} there, {wanted[name]} here"
+        for name in wanted
+        if found[name] != wanted[name]
     )
 
 

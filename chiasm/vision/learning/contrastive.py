@@ -68,7 +68,7 @@ class Targets:
     def __init__(self, pictures: Pictures, settings: ContrastiveSettings, cells: int) -> None:
         side = round(cells**0.5)
         captions = pictures.captions
-        self.vocabulary = Vocabulary.of_captions(
+        self.vocabulary = Vocabulary(
             (caption for of_one in captions for caption in of_one), settings.vocabulary_words
         )
         self.words = [

@@ -6,8 +6,7 @@ Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch.nn import functional
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork, frechet_distance
 from chiasm.vision.learning.pictures import Box, Pictures
-from chiasm.vision.learning.probe import LinearProbe
+from chiasm.vision.learning.probe import linear_probe
 
 CLEARLY_VISIBLE = 0.02
 """Share of the picture from which on an object counts as clearly visible."""
@@ -49,33 +48,25 @@ def held_out_figures(
         **quality,
         "feature_distance": float(functional.mse_loss(drawn_BPC, latents_BPC)),
     }
-    for name, asked in _questions(chosen, held_out).items():
-        train_answers, answers = asked(chosen), asked(held_out)
-        figures |= _accuracies(
-            name, train_BF, train_answers, latents_BPC.flatten(1), drawn_BPC.flatten(1), answers
-        )
+    for name, (train_answers, answers) in _questions(chosen, held_out).items():
+        shown = {"probe": latents_BPC.flatten(1), "drawn_probe": drawn_BPC.flatten(1)}
+        figures |= _accuracies(name, train_BF, train_answers, shown, answers)
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-Asked = Callable[[Pictures], list[str | None]]
+Answers = list[str | None]
 
 
-def _questions(train: Pictures, held_out: Pictures) -> dict[str, Asked]:
-    questions: dict[str, Asked] = {}
+def _questions(train: Pictures, held_out: Pictures) -> dict[str, list[Answers]]:
+    """What can be asked of both, with the answers of training and of held-out pictures."""
+    both = (train, held_out)
+    asked: dict[str, list[Answers]] = {}
     for fact, values in train.fact_values().items():
         if len(values) > 1 and held_out.facts is not None:
-            questions[fact] = partial(_fact, fact)
+            asked[fact] = [[of_one.get(fact) for of_one in each.facts or ()] for each in both]
     if train.boxes and held_out.boxes:
-        questions["clear_object"] = _clear_objects
-    return questions
-
-
-def _fact(name: str, pictures: Pictures) -> list[str | None]:
-    return [of_one.get(name) for of_one in pictures.facts or ()]
-
-
-def _clear_objects(pictures: Pictures) -> list[str | None]:
-    return [_clear_object(of_one) for of_one in pictures.boxes or ()]
+        asked["clear_object"] = [[_clear_object(b) for b in each.boxes or ()] for each in both]
+    return asked
 
 
 def _clear_object(boxes: Sequence[Box]) -> str | None:
@@ -89,8 +80,7 @@ def _accuracies(
     name: str,
     train_BF: Tensor,
     train_answers: Sequence[str | None],
-    held_BF: Tensor,
-    drawn_BF: Tensor,
+    shown: Mapping[str, Tensor],
     answers: Sequence[str | None],
 ) -> Mapping[str, float]:
     known = [number for number, answer in enumerate(train_answers) if answer is not None]
@@ -99,13 +89,10 @@ def _accuracies(
         return {}
     truth = [answers[number] for number in asked]
     learned = [answer for answer in train_answers if answer is not None]
-    probe = LinearProbe.fitted(train_BF[known], learned)
+    probe = linear_probe(train_BF[known], learned)
     majority = Counter(learned).most_common(1)[0][0]
-    return {
-        f"probe/{name}": _share(probe.answers(held_BF[asked]), truth),
-        f"drawn_probe/{name}": _share(probe.answers(drawn_BF[asked]), truth),
-        f"majority/{name}": _share([majority] * len(truth), truth),
-    }
+    found = {f"{what}/{name}": _share(probe(x_BF[asked]), truth) for what, x_BF in shown.items()}
+    return {**found, f"majority/{name}": _share([majority] * len(truth), truth)}
 
 
 def _share(answers: Sequence[str], truth: Sequence[str | None]) -> float:

@@ -15,15 +15,14 @@ def pictures_of_frames(source: Labelled, *, clear_only: bool = False) -> Picture
     """All frames of a source; or only those whose truth leaves no doubt."""
     numbers = source.clear_frames if clear_only else np.arange(len(source.frames))
     objects = [source.objects(int(number)) for number in numbers]
-    counts = [str(min(len(seen), _MOST_OBJECTS)) for seen in objects]
     data = f"{source.frames_told}, {len(numbers)} frames"
     return Pictures(
         source.frames[numbers] if clear_only else source.frames,
         [source.captions(int(number)) for number in numbers],
         data + (" that are clear" if clear_only else ""),
         facts=[
-            {**source.facts(int(number)), "objects": count}
-            for number, count in zip(numbers, counts, strict=True)
+            {**source.facts(int(number)), "objects": str(min(len(seen), _MOST_OBJECTS))}
+            for number, seen in zip(numbers, objects, strict=True)
         ],
         boxes=[
             tuple(Box(name, top, left, bottom, right) for name, (left, top, right, bottom) in seen)

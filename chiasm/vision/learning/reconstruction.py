@@ -190,5 +190,4 @@ def solve_linear_decoder(
         ridge.update(neighbourhoods(grid_BCYX).cpu(), true_NF.cpu())
     weights_FD = ridge.solve(noise**2)
     weight.copy_(weights_FD[:-1].T.unflatten(1, (channels, 3, 3)))
-    assert linear.convolution.bias is not None
-    linear.convolution.bias.copy_(weights_FD[-1])
+    linear.convolution.get_parameter("bias").copy_(weights_FD[-1])

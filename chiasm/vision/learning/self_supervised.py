@@ -126,8 +126,14 @@ class SelfSupervisedStage(Stage):
             "pixels": settings.pixels_weight * self.pixels(features_BPC, images_B3HW),
         }
         deviation = deviation_PC.mean().detach()
-        if draw.step >= settings.fit.warmup_steps:
-            refuse_collapse(float(deviation), draw.step)
+        if draw.step >= settings.fit.warmup_steps and float(deviation) < COLLAPSED:
+            raise UserError(
+                "stage encoder of the vision tokenizer: the features have collapsed at step "
+                f"{draw.step}: between pictures they deviate by {float(deviation):.3f} (1 is full, "
+                f"{COLLAPSED} too little); raise self_supervised.deviation_weight or "
+                "self_supervised.pixels_weight, lower self_supervised.fit.learning_rate, or give "
+                "more varied pictures"
+            )
         return Losses(terms, {"deviation": deviation})
 
     @torch.no_grad()
@@ -137,21 +143,6 @@ class SelfSupervisedStage(Stage):
         keep = start + (1 - start) * min(1.0, step / self.settings.fit.steps)
         for mean, latest in zip(self.teacher.parameters(), self.encoder.parameters(), strict=True):
             mean.lerp_(latest, 1 - keep)
-
-
-def refuse_collapse(deviation: float, step: int) -> None:
-    """Raise when features are the same for all pictures: nothing could be drawn from them.
-
-    Raises:
-        UserError: with the deviation and what to change.
-    """
-    if deviation < COLLAPSED:
-        raise UserError(
-            f"stage encoder of the vision tokenizer: the features have collapsed at step {step}: "
-            f"between pictures they deviate by {deviation:.3f} (1 is full, {COLLAPSED} too "
-            "little); raise self_supervised.deviation_weight or self_supervised.pixels_weight, "
-            "lower self_supervised.fit.learning_rate, or give more varied pictures"
-        )
 
 
 def hidden_cells(

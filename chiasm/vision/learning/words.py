@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 import torch
@@ -23,16 +23,12 @@ FIRST_WORD = 2
 class Vocabulary:
     """The most frequent words of the captions, numbered from 2; 0 is no word, 1 a rare one."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self.words = tuple(words)
-        self._numbers = {word: number for number, word in enumerate(words, start=FIRST_WORD)}
-
-    @classmethod
-    def of_captions(cls, captions: Iterable[str], max_words: int) -> Vocabulary:
+    def __init__(self, captions: Iterable[str], max_words: int) -> None:
         """Words that more than one caption uses, most frequent first, ties in dictionary order."""
         counts = Counter(word for caption in captions for word in set(split_words(caption)))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
-        return cls([word for word in ranked if counts[word] > 1][:max_words])
+        self.words = tuple(word for word in ranked if counts[word] > 1)[:max_words]
+        self._numbers = {word: number for number, word in enumerate(self.words, start=FIRST_WORD)}
 
     def __len__(self) -> int:
         return len(self.words) + FIRST_WORD

@@ -10,24 +10,21 @@ shape; the encoder, where a run has no other, comes with the whole autoencoder.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 from torch.nn import functional
 
 from chiasm.errors import UserError, setting
-from chiasm.tokenizers.parts import hash_weights
 from chiasm.vision.published.backbone import Backbone, BackboneShape
 from chiasm.vision.published.checkpoint import (
     CONFIG,
     WEIGHTS,
     Checkpoint,
-    find_checkpoint,
-    unreadable_weights,
+    load_autoencoder,
+    reading_weights,
 )
 from chiasm.vision.published.part import PublishedPart
 from chiasm.vision.published.preprocessing import Preprocessing
@@ -78,64 +75,72 @@ class RaeShape:
 class RaePixelDecoder(PublishedPart, PictureDecoder, kind="AutoencoderRAE decoder"):
     """An encoder's features [B, P, C] to pictures around [0, 1]."""
 
+    named_by = "decoder"
+
     def __init__(
-        self,
-        decoder: Any,
-        preprocessing: Preprocessing,
-        image_pixels: int,
-        checkpoint: Checkpoint,
+        self, decoder: Any, preprocessing: Preprocessing, image_pixels: int, checkpoint: Checkpoint
     ) -> None:
         """``decoder`` is diffusers' RAEDecoder in float32, ``image_pixels`` the encoder's."""
-        super().__init__()
-        self.decoder = decoder
+        super().__init__(decoder, checkpoint, {"image_pixels": image_pixels})
         self.preprocessing = preprocessing
-        self.image_pixels = image_pixels
-        self.checkpoint = checkpoint
-        self.weights_sha256 = hash_weights(decoder)
+        self.size = (image_pixels, image_pixels)
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
         """Pictures [B, 3, H, W], scaled to the size of those that the encoder reads."""
-        drawn = self.decoder(raw_BPC.to(self.decoder.decoder_embed.weight.dtype)).logits
-        drawn_B3HW = self.preprocessing.restore(self.decoder.unpatchify(drawn).float())
-        size = (self.image_pixels, self.image_pixels)
-        if drawn_B3HW.shape[2:] == size:
+        drawn = self.network(raw_BPC.to(self.network.decoder_embed.weight.dtype)).logits
+        drawn_B3HW = self.preprocessing.restore(self.network.unpatchify(drawn).float())
+        if drawn_B3HW.shape[2:] == self.size:
             return drawn_B3HW
-        return functional.interpolate(drawn_B3HW, size, mode="bicubic", antialias=True)
-
-    def describe(self) -> dict[str, Any]:
-        """Returns where the weights are, their hash, and the size of pictures."""
-        return super().describe() | {"image_pixels": self.image_pixels}
+        return functional.interpolate(drawn_B3HW, self.size, mode="bicubic", antialias=True)
 
     @classmethod
-    def open(cls, described: Mapping[str, Any]) -> Any:
-        """Returns the decoder, with its weights.
+    def load(cls, checkpoint: Checkpoint, image_pixels: int) -> Any:
+        """Returns the decoder alone; ``image_pixels`` is the side of what the encoder reads.
 
         Raises:
-            UserError: they are gone, or others than they were.
+            UserError: as :func:`describe_rae`; or weights are missing, of other shapes, or damaged.
         """
-        checkpoint = find_checkpoint(described["path"], "decoder", described["revision"])
+        from diffusers.models.autoencoders.autoencoder_rae import RAEDecoder
+
         shape = describe_rae(checkpoint)
-        decoder = load_rae_decoder(checkpoint, shape, described["image_pixels"])
-        return decoder.as_described(described)
+        decoder = RAEDecoder(**shape.decoder)
+        weights: dict[str, Tensor] = {}
+        with reading_weights(checkpoint):
+            for path in checkpoint.folder.glob(WEIGHTS):
+                with safe_open(path, framework="pt") as file:
+                    weights |= {
+                        name.removeprefix(PREFIX): file.get_tensor(name).float()
+                        for name in file.keys()  # noqa: SIM118 (no dictionary)
+                        if name.startswith(PREFIX)
+                    }
+            weights.pop("decoder_pos_embed", None)  # computed; older files hold it all the same
+            decoder.load_state_dict(weights)
+        return cls(decoder, shape.backbone.preprocessing, image_pixels, checkpoint)
 
 
 class RaeBackbone(Backbone, kind="AutoencoderRAE encoder"):
     """The encoder that an autoencoder carries."""
 
     @classmethod
-    def open(cls, described: Mapping[str, Any]) -> Any:
-        """Returns the encoder, with its weights.
+    def load(cls, checkpoint: Checkpoint, *_: Any, **used: Any) -> Any:
+        """Returns the encoder; the autoencoder says itself how it is used.
 
         Raises:
-            UserError: they are gone, or others than they were.
+            UserError: as :func:`describe_rae`; it cannot be read, or these versions of diffusers
+                and transformers disagree.
         """
-        checkpoint = find_checkpoint(described["path"], "path", described["revision"])
-        return load_rae_encoder(checkpoint, describe_rae(checkpoint)).as_described(described)
+        from diffusers import AutoencoderRAE
 
-
-def is_rae(checkpoint: Checkpoint) -> bool:
-    """Whether the checkpoint holds an AutoencoderRAE."""
-    return checkpoint.read_json(CONFIG).get("_class_name") == NAME
+        shape = describe_rae(checkpoint).backbone
+        try:
+            autoencoder = load_autoencoder(AutoencoderRAE, checkpoint)
+        except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
+            raise UserError(
+                f"diffusers cannot read the encoder of {checkpoint.where} ({error}); name the "
+                f"encoder itself in {setting('path')}, and {checkpoint.name} in "
+                f"{setting('decoder')}"
+            ) from error
+        return cls(autoencoder.encoder, shape, checkpoint)
 
 
 def describe_rae(checkpoint: Checkpoint) -> RaeShape:
@@ -144,12 +149,12 @@ def describe_rae(checkpoint: Checkpoint) -> RaeShape:
     Raises:
         UserError: it is no AutoencoderRAE, or one of an encoder that is not known.
     """
-    content = checkpoint.read_json(CONFIG)
-    if not is_rae(checkpoint):
-        kind = content.get("_class_name", content.get("model_type"))
-        raise checkpoint.unfit(f"is of class {kind}", f"a decoder of pictures is an {NAME}")
+    if checkpoint.kind != NAME:
+        raise checkpoint.unfit(
+            f"is of class {checkpoint.kind}", f"a decoder of pictures is an {NAME}"
+        )
     try:
-        return _shape(content)
+        return _shape(checkpoint.read_json(CONFIG))
     except KeyError as error:
         raise UserError(
             f"{checkpoint.folder / CONFIG} lacks {error}, or names an encoder other than "
@@ -163,15 +168,9 @@ def _shape(content: dict[str, Any]) -> RaeShape:
     # The defaults are diffusers' own: ImageNet's.
     mean = content.get("encoder_norm_mean") or (0.485, 0.456, 0.406)
     deviation = content.get("encoder_norm_std") or (0.229, 0.224, 0.225)
-    backbone = BackboneShape(
-        FAMILIES[content["encoder_type"]],
-        channels,
-        patch,
-        size,
-        layers,
-        layers,
-        Preprocessing(1.0, tuple(mean), tuple(deviation), size),
-    )
+    preprocessing = Preprocessing(1.0, tuple(mean), tuple(deviation), size)
+    family = FAMILIES[content["encoder_type"]]
+    backbone = BackboneShape(family, channels, patch, size, layers, layers, preprocessing)
     decoder = {
         "hidden_size": channels,
         "num_patches": backbone.grid**2,
@@ -181,52 +180,3 @@ def _shape(content: dict[str, Any]) -> RaeShape:
         **{name: value for name, value in content.items() if name.startswith("decoder_")},
     }
     return RaeShape(backbone, decoder)
-
-
-def load_rae_decoder(checkpoint: Checkpoint, shape: RaeShape, image_pixels: int) -> RaePixelDecoder:
-    """The decoder alone, in float32; ``image_pixels`` is the side of what the encoder reads.
-
-    Raises:
-        UserError: weights are missing, of other shapes, or damaged.
-    """
-    from diffusers.models.autoencoders.autoencoder_rae import RAEDecoder
-
-    decoder = RAEDecoder(**shape.decoder)
-    weights: dict[str, Tensor] = {}
-    try:
-        for path in checkpoint.folder.glob(WEIGHTS):
-            with safe_open(path, framework="pt") as file:
-                weights |= {
-                    name.removeprefix(PREFIX): file.get_tensor(name).float()
-                    for name in file.keys()  # noqa: SIM118 (no dictionary)
-                    if name.startswith(PREFIX)
-                }
-        weights.pop("decoder_pos_embed", None)  # computed; older files hold it all the same
-        decoder.load_state_dict(weights)
-    except (OSError, RuntimeError, SafetensorError) as error:
-        raise unreadable_weights(checkpoint, error) from error
-    return RaePixelDecoder(decoder, shape.backbone.preprocessing, image_pixels, checkpoint)
-
-
-def load_rae_encoder(checkpoint: Checkpoint, shape: RaeShape) -> RaeBackbone:
-    """The encoder that an autoencoder carries.
-
-    Raises:
-        UserError: it cannot be read, or these versions of diffusers and transformers disagree.
-    """
-    from diffusers import AutoencoderRAE
-
-    try:
-        autoencoder = AutoencoderRAE.from_pretrained(
-            checkpoint.folder,
-            use_safetensors=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,  # what it is without accelerate, which is not needed
-            torch_dtype=torch.float32,
-        )
-    except (AttributeError, OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise UserError(
-            f"diffusers cannot read the encoder of {checkpoint.where} ({error}); name the encoder "
-            f"itself in {setting('path')}, and {checkpoint.name} in {setting('decoder')}"
-        ) from error
-    return RaeBackbone(autoencoder.encoder, shape.backbone, checkpoint)

@@ -10,24 +10,20 @@ part: features come out with mean 0 and deviation 1 over the channels of each to
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.errors import UserError, setting
 from chiasm.rgb import ImageShape
-from chiasm.tokenizers.parts import hash_weights
 from chiasm.vision.published.checkpoint import (
     CONFIG,
     Checkpoint,
-    find_checkpoint,
     quiet_loading,
-    unreadable_weights,
+    reading_weights,
 )
 from chiasm.vision.published.part import PublishedPart
 from chiasm.vision.published.preprocessing import Preprocessing, read_preprocessing
@@ -67,29 +63,22 @@ class BackboneShape:
         """Rows, and columns, of patches."""
         return self.image_pixels // self.patch_pixels
 
-    @property
-    def image_shape(self) -> ImageShape:
-        """Pictures and their grid of patches."""
-        return ImageShape(self.image_pixels, self.image_pixels, self.grid, self.grid)
-
 
 class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
     """Pictures [B, 3, H, W] in [0, 1] to features [B, P, C], row-major over the patches."""
 
     def __init__(self, network: nn.Module, shape: BackboneShape, checkpoint: Checkpoint) -> None:
         """``network`` is the vision tower; its last norm loses its affine part here."""
-        super().__init__(shape.image_shape, shape.channels)
-        self.shape = shape
-        self.network = network
-        self.checkpoint = checkpoint
-        self.preprocessing = str(shape.preprocessing)
-        name = LAST_NORM[shape.family]
+        name, side = LAST_NORM[shape.family], shape.image_pixels
         eps = getattr(network, name).eps
         setattr(network, name, nn.LayerNorm(shape.channels, eps, elementwise_affine=False))
-        self.weights_sha256 = hash_weights(network)
+        used = {"layer": shape.layer, "image_pixels": side}
+        image_shape = ImageShape(side, side, shape.grid, shape.grid)
+        super().__init__(network, checkpoint, used, image_shape, shape.channels)
+        self.shape = shape
+        self.preprocessing = str(shape.preprocessing)
 
-    @property
-    def label(self) -> str:
+    def label(self, name: str) -> str:
         """Names the features, and the weights that they depend on."""
         shape = self.shape
         return (
@@ -109,21 +98,38 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         features = read.last_hidden_state[:, -(self.shape.grid**2) :]  # class, registers come first
         return features.float()
 
-    def describe(self) -> dict[str, Any]:
-        """Returns where the weights are, their hash, and how they are used."""
-        used = {"layer": self.shape.layer, "image_pixels": self.shape.image_pixels}
-        return super().describe() | used
-
     @classmethod
-    def open(cls, described: Mapping[str, Any]) -> Any:
-        """Returns the encoder, with its weights.
+    def load(cls, checkpoint: Checkpoint, layer: int | None, image_pixels: int | None) -> Any:
+        """Returns the vision tower up to the layer; nothing else is read into memory.
 
         Raises:
-            UserError: they are gone, or others than they were.
+            UserError: as :func:`describe_backbone`; or weights are missing, of other shapes, or
+                damaged.
         """
-        checkpoint = find_checkpoint(described["path"], "path", described["revision"])
-        shape = describe_backbone(checkpoint, described["layer"], described["image_pixels"])
-        return load_backbone(checkpoint, shape).as_described(described)
+        from transformers import AutoModel
+
+        shape = describe_backbone(checkpoint, layer, image_pixels)
+        config = _vision_config(checkpoint)
+        config.num_hidden_layers = shape.layer
+        config.vision_use_head = False
+        with reading_weights(checkpoint), quiet_loading():
+            network, report = AutoModel.from_pretrained(
+                checkpoint.folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+        # The mask token belongs to training; the last norm's affine part is not used.
+        unused = ("mask_token", LAST_NORM[shape.family])
+        missing = [name for name in report["missing_keys"] if not any(u in name for u in unused)]
+        if missing:
+            raise checkpoint.unfit(
+                f"lacks {len(missing)} of the vision model's weights, such as {min(missing)}",
+                "fetch or copy the checkpoint again",
+            )
+        return cls(network, shape, checkpoint)
 
     def _read_patches(self, pixels_B3HW: Tensor) -> Any:
         """NaFlex reads patches with the colours innermost, and the grid's size."""
@@ -168,59 +174,17 @@ def describe_backbone(
             value=layer,
             remedy=f"give 0 to {layers}",
         )
-    return BackboneShape(
-        config.model_type,
-        config.hidden_size,
-        patch,
-        side,
-        layers if layer is None else layer,
-        layers,
-        preprocessing,
-    )
-
-
-def load_backbone(checkpoint: Checkpoint, shape: BackboneShape) -> Backbone:
-    """The vision tower up to the shape's layer, in float32; nothing else is read into memory.
-
-    Raises:
-        UserError: weights are missing, of other shapes, or damaged.
-    """
-    from transformers import AutoModel
-
-    config = _vision_config(checkpoint)
-    config.num_hidden_layers = shape.layer
-    config.vision_use_head = False
-    try:
-        with quiet_loading():
-            network, report = AutoModel.from_pretrained(
-                checkpoint.folder,
-                config=config,
-                dtype=torch.float32,
-                use_safetensors=True,
-                local_files_only=True,
-                output_loading_info=True,
-            )
-    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        raise unreadable_weights(checkpoint, error) from error
-    # The mask token belongs to training; the last norm's affine part is not used.
-    unused = ("mask_token", LAST_NORM[shape.family])
-    missing = sorted(name for name in report["missing_keys"] if not any(u in name for u in unused))
-    if missing:
-        raise checkpoint.unfit(
-            f"lacks {len(missing)} of the vision model's weights, such as {missing[0]}",
-            "fetch or copy the checkpoint again",
-        )
-    return Backbone(network, shape, checkpoint)
+    layer = layers if layer is None else layer
+    family, channels = config.model_type, config.hidden_size
+    return BackboneShape(family, channels, patch, side, layer, layers, preprocessing)
 
 
 def _vision_config(checkpoint: Checkpoint) -> Any:
     """transformers' configuration of the vision tower."""
-    content = checkpoint.read_json(CONFIG)
-    if "_class_name" in content:
-        kind = content["_class_name"]
-        of_vae = kind == "AutoencoderKL"
+    if "_class_name" in checkpoint.read_json(CONFIG):
+        of_vae = checkpoint.kind == "AutoencoderKL"
         remedy = f"set {setting('kind')} = 'vae'" if of_vae else "name another"
-        raise checkpoint.unfit(f"is of class {kind}, no vision model", remedy)
+        raise checkpoint.unfit(f"is of class {checkpoint.kind}, no vision model", remedy)
     from transformers import AutoConfig  # slow to import; after what needs no more than JSON
 
     try:

@@ -14,6 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
+from safetensors import SafetensorError
+
 from chiasm import errors
 from chiasm.errors import UserError
 from chiasm.hub import unreachable
@@ -34,6 +37,12 @@ class Checkpoint:
     folder: Path
     revision: str | None
     """Commit of the hub's repository; none for a local folder."""
+
+    @property
+    def kind(self) -> str | None:
+        """The class or the type of model that its configuration names."""
+        content = self.read_json(CONFIG)
+        return content.get("_class_name", content.get("model_type"))
 
     @property
     def where(self) -> str:
@@ -71,11 +80,8 @@ class Checkpoint:
 def find_checkpoint(name: str, setting: str, revision: str | None = None) -> Checkpoint:
     """A folder of this name, or else the hub's repository: from the cache, or fetched once.
 
-    Args:
-        name: a folder, ``owner/name``, or ``owner/name/subfolder``.
-        setting: the setting that named it, for messages.
-        revision: the commit of the hub that a run began with; the newest of the cache, or of the
-            hub, without it.
+    ``name`` and ``setting`` are as :class:`Checkpoint` has them; ``revision`` is the commit of the
+    hub that a run began with, without it the newest of the cache, or of the hub.
 
     Raises:
         UserError: it is nowhere, and what to fetch; or the folder lacks configuration or weights.
@@ -114,15 +120,10 @@ def _of_hub(name: str, setting: str, revision: str | None) -> Checkpoint:
     patterns = ["/".join([*inside, kind]) for kind in ("*.json", WEIGHTS)]
 
     def snapshot(local_files_only: bool) -> Checkpoint:
-        root = Path(
-            snapshot_download(
-                hub_id,
-                revision=revision,
-                allow_patterns=patterns,
-                local_files_only=local_files_only,
-            )
+        found = snapshot_download(
+            hub_id, revision=revision, allow_patterns=patterns, local_files_only=local_files_only
         )
-        return Checkpoint(name, setting, root.joinpath(*inside), root.name)
+        return Checkpoint(name, setting, Path(found, *inside), Path(found).name)
 
     try:
         cached = snapshot(local_files_only=True)
@@ -149,14 +150,29 @@ def _of_hub(name: str, setting: str, revision: str | None) -> Checkpoint:
     )
 
 
-def unreadable_weights(checkpoint: Checkpoint, error: Exception) -> UserError:
-    """What to tell of a library's error: its first line, which may not name the checkpoint."""
-    said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-    if "ignore_mismatched_sizes" in said:  # an option that nobody set
-        said = f"they have other shapes than its {CONFIG} says"
-    return UserError(
-        f"the weights of {checkpoint.where} cannot be read: {said}. Fetch or copy the whole "
-        "checkpoint again"
+@contextmanager
+def reading_weights(checkpoint: Checkpoint) -> Iterator[None]:
+    """Words a library's errors by their first lines, which may not name the checkpoint."""
+    try:
+        yield
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        if "ignore_mismatched_sizes" in said:  # an option that nobody set
+            said = f"they have other shapes than its {CONFIG} says"
+        raise UserError(
+            f"the weights of {checkpoint.where} cannot be read: {said}. Fetch or copy the whole "
+            "checkpoint again"
+        ) from error
+
+
+def load_autoencoder(kind: Any, checkpoint: Checkpoint) -> Any:
+    """An autoencoder of diffusers, of this class, in float32."""
+    return kind.from_pretrained(
+        checkpoint.folder,
+        use_safetensors=True,
+        local_files_only=True,
+        low_cpu_mem_usage=False,  # what it is without accelerate, which is not needed
+        torch_dtype=torch.float32,
     )
 
 

@@ -2,28 +2,41 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Any, ClassVar, Self
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from chiasm.errors import UserError
-from chiasm.tokenizers.parts import Part
-from chiasm.vision.published.checkpoint import Checkpoint
+from chiasm.tokenizers.parts import Part, hash_weights
+from chiasm.vision.published.checkpoint import Checkpoint, find_checkpoint
 
 
 class PublishedPart(Part):
     """Frozen weights of other libraries: float32 on the CPU, ``cuda_dtype`` on CUDA.
 
-    A subclass sets ``checkpoint`` and ``weights_sha256``.
+    Args:
+        network: the other library's model, in float32.
+        checkpoint: where it was read.
+        used: what :meth:`load` needs beside the checkpoint.
+        shape: arguments of the class that stands behind this one.
     """
 
     kept: ClassVar[bool] = False
-    checkpoint: Checkpoint
-    weights_sha256: str
-    """Hash of the weights as they were published."""
+    named_by: ClassVar[str] = "path"
+    """The setting that names the checkpoint."""
     cuda_dtype = torch.bfloat16
+
+    def __init__(
+        self, network: nn.Module, checkpoint: Checkpoint, used: Mapping[str, Any], *shape: Any
+    ) -> None:
+        super().__init__(*shape)
+        self.network: Any = network
+        self.checkpoint = checkpoint
+        self.used = used
+        self.weights_sha256 = hash_weights(network)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         # What nn.Module.to calls, here or in a module around: the precision follows the device.
@@ -34,25 +47,34 @@ class PublishedPart(Part):
             super()._apply(lambda t: t.to(dtype) if t.is_floating_point() else t, recurse)
         return self
 
-    def describe(self) -> dict[str, Any]:
-        """Returns where the weights are, and their hash."""
-        return {
-            "path": self.checkpoint.name,
-            "revision": self.checkpoint.revision,
-            "weights_sha256": self.weights_sha256,
-        }
-
-    def as_described(self, described: Mapping[str, Any]) -> Self:
-        """Returns itself.
+    @classmethod
+    @abstractmethod
+    def load(cls, checkpoint: Checkpoint, *args: Any, **used: Any) -> Any:
+        """Returns the part, with its weights.
 
         Raises:
-            UserError: the weights are not those that were described.
+            UserError: the checkpoint holds another model, or weights that cannot be read.
         """
-        wanted = described["weights_sha256"]
-        if self.weights_sha256 != wanted:
+
+    def describe(self) -> dict[str, Any]:
+        """Returns where the weights are, their hash, and how they are used."""
+        place = {"path": self.checkpoint.name, "revision": self.checkpoint.revision}
+        return {**place, "weights_sha256": self.weights_sha256, **self.used}
+
+    @classmethod
+    def open(cls, described: Mapping[str, Any]) -> Any:
+        """Returns the part, with its weights.
+
+        Raises:
+            UserError: they are gone, or others than they were.
+        """
+        used = dict(described)
+        path, revision, wanted = map(used.pop, ("path", "revision", "weights_sha256"))
+        part = cls.load(find_checkpoint(path, cls.named_by, revision), **used)
+        if part.weights_sha256 != wanted:
             raise UserError(
-                f"the weights of {self.checkpoint.where} have changed: their hash is "
-                f"{self.weights_sha256[:12]}, not {wanted[:12]}; bring back those that the "
+                f"the weights of {part.checkpoint.where} have changed: their hash is "
+                f"{part.weights_sha256[:12]}, not {wanted[:12]}; bring back those that the "
                 "tokenizer was made with"
             )
-        return self
+        return part

@@ -28,28 +28,24 @@ class Preprocessing:
 
     def normalise(self, images_B3HW: Tensor) -> Tensor:
         """Pictures [B, 3, H, W] in [0, 1] to what the encoder reads."""
-        mean, deviation = (
-            images_B3HW.new_tensor(colours).reshape(3, 1, 1)
-            for colours in (self.mean, self.deviation)
-        )
+        mean, deviation = self._moments(images_B3HW)
         return (images_B3HW * self.scale - mean) / deviation
 
     def restore(self, normalised_B3HW: Tensor) -> Tensor:
         """The inverse of :meth:`normalise`."""
-        mean, deviation = (
-            normalised_B3HW.new_tensor(colours).reshape(3, 1, 1)
-            for colours in (self.mean, self.deviation)
-        )
+        mean, deviation = self._moments(normalised_B3HW)
         return (normalised_B3HW * deviation + mean) / self.scale
 
-    def __str__(self) -> str:
-        def several(colours: tuple[float, ...]) -> str:
-            return ", ".join(f"{colour:g}" for colour in colours)
+    def _moments(self, like: Tensor) -> Tensor:
+        return like.new_tensor((self.mean, self.deviation)).reshape(2, 3, 1, 1)
 
+    def __str__(self) -> str:
         scale = "" if self.scale == 1 else f" times {self.scale:g}"
-        return (
-            f"RGB in [0, 1]{scale}, minus ({several(self.mean)}), over ({several(self.deviation)})"
+        mean, deviation = (
+            ", ".join(f"{colour:g}" for colour in colours)
+            for colours in (self.mean, self.deviation)
         )
+        return f"RGB in [0, 1]{scale}, minus ({mean}), over ({deviation})"
 
 
 TO_PLUS_MINUS_ONE = Preprocessing(1.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))

@@ -7,17 +7,17 @@ them, also those that are drawn.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from chiasm.errors import UserError
-from chiasm.tokenizers.parts import Decoder
-from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.published.autoencoder_rae import (
+    NAME,
+    RaeBackbone,
+    RaePixelDecoder,
     describe_rae,
-    is_rae,
-    load_rae_decoder,
-    load_rae_encoder,
 )
-from chiasm.vision.published.backbone import Backbone, describe_backbone, load_backbone
+from chiasm.vision.published.backbone import Backbone, BackboneShape, describe_backbone
 from chiasm.vision.published.checkpoint import Checkpoint, find_checkpoint
 
 
@@ -35,42 +35,34 @@ def open_published_rae(
         UserError: a part is missing, unknown or damaged, or the decoder does not fit the encoder.
     """
     checkpoint = find_checkpoint(path, "path")
-    if is_rae(checkpoint):
-        _refuse_settings_of_other_encoders(checkpoint, decoder, layer, image_pixels)
-        whole = describe_rae(checkpoint)
-        drawing = load_rae_decoder(checkpoint, whole, whole.backbone.image_pixels)
-        return _tokenizer(load_rae_encoder(checkpoint, whole), drawing)
-    shape = describe_backbone(checkpoint, layer, image_pixels)
-    if decoder is None:
-        return _tokenizer(load_backbone(checkpoint, shape))
-    apart = find_checkpoint(decoder, "decoder")
-    drawn = describe_rae(apart)
-    drawn.refuse(shape, apart, checkpoint.name)
-    drawing = load_rae_decoder(apart, drawn, shape.image_pixels)
-    return _tokenizer(load_backbone(checkpoint, shape), drawing)
-
-
-def _tokenizer(encoder: Backbone, decoder: Decoder | None = None) -> Tokenizer:
-    guess = LatentStatistics.neutral(
-        encoder.channels, 0.0, 1.0, encoder.label, encoder.preprocessing
-    )
-    return Tokenizer(f"rae {encoder.checkpoint.name}", encoder, decoder, guess)
+    drawing = None
+    encoder: Backbone
+    if checkpoint.kind == NAME:
+        own = describe_rae(checkpoint).backbone
+        given = {"decoder": decoder, "layer": layer, "image_pixels": image_pixels}
+        _refuse_settings_of_other_encoders(checkpoint, own, given)
+        drawing = RaePixelDecoder.load(checkpoint, own.image_pixels)
+        encoder = RaeBackbone.load(checkpoint)
+    else:
+        shape = describe_backbone(checkpoint, layer, image_pixels)
+        if decoder is not None:
+            apart = find_checkpoint(decoder, "decoder")
+            describe_rae(apart).refuse(shape, apart, checkpoint.name)
+            drawing = RaePixelDecoder.load(apart, shape.image_pixels)
+        encoder = Backbone.load(checkpoint, layer, image_pixels)
+    return Tokenizer(f"rae {checkpoint.name}", encoder, drawing)
 
 
 def _refuse_settings_of_other_encoders(
-    checkpoint: Checkpoint, decoder: str | None, layer: int | None, image_pixels: int | None
+    checkpoint: Checkpoint, shape: BackboneShape, given: Mapping[str, str | int | None]
 ) -> None:
-    shape = describe_rae(checkpoint).backbone
-    for name, given, own in (
-        ("decoder", decoder, None),
-        ("layer", layer, shape.layers),
-        ("image_pixels", image_pixels, shape.image_pixels),
-    ):
-        if given not in (None, own):
+    own = {"decoder": None, "layer": shape.layers, "image_pixels": shape.image_pixels}
+    for name, value in given.items():
+        if value not in (None, own[name]):
             raise UserError(
                 f"does not go with {checkpoint.where}: an AutoencoderRAE brings its decoder, which "
                 f"draws layer {shape.layers} at {shape.image_pixels} pixels",
                 setting=name,
-                value=given,
+                value=value,
                 remedy="leave the setting out",
             )

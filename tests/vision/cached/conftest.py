@@ -14,7 +14,7 @@ from chiasm.assembly import build_inputs, build_run, open_gallery, open_material
 from chiasm.documents import Split
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.tokenizers.settings import open_tokenizer
-from chiasm.vision.cached.encoding import encode_gallery
+from chiasm.vision.cached.encoding import Encoding
 from chiasm.vision.cached.gallery import Gallery
 from chiasm.vision.cached.shards import Manifest
 
@@ -87,7 +87,7 @@ def bytes_of_files(folder: Path) -> dict[str, bytes]:
 def encode_pictures(recipe: Recipe, gallery: Gallery, folder: Path, **options: object) -> Manifest:
     tokenizer = open_tokenizer(recipe.streams["image"])
     options = {"shard_pictures": 9} | options
-    return encode_gallery(gallery, tokenizer, folder, device=CPU, **options)  # type: ignore[arg-type]
+    return Encoding(gallery, tokenizer, folder, **options).run(CPU)  # type: ignore[arg-type]
 
 
 def reading_latents(recipe: Recipe, folder: Path, **settings: object) -> Recipe:

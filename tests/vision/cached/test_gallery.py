@@ -8,7 +8,7 @@ import torch
 from chiasm.batch.slots import RawLatents
 from chiasm.documents import Split
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.vision.cached.encoding import encode_gallery
+from chiasm.vision.cached.encoding import Encoding
 from chiasm.vision.cached.gallery import gallery_of
 from chiasm.vision.cached.items import CachedItems
 from chiasm.vision.pixels import pixel_tokenizer
@@ -42,12 +42,9 @@ def test_frames_are_encoded_for_the_streams_that_read_them(
     )
     sources = {task: WorldSource(world, task) for task in tasks}
     manifests = [
-        encode_gallery(
-            gallery_of(sources).playing(tokenizers.streams.roles(name)),
-            own,
-            tmp_path / name,
-            device=torch.device("cpu"),
-        )
+        Encoding(
+            gallery_of(sources).playing(tokenizers.streams.roles(name)), own, tmp_path / name
+        ).run(torch.device("cpu"))
         for name, own in tokenizers.items()
     ]
     counts = [sum(shard.pictures for shard in manifest.shards) for manifest in manifests]

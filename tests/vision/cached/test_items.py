@@ -301,13 +301,39 @@ def test_latents_of_two_streams_are_not_exchanged(
     exchanged = recipe.model_copy(update={"streams": {**recipe.streams, "seen": seen}})
     with pytest.raises(UserError, match=r"holds latents of another .*\n.*height_pixels = 16 there"):
         check_feasible(exchanged)
-    before, one = content(encoded), recipe_path.with_name("one.toml")
-    one.write_text(without_seen(recipe_path.read_text()))
-    with pytest.raises(UserError, match="holds something else than the latents of 1 ranks: image"):
-        encode(one, encoded)
-    assert content(encoded) == before
     with pytest.raises(UserError, match=r"tiny\.toml is a file; give a folder"):
         encode(recipe_path, recipe_path)
+
+
+def test_one_stream_and_several_are_not_encoded_into_one_folder(
+    recipe_path: Path, encoded: Path, tmp_path: Path, content
+) -> None:
+    one = tmp_path / "one.toml"
+    one.write_text(without_seen(recipe_path.read_text()))
+    encode(one, tmp_path / "latents")
+    for path, folder, message in (
+        (
+            recipe_path,
+            tmp_path / "latents",
+            "latents of one stream .*has image, seen; give another",
+        ),
+        (one, encoded, "latents of several streams .*has image; give another folder"),
+    ):
+        before = content(folder)
+        with pytest.raises(UserError, match=message):
+            encode(path, folder)
+        assert content(folder) == before
+
+
+def test_the_folders_of_all_streams_are_looked_at_before_anything_is_encoded(
+    recipe: Recipe, recipe_path: Path, tmp_path: Path
+) -> None:
+    last = list(recipe.streams)[-1]
+    (tmp_path / last).mkdir()
+    (tmp_path / last / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match=rf"{last} holds something else .*: thesis\.txt"):
+        encode(recipe_path, tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == [last]
 
 
 def without_seen(recipe: str) -> str:

@@ -15,7 +15,7 @@ from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.cached.encoding import Rank, encode_gallery
+from chiasm.vision.cached.encoding import Encoding, Rank
 from chiasm.vision.cached.gallery import Gallery, gallery_of_folder
 from chiasm.vision.cached.latents import CachedLatents
 from chiasm.vision.pixels import Pixels, pixel_tokenizer
@@ -95,5 +95,5 @@ def test_latents_beyond_the_stored_type_are_refused(tmp_path: Path) -> None:
     PillowImage.new("RGB", (16, 16), "white").save(tmp_path / "white.png")
     gallery, loud = gallery_of_folder(tmp_path), Tokenizer("loud", Loud(16, 8))
     with pytest.raises(UserError, match=r"not finite in float16 .* --dtype float32"):
-        encode_gallery(gallery, loud, tmp_path / "out", device=CPU)
-    encode_gallery(gallery, loud, tmp_path / "wide", device=CPU, stored_type="float32")
+        Encoding(gallery, loud, tmp_path / "out").run(CPU)
+    Encoding(gallery, loud, tmp_path / "wide", stored_type="float32").run(CPU)

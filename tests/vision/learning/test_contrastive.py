@@ -54,7 +54,7 @@ def test_covered_cells() -> None:
 
 
 def test_vocabulary_numbers_the_frequent_words() -> None:
-    vocabulary = Vocabulary.of_captions(["A red wall.", "a red floor", "a cat"], max_words=2)
+    vocabulary = Vocabulary(["A red wall.", "a red floor", "a cat"], max_words=2)
     assert vocabulary.words == ("a", "red")
     words = vocabulary.encode("A wall, red", 5)
     assert words.tolist() == [2, RARE_WORD, 3, NO_WORD, NO_WORD]

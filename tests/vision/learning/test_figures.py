@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from chiasm.vision.learning.figures import psnr, ssim
-from chiasm.vision.learning.probe import LinearProbe
+from chiasm.vision.learning.probe import linear_probe
 
 
 def test_psnr_against_the_formula() -> None:
@@ -27,10 +27,10 @@ def test_probe_reads_what_is_linear_and_not_what_is_absent() -> None:
     rng = np.random.default_rng(0)
     features = torch.from_numpy(rng.normal(size=(600, 10))).float()
     answers = ["yes" if row[3] - row[7] > 0 else "no" for row in features]
-    probe = LinearProbe.fitted(features[:400], answers[:400])
-    hits = [a == b for a, b in zip(probe.answers(features[400:]), answers[400:], strict=True)]
+    probe = linear_probe(features[:400], answers[:400])
+    hits = [a == b for a, b in zip(probe(features[400:]), answers[400:], strict=True)]
     assert np.mean(hits) > 0.95
     shuffled = [answers[int(k)] for k in rng.permutation(600)]
-    blind = LinearProbe.fitted(features[:400], shuffled[:400])
-    guesses = [a == b for a, b in zip(blind.answers(features[400:]), shuffled[400:], strict=True)]
+    blind = linear_probe(features[:400], shuffled[:400])
+    guesses = [a == b for a, b in zip(blind(features[400:]), shuffled[400:], strict=True)]
     assert 0.35 < np.mean(guesses) < 0.65
