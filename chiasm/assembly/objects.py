@@ -169,13 +169,13 @@ def seconds_per_step(
     checkpoints come on top; nothing is written and nothing that counts is trained.
     """
     run = build_run(recipe, material, inputs or build_inputs(recipe, material.train))
-    trainer, loop = run.trainer, run.trainer.loop
+    trainer = run.trainer
     try:
         with (
             deterministic_on_cpu(trainer.device),
-            loop.threads(None, threads).in_use(0, loop.rehearse),
+            trainer.threads(None, threads).in_use(0, trainer.rehearse),
         ):
-            seconds = [loop.step().timing["seconds"] for _ in range(warmup_steps + steps)]
+            seconds = [trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
     finally:
         run.stream.close()
     return median(seconds[warmup_steps:])

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.errors import UserError, settings_of
-from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values, read_metrics
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics
 from chiasm.tokenizers.storage import (
@@ -153,9 +152,9 @@ class _Work:
             torch.manual_seed(self.settings.seed + 1)
             stage = make().to(self.device).train()
         seed, pictures = self.settings.seed, len(self.train)
-        fit = Fit(name, stage, pictures, settings, seed, self.folder, self.identity)
+        fit = Fit(name, stage, pictures, settings, seed, self.folder, self.identity, self.tell)
         with settings_of(table):
-            Loop(fit, fit.loop_settings, tell=self.tell).run(
+            fit.run(
                 self.folder / name,
                 lambda step: self.progress(name, step.step, settings.steps, step.losses),
             )
