@@ -6,8 +6,7 @@ Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens,
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -17,11 +16,11 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork, frechet_distance
 from chiasm.vision.learning.pictures import Box, Pictures
 from chiasm.vision.learning.probe import LinearProbe
+from chiasm.vision.learning.reconstruction import PICTURES_AT_ONCE
 
 CLEARLY_VISIBLE = 0.02
 """Share of the picture from which on an object counts as clearly visible."""
 
-PICTURES_AT_ONCE = 256
 MOST_PROBE_PICTURES = 8000
 
 
@@ -49,33 +48,22 @@ def held_out_figures(
         **quality,
         "feature_distance": float(functional.mse_loss(drawn_BPC, latents_BPC)),
     }
-    for name, asked in _questions(chosen, held_out).items():
-        train_answers, answers = asked(chosen), asked(held_out)
-        figures |= _accuracies(
-            name, train_BF, train_answers, latents_BPC.flatten(1), drawn_BPC.flatten(1), answers
-        )
+    held_BF, drawn_BF = latents_BPC.flatten(1), drawn_BPC.flatten(1)
+    one_valued = {name for name, values in chosen.fact_values().items() if len(values) == 1}
+    held_answers = _answers(held_out)
+    for name, answers in _answers(chosen).items():
+        if name in held_answers and name not in one_valued:
+            figures |= _accuracies(name, train_BF, answers, held_BF, drawn_BF, held_answers[name])
     return {name: round(value, 4) for name, value in figures.items()}
 
 
-Asked = Callable[[Pictures], list[str | None]]
-
-
-def _questions(train: Pictures, held_out: Pictures) -> dict[str, Asked]:
-    questions: dict[str, Asked] = {}
-    for fact, values in train.fact_values().items():
-        if len(values) > 1 and held_out.facts is not None:
-            questions[fact] = partial(_fact, fact)
-    if train.boxes and held_out.boxes:
-        questions["clear_object"] = _clear_objects
-    return questions
-
-
-def _fact(name: str, pictures: Pictures) -> list[str | None]:
-    return [of_one.get(name) for of_one in pictures.facts or ()]
-
-
-def _clear_objects(pictures: Pictures) -> list[str | None]:
-    return [_clear_object(of_one) for of_one in pictures.boxes or ()]
+def _answers(pictures: Pictures) -> dict[str, list[str | None]]:
+    """What the ground truth says of each picture, by question; None where it says nothing."""
+    facts = pictures.facts or ()
+    answers = {name: [of_one.get(name) for of_one in facts] for name in pictures.fact_values()}
+    if pictures.boxes:
+        answers["clear_object"] = [_clear_object(of_one) for of_one in pictures.boxes]
+    return answers
 
 
 def _clear_object(boxes: Sequence[Box]) -> str | None:

@@ -10,9 +10,9 @@ import torch
 from pydantic import Field
 
 from chiasm.capabilities import Labelled
-from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
-from chiasm.documents import Split
-from chiasm.errors import UserError, settings_of
+from chiasm.data.source import SOURCES, Opening, SourceSettings
+from chiasm.documents import Source, Split
+from chiasm.errors import settings_of
 from chiasm.providers import WorldTable
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
@@ -68,8 +68,21 @@ def train_from_settings(
         with settings_of("frozen"):
             frozen = open_tokenizer(settings.frozen)
     pixels = picture_shape(settings, frozen).height_pixels
-    opened = _opened(settings, pixels, cache_folder, progress)
-    train, held_out = (_pictures(settings, opened, pixels, split, tell) for split in Split)
+    opening = Opening(
+        row_positions=1,
+        tables={"world": settings.world},
+        cache_folder=cache_folder,
+        on_stage=lambda what, done, total: progress(what, done, total, {}),
+        processes=settings.render_processes,
+    )
+    side = (settings.size_setting, pixels)
+    with settings_of("source"):
+        opened = settings.source.open_pictures(
+            "pictures", opening, side=side, captioned=settings.reads_captions
+        )
+    train, held_out = (
+        _pictures(settings, opened.side(split), pixels, split, tell) for split in Split
+    )
     return train_tokenizer(
         settings,
         train,
@@ -86,12 +99,11 @@ def train_from_settings(
 
 def _pictures(
     settings: VisionTrainingSettings,
-    opened: Opened,
+    source: Source,
     pixels: int,
     split: Split,
     tell: Callable[[str], None],
 ) -> Pictures:
-    source = opened.side(split)
     if isinstance(source, Labelled):
         return pictures_of_frames(source, clear_only=split is Split.HELD_OUT)
     told = ", ".join(path for path in settings.source.paths[:1] if path) or settings.source.kind
@@ -101,31 +113,3 @@ def _pictures(
         left_out = f"{split.value}: {len(pictures.unreadable)} pictures cannot be decoded, among "
         tell(f"{left_out}them {pictures.unreadable[0]}")
     return pictures
-
-
-def _opened(
-    settings: VisionTrainingSettings,
-    pixels: int,
-    cache_folder: Path,
-    progress: Progress,
-) -> Opened:
-    def told(what: str, done: int, total: int) -> None:
-        progress(what, done, total, {})
-
-    opening = Opening(
-        row_positions=1,
-        tables={"world": settings.world},
-        cache_folder=cache_folder,
-        on_stage=told,
-        processes=settings.render_processes,
-    )
-    try:
-        with settings_of("source"):
-            return settings.source.open_pictures(
-                "pictures",
-                opening,
-                side=(settings.size_setting, pixels),
-                captioned=settings.reads_captions,
-            )
-    except UserError as error:  # it takes the source for one of a run
-        raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -58,14 +58,12 @@ class Pictures:
 
     def select(self, numbers: np.ndarray) -> Pictures:
         """These pictures only, in this order."""
-        return Pictures(
-            self.pixels_MHW3[numbers],
-            [self.captions[number] for number in numbers],
-            self.data,
-            self.facts and [self.facts[number] for number in numbers],
-            self.boxes and [self.boxes[number] for number in numbers],
-            self.content,
-            self.unreadable,
+        return replace(
+            self,
+            pixels_MHW3=self.pixels_MHW3[numbers],
+            captions=[self.captions[number] for number in numbers],
+            facts=self.facts and [self.facts[number] for number in numbers],
+            boxes=self.boxes and [self.boxes[number] for number in numbers],
         )
 
     def batch(self, numbers: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
@@ -95,12 +93,12 @@ class Pictures:
         return tuple(sorted({box.name for of_one in boxes for box in of_one}))
 
     def fact_values(self) -> dict[str, tuple[str, ...]]:
-        """Every attribute and its values, sorted; attributes with one value are left out."""
+        """Every attribute and its values, both sorted."""
         values: dict[str, set[str]] = {}
         for of_one in self.facts or ():
             for attribute, value in of_one.items():
                 values.setdefault(attribute, set()).add(value)
-        return {name: tuple(sorted(found)) for name, found in sorted(values.items()) if found}
+        return {name: tuple(sorted(found)) for name, found in sorted(values.items())}
 
 
 def covered_cells(boxes: Sequence[Box], names: Sequence[str], side: int) -> np.ndarray:

@@ -70,18 +70,27 @@ class ReconstructionSettings(Settings):
         return self
 
 
-class PictureLoss(nn.Module):
-    """What drawn pictures are asked."""
+class DrawingStage(Stage):
+    """What draws pictures in training, with its losses and held-out samples."""
 
-    def __init__(self, settings: ReconstructionSettings, encode: Encode | None) -> None:
+    def __init__(
+        self,
+        settings: ReconstructionSettings,
+        encode: Encode | None,
+        pictures: Pictures,
+        held_out: Pictures,
+    ) -> None:
         """``encode`` gives the latents in which pictures are compared; None: pixels alone."""
         super().__init__()
-        self.feature_weight = settings.feature_weight if encode is not None else 0.0
+        self.settings = settings
+        self.pictures = pictures
         self.encode = encode
         asked = settings.adversarial.weight > 0
         self.adversary = Adversary(settings.adversarial) if asked else None
+        self.sample_steps = settings.sample_steps
+        self.held_out = held_out.spread(NUM_SAMPLES)
 
-    def forward(
+    def picture_loss(
         self,
         drawn_B3HW: Tensor,
         true_B3HW: Tensor,
@@ -95,40 +104,22 @@ class PictureLoss(nn.Module):
         true pictures' latents where they are known already.
         """
         terms = {"l1": functional.l1_loss(drawn_B3HW, true_B3HW)}
-        if self.encode is not None and self.feature_weight > 0:
+        if self.encode is not None and self.settings.feature_weight > 0:
             if true_BPC is None:
                 with torch.no_grad():
                     true_BPC = self.encode(true_B3HW)
             distance = functional.mse_loss(self.encode(drawn_B3HW), true_BPC)
-            terms["features"] = self.feature_weight * distance
+            terms["features"] = self.settings.feature_weight * distance
         if self.adversary is None:
             return Losses(terms)
         reconstruction = torch.stack(list(terms.values())).sum()
         judged = self.adversary.losses(drawn_B3HW, true_B3HW, reconstruction, last_weight, step)
         return Losses(terms | judged.terms, judged.measures)
 
-
-class DrawingStage(Stage):
-    """What draws pictures in training, with its losses and held-out samples."""
-
-    def __init__(
-        self,
-        settings: ReconstructionSettings,
-        encode: Encode | None,
-        pictures: Pictures,
-        held_out: Pictures,
-    ) -> None:
-        super().__init__()
-        self.settings = settings
-        self.pictures = pictures
-        self.picture_loss = PictureLoss(settings, encode)
-        self.sample_steps = settings.sample_steps
-        self.held_out = held_out.spread(NUM_SAMPLES)
-
     @property
     def opponent(self) -> nn.Module | None:
         """The discriminator."""
-        return self.picture_loss.adversary
+        return self.adversary
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
         """What comes back of pictures, without noise."""
@@ -144,6 +135,8 @@ class DrawingStage(Stage):
 class DecoderStage(DrawingStage):
     """A decoder in training; ``encode`` is frozen: it is read, never changed."""
 
+    encode: Encode
+
     def __init__(
         self,
         encode: Encode,
@@ -153,7 +146,6 @@ class DecoderStage(DrawingStage):
         held_out: Pictures,
     ) -> None:
         super().__init__(settings, encode, pictures, held_out)
-        self.encode = encode
         self.decoder = decoder
 
     def losses(self, draw: Draw) -> Losses:
