@@ -144,26 +144,23 @@ class Threads:
         self._changes = [change for change in recorded if change.step <= step]
         self._to_come = [change for change in recorded if change.step > step]
         last = self._changes[-1].threads if self._changes else None
-        if self.given is not None:
-            self._forget_to_come()
-            if last not in (None, self.given):
-                self.tell(
-                    f"{last} threads up to step {step}, from here on {self.given}, as the "
-                    "environment or torch.set_num_threads says: it goes on, but its last digits "
-                    "may differ from those of an uninterrupted run"
-                )
-            self._change(Change(step, self.given))
-        elif last is None or max(last, *(c.threads for c in self._to_come), 0) > self.limit:
-            self._forget_to_come()
-            self._change(Change(step, self._fastest(step, last or self.limit)))
-        else:
+        to_come = [change.threads for change in self._to_come]
+        if self.given is None and last is not None and max(last, *to_come, 0) <= self.limit:
             torch.set_num_threads(last)
-
-    def _forget_to_come(self) -> None:
-        """Take changes out of the record that will not be made, since others are."""
-        if self._to_come:
+            return
+        if self._to_come:  # they will not be made, since others are
             self._to_come = []
             self._write()
+        if self.given is None:
+            self._change(Change(step, self._fastest(step, last or self.limit)))
+            return
+        if last not in (None, self.given):
+            self.tell(
+                f"{last} threads up to step {step}, from here on {self.given}, as the environment "
+                "or torch.set_num_threads says: it goes on, but its last digits may differ from "
+                "those of an uninterrupted run"
+            )
+        self._change(Change(step, self.given))
 
     def _look_back(self, step: int, seconds: float) -> None:
         now = torch.get_num_threads()

@@ -128,18 +128,16 @@ class Checkpoints:
         _verify(path)
         try:
             content: dict[str, Any] = json.loads((path / "progress.json").read_text())
-            if content["identity"] != self.identity:
-                raise UserError(
-                    f"{path} was written by a run with other settings or data; train into another "
-                    "folder or delete it to start again"
-                )
-            with _single_process():
-                dcp.load(tensors, storage_reader=dcp.FileSystemReader(path), no_dist=True)
-        except UserError:
-            raise
+            if content["identity"] == self.identity:
+                with _single_process():
+                    dcp.load(tensors, storage_reader=dcp.FileSystemReader(path), no_dist=True)
+                return content["progress"]
         except (Exception, CheckpointException) as error:
             raise DamagedError(str(error).splitlines()[0]) from error
-        return content["progress"]
+        raise UserError(
+            f"{path} was written by a run with other settings or data; train into another folder "
+            "or delete it to start again"
+        )
 
     def _prune(self) -> None:
         for step in self.steps()[: -self.keep]:

@@ -6,8 +6,8 @@ divides, by counts that the caller takes over all ranks and accumulation steps, 
 average is never an average of averages.
 
 Shape suffixes: N items of a stream, L their latent tokens (of targets only, where it says so), C
-latent channels, R positions that predict a token, V vocabulary, D width, S sources, 10 noise bins; M
-positions; Q blocks with a router, X modalities, E routed experts.
+latent channels, R positions that predict a token, V vocabulary, D width, M positions; Q blocks with
+a router, X modalities, E routed experts.
 """
 
 from __future__ import annotations
@@ -76,17 +76,14 @@ class Objective:
 
     def flow_times(self, batch: PackedBatch, seed: int) -> dict[str, Tensor]:
         """One flow time per item of each stream, float32 [N]: drawn, shifted; context exactly 1."""
-        return {name: self._flow_times(batch, name, seed) for name in batch.slots}
-
-    def _flow_times(self, batch: PackedBatch, stream: str, seed: int) -> Tensor:
-        own = self.settings.of(stream)
-        time_N = draw_times(batch, stream, seed, own.time_distribution)
-        if own.shift is not None:
-            return _context_at_one(batch.slots[stream], shift_time(time_N, own.shift))
-        tokens_N, channels = batch.slots[stream].tokens_N.tolist(), batch.streams[stream].channels
-        alphas = [default_shift(tokens, channels) for tokens in tokens_N]
-        time_N = shift_time(time_N, torch.tensor(alphas, device=time_N.device))
-        return _context_at_one(batch.slots[stream], time_N)
+        times = {}
+        for name, slots in batch.slots.items():
+            own, channels = self.settings.of(name), batch.streams[name].channels
+            base_N = draw_times(batch, name, seed, own.time_distribution)
+            alphas = [own.shift or default_shift(p, channels) for p in slots.tokens_N.tolist()]
+            time_N = shift_time(base_N, torch.tensor(alphas, device=base_N.device))
+            times[name] = _context_at_one(slots, time_N)
+        return times
 
     def losses(
         self,

@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from chiasm.roles import Role
 from chiasm.settings import Settings
-from chiasm.vision.encoder import CELL_PIXELS, EncoderSettings, RaeEncoder
+from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.learning.features import PixelRegression, add_noise, redundancy
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures, covered_cells
@@ -93,16 +93,12 @@ class ContrastiveStage(Stage):
     roles: ClassVar = {"scale": Role.GAIN, "bias": Role.GAIN}
 
     def __init__(
-        self,
-        encoder: RaeEncoder,
-        shape: EncoderSettings,
-        settings: ContrastiveSettings,
-        pictures: Pictures,
+        self, encoder: RaeEncoder, settings: ContrastiveSettings, pictures: Pictures
     ) -> None:
         super().__init__()
         self.settings = settings
         self.pictures = pictures
-        cells, channels = (shape.image_pixels // CELL_PIXELS) ** 2, shape.channels
+        cells, channels = encoder.image_shape.num_tokens, encoder.channels
         self.targets = Targets(pictures, settings, cells)
         self.encoder = encoder
         self.text = TextTower(len(self.targets.vocabulary), settings.text_width, settings.embedding)

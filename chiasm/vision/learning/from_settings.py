@@ -12,7 +12,7 @@ from pydantic import Field
 from chiasm.capabilities import Labelled
 from chiasm.data.source import SOURCES, Opening, SourceSettings
 from chiasm.documents import Source, Split
-from chiasm.errors import settings_of
+from chiasm.errors import UserError, settings_of
 from chiasm.providers import WorldTable
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
@@ -49,12 +49,11 @@ def train_from_settings(
     """Train the tokenizer that a recipe describes into the folder ``out``, or go on training it.
 
     Args:
-        settings: the recipe.
         out: gets ``weights.safetensors`` and ``description.json``.
         cache_folder: where rendered worlds are kept.
         inception: a TorchScript module (:class:`~chiasm.vision.learning.frechet.FeatureNetwork`),
             for rFID.
-        progress: called with (stage, done, in all, latest losses); rendering is a stage too.
+        progress: rendering is a stage too.
         tell: receives one line about anything the user should know.
         command: what the user typed, for the record.
 
@@ -76,10 +75,13 @@ def train_from_settings(
         processes=settings.render_processes,
     )
     side = (settings.size_setting, pixels)
-    with settings_of("source"):
-        opened = settings.source.open_pictures(
-            "pictures", opening, side=side, captioned=settings.reads_captions
-        )
+    try:
+        with settings_of("source"):
+            opened = settings.source.open_pictures(
+                "pictures", opening, side=side, captioned=settings.reads_captions
+            )
+    except UserError as error:  # it takes the source for one of a run
+        raise UserError(str(error).replace("stream.sources.pictures.", "source.")) from error
     train, held_out = (
         _pictures(settings, opened.side(split), pixels, split, tell) for split in Split
     )

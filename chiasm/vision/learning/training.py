@@ -184,7 +184,7 @@ def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     work.fit(
         "decoder",
         "reconstruction",
-        lambda: DecoderStage(encode, decoder, asked, work.train, work.held_out),
+        lambda: DecoderStage(decoder, encode, asked, work.train, work.held_out),
     )
     round_to_stored(decoder)
     return Tokenizer(settings.name, encoder, decoder, statistics)
@@ -196,8 +196,8 @@ def _train_encoder(work: _Work) -> RaeEncoder:
 
     def make() -> Stage:
         if settings.objective == "contrastive":
-            return ContrastiveStage(encoder, settings.encoder, settings.contrastive, train)
-        return SelfSupervisedStage(encoder, settings.encoder, settings.self_supervised, train)
+            return ContrastiveStage(encoder, settings.contrastive, train)
+        return SelfSupervisedStage(encoder, settings.self_supervised, train)
 
     stage = work.fit("encoder", settings.objective, make)
     if isinstance(stage, SelfSupervisedStage):

@@ -23,7 +23,7 @@ FIT = {"pictures_per_step": 32, "warmup_steps": 0, "steps": 40}
 def stage_of(pictures, **given) -> SelfSupervisedStage:
     settings = SelfSupervisedSettings.model_validate({"fit": FIT, "predictor_width": 32, **given})
     torch.manual_seed(0)
-    return SelfSupervisedStage(new_encoder(SHAPE, 0), SHAPE, settings, pictures)
+    return SelfSupervisedStage(new_encoder(SHAPE, 0), settings, pictures)
 
 
 @torch.no_grad()

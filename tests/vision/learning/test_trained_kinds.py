@@ -187,8 +187,8 @@ def test_a_few_steps_reduce_the_loss(tmp_path, plain) -> None:
     stages = {
         "vae": VariationalStage(new_autoencoder(vae.vae, 0), None, vae.reconstruction, *plain),
         "decoder": DecoderStage(
-            pooled,
             new_decoder(rae.decoder, ImageShape(32, 32, 2, 2), neutral, 0),
+            pooled,
             rae.reconstruction,
             *plain,
         ),
