@@ -30,8 +30,9 @@ from chiasm.model import Decoder
 from chiasm.recipe import Recipe, check_streams
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.training import Objective, Trainer, Validation
-from chiasm.training.validation import VALIDATION_SEED
+from chiasm.training.objective import Objective
+from chiasm.training.trainer import Trainer
+from chiasm.training.validation import VALIDATION_SEED, Validation
 from chiasm.vision.cached.items import CachedItems
 
 MEASURED_ITEMS = 1024
@@ -173,7 +174,7 @@ def seconds_per_step(
     try:
         with (
             deterministic_on_cpu(trainer.device),
-            trainer.threads(None, threads).in_use(0, trainer.rehearse),
+            trainer.threads(None, threads).in_use(0),
         ):
             seconds = [trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
     finally:

@@ -171,11 +171,11 @@ def _verify(folder: Path) -> None:
         manifest = json.loads((folder / "manifest.json").read_text())
     except (OSError, ValueError) as error:
         raise DamagedError(f"manifest.json: {error}") from error
-    for name, expected in manifest.items():
-        path = folder / name
-        if not path.exists():
+    found = _manifest(folder)
+    for name, written in manifest.items():
+        if name not in found:
             raise DamagedError(f"{name} is missing")
-        if path.stat().st_size != expected["size_bytes"] or _crc32(path) != expected["crc32"]:
+        if found[name] != written:
             raise DamagedError(f"{name} differs from what was written")
 
 

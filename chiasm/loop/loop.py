@@ -145,7 +145,7 @@ class Loop(ABC, Generic[Found]):
             log = MetricsLog(folder, self.progress.step)
             threads = self.threads(folder / "threads.json")
             try:
-                with threads.in_use(self.progress.step, self.rehearse):
+                with threads.in_use(self.progress.step):
                     self._train(checkpoints, log, on_step, threads.after_step)
             finally:
                 log.close()
@@ -156,11 +156,11 @@ class Loop(ABC, Generic[Found]):
         ``record`` and ``given`` are those of :class:`~chiasm.threads.Threads`.
         """
         if self.device.type != "cpu":
-            return Threads(None, given=torch.get_num_threads())
+            return Threads(None, self.rehearse, given=torch.get_num_threads())
         given = given or given_threads()
         if self.compiled:
             given = given or torch.get_num_threads()
-        return Threads(record, given=given, tell=self.tell)
+        return Threads(record, self.rehearse, given=given, tell=self.tell)
 
     def step(self) -> StepReport:
         """One update of the weights; skipped where a gradient is not finite.

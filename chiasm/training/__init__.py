@@ -13,18 +13,3 @@ validation.py  the same held-out rows at the same noise levels
 trainer.py     the loop that trains the decoder
 versions.py    what a run was made with
 """
-
-from chiasm.training.losses import Losses
-from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.training.settings import TrainingSettings
-from chiasm.training.trainer import Trainer
-from chiasm.training.validation import Validation
-
-__all__ = [
-    "Losses",
-    "Objective",
-    "ObjectiveSettings",
-    "Trainer",
-    "TrainingSettings",
-    "Validation",
-]

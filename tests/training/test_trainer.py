@@ -21,7 +21,10 @@ from chiasm.loop.progress import StepReport
 from chiasm.loop.schedule import ScheduleSettings
 from chiasm.model import Decoder, ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training import Objective, ObjectiveSettings, Trainer, TrainingSettings, Validation
+from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.training.settings import TrainingSettings
+from chiasm.training.trainer import Trainer
+from chiasm.training.validation import Validation
 from chiasm.vision.pixels import pixel_tokenizer
 
 SENTENCE = "the red door stands left of a green lamp and a blue wall"
@@ -212,7 +215,7 @@ def test_a_dense_model_has_equal_bits_with_one_and_two_threads(build: Build, mod
     trained = []
     for number in (1, 2):
         trainer = build(model=model, rows_per_batch=16)
-        with trainer.threads(None, number).in_use(0, trainer.rehearse):
+        with trainer.threads(None, number).in_use(0):
             values = [trainer.step().values for _ in range(4)]
         trained.append((values, weights(trainer)))
     assert trained[0][0] == trained[1][0]

@@ -107,25 +107,21 @@ def _reconstructed(
     device: torch.device | str,
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
     """Latents, latents of the reconstructed pictures, and how alike the two are."""
-    latents, drawn, decibels, similarity = [], [], [], []
+    parts = []
     features: tuple[list[Tensor], list[Tensor]] = ([], [])
     for images_B3HW in pictures.batches(PICTURES_AT_ONCE, device):
-        latents_BPC = tokenizer.encode(images_B3HW)
-        decoded_B3HW = tokenizer.decode(latents_BPC)
-        latents.append(latents_BPC.cpu())
-        drawn.append(tokenizer.encode(decoded_B3HW).cpu())
-        decibels.append(psnr(decoded_B3HW, images_B3HW).cpu())
-        similarity.append(ssim(decoded_B3HW, images_B3HW).cpu())
+        of_true = tokenizer.encode(images_B3HW)
+        decoded_B3HW = tokenizer.decode(of_true)
+        alike = psnr(decoded_B3HW, images_B3HW), ssim(decoded_B3HW, images_B3HW)
+        parts.append([each.cpu() for each in (of_true, tokenizer.encode(decoded_B3HW), *alike)])
         if network is not None:
             for seen, shown in zip(features, (images_B3HW, decoded_B3HW), strict=True):
                 seen.append(network(shown))
-    quality = {
-        "psnr_decibels": float(torch.cat(decibels).mean()),
-        "ssim": float(torch.cat(similarity).mean()),
-    }
+    latents_BPC, drawn_BPC, psnr_B, ssim_B = map(torch.cat, zip(*parts, strict=True))
+    quality = {"psnr_decibels": float(psnr_B.mean()), "ssim": float(ssim_B.mean())}
     if network is not None:
         quality["rfid"] = frechet_distance(*(torch.cat(seen) for seen in features))
-    return torch.cat(latents), torch.cat(drawn), quality
+    return latents_BPC, drawn_BPC, quality
 
 
 def psnr(drawn_B3HW: Tensor, true_B3HW: Tensor) -> Tensor:
