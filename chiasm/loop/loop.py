@@ -157,9 +157,7 @@ class Loop(ABC, Generic[Found]):
         """
         if self.device.type != "cpu":
             return Threads(None, self.rehearse, given=torch.get_num_threads())
-        given = given or given_threads()
-        if self.compiled:
-            given = given or torch.get_num_threads()
+        given = given or given_threads() or (torch.get_num_threads() if self.compiled else None)
         return Threads(record, self.rehearse, given=given, tell=self.tell)
 
     def step(self) -> StepReport:

@@ -96,7 +96,7 @@ class Objective:
         """Noise the targets with draws keyed by ``seed``, and sum the losses.
 
         Args:
-            decoder: the model, on the batch's device.
+            decoder: on the batch's device.
             batch: packed rows.
             latents: clean [L, C], of all items of each stream.
             seed: of noise and flow times.

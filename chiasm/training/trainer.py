@@ -54,12 +54,9 @@ class Trainer(Loop[Read]):
     """The loop that trains the decoder.
 
     Args:
-        decoder: the model, already on its device.
-        objective: gives the losses.
-        tokenizers: the frozen tokenizers of its streams, on the same device.
+        decoder: on its device.
+        tokenizers: frozen, on the same device.
         stream: endless packed batches.
-        validation: held-out batches, or None.
-        settings: of the run, its optimiser and its schedule.
         seed: of noise and flow times.
         tell: receives one line about anything the user should know.
     """
@@ -171,6 +168,5 @@ class Trainer(Loop[Read]):
                 break
         self.stream.set_state(begin)
         for name, latents in seen.items():
-            found = torch.cat(latents)
-            if len(found):
+            if len(found := torch.cat(latents)):
                 self.tokenizers[name].statistics.refuse(found)

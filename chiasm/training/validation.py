@@ -33,7 +33,6 @@ class Validation:
 
     Args:
         batches: packed held-out rows; no condition should be dropped in them.
-        tokenizers: encode their items.
         flow_times: levels that targets are noised to.
         device: where the decoder lies.
     """

@@ -79,10 +79,10 @@ class Stage(nn.Module):
     sample_steps: int | None = None
     """Steps between two calls of :meth:`samples`; None where a stage draws nothing."""
 
-    @property
-    def opponent(self) -> nn.Module | None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.opponent: nn.Module | None = None
         """The part, if any, that is trained against the rest: its gradients are clipped apart."""
-        return None
 
     @property
     def device(self) -> torch.device:
@@ -106,9 +106,7 @@ class Fit(Loop[Losses]):
 
     Args:
         key: the stage's short name, which keys its random numbers and names its files.
-        stage: what is trained, on its device.
-        num_pictures: of the training pictures.
-        settings: of the optimisation.
+        stage: on its device.
         seed: of what steps draw.
         folder: gets samples.
         identity: a hash of all settings and data.

@@ -58,8 +58,7 @@ def train_from_settings(
         command: what the user typed, for the record.
 
     Raises:
-        Stopped: a signal ended a stage's training; its last step is saved.
-        UserError: data that cannot be read, and what :func:`train_tokenizer` raises.
+        Stopped, UserError: as :func:`train_tokenizer`, and of data that cannot be read.
     """
     network = None if inception is None else FeatureNetwork(inception, device)
     frozen = None

@@ -18,7 +18,7 @@ from collections.abc import Callable
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from chiasm.settings import Settings
@@ -80,6 +80,8 @@ class DrawingStage(Stage):
             None: they are compared by their pixels alone.
     """
 
+    opponent: Adversary | None
+
     def __init__(
         self,
         model: FeatureDecoder | Autoencoder,
@@ -93,8 +95,8 @@ class DrawingStage(Stage):
         self.settings = settings
         self.pictures = pictures
         self.encode = encode
-        asked = settings.adversarial.weight > 0
-        self.adversary = Adversary(settings.adversarial) if asked else None
+        if settings.adversarial.weight > 0:
+            self.opponent = Adversary(settings.adversarial)
         self.sample_steps = settings.sample_steps
         self.held_out = held_out.spread(NUM_SAMPLES)
 
@@ -112,17 +114,12 @@ class DrawingStage(Stage):
                     true_BPC = self.encode(true_B3HW)
             distance = functional.mse_loss(self.encode(drawn_B3HW), true_BPC)
             terms["features"] = self.settings.feature_weight * distance
-        if self.adversary is None:
+        if self.opponent is None:
             return Losses(terms)
         reconstruction = torch.stack(list(terms.values())).sum()
         last_weight = self.model.last_weight
-        judged = self.adversary.losses(drawn_B3HW, true_B3HW, reconstruction, last_weight, step)
+        judged = self.opponent.losses(drawn_B3HW, true_B3HW, reconstruction, last_weight, step)
         return Losses(terms | judged.terms, judged.measures)
-
-    @property
-    def opponent(self) -> nn.Module | None:
-        """The discriminator."""
-        return self.adversary
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
         """What comes back of pictures, without noise."""
