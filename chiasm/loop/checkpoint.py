@@ -65,7 +65,6 @@ class Checkpoints:
         """Write a checkpoint aside, rename it, and remove all but the newest ``keep``.
 
         Args:
-            step: steps done.
             tensors: nested dictionary of tensors and plain values.
             progress: what JSON can hold.
 

@@ -39,7 +39,7 @@ def draw_times(batch: PackedBatch, stream: str, seed: int, distribution: str) ->
 
     ``uniform``, or ``logit_normal``: the logistic function of a standard normal number.
     """
-    parts = [np.empty(0, np.float32)]
+    parts: list[np.ndarray] = [np.empty(0, np.float32)]
     for random, items in _rows(batch, stream, seed, FLOW_TIME):
         if distribution == "uniform":
             parts.append(random.random(len(items), dtype=np.float32))

@@ -13,7 +13,6 @@ a router, X modalities, E routed experts.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -118,31 +117,26 @@ class Objective:
     ) -> Losses:
         """The losses at given noise [L, C] and flow times [N]; one forward pass."""
         times = {name: _context_at_one(own, times[name]) for name, own in batch.slots.items()}
-        paths = {}
-        for name, own in batch.slots.items():
-            z_LC, noise_LC, time_L = latents[name], noise[name], times[name][own.item_L]
-            paths[name] = Path(z_LC, noise_LC, mix(z_LC, noise_LC, time_L), time_L)
-        z_t = {name: path.z_t_LC for name, path in paths.items()}
+        z_t = {
+            name: mix(latents[name], noise[name], times[name][own.item_L])
+            for name, own in batch.slots.items()
+        }
         inputs = DecoderInput.from_batch(batch, z_t, times)
         x_BTD, choices = decoder.trace(inputs, IntervalMask.from_batch(batch))
         x_MD = x_BTD.flatten(0, 1)
         text = _text_sums(decoder, batch, x_MD)
-        flow = {
-            name: self._flow_sums(decoder, batch, name, x_MD, paths[name])
-            for name in batch.streams.generated
-        }
+        flow = {}
+        for name in batch.streams.generated:
+            slots, own = batch.slots[name], self.settings.of(name)
+            output_LC = decoder.latent_output(name, take_rows(x_MD, slots.position_G)).float()
+            z_LC, noise_LC, item_L = (
+                each.index_select(0, slots.target_G)
+                for each in (latents[name], noise[name], slots.item_L)
+            )
+            time_L = times[name][item_L]
+            loss_L = _flow_loss(output_LC, z_LC, noise_LC, time_L, own)
+            flow[name] = Sums.of(loss_L, slots.source_N[item_L], len(batch.source_names), time_L)
         return Losses(text, flow, *_routing_sums(batch, choices))
-
-    def _flow_sums(
-        self, decoder: Decoder, batch: PackedBatch, stream: str, x_MD: Tensor, path: Path
-    ) -> Sums:
-        slots = batch.slots[stream]
-        rows_LD = take_rows(x_MD, slots.position_G)
-        output_LC = decoder.latent_output(stream, rows_LD).float()
-        at_targets = path.at(slots.target_G)
-        loss_L = _flow_loss(output_LC, at_targets, self.settings.of(stream))
-        source_L = slots.source_N[slots.item_L[slots.target_G]]
-        return Sums.of(loss_L, source_L, len(batch.source_names), at_targets.time_L)
 
     def total(self, losses: Losses, counts: Counts) -> Tensor:
         """The loss to differentiate; counts are global, over all ranks and accumulation steps.
@@ -162,29 +156,18 @@ class Objective:
         return total + settings.balance_weight * balance + settings.router_z_weight * router_z
 
 
-@dataclass(frozen=True)
-class Path:
-    """Where each latent token stands between noise and data."""
-
-    z_LC: Tensor
-    noise_LC: Tensor
-    z_t_LC: Tensor
-    time_L: Tensor
-
-    def at(self, chosen_L: Tensor) -> Path:
-        """The chosen latent tokens only."""
-        return Path(*(getattr(self, f.name).index_select(0, chosen_L) for f in fields(self)))
-
-
-def _flow_loss(output_LC: Tensor, path: Path, settings: ObjectiveSettings) -> Tensor:
+def _flow_loss(
+    output_LC: Tensor, z_LC: Tensor, noise_LC: Tensor, time_L: Tensor, settings: ObjectiveSettings
+) -> Tensor:
     """Squared error of each latent token, mean over channels: float32 [L]."""
     given, wanted = settings.prediction, settings.loss_space
-    predicted_LC = convert(output_LC, path.z_t_LC, path.time_L, given=given, wanted=wanted)
+    z_t_LC = mix(z_LC, noise_LC, time_L)
+    predicted_LC = convert(output_LC, z_t_LC, time_L, given=given, wanted=wanted)
     # Truth and prediction take the same road into the loss space, so a perfect prediction costs
     # nothing even where the denominator is clamped.
     known: LossSpace = "v" if given == "preconditioned" else given
-    truth_LC = {"x": path.z_LC, "v": path.z_LC - path.noise_LC, "epsilon": path.noise_LC}[known]
-    wanted_LC = convert(truth_LC, path.z_t_LC, path.time_L, given=known, wanted=wanted)
+    truth_LC = {"x": z_LC, "v": z_LC - noise_LC, "epsilon": noise_LC}[known]
+    wanted_LC = convert(truth_LC, z_t_LC, time_L, given=known, wanted=wanted)
     return (predicted_LC - wanted_LC).square().mean(dim=-1)
 
 

@@ -32,9 +32,8 @@ def tally(
     for name, own in named.items():
         values |= _means(f"{name}/", source_names, own.sum_S, own.count_S)
     for name, own in named.items():
-        values |= _means(
-            f"{name}_by_time/", times[: len(own.sum_bins)], own.sum_bins, own.count_bins
-        )
+        own_times = times[: len(own.sum_bins)]
+        values |= _means(f"{name}_by_time/", own_times, own.sum_bins, own.count_bins)
     if losses.load_QXE.numel():
         positions = losses.position_count
         values |= _means("balance_loss", [""], losses.balance_sum, positions)

@@ -132,13 +132,11 @@ class Trainer(Loop[Read]):
 
     def report(self, found: Read) -> tuple[Values, dict[str, int]]:
         """Losses; positions that are not padding, and the model's products, forward and back."""
-        flops = FORWARD_AND_BACKWARD * sum(
-            self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches
-        )
+        forward = sum(self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches)
         tokens = sum(batch.num_filled for batch in found.batches)
         names, modalities = found.batches[0].source_names, found.batches[0].streams.modalities
         losses = tally(found.losses, self.objective, names, modalities)
-        return losses, {"tokens": tokens, "flops": flops}
+        return losses, {"tokens": tokens, "flops": FORWARD_AND_BACKWARD * forward}
 
     def speed(self, found: Read, counts: dict[str, int], seconds: float) -> Values:
         """Tokens, positions with padding, and the share of the machine's peak."""
