@@ -163,8 +163,8 @@ def beside_a_step(steps: int, device: torch.device) -> dict[str, Any]:
         }
         stream = build_stream(recipe, material.train, inputs, recipe.seed)
         pictures = [len(next(stream).slots["image"]) for _ in range(steps + 1)][1:]
-        times = in_turn({n: run.trainer.loop.step for n, run in runs.items()}, steps, device)
-        flops = runs["cached"].trainer.loop.progress.counters["flops"] / (steps + 1)
+        times = in_turn({n: run.trainer.step for n, run in runs.items()}, steps, device)
+        flops = runs["cached"].trainer.progress.counters["flops"] / (steps + 1)
         for open_stream in (stream, *(run.stream for run in runs.values())):
             open_stream.close()
         encoder = encode_flops(tokenizer, device) * sum(pictures) / steps

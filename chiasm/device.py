@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Any, Literal
 
 import torch
-from torch import nn
 
 from chiasm.errors import UserError
 
@@ -60,9 +59,3 @@ def synchronise(device: torch.device) -> None:
     """Wait for the device; nothing to do on CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)
-
-
-def compile_blocks(blocks: nn.ModuleList) -> None:
-    """Compile each block by itself: one short compilation that all blocks share."""
-    for block in blocks:
-        block.compile()

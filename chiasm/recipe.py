@@ -27,7 +27,8 @@ from chiasm.model import ModelSettings
 from chiasm.providers import ProviderTables
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.toml import as_toml, load_toml, parse_settings
-from chiasm.training import ObjectiveSettings, TrainingSettings
+from chiasm.training.objective import ObjectiveSettings
+from chiasm.training.settings import TrainingSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.vision.rae import RaeSettings
 

@@ -73,6 +73,7 @@ class Threads:
 
     Args:
         record: the JSON file of the changes; None: they are kept nowhere.
+        rehearse: the work of a step, or most of it, without a trace; what is measured.
         given: the number that the user decided on, which is never changed; None: measured.
         limit: most threads to try; None: as many as torch has now.
         tell: receives one line about each change.
@@ -82,6 +83,7 @@ class Threads:
     def __init__(
         self,
         record: Path | None,
+        rehearse: Callable[[], object],
         *,
         given: int | None,
         limit: int | None = None,
@@ -89,6 +91,7 @@ class Threads:
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self.record = record
+        self.rehearse = rehearse
         self.given = given
         self.limit = limit or torch.get_num_threads()
         self.tell = tell
@@ -98,23 +101,17 @@ class Threads:
         self._window: list[float] = []
         self._best_seconds = math.inf
         self._rests_until = -math.inf
-        self._rehearse: Callable[[], object] = lambda: None
 
     @contextmanager
-    def in_use(self, step: int, rehearse: Callable[[], object]) -> Iterator[None]:
+    def in_use(self, step: int) -> Iterator[None]:
         """Set the number of threads for a loop that goes on after ``step`` steps.
 
         On exit torch has as many threads as before.
-
-        Args:
-            step: steps done.
-            rehearse: the work of a step, or most of it, without a trace; what is measured.
 
         Raises:
             UserError: the record is damaged.
         """
         before = torch.get_num_threads()
-        self._rehearse = rehearse
         try:
             self._begin(step)
             yield
@@ -144,26 +141,23 @@ class Threads:
         self._changes = [change for change in recorded if change.step <= step]
         self._to_come = [change for change in recorded if change.step > step]
         last = self._changes[-1].threads if self._changes else None
-        if self.given is not None:
-            self._forget_to_come()
-            if last not in (None, self.given):
-                self.tell(
-                    f"{last} threads up to step {step}, from here on {self.given}, as the "
-                    "environment or torch.set_num_threads says: it goes on, but its last digits "
-                    "may differ from those of an uninterrupted run"
-                )
-            self._change(Change(step, self.given))
-        elif last is None or max(last, *(c.threads for c in self._to_come), 0) > self.limit:
-            self._forget_to_come()
-            self._change(Change(step, self._fastest(step, last or self.limit)))
-        else:
+        to_come = [change.threads for change in self._to_come]
+        if self.given is None and last is not None and max(last, *to_come, 0) <= self.limit:
             torch.set_num_threads(last)
-
-    def _forget_to_come(self) -> None:
-        """Take changes out of the record that will not be made, since others are."""
-        if self._to_come:
+            return
+        if self._to_come:  # they will not be made, since others are
             self._to_come = []
             self._write()
+        if self.given is None:
+            self._change(Change(step, self._fastest(step, last or self.limit)))
+            return
+        if last not in (None, self.given):
+            self.tell(
+                f"{last} threads up to step {step}, from here on {self.given}, as the environment "
+                "or torch.set_num_threads says: it goes on, but its last digits may differ from "
+                "those of an uninterrupted run"
+            )
+        self._change(Change(step, self.given))
 
     def _look_back(self, step: int, seconds: float) -> None:
         now = torch.get_num_threads()
@@ -195,14 +189,14 @@ class Threads:
         numbers = [1 << power for power in range((self.limit - 1).bit_length())] + [self.limit]
         seconds: dict[int, list[float]] = {number: [] for number in numbers}
         torch.set_num_threads(1)
-        self._rehearse()  # the first one also allocates and reads
+        self.rehearse()  # the first one also allocates and reads
         begin, rounds = self.clock(), 0
         while rounds < ROUNDS or self.clock() - begin < MEASURING_SECONDS:
             rounds += 1
             for number in numbers:
                 torch.set_num_threads(number)
                 began = self.clock()
-                self._rehearse()
+                self.rehearse()
                 seconds[number].append(self.clock() - began)
             best = min(min(times) for times in seconds.values())
             numbers = [n for n in numbers if min(seconds[n]) <= HOPELESS * best]

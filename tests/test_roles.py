@@ -5,7 +5,6 @@ import torch
 from torch import nn
 
 from chiasm.batch.streams import Streams, StreamShape
-from chiasm.loop.loop import Loop
 from chiasm.model import Decoder, ModelSettings
 from chiasm.roles import Role, parameter_roles
 from chiasm.vision.encoder import EncoderSettings, new_encoder
@@ -73,7 +72,7 @@ def test_tokenizers_decay_matrices_and_no_table_of_places(tmp_path):
     before = {name: p.detach().clone() for name, p in stage.named_parameters()}
     settings = FitSettings(steps=4, learning_rate=0.1, warmup_steps=0, weight_decay=0.5)
     fit = Fit("still", stage, 512, settings, seed=0, folder=tmp_path, identity="still")
-    Loop(fit, fit.loop_settings).run(tmp_path)
+    fit.run(tmp_path)
     moved = {name for name, p in stage.named_parameters() if not torch.equal(p, before[name])}
     roles = parameter_roles(stage)
     assert moved == {name for name, role in roles.items() if role is Role.MATRIX}

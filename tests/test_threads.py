@@ -40,7 +40,7 @@ class Machine:
     def threads(self, given: int | None = None, record: Path | None = None) -> Threads:
         limit = max(self.seconds)
         tell = self.told.append
-        return Threads(record, given=given, limit=limit, tell=tell, clock=self.clock)
+        return Threads(record, self.work, given=given, limit=limit, tell=tell, clock=self.clock)
 
     def steps(self, threads: Threads, number: int, begin: int = 0) -> list[int]:
         """Train; returns the threads of each step."""
@@ -63,7 +63,7 @@ def _threads_as_before() -> Iterator[None]:
 @given(seconds=st.fixed_dictionaries({n: st.floats(0.1, 100) for n in (1, 2, 4, 8, 12)}))
 def test_no_other_number_would_be_clearly_faster(seconds: dict[int, float]) -> None:
     machine = Machine(seconds)
-    with machine.threads().in_use(0, machine.work):
+    with machine.threads().in_use(0):
         chosen = torch.get_num_threads()
     assert seconds[chosen] <= WORTH * min(seconds.values())
     if chosen != 12:  # what torch has gives way to the fastest alone
@@ -74,7 +74,7 @@ def test_no_other_number_would_be_clearly_faster(seconds: dict[int, float]) -> N
 
 def test_what_is_hopeless_is_tried_once() -> None:
     machine = Machine(BUSY)
-    with machine.threads().in_use(0, machine.work):
+    with machine.threads().in_use(0):
         assert torch.get_num_threads() == 1
     assert machine.worked.count(4) == 1
     assert machine.worked.count(1) == 1 + ROUNDS
@@ -88,7 +88,7 @@ def test_torch_has_as_many_threads_afterwards_as_before() -> None:
         pass
 
     def ends() -> None:
-        with machine.threads().in_use(0, machine.work):
+        with machine.threads().in_use(0):
             assert torch.get_num_threads() == 4
             raise Ends
 
@@ -100,7 +100,7 @@ def test_torch_has_as_many_threads_afterwards_as_before() -> None:
 def test_a_given_number_is_never_measured_nor_changed() -> None:
     machine = Machine(FREE)
     threads = machine.threads(given=2)
-    with threads.in_use(0, machine.work):
+    with threads.in_use(0):
         assert machine.worked == []
         used = machine.steps(threads, 3 * WINDOW_STEPS)
         machine.seconds = BUSY
@@ -114,7 +114,7 @@ def test_a_drop_of_the_speed_has_them_measured_again_once(tmp_path: Path) -> Non
     record = tmp_path / "threads.json"
     threads = machine.threads(record=record)
     steps = 100 * WINDOW_STEPS  # longer than measuring has it rest
-    with threads.in_use(0, machine.work):
+    with threads.in_use(0):
         assert set(machine.steps(threads, steps)) == {4}
         machine.seconds = {1: 5.0, 2: 4.6, 4: 4.5}
         rehearsed = len(machine.worked)
@@ -137,7 +137,7 @@ def test_a_drop_of_the_speed_has_them_measured_again_once(tmp_path: Path) -> Non
 def test_fewer_threads_are_not_for_ever_and_measuring_takes_a_small_share() -> None:
     machine = Machine(BUSY)
     threads = machine.threads()
-    with threads.in_use(0, machine.work):
+    with threads.in_use(0):
         measured = machine.now
         used = machine.steps(threads, 100)
         machine.seconds = FREE
@@ -152,7 +152,7 @@ def test_fewer_threads_are_not_for_ever_and_measuring_takes_a_small_share() -> N
 def test_one_thread_leaves_nothing_to_measure() -> None:
     machine = Machine({1: 1.0})
     threads = machine.threads()
-    with threads.in_use(0, machine.work):
+    with threads.in_use(0):
         assert set(machine.steps(threads, 5 * WINDOW_STEPS)) == {1}
     assert len(machine.worked) == 5 * WINDOW_STEPS
 
@@ -180,7 +180,7 @@ def test_who_goes_on_has_the_recorded_numbers_at_the_recorded_steps(
         lines = json.loads(record.read_text())
         machine = Machine(BUSY)
         threads = machine.threads(record=record)
-        with threads.in_use(begin, machine.work):
+        with threads.in_use(begin):
             used = machine.steps(threads, 41 - begin, begin=begin)
         # A change that was measured after the last step is of a step that is not taken here.
         for step in range(begin, min(40, max(begin, lines[-1]["step"])) + 1):
@@ -193,7 +193,7 @@ def test_a_number_that_is_given_later_wins_and_is_told(tmp_path: Path) -> None:
     record.write_text('[{"step": 0, "threads": 2}, {"step": 8, "threads": 1}]')
     machine = Machine(FREE)
     threads = machine.threads(given=4, record=record)
-    with threads.in_use(5, machine.work):
+    with threads.in_use(5):
         assert set(machine.steps(threads, 10, begin=5)) == {4}
     assert "2 threads up to step 5, from here on 4" in machine.told[0]
     assert json.loads(record.read_text()) == [
@@ -207,7 +207,7 @@ def test_another_machine_with_fewer_cores_measures_anew(tmp_path: Path) -> None:
     record.write_text('[{"step": 0, "threads": 16}]')
     machine = Machine(FREE)
     threads = machine.threads(record=record)
-    with threads.in_use(7, machine.work):
+    with threads.in_use(7):
         assert set(machine.steps(threads, 5, begin=7)) == {4}
     assert "4 instead of 16 from step 7 on" in machine.told[0]
 
@@ -217,7 +217,7 @@ def test_a_number_that_only_the_past_had_is_no_reason_to_measure(tmp_path: Path)
     record.write_text('[{"step": 0, "threads": 16}, {"step": 4, "threads": 2}]')
     machine = Machine(FREE)
     threads = machine.threads(record=record)
-    with threads.in_use(7, machine.work):
+    with threads.in_use(7):
         assert set(machine.steps(threads, 5, begin=7)) == {2}
 
 
@@ -229,7 +229,7 @@ def test_changes_that_were_not_made_again_are_no_part_of_the_record(
     record.write_text('[{"step": 0, "threads": 4}, {"step": 8, "threads": 16}]')
     machine = Machine(FREE)
     threads = machine.threads(given=given, record=record)
-    with threads.in_use(5, machine.work):
+    with threads.in_use(5):
         assert set(machine.steps(threads, 10, begin=5)) == {4}
     assert json.loads(record.read_text()) == [{"step": 0, "threads": 4}]
 
@@ -238,7 +238,7 @@ def test_a_damaged_record_is_named(tmp_path: Path) -> None:
     (tmp_path / "threads.json").write_text("[{")
     machine = Machine(FREE)
     threads = machine.threads(record=tmp_path / "threads.json")
-    with pytest.raises(UserError, match=r"threads\.json is damaged"), threads.in_use(0, print):
+    with pytest.raises(UserError, match=r"threads\.json is damaged"), threads.in_use(0):
         pass
 
 

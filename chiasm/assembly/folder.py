@@ -41,7 +41,7 @@ from chiasm.device import choose_device
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.pictures import open_judge
-from chiasm.loop.task import StepReport
+from chiasm.loop.progress import StepReport
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
 from chiasm.stop import Stopped
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
@@ -104,7 +104,7 @@ def train_run(
     run = build_run(recipe, material, inputs, tell)
     with closing(run.stream):
         try:
-            run.trainer.train(folder, on_step)
+            run.trainer.run(folder, on_step)
         except Stopped:
             _record_stream(run, material, folder / "stream.json", tell)
             raise

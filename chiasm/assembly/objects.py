@@ -30,8 +30,9 @@ from chiasm.model import Decoder
 from chiasm.recipe import Recipe, check_streams
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.training import Objective, Trainer, Validation
-from chiasm.training.validation import VALIDATION_SEED
+from chiasm.training.objective import Objective
+from chiasm.training.trainer import Trainer
+from chiasm.training.validation import VALIDATION_SEED, Validation
 from chiasm.vision.cached.items import CachedItems
 
 MEASURED_ITEMS = 1024
@@ -169,13 +170,13 @@ def seconds_per_step(
     checkpoints come on top; nothing is written and nothing that counts is trained.
     """
     run = build_run(recipe, material, inputs or build_inputs(recipe, material.train))
-    trainer, loop = run.trainer, run.trainer.loop
+    trainer = run.trainer
     try:
         with (
             deterministic_on_cpu(trainer.device),
-            loop.threads(None, threads).in_use(0, loop.rehearse),
+            trainer.threads(None, threads).in_use(0),
         ):
-            seconds = [loop.step().timing["seconds"] for _ in range(warmup_steps + steps)]
+            seconds = [trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
     finally:
         run.stream.close()
     return median(seconds[warmup_steps:])

@@ -18,7 +18,7 @@ from rich.progress import (
 )
 from rich.table import Column
 
-from chiasm.loop.task import StepReport
+from chiasm.loop.progress import StepReport
 
 LINE_INTERVAL_SECONDS = 30.0
 """A stage writes no more than one line in this time where no terminal shows its bar."""

@@ -5,6 +5,6 @@ optimiser.py   AdamW with two decay groups
 settings.py    how long a loop runs, and what it writes on the way
 metrics.py     JSON lines and TensorBoard
 checkpoint.py  training state, written aside, renamed and verified
-task.py        what is trained, as the loop sees it
+progress.py    what a loop counts and tells
 loop.py        the loop
 """

@@ -65,7 +65,6 @@ class Checkpoints:
         """Write a checkpoint aside, rename it, and remove all but the newest ``keep``.
 
         Args:
-            step: steps done.
             tensors: nested dictionary of tensors and plain values.
             progress: what JSON can hold.
 
@@ -128,18 +127,16 @@ class Checkpoints:
         _verify(path)
         try:
             content: dict[str, Any] = json.loads((path / "progress.json").read_text())
-            if content["identity"] != self.identity:
-                raise UserError(
-                    f"{path} was written by a run with other settings or data; train into another "
-                    "folder or delete it to start again"
-                )
-            with _single_process():
-                dcp.load(tensors, storage_reader=dcp.FileSystemReader(path), no_dist=True)
-        except UserError:
-            raise
+            if content["identity"] == self.identity:
+                with _single_process():
+                    dcp.load(tensors, storage_reader=dcp.FileSystemReader(path), no_dist=True)
+                return content["progress"]
         except (Exception, CheckpointException) as error:
             raise DamagedError(str(error).splitlines()[0]) from error
-        return content["progress"]
+        raise UserError(
+            f"{path} was written by a run with other settings or data; train into another folder "
+            "or delete it to start again"
+        )
 
     def _prune(self) -> None:
         for step in self.steps()[: -self.keep]:
@@ -173,11 +170,11 @@ def _verify(folder: Path) -> None:
         manifest = json.loads((folder / "manifest.json").read_text())
     except (OSError, ValueError) as error:
         raise DamagedError(f"manifest.json: {error}") from error
-    for name, expected in manifest.items():
-        path = folder / name
-        if not path.exists():
+    found = _manifest(folder)
+    for name, written in manifest.items():
+        if name not in found:
             raise DamagedError(f"{name} is missing")
-        if path.stat().st_size != expected["size_bytes"] or _crc32(path) != expected["crc32"]:
+        if found[name] != written:
             raise DamagedError(f"{name} differs from what was written")
 
 

@@ -4,7 +4,7 @@ Choices:
 
 - The horizon is a number of steps, never a time: a run is a function of its settings.
 - A step whose gradients are not finite is skipped and counted; too many in a row end the run.
-- The state to save is the module, the optimisers, a few counters and where the task stands in its
+- The state to save is the module, the optimisers, a few counters and where the loop stands in its
   data. Everything random is keyed by what it belongs to.
 - On CPU algorithms are deterministic and the number of threads is recorded, so that resumed equals
   uninterrupted, bit for bit.
@@ -12,11 +12,13 @@ Choices:
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic
+from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -25,38 +27,104 @@ from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_di
 from chiasm.device import deterministic_on_cpu, synchronise
 from chiasm.errors import UserError
 from chiasm.loop.checkpoint import Checkpoints
-from chiasm.loop.metrics import MetricsLog
+from chiasm.loop.metrics import MetricsLog, Values
 from chiasm.loop.optimiser import set_learning_rate
+from chiasm.loop.progress import Progress, StepReport
 from chiasm.loop.schedule import learning_rate
 from chiasm.loop.settings import LoopSettings
-from chiasm.loop.task import Found, Progress, StepReport, Task
 from chiasm.stop import Stopped, StopRequest
 from chiasm.threads import Threads, given_threads
 
+Found = TypeVar("Found")
+"""What a step's backward pass leaves for the rest of the step."""
 
-class Loop(Generic[Found]):
-    """Trains ``task`` in place; nothing is written before :meth:`run`.
+
+class Stream(Protocol):
+    """What steps read; its state is what JSON can hold."""
+
+    def get_state(self) -> Any:
+        """Where it stands."""
+
+    def set_state(self, state: Any) -> None:
+        """Go back to where it stood."""
+
+
+class Loop(ABC, Generic[Found]):
+    """Trains ``module`` in place; nothing is written before :meth:`run`.
+
+    What a step draws must be a function of the step and of where ``stream`` stands.
 
     Args:
-        task: what is trained, already on its device.
+        module: on its device; all that changes in training is a parameter or a buffer of it.
+        optimisers: by what metrics call the length of the gradients of those parameters that one
+            moves, which are shortened together: two networks trained against each other have two.
         settings: of the run, its optimiser's learning rate and its schedule.
-        compiled: parts of the task are compiled, for the number of threads that torch has.
+        remedy: what a user can do about gradients that are not finite.
+        compiled: parts of the module are compiled, for the number of threads that torch has.
         tell: receives one line about anything the user should know.
     """
 
+    name = ""
+    """Told with the step in messages, as "step 7 of 10 of NAME"; empty for the decoder."""
+    identity = ""
+    """Of what decides the numbers: a checkpoint of another identity is refused."""
+    stream: Stream | None = None
+    """What steps read, where that is not a function of the step alone."""
+
     def __init__(
         self,
-        task: Task[Found],
+        module: nn.Module,
+        optimisers: Mapping[str, torch.optim.Optimizer],
         settings: LoopSettings,
         *,
+        remedy: str,
         compiled: bool = False,
         tell: Callable[[str], None] = print,
     ) -> None:
-        self.task = task
+        self.module = module
+        self.optimisers = optimisers
         self.settings = settings
+        self.remedy = remedy
         self.compiled = compiled
         self.tell = tell
+        self.device = next(module.parameters()).device
         self.progress = Progress()
+        moved = {
+            name: {p for group in optimiser.param_groups for p in group["params"]}
+            for name, optimiser in optimisers.items()
+        }
+        # In the module's order, on which the last digits of their gradients' length depend.
+        self._parameters = {
+            name: [p for p in module.parameters() if p in own] for name, own in moved.items()
+        }
+
+    @abstractmethod
+    def backward(self) -> Found:
+        """Add the gradients of the step that comes next."""
+
+    @abstractmethod
+    def after_update(self, found: Found) -> None:
+        """Change what no optimiser moves; the step is not counted yet."""
+
+    @abstractmethod
+    def report(self, found: Found) -> tuple[Values, dict[str, int]]:
+        """The step's losses by name, and what it adds to the counters."""
+
+    @abstractmethod
+    def speed(self, found: Found, counts: dict[str, int], seconds: float) -> Values:
+        """What the clock says of a step that took ``seconds`` and counted ``counts``."""
+
+    @abstractmethod
+    def validate(self) -> Values:
+        """Losses on held-out data; empty where there are none."""
+
+    def begin(self) -> None:
+        """Look at what is to be trained, before the first step of a run that begins."""
+
+    def rehearse(self) -> None:
+        """Most of the next step's work, without a trace."""
+        self.backward()
+        self.zero_gradients()
 
     def run(
         self, folder: Path, on_step: Callable[[StepReport], None] = lambda report: None
@@ -65,19 +133,19 @@ class Loop(Generic[Found]):
 
         Raises:
             Stopped: SIGTERM or Ctrl-C came; the step at hand was done and saved.
-            UserError: the task cannot begin, gradients stay not finite, the disk is full, or
+            UserError: the run cannot begin, gradients stay not finite, the disk is full, or
                 checkpoints are all damaged.
         """
         checkpoints = Checkpoints(
-            folder / "checkpoints", self.settings.keep_checkpoints, self.tell, self.task.identity
+            folder / "checkpoints", self.settings.keep_checkpoints, self.tell, self.identity
         )
-        with deterministic_on_cpu(self.task.device):
+        with deterministic_on_cpu(self.device):
             if not self._resume(checkpoints):
-                self.task.begin()
+                self.begin()
             log = MetricsLog(folder, self.progress.step)
             threads = self.threads(folder / "threads.json")
             try:
-                with threads.in_use(self.progress.step, self.rehearse):
+                with threads.in_use(self.progress.step):
                     self._train(checkpoints, log, on_step, threads.after_step)
             finally:
                 log.close()
@@ -87,17 +155,10 @@ class Loop(Generic[Found]):
 
         ``record`` and ``given`` are those of :class:`~chiasm.threads.Threads`.
         """
-        if self.task.device.type != "cpu":
-            return Threads(None, given=torch.get_num_threads())
-        given = given or given_threads()
-        if self.compiled:
-            given = given or torch.get_num_threads()
-        return Threads(record, given=given, tell=self.tell)
-
-    def rehearse(self) -> None:
-        """Most of the next step's work, without a trace."""
-        self.task.rehearse(self.progress.step)
-        self._zero_gradients()
+        if self.device.type != "cpu":
+            return Threads(None, self.rehearse, given=torch.get_num_threads())
+        given = given or given_threads() or (torch.get_num_threads() if self.compiled else None)
+        return Threads(record, self.rehearse, given=given, tell=self.tell)
 
     def step(self) -> StepReport:
         """One update of the weights; skipped where a gradient is not finite.
@@ -106,39 +167,37 @@ class Loop(Generic[Found]):
             UserError: it was not finite too many times in a row.
         """
         begin_seconds = time.perf_counter()
-        task, settings, progress = self.task, self.settings, self.progress
+        settings, progress = self.settings, self.progress
         rate = learning_rate(
             settings.schedule, settings.optimiser.learning_rate, progress.step, settings.steps
         )
-        found = task.backward(progress.step)
-        norms = [
-            nn.utils.clip_grad_norm_(side.parameters, settings.clip_norm) for side in task.sides
-        ]
-        finite = all(bool(torch.isfinite(norm)) for norm in norms)
-        if finite:
-            for side in task.sides:
-                set_learning_rate(side.optimiser, rate)
-                side.optimiser.step()
-            task.after_update(found, progress.step + 1)
-        self._zero_gradients()
-        losses, counts = task.report(found)
-        progress.count(counts, finite)
-        done = {
-            f"gradient_norm{side.name and '/'}{side.name}": float(norm)
-            for side, norm in zip(task.sides, norms, strict=True)
+        found = self.backward()
+        norms = {
+            name: float(nn.utils.clip_grad_norm_(own, settings.clip_norm))
+            for name, own in self._parameters.items()
         }
-        done |= {"learning_rate": rate, **progress.counters}
+        finite = all(map(math.isfinite, norms.values()))
+        if finite:
+            for optimiser in self.optimisers.values():
+                set_learning_rate(optimiser, rate)
+                optimiser.step()
+            self.after_update(found)
+        self.zero_gradients()
+        losses, counts = self.report(found)
+        progress.count(counts, finite)
+        done = {**norms, "learning_rate": rate, **progress.counters}
         done["skipped_steps"] = progress.skipped_steps
-        synchronise(task.device)
+        synchronise(self.device)
         seconds = time.perf_counter() - begin_seconds
         timing = {"seconds": seconds, "threads": torch.get_num_threads()}
-        timing |= task.speed(found, counts, seconds)
+        timing |= self.speed(found, counts, seconds)
         self._refuse_repeated_failure(rate)
         return StepReport(progress.step, losses, done, timing)
 
-    def _zero_gradients(self) -> None:
-        for side in self.task.sides:
-            side.optimiser.zero_grad()
+    def zero_gradients(self) -> None:
+        """Forget all gradients."""
+        for optimiser in self.optimisers.values():
+            optimiser.zero_grad()
 
     def _train(
         self,
@@ -157,7 +216,7 @@ class Loop(Generic[Found]):
                 if last or progress.step % settings.log_every_steps == 0:
                     log.write("train", progress.step, report.values, report.timing)
                 if last or progress.step % settings.validate_every_steps == 0:
-                    log.write("validation", progress.step, self.task.validate(progress.step), {})
+                    log.write("validation", progress.step, self.validate(), {})
                 if last or stop.signal or progress.step % settings.checkpoint_every_steps == 0:
                     self._save(checkpoints, log)
                     saved_step = progress.step
@@ -169,7 +228,7 @@ class Loop(Generic[Found]):
 
     def _save(self, checkpoints: Checkpoints, log: MetricsLog) -> None:
         log.sync()
-        stream = self.task.stream.get_state() if self.task.stream else None
+        stream = self.stream.get_state() if self.stream else None
         progress = {"counters": asdict(self.progress), "stream": stream}
         checkpoints.save(self.progress.step, self._tensors(), progress)
 
@@ -179,29 +238,25 @@ class Loop(Generic[Found]):
         if progress is None:
             return False
         set_state_dict(
-            self.task.module,
-            self._optimisers,
+            self.module,
+            list(self.optimisers.values()),
             model_state_dict=tensors["model"],
             optim_state_dict=tensors["optimiser"],
         )
         torch.set_rng_state(tensors["random"])
-        if self.task.stream:
-            self.task.stream.set_state(progress["stream"])
+        if self.stream:
+            self.stream.set_state(progress["stream"])
         self.progress = Progress(**progress["counters"])
         self.tell(f"going on from {self._where}")
         return True
 
     def _tensors(self) -> dict[str, Any]:
-        model, optimiser = get_state_dict(self.task.module, self._optimisers)
+        model, optimiser = get_state_dict(self.module, list(self.optimisers.values()))
         return {"model": model, "optimiser": optimiser, "random": torch.get_rng_state()}
 
     @property
-    def _optimisers(self) -> list[torch.optim.Optimizer]:
-        return [side.optimiser for side in self.task.sides]
-
-    @property
     def _where(self) -> str:
-        of = f" of {self.task.name}" if self.task.name else ""
+        of = f" of {self.name}" if self.name else ""
         return f"step {self.progress.step} of {self.settings.steps}{of}"
 
     def _refuse_repeated_failure(self, rate: float) -> None:
@@ -211,5 +266,5 @@ class Loop(Generic[Found]):
                 f"training stopped at {self._where}: the gradient was not finite in {failures} "
                 f"steps in a row, at learning rate {rate:.3g}. The weights are those of the last "
                 "finite step",
-                remedy=self.task.remedy,
+                remedy=self.remedy,
             )

@@ -49,7 +49,8 @@ class MetricsLog:
         try:
             for file, content in ((self._metrics, values), (self._timing, timing)):
                 if content:
-                    line = {"step": step, "phase": phase, **_finite(content)}
+                    finite = {n: v if math.isfinite(v) else None for n, v in content.items()}
+                    line = {"step": step, "phase": phase, **finite}
                     file.write(f"{json.dumps(line)}\n".encode())
         except OSError as error:
             raise UserError(
@@ -89,10 +90,4 @@ def _open_at(path: Path, step: int) -> FileIO:
     aside = path.with_suffix(".partial")
     aside.write_text("".join(json.dumps(line) + "\n" for line in kept))
     os.replace(aside, path)
-    return FileIO(
-        path, "ab"
-    )  # unbuffered: after a full disk nothing is left that close would retry
-
-
-def _finite(values: Values) -> dict[str, float | None]:
-    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+    return FileIO(path, "ab")  # unbuffered: after a full disk close has nothing to retry

@@ -60,7 +60,6 @@ def build_optimiser(
 
     Args:
         model: whose modules say what their parameters are.
-        settings: of AdamW.
         without: a part of ``model`` that is trained by another optimiser.
         steps_taken: steps that AdamW's correction for young moments takes for done.
     """

@@ -33,7 +33,7 @@ from chiasm.evaluation import EvaluationSettings, evaluate
 from chiasm.evaluation.material import Items, Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
-from chiasm.loop.task import StepReport
+from chiasm.loop.progress import StepReport
 from chiasm.recipe import Recipe, load_recipe, write_recipe
 from chiasm.report import Provenance, write_report
 from chiasm.settings import Settings

@@ -10,21 +10,6 @@ speed.py       what this machine can do at most
 load.py        how evenly experts are used, by modality
 tally.py       sums and counts as the named numbers that a run reports
 validation.py  the same held-out rows at the same noise levels
-trainer.py     the decoder as the task of a loop
+trainer.py     the loop that trains the decoder
 versions.py    what a run was made with
 """
-
-from chiasm.training.losses import Losses
-from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.training.settings import TrainingSettings
-from chiasm.training.trainer import Trainer
-from chiasm.training.validation import Validation
-
-__all__ = [
-    "Losses",
-    "Objective",
-    "ObjectiveSettings",
-    "Trainer",
-    "TrainingSettings",
-    "Validation",
-]

@@ -5,8 +5,9 @@ Shape suffixes: S sources, 10 noise bins; Q blocks with a router, X modalities, 
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -68,13 +69,6 @@ class Sums:
         """Targets."""
         return self.count_S.sum()
 
-    def __add__(self, other: Sums) -> Sums:
-        return Sums(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
-
-    def detach(self) -> Sums:
-        """The same numbers without their gradients."""
-        return replace(self, sum=self.sum.detach())
-
 
 @dataclass(frozen=True)
 class Losses:
@@ -94,11 +88,7 @@ class Losses:
     """int64: assignments of each modality's positions that each routed expert got."""
 
     def __add__(self, other: Losses) -> Losses:
-        return Losses(
-            self.text + other.text,
-            {name: own + other.flow[name] for name, own in self.flow.items()},
-            *(getattr(self, name) + getattr(other, name) for name in _ROUTING),
-        )
+        return _each(torch.add, self, other)
 
     @property
     def counts(self) -> Counts:
@@ -108,14 +98,18 @@ class Losses:
 
     def detach(self) -> Losses:
         """The same numbers without their gradients."""
-        return Losses(
-            self.text.detach(),
-            {name: own.detach() for name, own in self.flow.items()},
-            *(getattr(self, name).detach() for name in _ROUTING),
-        )
+        return _each(Tensor.detach, self)
 
 
-_ROUTING = ("balance_sum", "router_z_sum", "position_count", "load_QXE")
+def _each(change: Callable[..., Tensor], first: Any, *others: Any) -> Any:
+    """Change each tensor of losses, together with those that stand in its place in others."""
+    if isinstance(first, Tensor):
+        return change(first, *others)
+    if isinstance(first, Mapping):
+        return {name: _each(change, own, *(o[name] for o in others)) for name, own in first.items()}
+    names = [field.name for field in fields(first)]
+    own = (_each(change, *(getattr(part, name) for part in (first, *others))) for name in names)
+    return type(first)(*own)
 
 
 def _sums(loss: Tensor, group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:

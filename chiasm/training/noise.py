@@ -9,7 +9,7 @@ Shape suffixes: N items of a stream, L their latent tokens, C latent channels.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -28,11 +28,10 @@ def draw_noise(batch: PackedBatch, stream: str, seed: int) -> Tensor:
     """Standard normal noise for every latent token of a stream's items: float32 [L, C]."""
     channels = batch.streams[stream].channels
     tokens_N = batch.slots[stream].tokens_N.cpu().numpy()
-
-    def of_row(random: np.random.Generator, items: np.ndarray) -> np.ndarray:
-        return random.standard_normal((tokens_N[items].sum(), channels), dtype=np.float32)
-
-    return _draw(batch, stream, seed, NOISE, of_row, np.empty((0, channels), np.float32))
+    parts = [np.empty((0, channels), np.float32)]
+    for random, items in _rows(batch, stream, seed, NOISE):
+        parts.append(random.standard_normal((tokens_N[items].sum(), channels), dtype=np.float32))
+    return torch.from_numpy(np.concatenate(parts)).to(batch.ids_BT.device, non_blocking=True)
 
 
 def draw_times(batch: PackedBatch, stream: str, seed: int, distribution: str) -> Tensor:
@@ -40,28 +39,22 @@ def draw_times(batch: PackedBatch, stream: str, seed: int, distribution: str) ->
 
     ``uniform``, or ``logit_normal``: the logistic function of a standard normal number.
     """
-
-    def of_row(random: np.random.Generator, items: np.ndarray) -> np.ndarray:
+    parts: list[np.ndarray] = [np.empty(0, np.float32)]
+    for random, items in _rows(batch, stream, seed, FLOW_TIME):
         if distribution == "uniform":
-            return random.random(len(items), dtype=np.float32)
-        return 1 / (1 + np.exp(-random.standard_normal(len(items), dtype=np.float32)))
+            parts.append(random.random(len(items), dtype=np.float32))
+        else:
+            normal = random.standard_normal(len(items), dtype=np.float32)
+            parts.append(1 / (1 + np.exp(-normal)))
+    return torch.from_numpy(np.concatenate(parts)).to(batch.ids_BT.device, non_blocking=True)
 
-    return _draw(batch, stream, seed, FLOW_TIME, of_row, np.empty(0, np.float32))
 
-
-def _draw(
-    batch: PackedBatch,
-    stream: str,
-    seed: int,
-    purpose: int,
-    of_row: Callable[[np.random.Generator, np.ndarray], np.ndarray],
-    empty: np.ndarray,
-) -> Tensor:
-    """Draw row by row; slots are listed by row, so the parts follow each other."""
+def _rows(
+    batch: PackedBatch, stream: str, seed: int, purpose: int
+) -> Iterator[tuple[np.random.Generator, np.ndarray]]:
+    """Each row's random numbers and the places of its items; items are listed by row."""
     row_N = batch.slots[stream].row_N.cpu().numpy()
-    parts = [empty]
     for row in np.unique(row_N):
         key = [seed, int(batch.lane_B[row]), int(batch.number_B[row]), purpose]
         random = np.random.default_rng([*key, *batch.streams[stream].key])
-        parts.append(of_row(random, np.flatnonzero(row_N == row)))
-    return torch.from_numpy(np.concatenate(parts)).to(batch.ids_BT.device, non_blocking=True)
+        yield random, np.flatnonzero(row_N == row)

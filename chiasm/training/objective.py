@@ -6,14 +6,13 @@ divides, by counts that the caller takes over all ranks and accumulation steps, 
 average is never an average of averages.
 
 Shape suffixes: N items of a stream, L their latent tokens (of targets only, where it says so), C
-latent channels, R positions that predict a token, V vocabulary, D width, S sources, 10 noise bins; M
-positions; Q blocks with a router, X modalities, E routed experts.
+latent channels, R positions that predict a token, V vocabulary, D width, M positions; Q blocks with
+a router, X modalities, E routed experts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -76,17 +75,14 @@ class Objective:
 
     def flow_times(self, batch: PackedBatch, seed: int) -> dict[str, Tensor]:
         """One flow time per item of each stream, float32 [N]: drawn, shifted; context exactly 1."""
-        return {name: self._flow_times(batch, name, seed) for name in batch.slots}
-
-    def _flow_times(self, batch: PackedBatch, stream: str, seed: int) -> Tensor:
-        own = self.settings.of(stream)
-        time_N = draw_times(batch, stream, seed, own.time_distribution)
-        if own.shift is not None:
-            return _context_at_one(batch.slots[stream], shift_time(time_N, own.shift))
-        tokens_N, channels = batch.slots[stream].tokens_N.tolist(), batch.streams[stream].channels
-        alphas = [default_shift(tokens, channels) for tokens in tokens_N]
-        time_N = shift_time(time_N, torch.tensor(alphas, device=time_N.device))
-        return _context_at_one(batch.slots[stream], time_N)
+        times = {}
+        for name, slots in batch.slots.items():
+            own, channels = self.settings.of(name), batch.streams[name].channels
+            base_N = draw_times(batch, name, seed, own.time_distribution)
+            alphas = [own.shift or default_shift(p, channels) for p in slots.tokens_N.tolist()]
+            time_N = shift_time(base_N, torch.tensor(alphas, device=base_N.device))
+            times[name] = _context_at_one(slots, time_N)
+        return times
 
     def losses(
         self,
@@ -99,7 +95,7 @@ class Objective:
         """Noise the targets with draws keyed by ``seed``, and sum the losses.
 
         Args:
-            decoder: the model, on the batch's device.
+            decoder: on the batch's device.
             batch: packed rows.
             latents: clean [L, C], of all items of each stream.
             seed: of noise and flow times.
@@ -121,31 +117,26 @@ class Objective:
     ) -> Losses:
         """The losses at given noise [L, C] and flow times [N]; one forward pass."""
         times = {name: _context_at_one(own, times[name]) for name, own in batch.slots.items()}
-        paths = {}
-        for name, own in batch.slots.items():
-            z_LC, noise_LC, time_L = latents[name], noise[name], times[name][own.item_L]
-            paths[name] = Path(z_LC, noise_LC, mix(z_LC, noise_LC, time_L), time_L)
-        z_t = {name: path.z_t_LC for name, path in paths.items()}
+        z_t = {
+            name: mix(latents[name], noise[name], times[name][own.item_L])
+            for name, own in batch.slots.items()
+        }
         inputs = DecoderInput.from_batch(batch, z_t, times)
         x_BTD, choices = decoder.trace(inputs, IntervalMask.from_batch(batch))
         x_MD = x_BTD.flatten(0, 1)
         text = _text_sums(decoder, batch, x_MD)
-        flow = {
-            name: self._flow_sums(decoder, batch, name, x_MD, paths[name])
-            for name in batch.streams.generated
-        }
+        flow = {}
+        for name in batch.streams.generated:
+            slots, own = batch.slots[name], self.settings.of(name)
+            output_LC = decoder.latent_output(name, take_rows(x_MD, slots.position_G)).float()
+            z_LC, noise_LC, item_L = (
+                each.index_select(0, slots.target_G)
+                for each in (latents[name], noise[name], slots.item_L)
+            )
+            time_L = times[name][item_L]
+            loss_L = _flow_loss(output_LC, z_LC, noise_LC, time_L, own)
+            flow[name] = Sums.of(loss_L, slots.source_N[item_L], len(batch.source_names), time_L)
         return Losses(text, flow, *_routing_sums(batch, choices))
-
-    def _flow_sums(
-        self, decoder: Decoder, batch: PackedBatch, stream: str, x_MD: Tensor, path: Path
-    ) -> Sums:
-        slots = batch.slots[stream]
-        rows_LD = take_rows(x_MD, slots.position_G)
-        output_LC = decoder.latent_output(stream, rows_LD).float()
-        at_targets = path.at(slots.target_G)
-        loss_L = _flow_loss(output_LC, at_targets, self.settings.of(stream))
-        source_L = slots.source_N[slots.item_L[slots.target_G]]
-        return Sums.of(loss_L, source_L, len(batch.source_names), at_targets.time_L)
 
     def total(self, losses: Losses, counts: Counts) -> Tensor:
         """The loss to differentiate; counts are global, over all ranks and accumulation steps.
@@ -165,29 +156,18 @@ class Objective:
         return total + settings.balance_weight * balance + settings.router_z_weight * router_z
 
 
-@dataclass(frozen=True)
-class Path:
-    """Where each latent token stands between noise and data."""
-
-    z_LC: Tensor
-    noise_LC: Tensor
-    z_t_LC: Tensor
-    time_L: Tensor
-
-    def at(self, chosen_L: Tensor) -> Path:
-        """The chosen latent tokens only."""
-        return Path(*(getattr(self, f.name).index_select(0, chosen_L) for f in fields(self)))
-
-
-def _flow_loss(output_LC: Tensor, path: Path, settings: ObjectiveSettings) -> Tensor:
+def _flow_loss(
+    output_LC: Tensor, z_LC: Tensor, noise_LC: Tensor, time_L: Tensor, settings: ObjectiveSettings
+) -> Tensor:
     """Squared error of each latent token, mean over channels: float32 [L]."""
     given, wanted = settings.prediction, settings.loss_space
-    predicted_LC = convert(output_LC, path.z_t_LC, path.time_L, given=given, wanted=wanted)
+    z_t_LC = mix(z_LC, noise_LC, time_L)
+    predicted_LC = convert(output_LC, z_t_LC, time_L, given=given, wanted=wanted)
     # Truth and prediction take the same road into the loss space, so a perfect prediction costs
     # nothing even where the denominator is clamped.
     known: LossSpace = "v" if given == "preconditioned" else given
-    truth_LC = {"x": path.z_LC, "v": path.z_LC - path.noise_LC, "epsilon": path.noise_LC}[known]
-    wanted_LC = convert(truth_LC, path.z_t_LC, path.time_L, given=known, wanted=wanted)
+    truth_LC = {"x": z_LC, "v": z_LC - noise_LC, "epsilon": noise_LC}[known]
+    wanted_LC = convert(truth_LC, z_t_LC, time_L, given=known, wanted=wanted)
     return (predicted_LC - wanted_LC).square().mean(dim=-1)
 
 

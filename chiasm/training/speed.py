@@ -14,12 +14,11 @@ import torch
 
 from chiasm.device import synchronise
 
-_DENSE_BFLOAT16_FLOPS_PER_SECOND = {
-    "H200": 989.4e12,
-    "H100": 989.4e12,
-    "A100": 312e12,
-}
+_DENSE_BFLOAT16_FLOPS_PER_SECOND = {"H200": 989.4e12, "H100": 989.4e12, "A100": 312e12}
 """Data-sheet peaks by a part of the device's name: dense, without 2:4 sparsity."""
+
+WIDTH = 1024
+"""Rows and columns of the matrices whose product is measured."""
 
 
 @cache
@@ -30,21 +29,13 @@ def peak_flops_per_second(device: torch.device, dtype: torch.dtype) -> float:
         for part, flops_per_second in _DENSE_BFLOAT16_FLOPS_PER_SECOND.items():
             if part in name:
                 return flops_per_second
-    return _measured_flops_per_second(device, dtype)
-
-
-def _measured_flops_per_second(
-    device: torch.device, dtype: torch.dtype, width: int = 1024, repeats: int = 8
-) -> float:
     generator = torch.Generator(device).manual_seed(0)  # leaves the process's own state alone
-    left, right = torch.randn(
-        2, width, width, device=device, dtype=torch.float32, generator=generator
-    ).to(dtype)
+    left, right = torch.randn(2, WIDTH, WIDTH, device=device, generator=generator).to(dtype)
     seconds = []
-    for _ in range(repeats):
+    for _ in range(8):
         synchronise(device)
         begin = time.perf_counter()
         left @ right
         synchronise(device)
         seconds.append(time.perf_counter() - begin)
-    return 2 * width**3 / min(seconds)
+    return 2 * WIDTH**3 / min(seconds)

@@ -22,30 +22,24 @@ def tally(
     from 0.3 up to 0.4. Those of streams beside pictures begin with their names:
     ``series/flow_loss``.
     """
-    total = objective.total(losses, losses.counts)
     times = [f"{number / NOISE_BINS:.1f}" for number in range(NOISE_BINS)]
-    values = {"loss": float(total)}
+    values = {"loss": float(objective.total(losses, losses.counts))}
     named = {"text_loss": losses.text}
-    named |= {flow_loss_of(stream): own for stream, own in losses.flow.items()}
+    for stream, own in losses.flow.items():
+        named["flow_loss" if stream == IMAGE else f"{stream}/flow_loss"] = own
     for name, own in named.items():
         values |= _means(name, [""], own.sum, own.count)
     for name, own in named.items():
         values |= _means(f"{name}/", source_names, own.sum_S, own.count_S)
     for name, own in named.items():
-        values |= _means(
-            f"{name}_by_time/", times[: len(own.sum_bins)], own.sum_bins, own.count_bins
-        )
+        own_times = times[: len(own.sum_bins)]
+        values |= _means(f"{name}_by_time/", own_times, own.sum_bins, own.count_bins)
     if losses.load_QXE.numel():
         positions = losses.position_count
         values |= _means("balance_loss", [""], losses.balance_sum, positions)
         values |= _means("router_z_loss", [""], losses.router_z_sum, positions)
         values |= load_values(losses.load_QXE, modalities)
     return values
-
-
-def flow_loss_of(stream: str) -> str:
-    """Returns what the flow loss of a stream is called: pictures' is ``flow_loss`` alone."""
-    return "flow_loss" if stream == IMAGE else f"{stream}/flow_loss"
 
 
 def _means(prefix: str, names: Sequence[str], sums: Tensor, counts: Tensor) -> dict[str, float]:

@@ -12,20 +12,19 @@ Choices:
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
-from functools import cached_property
-from pathlib import Path
+from functools import cached_property, reduce
 from typing import NamedTuple
 
 import torch
 
 from chiasm.batch.packed import PackedBatch
 from chiasm.data.stream import Stream
-from chiasm.device import compile_blocks, matmul_dtype
+from chiasm.device import matmul_dtype
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
 from chiasm.loop.optimiser import build_optimiser
-from chiasm.loop.task import Side, StepReport, Task
 from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.tokenizers.streams import StreamTokenizers
@@ -51,21 +50,19 @@ class Read(NamedTuple):
     losses: Losses
 
 
-class Trainer(Task[Read]):
-    """The decoder as a :class:`~chiasm.loop.task.Task`, and the loop that trains it.
+class Trainer(Loop[Read]):
+    """The loop that trains the decoder.
 
     Args:
-        decoder: the model, already on its device.
-        objective: gives the losses.
-        tokenizers: the frozen tokenizers of its streams, on the same device.
+        decoder: on its device.
+        tokenizers: frozen, on the same device.
         stream: endless packed batches.
-        validation: held-out batches, or None.
-        settings: of the run, its optimiser and its schedule.
         seed: of noise and flow times.
         tell: receives one line about anything the user should know.
     """
 
     stream: Stream
+    settings: TrainingSettings
 
     def __init__(
         self,
@@ -79,36 +76,31 @@ class Trainer(Task[Read]):
         seed: int,
         tell: Callable[[str], None] = print,
     ) -> None:
+        optimiser = build_optimiser(decoder, settings.optimiser, steps_taken=STEPS_TAKEN)
+        super().__init__(
+            decoder,
+            {"gradient_norm": optimiser},
+            settings,
+            remedy="begin again with a lower training.optimiser.learning_rate or a longer "
+            "training.schedule.warmup_steps",
+            compiled=settings.compile_blocks,
+            tell=tell,
+        )
         self.decoder = decoder
         self.objective = objective
         self.tokenizers = tokenizers
         self.stream = stream
         self.validation = validation
-        self.settings = settings
         self.seed = seed
-        self.name = ""
-        self.remedy = (
-            "begin again with a lower training.optimiser.learning_rate or a longer "
-            "training.schedule.warmup_steps"
-        )
-        self.device, self.module = decoder.device, decoder
-        optimiser = build_optimiser(decoder, settings.optimiser, steps_taken=STEPS_TAKEN)
-        self.sides = [Side("", decoder, optimiser)]
-        self._dtype = matmul_dtype(self.device, settings.precision)
-        decoder.compute_dtype = self._dtype
-        if settings.compile_blocks:
-            compile_blocks(decoder.blocks)
-        self.loop = Loop(self, settings, compiled=settings.compile_blocks, tell=tell)
+        decoder.compute_dtype = matmul_dtype(self.device, settings.precision)
+        if settings.compile_blocks:  # one short compilation that all blocks share
+            for block in decoder.blocks:
+                block.compile()
 
-    def train(
-        self, folder: Path, on_step: Callable[[StepReport], None] = lambda report: None
-    ) -> None:
-        """Train to the last step; see :meth:`chiasm.loop.loop.Loop.run`."""
-        self.loop.run(folder, on_step)
-
-    def rehearse(self, step: int) -> None:
-        """A pass over the stream's next batch."""
+    def rehearse(self) -> None:
+        """A pass over the stream's next batch, again and again the same."""
         self._backward([self._sample])
+        self.zero_gradients()
 
     @cached_property
     def _sample(self) -> PackedBatch:
@@ -117,59 +109,51 @@ class Trainer(Task[Read]):
         self.stream.set_state(begin)
         return sample
 
-    def backward(self, step: int) -> Read:
+    def backward(self) -> Read:
         """Read the step's batches, and add the gradients of its loss."""
         batches = [next(self.stream) for _ in range(self.settings.batches_per_step)]
         return Read(batches, self._backward(batches))
 
     def _backward(self, batches: Sequence[PackedBatch]) -> Losses:
-        """Gradients of the step's loss; the losses themselves are given back detached."""
         counts = Counts.of(batches)
-        total: Losses | None = None
+        found = []
         for batch in batches:
             moved = batch.to(self.device)
             latents = self.tokenizers.encode(moved.slots)
             losses = self.objective.losses(self.decoder, moved, latents, self.seed)
             self.objective.total(losses, counts).backward()
-            total = losses.detach() if total is None else total + losses.detach()
-        assert total is not None
-        return total
+            found.append(losses.detach())
+        return reduce(operator.add, found)
 
-    def after_update(self, found: Read, step: int) -> None:
+    def after_update(self, found: Read) -> None:
         """Shift the routers' balance."""
         if self.settings.balance_rate:
             self.decoder.shift_balance(found.losses.load_QXE, self.settings.balance_rate)
 
     def report(self, found: Read) -> tuple[Values, dict[str, int]]:
         """Losses; positions that are not padding, and the model's products, forward and back."""
-        flops = FORWARD_AND_BACKWARD * sum(
-            self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches
-        )
+        forward = sum(self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches)
         tokens = sum(batch.num_filled for batch in found.batches)
         names, modalities = found.batches[0].source_names, found.batches[0].streams.modalities
         losses = tally(found.losses, self.objective, names, modalities)
-        return losses, {"tokens": tokens, "flops": flops}
+        return losses, {"tokens": tokens, "flops": FORWARD_AND_BACKWARD * forward}
 
     def speed(self, found: Read, counts: dict[str, int], seconds: float) -> Values:
         """Tokens, positions with padding, and the share of the machine's peak."""
         positions = sum(batch.num_rows * batch.num_positions for batch in found.batches)
-        peak = peak_flops_per_second(self.device, self._dtype)
+        peak = peak_flops_per_second(self.device, self.decoder.compute_dtype)
         return {
             "tokens_per_second": counts["tokens"] / seconds,
             "positions_per_second": positions / seconds,
             "mfu_exact": counts["flops"] / seconds / peak,
         }
 
-    def validate(self, step: int) -> Values:
+    def validate(self) -> Values:
         """Losses on the held-out batches."""
         return self.validation.run(self.decoder, self.objective) if self.validation else {}
 
     def begin(self) -> None:
-        """Refuse latents that are not standardised."""
-        self._refuse_unstandardised_latents()
-
-    def _refuse_unstandardised_latents(self) -> None:
-        """Look at the first items of the stream, and put it back where it was."""
+        """Refuse latents that are not standardised, by the first items of the stream."""
         begin = self.stream.get_state()
         seen: dict[str, list[torch.Tensor]] = {name: [] for name in self.tokenizers}
         items = 0
@@ -182,6 +166,5 @@ class Trainer(Task[Read]):
                 break
         self.stream.set_state(begin)
         for name, latents in seen.items():
-            found = torch.cat(latents)
-            if len(found):
+            if len(found := torch.cat(latents)):
                 self.tokenizers[name].statistics.refuse(found)

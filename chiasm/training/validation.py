@@ -10,7 +10,9 @@ Shape suffixes: N items of a stream.
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Iterable, Sequence
+from functools import reduce
 
 import numpy as np
 import torch
@@ -19,7 +21,6 @@ from torch import Tensor
 from chiasm.batch.packed import PackedBatch
 from chiasm.model import Decoder
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.losses import Losses
 from chiasm.training.objective import Objective
 from chiasm.training.tally import tally
 
@@ -32,7 +33,6 @@ class Validation:
 
     Args:
         batches: packed held-out rows; no condition should be dropped in them.
-        tokenizers: encode their items.
         flow_times: levels that targets are noised to.
         device: where the decoder lies.
     """
@@ -61,13 +61,14 @@ class Validation:
     @torch.no_grad()
     def run(self, decoder: Decoder, objective: Objective) -> dict[str, float]:
         """Losses of the decoder as it is, by name (see :func:`chiasm.training.tally.tally`)."""
-        total: Losses | None = None
-        for batch, latents, times in self._items:
-            losses = objective.losses(decoder, batch, latents, VALIDATION_SEED, times)
-            total = losses if total is None else total + losses
-        if total is None:
+        found = [
+            objective.losses(decoder, batch, latents, VALIDATION_SEED, times)
+            for batch, latents, times in self._items
+        ]
+        if not found:
             return {}
         first = self._items[0][0]
+        total = reduce(operator.add, found)
         return tally(total, objective, first.source_names, first.streams.modalities)
 
 

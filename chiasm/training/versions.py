@@ -47,14 +47,6 @@ def _git_commit() -> str | None:
     root = Path(__file__).parents[2]
     if not (root / ".git").exists() or shutil.which("git") is None:
         return None
-    command = [
-        "git",
-        "-C",
-        str(root),
-        "describe",
-        "--always",
-        "--dirty",
-        "--abbrev=40",
-        "--exclude=*",
-    ]
+    options = ("--always", "--dirty", "--abbrev=40", "--exclude=*")
+    command = ["git", "-C", str(root), "describe", *options]
     return subprocess.run(command, capture_output=True, text=True).stdout.strip() or None

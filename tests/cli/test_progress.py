@@ -3,7 +3,7 @@ import io
 from rich.console import Console
 
 from chiasm.cli.progress import RunDisplay, StageLines
-from chiasm.loop.task import StepReport
+from chiasm.loop.progress import StepReport
 
 
 def test_shows_stages_steps_and_messages() -> None:

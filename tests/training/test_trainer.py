@@ -17,11 +17,14 @@ from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
 from chiasm.loop.optimiser import OptimiserSettings
+from chiasm.loop.progress import StepReport
 from chiasm.loop.schedule import ScheduleSettings
-from chiasm.loop.task import StepReport
 from chiasm.model import Decoder, ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training import Objective, ObjectiveSettings, Trainer, TrainingSettings, Validation
+from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.training.settings import TrainingSettings
+from chiasm.training.trainer import Trainer
+from chiasm.training.validation import Validation
 from chiasm.vision.pixels import pixel_tokenizer
 
 SENTENCE = "the red door stands left of a green lamp and a blue wall"
@@ -122,8 +125,8 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
 
 def test_the_loss_falls(build: Build, tmp_path: Path) -> None:
     trainer = build(steps=60, validate_every_steps=10)
-    trainer.train(tmp_path)
-    assert trainer.loop.progress.step == 60
+    trainer.run(tmp_path)
+    assert trainer.progress.step == 60
     lines = read_metrics(tmp_path / "metrics.jsonl")
     validation = [line for line in lines if line["phase"] == "validation"]
     assert len(validation) == 6
@@ -139,7 +142,7 @@ def test_accumulation_equals_one_big_batch(build: Build) -> None:
     big = build(rows_per_batch=8, optimiser=optimiser)
     small = build(rows_per_batch=2, batches_per_step=4, optimiser=optimiser)
     for _ in range(3):
-        of_big, of_small = big.loop.step(), small.loop.step()
+        of_big, of_small = big.step(), small.step()
         for name, value in of_big.values.items():
             assert of_small.values[name] == pytest.approx(value, rel=2e-4), name
     for name, weight in weights(big).items():
@@ -154,7 +157,7 @@ MIXTURE = {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}}
 )
 def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dict) -> None:
     whole = build(**changes)
-    whole.train(tmp_path / "whole")
+    whole.run(tmp_path / "whole")
 
     class Killed(BaseException):
         """What no handler of the trainer catches, as SIGKILL."""
@@ -168,9 +171,9 @@ def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dic
 
     for step in (2, 5):
         with pytest.raises(Killed):
-            build(**changes).train(tmp_path / "killed", kill_at(step))
+            build(**changes).run(tmp_path / "killed", kill_at(step))
     resumed = build(**changes)
-    resumed.train(tmp_path / "killed")
+    resumed.run(tmp_path / "killed")
     for name, weight in weights(whole).items():
         assert torch.equal(weights(resumed)[name], weight), name
     metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
@@ -183,12 +186,12 @@ def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
     plain, rehearsed = build(**changes), build(**changes)
     for step in range(4):
         for _ in range(step):
-            rehearsed.loop.rehearse()
-        assert plain.loop.step().values == rehearsed.loop.step().values
+            rehearsed.rehearse()
+        assert plain.step().values == rehearsed.step().values
     for name, weight in weights(plain).items():
         assert torch.equal(weights(rehearsed)[name], weight), name
     assert plain.stream.get_state() == rehearsed.stream.get_state()
-    assert torch.equal(plain.loop._tensors()["random"], rehearsed.loop._tensors()["random"])
+    assert torch.equal(plain._tensors()["random"], rehearsed._tensors()["random"])
 
 
 @pytest.fixture
@@ -212,8 +215,8 @@ def test_a_dense_model_has_equal_bits_with_one_and_two_threads(build: Build, mod
     trained = []
     for number in (1, 2):
         trainer = build(model=model, rows_per_batch=16)
-        with trainer.loop.threads(None, number).in_use(0, trainer.loop.rehearse):
-            values = [trainer.loop.step().values for _ in range(4)]
+        with trainer.threads(None, number).in_use(0):
+            values = [trainer.step().values for _ in range(4)]
         trained.append((values, weights(trainer)))
     assert trained[0][0] == trained[1][0]
     for name, weight in trained[0][1].items():
@@ -237,10 +240,10 @@ def test_resumed_equals_uninterrupted_where_the_threads_changed(
         (tmp_path / name).mkdir()
         (tmp_path / name / "threads.json").write_text(json.dumps(changes))
     whole, resumed = build(**UNEVEN), build(**UNEVEN)
-    whole.train(tmp_path / "whole")
+    whole.run(tmp_path / "whole")
     with pytest.raises(Killed):
-        build(**UNEVEN).train(tmp_path / "killed", kill)
-    resumed.train(tmp_path / "killed")  # from step 3, before the changes
+        build(**UNEVEN).run(tmp_path / "killed", kill)
+    resumed.run(tmp_path / "killed")  # from step 3, before the changes
     for name in ("whole", "killed"):
         lines = read_metrics(tmp_path / name / "timing.jsonl")
         assert [line["threads"] for line in lines] == [2, 2, 2, 2, 1, 2, 2, 2]
@@ -252,7 +255,7 @@ def test_resumed_equals_uninterrupted_where_the_threads_changed(
 
 @pytest.mark.usefixtures("nobody_decided")
 def test_the_number_of_threads_is_measured_recorded_and_kept(build: Build, tmp_path: Path) -> None:
-    build(steps=3).train(tmp_path)
+    build(steps=3).run(tmp_path)
     record = tmp_path / "threads.json"
     (begun,) = json.loads(record.read_text())
     assert begun["step"] == 0
@@ -260,20 +263,20 @@ def test_the_number_of_threads_is_measured_recorded_and_kept(build: Build, tmp_p
     assert torch.get_num_threads() == 2
     other = 3 - begun["threads"]  # whatever is measured now, the run goes on as it began
     record.write_text(json.dumps([{"step": 0, "threads": other}]))
-    build(steps=6).train(tmp_path)
+    build(steps=6).run(tmp_path)
     lines = read_metrics(tmp_path / "timing.jsonl")
     assert [line["threads"] for line in lines] == [begun["threads"]] * 3 + [other] * 3
 
 
 def test_a_given_number_is_kept_and_recorded(build: Build, tmp_path: Path) -> None:
-    build(steps=3).train(tmp_path)
+    build(steps=3).run(tmp_path)
     assert json.loads((tmp_path / "threads.json").read_text()) == [{"step": 0, "threads": 1}]
 
 
 def test_routers_are_told_of_and_balanced(build: Build) -> None:
     trainer = build(model=MIXTURE, balance_rate=1e-3)
     mixture = trainer.decoder.mixtures()[1]
-    values = trainer.loop.step().values
+    values = trainer.step().values
     assert values["balance_loss"] >= 0.9
     for kind in ("text", "vision", "all"):
         assert 1 <= values[f"experts/largest_load/{kind}"] <= 6 / 3
@@ -281,14 +284,14 @@ def test_routers_are_told_of_and_balanced(build: Build) -> None:
         assert 0 <= values[f"experts/unused/{kind}"] < 1
     assert set(mixture.router.balance_R.abs().tolist()) != {0.0}
     assert float(mixture.router.balance_R.abs().max()) <= 2e-3
-    assert not any(name.startswith("experts/") for name in build().loop.step().values)
+    assert not any(name.startswith("experts/") for name in build().step().values)
 
 
 def test_a_finished_run_is_not_trained_again(build: Build, tmp_path: Path) -> None:
-    build().train(tmp_path)
+    build().run(tmp_path)
     again = build()
-    again.train(tmp_path)
-    assert again.loop.progress.step == 6
+    again.run(tmp_path)
+    assert again.progress.step == 6
     assert len(read_metrics(tmp_path / "metrics.jsonl")) == 8
 
 
@@ -298,7 +301,7 @@ def poison(trainer: Trainer, steps: set[int]) -> None:
 
     def poisoned(*arguments: object, **named: object) -> object:
         found = losses(*arguments, **named)
-        if trainer.loop.progress.step in steps and torch.is_grad_enabled():
+        if trainer.progress.step in steps and torch.is_grad_enabled():
             return replace(found, text=replace(found.text, sum=found.text.sum * torch.inf))
         return found
 
@@ -308,13 +311,13 @@ def poison(trainer: Trainer, steps: set[int]) -> None:
 def test_a_step_that_is_not_finite_is_skipped_and_counted(build: Build) -> None:
     trainer = build()
     poison(trainer, {1})
-    trainer.loop.step()
+    trainer.step()
     before = weights(trainer)
-    report = trainer.loop.step()
+    report = trainer.step()
     assert report.values["skipped_steps"] == 1
     assert not np.isfinite(report.values["gradient_norm"])
     assert all(torch.equal(weight, before[name]) for name, weight in weights(trainer).items())
-    report = trainer.loop.step()
+    report = trainer.step()
     assert report.values["skipped_steps"] == 1
     assert any(not torch.equal(weight, before[name]) for name, weight in weights(trainer).items())
     assert all(weight.isfinite().all() for weight in weights(trainer).values())
@@ -324,7 +327,7 @@ def test_repeated_failure_ends_the_run(build: Build, tmp_path: Path) -> None:
     trainer = build(steps=20, non_finite_limit=3)
     poison(trainer, {4, 7, 8, 9})
     with pytest.raises(UserError, match=r"step 10 of 20: .* not finite in 3 steps in a row"):
-        trainer.train(tmp_path)
+        trainer.run(tmp_path)
     lines = read_metrics(tmp_path / "metrics.jsonl")
     assert [line["step"] for line in lines if line.get("gradient_norm", 0) is None] == [5, 8, 9]
 
@@ -337,7 +340,7 @@ def test_latents_that_are_not_standardised_are_refused(
     own = trainer.tokenizers[stream]
     own.statistics = replace(own.statistics, std_C=(0.01,) * 48)
     with pytest.raises(UserError, match="not standardised"):
-        trainer.train(tmp_path)
+        trainer.run(tmp_path)
     assert not (tmp_path / "metrics.jsonl").exists()
 
 
@@ -348,12 +351,12 @@ def test_validation_repeats_itself_and_covers_every_level(build: Build) -> None:
     assert trainer.validation.run(trainer.decoder, trainer.objective) == first
     times = {name for name in first if name.startswith("flow_loss_by_time/")}
     assert times == {f"flow_loss_by_time/{time}" for time in (0.1, 0.3, 0.5, 0.7, 0.9)}
-    trainer.loop.step()
+    trainer.step()
     assert trainer.validation.run(trainer.decoder, trainer.objective) != first
 
 
 def test_reports_name_what_they_measure(build: Build) -> None:
-    report = build().loop.step()
+    report = build().step()
     assert report.values["text_loss/drawings"] == pytest.approx(report.values["text_loss"])
     total = report.values["text_loss"] + 3 * report.values["flow_loss"]
     assert report.values["loss"] == pytest.approx(total)
@@ -365,9 +368,7 @@ def test_reports_name_what_they_measure(build: Build) -> None:
 
 def test_bfloat16_trains_on_float32_weights(build: Build) -> None:
     trainer, exact = build(precision="bfloat16"), build()
-    losses = [
-        (trainer.loop.step().values["loss"], exact.loop.step().values["loss"]) for _ in range(3)
-    ][1:]
+    losses = [(trainer.step().values["loss"], exact.step().values["loss"]) for _ in range(3)][1:]
     assert all(weight.dtype == torch.float32 for weight in weights(trainer).values())
     for rounded, loss in losses:
         assert rounded != loss

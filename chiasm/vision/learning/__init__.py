@@ -2,10 +2,10 @@
 
 ridge.py            linear regression in closed form
 pictures.py         pictures to learn from
-labelled.py  those of a source that knows what its frames show
+labelled.py         those of a source that knows what its frames show
 words.py            captions as word numbers; the text tower
 samples.py          truth above what was drawn of it, as a PNG file
-fit.py              a stage as the task of a training loop
+fit.py              a stage, and the loop that trains it
 features.py         terms on features that encoder objectives share
 contrastive.py      the encoder, with captions
 self_supervised.py  the encoder, without captions

@@ -29,7 +29,7 @@ from torch.nn import functional
 
 from chiasm.roles import Role
 from chiasm.settings import Settings
-from chiasm.vision.encoder import CELL_PIXELS, EncoderSettings, RaeEncoder
+from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.learning.features import PixelRegression, add_noise, redundancy
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures, covered_cells
@@ -65,8 +65,7 @@ class ContrastiveSettings(Settings):
 class Targets:
     """What stage 1 asks of each picture, as tensors; absent extras have zero columns."""
 
-    def __init__(self, pictures: Pictures, settings: ContrastiveSettings, cells: int) -> None:
-        side = round(cells**0.5)
+    def __init__(self, pictures: Pictures, settings: ContrastiveSettings, side: int) -> None:
         captions = pictures.captions
         self.vocabulary = Vocabulary(
             (caption for of_one in captions for caption in of_one), settings.vocabulary_words
@@ -82,7 +81,7 @@ class Targets:
                 if name in of_one:
                     self.facts_MF[row, column] = values.index(of_one[name])
         self.object_names = pictures.object_names
-        self.objects_MPK = np.zeros((len(pictures), cells, len(self.object_names)), np.float16)
+        self.objects_MPK = np.zeros((len(pictures), side**2, len(self.object_names)), np.float16)
         for row, boxes in enumerate(pictures.boxes or ()):
             self.objects_MPK[row] = covered_cells(boxes, self.object_names, side)
 
@@ -93,17 +92,13 @@ class ContrastiveStage(Stage):
     roles: ClassVar = {"scale": Role.GAIN, "bias": Role.GAIN}
 
     def __init__(
-        self,
-        encoder: RaeEncoder,
-        shape: EncoderSettings,
-        settings: ContrastiveSettings,
-        pictures: Pictures,
+        self, encoder: RaeEncoder, settings: ContrastiveSettings, pictures: Pictures
     ) -> None:
         super().__init__()
         self.settings = settings
         self.pictures = pictures
-        cells, channels = (shape.image_pixels // CELL_PIXELS) ** 2, shape.channels
-        self.targets = Targets(pictures, settings, cells)
+        cells, channels = encoder.image_shape.num_tokens, encoder.channels
+        self.targets = Targets(pictures, settings, encoder.image_shape.rows)
         self.encoder = encoder
         self.text = TextTower(len(self.targets.vocabulary), settings.text_width, settings.embedding)
         self.to_embedding = nn.Linear(cells * channels, settings.embedding)
@@ -139,7 +134,9 @@ class ContrastiveStage(Stage):
             "redundancy": settings.redundancy_weight * redundancy(features_BPC),
         }
         if "words" in self.by_cell:
-            terms["words"] = settings.words_weight * self._words(noised_BPC, words_BW)
+            best_BV = self.by_cell["words"](noised_BPC).logsumexp(dim=1)
+            words = binary_sum(best_BV, targets.vocabulary.present(words_BW)) / 4
+            terms["words"] = settings.words_weight * words
         if "objects" in self.by_cell:
             covered_BPK = torch.from_numpy(targets.objects_MPK[draw.numbers]).to(self.device)
             logits_BPK = self.by_cell["objects"](noised_BPC)
@@ -156,10 +153,6 @@ class ContrastiveStage(Stage):
         _, caption_B = torch.unique(words_BW, dim=0, return_inverse=True)
         same_BB = caption_B[:, None] == caption_B[None, :]
         return sigmoid_contrast(pictures_BE, captions_BE, same_BB, self.scale, self.bias)
-
-    def _words(self, features_BPC: Tensor, words_BW: Tensor) -> Tensor:
-        best_BV = self.by_cell["words"](features_BPC).logsumexp(dim=1)
-        return binary_sum(best_BV, self.targets.vocabulary.present(words_BW)) / 4
 
     def _facts(self, features_BPC: Tensor, facts_BF: Tensor) -> Tensor:
         mean_BC = features_BPC.mean(dim=1)

@@ -16,11 +16,11 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork, frechet_distance
 from chiasm.vision.learning.pictures import Box, Pictures
 from chiasm.vision.learning.probe import linear_probe
+from chiasm.vision.learning.reconstruction import PICTURES_AT_ONCE
 
 CLEARLY_VISIBLE = 0.02
 """Share of the picture from which on an object counts as clearly visible."""
 
-PICTURES_AT_ONCE = 256
 MOST_PROBE_PICTURES = 8000
 
 

@@ -1,4 +1,4 @@
-"""A stage of a vision tokenizer's training, as the task of a loop.
+"""The loop that trains a stage of a vision tokenizer.
 
 What a step draws (its pictures, its captions, its noise) is a function of (seed, stage, step), so
 that nothing has to be saved of it.
@@ -6,6 +6,7 @@ that nothing has to be saved of it.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,11 +16,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.errors import setting
+from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
 from chiasm.loop.optimiser import OptimiserSettings, build_optimiser
 from chiasm.loop.schedule import ScheduleSettings
 from chiasm.loop.settings import LoopSettings
-from chiasm.loop.task import Side, Task
 from chiasm.settings import Settings
 from chiasm.vision.learning.samples import save_samples
 
@@ -78,10 +79,10 @@ class Stage(nn.Module):
     sample_steps: int | None = None
     """Steps between two calls of :meth:`samples`; None where a stage draws nothing."""
 
-    @property
-    def opponent(self) -> nn.Module | None:
+    def __init__(self) -> None:
+        super().__init__()
+        self.opponent: nn.Module | None = None
         """The part, if any, that is trained against the rest: its gradients are clipped apart."""
-        return None
 
     @property
     def device(self) -> torch.device:
@@ -100,17 +101,16 @@ class Stage(nn.Module):
         return None
 
 
-class Fit(Task[Losses]):
-    """A stage's training, as a loop sees it.
+class Fit(Loop[Losses]):
+    """The loop that trains a stage.
 
     Args:
         key: the stage's short name, which keys its random numbers and names its files.
-        stage: what is trained, on its device.
-        num_pictures: of the training pictures.
-        settings: of the optimisation.
+        stage: on its device.
         seed: of what steps draw.
         folder: gets samples.
         identity: a hash of all settings and data.
+        tell: receives one line about anything the user should know.
     """
 
     def __init__(
@@ -122,57 +122,63 @@ class Fit(Task[Losses]):
         seed: int,
         folder: Path,
         identity: str,
+        tell: Callable[[str], None] = print,
     ) -> None:
         self.key, self.stage, self.num_pictures = key, stage, num_pictures
-        self.settings, self.seed, self.folder, self.identity = settings, seed, folder, identity
+        self.asked, self.seed, self.folder, self.identity = settings, seed, folder, identity
         self.name = f"stage {key}"
-        self.remedy = f"lower {setting('learning_rate')} or raise {setting('warmup_steps')}"
-        self.device, self.module = stage.device, stage
         asked = OptimiserSettings(
             learning_rate=settings.learning_rate, beta2=0.98, weight_decay=settings.weight_decay
         )
-        self.loop_settings = LoopSettings(
-            steps=settings.steps,
-            log_every_steps=LOG_STEPS,
-            validate_every_steps=stage.sample_steps or settings.steps,
-            checkpoint_every_steps=settings.checkpoint_steps,
-            optimiser=asked,
-            schedule=ScheduleSettings(
-                shape="full_cosine", warmup_steps=settings.warmup_steps + 1, floor=0.01
-            ),
-        )
         against = stage.opponent
-        self.sides = [Side("", stage, build_optimiser(stage, asked, without=against))]
+        optimisers = {"gradient_norm": build_optimiser(stage, asked, without=against)}
         if against is not None:
-            asked = asked.model_copy(update={"beta1": 0.5, "beta2": 0.9})
-            self.sides.append(Side("opponent", against, build_optimiser(against, asked)))
+            others = asked.model_copy(update={"beta1": 0.5, "beta2": 0.9})
+            optimisers["gradient_norm/opponent"] = build_optimiser(against, others)
+        super().__init__(
+            stage,
+            optimisers,
+            LoopSettings(
+                steps=settings.steps,
+                log_every_steps=LOG_STEPS,
+                validate_every_steps=stage.sample_steps or settings.steps,
+                checkpoint_every_steps=settings.checkpoint_steps,
+                optimiser=asked,
+                schedule=ScheduleSettings(
+                    shape="full_cosine", warmup_steps=settings.warmup_steps + 1, floor=0.01
+                ),
+            ),
+            remedy=f"lower {setting('learning_rate')} or raise {setting('warmup_steps')}",
+            tell=tell,
+        )
 
-    def backward(self, step: int) -> Losses:
+    def backward(self) -> Losses:
         """Gradients of the sum of the step's terms."""
-        draw = draw_step(self.seed, self.key, step, self.num_pictures, self.settings)
+        draw = draw_step(self.seed, self.key, self.progress.step, self.num_pictures, self.asked)
         losses = self.stage.losses(draw)
         torch.stack(list(losses.terms.values())).sum().backward()
         return losses
 
-    def after_update(self, found: Losses, step: int) -> None:
+    def after_update(self, found: Losses) -> None:
         """Let the stage follow."""
-        self.stage.after_step(step)
+        self.stage.after_step(self.progress.step + 1)
 
     def report(self, found: Losses) -> tuple[Values, dict[str, int]]:
         """Terms and measures; pictures, each as often as it was shown."""
         logged = found.terms | found.measures
         losses = {name: float(value.detach()) for name, value in logged.items()}
-        return losses, {"pictures": self.settings.pictures_per_step}
+        return losses, {"pictures": self.asked.pictures_per_step}
 
     def speed(self, found: Losses, counts: dict[str, int], seconds: float) -> Values:
         """Pictures per second."""
         return {"pictures_per_second": counts["pictures"] / seconds}
 
-    def validate(self, step: int) -> Values:
+    def validate(self) -> Values:
         """Draw samples."""
         samples = self.stage.samples()
         if samples is not None:
-            save_samples(self.folder / "samples" / f"{self.key}-{step:06d}.png", *samples)
+            name = f"{self.key}-{self.progress.step:06d}.png"
+            save_samples(self.folder / "samples" / name, *samples)
         return {}
 
 

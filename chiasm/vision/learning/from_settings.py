@@ -10,8 +10,8 @@ import torch
 from pydantic import Field
 
 from chiasm.capabilities import Labelled
-from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
-from chiasm.documents import Split
+from chiasm.data.source import SOURCES, Opening, SourceSettings
+from chiasm.documents import Source, Split
 from chiasm.errors import settings_of
 from chiasm.providers import WorldTable
 from chiasm.tokenizers.settings import open_tokenizer
@@ -49,18 +49,16 @@ def train_from_settings(
     """Train the tokenizer that a recipe describes into the folder ``out``, or go on training it.
 
     Args:
-        settings: the recipe.
         out: gets ``weights.safetensors`` and ``description.json``.
         cache_folder: where rendered worlds are kept.
         inception: a TorchScript module (:class:`~chiasm.vision.learning.frechet.FeatureNetwork`),
             for rFID.
-        progress: called with (stage, done, in all, latest losses); rendering is a stage too.
+        progress: rendering is a stage too.
         tell: receives one line about anything the user should know.
         command: what the user typed, for the record.
 
     Raises:
-        Stopped: a signal ended a stage's training; its last step is saved.
-        UserError: data that cannot be read, and what :func:`train_tokenizer` raises.
+        Stopped, UserError: as :func:`train_tokenizer`, and of data that cannot be read.
     """
     network = None if inception is None else FeatureNetwork(inception, device)
     frozen = None
@@ -68,8 +66,23 @@ def train_from_settings(
         with settings_of("frozen"):
             frozen = open_tokenizer(settings.frozen)
     pixels = picture_shape(settings, frozen).height_pixels
-    opened = _opened(settings, pixels, cache_folder, progress)
-    train, held_out = (_pictures(settings, opened, pixels, split, tell) for split in Split)
+    opening = Opening(
+        row_positions=1,
+        tables={"world": settings.world},
+        cache_folder=cache_folder,
+        on_stage=lambda what, done, total: progress(what, done, total, {}),
+        processes=settings.render_processes,
+    )
+    with settings_of("source"):
+        opened = settings.source.open_pictures(
+            "pictures",
+            opening,
+            side=(settings.size_setting, pixels),
+            captioned=settings.reads_captions,
+        )
+    train, held_out = (
+        _pictures(settings, opened.side(split), pixels, split, tell) for split in Split
+    )
     return train_tokenizer(
         settings,
         train,
@@ -86,12 +99,11 @@ def train_from_settings(
 
 def _pictures(
     settings: VisionTrainingSettings,
-    opened: Opened,
+    source: Source,
     pixels: int,
     split: Split,
     tell: Callable[[str], None],
 ) -> Pictures:
-    source = opened.side(split)
     if isinstance(source, Labelled):
         return pictures_of_frames(source, clear_only=split is Split.HELD_OUT)
     told = ", ".join(path for path in settings.source.paths[:1] if path) or settings.source.kind
@@ -101,28 +113,3 @@ def _pictures(
         left_out = f"{split.value}: {len(pictures.unreadable)} pictures cannot be decoded, among "
         tell(f"{left_out}them {pictures.unreadable[0]}")
     return pictures
-
-
-def _opened(
-    settings: VisionTrainingSettings,
-    pixels: int,
-    cache_folder: Path,
-    progress: Progress,
-) -> Opened:
-    def told(what: str, done: int, total: int) -> None:
-        progress(what, done, total, {})
-
-    opening = Opening(
-        row_positions=1,
-        tables={"world": settings.world},
-        cache_folder=cache_folder,
-        on_stage=told,
-        processes=settings.render_processes,
-    )
-    with settings_of("source"):
-        return settings.source.open_pictures(
-            "pictures",
-            opening,
-            side=(settings.size_setting, pixels),
-            captioned=settings.reads_captions,
-        )

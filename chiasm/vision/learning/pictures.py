@@ -93,12 +93,12 @@ class Pictures:
         return tuple(sorted({box.name for of_one in boxes for box in of_one}))
 
     def fact_values(self) -> dict[str, tuple[str, ...]]:
-        """Every attribute and its values, sorted; attributes with one value are left out."""
+        """Every attribute and its values, both sorted."""
         values: dict[str, set[str]] = {}
         for of_one in self.facts or ():
             for attribute, value in of_one.items():
                 values.setdefault(attribute, set()).add(value)
-        return {name: tuple(sorted(found)) for name, found in sorted(values.items()) if found}
+        return {name: tuple(sorted(found)) for name, found in sorted(values.items())}
 
 
 def covered_cells(boxes: Sequence[Box], names: Sequence[str], side: int) -> np.ndarray:

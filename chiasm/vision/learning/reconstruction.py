@@ -18,13 +18,14 @@ from collections.abc import Callable
 
 import torch
 from pydantic import Field, model_validator
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional
 
 from chiasm.settings import Settings
 from chiasm.vision.convolutional import LinearDecoder
 from chiasm.vision.decoder import FeatureDecoder
 from chiasm.vision.encoder import CELL_PIXELS
+from chiasm.vision.kl_autoencoder import Autoencoder
 from chiasm.vision.learning.adversary import AdversarialSettings, Adversary
 from chiasm.vision.learning.features import add_noise
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
@@ -70,65 +71,55 @@ class ReconstructionSettings(Settings):
         return self
 
 
-class PictureLoss(nn.Module):
-    """What drawn pictures are asked."""
-
-    def __init__(self, settings: ReconstructionSettings, encode: Encode | None) -> None:
-        """``encode`` gives the latents in which pictures are compared; None: pixels alone."""
-        super().__init__()
-        self.feature_weight = settings.feature_weight if encode is not None else 0.0
-        self.encode = encode
-        asked = settings.adversarial.weight > 0
-        self.adversary = Adversary(settings.adversarial) if asked else None
-
-    def forward(
-        self,
-        drawn_B3HW: Tensor,
-        true_B3HW: Tensor,
-        last_weight: Tensor,
-        step: int,
-        true_BPC: Tensor | None = None,
-    ) -> Losses:
-        """The weighted terms of a step.
-
-        ``last_weight`` and ``step`` are as :meth:`Adversary.losses` has them; ``true_BPC`` are the
-        true pictures' latents where they are known already.
-        """
-        terms = {"l1": functional.l1_loss(drawn_B3HW, true_B3HW)}
-        if self.encode is not None and self.feature_weight > 0:
-            if true_BPC is None:
-                with torch.no_grad():
-                    true_BPC = self.encode(true_B3HW)
-            distance = functional.mse_loss(self.encode(drawn_B3HW), true_BPC)
-            terms["features"] = self.feature_weight * distance
-        if self.adversary is None:
-            return Losses(terms)
-        reconstruction = torch.stack(list(terms.values())).sum()
-        judged = self.adversary.losses(drawn_B3HW, true_B3HW, reconstruction, last_weight, step)
-        return Losses(terms | judged.terms, judged.measures)
-
-
 class DrawingStage(Stage):
-    """What draws pictures in training, with its losses and held-out samples."""
+    """What draws pictures in training, with its losses and held-out samples.
+
+    Args:
+        model: what draws.
+        encode: gives the latents in which pictures are compared, frozen: it is read, never changed;
+            None: they are compared by their pixels alone.
+    """
+
+    opponent: Adversary | None
 
     def __init__(
         self,
-        settings: ReconstructionSettings,
+        model: FeatureDecoder | Autoencoder,
         encode: Encode | None,
+        settings: ReconstructionSettings,
         pictures: Pictures,
         held_out: Pictures,
     ) -> None:
         super().__init__()
+        self.model = model
         self.settings = settings
         self.pictures = pictures
-        self.picture_loss = PictureLoss(settings, encode)
+        self.encode = encode
+        if settings.adversarial.weight > 0:
+            self.opponent = Adversary(settings.adversarial)
         self.sample_steps = settings.sample_steps
         self.held_out = held_out.spread(NUM_SAMPLES)
 
-    @property
-    def opponent(self) -> nn.Module | None:
-        """The discriminator."""
-        return self.picture_loss.adversary
+    def picture_loss(
+        self, drawn_B3HW: Tensor, true_B3HW: Tensor, step: int, true_BPC: Tensor | None = None
+    ) -> Losses:
+        """The weighted terms of the step that comes after ``step`` steps.
+
+        ``true_BPC`` are the true pictures' latents where they are known already.
+        """
+        terms = {"l1": functional.l1_loss(drawn_B3HW, true_B3HW)}
+        if self.encode is not None and self.settings.feature_weight > 0:
+            if true_BPC is None:
+                with torch.no_grad():
+                    true_BPC = self.encode(true_B3HW)
+            distance = functional.mse_loss(self.encode(drawn_B3HW), true_BPC)
+            terms["features"] = self.settings.feature_weight * distance
+        if self.opponent is None:
+            return Losses(terms)
+        reconstruction = torch.stack(list(terms.values())).sum()
+        last_weight = self.model.last_weight
+        judged = self.opponent.losses(drawn_B3HW, true_B3HW, reconstruction, last_weight, step)
+        return Losses(terms | judged.terms, judged.measures)
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
         """What comes back of pictures, without noise."""
@@ -142,32 +133,22 @@ class DrawingStage(Stage):
 
 
 class DecoderStage(DrawingStage):
-    """A decoder in training; ``encode`` is frozen: it is read, never changed."""
+    """A decoder of frozen latents in training."""
 
-    def __init__(
-        self,
-        encode: Encode,
-        decoder: FeatureDecoder,
-        settings: ReconstructionSettings,
-        pictures: Pictures,
-        held_out: Pictures,
-    ) -> None:
-        super().__init__(settings, encode, pictures, held_out)
-        self.encode = encode
-        self.decoder = decoder
+    model: FeatureDecoder
+    encode: Encode
 
     def losses(self, draw: Draw) -> Losses:
         """The terms of one step."""
         images_B3HW = self.pictures.batch(draw.numbers, self.device)
         with torch.no_grad():
             latents_BPC = self.encode(images_B3HW)
-        drawn_B3HW = self.decoder(add_noise(latents_BPC, self.settings.noise, draw.generator))
-        last_weight = self.decoder.last_weight
-        return self.picture_loss(drawn_B3HW, images_B3HW, last_weight, draw.step, latents_BPC)
+        drawn_B3HW = self.model(add_noise(latents_BPC, self.settings.noise, draw.generator))
+        return self.picture_loss(drawn_B3HW, images_B3HW, draw.step, latents_BPC)
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
         """Pictures from clean latents."""
-        return self.decoder(self.encode(images_B3HW))
+        return self.model(self.encode(images_B3HW))
 
 
 @torch.no_grad()

@@ -31,7 +31,7 @@ from chiasm.errors import UserError
 from chiasm.roles import Role
 from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.encoder import CELL_PIXELS, EncoderSettings, RaeEncoder
+from chiasm.vision.encoder import CELL_PIXELS, RaeEncoder
 from chiasm.vision.learning.features import PixelRegression, deviation_between_pictures, redundancy
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
@@ -88,20 +88,16 @@ class SelfSupervisedStage(Stage):
     """The encoder, its teacher and the predictor; the teacher survives the stage."""
 
     def __init__(
-        self,
-        encoder: RaeEncoder,
-        shape: EncoderSettings,
-        settings: SelfSupervisedSettings,
-        pictures: Pictures,
+        self, encoder: RaeEncoder, settings: SelfSupervisedSettings, pictures: Pictures
     ) -> None:
         super().__init__()
         self.settings = settings
         self.pictures = pictures
-        self.side = shape.image_pixels // CELL_PIXELS
+        self.side = encoder.image_shape.rows
         self.encoder = encoder
         self.teacher = copy.deepcopy(encoder).requires_grad_(False)
-        self.predictor = Predictor(self.side**2, shape.channels, settings)
-        self.pixels = PixelRegression(shape.channels, pictures.pixel_variance())
+        self.predictor = Predictor(self.side**2, encoder.channels, settings)
+        self.pixels = PixelRegression(encoder.channels, pictures.pixel_variance())
 
     def losses(self, draw: Draw) -> Losses:
         """The terms of one step.

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.errors import UserError, settings_of
-from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values, read_metrics
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics
 from chiasm.tokenizers.storage import (
@@ -30,8 +29,8 @@ from chiasm.tokenizers.storage import (
 )
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.convolutional import ConvolutionalDecoder
-from chiasm.vision.decoder import FeatureDecoder, new_decoder
-from chiasm.vision.encoder import EncoderSettings, RaeEncoder, new_encoder
+from chiasm.vision.decoder import new_decoder
+from chiasm.vision.encoder import RaeEncoder, new_encoder
 from chiasm.vision.kl_autoencoder import new_autoencoder
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
@@ -101,13 +100,7 @@ def train_tokenizer(
     work = _Work(settings, train, held_out, folder, identity, torch.device(device), progress, tell)
     if frozen is not None:
         frozen.requires_grad_(False).eval().to(device)
-    tokenizer: Tokenizer
-    if settings.kind == "vae":
-        tokenizer = _train_vae(work, frozen)
-    elif frozen is not None:
-        tokenizer = _with_decoder(work, _of_pictures(frozen), frozen.statistics.encoder)
-    else:
-        tokenizer = _train_rae(work)
+    tokenizer = (_train_vae if settings.kind == "vae" else _train_rae)(work, frozen)
     record: dict[str, Any] = {
         "settings": settings.model_dump(mode="json"),
         "identity": identity,
@@ -144,20 +137,18 @@ class _Work:
     progress: Progress
     tell: Callable[[str], None]
 
-    def fit(self, name: str, make: Callable[[], Stage], settings: FitSettings, table: str) -> Stage:
-        """A trained stage; what it begins with depends on its name and the seed alone.
-
-        ``settings`` stand in the table ``table``.
-        """
+    def fit(self, name: str, table: str, make: Callable[[], Stage]) -> Stage:
+        """A stage trained as ``table`` says; what it begins with is of its name and the seed."""
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(self.settings.seed + 1)
             stage = make().to(self.device).train()
+        asked: FitSettings = getattr(self.settings, table).fit
         seed, pictures = self.settings.seed, len(self.train)
-        fit = Fit(name, stage, pictures, settings, seed, self.folder, self.identity)
-        with settings_of(table):
-            Loop(fit, fit.loop_settings, tell=self.tell).run(
+        with settings_of(f"{table}.fit"):
+            fit = Fit(name, stage, pictures, asked, seed, self.folder, self.identity, self.tell)
+            fit.run(
                 self.folder / name,
-                lambda step: self.progress(name, step.step, settings.steps, step.losses),
+                lambda step: self.progress(name, step.step, asked.steps, step.losses),
             )
         return stage.eval()
 
@@ -173,52 +164,17 @@ class _Work:
         )
 
 
-def _train_rae(work: _Work) -> Tokenizer:
-    settings = work.settings
-    encoder = _train_encoder(work)
-    label = f"{settings.name} encoder {_weights_hash(encoder)}{_layer(settings.encoder)}"
-    return _with_decoder(work, encoder, label)
-
-
-def _with_decoder(work: _Work, encoder: PictureEncoder, label: str) -> Tokenizer:
-    """A frozen encoder, whose latents ``label`` names, with a decoder that is trained for it."""
-    statistics = work.measure(encoder, label)
-    decoder = _train_decoder(work, encoder, statistics)
-    return Tokenizer(work.settings.name, encoder, decoder, statistics)
-
-
-def _train_encoder(work: _Work) -> RaeEncoder:
-    settings = work.settings
-    fresh = new_encoder(settings.encoder, settings.seed)
-    if settings.objective == "contrastive":
-        asked = settings.contrastive
-        work.fit(
-            "encoder",
-            lambda: ContrastiveStage(fresh, settings.encoder, asked, work.train),
-            asked.fit,
-            "contrastive.fit",
-        )
-        encoder = fresh
+def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
+    """A frozen encoder, trained first where none is given, with a decoder of its features."""
+    settings, asked = work.settings, work.settings.reconstruction
+    encoder: PictureEncoder
+    if frozen is None:
+        encoder = _train_encoder(work)
+        layer = "" if settings.encoder.layer is None else f", layer {settings.encoder.layer}"
+        label = f"{settings.name} encoder {_weights_hash(encoder)}{layer}"
     else:
-        stage = work.fit(
-            "encoder",
-            lambda: SelfSupervisedStage(
-                fresh, settings.encoder, settings.self_supervised, work.train
-            ),
-            settings.self_supervised.fit,
-            "self_supervised.fit",
-        )
-        assert isinstance(stage, SelfSupervisedStage)
-        encoder = stage.teacher
-    round_to_stored(encoder)
-    return encoder.requires_grad_(False).eval()
-
-
-def _train_decoder(
-    work: _Work, encoder: PictureEncoder, statistics: LatentStatistics
-) -> FeatureDecoder:
-    settings = work.settings
-    asked = settings.reconstruction
+        encoder, label = _of_pictures(frozen), frozen.statistics.encoder
+    statistics = work.measure(encoder, label)
     encode = _standardised(encoder, statistics)
     decoder = new_decoder(settings.decoder, encoder.image_shape, statistics, settings.seed + 2)
     decoder.to(work.device)
@@ -227,17 +183,31 @@ def _train_decoder(
         solve_linear_decoder(decoder.linear, encode, start, asked.noise)
     work.fit(
         "decoder",
-        lambda: DecoderStage(encode, decoder, asked, work.train, work.held_out),
-        asked.fit,
-        "reconstruction.fit",
+        "reconstruction",
+        lambda: DecoderStage(decoder, encode, asked, work.train, work.held_out),
     )
     round_to_stored(decoder)
-    return decoder
+    return Tokenizer(settings.name, encoder, decoder, statistics)
+
+
+def _train_encoder(work: _Work) -> RaeEncoder:
+    settings, train = work.settings, work.train
+    encoder = new_encoder(settings.encoder, settings.seed)
+
+    def make() -> Stage:
+        if settings.objective == "contrastive":
+            return ContrastiveStage(encoder, settings.contrastive, train)
+        return SelfSupervisedStage(encoder, settings.self_supervised, train)
+
+    stage = work.fit("encoder", settings.objective, make)
+    if isinstance(stage, SelfSupervisedStage):
+        encoder = stage.teacher
+    round_to_stored(encoder)
+    return encoder.requires_grad_(False).eval()
 
 
 def _train_vae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
-    settings = work.settings
-    asked = settings.reconstruction
+    settings, asked = work.settings, work.settings.reconstruction
     autoencoder = new_autoencoder(settings.vae, settings.seed)
     encode = None
     if frozen is not None and asked.feature_weight > 0:
@@ -245,9 +215,8 @@ def _train_vae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
         encode = _standardised(judge, work.measure(judge, frozen.statistics.encoder))
     work.fit(
         "vae",
+        "reconstruction",
         lambda: VariationalStage(autoencoder, encode, asked, work.train, work.held_out),
-        asked.fit,
-        "reconstruction.fit",
     )
     round_to_stored(autoencoder)
     statistics = work.measure(autoencoder, f"{settings.name} vae {_weights_hash(autoencoder)}")
@@ -268,10 +237,6 @@ def _standardised(encoder: PictureEncoder, statistics: LatentStatistics) -> Enco
         return statistics.standardise(encoder.features(images_B3HW))
 
     return encode
-
-
-def _layer(settings: EncoderSettings) -> str:
-    return "" if settings.layer is None else f", layer {settings.layer}"
 
 
 def _weights_hash(module: nn.Module) -> str:

@@ -11,24 +11,13 @@ from torch import Tensor
 
 from chiasm.vision.kl_autoencoder import Autoencoder, kl_divergence
 from chiasm.vision.learning.fit import Draw, Losses
-from chiasm.vision.learning.pictures import Pictures
-from chiasm.vision.learning.reconstruction import DrawingStage, Encode, ReconstructionSettings
+from chiasm.vision.learning.reconstruction import DrawingStage
 
 
 class VariationalStage(DrawingStage):
     """Encoder and decoder together."""
 
-    def __init__(
-        self,
-        autoencoder: Autoencoder,
-        encode: Encode | None,
-        settings: ReconstructionSettings,
-        pictures: Pictures,
-        held_out: Pictures,
-    ) -> None:
-        """``encode``: a frozen tokenizer's, whose latents the feature term compares."""
-        super().__init__(settings, encode, pictures, held_out)
-        self.autoencoder = autoencoder
+    model: Autoencoder
 
     def losses(self, draw: Draw) -> Losses:
         """The terms of one step.
@@ -37,17 +26,15 @@ class VariationalStage(DrawingStage):
         L1 term is a mean over these: their ratio is that of the sums, as in latent diffusion.
         """
         images_B3HW = self.pictures.batch(draw.numbers, self.device)
-        mean_BZYX, log_variance_BZYX = self.autoencoder.moments(images_B3HW)
+        mean_BZYX, log_variance_BZYX = self.model.moments(images_B3HW)
         noise_BZYX = torch.randn(mean_BZYX.shape, generator=draw.generator).to(self.device)
         sample_BZYX = mean_BZYX + (log_variance_BZYX / 2).exp() * noise_BZYX
-        drawn_B3HW = self.autoencoder.pictures(sample_BZYX)
-        drawing = self.picture_loss(
-            drawn_B3HW, images_B3HW, self.autoencoder.last_weight, draw.step
-        )
+        drawn_B3HW = self.model.pictures(sample_BZYX)
+        drawing = self.picture_loss(drawn_B3HW, images_B3HW, draw.step)
         nats = kl_divergence(mean_BZYX, log_variance_BZYX).sum() / len(images_B3HW)
         kl = self.settings.kl_weight * nats / images_B3HW[0].numel()
         return Losses(drawing.terms | {"kl": kl}, drawing.measures | {"nats": nats})
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
         """Pictures from the means."""
-        return self.autoencoder.pictures(self.autoencoder.moments(images_B3HW)[0])
+        return self.model.pictures(self.model.moments(images_B3HW)[0])

@@ -69,7 +69,7 @@ def losses_of_training(recipe: Recipe) -> StepLosses:
     material = open_material(recipe)
     run = build_run(recipe, material, build_inputs(recipe, material.train), lambda line: None)
     try:
-        found = [run.trainer.loop.step().values for _ in range(recipe.training.steps)]
+        found = [run.trainer.step().values for _ in range(recipe.training.steps)]
     finally:
         run.stream.close()
     validation = run.trainer.validation

@@ -9,7 +9,6 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from chiasm.loop.loop import Loop
 from chiasm.roles import Role
 from chiasm.vision.learning.fit import Draw, Fit, FitSettings, Losses, Stage
 
@@ -33,8 +32,8 @@ def trained(folder: Path, steps: int = 30) -> Tensor:
     folder.mkdir(exist_ok=True)
     stage = Line()
     settings = FitSettings(steps=steps, pictures_per_step=8, checkpoint_steps=10)
-    fit = Fit("line", stage, 32, settings, seed=0, folder=folder, identity="a line")
-    Loop(fit, fit.loop_settings, tell=lambda line: None).run(folder / "line")
+    fit = Fit("line", stage, 32, settings, 0, folder, "a line", tell=lambda line: None)
+    fit.run(folder / "line")
     return stage.weight.detach()
 
 

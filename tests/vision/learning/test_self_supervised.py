@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from chiasm.errors import UserError
-from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import read_metrics
 from chiasm.vision.encoder import EncoderSettings, new_encoder
 from chiasm.vision.learning.features import deviation_between_pictures
@@ -24,7 +23,7 @@ FIT = {"pictures_per_step": 32, "warmup_steps": 0, "steps": 40}
 def stage_of(pictures, **given) -> SelfSupervisedStage:
     settings = SelfSupervisedSettings.model_validate({"fit": FIT, "predictor_width": 32, **given})
     torch.manual_seed(0)
-    return SelfSupervisedStage(new_encoder(SHAPE, 0), SHAPE, settings, pictures)
+    return SelfSupervisedStage(new_encoder(SHAPE, 0), settings, pictures)
 
 
 @torch.no_grad()
@@ -70,7 +69,7 @@ def test_it_learns_without_captions(tmp_path, train_scenes) -> None:
     stage = stage_of(train_scenes)
     first = losses_of(stage, step=0).terms
     fit = Fit("encoder", stage, len(train_scenes), stage.settings.fit, 0, tmp_path, "it")
-    Loop(fit, fit.loop_settings).run(tmp_path)
+    fit.run(tmp_path)
     last = losses_of(stage, step=39)
     assert last.terms["prediction"] < 0.7 * first["prediction"]
     assert last.terms["pixels"] < 0.5 * first["pixels"]
@@ -89,4 +88,4 @@ def test_collapse_is_noticed(tmp_path, train_scenes) -> None:
     assert deviation_between_pictures(features).max() < 0.01
     fit = Fit("encoder", stage, len(train_scenes), stage.settings.fit, 0, tmp_path, "it")
     with pytest.raises(UserError, match=r"collapsed at step 0.*deviation_weight"):
-        Loop(fit, fit.loop_settings).run(tmp_path)
+        fit.run(tmp_path)

@@ -10,7 +10,6 @@ from PIL import Image
 from torch.nn import functional
 
 from chiasm.errors import UserError
-from chiasm.loop.loop import Loop
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.settings import TOKENIZERS, open_tokenizer
 from chiasm.tokenizers.statistics import LatentStatistics
@@ -188,8 +187,8 @@ def test_a_few_steps_reduce_the_loss(tmp_path, plain) -> None:
     stages = {
         "vae": VariationalStage(new_autoencoder(vae.vae, 0), None, vae.reconstruction, *plain),
         "decoder": DecoderStage(
-            pooled,
             new_decoder(rae.decoder, ImageShape(32, 32, 2, 2), neutral, 0),
+            pooled,
             rae.reconstruction,
             *plain,
         ),
@@ -198,9 +197,7 @@ def test_a_few_steps_reduce_the_loss(tmp_path, plain) -> None:
         stage.pictures = train
         fit = Fit(name, stage, 16, stage.settings.fit, 0, tmp_path, "it")
         seen: list[float] = []
-        Loop(fit, fit.loop_settings).run(
-            tmp_path / name, lambda report, seen=seen: seen.append(report.losses["l1"])
-        )
+        fit.run(tmp_path / name, lambda report, seen=seen: seen.append(report.losses["l1"]))
         grey = float((train.batch(np.arange(16)) - 0.5).abs().mean())
         assert np.mean(seen[-5:]) < 0.5 * np.mean(seen[:2]), name
         assert np.mean(seen[-5:]) < 0.7 * grey, name
