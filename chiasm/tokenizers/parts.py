@@ -75,8 +75,6 @@ class Encoder(Part):
     """C."""
     preprocessing: str = "as given"
     """What is done to an item before it is encoded, for the record."""
-    guess: tuple[float, float] = (0.0, 1.0)
-    """Mean and deviation of its latents, until they are measured."""
 
     def label(self, name: str) -> str:
         """Returns what names its latents, in a tokenizer of this name: one label, one encoder."""

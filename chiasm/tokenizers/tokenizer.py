@@ -51,7 +51,7 @@ class Tokenizer(nn.Module):
         self.encoder = encoder
         self.decoder = decoder
         self.statistics = statistics or LatentStatistics.neutral(
-            encoder.channels, *encoder.guess, encoder.label(name), encoder.preprocessing
+            encoder.channels, 0.0, 1.0, encoder.label(name), encoder.preprocessing
         )
         self.requires_grad_(False)
         self.eval()

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
+from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder, from_patches, patches
 
@@ -44,8 +45,6 @@ class PixelSettings(TokenizerSettings):
 class Pixels(PictureEncoder, PictureDecoder, kind="pixels"):
     """Patches of ``patch_pixels`` x ``patch_pixels``; exact in both directions."""
 
-    guess = (0.5, 0.25)
-
     def __init__(self, image_pixels: int, patch_pixels: int) -> None:
         """``patch_pixels`` must divide ``image_pixels`` (PixelSettings checks it)."""
         side = image_pixels // patch_pixels
@@ -75,4 +74,5 @@ def pixel_tokenizer(image_pixels: int, patch_pixels: int) -> Tokenizer:
     neutral picture: mean 0.5 and deviation 0.25 in every channel.
     """
     pixels = Pixels(image_pixels, patch_pixels)
-    return Tokenizer("pixels", pixels, pixels)
+    guess = LatentStatistics.neutral(pixels.channels, 0.5, 0.25, "pixels", pixels.preprocessing)
+    return Tokenizer("pixels", pixels, pixels, guess)
