@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Literal
 
@@ -62,7 +62,7 @@ def synchronise(device: torch.device) -> None:
         torch.cuda.synchronize(device)
 
 
-def compile_blocks(blocks: nn.ModuleList) -> None:
+def compile_blocks(blocks: Iterable[nn.Module]) -> None:
     """Compile each block by itself: one short compilation that all blocks share."""
     for block in blocks:
         block.compile()

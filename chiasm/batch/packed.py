@@ -1,8 +1,8 @@
 """What every stream of data produces and every model consumes.
 
-A :class:`PackedBatch` holds B rows of T positions. Whole documents lie one after another in a row; an
-item of a stream of continuous data is a run of positions between the marks that open and close it.
-:mod:`chiasm.batch.layout` says what a query may see.
+A :class:`PackedBatch` holds B rows of T positions. Whole documents lie one after another in a row;
+an item of a stream of continuous data is a run of positions between the marks that open and close
+it. :mod:`chiasm.batch.layout` says what a query may see.
 
 Shape suffixes: B rows, T positions of a row, R positions that predict a token.
 """
@@ -10,14 +10,13 @@ Shape suffixes: B rows, T positions of a row, R positions that predict a token.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from chiasm.batch.slots import Slots
+from chiasm.batch.slots import Slots, moved
 from chiasm.batch.streams import PADDING, TEXT, Streams
 
 NO_LABEL = -100
@@ -25,6 +24,8 @@ NO_LABEL = -100
 
 NOBODY = -1
 """Document and source number of a padding position."""
+
+_DERIVED = ("text_position_R", "num_text_targets", "num_filled", "num_pairs")
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,7 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on another device; lists derived on the host travel with it."""
-        # Derived index lists have data-dependent lengths: made here, they cost the device no sync.
-        text_position_R = self.text_position_R.to(device, non_blocking=True)
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        changes: dict[str, Any] = {
-            name: value.to(device, non_blocking=True)
-            for name, value in values.items()
-            if isinstance(value, Tensor)
-        }
-        slots = {name: own.to(device) for name, own in self.slots.items()}
-        moved = replace(self, **changes, slots=slots)
-        counts = ("num_text_targets", "num_filled", "num_pairs")
-        moved.__dict__.update({name: getattr(self, name) for name in counts})
-        moved.__dict__["text_position_R"] = text_position_R
-        return moved
+        return moved(self, device, _DERIVED)
 
     def validate(self) -> None:
         """Check every invariant that the model relies on.
@@ -110,8 +98,8 @@ class PackedBatch:
         Raises:
             ValueError: with the first broken invariant.
         """
-        for name in _ROW_FIELDS:
-            tensor = getattr(self, name)
+        tables = {name: own for name, own in vars(self).items() if name.endswith("_BT")}
+        for name, tensor in tables.items():
             _require(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}, not int64")
             _require(tensor.shape == self.ids_BT.shape, f"{name} has shape {tuple(tensor.shape)}")
         self._validate_slots()
@@ -124,8 +112,7 @@ class PackedBatch:
             bool((padding_BT == (self.document_BT == NOBODY)).all()),
             "padding and document numbers disagree",
         )
-        ends_BT = torch.stack((self.first_BT, self.last_BT), dim=-1)
-        for end_BT in ends_BT.unbind(-1):
+        for end_BT in (self.first_BT, self.last_BT):
             seen_BT = self.document_BT.gather(1, end_BT)
             _require(
                 bool((seen_BT == self.document_BT)[~padding_BT].all()),
@@ -148,18 +135,6 @@ class PackedBatch:
         latents = sum(len(own.item_L) for own in self.slots.values())
         placed = int((self.modality_BT > TEXT).sum())
         _require(placed == latents, "slots and positions of latent tokens differ in number")
-
-
-_ROW_FIELDS = (
-    "ids_BT",
-    "label_BT",
-    "modality_BT",
-    "position_BT",
-    "first_BT",
-    "last_BT",
-    "document_BT",
-    "source_BT",
-)
 
 
 def _require(condition: bool, what: str) -> None:

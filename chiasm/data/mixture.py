@@ -98,8 +98,8 @@ class Mixture(grain.IterDataset):
     """The endless encoded documents of one lane; see the module's docstring.
 
     An element is a dictionary of int64 arrays: ``ids`` [n], ``items`` [k, 3] (number in the
-    document, stream, target) and ``documents`` [1, 4] (source number, index in the source, condition, and
-    the turn of the document's form).
+    document, stream, target) and ``documents`` [1, 4] (source number, index in the source,
+    condition, and the turn of the document's form).
     """
 
     def __init__(
@@ -122,7 +122,7 @@ class Mixture(grain.IterDataset):
         )
         self.encoder = encoder
         self.lane = lane
-        # A document is read when it is drawn, and for its pictures when its row is due.
+        # A document is read when it is drawn, and for its items when its row is due.
         self.read = lru_cache(_REMEMBERED_DOCUMENTS)(self._read)
 
     def _read(self, number: int, index: int, turn: int) -> Document:
@@ -145,11 +145,11 @@ class MixtureIterator(grain.DatasetIterator):
     def __init__(self, mixture: Mixture) -> None:
         super().__init__()
         self._mixture = mixture
-        zeros = [0] * len(mixture.sources)
+        num_sources = len(mixture.sources)
         self._state: dict[str, Any] = {  # lists: one entry for each source
-            "consumed_positions": list(zeros),
-            "drawn": list(zeros),
-            "bad": list(zeros),
+            "consumed_positions": [0] * num_sources,
+            "drawn": [0] * num_sources,
+            "bad": [0] * num_sources,
             "source": 0,  # of the document that was drawn last
             "pieces_given": 0,  # of that document; 0 when it is finished
         }

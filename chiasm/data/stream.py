@@ -73,10 +73,10 @@ class StreamReport:
     split: dict[str, int]
     """Documents longer than a row."""
     skipped: dict[str, int]
-    """Documents that are empty, unreadable or hold a picture that cannot be decoded; of split
-    documents, their parts."""
+    """Documents that are empty, unreadable or hold an item that cannot be read; of split documents,
+    their parts."""
     broken: dict[str, int]
-    """Those of them with such a picture."""
+    """Those of them with such an item."""
     notes: tuple[str, ...]
     """The first documents of each lane that were split or skipped, and why."""
     rows: int

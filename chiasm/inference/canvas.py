@@ -19,7 +19,6 @@ from torch import Tensor
 from chiasm.batch.streams import StreamShape
 from chiasm.data.tokenizer import Marks
 from chiasm.flow import Space, velocity
-from chiasm.inference.guidance import guided
 from chiasm.inference.history import History, Reading, lay_out
 from chiasm.inference.passage import Passage
 from chiasm.model import Decoder
@@ -55,8 +54,9 @@ class ItemPassages:
 class Canvas:
     """Velocities of N items at the end of N histories.
 
-    The unconditional branch is what training makes of a dropped condition: the item sees the mark
-    that opens it and itself, at the rotary positions that it has anyway.
+    Classifier-free guidance (arXiv 2207.12598): the unconditional branch is what training makes of
+    a dropped condition. The item sees the mark that opens it and itself, with no history, at the
+    rotary positions that it has anyway.
 
     Args:
         decoder: the model.
@@ -93,8 +93,9 @@ class Canvas:
         conditional_LC = self._predict(self._conditional, z_NPC, time)
         if self._guidance == 1:
             return conditional_LC.view_as(z_NPC)
-        unconditional_LC = self._predict(self._unconditional, z_NPC, time)
-        return guided(conditional_LC, unconditional_LC, self._guidance).view_as(z_NPC)
+        velocity_LC = self._predict(self._unconditional, z_NPC, time)
+        velocity_LC = velocity_LC + self._guidance * (conditional_LC - velocity_LC)
+        return velocity_LC.view_as(z_NPC)
 
     def _predict(self, reading: Reading, z_NPC: Tensor, time: float) -> Tensor:
         z_LC = z_NPC.flatten(0, 1)

@@ -4,8 +4,8 @@ Requests are in different states at one time: some write, some draw, some have e
 runs is moved to the first rows of the cache (a swap of rows, only when a group changes), so that
 every pass works on a slice of the cache, without a copy and without idle rows.
 
-Shape suffixes: B rows of the group that runs, T new positions, L latent tokens of all its items of a
-stream, C latent channels, D width.
+Shape suffixes: B rows of the group that runs, T new positions, L latent tokens of all its items of
+a stream, C latent channels, D width.
 """
 
 from __future__ import annotations
@@ -31,8 +31,6 @@ class Reading:
     inputs: DecoderInput
     mask: IntervalMask
     cache: KeyValueCache | None
-    length_B: Tensor
-    """int64: true length of each row's passage."""
 
 
 def lay_out(
@@ -54,8 +52,7 @@ def lay_out(
         cache: what the rows hold, ``held_B`` positions each, before the passages; without one the
             passages are all that can be seen.
     """
-    lengths = [len(passage) for passage in passages]
-    rows, width = len(passages), max(lengths)
+    rows, width = len(passages), max(map(len, passages))
     ids_BT, filled_BT = np.zeros((rows, width), np.int64), np.zeros((rows, width), bool)
     for row, passage in enumerate(passages):
         ids_BT[row, : len(passage)] = passage.ids_T
@@ -85,7 +82,7 @@ def lay_out(
     )
     num_keys = width if cache is None else cache.capacity
     mask = IntervalMask(moved(layout.first_BT), moved(layout.last_BT), num_keys)
-    return Reading(inputs, mask, cache, torch.tensor(lengths, device=device))
+    return Reading(inputs, mask, cache)
 
 
 def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[str, Slots]:
@@ -163,7 +160,8 @@ class History:
         x_BTD = self._decoder(reading.inputs, reading.mask, reading.cache)
         for member, passage in zip(group, passages, strict=True):
             self._held[member] += len(passage)
-        return x_BTD[torch.arange(len(group), device=x_BTD.device), reading.length_B - 1]
+        last_B = torch.tensor([len(passage) - 1 for passage in passages], device=x_BTD.device)
+        return x_BTD[torch.arange(len(group), device=x_BTD.device), last_B]
 
     def copy(self, source: int, others: Sequence[int]) -> None:
         """Let other members have read what one has."""

@@ -9,7 +9,7 @@ UNFINISHED = "\ufffd"
 
 
 class Writer:
-    """The text that one request writes between two images.
+    """The text that one request writes between two items.
 
     A byte-level token may end inside a character, and the end of what is written may be the
     beginning of a stop string: such ends are held back until the next token settles them.
