@@ -105,30 +105,25 @@ class PackedBatch:
         self._validate_slots()
         query_T = torch.arange(self.num_positions)
         padding_BT = self.modality_BT == PADDING
-        _require(bool((self.first_BT <= query_T).all()), "an interval begins after its query")
-        _require(bool((self.last_BT >= query_T).all()), "an interval ends before its query")
-        _require(bool((self.last_BT < self.num_positions).all()), "an interval leaves the row")
-        _require(
-            bool((padding_BT == (self.document_BT == NOBODY)).all()),
-            "padding and document numbers disagree",
-        )
+        _require((self.first_BT <= query_T).all(), "an interval begins after its query")
+        _require((self.last_BT >= query_T).all(), "an interval ends before its query")
+        _require((self.last_BT < self.num_positions).all(), "an interval leaves the row")
+        alike_BT = padding_BT == (self.document_BT == NOBODY)
+        _require(alike_BT.all(), "padding and document numbers disagree")
         for end_BT in (self.first_BT, self.last_BT):
-            seen_BT = self.document_BT.gather(1, end_BT)
-            _require(
-                bool((seen_BT == self.document_BT)[~padding_BT].all()),
-                "an interval reaches into another document",
-            )
-        _require(
-            bool((self.label_BT[~(self.modality_BT == TEXT)] == NO_LABEL).all()),
-            "a position that holds no text predicts a token",
-        )
+            own_BT = self.document_BT.gather(1, end_BT) == self.document_BT
+            _require(own_BT[~padding_BT].all(), "an interval reaches into another document")
+        silent = self.label_BT[self.modality_BT != TEXT] == NO_LABEL
+        _require(silent.all(), "a position that holds no text predicts a token")
 
     def _validate_slots(self) -> None:
         _require(set(self.slots) == set(self.streams.names), "streams and slots differ")
         for name, own in self.slots.items():
             modality_L = self.modality_BT.flatten()[own.position_L]
-            inside = bool((modality_L == self.streams.modality_of(name)).all())
-            _require(inside, f"an item of {name} lies outside the positions of its modality")
+            inside_L = modality_L == self.streams.modality_of(name)
+            _require(
+                inside_L.all(), f"an item of {name} lies outside the positions of its modality"
+            )
             read = 0 if own.raw_LC is None else len(own.raw_LC)
             given = len(own.items) == len(own) or read == len(own.item_L)
             _require(given, f"slots of {name} and their contents differ in number")
@@ -137,6 +132,6 @@ class PackedBatch:
         _require(placed == latents, "slots and positions of latent tokens differ in number")
 
 
-def _require(condition: bool, what: str) -> None:
+def _require(condition: Tensor | bool, what: str) -> None:
     if not condition:
         raise ValueError(f"invalid PackedBatch: {what}")

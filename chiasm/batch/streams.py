@@ -123,10 +123,6 @@ class Streams:
             remedy=f"train with a tokenizer for it: a table [streams.{name}] in the recipe",
         )
 
-    def number(self, name: str) -> int:
-        """Returns the place of a stream among them."""
-        return self.names.index(name)
-
     def modality_of(self, name: str) -> int:
         """Returns the number that positions of a stream's items have for their modality."""
         return TEXT + self.modalities.index(self[name].modality)

@@ -70,7 +70,7 @@ class DocumentEncoder:
             for span in spans:
                 if isinstance(span, Continuous):
                     shape = self._streams.reading(span.stream, span.target)
-                    stream = self._streams.number(shape.name)
+                    stream = self._streams.names.index(shape.name)
                     item = np.array([[number, stream, int(span.target)]])
                     yield Piece(self._item_ids[shape.name], item)
                     number += 1

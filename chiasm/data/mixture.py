@@ -89,10 +89,6 @@ class Lane:
     number: int
     count: int
 
-    def place(self, drawn: int) -> int:
-        """The place in a source's order of this lane's next document after ``drawn``."""
-        return self.number + drawn * self.count
-
 
 class Mixture(grain.IterDataset):
     """The endless encoded documents of one lane; see the module's docstring.
@@ -163,8 +159,11 @@ class MixtureIterator(grain.DatasetIterator):
         self._pieces = []
 
     def __next__(self) -> dict[str, np.ndarray]:
-        if self._state["pieces_given"]:
-            return self._continue()
+        if given := self._state["pieces_given"]:
+            drawn = self._drawn_last()
+            if not self._pieces:  # the state was restored amid a document
+                self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
+            return self._give(drawn, given)
         number = self._largest_deficit()
         self._state["source"] = number
         self._state["drawn"][number] += 1
@@ -177,12 +176,6 @@ class MixtureIterator(grain.DatasetIterator):
             return self._bad(drawn, Condition.EMPTY, "empty")
         self._pieces = self._encoded(drawn, document)
         return self._give(drawn, 0)
-
-    def _continue(self) -> dict[str, np.ndarray]:
-        drawn = self._drawn_last()
-        if not self._pieces:  # the state was restored amid a document
-            self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
-        return self._give(drawn, self._state["pieces_given"])
 
     def _encoded(self, drawn: Drawn, document: Document) -> list[Piece]:
         try:
@@ -200,31 +193,29 @@ class MixtureIterator(grain.DatasetIterator):
         self._state["pieces_given"] = 0 if last else nth + 1
         if last:
             self._pieces = []
-        return _element(piece.ids, piece.items, drawn, condition)
+        return _element(piece, drawn, condition)
 
     def _bad(self, drawn: Drawn, condition: Condition, why: str) -> dict:
         bad, number = self._state["bad"], drawn.source
         bad[number] += 1
         refuse_absurd(self._mixture.names[number], bad[number], self._state["drawn"][number], why)
         nothing = np.zeros(0, dtype=np.int64)
-        return _element(nothing, nothing.reshape(0, 3), drawn, condition)
+        return _element(Piece(nothing, nothing.reshape(0, 3)), drawn, condition)
 
     def _largest_deficit(self) -> int:
         consumed = np.array(self._state["consumed_positions"])
         return int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
 
     def _drawn_last(self) -> Drawn:
-        number = self._state["source"]
-        place = self._mixture.lane.place(self._state["drawn"][number] - 1)
+        number, lane = self._state["source"], self._mixture.lane
+        place = lane.number + (self._state["drawn"][number] - 1) * lane.count
         index = self._mixture.orders[number][place]
         return Drawn(number, index, self._mixture.turn(number, place))
 
 
-def _element(
-    ids: np.ndarray, items: np.ndarray, drawn: Drawn, condition: Condition
-) -> dict[str, np.ndarray]:
+def _element(piece: Piece, drawn: Drawn, condition: Condition) -> dict[str, np.ndarray]:
     documents = np.array([[drawn.source, drawn.number, condition, drawn.turn]])
-    return {"ids": ids, "items": items, "documents": documents}
+    return {"ids": piece.ids, "items": piece.items, "documents": documents}
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:

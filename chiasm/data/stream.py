@@ -160,11 +160,15 @@ class Stream:
             )
             for count in COUNTS
         }
-        weight = sum(self.settings.sources[name].weight for name in self._names)
-        weights = {name: self.settings.sources[name].weight / weight for name in self._names}
+        weights = {name: self.settings.sources[name].weight for name in self._names}
+        weights = {name: weight / sum(weights.values()) for name, weight in weights.items()}
         rows = sum(lane["rows"] for lane in lanes)
         positions = totals["positions"]
         total = max(1, sum(positions.values()))
+        # What packing ahead and the last document of each lane may explain of a drift.
+        settings = self.settings
+        rows_ahead = len(lanes) * (settings.rows_packed_together + 1)
+        slack_positions = rows_ahead * settings.row_positions
         return StreamReport(
             **totals,
             weights=weights,
@@ -172,13 +176,8 @@ class Stream:
             notes=tuple(note for lane in lanes for note in lane["notes"]),
             rows=rows,
             filled=sum(positions.values()) / max(1, rows * self.settings.row_positions),
-            alarms=_alarms(positions, weights, self._slack_positions(len(lanes))),
+            alarms=_alarms(positions, weights, slack_positions),
         )
-
-    def _slack_positions(self, num_lanes: int) -> int:
-        """What packing ahead and the last document of each lane may explain of a drift."""
-        settings = self.settings
-        return num_lanes * (settings.rows_packed_together + 1) * settings.row_positions
 
 
 def merge_states(states: Sequence[dict[str, Any]]) -> dict[str, Any]:

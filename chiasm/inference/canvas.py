@@ -65,7 +65,8 @@ class Canvas:
         history: rows whose last position is the mark that opens an item.
         group: the members that generate, as ``history.gather`` gives them.
         passages: of one item.
-        guidance: guidance scale; 1 needs no unconditional branch.
+        guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional); at 1 there is no
+            unconditional branch.
     """
 
     def __init__(
@@ -102,7 +103,7 @@ class Canvas:
         time_L = z_LC.new_full((len(z_LC),), time)
         own = reading.inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_L)
         inputs = replace(reading.inputs, latents={self._stream: own})
-        x_BTD = self._decoder(inputs, reading.mask, reading.cache)
+        x_BTD = self._decoder(*reading._replace(inputs=inputs))
         x_LD = x_BTD.flatten(0, 1)[own.position_L]
         output_LC = self._decoder.latent_output(self._stream, x_LD).float()
         return velocity(output_LC, z_LC, time_L, self._prediction)

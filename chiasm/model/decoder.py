@@ -72,10 +72,8 @@ class DecoderInput:
     ) -> DecoderInput:
         """Read a packed batch.
 
-        Args:
-            batch: packed rows.
-            z: of each stream the latents [L, C] as the model shall see them.
-            times: of each stream the flow times [N] that its items are noised to.
+        ``z``: of each stream the latents [L, C] as the model shall see them; ``times``: the flow
+        times [N] that its items are noised to.
         """
         latents = {
             name: LatentInput(z[name], times[name][own.item_L], own.position_L, own.place_LA)

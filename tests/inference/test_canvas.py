@@ -36,7 +36,7 @@ def training_velocity(
         document_T=batch.document_BT[0].numpy(),
         position_T=batch.position_BT[0].numpy(),
         source_S=np.zeros(1, dtype=np.int64),
-        stream_I=np.array([tokenizers.streams.number(stream)]),
+        stream_I=np.array([tokenizers.streams.names.index(stream)]),
         target_I=np.ones(1, dtype=bool),
         contents=batch.slots[stream].items,
         lane=0,
