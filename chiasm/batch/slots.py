@@ -92,9 +92,7 @@ class Slots:
     @cached_property
     def item_L(self) -> Tensor:
         """int64 [L]: the item that each latent token belongs to."""
-        return torch.repeat_interleave(
-            torch.arange(len(self), device=self.row_N.device), self.tokens_N
-        )
+        return torch.arange(len(self), device=self.row_N.device).repeat_interleave(self.tokens_N)
 
     @cached_property
     def offset_L(self) -> Tensor:

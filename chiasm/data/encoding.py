@@ -41,8 +41,6 @@ class DocumentEncoder:
         self._tokenizer, self._streams = tokenizer, streams
         self._capacity = row_positions - FRAME_TOKENS
         self._item_ids = {shape.name: _item_ids(shape, tokenizer) for shape in streams}
-        self._bod = np.array([tokenizer.bod_id])
-        self._eod = np.array([tokenizer.eod_id])
 
     def __call__(self, document: Document) -> list[Piece]:
         """Returns the document's pieces: one, unless it is longer than a row.
@@ -87,7 +85,8 @@ class DocumentEncoder:
         yield group
 
     def _piece(self, units: list[Piece]) -> Piece:
-        ids = np.concatenate([self._bod, *(unit.ids for unit in units), self._eod])
+        bod, eod = [self._tokenizer.bod_id], [self._tokenizer.eod_id]
+        ids = np.concatenate([bod, *(unit.ids for unit in units), eod])
         items = np.concatenate([_NO_ITEMS, *(unit.items for unit in units)])
         return Piece(ids, items)
 

@@ -22,8 +22,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from chiasm.data.encoding import FRAME_TOKENS
 from chiasm.documents import Continuous, Span, Text
-from chiasm.inference.canvas import Canvas, ItemPassages
+from chiasm.inference.canvas import Canvas, item_passage
 from chiasm.inference.choice import choose_tokens, item_noise, token_draw
 from chiasm.inference.history import History
 from chiasm.inference.passage import Passage
@@ -53,11 +54,8 @@ class Batch:
         self._tokenizer, self._tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
         self._context = pretrained.context_positions
         self._shift = pretrained.shift
-        streams, marks = self._decoder.shapes, self._tokenizer.marks
-        self._stream_of = {marks[name].begin: name for name in streams.generated}
-        self._passages = {
-            name: ItemPassages.of(streams[name], marks[name]) for name in streams.generated
-        }
+        self._streams, self._marks = self._decoder.shapes, self._tokenizer.marks
+        self._stream_of = {self._marks[name].begin: name for name in self._streams.generated}
         self._forbidden_V = self._never_chosen()
 
     def run(
@@ -65,7 +63,7 @@ class Batch:
     ) -> list[list[Span]]:
         """The new spans of each request."""
         settings = self._settings
-        largest = max((own.num_positions for own in self._passages.values()), default=0)
+        largest = max((shape.num_tokens for shape in self._streams), default=0) + FRAME_TOKENS
         most_new = settings.max_tokens + settings.max_items * largest
         given = [[len(self._tokenizer.encode(text)) for text in r.script] for r in requests]
         most = max(map(len, prompts)) + most_new + max(map(sum, given))
@@ -138,7 +136,7 @@ class Batch:
         elif stream := self._stream_of.get(token):
             if progress.num_items == self._settings.max_items:
                 self._end(progress, Ending.MAX_ITEMS)
-            elif free_positions < self._passages[stream].num_positions:
+            elif free_positions < self._streams[stream].num_tokens + FRAME_TOKENS:
                 self._end(progress, Ending.CONTEXT)
             else:
                 progress.state, progress.stream = State.GENERATING, stream
@@ -155,16 +153,16 @@ class Batch:
 
     def _generate(self, group: list[Progress]) -> None:
         """One item for each request, from the mark that opens it to the one that closes it."""
-        shape, settings = self._decoder.shapes[group[0].stream], self._settings
-        opening = Passage.of_text([self._tokenizer.marks[shape.name].begin])
-        self._read(group, [opening] * len(group))
+        shape, settings = self._streams[group[0].stream], self._settings
+        marks = self._marks[shape.name]
+        self._read(group, [Passage.of_text([marks.begin])] * len(group))
         canvas = Canvas(
             self._decoder,
             shape.name,
             self._flow.of(shape.name).prediction,
             self._history,
             [progress.member for progress in group],
-            self._passages[shape.name],
+            marks,
             settings.guidance,
         )
         noise = [item_noise(p.request.seed, p.num_items, shape) for p in group]
@@ -183,7 +181,8 @@ class Batch:
 
     def _closed(self, progress: Progress) -> Passage:
         """The rest of a finished item, and the text that the request gives behind it."""
-        closed = self._passages[progress.stream].closed
+        shape, marks = self._streams[progress.stream], self._marks[progress.stream]
+        closed = item_passage(shape, marks, closed=True)
         if progress.state is State.WRITING:
             return closed
         return closed.then(self._tokenizer.encode(self._next_text(progress)))

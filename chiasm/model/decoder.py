@@ -237,9 +237,8 @@ class Decoder(nn.Module):
         sorted_once = "modality" in (settings.experts, settings.attention_weights)
         modulation = None
         if settings.time_conditioning == "adaptive":
-            width = 6 * settings.width
-            modulation = self.time_modulation.weight.new_zeros(modality_BT.numel(), width)
-            modulation = modulation.to(self.compute_dtype)
+            size = (modality_BT.numel(), 6 * settings.width)
+            modulation = torch.zeros(size, dtype=self.compute_dtype, device=self.device)
             if time_LD is not None:
                 modulation_LF = self.time_modulation(F.silu(time_LD))
                 modulation = modulation.index_copy(0, inputs.latent_position_L, modulation_LF)

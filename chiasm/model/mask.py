@@ -84,11 +84,10 @@ class IntervalMask:
         )
 
     def block_tables(self) -> tuple[Tensor, Tensor]:
-        """Which blocks of keys each block of queries touches, and which it covers fully.
+        """Returns which blocks of keys each block of queries touches, and which it covers fully.
 
-        Returns:
-            two bool tensors [B, Q, J]. Touched may name a block that holds no pair; full never
-            names one that lacks a pair.
+        bool [B, Q, J] both. Touched may name a block that holds no pair; full never names one that
+        lacks a pair.
         """
         low_first_BQ = _per_block(self.first_BT, pad=self.num_keys).amin(-1)
         high_last_BQ = _per_block(self.last_BT, pad=-1).amax(-1)
