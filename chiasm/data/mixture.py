@@ -220,6 +220,4 @@ def _element(piece: Piece, drawn: Drawn, condition: Condition) -> dict[str, np.n
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:
     # grain asks for the state at every document, where deepcopy would cost as much as encoding.
-    return {
-        name: list(value) if isinstance(value, list) else value for name, value in state.items()
-    }
+    return {name: list(own) if isinstance(own, list) else own for name, own in state.items()}

@@ -78,13 +78,10 @@ def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
 
 
 def _row(
-    packed: list[tuple[Piece, Document, int]],
-    row_positions: int,
-    reader: ItemReader,
-    number: int,
+    packed: list[tuple[Piece, Document, int]], row_positions: int, reader: ItemReader, number: int
 ) -> Row:
     lengths = [len(piece.ids) for piece, _, _ in packed]
-    padding = row_positions - sum(lengths)
+    padding = np.zeros(row_positions - sum(lengths), int)
     items = [
         list(document.items)[number]
         for piece, document, _ in packed
@@ -92,11 +89,11 @@ def _row(
     ]
     table_I3 = np.concatenate([piece.items for piece, _, _ in packed])
     return Row(
-        ids_T=np.concatenate([*(piece.ids for piece, _, _ in packed), np.zeros(padding, int)]),
-        document_T=np.concatenate(
-            [np.repeat(np.arange(len(packed)), lengths), np.full(padding, NOBODY)]
+        ids_T=np.concatenate([*(piece.ids for piece, _, _ in packed), padding]),
+        document_T=np.append(
+            np.repeat(np.arange(len(packed)), lengths), np.full_like(padding, NOBODY)
         ),
-        position_T=np.concatenate([*map(np.arange, lengths), np.zeros(padding, int)]),
+        position_T=np.concatenate([*map(np.arange, lengths), padding]),
         source_S=np.array([source for _, _, source in packed]),
         stream_I=table_I3[:, 1],
         target_I=table_I3[:, 2].astype(bool),

@@ -154,12 +154,10 @@ class Stream:
     def report(self) -> StreamReport:
         """Counts of the batches given out so far, over this rank's lanes."""
         lanes = list(self.get_state()["lanes"].values())
-        totals = {
-            count: dict(
-                zip(self._names, np.sum([lane[count] for lane in lanes], 0).tolist(), strict=True)
-            )
-            for count in COUNTS
-        }
+        totals = {}
+        for count in COUNTS:
+            sums = np.sum([lane[count] for lane in lanes], 0).tolist()
+            totals[count] = dict(zip(self._names, sums, strict=True))
         weights = {name: self.settings.sources[name].weight for name in self._names}
         weights = {name: weight / sum(weights.values()) for name, weight in weights.items()}
         rows = sum(lane["rows"] for lane in lanes)
@@ -237,10 +235,7 @@ def _stop(running: list[grain.DatasetIterator]) -> None:
 
 
 def _refuse(
-    settings: StreamSettings,
-    sources: Mapping[str, Source],
-    streams: Streams,
-    num_ranks: int,
+    settings: StreamSettings, sources: Mapping[str, Source], streams: Streams, num_ranks: int
 ) -> None:
     refuse_short_rows(settings.row_positions, streams)
     if not sources:

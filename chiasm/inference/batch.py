@@ -63,7 +63,8 @@ class Batch:
     ) -> list[list[Span]]:
         """The new spans of each request."""
         settings = self._settings
-        largest = max((shape.num_tokens for shape in self._streams), default=0) + FRAME_TOKENS
+        sizes = [self._streams[name].num_tokens for name in self._stream_of.values()]
+        largest = max(sizes, default=0) + FRAME_TOKENS
         most_new = settings.max_tokens + settings.max_items * largest
         given = [[len(self._tokenizer.encode(text)) for text in r.script] for r in requests]
         most = max(map(len, prompts)) + most_new + max(map(sum, given))

@@ -1,8 +1,8 @@
 """The cached rows of a batch of requests, each row at its own length.
 
-Requests are in different states at one time: some write, some draw, some have ended. A group that
-runs is moved to the first rows of the cache (a swap of rows, only when a group changes), so that
-every pass works on a slice of the cache, without a copy and without idle rows.
+Requests are in different states at one time: some write, some generate, some have ended. A group
+that runs is moved to the first rows of the cache (a swap of rows, only when a group changes), so
+that every pass works on a slice of the cache, without a copy and without idle rows.
 
 Shape suffixes: B rows of the group that runs, T new positions, L latent tokens of all its items of
 a stream, C latent channels, D width.

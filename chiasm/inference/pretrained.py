@@ -173,15 +173,9 @@ class Pretrained:
             compute_dtype=matmul_dtype(device, "auto"),
         )
         decoder.load_state_dict(_load_weights(folder, config, decoder))
-        return cls(
-            decoder.to(device).eval().requires_grad_(False),
-            text_tokenizer,
-            tokenizers.to(device),
-            config.flow,
-            config.context_positions,
-            config.actions,
-            config.walks,
-        )
+        decoder = decoder.to(device).eval().requires_grad_(False)
+        told = (config.flow, config.context_positions, config.actions, config.walks)
+        return cls(decoder, text_tokenizer, tokenizers.to(device), *told)
 
 
 def _save_tokenizer(tokenizer: Tokenizer, folder: Path, stream: str) -> str:

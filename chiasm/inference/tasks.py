@@ -136,10 +136,7 @@ def _write(
 
 
 def _draw(
-    sampler: Sampler,
-    prompts: Sequence[tuple[Span, ...]],
-    settings: SamplingSettings,
-    seed: int,
+    sampler: Sampler, prompts: Sequence[tuple[Span, ...]], settings: SamplingSettings, seed: int
 ) -> list[np.ndarray]:
     limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
     results = sampler.generate(_requests(prompts, seed, opens=True), limits)

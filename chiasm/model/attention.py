@@ -54,12 +54,11 @@ class GroupedAttention(Attention):
         super().__init__()
         self.query_heads, self.key_value_heads = settings.query_heads, settings.key_value_heads
         self.head_width = settings.K
-        heads = self.query_heads + 2 * self.key_value_heads
-        width, own = settings.width, self.query_heads * self.head_width
-        self.qkv = Linear(width, heads * self.head_width, modalities)
-        self.out = Linear(own, width, modalities)
-        # One gain per head is the scale of its scores; finer gains would not commute with the turn.
         turned = self.query_heads + self.key_value_heads
+        heads = turned + self.key_value_heads
+        self.qkv = Linear(settings.width, heads * self.head_width, modalities)
+        self.out = Linear(self.query_heads * self.head_width, settings.width, modalities)
+        # One gain per head is the scale of its scores; finer gains would not commute with the turn.
         self.qk_gain = nn.Parameter(torch.empty(turned)) if settings.qk_norm else None
         self.cached = ((self.key_value_heads, self.head_width),) * 2
         self.pair_flops = 4 * self.query_heads * self.head_width

@@ -21,7 +21,6 @@ TIME_FEATURES = 64
 TIME_SCALE = 1000.0
 """Flow time in [0, 1] spans this many radians at the shortest period."""
 
-
 AXES = {2: ("row", "column")}
 """Names of the axes of items that have so many of them; of others, they are numbered."""
 
