@@ -65,14 +65,13 @@ class Slots:
         contents: Sequence[Tensor | RawLatents] = (),
     ) -> Slots:
         """Items of one stream from what is known of each."""
-        number = len(row_N)
-        dropped_N = np.zeros(number, bool) if dropped_N is None else dropped_N
-        source_N = np.zeros(number, np.int64) if source_N is None else source_N
+        dropped_N = np.zeros(len(row_N), bool) if dropped_N is None else dropped_N
+        source_N = np.zeros(len(row_N), np.int64) if source_N is None else source_N
         raw = [each.raw_PC for each in contents if isinstance(each, RawLatents)]
         return cls(
             row_N=torch.from_numpy(row_N.astype(np.int64)),
             start_N=torch.from_numpy(start_N.astype(np.int64)),
-            grid_NA=torch.tensor(shape.grid, dtype=torch.int64).expand(number, -1),
+            grid_NA=torch.tensor(shape.grid, dtype=torch.int64).expand(len(row_N), -1),
             target_N=torch.from_numpy(target_N),
             dropped_N=torch.from_numpy(dropped_N),
             source_N=torch.from_numpy(source_N.astype(np.int64)),
