@@ -43,7 +43,6 @@ class Continuous:
     stream: str
 
 
-@dataclass(frozen=True, slots=True, init=False)
 class Image(Continuous):
     """One picture: a file that is not yet decoded, or pixels.
 
@@ -57,11 +56,11 @@ class Image(Continuous):
         UserError: ``data`` is nothing of these, or holds pixels that are no picture.
     """
 
+    __slots__ = ()
+
     def __init__(self, data: Given, target: bool, stream: str = "image") -> None:
         # A path, the bytes of an encoded file, or uint8 pixels [H, W, 3], whatever was given.
-        object.__setattr__(self, "data", held(data))
-        object.__setattr__(self, "target", target)
-        object.__setattr__(self, "stream", stream)
+        Continuous.__init__(self, held(data), target, stream)
 
     def pixels(self) -> np.ndarray:
         """uint8 [H, W, 3], upright, on white; of several frames the first.

@@ -1,8 +1,8 @@
 """What every stream of data produces and every model consumes.
 
-A :class:`PackedBatch` holds B rows of T positions. Whole documents lie one after another in a row; an
-item of a stream of continuous data is a run of positions between the marks that open and close it.
-:mod:`chiasm.batch.layout` says what a query may see.
+A :class:`PackedBatch` holds B rows of T positions. Whole documents lie one after another in a row;
+an item of a stream of continuous data is a run of positions between the marks that open and close
+it. :mod:`chiasm.batch.layout` says what a query may see.
 
 Shape suffixes: B rows, T positions of a row, R positions that predict a token.
 """
@@ -10,14 +10,13 @@ Shape suffixes: B rows, T positions of a row, R positions that predict a token.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 import torch
 from torch import Tensor
 
-from chiasm.batch.slots import Slots
+from chiasm.batch.slots import Slots, moved
 from chiasm.batch.streams import PADDING, TEXT, Streams
 
 NO_LABEL = -100
@@ -25,6 +24,8 @@ NO_LABEL = -100
 
 NOBODY = -1
 """Document and source number of a padding position."""
+
+_DERIVED = ("text_position_R", "num_text_targets", "num_filled", "num_pairs")
 
 
 @dataclass(frozen=True)
@@ -89,20 +90,7 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on another device; lists derived on the host travel with it."""
-        # Derived index lists have data-dependent lengths: made here, they cost the device no sync.
-        text_position_R = self.text_position_R.to(device, non_blocking=True)
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        changes: dict[str, Any] = {
-            name: value.to(device, non_blocking=True)
-            for name, value in values.items()
-            if isinstance(value, Tensor)
-        }
-        slots = {name: own.to(device) for name, own in self.slots.items()}
-        moved = replace(self, **changes, slots=slots)
-        counts = ("num_text_targets", "num_filled", "num_pairs")
-        moved.__dict__.update({name: getattr(self, name) for name in counts})
-        moved.__dict__["text_position_R"] = text_position_R
-        return moved
+        return moved(self, device, _DERIVED)
 
     def validate(self) -> None:
         """Check every invariant that the model relies on.
@@ -110,38 +98,32 @@ class PackedBatch:
         Raises:
             ValueError: with the first broken invariant.
         """
-        for name in _ROW_FIELDS:
-            tensor = getattr(self, name)
+        tables = {name: own for name, own in vars(self).items() if name.endswith("_BT")}
+        for name, tensor in tables.items():
             _require(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}, not int64")
             _require(tensor.shape == self.ids_BT.shape, f"{name} has shape {tuple(tensor.shape)}")
         self._validate_slots()
         query_T = torch.arange(self.num_positions)
         padding_BT = self.modality_BT == PADDING
-        _require(bool((self.first_BT <= query_T).all()), "an interval begins after its query")
-        _require(bool((self.last_BT >= query_T).all()), "an interval ends before its query")
-        _require(bool((self.last_BT < self.num_positions).all()), "an interval leaves the row")
-        _require(
-            bool((padding_BT == (self.document_BT == NOBODY)).all()),
-            "padding and document numbers disagree",
-        )
-        ends_BT = torch.stack((self.first_BT, self.last_BT), dim=-1)
-        for end_BT in ends_BT.unbind(-1):
-            seen_BT = self.document_BT.gather(1, end_BT)
-            _require(
-                bool((seen_BT == self.document_BT)[~padding_BT].all()),
-                "an interval reaches into another document",
-            )
-        _require(
-            bool((self.label_BT[~(self.modality_BT == TEXT)] == NO_LABEL).all()),
-            "a position that holds no text predicts a token",
-        )
+        _require((self.first_BT <= query_T).all(), "an interval begins after its query")
+        _require((self.last_BT >= query_T).all(), "an interval ends before its query")
+        _require((self.last_BT < self.num_positions).all(), "an interval leaves the row")
+        alike_BT = padding_BT == (self.document_BT == NOBODY)
+        _require(alike_BT.all(), "padding and document numbers disagree")
+        for end_BT in (self.first_BT, self.last_BT):
+            own_BT = self.document_BT.gather(1, end_BT) == self.document_BT
+            _require(own_BT[~padding_BT].all(), "an interval reaches into another document")
+        silent = self.label_BT[self.modality_BT != TEXT] == NO_LABEL
+        _require(silent.all(), "a position that holds no text predicts a token")
 
     def _validate_slots(self) -> None:
         _require(set(self.slots) == set(self.streams.names), "streams and slots differ")
         for name, own in self.slots.items():
             modality_L = self.modality_BT.flatten()[own.position_L]
-            inside = bool((modality_L == self.streams.modality_of(name)).all())
-            _require(inside, f"an item of {name} lies outside the positions of its modality")
+            inside_L = modality_L == self.streams.modality_of(name)
+            _require(
+                inside_L.all(), f"an item of {name} lies outside the positions of its modality"
+            )
             read = 0 if own.raw_LC is None else len(own.raw_LC)
             given = len(own.items) == len(own) or read == len(own.item_L)
             _require(given, f"slots of {name} and their contents differ in number")
@@ -150,18 +132,6 @@ class PackedBatch:
         _require(placed == latents, "slots and positions of latent tokens differ in number")
 
 
-_ROW_FIELDS = (
-    "ids_BT",
-    "label_BT",
-    "modality_BT",
-    "position_BT",
-    "first_BT",
-    "last_BT",
-    "document_BT",
-    "source_BT",
-)
-
-
-def _require(condition: bool, what: str) -> None:
+def _require(condition: Tensor | bool, what: str) -> None:
     if not condition:
         raise ValueError(f"invalid PackedBatch: {what}")

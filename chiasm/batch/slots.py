@@ -6,7 +6,7 @@ axes of an item, C latent channels, G latent tokens of targets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -17,8 +17,7 @@ from torch import Tensor
 
 from chiasm.batch.streams import StreamShape
 
-_DERIVED = ("tokens_N", "item_L", "position_L", "place_LA", "target_G", "position_G")
-"""Index lists whose lengths depend on the data: made on the host, they cost a device no sync."""
+_DERIVED = ("tokens_N", "item_L", "position_L", "place_LA", "target_G", "position_G", "num_targets")
 
 
 @dataclass(frozen=True)
@@ -66,17 +65,16 @@ class Slots:
         contents: Sequence[Tensor | RawLatents] = (),
     ) -> Slots:
         """Items of one stream from what is known of each."""
-        number = len(row_N)
+        dropped_N = np.zeros(len(row_N), bool) if dropped_N is None else dropped_N
+        source_N = np.zeros(len(row_N), np.int64) if source_N is None else source_N
         raw = [each.raw_PC for each in contents if isinstance(each, RawLatents)]
         return cls(
             row_N=torch.from_numpy(row_N.astype(np.int64)),
             start_N=torch.from_numpy(start_N.astype(np.int64)),
-            grid_NA=torch.tensor(shape.grid, dtype=torch.int64).expand(number, -1),
+            grid_NA=torch.tensor(shape.grid, dtype=torch.int64).expand(len(row_N), -1),
             target_N=torch.from_numpy(target_N),
-            dropped_N=torch.from_numpy(np.zeros(number, bool) if dropped_N is None else dropped_N),
-            source_N=torch.from_numpy(
-                np.zeros(number, np.int64) if source_N is None else source_N.astype(np.int64)
-            ),
+            dropped_N=torch.from_numpy(dropped_N),
+            source_N=torch.from_numpy(source_N.astype(np.int64)),
             row_positions=row_positions,
             items=tuple(each for each in contents if isinstance(each, Tensor)),
             raw_LC=torch.cat(raw) if raw else None,
@@ -93,9 +91,7 @@ class Slots:
     @cached_property
     def item_L(self) -> Tensor:
         """int64 [L]: the item that each latent token belongs to."""
-        return torch.repeat_interleave(
-            torch.arange(len(self), device=self.row_N.device), self.tokens_N
-        )
+        return torch.arange(len(self), device=self.row_N.device).repeat_interleave(self.tokens_N)
 
     @cached_property
     def offset_L(self) -> Tensor:
@@ -137,15 +133,24 @@ class Slots:
 
     def to(self, device: torch.device | str) -> Slots:
         """The same items on another device; lists derived on the host travel with them."""
+        return moved(self, device, _DERIVED)
 
-        def moved(value: Tensor) -> Tensor:
+
+def moved(own: Any, device: torch.device | str, derived: Sequence[str]) -> Any:
+    """Returns a dataclass whose tensors lie on the device, those of its cached properties too.
+
+    Lists derived of it have data-dependent lengths: made on the host, they cost the device no sync.
+    """
+
+    def there(value: Any) -> Any:
+        if isinstance(value, tuple):
+            return tuple(map(there, value))
+        if isinstance(value, Mapping):
+            return {name: there(each) for name, each in value.items()}
+        if isinstance(value, Tensor):
             return value.to(device, non_blocking=True)
+        return value.to(device) if isinstance(value, Slots) else value
 
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        changes: dict[str, Any] = {
-            name: moved(value) for name, value in values.items() if isinstance(value, Tensor)
-        }
-        there = replace(self, **changes, items=tuple(map(moved, self.items)))
-        there.__dict__.update({name: moved(getattr(self, name)) for name in _DERIVED})
-        there.__dict__["num_targets"] = self.num_targets
-        return there
+    copy = replace(own, **{field.name: there(getattr(own, field.name)) for field in fields(own)})
+    copy.__dict__.update({name: there(getattr(own, name)) for name in derived})
+    return copy

@@ -1,7 +1,7 @@
 """Streams: the named kinds of continuous data that a run reads, and the modalities they are of.
 
-Text is the one discrete modality. A stream is a modality with a tokenizer: ``image`` are pictures as
-latents of one tokenizer, and two streams may be of one modality (semantic latents to read, those
+Text is the one discrete modality. A stream is a modality with a tokenizer: ``image`` are pictures
+as latents of one tokenizer, and two streams may be of one modality (semantic latents to read, those
 of an autoencoder to draw). A position's modality says which expert and which norm it passes; an
 item's stream says which layer it enters and leaves by. Text apart, nothing here or below knows how
 many there are.
@@ -23,7 +23,6 @@ PADDING, TEXT = 0, 1
 
 IMAGE = "image"
 """The stream that pictures are of unless a document says otherwise."""
-
 
 _LAYERS = nn.ModuleDict()
 """Knows the names that no layer of a stream can have."""
@@ -71,10 +70,8 @@ class Streams:
     shapes: tuple[StreamShape, ...] = ()
 
     def __post_init__(self) -> None:
-        own = self.generated
-        read = [shape.context_of for shape in self.shapes]
-        for shape in self.shapes:
-            name, other = shape.name, shape.context_of
+        own, read = self.generated, [shape.context_of for shape in self]
+        for name, other in zip(self.names, read, strict=True):
             if self.names.count(name) > 1:
                 raise UserError(f"two streams are called {name!r}; rename one of them")
             if not name.isidentifier() or hasattr(_LAYERS, name):
@@ -118,17 +115,13 @@ class Streams:
         Raises:
             UserError: there is none.
         """
-        if name not in self.names:
-            known = ", ".join(self.names) or "none"
-            raise UserError(
-                f"there is no stream {name!r} here, only {known}",
-                remedy=f"train with a tokenizer for it: a table [streams.{name}] in the recipe",
-            )
-        return self.shapes[self.names.index(name)]
-
-    def number(self, name: str) -> int:
-        """Returns the place of a stream among them."""
-        return self.names.index(name)
+        for shape in self:
+            if shape.name == name:
+                return shape
+        raise UserError(
+            f"there is no stream {name!r} here, only {', '.join(self.names) or 'none'}",
+            remedy=f"train with a tokenizer for it: a table [streams.{name}] in the recipe",
+        )
 
     def modality_of(self, name: str) -> int:
         """Returns the number that positions of a stream's items have for their modality."""

@@ -44,7 +44,7 @@ def sample(
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy")] = DEFAULTS.temperature,
     top_k: Annotated[int | None, typer.Option(min=1)] = DEFAULTS.top_k,
     max_tokens: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_tokens,
-    max_images: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_items,
+    max_items: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_items,
     stop: Annotated[
         list[str] | None, typer.Option(help=r"text that ends the sample; \n is a line's end")
     ] = None,
@@ -70,7 +70,7 @@ def sample(
         temperature=temperature,
         top_k=top_k,
         max_tokens=max_tokens,
-        max_items=max_images,
+        max_items=max_items,
         stop=tuple(text.replace("\\n", "\n") for text in stop or ()),
         steps=steps,
         solver=solver,

@@ -5,7 +5,6 @@ Shape suffixes: T positions of the row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.colors import ListedColormap, to_rgb
+from matplotlib.colors import ListedColormap
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch, Rectangle
 from rich.table import Table
@@ -112,10 +111,11 @@ def draw_row(batch: PackedBatch, row: int, tokenizer: TextTokenizer, path: Path)
     _draw_strips(strips, batch, spans)
     _draw_mask(mask, batch, row, spans)
     present = {span.role for span in spans}
+    sources = dict.fromkeys(span.source for span in spans if span.source)
     figure.legend(
         handles=[
             *(Patch(color=c, label=role) for role, c in _ROLE_COLOURS.items() if role in present),
-            *(Patch(color=_source_colour(batch, n), label=f"source: {n}") for n in _sources(spans)),
+            *(Patch(color=_source_colour(batch, n), label=f"source: {n}") for n in sources),
         ],
         loc="outside lower center",
         ncols=4,
@@ -151,10 +151,6 @@ def _role(batch: PackedBatch, document: int, item: Item | None) -> str:
     if not batch.slots[name].target_N[number]:
         return "context"
     return "target, condition dropped" if batch.slots[name].dropped_N[number] else "target"
-
-
-def _sources(spans: list[RowSpan]) -> Iterator[str]:
-    return iter(dict.fromkeys(span.source for span in spans if span.source))
 
 
 def _source_colour(batch: PackedBatch, name: str) -> str:
@@ -193,13 +189,11 @@ def _draw_item(axes: Axes, item: Tensor) -> None:
 
 def _draw_strips(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None:
     for span in spans:
-        place = (span.begin - 0.5, span.end - span.begin)
+        begin, width = span.begin - 0.5, span.end - span.begin
         if span.source:
             colour = _source_colour(batch, span.source)
-            axes.add_patch(Rectangle((place[0], 1), place[1], 1, color=colour, lw=0))
-        axes.add_patch(
-            Rectangle((place[0], 0), place[1], 0.9, color=_ROLE_COLOURS[span.role], lw=0)
-        )
+            axes.add_patch(Rectangle((begin, 1), width, 1, color=colour, lw=0))
+        axes.add_patch(Rectangle((begin, 0), width, 0.9, color=_ROLE_COLOURS[span.role], lw=0))
     axes.set_ylim(0, 2)
     axes.set_yticks([0.5, 1.5], ["role", "source"])
     axes.tick_params(bottom=False, left=False)
@@ -215,9 +209,7 @@ def _draw_mask(axes: Axes, batch: PackedBatch, row: int, spans: list[RowSpan]) -
         [np.full(span.end - span.begin, 1 + roles.index(span.role)) for span in spans]
     )
     role_T[batch.modality_BT[row].numpy() == TEXT] = 1 + roles.index("text")
-    colours = ListedColormap(
-        [(1.0, 1.0, 1.0), *(to_rgb(colour) for colour in _ROLE_COLOURS.values())]
-    )
+    colours = ListedColormap(["#ffffff", *_ROLE_COLOURS.values()])
     shown_TT = np.where(sees_TT, role_T[:, None], 0)
     axes.imshow(
         shown_TT, cmap=colours, vmin=0, vmax=len(roles), interpolation="nearest", aspect="auto"

@@ -22,21 +22,13 @@ FRAME_TOKENS = 2
 
 @dataclass(frozen=True)
 class Piece:
-    """A document, or the part of one that fits a row, as integers."""
+    """A document as integers, the part of one that fits a row, or one item or text of it."""
 
     ids: np.ndarray
-    """int64 [n]: token numbers from ``<bod>`` to ``<eod>``."""
+    """int64 [n]: token numbers, of a document from ``<bod>`` to ``<eod>``."""
     items: np.ndarray
     """int64 [k, 3]: each item's number in its document, the number of the stream that reads it, and
     1 for a target or 0 for context."""
-
-
-@dataclass(frozen=True)
-class _Unit:
-    """What is never split: an item, or text up to a row's length."""
-
-    ids: np.ndarray
-    items: np.ndarray
 
 
 _NO_ITEMS = np.zeros((0, 3), dtype=np.int64)
@@ -49,8 +41,6 @@ class DocumentEncoder:
         self._tokenizer, self._streams = tokenizer, streams
         self._capacity = row_positions - FRAME_TOKENS
         self._item_ids = {shape.name: _item_ids(shape, tokenizer) for shape in streams}
-        self._bod = np.array([tokenizer.bod_id])
-        self._eod = np.array([tokenizer.eod_id])
 
     def __call__(self, document: Document) -> list[Piece]:
         """Returns the document's pieces: one, unless it is longer than a row.
@@ -65,44 +55,38 @@ class DocumentEncoder:
             return [self._piece(units)]
         return [self._piece(group) for group in self._groups(document)]
 
-    def _units(self, document: Document, *, joined: bool) -> Iterator[_Unit]:
+    def _units(self, document: Document, *, joined: bool) -> Iterator[Piece]:
+        """What is never split: an item, or text up to a row's length."""
         number = 0
-        runs = groupby(document.spans, key=lambda span: isinstance(span, Text))
-        for is_text, run in runs:
-            if is_text:
-                texts = [span.text for span in run if isinstance(span, Text)]
-                for text in ["".join(texts)] if joined else texts:
-                    yield _Unit(self._tokenizer.encode_array(text), _NO_ITEMS)
-                continue
-            for span in run:
-                assert isinstance(span, Continuous)
-                shape = self._streams.reading(span.stream, span.target)
-                stream = self._streams.number(shape.name)
-                item = np.array([[number, stream, int(span.target)]])
-                yield _Unit(self._item_ids[shape.name], item)
-                number += 1
+        for is_text, run in groupby(document.spans, key=lambda span: isinstance(span, Text)):
+            spans = list(run)
+            texts = [span.text for span in spans if isinstance(span, Text)]
+            for text in ["".join(texts)] if joined and is_text else texts:
+                ids, most = self._tokenizer.encode_array(text), self._capacity
+                for begin in range(0, len(ids), most):
+                    yield Piece(ids[begin : begin + most], _NO_ITEMS)
+            for span in spans:
+                if isinstance(span, Continuous):
+                    shape = self._streams.reading(span.stream, span.target)
+                    stream = self._streams.names.index(shape.name)
+                    item = np.array([[number, stream, int(span.target)]])
+                    yield Piece(self._item_ids[shape.name], item)
+                    number += 1
 
-    def _groups(self, document: Document) -> Iterator[list[_Unit]]:
-        group: list[_Unit] = []
+    def _groups(self, document: Document) -> Iterator[list[Piece]]:
+        group: list[Piece] = []
         filled = 0
         for unit in self._units(document, joined=False):
-            for part in self._parts(unit):
-                if filled + len(part.ids) > self._capacity:
-                    yield group
-                    group, filled = [], 0
-                group.append(part)
-                filled += len(part.ids)
+            if filled + len(unit.ids) > self._capacity:
+                yield group
+                group, filled = [], 0
+            group.append(unit)
+            filled += len(unit.ids)
         yield group
 
-    def _parts(self, unit: _Unit) -> Iterator[_Unit]:
-        if len(unit.items):
-            yield unit
-            return
-        for begin in range(0, len(unit.ids), self._capacity):
-            yield _Unit(unit.ids[begin : begin + self._capacity], _NO_ITEMS)
-
-    def _piece(self, units: list[_Unit]) -> Piece:
-        ids = np.concatenate([self._bod, *(unit.ids for unit in units), self._eod])
+    def _piece(self, units: list[Piece]) -> Piece:
+        bod, eod = [self._tokenizer.bod_id], [self._tokenizer.eod_id]
+        ids = np.concatenate([bod, *(unit.ids for unit in units), eod])
         items = np.concatenate([_NO_ITEMS, *(unit.items for unit in units)])
         return Piece(ids, items)
 

@@ -61,8 +61,7 @@ class LaneIterator(grain.DatasetIterator):
         self._packer = packer
         self._mixture = lane.mixture
         self._read = lane.reader.read
-        zeros = [0] * len(lane.mixture.names)
-        self._counts: dict[str, Any] = {name: list(zeros) for name in COUNTS}
+        self._counts: dict[str, Any] = {name: [0] * len(lane.mixture.names) for name in COUNTS}
         self._counts |= {"rows": 0, "notes": []}
 
     def get_state(self) -> dict[str, Any]:
@@ -151,7 +150,7 @@ class LaneIterator(grain.DatasetIterator):
         self._note(source, index, f"skipped: {reason}")
         if is_broken:
             # Empty documents fill the first rows, as they need no room: they are bounded where
-            # they are drawn, and here those alone whose pictures were looked at.
+            # they are drawn, and here those alone whose items were looked at.
             counts["broken"][source] += 1
             broken = counts["broken"][source]
             others = counts["skipped"][source] - broken

@@ -89,17 +89,13 @@ class Lane:
     number: int
     count: int
 
-    def place(self, drawn: int) -> int:
-        """The place in a source's order of this lane's next document after ``drawn``."""
-        return self.number + drawn * self.count
-
 
 class Mixture(grain.IterDataset):
     """The endless encoded documents of one lane; see the module's docstring.
 
     An element is a dictionary of int64 arrays: ``ids`` [n], ``items`` [k, 3] (number in the
-    document, stream, target) and ``documents`` [1, 4] (source number, index in the source, condition, and
-    the turn of the document's form).
+    document, stream, target) and ``documents`` [1, 4] (source number, index in the source,
+    condition, and the turn of the document's form).
     """
 
     def __init__(
@@ -122,7 +118,7 @@ class Mixture(grain.IterDataset):
         )
         self.encoder = encoder
         self.lane = lane
-        # A document is read when it is drawn, and for its pictures when its row is due.
+        # A document is read when it is drawn, and for its items when its row is due.
         self.read = lru_cache(_REMEMBERED_DOCUMENTS)(self._read)
 
     def _read(self, number: int, index: int, turn: int) -> Document:
@@ -145,11 +141,11 @@ class MixtureIterator(grain.DatasetIterator):
     def __init__(self, mixture: Mixture) -> None:
         super().__init__()
         self._mixture = mixture
-        zeros = [0] * len(mixture.sources)
+        num_sources = len(mixture.sources)
         self._state: dict[str, Any] = {  # lists: one entry for each source
-            "consumed_positions": list(zeros),
-            "drawn": list(zeros),
-            "bad": list(zeros),
+            "consumed_positions": [0] * num_sources,
+            "drawn": [0] * num_sources,
+            "bad": [0] * num_sources,
             "source": 0,  # of the document that was drawn last
             "pieces_given": 0,  # of that document; 0 when it is finished
         }
@@ -163,8 +159,11 @@ class MixtureIterator(grain.DatasetIterator):
         self._pieces = []
 
     def __next__(self) -> dict[str, np.ndarray]:
-        if self._state["pieces_given"]:
-            return self._continue()
+        if given := self._state["pieces_given"]:
+            drawn = self._drawn_last()
+            if not self._pieces:  # the state was restored amid a document
+                self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
+            return self._give(drawn, given)
         number = self._largest_deficit()
         self._state["source"] = number
         self._state["drawn"][number] += 1
@@ -177,12 +176,6 @@ class MixtureIterator(grain.DatasetIterator):
             return self._bad(drawn, Condition.EMPTY, "empty")
         self._pieces = self._encoded(drawn, document)
         return self._give(drawn, 0)
-
-    def _continue(self) -> dict[str, np.ndarray]:
-        drawn = self._drawn_last()
-        if not self._pieces:  # the state was restored amid a document
-            self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
-        return self._give(drawn, self._state["pieces_given"])
 
     def _encoded(self, drawn: Drawn, document: Document) -> list[Piece]:
         try:
@@ -200,35 +193,31 @@ class MixtureIterator(grain.DatasetIterator):
         self._state["pieces_given"] = 0 if last else nth + 1
         if last:
             self._pieces = []
-        return _element(piece.ids, piece.items, drawn, condition)
+        return _element(piece, drawn, condition)
 
     def _bad(self, drawn: Drawn, condition: Condition, why: str) -> dict:
         bad, number = self._state["bad"], drawn.source
         bad[number] += 1
         refuse_absurd(self._mixture.names[number], bad[number], self._state["drawn"][number], why)
         nothing = np.zeros(0, dtype=np.int64)
-        return _element(nothing, nothing.reshape(0, 3), drawn, condition)
+        return _element(Piece(nothing, nothing.reshape(0, 3)), drawn, condition)
 
     def _largest_deficit(self) -> int:
         consumed = np.array(self._state["consumed_positions"])
         return int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
 
     def _drawn_last(self) -> Drawn:
-        number = self._state["source"]
-        place = self._mixture.lane.place(self._state["drawn"][number] - 1)
+        number, lane = self._state["source"], self._mixture.lane
+        place = lane.number + (self._state["drawn"][number] - 1) * lane.count
         index = self._mixture.orders[number][place]
         return Drawn(number, index, self._mixture.turn(number, place))
 
 
-def _element(
-    ids: np.ndarray, items: np.ndarray, drawn: Drawn, condition: Condition
-) -> dict[str, np.ndarray]:
+def _element(piece: Piece, drawn: Drawn, condition: Condition) -> dict[str, np.ndarray]:
     documents = np.array([[drawn.source, drawn.number, condition, drawn.turn]])
-    return {"ids": ids, "items": items, "documents": documents}
+    return {"ids": piece.ids, "items": piece.items, "documents": documents}
 
 
 def _copied(state: dict[str, Any]) -> dict[str, Any]:
     # grain asks for the state at every document, where deepcopy would cost as much as encoding.
-    return {
-        name: list(value) if isinstance(value, list) else value for name, value in state.items()
-    }
+    return {name: list(own) if isinstance(own, list) else own for name, own in state.items()}

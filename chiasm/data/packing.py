@@ -12,22 +12,18 @@ from chiasm.batch.streams import Streams
 from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder, Piece
 from chiasm.data.rows import Assembler, Row
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.documents import Continuous, Document
+from chiasm.documents import Document
 from chiasm.errors import UserError
-
-
-def smallest_row_positions(streams: Streams) -> int:
-    """A row holds at least the largest item, its two marks, and ``<bod>`` and ``<eod>``."""
-    return max((each.num_tokens for each in streams), default=1) + 2 * FRAME_TOKENS
 
 
 def refuse_short_rows(row_positions: int, streams: Streams) -> None:
     """Raise a UserError when a row could not hold one item of each stream as a document."""
-    smallest = smallest_row_positions(streams)
+    largest = max((each.num_tokens for each in streams), default=1)
+    smallest = largest + 2 * FRAME_TOKENS
     if row_positions < smallest:
         raise UserError(
-            f"is shorter than one item of {smallest - 2 * FRAME_TOKENS} latent tokens between its "
-            "marks, <bod> and <eod>",
+            f"is shorter than one item of {largest} latent tokens between its marks, <bod> and "
+            "<eod>",
             setting="stream.row_positions",
             value=row_positions,
             remedy=f"give {smallest} or more",
@@ -72,36 +68,32 @@ def pack_documents(
 
 
 def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
-    """The row of each length: the first with room for it, or a new one."""
-    filled: list[int] = []
+    """The row of each length: the first with room for it."""
+    free = [capacity] * len(lengths)
     places = []
     for length in lengths:
-        place = next(
-            (row for row, used in enumerate(filled) if used + length <= capacity), len(filled)
-        )
-        if place == len(filled):
-            filled.append(0)
-        filled[place] += length
-        places.append(place)
+        places.append(next(row for row, room in enumerate(free) if room >= length))
+        free[places[-1]] -= length
     return places
 
 
 def _row(
-    packed: list[tuple[Piece, Document, int]],
-    row_positions: int,
-    reader: ItemReader,
-    number: int,
+    packed: list[tuple[Piece, Document, int]], row_positions: int, reader: ItemReader, number: int
 ) -> Row:
     lengths = [len(piece.ids) for piece, _, _ in packed]
-    padding = row_positions - sum(lengths)
-    items = [item for piece, document, _ in packed for item in _items(piece, document)]
+    padding = np.zeros(row_positions - sum(lengths), int)
+    items = [
+        list(document.items)[number]
+        for piece, document, _ in packed
+        for number in piece.items[:, 0]
+    ]
     table_I3 = np.concatenate([piece.items for piece, _, _ in packed])
     return Row(
-        ids_T=np.concatenate([*(piece.ids for piece, _, _ in packed), np.zeros(padding, int)]),
-        document_T=np.concatenate(
-            [np.repeat(np.arange(len(packed)), lengths), np.full(padding, NOBODY)]
+        ids_T=np.concatenate([*(piece.ids for piece, _, _ in packed), padding]),
+        document_T=np.append(
+            np.repeat(np.arange(len(packed)), lengths), np.full_like(padding, NOBODY)
         ),
-        position_T=np.concatenate([*map(np.arange, lengths), np.zeros(padding, int)]),
+        position_T=np.concatenate([*map(np.arange, lengths), padding]),
         source_S=np.array([source for _, _, source in packed]),
         stream_I=table_I3[:, 1],
         target_I=table_I3[:, 2].astype(bool),
@@ -109,8 +101,3 @@ def _row(
         lane=0,
         number=number,
     )
-
-
-def _items(piece: Piece, document: Document) -> list[Continuous]:
-    items = list(document.items)
-    return [items[number] for number in piece.items[:, 0]]

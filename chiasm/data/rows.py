@@ -62,7 +62,8 @@ class Assembler:
         filled_BT = document_BT != NOBODY
         ids_BT = np.where(filled_BT, np.stack([row.ids_T for row in rows]), self.tokenizer.pad_id)
         position_BT = np.where(filled_BT, np.stack([row.position_T for row in rows]), 0)
-        source_BT = _sources(rows, document_BT)
+        # A document number of NOBODY = -1 picks the last entry: padding.
+        source_BT = np.stack([np.append(row.source_S, NOBODY)[row.document_T] for row in rows])
         slots = self._slots(rows, ids_BT, source_BT)
         layout = lay_out(filled_BT, position_BT, slots, self.streams)
         tables = {
@@ -125,13 +126,3 @@ def _labels(ids_BT: np.ndarray, modality_BT: np.ndarray, document_BT: np.ndarray
     label_BT = np.full_like(ids_BT, NO_LABEL)
     label_BT[:, :-1] = np.where(follows, ids_BT[:, 1:], NO_LABEL)
     return label_BT
-
-
-def _sources(rows: Sequence[Row], document_BT: np.ndarray) -> np.ndarray:
-    # A document number of NOBODY = -1 picks the last entry: padding.
-    return np.stack(
-        [
-            np.append(row.source_S, NOBODY)[document_T]
-            for row, document_T in zip(rows, document_BT, strict=True)
-        ]
-    )

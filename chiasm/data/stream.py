@@ -73,10 +73,10 @@ class StreamReport:
     split: dict[str, int]
     """Documents longer than a row."""
     skipped: dict[str, int]
-    """Documents that are empty, unreadable or hold a picture that cannot be decoded; of split
-    documents, their parts."""
+    """Documents that are empty, unreadable or hold an item that cannot be read; of split documents,
+    their parts."""
     broken: dict[str, int]
-    """Those of them with such a picture."""
+    """Those of them with such an item."""
     notes: tuple[str, ...]
     """The first documents of each lane that were split or skipped, and why."""
     rows: int
@@ -154,17 +154,19 @@ class Stream:
     def report(self) -> StreamReport:
         """Counts of the batches given out so far, over this rank's lanes."""
         lanes = list(self.get_state()["lanes"].values())
-        totals = {
-            count: dict(
-                zip(self._names, np.sum([lane[count] for lane in lanes], 0).tolist(), strict=True)
-            )
-            for count in COUNTS
-        }
-        weight = sum(self.settings.sources[name].weight for name in self._names)
-        weights = {name: self.settings.sources[name].weight / weight for name in self._names}
+        totals = {}
+        for count in COUNTS:
+            sums = np.sum([lane[count] for lane in lanes], 0).tolist()
+            totals[count] = dict(zip(self._names, sums, strict=True))
+        weights = {name: self.settings.sources[name].weight for name in self._names}
+        weights = {name: weight / sum(weights.values()) for name, weight in weights.items()}
         rows = sum(lane["rows"] for lane in lanes)
         positions = totals["positions"]
         total = max(1, sum(positions.values()))
+        # What packing ahead and the last document of each lane may explain of a drift.
+        settings = self.settings
+        rows_ahead = len(lanes) * (settings.rows_packed_together + 1)
+        slack_positions = rows_ahead * settings.row_positions
         return StreamReport(
             **totals,
             weights=weights,
@@ -172,13 +174,8 @@ class Stream:
             notes=tuple(note for lane in lanes for note in lane["notes"]),
             rows=rows,
             filled=sum(positions.values()) / max(1, rows * self.settings.row_positions),
-            alarms=_alarms(positions, weights, self._slack_positions(len(lanes))),
+            alarms=_alarms(positions, weights, slack_positions),
         )
-
-    def _slack_positions(self, num_lanes: int) -> int:
-        """What packing ahead and the last document of each lane may explain of a drift."""
-        settings = self.settings
-        return num_lanes * (settings.rows_packed_together + 1) * settings.row_positions
 
 
 def merge_states(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -238,10 +235,7 @@ def _stop(running: list[grain.DatasetIterator]) -> None:
 
 
 def _refuse(
-    settings: StreamSettings,
-    sources: Mapping[str, Source],
-    streams: Streams,
-    num_ranks: int,
+    settings: StreamSettings, sources: Mapping[str, Source], streams: Streams, num_ranks: int
 ) -> None:
     refuse_short_rows(settings.row_positions, streams)
     if not sources:

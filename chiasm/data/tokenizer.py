@@ -15,7 +15,7 @@ import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -25,8 +25,8 @@ from chiasm.hub import require_hub
 from chiasm.settings import Settings
 
 SPECIAL_TOKENS = ("<|pad|>", "<|bod|>", "<|eod|>", "<|boi|>", "<|eoi|>", "<|image|>")
-"""Padding; begin and end of a document; begin and end of an image; one latent token. Further streams
-have three marks of their own."""
+"""Padding; begin and end of a document; begin and end of an image; one latent token. Further
+streams have three marks of their own."""
 
 _MARKS = re.compile(r"<\|begin (.+)\|>$")
 
@@ -101,12 +101,9 @@ class TextTokenizer:
                 f"{len(SPECIAL_TOKENS) + marks} special tokens; give {smallest} or more"
             )
         backend = Tokenizer(models.BPE())
-        backend.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Digits(individual_digits=True),
-                pre_tokenizers.ByteLevel(add_prefix_space=False),
-            ]
-        )
+        digits = pre_tokenizers.Digits(individual_digits=True)
+        in_bytes = pre_tokenizers.ByteLevel(add_prefix_space=False)
+        backend.pre_tokenizer = pre_tokenizers.Sequence([digits, in_bytes])
         backend.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=vocabulary_tokens - marks,
@@ -177,20 +174,15 @@ def _hub_backend(name: str) -> Tokenizer:
         found = AutoTokenizer.from_pretrained(name, local_files_only=True)
     except (OSError, ValueError):  # neither a folder nor fetched before
         require_hub(name, "tokenizer.path")
-        found = _fetched(name)
+        try:
+            found = AutoTokenizer.from_pretrained(name)
+        except Exception as error:  # no such name, a broken file: many unrelated types
+            raise UserError(
+                f"tokenizer.path = {name!r} is no tokenizer on disk, and the hub gave none "
+                f"({str(error).splitlines()[0]}); give a folder with {_FILE}, or fetch it once "
+                "online"
+            ) from error
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise UserError(f"tokenizer.path = {name!r} has no fast (Rust) form; convert it first")
     return backend
-
-
-def _fetched(name: str) -> Any:
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(name)
-    except Exception as error:  # no such name, a broken file: many unrelated types
-        raise UserError(
-            f"tokenizer.path = {name!r} is no tokenizer on disk, and the hub gave none "
-            f"({str(error).splitlines()[0]}); give a folder with {_FILE}, or fetch it once online"
-        ) from error

@@ -28,7 +28,8 @@ class EvaluationSettings(Settings):
     """Real training frames that the probes are fitted on."""
     judge: str = Field("own", min_length=1)
     """Through whose latents probes read pictures: those of the run's own tokenizer, or of another
-    one, as ``streams.image.path`` names it, so that runs with different tokenizers are read alike."""
+    one, as ``streams.image.path`` names it, so that runs with different tokenizers are read
+    alike."""
     drawings: int = Field(200, ge=2)
     """Pictures drawn from held-out captions."""
     questions: int = Field(600, ge=1)

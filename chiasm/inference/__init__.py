@@ -5,13 +5,12 @@ location.py      where a saved model lies
 pretrained.py    a model with its tokenizers and settings; load, save
 pictures.py      pictures as the frozen tokenizer sees them, and how far apart they lie
 solvers.py       the flow's differential equation: time grid, Euler, Heun
-guidance.py      classifier-free guidance
 choice.py        from logits to the next token; random numbers that belong to a request
 writer.py        tokens to text that never has to be taken back; stop strings
 request.py       what is asked, and what the sampler tells while it works
 passage.py       consecutive positions of one document, before they have a row
 history.py       the cached rows of a batch of requests
-canvas.py        the images that a group of requests draws together
+canvas.py        the items that a group of requests generates together, guided
 progress.py      how far one request has come
 batch.py         one batch of requests: the interleaved state machine
 sampler.py       checks requests and runs them in batches

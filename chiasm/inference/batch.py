@@ -7,9 +7,9 @@
                 the request's script
 
 All requests that write take one step together; when none writes, all that wait with an open item of
-one stream generate together. A request's result is a function of the request, its seed and the settings: all
-draws are keyed by the seed and by the request's own counters, whatever runs beside it. (Batching
-may change the rounding of an item's last bits, as any change of shape does.)
+one stream generate together. A request's result is a function of the request, its seed and the
+settings: all draws are keyed by the seed and by the request's own counters, whatever runs beside
+it. (Batching may change the rounding of an item's last bits, as any change of shape does.)
 
 Shape suffixes: B requests of a group, V vocabulary, N items, P latent tokens of one item, C latent
 channels, D width.
@@ -22,8 +22,9 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from chiasm.data.encoding import FRAME_TOKENS
 from chiasm.documents import Continuous, Span, Text
-from chiasm.inference.canvas import Canvas, ItemPassages
+from chiasm.inference.canvas import Canvas, item_passage
 from chiasm.inference.choice import choose_tokens, item_noise, token_draw
 from chiasm.inference.history import History
 from chiasm.inference.passage import Passage
@@ -53,11 +54,8 @@ class Batch:
         self._tokenizer, self._tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
         self._context = pretrained.context_positions
         self._shift = pretrained.shift
-        streams, marks = self._decoder.shapes, self._tokenizer.marks
-        self._stream_of = {marks[name].begin: name for name in streams.generated}
-        self._passages = {
-            name: ItemPassages.of(streams[name], marks[name]) for name in streams.generated
-        }
+        self._streams, self._marks = self._decoder.shapes, self._tokenizer.marks
+        self._stream_of = {self._marks[name].begin: name for name in self._streams.generated}
         self._forbidden_V = self._never_chosen()
 
     def run(
@@ -65,7 +63,8 @@ class Batch:
     ) -> list[list[Span]]:
         """The new spans of each request."""
         settings = self._settings
-        largest = max((own.num_positions for own in self._passages.values()), default=0)
+        sizes = [self._streams[name].num_tokens for name in self._stream_of.values()]
+        largest = max(sizes, default=0) + FRAME_TOKENS
         most_new = settings.max_tokens + settings.max_items * largest
         given = [[len(self._tokenizer.encode(text)) for text in r.script] for r in requests]
         most = max(map(len, prompts)) + most_new + max(map(sum, given))
@@ -75,25 +74,22 @@ class Batch:
         self._history = History(self._decoder, len(requests), capacity)
         last_BD = self._read_prompts(requests, prompts)
         everyone = [
-            Progress(
-                number=first_number + member,
-                member=member,
-                request=request,
-                writer=self._new_writer(),
-                state=State.GENERATING if request.num_given_items else State.WRITING,
-                last_D=last_BD[member],
-                stream=request.stream,
-            )
+            Progress(first_number + member, member, request, self._new_writer(), last_BD[member])
             for member, request in enumerate(requests)
         ]
-        self._begin_scripts([progress for progress in everyone if progress.request.script])
+        if scripted := [progress for progress in everyone if progress.request.script]:
+            scripted = self._gathered(scripted)
+            texts = [self._tokenizer.encode(self._next_text(each)) for each in scripted]
+            self._read(scripted, [Passage.of_text(text) for text in texts])
         for progress in everyone:
             self._end_if_spent(progress)
         while any(progress.state is not State.ENDED for progress in everyone):
             if writing := self._in_state(everyone, State.WRITING):
                 self._write(writing)
             else:
-                self._generate(self._next_group(everyone))
+                waiting = [each for each in everyone if each.state is State.GENERATING]
+                stream = waiting[0].stream
+                self._generate(self._gathered([p for p in waiting if p.stream == stream]))
         return [progress.spans for progress in everyone]
 
     def _read_prompts(self, requests: Sequence[Request], prompts: Sequence[Passage]) -> Tensor:
@@ -102,12 +98,8 @@ class Batch:
         for member, request in enumerate(requests):
             members_of.setdefault(id(request.spans), []).append(member)
         group = self._history.gather([members[0] for members in members_of.values()])
-        items = [
-            span
-            for member in group
-            for span in requests[member].spans
-            if isinstance(span, Continuous)
-        ]
+        spans = [span for member in group for span in requests[member].spans]
+        items = [span for span in spans if isinstance(span, Continuous)]
         latents = self._tokenizers.encode_spans(items, self._decoder.device)
         read_GD = self._history.read(group, [prompts[member] for member in group], latents)
         last_BD = read_GD.new_empty(len(requests), read_GD.shape[1])
@@ -116,12 +108,6 @@ class Batch:
             self._history.copy(member, alike[1:])
             last_BD[alike] = last_D
         return last_BD
-
-    def _begin_scripts(self, scripted: list[Progress]) -> None:
-        if scripted:
-            scripted = self._gathered(scripted)
-            texts = [self._tokenizer.encode(self._next_text(each)) for each in scripted]
-            self._read(scripted, [Passage.of_text(text) for text in texts])
 
     def _next_text(self, progress: Progress) -> str:
         """The text that the request gives before its next item; it is part of the result."""
@@ -151,7 +137,7 @@ class Batch:
         elif stream := self._stream_of.get(token):
             if progress.num_items == self._settings.max_items:
                 self._end(progress, Ending.MAX_ITEMS)
-            elif free_positions < self._passages[stream].num_positions:
+            elif free_positions < self._streams[stream].num_tokens + FRAME_TOKENS:
                 self._end(progress, Ending.CONTEXT)
             else:
                 progress.state, progress.stream = State.GENERATING, stream
@@ -166,23 +152,18 @@ class Batch:
                 self._end(progress, Ending.STOP)
             self._end_if_spent(progress)
 
-    def _next_group(self, everyone: list[Progress]) -> list[Progress]:
-        """Those that wait with an open item of one stream."""
-        waiting = [progress for progress in everyone if progress.state is State.GENERATING]
-        return self._gathered([each for each in waiting if each.stream == waiting[0].stream])
-
     def _generate(self, group: list[Progress]) -> None:
         """One item for each request, from the mark that opens it to the one that closes it."""
-        shape, settings = self._decoder.shapes[group[0].stream], self._settings
-        opening = Passage.of_text([self._tokenizer.marks[shape.name].begin])
-        self._read(group, [opening] * len(group))
+        shape, settings = self._streams[group[0].stream], self._settings
+        marks = self._marks[shape.name]
+        self._read(group, [Passage.of_text([marks.begin])] * len(group))
         canvas = Canvas(
             self._decoder,
             shape.name,
             self._flow.of(shape.name).prediction,
             self._history,
             [progress.member for progress in group],
-            self._passages[shape.name],
+            marks,
             settings.guidance,
         )
         noise = [item_noise(p.request.seed, p.num_items, shape) for p in group]
@@ -193,8 +174,7 @@ class Batch:
         for progress, z_PC, item in zip(group, z_NPC, items, strict=True):
             self._finish_item(progress, z_PC, item)
         latents_of = {p.member: z_PC for p, z_PC in zip(group, z_NPC, strict=True)}
-        going_on = [progress for progress in group if progress.state is not State.ENDED]
-        if going_on:
+        if going_on := [progress for progress in group if progress.state is not State.ENDED]:
             # The last solver step read an unfinished item; what is kept is read at t = 1.
             going_on = self._gathered(going_on)
             made = torch.cat([latents_of[each.member] for each in going_on])
@@ -202,7 +182,8 @@ class Batch:
 
     def _closed(self, progress: Progress) -> Passage:
         """The rest of a finished item, and the text that the request gives behind it."""
-        closed = self._passages[progress.stream].closed
+        shape, marks = self._streams[progress.stream], self._marks[progress.stream]
+        closed = item_passage(shape, marks, closed=True)
         if progress.state is State.WRITING:
             return closed
         return closed.then(self._tokenizer.encode(self._next_text(progress)))
@@ -212,9 +193,8 @@ class Batch:
         progress.spans.append(item)
         self._tell(Generated(progress.number, item, z_PC))
         progress.num_items += 1
-        progress.state = State.WRITING
-        if progress.num_items < progress.request.num_given_items:
-            progress.state = State.GENERATING
+        given = progress.num_items < progress.request.num_given_items
+        progress.state = State.GENERATING if given else State.WRITING
         self._end_if_spent(progress)
 
     def _read(

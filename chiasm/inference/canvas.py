@@ -10,7 +10,7 @@ C latent channels, D width.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -19,44 +19,25 @@ from torch import Tensor
 from chiasm.batch.streams import StreamShape
 from chiasm.data.tokenizer import Marks
 from chiasm.flow import Space, velocity
-from chiasm.inference.guidance import guided
 from chiasm.inference.history import History, Reading, lay_out
 from chiasm.inference.passage import Passage
 from chiasm.model import Decoder
 
 
-@dataclass(frozen=True)
-class ItemPassages:
-    """The passages that an item of a stream is read in."""
-
-    alone: Passage
-    """Its latent tokens."""
-    opened: Passage
-    """The same behind the mark that opens it."""
-    closed: Passage
-    """The same before the mark that closes it."""
-
-    @classmethod
-    def of(cls, shape: StreamShape, marks: Marks) -> ItemPassages:
-        """Those of a stream whose items stand between these marks."""
-        fill_P, begin, end = np.full(shape.num_tokens, marks.fill), [marks.begin], [marks.end]
-        return cls(
-            Passage(fill_P, ((shape.name, 0),)),
-            Passage(np.concatenate((begin, fill_P)), ((shape.name, 1),)),
-            Passage(np.concatenate((fill_P, end)), ((shape.name, 0),)),
-        )
-
-    @property
-    def num_positions(self) -> int:
-        """Of an item with both its marks."""
-        return len(self.alone) + 2
+def item_passage(
+    shape: StreamShape, marks: Marks, *, opened: bool = False, closed: bool = False
+) -> Passage:
+    """Returns an item's latent tokens, behind the mark that opens it or before its closing one."""
+    ids = [*[marks.begin] * opened, *[marks.fill] * shape.num_tokens, *[marks.end] * closed]
+    return Passage(np.array(ids), ((shape.name, int(opened)),))
 
 
 class Canvas:
     """Velocities of N items at the end of N histories.
 
-    The unconditional branch is what training makes of a dropped condition: the item sees the mark
-    that opens it and itself, at the rotary positions that it has anyway.
+    Classifier-free guidance (arXiv 2207.12598): the unconditional branch is what training makes of
+    a dropped condition. The item sees the mark that opens it and itself, with no history, at the
+    rotary positions that it has anyway.
 
     Args:
         decoder: the model.
@@ -64,8 +45,9 @@ class Canvas:
         prediction: what its head predicts.
         history: rows whose last position is the mark that opens an item.
         group: the members that generate, as ``history.gather`` gives them.
-        passages: of one item.
-        guidance: guidance scale; 1 needs no unconditional branch.
+        marks: of the stream.
+        guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional); at 1 there is no
+            unconditional branch.
     """
 
     def __init__(
@@ -75,7 +57,7 @@ class Canvas:
         prediction: Space,
         history: History,
         group: Sequence[int],
-        passages: ItemPassages,
+        marks: Marks,
         guidance: float,
     ) -> None:
         self._decoder, self._stream = decoder, stream
@@ -83,9 +65,10 @@ class Canvas:
         count, shape = len(group), decoder.shapes[stream]
         size = (count * shape.num_tokens, shape.channels)
         latents = {stream: torch.zeros(size, device=decoder.device)}
-        self._conditional = history.lay_out(group, [passages.alone] * count, latents, 0.0)
+        alone = [item_passage(shape, marks)] * count
+        self._conditional = history.lay_out(group, alone, latents, 0.0)
         begins = [history.held(member) - 1 for member in group]
-        opened = [passages.opened] * count
+        opened = [item_passage(shape, marks, opened=True)] * count
         self._unconditional = lay_out(decoder, opened, latents, 0.0, begins, cache=None)
 
     def velocity(self, z_NPC: Tensor, time: float) -> Tensor:
@@ -93,15 +76,16 @@ class Canvas:
         conditional_LC = self._predict(self._conditional, z_NPC, time)
         if self._guidance == 1:
             return conditional_LC.view_as(z_NPC)
-        unconditional_LC = self._predict(self._unconditional, z_NPC, time)
-        return guided(conditional_LC, unconditional_LC, self._guidance).view_as(z_NPC)
+        velocity_LC = self._predict(self._unconditional, z_NPC, time)
+        velocity_LC = velocity_LC + self._guidance * (conditional_LC - velocity_LC)
+        return velocity_LC.view_as(z_NPC)
 
     def _predict(self, reading: Reading, z_NPC: Tensor, time: float) -> Tensor:
         z_LC = z_NPC.flatten(0, 1)
         time_L = z_LC.new_full((len(z_LC),), time)
         own = reading.inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_L)
         inputs = replace(reading.inputs, latents={self._stream: own})
-        x_BTD = self._decoder(inputs, reading.mask, reading.cache)
+        x_BTD = self._decoder(*reading._replace(inputs=inputs))
         x_LD = x_BTD.flatten(0, 1)[own.position_L]
         output_LC = self._decoder.latent_output(self._stream, x_LD).float()
         return velocity(output_LC, z_LC, time_L, self._prediction)

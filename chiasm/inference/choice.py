@@ -39,13 +39,10 @@ def item_noise(seed: int, number: int, shape: StreamShape) -> Tensor:
 def choose_tokens(
     logits_BV: Tensor, draw_B: list[float], temperature: float, top_k: int | None
 ) -> list[int]:
-    """One token per row.
+    """One token per row; scores are minus infinity where a token is not allowed.
 
-    Args:
-        logits_BV: [B, V]; minus infinity where a token is not allowed.
-        draw_B: a uniform number for each row; unused at temperature 0.
-        temperature: 0 takes the most probable token, 1 samples from the model's own distribution.
-        top_k: sample from the k most probable tokens alone; None samples from all.
+    At temperature 0 it is the most probable one; at 1 the uniform numbers ``draw_B`` sample from
+    the model's own distribution, from the ``top_k`` most probable tokens alone if not None.
 
     Sampling inverts the cumulative distribution, in float64 and in the order of the vocabulary, so
     that rounding in the logits changes a choice only where a draw falls on the very border.
@@ -59,6 +56,5 @@ def choose_tokens(
     cumulative_BV = scores_BV.softmax(dim=-1).cumsum(dim=-1)
     draw_B1 = torch.tensor(draw_B, dtype=torch.float64, device=logits_BV.device).unsqueeze(1)
     # The sum may end a rounding error away from 1: scaled, a draw below 1 always finds a token.
-    return torch.searchsorted(cumulative_BV, draw_B1 * cumulative_BV[:, -1:], right=True)[
-        :, 0
-    ].tolist()
+    draw_B1 = draw_B1 * cumulative_BV[:, -1:]
+    return torch.searchsorted(cumulative_BV, draw_B1, right=True).squeeze(1).tolist()

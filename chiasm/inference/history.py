@@ -1,17 +1,17 @@
 """The cached rows of a batch of requests, each row at its own length.
 
-Requests are in different states at one time: some write, some draw, some have ended. A group that
-runs is moved to the first rows of the cache (a swap of rows, only when a group changes), so that
-every pass works on a slice of the cache, without a copy and without idle rows.
+Requests are in different states at one time: some write, some generate, some have ended. A group
+that runs is moved to the first rows of the cache (a swap of rows, only when a group changes), so
+that every pass works on a slice of the cache, without a copy and without idle rows.
 
-Shape suffixes: B rows of the group that runs, T new positions, L latent tokens of all its items of a
-stream, C latent channels, D width.
+Shape suffixes: B rows of the group that runs, T new positions, L latent tokens of all its items of
+a stream, C latent channels, D width.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -24,15 +24,12 @@ from chiasm.inference.passage import Passage
 from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache, LatentInput
 
 
-@dataclass(frozen=True)
-class Reading:
+class Reading(NamedTuple):
     """Passages laid side by side behind what their rows hold: ready for the decoder."""
 
     inputs: DecoderInput
     mask: IntervalMask
     cache: KeyValueCache | None
-    length_B: Tensor
-    """int64: true length of each row's passage."""
 
 
 def lay_out(
@@ -54,8 +51,7 @@ def lay_out(
         cache: what the rows hold, ``held_B`` positions each, before the passages; without one the
             passages are all that can be seen.
     """
-    lengths = [len(passage) for passage in passages]
-    rows, width = len(passages), max(lengths)
+    rows, width = len(passages), max(map(len, passages))
     ids_BT, filled_BT = np.zeros((rows, width), np.int64), np.zeros((rows, width), bool)
     for row, passage in enumerate(passages):
         ids_BT[row, : len(passage)] = passage.ids_T
@@ -64,28 +60,17 @@ def lay_out(
     position_BT = np.arange(width) + held[:, None]
     slots = _slots(decoder.shapes, passages, width)
     layout = layout_of(filled_BT, position_BT, slots, decoder.shapes, 0 if cache is None else held)
-    device = decoder.device
-
-    def moved(table: np.ndarray) -> Tensor:
-        return torch.from_numpy(table).to(device)
-
-    inputs = DecoderInput(
-        moved(ids_BT),
-        moved(layout.modality_BT),
-        moved(position_BT),
-        {
-            name: LatentInput(
-                latents[name],
-                latents[name].new_full((len(own.item_L),), time),
-                own.position_L.to(device),
-                own.place_LA.to(device),
-            )
-            for name, own in slots.items()
-        },
+    tables = (ids_BT, layout.modality_BT, position_BT, layout.first_BT, layout.last_BT)
+    ids, modality, position, first, last = (
+        torch.from_numpy(table).to(decoder.device) for table in tables
     )
-    num_keys = width if cache is None else cache.capacity
-    mask = IntervalMask(moved(layout.first_BT), moved(layout.last_BT), num_keys)
-    return Reading(inputs, mask, cache, torch.tensor(lengths, device=device))
+    read: dict[str, LatentInput] = {}
+    for name, own in slots.items():
+        there = own.to(decoder.device)
+        time_L = latents[name].new_full((len(there.item_L),), time)
+        read[name] = LatentInput(latents[name], time_L, there.position_L, there.place_LA)
+    mask = IntervalMask(first, last, width if cache is None else cache.capacity)
+    return Reading(DecoderInput(ids, modality, position, read), mask, cache)
 
 
 def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[str, Slots]:
@@ -102,12 +87,9 @@ def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[st
 
 
 class History:
-    """What each of a batch of requests has read so far.
+    """What each of a batch of requests has read so far; a member is the number of one.
 
-    Args:
-        decoder: the model.
-        num_members: requests of the batch; a member is its number.
-        capacity: positions that the longest of them may come to hold.
+    ``capacity``: positions that the longest of them may come to hold.
     """
 
     def __init__(self, decoder: Decoder, num_members: int, capacity: int) -> None:
@@ -126,7 +108,10 @@ class History:
         leaving = [m for m, row in enumerate(self._row) if row < len(inside) and m not in inside]
         entering = [m for m in inside if self._row[m] >= len(inside)]
         for out, into in zip(leaving, entering, strict=True):
-            self._swap(out, into)
+            rows = [self._row[into], self._row[out]]
+            for layer in self._cache.whole:
+                layer.copy(rows, rows[::-1])
+            self._row[out], self._row[into] = rows
         return sorted(inside, key=lambda member: self._row[member])
 
     def lay_out(
@@ -149,32 +134,22 @@ class History:
         passages: Sequence[Passage],
         latents: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """Read passages for good, their items finished (flow time 1).
+        """Returns the hidden vector [B, D] at each passage's last position; the history goes on.
 
-        Args:
-            group: members in the order of their rows, as :meth:`gather` gives them.
-            passages: one per member.
-            latents: clean [L, C], of the passages' items of each stream, member after member.
-
-        Returns:
-            the hidden vector [B, D] at each passage's last position.
+        The passages' items are finished (flow time 1), ``latents`` [L, C] clean; the rest is as in
+        :meth:`lay_out`.
         """
         reading = self.lay_out(group, passages, latents or {}, time=1.0)
-        x_BTD = self._decoder(reading.inputs, reading.mask, reading.cache)
+        x_BTD = self._decoder(*reading)
         for member, passage in zip(group, passages, strict=True):
             self._held[member] += len(passage)
-        return x_BTD[torch.arange(len(group), device=x_BTD.device), reading.length_B - 1]
+        last_B = torch.tensor([len(passage) - 1 for passage in passages], device=x_BTD.device)
+        return x_BTD[torch.arange(len(group), device=x_BTD.device), last_B]
 
     def copy(self, source: int, others: Sequence[int]) -> None:
         """Let other members have read what one has."""
-        held, row = self._held[source], self._row[source]
-        rows = [self._row[member] for member in others]
+        held, rows = self._held[source], [self._row[source]] * len(others)
         for layer in self._cache.whole:
-            layer.copy(row, rows, held)
+            layer.copy(rows, [self._row[member] for member in others], held)
         for member in others:
             self._held[member] = held
-
-    def _swap(self, one: int, other: int) -> None:
-        for layer in self._cache.whole:
-            layer.swap(self._row[one], self._row[other])
-        self._row[one], self._row[other] = self._row[other], self._row[one]

@@ -17,10 +17,9 @@ def find_model(path_or_hub_id: str | Path) -> Path:
         UserError: there is none of that name.
     """
     path = Path(path_or_hub_id).expanduser()
-    if (path / CONFIG).is_file():
-        return path
-    if (path / "model" / CONFIG).is_file():
-        return path / "model"
+    for folder in (path, path / "model"):
+        if (folder / CONFIG).is_file():
+            return folder
     if path.exists():
         raise UserError(
             f"{path} holds no model: neither {CONFIG} nor model/{CONFIG} is there. A run gets its "

@@ -6,6 +6,8 @@ tokens times channels).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -37,20 +39,17 @@ def features(
         vision = judge.to(pretrained.device)
         shown = (Image(pixels, target=False) for pixels in pictures_NHW3)
         pictures_NHW3 = np.stack([fitted(image, judge.image_shape) for image in shown])
-    parts = [
-        _encode(vision, part, pretrained.device).flatten(1).cpu() for part in _parts(pictures_NHW3)
-    ]
-    return torch.cat(parts).numpy()
+    parts = _encoded(vision, pictures_NHW3, pretrained.device)
+    return torch.cat([part_NPC.flatten(1).cpu() for part_NPC in parts]).numpy()
 
 
 @torch.inference_mode()
 def through_tokenizer(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.ndarray:
     """Encoded and decoded again: uint8 [N, H, W, 3], what is left of detail in the latents."""
     vision = pretrained.vision_tokenizer
-    parts = [
-        vision.decode(_encode(vision, part, pretrained.device)) for part in _parts(pictures_NHW3)
-    ]
-    decoded_N3HW = torch.cat(parts).mul(255).round().to(torch.uint8).cpu()
+    parts = _encoded(vision, pictures_NHW3, pretrained.device)
+    decoded_N3HW = torch.cat([vision.decode(part_NPC) for part_NPC in parts])
+    decoded_N3HW = decoded_N3HW.mul(255).round().to(torch.uint8).cpu()
     return decoded_N3HW.permute(0, 2, 3, 1).contiguous().numpy()
 
 
@@ -59,11 +58,9 @@ def feature_distance(features_NF: np.ndarray, truth_NF: np.ndarray) -> np.ndarra
     return np.sqrt(((features_NF - truth_NF).astype(np.float64) ** 2).mean(1))
 
 
-def _encode(vision: Tokenizer, pictures_NHW3: np.ndarray, device: torch.device) -> Tensor:
-    pictures_N3HW = torch.from_numpy(np.ascontiguousarray(pictures_NHW3)).permute(0, 3, 1, 2)
-    return vision.encode(pictures_N3HW.to(device))
-
-
-def _parts(pictures_NHW3: np.ndarray) -> list[np.ndarray]:
-    begins = range(0, len(pictures_NHW3), PICTURES_AT_ONCE)
-    return [pictures_NHW3[begin : begin + PICTURES_AT_ONCE] for begin in begins]
+def _encoded(
+    vision: Tokenizer, pictures_NHW3: np.ndarray, device: torch.device
+) -> Iterator[Tensor]:
+    for begin in range(0, len(pictures_NHW3), PICTURES_AT_ONCE):
+        part = np.ascontiguousarray(pictures_NHW3[begin : begin + PICTURES_AT_ONCE])
+        yield vision.encode(torch.from_numpy(part).permute(0, 3, 1, 2).to(device))

@@ -106,8 +106,7 @@ class Pretrained:
     def shift(self, stream: str) -> float:
         """Returns α of the shift of a stream's flow times, as in training."""
         shape = self.decoder.shapes[stream]
-        own = self.flow.of(stream).shift
-        return own or default_shift(shape.num_tokens, shape.channels)
+        return self.flow.of(stream).shift or default_shift(shape.num_tokens, shape.channels)
 
     def save(self, folder: Path | str) -> None:
         """Write the model, aside first; a folder of that name is replaced when all is on disk.
@@ -130,10 +129,8 @@ class Pretrained:
             raise UserError(f"the model cannot be written to {folder}: {error}") from error
 
     def _write(self, folder: Path) -> None:
-        weights = {
-            name: tensor.detach().float().cpu().contiguous()
-            for name, tensor in self.decoder.state_dict().items()
-        }
+        state = self.decoder.state_dict()
+        weights = {name: tensor.float().cpu().contiguous() for name, tensor in state.items()}
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         self.text_tokenizer.save(folder)
         config = _Config(
@@ -173,8 +170,7 @@ class Pretrained:
         device = choose_device(str(device))
         folder = find_model(path_or_hub_id)
         config = _read_config(folder)
-        text_tokenizer = _load_text_tokenizer(folder, config)
-        tokenizers = _load_tokenizers(folder, config).to(device)
+        text_tokenizer, tokenizers = _load_tokenizers(folder, config)
         decoder = Decoder(
             config.model,
             vocabulary=config.vocabulary_tokens,
@@ -182,15 +178,9 @@ class Pretrained:
             compute_dtype=matmul_dtype(device, "auto"),
         )
         decoder.load_state_dict(_load_weights(folder, config, decoder))
-        return cls(
-            decoder.to(device).eval().requires_grad_(False),
-            text_tokenizer,
-            tokenizers,
-            config.flow,
-            config.context_positions,
-            config.actions,
-            config.walks,
-        )
+        decoder = decoder.to(device).eval().requires_grad_(False)
+        told = (config.flow, config.context_positions, config.actions, config.walks)
+        return cls(decoder, text_tokenizer, tokenizers.to(device), *told)
 
 
 def _save_tokenizer(tokenizer: Tokenizer, folder: Path, stream: str) -> str:
@@ -227,7 +217,7 @@ def _read_config(folder: Path) -> _Config:
         return _Config.model_validate(found)
     except ValidationError as error:
         first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
+        place = ".".join(map(str, first["loc"]))
         raise UserError(
             f"{path} does not describe a model of chiasm: {place}: {first['msg']}"
         ) from error
@@ -235,58 +225,45 @@ def _read_config(folder: Path) -> _Config:
         raise UserError(f"{path} cannot be read: {error}; save or copy the model again") from error
 
 
-def _load_text_tokenizer(folder: Path, config: _Config) -> TextTokenizer:
-    if not (folder / TOKENIZER).is_file():
-        raise UserError(f"{folder / TOKENIZER} is missing; save or copy the model again")
-    tokenizer = TextTokenizer.load(folder)
-    if tokenizer.fingerprint != config.tokenizer_fingerprint:
-        raise UserError(
-            f"{folder / TOKENIZER} is not the tokenizer that the model was trained with: its "
-            f"fingerprint is {tokenizer.fingerprint}, {CONFIG} names "
-            f"{config.tokenizer_fingerprint}; copy the model again"
-        )
-    return tokenizer
+def _load_tokenizers(folder: Path, config: _Config) -> tuple[TextTokenizer, StreamTokenizers]:
+    text = TextTokenizer.load(_found(folder / TOKENIZER))
+    _refuse_other(folder / TOKENIZER, text.fingerprint, config.tokenizer_fingerprint)
+    tokenizers: dict[str, Tokenizer] = {}
+    for name, told in config.streams.items():
+        shipped = told.tokenizer in SHIPPED
+        where = shipped_folder(told.tokenizer) if shipped else folder / told.tokenizer
+        own = tokenizers[name] = load_tokenizer(where)
+        remedy = "install the version of chiasm that made it" if shipped else ""
+        _refuse_other(where, own.fingerprint, told.fingerprint, remedy)
+    context_of = {name: told.context_of for name, told in config.streams.items()}
+    return text, StreamTokenizers(tokenizers, context_of)
 
 
-def _load_tokenizers(folder: Path, config: _Config) -> StreamTokenizers:
-    return StreamTokenizers(
-        {name: _load_tokenizer(folder, own) for name, own in config.streams.items()},
-        {name: own.context_of for name, own in config.streams.items()},
-    )
+def _found(path: Path) -> Path:
+    if not path.is_file():
+        raise UserError(f"{path} is missing; save or copy the model again")
+    return path
 
 
-def _load_tokenizer(folder: Path, config: _Stream) -> Tokenizer:
-    shipped = config.tokenizer in SHIPPED
-    own = shipped_folder(config.tokenizer) if shipped else folder / config.tokenizer
-    tokenizer = load_tokenizer(own)
-    if tokenizer.fingerprint != config.fingerprint:
-        where = f"chiasm's own {config.tokenizer!r}" if shipped else str(folder / config.tokenizer)
+def _refuse_other(where: Path, found: str, named: str, remedy: str = "") -> None:
+    if found != named:
         raise UserError(
             f"{where} is not the tokenizer that the model was trained with (fingerprint "
-            f"{tokenizer.fingerprint[:12]}, {CONFIG} names {config.fingerprint[:12]}); "
-            + ("install the version of chiasm that made it" if shipped else "copy the model again")
+            f"{found[:12]}, {CONFIG} names {named[:12]}); {remedy or 'copy the model again'}"
         )
-    return tokenizer
 
 
 def _load_weights(folder: Path, config: _Config, decoder: Decoder) -> dict[str, Tensor]:
-    path = folder / WEIGHTS
-    if not path.is_file():
-        raise UserError(f"{path} is missing; save or copy the model again")
+    path = _found(folder / WEIGHTS)
     if _sha256(path) != config.weights_sha256:
         raise UserError(
             f"{path} is damaged or half-written: its hash is not the one in {CONFIG}; save or "
             "copy the model again"
         )
     weights = load_file(path)
-    expected = decoder.state_dict()
-    wrong = [
-        name
-        for name in sorted(expected.keys() | weights.keys())
-        if name not in weights
-        or name not in expected
-        or weights[name].shape != expected[name].shape
-    ]
+    shapes = {name: tensor.shape for name, tensor in weights.items()}
+    expected = {name: tensor.shape for name, tensor in decoder.state_dict().items()}
+    wrong = sorted({name for name, _ in shapes.items() ^ expected.items()})
     if wrong:
         raise UserError(
             f"{path} does not fit the settings in {CONFIG}: {', '.join(wrong[:3])} "

@@ -31,12 +31,14 @@ class Progress:
     member: int
     request: Request
     writer: Writer
-    state: State
     last_D: Tensor
     """Hidden vector at the last position read: it predicts the next token."""
-    stream: str
-    """That the item is of which it generates, or generated last."""
     spans: list[Span] = field(default_factory=list)
     num_choices: int = 0
     num_tokens: int = 0
     num_items: int = 0
+
+    def __post_init__(self) -> None:
+        self.state = State.GENERATING if self.request.num_given_items else State.WRITING
+        self.stream = self.request.stream
+        """That the item is of which it generates, or generated last."""

@@ -63,7 +63,6 @@ class Request:
     """Texts that are given, each with an item behind it, instead of ``opens``; the first stands
     behind an item. So a world model imagines one view after another, each after an action,
     and requests that differ in their actions alone share what they have read."""
-
     stream: str = IMAGE
     """Whose items ``opens`` and ``script`` open."""
 

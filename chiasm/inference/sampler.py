@@ -1,4 +1,4 @@
-"""The interleaved sampler: goes on with documents, text and images.
+"""The interleaved sampler: goes on with documents, text and items.
 
 :mod:`chiasm.inference.batch` has the state machine; this checks what is asked and splits it.
 """
@@ -15,7 +15,7 @@ from chiasm.errors import UserError
 from chiasm.inference.batch import Batch
 from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Event, Listener, Request, SamplingSettings
+from chiasm.inference.request import Listener, Request, SamplingSettings
 
 
 class Sampler:
@@ -36,36 +36,34 @@ class Sampler:
 
         Args:
             requests: any number; ``settings.rows_at_once`` of them run together.
-            settings: how to write and draw; None is the defaults.
-            listener: hears every piece of text, image and ending as it happens.
+            settings: how to write and generate; None is the defaults.
+            listener: hears every piece of text, item and ending as it happens.
 
         Returns:
             for each request its new spans; pictures are uint8 [H, W, 3].
 
         Raises:
             UserError: a prompt is longer than the model's context (checked for all requests before
-                anything runs), or a picture cannot be decoded.
+                anything runs), or an item cannot be read.
         """
         settings = settings or SamplingSettings()
+        several = len(requests) > 1
         prompts = [
-            self._prompt(
-                "the request" if len(requests) == 1 else f"request {n}",
-                request,
-                settings.max_items,
-            )
+            self._prompt(f"request {n}" if several else "the request", request, settings.max_items)
             for n, request in enumerate(requests)
         ]
         results: list[list[Span]] = []
         for begin in range(0, len(requests), settings.rows_at_once):
             chunk = slice(begin, begin + settings.rows_at_once)
-            batch = Batch(self.pretrained, settings, listener or _unheard)
+            batch = Batch(self.pretrained, settings, listener or (lambda event: None))
             results += batch.run(requests[chunk], prompts[chunk], first_number=begin)
         return results
 
     def _prompt(self, name: str, request: Request, max_items: int) -> Passage:
         """A prompt that fits, with the items that are generated in any case."""
         items = request.num_given_items
-        if request.script and (request.opens or not _ends_in_item(request)):
+        begun = bool(request.spans) and isinstance(request.spans[-1], Continuous)
+        if request.script and (request.opens or not begun):
             raise UserError(
                 f"{name} has a script, whose texts open items: its spans must end in an item, and "
                 "opens be False"
@@ -92,11 +90,3 @@ class Sampler:
                 + (f" ({size} positions each)" if items else "")
             )
         return prompt
-
-
-def _ends_in_item(request: Request) -> bool:
-    return bool(request.spans) and isinstance(request.spans[-1], Continuous)
-
-
-def _unheard(event: Event) -> None:
-    """Nobody listens."""

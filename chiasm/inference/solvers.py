@@ -57,13 +57,9 @@ def heun(velocity: Velocity, z: Tensor, time: float, next_time: float) -> Tensor
 def denoise(
     predict_velocity: Velocity, z: Tensor, times: Tensor, solver: Solver = Solver.EULER
 ) -> Tensor:
-    """Follow the flow from ``z`` at ``times[0]`` to ``times[-1]``.
+    """Follow the flow from ``z``, of any shape, at ``times[0]`` to ``times[-1]``.
 
-    Args:
-        predict_velocity: (z, t) -> dz/dt.
-        z: the state at ``times[0]``, any shape.
-        times: [S], rising, ending at 1 or before.
-        solver: the method for each step.
+    ``times`` [S] rise and end at 1 or before.
     """
     for time, next_time in pairwise(times.tolist()):
         one_step = heun if solver == Solver.HEUN and next_time < 1 else euler

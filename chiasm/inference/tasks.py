@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.documents import NEXT_QUESTION, Image, Span, Text, question_prompt
+from chiasm.documents import NEXT_QUESTION, Document, Image, Span, Text, question_prompt
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 
@@ -45,9 +45,8 @@ def answer_prompts(
     seed: int = 0,
 ) -> list[str]:
     """:func:`answer` to whole prompts, as a document's first text has them."""
-    asked = [(image, Text(prompt)) for image, prompt in zip(images, prompts, strict=True)]
-    limits = settings.model_copy(update={"max_items": 0, "stop": (NEXT_QUESTION, *settings.stop)})
-    return [_text(spans).strip() for spans in sampler.generate(_requests(asked, seed), limits)]
+    limits = settings.model_copy(update={"stop": (NEXT_QUESTION, *settings.stop)})
+    return _write(sampler, images, prompts, limits, seed)
 
 
 def caption(
@@ -58,9 +57,7 @@ def caption(
     seed: int = 0,
 ) -> list[str]:
     """What the model says of each image."""
-    prompts = [(image, Text("caption:")) for image in images]
-    limits = settings.model_copy(update={"max_items": 0})
-    return [_text(spans).strip() for spans in sampler.generate(_requests(prompts, seed), limits)]
+    return _write(sampler, images, ["caption:"] * len(images), settings, seed)
 
 
 def draw(
@@ -125,16 +122,22 @@ def _requests(
     return [Request(spans, seed + number, opens) for number, spans in enumerate(prompts)]
 
 
-def _draw(
+def _write(
     sampler: Sampler,
-    prompts: Sequence[tuple[Span, ...]],
+    images: Sequence[Image],
+    prompts: Sequence[str],
     settings: SamplingSettings,
     seed: int,
+) -> list[str]:
+    asked = [(image, Text(prompt)) for image, prompt in zip(images, prompts, strict=True)]
+    limits = settings.model_copy(update={"max_items": 0})
+    results = sampler.generate(_requests(asked, seed), limits)
+    return [Document(tuple(spans)).text.strip() for spans in results]
+
+
+def _draw(
+    sampler: Sampler, prompts: Sequence[tuple[Span, ...]], settings: SamplingSettings, seed: int
 ) -> list[np.ndarray]:
     limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
     results = sampler.generate(_requests(prompts, seed, opens=True), limits)
     return [span.pixels() for spans in results for span in spans if isinstance(span, Image)]
-
-
-def _text(spans: Sequence[Span]) -> str:
-    return "".join(span.text for span in spans if isinstance(span, Text))

@@ -9,7 +9,7 @@ UNFINISHED = "\ufffd"
 
 
 class Writer:
-    """The text that one request writes between two images.
+    """The text that one request writes between two items.
 
     A byte-level token may end inside a character, and the end of what is written may be the
     beginning of a stop string: such ends are held back until the next token settles them.
@@ -46,12 +46,5 @@ class Writer:
 
     def _held_back(self, text: str) -> int:
         """Length of the longest end of the text that begins a stop string."""
-        return max(
-            (
-                length
-                for stop in self._stop
-                for length in range(1, len(stop))
-                if text.endswith(stop[:length])
-            ),
-            default=0,
-        )
+        begins = [stop[:length] for stop in self._stop for length in range(1, len(stop))]
+        return max((len(begin) for begin in begins if text.endswith(begin)), default=0)

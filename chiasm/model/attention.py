@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from chiasm.model.cache import LayerCache
 from chiasm.model.elementwise import turn_heads
 from chiasm.model.kernels import AttentionMask
-from chiasm.model.layers import Linear, ModalityLinear
+from chiasm.model.layers import Linear
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ATTENTIONS, AttentionSettings, ModelSettings
 from chiasm.model.work import Work
@@ -40,16 +40,8 @@ class Attention(nn.Module):
 
     def flops(self, work: Work) -> int:
         """Of the forward pass."""
-        products = sum(layer.flops(work.positions) for layer in self._projections())
-        return products + self.pair_flops * work.pairs
-
-    def idle_parameters(self) -> int:
-        """Numbers that one position does not use: projections of other modalities."""
-        own = (layer for layer in self._projections() if isinstance(layer, ModalityLinear))
-        return sum(layer.weight[1:].numel() for layer in own)
-
-    def _projections(self) -> list[Linear | ModalityLinear]:
-        return [own for own in self.modules() if isinstance(own, Linear | ModalityLinear)]
+        layers = (layer for layer in self.modules() if isinstance(layer, Linear))
+        return sum(layer.flops(work.positions) for layer in layers) + self.pair_flops * work.pairs
 
 
 class GroupedAttention(Attention):
@@ -58,16 +50,15 @@ class GroupedAttention(Attention):
     roles: ClassVar = {"qk_gain": Role.GAIN}
     writes_residual: ClassVar = ("out.weight",)
 
-    def __init__(self, settings: ModelSettings, modalities: int) -> None:
+    def __init__(self, settings: ModelSettings, modalities: int | None) -> None:
         super().__init__()
         self.query_heads, self.key_value_heads = settings.query_heads, settings.key_value_heads
         self.head_width = settings.K
-        heads = self.query_heads + 2 * self.key_value_heads
-        width, own = settings.width, self.query_heads * self.head_width
-        self.qkv = new_projection(settings, modalities, width, heads * self.head_width)
-        self.out = new_projection(settings, modalities, own, width)
-        # One gain per head is the scale of its scores; finer gains would not commute with the turn.
         turned = self.query_heads + self.key_value_heads
+        heads = turned + self.key_value_heads
+        self.qkv = Linear(settings.width, heads * self.head_width, modalities)
+        self.out = Linear(self.query_heads * self.head_width, settings.width, modalities)
+        # One gain per head is the scale of its scores; finer gains would not commute with the turn.
         self.qk_gain = nn.Parameter(torch.empty(turned)) if settings.qk_norm else None
         self.cached = ((self.key_value_heads, self.head_width),) * 2
         self.pair_flops = 4 * self.query_heads * self.head_width
@@ -82,13 +73,12 @@ class GroupedAttention(Attention):
     ) -> Tensor:
         """[B, T, D] → [B, T, D]."""
         H, G = self.query_heads, self.key_value_heads
-        heads_BTHK = projected(self.qkv, x_BTD, by_modality)
-        heads_BTHK = heads_BTHK.unflatten(-1, (H + 2 * G, self.head_width))
+        heads_BTHK = self.qkv(x_BTD, by_modality).unflatten(-1, (H + 2 * G, self.head_width))
         heads_BTHK = turn_heads(heads_BTHK, self.qk_gain, turn_BTK, H + G)
         q_BTHK, k_BSGK, v_BSGK = heads_BTHK.split((H, G, G), dim=2)
         if past is not None:
             k_BSGK, v_BSGK = past.extend(k_BSGK, v_BSGK)
-        return projected(self.out, mask.attend(q_BTHK, k_BSGK, v_BSGK).flatten(2), by_modality)
+        return self.out(mask.attend(q_BTHK, k_BSGK, v_BSGK).flatten(2), by_modality)
 
 
 @ATTENTIONS.register
@@ -97,23 +87,6 @@ class GroupedSettings(AttentionSettings):
 
     kind: Literal["grouped"] = "grouped"
 
-    def build(self, model: ModelSettings, modalities: int) -> GroupedAttention:
+    def build(self, model: ModelSettings, modalities: int | None) -> GroupedAttention:
         """Returns the layer of one block."""
         return GroupedAttention(model, modalities)
-
-
-def new_projection(
-    settings: ModelSettings, modalities: int, inputs: int, outputs: int
-) -> Linear | ModalityLinear:
-    """Returns a linear layer with the weights that the settings ask for."""
-    if settings.attention_weights == "modality":
-        return ModalityLinear(modalities, inputs, outputs)
-    return Linear(inputs, outputs)
-
-
-def projected(layer: Linear | ModalityLinear, x_BTD: Tensor, by_modality: Routing | None) -> Tensor:
-    """[B, T, inputs] → [B, T, outputs]."""
-    if isinstance(layer, Linear):
-        return layer(x_BTD)
-    assert by_modality is not None  # the decoder sorts where a layer needs it
-    return layer(x_BTD, by_modality)

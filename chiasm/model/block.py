@@ -17,7 +17,7 @@ from chiasm.model.attention import Attention
 from chiasm.model.cache import LayerCache
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.kernels import AttentionMask
-from chiasm.model.layers import ModalityNorm, RMSNorm
+from chiasm.model.layers import RMSNorm
 from chiasm.model.router import Choice
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
@@ -42,21 +42,16 @@ class Shared:
 
 
 class Block(nn.Module):
-    """x + attention(norm(x)), then x + experts(norm(x)).
-
-    Args:
-        settings: of the decoder.
-        number: of the block, from 0; the first ones may be dense.
-        modalities: how many there are.
-    """
+    """x + attention(norm(x)), then x + experts(norm(x)); the first blocks may be dense."""
 
     roles: ClassVar = {"modulation": Role.TABLE}
 
     def __init__(self, settings: ModelSettings, number: int, modalities: int) -> None:
         super().__init__()
-        self.attention_norm = new_norm(settings, modalities)
-        self.attention = cast("Attention", settings.attention.build(settings, modalities))
-        self.experts_norm = new_norm(settings, modalities)
+        separate = modalities if settings.attention_weights == "modality" else None
+        self.attention_norm = RMSNorm(settings.width, separate)
+        self.attention = cast("Attention", settings.attention.build(settings, separate))
+        self.experts_norm = RMSNorm(settings.width, separate)
         self.experts = _experts(settings, number, modalities)
         self.adaptive = settings.time_conditioning == "adaptive"
         if self.adaptive:
@@ -66,29 +61,24 @@ class Block(nn.Module):
         self, x_BTD: Tensor, shared: Shared, past: LayerCache | None = None
     ) -> tuple[Tensor, Choice | None]:
         """[B, T, D] → [B, T, D], and what the router chose where there is one."""
+        own = shared.own_BT1
         if shared.modulation_BT6D is None:
-            x_BTD = x_BTD + self._attend(normed(self.attention_norm, x_BTD, shared), shared, past)
-            y_BTD, choice = self._transform(normed(self.experts_norm, x_BTD, shared), shared)
+            x_BTD = x_BTD + self._attend(self.attention_norm(x_BTD, own), shared, past)
+            y_BTD, choice = self._transform(self.experts_norm(x_BTD, own), shared)
             return x_BTD + y_BTD, choice
         assert shared.latent_BT1 is not None
         modulation_6D = self.modulation.to(x_BTD.dtype)
         own_BT6D = shared.modulation_BT6D + modulation_6D * shared.latent_BT1.unsqueeze(-1)
         scale, shift, gate, scale2, shift2, gate2 = own_BT6D.unbind(2)
-        y_BTD = normed(self.attention_norm, x_BTD, shared) * (1 + scale) + shift
+        y_BTD = self.attention_norm(x_BTD, own) * (1 + scale) + shift
         x_BTD = x_BTD + (1 + gate) * self._attend(y_BTD, shared, past)
-        y_BTD = normed(self.experts_norm, x_BTD, shared) * (1 + scale2) + shift2
+        y_BTD = self.experts_norm(x_BTD, own) * (1 + scale2) + shift2
         y_BTD, choice = self._transform(y_BTD, shared)
         return x_BTD + (1 + gate2) * y_BTD, choice
 
     def flops(self, work: Work) -> int:
         """Of the forward pass."""
         return self.attention.flops(work) + self.experts.flops(work.positions)
-
-    def idle_parameters(self) -> int:
-        """Numbers that one position does not use."""
-        norms = (self.attention_norm, self.experts_norm)
-        others = sum(n.gain[1:].numel() for n in norms if isinstance(n, ModalityNorm))
-        return others + self.attention.idle_parameters() + self.experts.idle_parameters()
 
     def _attend(self, x_BTD: Tensor, shared: Shared, past: LayerCache | None) -> Tensor:
         return self.attention(x_BTD, shared.turn_BTK, shared.mask, past, shared.by_modality)
@@ -99,18 +89,6 @@ class Block(nn.Module):
             return self.experts(x_BTD, routing), choice
         single = len(self.experts.gate_up) == 1
         return self.experts(x_BTD, None if single else shared.by_modality), None
-
-
-def new_norm(settings: ModelSettings, modalities: int) -> RMSNorm | ModalityNorm:
-    """A norm with the gains that the settings ask for."""
-    separate = settings.attention_weights == "modality"
-    width = settings.width
-    return ModalityNorm(modalities, width) if separate else RMSNorm(width)
-
-
-def normed(norm: RMSNorm | ModalityNorm, x_BTD: Tensor, shared: Shared) -> Tensor:
-    """[B, T, D] → [B, T, D]."""
-    return norm(x_BTD) if isinstance(norm, RMSNorm) else norm(x_BTD, shared.own_BT1)
 
 
 def _experts(settings: ModelSettings, number: int, modalities: int) -> Experts:

@@ -36,24 +36,20 @@ class LayerCache:
         """Returns the first rows and slots; writing into them writes into the whole."""
         return LayerCache(tuple(kept[:rows, :slots] for kept in self.tensors))
 
-    def copy(self, row: int, others: Sequence[int], held: int) -> None:
-        """Let other rows hold the first ``held`` positions of one."""
+    def copy(self, rows: Sequence[int], into: Sequence[int], slots: int | None = None) -> None:
+        """Let the rows ``into`` hold what ``rows`` hold, in the first slots or in all."""
         for kept in self.tensors:
-            kept[others, :held] = kept[row, :held].clone()
-
-    def swap(self, one: int, other: int) -> None:
-        """Exchange what two rows hold."""
-        for kept in self.tensors:
-            kept[[one, other]] = kept[[other, one]]
+            kept[into, :slots] = kept[rows, :slots]
 
 
+@dataclass
 class KeyValueCache:
     """The caches of all layers, and how many of the S slots of each row are held."""
 
-    def __init__(self, whole: Sequence[LayerCache], capacity: int, lengths_B: Tensor) -> None:
-        self.whole, self.capacity = whole, capacity
-        self.lengths_B = lengths_B
-        """int64: slots of each row that are held."""
+    whole: Sequence[LayerCache]
+    capacity: int
+    lengths_B: Tensor
+    """int64: slots of each row that are held."""
 
     def layers(self, num_new: int) -> list[LayerCache]:
         """Every layer's part of a pass over ``num_new`` new positions of each row.

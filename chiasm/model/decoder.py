@@ -2,8 +2,7 @@
 
 Choices: RMSNorm before each part; rotary positions counted inside the document; grouped-query
 attention, queries and keys normalised; SwiGLU experts chosen by a rule; untied text embedding and
-head; the latents of a stream enter and leave
-through one linear layer each; no biases.
+head; the latents of a stream enter and leave through one linear layer each; no biases.
 
 Shape suffixes: B rows, T positions, M = B·T, D width, K head width, V vocabulary, N items of a
 stream, L their latent tokens, C latent channels, A axes, R chosen rows, Q blocks with a router, X
@@ -14,7 +13,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple, cast
+from functools import cached_property
+from typing import ClassVar, NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -23,19 +23,21 @@ from torch import Tensor, nn
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import TEXT, Streams
 from chiasm.errors import settings_of
-from chiasm.model.block import Block, Shared, new_norm, normed
+from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
-from chiasm.model.experts import MixtureOfExperts
+from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialise import initialise
 from chiasm.model.kernels import AttentionMask
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
-from chiasm.model.layers import Linear, ModalityNorm, RotaryTable
+from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import Choice
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
 from chiasm.model.work import Parameters, Work
 from chiasm.roles import Role
+
+_Module = TypeVar("_Module", bound=nn.Module)
 
 
 class LatentInput(NamedTuple):
@@ -70,10 +72,8 @@ class DecoderInput:
     ) -> DecoderInput:
         """Read a packed batch.
 
-        Args:
-            batch: packed rows.
-            z: of each stream the latents [L, C] as the model shall see them.
-            times: of each stream the flow times [N] that its items are noised to.
+        ``z``: of each stream the latents [L, C] as the model shall see them; ``times``: the flow
+        times [N] that its items are noised to.
         """
         latents = {
             name: LatentInput(z[name], times[name][own.item_L], own.position_L, own.place_LA)
@@ -81,12 +81,10 @@ class DecoderInput:
         }
         return cls(batch.ids_BT, batch.modality_BT, batch.position_BT, latents)
 
-
-class _Embedded(NamedTuple):
-    """The latents of all streams, one stream after the other."""
-
-    position_L: Tensor
-    time_LD: Tensor
+    @cached_property
+    def latent_position_L(self) -> Tensor:
+        """int64: where the latents of all streams lie, one stream after the other."""
+        return torch.cat([each.position_L for each in self.latents.values()])
 
 
 class Decoder(nn.Module):
@@ -119,20 +117,20 @@ class Decoder(nn.Module):
         self.settings, self.compute_dtype = settings, compute_dtype
         self.vocabulary, self.shapes = vocabulary, streams
         self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))
-        self.latent_embedding = nn.ModuleDict(
+        self.latent_embedding = _named(
             {each.name: Linear(each.channels, width) for each in streams}
         )
         self.time_embedding = TimeEmbedding(width)
-        self.place_embedding = nn.ModuleDict(
+        self.place_embedding = _named(
             {each.name: PlaceEmbedding(settings, len(each.grid)) for each in streams}
         )
         self.rotary = RotaryTable(settings.K, settings.rope_base)
-        self.blocks = nn.ModuleList(
-            Block(settings, number, modalities) for number in range(settings.depth)
-        )
-        self.final_norm = new_norm(settings, modalities)
+        blocks = [Block(settings, number, modalities) for number in range(settings.depth)]
+        self.blocks = cast("list[Block]", nn.ModuleList(blocks))
+        separate = modalities if settings.attention_weights == "modality" else None
+        self.final_norm = RMSNorm(width, separate)
         self.text_head = Linear(width, vocabulary)
-        self.latent_head = nn.ModuleDict(
+        self.latent_head = _named(
             {name: Linear(width, streams[name].channels) for name in streams.generated}
         )
         if settings.time_conditioning == "adaptive":
@@ -159,21 +157,21 @@ class Decoder(nn.Module):
         cache's slots, and what is new is written but not yet held (see
         :meth:`chiasm.model.cache.KeyValueCache.advance`).
         """
-        x_BTD, latents = self._embed(inputs)
+        x_BTD, time_LD = self._embed(inputs)
         held_B = cache.lengths_B if cache is not None else None
-        shared = self._share(inputs, AttentionMask(mask, held_B), latents)
+        shared = self._share(inputs, AttentionMask(mask, held_B), time_LD)
         num_positions = inputs.ids_BT.shape[1]
         past = cache.layers(num_positions) if cache is not None else [None] * len(self.blocks)
         choices = []
         for block, layer in zip(self.blocks, past, strict=True):
             x_BTD, choice = block(x_BTD, shared, layer)
             choices += [choice] if choice is not None else []
-        return normed(self.final_norm, x_BTD, shared), choices
+        return self.final_norm(x_BTD, shared.own_BT1), choices
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
         """Returns an empty cache of ``capacity`` slots for each of ``rows`` rows."""
         like = self.token_embedding.new_empty(0, dtype=self.compute_dtype)
-        layers = [block.attention.new_cache(rows, capacity, like) for block in self._blocks()]
+        layers = [block.attention.new_cache(rows, capacity, like) for block in self.blocks]
         lengths_B = torch.zeros(rows, dtype=torch.int64, device=self.device)
         return KeyValueCache(layers, capacity, lengths_B)
 
@@ -188,18 +186,15 @@ class Decoder(nn.Module):
     def count_parameters(self) -> Parameters:
         """All parameters, and those that one position uses in the blocks and the final norm."""
         total = sum(parameter.numel() for parameter in self.parameters())
-        idle = sum(block.idle_parameters() for block in self._blocks())
-        if isinstance(self.final_norm, ModalityNorm):
-            idle += self.final_norm.gain[1:].numel()
+        parts = (own for own in self.modules() if isinstance(own, Linear | RMSNorm | Experts))
+        idle = sum(own.idle_parameters() for own in parts)
         return Parameters(total=total, active=total - idle)
 
     def forward_flops(self, work: Work) -> int:
         """Floating-point operations of one forward pass and the heads; see :class:`Work`."""
-        flops = sum(block.flops(work) for block in self._blocks())
-        for name, latents in work.latents.items():
-            flops += _linear(self.latent_embedding[name]).flops(latents)
-        for name, rows in work.latent_rows.items():
-            flops += _linear(self.latent_head[name]).flops(rows)
+        flops = sum(block.flops(work) for block in self.blocks)
+        flops += sum(self.latent_embedding[name].flops(own) for name, own in work.latents.items())
+        flops += sum(self.latent_head[name].flops(own) for name, own in work.latent_rows.items())
         latents = sum(work.latents.values())
         flops += self.time_embedding.flops(latents)
         if self.settings.time_conditioning == "adaptive":
@@ -213,21 +208,18 @@ class Decoder(nn.Module):
 
     def mixtures(self) -> list[MixtureOfExperts]:
         """The learned mixtures of the blocks that have one, in their order."""
-        experts = (block.experts for block in self._blocks())
+        experts = (block.experts for block in self.blocks)
         return [own for own in experts if isinstance(own, MixtureOfExperts)]
 
-    def _blocks(self) -> list[Block]:
-        return cast("list[Block]", list(self.blocks))
-
-    def _embed(self, inputs: DecoderInput) -> tuple[Tensor, _Embedded | None]:
-        """Positions [B, T, D] with the latents in their places, and what is known of these."""
+    def _embed(self, inputs: DecoderInput) -> tuple[Tensor, Tensor | None]:
+        """Positions [B, T, D] with the latents in their places, and the times [L, D] of these."""
         dtype = self.compute_dtype
         x_BTD = F.embedding(inputs.ids_BT, self.token_embedding).to(dtype)
         if not inputs.latents:
             return x_BTD, None
         read = inputs.latents.values()
-        time_LD = self.time_embedding(_joined([each.time_L for each in read]), dtype)
-        latent_LD = _joined(
+        time_LD = self.time_embedding(torch.cat([each.time_L for each in read]), dtype)
+        latent_LD = torch.cat(
             [
                 self.latent_embedding[name](each.z_LC.to(dtype))
                 + self.place_embedding[name](each.place_LA, dtype)
@@ -236,24 +228,20 @@ class Decoder(nn.Module):
         )
         if self.settings.time_conditioning == "added":
             latent_LD = latent_LD + time_LD
-        position_L = _joined([each.position_L for each in read])
-        x_MD = x_BTD.flatten(0, 1).index_copy(0, position_L, latent_LD)
-        return x_MD.view_as(x_BTD), _Embedded(position_L, time_LD)
+        x_MD = x_BTD.flatten(0, 1).index_copy(0, inputs.latent_position_L, latent_LD)
+        return x_MD.view_as(x_BTD), time_LD
 
-    def _share(
-        self, inputs: DecoderInput, mask: AttentionMask, latents: _Embedded | None
-    ) -> Shared:
+    def _share(self, inputs: DecoderInput, mask: AttentionMask, time_LD: Tensor | None) -> Shared:
         modality_BT, settings = inputs.modality_BT, self.settings
         num_modalities = len(self.shapes.modalities)
         sorted_once = "modality" in (settings.experts, settings.attention_weights)
         modulation = None
         if settings.time_conditioning == "adaptive":
-            width = 6 * settings.width
-            modulation = self.time_modulation.weight.new_zeros(modality_BT.numel(), width)
-            modulation = modulation.to(self.compute_dtype)
-            if latents is not None:
-                modulation_LF = self.time_modulation(F.silu(latents.time_LD))
-                modulation = modulation.index_copy(0, latents.position_L, modulation_LF)
+            size = (modality_BT.numel(), 6 * settings.width)
+            modulation = torch.zeros(size, dtype=self.compute_dtype, device=self.device)
+            if time_LD is not None:
+                modulation_LF = self.time_modulation(F.silu(time_LD))
+                modulation = modulation.index_copy(0, inputs.latent_position_L, modulation_LF)
             modulation = modulation.view(*modality_BT.shape, 6, -1)
 
         def share(is_of_BT: Tensor) -> Tensor:
@@ -272,9 +260,5 @@ class Decoder(nn.Module):
         )
 
 
-def _linear(module: nn.Module) -> Linear:
-    return cast("Linear", module)
-
-
-def _joined(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)
+def _named(layers: dict[str, _Module]) -> dict[str, _Module]:
+    return cast("dict[str, _Module]", nn.ModuleDict(layers))

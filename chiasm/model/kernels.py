@@ -68,9 +68,8 @@ def _attend(mask: Tensor | BlockMask, q_BTHK: Tensor, k_BSGK: Tensor, v_BSGK: Te
     if isinstance(mask, BlockMask):
         y_BHTK = _compiled_flex_attention()(q, k, v, block_mask=mask, enable_gqa=grouped)
     else:
-        y_BHTK = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask.to(q.dtype), enable_gqa=grouped
-        )
+        mask = mask.to(q.dtype)
+        y_BHTK = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
     return y_BHTK.transpose(1, 2)
 
 

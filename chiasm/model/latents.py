@@ -21,7 +21,6 @@ TIME_FEATURES = 64
 TIME_SCALE = 1000.0
 """Flow time in [0, 1] spans this many radians at the shortest period."""
 
-
 AXES = {2: ("row", "column")}
 """Names of the axes of items that have so many of them; of others, they are numbered."""
 
@@ -45,12 +44,7 @@ class TimeEmbedding(nn.Module):
 
 
 class PlaceEmbedding(nn.Module):
-    """Coordinates inside an item → vector, learned or sinusoidal, axis by axis.
-
-    Args:
-        settings: of the decoder.
-        axes: A, how many coordinates there are.
-    """
+    """Coordinates inside an item → vector, learned or sinusoidal, axis by axis."""
 
     def __init__(self, settings: ModelSettings, axes: int) -> None:
         super().__init__()
@@ -70,8 +64,8 @@ class PlaceEmbedding(nn.Module):
             tables = [self.get_parameter(name) for name in self.axes]
             looked_up = map(F.embedding, place_LA.unbind(-1), tables)
             return reduce(torch.add, looked_up).to(dtype)
-        share, rest = divmod(self.width, len(self.axes))
-        widths = [share + (number >= len(self.axes) - rest) for number in range(len(self.axes))]
+        number = len(self.axes)
+        widths = [(self.width + axis) // number for axis in range(number)]
         parts = [
             sinusoids(place_L, width, longest_period=100.0)
             for place_L, width in zip(place_LA.unbind(-1), widths, strict=True)

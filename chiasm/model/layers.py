@@ -1,7 +1,6 @@
-"""Linear layer, norm and rotary table; linear layer and norm with weights of each modality.
+"""Linear layer and norm, with one weight or one of each modality; rotary table.
 
-Shape suffixes: B rows, T positions, D width, K head width; M rows of any kind; X modalities, text
-(and padding) first.
+Shape suffixes: B rows, T positions, D width, K head width; M rows of any kind.
 """
 
 from __future__ import annotations
@@ -19,77 +18,67 @@ from chiasm.roles import Role
 
 
 class Linear(nn.Module):
-    """y = x Wᵀ, computed in the type of x: master weights may stay float32 under bfloat16."""
+    """y = x Wᵀ, computed in the type of x: master weights may stay float32 under bfloat16.
+
+    With ``modalities`` each of them has a weight, and one grouped product serves all.
+    """
 
     roles: ClassVar = {"weight": Role.MATRIX}
 
-    def __init__(self, num_inputs: int, num_outputs: int) -> None:
+    def __init__(self, num_inputs: int, num_outputs: int, modalities: int | None = None) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_outputs, num_inputs))
+        each = () if modalities is None else (modalities,)
+        self.weight = nn.Parameter(torch.empty(*each, num_outputs, num_inputs))
 
-    def forward(self, x_MD: Tensor) -> Tensor:
-        """[..., inputs] → [..., outputs]."""
-        return F.linear(x_MD, self.weight.to(x_MD.dtype))
+    def forward(self, x_MD: Tensor, by_modality: Routing | None = None) -> Tensor:
+        """[..., inputs] → [..., outputs]; ``by_modality`` has the rows of each modality."""
+        weight = self.weight.to(x_MD.dtype)
+        if weight.ndim == 2:
+            return F.linear(x_MD, weight)
+        assert by_modality is not None  # the decoder sorts where a layer needs it
+        rows = by_modality.dispatch(x_MD.flatten(0, -2))
+        rows = F.grouped_mm(rows, weight.transpose(1, 2), offs=by_modality.ends_E)
+        return by_modality.combine(rows).unflatten(0, x_MD.shape[:-1])
 
     def flops(self, rows: int) -> int:
         """Of the forward pass over ``rows`` rows."""
-        return 2 * rows * self.weight.numel()
+        return 2 * rows * (self.weight.numel() - self.idle_parameters())
+
+    def idle_parameters(self) -> int:
+        """Numbers that one row does not use: those of other modalities."""
+        return self.weight[1:].numel() if self.weight.ndim == 3 else 0
 
 
 class RMSNorm(nn.Module):
-    """Root-mean-square norm with a gain; see :func:`chiasm.model.elementwise.rms_norm`."""
+    """Root-mean-square norm with a gain; see :func:`chiasm.model.elementwise.rms_norm`.
+
+    With ``modalities`` each of them has a gain.
+    """
 
     roles: ClassVar = {"gain": Role.GAIN}
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, modalities: int | None = None) -> None:
         super().__init__()
-        self.gain = nn.Parameter(torch.empty(width))
+        each = () if modalities is None else (modalities,)
+        self.gain = nn.Parameter(torch.empty(*each, width))
 
-    def forward(self, x_MD: Tensor) -> Tensor:
-        """[..., D] → [..., D]."""
-        return rms_norm(x_MD, self.gain.to(x_MD.dtype))
+    def forward(self, x_MD: Tensor, own_M1: Sequence[Tensor] = ()) -> Tensor:
+        """[..., D] → [..., D].
 
-
-class ModalityLinear(nn.Module):
-    """A :class:`Linear` for each modality, in one grouped product."""
-
-    roles: ClassVar = {"weight": Role.MATRIX}
-
-    def __init__(self, num_modalities: int, num_inputs: int, num_outputs: int) -> None:
-        super().__init__()
-        self.weight = nn.Parameter(torch.empty(num_modalities, num_outputs, num_inputs))
-
-    def forward(self, x_BTD: Tensor, by_modality: Routing) -> Tensor:
-        """[B, T, inputs] → [B, T, outputs]."""
-        weight_XOD = self.weight.to(x_BTD.dtype)
-        rows = by_modality.dispatch(x_BTD.flatten(0, 1))
-        rows = F.grouped_mm(rows, weight_XOD.transpose(1, 2), offs=by_modality.ends_E)
-        return by_modality.combine(rows).unflatten(0, x_BTD.shape[:2])
-
-    def flops(self, rows: int) -> int:
-        """Of the forward pass over ``rows`` rows."""
-        return 2 * rows * self.weight[0].numel()
-
-
-class ModalityNorm(nn.Module):
-    """A :class:`RMSNorm` with a gain for each modality."""
-
-    roles: ClassVar = {"gain": Role.GAIN}
-
-    def __init__(self, num_modalities: int, width: int) -> None:
-        super().__init__()
-        self.gain = nn.Parameter(torch.empty(num_modalities, width))
-
-    def forward(self, x_BTD: Tensor, own_BT1: Sequence[Tensor]) -> Tensor:
-        """[B, T, D] → [B, T, D].
-
-        ``own_BT1``: of each modality but text, 1 at its positions and 0 elsewhere.
+        ``own_M1``: of each modality but text, 1 at its positions and 0 elsewhere.
         """
-        text_D, *others = self.gain.to(x_BTD.dtype)
-        gain_BTD = text_D
-        for other_D, own in zip(others, own_BT1, strict=True):
-            gain_BTD = gain_BTD + (other_D - text_D) * own
-        return rms_norm(x_BTD, torch.ones_like(text_D)) * gain_BTD
+        gain = self.gain.to(x_MD.dtype)
+        if gain.ndim == 1:
+            return rms_norm(x_MD, gain)
+        text_D, *others = gain
+        gain_MD = text_D
+        for other_D, own in zip(others, own_M1, strict=True):
+            gain_MD = gain_MD + (other_D - text_D) * own
+        return rms_norm(x_MD, torch.ones_like(text_D)) * gain_MD
+
+    def idle_parameters(self) -> int:
+        """Numbers that one position does not use: those of other modalities."""
+        return self.gain[1:].numel() if self.gain.ndim == 2 else 0
 
 
 class RotaryTable(nn.Module):

@@ -12,7 +12,6 @@ Shape suffixes: B rows, T queries, S keys, Q blocks of queries, J blocks of keys
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -25,8 +24,6 @@ from chiasm.batch.packed import PackedBatch
 
 BLOCK = 128
 """Queries and keys of one FlexAttention block."""
-
-PairTest = Callable[[Tensor, Tensor, Tensor, Tensor], Tensor]
 
 
 @dataclass(frozen=True)
@@ -67,6 +64,12 @@ class IntervalMask:
     @cached_property
     def block_mask(self) -> BlockMask:
         """FlexAttention's mask, for all heads, of fixed shape for a given (B, T, S)."""
+        first_BT, last_BT = self.first_BT, self.last_BT
+
+        # The same function over other tensors each step, so nothing is compiled twice.
+        def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
+            return (key >= first_BT[row, query]) & (key <= last_BT[row, query])
+
         touched_BQJ, full_BQJ = self.block_tables()
         partial_count, partial_index = _listed(touched_BQJ & ~full_BQJ)
         full_count, full_index = _listed(full_BQJ)
@@ -76,16 +79,15 @@ class IntervalMask:
             full_count,
             full_index,
             BLOCK_SIZE=BLOCK,
-            mask_mod=_pair_test(self.first_BT, self.last_BT),
-            seq_lengths=(self.first_BT.shape[1], self.num_keys),
+            mask_mod=sees,
+            seq_lengths=(first_BT.shape[1], self.num_keys),
         )
 
     def block_tables(self) -> tuple[Tensor, Tensor]:
-        """Which blocks of keys each block of queries touches, and which it covers fully.
+        """Returns which blocks of keys each block of queries touches, and which it covers fully.
 
-        Returns:
-            two bool tensors [B, Q, J]. Touched may name a block that holds no pair; full never
-            names one that lacks a pair.
+        bool [B, Q, J] both. Touched may name a block that holds no pair; full never names one that
+        lacks a pair.
         """
         low_first_BQ = _per_block(self.first_BT, pad=self.num_keys).amin(-1)
         high_last_BQ = _per_block(self.last_BT, pad=-1).amax(-1)
@@ -112,12 +114,3 @@ def _listed(chosen_BQJ: Tensor) -> tuple[Tensor, Tensor]:
     index_BQJ = chosen_BQJ.to(torch.int8).argsort(dim=-1, descending=True, stable=True)
     count_BQ = chosen_BQJ.sum(dim=-1)
     return count_BQ.unsqueeze(1).int(), index_BQJ.unsqueeze(1).int()
-
-
-def _pair_test(first_BT: Tensor, last_BT: Tensor) -> PairTest:
-    """The same function over other tensors each step, so nothing is compiled twice."""
-
-    def sees(row: Tensor, head: Tensor, query: Tensor, key: Tensor) -> Tensor:
-        return (key >= first_BT[row, query]) & (key <= last_BT[row, query])
-
-    return sees

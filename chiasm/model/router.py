@@ -36,8 +36,7 @@ class Choice(NamedTuple):
         """R · Σ_e f_e P_e over filled positions: f_e is the share of assignments that expert e got,
         P_e its mean score; 1 when both are even (arXiv 2101.03961, equation 4).
 
-        Args:
-            filled_M: bool, the positions that are not padding.
+        ``filled_M``: bool, the positions that are not padding.
         """
         filled_M1 = filled_M.unsqueeze(1).to(self.share_MR.dtype)
         count = filled_M1.sum().clamp_min(1)

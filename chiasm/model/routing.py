@@ -48,7 +48,8 @@ class Routing:
         ends_E = torch.searchsorted(expert_A[order_A], expert_E, right=True).int()
         weight_A1 = None
         if weight_MK is not None:
-            weight_A1 = _Dispatch.apply(weight_MK.reshape(-1, 1), order_A, inverse_A, 1)
+            single = cls(order_A, inverse_A, ends_E, choices=1)
+            weight_A1 = single.dispatch(weight_MK.reshape(-1, 1))
         return cls(order_A, inverse_A, ends_E, expert_MK.shape[1], weight_A1)
 
     @classmethod
@@ -58,11 +59,11 @@ class Routing:
 
     def dispatch(self, x_MD: Tensor) -> Tensor:
         """Rows in position order → one row for each assignment, sorted by expert."""
-        return _Dispatch.apply(x_MD, self.order_A, self.inverse_A, self.choices)
+        return _Move.apply(x_MD, self, False)
 
     def combine(self, y_AD: Tensor) -> Tensor:
         """Rows sorted by expert → their sum for each position."""
-        return _Combine.apply(y_AD, self.order_A, self.inverse_A, self.choices)
+        return _Move.apply(y_AD, self, True)
 
 
 def own_expert(modality: Tensor) -> Tensor:
@@ -70,38 +71,23 @@ def own_expert(modality: Tensor) -> Tensor:
     return (modality - TEXT).clamp_min(0)
 
 
-def _rows(x_MD: Tensor, order_A: Tensor, choices: int) -> Tensor:
-    return x_MD.index_select(0, order_A if choices == 1 else order_A // choices)
+class _Move(torch.autograd.Function):
+    """Rows to their assignments, or sums of these back: each is the other's gradient."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, routing: Routing, combine: bool) -> Tensor:
+        ctx.routing, ctx.combine = routing, combine
+        return _moved(x, routing, combine)
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+        return _moved(grad, ctx.routing, not ctx.combine), None, None
 
 
-def _sums(y_AD: Tensor, inverse_A: Tensor, choices: int) -> Tensor:
-    y_AD = y_AD.index_select(0, inverse_A)
+def _moved(x: Tensor, routing: Routing, combine: bool) -> Tensor:
+    choices = routing.choices
+    if not combine:
+        order_A = routing.order_A
+        return x.index_select(0, order_A if choices == 1 else order_A // choices)
+    y_AD = x.index_select(0, routing.inverse_A)
     return y_AD if choices == 1 else y_AD.view(-1, choices, y_AD.shape[-1]).sum(dim=1)
-
-
-class _Dispatch(torch.autograd.Function):
-    """Its gradient is the combination, and the other way round."""
-
-    @staticmethod
-    def forward(ctx: Any, x_MD: Tensor, order_A: Tensor, inverse_A: Tensor, choices: int) -> Tensor:
-        ctx.save_for_backward(inverse_A)
-        ctx.choices = choices
-        return _rows(x_MD, order_A, choices)
-
-    @staticmethod
-    def backward(ctx: Any, grad_AD: Tensor) -> tuple[Tensor, None, None, None]:
-        (inverse_A,) = ctx.saved_tensors
-        return _sums(grad_AD, inverse_A, ctx.choices), None, None, None
-
-
-class _Combine(torch.autograd.Function):
-    @staticmethod
-    def forward(ctx: Any, y_AD: Tensor, order_A: Tensor, inverse_A: Tensor, choices: int) -> Tensor:
-        ctx.save_for_backward(order_A)
-        ctx.choices = choices
-        return _sums(y_AD, inverse_A, choices)
-
-    @staticmethod
-    def backward(ctx: Any, grad_MD: Tensor) -> tuple[Tensor, None, None, None]:
-        (order_A,) = ctx.saved_tensors
-        return _rows(grad_MD, order_A, ctx.choices), None, None, None

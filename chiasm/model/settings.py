@@ -101,8 +101,11 @@ class AttentionSettings(Settings):
 
     kind: str
 
-    def build(self, model: ModelSettings, modalities: int) -> nn.Module:
-        """Returns a :class:`chiasm.model.attention.Attention`."""
+    def build(self, model: ModelSettings, modalities: int | None) -> nn.Module:
+        """Returns a :class:`chiasm.model.attention.Attention`.
+
+        ``modalities``: how many have projections of their own; None: all share them.
+        """
         raise NotImplementedError
 
 
@@ -143,7 +146,7 @@ class ModelSettings(Settings):
     """How flow time enters: added to latent tokens once, or as scale, shift and gate in every
     block."""
     image_positions: Literal["learned", "sinusoidal"] = "learned"
-    """The position embedding inside a picture, or inside an item of another stream, axis by axis."""
+    """The position embedding inside an item, such as a picture, axis by axis."""
     image_grid_limit: int = Field(64, gt=0)
     """Places along each axis that the learned position tables hold."""
     rope_base: float = Field(10_000.0, gt=1.0)

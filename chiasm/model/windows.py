@@ -63,16 +63,13 @@ class Windows:
                 owner_M[first : first + end - begin] = np.arange(place, place + end - begin)
             place_NS = (row_N * num_positions + start_N)[:, None] + np.arange(size)
             places.append(place_NS.ravel())
-            masks.append(_mask(mask, torch.from_numpy(place_NS), torch.from_numpy(start_N)))
+            start_N1 = torch.from_numpy(start_N).unsqueeze(1)
+            first_NS = mask.first_BT.flatten()[place_NS] - start_N1
+            last_NS = mask.last_BT.flatten()[place_NS] - start_N1
+            masks.append(IntervalMask(first_NS, last_NS, size).additive_B1TS)
             used += place_NS.size
         position_W = torch.from_numpy(np.concatenate(places))
         return cls(position_W, torch.from_numpy(owner_M), tuple(masks))
-
-
-def _mask(mask: IntervalMask, place_NS: Tensor, start_N: Tensor) -> Tensor:
-    first_NS = mask.first_BT.flatten()[place_NS] - start_N.unsqueeze(1)
-    last_NS = mask.last_BT.flatten()[place_NS] - start_N.unsqueeze(1)
-    return IntervalMask(first_NS, last_NS, place_NS.shape[1]).additive_B1TS
 
 
 def _borders(mask: IntervalMask) -> list[list[int]]:
@@ -87,18 +84,16 @@ def _borders(mask: IntervalMask) -> list[list[int]]:
 
 def _joined(borders: list[int], num_positions: int) -> list[tuple[int, int]]:
     """Neighbours share a window where that does not add pairs."""
+
+    def pairs(begin: int, end: int) -> int:
+        return _size(end - begin, num_positions) ** 2
+
     windows: list[tuple[int, int]] = []
     for begin, end in pairwise(borders):
-        if windows:
-            before = windows[-1][0]
-            together, apart = (
-                _size(end - before, num_positions) ** 2,
-                _size(begin - before, num_positions) ** 2 + _size(end - begin, num_positions) ** 2,
-            )
-            if together <= apart:
-                windows[-1] = (before, end)
-                continue
-        windows.append((begin, end))
+        start = begin
+        if windows and pairs(windows[-1][0], end) <= pairs(*windows[-1]) + pairs(begin, end):
+            start, _ = windows.pop()
+        windows.append((start, end))
     return windows
 
 

@@ -19,17 +19,13 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 
 
 class StreamTokenizers(Mapping[str, Tokenizer]):
-    """Tokenizers by the names of their streams.
+    """Frozen tokenizers by the names of their streams.
 
-    Args:
-        tokenizers: frozen.
-        context_of: of a stream that reads another one's context items, that other one.
+    ``context_of``: of a stream that reads another one's context items, that other one.
     """
 
     def __init__(
-        self,
-        tokenizers: Mapping[str, Tokenizer],
-        context_of: Mapping[str, str] | None = None,
+        self, tokenizers: Mapping[str, Tokenizer], context_of: Mapping[str, str] | None = None
     ) -> None:
         self._tokenizers = dict(tokenizers)
         self._context_of = dict(context_of or {})
@@ -46,14 +42,11 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
     @cached_property
     def streams(self) -> Streams:
         """What they read, as the layout and the model know it."""
-        return Streams(
-            tuple(
-                StreamShape(
-                    name, own.modality, own.grid, own.channels, self._context_of.get(name, "")
-                )
-                for name, own in self._tokenizers.items()
-            )
-        )
+        shapes = [
+            StreamShape(name, own.modality, own.grid, own.channels, self._context_of.get(name, ""))
+            for name, own in self._tokenizers.items()
+        ]
+        return Streams(tuple(shapes))
 
     def of(self, stream: str) -> Tokenizer:
         """Returns the tokenizer of a stream.

@@ -68,7 +68,7 @@ def test_a_picture_never_takes_the_place_of_another(model: Path, tmp_path: Path)
 
 
 def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: Path) -> None:
-    arguments = (model, "--image", file, "--prompt", "caption:", "--max-images", 0)
+    arguments = (model, "--image", file, "--prompt", "caption:", "--max-items", 0)
     first, again, other = (
         invoke(*arguments, "--seed", seed, "--max-tokens", 15).stdout for seed in (1, 1, 2)
     )
@@ -83,7 +83,7 @@ def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: P
         (("--image", "missing.png"), "missing.png does not exist"),
         (("--prompt", "<image> and <image>"), "2 times <image> but there are 0"),
         (("--draw", "--guidance", "inf"), "--guidance inf: give 1 (none) to 20"),
-        (("--draw", "--max-images", 0), "max_items = 0"),
+        (("--draw", "--max-items", 0), "max_items = 0"),
     ],
 )
 def test_mistakes_are_told(model: Path, arguments: tuple[object, ...], message: str) -> None:

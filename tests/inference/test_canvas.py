@@ -10,7 +10,7 @@ from chiasm.data.packing import pack_documents
 from chiasm.data.rows import Assembler, Row
 from chiasm.documents import Continuous, Document, Image, Text
 from chiasm.flow import velocity
-from chiasm.inference.canvas import Canvas, ItemPassages
+from chiasm.inference.canvas import Canvas, item_passage
 from chiasm.inference.history import History
 from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
@@ -36,7 +36,7 @@ def training_velocity(
         document_T=batch.document_BT[0].numpy(),
         position_T=batch.position_BT[0].numpy(),
         source_S=np.zeros(1, dtype=np.int64),
-        stream_I=np.array([tokenizers.streams.number(stream)]),
+        stream_I=np.array([tokenizers.streams.names.index(stream)]),
         target_I=np.ones(1, dtype=bool),
         contents=batch.slots[stream].items,
         lane=0,
@@ -61,7 +61,7 @@ def training_velocity(
 def canvas_velocity(
     pretrained: Pretrained, stream: str, z_LC: torch.Tensor, guidance: float
 ) -> torch.Tensor:
-    text, shape = pretrained.text_tokenizer, pretrained.decoder.shapes[stream]
+    text = pretrained.text_tokenizer
     marks = text.marks[stream]
     history = History(pretrained.decoder, 2, capacity=48)
     prompt = prompt_passage((Text(WORDS),), text, pretrained.decoder.shapes).then([marks.begin])
@@ -73,7 +73,7 @@ def canvas_velocity(
         pretrained.flow.prediction,
         history,
         [0, 1],
-        ItemPassages.of(shape, marks),
+        marks,
         guidance,
     )
     return canvas.velocity(torch.stack((z_LC, -z_LC)), TIME)[0]
@@ -110,12 +110,13 @@ def test_guidance_mixes_the_two_velocities_of_training(
 
 def test_an_item_is_read_alone_behind_its_mark_or_before_its_end(with_series: Pretrained) -> None:
     for shape in with_series.decoder.shapes:
-        begin, end, fill = with_series.text_tokenizer.marks[shape.name]
-        own = ItemPassages.of(shape, with_series.text_tokenizer.marks[shape.name])
+        begin, end, fill = marks = with_series.text_tokenizer.marks[shape.name]
+        alone = item_passage(shape, marks)
+        opened = item_passage(shape, marks, opened=True)
+        closed = item_passage(shape, marks, closed=True)
         latent = [fill] * shape.num_tokens
-        assert own.alone.ids_T.tolist() == latent
-        assert own.opened.ids_T.tolist() == [begin, *latent]
-        assert own.closed.ids_T.tolist() == [*latent, end]
-        assert own.alone.items == own.closed.items == ((shape.name, 0),)
-        assert own.opened.items == ((shape.name, 1),)
-        assert own.num_positions == shape.num_tokens + 2
+        assert alone.ids_T.tolist() == latent
+        assert opened.ids_T.tolist() == [begin, *latent]
+        assert closed.ids_T.tolist() == [*latent, end]
+        assert alone.items == closed.items == ((shape.name, 0),)
+        assert opened.items == ((shape.name, 1),)

@@ -26,7 +26,7 @@ def test_query_key_norm_takes_the_size_out_of_the_scores():
     outputs = {}
     for qk_norm in (True, False):
         settings = ModelSettings(width=16, query_heads=2, key_value_heads=1, qk_norm=qk_norm)
-        attention = settings.attention.build(settings, modalities=2)
+        attention = settings.attention.build(settings, modalities=None)
         for parameter in attention.parameters():
             parameter.copy_(torch.randn(parameter.shape))
         x, turn = torch.randn(1, 6, 16), RotaryTable(8, base=100.0)(torch.arange(6)[None])

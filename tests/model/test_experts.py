@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from chiasm.model.elementwise import EPSILON
 from chiasm.model.experts import Experts, MixtureOfExperts
-from chiasm.model.layers import ModalityLinear, ModalityNorm
+from chiasm.model.layers import Linear, RMSNorm
 from chiasm.model.routing import Routing
 from chiasm.model.settings import MoeSettings
 
@@ -169,7 +169,7 @@ def test_experts_by_modality_match_a_loop_over_positions(kinds):
 @pytest.mark.parametrize("kinds", [(1, 2, 3), (1, 3), (0, 2)])
 def test_layers_of_each_modality_match_a_loop_over_positions(kinds):
     """Projection and norm of a Mixture-of-Transformers, with gradients."""
-    linear, norm = ModalityLinear(3, 16, 24), ModalityNorm(3, 24)
+    linear, norm = Linear(16, 24, modalities=3), RMSNorm(24, modalities=3)
     with torch.no_grad():
         for parameter in (*linear.parameters(), *norm.parameters()):
             parameter.copy_(torch.randn(parameter.shape))

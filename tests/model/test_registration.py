@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from chiasm.assembly import train_run
-from chiasm.inference.canvas import ItemPassages
+from chiasm.inference.canvas import item_passage
 from chiasm.inference.history import History, lay_out
 from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
@@ -49,14 +49,14 @@ def test_a_new_attention_is_trained_saved_and_read_from_its_cache(attention, tmp
     train_run(parse_recipe(content), tmp_path / "run", tell=lambda line: None)
     model = Pretrained.load(tmp_path / "run")
     shape, marks = model.decoder.shapes["image"], model.text_tokenizer.marks["image"]
-    passages = ItemPassages.of(shape, marks)
+    closed = item_passage(shape, marks, closed=True)
     z = {"image": torch.randn(shape.num_tokens, shape.channels)}
     first, last = Passage.of_text([1, *range(30, 38), marks.begin]), Passage.of_text([40])
-    ids = np.concatenate((first.ids_T, passages.closed.ids_T, last.ids_T))
+    ids = np.concatenate((first.ids_T, closed.ids_T, last.ids_T))
     whole = Passage(ids, (("image", len(first)),))
     history = History(model.decoder, num_members=2, capacity=len(whole))
     history.read([0, 1], [last, first])
-    history.read(history.gather([1]), [passages.closed], z)  # moves it to the first row
+    history.read(history.gather([1]), [closed], z)  # moves it to the first row
     at_once = lay_out(model.decoder, [whole], z, 1.0, [0], cache=None)
     expected_BD = model.decoder(at_once.inputs, at_once.mask)[:, -1]
     torch.testing.assert_close(history.read([1], [last]), expected_BD, atol=1e-5, rtol=1e-5)

@@ -87,8 +87,8 @@ class Observation:
     task_D: np.ndarray
     """The :class:`Task` of each document."""
     parts: Table
-    """By what a position holds: text, a context picture, a target at a drawn flow time, or an item of
-    another modality."""
+    """By what a position holds: text, a context picture, a target at a drawn flow time, or an item
+    of another modality."""
     noise: Table
     """Target pictures at the middle of each tenth of flow time, 0 is noise."""
     document_places: Table
