@@ -6,6 +6,7 @@ import hashlib
 import importlib
 import importlib.util
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -43,9 +44,18 @@ def _imported(name: str, folder: Path) -> str:
         else:
             _run(path)
     except Exception as error:
-        what = f"cannot be imported: {type(error).__name__}: {error}"
-        raise UserError(what, setting="imports", value=name, remedy=_REMEDY) from error
+        what = f"cannot be imported: {type(error).__name__}: {error}{_line(error, path)}"
+        missing = isinstance(error, ModuleNotFoundError) and error.name == name.split(".")[0]
+        remedy = _REMEDY if missing else "mend it, or install what it needs"
+        raise UserError(what, setting="imports", value=name, remedy=remedy) from error
     return name if path is None else str(path)
+
+
+def _line(error: Exception, path: Path | None) -> str:
+    """The last line of the user's own file that ran; a mistake of syntax names its own."""
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if frame.filename == str(path)]
+    return f" (line {lines[-1]})" if lines else ""
 
 
 def _run(path: Path) -> None:

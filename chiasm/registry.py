@@ -69,8 +69,8 @@ class Registry(Generic[Base]):
                 f"is no kind of {self.what}",
                 setting="kind",
                 value=kind,
-                remedy=f"choose one of {', '.join(self.kinds)}, or name the module that registers "
-                "it in imports",
+                remedy=f"choose one of {', '.join(self.kinds)}, or import the module that "
+                "registers it: imports of a recipe, chiasm --import MODULE before a verb",
             )
         return self._classes[kind]
 

@@ -240,9 +240,10 @@ class SourceFacts:
     notes: tuple[str, ...] = ()
     """How the held-out side was chosen, and what was left unread."""
     held_out_fingerprint: str = ""
-    """The same for the held-out side, where it has files of its own."""
+    """As ``fingerprint``, for the held-out side where it has files of its own."""
     fingerprint: str = ""
-    """Hash of everything that the documents are made of; empty where the settings determine it."""
+    """Hash of everything that the documents are made of; empty where the settings determine it.
+    A run that is continued refuses another one."""
     origin: str = ""
     """Of documents that no file holds: what they are made from."""
 

@@ -219,7 +219,7 @@ def _read_config(folder: Path) -> _Config:
         first = error.errors()[0]
         place = ".".join(map(str, first["loc"]))
         raise UserError(
-            f"{path} does not describe a model of chiasm: {place}: {first['msg']}"
+            f"{path} cannot be opened: {place}: {first['msg'].removeprefix('Value error, ')}"
         ) from error
     except (OSError, ValueError, AttributeError) as error:
         raise UserError(f"{path} cannot be read: {error}; save or copy the model again") from error

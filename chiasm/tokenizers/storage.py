@@ -61,7 +61,10 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             f"{path} refers to what cannot be opened as it was when it was made: {error}"
         ) from error
     except (AttributeError, KeyError, TypeError, ValueError, ValidationError) as error:
-        raise UserError(f"{path} does not describe a tokenizer: {error!r}") from error
+        raise UserError(
+            f"{path} does not describe a tokenizer: {error!r}; what its encoder and its decoder "
+            "describe() has to be all that they are made from"
+        ) from error
     if expected_hash:
         _load_weights(tokenizer, folder / WEIGHTS, expected_hash)
     return tokenizer
