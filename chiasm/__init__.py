@@ -12,12 +12,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Continuous, Document, Image, Text
 
 if TYPE_CHECKING:
     from chiasm.inference.pretrained import Pretrained
 
-__all__ = ["Document", "Image", "Text", "__version__", "load"]
+__all__ = ["Continuous", "Document", "Image", "Text", "__version__", "load"]
 
 __version__ = "0.1.0"
 
