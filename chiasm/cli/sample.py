@@ -1,7 +1,11 @@
-"""``chiasm sample``: text to the terminal, pictures to files, as they come."""
+"""``chiasm sample``: text to the terminal, pictures and other items to files, as they come."""
 
 from __future__ import annotations
 
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -9,9 +13,10 @@ import numpy as np
 import typer
 from PIL import Image as PillowImage
 
+from chiasm.batch.streams import IMAGE, Streams
 from chiasm.cli.options import Guidance
-from chiasm.documents import Continuous, Image, Text
-from chiasm.errors import UserError
+from chiasm.documents import Continuous, Image, Span, Text
+from chiasm.errors import UserError, found_at
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import (
     Ended,
@@ -24,27 +29,38 @@ from chiasm.inference.request import (
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.solvers import Solver
 
-MARK = "<image>"
-"""Stands in a prompt where an image stands."""
-
 DEFAULTS = SamplingSettings()
 
 
 def sample(
     run: Annotated[str, typer.Argument(help="a run, a saved model, or a hub id owner/name")],
     prompt: Annotated[
-        str, typer.Option(help="what to go on from; <image> says where an --image stands")
+        str,
+        typer.Option(help="what to go on from; <image> or another <STREAM> says where items stand"),
     ] = "",
     image: Annotated[
         list[Path] | None, typer.Option(help="a picture file; before the prompt, if not marked")
     ] = None,
-    draw: Annotated[bool, typer.Option("--draw", help="begin with a picture")] = False,
-    out: Annotated[Path, typer.Option(help="folder of the pictures")] = Path("samples"),
+    item: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="STREAM=FILE", help="an item of a stream: a NumPy array (.npy), or a picture"
+        ),
+    ] = None,
+    draw: Annotated[
+        bool, typer.Option("--draw", help="begin with a picture, or an item of the only stream")
+    ] = False,
+    draw_stream: Annotated[
+        str | None, typer.Option(metavar="STREAM", help="begin with an item of this stream")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="folder of what is drawn")] = Path("samples"),
     seed: Annotated[int, typer.Option(min=0)] = 0,
     temperature: Annotated[float, typer.Option(min=0, help="0 is greedy")] = DEFAULTS.temperature,
     top_k: Annotated[int | None, typer.Option(min=1)] = DEFAULTS.top_k,
     max_tokens: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_tokens,
-    max_items: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_items,
+    max_items: Annotated[
+        int, typer.Option(min=0, help="pictures and items of other streams, together")
+    ] = DEFAULTS.max_items,
     stop: Annotated[
         list[str] | None, typer.Option(help=r"text that ends the sample; \n is a line's end")
     ] = None,
@@ -65,6 +81,10 @@ def sample(
       --stop "\\n"
 
       chiasm sample RUN --image view.png --prompt "action: dx=+0.34 dy=-0.02 dyaw=+12"
+
+      chiasm sample RUN --item series=wave.npy --prompt "name:"
+
+      chiasm sample RUN --prompt "wave: slow" --draw-stream series --max-tokens 0
     """
     settings = SamplingSettings(
         temperature=temperature,
@@ -78,38 +98,125 @@ def sample(
     )
     if out.exists() and not out.is_dir():
         raise UserError(f"--out {out} is a file; give a folder")
-    request = Request(prompt_spans(prompt, image or []), seed, opens=draw)
+    files = [GivenItem(IMAGE, file, f"--image {file}") for file in image or []]
+    files += [GivenItem.parse(text) for text in item or []]
+    items = [file.span() for file in files]
+    spans = prompt_spans(prompt, items)
     pretrained = Pretrained.load(run, device)
+    for file, span in zip(files, items, strict=True):
+        check_item(file, span, pretrained)
+    if draw and draw_stream is None:
+        draw_stream = drawn_stream(pretrained.decoder.shapes)
+    opened = IMAGE if draw_stream is None else draw_stream
+    request = Request(spans, seed, opens=draw_stream is not None, stream=opened)
     Sampler(pretrained).generate([request], settings, Terminal(out, seed))
 
 
-def prompt_spans(prompt: str, files: list[Path]) -> tuple[Text | Image, ...]:
-    """The prompt's texts and pictures in their order; pictures are decoded at once.
+@dataclass(frozen=True)
+class GivenItem:
+    """An item of the prompt, as the command line gives it."""
+
+    stream: str
+    file: Path
+    option: str
+    """The option that gave it, for messages."""
+
+    @classmethod
+    def parse(cls, text: str) -> GivenItem:
+        """Returns what an --item gives.
+
+        Raises:
+            UserError: it is not STREAM=FILE.
+        """
+        stream, _, file = text.partition("=")
+        if not stream or not file:
+            raise UserError(f"--item {text}: write STREAM=FILE, such as series=wave.npy")
+        return cls(stream, Path(file), f"--item {text}")
+
+    def span(self) -> Continuous:
+        """Returns the item as context, read from its file.
+
+        Raises:
+            UserError: the file is missing, or cannot be read as an array or as a picture.
+        """
+        if not self.file.is_file():
+            raise UserError(f"{self.option} does not exist; give a file")
+        if self.file.suffix != ".npy":
+            try:
+                pixels = Image(self.file, target=False).pixels()
+            except UserError as error:
+                raise UserError(
+                    f"{self.option}: {error}; give a picture, or a .npy file"
+                ) from error
+            return Image(pixels, target=False, stream=self.stream)
+        try:
+            array = np.load(self.file, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise UserError(
+                f"{self.option} holds no NumPy array of numbers: {error}; write it with numpy.save"
+            ) from error
+        return Continuous(array, target=False, stream=self.stream)
+
+
+def prompt_spans(prompt: str, items: Sequence[Continuous]) -> tuple[Span, ...]:
+    """The prompt's texts and items in their order.
+
+    A mark ``<STREAM>`` stands where the next item of that stream stands; without marks, items come
+    first.
 
     Raises:
-        UserError: marks and pictures differ in number, or a picture is missing or cannot be
-            decoded.
+        UserError: marks and items of a stream differ in number.
     """
-    missing = [file for file in files if not file.exists()]
-    if missing:
-        raise UserError(f"--image {missing[0]} does not exist")
-    pictures = [Image(Image(file, target=False).pixels(), target=False) for file in files]
-    texts = prompt.split(MARK)
-    if len(texts) == 1:
-        texts = [""] * len(pictures) + texts
-    if len(texts) != len(pictures) + 1:
-        raise UserError(
-            f"--prompt has {len(texts) - 1} times {MARK} but there are {len(pictures)} --image; "
-            "give as many, or leave the marks out to put the images first"
-        )
-    spans: list[Text | Image] = [Text(texts[0])]
-    for picture, text in zip(pictures, texts[1:], strict=True):
-        spans += [picture, Text(text)]
+    num_given = Counter({IMAGE: 0})
+    num_given.update(item.stream for item in items)
+    marks = "|".join(re.escape(stream) for stream in num_given)
+    first, *rest = re.split(f"<({marks})>", prompt)
+    if not rest:
+        return (*items, *((Text(prompt),) if prompt else ()))
+    for stream, given in num_given.items():
+        if (marked := rest[::2].count(stream)) != given:
+            option = "--image" if stream == IMAGE else f"--item {stream}=..."
+            raise UserError(
+                f"--prompt has {marked} times <{stream}> but there are {given} {option}; give as "
+                "many, or leave all marks out to put the items first"
+            )
+    following = {name: iter([i for i in items if i.stream == name]) for name in num_given}
+    spans: list[Span] = [Text(first)]
+    for stream, text in zip(rest[::2], rest[1::2], strict=True):
+        spans += [next(following[stream]), Text(text)]
     return tuple(span for span in spans if span != Text(""))
 
 
+def check_item(given: GivenItem, span: Continuous, pretrained: Pretrained) -> None:
+    """Refuse an item that its stream's tokenizer cannot encode, such as a picture for a sensor."""
+    with found_at(given.option):
+        try:
+            pretrained.tokenizers.encode_spans([span], pretrained.device)
+        except (RuntimeError, TypeError, ValueError, LookupError) as error:
+            raise UserError(
+                f"the tokenizer of the stream {span.stream} cannot encode it: {error}",
+                remedy="give an item such as the model was trained on",
+            ) from error
+
+
+def drawn_stream(streams: Streams) -> str:
+    """Returns whose items --draw opens: pictures, or those of the only stream.
+
+    Raises:
+        UserError: there are several streams and none of them are pictures.
+    """
+    names = streams.generated
+    if IMAGE in names or not names:
+        return IMAGE
+    if len(names) > 1:
+        raise UserError(
+            f"--draw does not say of which stream, {' or '.join(names)}; name it with --draw-stream"
+        )
+    return names[0]
+
+
 class Terminal:
-    """Prints what the sampler tells: text as it settles, a picture as the path of its file."""
+    """Prints what the sampler tells: text as it settles, an item as the path of its file."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed

@@ -94,8 +94,9 @@ def row_table(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> Table:
             half = _SNIPPET_CHARACTERS // 2
             snippet = f"{snippet[:half]} … {snippet[-half:]}"
         place = f"{span.begin}–{span.end - 1}"
+        role = span.role if span.item is None else f"{span.item[0]} {span.role}"
         # Escaped: a bracket in a caption is no markup of the terminal's.
-        table.add_row(place, span.source, span.role, snippet.replace("[", r"\["), end_section=ends)
+        table.add_row(place, span.source, role, snippet.replace("[", r"\["), end_section=ends)
     return table
 
 
@@ -170,19 +171,20 @@ def _draw_pictures(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None
             (middle - width / 2, 0.3, width, 0.7), transform=axes.transData, anchor="S"
         )
         name, slot = span.item
-        _draw_item(place, batch.slots[name].items[slot])
+        draw_item(place, batch.slots[name].items[slot])
         axes.plot([middle, (span.begin + span.end) / 2], [0.3, 0], color="#888888", lw=0.6)
     axes.set_xlim(-0.5, num_positions - 0.5)
     axes.set_ylim(0, 1)
 
 
-def _draw_item(axes: Axes, item: Tensor) -> None:
-    """A picture as it is; of anything else its numbers, one line for each channel."""
+def draw_item(axes: Axes, item: Tensor) -> None:
+    """A picture as it is; of anything else its numbers along its longer axis, a line a channel."""
     if item.ndim == 3 and len(item) in (1, 3):
         axes.imshow(item.permute(1, 2, 0).squeeze(-1).numpy())
         axes.axis("off")
         return
-    axes.plot(item.reshape(-1, item.shape[-1]).mT.numpy(), lw=0.8)
+    lines = item.reshape(-1, item.shape[-1])  # [time, channels], or the other way round
+    axes.plot((lines if len(lines) >= lines.shape[1] else lines.mT).numpy(), lw=0.8)
     axes.set_xticks([])
     axes.tick_params(labelsize=5)
 

@@ -35,7 +35,7 @@ class SamplingSettings(Settings):
     max_tokens: int = Field(default=256, ge=0)
     """Text tokens that may be written; the first choice of a further one ends the request."""
     max_items: int = Field(default=1, ge=0)
-    """Pictures, or items of other streams, that may be generated; opening a further one ends the
+    """Pictures and items of other streams, together, that may be generated; a further one ends the
     request."""
     stop: tuple[str, ...] = ()
     """Strings that end a request when the text written since the last item contains them; neither

@@ -8,9 +8,10 @@ import typer
 from PIL import Image as PillowImage
 from typer.testing import CliRunner, Result
 
-from chiasm.cli.sample import prompt_spans, sample
+from chiasm.batch.streams import Streams, StreamShape
+from chiasm.cli.sample import drawn_stream, prompt_spans, sample
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.documents import Image, Text
+from chiasm.documents import Continuous, Image, Text
 from chiasm.errors import UserError
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
@@ -97,8 +98,73 @@ def test_a_missing_model_and_a_file_as_folder_are_told(model: Path, file: Path) 
     assert "is a file" in str(invoke(model, "--out", file).exception)
 
 
-def test_marks_say_where_images_stand(file: Path) -> None:
-    kinds = [type(span) for span in prompt_spans("action: a<image>action: b", [file])]
+def test_marks_say_where_items_stand(file: Path) -> None:
+    image = Image(file, target=False)
+    kinds = [type(span) for span in prompt_spans("action: a<image>action: b", [image])]
     assert kinds == [Text, Image, Text]
-    assert [type(span) for span in prompt_spans("caption:", [file, file])] == [Image, Image, Text]
+    assert [type(span) for span in prompt_spans("caption:", [image, image])] == [Image, Image, Text]
     assert prompt_spans("", []) == ()
+    first, second = (Continuous(np.full(16, k), target=False, stream="series") for k in (0, 1))
+    mixed = prompt_spans("a<series><image>b<series>", [image, first, second])
+    assert mixed == (Text("a"), first, image, Text("b"), second)
+    assert prompt_spans("a<series>", []) == (Text("a<series>"),)  # no word of this prompt's
+    with pytest.raises(UserError, match=r"1 times <series> but there are 2 --item series="):
+        prompt_spans("a<series>", [first, second])
+    with pytest.raises(UserError, match=r"0 times <series> but there are 1 --item series="):
+        prompt_spans("a<image>", [first, image])
+
+
+def test_an_item_is_read_from_an_array_or_a_picture(model: Path, file: Path, tmp_path: Path):
+    array = tmp_path / "view.npy"
+    with PillowImage.open(file) as picture:
+        np.save(array, np.asarray(picture))
+    rest = ("--prompt", "caption:", "--max-items", 0, "--max-tokens", 15)
+    texts = [
+        invoke(model, option, value, *rest).stdout
+        for option, value in (
+            ("--image", file),
+            ("--item", f"image={file}"),
+            ("--item", f"image={array}"),
+        )
+    ]
+    assert texts[0] == texts[1] == texts[2] != ""
+
+
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("view.npy", "--item view.npy: write STREAM=FILE"),
+        ("=view.npy", "write STREAM=FILE"),
+        ("series=gone.npy", "--item series=gone.npy does not exist"),
+        ("series=text.npy", "text.npy holds no NumPy array of numbers: "),
+        ("series=objects.npy", "objects.npy holds no NumPy array of numbers: "),
+        ("series=text.txt", "cannot be decoded: no known format; give a picture, or a .npy file"),
+    ],
+)
+def test_mistakes_with_items_are_told_before_a_model_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("text.npy", "text.txt"):
+        Path(name).write_text("1 2 3")
+    np.save("objects.npy", np.array([{}], dtype=object))
+    error = invoke("nowhere", "--item", option).exception
+    assert isinstance(error, UserError)
+    assert message in str(error)
+
+
+def test_streams_that_are_not_there_are_told(model: Path, file: Path) -> None:
+    for arguments in (("--item", f"series={file}"), ("--draw-stream", "series")):
+        error = invoke(model, *arguments).exception
+        assert isinstance(error, UserError)
+        assert "no stream 'series' here, only image" in str(error)
+
+
+def test_draw_opens_pictures_or_the_only_stream() -> None:
+    def streams(*names: str) -> Streams:
+        return Streams(tuple(StreamShape(name, "series", (4,), 4) for name in names))
+
+    assert drawn_stream(streams("series", "image")) == "image"
+    assert drawn_stream(streams("series")) == "series"
+    with pytest.raises(UserError, match=r"series or depth; name it with --draw-stream"):
+        drawn_stream(streams("series", "depth"))

@@ -2,10 +2,12 @@ import io
 
 import numpy as np
 import pytest
+import torch
+from matplotlib.figure import Figure
 from PIL import Image as PillowImage
 from rich.console import Console
 
-from chiasm.data.drawing import draw_row, row_spans, row_table
+from chiasm.data.drawing import draw_item, draw_row, row_spans, row_table
 from chiasm.data.packing import pack_documents
 from chiasm.documents import Document, Image, Text
 from chiasm.rgb import ImageShape
@@ -56,7 +58,15 @@ def test_the_table_names_everything(batch, made):
     file = io.StringIO()
     Console(file=file, width=120).print(row_table(batch, 0, made.tokenizer))
     printed = file.getvalue()
-    for what in ("lane 0, row 0", "context", "target", "padding", "two", "picture: ", "<eod>"):
+    for what in (
+        "lane 0, row 0",
+        "image context",
+        "image target",
+        "padding",
+        "two",
+        "picture: ",
+        "<eod>",
+    ):
         assert what in printed
     assert "<bod>picture: " in printed
     assert "caption: [red] wall⏎<eod>" in printed  # brackets are no markup
@@ -85,3 +95,12 @@ def test_the_drawing_keeps_the_pictures_proportions(made, tmp_path, height, widt
     drawn_height, drawn_width = (int(drawn.any(axis=axis).sum()) for axis in (1, 0))
     assert drawn_height > 15
     assert drawn_width / drawn_height == pytest.approx(width / height, rel=0.15)
+
+
+@pytest.mark.parametrize(
+    ("shape", "channels", "steps"), [((32, 3), 3, 32), ((3, 32), 3, 32), ((16,), 1, 16)]
+)
+def test_a_series_is_drawn_along_time_with_a_line_for_each_channel(shape, channels, steps):
+    axes = Figure().subplots()
+    draw_item(axes, torch.zeros(shape))
+    assert [len(line.get_xdata()) for line in axes.lines] == [steps] * channels

@@ -4,9 +4,13 @@ import re
 from pathlib import Path
 
 import numpy as np
+from PIL import Image as PillowImage
+from typer.testing import CliRunner, Result
 
 from chiasm.assembly import open_material, train_run
+from chiasm.cli import app
 from chiasm.documents import Text
+from chiasm.errors import UserError
 from chiasm.evaluation import evaluate
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
@@ -14,6 +18,30 @@ from chiasm.inference.sampler import Sampler
 from chiasm.recipe import load_recipe
 
 PAGE = (Path(__file__).parents[2] / "docs" / "streams.md").read_text()
+
+
+def sample_on_the_command_line(folder: Path) -> None:
+    """Text to a wave, and that wave's file to text; a picture is no wave."""
+    run, out, picture = folder / "run", folder / "samples", folder / "picture.png"
+
+    def sample(*arguments: object) -> Result:
+        return CliRunner().invoke(app, ["sample", str(run), *map(str, arguments)])
+
+    asked = ("--prompt", "wave: slow", "--max-tokens", 0, "--steps", 5, "--out", out)
+    for number, how in enumerate((("--draw",), ("--draw-stream", "series")), start=1):
+        drawn = sample(*asked, *how)
+        assert drawn.exit_code == 0, drawn.output
+        assert drawn.stdout == f"{out}/seed-0-series-{number}.npy\n"
+    item = ("--item", f"series={out}/seed-0-series-1.npy")
+    read = sample(*item, "--prompt", "name:", "--max-items", 0, "--max-tokens", 3)
+    assert read.exit_code == 0, read.output
+    assert read.stdout.strip()
+    PillowImage.fromarray(np.zeros((20, 20, 3), np.uint8)).save(picture)
+    np.save(folder / "short.npy", np.zeros(12, np.float32))
+    for file in (picture, folder / "short.npy"):
+        refused = sample("--item", f"series={file}").exception
+        assert isinstance(refused, UserError)
+        assert str(refused).startswith(f"--item series={file}")
 
 
 def test_the_page_is_a_stream(tmp_path: Path) -> None:
@@ -30,5 +58,6 @@ def test_the_page_is_a_stream(tmp_path: Path) -> None:
     )
     assert wave.data.shape == (16,)
     assert np.isfinite(wave.data).all()
+    sample_on_the_command_line(tmp_path)
     sections = {row.section for row in evaluate(model, open_material(settings)).rows}
     assert {"text", "flow loss"} <= sections

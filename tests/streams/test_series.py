@@ -21,7 +21,7 @@ TIMES = np.arange(16, dtype=np.float32)
 WAVES = {"slow": np.sin(0.4 * TIMES), "fast": np.sin(1.1 * TIMES)}
 
 
-class Patches(Encoder, Decoder, kind="test-wave-patches"):
+class Patches(Encoder, Decoder, kind="series-patches"):
     modality, grid, channels = "series", (4,), 4
 
     def read(self, data):
@@ -39,7 +39,7 @@ class Patches(Encoder, Decoder, kind="test-wave-patches"):
 
 @TOKENIZERS.register
 class PatchSettings(TokenizerSettings):
-    kind: Literal["test-wave-patches"] = "test-wave-patches"
+    kind: Literal["series-patches"] = "series-patches"
 
     def open(self):
         return Tokenizer("wave patches", patches := Patches(), patches)
@@ -47,7 +47,7 @@ class PatchSettings(TokenizerSettings):
 
 @SOURCES.register
 class WaveSettings(SourceSettings):
-    kind: Literal["test-waves"] = "test-waves"
+    kind: Literal["two-waves"] = "two-waves"
 
     def open(self, name, opening):
         documents = type("Waves", (list,), {"name": name})()
@@ -60,15 +60,11 @@ class WaveSettings(SourceSettings):
 
 
 def test_waves_are_drawn_named_and_resumed_bit_by_bit(tmp_path) -> None:
-    stream = {
-        "row_positions": 64,
-        "rows_per_batch": 4,
-        "sources": {"waves": {"kind": "test-waves"}},
-    }
+    stream = {"row_positions": 64, "rows_per_batch": 4, "sources": {"waves": {"kind": "two-waves"}}}
     model = {"width": 32, "depth": 2, "query_heads": 2, "key_value_heads": 1}
     recipe = {"name": "waves", "stream": stream, "model": model, "training": {"steps": 400}}
     recipe["streams"] = {"image": {"kind": "pixels", "image_pixels": 8}}
-    recipe["streams"]["series"] = {"kind": "test-wave-patches"}
+    recipe["streams"]["series"] = {"kind": "series-patches"}
     train_run(parse_recipe(recipe), run := tmp_path / "run")
     asked = [Request((Text(f"wave: {word}"),), opens=True, stream="series") for word in WAVES]
     asked += [Request((Continuous(wave, False, "series"),)) for wave in WAVES.values()]
