@@ -100,8 +100,15 @@ class Encoder(Part):
         """Refuses an encoder that does not say what its latents are.
 
         Raises:
-            UserError: modality, grid or channels are missing or of another type.
+            UserError: modality, grid or channels are missing or of another type; or its __init__
+                does not call that of its base.
         """
+        if "_modules" not in vars(self):
+            raise UserError(
+                f"opens the encoder {type(self).__name__}, which is not initialised",
+                setting="kind",
+                remedy="let its __init__ begin with super().__init__()",
+            )
         fits = {
             "modality": lambda value: isinstance(value, str) and value,
             "grid": lambda value: isinstance(value, tuple) and value and all(map(_counts, value)),

@@ -21,7 +21,8 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 
 class Pairs(Encoder, Decoder, kind="mistaken-pairs"):
     def __init__(self, mistake):
-        super().__init__()
+        if mistake != "no super":
+            super().__init__()
         self.mistake = mistake
         for name, value in {"modality": "sensor", "grid": (4,), "channels": 2}.items():
             if mistake != f"no {name}":
@@ -115,6 +116,7 @@ def recipe(mistake="", document_57="", stream="sensor"):
         ("no grid", r"streams\.sensor\.kind opens .* no grid; set grid to .* such as \(8,\)"),
         ("no channels", r"streams\.sensor\.kind opens .* no channels; set channels to"),
         ("grid of no tuple", r"streams\.sensor\.kind opens .* has 4 for its grid; set grid"),
+        ("no super", r"streams\.sensor\.kind opens .* not initialised; .* super\(\)"),
         ("opens an encoder", r"streams\.sensor\.kind = 'mistaken-pairs' returned a Pairs"),
         ("modality of text", r"streams\.sensor has .* modality 'text'"),
     ],
