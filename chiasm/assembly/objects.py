@@ -17,13 +17,14 @@ from chiasm.assembly.walks import refuse_cut_walks, walk_documents
 from chiasm.batch.items import ItemReader
 from chiasm.batch.streams import IMAGE, StreamShape
 from chiasm.data.preparation import Stage, default_cache_folder, silent
-from chiasm.data.reading import ReadingLog
+from chiasm.data.reading import ReadingLog, defect
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources, sample_texts
 from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, deterministic_on_cpu
 from chiasm.documents import Source
+from chiasm.errors import UserError, found_at
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model import Decoder
@@ -122,7 +123,9 @@ def build_inputs(
         text_tokenizer = TextTokenizer.train(texts, settings.vocabulary_tokens, marked)
     for name, own in tokenizers.items():
         if not own.statistics.count:
-            _measure(own, tokenizers.streams[name], train, choose_device(recipe.training.device))
+            with found_at(f"streams.{name}"):
+                device = choose_device(recipe.training.device)
+                _measure(own, tokenizers.streams[name], train, device)
     return Inputs(text_tokenizer, tokenizers)
 
 
@@ -272,6 +275,13 @@ def _items(sources: Mapping[str, Source], stream: str, tokenizer: Tokenizer) -> 
         wanted = min(len(source), MEASURED_ITEMS // len(sources))
         numbers = (number * len(source) // wanted for number in range(wanted))
         # The stream counts and reports what is passed over.
-        for _, document in ReadingLog().documents(source, numbers):
-            own = (item for item in document.items if item.stream == stream)
-            yield from (tokenizer.read(item.data)[None] for item in own)
+        for number, document in ReadingLog().documents(source, numbers):
+            for item in document.items:
+                if item.stream == stream:
+                    try:
+                        read = [tokenizer.read(item.data)[None]]
+                    except UserError:
+                        read = []
+                    except Exception as error:
+                        raise defect(f"{source.name}[{number}]", error) from error
+                    yield from read

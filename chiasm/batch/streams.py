@@ -74,6 +74,12 @@ class Streams:
         for name, other in zip(self.names, read, strict=True):
             if self.names.count(name) > 1:
                 raise UserError(f"two streams are called {name!r}; rename one of them")
+            if "text" in (name, self.shapes[self.names.index(name)].modality):
+                raise UserError(
+                    "has the name or the modality 'text', which is that of the words",
+                    setting=f"streams.{name}",
+                    remedy="choose another word",
+                )
             if not name.isidentifier() or hasattr(_LAYERS, name):
                 raise UserError(
                     f"{name!r} cannot name a stream: the layers of a model are called by it",

@@ -15,9 +15,8 @@ from chiasm.batch.items import CacheError, Content, ItemReader
 from chiasm.batch.packed import NOBODY
 from chiasm.data.mixture import Condition, Mixture
 from chiasm.data.quiet import grain
-from chiasm.data.reading import UNREADABLE, refuse_absurd
+from chiasm.data.reading import UNREADABLE, defect, refuse_absurd
 from chiasm.data.rows import Row
-from chiasm.errors import UserError
 
 COUNTS = ("positions", "documents", "split", "skipped", "broken")
 _NOTES = 10
@@ -108,10 +107,11 @@ class LaneIterator(grain.DatasetIterator):
                 document = self._mixture.read(source, index, turn)
                 contents[place] = self._read(tuple(document.items)[number])
             except CacheError as error:
-                name = self._mixture.names[source]
-                raise UserError(f"{name}[{index}]: {error}") from error
-            except UserError as error:
+                raise error.at(f"{self._mixture.names[source]}[{index}]") from error
+            except UNREADABLE as error:
                 broken.setdefault(int(owner), str(error))
+            except Exception as error:
+                raise defect(f"{self._mixture.names[source]}[{index}]", error) from error
         return contents, broken
 
     def _kept(self, documents: np.ndarray, broken: dict[int, str]) -> np.ndarray:

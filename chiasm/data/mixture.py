@@ -26,7 +26,7 @@ import numpy as np
 
 from chiasm.data.encoding import DocumentEncoder, Piece
 from chiasm.data.quiet import grain
-from chiasm.data.reading import UNREADABLE, refuse_absurd
+from chiasm.data.reading import UNREADABLE, checked, defect, refuse_absurd
 from chiasm.documents import Document, Source, Varied
 from chiasm.errors import UserError
 
@@ -123,7 +123,8 @@ class Mixture(grain.IterDataset):
 
     def _read(self, number: int, index: int, turn: int) -> Document:
         source = self._varied[number]
-        return self.sources[number][index] if source is None else source.variant(index, turn)
+        plain = self.sources[number]
+        return checked(plain[index] if source is None else source.variant(index, turn))
 
     def turn(self, number: int, place: int) -> int:
         """The turn of a document's form at a place of its source's order: another every epoch."""
@@ -172,6 +173,8 @@ class MixtureIterator(grain.DatasetIterator):
             document = self._mixture.read(*drawn)
         except UNREADABLE as error:
             return self._bad(drawn, Condition.UNREADABLE, str(error))
+        except Exception as error:
+            raise defect(f"{self._mixture.names[number]}[{drawn.number}]", error) from error
         if not document.text and not any(document.items):
             return self._bad(drawn, Condition.EMPTY, "empty")
         self._pieces = self._encoded(drawn, document)

@@ -19,6 +19,27 @@ from chiasm.errors import UserError
 UNREADABLE = (UserError, OSError, ValueError)
 """What a source raises for a document that it cannot read."""
 
+
+def defect(place: str, error: Exception) -> UserError:
+    """Returns the end of a run whose source or encoder fails in a way that it did not foresee."""
+    return UserError(
+        f"{place}: {type(error).__name__}: {error}",
+        remedy="mend the source or the encoder; where a document cannot be used and is to be "
+        "skipped and counted, raise a ValueError",
+    )
+
+
+def checked(document: Document) -> Document:
+    """Returns what a source gave.
+
+    Raises:
+        TypeError: it is no document.
+    """
+    if not isinstance(document, Document):
+        raise TypeError(f"the source gave a {type(document).__name__}; a Document is asked for")
+    return document
+
+
 EMPTY, UNREAD, UNDECODED = "empty", "cannot be read", "a picture cannot be decoded"
 
 
@@ -101,9 +122,11 @@ class ReadingLog:
 def _read(source: Source, number: int, pictures: bool) -> tuple[Document | None, str, str]:
     """A document, or a reason in a few words and in full."""
     try:
-        document = source[number]
+        document = checked(source[number])
     except UNREADABLE as error:
         return None, UNREAD, str(error)
+    except Exception as error:
+        raise defect(f"{source.name}[{number}]", error) from error
     if not document.text and not any(document.items):
         return None, EMPTY, "is empty"
     if pictures:

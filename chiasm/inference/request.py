@@ -11,6 +11,7 @@ from torch import Tensor
 
 from chiasm.batch.streams import IMAGE
 from chiasm.documents import Continuous, Span
+from chiasm.errors import UserError
 from chiasm.inference.solvers import Solver
 from chiasm.settings import Settings
 
@@ -65,6 +66,14 @@ class Request:
     and requests that differ in their actions alone share what they have read."""
     stream: str = IMAGE
     """Whose items ``opens`` and ``script`` open."""
+
+    def __post_init__(self) -> None:
+        given = self.spans
+        if isinstance(given, Span) or not all(isinstance(span, Span) for span in given):
+            raise UserError(
+                f"a request's spans are a tuple of Text, Image and Continuous, not {given!r:.60}",
+                remedy='give such as (Text("a door"),)',
+            )
 
     @property
     def num_given_items(self) -> int:

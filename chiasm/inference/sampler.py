@@ -9,6 +9,7 @@ from collections.abc import Sequence
 
 import torch
 
+from chiasm.batch.streams import IMAGE
 from chiasm.data.encoding import FRAME_TOKENS
 from chiasm.documents import Continuous, Span
 from chiasm.errors import UserError
@@ -46,6 +47,8 @@ class Sampler:
             UserError: a prompt is longer than the model's context (checked for all requests before
                 anything runs), or an item cannot be read.
         """
+        if isinstance(requests, Request):
+            raise UserError("requests is a single Request", remedy="give a list of them")
         settings = settings or SamplingSettings()
         several = len(requests) > 1
         prompts = [
@@ -75,7 +78,7 @@ class Sampler:
             )
         pretrained = self.pretrained
         streams = pretrained.decoder.shapes
-        if items:
+        if items or request.stream != IMAGE:
             streams.reading(request.stream, target=True)  # refuses what cannot be generated
         prompt = prompt_passage(request.spans, pretrained.text_tokenizer, streams)
         size = streams[request.stream].num_tokens + FRAME_TOKENS if items else 0

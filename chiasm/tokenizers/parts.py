@@ -96,6 +96,39 @@ class Encoder(Part):
             UserError: they have another shape or range.
         """
 
+    def check(self) -> None:
+        """Refuses an encoder that does not say what its latents are.
+
+        Raises:
+            UserError: modality, grid or channels are missing or of another type; or its __init__
+                does not call that of its base.
+        """
+        if "_modules" not in vars(self):
+            raise UserError(
+                f"opens the encoder {type(self).__name__}, which is not initialised",
+                setting="kind",
+                remedy="let its __init__ begin with super().__init__()",
+            )
+        fits = {
+            "modality": lambda value: isinstance(value, str) and value,
+            "grid": lambda value: isinstance(value, tuple) and value and all(map(_counts, value)),
+            "channels": _counts,
+        }
+        remedies = {
+            "modality": 'a word such as "series"',
+            "grid": "latent tokens along each axis of an item, such as (8,)",
+            "channels": "the numbers of one latent token",
+        }
+        for name, remedy in remedies.items():
+            found = getattr(self, name, None)
+            if not fits[name](found):
+                has = "no" if found is None else f"{found!r} for its"
+                raise UserError(
+                    f"opens the encoder {type(self).__name__}, which has {has} {name}",
+                    setting="kind",
+                    remedy=f"set {name} to {remedy}",
+                )
+
     @property
     def form(self) -> str:
         """Shape of items and grid, for the fingerprint."""
@@ -112,6 +145,10 @@ class Decoder(Part):
     @abstractmethod
     def span(self, item: Tensor, stream: str) -> Continuous:
         """Returns one decoded item as a context span of a stream."""
+
+
+def _counts(value: Any) -> bool:
+    return isinstance(value, int) and value > 0
 
 
 def hash_weights(module: nn.Module) -> str:

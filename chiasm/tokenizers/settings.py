@@ -29,7 +29,7 @@ class TokenizerSettings(Settings):
         Raises:
             UserError: there is no such tokenizer, it is damaged, or settings do not go with it.
         """
-        raise NotImplementedError
+        raise self.error("kind", f"has no open() in {type(self).__name__}", "define it")
 
 
 TOKENIZERS = Registry[TokenizerSettings]("tokenizer", default="rae")
@@ -42,9 +42,13 @@ def open_tokenizer(settings: TokenizerSettings) -> Tokenizer:
     :meth:`Tokenizer.measure` has seen a run's items.
 
     Raises:
-        UserError: as :meth:`TokenizerSettings.open`; or the statistics are not of its latents.
+        UserError: as :meth:`TokenizerSettings.open`; it returned something else than a tokenizer;
+            or the statistics are not of its latents.
     """
     tokenizer = settings.open()
+    if not isinstance(tokenizer, Tokenizer):
+        returned = f"returned a {type(tokenizer).__name__} from {type(settings).__name__}.open()"
+        raise settings.error("kind", returned, "return a Tokenizer")
     if settings.statistics is not None:
         path = Path(settings.statistics).expanduser()
         tokenizer.adopt(read_statistics(path), settings.statistics)

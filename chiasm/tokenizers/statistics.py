@@ -48,7 +48,7 @@ class LatentStatistics:
     def neutral(
         cls, channels: int, mean: float, deviation: float, encoder: str, preprocessing: str
     ) -> LatentStatistics:
-        """A guess that stands until pictures are measured; its count is 0."""
+        """A guess that stands until items are measured; its count is 0."""
         mean_C, std_C = (mean,) * channels, (deviation,) * channels
         return cls(mean_C, std_C, encoder, preprocessing, "no pictures: a neutral guess", count=0)
 
@@ -66,7 +66,7 @@ class LatentStatistics:
         return latents * latents.new_tensor(self.std_C) + latents.new_tensor(self.mean_C)
 
     def refuse(self, latents: Tensor) -> None:
-        """Raise unless latents [..., C] look standardised; NaN counts as not standardised.
+        """Raise unless latents [..., C] look standardised; or are not finite.
 
         Channels are judged together (root mean square over channels), so that a batch in which one
         colour happens to be rare passes and latents that were never standardised do not.
@@ -79,11 +79,12 @@ class LatentStatistics:
         deviation = float(flat.var(dim=0, unbiased=False).mean().sqrt())
         if mean <= LARGEST_MEAN and DEVIATION_RANGE[0] <= deviation <= DEVIATION_RANGE[1]:
             return
+        _refuse_not_finite(latents)
         raise UserError(
             f"latents are not standardised: channel means {mean:.2f} from 0 (at most "
             f"{LARGEST_MEAN}), deviation {deviation:.2f} (between {DEVIATION_RANGE[0]} and "
             f"{DEVIATION_RANGE[1]}). The tokenizer's statistics stem from {self.encoder} on "
-            f"{self.data} ({self.count:,} tokens); measure them again on the pictures of this run "
+            f"{self.data} ({self.count:,} tokens); measure them again on the items of this run "
             "(chiasm vision stats RECIPE --out FILE, then statistics = FILE under the stream), "
             "or train a tokenizer on them (chiasm vision train)"
         )
@@ -137,10 +138,15 @@ class RunningStatistics:
         self._squares_C = np.zeros(channels)
 
     def update(self, latents: Tensor) -> None:
-        """Add latents [..., C]."""
+        """Add latents [..., C].
+
+        Raises:
+            UserError: they are not finite.
+        """
         flat = latents.reshape(-1, latents.shape[-1]).to("cpu", torch.float64).numpy()
         if len(flat) == 0:
             return
+        _refuse_not_finite(latents)
         total = self.count + len(flat)
         mean_C = flat.mean(axis=0)
         squares_C = ((flat - mean_C) ** 2).sum(axis=0)
@@ -164,7 +170,15 @@ class RunningStatistics:
             raise UserError(
                 f"the latent statistics of {encoder} cannot be measured on {data}: "
                 f"{self.count} latent tokens, {int((self.std_C <= 1e-6).sum())} constant "
-                "channels; give more, and more varied, pictures"
+                "channels; give more, and more varied, items"
             )
         mean_C, std_C = tuple(self.mean_C.tolist()), tuple(self.std_C.tolist())
         return LatentStatistics(mean_C, std_C, encoder, preprocessing, data, self.count)
+
+
+def _refuse_not_finite(latents: Tensor) -> None:
+    if not latents.isfinite().all():
+        raise UserError(
+            "latents are not finite",
+            remedy="mend the encoder, or let its read() raise a ValueError for such an item",
+        )

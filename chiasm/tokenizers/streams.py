@@ -15,6 +15,7 @@ from chiasm.batch.items import Content
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.documents import Continuous
+from chiasm.errors import UserError, found_at
 from chiasm.tokenizers.tokenizer import Tokenizer
 
 
@@ -75,19 +76,28 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
 
         Items of equal size are encoded together; latents that were read are standardised alone.
         """
-        return {name: _encode(own, slots[name]) for name, own in self._tokenizers.items()}
+        latents = {}
+        for name, own in self._tokenizers.items():
+            with found_at(f"streams.{name}"):
+                latents[name] = _encode(own, slots[name])
+        return latents
 
     def encode_spans(self, spans: Sequence[Continuous], device: torch.device) -> dict[str, Tensor]:
         """Returns the standardised latents [L, C] of spans by the streams that read them.
 
         Raises:
-            UserError: as :meth:`read`.
+            UserError: as :meth:`read`; or its encoder fails at one in any other way.
         """
         items: dict[str, list[Tensor]] = {}
         for span in spans:
             name = self.streams.reading(span.stream, span.target).name
-            items.setdefault(name, []).append(self[name].read(span.data))
-        return {name: self[name].encode_items(own, device) for name, own in items.items()}
+            with found_at(f"streams.{name}"):
+                items.setdefault(name, []).append(_read(self[name], span))
+        latents = {}
+        for name, own in items.items():
+            with found_at(f"streams.{name}"):
+                latents[name] = self[name].encode_items(own, device)
+        return latents
 
     def decode(self, stream: str, z_NPC: Tensor) -> list[Continuous]:
         """Returns the items of a stream that standardised latents [N, P, C] stand for, as context.
@@ -97,6 +107,16 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         """
         own = self.of(stream)
         return [own.span(item, stream) for item in own.decode(z_NPC)]
+
+
+def _read(tokenizer: Tokenizer, span: Continuous) -> Tensor:
+    try:
+        return tokenizer.read(span.data)
+    except (LookupError, AttributeError, RuntimeError, TypeError) as error:
+        given = type(span.data).__name__
+        raise UserError(
+            f"its encoder cannot read a {given}: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _encode(tokenizer: Tokenizer, slots: Slots) -> Tensor:

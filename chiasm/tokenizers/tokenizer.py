@@ -9,6 +9,7 @@ Shape suffixes: B or N items, P latent tokens of one item, L of all items, C lat
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
@@ -34,6 +35,9 @@ class Tokenizer(nn.Module):
         decoder: gives items back; the encoder itself, if it can; None: nothing can be drawn.
         statistics: of the encoder's latents; a neutral guess if they are not known yet, which
             :meth:`measure` replaces.
+
+    Raises:
+        UserError: as :meth:`Encoder.check`.
     """
 
     encoder: Encoder
@@ -47,6 +51,7 @@ class Tokenizer(nn.Module):
         statistics: LatentStatistics | None = None,
     ) -> None:
         super().__init__()
+        encoder.check()
         self.name = name
         self.encoder = encoder
         self.decoder = decoder
@@ -89,17 +94,27 @@ class Tokenizer(nn.Module):
         return shape
 
     def read(self, data: Any) -> Tensor:
-        """As :meth:`Encoder.read`."""
-        return self.encoder.read(data)
+        """As :meth:`Encoder.read`.
+
+        Raises:
+            UserError: it cannot be used, as the encoder says by this or any OSError or ValueError.
+        """
+        try:
+            item = self.encoder.read(data)
+        except (OSError, ValueError) as error:
+            raise UserError(str(error)) from error
+        if not isinstance(item, Tensor):
+            raise TypeError(f"{self._encoder}.read() gave a {type(item).__name__}, not a Tensor")
+        return item
 
     @torch.no_grad()
     def encode(self, items_B: Tensor) -> Tensor:
         """Items to standardised latents [B, P, C].
 
         Raises:
-            UserError: as :meth:`Encoder.encode`.
+            UserError: as :meth:`Encoder.encode`, or it gave latents of another shape.
         """
-        return self.statistics.standardise(self.encoder.encode(items_B))
+        return self.statistics.standardise(self._raw(items_B))
 
     @torch.no_grad()
     def decode(self, latents_BPC: Tensor) -> Tensor:
@@ -130,6 +145,29 @@ class Tokenizer(nn.Module):
             return torch.zeros(0, self.channels, device=device)
         return torch.cat([latents_N[number] for number in range(len(items))])
 
+    @property
+    def _encoder(self) -> str:
+        return type(self.encoder).__name__
+
+    def _raw(self, items_B: Tensor) -> Tensor:
+        """Latents [B, P, C] of which only the shape is sure."""
+        try:
+            raw_BPC = self.encoder.encode(items_B)
+        except torch.OutOfMemoryError:
+            raise
+        except (RuntimeError, ValueError) as error:
+            raise UserError(
+                f"{self._encoder}.encode() fails at items of shape {[*items_B.shape]}: {error}",
+                remedy="every item that read() gives must be one that encode() takes",
+            ) from error
+        wanted = (len(items_B), math.prod(self.grid), self.channels)
+        if raw_BPC.shape != wanted:
+            raise UserError(
+                f"{self._encoder}.encode() gave {[*raw_BPC.shape]} where grid {self.grid} and "
+                f"channels {self.channels} ask for {[*wanted]}"
+            )
+        return raw_BPC
+
     def _drawing(self) -> Decoder:
         if self.decoder is None:
             raise UserError(
@@ -146,11 +184,11 @@ class Tokenizer(nn.Module):
         ``data`` names the items.
 
         Raises:
-            UserError: there are none, or all are alike.
+            UserError: there are none, all are alike, or latents are not finite.
         """
         running = RunningStatistics(self.channels)
         for items_B in batches:
-            running.update(self.encoder.encode(items_B))
+            running.update(self._raw(items_B))
         encoder, preprocessing = self.statistics.encoder, self.encoder.preprocessing
         self.statistics = running.finish(encoder=encoder, preprocessing=preprocessing, data=data)
         return self.statistics

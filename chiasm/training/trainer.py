@@ -22,6 +22,7 @@ import torch
 from chiasm.batch.packed import PackedBatch
 from chiasm.data.stream import Stream
 from chiasm.device import matmul_dtype
+from chiasm.errors import found_at
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
 from chiasm.loop.optimiser import build_optimiser
@@ -167,4 +168,5 @@ class Trainer(Loop[Read]):
         self.stream.set_state(begin)
         for name, latents in seen.items():
             if len(found := torch.cat(latents)):
-                self.tokenizers[name].statistics.refuse(found)
+                with found_at(f"streams.{name}"):
+                    self.tokenizers[name].statistics.refuse(found)
