@@ -76,7 +76,7 @@ class Streams:
                 raise UserError(f"two streams are called {name!r}; rename one of them")
             if "text" in (name, self.shapes[self.names.index(name)].modality):
                 raise UserError(
-                    "has the name or the modality 'text', which is that of the words",
+                    "has the name or the modality 'text', which is that of tokens",
                     setting=f"streams.{name}",
                     remedy="choose another word",
                 )

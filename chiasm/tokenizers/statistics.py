@@ -66,7 +66,7 @@ class LatentStatistics:
         return latents * latents.new_tensor(self.std_C) + latents.new_tensor(self.mean_C)
 
     def refuse(self, latents: Tensor) -> None:
-        """Raise unless latents [..., C] look standardised; or are not finite.
+        """Raise unless latents [..., C] look standardised.
 
         Channels are judged together (root mean square over channels), so that a batch in which one
         colour happens to be rare passes and latents that were never standardised do not.
