@@ -32,7 +32,10 @@ def open_sources(settings: Mapping[str, SourceSettings], opening: Opening) -> di
     opened = {}
     for name, source in sorted(settings.items(), key=lambda item: item[1].is_made):
         with settings_of(f"stream.sources.{name}"):
-            opened[name] = source.open(name, opening)
+            opened[name] = found = source.open(name, opening)
+            if not isinstance(found, Opened):
+                returned = f"returned a {type(found).__name__} from {type(source).__name__}.open()"
+                raise source.error("kind", returned, "return an Opened")
     # The mixture numbers the sources in the recipe's order, wherever they come from.
     return {name: opened[name] for name in settings}
 

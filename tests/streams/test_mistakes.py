@@ -93,6 +93,8 @@ class ReadingSettings(SourceSettings):
 
     def open(self, name, opening):
         documents = Readings(self.document_57)
+        if self.document_57 == "of a bare list":
+            return documents
         return Opened(documents, Readings(""), SourceFacts(self.kind, 100, 100, 100, origin="luck"))
 
 
@@ -144,6 +146,11 @@ def test_the_words_have_their_name_to_themselves():
         ("reads arrays", "", r"readings\[0\]: TypeError: Pairs\.read\(\) gave a ndarray"),
         ("", "odd", r"readings\[57\]: KeyError: 'odd line'"),
         ("", "KeyError", r"readings\[57\]: KeyError: 'no such file'"),
+        (
+            "",
+            "of a bare list",
+            r"sources\.readings\.kind = 'mistaken-readings' returned a Readings",
+        ),
         ("", "tuple", r"readings\[57\]: TypeError: the source gave a tuple; a Document is"),
     ],
 )
