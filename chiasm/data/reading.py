@@ -8,6 +8,7 @@ that one broken file ends nothing, and says how many they were.
 from __future__ import annotations
 
 import math
+import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -22,8 +23,9 @@ UNREADABLE = (UserError, OSError, ValueError)
 
 def defect(place: str, error: Exception) -> UserError:
     """Returns the end of a run whose source or encoder fails in a way that it did not foresee."""
+    last = traceback.extract_tb(error.__traceback__)[-1]
     return UserError(
-        f"{place}: {type(error).__name__}: {error}",
+        f"{place}: {type(error).__name__}: {error} ({last.filename}, line {last.lineno})",
         remedy="mend the source or the encoder; where a document cannot be used and is to be "
         "skipped and counted, raise a ValueError",
     )
