@@ -79,16 +79,3 @@ class FeatureDecoder(PictureDecoder, kind="decoder"):
         with torch.device("meta"):
             decoder = settings.build(shape, statistics_of(described["statistics"]))
         return decoder.to_empty(device="cpu")
-
-
-def new_decoder(
-    settings: DecoderSettings, shape: ImageShape, statistics: LatentStatistics, seed: int
-) -> FeatureDecoder:
-    """An untrained decoder of C channels on a grid; its weights depend on the seed alone.
-
-    Raises:
-        UserError: the decoder cannot draw cells of this size.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return settings.build(shape, statistics)

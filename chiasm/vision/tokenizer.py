@@ -7,6 +7,8 @@ picture, L latent tokens of all pictures (flattened), C latent channels.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.rgb import Given, ImageShape, decoded, fitted, held
 from chiasm.tokenizers.parts import Decoder, Encoder
+
+Built = TypeVar("Built")
 
 
 class PictureEncoder(Encoder):
@@ -110,3 +114,10 @@ def from_patches(x_BPC: Tensor, grid: tuple[int, ...], side: int) -> Tensor:
 def as_floats(images: Tensor) -> Tensor:
     """uint8 pictures to float32 in [0, 1]; floats pass unchanged."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def seeded(seed: int, build: Callable[..., Built], *given: Any) -> Built:
+    """``build(*given)``, whose random numbers depend on the seed alone; no others are drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(*given)

@@ -17,8 +17,7 @@ from chiasm.providers import WorldTable
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork
-from chiasm.vision.learning.labelled import pictures_of_frames
-from chiasm.vision.learning.pictures import Pictures, pictures_of_source
+from chiasm.vision.learning.pictures import Pictures, pictures_of_frames, pictures_of_source
 from chiasm.vision.learning.settings import TokenizerTrainingSettings, picture_shape
 from chiasm.vision.learning.training import Progress, train_tokenizer
 
