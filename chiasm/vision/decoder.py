@@ -40,10 +40,7 @@ DECODERS = Registry[DecoderSettings]("decoder", default="convolutional")
 class FeatureDecoder(PictureDecoder, kind="decoder"):
     """Standardised features [B, P, C] to pictures [B, 3, H, W], not clamped.
 
-    Args:
-        settings: those that built it.
-        shape: pictures and grid.
-        statistics: what features are standardised by, in training and ever after.
+    The statistics are what features are standardised by, in training and ever after.
     """
 
     def __init__(
@@ -52,6 +49,7 @@ class FeatureDecoder(PictureDecoder, kind="decoder"):
         super().__init__()
         self.settings = settings
         self.shape = shape
+        self.grid = (shape.rows, shape.columns)
         self.statistics = statistics
 
     @property

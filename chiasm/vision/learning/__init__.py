@@ -9,7 +9,6 @@ contrastive.py      the encoder, with captions
 self_supervised.py  the encoder, without captions
 adversary.py        a discriminator of drawn pictures
 reconstruction.py   the decoder, or the variational autoencoder
-probe.py            linear probes
 frechet.py          the Fréchet distance in a network's features
 figures.py          what a tokenizer keeps of held-out pictures
 settings.py         what training is asked for

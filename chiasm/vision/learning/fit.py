@@ -102,15 +102,10 @@ class Stage(nn.Module):
 
 
 class Fit(Loop[Losses]):
-    """The loop that trains a stage.
+    """The loop that trains a stage, which lies on its device already.
 
-    Args:
-        key: the stage's short name, which keys its random numbers and names its files.
-        stage: on its device.
-        seed: of what steps draw.
-        folder: gets samples.
-        identity: a hash of all settings and data.
-        tell: receives one line about anything the user should know.
+    ``key``, the stage's short name, keys its random numbers and names its files; ``folder`` gets
+    samples; ``identity`` is a hash of all settings and data.
     """
 
     def __init__(

@@ -90,12 +90,6 @@ class Pictures:
         step = max(1, len(self) // 1000)
         return max(float((self.pixels_MHW3[::step] / 255.0).var()), 1e-6)
 
-    @property
-    def object_names(self) -> tuple[str, ...]:
-        """K: the kinds of objects that any box names, sorted."""
-        boxes = self.boxes or ()
-        return tuple(sorted({box.name for of_one in boxes for box in of_one}))
-
     def fact_values(self) -> dict[str, tuple[str, ...]]:
         """Every attribute and its values, both sorted."""
         values: dict[str, set[str]] = {}
