@@ -7,8 +7,9 @@ from torch import nn
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.model import Decoder, ModelSettings
 from chiasm.roles import Role, parameter_roles
-from chiasm.vision.encoder import EncoderSettings, new_encoder
+from chiasm.vision.encoder import EncoderSettings, RaeEncoder
 from chiasm.vision.learning.fit import Fit, FitSettings, Losses, Stage
+from chiasm.vision.tokenizer import seeded
 
 MOE = {"experts": "moe", "moe": {"num_experts": 8, "granularity": 4, "shared": "modality"}}
 
@@ -61,7 +62,7 @@ class Still(Stage):
     def __init__(self) -> None:
         super().__init__()
         shape = EncoderSettings(image_pixels=32, channels=8, widths=(8, 8, 12))
-        self.encoder = new_encoder(shape, seed=0)
+        self.encoder = seeded(0, RaeEncoder, shape)
 
     def losses(self, draw) -> Losses:
         return Losses({"nothing": sum(0.0 * p.sum() for p in self.parameters())})

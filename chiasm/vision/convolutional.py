@@ -37,11 +37,7 @@ class ConvolutionalDecoderSettings(DecoderSettings):
     """Attention blocks over the cells."""
 
     def build(self, shape: ImageShape, statistics: LatentStatistics) -> ConvolutionalDecoder:
-        """Returns an untrained decoder.
-
-        Raises:
-            UserError: latent tokens stand for other squares than it draws.
-        """
+        """Returns an untrained decoder; latent tokens have to stand for the squares it draws."""
         return ConvolutionalDecoder(self, shape, statistics)
 
 
@@ -83,7 +79,6 @@ class ConvolutionalDecoder(FeatureDecoder):
                 remedy=f'set {setting("kind")} = "vit"',
             )
         wide, middle, narrow = settings.widths
-        self.grid = (shape.rows, shape.columns)
         self.linear = LinearDecoder(statistics.channels)
         self.enter = nn.Linear(statistics.channels, wide)
         self.place_PD = nn.Parameter(torch.randn(shape.num_tokens, wide) * 0.02)

@@ -40,10 +40,7 @@ DECODERS = Registry[DecoderSettings]("decoder", default="convolutional")
 class FeatureDecoder(PictureDecoder, kind="decoder"):
     """Standardised features [B, P, C] to pictures [B, 3, H, W], not clamped.
 
-    Args:
-        settings: those that built it.
-        shape: pictures and grid.
-        statistics: what features are standardised by, in training and ever after.
+    The statistics are what features are standardised by, in training and ever after.
     """
 
     def __init__(
@@ -52,6 +49,7 @@ class FeatureDecoder(PictureDecoder, kind="decoder"):
         super().__init__()
         self.settings = settings
         self.shape = shape
+        self.grid = (shape.rows, shape.columns)
         self.statistics = statistics
 
     @property
@@ -79,16 +77,3 @@ class FeatureDecoder(PictureDecoder, kind="decoder"):
         with torch.device("meta"):
             decoder = settings.build(shape, statistics_of(described["statistics"]))
         return decoder.to_empty(device="cpu")
-
-
-def new_decoder(
-    settings: DecoderSettings, shape: ImageShape, statistics: LatentStatistics, seed: int
-) -> FeatureDecoder:
-    """An untrained decoder of C channels on a grid; its weights depend on the seed alone.
-
-    Raises:
-        UserError: the decoder cannot draw cells of this size.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return settings.build(shape, statistics)

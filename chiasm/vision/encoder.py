@@ -59,6 +59,12 @@ class EncoderSettings(Settings):
             )
         return self
 
+    @property
+    def shape(self) -> ImageShape:
+        """The pictures and their grid."""
+        side = self.image_pixels // CELL_PIXELS
+        return ImageShape(self.image_pixels, self.image_pixels, side, side)
+
 
 class Residual(nn.Module):
     """x + conv(activation(norm(x))) at one resolution."""
@@ -79,10 +85,9 @@ class RaeEncoder(PictureEncoder, kind="rae"):
     roles: ClassVar = {"place_PD": Role.TABLE}
 
     def __init__(self, settings: EncoderSettings) -> None:
-        super().__init__(encoder_shape(settings), settings.channels)
+        super().__init__(settings.shape, settings.channels)
         self.settings = settings
         narrow, middle, wide = settings.widths
-        cells = (settings.image_pixels // CELL_PIXELS) ** 2
         self.pyramid = nn.Sequential(
             nn.Conv2d(3, narrow, 4, stride=4),
             nn.GELU(),
@@ -93,7 +98,7 @@ class RaeEncoder(PictureEncoder, kind="rae"):
             nn.Conv2d(middle, wide, 3, stride=2, padding=1),
         )
         self.patches = nn.Linear(3 * CELL_PIXELS**2, wide)
-        self.place_PD = nn.Parameter(torch.randn(cells, wide) * 0.02)
+        self.place_PD = nn.Parameter(torch.randn(settings.shape.num_tokens, wide) * 0.02)
         self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
         self.to_channels = nn.Linear(wide, settings.channels)
         self.last_norm = nn.LayerNorm(settings.channels, elementwise_affine=False)
@@ -126,16 +131,3 @@ class RaeEncoder(PictureEncoder, kind="rae"):
         for block in self.blocks[:num_blocks]:
             x_BPD = block(x_BPD)
         return x_BPD
-
-
-def encoder_shape(settings: EncoderSettings) -> ImageShape:
-    """The pictures that an encoder takes, and its grid."""
-    pixels, side = settings.image_pixels, settings.image_pixels // CELL_PIXELS
-    return ImageShape(pixels, pixels, side, side)
-
-
-def new_encoder(settings: EncoderSettings, seed: int) -> RaeEncoder:
-    """An untrained encoder whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return RaeEncoder(settings)

@@ -157,10 +157,3 @@ class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
     """KL(N(mean, variance) || N(0, 1)) in nats, by element (arXiv 1312.6114, appendix B)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)
-
-
-def new_autoencoder(settings: AutoencoderSettings, seed: int) -> Autoencoder:
-    """An untrained autoencoder whose weights depend on the seed alone."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        return Autoencoder(settings)

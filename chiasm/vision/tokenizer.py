@@ -7,6 +7,8 @@ picture, L latent tokens of all pictures (flattened), C latent channels.
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -16,6 +18,8 @@ from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.rgb import Given, ImageShape, decoded, fitted, held
 from chiasm.tokenizers.parts import Decoder, Encoder
+
+Built = TypeVar("Built")
 
 
 class PictureEncoder(Encoder):
@@ -50,24 +54,27 @@ class PictureEncoder(Encoder):
         Raises:
             UserError: they are not of this encoder's size, or of that range.
         """
-        self._check_size(items_B)
+        given = tuple(items_B.shape[1:])
+        expected = (3, self.image_shape.height_pixels, self.image_shape.width_pixels)
+        if given != expected:
+            raise UserError(
+                f"the tokenizer takes pictures of shape {expected}, not {given}; set the source's "
+                f"picture size to {expected[1]}x{expected[2]} pixels or choose another tokenizer"
+            )
         if items_B.is_floating_point():
-            _check_range(items_B)
+            # Interpolation may leave the range by a rounding error.
+            within = (items_B >= -1e-3) & (items_B <= 1 + 1e-3)
+            if not bool(within.all()):
+                raise UserError(
+                    f"pictures have values from {float(items_B.min()):g} to "
+                    f"{float(items_B.max()):g}; give uint8, or floats in [0, 1]"
+                )
         return self.features(as_floats(items_B))
 
     @property
     def form(self) -> str:
         """Size of pictures and grid."""
         return str(self.image_shape)
-
-    def _check_size(self, images_B3HW: Tensor) -> None:
-        expected = (3, self.image_shape.height_pixels, self.image_shape.width_pixels)
-        if tuple(images_B3HW.shape[1:]) != expected:
-            raise UserError(
-                f"the tokenizer takes pictures of shape {expected}, not "
-                f"{tuple(images_B3HW.shape[1:])}; set the source's picture size to "
-                f"{expected[1]}x{expected[2]} pixels or choose another tokenizer"
-            )
 
 
 class PictureDecoder(Decoder):
@@ -88,15 +95,6 @@ class PictureDecoder(Decoder):
         return Image(pixels, target=False, stream=stream)
 
 
-def _check_range(images: Tensor) -> None:
-    # Interpolation may leave the range by a rounding error.
-    if not bool(((images >= -1e-3) & (images <= 1 + 1e-3)).all()):
-        raise UserError(
-            f"pictures have values from {float(images.min()):g} to {float(images.max()):g}; give "
-            "uint8, or floats in [0, 1]"
-        )
-
-
 def patches(x_BDYX: Tensor, side: int) -> Tensor:
     """Squares of ``side`` x ``side`` places as tokens [B, P, C], row-major, D outermost in C."""
     return functional.pixel_unshuffle(x_BDYX, side).flatten(2).mT
@@ -110,3 +108,10 @@ def from_patches(x_BPC: Tensor, grid: tuple[int, ...], side: int) -> Tensor:
 def as_floats(images: Tensor) -> Tensor:
     """uint8 pictures to float32 in [0, 1]; floats pass unchanged."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
+
+
+def seeded(seed: int, build: Callable[..., Built], *given: Any) -> Built:
+    """``build(*given)``, whose random numbers depend on the seed alone; no others are drawn."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        return build(*given)

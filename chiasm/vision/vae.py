@@ -7,7 +7,8 @@ from typing import Literal
 from chiasm.errors import UserError, setting
 from chiasm.tokenizers.settings import TOKENIZERS
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.published.vae import open_published_vae
+from chiasm.vision.published.checkpoint import find_checkpoint
+from chiasm.vision.published.vae import Vae
 from chiasm.vision.trained import SHIPPED, TrainedSettings
 
 
@@ -32,5 +33,6 @@ class VaeSettings(TrainedSettings):
             )
         folder = self.folder
         if folder is None:
-            return open_published_vae(self.path, self.image_pixels)
+            vae = Vae.load(find_checkpoint(self.path, "path"), self.image_pixels)
+            return Tokenizer(f"vae {vae.checkpoint.name}", vae, vae)
         return self.open_trained(folder)

@@ -45,11 +45,7 @@ class ViTDecoderSettings(DecoderSettings):
         return self
 
     def build(self, shape: ImageShape, statistics: LatentStatistics) -> ViTDecoder:
-        """Returns an untrained decoder.
-
-        Raises:
-            UserError: cells are not square, or no whole number of patches.
-        """
+        """Returns an untrained decoder; cells have to be square, and whole numbers of patches."""
         return ViTDecoder(self, shape, statistics)
 
 
@@ -76,8 +72,7 @@ class ViTDecoder(FeatureDecoder):
             )
         self.splits = int(cell) // patch
         self.patch_pixels = patch
-        self.grid = (shape.rows, shape.columns)
-        width, tokens = settings.width, shape.rows * shape.columns * self.splits**2
+        width, tokens = settings.width, shape.num_tokens * self.splits**2
         self.enter = nn.Linear(statistics.channels, width * self.splits**2)
         self.place_QD = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.blocks = nn.ModuleList(

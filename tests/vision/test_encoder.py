@@ -4,8 +4,9 @@ from pydantic import ValidationError
 from torch.nn import functional
 
 from chiasm.tokenizers.storage import load_tokenizer
-from chiasm.vision.encoder import EncoderSettings, new_encoder
+from chiasm.vision.encoder import EncoderSettings, RaeEncoder
 from chiasm.vision.learning.training import train_tokenizer
+from chiasm.vision.tokenizer import seeded
 
 SHAPE = {"image_pixels": 32, "channels": 32, "widths": (8, 16, 32), "blocks": 2}
 
@@ -17,7 +18,7 @@ def images() -> torch.Tensor:
 
 @pytest.mark.parametrize("layer", [0, 1, 2])
 def test_latents_are_the_normed_output_of_so_many_blocks(images, layer) -> None:
-    encoder = new_encoder(EncoderSettings.model_validate({**SHAPE, "layer": layer}), seed=0)
+    encoder = seeded(0, RaeEncoder, EncoderSettings.model_validate({**SHAPE, "layer": layer}))
     outputs = []
     for module in (encoder.place_PD, *encoder.blocks):
         if isinstance(module, torch.nn.Module):
@@ -34,7 +35,7 @@ def test_latents_are_the_normed_output_of_so_many_blocks(images, layer) -> None:
 
 
 def test_without_a_layer_latents_are_the_last_features(images) -> None:
-    encoder = new_encoder(EncoderSettings.model_validate(SHAPE), seed=0)
+    encoder = seeded(0, RaeEncoder, EncoderSettings.model_validate(SHAPE))
     assert torch.equal(encoder.features(images), encoder(images))
 
 

@@ -5,11 +5,8 @@ from torch.distributions import Normal, kl_divergence
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision import kl_autoencoder
-from chiasm.vision.kl_autoencoder import (
-    AutoencoderSettings,
-    new_autoencoder,
-)
-from chiasm.vision.tokenizer import patches
+from chiasm.vision.kl_autoencoder import Autoencoder, AutoencoderSettings
+from chiasm.vision.tokenizer import patches, seeded
 
 
 def test_kl_against_torch_distributions() -> None:
@@ -22,7 +19,7 @@ def test_kl_against_torch_distributions() -> None:
 @pytest.mark.parametrize(("downsampling", "side"), [(4, 8), (8, 4), (16, 2)])
 def test_tokens_and_back(downsampling, side) -> None:
     settings = AutoencoderSettings(image_pixels=64, downsampling=downsampling, channels=3, width=8)
-    autoencoder = new_autoencoder(settings, seed=0)
+    autoencoder = seeded(0, Autoencoder, settings)
     neutral = LatentStatistics((0.0,) * 12, (1.0,) * 12, "e", "p", "d", 1)
     tokenizer = Tokenizer("vae", autoencoder, autoencoder, neutral)
     images = torch.rand(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))

@@ -5,6 +5,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from chiasm.errors import UserError
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.pixels import Pixels, pixel_tokenizer
+from chiasm.vision.tokenizer import as_floats
 
 CPU = torch.device("cpu")
 
@@ -16,8 +17,9 @@ class AnySize(Pixels):
         super().__init__(16, 8)
         self.groups: list[int] = []
 
-    def _check_size(self, images_B3HW: torch.Tensor) -> None:
-        self.groups.append(len(images_B3HW))
+    def encode(self, items_B: torch.Tensor) -> torch.Tensor:
+        self.groups.append(len(items_B))
+        return self.features(as_floats(items_B))
 
 
 def picture(side: int, value: int) -> torch.Tensor:

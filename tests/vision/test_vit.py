@@ -4,7 +4,7 @@ import torch
 from chiasm.errors import UserError
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.statistics import LatentStatistics
-from chiasm.vision.decoder import new_decoder
+from chiasm.vision.tokenizer import seeded
 from chiasm.vision.vit import ViTDecoder, ViTDecoderSettings
 
 NEUTRAL = LatentStatistics.neutral(5, 0.0, 1.0, "nothing", "none")
@@ -17,7 +17,7 @@ def settings(**given) -> ViTDecoderSettings:
 
 @pytest.mark.parametrize("patch", [16, 8, 4])
 def test_each_latent_token_draws_its_own_cell(patch) -> None:
-    decoder = new_decoder(settings(patch_pixels=patch), ImageShape(32, 48, 2, 3), NEUTRAL, seed=0)
+    decoder = seeded(0, settings(patch_pixels=patch).build, ImageShape(32, 48, 2, 3), NEUTRAL)
     assert isinstance(decoder, ViTDecoder)
     for block in decoder.blocks:  # without attention nothing may reach another cell
         torch.nn.init.zeros_(block.from_heads.weight)
@@ -34,7 +34,7 @@ def test_each_latent_token_draws_its_own_cell(patch) -> None:
 
 
 def test_attention_reaches_every_cell() -> None:
-    decoder = new_decoder(settings(), ImageShape(32, 32, 2, 2), NEUTRAL, seed=0)
+    decoder = seeded(0, settings().build, ImageShape(32, 32, 2, 2), NEUTRAL)
     latents = torch.randn(1, 4, 5, generator=torch.Generator().manual_seed(0))
     changed = latents.clone()
     changed[0, 0] += 1
@@ -53,4 +53,4 @@ def test_heads_that_do_not_divide_the_width_are_refused() -> None:
 )
 def test_cells_that_are_no_whole_patches_are_refused(patch, shape) -> None:
     with pytest.raises(UserError, match=rf"^patch_pixels = {patch} does not divide"):
-        new_decoder(settings(patch_pixels=patch), shape, NEUTRAL, seed=0)
+        settings(patch_pixels=patch).build(shape, NEUTRAL)

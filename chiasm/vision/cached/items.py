@@ -17,9 +17,7 @@ from chiasm.vision.cached.latents import CachedLatents
 class CachedItems:
     """Reads latents where a stream has them, and items of the others.
 
-    Args:
-        tokenizers: of all streams.
-        folders: of the streams with latents, what their setting ``latents`` names.
+    ``folders`` are, of the streams with latents, what their setting ``latents`` names.
 
     Raises:
         UserError: no latents, those of other settings, or some that are missing or damaged.

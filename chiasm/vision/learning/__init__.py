@@ -2,17 +2,13 @@
 
 ridge.py            linear regression in closed form
 pictures.py         pictures to learn from
-labelled.py         those of a source that knows what its frames show
 words.py            captions as word numbers; the text tower
-samples.py          truth above what was drawn of it, as a PNG file
 fit.py              a stage, and the loop that trains it
 features.py         terms on features that encoder objectives share
 contrastive.py      the encoder, with captions
 self_supervised.py  the encoder, without captions
 adversary.py        a discriminator of drawn pictures
-reconstruction.py   the decoder
-variational.py      the variational autoencoder
-probe.py            linear probes
+reconstruction.py   the decoder, or the variational autoencoder
 frechet.py          the Fréchet distance in a network's features
 figures.py          what a tokenizer keeps of held-out pictures
 settings.py         what training is asked for

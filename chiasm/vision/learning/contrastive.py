@@ -80,7 +80,7 @@ class Targets:
             for column, (name, values) in enumerate(self.fact_values.items()):
                 if name in of_one:
                     self.facts_MF[row, column] = values.index(of_one[name])
-        self.object_names = pictures.object_names
+        self.object_names = sorted({b.name for boxes in pictures.boxes or () for b in boxes})
         self.objects_MPK = np.zeros((len(pictures), side**2, len(self.object_names)), np.float16)
         for row, boxes in enumerate(pictures.boxes or ()):
             self.objects_MPK[row] = covered_cells(boxes, self.object_names, side)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.vision.encoder import CELL_PIXELS
-from chiasm.vision.learning.ridge import cell_pixels
+from chiasm.vision.tokenizer import patches
 
 
 def add_noise(features_BPC: Tensor, scale: float, generator: torch.Generator) -> Tensor:
@@ -50,5 +50,5 @@ class PixelRegression(nn.Module):
     def forward(self, features_BPC: Tensor, images_B3HW: Tensor) -> Tensor:
         """Mean squared error over the pixels' variance; 1 for a grey guess."""
         drawn_NF = self.to_pixels(features_BPC.flatten(0, 1))
-        true_NF = cell_pixels(images_B3HW, CELL_PIXELS)
+        true_NF = patches(images_B3HW, CELL_PIXELS).flatten(0, 1)
         return functional.mse_loss(drawn_NF, true_NF) / self.pixel_variance

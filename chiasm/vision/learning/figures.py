@@ -1,12 +1,13 @@
 """What a tokenizer keeps of pictures it never saw: the figures stored beside its weights.
 
-Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens, C channels.
+Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens, C channels,
+N examples of a probe, F features, K classes.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -15,7 +16,6 @@ from torch.nn import functional
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork, frechet_distance
 from chiasm.vision.learning.pictures import Box, Pictures
-from chiasm.vision.learning.probe import linear_probe
 from chiasm.vision.learning.reconstruction import PICTURES_AT_ONCE
 
 CLEARLY_VISIBLE = 0.02
@@ -93,6 +93,39 @@ def _accuracies(
     majority = Counter(learned).most_common(1)[0][0]
     found = {f"{what}/{name}": _share(probe(x_BF[asked]), truth) for what, x_BF in shown.items()}
     return {**found, f"majority/{name}": _share([majority] * len(truth), truth)}
+
+
+def linear_probe(
+    features_NF: Tensor, answers: Sequence[str], *, penalty: float = 1e-3
+) -> Callable[[Tensor], list[str]]:
+    """What can be read off frozen features: multinomial logistic regression, standardised.
+
+    Minimises cross-entropy + penalty / 2 * |W|^2 by L-BFGS from zero: deterministic. Returns what
+    gives the likeliest answer for each row of other features.
+    """
+    values = sorted(set(answers))
+    class_N = torch.tensor([values.index(answer) for answer in answers])
+    mean_F, scale_F = features_NF.mean(dim=0), features_NF.std(dim=0).clamp(min=1e-6)
+    scaled_NF = (features_NF - mean_F) / scale_F
+    weight_FK = torch.zeros(features_NF.shape[1], len(values), requires_grad=True)
+    bias_K = torch.zeros(len(values), requires_grad=True)
+    optimiser = torch.optim.LBFGS([weight_FK, bias_K], max_iter=100, line_search_fn="strong_wolfe")
+
+    def loss() -> Tensor:
+        optimiser.zero_grad()
+        entropy = functional.cross_entropy(scaled_NF @ weight_FK + bias_K, class_N)
+        total = entropy + penalty / 2 * weight_FK.square().sum()
+        total.backward()
+        return total
+
+    @torch.no_grad()
+    def likeliest(features_NF: Tensor) -> list[str]:
+        logits_NK = (features_NF - mean_F) / scale_F @ weight_FK + bias_K
+        return [values[k] for k in logits_NK.argmax(dim=1)]
+
+    with torch.enable_grad():
+        optimiser.step(loss)
+    return likeliest
 
 
 def _share(answers: Sequence[str], truth: Sequence[str | None]) -> float:

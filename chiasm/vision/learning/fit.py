@@ -12,17 +12,17 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from pydantic import Field
 from torch import Tensor, nn
 
-from chiasm.errors import setting
+from chiasm.errors import UserError, setting
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
 from chiasm.loop.optimiser import OptimiserSettings, build_optimiser
 from chiasm.loop.schedule import ScheduleSettings
 from chiasm.loop.settings import LoopSettings
 from chiasm.settings import Settings
-from chiasm.vision.learning.samples import save_samples
 
 LOG_STEPS = 50
 """Steps between two lines of the losses."""
@@ -102,15 +102,10 @@ class Stage(nn.Module):
 
 
 class Fit(Loop[Losses]):
-    """The loop that trains a stage.
+    """The loop that trains a stage, which lies on its device already.
 
-    Args:
-        key: the stage's short name, which keys its random numbers and names its files.
-        stage: on its device.
-        seed: of what steps draw.
-        folder: gets samples.
-        identity: a hash of all settings and data.
-        tell: receives one line about anything the user should know.
+    ``key``, the stage's short name, keys its random numbers and names its files; ``folder`` gets
+    samples; ``identity`` is a hash of all settings and data.
     """
 
     def __init__(
@@ -195,3 +190,21 @@ def draw_step(seed: int, stage: str, step: int, num_pictures: int, settings: Fit
     rng = np.random.default_rng([seed, *purpose, 1, step])
     generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
     return Draw(step, numbers, rng, generator)
+
+
+def save_samples(path: Path, true_N3HW: Tensor, drawn_N3HW: Tensor) -> None:
+    """Write N pictures above what was drawn of them as a PNG; values outside [0, 1] are clamped.
+
+    Raises:
+        UserError: the disk is full or refuses.
+    """
+    rows = torch.stack((true_N3HW, drawn_N3HW)).clamp(0, 1).mul(255).round().byte().cpu()
+    grid_HW3 = rows.permute(0, 3, 1, 4, 2).flatten(2, 3).flatten(0, 1)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(grid_HW3.numpy()).save(path)
+    except OSError as error:
+        raise UserError(
+            f"{path} cannot be written: {error.strerror}. Earlier checkpoints are intact; make "
+            "room and run the same command again to go on"
+        ) from error

@@ -17,8 +17,7 @@ from chiasm.providers import WorldTable
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork
-from chiasm.vision.learning.labelled import pictures_of_frames
-from chiasm.vision.learning.pictures import Pictures, pictures_of_source
+from chiasm.vision.learning.pictures import Pictures, pictures_of_frames, pictures_of_source
 from chiasm.vision.learning.settings import TokenizerTrainingSettings, picture_shape
 from chiasm.vision.learning.training import Progress, train_tokenizer
 
@@ -48,14 +47,8 @@ def train_from_settings(
 ) -> Tokenizer:
     """Train the tokenizer that a recipe describes into the folder ``out``, or go on training it.
 
-    Args:
-        out: gets ``weights.safetensors`` and ``description.json``.
-        cache_folder: where rendered worlds are kept.
-        inception: a TorchScript module (:class:`~chiasm.vision.learning.frechet.FeatureNetwork`),
-            for rFID.
-        progress: rendering is a stage too.
-        tell: receives one line about anything the user should know.
-        command: what the user typed, for the record.
+    As :func:`train_tokenizer`; rendering is a stage too, and ``cache_folder`` keeps what it made.
+    ``inception`` is a TorchScript module (:class:`FeatureNetwork`), for rFID.
 
     Raises:
         Stopped, UserError: as :func:`train_tokenizer`, and of data that cannot be read.

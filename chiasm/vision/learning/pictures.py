@@ -15,12 +15,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from chiasm.capabilities import Labelled
 from chiasm.data.pictures import decode_picture
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Source
 from chiasm.errors import UserError
 from chiasm.rgb import ImageShape
 from chiasm.vision.tokenizer import as_floats
+
+_MOST_OBJECTS = 4
+"""Counted as a fact; more of them are as many."""
 
 
 @dataclass(frozen=True)
@@ -86,12 +90,6 @@ class Pictures:
         step = max(1, len(self) // 1000)
         return max(float((self.pixels_MHW3[::step] / 255.0).var()), 1e-6)
 
-    @property
-    def object_names(self) -> tuple[str, ...]:
-        """K: the kinds of objects that any box names, sorted."""
-        boxes = self.boxes or ()
-        return tuple(sorted({box.name for of_one in boxes for box in of_one}))
-
     def fact_values(self) -> dict[str, tuple[str, ...]]:
         """Every attribute and its values, both sorted."""
         values: dict[str, set[str]] = {}
@@ -119,6 +117,26 @@ def covered_cells(boxes: Sequence[Box], names: Sequence[str], side: int) -> np.n
         kind = names.index(box.name)
         covered[..., kind] = np.maximum(covered[..., kind], shared / max(smaller, 1e-9))
     return np.minimum(covered, 1).reshape(side * side, len(names))
+
+
+def pictures_of_frames(source: Labelled, *, clear_only: bool = False) -> Pictures:
+    """All frames of a source; or only those whose truth leaves no doubt."""
+    numbers = source.clear_frames if clear_only else np.arange(len(source.frames))
+    objects = [source.objects(int(number)) for number in numbers]
+    data = f"{source.frames_told}, {len(numbers)} frames"
+    return Pictures(
+        source.frames[numbers] if clear_only else source.frames,
+        [source.captions(int(number)) for number in numbers],
+        data + (" that are clear" if clear_only else ""),
+        facts=[
+            {**source.facts(int(number)), "objects": str(min(len(seen), _MOST_OBJECTS))}
+            for number, seen in zip(numbers, objects, strict=True)
+        ],
+        boxes=[
+            tuple(Box(name, top, left, bottom, right) for name, (left, top, right, bottom) in seen)
+            for seen in objects
+        ],
+    )
 
 
 def pictures_of_source(

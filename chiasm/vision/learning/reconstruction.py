@@ -1,7 +1,8 @@
-"""Learning to draw: a decoder of frozen latents, and the losses of all that draws.
+"""Learning to draw: a decoder of frozen latents, or a variational autoencoder.
 
 Shape suffixes: B pictures of a step, N samples, H and W height and width in pixels, P cells, C
-channels, F features and D values of the ridge regression.
+channels, F features and D values of the ridge regression, Z channels of an autoencoder's latent, Y
+and X its rows and columns.
 
 The loss is L1 on pixels; where there is a frozen encoder, the squared distance between its latents
 of the drawn and of the true picture (what is drawn must be seen as what it should show: this stands
@@ -25,12 +26,13 @@ from chiasm.settings import Settings
 from chiasm.vision.convolutional import LinearDecoder
 from chiasm.vision.decoder import FeatureDecoder
 from chiasm.vision.encoder import CELL_PIXELS
-from chiasm.vision.kl_autoencoder import Autoencoder
+from chiasm.vision.kl_autoencoder import Autoencoder, kl_divergence
 from chiasm.vision.learning.adversary import AdversarialSettings, Adversary
 from chiasm.vision.learning.features import add_noise
 from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
-from chiasm.vision.learning.ridge import RidgeRegression, cell_pixels, neighbourhoods
+from chiasm.vision.learning.ridge import RidgeRegression, neighbourhoods
+from chiasm.vision.tokenizer import patches
 
 PICTURES_AT_ONCE = 256
 """Pictures encoded together where no gradient is needed."""
@@ -151,6 +153,32 @@ class DecoderStage(DrawingStage):
         return self.model(self.encode(images_B3HW))
 
 
+class VariationalStage(DrawingStage):
+    """A variational autoencoder in training: it draws samples, whose source is kept normal."""
+
+    model: Autoencoder
+
+    def losses(self, draw: Draw) -> Losses:
+        """The terms of one step.
+
+        The divergence is summed over a picture's latents and divided by its pixel values, since the
+        L1 term is a mean over these: their ratio is that of the sums, as in latent diffusion.
+        """
+        images_B3HW = self.pictures.batch(draw.numbers, self.device)
+        mean_BZYX, log_variance_BZYX = self.model.moments(images_B3HW)
+        noise_BZYX = torch.randn(mean_BZYX.shape, generator=draw.generator).to(self.device)
+        sample_BZYX = mean_BZYX + (log_variance_BZYX / 2).exp() * noise_BZYX
+        drawn_B3HW = self.model.pictures(sample_BZYX)
+        drawing = self.picture_loss(drawn_B3HW, images_B3HW, draw.step)
+        nats = kl_divergence(mean_BZYX, log_variance_BZYX).sum() / len(images_B3HW)
+        kl = self.settings.kl_weight * nats / images_B3HW[0].numel()
+        return Losses(drawing.terms | {"kl": kl}, drawing.measures | {"nats": nats})
+
+    def draw_again(self, images_B3HW: Tensor) -> Tensor:
+        """Pictures from the means."""
+        return self.model.pictures(self.model.moments(images_B3HW)[0])
+
+
 @torch.no_grad()
 def solve_linear_decoder(
     linear: LinearDecoder, encode: Encode, pictures: Pictures, noise: float
@@ -167,7 +195,7 @@ def solve_linear_decoder(
     ridge = RidgeRegression(9 * channels + 1, 3 * CELL_PIXELS**2)
     for images_B3HW in pictures.batches(PICTURES_AT_ONCE, weight.device):
         grid_BCYX = encode(images_B3HW).mT.unflatten(2, (side, side))
-        true_NF = cell_pixels(images_B3HW, CELL_PIXELS)
+        true_NF = patches(images_B3HW, CELL_PIXELS).flatten(0, 1)
         ridge.update(neighbourhoods(grid_BCYX).cpu(), true_NF.cpu())
     weights_FD = ridge.solve(noise**2)
     weight.copy_(weights_FD[:-1].T.unflatten(1, (channels, 3, 3)))

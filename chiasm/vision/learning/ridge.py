@@ -38,8 +38,3 @@ def neighbourhoods(x_BCYX: Tensor) -> Tensor:
     """Each cell's 3 x 3 neighbourhood (zeros outside) and a one: [N, 9 C + 1]."""
     around = functional.unfold(x_BCYX, kernel_size=3, padding=1).transpose(1, 2).flatten(0, 1)
     return torch.cat((around, around.new_ones(len(around), 1)), dim=1)
-
-
-def cell_pixels(images_B3HW: Tensor, cell: int) -> Tensor:
-    """Each cell's pixels, colours outermost: [N, 3 cell^2]."""
-    return functional.pixel_unshuffle(images_B3HW, cell).flatten(2).transpose(1, 2).flatten(0, 1)

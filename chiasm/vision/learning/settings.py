@@ -14,8 +14,8 @@ from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.convolutional import ConvolutionalDecoderSettings
-from chiasm.vision.decoder import DECODERS, DecoderSettings, new_decoder
-from chiasm.vision.encoder import EncoderSettings, encoder_shape
+from chiasm.vision.decoder import DECODERS, DecoderSettings
+from chiasm.vision.encoder import EncoderSettings
 from chiasm.vision.kl_autoencoder import AutoencoderSettings
 from chiasm.vision.learning.contrastive import ContrastiveSettings
 from chiasm.vision.learning.pictures import Pictures
@@ -76,7 +76,7 @@ def picture_shape(settings: TokenizerTrainingSettings, frozen: Tokenizer | None)
     if settings.kind == "vae":
         shape, channels = settings.vae.shape, 0
     elif frozen is None:
-        shape, channels = encoder_shape(settings.encoder), settings.encoder.channels
+        shape, channels = settings.encoder.shape, settings.encoder.channels
     else:
         shape, channels = frozen.image_shape, frozen.channels
     side = shape.height_pixels
@@ -96,7 +96,7 @@ def picture_shape(settings: TokenizerTrainingSettings, frozen: Tokenizer | None)
     if settings.kind == "rae":
         guess = LatentStatistics.neutral(channels, 0.0, 1.0, "", "")
         with torch.device("meta"), settings_of("decoder"):  # costs nothing, and says if it fits
-            new_decoder(settings.decoder, shape, guess, seed=0)
+            settings.decoder.build(shape, guess)
     return shape
 
 

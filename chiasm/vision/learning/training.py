@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from chiasm.errors import UserError, settings_of
 from chiasm.loop.metrics import Values, read_metrics
@@ -29,9 +29,8 @@ from chiasm.tokenizers.storage import (
 )
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.convolutional import ConvolutionalDecoder
-from chiasm.vision.decoder import new_decoder
-from chiasm.vision.encoder import RaeEncoder, new_encoder
-from chiasm.vision.kl_autoencoder import new_autoencoder
+from chiasm.vision.encoder import RaeEncoder
+from chiasm.vision.kl_autoencoder import Autoencoder
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
 from chiasm.vision.learning.fit import Fit, FitSettings, Stage
@@ -41,6 +40,7 @@ from chiasm.vision.learning.reconstruction import (
     PICTURES_AT_ONCE,
     DecoderStage,
     Encode,
+    VariationalStage,
     solve_linear_decoder,
 )
 from chiasm.vision.learning.self_supervised import SelfSupervisedStage
@@ -49,8 +49,7 @@ from chiasm.vision.learning.settings import (
     check_pictures,
     picture_shape,
 )
-from chiasm.vision.learning.variational import VariationalStage
-from chiasm.vision.tokenizer import PictureEncoder
+from chiasm.vision.tokenizer import PictureEncoder, seeded
 
 Progress = Callable[[str, int, int, Values], None]
 """Called with (stage, steps done, steps in all, latest losses)."""
@@ -139,9 +138,7 @@ class _Work:
 
     def fit(self, name: str, table: str, make: Callable[[], Stage]) -> Stage:
         """A stage trained as ``table`` says; what it begins with is of its name and the seed."""
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.settings.seed + 1)
-            stage = make().to(self.device).train()
+        stage = seeded(self.settings.seed + 1, make).to(self.device).train()
         asked: FitSettings = getattr(self.settings, table).fit
         seed, pictures = self.settings.seed, len(self.train)
         with settings_of(f"{table}.fit"):
@@ -176,7 +173,7 @@ def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
         encoder, label = _of_pictures(frozen), frozen.statistics.encoder
     statistics = work.measure(encoder, label)
     encode = _standardised(encoder, statistics)
-    decoder = new_decoder(settings.decoder, encoder.image_shape, statistics, settings.seed + 2)
+    decoder = seeded(settings.seed + 2, settings.decoder.build, encoder.image_shape, statistics)
     decoder.to(work.device)
     if isinstance(decoder, ConvolutionalDecoder):
         start = work.train.spread(asked.ridge_pictures)
@@ -192,7 +189,7 @@ def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
 
 def _train_encoder(work: _Work) -> RaeEncoder:
     settings, train = work.settings, work.train
-    encoder = new_encoder(settings.encoder, settings.seed)
+    encoder = seeded(settings.seed, RaeEncoder, settings.encoder)
 
     def make() -> Stage:
         if settings.objective == "contrastive":
@@ -208,7 +205,7 @@ def _train_encoder(work: _Work) -> RaeEncoder:
 
 def _train_vae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     settings, asked = work.settings, work.settings.reconstruction
-    autoencoder = new_autoencoder(settings.vae, settings.seed)
+    autoencoder = seeded(settings.seed, Autoencoder, settings.vae)
     encode = None
     if frozen is not None and asked.feature_weight > 0:
         judge = _of_pictures(frozen)
@@ -233,10 +230,7 @@ def _of_pictures(tokenizer: Tokenizer) -> PictureEncoder:
 
 
 def _standardised(encoder: PictureEncoder, statistics: LatentStatistics) -> Encode:
-    def encode(images_B3HW: Tensor) -> Tensor:
-        return statistics.standardise(encoder.features(images_B3HW))
-
-    return encode
+    return lambda images_B3HW: statistics.standardise(encoder.features(images_B3HW))
 
 
 def _weights_hash(module: nn.Module) -> str:

@@ -89,7 +89,7 @@ def find_checkpoint(name: str, setting: str, revision: str | None = None) -> Che
     folder = Path(name).expanduser()
     if folder.is_dir():
         found = Checkpoint(str(folder.resolve()), setting, folder.resolve(), None)
-    elif _is_hub_id(name):
+    elif re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*){1,2}", name) and not folder.parent.is_dir():
         found = _of_hub(name, setting, revision)
     else:
         raise UserError(
@@ -104,11 +104,6 @@ def find_checkpoint(name: str, setting: str, revision: str | None = None) -> Che
             "chiasm reads no other, since they can run code: fetch or convert them",
         )
     return found
-
-
-def _is_hub_id(name: str) -> bool:
-    mistaken_path = Path(name).parent.is_dir()
-    return bool(re.fullmatch(r"\w[\w.-]*(/\w[\w.-]*){1,2}", name)) and not mistaken_path
 
 
 def _of_hub(name: str, setting: str, revision: str | None) -> Checkpoint:

@@ -19,11 +19,9 @@ from torch import Tensor
 
 from chiasm.errors import UserError, setting
 from chiasm.rgb import ImageShape
-from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.published.checkpoint import (
     CONFIG,
     Checkpoint,
-    find_checkpoint,
     load_autoencoder,
     reading_weights,
 )
@@ -107,13 +105,3 @@ def token_pixels(config: Mapping[str, Any]) -> int:
     """Side of the square of pixels that a token stands for: every block but the last halves."""
     blocks = config.get("block_out_channels", (64,))  # diffusers' default
     return PATCH * 2 ** (len(blocks) - 1)
-
-
-def open_published_vae(path: str, image_pixels: int | None = None) -> Tokenizer:
-    """The tokenizer, with neutral statistics.
-
-    Raises:
-        UserError: as :meth:`Vae.load`, or there is none.
-    """
-    vae = Vae.load(find_checkpoint(path, "path"), image_pixels)
-    return Tokenizer(f"vae {vae.checkpoint.name}", vae, vae)

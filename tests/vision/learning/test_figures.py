@@ -3,8 +3,7 @@ import math
 import numpy as np
 import torch
 
-from chiasm.vision.learning.figures import psnr, ssim
-from chiasm.vision.learning.probe import linear_probe
+from chiasm.vision.learning.figures import linear_probe, psnr, ssim
 
 
 def test_psnr_against_the_formula() -> None:

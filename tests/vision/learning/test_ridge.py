@@ -3,9 +3,10 @@ import torch
 
 from chiasm.tokenizers.statistics import RunningStatistics
 from chiasm.vision.convolutional import LinearDecoder
-from chiasm.vision.encoder import EncoderSettings, new_encoder
+from chiasm.vision.encoder import EncoderSettings, RaeEncoder
 from chiasm.vision.learning.reconstruction import solve_linear_decoder
-from chiasm.vision.learning.ridge import RidgeRegression, cell_pixels, neighbourhoods
+from chiasm.vision.learning.ridge import RidgeRegression, neighbourhoods
+from chiasm.vision.tokenizer import patches, seeded
 
 
 def test_without_a_penalty_it_is_least_squares() -> None:
@@ -29,7 +30,7 @@ def test_the_penalty_means_the_same_at_any_count() -> None:
 
 def test_the_linear_decoder_starts_at_the_solution(train_scenes) -> None:
     shape = EncoderSettings(image_pixels=32, channels=16, widths=(8, 16, 32))
-    encoder, linear = new_encoder(shape, 0), LinearDecoder(16)
+    encoder, linear = seeded(0, RaeEncoder, shape), LinearDecoder(16)
     images = train_scenes.batch(np.arange(len(train_scenes)))
     with torch.no_grad():
         raw = encoder(images)
@@ -40,9 +41,9 @@ def test_the_linear_decoder_starts_at_the_solution(train_scenes) -> None:
             linear, lambda x: statistics.standardise(encoder(x)), train_scenes, noise=1e-3
         )
         grid = statistics.standardise(raw).mT.unflatten(2, (2, 2))
-        drawn = cell_pixels(linear(grid), 16).numpy()
+        drawn = patches(linear(grid), 16).flatten(0, 1).numpy()
     features = neighbourhoods(grid).double().numpy()
-    values = cell_pixels(images, 16).double().numpy()
+    values = patches(images, 16).flatten(0, 1).double().numpy()
     best = features @ np.linalg.lstsq(features, values, rcond=None)[0]
     least = np.square(best - values).mean()
     assert np.square(drawn - values).mean() < least * 1.02

@@ -6,7 +6,7 @@ import torch
 
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
-from chiasm.vision.encoder import EncoderSettings, new_encoder
+from chiasm.vision.encoder import EncoderSettings, RaeEncoder
 from chiasm.vision.learning.features import deviation_between_pictures
 from chiasm.vision.learning.fit import Fit, Losses, draw_step
 from chiasm.vision.learning.self_supervised import (
@@ -15,6 +15,7 @@ from chiasm.vision.learning.self_supervised import (
     grey_out,
     hidden_cells,
 )
+from chiasm.vision.tokenizer import seeded
 
 SHAPE = EncoderSettings(image_pixels=32, channels=16, widths=(8, 16, 32))
 FIT = {"pictures_per_step": 32, "warmup_steps": 0, "steps": 40}
@@ -23,7 +24,7 @@ FIT = {"pictures_per_step": 32, "warmup_steps": 0, "steps": 40}
 def stage_of(pictures, **given) -> SelfSupervisedStage:
     settings = SelfSupervisedSettings.model_validate({"fit": FIT, "predictor_width": 32, **given})
     torch.manual_seed(0)
-    return SelfSupervisedStage(new_encoder(SHAPE, 0), settings, pictures)
+    return SelfSupervisedStage(seeded(0, RaeEncoder, SHAPE), settings, pictures)
 
 
 @torch.no_grad()

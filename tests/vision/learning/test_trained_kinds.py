@@ -15,15 +15,14 @@ from chiasm.tokenizers.settings import TOKENIZERS, open_tokenizer
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.storage import load_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.decoder import new_decoder
-from chiasm.vision.kl_autoencoder import new_autoencoder
+from chiasm.vision.kl_autoencoder import Autoencoder
 from chiasm.vision.learning.fit import Fit
 from chiasm.vision.learning.pictures import Pictures
-from chiasm.vision.learning.reconstruction import DecoderStage
+from chiasm.vision.learning.reconstruction import DecoderStage, VariationalStage
 from chiasm.vision.learning.settings import TokenizerTrainingSettings
 from chiasm.vision.learning.training import train_tokenizer
-from chiasm.vision.learning.variational import VariationalStage
 from chiasm.vision.pixels import PixelSettings
+from chiasm.vision.tokenizer import seeded
 
 FIT = {"steps": 5, "pictures_per_step": 16, "checkpoint_steps": 2, "warmup_steps": 2}
 VIT = {"kind": "vit", "width": 32, "depth": 1, "heads": 2, "patch_pixels": 8}
@@ -185,9 +184,9 @@ def test_a_few_steps_reduce_the_loss(tmp_path, plain) -> None:
 
     neutral = LatentStatistics.neutral(48, 0.0, 1.0, "pooled", "RGB")
     stages = {
-        "vae": VariationalStage(new_autoencoder(vae.vae, 0), None, vae.reconstruction, *plain),
+        "vae": VariationalStage(seeded(0, Autoencoder, vae.vae), None, vae.reconstruction, *plain),
         "decoder": DecoderStage(
-            new_decoder(rae.decoder, ImageShape(32, 32, 2, 2), neutral, 0),
+            seeded(0, rae.decoder.build, ImageShape(32, 32, 2, 2), neutral),
             pooled,
             rae.reconstruction,
             *plain,
