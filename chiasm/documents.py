@@ -46,11 +46,8 @@ class Continuous:
 class Image(Continuous):
     """One picture: a file that is not yet decoded, or pixels.
 
-    Args:
-        data: a path, also as a string; the bytes of an encoded file; pixels in an array, [H, W] or
-            [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` says how each becomes RGB.
-        target: its role.
-        stream: whose tokenizer reads it.
+    ``data`` is a path, also as a string; the bytes of an encoded file; pixels in an array, [H, W]
+    or [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` says how each becomes RGB.
 
     Raises:
         UserError: ``data`` is nothing of these, or holds pixels that are no picture.

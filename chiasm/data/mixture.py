@@ -164,7 +164,8 @@ class MixtureIterator(grain.DatasetIterator):
             if not self._pieces:  # the state was restored amid a document
                 self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
             return self._give(drawn, given)
-        number = self._largest_deficit()
+        consumed = np.array(self._state["consumed_positions"])
+        number = int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
         self._state["source"] = number
         self._state["drawn"][number] += 1
         drawn = self._drawn_last()
@@ -201,10 +202,6 @@ class MixtureIterator(grain.DatasetIterator):
         refuse_absurd(self._mixture.names[number], bad[number], self._state["drawn"][number], why)
         nothing = np.zeros(0, dtype=np.int64)
         return _element(Piece(nothing, nothing.reshape(0, 3)), drawn, condition)
-
-    def _largest_deficit(self) -> int:
-        consumed = np.array(self._state["consumed_positions"])
-        return int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
 
     def _drawn_last(self) -> Drawn:
         number, lane = self._state["source"], self._mixture.lane

@@ -57,11 +57,9 @@ class Marks(NamedTuple):
 
 
 class TextTokenizer:
-    """A Hugging Face tokenizer with chiasm's special tokens added to it.
+    """A Hugging Face tokenizer, which is changed: chiasm's special tokens are added to it.
 
-    Args:
-        backend: the tokenizer; it is changed.
-        streams: names of streams beside ``image`` that need marks; it keeps those it has.
+    So are marks for the ``streams`` beside ``image``; it keeps those it has.
     """
 
     def __init__(self, backend: Tokenizer, streams: Sequence[str] = ()) -> None:

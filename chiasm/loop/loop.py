@@ -185,14 +185,14 @@ class Loop(ABC, Generic[Found]):
         self.zero_gradients()
         losses, counts = self.report(found)
         progress.count(counts, finite)
-        done = {**norms, "learning_rate": rate, **progress.counters}
-        done["skipped_steps"] = progress.skipped_steps
+        values = {**losses, **norms, "learning_rate": rate, **progress.counters}
+        values["skipped_steps"] = progress.skipped_steps
         synchronise(self.device)
         seconds = time.perf_counter() - begin_seconds
         timing = {"seconds": seconds, "threads": torch.get_num_threads()}
         timing |= self.speed(found, counts, seconds)
         self._refuse_repeated_failure(rate)
-        return StepReport(progress.step, losses, done, timing)
+        return StepReport(progress.step, values, timing)
 
     def zero_gradients(self) -> None:
         """Forget all gradients."""

@@ -34,14 +34,7 @@ class StepReport:
     """One step, told while the run goes on."""
 
     step: int
-    losses: Values
-    """What was measured."""
-    counts: Values
-    """Lengths of gradients, learning rate, counters."""
+    values: Values
+    """What was measured, lengths of gradients, learning rate, counters: of the metrics file."""
     timing: Values
     """What the clock says."""
-
-    @property
-    def values(self) -> Values:
-        """What the metrics file holds."""
-        return {**self.losses, **self.counts}

@@ -90,12 +90,9 @@ class DecoderInput:
 class Decoder(nn.Module):
     """Tokens, latents and a mask in, hidden vectors out; heads on rows that the caller picks.
 
-    Args:
-        settings: its shape.
-        vocabulary: V, token numbers including the special ones.
-        streams: of continuous data; each has layers of its own to enter and to leave by.
-        seed: of the first weights; each parameter's values depend on it and on its name alone.
-        compute_dtype: of activations and matrix products; weights stay as they are.
+    Each stream has layers of its own to enter and to leave by. ``vocabulary``: V, token numbers
+    including the special ones; ``seed``: of the first weights; ``compute_dtype``: of activations
+    and matrix products, whatever type the weights have.
     """
 
     roles: ClassVar = {"token_embedding": Role.TABLE}

@@ -21,9 +21,6 @@ TIME_FEATURES = 64
 TIME_SCALE = 1000.0
 """Flow time in [0, 1] spans this many radians at the shortest period."""
 
-AXES = {2: ("row", "column")}
-"""Names of the axes of items that have so many of them; of others, they are numbered."""
-
 
 class TimeEmbedding(nn.Module):
     """Flow time → vector: sinusoids, then two linear layers."""
@@ -50,7 +47,8 @@ class PlaceEmbedding(nn.Module):
         super().__init__()
         self.width, self.learned = settings.width, settings.image_positions == "learned"
         limit = settings.image_grid_limit
-        self.axes = AXES.get(axes) or tuple(f"axis{number}" for number in range(axes))
+        numbered = tuple(f"axis{number}" for number in range(axes))
+        self.axes = ("row", "column") if axes == 2 else numbered
         self.roles = dict.fromkeys(self.axes, Role.TABLE) | {"gain": Role.GAIN}
         if self.learned:
             for name in self.axes:

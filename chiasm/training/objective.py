@@ -94,13 +94,8 @@ class Objective:
     ) -> Losses:
         """Noise the targets with draws keyed by ``seed``, and sum the losses.
 
-        Args:
-            decoder: on the batch's device.
-            batch: packed rows.
-            latents: clean [L, C], of all items of each stream.
-            seed: of noise and flow times.
-            times: float [N], flow times of each stream's items where they are not to be drawn, as
-                in validation at fixed noise levels; context stays at 1 all the same.
+        ``latents`` are clean, [L, C] of all items of each stream. ``times``, float [N], are given
+        where they are not to be drawn (validation); context stays at 1 all the same.
         """
         if times is None:
             times = self.flow_times(batch, seed)
