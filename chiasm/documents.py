@@ -62,8 +62,7 @@ class Image(Continuous):
     def pixels(self) -> np.ndarray:
         """uint8 [H, W, 3], upright, on white; of several frames the first.
 
-        Values of 8 bits pass, of 16 bits the high byte counts, floats in [0, 1] are scaled by 255;
-        :mod:`chiasm.rgb` has the whole rule.
+        :mod:`chiasm.rgb` has the rule for values of other types.
 
         Raises:
             UserError: it cannot be read or decoded, or its range of values is not known.

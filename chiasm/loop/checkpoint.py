@@ -60,9 +60,7 @@ class Checkpoints:
     def save(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> Path:
         """Write a checkpoint aside, rename it, and remove all but the newest ``keep``.
 
-        Args:
-            tensors: nested dictionary of tensors and plain values.
-            progress: what JSON can hold.
+        ``tensors`` may be nested, with plain values among them; ``progress`` is what JSON can hold.
 
         Raises:
             UserError: the disk is full or refuses; nothing written earlier is touched.
@@ -90,9 +88,7 @@ class Checkpoints:
         """Load the newest checkpoint that is whole into ``tensors``, in place.
 
         Half-written ones are removed, damaged ones set aside as ``.damaged``; both are told.
-
-        Returns:
-            Its progress, or None where there is no checkpoint at all.
+        Returns its progress, or None where there is no checkpoint at all.
 
         Raises:
             UserError: there are checkpoints, and the newest whole one is of another identity, or

@@ -70,11 +70,7 @@ class DecoderInput:
     def from_batch(
         cls, batch: PackedBatch, z: Mapping[str, Tensor], times: Mapping[str, Tensor]
     ) -> DecoderInput:
-        """Read a packed batch.
-
-        ``z``: of each stream the latents [L, C] as the model shall see them; ``times``: the flow
-        times [N] that its items are noised to.
-        """
+        """Read a packed batch, each stream's latents [L, C] noised to its items' times [N]."""
         latents = {
             name: LatentInput(z[name], times[name][own.item_L], own.position_L, own.place_LA)
             for name, own in batch.slots.items()

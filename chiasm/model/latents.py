@@ -62,10 +62,8 @@ class PlaceEmbedding(nn.Module):
             tables = [self.get_parameter(name) for name in self.axes]
             looked_up = map(F.embedding, place_LA.unbind(-1), tables)
             return reduce(torch.add, looked_up).to(dtype)
-        number = len(self.axes)
-        widths = [(self.width + axis) // number for axis in range(number)]
         parts = [
-            sinusoids(place_L, width, longest_period=100.0)
-            for place_L, width in zip(place_LA.unbind(-1), widths, strict=True)
+            sinusoids(place_L, (self.width + axis) // len(self.axes), longest_period=100.0)
+            for axis, place_L in enumerate(place_LA.unbind(-1))
         ]
         return (torch.cat(parts, dim=-1) * self.gain).to(dtype)

@@ -90,7 +90,7 @@ class Trainer(Loop[Read]):
     def rehearse(self) -> None:
         """A pass over the stream's next batch, again and again the same."""
         self._backward([self._sample])
-        self.zero_gradients()
+        self.module.zero_grad()
 
     @cached_property
     def _sample(self) -> PackedBatch:
