@@ -36,7 +36,6 @@ class Continuous:
     """
 
     data: Any
-    """What the stream's tokenizer reads."""
     target: bool
     """Which role it plays: a target is noised and has a flow loss, context enters clean (flow time
     1) and has none."""

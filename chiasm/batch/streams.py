@@ -106,9 +106,6 @@ class Streams:
     def __iter__(self) -> Iterator[StreamShape]:
         return iter(self.shapes)
 
-    def __len__(self) -> int:
-        return len(self.shapes)
-
     def __getitem__(self, name: str) -> StreamShape:
         """Returns the stream of that name.
 

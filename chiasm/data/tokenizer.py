@@ -29,7 +29,6 @@ SPECIAL_TOKENS = ("<|pad|>", "<|bod|>", "<|eod|>", "<|boi|>", "<|eoi|>", "<|imag
 streams have three marks of their own."""
 
 _MARKS = re.compile(r"<\|begin (.+)\|>$")
-
 _FILE = "tokenizer.json"
 _CACHED_CHARACTERS = 1024
 _CACHED_TEXTS = 1 << 15
