@@ -187,7 +187,7 @@ class Loop(ABC, Generic[Found]):
         timing = {"seconds": seconds, "threads": torch.get_num_threads()}
         timing |= self.speed(found, counts, seconds)
         self._refuse_repeated_failure(rate)
-        return StepReport(progress.step, values, timing)
+        return StepReport(progress.step, losses, values, timing)
 
     def _train(
         self,

@@ -34,7 +34,9 @@ class StepReport:
     """One step, told while the run goes on."""
 
     step: int
+    losses: Values
+    """What was measured."""
     values: Values
-    """What was measured, lengths of gradients, learning rate, counters: of the metrics file."""
+    """Losses, lengths of gradients, learning rate and counters: what the metrics file holds."""
     timing: Values
     """What the clock says."""
