@@ -36,7 +36,6 @@ class Continuous:
     """
 
     data: Any
-    """What the stream's tokenizer reads."""
     target: bool
     """Which role it plays: a target is noised and has a flow loss, context enters clean (flow time
     1) and has none."""
@@ -46,11 +45,8 @@ class Continuous:
 class Image(Continuous):
     """One picture: a file that is not yet decoded, or pixels.
 
-    Args:
-        data: a path, also as a string; the bytes of an encoded file; pixels in an array, [H, W] or
-            [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` says how each becomes RGB.
-        target: its role.
-        stream: whose tokenizer reads it.
+    ``data`` is a path, also as a string; the bytes of an encoded file; pixels in an array, [H, W]
+    or [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` says how each becomes RGB.
 
     Raises:
         UserError: ``data`` is nothing of these, or holds pixels that are no picture.
@@ -65,8 +61,7 @@ class Image(Continuous):
     def pixels(self) -> np.ndarray:
         """uint8 [H, W, 3], upright, on white; of several frames the first.
 
-        Values of 8 bits pass, of 16 bits the high byte counts, floats in [0, 1] are scaled by 255;
-        :mod:`chiasm.rgb` has the whole rule.
+        :mod:`chiasm.rgb` has the rule for values of other types.
 
         Raises:
             UserError: it cannot be read or decoded, or its range of values is not known.

@@ -42,13 +42,9 @@ def lay_out(
 ) -> Layout:
     """Computes modalities and intervals of rows of documents.
 
-    Args:
-        filled_BT: bool, False at padding.
-        position_BT: int64, each position's number in its document.
-        slots: the items of each stream that lie in the rows.
-        streams: those of the run.
-        held_B: keys before the first position of each row, which a cache holds. A document that
-            began before all keys is seen from the first key on.
+    ``filled_BT``: bool, False at padding; ``position_BT``: int64, each position's number in its
+    document; ``held_B``: keys before the first position of each row, which a cache holds. A
+    document that began before all keys is seen from the first key on.
     """
     query_BT = np.arange(filled_BT.shape[1]) + np.reshape(held_B, (-1, 1))
     query_BT = np.broadcast_to(query_BT, filled_BT.shape)

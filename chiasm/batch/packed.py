@@ -25,8 +25,6 @@ NO_LABEL = -100
 NOBODY = -1
 """Document and source number of a padding position."""
 
-_DERIVED = ("text_position_R", "num_text_targets", "num_filled", "num_pairs")
-
 
 @dataclass(frozen=True)
 class PackedBatch:
@@ -90,7 +88,7 @@ class PackedBatch:
 
     def to(self, device: torch.device | str) -> PackedBatch:
         """The same batch on another device; lists derived on the host travel with it."""
-        return moved(self, device, _DERIVED)
+        return moved(self, device)
 
     def validate(self) -> None:
         """Check every invariant that the model relies on.

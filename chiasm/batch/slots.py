@@ -17,8 +17,6 @@ from torch import Tensor
 
 from chiasm.batch.streams import StreamShape
 
-_DERIVED = ("tokens_N", "item_L", "position_L", "place_LA", "target_G", "position_G", "num_targets")
-
 
 @dataclass(frozen=True)
 class RawLatents:
@@ -133,14 +131,15 @@ class Slots:
 
     def to(self, device: torch.device | str) -> Slots:
         """The same items on another device; lists derived on the host travel with them."""
-        return moved(self, device, _DERIVED)
+        return moved(self, device)
 
 
-def moved(own: Any, device: torch.device | str, derived: Sequence[str]) -> Any:
+def moved(own: Any, device: torch.device | str) -> Any:
     """Returns a dataclass whose tensors lie on the device, those of its cached properties too.
 
     Lists derived of it have data-dependent lengths: made on the host, they cost the device no sync.
     """
+    derived = [name for name, of in vars(type(own)).items() if isinstance(of, cached_property)]
 
     def there(value: Any) -> Any:
         if isinstance(value, tuple):

@@ -112,9 +112,6 @@ class Streams:
     def __iter__(self) -> Iterator[StreamShape]:
         return iter(self.shapes)
 
-    def __len__(self) -> int:
-        return len(self.shapes)
-
     def __getitem__(self, name: str) -> StreamShape:
         """Returns the stream of that name.
 
@@ -145,11 +142,8 @@ class Streams:
                 f"a target is of stream {name!r}, which only reads the context of {other!r}",
                 remedy=f"give it the stream {other!r}",
             )
-        if not target:
-            for shape in self.shapes:
-                if shape.context_of == name:
-                    return shape
-        return self[name]
+        readers = [shape for shape in self if shape.context_of == name and not target]
+        return readers[0] if readers else self[name]
 
     def roles(self, name: str) -> frozenset[bool]:
         """Returns which items a stream reads: targets (True), context (False), or both."""

@@ -32,7 +32,6 @@ _ROLE_COLOURS = {
 }
 _SOURCE_COLOURS = ("#8172b3", "#64b5cd", "#ccb974", "#da8bc3", "#937860", "#8c8c8c")
 
-
 Item = tuple[str, int]
 """The stream of an item, and its slot in the batch."""
 

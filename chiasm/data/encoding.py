@@ -12,7 +12,7 @@ from itertools import groupby
 
 import numpy as np
 
-from chiasm.batch.streams import Streams, StreamShape
+from chiasm.batch.streams import Streams
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Document, Text
 
@@ -40,7 +40,11 @@ class DocumentEncoder:
     def __init__(self, tokenizer: TextTokenizer, streams: Streams, row_positions: int) -> None:
         self._tokenizer, self._streams = tokenizer, streams
         self._capacity = row_positions - FRAME_TOKENS
-        self._item_ids = {shape.name: _item_ids(shape, tokenizer) for shape in streams}
+        self._item_ids = {}
+        for shape in streams:
+            marks = tokenizer.marks[shape.marks]
+            ids = [marks.begin, *[marks.fill] * shape.num_tokens, marks.end]
+            self._item_ids[shape.name] = np.array(ids)
 
     def __call__(self, document: Document) -> list[Piece]:
         """Returns the document's pieces: one, unless it is longer than a row.
@@ -89,8 +93,3 @@ class DocumentEncoder:
         ids = np.concatenate([bod, *(unit.ids for unit in units), eod])
         items = np.concatenate([_NO_ITEMS, *(unit.items for unit in units)])
         return Piece(ids, items)
-
-
-def _item_ids(shape: StreamShape, tokenizer: TextTokenizer) -> np.ndarray:
-    marks = tokenizer.marks[shape.marks]
-    return np.array([marks.begin, *[marks.fill] * shape.num_tokens, marks.end])

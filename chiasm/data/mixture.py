@@ -112,7 +112,7 @@ class Mixture(grain.IterDataset):
         total = sum(weights[name] for name in self.names)
         self.weights = np.array([weights[name] / total for name in self.names])
         self.orders = tuple(Order(name, len(source), seed) for name, source in sources.items())
-        self._varied = tuple(
+        self.varied = tuple(
             source if isinstance(source, Varied) and source.varied else None
             for source in self.sources
         )
@@ -122,15 +122,9 @@ class Mixture(grain.IterDataset):
         self.read = lru_cache(_REMEMBERED_DOCUMENTS)(self._read)
 
     def _read(self, number: int, index: int, turn: int) -> Document:
-        source = self._varied[number]
+        source = self.varied[number]
         plain = self.sources[number]
         return checked(plain[index] if source is None else source.variant(index, turn))
-
-    def turn(self, number: int, place: int) -> int:
-        """The turn of a document's form at a place of its source's order: another every epoch."""
-        if self._varied[number] is None:
-            return 0
-        return self.orders[number].first_turn + place // len(self.sources[number])
 
     def __iter__(self) -> MixtureIterator:
         return MixtureIterator(self)
@@ -165,7 +159,8 @@ class MixtureIterator(grain.DatasetIterator):
             if not self._pieces:  # the state was restored amid a document
                 self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
             return self._give(drawn, given)
-        number = self._largest_deficit()
+        consumed = np.array(self._state["consumed_positions"])
+        number = int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
         self._state["source"] = number
         self._state["drawn"][number] += 1
         drawn = self._drawn_last()
@@ -202,18 +197,16 @@ class MixtureIterator(grain.DatasetIterator):
         bad, number = self._state["bad"], drawn.source
         bad[number] += 1
         refuse_absurd(self._mixture.names[number], bad[number], self._state["drawn"][number], why)
-        nothing = np.zeros(0, dtype=np.int64)
-        return _element(Piece(nothing, nothing.reshape(0, 3)), drawn, condition)
-
-    def _largest_deficit(self) -> int:
-        consumed = np.array(self._state["consumed_positions"])
-        return int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
+        nothing = Piece(np.zeros(0, np.int64), np.zeros((0, 3), np.int64))
+        return _element(nothing, drawn, condition)
 
     def _drawn_last(self) -> Drawn:
         number, lane = self._state["source"], self._mixture.lane
         place = lane.number + (self._state["drawn"][number] - 1) * lane.count
-        index = self._mixture.orders[number][place]
-        return Drawn(number, index, self._mixture.turn(number, place))
+        order, turn = self._mixture.orders[number], 0
+        if self._mixture.varied[number] is not None:  # another form every epoch
+            turn = order.first_turn + place // len(self._mixture.sources[number])
+        return Drawn(number, order[place], turn)
 
 
 def _element(piece: Piece, drawn: Drawn, condition: Condition) -> dict[str, np.ndarray]:

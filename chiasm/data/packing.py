@@ -82,11 +82,7 @@ def _row(
 ) -> Row:
     lengths = [len(piece.ids) for piece, _, _ in packed]
     padding = np.zeros(row_positions - sum(lengths), int)
-    items = [
-        list(document.items)[number]
-        for piece, document, _ in packed
-        for number in piece.items[:, 0]
-    ]
+    items = [list(document.items)[at] for piece, document, _ in packed for at in piece.items[:, 0]]
     table_I3 = np.concatenate([piece.items for piece, _, _ in packed])
     return Row(
         ids_T=np.concatenate([*(piece.ids for piece, _, _ in packed), padding]),

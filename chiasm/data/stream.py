@@ -164,9 +164,8 @@ class Stream:
         positions = totals["positions"]
         total = max(1, sum(positions.values()))
         # What packing ahead and the last document of each lane may explain of a drift.
-        settings = self.settings
-        rows_ahead = len(lanes) * (settings.rows_packed_together + 1)
-        slack_positions = rows_ahead * settings.row_positions
+        rows_ahead = len(lanes) * (self.settings.rows_packed_together + 1)
+        slack_positions = rows_ahead * self.settings.row_positions
         return StreamReport(
             **totals,
             weights=weights,
@@ -255,12 +254,9 @@ def _alarms(
     positions: Mapping[str, int], weights: Mapping[str, float], slack_positions: int
 ) -> tuple[str, ...]:
     total = sum(positions.values())
-    drifted = {
-        name: count / total
+    return tuple(
+        f"source {name!r} has {count / total:.1%} of the positions, its weight asks for "
+        f"{weights[name]:.1%}"
         for name, count in positions.items()
         if abs(count - weights[name] * total) > max(slack_positions, 0.05 * weights[name] * total)
-    }
-    return tuple(
-        f"source {name!r} has {share:.1%} of the positions, its weight asks for {weights[name]:.1%}"
-        for name, share in drifted.items()
     )

@@ -29,7 +29,6 @@ SPECIAL_TOKENS = ("<|pad|>", "<|bod|>", "<|eod|>", "<|boi|>", "<|eoi|>", "<|imag
 streams have three marks of their own."""
 
 _MARKS = re.compile(r"<\|begin (.+)\|>$")
-
 _FILE = "tokenizer.json"
 _CACHED_CHARACTERS = 1024
 _CACHED_TEXTS = 1 << 15
@@ -57,11 +56,9 @@ class Marks(NamedTuple):
 
 
 class TextTokenizer:
-    """A Hugging Face tokenizer with chiasm's special tokens added to it.
+    """A Hugging Face tokenizer, which is changed: chiasm's special tokens are added to it.
 
-    Args:
-        backend: the tokenizer; it is changed.
-        streams: names of streams beside ``image`` that need marks; it keeps those it has.
+    So are marks for the ``streams`` beside ``image``; it keeps those it has.
     """
 
     def __init__(self, backend: Tokenizer, streams: Sequence[str] = ()) -> None:

@@ -34,13 +34,9 @@ class DamagedError(Exception):
 
 
 class Checkpoints:
-    """The checkpoints of one run.
+    """The checkpoints of one run: the newest ``keep`` of them stay in ``folder``.
 
-    Args:
-        folder: where they lie; made when missing.
-        keep: how many of the newest stay on disk.
-        tell: receives one line about anything the user should know.
-        identity: of what decides the numbers; checkpoints of another one are refused.
+    ``identity`` is of what decides the numbers; checkpoints of another one are refused.
     """
 
     def __init__(
@@ -64,9 +60,7 @@ class Checkpoints:
     def save(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> Path:
         """Write a checkpoint aside, rename it, and remove all but the newest ``keep``.
 
-        Args:
-            tensors: nested dictionary of tensors and plain values.
-            progress: what JSON can hold.
+        ``tensors`` may be nested, with plain values among them; ``progress`` is what JSON can hold.
 
         Raises:
             UserError: the disk is full or refuses; nothing written earlier is touched.
@@ -94,9 +88,7 @@ class Checkpoints:
         """Load the newest checkpoint that is whole into ``tensors``, in place.
 
         Half-written ones are removed, damaged ones set aside as ``.damaged``; both are told.
-
-        Returns:
-            Its progress, or None where there is no checkpoint at all.
+        Returns its progress, or None where there is no checkpoint at all.
 
         Raises:
             UserError: there are checkpoints, and the newest whole one is of another identity, or
@@ -145,12 +137,10 @@ class Checkpoints:
             shutil.rmtree(leaving)
 
     def _cannot_write(self, step: int, tensors: dict[str, Any], error: BaseException) -> str:
-        free_bytes = shutil.disk_usage(self.folder).free
-        needed_bytes = _num_bytes(tensors)
+        free_bytes, needed_bytes = shutil.disk_usage(self.folder).free, _num_bytes(tensors)
         steps = self.steps()
         intact = f"intact up to step {steps[-1]}" if steps else "none so far"
-        full = free_bytes < needed_bytes
-        cause = "the disk is full" if full else str(error).splitlines()[0]
+        cause = "the disk is full" if free_bytes < needed_bytes else str(error).splitlines()[0]
         return (
             f"the checkpoint of step {step} cannot be written to {self.folder}: {cause} "
             f"({needed_bytes / 2**20:.1f} MiB needed, {free_bytes / 2**20:.1f} MiB free). "

@@ -58,10 +58,8 @@ class Loop(ABC, Generic[Found]):
         module: on its device; all that changes in training is a parameter or a buffer of it.
         optimisers: by what metrics call the length of the gradients of those parameters that one
             moves, which are shortened together: two networks trained against each other have two.
-        settings: of the run, its optimiser's learning rate and its schedule.
         remedy: what a user can do about gradients that are not finite.
         compiled: parts of the module are compiled, for the number of threads that torch has.
-        tell: receives one line about anything the user should know.
     """
 
     name = ""
@@ -124,7 +122,7 @@ class Loop(ABC, Generic[Found]):
     def rehearse(self) -> None:
         """Most of the next step's work, without a trace."""
         self.backward()
-        self.zero_gradients()
+        self.module.zero_grad()
 
     def run(
         self, folder: Path, on_step: Callable[[StepReport], None] = lambda report: None
@@ -151,10 +149,7 @@ class Loop(ABC, Generic[Found]):
                 log.close()
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
-        """What decides the number of threads; compiled code keeps the one it was made for.
-
-        ``record`` and ``given`` are those of :class:`~chiasm.threads.Threads`.
-        """
+        """What decides the number of threads; compiled code keeps the one it was made for."""
         if self.device.type != "cpu":
             return Threads(None, self.rehearse, given=torch.get_num_threads())
         given = given or given_threads() or (torch.get_num_threads() if self.compiled else None)
@@ -182,22 +177,17 @@ class Loop(ABC, Generic[Found]):
                 set_learning_rate(optimiser, rate)
                 optimiser.step()
             self.after_update(found)
-        self.zero_gradients()
+        self.module.zero_grad()
         losses, counts = self.report(found)
         progress.count(counts, finite)
-        done = {**norms, "learning_rate": rate, **progress.counters}
-        done["skipped_steps"] = progress.skipped_steps
+        values = {**losses, **norms, "learning_rate": rate, **progress.counters}
+        values["skipped_steps"] = progress.skipped_steps
         synchronise(self.device)
         seconds = time.perf_counter() - begin_seconds
         timing = {"seconds": seconds, "threads": torch.get_num_threads()}
         timing |= self.speed(found, counts, seconds)
         self._refuse_repeated_failure(rate)
-        return StepReport(progress.step, losses, done, timing)
-
-    def zero_gradients(self) -> None:
-        """Forget all gradients."""
-        for optimiser in self.optimisers.values():
-            optimiser.zero_grad()
+        return StepReport(progress.step, losses, values, timing)
 
     def _train(
         self,

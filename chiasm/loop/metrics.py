@@ -26,12 +26,9 @@ Values = Mapping[str, float]
 
 
 class MetricsLog:
-    """The metric files of one run folder.
+    """The metric files of one run folder, after ``step`` steps.
 
-    Args:
-        folder: the run folder.
-        step: steps already done; lines of later steps, written by a run that was then killed
-            before its next checkpoint, are dropped.
+    Lines of later steps, by a run that was killed before its next checkpoint, are dropped.
     """
 
     def __init__(self, folder: Path, step: int) -> None:

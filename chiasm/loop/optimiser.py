@@ -56,12 +56,8 @@ def build_optimiser(
     """AdamW over ``model``'s parameters, at the peak learning rate until the schedule sets it.
 
     Its moments are made here and not at each parameter's first gradient, so that a checkpoint
-    holds the same whenever it is written.
-
-    Args:
-        model: whose modules say what their parameters are.
-        without: a part of ``model`` that is trained by another optimiser.
-        steps_taken: steps that AdamW's correction for young moments takes for done.
+    holds the same whenever it is written. ``without`` is a part of ``model`` that another optimiser
+    trains; ``steps_taken`` are those that AdamW's correction for young moments takes for done.
     """
     decayed, kept = decay_groups(model, without)
     groups = [

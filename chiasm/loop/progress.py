@@ -36,12 +36,7 @@ class StepReport:
     step: int
     losses: Values
     """What was measured."""
-    counts: Values
-    """Lengths of gradients, learning rate, counters."""
+    values: Values
+    """Losses, lengths of gradients, learning rate and counters: what the metrics file holds."""
     timing: Values
     """What the clock says."""
-
-    @property
-    def values(self) -> Values:
-        """What the metrics file holds."""
-        return {**self.losses, **self.counts}

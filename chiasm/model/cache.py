@@ -32,10 +32,6 @@ class LayerCache:
             kept[self.new] = values
         return self.tensors
 
-    def slice(self, rows: int, slots: int) -> LayerCache:
-        """Returns the first rows and slots; writing into them writes into the whole."""
-        return LayerCache(tuple(kept[:rows, :slots] for kept in self.tensors))
-
     def copy(self, rows: Sequence[int], into: Sequence[int], slots: int | None = None) -> None:
         """Let the rows ``into`` hold what ``rows`` hold, in the first slots or in all."""
         for kept in self.tensors:
@@ -73,6 +69,10 @@ class KeyValueCache:
         self.lengths_B = self.lengths_B + count_B
 
     def slice(self, held_B: Tensor, slots: int) -> KeyValueCache:
-        """Returns the first slots of the first rows, of which these many are held."""
-        layers = [layer.slice(len(held_B), slots) for layer in self.whole]
-        return KeyValueCache(layers, slots, held_B)
+        """Returns the first slots of the first rows, of which these many are held.
+
+        Writing into them writes into the whole.
+        """
+        rows = len(held_B)
+        parts = (tuple(kept[:rows, :slots] for kept in layer.tensors) for layer in self.whole)
+        return KeyValueCache([LayerCache(part) for part in parts], slots, held_B)

@@ -70,11 +70,7 @@ class DecoderInput:
     def from_batch(
         cls, batch: PackedBatch, z: Mapping[str, Tensor], times: Mapping[str, Tensor]
     ) -> DecoderInput:
-        """Read a packed batch.
-
-        ``z``: of each stream the latents [L, C] as the model shall see them; ``times``: the flow
-        times [N] that its items are noised to.
-        """
+        """Read a packed batch, each stream's latents [L, C] noised to its items' times [N]."""
         latents = {
             name: LatentInput(z[name], times[name][own.item_L], own.position_L, own.place_LA)
             for name, own in batch.slots.items()
@@ -90,12 +86,9 @@ class DecoderInput:
 class Decoder(nn.Module):
     """Tokens, latents and a mask in, hidden vectors out; heads on rows that the caller picks.
 
-    Args:
-        settings: its shape.
-        vocabulary: V, token numbers including the special ones.
-        streams: of continuous data; each has layers of its own to enter and to leave by.
-        seed: of the first weights; each parameter's values depend on it and on its name alone.
-        compute_dtype: of activations and matrix products; weights stay as they are.
+    Each stream has layers of its own to enter and to leave by. ``vocabulary``: V, token numbers
+    including the special ones; ``seed``: of the first weights; ``compute_dtype``: of activations
+    and matrix products, whatever type the weights have.
     """
 
     roles: ClassVar = {"token_embedding": Role.TABLE}

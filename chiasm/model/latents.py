@@ -21,9 +21,6 @@ TIME_FEATURES = 64
 TIME_SCALE = 1000.0
 """Flow time in [0, 1] spans this many radians at the shortest period."""
 
-AXES = {2: ("row", "column")}
-"""Names of the axes of items that have so many of them; of others, they are numbered."""
-
 
 class TimeEmbedding(nn.Module):
     """Flow time → vector: sinusoids, then two linear layers."""
@@ -50,7 +47,8 @@ class PlaceEmbedding(nn.Module):
         super().__init__()
         self.width, self.learned = settings.width, settings.image_positions == "learned"
         limit = settings.image_grid_limit
-        self.axes = AXES.get(axes) or tuple(f"axis{number}" for number in range(axes))
+        numbered = tuple(f"axis{number}" for number in range(axes))
+        self.axes = ("row", "column") if axes == 2 else numbered
         self.roles = dict.fromkeys(self.axes, Role.TABLE) | {"gain": Role.GAIN}
         if self.learned:
             for name in self.axes:
@@ -64,10 +62,8 @@ class PlaceEmbedding(nn.Module):
             tables = [self.get_parameter(name) for name in self.axes]
             looked_up = map(F.embedding, place_LA.unbind(-1), tables)
             return reduce(torch.add, looked_up).to(dtype)
-        number = len(self.axes)
-        widths = [(self.width + axis) // number for axis in range(number)]
         parts = [
-            sinusoids(place_L, width, longest_period=100.0)
-            for place_L, width in zip(place_LA.unbind(-1), widths, strict=True)
+            sinusoids(place_L, (self.width + axis) // len(self.axes), longest_period=100.0)
+            for axis, place_L in enumerate(place_LA.unbind(-1))
         ]
         return (torch.cat(parts, dim=-1) * self.gain).to(dtype)

@@ -28,11 +28,7 @@ BLOCK = 128
 
 @dataclass(frozen=True)
 class IntervalMask:
-    """T queries per row, each seeing one interval of the row's ``num_keys`` keys.
-
-    Build one per step and hand it to the decoder: what is derived from it is computed once and
-    shared by all layers.
-    """
+    """T queries per row, each seeing one interval of the row's ``num_keys`` keys; one per step."""
 
     first_BT: Tensor
     """int64: first key seen."""

@@ -45,19 +45,9 @@ class Work:
     @classmethod
     def useful(cls, batch: PackedBatch) -> Work:
         """What a training step needs: no padding, only the mask's own pairs (for MFU)."""
-        return cls._of(batch, batch.num_filled, batch.num_pairs)
-
-    @classmethod
-    def dense(cls, batch: PackedBatch) -> Work:
-        """What dense kernels execute: padding and every pair of a row, allowed or not."""
-        positions = batch.num_rows * batch.num_positions
-        return cls._of(batch, positions, positions * batch.num_positions)
-
-    @classmethod
-    def _of(cls, batch: PackedBatch, positions: int, pairs: int) -> Work:
         return cls(
-            positions=positions,
-            pairs=pairs,
+            positions=batch.num_filled,
+            pairs=batch.num_pairs,
             latents={name: len(slots.item_L) for name, slots in batch.slots.items()},
             text_rows=batch.num_text_targets,
             latent_rows={name: batch.slots[name].num_targets for name in batch.streams.generated},

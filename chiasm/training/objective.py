@@ -20,7 +20,6 @@ from pydantic import Field
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
-from chiasm.batch.slots import Slots
 from chiasm.batch.streams import PADDING
 from chiasm.flow import (
     FlowSettings,
@@ -81,7 +80,7 @@ class Objective:
             base_N = draw_times(batch, name, seed, own.time_distribution)
             alphas = [own.shift or default_shift(p, channels) for p in slots.tokens_N.tolist()]
             time_N = shift_time(base_N, torch.tensor(alphas, device=base_N.device))
-            times[name] = _context_at_one(slots, time_N)
+            times[name] = torch.where(slots.target_N, time_N, 1.0)
         return times
 
     def losses(
@@ -94,13 +93,8 @@ class Objective:
     ) -> Losses:
         """Noise the targets with draws keyed by ``seed``, and sum the losses.
 
-        Args:
-            decoder: on the batch's device.
-            batch: packed rows.
-            latents: clean [L, C], of all items of each stream.
-            seed: of noise and flow times.
-            times: float [N], flow times of each stream's items where they are not to be drawn, as
-                in validation at fixed noise levels; context stays at 1 all the same.
+        ``latents`` are clean, [L, C] of all items of each stream. ``times``, float [N], are given
+        where they are not to be drawn (validation); context stays at 1 all the same.
         """
         if times is None:
             times = self.flow_times(batch, seed)
@@ -116,10 +110,10 @@ class Objective:
         times: Mapping[str, Tensor],
     ) -> Losses:
         """The losses at given noise [L, C] and flow times [N]; one forward pass."""
-        times = {name: _context_at_one(own, times[name]) for name, own in batch.slots.items()}
+        streams = batch.slots.items()
+        times = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
         z_t = {
-            name: mix(latents[name], noise[name], times[name][own.item_L])
-            for name, own in batch.slots.items()
+            name: mix(latents[name], noise[name], times[name][own.item_L]) for name, own in streams
         }
         inputs = DecoderInput.from_batch(batch, z_t, times)
         x_BTD, choices = decoder.trace(inputs, IntervalMask.from_batch(batch))
@@ -169,10 +163,6 @@ def _flow_loss(
     truth_LC = {"x": z_LC, "v": z_LC - noise_LC, "epsilon": noise_LC}[known]
     wanted_LC = convert(truth_LC, z_t_LC, time_L, given=known, wanted=wanted)
     return (predicted_LC - wanted_LC).square().mean(dim=-1)
-
-
-def _context_at_one(slots: Slots, time_N: Tensor) -> Tensor:
-    return torch.where(slots.target_N, time_N, torch.ones_like(time_N))
 
 
 def _text_sums(decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Sums:

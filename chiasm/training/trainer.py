@@ -1,13 +1,8 @@
 """The decoder's training: what a step reads, and what its losses are.
 
-Choices:
-
-- A step knows the counts of its targets before its first forward pass, so that each loss is a sum
-  over tokens divided by one number, however the tokens fall into batches.
-- Everything random is keyed by (seed, lane, row, purpose), so that the state to save beside the
-  model and its optimiser is the stream's position.
-- Weights are float32. Matrix products run in float32 on CPU, where algorithms are deterministic,
-  and in bfloat16 on CUDA, where blocks may be compiled one by one.
+A step knows the counts of its targets before its first forward pass, so that each loss is a sum
+over tokens divided by one number, however the tokens fall into batches. Everything random is keyed
+by rows, so that the stream's position is all the state beside the model and its optimiser.
 """
 
 from __future__ import annotations
@@ -52,14 +47,9 @@ class Read(NamedTuple):
 
 
 class Trainer(Loop[Read]):
-    """The loop that trains the decoder.
+    """The loop that trains the decoder; ``seed`` is of noise and flow times.
 
-    Args:
-        decoder: on its device.
-        tokenizers: frozen, on the same device.
-        stream: endless packed batches.
-        seed: of noise and flow times.
-        tell: receives one line about anything the user should know.
+    The tokenizers are frozen and lie on the decoder's device.
     """
 
     stream: Stream
@@ -101,7 +91,7 @@ class Trainer(Loop[Read]):
     def rehearse(self) -> None:
         """A pass over the stream's next batch, again and again the same."""
         self._backward([self._sample])
-        self.zero_gradients()
+        self.module.zero_grad()
 
     @cached_property
     def _sample(self) -> PackedBatch:

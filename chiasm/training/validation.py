@@ -29,12 +29,9 @@ VALIDATION_SEED = 0
 
 
 class Validation:
-    """Held-out batches, encoded once.
+    """Held-out batches, encoded once, for a decoder on ``device``.
 
-    Args:
-        batches: packed held-out rows; no condition should be dropped in them.
-        flow_times: levels that targets are noised to.
-        device: where the decoder lies.
+    No condition should be dropped in them; ``flow_times`` are the levels of their targets.
     """
 
     def __init__(
@@ -50,12 +47,8 @@ class Validation:
             for name in tokenizers
         }
         self._items = [
-            (
-                batch,
-                tokenizers.encode(batch.slots),
-                {name: times_n[number] for name, times_n in times.items()},
-            )
-            for number, batch in enumerate(moved)
+            (batch, tokenizers.encode(batch.slots), {name: own[n] for name, own in times.items()})
+            for n, batch in enumerate(moved)
         ]
 
     @torch.no_grad()

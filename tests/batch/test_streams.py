@@ -22,7 +22,7 @@ def test_modalities_are_numbered_as_they_first_occur():
 def test_one_is_found_by_its_name():
     assert ALL.names == ("image", "series", "seen", "clip")
     assert list(ALL) == [ALL[name] for name in ALL.names]
-    assert len(ALL) == 4
+    assert len(ALL.shapes) == 4
     assert [shape.num_tokens for shape in ALL] == [6, 5, 16, 24]
 
 

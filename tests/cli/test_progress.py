@@ -13,7 +13,7 @@ def test_shows_stages_steps_and_messages() -> None:
         display.on_stage("rendering", 2, 2)
         display.tell("going on from step 7 [of 20]")
         timing = {"tokens_per_second": 12345.6}
-        display.on_step(StepReport(8, {"text_loss": 1.25, "loss": 1.25}, {}, timing))
+        display.on_step(StepReport(8, {}, {"text_loss": 1.25, "loss": 1.25}, timing))
     shown = screen.getvalue()
     assert "going on from step 7 [of 20]" in shown
     assert "rendering" in shown
@@ -32,7 +32,7 @@ def test_a_file_gets_plain_lines_at_once() -> None:
         display.tell("going on from step 7 [of 20]")
         timing = {"tokens_per_second": 12345.6}
         for step in range(8, 11):
-            display.on_step(StepReport(step, {"text_loss": 1.25, "flow_loss": 0.5}, {}, timing))
+            display.on_step(StepReport(step, {}, {"text_loss": 1.25, "flow_loss": 0.5}, timing))
     assert log.getvalue().splitlines() == [
         "rendering: 0/2  begins",
         "rendering: 2/2  ended after 0:00:00",
