@@ -71,7 +71,7 @@ class TableSettings(FileSettings):
         except UserError:
             return False
 
-    def documents(
+    def source_of(
         self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
     ) -> FolderSource:
         """Returns the documents of a table's rows; ``own`` is what every such source is given.
@@ -94,7 +94,7 @@ class TableSettings(FileSettings):
             own = {"root": tables.root, "group_column": self.group(table)}
             positions = opening.row_positions
             try:
-                source = self.documents(name, table, row_positions=positions, alone=alone, **own)
+                source = self.source_of(name, table, row_positions=positions, alone=alone, **own)
             except UserError as error:
                 if error.setting:
                     raise
@@ -147,7 +147,7 @@ class PictureTableSettings(TableSettings):
         found = tuple(name for name in usual if _holds_pictures(table, name))
         return choose_column(table, "image_column", self.image_column, found or usual or _IMAGE)
 
-    def documents(
+    def source_of(
         self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
     ) -> FolderSource:
         """Returns the documents of a table's rows."""

@@ -37,7 +37,7 @@ class TextSettings(TableSettings):
         """Returns the column of texts."""
         return (text_column(table, self.text_column),)
 
-    def documents(
+    def source_of(
         self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
     ) -> FolderSource:
         """Returns the texts of a table, cut."""
