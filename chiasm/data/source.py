@@ -101,7 +101,7 @@ class SourceSettings(Settings):
         Raises:
             UserError: they cannot be opened.
         """
-        raise NotImplementedError
+        raise self.error("kind", f"has no open() in {type(self).__name__}", "define it")
 
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool

@@ -106,7 +106,7 @@ class AttentionSettings(Settings):
 
         ``modalities``: how many have projections of their own; None: all share them.
         """
-        raise NotImplementedError
+        raise self.error("kind", f"has no build() in {type(self).__name__}", "define it")
 
 
 ATTENTIONS = Registry[AttentionSettings]("attention", default="grouped")
