@@ -1,8 +1,7 @@
 """What a source may be able to do beside giving documents: small protocols, and who has them.
 
 A measure asks for what it needs, never for a class: a source of someone else's that has the methods
-gets every measure that the embedded world gets. The walks of
-:class:`~chiasm.documents.ActionVideos` are the first of these protocols.
+gets every measure that the embedded world gets.
 """
 
 from __future__ import annotations
@@ -14,8 +13,37 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from chiasm.documents import ActionVideos, Document, Image, Source
+from chiasm.documents import Document, Image, Source
 from chiasm.poses import Pose
+
+
+@runtime_checkable
+class ActionVideos(Source, Protocol):
+    """A source whose frames lie on walks with known poses, so that any step can be told."""
+
+    @property
+    def walks(self) -> Sequence[range]:
+        """Frame numbers of each walk in order of time, one step of the source apart."""
+
+    def picture(self, frame: int) -> Image:
+        """One frame, as context."""
+
+    def action(self, before: int, after: int) -> str:
+        """The text of the action between two frames of one walk."""
+
+    def pose(self, frame: int) -> Pose:
+        """Where one frame was taken."""
+
+    def place_of(self, frame: int) -> int:
+        """What frames of one place share: the cluster of standard errors."""
+
+
+@runtime_checkable
+class Clustered(Protocol):
+    """A source that knows which of its documents belong together."""
+
+    def cluster_of(self, index: int) -> int:
+        """What documents share that are not independent: the cluster of standard errors."""
 
 
 @runtime_checkable

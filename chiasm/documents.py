@@ -9,14 +9,13 @@ parse words. Where several continuations are possible the text names its task in
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from chiasm.poses import Pose
 from chiasm.rgb import Given, decoded, held
 
 
@@ -138,32 +137,3 @@ class Varied(Protocol):
 
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms; turn after turn gives all of them."""
-
-
-@runtime_checkable
-class Clustered(Protocol):
-    """A source that knows which of its documents belong together."""
-
-    def cluster_of(self, index: int) -> int:
-        """What documents share that are not independent: the cluster of standard errors."""
-
-
-@runtime_checkable
-class ActionVideos(Source, Protocol):
-    """A source whose frames lie on walks with known poses, so that any step can be told."""
-
-    @property
-    def walks(self) -> Sequence[range]:
-        """Frame numbers of each walk in order of time, one step of the source apart."""
-
-    def picture(self, frame: int) -> Image:
-        """One frame, as context."""
-
-    def action(self, before: int, after: int) -> str:
-        """The text of the action between two frames of one walk."""
-
-    def pose(self, frame: int) -> Pose:
-        """Where one frame was taken."""
-
-    def place_of(self, frame: int) -> int:
-        """What frames of one place share: the cluster of standard errors."""

@@ -23,7 +23,7 @@ from chiasm.data.sources import open_sources, sample_texts
 from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, deterministic_on_cpu
-from chiasm.documents import Source
+from chiasm.documents import Continuous, Source
 from chiasm.errors import UserError, found_at
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
@@ -278,10 +278,14 @@ def _items(sources: Mapping[str, Source], stream: str, tokenizer: Tokenizer) -> 
         for number, document in ReadingLog().documents(source, numbers):
             for item in document.items:
                 if item.stream == stream:
-                    try:
-                        read = [tokenizer.read(item.data)[None]]
-                    except UserError:
-                        read = []
-                    except Exception as error:
-                        raise defect(f"{source.name}[{number}]", error) from error
-                    yield from read
+                    yield from _read(tokenizer, item, f"{source.name}[{number}]")
+
+
+def _read(tokenizer: Tokenizer, item: Continuous, place: str) -> list[Tensor]:
+    """A batch of the item; none where it is broken."""
+    try:
+        return [tokenizer.read(item.data)[None]]
+    except UserError:
+        return []
+    except Exception as error:
+        raise defect(place, error) from error

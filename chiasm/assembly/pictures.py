@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 from chiasm.assembly.objects import open_material, opening_of
+from chiasm.capabilities import ActionVideos
 from chiasm.data.preparation import Stage, silent
-from chiasm.documents import ActionVideos, Split
+from chiasm.documents import Split
 from chiasm.recipe import Recipe
 from chiasm.vision.cached.gallery import Gallery, gallery_of
 

@@ -15,11 +15,11 @@ from rich.console import Console
 from rich.table import Table
 
 from chiasm.assembly import open_material
-from chiasm.capabilities import Rendered
+from chiasm.capabilities import ActionVideos, Rendered
 from chiasm.cli.evaluate import refuse_another_model
 from chiasm.cli.options import check_folder, check_run
 from chiasm.cli.progress import RunDisplay
-from chiasm.documents import ActionVideos, Image
+from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.clusters import Estimate, clustered_mean, paired_difference
 from chiasm.evaluation.material import Material

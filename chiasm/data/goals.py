@@ -7,7 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.documents import ActionVideos, Document, Image, Text
+from chiasm.capabilities import ActionVideos
+from chiasm.documents import Document, Image, Text
 
 
 def video(source: ActionVideos, frames: Iterable[int]) -> Document:

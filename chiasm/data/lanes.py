@@ -22,8 +22,8 @@ COUNTS = ("positions", "documents", "split", "skipped", "broken")
 _NOTES = 10
 
 
-class LaneRows(grain.IterDataset):
-    """The endless rows of one lane."""
+class LaneRows:
+    """The endless rows of one lane; the state holds the packer's and counts of the rows given."""
 
     def __init__(
         self,
@@ -33,34 +33,20 @@ class LaneRows(grain.IterDataset):
         seed: int,
         reader: ItemReader,
     ) -> None:
-        self.mixture = mixture
-        self.reader = reader
+        smallest = min((each.num_tokens for each in reader.streams), default=1)
         packer = grain.experimental.BestFitPackIterDataset(
-            mixture,
+            _Parent(mixture),
             length_struct={
                 "ids": row_positions,
-                "items": row_positions
-                // min((each.num_tokens for each in reader.streams), default=1),
+                "items": row_positions // smallest,
                 "documents": row_positions,
             },
             num_packing_bins=rows_packed_together,
             seed=int(np.random.SeedSequence([seed, mixture.lane.number]).generate_state(1)[0]),
         )
-        super().__init__(packer)
-
-    def __iter__(self) -> LaneIterator:
-        return LaneIterator(self, self._parent.__iter__())
-
-
-class LaneIterator(grain.DatasetIterator):
-    """Rows of one lane; its state holds the packer's and the counts of the rows given out."""
-
-    def __init__(self, lane: LaneRows, packer: grain.DatasetIterator) -> None:
-        super().__init__(packer)
-        self._packer = packer
-        self._mixture = lane.mixture
-        self._read = lane.reader.read
-        self._counts: dict[str, Any] = {name: [0] * len(lane.mixture.names) for name in COUNTS}
+        self._packer = packer.__iter__()
+        self._mixture, self._read = mixture, reader.read
+        self._counts: dict[str, Any] = {name: [0] * len(mixture.names) for name in COUNTS}
         self._counts |= {"rows": 0, "notes": []}
 
     def get_state(self) -> dict[str, Any]:
@@ -107,11 +93,11 @@ class LaneIterator(grain.DatasetIterator):
                 document = self._mixture.read(source, index, turn)
                 contents[place] = self._read(tuple(document.items)[number])
             except CacheError as error:
-                raise error.at(f"{self._mixture.names[source]}[{index}]") from error
+                raise error.at(self._mixture.place(source, index)) from error
             except UNREADABLE as error:
                 broken.setdefault(int(owner), str(error))
             except Exception as error:
-                raise defect(f"{self._mixture.names[source]}[{index}]", error) from error
+                raise defect(self._mixture.place(source, index), error) from error
         return contents, broken
 
     def _kept(self, documents: np.ndarray, broken: dict[int, str]) -> np.ndarray:
@@ -158,6 +144,17 @@ class LaneIterator(grain.DatasetIterator):
             refuse_absurd(name, broken, counts["documents"][source] - others, reason)
 
     def _note(self, source: int, index: int, what: str) -> None:
-        note, notes = f"{self._mixture.names[source]}[{index}] {what}", self._counts["notes"]
+        note, notes = f"{self._mixture.place(source, index)} {what}", self._counts["notes"]
         if len(notes) < _NOTES and note not in notes:
             notes.append(note)
+
+
+class _Parent(grain.IterDataset):
+    """A mixture as what grain's packer reads: something of which it asks one iterator."""
+
+    def __init__(self, mixture: Mixture) -> None:
+        super().__init__()
+        self._mixture = mixture
+
+    def __iter__(self) -> Mixture:
+        return self._mixture

@@ -28,7 +28,7 @@ from chiasm.data.encoding import DocumentEncoder, Piece
 from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, checked, defect, refuse_absurd
 from chiasm.documents import Document, Source, Varied
-from chiasm.errors import UserError
+from chiasm.errors import found_at
 
 _LARGE_DOCUMENTS = 1 << 14
 """From here on grain's shuffle, which needs no memory; on fewer documents it takes milliseconds
@@ -90,7 +90,7 @@ class Lane:
     count: int
 
 
-class Mixture(grain.IterDataset):
+class Mixture(grain.DatasetIterator):
     """The endless encoded documents of one lane; see the module's docstring.
 
     An element is a dictionary of int64 arrays: ``ids`` [n], ``items`` [k, 3] (number in the
@@ -107,40 +107,23 @@ class Mixture(grain.IterDataset):
         seed: int,
     ) -> None:
         super().__init__()
-        self.names = tuple(sources)
-        self.sources = tuple(sources.values())
+        self.names, self.lane = tuple(sources), lane
+        self._sources = tuple(sources.values())
+        self._varied = {
+            number: source
+            for number, source in enumerate(self._sources)
+            if isinstance(source, Varied) and source.varied
+        }
         total = sum(weights[name] for name in self.names)
-        self.weights = np.array([weights[name] / total for name in self.names])
-        self.orders = tuple(Order(name, len(source), seed) for name, source in sources.items())
-        self.varied = tuple(
-            source if isinstance(source, Varied) and source.varied else None
-            for source in self.sources
-        )
-        self.encoder = encoder
-        self.lane = lane
+        self._weights = np.array([weights[name] / total for name in self.names])
+        self._orders = tuple(Order(name, len(source), seed) for name, source in sources.items())
+        self._encoder = encoder
         # A document is read when it is drawn, and for its items when its row is due.
-        self.read = lru_cache(_REMEMBERED_DOCUMENTS)(self._read)
-
-    def _read(self, number: int, index: int, turn: int) -> Document:
-        source = self.varied[number]
-        plain = self.sources[number]
-        return checked(plain[index] if source is None else source.variant(index, turn))
-
-    def __iter__(self) -> MixtureIterator:
-        return MixtureIterator(self)
-
-
-class MixtureIterator(grain.DatasetIterator):
-    """Draws documents from the source that lacks most."""
-
-    def __init__(self, mixture: Mixture) -> None:
-        super().__init__()
-        self._mixture = mixture
-        num_sources = len(mixture.sources)
+        self.read = lru_cache(_REMEMBERED_DOCUMENTS)(self._document)
         self._state: dict[str, Any] = {  # lists: one entry for each source
-            "consumed_positions": [0] * num_sources,
-            "drawn": [0] * num_sources,
-            "bad": [0] * num_sources,
+            "consumed_positions": [0] * len(sources),
+            "drawn": [0] * len(sources),
+            "bad": [0] * len(sources),
             "source": 0,  # of the document that was drawn last
             "pieces_given": 0,  # of that document; 0 when it is finished
         }
@@ -150,38 +133,43 @@ class MixtureIterator(grain.DatasetIterator):
         return _copied(self._state)
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self._state = _copied(state)
-        self._pieces = []
+        self._state, self._pieces = _copied(state), []
 
     def __next__(self) -> dict[str, np.ndarray]:
         if given := self._state["pieces_given"]:
             drawn = self._drawn_last()
             if not self._pieces:  # the state was restored amid a document
-                self._pieces = self._encoded(drawn, self._mixture.read(*drawn))
+                self._pieces = self._encoded(drawn, self.read(*drawn))
             return self._give(drawn, given)
         consumed = np.array(self._state["consumed_positions"])
-        number = int(np.argmax(self._mixture.weights * consumed.sum() - consumed))
+        number = int(np.argmax(self._weights * consumed.sum() - consumed))
         self._state["source"] = number
         self._state["drawn"][number] += 1
         drawn = self._drawn_last()
         try:
-            document = self._mixture.read(*drawn)
+            document = self.read(*drawn)
         except UNREADABLE as error:
             return self._bad(drawn, Condition.UNREADABLE, str(error))
         except Exception as error:
-            raise defect(f"{self._mixture.names[number]}[{drawn.number}]", error) from error
+            raise defect(self.place(number, drawn.number), error) from error
         if not document.text and not any(document.items):
             return self._bad(drawn, Condition.EMPTY, "empty")
         self._pieces = self._encoded(drawn, document)
         return self._give(drawn, 0)
 
+    def place(self, source: int, number: int) -> str:
+        """Returns what messages call a document."""
+        return f"{self.names[source]}[{number}]"
+
+    def _document(self, source: int, number: int, turn: int) -> Document:
+        varied = self._varied.get(source)
+        plain = self._sources[source]
+        return checked(plain[number] if varied is None else varied.variant(number, turn))
+
     def _encoded(self, drawn: Drawn, document: Document) -> list[Piece]:
-        try:
-            return self._mixture.encoder(document)
-        except UserError as error:  # of a stream that the run has not: no document is passed over
-            raise UserError(
-                f"{self._mixture.names[drawn.source]}[{drawn.number}]: {error}"
-            ) from error
+        # An item of a stream that the run has not ends it: no such document is passed over.
+        with found_at(self.place(drawn.source, drawn.number)):
+            return self._encoder(document)
 
     def _give(self, drawn: Drawn, nth: int) -> dict[str, np.ndarray]:
         piece = self._pieces[nth]
@@ -196,16 +184,16 @@ class MixtureIterator(grain.DatasetIterator):
     def _bad(self, drawn: Drawn, condition: Condition, why: str) -> dict:
         bad, number = self._state["bad"], drawn.source
         bad[number] += 1
-        refuse_absurd(self._mixture.names[number], bad[number], self._state["drawn"][number], why)
+        refuse_absurd(self.names[number], bad[number], self._state["drawn"][number], why)
         nothing = Piece(np.zeros(0, np.int64), np.zeros((0, 3), np.int64))
         return _element(nothing, drawn, condition)
 
     def _drawn_last(self) -> Drawn:
-        number, lane = self._state["source"], self._mixture.lane
-        place = lane.number + (self._state["drawn"][number] - 1) * lane.count
-        order, turn = self._mixture.orders[number], 0
-        if self._mixture.varied[number] is not None:  # another form every epoch
-            turn = order.first_turn + place // len(self._mixture.sources[number])
+        number = self._state["source"]
+        place = self.lane.number + (self._state["drawn"][number] - 1) * self.lane.count
+        order, turn = self._orders[number], 0
+        if number in self._varied:  # another form every epoch
+            turn = order.first_turn + place // len(self._sources[number])
         return Drawn(number, order[place], turn)
 
 

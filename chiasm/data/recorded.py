@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from chiasm.capabilities import ActionVideos
 from chiasm.data.navigation import TASKS, TrajectorySettings, TrajectorySource
 from chiasm.data.sides import read_side
 from chiasm.data.source import (
@@ -17,7 +18,7 @@ from chiasm.data.source import (
     Steps,
     check_task,
 )
-from chiasm.documents import ActionVideos, Document, Split
+from chiasm.documents import Document, Split
 from chiasm.settings import Settings
 
 

@@ -16,9 +16,10 @@ from typing import Any, ClassVar, TypeVar
 from pydantic import Field
 
 from chiasm.actions import ActionFormat
+from chiasm.capabilities import ActionVideos
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.survey import told
-from chiasm.documents import ActionVideos, Source
+from chiasm.documents import Source
 from chiasm.errors import UserError, setting
 from chiasm.registry import Registry
 from chiasm.settings import Settings

@@ -15,7 +15,7 @@ of ranks that divides both the lanes and the rows of a batch sees the same globa
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -126,11 +126,11 @@ class Stream:
         drop = settings.condition_drop
         assemble = Assembler(tokenizer, reader.streams, self._names, drop, seed)
         batches = _Batches(lanes, assemble, settings.rows_per_batch // num_ranks)
-        ready = grain.experimental.ThreadPrefetchIterDataset(
-            batches, prefetch_buffer_size=settings.prefetched_batches
+        ready = grain.experimental.ThreadPrefetchDatasetIterator(
+            batches, settings.prefetched_batches
         )
         # In a list, to be let go while the modules that grain's clean-up needs still stand.
-        self._running = [ready.__iter__()]
+        self._running = [ready]
         weakref.finalize(self, _stop, self._running)
 
     def __iter__(self) -> Iterator[PackedBatch]:
@@ -177,54 +177,30 @@ class Stream:
         )
 
 
-def merge_states(states: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """The state of a whole stream from those of its ranks, for any other number of ranks."""
-    return {
-        "batches_given": states[0]["batches_given"],
-        "lanes": {lane: state for rank in states for lane, state in rank["lanes"].items()},
-    }
+class _Batches:
+    """Takes rows from the lanes in turn."""
 
-
-class _Batches(grain.IterDataset):
     def __init__(
         self, lanes: Mapping[int, LaneRows], assemble: Assembler, rows_per_batch: int
     ) -> None:
-        super().__init__(tuple(lanes.values()))
-        self.lanes = lanes
-        self.assemble = assemble
-        self.rows_per_batch = rows_per_batch
-
-    def __iter__(self) -> _BatchIterator:
-        return _BatchIterator(self)
-
-
-class _BatchIterator(grain.DatasetIterator):
-    """Takes rows from the lanes in turn."""
-
-    def __init__(self, batches: _Batches) -> None:
-        self._lanes = {number: lane.__iter__() for number, lane in batches.lanes.items()}
-        super().__init__(tuple(self._lanes.values()))
-        self._batches = batches
-        self._batches_given = 0
-
-    def get_state(self) -> dict[str, Any]:
-        return {
-            "batches_given": self._batches_given,
-            "lanes": {str(number): lane.get_state() for number, lane in self._lanes.items()},
-        }
-
-    def set_state(self, state: dict[str, Any]) -> None:
-        self._batches_given = state["batches_given"]
-        for number, lane in self._lanes.items():
-            lane.set_state(state["lanes"][str(number)])
+        self._lanes, self._assemble, self._rows_per_batch = lanes, assemble, rows_per_batch
+        self._given = 0
 
     def __next__(self) -> PackedBatch:
         in_turn = list(self._lanes.values())
-        num_rows = self._batches.rows_per_batch
-        begin = self._batches_given * num_rows
-        rows = [next(in_turn[row % len(in_turn)]) for row in range(begin, begin + num_rows)]
-        self._batches_given += 1
-        return self._batches.assemble(rows)
+        begin = self._given * self._rows_per_batch
+        turns = range(begin, begin + self._rows_per_batch)
+        self._given += 1
+        return self._assemble([next(in_turn[turn % len(in_turn)]) for turn in turns])
+
+    def get_state(self) -> dict[str, Any]:
+        lanes = {str(number): lane.get_state() for number, lane in self._lanes.items()}
+        return {"batches_given": self._given, "lanes": lanes}
+
+    def set_state(self, state: dict[str, Any]) -> None:
+        self._given = state["batches_given"]
+        for number, lane in self._lanes.items():
+            lane.set_state(state["lanes"][str(number)])
 
 
 def _stop(running: list[grain.DatasetIterator]) -> None:

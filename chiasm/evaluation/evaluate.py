@@ -6,9 +6,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 
-from chiasm.capabilities import Instructed
+from chiasm.capabilities import ActionVideos, Instructed
 from chiasm.data.reading import ReadingLog
-from chiasm.documents import ActionVideos
 from chiasm.errors import UserError
 from chiasm.evaluation import (
     drawings,

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chiasm.capabilities import Described, Instructed, Scattered
+from chiasm.capabilities import ActionVideos, Clustered, Described, Instructed, Scattered
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import SourceFacts
-from chiasm.documents import ActionVideos, Clustered, Document, Image, Source, Text
+from chiasm.documents import Document, Image, Source, Text
 from chiasm.errors import UserError
 
 _LOOKED_AT = 16

@@ -7,8 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from chiasm.actions import PREFIX
+from chiasm.capabilities import ActionVideos
 from chiasm.data.reading import ReadingLog
-from chiasm.documents import ActionVideos, Image
+from chiasm.documents import Image
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.pictures import LIKENESS, Truth, where

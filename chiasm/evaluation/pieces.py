@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
+from chiasm.capabilities import ActionVideos
 from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
-from chiasm.documents import ActionVideos
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.strangers import NOBODY, strangers
 from chiasm.inference.pictures import fitted

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.actions import PREFIX, ActionFormat
-from chiasm.capabilities import Rendered
+from chiasm.capabilities import ActionVideos, Rendered
 from chiasm.data.reading import ReadingLog
-from chiasm.documents import ActionVideos, Image
+from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread

@@ -12,8 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 
 from chiasm.actions import PREFIX
+from chiasm.capabilities import ActionVideos
 from chiasm.data.reading import UNREADABLE, ReadingLog
-from chiasm.documents import ActionVideos
 from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.pictures import LIKENESS, Truth, where

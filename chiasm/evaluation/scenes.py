@@ -7,9 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.capabilities import Rendered
+from chiasm.capabilities import ActionVideos, Rendered
 from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
-from chiasm.documents import ActionVideos
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.capabilities import Browsable, Rendered
-from chiasm.documents import ActionVideos, Image
+from chiasm.capabilities import ActionVideos, Browsable, Rendered
+from chiasm.documents import Image
 from chiasm.errors import UserError
 from chiasm.inference.pictures import fitted
 from chiasm.poses import Pose

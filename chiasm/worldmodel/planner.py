@@ -24,7 +24,8 @@ from typing import Protocol
 import numpy as np
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.documents import ActionVideos, Image
+from chiasm.capabilities import ActionVideos
+from chiasm.documents import Image
 from chiasm.inference.pictures import fitted
 from chiasm.rgb import ImageShape
 from chiasm.worldmodel.cost import Cost

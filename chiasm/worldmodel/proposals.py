@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.documents import ActionVideos
+from chiasm.capabilities import ActionVideos
 from chiasm.errors import UserError
 from chiasm.poses import relative_pose
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
+from chiasm.capabilities import ActionVideos
 from chiasm.data.navigation import TrajectorySettings
 from chiasm.data.recorded import RecordedSettings
 from chiasm.data.source import (
@@ -22,7 +23,7 @@ from chiasm.data.source import (
     Steps,
     check_task,
 )
-from chiasm.documents import ActionVideos, Source, Split
+from chiasm.documents import Source, Split
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.worlds.instructions.settings import INSTRUCTIONS, InstructionSettings

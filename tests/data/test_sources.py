@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
+import chiasm.providers  # noqa: F401  (registers kind world)
 from chiasm.data.drawing import row_spans
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.kinds import ImageTextSettings
