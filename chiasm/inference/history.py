@@ -54,7 +54,7 @@ def lay_out(
     rows, width = len(passages), max(map(len, passages))
     ids_BT, filled_BT = np.zeros((rows, width), np.int64), np.zeros((rows, width), bool)
     for row, passage in enumerate(passages):
-        ids_BT[row, : len(passage)] = passage.ids_T
+        ids_BT[row, : len(passage)] = passage.ids
         filled_BT[row, : len(passage)] = True
     held = np.array(held_B)
     position_BT = np.arange(width) + held[:, None]
