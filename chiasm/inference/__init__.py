@@ -11,7 +11,6 @@ request.py       what is asked, and what the sampler tells while it works
 passage.py       consecutive positions of one document, before they have a row
 history.py       the cached rows of a batch of requests
 canvas.py        the items that a group of requests generates together, guided
-progress.py      how far one request has come
 batch.py         one batch of requests: the interleaved state machine
 sampler.py       checks requests and runs them in batches
 tasks.py         answer, caption, draw, next view, free continuation

@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -41,9 +40,9 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
     read.setdefault(stream, torch.zeros(0, shape.channels))
     made: list[torch.Tensor] = []
     for number, given in enumerate(request.script or ("",)):
-        document = document.then([*text.encode(given), marks.begin])
-        items = (*document.items, (stream, len(document)))
-        whole = Passage(np.append(document.ids_T, [marks.fill] * count), items)
+        ids = [*document.ids, *text.encode(given), marks.begin]
+        items = (*document.items, (stream, len(ids)))
+        whole = Passage([*ids, *[marks.fill] * count], items)
 
         def predicted(z_NPC: torch.Tensor, time: float, whole=whole):
             given = {**read, stream: torch.cat((read[stream], z_NPC[0]))}
@@ -63,7 +62,7 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
         [z_PC] = denoise(predicted, noise[None], times, DRAW.solver)
         made.append(z_PC)
         read[stream] = torch.cat((read[stream], z_PC))
-        document = whole.then([marks.end])
+        document = replace(whole, ids=[*whole.ids, marks.end])
     return made
 
 

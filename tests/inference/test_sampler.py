@@ -59,10 +59,10 @@ def greedy_without_cache(
             pretrained.decoder(reading.inputs, reading.mask)[0, -1]
         )
         logits_V[[text.pad_id, text.bod_id, *never]] = -torch.inf
-        document = document.then([int(logits_V.argmax())])
-        if document.ids_T[-1] in (text.eod_id, *opening):
+        document = Passage([*document.ids, int(logits_V.argmax())], document.items)
+        if document.ids[-1] in (text.eod_id, *opening):
             break
-    return text.decode(document.ids_T[begin:].tolist())
+    return text.decode(document.ids[begin:])
 
 
 def assert_greedy_as_without_cache(
@@ -77,10 +77,10 @@ def assert_greedy_as_without_cache(
     assert spans[0] == drawn.item
     assert spans[0].stream == stream
     begin, end, fill = text.marks[stream]
-    document = prompt_passage(prompt, text, decoder.shapes).then([begin])
-    items = (*document.items, (stream, len(document)))
+    document = prompt_passage(prompt, text, decoder.shapes)
+    items = (*document.items, (stream, len(document) + 1))
     latent = [fill] * decoder.shapes[stream].num_tokens
-    document = Passage(np.append(document.ids_T, [*latent, end]), items)
+    document = Passage([*document.ids, begin, *latent, end], items)
     latents = pretrained.tokenizers.encode_spans(
         [span for span in prompt if isinstance(span, Continuous)], torch.device("cpu")
     )

@@ -38,7 +38,7 @@ def test_what_is_asked_has_the_tokens_of_training(question: str, answered: str) 
     assert document.text == f"question: {question} answer: {answered}\n"
     [trained] = DocumentEncoder(tokenizer, streams, 1 << 20)(document)
     asked = prompt_passage((picture, Text(question_prompt(question))), tokenizer, streams)
-    assert trained.ids[: len(asked)].tolist() == asked.ids_T.tolist()
+    assert trained.ids[: len(asked)].tolist() == asked.ids
 
 
 @lru_cache

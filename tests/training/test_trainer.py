@@ -356,11 +356,15 @@ def test_validation_repeats_itself_and_covers_every_level(build: Build) -> None:
 
 
 def test_reports_name_what_they_measure(build: Build) -> None:
-    report = build().step()
+    trainer = build()
+    report = trainer.step()
     assert report.values["text_loss/drawings"] == pytest.approx(report.values["text_loss"])
     total = report.values["text_loss"] + 3 * report.values["flow_loss"]
     assert report.values["loss"] == pytest.approx(total)
-    assert report.values["learning_rate"] == pytest.approx(1e-2 / 2)
+    rate = report.values["learning_rate"]
+    assert rate == pytest.approx(1e-2 / 2)
+    groups = trainer.optimisers["gradient_norm"].param_groups
+    assert [group["lr"] for group in groups] == [rate, rate]
     assert 0 < report.values["tokens"] <= 4 * 32
     assert report.timing["tokens_per_second"] <= report.timing["positions_per_second"]
     assert 0 < report.timing["mfu_exact"] < 1
