@@ -17,8 +17,8 @@ channels, D width.
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 
@@ -35,8 +35,8 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import (
     Ended,
     Ending,
+    Event,
     Generated,
-    Listener,
     Request,
     SamplingSettings,
     TextWritten,
@@ -71,37 +71,47 @@ class Progress:
 
 
 class Batch:
-    """One batch of requests from their prompts to their ends."""
+    """One batch of requests from their prompts to their ends; ``first_number`` counts them on."""
 
     def __init__(
-        self, pretrained: Pretrained, settings: SamplingSettings, listener: Listener
+        self,
+        pretrained: Pretrained,
+        settings: SamplingSettings,
+        requests: Sequence[Request],
+        prompts: Sequence[Passage],
+        first_number: int,
     ) -> None:
-        self._pretrained, self._settings, self._tell = pretrained, settings, listener
+        self._pretrained, self._settings, self._prompts = pretrained, settings, prompts
         self._decoder, self._tokenizer = pretrained.decoder, pretrained.text_tokenizer
         self._streams, self._context = self._decoder.shapes, pretrained.context_positions
         marks = self._tokenizer.marks
         self._stream_of = {marks[name].begin: name for name in self._streams.generated}
         self._forbidden_V = self._never_chosen()
-
-    def run(
-        self, requests: Sequence[Request], prompts: Sequence[Passage], first_number: int
-    ) -> list[list[Span]]:
-        """The new spans of each request."""
-        settings = self._settings
-        sizes = [self._streams[name].num_tokens for name in self._stream_of.values()]
-        largest = max(sizes, default=0) + FRAME_TOKENS
-        most_new = settings.max_tokens + settings.max_items * largest
-        given = [[len(self._tokenizer.encode(text)) for text in r.script] for r in requests]
-        most = max(map(len, prompts)) + most_new + max(map(sum, given))
-        # Rows of one pass are padded to its longest text, past the end of what a row holds.
-        padding = max(chain((0,), *given))
-        capacity = min(self._context, most) + padding
-        self._history = History(self._decoder, len(requests), capacity)
-        everyone = [
+        self._everyone = [
             Progress(first_number + member, member, request, self._new_writer())
             for member, request in enumerate(requests)
         ]
-        self._read_prompts(everyone, prompts)
+        self._events: deque[Event] = deque()
+
+    @property
+    def spans(self) -> list[list[Span]]:
+        """The new spans of each request, when it has run."""
+        return [progress.spans for progress in self._everyone]
+
+    def run(self) -> Iterator[Event]:
+        """Runs all requests to their ends; gives what happens as it happens."""
+        everyone, settings = self._everyone, self._settings
+        sizes = [self._streams[name].num_tokens for name in self._stream_of.values()]
+        largest = max(sizes, default=0) + FRAME_TOKENS
+        most_new = settings.max_tokens + settings.max_items * largest
+        scripts = [progress.request.script for progress in everyone]
+        given = [[len(self._tokenizer.encode(text)) for text in script] for script in scripts]
+        most = max(map(len, self._prompts)) + most_new + max(map(sum, given))
+        # Rows of one pass are padded to its longest text, past the end of what a row holds.
+        padding = max(chain((0,), *given))
+        capacity = min(self._context, most) + padding
+        self._history = History(self._decoder, len(everyone), capacity)
+        self._read_prompts()
         for progress in everyone:
             self._end_if_spent(progress)
         while going_on := [progress for progress in everyone if not progress.ended]:
@@ -110,18 +120,23 @@ class Batch:
             else:
                 stream = going_on[0].stream
                 self._generate(self._gathered([p for p in going_on if p.stream == stream]))
-        return [progress.spans for progress in everyone]
+            yield from self._told()
+        yield from self._told()
 
-    def _read_prompts(self, everyone: list[Progress], prompts: Sequence[Passage]) -> None:
+    def _told(self) -> Iterator[Event]:
+        while self._events:
+            yield self._events.popleft()
+
+    def _read_prompts(self) -> None:
         """Requests that hold one and the same ``spans`` object are read once."""
         alike: dict[int, list[Progress]] = defaultdict(list)
-        for progress in everyone:
+        for progress in self._everyone:
             alike[id(progress.request.spans)].append(progress)
         group = self._gathered([first for first, *_ in alike.values()])
         spans = [span for progress in group for span in progress.request.spans]
         items = [span for span in spans if isinstance(span, Continuous)]
         latents = self._pretrained.tokenizers.encode_spans(items, self._decoder.device)
-        self._read(group, [prompts[progress.member] for progress in group], latents)
+        self._read(group, [self._prompts[progress.member] for progress in group], latents)
         for first, *others in alike.values():
             self._history.copy(first.member, [progress.member for progress in others])
             for progress in others:
@@ -191,7 +206,7 @@ class Batch:
     def _finish_item(self, progress: Progress, z_PC: Tensor, item: Continuous) -> None:
         self._finish_text(progress)
         progress.spans.append(item)
-        self._tell(Generated(progress.number, item, z_PC))
+        self._events.append(Generated(progress.number, item, z_PC))
         progress.num_items += 1
         progress.opened = ""
         self._end_if_spent(progress)
@@ -221,7 +236,7 @@ class Batch:
     def _end(self, progress: Progress, ending: Ending) -> None:
         self._finish_text(progress)
         progress.ended = True
-        self._tell(Ended(progress.number, ending))
+        self._events.append(Ended(progress.number, ending))
 
     def _finish_text(self, progress: Progress) -> None:
         self._tell_text(progress, progress.writer.finish())
@@ -231,7 +246,7 @@ class Batch:
 
     def _tell_text(self, progress: Progress, piece: str) -> None:
         if piece:
-            self._tell(TextWritten(progress.number, piece))
+            self._events.append(TextWritten(progress.number, piece))
 
     def _new_writer(self) -> Writer:
         return Writer(self._tokenizer.decode, self._settings.stop)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -117,5 +116,4 @@ class Ended:
 
 
 Event = TextWritten | Generated | Ended
-Listener = Callable[[Event], None]
-"""Called with each event as it happens; ``event.request`` is the request's place in the list."""
+"""What happens; ``event.request`` is the request's place in the list."""

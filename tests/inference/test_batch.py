@@ -13,7 +13,7 @@ from chiasm.inference.choice import item_noise
 from chiasm.inference.history import lay_out
 from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Event, Generated, Request, SamplingSettings
+from chiasm.inference.request import Generated, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.solvers import denoise, time_grid
 
@@ -22,8 +22,7 @@ DRAW = SamplingSettings(steps=3, max_tokens=0, max_items=3, guidance=1.0)
 
 
 def latents(pretrained: Pretrained, requests: list[Request]) -> list[list[torch.Tensor]]:
-    events: list[Event] = []
-    Sampler(pretrained).generate(requests, DRAW, events.append)
+    events = Sampler(pretrained).stream(requests, DRAW)
     drawn = [event for event in events if isinstance(event, Generated)]
     return [[e.latents_PC for e in drawn if e.request == n] for n in range(len(requests))]
 

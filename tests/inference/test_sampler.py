@@ -31,9 +31,8 @@ GREEDY = QUICK.model_copy(update={"temperature": 0.0})
 def heard(
     pretrained: Pretrained, request: Request, settings: SamplingSettings
 ) -> tuple[list[Text | Image], list[Event]]:
-    events: list[Event] = []
-    [spans] = Sampler(pretrained).generate([request], settings, events.append)
-    return spans, events
+    [spans] = Sampler(pretrained).generate([request], settings)
+    return spans, list(Sampler(pretrained).stream([request], settings))
 
 
 def ending(pretrained: Pretrained, settings: SamplingSettings, **request: object) -> Ending:
@@ -74,7 +73,7 @@ def assert_greedy_as_without_cache(
     request = Request(prompt, seed=7, opens=True, stream=stream)
     spans, events = heard(pretrained, request, settings)
     [drawn] = [event for event in events if isinstance(event, Generated)]
-    assert spans[0] == drawn.item
+    assert np.array_equal(spans[0].data, drawn.item.data)
     assert spans[0].stream == stream
     begin, end, fill = text.marks[stream]
     document = prompt_passage(prompt, text, decoder.shapes)
@@ -186,21 +185,22 @@ def test_the_stream_of_events_is_the_result(
 ) -> None:
     pretrained = build()
     prefer(pretrained, pretrained.text_tokenizer.marks["image"].begin, 0.6)
-    events: list[Event] = []
-    results = Sampler(pretrained).generate(
-        mixed, QUICK.model_copy(update={"rows_at_once": 4}), events.append
-    )
+    settings = QUICK.model_copy(update={"rows_at_once": 4})
+    results = Sampler(pretrained).generate(mixed, settings)
+    events = list(Sampler(pretrained).stream(mixed, settings))
     for number, spans in enumerate(results):
         own = [event for event in events if event.request == number]
-        rebuilt: list[Text | Image] = []
+        rebuilt: list[str | bytes] = []
         for event in own:
             if isinstance(event, Generated):
-                rebuilt.append(event.item)
-            elif isinstance(event, TextWritten) and rebuilt and isinstance(rebuilt[-1], Text):
-                rebuilt[-1] = Text(rebuilt[-1].text + event.text)
+                rebuilt.append(event.item.data.tobytes())
+            elif isinstance(event, TextWritten) and rebuilt and isinstance(rebuilt[-1], str):
+                rebuilt[-1] += event.text
             elif isinstance(event, TextWritten):
-                rebuilt.append(Text(event.text))
-        assert rebuilt == spans
+                rebuilt.append(event.text)
+        assert rebuilt == [
+            span.text if isinstance(span, Text) else span.data.tobytes() for span in spans
+        ]
         assert isinstance(own[-1], Ended)
 
 
@@ -270,11 +270,9 @@ def test_what_is_never_a_target_is_never_chosen(
 def test_a_stream_that_the_model_has_not_is_refused_before_anything_runs(
     pretrained: Pretrained, make_series: Callable[[int], Continuous]
 ) -> None:
-    events: list[Event] = []
     for request in (Request((), opens=True, stream="series"), Request((make_series(0),))):
         with pytest.raises(UserError, match=r"no stream 'series' here, only image"):
-            Sampler(pretrained).generate([Request(()), request], QUICK, events.append)
-    assert events == []
+            next(Sampler(pretrained).stream([Request(()), request], QUICK))
 
 
 def test_items_of_a_stream_that_only_reads_cannot_be_asked_for(
@@ -328,11 +326,9 @@ def test_a_prompt_longer_than_the_context_is_refused_before_anything_runs(
     build: Callable[..., Pretrained], picture: Image
 ) -> None:
     sampler = Sampler(build(context_positions=20))
-    events: list[Event] = []
     requests = [Request((Text("a"),)), Request((picture, Text("k" * 30)))]
     with pytest.raises(UserError, match=r"request 1 takes 37 positions but .* holds 20"):
-        sampler.generate(requests, QUICK.model_copy(update={"rows_at_once": 1}), events.append)
-    assert events == []
+        next(sampler.stream(requests, QUICK.model_copy(update={"rows_at_once": 1})))
     with pytest.raises(
         UserError, match=r"takes 17 positions and the image to generate, 23 together"
     ):
