@@ -35,7 +35,10 @@ class Part(nn.Module):
         if kind:
             before = cls._kinds.get(kind, cls)
             if (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise ValueError(f"{before.__module__} has an encoder or decoder {kind!r} already")
+                raise ValueError(
+                    f"{before.__module__} has an encoder or decoder {kind!r} already; choose "
+                    "another kind"
+                )
             cls._kinds[kind] = cls
 
     def describe(self) -> dict[str, Any]:
