@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from chiasm.model.attention import Attention
 from chiasm.model.cache import LayerCache
 from chiasm.model.experts import Experts, MixtureOfExperts
-from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import RMSNorm
+from chiasm.model.mask import IntervalMask
 from chiasm.model.router import Choice
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
@@ -30,7 +30,7 @@ class Shared:
     """What all blocks of one forward pass share, computed once."""
 
     turn_BTK: Tensor
-    mask: AttentionMask
+    mask: IntervalMask
     modality_BT: Tensor
     by_modality: Routing | None
     """None where nothing has weights of each modality."""

@@ -27,7 +27,6 @@ from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialise import initialise
-from chiasm.model.kernels import AttentionMask
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
@@ -147,12 +146,12 @@ class Decoder(nn.Module):
         """Hidden vectors [B, T, D] after the final norm, and what each block's router chose.
 
         With a cache, the T positions continue what its rows hold, ``mask`` counts keys in the
-        cache's slots, and what is new is written but not yet held (see
-        :meth:`chiasm.model.cache.KeyValueCache.advance`).
+        cache's slots and has its lengths, and what is new is written but not yet held (see
+        :mod:`chiasm.model.cache`).
         """
+        assert (cache is None) == (mask.held_B is None)
         x_BTD, time_LD = self._embed(inputs)
-        held_B = cache.lengths_B if cache is not None else None
-        shared = self._share(inputs, AttentionMask(mask, held_B), time_LD)
+        shared = self._share(inputs, mask, time_LD)
         num_positions = inputs.ids_BT.shape[1]
         past = cache.layers(num_positions) if cache is not None else [None] * len(self.blocks)
         choices = []
@@ -224,7 +223,7 @@ class Decoder(nn.Module):
         x_MD = x_BTD.flatten(0, 1).index_copy(0, inputs.latent_position_L, latent_LD)
         return x_MD.view_as(x_BTD), time_LD
 
-    def _share(self, inputs: DecoderInput, mask: AttentionMask, time_LD: Tensor | None) -> Shared:
+    def _share(self, inputs: DecoderInput, mask: IntervalMask, time_LD: Tensor | None) -> Shared:
         modality_BT, settings = inputs.modality_BT, self.settings
         num_modalities = len(self.shapes.modalities)
         sorted_once = "modality" in (settings.experts, settings.attention_weights)
