@@ -61,19 +61,16 @@ class IntervalMask:
         The fastest kernel here. H / G query heads share a key-value head; values may have a width
         of their own.
         """
-        device = self.first_BT.device.type
+        device, own_keys = self.first_BT.device.type, self.held_B is None
         # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
-        if device == "cuda" and self.held_B is None:
+        if device == "cuda" and own_keys:
             return partial(_attend, self.block_mask)
-        if device == "cpu" and self.held_B is None:
-            windows = Windows.of(self.first_BT, self.last_BT)
-            if windows is not None:
-                groups = (
-                    IntervalMask(first, last, first.shape[1])
-                    for first, last in windows.intervals
-                )
-                masks = [group.additive_B1TS for group in groups]
-                return partial(_attend_in_windows, windows, masks)
+        if device == "cpu" and own_keys and (windows := Windows.of(self.first_BT, self.last_BT)):
+            masks = [
+                IntervalMask(first, last, num_keys=first.shape[1]).additive_B1TS
+                for first, last in windows.intervals
+            ]
+            return partial(_attend_in_windows, windows, masks)
         return partial(_attend, self.additive_B1TS)
 
     def within(self, window: int) -> IntervalMask:
