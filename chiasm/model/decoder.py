@@ -152,8 +152,7 @@ class Decoder(nn.Module):
         assert (cache is None) == (mask.held_B is None)
         x_BTD, time_LD = self._embed(inputs)
         shared = self._share(inputs, mask, time_LD)
-        num_positions = inputs.ids_BT.shape[1]
-        past = cache.layers(num_positions) if cache is not None else [None] * len(self.blocks)
+        past = cache.layers(inputs.ids_BT.shape[1]) if cache else [None] * len(self.blocks)
         choices = []
         for block, layer in zip(self.blocks, past, strict=True):
             x_BTD, choice = block(x_BTD, shared, layer)
