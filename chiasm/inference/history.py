@@ -67,7 +67,8 @@ def lay_out(
         there = own.to(decoder.device)
         time_L = latents[name].new_full((len(there.item_L),), time)
         read[name] = LatentInput(latents[name], time_L, there.position_L, there.place_LA)
-    mask = IntervalMask(first, last, width if cache is None else cache.capacity)
+    keys = (width, None) if cache is None else (cache.capacity, cache.lengths_B)
+    mask = IntervalMask(first, last, *keys)
     return Reading(DecoderInput(ids, modality, position, read), mask, cache)
 
 

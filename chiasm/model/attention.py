@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from chiasm.model.cache import LayerCache
 from chiasm.model.elementwise import turn_heads
-from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import Linear
+from chiasm.model.mask import IntervalMask
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ATTENTIONS, AttentionSettings, ModelSettings
 from chiasm.model.work import Work
@@ -67,7 +67,7 @@ class GroupedAttention(Attention):
         self,
         x_BTD: Tensor,
         turn_BTK: Tensor,
-        mask: AttentionMask,
+        mask: IntervalMask,
         past: LayerCache | None = None,
         by_modality: Routing | None = None,
     ) -> Tensor:

@@ -57,8 +57,7 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
             elif deviation is None:
                 parameter.fill_(1.0)
             else:
-                values = torch.randn(parameter.shape, generator=generator)
-                parameter.copy_(values * deviation)
+                parameter.copy_(deviation * torch.randn(parameter.shape, generator=generator))
 
 
 _OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")

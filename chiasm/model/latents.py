@@ -47,8 +47,7 @@ class PlaceEmbedding(nn.Module):
         super().__init__()
         self.width, self.learned = settings.width, settings.image_positions == "learned"
         limit = settings.image_grid_limit
-        numbered = tuple(f"axis{number}" for number in range(axes))
-        self.axes = ("row", "column") if axes == 2 else numbered
+        self.axes = ("row", "column") if axes == 2 else tuple(f"axis{n}" for n in range(axes))
         self.roles = dict.fromkeys(self.axes, Role.TABLE) | {"gain": Role.GAIN}
         if self.learned:
             for name in self.axes:
@@ -58,12 +57,12 @@ class PlaceEmbedding(nn.Module):
 
     def forward(self, place_LA: Tensor, dtype: torch.dtype) -> Tensor:
         """[L, A] → [L, D]."""
+        places = place_LA.unbind(-1)
         if self.learned:
-            tables = [self.get_parameter(name) for name in self.axes]
-            looked_up = map(F.embedding, place_LA.unbind(-1), tables)
-            return reduce(torch.add, looked_up).to(dtype)
+            tables = map(self.get_parameter, self.axes)
+            return reduce(torch.add, map(F.embedding, places, tables)).to(dtype)
         parts = [
-            sinusoids(place_L, (self.width + axis) // len(self.axes), longest_period=100.0)
-            for axis, place_L in enumerate(place_LA.unbind(-1))
+            sinusoids(place_L, (self.width + axis) // len(places), longest_period=100.0)
+            for axis, place_L in enumerate(places)
         ]
         return (torch.cat(parts, dim=-1) * self.gain).to(dtype)
