@@ -8,12 +8,10 @@ stands under a hash of the file's content: neither a name nor a time stamp tells
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -24,6 +22,7 @@ import xxhash
 from chiasm.data.table import FileTable, Row, Unusable, refuse_repeated
 from chiasm.errors import UserError
 from chiasm.hub import require_hub
+from chiasm.whole import whole
 
 _BLOCK_BYTES = 1 << 22
 _ROWS_A_BATCH = 256
@@ -128,25 +127,20 @@ def _copied(file: Path) -> Path:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
     if copy.exists():
         return copy
-    aside = folder / f"{uuid4().hex}.partial"  # ranks may copy one file at the same time
     with _batches(file) as (schema, batches):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as written, pa.ipc.new_stream(written, schema) as writer:
+        try:  # ranks may copy one file at the same time
+            with (
+                whole(copy, shared=True) as aside,
+                aside.open("wb") as written,
+                pa.ipc.new_stream(written, schema) as writer,
+            ):
                 for batch in batches:
                     writer.write_batch(batch)
-                writer.close()
-                written.flush()
-                os.fsync(written.fileno())  # it is never looked at again
-            os.replace(aside, copy)
         except OSError as error:
             raise UserError(
                 f"{file} cannot be copied to {folder} ({error.strerror or error}); set HF_HOME to "
                 "a folder with room"
             ) from error
-        finally:
-            with suppress(OSError):
-                aside.unlink()
     return copy
 
 

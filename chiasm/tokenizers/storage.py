@@ -21,6 +21,7 @@ from torch import Tensor
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.whole import write_whole
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "description.json"
@@ -33,15 +34,14 @@ def save_tokenizer(
 
     Each file is written aside and renamed, the JSON file last: a folder that has it is whole.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     description = tokenizer.describe()
     weights = {name: _smallest(tensor) for name, tensor in tokenizer.weights.items()}
     if weights:
         content = save(weights)
-        _write(folder / WEIGHTS, content)
+        write_whole(folder / WEIGHTS, content)
         description["weights_sha256"] = hashlib.sha256(content).hexdigest()
     description["record"] = record or {}
-    _write(folder / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
+    write_whole(folder / DESCRIPTION, json.dumps(description, indent=1) + "\n")
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -127,9 +127,3 @@ def round_to_stored(module: torch.nn.Module) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(parameter.half().float())
-
-
-def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(path.name + ".partial")
-    aside.write_bytes(content)
-    aside.replace(path)

@@ -20,6 +20,7 @@ from pathlib import Path
 from threading import Lock
 
 from chiasm.errors import UserError
+from chiasm.whole import whole
 
 Progress = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
@@ -53,7 +54,11 @@ def ensure_rendered(
             if folder.exists():
                 _log.warning("cached %s is damaged (%s): rendering it again", folder, problem)
             _refuse_full_disk(folder, what, needed_bytes)
-            _render_aside(folder, render)
+            with whole(folder) as aside:
+                aside.mkdir()
+                render(aside)
+                checksums = {p.name: _checksum(p) for p in sorted(aside.iterdir())}
+                (aside / "manifest.json").write_text(json.dumps({"checksums": checksums}, indent=1))
     except OSError as error:
         raise UserError(
             f"cache folder {folder.parent} cannot be written ({error}): free some space or "
@@ -95,18 +100,6 @@ def _refuse_full_disk(folder: Path, what: str, needed_bytes: int) -> None:
             f"the {what} needs {needed_bytes / 1e6:.0f} MB, but {folder.parent} has "
             f"{free_bytes / 1e6:.0f} MB left: free some space or choose another cache folder"
         )
-
-
-def _render_aside(folder: Path, render: Callable[[Path], None]) -> None:
-    """Render into a folder beside the final one, then rename it."""
-    aside = folder.with_name(f"{folder.name}.partial")
-    for stale in (aside, folder):
-        shutil.rmtree(stale, ignore_errors=True)
-    aside.mkdir(parents=True)
-    render(aside)
-    checksums = {p.name: _checksum(p) for p in sorted(aside.iterdir())}
-    (aside / "manifest.json").write_text(json.dumps({"checksums": checksums}, indent=1))
-    aside.rename(folder)
 
 
 def run_workers(
