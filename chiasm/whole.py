@@ -5,6 +5,7 @@ They are written under another name, synced, and renamed.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -51,6 +52,12 @@ def write_whole(path: Path, content: str | bytes) -> None:
 def write_json(path: Path, content: Any) -> None:
     """Write a JSON file as :func:`whole` has it; its numbers have to be finite."""
     write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, in hexadecimal: it tells whether the file is still what it was."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _rename(aside: Path, path: Path, shared: bool) -> None:

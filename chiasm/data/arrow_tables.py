@@ -20,8 +20,8 @@ import pyarrow.parquet
 import xxhash
 
 from chiasm.data.table import FileTable, Row, Unusable, refuse_repeated
-from chiasm.errors import UserError
-from chiasm.hub import require_hub
+from chiasm.errors import UserError, first_line
+from chiasm.hub import gave_none, require_hub
 from chiasm.whole import whole
 
 _BLOCK_BYTES = 1 << 22
@@ -107,9 +107,8 @@ def open_hub(path: str, setting: str) -> dict[str, ArrowTable]:
     datasets.disable_progress_bars()
     try:
         found = datasets.load_dataset(path)
-    except Exception as error:  # each reader has its own kinds
-        why = "is no file or folder here, and the hub gave no dataset of that name"
-        raise UserError(f"{why} ({_cause(error)})", setting=setting, value=path) from error
+    except Exception as error:
+        raise gave_none("dataset", path, error.__cause__ or error, setting) from error
     return {
         name: ArrowTable(split.data.table, _labels(split.features.arrow_schema), ())
         for name, split in found.items()
@@ -188,8 +187,9 @@ def _blamed(file: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, EOFError) as error:
+        said = first_line(error.__cause__ or error)
         raise UserError(
-            f"{file} cannot be read as {kind} ({_cause(error)}); fetch or write it again"
+            f"{file} cannot be read as {kind} ({said}); fetch or write it again"
         ) from error
 
 
@@ -224,11 +224,6 @@ def _label(number: Any, names: list[str]) -> Any:
     """A label's name; -1 stands for none."""
     known = isinstance(number, int) and 0 <= number < len(names)
     return names[number] if known else None
-
-
-def _cause(error: Exception) -> str:
-    lines = str(error.__cause__ or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _digest(file: Path) -> str:

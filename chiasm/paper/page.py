@@ -67,7 +67,6 @@ def write_paper(
     files = PaperFiles(folder / "paper.html", folder / "paper.json")
     record = paper_record(findings, judged, kept)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         write_whole(files.page, frame("chiasm: the paper's findings", body))
         write_json(files.table, record)
     except OSError as error:

@@ -43,6 +43,7 @@ def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenanc
     html = render_page(evaluation, run, provenance)
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     try:
+        run_folder.stat()  # a run that is not there is not made
         if table.exists() and not _tell_the_same(table.read_text(), text):
             _keep(run_folder, (page, table, overview))
         write_whole(page, html)

@@ -84,7 +84,6 @@ def write_study_report(
         "command": command,
     }
     files = StudyFiles(*(folder / f"report.{kind}" for kind in ("html", "json", "md")))
-    folder.mkdir(parents=True, exist_ok=True)
     if figure:
         write_whole(folder / FIGURE, figure)
     write_whole(files.text, study_markdown(study, records, entries, shift, command))

@@ -7,7 +7,6 @@ rendered again.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import logging
 import shutil
@@ -20,7 +19,7 @@ from pathlib import Path
 from threading import Lock
 
 from chiasm.errors import UserError
-from chiasm.whole import whole
+from chiasm.whole import sha256_of, whole
 
 Progress = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
@@ -57,7 +56,7 @@ def ensure_rendered(
             with whole(folder) as aside:
                 aside.mkdir()
                 render(aside)
-                checksums = {p.name: _checksum(p) for p in sorted(aside.iterdir())}
+                checksums = {p.name: sha256_of(p) for p in sorted(aside.iterdir())}
                 (aside / "manifest.json").write_text(json.dumps({"checksums": checksums}, indent=1))
     except OSError as error:
         raise UserError(
@@ -80,16 +79,11 @@ def _problem(folder: Path) -> str | None:
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         for name, checksum in manifest["checksums"].items():
-            if _checksum(folder / name) != checksum:
+            if sha256_of(folder / name) != checksum:
                 return f"{name} does not match its checksum"
     except (OSError, ValueError, KeyError) as error:
         return f"manifest or file unreadable: {error}"
     return None
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refuse_full_disk(folder: Path, what: str, needed_bytes: int) -> None:

@@ -29,7 +29,7 @@ from chiasm.errors import UserError
 from chiasm.rgb import RULE
 from chiasm.tokenizers.statistics import LatentStatistics, statistics_of
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.whole import write_whole
+from chiasm.whole import sha256_of, write_whole
 
 StoredType = Literal["float16", "bfloat16", "float32"]
 """Standardised latents lie within a few units, where float16 rounds eight times as finely as
@@ -202,8 +202,7 @@ def open_shard(folder: Path, shard: Shard) -> Latents:
 def is_whole(folder: Path, shard: Shard) -> bool:
     """Whether the shard's file is there, byte for byte."""
     try:
-        with (folder / shard.file).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
+        return sha256_of(folder / shard.file) == shard.sha256
     except OSError:
         return False
 
