@@ -105,6 +105,12 @@ def joined(errors: Sequence[UserError]) -> UserError:
     return errors[0] if len(errors) == 1 else UserErrors(errors)
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says first; some go on for pages, some say nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 @contextmanager
 def settings_of(prefix: str) -> Iterator[None]:
     """Errors that are raised inside speak of settings of the table ``prefix``."""

@@ -31,6 +31,7 @@ from chiasm.training.objective import ObjectiveSettings
 from chiasm.training.settings import TrainingSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.vision.rae import RaeSettings
+from chiasm.whole import write_whole
 
 
 class Recipe(ProviderTables):
@@ -104,7 +105,7 @@ def parse_recipe(content: Mapping[str, Any], folder: Path = Path()) -> Recipe:
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
     """Write the resolved recipe as TOML that :func:`load_recipe` reads back to an equal one."""
-    path.write_text(as_toml(resolved(recipe)))
+    write_whole(path, as_toml(resolved(recipe)))
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:

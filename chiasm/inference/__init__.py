@@ -1,7 +1,6 @@
 """Using a trained model: it writes, answers, draws and goes on with a document.
 
 walks.py         what the documents with actions were like that a model was trained on
-location.py      where a saved model lies
 pretrained.py    a model with its tokenizers and settings; load, save
 pictures.py      pictures as the frozen tokenizer sees them, and how far apart they lie
 solvers.py       the flow's differential equation: time grid, Euler, Heun

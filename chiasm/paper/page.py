@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,8 +15,9 @@ from chiasm.paper.findings import Findings
 from chiasm.paper.judge import JudgedFinding, JudgedNumber, Measurement
 from chiasm.paper.results import Result, scale
 from chiasm.paper.table import commands_of, paper_record
-from chiasm.report.frame import frame, replace
+from chiasm.report.frame import frame
 from chiasm.report.wording import duration
+from chiasm.whole import write_json, write_whole
 
 CHIPS = {
     Agreement.AGREES: "beats",
@@ -67,9 +67,8 @@ def write_paper(
     files = PaperFiles(folder / "paper.html", folder / "paper.json")
     record = paper_record(findings, judged, kept)
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        replace(files.page, frame("chiasm: the paper's findings", body))
-        replace(files.table, json.dumps(record, indent=1, allow_nan=False) + "\n")
+        write_whole(files.page, frame("chiasm: the paper's findings", body))
+        write_json(files.table, record)
     except OSError as error:
         raise UserError(f"--out {folder} cannot be written: {error.strerror}") from error
     return files

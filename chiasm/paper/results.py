@@ -21,8 +21,8 @@ from typing import Any
 from chiasm.errors import UserError
 from chiasm.paper.laws import LawNumber, law_numbers
 from chiasm.scaling import fit_optima, paper_optima, read_fit
-from chiasm.studies.cell import write_json
 from chiasm.studies.collect import State
+from chiasm.whole import write_json
 
 STUDY_FILES = ("cells.json", "points.csv", "report.md", "study.svg")
 FIT_FILES = ("fit.md", "isoflop.svg", "optima.svg")

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable
 from html import escape
 from importlib.resources import files
-from pathlib import Path
 from string import Template
 
 
@@ -19,10 +17,3 @@ def frame(title: str, sections: Iterable[str]) -> str:
 def fold(title: str, text: str) -> str:
     """Text that opens when its title is clicked."""
     return f"<details><summary>{escape(title)}</summary><pre>{escape(text)}</pre></details>"
-
-
-def replace(path: Path, text: str) -> None:
-    """Write a file as a whole or not at all."""
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)

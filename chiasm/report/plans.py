@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -16,9 +15,9 @@ from chiasm.errors import UserError
 from chiasm.evaluation.plans import PlannedScene
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.report.frame import replace
 from chiasm.report.pictures import LARGE_PIXELS, enlarged
 from chiasm.report.table import row_record
+from chiasm.whole import write_json
 from chiasm.worldmodel.planner import Plan
 from chiasm.worldmodel.trajectory import write_tum
 
@@ -60,7 +59,7 @@ def write_plans(
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _remove_earlier(folder)
-        replace(folder / "plans.json", json.dumps(record, indent=1, allow_nan=False) + "\n")
+        write_json(folder / "plans.json", record)
         for number, each in enumerate(planned):
             place = folder / "trajectories" / f"scene-{number:03d}"
             place.mkdir(parents=True, exist_ok=True)

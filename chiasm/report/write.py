@@ -10,11 +10,11 @@ from pathlib import Path
 
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Evaluation
-from chiasm.report.frame import replace
 from chiasm.report.overview import write_overview
 from chiasm.report.page import Provenance, render_page
 from chiasm.report.run_folder import RunFolder
 from chiasm.report.table import report_record
+from chiasm.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,11 @@ def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenanc
     html = render_page(evaluation, run, provenance)
     text = json.dumps(record, indent=2, allow_nan=False) + "\n"
     try:
+        run_folder.stat()  # a run that is not there is not made
         if table.exists() and not _tell_the_same(table.read_text(), text):
             _keep(run_folder, (page, table, overview))
-        replace(page, html)
-        replace(table, text)
+        write_whole(page, html)
+        write_whole(table, text)
         drawn = write_overview(evaluation, overview)
     except OSError as error:
         raise UserError(

@@ -11,7 +11,7 @@ from html import escape
 from pathlib import Path
 
 from chiasm.evaluation.rows import Verdict
-from chiasm.report.frame import fold, frame, replace
+from chiasm.report.frame import fold, frame
 from chiasm.report.wording import duration, number
 from chiasm.studies.cells import baseline_of
 from chiasm.studies.collect import Record, State, version_differences
@@ -23,6 +23,7 @@ from chiasm.studies.settings import StudySettings
 from chiasm.studies.shift import EMBEDDING, Distance, distances
 from chiasm.studies.statistics import Estimate
 from chiasm.studies.table import Entry, compare, entry_record
+from chiasm.whole import write_json, write_whole
 
 READING = (
     "Each number is the mean over seeds ± its standard error, with Student's 95 % interval in "
@@ -83,12 +84,11 @@ def write_study_report(
         "command": command,
     }
     files = StudyFiles(*(folder / f"report.{kind}" for kind in ("html", "json", "md")))
-    folder.mkdir(parents=True, exist_ok=True)
     if figure:
-        replace(folder / FIGURE, figure)
-    replace(files.text, study_markdown(study, records, entries, shift, command))
-    replace(files.page, frame(f"chiasm study: {study.name}", body))
-    replace(files.table, json.dumps(content, indent=1, allow_nan=False) + "\n")
+        write_whole(folder / FIGURE, figure)
+    write_whole(files.text, study_markdown(study, records, entries, shift, command))
+    write_whole(files.page, frame(f"chiasm study: {study.name}", body))
+    write_json(files.table, content)
     return files
 
 

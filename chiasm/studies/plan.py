@@ -22,6 +22,7 @@ from chiasm.scaling.step import Step, batches_of_run, count_step
 from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.settings import EQUAL_SECONDS_WITHIN, EQUAL_WITHIN, StudySettings
 from chiasm.studies.shared import Shared
+from chiasm.whole import write_json
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def plan_study(
             cost = replace(cost, seconds=seconds, threads=threads)
         known[cell.key] = cost
     on_stage("counting cells", len(cells), len(cells))
-    _write(known, shared.folder / "plan.json")
+    write_json(shared.folder / "plan.json", {key: asdict(cost) for key, cost in known.items()})
     return {cell.key: known[cell.key] for cell in cells}
 
 
@@ -202,10 +203,3 @@ def _step_seconds(cell: Cell, shared: Shared, threads: int) -> float:
     return seconds_per_step(
         cell.recipe, shared.material(cell), inputs=shared.inputs(cell), threads=threads
     )
-
-
-def _write(costs: Costs, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps({key: asdict(cost) for key, cost in costs.items()}, indent=1))
-    aside.replace(path)

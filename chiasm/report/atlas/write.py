@@ -11,9 +11,9 @@ from chiasm.evaluation.atlas.atlas import Atlas
 from chiasm.report.atlas.figures import draw_figures
 from chiasm.report.atlas.page import render_atlas
 from chiasm.report.atlas.table import atlas_record
-from chiasm.report.frame import replace
 from chiasm.report.run_folder import RunFolder
 from chiasm.training.versions import versions
+from chiasm.whole import write_whole
 
 FOLDER = "experts"
 
@@ -46,9 +46,9 @@ def write_atlas(run_folder: Path, atlas: Atlas, command: str) -> AtlasFiles:
         for stale in folder.glob("*.svg"):
             stale.unlink()
         for name, svg in figures.items():
-            replace(folder / f"{name}.svg", svg)
-        replace(page, render_atlas(atlas, run, figures, command))
-        replace(table, json.dumps(record, allow_nan=False) + "\n")
+            write_whole(folder / f"{name}.svg", svg)
+        write_whole(page, render_atlas(atlas, run, figures, command))
+        write_whole(table, json.dumps(record, allow_nan=False) + "\n")
     except OSError as error:
         raise UserError(
             f"the atlas cannot be written to {folder}: {error.strerror}. The run itself is intact; "
