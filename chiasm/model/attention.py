@@ -59,7 +59,7 @@ class GroupedAttention(Attention):
         self.qkv = Linear(settings.width, heads * self.head_width, modalities)
         self.out = Linear(self.query_heads * self.head_width, settings.width, modalities)
         # One gain per head is the scale of its scores; finer gains would not commute with the turn.
-        self.qk_gain = nn.Parameter(torch.empty(turned)) if settings.qk_norm else None
+        self.qk_gain = nn.Parameter(torch.ones(turned)) if settings.qk_norm else None
         self.cached = ((self.key_value_heads, self.head_width),) * 2
         self.pair_flops = 4 * self.query_heads * self.head_width
 

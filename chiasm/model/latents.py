@@ -5,6 +5,7 @@ Shape suffixes: L latent tokens of all items of a stream, C latent channels, A a
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 
 import torch
@@ -20,6 +21,15 @@ TIME_FEATURES = 64
 
 TIME_SCALE = 1000.0
 """Flow time in [0, 1] spans this many radians at the shortest period."""
+
+PLACE = 2.0
+"""Standard deviation of a row's or column's embedding.
+
+An imagined frame begins as noise: its queries find the right part of an earlier frame by place
+alone, and until they do, all places of that frame are averaged. Small embeddings (0.1) drown in
+what the first blocks add, and training stays with the average for thousands of steps (docs/log.md
+has the figures).
+"""
 
 
 class TimeEmbedding(nn.Module):
@@ -53,7 +63,8 @@ class PlaceEmbedding(nn.Module):
             for name in self.axes:
                 self.register_parameter(name, nn.Parameter(torch.empty(limit, self.width)))
         else:
-            self.gain = nn.Parameter(torch.empty(()))
+            # As large as learned tables.
+            self.gain = nn.Parameter(torch.tensor(math.sqrt(2 * axes) * PLACE))
 
     def forward(self, place_LA: Tensor, dtype: torch.dtype) -> Tensor:
         """[L, A] → [L, D]."""

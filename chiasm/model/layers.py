@@ -60,7 +60,7 @@ class RMSNorm(nn.Module):
     def __init__(self, width: int, modalities: int | None = None) -> None:
         super().__init__()
         each = () if modalities is None else (modalities,)
-        self.gain = nn.Parameter(torch.empty(*each, width))
+        self.gain = nn.Parameter(torch.ones(*each, width))
 
     def forward(self, x_MD: Tensor, modality_M: Tensor) -> Tensor:
         """[..., D] → [..., D], each position with the gain of its modality [...]."""
