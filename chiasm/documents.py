@@ -73,9 +73,21 @@ Span = Text | Continuous
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An ordered, non-empty list of spans that one row position after another will hold."""
+    """An ordered, non-empty list of spans that one row position after another will hold.
+
+    Raises:
+        TypeError: it holds something else.
+    """
 
     spans: tuple[Span, ...]
+
+    def __post_init__(self) -> None:
+        given = self.spans
+        if isinstance(given, Span) or not all(isinstance(span, Span) for span in given):
+            raise TypeError(
+                f"spans are a tuple of Text, Image and Continuous, not {given!r:.60}; give such "
+                'as (Text("a door"),)'
+            )
 
     @property
     def items(self) -> Iterator[Continuous]:

@@ -8,10 +8,14 @@ settings class raises :class:`SettingsError`, and :mod:`chiasm.toml` adds the pr
 
 from __future__ import annotations
 
+import os
 import re
+import sysconfig
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 _UNSAID = object()
@@ -127,3 +131,21 @@ def found_at(place: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise error.at(place) from error
+
+
+def origin(error: BaseException) -> str:
+    """Returns the file and line of a user's own code that an exception came from, for a message.
+
+    It is the last one that is neither this library's nor an installed one's, if there is any.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
+    frame = (own or frames)[-1]
+    return f" ({frame.filename}, line {frame.lineno})"
+
+
+_INSTALLED = (
+    f"{Path(__file__).parent}{os.sep}",
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    "<",
+)
