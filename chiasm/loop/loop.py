@@ -197,7 +197,13 @@ class Loop(ABC, Generic[Found]):
         saved_step = progress.step
         with StopRequest() as stop:
             while progress.step < settings.steps and stop.signal is None:
-                report = self.step()
+                done = progress.step
+                try:
+                    report = self.step()
+                except UserError:
+                    if saved_step < done == progress.step:  # a document's mistake, not the step's
+                        self._save(checkpoints, log)
+                    raise
                 after_step(progress.step, report.timing["seconds"])
                 last = progress.step == settings.steps
                 if last or progress.step % settings.log_every_steps == 0:

@@ -112,6 +112,13 @@ class Encoder(Part):
                 setting="kind",
                 remedy="let its __init__ begin with super().__init__()",
             )
+        if not self.kind:
+            name = type(self).__name__
+            raise UserError(
+                f"opens {name}, of which no folder can tell",
+                setting="kind",
+                remedy=f'name it: class {name}(Encoder, kind="...")',
+            )
         fits = {
             "modality": lambda value: isinstance(value, str) and value,
             "grid": lambda value: isinstance(value, tuple) and value and all(map(_counts, value)),

@@ -332,6 +332,26 @@ def test_repeated_failure_ends_the_run(build: Build, tmp_path: Path) -> None:
     assert [line["step"] for line in lines if line.get("gradient_norm", 0) is None] == [5, 8, 9]
 
 
+def test_a_mistake_in_the_data_loses_no_step(build: Build, tmp_path: Path, monkeypatch) -> None:
+    whole, trainer, mended = (build(checkpoint_every_steps=100) for _ in range(3))
+    whole.run(tmp_path / "whole")
+    backward = trainer.backward
+
+    def fails_at_step_5() -> object:
+        if trainer.progress.step == 4:
+            raise UserError("drawings[9]: a stream that the run has not")
+        return backward()
+
+    monkeypatch.setattr(trainer, "backward", fails_at_step_5)
+    with pytest.raises(UserError, match=r"drawings\[9\]"):
+        trainer.run(tmp_path / "mended")
+    mended.tell = (told := []).append
+    mended.run(tmp_path / "mended")
+    assert told == ["going on from step 4 of 6"]
+    expected = weights(whole)
+    assert all(torch.equal(own, expected[name]) for name, own in weights(mended).items())
+
+
 @pytest.mark.parametrize("stream", ["image", "seen"])
 def test_latents_that_are_not_standardised_are_refused(
     build: Build, tmp_path: Path, stream: str
