@@ -71,12 +71,13 @@ class Recipe(ProviderTables):
         return streams
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
     """Read a TOML recipe, apply overrides, validate and check it.
 
     Args:
         path: a TOML file.
-        overrides: ``dotted.name=value``; the value is TOML, or else a bare string.
+        overrides: values by dotted names; or texts ``dotted.name=value``, where the value is TOML,
+            or else a bare string.
 
     Raises:
         UserError: unreadable file, unknown setting, wrong value, or settings that contradict.

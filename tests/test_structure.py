@@ -37,7 +37,7 @@ ORDER = [
     ),
     *("actions", "capabilities", "imports", "batch", "model", "tokenizers", "data", "worlds"),
     *("providers", "loop", "vision", "inference", "training", "worldmodel", "walk", "evaluation"),
-    *("report", "recipe", "assembly"),
+    *("trained", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 

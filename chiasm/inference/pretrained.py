@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import torch
 from pydantic import Field, ValidationError
@@ -148,7 +149,7 @@ class Pretrained:
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n")
 
     @classmethod
-    def load(cls, path_or_hub_id: str | Path, device: str | torch.device = "cpu") -> Pretrained:
+    def load(cls, path_or_hub_id: str | Path, device: str | torch.device = "cpu") -> Self:
         """Open a saved model: its folder, the run that made it, or a repository of the hub.
 
         Args:
