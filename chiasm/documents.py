@@ -82,12 +82,15 @@ class Document:
     spans: tuple[Span, ...]
 
     def __post_init__(self) -> None:
-        given = self.spans
-        if isinstance(given, Span) or not all(isinstance(span, Span) for span in given):
-            raise TypeError(
-                f"spans are a tuple of Text, Image and Continuous, not {given!r:.60}; give such "
-                'as (Text("a door"),)'
-            )
+        if isinstance(self.spans, str | Span):
+            raise TypeError(f'spans are no tuple but {self.spans!r:.40}; write (Text("a door"),)')
+        for number, span in enumerate(self.spans):
+            is_text = isinstance(span, Text) and isinstance(span.text, str)
+            if not (is_text or isinstance(span, Continuous)):
+                raise TypeError(
+                    f"span {number} is {span!r:.40}; write a Text of a str, an Image or a "
+                    "Continuous"
+                )
 
     @property
     def items(self) -> Iterator[Continuous]:

@@ -136,12 +136,11 @@ def found_at(place: str) -> Iterator[None]:
 def origin(error: BaseException) -> str:
     """Returns the file and line of a user's own code that an exception came from, for a message.
 
-    It is the last one that is neither this library's nor an installed one's, if there is any.
+    It is the last one that is neither this library's nor an installed one's; empty without any.
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
-    frame = (own or frames)[-1]
-    return f" ({frame.filename}, line {frame.lineno})"
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
 
 
 _INSTALLED = (

@@ -52,10 +52,12 @@ def parameter_roles(model: nn.Module) -> dict[str, Role]:
             if not parameter.requires_grad:
                 continue
             short = name.rpartition(".")[2]
-            if short not in own:
+            if not isinstance(own.get(short), Role):
+                told = f"{own[short]!r}, which is no Role," if short in own else "nothing"
                 raise UserError(
-                    f"{type(module).__name__}.roles says nothing of {short!r} ({name}); give it a "
-                    "Role, so that an optimiser knows whether it decays"
+                    f"{type(module).__name__}.roles says {told} of {short!r} ({name})",
+                    remedy=f'write roles = {{"{short}": Role.GAIN}}, or MATRIX or TABLE, of '
+                    "chiasm.roles, so that it is drawn and decays as it should",
                 )
             roles[name] = own[short]
     return roles

@@ -54,6 +54,9 @@ def test_a_parameter_without_a_role_is_told():
 
     with pytest.raises(UserError, match=r"Scaled.roles says nothing of 'scale' \(0.scale\)"):
         parameter_roles(nn.Sequential(Scaled()))
+    Scaled.roles = {"scale": "gain"}
+    with pytest.raises(UserError, match=r"roles says 'gain', which is no Role, of 'scale'"):
+        parameter_roles(nn.Sequential(Scaled()))
     assert parameter_roles(nn.Sequential(Scaled().requires_grad_(False))) == {}
 
 

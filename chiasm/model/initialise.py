@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
 from chiasm.batch.streams import IMAGE
+from chiasm.errors import UserError
 from chiasm.model.latents import PLACE, TIME_FEATURES
 from chiasm.model.settings import ModelSettings
 from chiasm.roles import Role, parameter_roles
@@ -37,11 +39,7 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     A parameter's values depend on (seed, its name) alone, so adding a part to the model changes
     nothing elsewhere. The layers of pictures are named without their stream: they were there first.
     """
-    writing = {
-        module.get_parameter(name)
-        for module in decoder.modules()
-        for name in getattr(module, "writes_residual", ())
-    }
+    writing = {parameter for module in decoder.modules() for parameter in _writing(module)}
     for full, role in parameter_roles(decoder).items():
         if role is Role.GAIN:
             continue
@@ -56,6 +54,15 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
 
 
 _OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")
+
+
+def _writing(module: nn.Module) -> Iterator[nn.Parameter]:
+    for name in getattr(module, "writes_residual", ()):
+        try:
+            yield module.get_parameter(name)
+        except AttributeError as error:
+            told = f"{type(module).__name__}.writes_residual"
+            raise UserError(f"{told} names {name!r}, which is no parameter of it") from error
 
 
 def _deviation(name: str, parameter: nn.Parameter) -> float:

@@ -45,6 +45,20 @@ class Part(nn.Module):
         """Returns what :meth:`open` needs beside the weights, as JSON has it."""
         return {}
 
+    def check_kind(self, base: str) -> None:
+        """Refuses a part without a kind.
+
+        Raises:
+            UserError: a folder could not tell what it is.
+        """
+        if not self.kind:
+            name = type(self).__name__
+            raise UserError(
+                f"opens {name}, of which no folder can tell",
+                setting="kind",
+                remedy=f'name it: class {name}({base}, kind="...")',
+            )
+
     @classmethod
     def open(cls, described: Mapping[str, Any]) -> Self:
         """Returns the part that :meth:`describe` described; weights that are kept are not set yet.
@@ -112,13 +126,7 @@ class Encoder(Part):
                 setting="kind",
                 remedy="let its __init__ begin with super().__init__()",
             )
-        if not self.kind:
-            name = type(self).__name__
-            raise UserError(
-                f"opens {name}, of which no folder can tell",
-                setting="kind",
-                remedy=f'name it: class {name}(Encoder, kind="...")',
-            )
+        self.check_kind("Encoder")
         fits = {
             "modality": lambda value: isinstance(value, str) and value,
             "grid": lambda value: isinstance(value, tuple) and value and all(map(_counts, value)),

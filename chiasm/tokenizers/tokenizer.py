@@ -52,6 +52,8 @@ class Tokenizer(nn.Module):
     ) -> None:
         super().__init__()
         encoder.check()
+        if decoder is not None:
+            decoder.check_kind("Decoder")
         self.name = name
         self.encoder = encoder
         self.decoder = decoder
@@ -155,10 +157,12 @@ class Tokenizer(nn.Module):
             raw_BPC = self.encoder.encode(items_B)
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, ValueError) as error:
+        except UserError:
+            raise
+        except Exception as error:
             raise UserError(
-                f"{self._encoder}.encode() fails at items of shape {[*items_B.shape]}: {error}"
-                f"{origin(error)}",
+                f"{self._encoder}.encode() fails at items of shape {[*items_B.shape]}: "
+                f"{type(error).__name__}: {error}{origin(error)}",
                 remedy="every item that read() gives must be one that encode() takes",
             ) from error
         wanted = (len(items_B), math.prod(self.grid), self.channels)
