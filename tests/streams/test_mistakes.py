@@ -193,7 +193,7 @@ def test_requests_that_are_none(sampler):
         ):
             Request(spans)
     for spans in ((Text("a"), "reading 3"), [Text("a"), Text(3)]):
-        with pytest.raises(UserError, match="span 1 is .*; write a Text of a str"):
+        with pytest.raises(UserError, match=r"span 1 is .*; write a Text of a str"):
             Request(spans)
     with pytest.raises(UserError, match="a single Request; give a list"):
         sampler.generate(Request((Text("reading 3"),)))
