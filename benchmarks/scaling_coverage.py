@@ -18,10 +18,11 @@ import numpy as np
 from record import write_record
 from synthetic_points import LAWS, size_exponent, synthetic_points
 
+from chiasm.intervals import LEVEL
 from chiasm.scaling.approaches import FITS, approach2, approach2_refusal, approach3, parabolas_of
-from chiasm.scaling.estimate import Estimate
 from chiasm.scaling.fit import gap
-from chiasm.scaling.resample import LEVEL, draw_signs
+from chiasm.scaling.frontier import Frontier
+from chiasm.scaling.resample import draw_signs
 from chiasm.scaling.runs import Runs, SizeMeasure
 
 STUDIES = 200
@@ -44,7 +45,7 @@ CASES = (
 )
 
 
-def estimates_of(case: Case, seed: int) -> dict[str, dict[str, Estimate]]:
+def estimates_of(case: Case, seed: int) -> dict[str, dict[str, Frontier]]:
     """Modality → method → estimate, of one study."""
     points = synthetic_points(
         seed=seed, noise=case.by_run, cell_noise=case.by_cell, seeds=case.seeds
@@ -52,7 +53,7 @@ def estimates_of(case: Case, seed: int) -> dict[str, dict[str, Estimate]]:
     runs = Runs.of(points)
     signs = draw_signs(RESAMPLES, runs.places, seed)
     cost = runs.cost(SizeMeasure.PARAMETERS)
-    found: dict[str, dict[str, Estimate]] = {}
+    found: dict[str, dict[str, Frontier]] = {}
     for name in LAWS:
         found[name] = {method: approach3(runs, name, method, cost, signs) for method in FITS}
         parabolas = parabolas_of(runs, name)

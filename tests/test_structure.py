@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parents[1] / "chiasm"
 ORDER = [
     *(
         "errors",
+        "intervals",
         "hub",
         "stop",
         "threads",

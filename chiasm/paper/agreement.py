@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from chiasm.intervals import Interval
 
 
 class Agreement(StrEnum):
@@ -48,24 +48,6 @@ RULES = {
 
 GAMMA_WITHIN = 0.05
 """Of 1: exponents in N compare where FLOPs per token grow as N to this power."""
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % interval; NaN limits where it has none."""
-
-    value: float
-    low: float
-    high: float
-
-    def holds(self, value: float) -> bool:
-        """Whether a value lies inside."""
-        return self.low <= value <= self.high
-
-    @property
-    def is_known(self) -> bool:
-        """Whether there are limits."""
-        return math.isfinite(self.low) and math.isfinite(self.high)
 
 
 def by_sign(measured: Interval, published: float, reading_error: float = 0.0) -> Agreement:

@@ -10,7 +10,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from chiasm.paper.agreement import Agreement, Interval
+from chiasm.intervals import Interval
+from chiasm.paper.agreement import Agreement
 from chiasm.paper.judge import JudgedFinding, JudgedNumber, Measurement
 from chiasm.report.curves import STYLE, svg
 

@@ -6,9 +6,9 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chiasm.intervals import Interval, paired_seeds
 from chiasm.paper.agreement import (
     Agreement,
-    Interval,
     by_sign,
     by_value,
     comparable,
@@ -26,8 +26,7 @@ from chiasm.paper.findings import (
 )
 from chiasm.paper.laws import LawNumber, asked, difference
 from chiasm.paper.results import Result, refit, scale
-from chiasm.scaling.estimate import TITLES
-from chiasm.studies.statistics import paired
+from chiasm.scaling.frontier import TITLES
 
 
 @dataclass(frozen=True)
@@ -113,12 +112,12 @@ def _of_study(
     if result is None:
         return nothing
     own, other = (result.values(cell, study.metric) for cell in (study.cell, study.against))
-    found = paired(own, other)
+    found = paired_seeds(own, other)
     if found is None:
         return nothing
     assert number.value is not None  # the settings' own check
     assert number.against is not None
-    interval = Interval(found.value, found.value - found.half_width, found.value + found.half_width)
+    interval = found.interval
     published = number.value - number.against
     seeds = own.keys() & other.keys()
     cells = [

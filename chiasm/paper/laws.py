@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from chiasm.intervals import Estimate
 from chiasm.paper.findings import LawMeasureSettings, Quantity
 from chiasm.scaling import Fit, relative_growth
-from chiasm.scaling.resample import Number
 
 GROWTH_SIZES = (1e11, 1e12)
 """Active parameters to which the growth of the need for data is told, as in the paper."""
@@ -91,7 +91,7 @@ def _growth(fit: Fit) -> Iterator[LawNumber]:
 
 
 def _number(
-    quantity: Quantity, of: str, minus: str, size: float | None, method: str, number: Number
+    quantity: Quantity, of: str, minus: str, size: float | None, method: str, number: Estimate
 ) -> LawNumber:
     low, high = _known(number.low), _known(number.high)
     return LawNumber(quantity, of, minus, size, method, number.value, low, high, gamma=1.0)

@@ -10,7 +10,8 @@ from html import escape
 from pathlib import Path
 
 from chiasm.errors import UserError
-from chiasm.paper.agreement import RULES, Agreement, Interval
+from chiasm.intervals import Interval
+from chiasm.paper.agreement import RULES, Agreement
 from chiasm.paper.figure import agreement_figure
 from chiasm.paper.findings import Findings
 from chiasm.paper.judge import JudgedFinding, JudgedNumber, Measurement

@@ -9,7 +9,7 @@ budgets.py     which budget each run belongs to
 checks.py      tables that no single law can hold for
 power.py       power laws through optima
 resample.py    intervals by the wild bootstrap
-estimate.py    what one method says of one modality
+frontier.py    what one method says of one modality
 runs.py        a checked table as arrays, and what N is
 flags.py       what a careful reader would object to
 approaches.py  both approaches on one modality

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.scaling.estimate import Estimate, estimate_of_laws
+from chiasm.scaling.frontier import Frontier, frontier_of_laws
 from chiasm.scaling.law import Array, Cost, Laws, fit_huber, fit_projection
 from chiasm.scaling.parabola import (
     Parabola,
@@ -92,7 +92,7 @@ def bound_refusal(law: Laws, runs: Runs) -> str:
 
 def approach2(
     runs: Runs, modality: str, parabolas: Sequence[Parabola], signs_Rn: Array
-) -> Estimate:
+) -> Frontier:
     """Power laws through the minima, weighted by the minima's own variances."""
     kept = [parabola for parabola in parabolas if not parabola.refusal]
     budgets = np.array([parabola.budget_flops for parabola in kept])
@@ -113,7 +113,7 @@ def approach2(
         ],
         axis=1,
     )
-    return Estimate("parabola", _middle(budgets), rows[0], rows[1:])
+    return Frontier("parabola", _middle(budgets), rows[0], rows[1:])
 
 
 def resampled_curve(sizes: Array, losses: Array, places: Array, signs_Rn: Array) -> Array:
@@ -136,7 +136,7 @@ def resampled_curve(sizes: Array, losses: Array, places: Array, signs_Rn: Array)
 
 
 def bias_on_grid(
-    runs: Runs, parabolas: Sequence[Parabola], truth: Estimate
+    runs: Runs, parabolas: Sequence[Parabola], truth: Frontier
 ) -> tuple[float, float] | None:
     """What approach 2 says wrongly on these sizes if the parametric law is the truth.
 
@@ -164,7 +164,7 @@ def _middle(budgets: Array) -> float:
     return float(np.exp(np.log(budgets).mean()))
 
 
-def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Array) -> Estimate:
+def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Array) -> Frontier:
     """The parametric law and what it implies."""
     fit, losses = FITS[method], runs.losses[modality]
     law = fit(runs.sizes, runs.tokens, losses[None])
@@ -175,14 +175,14 @@ def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Arra
     table = smooth.log_derivatives(runs.sizes, runs.tokens)
     again = resampled(fitted, residual, table, runs.places, signs_Rn, OF_LAW)
     samples = fit(runs.sizes, runs.tokens, np.exp(again), start=law)
-    return estimate_of_laws(method, runs.c0, law, samples, cost)
+    return frontier_of_laws(method, runs.c0, law, samples, cost)
 
 
 def leave_groups_out(
     runs: Runs,
     modality: str,
     parabolas: Sequence[Parabola],
-    estimates: Mapping[str, Estimate],
+    estimates: Mapping[str, Frontier],
 ) -> dict[str, dict[float, float]]:
     """How far each method is off at a budget, or a quantile of compute, that it has not seen."""
     errors: dict[str, dict[float, float]] = {method: {} for method in estimates}

@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chiasm.errors import UserError
+from chiasm.intervals import Estimate
 from chiasm.scaling.approaches import (
     FITS,
     approach2,
@@ -27,7 +28,6 @@ from chiasm.scaling.approaches import (
     leave_groups_out,
     parabolas_of,
 )
-from chiasm.scaling.estimate import TITLES, Estimate
 from chiasm.scaling.flags import (
     Flag,
     Kind,
@@ -39,11 +39,12 @@ from chiasm.scaling.flags import (
     missing_sizes,
     unbracketed,
 )
+from chiasm.scaling.frontier import TITLES, Frontier
 from chiasm.scaling.influence import leaning, worse_with_more
 from chiasm.scaling.law import Array, Cost
 from chiasm.scaling.parabola import Parabola
 from chiasm.scaling.points import Point
-from chiasm.scaling.resample import Number, draw_signs
+from chiasm.scaling.resample import draw_signs
 from chiasm.scaling.residuals import (
     Outliers,
     alike_seeds,
@@ -60,7 +61,7 @@ class ModalityFit:
     """All that is said of one modality."""
 
     parabolas: tuple[Parabola, ...]
-    estimates: Mapping[str, Estimate]
+    estimates: Mapping[str, Frontier]
     """By method; a method that refused is not here."""
     refusals: Mapping[str, str]
     """By method."""
@@ -93,7 +94,7 @@ class Fit:
     parameters_cost: Cost | None = None
     """FLOPs of a token by active parameters, whatever N is."""
 
-    def gaps(self) -> dict[tuple[str, str, str], Number]:
+    def gaps(self) -> dict[tuple[str, str, str], Estimate]:
         """(method, first modality, other) → first's size exponent minus the other's."""
         first, *others = self.modalities
         found = {}
@@ -104,13 +105,13 @@ class Fit:
         return {key: found[key] for key in sorted(found)}
 
 
-def gap(one: Estimate, other: Estimate) -> Number:
+def gap(one: Frontier, other: Frontier) -> Estimate:
     """Difference of two size exponents, resample by resample."""
     difference = one.rows[:, 0] - other.rows[:, 0]
     error = None
     if one.errors and other.errors:
         error = float(np.hypot(one.errors[0], other.errors[0]))
-    return Number.of(difference[0], difference[1:], error)
+    return Estimate.of_samples(difference[0], difference[1:], error)
 
 
 def fit_points(
@@ -159,7 +160,7 @@ def fit_points(
 
 def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> ModalityFit:
     """One modality by all methods."""
-    estimates: dict[str, Estimate] = {}
+    estimates: dict[str, Frontier] = {}
     parabolas = parabolas_of(runs, modality)
     refusals = {}
     reason = approach2_refusal(parabolas)

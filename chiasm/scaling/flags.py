@@ -9,10 +9,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from chiasm.scaling.estimate import TITLES, Estimate
+from chiasm.intervals import Estimate
+from chiasm.scaling.frontier import TITLES, Frontier
 from chiasm.scaling.law import Array, Cost
 from chiasm.scaling.parabola import Parabola
-from chiasm.scaling.resample import Number
 from chiasm.scaling.runs import Runs
 
 TOO_WIDE = 32.0
@@ -35,6 +35,10 @@ BIAS_OF_SIZE = 0.05
 
 ODD_COST = 0.05
 """Of γ from 1, and of a run's FLOPs per token from κ·N^γ, beyond which a + b = 1 fails."""
+
+
+TOLD = 1e-3
+"""One unit of the last digit with which an exponent is told: less than it is told as equal."""
 
 
 class Kind(StrEnum):
@@ -115,7 +119,7 @@ def approach2_flags(
     parabolas: Sequence[Parabola],
     cells: Sequence[str],
     budgets: Array,
-    estimates: Mapping[str, Estimate],
+    estimates: Mapping[str, Frontier],
 ) -> Iterator[Flag]:
     """Budgets refused, grids off centre or of the wrong width, runs off their curve."""
 
@@ -151,7 +155,7 @@ def approach2_flags(
             )
 
 
-def unbracketed(parabolas: Sequence[Parabola], estimates: Mapping[str, Estimate]) -> Iterator[Flag]:
+def unbracketed(parabolas: Sequence[Parabola], estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
     """Approach 3's optima that lie outside the sizes that were trained."""
     for method, estimate in estimates.items():
         outside = [
@@ -169,7 +173,7 @@ def unbracketed(parabolas: Sequence[Parabola], estimates: Mapping[str, Estimate]
             )
 
 
-def bounds_flags(runs: Runs, estimates: Mapping[str, Estimate]) -> Iterator[Flag]:
+def bounds_flags(runs: Runs, estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
     """Laws and resamples that end where a number can go no further."""
     for method, estimate in estimates.items():
         if estimate.law is None or estimate.law_samples is None:
@@ -194,14 +198,14 @@ def bounds_flags(runs: Runs, estimates: Mapping[str, Estimate]) -> Iterator[Flag
             )
 
 
-def disagreements(estimates: Mapping[str, Estimate]) -> Iterator[Flag]:
+def disagreements(estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
     """Pairs of methods whose size exponents differ by more than their resamples do."""
     methods = list(estimates)
     for number, one in enumerate(methods):
         for two in methods[number + 1 :]:
             difference = estimates[one].rows[:, 0] - estimates[two].rows[:, 0]
-            told = Number.of(difference[0], difference[1:] - np.nanmean(difference[1:]))
-            if told.excludes(difference[0]):
+            told = Estimate.of_samples(difference[0], difference[1:] - np.nanmean(difference[1:]))
+            if excludes(told, difference[0]):
                 yield Flag(
                     Kind.WARNING,
                     f"{TITLES[one]} and {TITLES[two]} disagree: a = "
@@ -210,7 +214,12 @@ def disagreements(estimates: Mapping[str, Estimate]) -> Iterator[Flag]:
                 )
 
 
-def agree(estimates: Mapping[str, Estimate]) -> bool:
+def excludes(told: Estimate, exponent: float) -> bool:
+    """Whether an interval leaves an exponent out by more than :data:`TOLD`; nan never does."""
+    return exponent < told.low - TOLD or exponent > told.high + TOLD
+
+
+def agree(estimates: Mapping[str, Frontier]) -> bool:
     """Whether no two methods disagree."""
     return not any(disagreements(estimates))
 

@@ -18,8 +18,8 @@ from chiasm.scaling.approaches import (
     bound_refusal,
     parabolas_of,
 )
-from chiasm.scaling.estimate import TITLES, Estimate, estimate_of_laws
-from chiasm.scaling.flags import Flag, Kind
+from chiasm.scaling.flags import Flag, Kind, excludes
+from chiasm.scaling.frontier import TITLES, Frontier, frontier_of_laws
 from chiasm.scaling.law import Array, Cost
 from chiasm.scaling.residuals import pure_error
 from chiasm.scaling.runs import Runs
@@ -38,7 +38,7 @@ DEVIATIONS = 2.0
 
 
 def leaning(
-    runs: Runs, modality: str, cost: Cost, estimates: Mapping[str, Estimate]
+    runs: Runs, modality: str, cost: Cost, estimates: Mapping[str, Frontier]
 ) -> Iterator[Flag]:
     """Methods whose exponent leaves its own interval when one size is left out."""
     own = same_sizes(runs.sizes)
@@ -50,7 +50,7 @@ def leaning(
             f"{float(np.exp(np.log(runs.sizes[own == size]).mean())):.3g} (a = {a:.3f})"
             for size in range(own.max() + 1)
             for a in [_exponent(runs.only(own != size), modality, method, cost)]
-            if a is not None and interval.excludes(a)
+            if a is not None and excludes(interval, a)
         ]
         if told:
             yield Flag(
@@ -106,4 +106,4 @@ def _exponent(rest: Runs, modality: str, method: str, cost: Cost) -> float | Non
     law = FITS[method](rest.sizes, rest.tokens, rest.losses[modality][None])
     if bound_refusal(law, rest):
         return None
-    return float(estimate_of_laws(method, rest.c0, law, law, cost).numbers[0])
+    return float(frontier_of_laws(method, rest.c0, law, law, cost).numbers[0])

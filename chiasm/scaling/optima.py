@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.errors import UserError
-from chiasm.scaling.estimate import Estimate
 from chiasm.scaling.fit import Fit, ModalityFit
+from chiasm.scaling.frontier import Frontier
 from chiasm.scaling.law import Array
 from chiasm.scaling.power import fit_power_law
 from chiasm.scaling.rows import read_rows
@@ -79,7 +79,7 @@ def fit_optima(optima: Optima, *, source: str = "", resamples: int = 1000, seed:
     return Fit(source, modalities, flags=(), compute=compute)
 
 
-def estimate_optima(optima: Optima, resamples: int, seed: int) -> dict[str, Estimate]:
+def estimate_optima(optima: Optima, resamples: int, seed: int) -> dict[str, Frontier]:
     """Ordinary least squares through each modality's optima.
 
     All optima weigh the same: their scatter about the line is several times what reading them off
@@ -104,7 +104,7 @@ def estimate_optima(optima: Optima, resamples: int, seed: int) -> dict[str, Esti
         draws /= np.sqrt(random.chisquare(freedom, (1, resamples, 1)) / freedom)
         numbers = np.array([[law.exponent, law.level] for law in laws])
         samples = numbers + np.stack([draws[0] * slope_scale, draws[1] * level_scale], axis=-1)
-        estimates[modality] = Estimate(
+        estimates[modality] = Frontier(
             "optima",
             laws[0].c0,
             numbers.reshape(4),

@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.errors import UserError
-from chiasm.scaling.estimate import Estimate
+from chiasm.intervals import LEVEL
 from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.flags import Flag, Kind
+from chiasm.scaling.frontier import Frontier
 from chiasm.scaling.law import Cost
 from chiasm.scaling.parabola import Parabola
-from chiasm.scaling.resample import LEVEL, Number
 from chiasm.scaling.residuals import Outliers
 from chiasm.scaling.runs import SizeMeasure
 
@@ -43,8 +43,8 @@ def summary(fit: Fit) -> dict[str, Any]:
     exponents = {
         name: {
             method: {
-                "a": asdict(estimate.size_exponent),
-                "b": asdict(estimate.token_exponent),
+                "a": estimate.size_exponent.to_json(),
+                "b": estimate.token_exponent.to_json(),
                 "law": estimate.constants or None,
             }
             for method, estimate in own.estimates.items()
@@ -52,7 +52,7 @@ def summary(fit: Fit) -> dict[str, Any]:
         for name, own in fit.modalities.items()
     }
     gaps = [
-        {"method": method, "of": first, "minus": other, **asdict(number)}
+        {"method": method, "of": first, "minus": other, **number.to_json()}
         for (method, first, other), number in fit.gaps().items()
     ]
     outliers = {
@@ -80,7 +80,7 @@ def read_fit(path: Path) -> Fit:
             name: ModalityFit(
                 parabolas=tuple(Parabola(**_parabola(p)) for p in own["parabolas"]),
                 estimates={
-                    method: Estimate.from_json(value, cost)
+                    method: Frontier.from_json(value, cost)
                     for method, value in own["estimates"].items()
                 },
                 refusals=own["refusals"],
@@ -102,12 +102,6 @@ def read_fit(path: Path) -> Fit:
             f"{path} is no fit that can be read; give the fit.json that chiasm scaling fit wrote"
         ) from error
     return Fit(content["source"], modalities, flags, (low, high), size, cost, parameters_cost)
-
-
-def number_json(number: Number) -> dict[str, float | None]:
-    """A number for JSON: null where it is not known."""
-    plain: dict[str, float | None] = _plain(asdict(number))
-    return plain
 
 
 def _modality(own: ModalityFit) -> dict[str, Any]:

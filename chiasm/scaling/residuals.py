@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.scaling.approaches import FITS, approach3_refusal
-from chiasm.scaling.estimate import estimate_of_laws
 from chiasm.scaling.flags import Flag, Kind
+from chiasm.scaling.frontier import frontier_of_laws
 from chiasm.scaling.law import DELTA, Array, Cost, Laws
 from chiasm.scaling.parabola import Parabola, design
 from chiasm.scaling.runs import Runs
@@ -66,7 +66,7 @@ def find_outliers(runs: Runs, modality: str, cost: Cost, law: Laws) -> Outliers 
     if not approach3_refusal(rest):
         for method, fit in FITS.items():
             again = fit(rest.sizes, rest.tokens, rest.losses[modality][None])
-            numbers = estimate_of_laws(method, rest.c0, again, again, cost).numbers
+            numbers = frontier_of_laws(method, rest.c0, again, again, cost).numbers
             exponents[method] = {
                 "a": float(numbers[0]),
                 "b": float(numbers[2]),

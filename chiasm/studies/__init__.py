@@ -12,7 +12,6 @@ measures.py    the metrics of one trained cell
 cell.py        one cell in its own process
 launcher.py    where cells run: processes of this machine
 runner.py      keeps the slots busy until every cell is finished or failed
-statistics.py  means over seeds, paired differences, t intervals
 collect.py     what was found so far, as JSON and as points of a scaling law
 shift.py       how far texts lie from a corpus
 table.py       the comparison: means, differences, published values

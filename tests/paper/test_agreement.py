@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from chiasm.paper.agreement import Agreement, Interval, by_sign, by_value, overall, unanimous
+from chiasm.intervals import Interval
+from chiasm.paper.agreement import Agreement, by_sign, by_value, overall, unanimous
 
 AGREES, DISAGREES = Agreement.AGREES, Agreement.DISAGREES
 UNDECIDED, NOT_MEASURED = Agreement.UNDECIDED, Agreement.NOT_MEASURED

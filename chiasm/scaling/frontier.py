@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.intervals import Estimate
 from chiasm.scaling.law import Array, Cost, Laws
-from chiasm.scaling.resample import Number
 
 TITLES = {
     "parabola": "approach 2: parabolas",
@@ -24,7 +24,7 @@ CONSTANTS = ("E", "A", "B", "alpha", "beta")
 
 
 @dataclass(frozen=True)
-class Estimate:
+class Frontier:
     """N_opt = exp(log_size)·(C/c0)^a and D_opt = exp(log_tokens)·(C/c0)^b, with resamples."""
 
     method: str
@@ -40,14 +40,18 @@ class Estimate:
     law_samples: Laws | None = None
 
     @property
-    def size_exponent(self) -> Number:
+    def size_exponent(self) -> Estimate:
         """a of N_opt ∝ C^a."""
-        return Number.of(self.numbers[0], self.samples[:, 0], self.errors and self.errors[0])
+        return Estimate.of_samples(
+            self.numbers[0], self.samples[:, 0], self.errors and self.errors[0]
+        )
 
     @property
-    def token_exponent(self) -> Number:
+    def token_exponent(self) -> Estimate:
         """b of D_opt ∝ C^b."""
-        return Number.of(self.numbers[2], self.samples[:, 2], self.errors and self.errors[1])
+        return Estimate.of_samples(
+            self.numbers[2], self.samples[:, 2], self.errors and self.errors[1]
+        )
 
     def log_optimum(self, budget_flops: float) -> tuple[Array, Array]:
         """ln N and ln D at a budget: the estimate first, then the resamples [1 + R]."""
@@ -80,11 +84,11 @@ class Estimate:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], cost: Cost | None) -> Estimate:
+    def from_json(cls, content: Mapping[str, Any], cost: Cost | None) -> Frontier:
         """What :meth:`to_json` wrote; ``cost`` is the fit's."""
         law, samples = _law(content["law"]), _law(content["law_samples"])
         if law is not None and samples is not None and cost is not None:
-            return estimate_of_laws(content["method"], content["c0"], law, samples, cost)
+            return frontier_of_laws(content["method"], content["c0"], law, samples, cost)
         errors = content["errors"]
         return cls(
             method=content["method"],
@@ -95,10 +99,10 @@ class Estimate:
         )
 
 
-def estimate_of_laws(method: str, c0: float, law: Laws, samples: Laws, cost: Cost) -> Estimate:
+def frontier_of_laws(method: str, c0: float, law: Laws, samples: Laws, cost: Cost) -> Frontier:
     """The power laws that follow from E + A/N^α + B/D^β and the cost of a token."""
     numbers, rows = (_power_law_rows(laws, c0, cost) for laws in (law, samples))
-    return Estimate(method, c0, numbers[0], rows, law=law, law_samples=samples)
+    return Frontier(method, c0, numbers[0], rows, law=law, law_samples=samples)
 
 
 def _power_law_rows(laws: Laws, c0: float, cost: Cost) -> Array:
