@@ -40,10 +40,9 @@ from chiasm.scaling.forecast import (
 from chiasm.scaling.frontier import TITLES
 from chiasm.scaling.markdown import fit_markdown
 from chiasm.scaling.optima import PAPER_MODELS, fit_optima, paper_optima, read_optima
-from chiasm.scaling.points import SIXFOLD, read_points
+from chiasm.scaling.points import SIXFOLD, read_points, read_rows
 from chiasm.scaling.points import leave_out as leave_out_cells
 from chiasm.scaling.record import read_fit, write_fit
-from chiasm.scaling.rows import read_rows
 from chiasm.scaling.runs import SizeMeasure
 
 app = typer.Typer(help="Scaling laws for each modality.", no_args_is_help=True)

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.scaling.frontier import Frontier, frontier_of_laws
+from chiasm.scaling.frontier import Frontier, fit_power_law, frontier_of_laws, power_laws
 from chiasm.scaling.law import Array, Cost, Laws, fit_huber, fit_projection
 from chiasm.scaling.parabola import (
     Parabola,
@@ -18,7 +18,6 @@ from chiasm.scaling.parabola import (
     minimum_variances,
     window,
 )
-from chiasm.scaling.power import fit_power_law, power_laws
 from chiasm.scaling.resample import OF_CURVE, OF_LAW, resampled
 from chiasm.scaling.runs import Runs
 

@@ -15,10 +15,9 @@ import numpy as np
 
 from chiasm.errors import UserError
 from chiasm.scaling.fit import Fit, ModalityFit
-from chiasm.scaling.frontier import Frontier
+from chiasm.scaling.frontier import Frontier, fit_power_law
 from chiasm.scaling.law import Array
-from chiasm.scaling.power import fit_power_law
-from chiasm.scaling.rows import read_rows
+from chiasm.scaling.points import read_rows
 
 PAPER = Path(__file__).parent / "published" / "paper-optima.csv"
 PAPER_MODELS = {"paper-dense": "dense", "paper-moe": "moe"}

@@ -7,6 +7,8 @@ data.py        the users' files that a study reads
 cells.py       a resolved recipe and a content hash for each cell and seed
 held_out.py    the documents that every cell is measured on
 shared.py      worlds and tokenizers, made once for all cells
+step.py        what one training step of a recipe reads
+shapes.py      models of one aspect, and their learning rates
 plan.py        tokens, FLOPs, parameters and time of every cell; refusal of unequal cells
 measures.py    the metrics of one trained cell
 cell.py        one cell in its own process
@@ -18,6 +20,8 @@ table.py       the comparison: means, differences, published values
 figure.py      the metrics of all cells as SVG
 markdown.py    the comparison as text for docs
 page.py        the study's page
+isoflop.py     the cells of an IsoFLOP study, from budgets and a number of sizes
+isoflop_file.py  these cells as a study file
 """
 
 from chiasm.studies.cell import run_cell

@@ -17,7 +17,7 @@ from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.scaling.flags import OFF_CENTRE, grid_width_flag
 from chiasm.scaling.parabola import MINIMUM_SIZES, window
-from chiasm.scaling.shapes import (
+from chiasm.studies.shapes import (
     RATE_EXPONENT,
     WARMUP_SHARE,
     Ladder,
@@ -25,7 +25,7 @@ from chiasm.scaling.shapes import (
     learning_rate,
     refuse_fixed_shape,
 )
-from chiasm.scaling.step import Step
+from chiasm.studies.step import Step
 
 TOKENS_PER_PARAMETER = 20.0
 """The expected optimum where nothing else is known: 6·N·D = C with D = 20·N, the rule of thumb

@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Sequence
 from pathlib import Path
 
-from chiasm.scaling.plan import Plan
+from chiasm.studies.isoflop import Plan
 
 STUDY_NAME = re.compile(r"[\w.-]+")
 

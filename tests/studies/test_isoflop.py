@@ -15,11 +15,11 @@ from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.recipe import load_recipe
 from chiasm.scaling.fit import fit_points
-from chiasm.scaling.plan import Centre, plan_isoflop
 from chiasm.scaling.points import Point
-from chiasm.scaling.step import count_recipe_step
-from chiasm.scaling.study_file import write_study
 from chiasm.studies import load_study
+from chiasm.studies.isoflop import Centre, plan_isoflop
+from chiasm.studies.isoflop_file import write_study
+from chiasm.studies.step import count_recipe_step
 
 RECIPE = """
 name = "tiny"
