@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -19,7 +20,7 @@ from record import write_record
 from synthetic_points import LAWS, size_exponent, synthetic_points
 
 from chiasm.intervals import LEVEL
-from chiasm.scaling.approaches import FITS, approach2, approach2_refusal, approach3, parabolas_of
+from chiasm.scaling.approaches import FITS, Refused, approach2, approach3, parabolas_of
 from chiasm.scaling.fit import gap
 from chiasm.scaling.frontier import Frontier
 from chiasm.scaling.resample import draw_signs
@@ -57,7 +58,7 @@ def estimates_of(case: Case, seed: int) -> dict[str, dict[str, Frontier]]:
     for name in LAWS:
         found[name] = {method: approach3(runs, name, method, cost, signs) for method in FITS}
         parabolas = parabolas_of(runs, name)
-        if not approach2_refusal(parabolas):
+        with suppress(Refused):
             found[name]["parabola"] = approach2(runs, name, parabolas, signs)
     return found
 

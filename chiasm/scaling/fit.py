@@ -11,7 +11,7 @@ tokens are a constant times D, so the exponents are the same.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -19,12 +19,10 @@ from chiasm.errors import UserError
 from chiasm.intervals import Estimate
 from chiasm.scaling.approaches import (
     FITS,
+    Refused,
     approach2,
-    approach2_refusal,
     approach3,
-    approach3_refusal,
     bias_on_grid,
-    bound_refusal,
     leave_groups_out,
     parabolas_of,
 )
@@ -145,7 +143,7 @@ def fit_points(
         *cost_flags(cost),
         *missing_sizes(runs),
         *(
-            Flag(flag.kind, flag.text, name, flag.methods)
+            replace(flag, modality=name)
             for name, own in modalities.items()
             for flag in modality_flags(runs, name, cost, own)
         ),
@@ -161,23 +159,16 @@ def fit_points(
 def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> ModalityFit:
     """One modality by all methods."""
     estimates: dict[str, Frontier] = {}
+    refusals: dict[str, str] = {}
     parabolas = parabolas_of(runs, modality)
-    refusals = {}
-    reason = approach2_refusal(parabolas)
-    if reason:
-        refusals["parabola"] = reason
-    else:
-        estimates["parabola"] = approach2(runs, modality, parabolas, signs_Rn)
-    for method in FITS:
-        reason = approach3_refusal(runs)
-        if not reason:
-            found = approach3(runs, modality, method, cost, signs_Rn)
-            assert found.law is not None
-            reason = bound_refusal(found.law, runs)
-        if reason:
-            refusals[method] = reason
-        else:
-            estimates[method] = found
+    for method in ("parabola", *FITS):
+        try:
+            if method in FITS:
+                estimates[method] = approach3(runs, modality, method, cost, signs_Rn)
+            else:
+                estimates[method] = approach2(runs, modality, parabolas, signs_Rn)
+        except Refused as reason:
+            refusals[method] = str(reason)
     bias = None
     if "parabola" in estimates and "projection" in estimates:
         bias = bias_on_grid(runs, parabolas, estimates["projection"])
@@ -198,15 +189,15 @@ def modality_flags(runs: Runs, modality: str, cost: Cost, own: ModalityFit) -> I
     if own.outliers is not None:
         yield outlier_flag(own.outliers, laws)
     kept = [parabola for parabola in own.parabolas if not parabola.refusal]
-    lacks = [alike_seeds(runs, modality)]
-    lacks += [parabolas_lack_fit(runs, modality, kept) if "parabola" in own.estimates else None]
+    yield from alike_seeds(runs, modality)
+    if "parabola" in own.estimates:
+        yield from parabolas_lack_fit(runs, modality, kept)
     if "projection" in laws:
-        lacks.append(law_lacks_fit(runs, modality, laws["projection"]))
-    yield from (flag for flag in lacks if flag is not None)
+        yield from law_lacks_fit(runs, modality, laws["projection"])
     yield from disagreements(own.estimates)
     yield from leaning(runs, modality, cost, own.estimates)
     yield from worse_with_more(runs, modality)
     yield from bias_flags(own.parabola_bias)
     yield from unbracketed(own.parabolas, own.estimates)
     yield from bounds_flags(runs, own.estimates)
-    yield from approach2_flags(own.parabolas, runs.cells, runs.budgets, own.estimates)
+    yield from approach2_flags(runs, own.parabolas, own.estimates)

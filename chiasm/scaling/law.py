@@ -55,6 +55,11 @@ class Laws:
     d0: float
 
     @property
+    def none(self) -> Laws:
+        """No laws of the same modality."""
+        return Laws(self.numbers_RP[:0], self.n0, self.d0)
+
+    @property
     def alpha_R(self) -> Array:
         """Exponent of N."""
         return np.exp(self.numbers_RP[:, 3])
@@ -179,8 +184,13 @@ def fit_projection(
     return Laws(np.concatenate([np.log(np.maximum(scale, 1e-12)), found], axis=1), n0, d0)
 
 
+def geometric_mean(values: Array) -> float:
+    """Where levels are told."""
+    return float(np.exp(np.log(values).mean()))
+
+
 def _centred(sizes: Array, tokens: Array) -> tuple[Array, Array, float, float]:
-    n0, d0 = (float(np.exp(np.log(values).mean())) for values in (sizes, tokens))
+    n0, d0 = geometric_mean(sizes), geometric_mean(tokens)
     return np.log(sizes / n0), np.log(tokens / d0), n0, d0
 
 
