@@ -96,16 +96,13 @@ class Measurement:
         )
         if baseline is None:
             return row
-        other = clustered_mean(baseline, self.clusters, self.weights)
         paired = paired_difference(values, baseline, self.clusters, self.weights)
-        return Row(
-            **{
-                **row.__dict__,
-                "baseline": other.value,
-                "baseline_name": baseline_name,
-                "difference": paired.value,
-                "difference_se": paired.standard_error,
-            }
+        return replace(
+            row,
+            baseline=clustered_mean(baseline, self.clusters, self.weights).value,
+            baseline_name=baseline_name,
+            difference=paired.value,
+            difference_se=paired.standard_error,
         )
 
     def _part(self, chosen: np.ndarray) -> Measurement:
