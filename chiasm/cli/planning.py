@@ -16,8 +16,7 @@ from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
 from chiasm.report.wording import short_count
 from chiasm.studies import load_study
-from chiasm.studies.isoflop import SPACING, Centre, plan_isoflop
-from chiasm.studies.isoflop_file import STUDY_NAME, write_study
+from chiasm.studies.isoflop import SPACING, STUDY_NAME, Centre, plan_isoflop, write_study
 from chiasm.studies.shapes import RATE_EXPONENT
 from chiasm.studies.step import count_recipe_step
 

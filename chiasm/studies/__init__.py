@@ -20,8 +20,7 @@ table.py       the comparison: means, differences, published values
 figure.py      the metrics of all cells as SVG
 markdown.py    the comparison as text for docs
 page.py        the study's page
-isoflop.py     the cells of an IsoFLOP study, from budgets and a number of sizes
-isoflop_file.py  these cells as a study file
+isoflop.py     an IsoFLOP study, from budgets and a number of sizes
 """
 
 from chiasm.studies.cell import run_cell
