@@ -73,10 +73,8 @@ class Interval(Generic[Number]):
     @classmethod
     def of(cls, value: Array, samples: Array) -> Interval[Array]:
         """From resamples [S, ...] of ``value`` [...]; those that are not finite are left out."""
-        low, high = np.full(value.shape, np.nan), np.full(value.shape, np.nan)
-        for place in np.ndindex(value.shape):
-            own = samples[(slice(None), *place)]
-            low[place], high[place] = _limits(own)
+        ends = [_limits(own) for own in samples.reshape(len(samples), value.size).T]
+        low, high = np.moveaxis(np.reshape(ends, (*value.shape, 2)), -1, 0)
         return Interval(value, low, high)
 
     def holds(self, value: float) -> bool:

@@ -50,11 +50,11 @@ GAMMA_WITHIN = 0.05
 """Of 1: exponents in N compare where FLOPs per token grow as N to this power."""
 
 
-Verdict = tuple[Agreement, str]
+Decision = tuple[Agreement, str]
 """What may be said, and why nothing is decided where that is so."""
 
 
-def by_sign(measured: Interval[float], published: float, reading_error: float = 0.0) -> Verdict:
+def by_sign(measured: Interval[float], published: float, reading_error: float = 0.0) -> Decision:
     """Compare the sign of a measured difference to that of a published one.
 
     Args:
@@ -73,7 +73,7 @@ def by_sign(measured: Interval[float], published: float, reading_error: float = 
     return Agreement.AGREES if same else Agreement.DISAGREES, ""
 
 
-def by_value(measured: Interval[float], published: float, rival: float | None = None) -> Verdict:
+def by_value(measured: Interval[float], published: float, rival: float | None = None) -> Decision:
     """Whether an interval holds the published value, and not what the claim excludes as well."""
     if not measured.is_known:
         return Agreement.UNDECIDED, "there is no interval"

@@ -190,8 +190,7 @@ def results_of(finding: FindingSettings) -> list[str]:
     names = []
     for number in finding.numbers:
         names += [number.study.result] if number.study is not None else []
-        for law in number.laws:
-            names += [law.result, *([law.minus_result] if law.minus_result else [])]
+        names += [name for law in number.laws for name in (law.result, law.minus_result) if name]
     return list(dict.fromkeys(names))
 
 

@@ -27,7 +27,7 @@ from chiasm.scaling.frontier import TITLES
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Counterpart:
     """One measured counterpart of a published number."""
 
     result: str
@@ -53,7 +53,7 @@ class JudgedNumber:
     """A published number and all that measures it."""
 
     published: NumberSettings
-    measurements: tuple[Measurement, ...]
+    measurements: tuple[Counterpart, ...]
 
     @property
     def agreement(self) -> Agreement:
@@ -103,8 +103,8 @@ def _judged(
 
 def _of_study(
     number: NumberSettings, study: StudyMeasureSettings, result: Result | None
-) -> Measurement:
-    nothing = Measurement(study.result, Agreement.NOT_MEASURED, False, "difference", {})
+) -> Counterpart:
+    nothing = Counterpart(study.result, Agreement.NOT_MEASURED, False, "difference", {})
     if result is None:
         return nothing
     own, other = (result.values(cell, study.metric) for cell in (study.cell, study.against))
@@ -122,7 +122,7 @@ def _of_study(
     ]
     own_mean, other_mean = (sum(each[seed] for seed in seeds) / len(seeds) for each in (own, other))
     agreement, doubt = by_sign(found.interval, published, reading_error)
-    return Measurement(
+    return Counterpart(
         result=study.result,
         agreement=agreement,
         is_refit=False,
@@ -141,7 +141,7 @@ def _of_law(
     law: LawMeasureSettings,
     results: Mapping[str, Result],
     is_refit: bool,
-) -> Measurement:
+) -> Counterpart:
     result = results.get(law.result, Result())
     found = asked(result.laws, law)
     if law.minus_result:
@@ -160,7 +160,7 @@ def _of_law(
     elif len({verdict for verdict, _ in verdicts.values()}) > 1:
         told = "; ".join(f"{name} {verdict}" for name, (verdict, _) in verdicts.items())
         doubt = f"the methods do not say the same: {told}"
-    return Measurement(
+    return Counterpart(
         result=law.result,
         agreement=agreement,
         is_refit=is_refit,
