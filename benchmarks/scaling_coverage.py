@@ -56,7 +56,10 @@ def estimates_of(case: Case, seed: int) -> dict[str, dict[str, Frontier]]:
     cost = runs.cost(SizeMeasure.PARAMETERS)
     found: dict[str, dict[str, Frontier]] = {}
     for name in LAWS:
-        found[name] = {method: approach3(runs, name, method, cost, signs) for method in FITS}
+        found[name] = {}
+        for method in FITS:
+            with suppress(Refused):
+                found[name][method] = approach3(runs, name, method, cost, signs)
         parabolas = parabolas_of(runs, name)
         with suppress(Refused):
             found[name]["parabola"] = approach2(runs, name, parabolas, signs)
