@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from chiasm.scaling.estimate import CONSTANTS, TITLES, Estimate
+from chiasm.intervals import Estimate
 from chiasm.scaling.fit import Fit
 from chiasm.scaling.flags import Flag, Kind
 from chiasm.scaling.forecast import (
@@ -22,16 +21,15 @@ from chiasm.scaling.forecast import (
     relative_growth,
     relative_need,
 )
+from chiasm.scaling.frontier import CONSTANTS, TITLES, Frontier
 from chiasm.scaling.law import Cost
 from chiasm.scaling.markdown import size_told
-from chiasm.scaling.record import number_json
-from chiasm.scaling.resample import Number
 from chiasm.scaling.runs import SizeMeasure
 
 SHOWN = 8
 """Flags of one kind that a terminal shows."""
 
-Growth = tuple[str, str, float, Number, Number]
+Growth = tuple[str, str, float, Estimate, Estimate]
 """(modality, against which, N, growth of the data need since the reference, the ratio itself)."""
 
 Price = tuple[str, str, OffOptimum]
@@ -109,7 +107,7 @@ def print_own_optima(optima: Sequence[tuple[str, OwnOptimum]], size: SizeMeasure
 
 
 def beyond_measured(
-    known: Fit, estimates: Mapping[str, Estimate], budgets: Sequence[float], sizes: Sequence[float]
+    known: Fit, estimates: Mapping[str, Frontier], budgets: Sequence[float], sizes: Sequence[float]
 ) -> list[str]:
     """How far budgets and sizes lie outside of what was measured, as factors; empty where not."""
     low, high = known.compute
@@ -130,7 +128,7 @@ def beyond_measured(
 
 
 def growth_rows(
-    estimates: Mapping[str, Estimate], sizes: Sequence[float], reference: float
+    estimates: Mapping[str, Frontier], sizes: Sequence[float], reference: float
 ) -> list[Growth]:
     """Every later modality against the first, at every size, since models of ``reference``."""
     first, *others = estimates
@@ -148,7 +146,7 @@ def growth_rows(
 
 
 def price_rows(
-    estimates: Mapping[str, Estimate], cost: Cost, budgets: Sequence[float]
+    estimates: Mapping[str, Frontier], cost: Cost, budgets: Sequence[float]
 ) -> list[Price]:
     """Every modality at the size that is best for every other."""
     return [
@@ -185,7 +183,7 @@ def print_prices(prices: Sequence[Price]) -> None:
     Console().print(table)
 
 
-def told(number: Number) -> str:
+def told(number: Estimate) -> str:
     """Such as 0.464 [0.40, 0.52]; exponents with their standard error."""
     if math.isnan(number.value):  # a typed law without an anchor has no level
         return "unknown"
@@ -197,8 +195,8 @@ def told(number: Number) -> str:
 def value_json(value: Optimum | OffOptimum | OwnOptimum) -> dict[str, Any]:
     """Its numbers with their intervals."""
     return {
-        name: number_json(Number(**item)) if isinstance(item, dict) else item
-        for name, item in asdict(value).items()
+        name: item.to_json() if isinstance(item, Estimate) else item
+        for name, item in vars(value).items()
     }
 
 
@@ -209,6 +207,6 @@ def growth_json(row: Growth) -> dict[str, Any]:
         "of": other,
         "against": first,
         "active_parameters": size,
-        "growth": number_json(grown),
-        "ratio": number_json(ratio),
+        "growth": grown.to_json(),
+        "ratio": ratio.to_json(),
     }

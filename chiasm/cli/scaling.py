@@ -25,7 +25,7 @@ from chiasm.cli.laws import (
 from chiasm.cli.options import check_file, check_folder, numbers
 from chiasm.cli.planning import plan
 from chiasm.errors import UserError
-from chiasm.scaling.estimate import TITLES
+from chiasm.intervals import LEVEL
 from chiasm.scaling.figures import write_figures
 from chiasm.scaling.fit import Fit, fit_points
 from chiasm.scaling.flags import agree
@@ -37,13 +37,12 @@ from chiasm.scaling.forecast import (
     trained_optimally,
     typed_estimates,
 )
+from chiasm.scaling.frontier import TITLES
 from chiasm.scaling.markdown import fit_markdown
 from chiasm.scaling.optima import PAPER_MODELS, fit_optima, paper_optima, read_optima
-from chiasm.scaling.points import SIXFOLD, read_points
+from chiasm.scaling.points import SIXFOLD, read_points, read_rows
 from chiasm.scaling.points import leave_out as leave_out_cells
 from chiasm.scaling.record import read_fit, write_fit
-from chiasm.scaling.resample import LEVEL
-from chiasm.scaling.rows import read_rows
 from chiasm.scaling.runs import SizeMeasure
 
 app = typer.Typer(help="Scaling laws for each modality.", no_args_is_help=True)

@@ -9,10 +9,11 @@ from html import escape
 from pathlib import Path
 
 from chiasm.errors import UserError
-from chiasm.paper.agreement import RULES, Agreement, Interval
+from chiasm.intervals import Interval
+from chiasm.paper.agreement import RULES, Agreement
 from chiasm.paper.figure import agreement_figure
 from chiasm.paper.findings import Findings
-from chiasm.paper.judge import JudgedFinding, JudgedNumber, Measurement
+from chiasm.paper.judge import Counterpart, JudgedFinding, JudgedNumber
 from chiasm.paper.results import Result, scale
 from chiasm.paper.table import commands_of, paper_record
 from chiasm.report.frame import frame
@@ -173,7 +174,7 @@ def _published(judged: JudgedNumber) -> str:
     return f"{told} against {against:g} ({share})"
 
 
-def _measured(measurement: Measurement) -> str:
+def _measured(measurement: Counterpart) -> str:
     if not measurement.intervals:
         return "<small>not run yet, or not kept</small>"
     lines = [

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from html import escape
 
 from chiasm.evaluation.evaluation import Evaluation, Sample
-from chiasm.evaluation.rows import Row, Verdict
+from chiasm.evaluation.rows import Row
+from chiasm.intervals import Verdict
 from chiasm.report.curves import flow_figure, horizon_figure, loss_figure
 from chiasm.report.frame import fold, frame
 from chiasm.report.pictures import data_uri

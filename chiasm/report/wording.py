@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 
-from chiasm.evaluation.rows import Row, Verdict
+from chiasm.evaluation.rows import Row
+from chiasm.intervals import Verdict
 
 BASELINES = {
     "text": (

@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from chiasm.scaling.estimate import CONSTANTS, TITLES
+from chiasm.intervals import Estimate
 from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.flags import Kind
-from chiasm.scaling.resample import Number
+from chiasm.scaling.frontier import CONSTANTS, TITLES
 
 HEADINGS = {Kind.REFUSAL: "Refused:", Kind.WARNING: "Warnings:", Kind.NOTE: "Notes:"}
 
@@ -96,7 +96,7 @@ def _minima_of(name: str, own: ModalityFit) -> list[list[str]]:
     ]
 
 
-def _told(number: Number) -> str:
+def _told(number: Estimate) -> str:
     interval = "" if math.isnan(number.low) else f" [{number.low:.3f}, {number.high:.3f}]"
     return f"{number.value:.3f} ± {number.standard_error:.3f}{interval}"
 

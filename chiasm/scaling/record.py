@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 from chiasm.errors import UserError
-from chiasm.scaling.estimate import Estimate
+from chiasm.intervals import LEVEL, known
 from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.flags import Flag, Kind
+from chiasm.scaling.frontier import Frontier
 from chiasm.scaling.law import Cost
 from chiasm.scaling.parabola import Parabola
-from chiasm.scaling.resample import LEVEL, Number
 from chiasm.scaling.residuals import Outliers
 from chiasm.scaling.runs import SizeMeasure
 
@@ -29,22 +30,22 @@ def write_fit(fit: Fit, path: Path) -> None:
         "interval": LEVEL,
         "size": fit.size,
         "compute": fit.compute,
-        "cost": fit.cost and asdict(fit.cost),
-        "parameters_cost": fit.parameters_cost and asdict(fit.parameters_cost),
-        "summary": summary(fit),
-        "flags": [asdict(flag) for flag in fit.flags],
-        "modalities": {name: _modality(own) for name, own in fit.modalities.items()},
+        "cost": fit.cost,
+        "parameters_cost": fit.parameters_cost,
+        "summary": _summary(fit),
+        "flags": fit.flags,
+        "modalities": fit.modalities,
     }
     path.write_text(json.dumps(_plain(content), separators=(",", ":")) + "\n")
 
 
-def summary(fit: Fit) -> dict[str, Any]:
-    """Exponents, gaps and held-out errors: the small part for tables and pages."""
+def _summary(fit: Fit) -> dict[str, Any]:
+    """Exponents, gaps and outliers: the small part for tables and pages."""
     exponents = {
         name: {
             method: {
-                "a": asdict(estimate.size_exponent),
-                "b": asdict(estimate.token_exponent),
+                "a": estimate.size_exponent,
+                "b": estimate.token_exponent,
                 "law": estimate.constants or None,
             }
             for method, estimate in own.estimates.items()
@@ -52,7 +53,7 @@ def summary(fit: Fit) -> dict[str, Any]:
         for name, own in fit.modalities.items()
     }
     gaps = [
-        {"method": method, "of": first, "minus": other, **asdict(number)}
+        {"method": method, "of": first, "minus": other, **number.to_json()}
         for (method, first, other), number in fit.gaps().items()
     ]
     outliers = {
@@ -78,9 +79,9 @@ def read_fit(path: Path) -> Fit:
         )
         modalities = {
             name: ModalityFit(
-                parabolas=tuple(Parabola(**_parabola(p)) for p in own["parabolas"]),
+                parabolas=tuple(_parabola(parabola) for parabola in own["parabolas"]),
                 estimates={
-                    method: Estimate.from_json(value, cost)
+                    method: Frontier.from_json(value, cost)
                     for method, value in own["estimates"].items()
                 },
                 refusals=own["refusals"],
@@ -104,52 +105,30 @@ def read_fit(path: Path) -> Fit:
     return Fit(content["source"], modalities, flags, (low, high), size, cost, parameters_cost)
 
 
-def number_json(number: Number) -> dict[str, float | None]:
-    """A number for JSON: null where it is not known."""
-    plain: dict[str, float | None] = _plain(asdict(number))
-    return plain
-
-
-def _modality(own: ModalityFit) -> dict[str, Any]:
-    return {
-        "parabolas": [asdict(parabola) for parabola in own.parabolas],
-        "estimates": {method: estimate.to_json() for method, estimate in own.estimates.items()},
-        "refusals": dict(own.refusals),
-        "left_out": {method: dict(errors) for method, errors in own.left_out.items()},
-        "optima": own.optima,
-        "parabola_bias": own.parabola_bias,
-        "outliers": own.outliers and asdict(own.outliers),
-    }
-
-
 def _flag(content: dict[str, Any]) -> Flag:
-    methods = tuple(content["methods"])
-    return Flag(Kind(content["kind"]), content["text"], content["modality"], methods)
+    return Flag(**{**content, "kind": Kind(content["kind"]), "methods": tuple(content["methods"])})
 
 
 def _outliers(content: dict[str, Any] | None) -> Outliers | None:
     if content is None:
         return None
-    cells, deviations = tuple(content["cells"]), tuple(content["deviations"])
-    return Outliers(cells, deviations, content["exponents"])
+    return Outliers(tuple(content["cells"]), tuple(content["deviations"]), content["exponents"])
 
 
-def _parabola(content: dict[str, Any]) -> dict[str, Any]:
+def _parabola(content: dict[str, Any]) -> Parabola:
     tuples = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
-    numbers = {
-        name: math.nan
-        for name in ("spread", "scatter")
-        if content[name] is None  # JSON has neither nan nor infinity
-    }
-    return {**content, **tuples, **numbers}
+    unknown = {name: math.nan for name in ("spread", "scatter") if content[name] is None}
+    return Parabola(**{**content, **tuples, **unknown})
 
 
 def _plain(value: Any) -> Any:
-    """Nested values with null for what is not finite."""
-    if isinstance(value, dict):
+    """Nested values with null for what is not finite: JSON has neither nan nor infinity."""
+    if hasattr(value, "to_json"):
+        return _plain(value.to_json())
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, Mapping):
         return {str(name): _plain(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+    return known(value) if isinstance(value, float) else value

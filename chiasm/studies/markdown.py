@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from chiasm.intervals import SeedMean
 from chiasm.report.wording import duration, number
 from chiasm.studies.collect import Record, State
 from chiasm.studies.settings import StudySettings
 from chiasm.studies.shift import EMBEDDING, Distance
-from chiasm.studies.statistics import Estimate
 from chiasm.studies.table import Entry
 
 FIGURE = "study.svg"
@@ -75,7 +75,7 @@ def _published(entry: Entry) -> str:
     return f"{told}, {entry.published.name}; {entry.published.source}"
 
 
-def _told(estimate: Estimate, unit: str, *, signed: bool = False) -> str:
+def _told(estimate: SeedMean, unit: str, *, signed: bool = False) -> str:
     def told(value: float) -> str:
         return ("+" if signed and value > 0 else "") + number(value, unit)
 

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
 
-from chiasm.evaluation.rows import Verdict
+from chiasm.intervals import SeedMean, Verdict
 from chiasm.report.frame import fold, frame
 from chiasm.report.wording import duration, number
 from chiasm.studies.cells import baseline_of
@@ -21,7 +21,6 @@ from chiasm.studies.markdown import FIGURE, study_markdown
 from chiasm.studies.plan import quantity
 from chiasm.studies.settings import StudySettings
 from chiasm.studies.shift import EMBEDDING, Distance, distances
-from chiasm.studies.statistics import Estimate
 from chiasm.studies.table import Entry, compare, entry_record
 from chiasm.whole import write_json, write_whole
 
@@ -195,7 +194,7 @@ def _difference(entry: Entry) -> str:
     return f"{_with_interval(entry.difference, entry.unit, signed=True)}<br>{chip}"
 
 
-def _with_interval(estimate: Estimate, unit: str, *, signed: bool = False) -> str:
+def _with_interval(estimate: SeedMean, unit: str, *, signed: bool = False) -> str:
     def told(value: float) -> str:
         sign = "+" if signed and value > 0 else ""
         return sign + number(value, unit)

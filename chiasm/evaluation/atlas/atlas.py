@@ -27,13 +27,13 @@ from chiasm.evaluation.atlas.reasons import (
     no_tasks,
     no_vision_experts,
 )
-from chiasm.evaluation.atlas.resample import Resamples
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.atlas.specialisation import Specialisation, measure_specialisation
 from chiasm.evaluation.atlas.spread import Cells, Spread, measure_spread
 from chiasm.evaluation.atlas.tasks import Tasks, measure_tasks
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
+from chiasm.intervals import Resamples
 from chiasm.model import ModelSettings
 from chiasm.training.tally import load_values
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from html import escape
 
 from chiasm.evaluation.atlas.atlas import NOISE, SPREADS, Atlas
-from chiasm.evaluation.atlas.spread import Verdict
+from chiasm.evaluation.atlas.spread import Excess
 from chiasm.report.atlas.elements import decimal, plots, table
 
 VARIATION = (
@@ -71,10 +71,10 @@ def spread_section(atlas: Atlas, figures: Mapping[str, str]) -> str:
     )
 
 
-def _beside_chance(value: float, verdict: Verdict) -> str:
-    if verdict == Verdict.UNKNOWN:
+def _beside_chance(value: float, verdict: Excess) -> str:
+    if verdict == Excess.UNKNOWN:
         return verdict
-    more = verdict == Verdict.MORE
+    more = verdict == Excess.MORE
     return f"{decimal(value)} " + (
         f'<span class="chip">{verdict}</span>' if more else f"({verdict})"
     )

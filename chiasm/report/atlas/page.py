@@ -8,9 +8,9 @@ from collections.abc import Mapping
 from html import escape
 
 from chiasm.evaluation.atlas.atlas import Atlas
-from chiasm.evaluation.atlas.resample import RESAMPLES
 from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
 from chiasm.evaluation.atlas.tasks import Tasks
+from chiasm.intervals import RESAMPLES
 from chiasm.report.atlas import published
 from chiasm.report.atlas.choices import noise_section, spread_section
 from chiasm.report.atlas.elements import decimal, plots, table

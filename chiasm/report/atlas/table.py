@@ -12,10 +12,10 @@ import numpy as np
 
 from chiasm.evaluation.atlas.atlas import SPREADS, Atlas
 from chiasm.evaluation.atlas.pairs import Pairs
-from chiasm.evaluation.atlas.resample import LEVEL, Interval
 from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
 from chiasm.evaluation.atlas.spread import Spread
 from chiasm.evaluation.atlas.tasks import Tasks
+from chiasm.intervals import LEVEL, Interval
 
 
 def atlas_record(atlas: Atlas, command: str, versions: dict[str, Any]) -> dict[str, Any]:
