@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from chiasm.documents import Continuous, Document, Image, Text
 
 if TYPE_CHECKING:
+    from chiasm.evaluation.evaluation import Evaluation
     from chiasm.evaluation.material import Material
     from chiasm.trained import Model
 
@@ -28,6 +29,7 @@ __all__ = [
     "Image",
     "Text",
     "__version__",
+    "evaluate",
     "load",
     "sources",
     "train",
@@ -61,6 +63,24 @@ def train(recipe: str | Path, out: str | Path | None = None, **settings: Any) ->
     folder = Path(out or Path("runs") / read.name)
     train_run(read, folder, command=f"chiasm.train({str(recipe)!r}, {str(folder)!r})")
     return load(folder, read.training.device)
+
+
+def evaluate(run: str | Path, **settings: Any) -> Evaluation:
+    """Measures a run on held-out data, writes its report.html, and returns what was measured.
+
+    Args:
+        run: its folder.
+        settings: overrides by their dotted names, as ``**{"evaluation.drawings": 100}``.
+
+    Raises:
+        UserError: as of :func:`chiasm.assembly.measured.evaluate_run`.
+    """
+    from chiasm.assembly.measured import evaluate_run
+
+    command = f"chiasm.evaluate({str(run)!r})"
+    evaluation, files = evaluate_run(Path(run), settings, command=command)
+    print(f"the report is {files.page}")
+    return evaluation
 
 
 def sources(recipe: str | Path, **settings: Any) -> Material:

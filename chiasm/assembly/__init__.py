@@ -7,6 +7,7 @@ rehearsal.py what sampling will run, tried before the first step
 objects.py  data, tokenizers, stream, model and trainer from a recipe
 pictures.py the pictures of a recipe's sources, and its held-out walks
 folder.py   a run folder, and training that goes on in it
+measured.py a trained run measured on held-out data, and its report
 """
 
 from chiasm.assembly.folder import changed_data, kept_inputs, refuse_foreign_folder, train_run

@@ -15,8 +15,8 @@ from rich.console import Console
 from rich.table import Table
 
 from chiasm.assembly import open_material
+from chiasm.assembly.measured import refuse_another_model
 from chiasm.capabilities import ActionVideos, Rendered
-from chiasm.cli.evaluate import refuse_another_model
 from chiasm.cli.options import check_folder, check_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import Image

@@ -17,7 +17,7 @@ from typing import Annotated
 import typer
 
 from chiasm.assembly import open_material, refuse_foreign_folder, seconds_per_step, train_run
-from chiasm.cli.evaluate import evaluate_run
+from chiasm.assembly.measured import write_evaluation
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
@@ -80,7 +80,16 @@ def quickstart(
         )
         trained = time.monotonic()
         seconds = {"worlds": rendered - began, "training": trained - rendered}
-        files = evaluate_run(out, recipe, material, display, seconds, command)
+        _, files = write_evaluation(
+            out,
+            recipe,
+            material,
+            seconds=seconds,
+            command=command,
+            tell=display.tell,
+            on_section=display.on_section,
+        )
+        display.end_sections()
     print(f"done in {(time.monotonic() - began) / 60:.1f} minutes: open {files.page}")
     print(f'then try: chiasm sample {out} --prompt "story:"')
 

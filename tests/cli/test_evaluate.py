@@ -31,7 +31,7 @@ def invoke(folder: Path, *settings: str) -> Exception:
 )
 def test_what_the_model_was_trained_with_is_refused(setting: str, tmp_path: Path) -> None:
     name = setting.split("=")[0]
-    with pytest.raises(UserError, match=f"--set {name}: the run was trained with another value"):
+    with pytest.raises(UserError, match=f"{name}: the run was trained with another value"):
         raise invoke(tmp_path, "--set", setting)
 
 

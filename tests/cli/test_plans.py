@@ -66,7 +66,7 @@ def test_settings_of_the_model_are_refused(tmp_path: Path):
     recipe = 'name = "run"\nstream.sources.texts = { kind = "text", path = "nowhere" }\n'
     (tmp_path / "recipe.toml").write_text(recipe)
     told = refusal(tmp_path, "--set", "model.depth=7")
-    assert told.startswith("--set model.depth: the run was trained with another value")
+    assert told.startswith("model.depth: the run was trained with another value")
 
 
 WORLD = """
