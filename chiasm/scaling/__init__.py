@@ -24,7 +24,7 @@ shapes.py      models of one aspect, and their learning rates
 plan.py        the cells of an IsoFLOP study, from budgets and a number of sizes
 study_file.py  a plan as a study file
 figures.py     IsoFLOP curves, and optima against compute
-markdown.py    a fit as text for docs
+report.py      what is told of a fit and of a forecast
 """
 
 from chiasm.scaling.fit import Fit, fit_points
