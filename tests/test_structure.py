@@ -22,6 +22,7 @@ ORDER = [
     *(
         "errors",
         "hub",
+        "whole",
         "stop",
         "threads",
         "settings",

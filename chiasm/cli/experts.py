@@ -15,7 +15,7 @@ from chiasm.errors import UserError
 from chiasm.evaluation.atlas import AtlasSettings, draw_atlas, refuse_dense
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import load_recipe
-from chiasm.report.atlas import earlier_atlas, write_atlas
+from chiasm.report.atlas.write import earlier_atlas, write_atlas
 
 DEFAULTS = AtlasSettings()
 

@@ -12,7 +12,6 @@ import typer
 from chiasm.cli.options import check_file, check_folder, numbers
 from chiasm.cli.planning import plan
 from chiasm.errors import UserError
-from chiasm.report.files import replace
 from chiasm.report.markdown import markdown
 from chiasm.report.record import json_text
 from chiasm.report.terminal import show
@@ -26,6 +25,7 @@ from chiasm.scaling.record import read_fit, write_fit
 from chiasm.scaling.report import fit_report, fit_shown, forecast_report
 from chiasm.scaling.rows import read_rows
 from chiasm.scaling.runs import SizeMeasure
+from chiasm.whole import write_whole
 
 app = typer.Typer(help="Scaling laws for each modality.", no_args_is_help=True)
 
@@ -70,7 +70,7 @@ def fit(
     found = _fit(table, columns, leave_out or [], size, resamples, seed)
     folder.mkdir(parents=True, exist_ok=True)
     write_fit(found, folder / "fit.json")
-    replace(folder / "fit.md", markdown(fit_report(found)))
+    write_whole(folder / "fit.md", markdown(fit_report(found)))
     figures = write_figures(found, folder)
     show(*fit_shown(found))
     print(f"in {folder}: fit.json, fit.md, {', '.join(path.name for path in figures)}")

@@ -46,8 +46,7 @@ def write_paper(
     """
     report = paper_report(findings, judged, kept)
     with writing("the page", folder, "Give another folder with --out"):
-        folder.mkdir(parents=True, exist_ok=True)
-        return write_page(report, folder / "paper.html", indent=1)
+        return write_page(report, folder / "paper.html")
 
 
 def paper_report(
@@ -260,22 +259,17 @@ def _number_record(judged: JudgedNumber) -> dict[str, Any]:
     return {
         "published": judged.published.model_dump(exclude={"study", "laws"}),
         "agreement": None if judged.published.follows else str(judged.agreement),
-        "measured": [
-            {
-                "result": each.result,
-                "refit": each.is_refit,
-                "quantity": each.quantity,
-                "agreement": str(each.agreement),
-                "by_method": {
-                    method: [found.value, found.low, found.high]
-                    for method, found in each.intervals.items()
-                },
-                "means": each.means,
-                "unit": each.unit,
-                "scale": each.scale,
-                "note": each.note,
-                "doubt": each.doubt,
-            }
-            for each in judged.measurements
-        ],
+        "measured": [_measurement_record(each) for each in judged.measurements],
+    }
+
+
+def _measurement_record(measured: Measurement) -> dict[str, Any]:
+    found = measured.intervals.items()
+    return {
+        "result": measured.result,
+        "refit": measured.is_refit,
+        "quantity": measured.quantity,
+        "agreement": str(measured.agreement),
+        "by_method": {method: [own.value, own.low, own.high] for method, own in found},
+        **{name: vars(measured)[name] for name in ("means", "unit", "scale", "note", "doubt")},
     }

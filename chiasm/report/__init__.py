@@ -11,7 +11,7 @@ html.py        a report as a page that needs nothing beside it
 markdown.py    a report as Markdown
 terminal.py    a report on the terminal
 record.py      a report as JSON
-files.py       whole files or none
+files.py       a page with its JSON on disk
 charts.py      the style and the parts of every figure
 run_folder.py  what a training run left behind: metrics, recipe, versions
 wording.py     what is said of each measure
@@ -21,9 +21,3 @@ page.py        the report of a run, and its files
 plans.py       plans.json, trajectories for evo, and a contact sheet of each scene
 atlas/         the routing atlas of a run, in a folder of its own
 """
-
-from chiasm.report.files import ReportFiles
-from chiasm.report.page import Provenance, write_report
-from chiasm.report.run_folder import RunFolder
-
-__all__ = ["Provenance", "ReportFiles", "RunFolder", "write_report"]

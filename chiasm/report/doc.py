@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from chiasm.evaluation.evaluation import Sample
+if TYPE_CHECKING:  # what draws no samples need not load what measures them
+    from chiasm.evaluation.evaluation import Sample
+
 
 Words: TypeAlias = "str | Mark | tuple[Words, ...]"
 """Text in which parts stand out; a line break begins a new line."""

@@ -1,8 +1,7 @@
-"""Reports on disk: whole files or none, and one word for a disk that refuses."""
+"""Reports on disk: a page with its JSON, and one word for a disk that refuses."""
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from chiasm.errors import UserError
 from chiasm.report.doc import Report
 from chiasm.report.html import html
 from chiasm.report.record import json_text
+from chiasm.whole import write_whole
 
 
 @dataclass(frozen=True)
@@ -23,18 +23,12 @@ class ReportFiles:
     """The same for programs."""
 
 
-def replace(path: Path, text: str) -> Path:
-    """Write a file as a whole or not at all; returns its path."""
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(text, encoding="utf-8")
-    os.replace(aside, path)
-    return path
-
-
-def write_page(report: Report, page: Path, indent: int | None = None) -> ReportFiles:
+def write_page(report: Report, page: Path, indent: int | None = 1) -> ReportFiles:
     """Write a report as a page and, beside it, as JSON."""
-    table = replace(page.with_suffix(".json"), json_text(report.record, indent))
-    return ReportFiles(replace(page, html(report)), table)
+    files = ReportFiles(page, page.with_suffix(".json"))
+    write_whole(files.page, html(report))
+    write_whole(files.table, json_text(report.record, indent))
+    return files
 
 
 @contextmanager

@@ -10,10 +10,13 @@ import re
 from html import escape
 from importlib.resources import files
 from string import Template
+from typing import TYPE_CHECKING
 
-from chiasm.evaluation.evaluation import Sample
 from chiasm.report import doc
 from chiasm.report.pictures import data_uri
+
+if TYPE_CHECKING:
+    from chiasm.evaluation.evaluation import Sample
 
 HYPHEN_AS_MINUS = re.compile(r"(?<![\w.)-])-(?=[\d.])|(?<=\de)-(?=\d)")
 """Before a number and after nothing that it could join or be subtracted from; in an exponent."""

@@ -57,6 +57,7 @@ def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenanc
     text = json_text(report.record, indent=2)
     remedy = "The run itself is intact; make room and write the report again"
     with writing("the report", run_folder, remedy):
+        run_folder.stat()  # a run that is not there is not made
         if table.exists() and not _tell_the_same(table.read_text(), text):
             _keep(run_folder, kept)
         write_overview(evaluation, overview)

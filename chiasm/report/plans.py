@@ -14,10 +14,11 @@ from chiasm.actions import PREFIX
 from chiasm.evaluation.plans import PlannedScene
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.report.files import replace, writing
+from chiasm.report.files import writing
 from chiasm.report.page import row_record
 from chiasm.report.pictures import INK, LARGE_PIXELS, PAPER, SOFT, enlarged
 from chiasm.report.record import json_text
+from chiasm.whole import write_whole
 from chiasm.worldmodel.planner import Plan
 from chiasm.worldmodel.trajectory import write_tum
 
@@ -58,7 +59,7 @@ def write_plans(
     with writing("the plans", folder):
         folder.mkdir(parents=True, exist_ok=True)
         _remove_earlier(folder)
-        replace(folder / "plans.json", json_text(record, indent=1))
+        write_whole(folder / "plans.json", json_text(record, indent=1))
         for number, each in enumerate(planned):
             place = folder / "trajectories" / f"scene-{number:03d}"
             place.mkdir(parents=True, exist_ok=True)

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import json
 import math
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from chiasm.errors import UserError
+from chiasm.report.record import as_json
 from chiasm.scaling.estimate import Estimate
 from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.flags import Flag, Kind
 from chiasm.scaling.law import Cost
 from chiasm.scaling.parabola import Parabola
-from chiasm.scaling.resample import LEVEL, Number
+from chiasm.scaling.resample import LEVEL
 from chiasm.scaling.residuals import Outliers
 from chiasm.scaling.runs import SizeMeasure
 
@@ -29,13 +29,13 @@ def write_fit(fit: Fit, path: Path) -> None:
         "interval": LEVEL,
         "size": fit.size,
         "compute": fit.compute,
-        "cost": fit.cost and asdict(fit.cost),
-        "parameters_cost": fit.parameters_cost and asdict(fit.parameters_cost),
+        "cost": fit.cost,
+        "parameters_cost": fit.parameters_cost,
         "summary": summary(fit),
-        "flags": [asdict(flag) for flag in fit.flags],
+        "flags": fit.flags,
         "modalities": {name: _modality(own) for name, own in fit.modalities.items()},
     }
-    path.write_text(json.dumps(_plain(content), separators=(",", ":")) + "\n")
+    path.write_text(json.dumps(as_json(content), separators=(",", ":")) + "\n")
 
 
 def summary(fit: Fit) -> dict[str, Any]:
@@ -43,8 +43,8 @@ def summary(fit: Fit) -> dict[str, Any]:
     exponents = {
         name: {
             method: {
-                "a": asdict(estimate.size_exponent),
-                "b": asdict(estimate.token_exponent),
+                "a": estimate.size_exponent,
+                "b": estimate.token_exponent,
                 "law": estimate.constants or None,
             }
             for method, estimate in own.estimates.items()
@@ -52,7 +52,7 @@ def summary(fit: Fit) -> dict[str, Any]:
         for name, own in fit.modalities.items()
     }
     gaps = [
-        {"method": method, "of": first, "minus": other, **asdict(number)}
+        {"method": method, "of": first, "minus": other, **vars(number)}
         for (method, first, other), number in fit.gaps().items()
     ]
     outliers = {
@@ -104,21 +104,15 @@ def read_fit(path: Path) -> Fit:
     return Fit(content["source"], modalities, flags, (low, high), size, cost, parameters_cost)
 
 
-def number_json(number: Number) -> dict[str, float | None]:
-    """A number for JSON: null where it is not known."""
-    plain: dict[str, float | None] = _plain(asdict(number))
-    return plain
-
-
 def _modality(own: ModalityFit) -> dict[str, Any]:
     return {
-        "parabolas": [asdict(parabola) for parabola in own.parabolas],
+        "parabolas": own.parabolas,
         "estimates": {method: estimate.to_json() for method, estimate in own.estimates.items()},
         "refusals": dict(own.refusals),
         "left_out": {method: dict(errors) for method, errors in own.left_out.items()},
         "optima": own.optima,
         "parabola_bias": own.parabola_bias,
-        "outliers": own.outliers and asdict(own.outliers),
+        "outliers": own.outliers,
     }
 
 
@@ -142,14 +136,3 @@ def _parabola(content: dict[str, Any]) -> dict[str, Any]:
         if content[name] is None  # JSON has neither nan nor infinity
     }
     return {**content, **tuples, **numbers}
-
-
-def _plain(value: Any) -> Any:
-    """Nested values with null for what is not finite."""
-    if isinstance(value, dict):
-        return {str(name): _plain(item) for name, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

@@ -28,6 +28,17 @@ from chiasm.scaling.runs import SizeMeasure
 
 HEADINGS = {Kind.REFUSAL: "Refused:", Kind.WARNING: "Warnings:", Kind.NOTE: "Notes:"}
 
+COLUMNS = {
+    "budget_flops": "budget",
+    "tokens": "D (all tokens)",
+    "tokens_per_parameter": "D/N",
+    "of": "optimal data of",
+    "active_parameters": "N",
+    "ratio": "ratio itself",
+    "trained_for": "at the size of",
+}
+"""A value's name → what stands above it, where that is not its name."""
+
 SHOWN = 8
 """Flags of one kind that a terminal shows."""
 
@@ -117,38 +128,18 @@ def forecast_report(
         flags = [flag for flag in known.flags if flag.concerns(method)]
     size = known.size if known is not None else SizeMeasure.PARAMETERS
     of_what = "of the resamples" if known is not None else "of what the rounding leaves open"
-    n, d = f"N: {size.label}", "D (all tokens)"
-    budget = {"budget_flops": "budget", "modality": "modality"}
+    n, since = f"N: {size.label}", f"growth since {reference:.3g}"
+    optimal = ("size", "tokens", "tokens_per_parameter")
+    loss = ("loss", "best_loss", "compute_factor")
     blocks: list[doc.Block] = [
         doc.Prose(f"by {TITLES[method]}; [low, high]: {LEVEL:.0%} {of_what}"),
         doc.Prose("\n".join(f"warning: {text}" for text in beyond)),
+        _table(optima, "budget_flops", "modality", "method", *optimal, size=n),
         _table(
-            {**budget, "method": "method", "size": n, "tokens": d, "tokens_per_parameter": "D/N"},
-            optima,
+            own_optima, "size", "modality", "budget_flops", "tokens", size=n, modality="best for"
         ),
-        _table(
-            {"size": n, "modality": "best for", "budget_flops": "budget", "tokens": d}, own_optima
-        ),
-        _table(
-            {
-                "of": "optimal data of",
-                "against": "against",
-                "active_parameters": "N",
-                "growth": f"growth since {reference:.3g}",
-                "ratio": "ratio itself",
-            },
-            growth,
-        ),
-        _table(
-            {
-                **budget,
-                "trained_for": "at the size of",
-                "loss": "loss",
-                "best_loss": "best loss",
-                "compute_factor": "compute factor",
-            },
-            prices,
-        ),
+        _table(growth, "of", "against", "active_parameters", "growth", "ratio", growth=since),
+        _table(prices, "budget_flops", "modality", "trained_for", *loss),
         *flags_shown(flags),
     ]
     return doc.Report(
@@ -168,10 +159,11 @@ def forecast_report(
     )
 
 
-def _table(columns: Mapping[str, str], records: Sequence[Mapping[str, Any]]) -> doc.Table:
-    """A row for each record; ``columns``: which of its values, and what is above them."""
-    rows = [[_cell(name, record[name]) for name in columns] for record in records]
-    return doc.Table(rows, list(columns.values()))
+def _table(records: Sequence[Mapping[str, Any]], *names: str, **titles: str) -> doc.Table:
+    """A row for each record: those of its values, under :data:`COLUMNS` and these titles."""
+    rows = [[_cell(name, record[name]) for name in names] for record in records]
+    columns = COLUMNS | titles
+    return doc.Table(rows, [columns.get(name, name.replace("_", " ")) for name in names])
 
 
 def _cell(name: str, value: str | float | Number) -> doc.Words:

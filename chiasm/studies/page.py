@@ -9,7 +9,7 @@ from pathlib import Path
 
 from chiasm.evaluation.rows import Verdict
 from chiasm.report import doc
-from chiasm.report.files import ReportFiles, replace, write_page, writing
+from chiasm.report.files import ReportFiles, write_page, writing
 from chiasm.report.markdown import markdown
 from chiasm.report.numbers import duration, estimate
 from chiasm.report.record import folded
@@ -21,6 +21,7 @@ from chiasm.studies.settings import ShiftSettings, StudySettings
 from chiasm.studies.shift import EMBEDDING, Distance, study_distances
 from chiasm.studies.statistics import Estimate
 from chiasm.studies.table import Entry, compare
+from chiasm.whole import write_whole
 
 FIGURE = "study.svg"
 """The figure's file, in the same folder."""
@@ -73,11 +74,10 @@ def write_study_report(
     report = _report(study, records, entries, shift, figure, command)
     summary = _summary(study, records, entries, shift, command)
     with writing("the study's report", folder):
-        folder.mkdir(parents=True, exist_ok=True)
         if figure:
-            replace(folder / FIGURE, figure)
-        replace(folder / "report.md", markdown(summary))
-        return write_page(report, folder / "report.html", indent=1)
+            write_whole(folder / FIGURE, figure)
+        write_whole(folder / "report.md", markdown(summary))
+        return write_page(report, folder / "report.html")
 
 
 def _report(

@@ -4,6 +4,8 @@ import dataclasses
 import json
 import math
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -145,3 +147,16 @@ def test_json_knows_no_number_that_is_not_finite():
         1: [None, "text", None, True],
     }
     assert json.loads(json_text({"a": math.nan})) == {"a": None}
+
+
+def test_what_renders_reports_loads_no_model():
+    """So that numbers alone, such as a forecast's, can be told without torch."""
+    code = (
+        "import sys, chiasm.report.files, chiasm.report.markdown, chiasm.report.numbers\n"
+        "import chiasm.report.terminal\n"
+        "print(*sys.modules, sep='\\n')"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    names = set(told.stdout.split())
+    assert "chiasm.report.html" in names
+    assert not names & {"torch", "chiasm.evaluation", "matplotlib"}

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from chiasm.errors import UserError
-from chiasm.report import write_report
+from chiasm.report.page import write_report
 
 
 @pytest.fixture

@@ -9,7 +9,3 @@ table.py      atlas.json: every number, for programs
 page.py       the report of an atlas
 write.py      all of it into the run folder
 """
-
-from chiasm.report.atlas.write import earlier_atlas, write_atlas
-
-__all__ = ["earlier_atlas", "write_atlas"]

@@ -8,8 +8,9 @@ from pathlib import Path
 from chiasm.evaluation.atlas.atlas import Atlas
 from chiasm.report.atlas.figures import draw_figures
 from chiasm.report.atlas.page import atlas_report
-from chiasm.report.files import ReportFiles, replace, write_page, writing
+from chiasm.report.files import ReportFiles, write_page, writing
 from chiasm.report.run_folder import RunFolder
+from chiasm.whole import write_whole
 
 FOLDER = "experts"
 
@@ -29,8 +30,8 @@ def write_atlas(run_folder: Path, atlas: Atlas, command: str) -> ReportFiles:
         for stale in folder.glob("*.svg"):
             stale.unlink()
         for name, svg in figures.items():
-            replace(folder / f"{name}.svg", svg)
-        return write_page(report, folder / "atlas.html")
+            write_whole(folder / f"{name}.svg", svg)
+        return write_page(report, folder / "atlas.html", indent=None)
 
 
 def earlier_atlas(run_folder: Path) -> str:

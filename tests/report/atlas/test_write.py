@@ -12,9 +12,9 @@ import pytest
 from chiasm.errors import UserError
 from chiasm.evaluation.atlas.atlas import NOISE
 from chiasm.evaluation.atlas.spread import Verdict
-from chiasm.report.atlas import earlier_atlas, write_atlas
 from chiasm.report.atlas.page import atlas_report
 from chiasm.report.atlas.table import atlas_record
+from chiasm.report.atlas.write import earlier_atlas, write_atlas
 from chiasm.report.html import html
 from chiasm.report.record import as_json
 from chiasm.report.run_folder import RunFolder
