@@ -27,9 +27,11 @@ def folded(title: str, value: Any) -> Commands:
 def as_json(value: Any) -> Any:
     """A value as JSON has it.
 
-    Settings and dataclasses become objects and arrays lists; a number that is not finite, which
-    JSON does not know, becomes null.
+    Settings and dataclasses become objects and arrays lists, unless their own ``to_json`` says
+    otherwise; a number that is not finite, which JSON does not know, becomes null.
     """
+    if hasattr(value, "to_json"):
+        return as_json(value.to_json())
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     if is_dataclass(value):

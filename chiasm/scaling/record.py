@@ -33,7 +33,7 @@ def write_fit(fit: Fit, path: Path) -> None:
         "parameters_cost": fit.parameters_cost,
         "summary": summary(fit),
         "flags": fit.flags,
-        "modalities": {name: _modality(own) for name, own in fit.modalities.items()},
+        "modalities": fit.modalities,
     }
     path.write_text(json.dumps(as_json(content), separators=(",", ":")) + "\n")
 
@@ -102,18 +102,6 @@ def read_fit(path: Path) -> Fit:
             f"{path} is no fit that can be read; give the fit.json that chiasm scaling fit wrote"
         ) from error
     return Fit(content["source"], modalities, flags, (low, high), size, cost, parameters_cost)
-
-
-def _modality(own: ModalityFit) -> dict[str, Any]:
-    return {
-        "parabolas": own.parabolas,
-        "estimates": {method: estimate.to_json() for method, estimate in own.estimates.items()},
-        "refusals": dict(own.refusals),
-        "left_out": {method: dict(errors) for method, errors in own.left_out.items()},
-        "optima": own.optima,
-        "parabola_bias": own.parabola_bias,
-        "outliers": own.outliers,
-    }
 
 
 def _flag(content: dict[str, Any]) -> Flag:

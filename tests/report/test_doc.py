@@ -132,10 +132,15 @@ def test_json_knows_no_number_that_is_not_finite():
     class Own(Settings):
         size: int = 3
 
+    class Told(tuple):
+        def to_json(self):
+            return {"sum": math.nan if not self else sum(self)}
+
     value = {
         "nan": math.nan,
         "array": np.array([[1.0, np.inf], [2.0, 3.0]]),
         "settings": Own(),
+        "own": [Told((1, 2)), Told()],
         "dataclass": Panel("drawn", np.zeros(2, np.uint8)),
         1: (math.inf, "text", None, True),
     }
@@ -143,6 +148,7 @@ def test_json_knows_no_number_that_is_not_finite():
         "nan": None,
         "array": [[1.0, None], [2.0, 3.0]],
         "settings": {"size": 3},
+        "own": [{"sum": 3}, {"sum": None}],
         "dataclass": {"label": "drawn", "pixels": [0, 0]},
         1: [None, "text", None, True],
     }
