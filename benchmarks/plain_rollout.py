@@ -68,15 +68,15 @@ class PlainRollouts:
         times = time_grid(self._sampling.steps, self._pretrained.shift(IMAGE))
         views = []
         for number, action in enumerate(script):
-            passage = passage.then([*text.encode(action), marks.begin])
-            items = (*passage.items, (IMAGE, len(passage)))
-            passage = Passage(passage.then([marks.fill] * shape.num_tokens).ids_T, items)
+            ids = [*passage.ids, *text.encode(action), marks.begin]
+            items = (*passage.items, (IMAGE, len(ids)))
+            passage = Passage([*ids, *[marks.fill] * shape.num_tokens], items)
             noise_PC = item_noise(seed, number, shape).to(device)
             predict = self._velocity(passage, z_LC, shape.num_tokens)
             z_PC = denoise(predict, noise_PC, times, self._sampling.solver)
             views += [view.pixels() for view in tokenizers.decode(IMAGE, z_PC[None])]
             z_LC = torch.cat([z_LC, z_PC])
-            passage = passage.then([marks.end])
+            passage = Passage([*passage.ids, marks.end], passage.items)
         return np.stack(views)
 
     def _velocity(self, passage: Passage, before_LC: Tensor, num_tokens: int) -> Velocity:

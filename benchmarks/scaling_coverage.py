@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import sys
 from collections import defaultdict
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,10 +19,11 @@ import numpy as np
 from record import write_record
 from synthetic_points import LAWS, size_exponent, synthetic_points
 
-from chiasm.scaling.approaches import FITS, approach2, approach2_refusal, approach3, parabolas_of
-from chiasm.scaling.estimate import Estimate
+from chiasm.intervals import LEVEL
+from chiasm.scaling.approaches import FITS, Refused, approach2, approach3, parabolas_of
 from chiasm.scaling.fit import gap
-from chiasm.scaling.resample import LEVEL, draw_signs
+from chiasm.scaling.frontier import Frontier
+from chiasm.scaling.resample import draw_signs
 from chiasm.scaling.runs import Runs, SizeMeasure
 
 STUDIES = 200
@@ -44,7 +46,7 @@ CASES = (
 )
 
 
-def estimates_of(case: Case, seed: int) -> dict[str, dict[str, Estimate]]:
+def estimates_of(case: Case, seed: int) -> dict[str, dict[str, Frontier]]:
     """Modality → method → estimate, of one study."""
     points = synthetic_points(
         seed=seed, noise=case.by_run, cell_noise=case.by_cell, seeds=case.seeds
@@ -52,11 +54,14 @@ def estimates_of(case: Case, seed: int) -> dict[str, dict[str, Estimate]]:
     runs = Runs.of(points)
     signs = draw_signs(RESAMPLES, runs.places, seed)
     cost = runs.cost(SizeMeasure.PARAMETERS)
-    found: dict[str, dict[str, Estimate]] = {}
+    found: dict[str, dict[str, Frontier]] = {}
     for name in LAWS:
-        found[name] = {method: approach3(runs, name, method, cost, signs) for method in FITS}
+        found[name] = {}
+        for method in FITS:
+            with suppress(Refused):
+                found[name][method] = approach3(runs, name, method, cost, signs)
         parabolas = parabolas_of(runs, name)
-        if not approach2_refusal(parabolas):
+        with suppress(Refused):
             found[name]["parabola"] = approach2(runs, name, parabolas, signs)
     return found
 

@@ -2,28 +2,74 @@
 
     import chiasm
 
+    model = chiasm.train("recipes/quickstart.toml", **{"training.steps": 200})
     model = chiasm.load("runs/quickstart")     # a run, a saved model, or a hub id
+    model.write("story:")
+    model.draw("a dim room with steel walls")
 
-The names below are what a user of a trained model needs; everything else is imported from its
-folder. Importing this package alone stays cheap: torch is first imported by :func:`load`.
+The names below are what a user in Python needs first; everything else is imported from its folder.
+Importing this package alone stays cheap: torch is first imported by what needs it.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from chiasm.documents import Continuous, Document, Image, Text
 
 if TYPE_CHECKING:
-    from chiasm.inference.pretrained import Pretrained
+    from chiasm.evaluation.material import Material
+    from chiasm.trained import Model
 
-__all__ = ["Continuous", "Document", "Image", "Text", "__version__", "load"]
+__all__ = [
+    "Continuous",
+    "Document",
+    "Image",
+    "Text",
+    "__version__",
+    "load",
+    "sources",
+    "train",
+]
 
 __version__ = "0.1.0"
 
 
-def load(path_or_hub_id: str, device: str = "cpu") -> Pretrained:
-    """Load a saved model; see :meth:`chiasm.inference.pretrained.Pretrained.load`."""
-    from chiasm.inference.pretrained import Pretrained
+def load(path_or_hub_id: str | Path, device: str = "cpu") -> Model:
+    """Returns a saved model; see :meth:`chiasm.inference.pretrained.Pretrained.load`."""
+    from chiasm.trained import Model
 
-    return Pretrained.load(path_or_hub_id, device)
+    return Model.load(path_or_hub_id, device)
+
+
+def train(recipe: str | Path, out: str | Path | None = None, **settings: Any) -> Model:
+    """Trains a recipe, going on where it was stopped, and returns the model.
+
+    Args:
+        recipe: a TOML file.
+        out: the run folder; without it ``runs/`` and the recipe's name.
+        settings: overrides by their dotted names, as ``**{"model.width": 256}``.
+
+    Raises:
+        UserError: as of :func:`chiasm.recipe.load_recipe` and :func:`chiasm.assembly.train_run`.
+    """
+    from chiasm.assembly import train_run
+    from chiasm.recipe import load_recipe
+
+    read = load_recipe(Path(recipe), settings)
+    folder = Path(out or Path("runs") / read.name)
+    train_run(read, folder, command=f"chiasm.train({str(recipe)!r}, {str(folder)!r})")
+    return load(folder, read.training.device)
+
+
+def sources(recipe: str | Path, **settings: Any) -> Material:
+    """Returns the opened sources of a recipe, to look at: ``.train[name][i]`` is a document.
+
+    Raises:
+        UserError: as of :func:`chiasm.recipe.load_recipe`; a source that cannot be opened.
+    """
+    from chiasm.assembly import open_material
+    from chiasm.recipe import load_recipe
+
+    return open_material(load_recipe(Path(recipe), settings))

@@ -73,9 +73,24 @@ Span = Text | Continuous
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An ordered, non-empty list of spans that one row position after another will hold."""
+    """An ordered, non-empty list of spans that one row position after another will hold.
+
+    Raises:
+        TypeError: it holds something else.
+    """
 
     spans: tuple[Span, ...]
+
+    def __post_init__(self) -> None:
+        if isinstance(self.spans, str | Span):
+            raise TypeError(f'spans are no tuple but {self.spans!r:.40}; write (Text("a door"),)')
+        for number, span in enumerate(self.spans):
+            is_text = isinstance(span, Text) and isinstance(span.text, str)
+            if not (is_text or isinstance(span, Continuous)):
+                raise TypeError(
+                    f"span {number} is {span!r:.40}; write a Text of a str, an Image or a "
+                    "Continuous"
+                )
 
     @property
     def items(self) -> Iterator[Continuous]:

@@ -8,10 +8,14 @@ settings class raises :class:`SettingsError`, and :mod:`chiasm.toml` adds the pr
 
 from __future__ import annotations
 
+import os
 import re
+import sysconfig
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
+from pathlib import Path
 from typing import Any
 
 _UNSAID = object()
@@ -105,6 +109,12 @@ def joined(errors: Sequence[UserError]) -> UserError:
     return errors[0] if len(errors) == 1 else UserErrors(errors)
 
 
+def first_line(error: BaseException) -> str:
+    """What another library's error says first; some go on for pages, some say nothing."""
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
 @contextmanager
 def settings_of(prefix: str) -> Iterator[None]:
     """Errors that are raised inside speak of settings of the table ``prefix``."""
@@ -121,3 +131,20 @@ def found_at(place: str) -> Iterator[None]:
         yield
     except UserError as error:
         raise error.at(place) from error
+
+
+def origin(error: BaseException) -> str:
+    """Returns the file and line of a user's own code that an exception came from, for a message.
+
+    It is the last one that is neither this library's nor an installed one's; empty without any.
+    """
+    frames = traceback.extract_tb(error.__traceback__)
+    own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]
+    return f" ({own[-1].filename}, line {own[-1].lineno})" if own else ""
+
+
+_INSTALLED = (
+    f"{Path(__file__).parent}{os.sep}",
+    *(sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")),
+    "<",
+)

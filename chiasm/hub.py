@@ -1,11 +1,11 @@
-"""Refuses at once what the hub's clients would retry for a minute."""
+"""What is said of the Hugging Face hub; what its clients would retry for a minute is refused."""
 
 from __future__ import annotations
 
 import re
 from pathlib import Path
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, first_line
 
 _ANSWER_SECONDS = 10
 
@@ -31,6 +31,32 @@ def require_hub(name: str, setting: str) -> None:
             value=name,
             remedy="set HF_HUB_OFFLINE=1 to use a copy that was fetched before",
         )
+
+
+def gave_none(what: str, name: str, error: BaseException, setting: str = "") -> UserError:
+    """What is told where the hub's clients raised ``error``: they have many unrelated types."""
+    subject = "" if setting else f"{name!r} "
+    return UserError(
+        f"{subject}is no folder or file here, and the hub gave no {what} of that name "
+        f"({first_line(error)})",
+        setting=setting,
+        value=name,
+        remedy="check the name; connect to the network once, or copy its folder here",
+    )
+
+
+def download(name: str) -> Path:
+    """Returns the folder of a model's repository, fetched unless the cache has its newest version.
+
+    Raises:
+        UserError: the hub and its cache have none of that name.
+    """
+    from huggingface_hub import snapshot_download
+
+    try:
+        return Path(snapshot_download(name))
+    except Exception as error:
+        raise gave_none("model", name, error) from error
 
 
 def unreachable() -> str:

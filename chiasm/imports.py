@@ -5,10 +5,12 @@ from __future__ import annotations
 import hashlib
 import importlib
 import importlib.util
+import os
 import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
+from types import ModuleType
 
 from chiasm.errors import UserError
 
@@ -59,9 +61,9 @@ def _line(error: Exception, path: Path | None) -> str:
 
 
 def _run(path: Path) -> None:
-    """Import a file once, wherever copies of it lie."""
+    """Import a file once, wherever copies of it lie and however else it was imported."""
     name = f"{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
-    if name in sys.modules:
+    if name in sys.modules or any(_file(module) == path for module in [*sys.modules.values()]):
         return
     spec = importlib.util.spec_from_file_location(name, path)
     assert spec is not None
@@ -72,3 +74,10 @@ def _run(path: Path) -> None:
     except BaseException:
         del sys.modules[name]
         raise
+    if path.parent in map(Path, map(os.path.realpath, sys.path)):
+        sys.modules.setdefault(path.stem, module)  # a later `import` finds this one
+
+
+def _file(module: ModuleType) -> Path | None:
+    file = vars(module).get("__file__")  # without asking modules that load their names lazily
+    return Path(file).resolve() if isinstance(file, str) else None

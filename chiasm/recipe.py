@@ -31,6 +31,7 @@ from chiasm.training.objective import ObjectiveSettings
 from chiasm.training.settings import TrainingSettings
 from chiasm.vision.learning.from_settings import VisionTrainingSettings
 from chiasm.vision.rae import RaeSettings
+from chiasm.whole import write_whole
 
 
 class Recipe(ProviderTables):
@@ -70,12 +71,13 @@ class Recipe(ProviderTables):
         return streams
 
 
-def load_recipe(path: Path, overrides: Sequence[str] = ()) -> Recipe:
+def load_recipe(path: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
     """Read a TOML recipe, apply overrides, validate and check it.
 
     Args:
         path: a TOML file.
-        overrides: ``dotted.name=value``; the value is TOML, or else a bare string.
+        overrides: values by dotted names; or texts ``dotted.name=value``, where the value is TOML,
+            or else a bare string.
 
     Raises:
         UserError: unreadable file, unknown setting, wrong value, or settings that contradict.
@@ -104,7 +106,7 @@ def parse_recipe(content: Mapping[str, Any], folder: Path = Path()) -> Recipe:
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
     """Write the resolved recipe as TOML that :func:`load_recipe` reads back to an equal one."""
-    path.write_text(as_toml(resolved(recipe)))
+    write_whole(path, as_toml(resolved(recipe)))
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:

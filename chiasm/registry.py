@@ -54,7 +54,10 @@ class Registry(Generic[Base]):
         before = self._classes.setdefault(kind, settings)
         same = (before.__module__, before.__qualname__)
         if same != (settings.__module__, settings.__qualname__):
-            raise ValueError(f"{self.what} {kind!r} is registered by {before.__module__} already")
+            raise ValueError(
+                f"{self.what} {kind!r} is registered by {before.__module__} already; choose "
+                "another kind"
+            )
         self._classes[kind] = settings
         return settings
 

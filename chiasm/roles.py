@@ -13,6 +13,8 @@ from typing import Any
 
 from torch import nn
 
+from chiasm.errors import UserError
+
 
 class Role(Enum):
     """What a parameter is."""
@@ -41,7 +43,7 @@ def parameter_roles(model: nn.Module) -> dict[str, Role]:
     """Returns the role of every parameter that requires gradients, by its name.
 
     Raises:
-        TypeError: a module that says nothing of one of its parameters.
+        UserError: a module says nothing of one of its parameters.
     """
     roles = {}
     for prefix, module in model.named_modules():
@@ -50,10 +52,12 @@ def parameter_roles(model: nn.Module) -> dict[str, Role]:
             if not parameter.requires_grad:
                 continue
             short = name.rpartition(".")[2]
-            if short not in own:
-                raise TypeError(
-                    f"{type(module).__name__}.roles says nothing of {short!r} ({name}); give it a "
-                    "Role, so that an optimiser knows whether it decays"
+            if not isinstance(own.get(short), Role):
+                told = f"{own[short]!r}, which is no Role," if short in own else "nothing"
+                raise UserError(
+                    f"{type(module).__name__}.roles says {told} of {short!r} ({name})",
+                    remedy=f'write roles = {{"{short}": Role.GAIN}}, or MATRIX or TABLE, of '
+                    "chiasm.roles, so that it is drawn and decays as it should",
                 )
             roles[name] = own[short]
     return roles

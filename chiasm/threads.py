@@ -24,6 +24,7 @@ from typing import NamedTuple
 import torch
 
 from chiasm.errors import UserError
+from chiasm.whole import write_json
 
 ROUNDS = 3
 """Fewest rehearsals that each number of threads is measured by; the numbers take turns."""
@@ -223,11 +224,4 @@ class Threads:
     def _write(self) -> None:
         if self.record is None:
             return
-        self.record.parent.mkdir(parents=True, exist_ok=True)
-        content = [change._asdict() for change in [*self._changes, *self._to_come]]
-        aside = self.record.with_suffix(".partial")
-        with aside.open("w") as file:
-            file.write(json.dumps(content) + "\n")
-            file.flush()
-            os.fsync(file.fileno())  # a checkpoint is never ahead of it
-        os.replace(aside, self.record)
+        write_json(self.record, [each._asdict() for each in [*self._changes, *self._to_come]])

@@ -33,7 +33,7 @@ def load_settings(kind: type[AnySettings], path: Path, overrides: Sequence[str])
     return parse_settings(kind, load_toml(path, overrides))
 
 
-def load_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
+def load_toml(path: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> dict[str, Any]:
     """A TOML file as nested dictionaries, with overrides applied.
 
     Raises:
@@ -45,6 +45,10 @@ def load_toml(path: Path, overrides: Sequence[str] = ()) -> dict[str, Any]:
         raise UserError(f"recipe {path} does not exist") from error
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise UserError(f"recipe {path} cannot be read: {error}") from error
+    if isinstance(overrides, Mapping):
+        for name, value in overrides.items():
+            assign(content, name, value)
+        return content
     for override in overrides:
         apply_override(content, override)
     return content

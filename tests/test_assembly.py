@@ -18,6 +18,7 @@ from PIL import Image as PillowImage
 from safetensors.torch import load_file
 
 from chiasm.assembly import build_inputs, open_material, seconds_per_step, train_run
+from chiasm.assembly.folder import recipe_on_disk
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
@@ -279,6 +280,12 @@ def test_a_folder_with_something_else_is_left_alone(recipe: Recipe, tmp_path: Pa
         with pytest.raises(UserError, match="holds no run"):
             train_run(recipe, tmp_path, fresh=fresh)
     assert [path.name for path in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_a_run_that_was_killed_at_once_begins_again(recipe: Recipe, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml.partial").write_text("na")
+    recipe_on_disk(recipe, tmp_path, fresh=False)
+    assert [path.name for path in tmp_path.iterdir()] == ["recipe.toml"]
 
 
 def test_short_rows_are_refused_before_anything_is_made(recipe: Recipe, tmp_path: Path) -> None:

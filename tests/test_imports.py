@@ -1,5 +1,6 @@
 """A user's own module that cannot be imported is told with its line and a remedy that fits."""
 
+import importlib
 from pathlib import Path
 
 import pytest
@@ -29,3 +30,19 @@ def test_a_module_that_is_not_there_is_told_apart_from_what_it_needs(tmp_path: P
         import_all(["no_such_module"], tmp_path)
     with pytest.raises(UserError, match="mend it, or install what it needs"):
         import_all(["needs_more"], tmp_path)
+
+
+@pytest.mark.parametrize("by_file_first", [True, False])
+def test_a_file_is_run_once_however_it_is_imported(
+    tmp_path: Path, monkeypatch, by_file_first: bool
+):
+    name = f"counted_{by_file_first}".lower()
+    ran = tmp_path / "ran"
+    (tmp_path / f"{name}.py").write_text(
+        f"with open({str(ran)!r}, 'a') as file:\n    file.write('once ')\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    ways = [lambda: import_all([f"{name}.py"], tmp_path), lambda: importlib.import_module(name)]
+    for import_it in ways if by_file_first else ways[::-1]:
+        import_it()
+    assert ran.read_text() == "once "

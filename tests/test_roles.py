@@ -5,6 +5,7 @@ import torch
 from torch import nn
 
 from chiasm.batch.streams import Streams, StreamShape
+from chiasm.errors import UserError
 from chiasm.model import Decoder, ModelSettings
 from chiasm.roles import Role, parameter_roles
 from chiasm.vision.encoder import EncoderSettings, RaeEncoder
@@ -51,7 +52,10 @@ def test_a_parameter_without_a_role_is_told():
             super().__init__()
             self.scale = nn.Parameter(torch.ones(3))
 
-    with pytest.raises(TypeError, match=r"Scaled.roles says nothing of 'scale' \(0.scale\)"):
+    with pytest.raises(UserError, match=r"Scaled.roles says nothing of 'scale' \(0.scale\)"):
+        parameter_roles(nn.Sequential(Scaled()))
+    Scaled.roles = {"scale": "gain"}
+    with pytest.raises(UserError, match=r"roles says 'gain', which is no Role, of 'scale'"):
         parameter_roles(nn.Sequential(Scaled()))
     assert parameter_roles(nn.Sequential(Scaled().requires_grad_(False))) == {}
 

@@ -21,6 +21,7 @@ PACKAGE = Path(__file__).parents[1] / "chiasm"
 ORDER = [
     *(
         "errors",
+        "intervals",
         "hub",
         "whole",
         "stop",
@@ -37,7 +38,7 @@ ORDER = [
     ),
     *("actions", "capabilities", "imports", "batch", "model", "tokenizers", "data", "worlds"),
     *("providers", "loop", "vision", "inference", "training", "worldmodel", "walk", "evaluation"),
-    *("report", "recipe", "assembly"),
+    *("trained", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 
@@ -132,6 +133,39 @@ def test_model_and_batch_read_no_data() -> None:
     names = loaded(modules_of("batch", "model"))
     assert {"chiasm.batch.packed", "chiasm.model.decoder"} <= names
     assert not {name for name in names if name.startswith("chiasm.data")}
+
+
+PRESENTING = {"figures.py", "markdown.py"}
+"""Of scaling: what draws and writes fits by the report's means."""
+
+LAWS = """
+import sys
+from pathlib import Path
+from chiasm.scaling.forecast import optimum, relative_growth
+from chiasm.scaling.fit import fit_points
+from chiasm.scaling.optima import fit_optima, paper_optima
+from chiasm.scaling.points import read_points
+from chiasm.scaling.record import read_fit, write_fit
+fit = fit_points(read_points(Path(sys.argv[1])).points, resamples=100)
+assert any(own.estimates for own in fit.modalities.values())
+write_fit(fit_optima(paper_optima("paper-dense")), Path(sys.argv[2]))
+text, vision = (own.estimates["optima"] for own in read_fit(Path(sys.argv[2])).modalities.values())
+assert optimum(text, 1e22).size.low > 0
+assert relative_growth(vision, text, 1e11).value > 1
+"""
+
+
+def test_laws_need_neither_torch_nor_a_model(tmp_path: Path) -> None:
+    """Scaling is statistics: tables are fitted and forecasts made without the rest of chiasm."""
+    files = [path for path in (PACKAGE / "scaling").glob("*.py") if path.name not in PRESENTING]
+    for path in files:
+        own = {name.split(".")[1] for name in imports(path)}
+        assert own <= {"scaling", "errors", "intervals"}, f"{path} imports more of chiasm"
+    table = PACKAGE.parent / "docs" / "results" / "isoflop-moe" / "points.csv"
+    names = loaded(LAWS, str(table), str(tmp_path / "fit.json"))
+    assert "chiasm.scaling.approaches" in names
+    assert not names & {"torch", "pydantic", "matplotlib"}
+    assert not {name for name in names if name.startswith(("chiasm.model", "chiasm.studies"))}
 
 
 USE = """

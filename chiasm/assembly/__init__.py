@@ -3,6 +3,7 @@
 memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
 walks.py    views of walks, and whether they fit the rows
+rehearsal.py what sampling will run, tried before the first step
 objects.py  data, tokenizers, stream, model and trainer from a recipe
 pictures.py the pictures of a recipe's sources, and its held-out walks
 folder.py   a run folder, and training that goes on in it

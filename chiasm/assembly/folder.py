@@ -16,7 +16,6 @@ A run folder holds
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 from collections.abc import Callable, Container, Mapping
@@ -48,6 +47,7 @@ from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.toml import load_toml
 from chiasm.training.versions import versions
+from chiasm.whole import whole, write_json
 
 
 def train_run(
@@ -92,14 +92,12 @@ def train_run(
     _record_versions(folder, command, tell)
     material = material or open_material(recipe, cache_folder, on_stage)
     data_on_disk(material.facts, folder, tell)
-    _replace_recipe(recipe, folder)  # the data may have been moved
+    write_recipe(recipe, folder / "recipe.toml")  # the data may have been moved
     for name, facts in material.facts.items():
         tell(facts.line(name))
     if inputs_from is not None and not (folder / "inputs").exists():
-        aside = folder / "inputs.partial"
-        shutil.rmtree(aside, ignore_errors=True)
-        shutil.copytree(inputs_from, aside)
-        os.replace(aside, folder / "inputs")
+        with whole(folder / "inputs") as aside:
+            shutil.copytree(inputs_from, aside)
     inputs = kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
     run = build_run(recipe, material, inputs, tell)
     with closing(run.stream):
@@ -125,12 +123,10 @@ def kept_inputs(
         return Inputs(text_tokenizer, _load_tokenizers(recipe, folder))
     on_stage("preparing tokenizers", 0, 1)
     inputs = build_inputs(recipe, material.train, cache_folder, on_stage)
-    aside = folder.with_name(f"{folder.name}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    inputs.text_tokenizer.save(aside)
-    for name, tokenizer in inputs.tokenizers.items():
-        save_tokenizer(tokenizer, aside / "streams" / name)
-    os.replace(aside, folder)
+    with whole(folder) as aside:
+        inputs.text_tokenizer.save(aside)
+        for name, tokenizer in inputs.tokenizers.items():
+            save_tokenizer(tokenizer, aside / "streams" / name)
     on_stage("preparing tokenizers", 1, 1)
     return kept_inputs(recipe, material, folder, on_stage, cache_folder)
 
@@ -150,7 +146,8 @@ def refuse_foreign_folder(folder: Path) -> None:
     """
     if folder.exists() and not folder.is_dir():
         raise UserError(f"--out {folder} is a file; give a folder")
-    if folder.exists() and any(folder.iterdir()) and not (folder / "recipe.toml").exists():
+    half = folder / "recipe.toml.partial"  # of a run that was killed at once
+    if any(path != half for path in folder.glob("*")) and not (folder / "recipe.toml").exists():
         raise UserError(f"{folder} exists and holds no run; give another folder with --out")
 
 
@@ -183,14 +180,7 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
             )
         shutil.rmtree(folder / "inputs", ignore_errors=True)
         (folder / "versions.json").unlink(missing_ok=True)
-    folder.mkdir(parents=True, exist_ok=True)
-    _replace_recipe(recipe, folder)
-
-
-def _replace_recipe(recipe: Recipe, folder: Path) -> None:
-    aside = folder.with_name(f"{folder.name}.recipe.partial")
-    write_recipe(recipe, aside)
-    os.replace(aside, folder / "recipe.toml")
+    write_recipe(recipe, path)
 
 
 _MOVED = re.compile(r"stream\.sources\.[^.]+\.(held_out_)?path = ")
@@ -219,9 +209,7 @@ def data_on_disk(
         tell(line)
     if changed:  # tokenizers were made of what the sources held then
         shutil.rmtree(folder / "inputs", ignore_errors=True)
-    aside = path.with_name("data.json.partial")
-    aside.write_text(json.dumps(now, indent=1) + "\n")
-    os.replace(aside, path)  # half a record would say that nothing has changed
+    write_json(path, now)  # half a record would say that nothing has changed
 
 
 def changed_data(
@@ -278,7 +266,7 @@ def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) ->
     try:
         then = json.loads(path.read_text())
     except (OSError, ValueError):
-        path.write_text(json.dumps(now, indent=1) + "\n")
+        write_json(path, now)
         return
     for name in ("torch", "machine"):
         if then.get(name) != now[name]:
@@ -291,7 +279,7 @@ def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) ->
 def _record_stream(run: Run, material: Material, path: Path, tell: Callable[[str], None]) -> None:
     report = run.stream.report()
     sources = {name: facts.summary() for name, facts in material.facts.items()}
-    path.write_text(json.dumps(asdict(report) | {"sources": sources}, indent=1) + "\n")
+    write_json(path, asdict(report) | {"sources": sources})
     for alarm in report.alarms:
         tell(alarm)
     for what, count in (("skipped", report.skipped), ("longer than a row, split", report.split)):

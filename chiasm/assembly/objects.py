@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from chiasm.assembly.memory import refuse_large_model
+from chiasm.assembly.rehearsal import rehearse
 from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
 from chiasm.batch.items import ItemReader
@@ -145,6 +146,7 @@ def build_run(
         streams=tokenizers.streams,
         seed=recipe.seed,
     ).to(device)
+    rehearse(decoder, tokenizers)
     trainer = Trainer(
         decoder,
         Objective(recipe.objective),

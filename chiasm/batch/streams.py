@@ -123,7 +123,7 @@ class Streams:
                 return shape
         raise UserError(
             f"there is no stream {name!r} here, only {', '.join(self.names) or 'none'}",
-            remedy=f"train with a tokenizer for it: a table [streams.{name}] in the recipe",
+            remedy=f"name one of these, or train with a table [streams.{name}] in the recipe",
         )
 
     def modality_of(self, name: str) -> int:

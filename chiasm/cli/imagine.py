@@ -19,19 +19,23 @@ import numpy as np
 import typer
 from PIL import Image as PillowImage
 
-from chiasm.actions import PREFIX, ActionFormat
+from chiasm.actions import PREFIX
 from chiasm.capabilities import Rendered
 from chiasm.cli.options import Guidance
 from chiasm.cli.starts import Choice, open_starts, open_truth
-from chiasm.errors import UserError
+from chiasm.errors import UserError, found_at
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
-from chiasm.walk.commands import MOST_VIEWS, Command, read_command
+from chiasm.walk.commands import MOST_VIEWS
+from chiasm.walk.scripts import (
+    Script,
+    imagine_scripts,
+    numeric_views,
+    read_instruction,
+    read_script,
+)
 from chiasm.walk.starts import Place, Start
 from chiasm.walk.truth import Truth
-from chiasm.worldmodel.direct import DirectViews
-from chiasm.worldmodel.planner import WorldModel
-from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 
 DEFAULTS = SamplingSettings(guidance=1.0)
@@ -39,24 +43,6 @@ STEPS = 5
 """Of an instruction."""
 MILLISECONDS = 600
 """Of each picture of the animation; the last one stays longer."""
-
-
-@dataclass(frozen=True)
-class Script:
-    """What is done, step by step."""
-
-    name: str
-    commands: tuple[Command, ...]
-
-    @property
-    def texts(self) -> tuple[str, ...]:
-        """As the model reads them."""
-        return tuple(command.text for command in self.commands)
-
-    @property
-    def is_numeric(self) -> bool:
-        """Whether every step names a pose; an instruction names none."""
-        return all(command.action is not None for command in self.commands)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,15 +108,16 @@ def imagine(
     if steps is not None and not instruction:
         raise UserError(f"--steps {steps} is of an --instruction; --actions are as long as written")
     pretrained = Pretrained.load(run, device)
-    scripts = [read_script(words, pretrained) for words in actions or ()]
-    scripts += [
-        read_instruction(words, steps or STEPS, pretrained.actions) for words in instruction or ()
-    ]
+    with found_at("--actions"):
+        scripts = [read_script(words, pretrained) for words in actions or ()]
+    with found_at("--instruction"):
+        format_ = pretrained.actions
+        scripts += [read_instruction(each, steps or STEPS, format_) for each in instruction or ()]
     if not scripts:
         raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
     sampling = DEFAULTS.model_copy(update={"steps": solver_steps, "guidance": guidance})
     # A model without actions, and steps that lead too far, are refused before a world is opened.
-    numeric = _numeric(pretrained, sampling, scripts, direct=direct)
+    numeric = numeric_views(pretrained, sampling, scripts, direct=direct)
     opened = open_starts(run, pretrained, choice, cache, only_chosen=True)
     start = opened.start
     if start is None:
@@ -154,98 +141,6 @@ def imagine(
     typer.echo(f"from {start.name}")
     for path in _write(out, strips):
         typer.echo(path)
-
-
-def read_script(words: str, pretrained: Pretrained) -> Script:
-    """Keys with spaces between the steps, or poses (and keys) with semicolons.
-
-    Raises:
-        UserError: too many steps, or one that cannot be read, is absurd or new to the model.
-    """
-    parts = words.split(";") if ";" in words or "=" in words else words.split()
-    parts = [part.strip() for part in parts if part.strip()]
-    if not parts:
-        raise UserError(f"--actions {words!r} has no steps; write keys such as 'W W A', or poses")
-    if len(parts) > MOST_VIEWS:
-        raise UserError(f"--actions has {len(parts)} steps; give {MOST_VIEWS} at most")
-    commands = []
-    for number, part in enumerate(parts, start=1):
-        try:
-            commands.append(_read_step(part, pretrained))
-        except UserError as error:
-            raise UserError(f"--actions, step {number} of {len(parts)}: {error}") from error
-    return Script(words.strip(), tuple(commands))
-
-
-def _read_step(part: str, pretrained: Pretrained) -> Command:
-    horizon_frames = pretrained.walks.horizon_frames
-    command = read_command(part, pretrained.actions, horizon_frames=horizon_frames)
-    if command.action is None:
-        raise UserError(
-            f"{part!r} is neither keys, such as WA, nor a pose, such as "
-            "'dx=+0.34 dy=-0.02 dyaw=+12'; give a sentence with --instruction"
-        )
-    return command
-
-
-def read_instruction(words: str, steps: int, actions: ActionFormat) -> Script:
-    """A sentence, with how far along it is before each view.
-
-    Raises:
-        UserError: it is empty, too long, or names a pose or keys.
-    """
-    if not words.strip():
-        raise UserError("--instruction is empty; say what to do, such as 'turn left'")
-    commands = [read_command(words, actions, number=n + 1, of=steps) for n in range(steps)]
-    if commands[0].action is not None:
-        raise UserError(f"--instruction {words!r} is a pose or keys; give it with --actions")
-    return Script(words.strip(), tuple(commands))
-
-
-def _numeric(
-    pretrained: Pretrained, sampling: SamplingSettings, scripts: Sequence[Script], *, direct: bool
-) -> WorldModel:
-    if not direct:
-        return Rollouts.of(pretrained, sampling)
-    views = DirectViews(pretrained, sampling)
-    for script in scripts:
-        if script.is_numeric:
-            views.sums(script.texts)
-    return views
-
-
-def imagine_scripts(
-    pretrained: Pretrained,
-    sampling: SamplingSettings,
-    numeric: WorldModel,
-    view: np.ndarray,
-    scripts: Sequence[Script],
-    seed: int,
-) -> list[np.ndarray]:
-    """The views of each script, uint8 [S, H, W, 3], under the same noise.
-
-    Numeric steps are imagined by ``numeric``, an instruction in documents of its own.
-
-    Raises:
-        UserError: an instruction is longer than the model's context.
-    """
-    context = Context((view,))
-    views: dict[int, np.ndarray] = {}
-    if numbers := [n for n, script in enumerate(scripts) if script.is_numeric]:
-        texts = [scripts[n].texts for n in numbers]
-        found = numeric.imagine([context] * len(numbers), texts, seed=seed)
-        views |= zip(numbers, found, strict=True)
-    for number, script in enumerate(scripts):
-        if number not in views:
-            spoken = Rollouts.instructed(pretrained, sampling, len(script.commands))
-            try:
-                [views[number]] = spoken.imagine([context], [script.texts], seed=seed)
-            except UserError as error:
-                raise UserError(
-                    f"--instruction {script.name!r} over {len(script.commands)} views: {error}. "
-                    "Lower --steps, or say it shorter"
-                ) from error
-    return [views[number] for number in range(len(scripts))]
 
 
 def true_views(

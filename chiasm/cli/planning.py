@@ -15,11 +15,10 @@ from chiasm.recipe import load_recipe
 from chiasm.report.doc import Table
 from chiasm.report.numbers import short_count
 from chiasm.report.terminal import show
-from chiasm.scaling.plan import SPACING, Centre, plan_isoflop
-from chiasm.scaling.shapes import RATE_EXPONENT
-from chiasm.scaling.step import count_recipe_step
-from chiasm.scaling.study_file import STUDY_NAME, write_study
 from chiasm.studies import load_study
+from chiasm.studies.isoflop import SPACING, STUDY_NAME, Centre, plan_isoflop, write_study
+from chiasm.studies.shapes import RATE_EXPONENT
+from chiasm.studies.step import count_recipe_step
 
 PLAN_RECIPE = Path("recipes/quickstart.toml")
 

@@ -19,7 +19,6 @@ from chiasm.cli.options import check_folder, check_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
-from chiasm.evaluation.clusters import Estimate, clustered_mean, paired_difference
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.plans import (
     BASELINES,
@@ -33,6 +32,7 @@ from chiasm.evaluation.plans import (
     plan_scenes,
 )
 from chiasm.inference.pretrained import Pretrained
+from chiasm.intervals import ClusteredMean, clustered_mean, paired_difference
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.report.doc import Table
 from chiasm.report.plans import write_plans, write_strip
@@ -252,7 +252,7 @@ def _print(planned: Sequence[PlannedScene]) -> None:
     print(f"scenes: {len(planned)}, on maps or trajectories: {num_places}; ± {errors}")
 
 
-def _bounded(estimate: Estimate) -> str:
+def _bounded(estimate: ClusteredMean) -> str:
     """A single map or trajectory has no standard error."""
     if math.isnan(estimate.standard_error):
         return f"{estimate.value:.3f} ± -"

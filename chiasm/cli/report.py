@@ -9,6 +9,7 @@ import typer
 
 from chiasm.paper import judge, load_findings, read_results, write_paper
 from chiasm.paper import keep as keep_result
+from chiasm.paper.findings import STUDIES
 
 app = typer.Typer(help="The paper's findings and the kept results.", no_args_is_help=True)
 
@@ -29,10 +30,13 @@ def keep(
 @app.command()
 def paper(
     results: Results = KEPT,
+    studies: Annotated[
+        Path, typer.Option(help="The folder of studies, which say what was published.")
+    ] = STUDIES,
     out: Annotated[Path, typer.Option(help="Where the page is written.")] = Path("runs/paper"),
 ) -> None:
     """Write paper.html and paper.json: every finding of the paper, and what was found here."""
-    findings = load_findings()
+    findings = load_findings(studies=studies)
     kept = read_results(results)
     if not kept:
         print(f"no results are kept in {results}; every study will be 'not measured yet'")

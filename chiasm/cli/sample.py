@@ -109,7 +109,9 @@ def sample(
         draw_stream = drawn_stream(pretrained.decoder.shapes)
     opened = IMAGE if draw_stream is None else draw_stream
     request = Request(spans, seed, opens=draw_stream is not None, stream=opened)
-    Sampler(pretrained).generate([request], settings, Terminal(out, seed))
+    terminal = Terminal(out, seed)
+    for event in Sampler(pretrained).stream([request], settings):
+        terminal.show(event)
 
 
 @dataclass(frozen=True)
@@ -217,7 +219,7 @@ class Terminal:
         self._num_items = 0
         self._at_line_begin = True
 
-    def __call__(self, event: Event) -> None:
+    def show(self, event: Event) -> None:
         """Print one event."""
         if isinstance(event, TextWritten):
             typer.echo(event.text, nl=False)

@@ -19,11 +19,10 @@ from chiasm.scaling.figures import write_figures
 from chiasm.scaling.fit import Fit, fit_points
 from chiasm.scaling.forecast import common_method, typed_estimates
 from chiasm.scaling.optima import PAPER_MODELS, fit_optima, paper_optima, read_optima
-from chiasm.scaling.points import SIXFOLD, read_points
+from chiasm.scaling.points import SIXFOLD, read_points, read_rows
 from chiasm.scaling.points import leave_out as leave_out_cells
 from chiasm.scaling.record import read_fit, write_fit
 from chiasm.scaling.report import fit_report, fit_shown, forecast_report
-from chiasm.scaling.rows import read_rows
 from chiasm.scaling.runs import SizeMeasure
 from chiasm.whole import write_whole
 

@@ -8,12 +8,10 @@ stands under a hash of the file's content: neither a name nor a time stamp tells
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from uuid import uuid4
 
 import numpy as np
 import pyarrow as pa
@@ -22,8 +20,9 @@ import pyarrow.parquet
 import xxhash
 
 from chiasm.data.table import FileTable, Row, Unusable, refuse_repeated
-from chiasm.errors import UserError
-from chiasm.hub import require_hub
+from chiasm.errors import UserError, first_line
+from chiasm.hub import gave_none, require_hub
+from chiasm.whole import whole
 
 _BLOCK_BYTES = 1 << 22
 _ROWS_A_BATCH = 256
@@ -108,9 +107,8 @@ def open_hub(path: str, setting: str) -> dict[str, ArrowTable]:
     datasets.disable_progress_bars()
     try:
         found = datasets.load_dataset(path)
-    except Exception as error:  # each reader has its own kinds
-        why = "is no file or folder here, and the hub gave no dataset of that name"
-        raise UserError(f"{why} ({_cause(error)})", setting=setting, value=path) from error
+    except Exception as error:
+        raise gave_none("dataset", path, error.__cause__ or error, setting) from error
     return {
         name: ArrowTable(split.data.table, _labels(split.features.arrow_schema), ())
         for name, split in found.items()
@@ -128,25 +126,20 @@ def _copied(file: Path) -> Path:
         raise UserError(f"{file} cannot be read: {error.strerror}") from error
     if copy.exists():
         return copy
-    aside = folder / f"{uuid4().hex}.partial"  # ranks may copy one file at the same time
     with _batches(file) as (schema, batches):
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            with aside.open("wb") as written, pa.ipc.new_stream(written, schema) as writer:
+        try:  # ranks may copy one file at the same time
+            with (
+                whole(copy, shared=True) as aside,
+                aside.open("wb") as written,
+                pa.ipc.new_stream(written, schema) as writer,
+            ):
                 for batch in batches:
                     writer.write_batch(batch)
-                writer.close()
-                written.flush()
-                os.fsync(written.fileno())  # it is never looked at again
-            os.replace(aside, copy)
         except OSError as error:
             raise UserError(
                 f"{file} cannot be copied to {folder} ({error.strerror or error}); set HF_HOME to "
                 "a folder with room"
             ) from error
-        finally:
-            with suppress(OSError):
-                aside.unlink()
     return copy
 
 
@@ -194,8 +187,9 @@ def _blamed(file: Path, kind: str) -> Iterator[None]:
     try:
         yield
     except (pa.ArrowException, OSError, EOFError) as error:
+        said = first_line(error.__cause__ or error)
         raise UserError(
-            f"{file} cannot be read as {kind} ({_cause(error)}); fetch or write it again"
+            f"{file} cannot be read as {kind} ({said}); fetch or write it again"
         ) from error
 
 
@@ -230,11 +224,6 @@ def _label(number: Any, names: list[str]) -> Any:
     """A label's name; -1 stands for none."""
     known = isinstance(number, int) and 0 <= number < len(names)
     return names[number] if known else None
-
-
-def _cause(error: Exception) -> str:
-    lines = str(error.__cause__ or error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
 
 
 def _digest(file: Path) -> str:

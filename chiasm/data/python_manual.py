@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import platform
-import shutil
 from pathlib import Path
 from typing import Literal
 
 from chiasm.data.kinds import TextSettings
 from chiasm.data.source import SOURCES, Opened, Opening, SourceSettings
 from chiasm.errors import UserError
+from chiasm.whole import whole
 
 _HELD_OUT = 0.5
 """Share that counts as held out; nobody trains on the rest."""
@@ -38,15 +37,10 @@ def _manual(cache_folder: Path) -> Path:
     folder = cache_folder / "texts" / f"python-manual-{platform.python_version()}"
     if not folder.exists():
         topics = _manual_topics()
-        aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-        shutil.rmtree(aside, ignore_errors=True)
-        aside.mkdir(parents=True)
-        for topic, text in topics.items():
-            (aside / f"{topic}.txt").write_text(text, encoding="utf-8")
-        try:
-            os.replace(aside, folder)
-        except OSError:  # another process was first
-            shutil.rmtree(aside)
+        with whole(folder, shared=True) as aside:
+            aside.mkdir()
+            for topic, text in topics.items():
+                (aside / f"{topic}.txt").write_text(text, encoding="utf-8")
     return folder
 
 

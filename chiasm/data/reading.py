@@ -8,14 +8,13 @@ that one broken file ends nothing, and says how many they were.
 from __future__ import annotations
 
 import math
-import traceback
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
 from chiasm.documents import Document, Source
-from chiasm.errors import UserError
+from chiasm.errors import UserError, origin
 
 UNREADABLE = (UserError, OSError, ValueError)
 """What a source raises for a document that it cannot read."""
@@ -23,9 +22,8 @@ UNREADABLE = (UserError, OSError, ValueError)
 
 def defect(place: str, error: Exception) -> UserError:
     """Returns the end of a run whose source or encoder fails in a way that it did not foresee."""
-    last = traceback.extract_tb(error.__traceback__)[-1]
     return UserError(
-        f"{place}: {type(error).__name__}: {error} ({last.filename}, line {last.lineno})",
+        f"{place}: {type(error).__name__}: {error}{origin(error)}",
         remedy="mend the source or the encoder; where a document cannot be used and is to be "
         "skipped and counted, raise a ValueError",
     )
@@ -151,5 +149,5 @@ def refuse_absurd(name: str, bad: int, drawn: int, why: str) -> None:
     if bad > 3 / 4 * drawn + luck:
         raise UserError(
             f"source {name!r}: {bad} of {drawn} documents cannot be used (the last: {why}); "
-            "check its path and column settings"
+            "check its settings, such as path and columns"
         )

@@ -21,7 +21,7 @@ import numpy as np
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from chiasm.errors import UserError
-from chiasm.hub import require_hub
+from chiasm.hub import gave_none, require_hub
 from chiasm.settings import Settings
 
 SPECIAL_TOKENS = ("<|pad|>", "<|bod|>", "<|eod|>", "<|boi|>", "<|eoi|>", "<|image|>")
@@ -173,12 +173,8 @@ def _hub_backend(name: str) -> Tokenizer:
         require_hub(name, "tokenizer.path")
         try:
             found = AutoTokenizer.from_pretrained(name)
-        except Exception as error:  # no such name, a broken file: many unrelated types
-            raise UserError(
-                f"tokenizer.path = {name!r} is no tokenizer on disk, and the hub gave none "
-                f"({str(error).splitlines()[0]}); give a folder with {_FILE}, or fetch it once "
-                "online"
-            ) from error
+        except Exception as error:
+            raise gave_none("tokenizer", name, error, "tokenizer.path") from error
     backend = getattr(found, "backend_tokenizer", None)
     if backend is None:
         raise UserError(f"tokenizer.path = {name!r} has no fast (Rust) form; convert it first")

@@ -2,7 +2,6 @@
 
 Files, each importing only from those above it:
 
-clusters.py    means and paired differences with standard errors clustered by map
 strangers.py   wrong items to hold the right ones against
 rows.py        one row of the table, its baseline and its verdict
 ngrams.py      smoothed n-gram baselines
@@ -30,7 +29,7 @@ atlas/         what the routers of a mixture of experts learned
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.rows import Row, Verdict
+from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
 
 __all__ = [
@@ -42,6 +41,5 @@ __all__ = [
     "Panel",
     "Row",
     "Sample",
-    "Verdict",
     "evaluate",
 ]

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from chiasm.errors import UserError
-from chiasm.evaluation.rows import Better
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features
 from chiasm.inference.pretrained import Pretrained
+from chiasm.intervals import Better
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.rae import RaeSettings
 

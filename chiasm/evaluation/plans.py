@@ -19,11 +19,12 @@ from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread
-from chiasm.evaluation.rows import Better, Measurement, Row
+from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.scenes import Scene, pick_scenes
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
+from chiasm.intervals import Better
 from chiasm.poses import Pose, compose
 from chiasm.worldmodel.cost import Cost, FeatureCost
 from chiasm.worldmodel.direct import DirectViews

@@ -2,31 +2,16 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from enum import StrEnum
-from typing import Literal
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from chiasm.evaluation.clusters import clustered_mean, paired_difference
+from chiasm.intervals import Better, Verdict, clustered_mean, decide, paired_difference
 
 SEPARATION = 2.0
 """A difference counts when it exceeds this many of its standard errors."""
-
-Better = Literal["higher", "lower"]
-
-
-class Verdict(StrEnum):
-    """What a comparison allows one to say."""
-
-    BEATS = "beats"
-    NOT_SEPARATED = "not separated"
-    WORSE = "worse"
-    SHOWN = "shown"
-    """There is no baseline: the number is there to be read."""
 
 
 @dataclass(frozen=True)
@@ -55,17 +40,7 @@ class Row:
         """Whether the model beats the baseline by more than two standard errors."""
         if self.difference is None or self.difference_se is None:
             return Verdict.SHOWN
-        return decide(self.difference, self.difference_se, self.better)
-
-
-def decide(difference: float, standard_error: float, better: Better) -> Verdict:
-    """Verdict on value minus baseline; an unknown standard error never separates."""
-    if math.isnan(standard_error) or math.isnan(difference):
-        return Verdict.NOT_SEPARATED
-    if abs(difference) <= SEPARATION * standard_error or difference == 0:
-        return Verdict.NOT_SEPARATED
-    improved = difference > 0 if better == "higher" else difference < 0
-    return Verdict.BEATS if improved else Verdict.WORSE
+        return decide(self.difference, SEPARATION * self.difference_se, self.better)
 
 
 @dataclass(frozen=True)
@@ -121,16 +96,13 @@ class Measurement:
         )
         if baseline is None:
             return row
-        other = clustered_mean(baseline, self.clusters, self.weights)
         paired = paired_difference(values, baseline, self.clusters, self.weights)
-        return Row(
-            **{
-                **row.__dict__,
-                "baseline": other.value,
-                "baseline_name": baseline_name,
-                "difference": paired.value,
-                "difference_se": paired.standard_error,
-            }
+        return replace(
+            row,
+            baseline=clustered_mean(baseline, self.clusters, self.weights).value,
+            baseline_name=baseline_name,
+            difference=paired.value,
+            difference_se=paired.standard_error,
         )
 
     def _part(self, chosen: np.ndarray) -> Measurement:

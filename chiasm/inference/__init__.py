@@ -1,7 +1,6 @@
 """Using a trained model: it writes, answers, draws and goes on with a document.
 
 walks.py         what the documents with actions were like that a model was trained on
-location.py      where a saved model lies
 pretrained.py    a model with its tokenizers and settings; load, save
 pictures.py      pictures as the frozen tokenizer sees them, and how far apart they lie
 solvers.py       the flow's differential equation: time grid, Euler, Heun
@@ -11,7 +10,6 @@ request.py       what is asked, and what the sampler tells while it works
 passage.py       consecutive positions of one document, before they have a row
 history.py       the cached rows of a batch of requests
 canvas.py        the items that a group of requests generates together, guided
-progress.py      how far one request has come
 batch.py         one batch of requests: the interleaved state machine
 sampler.py       checks requests and runs them in batches
 tasks.py         answer, caption, draw, next view, free continuation

@@ -2,9 +2,9 @@
 
     WRITING     choose the next token; text is read into the cache one token at a time
                 a mark that opens an item → GENERATING    <eod>, a stop string, a limit → ENDED
-    GENERATING  read that mark; solve the flow from noise to data with guidance; read the finished
-                item at t = 1, and the mark that closes it → WRITING, or GENERATING behind a text of
-                the request's script
+    GENERATING  read that mark, behind a text of the request's script if there is one; solve the
+                flow from noise to data with guidance; read the finished item at t = 1, and the
+                mark that closes it → WRITING, or GENERATING where the script has another text
 
 All requests that write take one step together; when none writes, all that wait with an open item of
 one stream generate together. A request's result is a function of the request, its seed and the
@@ -17,7 +17,10 @@ channels, D width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections import defaultdict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
 
 import torch
 from torch import Tensor
@@ -29,12 +32,11 @@ from chiasm.inference.choice import choose_tokens, item_noise, token_draw
 from chiasm.inference.history import History
 from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.progress import Progress, State
 from chiasm.inference.request import (
     Ended,
     Ending,
+    Event,
     Generated,
-    Listener,
     Request,
     SamplingSettings,
     TextWritten,
@@ -43,77 +45,108 @@ from chiasm.inference.solvers import denoise, time_grid
 from chiasm.inference.writer import Writer
 
 
+@dataclass(eq=False)
+class Progress:
+    """How far one request has come; ``member`` is its number in the batch that runs."""
+
+    number: int
+    member: int
+    request: Request
+    writer: Writer
+    last_D: Tensor = field(init=False)
+    """Hidden vector at the last position read: it predicts the next token."""
+    spans: list[Span] = field(default_factory=list)
+    num_choices: int = 0
+    num_tokens: int = 0
+    num_items: int = 0
+    opened: str = ""
+    """The stream of the item that the model itself has opened."""
+    ended: bool = False
+
+    @property
+    def stream(self) -> str:
+        """That of the item to generate next; empty where text is to be written."""
+        given = self.num_items < self.request.num_given_items
+        return self.request.stream if given else self.opened
+
+
 class Batch:
-    """One batch of requests from their prompts to their ends."""
+    """One batch of requests from their prompts to their ends; ``first_number`` counts them on."""
 
     def __init__(
-        self, pretrained: Pretrained, settings: SamplingSettings, listener: Listener
+        self,
+        pretrained: Pretrained,
+        settings: SamplingSettings,
+        requests: Sequence[Request],
+        prompts: Sequence[Passage],
+        first_number: int,
     ) -> None:
-        self._settings, self._tell = settings, listener
-        self._decoder, self._flow = pretrained.decoder, pretrained.flow
-        self._tokenizer, self._tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
-        self._context = pretrained.context_positions
-        self._shift = pretrained.shift
-        self._streams, self._marks = self._decoder.shapes, self._tokenizer.marks
-        self._stream_of = {self._marks[name].begin: name for name in self._streams.generated}
+        self._pretrained, self._settings, self._prompts = pretrained, settings, prompts
+        self._decoder, self._tokenizer = pretrained.decoder, pretrained.text_tokenizer
+        self._streams, self._context = self._decoder.shapes, pretrained.context_positions
+        marks = self._tokenizer.marks
+        self._stream_of = {marks[name].begin: name for name in self._streams.generated}
         self._forbidden_V = self._never_chosen()
+        self._everyone = [
+            Progress(first_number + member, member, request, self._new_writer())
+            for member, request in enumerate(requests)
+        ]
+        self._events: deque[Event] = deque()
 
-    def run(
-        self, requests: Sequence[Request], prompts: Sequence[Passage], first_number: int
-    ) -> list[list[Span]]:
-        """The new spans of each request."""
-        settings = self._settings
+    @property
+    def spans(self) -> list[list[Span]]:
+        """The new spans of each request, when it has run."""
+        return [progress.spans for progress in self._everyone]
+
+    def run(self) -> Iterator[Event]:
+        """Runs all requests to their ends; gives what happens as it happens."""
+        everyone, settings = self._everyone, self._settings
         sizes = [self._streams[name].num_tokens for name in self._stream_of.values()]
         largest = max(sizes, default=0) + FRAME_TOKENS
         most_new = settings.max_tokens + settings.max_items * largest
-        given = [[len(self._tokenizer.encode(text)) for text in r.script] for r in requests]
-        most = max(map(len, prompts)) + most_new + max(map(sum, given))
+        scripts = [progress.request.script for progress in everyone]
+        given = [[len(self._tokenizer.encode(text)) for text in script] for script in scripts]
+        most = max(map(len, self._prompts)) + most_new + max(map(sum, given))
         # Rows of one pass are padded to its longest text, past the end of what a row holds.
-        padding = max((max(lengths, default=0) for lengths in given), default=0)
+        padding = max(chain((0,), *given))
         capacity = min(self._context, most) + padding
-        self._history = History(self._decoder, len(requests), capacity)
-        last_BD = self._read_prompts(requests, prompts)
-        everyone = [
-            Progress(first_number + member, member, request, self._new_writer(), last_BD[member])
-            for member, request in enumerate(requests)
-        ]
-        if scripted := [progress for progress in everyone if progress.request.script]:
-            scripted = self._gathered(scripted)
-            texts = [self._tokenizer.encode(self._next_text(each)) for each in scripted]
-            self._read(scripted, [Passage.of_text(text) for text in texts])
+        self._history = History(self._decoder, len(everyone), capacity)
+        self._read_prompts()
         for progress in everyone:
             self._end_if_spent(progress)
-        while any(progress.state is not State.ENDED for progress in everyone):
-            if writing := self._in_state(everyone, State.WRITING):
-                self._write(writing)
+        while going_on := [progress for progress in everyone if not progress.ended]:
+            if writing := [progress for progress in going_on if not progress.stream]:
+                self._write(self._gathered(writing))
             else:
-                waiting = [each for each in everyone if each.state is State.GENERATING]
-                stream = waiting[0].stream
-                self._generate(self._gathered([p for p in waiting if p.stream == stream]))
-        return [progress.spans for progress in everyone]
+                stream = going_on[0].stream
+                self._generate(self._gathered([p for p in going_on if p.stream == stream]))
+            yield from self._told()
+        yield from self._told()
 
-    def _read_prompts(self, requests: Sequence[Request], prompts: Sequence[Passage]) -> Tensor:
-        """The hidden vector [B, D] at each prompt's last position."""
-        members_of: dict[int, list[int]] = {}
-        for member, request in enumerate(requests):
-            members_of.setdefault(id(request.spans), []).append(member)
-        group = self._history.gather([members[0] for members in members_of.values()])
-        spans = [span for member in group for span in requests[member].spans]
+    def _told(self) -> Iterator[Event]:
+        while self._events:
+            yield self._events.popleft()
+
+    def _read_prompts(self) -> None:
+        """Requests that hold one and the same ``spans`` object are read once."""
+        alike: dict[int, list[Progress]] = defaultdict(list)
+        for progress in self._everyone:
+            alike[id(progress.request.spans)].append(progress)
+        group = self._gathered([first for first, *_ in alike.values()])
+        spans = [span for progress in group for span in progress.request.spans]
         items = [span for span in spans if isinstance(span, Continuous)]
-        latents = self._tokenizers.encode_spans(items, self._decoder.device)
-        read_GD = self._history.read(group, [prompts[member] for member in group], latents)
-        last_BD = read_GD.new_empty(len(requests), read_GD.shape[1])
-        for member, last_D in zip(group, read_GD, strict=True):
-            alike = members_of[id(requests[member].spans)]
-            self._history.copy(member, alike[1:])
-            last_BD[alike] = last_D
-        return last_BD
+        latents = self._pretrained.tokenizers.encode_spans(items, self._decoder.device)
+        self._read(group, [self._prompts[progress.member] for progress in group], latents)
+        for first, *others in alike.values():
+            self._history.copy(first.member, [progress.member for progress in others])
+            for progress in others:
+                progress.last_D = first.last_D
 
-    def _next_text(self, progress: Progress) -> str:
-        """The text that the request gives before its next item; it is part of the result."""
-        text = progress.request.script[progress.num_items]
-        progress.spans.append(Text(text))
-        return text
+    def _given_text(self, progress: Progress) -> list[int]:
+        """Tokens that the request gives before its next item; their text is part of the result."""
+        given = progress.request.script[progress.num_items : progress.num_items + 1]
+        progress.spans += map(Text, given)
+        return [token for text in given for token in self._tokenizer.encode(text)]
 
     def _write(self, writing: list[Progress]) -> None:
         """One token for each request."""
@@ -122,79 +155,60 @@ class Batch:
         draw_B = [token_draw(p.request.seed, p.num_choices) for p in writing]
         settings = self._settings
         tokens = choose_tokens(logits_BV, draw_B, settings.temperature, settings.top_k)
-        token_of = {p.member: token for p, token in zip(writing, tokens, strict=True)}
-        for progress in writing:
-            self._take(progress, token_of[progress.member])
-        if going_on := self._in_state(writing, State.WRITING):
-            self._read(going_on, [Passage.of_text([token_of[p.member]]) for p in going_on])
+        token_of = dict(zip(writing, tokens, strict=True))
+        for progress, token in token_of.items():
+            self._take(progress, token)
+        if going_on := self._gathered([p for p in writing if not (p.ended or p.stream)]):
+            self._read(going_on, [Passage([token_of[progress]]) for progress in going_on])
 
     def _take(self, progress: Progress, token: int) -> None:
         """What a chosen token does to its request."""
         progress.num_choices += 1
-        free_positions = self._context - self._history.held(progress.member)
+        stream, settings = self._stream_of.get(token), self._settings
+        size = self._streams[stream].num_tokens + FRAME_TOKENS if stream else 1
         if token == self._tokenizer.eod_id:
             self._end(progress, Ending.DOCUMENT)
-        elif stream := self._stream_of.get(token):
-            if progress.num_items == self._settings.max_items:
-                self._end(progress, Ending.MAX_ITEMS)
-            elif free_positions < self._streams[stream].num_tokens + FRAME_TOKENS:
-                self._end(progress, Ending.CONTEXT)
-            else:
-                progress.state, progress.stream = State.GENERATING, stream
-        elif progress.num_tokens == self._settings.max_tokens:
+        elif stream and progress.num_items == settings.max_items:
+            self._end(progress, Ending.MAX_ITEMS)
+        elif not stream and progress.num_tokens == settings.max_tokens:
             self._end(progress, Ending.MAX_TOKENS)
-        elif free_positions == 0:
+        elif self._history.held(progress.member) + size > self._context:
             self._end(progress, Ending.CONTEXT)
+        elif stream:
+            progress.opened = stream
         else:
             progress.num_tokens += 1
             self._tell_text(progress, progress.writer.add(token))
             if progress.writer.stopped:
                 self._end(progress, Ending.STOP)
-            self._end_if_spent(progress)
+            else:
+                self._end_if_spent(progress)
 
     def _generate(self, group: list[Progress]) -> None:
         """One item for each request, from the mark that opens it to the one that closes it."""
         shape, settings = self._streams[group[0].stream], self._settings
-        marks = self._marks[shape.name]
-        self._read(group, [Passage.of_text([marks.begin])] * len(group))
-        canvas = Canvas(
-            self._decoder,
-            shape.name,
-            self._flow.of(shape.name).prediction,
-            self._history,
-            [progress.member for progress in group],
-            marks,
-            settings.guidance,
-        )
+        marks = self._tokenizer.marks[shape.name]
+        self._read(group, [Passage([*self._given_text(p), marks.begin]) for p in group])
+        members = [progress.member for progress in group]
+        canvas = Canvas(self._pretrained, shape.name, self._history, members, settings.guidance)
         noise = [item_noise(p.request.seed, p.num_items, shape) for p in group]
         noise_NPC = torch.stack(noise).to(self._decoder.device)
-        times = time_grid(settings.steps, self._shift(shape.name))
+        times = time_grid(settings.steps, self._pretrained.shift(shape.name))
         z_NPC = denoise(canvas.velocity, noise_NPC, times, settings.solver)
-        items = self._tokenizers.decode(shape.name, z_NPC)
+        items = self._pretrained.tokenizers.decode(shape.name, z_NPC)
         for progress, z_PC, item in zip(group, z_NPC, items, strict=True):
             self._finish_item(progress, z_PC, item)
-        latents_of = {p.member: z_PC for p, z_PC in zip(group, z_NPC, strict=True)}
-        if going_on := [progress for progress in group if progress.state is not State.ENDED]:
+        if not all(progress.ended for progress in group):
             # The last solver step read an unfinished item; what is kept is read at t = 1.
-            going_on = self._gathered(going_on)
-            made = torch.cat([latents_of[each.member] for each in going_on])
-            self._read(going_on, [self._closed(each) for each in going_on], {shape.name: made})
-
-    def _closed(self, progress: Progress) -> Passage:
-        """The rest of a finished item, and the text that the request gives behind it."""
-        shape, marks = self._streams[progress.stream], self._marks[progress.stream]
-        closed = item_passage(shape, marks, closed=True)
-        if progress.state is State.WRITING:
-            return closed
-        return closed.then(self._tokenizer.encode(self._next_text(progress)))
+            closed = [item_passage(shape, marks, closed=True)] * len(group)
+            self._read(group, closed, {shape.name: z_NPC.flatten(0, 1)})
 
     def _finish_item(self, progress: Progress, z_PC: Tensor, item: Continuous) -> None:
         self._finish_text(progress)
         progress.spans.append(item)
-        self._tell(Generated(progress.number, item, z_PC))
+        self._events.append(Generated(progress.number, item, z_PC))
         progress.num_items += 1
-        given = progress.num_items < progress.request.num_given_items
-        progress.state = State.GENERATING if given else State.WRITING
+        progress.opened = ""
         self._end_if_spent(progress)
 
     def _read(
@@ -207,12 +221,8 @@ class Batch:
         for progress, last_D in zip(group, last_BD, strict=True):
             progress.last_D = last_D
 
-    def _in_state(self, among: list[Progress], state: State) -> list[Progress]:
-        """Those in a state, gathered in the first rows of the cache and in their order."""
-        return self._gathered([progress for progress in among if progress.state is state])
-
     def _gathered(self, group: list[Progress]) -> list[Progress]:
-        """The group in the order of its rows, which are the first ones."""
+        """The group, moved to the first rows of the cache, in the order of its rows."""
         progress_of = {progress.member: progress for progress in group}
         return [progress_of[member] for member in self._history.gather(list(progress_of))]
 
@@ -220,13 +230,13 @@ class Batch:
         """Where neither a token nor an item is left, no further choice needs a pass."""
         settings = self._settings
         spent = progress.num_tokens == settings.max_tokens
-        if progress.state is State.WRITING and spent and progress.num_items == settings.max_items:
+        if not progress.stream and spent and progress.num_items == settings.max_items:
             self._end(progress, Ending.MAX_TOKENS)
 
     def _end(self, progress: Progress, ending: Ending) -> None:
         self._finish_text(progress)
-        progress.state = State.ENDED
-        self._tell(Ended(progress.number, ending))
+        progress.ended = True
+        self._events.append(Ended(progress.number, ending))
 
     def _finish_text(self, progress: Progress) -> None:
         self._tell_text(progress, progress.writer.finish())
@@ -236,7 +246,7 @@ class Batch:
 
     def _tell_text(self, progress: Progress, piece: str) -> None:
         if piece:
-            self._tell(TextWritten(progress.number, piece))
+            self._events.append(TextWritten(progress.number, piece))
 
     def _new_writer(self) -> Writer:
         return Writer(self._tokenizer.decode, self._settings.stop)

@@ -12,16 +12,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from chiasm.batch.streams import StreamShape
 from chiasm.data.tokenizer import Marks
-from chiasm.flow import Space, velocity
+from chiasm.flow import velocity
 from chiasm.inference.history import History, Reading, lay_out
 from chiasm.inference.passage import Passage
-from chiasm.model import Decoder
+from chiasm.inference.pretrained import Pretrained
 
 
 def item_passage(
@@ -29,7 +28,7 @@ def item_passage(
 ) -> Passage:
     """Returns an item's latent tokens, behind the mark that opens it or before its closing one."""
     ids = [*[marks.begin] * opened, *[marks.fill] * shape.num_tokens, *[marks.end] * closed]
-    return Passage(np.array(ids), ((shape.name, int(opened)),))
+    return Passage(ids, ((shape.name, int(opened)),))
 
 
 class Canvas:
@@ -40,28 +39,25 @@ class Canvas:
     rotary positions that it has anyway.
 
     Args:
-        decoder: the model.
+        pretrained: the model.
         stream: that the items are of.
-        prediction: what its head predicts.
         history: rows whose last position is the mark that opens an item.
         group: the members that generate, as ``history.gather`` gives them.
-        marks: of the stream.
         guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional); at 1 there is no
             unconditional branch.
     """
 
     def __init__(
         self,
-        decoder: Decoder,
+        pretrained: Pretrained,
         stream: str,
-        prediction: Space,
         history: History,
         group: Sequence[int],
-        marks: Marks,
         guidance: float,
     ) -> None:
-        self._decoder, self._stream = decoder, stream
-        self._prediction, self._guidance = prediction, guidance
+        self._decoder, self._stream, self._guidance = pretrained.decoder, stream, guidance
+        self._prediction = pretrained.flow.of(stream).prediction
+        decoder, marks = pretrained.decoder, pretrained.text_tokenizer.marks[stream]
         count, shape = len(group), decoder.shapes[stream]
         size = (count * shape.num_tokens, shape.channels)
         latents = {stream: torch.zeros(size, device=decoder.device)}

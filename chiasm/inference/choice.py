@@ -8,30 +8,24 @@ Shape suffixes: B rows, V vocabulary, P latent tokens of one item, C latent chan
 
 from __future__ import annotations
 
-from enum import IntEnum
-
 import numpy as np
 import torch
 from torch import Tensor
 
 from chiasm.batch.streams import StreamShape
 
-
-class Purpose(IntEnum):
-    """What a request's random numbers are for; part of their key."""
-
-    TOKEN = 1
-    ITEM_NOISE = 2
+TOKEN, ITEM_NOISE = 1, 2
+"""What a request's random numbers are for; part of their key."""
 
 
 def token_draw(seed: int, token_number: int) -> float:
     """The uniform number in [0, 1) that chooses a request's ``token_number``-th token."""
-    return float(np.random.default_rng([seed, Purpose.TOKEN, token_number]).random())
+    return float(np.random.default_rng([seed, TOKEN, token_number]).random())
 
 
 def item_noise(seed: int, number: int, shape: StreamShape) -> Tensor:
     """What a request's ``number``-th item begins as: standard normal, float32 [P, C]."""
-    generator = np.random.default_rng([seed, Purpose.ITEM_NOISE, number, *shape.key])
+    generator = np.random.default_rng([seed, ITEM_NOISE, number, *shape.key])
     size = (shape.num_tokens, shape.channels)
     return torch.from_numpy(generator.standard_normal(size, dtype=np.float32))
 

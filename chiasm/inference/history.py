@@ -54,22 +54,21 @@ def lay_out(
     rows, width = len(passages), max(map(len, passages))
     ids_BT, filled_BT = np.zeros((rows, width), np.int64), np.zeros((rows, width), bool)
     for row, passage in enumerate(passages):
-        ids_BT[row, : len(passage)] = passage.ids_T
+        ids_BT[row, : len(passage)] = passage.ids
         filled_BT[row, : len(passage)] = True
     held = np.array(held_B)
     position_BT = np.arange(width) + held[:, None]
     slots = _slots(decoder.shapes, passages, width)
     layout = layout_of(filled_BT, position_BT, slots, decoder.shapes, 0 if cache is None else held)
-    tables = (ids_BT, layout.modality_BT, position_BT, layout.first_BT, layout.last_BT)
-    ids, modality, position, first, last = (
-        torch.from_numpy(table).to(decoder.device) for table in tables
-    )
+    tables = (ids_BT, position_BT, *layout)
+    ids, position, modality, first, last = (torch.from_numpy(t).to(decoder.device) for t in tables)
     read: dict[str, LatentInput] = {}
     for name, own in slots.items():
         there = own.to(decoder.device)
         time_L = latents[name].new_full((len(there.item_L),), time)
         read[name] = LatentInput(latents[name], time_L, there.position_L, there.place_LA)
-    mask = IntervalMask(first, last, width if cache is None else cache.capacity)
+    keys = (width, None) if cache is None else (cache.capacity, cache.lengths_B)
+    mask = IntervalMask(first, last, *keys)
     return Reading(DecoderInput(ids, modality, position, read), mask, cache)
 
 

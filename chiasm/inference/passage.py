@@ -24,22 +24,13 @@ from chiasm.documents import Document, Span
 class Passage:
     """T positions that follow one another in one document."""
 
-    ids_T: np.ndarray
-    """int64: token numbers; a stream's own at latent tokens."""
+    ids: Sequence[int]
+    """T token numbers; a stream's own at latent tokens."""
     items: tuple[tuple[str, int], ...] = ()
     """The stream of each item, and where in the passage its first latent token lies."""
 
-    @classmethod
-    def of_text(cls, ids: Sequence[int]) -> Passage:
-        """Token numbers of text alone."""
-        return cls(np.array(ids, dtype=np.int64))
-
     def __len__(self) -> int:
-        return len(self.ids_T)
-
-    def then(self, ids: Sequence[int]) -> Passage:
-        """The same with text behind it."""
-        return Passage(np.concatenate((self.ids_T, np.array(ids, dtype=np.int64))), self.items)
+        return len(self.ids)
 
 
 def prompt_passage(spans: Sequence[Span], tokenizer: TextTokenizer, streams: Streams) -> Passage:
@@ -54,4 +45,4 @@ def prompt_passage(spans: Sequence[Span], tokenizer: TextTokenizer, streams: Str
     starts = np.flatnonzero(np.isin(piece.ids, begins)) + 1
     names = [streams.names[number] for number in piece.items[:, 1]]
     items = tuple(zip(names, starts.tolist(), strict=True))
-    return Passage(piece.ids[:-1], items)  # all but <eod>: the document goes on
+    return Passage(piece.ids[:-1].tolist(), items)  # all but <eod>: the document goes on

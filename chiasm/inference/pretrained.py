@@ -5,24 +5,20 @@
     streams/NAME/        the tokenizer of a stream, unless the package ships it
     config.json          settings, shapes, and the hash or fingerprint of everything above
 
-``config.json`` is part of the folder from the moment the folder has its name: it is made under
-another name and renamed when all files are on disk.
+A folder of that name is whole: it is made under another one.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-import os
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
-from torch import Tensor
+from safetensors.torch import save_file
 
 from chiasm.actions import ActionFormat
 from chiasm.batch.streams import IMAGE
@@ -30,15 +26,17 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, matmul_dtype
 from chiasm.errors import UserError
 from chiasm.flow import FlowSettings, default_shift
-from chiasm.inference.location import CONFIG, find_model
+from chiasm.hub import download
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model import Decoder, ModelSettings
 from chiasm.settings import Settings
-from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
+from chiasm.tokenizers.storage import load_tokenizer, read_weights, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.trained import SHIPPED, shipped_folder
+from chiasm.whole import sha256_of, whole
 
+CONFIG = "config.json"
 WEIGHTS = "model.safetensors"
 TOKENIZER = "tokenizer.json"
 STREAMS = "streams"
@@ -109,7 +107,7 @@ class Pretrained:
         return self.flow.of(stream).shift or default_shift(shape.num_tokens, shape.channels)
 
     def save(self, folder: Path | str) -> None:
-        """Write the model, aside first; a folder of that name is replaced when all is on disk.
+        """Write the model; another one of that name is replaced when all is on disk.
 
         Raises:
             UserError: the folder cannot be written, or the name belongs to something else. What
@@ -118,21 +116,17 @@ class Pretrained:
         folder = Path(folder)
         if folder.exists() and not (folder / CONFIG).is_file():
             raise UserError(f"{folder} exists and holds no model; give another folder")
-        aside = folder.with_name(folder.name + ".partial")
         try:
-            shutil.rmtree(aside, ignore_errors=True)
-            aside.mkdir(parents=True)
-            self._write(aside)
-            _replace(aside, folder)
+            with whole(folder) as aside:
+                self._write(aside)
         except (OSError, SafetensorError) as error:
-            shutil.rmtree(aside, ignore_errors=True)
             raise UserError(f"the model cannot be written to {folder}: {error}") from error
 
     def _write(self, folder: Path) -> None:
         state = self.decoder.state_dict()
         weights = {name: tensor.float().cpu().contiguous() for name, tensor in state.items()}
-        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         self.text_tokenizer.save(folder)
+        save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})
         config = _Config(
             format=FORMAT,
             model=self.decoder.settings,
@@ -141,7 +135,7 @@ class Pretrained:
             context_positions=self.context_positions,
             actions=self.actions,
             walks=self.walks,
-            weights_sha256=_sha256(folder / WEIGHTS),
+            weights_sha256=sha256_of(folder / WEIGHTS),
             tokenizer_fingerprint=self.text_tokenizer.fingerprint,
             streams={
                 shape.name: _Stream(
@@ -155,7 +149,7 @@ class Pretrained:
         (folder / CONFIG).write_text(config.model_dump_json(indent=1) + "\n")
 
     @classmethod
-    def load(cls, path_or_hub_id: str | Path, device: str | torch.device = "cpu") -> Pretrained:
+    def load(cls, path_or_hub_id: str | Path, device: str | torch.device = "cpu") -> Self:
         """Open a saved model: its folder, the run that made it, or a repository of the hub.
 
         Args:
@@ -168,7 +162,7 @@ class Pretrained:
                 model.
         """
         device = choose_device(str(device))
-        folder = find_model(path_or_hub_id)
+        folder = _find(path_or_hub_id)
         config = _read_config(folder)
         text_tokenizer, tokenizers = _load_tokenizers(folder, config)
         decoder = Decoder(
@@ -177,7 +171,9 @@ class Pretrained:
             streams=tokenizers.streams,
             compute_dtype=matmul_dtype(device, "auto"),
         )
-        decoder.load_state_dict(_load_weights(folder, config, decoder))
+        expected = decoder.state_dict()
+        weights = read_weights(folder / WEIGHTS, config.weights_sha256, expected, told_by=CONFIG)
+        decoder.load_state_dict(weights)
         decoder = decoder.to(device).eval().requires_grad_(False)
         told = (config.flow, config.context_positions, config.actions, config.walks)
         return cls(decoder, text_tokenizer, tokenizers.to(device), *told)
@@ -196,14 +192,24 @@ def _save_tokenizer(tokenizer: Tokenizer, folder: Path, stream: str) -> str:
     return f"{STREAMS}/{stream}"
 
 
-def _replace(aside: Path, folder: Path) -> None:
-    """Give ``aside`` the name ``folder``; what had the name goes last."""
-    before = folder.with_name(folder.name + ".before")
-    shutil.rmtree(before, ignore_errors=True)
-    if folder.exists():
-        os.replace(folder, before)
-    os.replace(aside, folder)
-    shutil.rmtree(before, ignore_errors=True)
+def _find(path_or_hub_id: str | Path) -> Path:
+    """The folder of a saved model: its own, a run's, or the hub's cache."""
+    path = Path(path_or_hub_id).expanduser()
+    for folder in (path, path / "model"):
+        if (folder / CONFIG).is_file():
+            return folder
+    if path.exists():
+        raise UserError(
+            f"{path} holds no model: neither {CONFIG} nor model/{CONFIG} is there. A run gets its "
+            "model/ when its training ends; if it was interrupted, run chiasm train again to go on"
+        )
+    name = str(path_or_hub_id)
+    if name.count("/") != 1 or name.startswith((".", "~", "/")):
+        raise UserError(f"{path} does not exist; give a run, a saved model or a hub id owner/name")
+    folder = download(name)
+    if not (folder / CONFIG).is_file():
+        raise UserError(f"the hub's {name!r} holds no {CONFIG}: it is not a model of chiasm")
+    return folder
 
 
 def _read_config(folder: Path) -> _Config:
@@ -226,8 +232,11 @@ def _read_config(folder: Path) -> _Config:
 
 
 def _load_tokenizers(folder: Path, config: _Config) -> tuple[TextTokenizer, StreamTokenizers]:
-    text = TextTokenizer.load(_found(folder / TOKENIZER))
-    _refuse_other(folder / TOKENIZER, text.fingerprint, config.tokenizer_fingerprint)
+    path = folder / TOKENIZER
+    if not path.is_file():
+        raise UserError(f"{path} is missing; save or copy the model again")
+    text = TextTokenizer.load(path)
+    _refuse_other(path, text.fingerprint, config.tokenizer_fingerprint)
     tokenizers: dict[str, Tokenizer] = {}
     for name, told in config.streams.items():
         shipped = told.tokenizer in SHIPPED
@@ -239,39 +248,9 @@ def _load_tokenizers(folder: Path, config: _Config) -> tuple[TextTokenizer, Stre
     return text, StreamTokenizers(tokenizers, context_of)
 
 
-def _found(path: Path) -> Path:
-    if not path.is_file():
-        raise UserError(f"{path} is missing; save or copy the model again")
-    return path
-
-
 def _refuse_other(where: Path, found: str, named: str, remedy: str = "") -> None:
     if found != named:
         raise UserError(
             f"{where} is not the tokenizer that the model was trained with (fingerprint "
             f"{found[:12]}, {CONFIG} names {named[:12]}); {remedy or 'copy the model again'}"
         )
-
-
-def _load_weights(folder: Path, config: _Config, decoder: Decoder) -> dict[str, Tensor]:
-    path = _found(folder / WEIGHTS)
-    if _sha256(path) != config.weights_sha256:
-        raise UserError(
-            f"{path} is damaged or half-written: its hash is not the one in {CONFIG}; save or "
-            "copy the model again"
-        )
-    weights = load_file(path)
-    shapes = {name: tensor.shape for name, tensor in weights.items()}
-    expected = {name: tensor.shape for name, tensor in decoder.state_dict().items()}
-    wrong = sorted({name for name, _ in shapes.items() ^ expected.items()})
-    if wrong:
-        raise UserError(
-            f"{path} does not fit the settings in {CONFIG}: {', '.join(wrong[:3])} "
-            f"({len(wrong)} in all); the two are not of one model"
-        )
-    return weights
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

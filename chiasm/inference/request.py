@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -10,7 +9,7 @@ from pydantic import Field
 from torch import Tensor
 
 from chiasm.batch.streams import IMAGE
-from chiasm.documents import Continuous, Span
+from chiasm.documents import Continuous, Document, Span
 from chiasm.errors import UserError
 from chiasm.inference.solvers import Solver
 from chiasm.settings import Settings
@@ -68,12 +67,10 @@ class Request:
     """Whose items ``opens`` and ``script`` open."""
 
     def __post_init__(self) -> None:
-        given = self.spans
-        if isinstance(given, Span) or not all(isinstance(span, Span) for span in given):
-            raise UserError(
-                f"a request's spans are a tuple of Text, Image and Continuous, not {given!r:.60}",
-                remedy='give such as (Text("a door"),)',
-            )
+        try:
+            Document(self.spans)
+        except TypeError as error:
+            raise UserError(f"a request's {error}") from error
 
     @property
     def num_given_items(self) -> int:
@@ -117,5 +114,4 @@ class Ended:
 
 
 Event = TextWritten | Generated | Ended
-Listener = Callable[[Event], None]
-"""Called with each event as it happens; ``event.request`` is the request's place in the list."""
+"""What happens; ``event.request`` is the request's place in the list."""

@@ -5,7 +5,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -16,7 +17,7 @@ from chiasm.errors import UserError
 from chiasm.inference.batch import Batch
 from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Listener, Request, SamplingSettings
+from chiasm.inference.request import Event, Request, SamplingSettings
 
 
 class Sampler:
@@ -28,39 +29,46 @@ class Sampler:
 
     @torch.inference_mode()
     def generate(
-        self,
-        requests: Sequence[Request],
-        settings: SamplingSettings | None = None,
-        listener: Listener | None = None,
+        self, requests: Sequence[Request], settings: SamplingSettings | None = None
     ) -> list[list[Span]]:
-        """What follows each request's spans.
+        """Returns what follows each request's spans; pictures are uint8 [H, W, 3].
 
-        Args:
-            requests: any number; ``settings.rows_at_once`` of them run together.
-            settings: how to write and generate; None is the defaults.
-            listener: hears every piece of text, item and ending as it happens.
-
-        Returns:
-            for each request its new spans; pictures are uint8 [H, W, 3].
+        ``settings`` say how to write and generate, None the defaults; ``settings.rows_at_once``
+        requests run together.
 
         Raises:
             UserError: a prompt is longer than the model's context (checked for all requests before
                 anything runs), or an item cannot be read.
         """
+        results = []
+        for batch in self._batches(requests, settings or SamplingSettings()):
+            deque(batch.run(), maxlen=0)
+            results += batch.spans
+        return results
+
+    @torch.inference_mode()
+    def stream(
+        self, requests: Sequence[Request], settings: SamplingSettings | None = None
+    ) -> Iterator[Event]:
+        """Returns every piece of text, item and ending of the same as it happens.
+
+        Raises:
+            UserError: as of :meth:`generate`.
+        """
+        for batch in self._batches(requests, settings or SamplingSettings()):
+            yield from batch.run()
+
+    def _batches(self, requests: Sequence[Request], settings: SamplingSettings) -> Iterator[Batch]:
         if isinstance(requests, Request):
             raise UserError("requests is a single Request", remedy="give a list of them")
-        settings = settings or SamplingSettings()
         several = len(requests) > 1
         prompts = [
             self._prompt(f"request {n}" if several else "the request", request, settings.max_items)
             for n, request in enumerate(requests)
         ]
-        results: list[list[Span]] = []
         for begin in range(0, len(requests), settings.rows_at_once):
             chunk = slice(begin, begin + settings.rows_at_once)
-            batch = Batch(self.pretrained, settings, listener or (lambda event: None))
-            results += batch.run(requests[chunk], prompts[chunk], first_number=begin)
-        return results
+            yield Batch(self.pretrained, settings, requests[chunk], prompts[chunk], begin)
 
     def _prompt(self, name: str, request: Request, max_items: int) -> Passage:
         """A prompt that fits, with the items that are generated in any case."""

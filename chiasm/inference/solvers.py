@@ -3,9 +3,10 @@
 Pure functions: they know neither models nor pictures. Time runs from 0 (noise) to 1 (data).
 
 - Euler: one velocity per step, error of first order in the step.
-- Heun: two velocities per step, error of second order. The last step ends at t = 1, where an
-  x-prediction divides by 1 - t and so has no velocity; it is taken as a plain Euler step (Karras
-  et al. 2022, "Elucidating the Design Space of Diffusion-Based Generative Models", Algorithm 1).
+- Heun: the mean of the velocities at both ends of the Euler step, error of second order. The last
+  step ends at t = 1, where an x-prediction divides by 1 - t and so has no velocity; it is taken as
+  a plain Euler step (Karras et al. 2022, "Elucidating the Design Space of Diffusion-Based
+  Generative Models", Algorithm 1).
 
 Shape suffixes: S points of the time grid.
 """
@@ -41,27 +42,16 @@ def time_grid(num_steps: int, shift: float) -> Tensor:
     return even_S / (even_S + shift * (1 - even_S))
 
 
-def euler(velocity: Velocity, z: Tensor, time: float, next_time: float) -> Tensor:
-    """One step of Euler's method from ``time`` to ``next_time``."""
-    return z + (next_time - time) * velocity(z, time)
-
-
-def heun(velocity: Velocity, z: Tensor, time: float, next_time: float) -> Tensor:
-    """One step of Heun's method: the mean of the velocities at both ends of the Euler step."""
-    step = next_time - time
-    begin = velocity(z, time)
-    end = velocity(z + step * begin, next_time)
-    return z + step / 2 * (begin + end)
-
-
-def denoise(
-    predict_velocity: Velocity, z: Tensor, times: Tensor, solver: Solver = Solver.EULER
-) -> Tensor:
+def denoise(velocity: Velocity, z: Tensor, times: Tensor, solver: Solver = Solver.EULER) -> Tensor:
     """Follow the flow from ``z``, of any shape, at ``times[0]`` to ``times[-1]``.
 
     ``times`` [S] rise and end at 1 or before.
     """
     for time, next_time in pairwise(times.tolist()):
-        one_step = heun if solver == Solver.HEUN and next_time < 1 else euler
-        z = one_step(predict_velocity, z, time, next_time)
+        step, begin = next_time - time, velocity(z, time)
+        if solver == Solver.HEUN and next_time < 1:
+            end = velocity(z + step * begin, next_time)
+            z = z + step / 2 * (begin + end)
+        else:
+            z = z + step * begin
     return z

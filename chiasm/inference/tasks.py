@@ -113,13 +113,8 @@ def continue_freely(
     seed: int = 0,
 ) -> list[list[Span]]:
     """What follows each prompt, text and images, where the model itself opens the images."""
-    return sampler.generate(_requests([tuple(spans) for spans in prompts], seed), settings)
-
-
-def _requests(
-    prompts: Sequence[tuple[Span, ...]], seed: int, *, opens: bool = False
-) -> list[Request]:
-    return [Request(spans, seed + number, opens) for number, spans in enumerate(prompts)]
+    requests = [Request(tuple(spans), seed + n) for n, spans in enumerate(prompts)]
+    return sampler.generate(requests, settings)
 
 
 def _write(
@@ -131,7 +126,7 @@ def _write(
 ) -> list[str]:
     asked = [(image, Text(prompt)) for image, prompt in zip(images, prompts, strict=True)]
     limits = settings.model_copy(update={"max_items": 0})
-    results = sampler.generate(_requests(asked, seed), limits)
+    results = continue_freely(sampler, asked, settings=limits, seed=seed)
     return [Document(tuple(spans)).text.strip() for spans in results]
 
 
@@ -139,5 +134,6 @@ def _draw(
     sampler: Sampler, prompts: Sequence[tuple[Span, ...]], settings: SamplingSettings, seed: int
 ) -> list[np.ndarray]:
     limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
-    results = sampler.generate(_requests(prompts, seed, opens=True), limits)
+    requests = [Request(spans, seed + n, opens=True) for n, spans in enumerate(prompts)]
+    results = sampler.generate(requests, limits)
     return [span.pixels() for spans in results for span in spans if isinstance(span, Image)]

@@ -1,32 +1,33 @@
 """Training state on disk, so that a run killed at any moment goes on as if it never was.
 
 A checkpoint is a folder ``step-0000100/``: tensors as `torch.distributed.checkpoint` writes them,
-``progress.json`` (step, stream position, counters) and ``manifest.json`` (size and CRC-32 of every
-other file, written last). It is made as ``step-0000100.partial/``, synced, and renamed: a folder
-without that ending was complete when it was written, and the manifest tells whether it still is.
+``progress.json`` (step, stream position, counters) and ``manifest.json`` (xxh3 hash of every
+other file). A folder of that name was whole when it was written, and the manifest tells whether it
+still is.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
 import shutil
 import warnings
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch.distributed.checkpoint as dcp
+import xxhash
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, first_line
+from chiasm.whole import whole
 
 _COMPLETE = re.compile(r"step-(\d{7})$")
-_CHUNK_BYTES = 1 << 24
 
 
 class DamagedError(Exception):
@@ -58,30 +59,25 @@ class Checkpoints:
         return self.folder / f"step-{step:07d}"
 
     def save(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> Path:
-        """Write a checkpoint aside, rename it, and remove all but the newest ``keep``.
+        """Write a checkpoint, and remove all but the newest ``keep``.
 
         ``tensors`` may be nested, with plain values among them; ``progress`` is what JSON can hold.
 
         Raises:
             UserError: the disk is full or refuses; nothing written earlier is touched.
         """
-        partial = self.folder / f"{self.path(step).name}.partial"
+        content = json.dumps({"identity": self.identity, "progress": progress})
         try:
-            shutil.rmtree(partial, ignore_errors=True)
-            partial.mkdir()
-            with _single_process():
-                dcp.save(tensors, storage_writer=dcp.FileSystemWriter(partial), no_dist=True)
-            content = {"identity": self.identity, "progress": progress}
-            _write_synced(partial / "progress.json", json.dumps(content))
-            _write_synced(partial / "manifest.json", json.dumps(_manifest(partial)))
-            _sync_folder(partial)
-            shutil.rmtree(self.path(step), ignore_errors=True)  # of a run before a fall-back
-            os.replace(partial, self.path(step))
-            _sync_folder(self.folder)
+            with whole(self.path(step)) as aside, _single_process():
+                dcp.save(tensors, storage_writer=dcp.FileSystemWriter(aside), no_dist=True)
+                (aside / "progress.json").write_text(content)
+                (aside / "manifest.json").write_text(json.dumps(_manifest(aside)))
         except (OSError, RuntimeError, CheckpointException) as error:
-            shutil.rmtree(partial, ignore_errors=True)
             raise UserError(self._cannot_write(step, tensors, error)) from error
-        self._prune()
+        for old in self.steps()[: -self.keep]:
+            leaving = self.path(old).with_suffix(".partial")
+            os.replace(self.path(old), leaving)  # a kill here leaves no half of a checkpoint
+            shutil.rmtree(leaving)
         return self.path(step)
 
     def restore(self, tensors: dict[str, Any]) -> dict[str, Any] | None:
@@ -124,23 +120,17 @@ class Checkpoints:
                     dcp.load(tensors, storage_reader=dcp.FileSystemReader(path), no_dist=True)
                 return content["progress"]
         except (Exception, CheckpointException) as error:
-            raise DamagedError(str(error).splitlines()[0]) from error
+            raise DamagedError(first_line(error)) from error
         raise UserError(
             f"{path} was written by a run with other settings or data; train into another folder "
             "or delete it to start again"
         )
 
-    def _prune(self) -> None:
-        for step in self.steps()[: -self.keep]:
-            leaving = self.folder / f"{self.path(step).name}.partial"
-            os.replace(self.path(step), leaving)  # a kill here leaves no half of a checkpoint
-            shutil.rmtree(leaving)
-
     def _cannot_write(self, step: int, tensors: dict[str, Any], error: BaseException) -> str:
         free_bytes, needed_bytes = shutil.disk_usage(self.folder).free, _num_bytes(tensors)
         steps = self.steps()
         intact = f"intact up to step {steps[-1]}" if steps else "none so far"
-        cause = "the disk is full" if free_bytes < needed_bytes else str(error).splitlines()[0]
+        cause = "the disk is full" if free_bytes < needed_bytes else first_line(error)
         return (
             f"the checkpoint of step {step} cannot be written to {self.folder}: {cause} "
             f"({needed_bytes / 2**20:.1f} MiB needed, {free_bytes / 2**20:.1f} MiB free). "
@@ -148,11 +138,13 @@ class Checkpoints:
         )
 
 
-def _manifest(folder: Path) -> dict[str, dict[str, int]]:
-    return {
-        path.name: {"size_bytes": path.stat().st_size, "crc32": _crc32(path)}
-        for path in sorted(folder.iterdir())
-    }
+def _manifest(folder: Path) -> dict[str, str]:
+    """Hash of every file by its name."""
+    hashes = {}
+    for path in sorted(folder.iterdir()):
+        with path.open("rb") as file:
+            hashes[path.name] = hashlib.file_digest(file, xxhash.xxh3_64).hexdigest()
+    return hashes
 
 
 def _verify(folder: Path) -> None:
@@ -168,35 +160,12 @@ def _verify(folder: Path) -> None:
             raise DamagedError(f"{name} differs from what was written")
 
 
-def _crc32(path: Path) -> int:
-    checksum = 0
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK_BYTES):
-            checksum = zlib.crc32(chunk, checksum)
-    return checksum
-
-
 def _num_bytes(tree: Any) -> int:
     if isinstance(tree, Tensor):
         return tree.nbytes
     if isinstance(tree, dict):
         return sum(_num_bytes(value) for value in tree.values())
     return 0
-
-
-def _write_synced(path: Path, text: str) -> None:
-    with path.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 @contextmanager

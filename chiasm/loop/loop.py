@@ -16,6 +16,7 @@ import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
@@ -28,7 +29,6 @@ from chiasm.device import deterministic_on_cpu, synchronise
 from chiasm.errors import UserError
 from chiasm.loop.checkpoint import Checkpoints
 from chiasm.loop.metrics import MetricsLog, Values
-from chiasm.loop.optimiser import set_learning_rate
 from chiasm.loop.progress import Progress, StepReport
 from chiasm.loop.schedule import learning_rate
 from chiasm.loop.settings import LoopSettings
@@ -140,13 +140,9 @@ class Loop(ABC, Generic[Found]):
         with deterministic_on_cpu(self.device):
             if not self._resume(checkpoints):
                 self.begin()
-            log = MetricsLog(folder, self.progress.step)
-            threads = self.threads(folder / "threads.json")
-            try:
-                with threads.in_use(self.progress.step):
-                    self._train(checkpoints, log, on_step, threads.after_step)
-            finally:
-                log.close()
+            step, threads = self.progress.step, self.threads(folder / "threads.json")
+            with closing(MetricsLog(folder, step)) as log, threads.in_use(step):
+                self._train(checkpoints, log, on_step, threads.after_step)
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
         """What decides the number of threads; compiled code keeps the one it was made for."""
@@ -174,7 +170,8 @@ class Loop(ABC, Generic[Found]):
         finite = all(map(math.isfinite, norms.values()))
         if finite:
             for optimiser in self.optimisers.values():
-                set_learning_rate(optimiser, rate)
+                for group in optimiser.param_groups:
+                    group["lr"] = rate
                 optimiser.step()
             self.after_update(found)
         self.module.zero_grad()
@@ -200,7 +197,13 @@ class Loop(ABC, Generic[Found]):
         saved_step = progress.step
         with StopRequest() as stop:
             while progress.step < settings.steps and stop.signal is None:
-                report = self.step()
+                done = progress.step
+                try:
+                    report = self.step()
+                except UserError:
+                    if saved_step < done == progress.step:  # a document's mistake, not the step's
+                        self._save(checkpoints, log)
+                    raise
                 after_step(progress.step, report.timing["seconds"])
                 last = progress.step == settings.steps
                 if last or progress.step % settings.log_every_steps == 0:

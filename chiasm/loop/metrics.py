@@ -20,6 +20,7 @@ from typing import Any
 from torch.utils.tensorboard import SummaryWriter
 
 from chiasm.errors import UserError
+from chiasm.whole import write_whole
 
 Values = Mapping[str, float]
 """Numbers by name."""
@@ -84,7 +85,5 @@ def read_metrics(path: Path) -> list[dict[str, Any]]:
 
 def _open_at(path: Path, step: int) -> FileIO:
     kept = [line for line in read_metrics(path) if line["step"] <= step]
-    aside = path.with_suffix(".partial")
-    aside.write_text("".join(json.dumps(line) + "\n" for line in kept))
-    os.replace(aside, path)
+    write_whole(path, "".join(json.dumps(line) + "\n" for line in kept))
     return FileIO(path, "ab")  # unbuffered: after a full disk close has nothing to retry

@@ -78,9 +78,3 @@ def build_optimiser(
             "exp_avg_sq": torch.zeros_like(parameter),
         }
     return optimiser
-
-
-def set_learning_rate(optimiser: torch.optim.Optimizer, learning_rate: float) -> None:
-    """Give every group the same learning rate."""
-    for group in optimiser.param_groups:
-        group["lr"] = learning_rate

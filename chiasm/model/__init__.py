@@ -4,14 +4,13 @@ Reading order, which is also the import order:
 
 settings.py     what a decoder is made of
 work.py         what one forward pass has to do: positions, rows, pairs; counted in FLOPs
-mask.py         who sees whom: one interval of keys per query, in four forms
-windows.py      a packed row cut where no interval crosses, for CPUs
 elementwise.py  the operations between the matrix products: norm, rotary, SwiGLU
+windows.py      a packed row cut where no interval crosses, for CPUs
+mask.py         who sees whom: one interval of keys per query, and softmax attention under it
 routing.py      which expert gets which rows: positions sorted by expert
 layers.py       linear layer, norm, rotary table
 router.py       how a position chooses its experts, and what is told of it
 experts.py      capacity: one grouped product for all experts
-kernels.py      softmax attention under a mask, by the fastest kernel
 cache.py        what attention keeps of what was already read
 attention.py    what a block asks of its attention, and grouped-query attention
 block.py        attention, then experts

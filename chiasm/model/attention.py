@@ -12,8 +12,8 @@ from torch import Tensor, nn
 
 from chiasm.model.cache import LayerCache
 from chiasm.model.elementwise import turn_heads
-from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import Linear
+from chiasm.model.mask import IntervalMask
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ATTENTIONS, AttentionSettings, ModelSettings
 from chiasm.model.work import Work
@@ -59,7 +59,7 @@ class GroupedAttention(Attention):
         self.qkv = Linear(settings.width, heads * self.head_width, modalities)
         self.out = Linear(self.query_heads * self.head_width, settings.width, modalities)
         # One gain per head is the scale of its scores; finer gains would not commute with the turn.
-        self.qk_gain = nn.Parameter(torch.empty(turned)) if settings.qk_norm else None
+        self.qk_gain = nn.Parameter(torch.ones(turned)) if settings.qk_norm else None
         self.cached = ((self.key_value_heads, self.head_width),) * 2
         self.pair_flops = 4 * self.query_heads * self.head_width
 
@@ -67,7 +67,7 @@ class GroupedAttention(Attention):
         self,
         x_BTD: Tensor,
         turn_BTK: Tensor,
-        mask: AttentionMask,
+        mask: IntervalMask,
         past: LayerCache | None = None,
         by_modality: Routing | None = None,
     ) -> Tensor:

@@ -6,18 +6,18 @@ both halves of a block.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from chiasm.batch.streams import TEXT
 from chiasm.model.attention import Attention
 from chiasm.model.cache import LayerCache
 from chiasm.model.experts import Experts, MixtureOfExperts
-from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import RMSNorm
+from chiasm.model.mask import IntervalMask
 from chiasm.model.router import Choice
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
@@ -30,15 +30,12 @@ class Shared:
     """What all blocks of one forward pass share, computed once."""
 
     turn_BTK: Tensor
-    mask: AttentionMask
+    mask: IntervalMask
     modality_BT: Tensor
     by_modality: Routing | None
     """None where nothing has weights of each modality."""
     modulation_BT6D: Tensor | None
-    latent_BT1: Tensor | None
-    """1 at latent tokens, 0 elsewhere, in the type of the activations; None without modulation."""
-    own_BT1: Sequence[Tensor]
-    """The same for each modality but text, where they have norms of their own."""
+    """By flow time, 0 where there is none; None where time is added."""
 
 
 class Block(nn.Module):
@@ -53,26 +50,24 @@ class Block(nn.Module):
         self.attention = cast("Attention", settings.attention.build(settings, separate))
         self.experts_norm = RMSNorm(settings.width, separate)
         self.experts = _experts(settings, number, modalities)
-        self.adaptive = settings.time_conditioning == "adaptive"
-        if self.adaptive:
+        if settings.time_conditioning == "adaptive":
             self.modulation = nn.Parameter(torch.empty(6, settings.width))
 
     def forward(
         self, x_BTD: Tensor, shared: Shared, past: LayerCache | None = None
     ) -> tuple[Tensor, Choice | None]:
         """[B, T, D] → [B, T, D], and what the router chose where there is one."""
-        own = shared.own_BT1
+        modality_BT = shared.modality_BT
         if shared.modulation_BT6D is None:
-            x_BTD = x_BTD + self._attend(self.attention_norm(x_BTD, own), shared, past)
-            y_BTD, choice = self._transform(self.experts_norm(x_BTD, own), shared)
+            x_BTD = x_BTD + self._attend(self.attention_norm(x_BTD, modality_BT), shared, past)
+            y_BTD, choice = self._transform(self.experts_norm(x_BTD, modality_BT), shared)
             return x_BTD + y_BTD, choice
-        assert shared.latent_BT1 is not None
-        modulation_6D = self.modulation.to(x_BTD.dtype)
-        own_BT6D = shared.modulation_BT6D + modulation_6D * shared.latent_BT1.unsqueeze(-1)
+        latent_BT11 = (modality_BT > TEXT)[..., None, None]
+        own_BT6D = shared.modulation_BT6D + self.modulation.to(x_BTD.dtype) * latent_BT11
         scale, shift, gate, scale2, shift2, gate2 = own_BT6D.unbind(2)
-        y_BTD = self.attention_norm(x_BTD, own) * (1 + scale) + shift
+        y_BTD = self.attention_norm(x_BTD, modality_BT) * (1 + scale) + shift
         x_BTD = x_BTD + (1 + gate) * self._attend(y_BTD, shared, past)
-        y_BTD = self.experts_norm(x_BTD, own) * (1 + scale2) + shift2
+        y_BTD = self.experts_norm(x_BTD, modality_BT) * (1 + scale2) + shift2
         y_BTD, choice = self._transform(y_BTD, shared)
         return x_BTD + (1 + gate2) * y_BTD, choice
 

@@ -1,8 +1,8 @@
 """What the attention layers keep of what was already read.
 
 A forward pass writes what it keeps behind what a row holds but does not count it as held: the
-next pass overwrites it. So an unfinished image can be recomputed at every solver step, and only
-:meth:`KeyValueCache.advance`, after the pass at flow time 1, makes it part of the history.
+next pass overwrites it. So an unfinished image can be recomputed at every solver step, and it is
+part of the history once it is counted in ``lengths_B``, after the pass at flow time 1.
 
 Shape suffixes: B rows, T new positions, S slots.
 """
@@ -63,10 +63,6 @@ class KeyValueCache:
         new_T = torch.arange(num_new, device=self.lengths_B.device)
         slot_BT = self.lengths_B.unsqueeze(1) + new_T
         return [replace(layer, new=(row_B1, slot_BT)) for layer in self.whole]
-
-    def advance(self, count_B: Tensor) -> None:
-        """Hold the first ``count_B`` of the positions that the last pass wrote, per row."""
-        self.lengths_B = self.lengths_B + count_B
 
     def slice(self, held_B: Tensor, slots: int) -> KeyValueCache:
         """Returns the first slots of the first rows, of which these many are held.

@@ -21,13 +21,12 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chiasm.batch.packed import PackedBatch
-from chiasm.batch.streams import TEXT, Streams
+from chiasm.batch.streams import Streams
 from chiasm.errors import settings_of
 from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialise import initialise
-from chiasm.model.kernels import AttentionMask
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
@@ -106,7 +105,7 @@ class Decoder(nn.Module):
         width, modalities = settings.width, len(streams.modalities)
         if settings.experts == "moe":
             with settings_of("model.moe"):
-                settings.moe.refuse_lack(modalities)
+                settings.moe.refuse_choices(modalities)
         self.settings, self.compute_dtype = settings, compute_dtype
         self.vocabulary, self.shapes = vocabulary, streams
         self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))
@@ -147,19 +146,18 @@ class Decoder(nn.Module):
         """Hidden vectors [B, T, D] after the final norm, and what each block's router chose.
 
         With a cache, the T positions continue what its rows hold, ``mask`` counts keys in the
-        cache's slots, and what is new is written but not yet held (see
-        :meth:`chiasm.model.cache.KeyValueCache.advance`).
+        cache's slots and has its lengths, and what is new is written but not yet held (see
+        :mod:`chiasm.model.cache`).
         """
+        assert (cache is None) == (mask.held_B is None)
         x_BTD, time_LD = self._embed(inputs)
-        held_B = cache.lengths_B if cache is not None else None
-        shared = self._share(inputs, AttentionMask(mask, held_B), time_LD)
-        num_positions = inputs.ids_BT.shape[1]
-        past = cache.layers(num_positions) if cache is not None else [None] * len(self.blocks)
+        shared = self._share(inputs, mask, time_LD)
+        past = cache.layers(inputs.ids_BT.shape[1]) if cache else [None] * len(self.blocks)
         choices = []
         for block, layer in zip(self.blocks, past, strict=True):
             x_BTD, choice = block(x_BTD, shared, layer)
             choices += [choice] if choice is not None else []
-        return self.final_norm(x_BTD, shared.own_BT1), choices
+        return self.final_norm(x_BTD, inputs.modality_BT), choices
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
         """Returns an empty cache of ``capacity`` slots for each of ``rows`` rows."""
@@ -224,11 +222,11 @@ class Decoder(nn.Module):
         x_MD = x_BTD.flatten(0, 1).index_copy(0, inputs.latent_position_L, latent_LD)
         return x_MD.view_as(x_BTD), time_LD
 
-    def _share(self, inputs: DecoderInput, mask: AttentionMask, time_LD: Tensor | None) -> Shared:
+    def _share(self, inputs: DecoderInput, mask: IntervalMask, time_LD: Tensor | None) -> Shared:
         modality_BT, settings = inputs.modality_BT, self.settings
-        num_modalities = len(self.shapes.modalities)
-        sorted_once = "modality" in (settings.experts, settings.attention_weights)
-        modulation = None
+        by_modality = modulation = None
+        if "modality" in (settings.experts, settings.attention_weights):
+            by_modality = Routing.by_modality(modality_BT, len(self.shapes.modalities))
         if settings.time_conditioning == "adaptive":
             size = (modality_BT.numel(), 6 * settings.width)
             modulation = torch.zeros(size, dtype=self.compute_dtype, device=self.device)
@@ -236,21 +234,7 @@ class Decoder(nn.Module):
                 modulation_LF = self.time_modulation(F.silu(time_LD))
                 modulation = modulation.index_copy(0, inputs.latent_position_L, modulation_LF)
             modulation = modulation.view(*modality_BT.shape, 6, -1)
-
-        def share(is_of_BT: Tensor) -> Tensor:
-            return is_of_BT.to(self.compute_dtype).unsqueeze(-1)
-
-        separate = settings.attention_weights == "modality"
-        others = range(TEXT + 1, TEXT + num_modalities) if separate else ()
-        return Shared(
-            turn_BTK=self.rotary(inputs.position_BT),
-            mask=mask,
-            modality_BT=modality_BT,
-            by_modality=Routing.by_modality(modality_BT, num_modalities) if sorted_once else None,
-            modulation_BT6D=modulation,
-            latent_BT1=None if modulation is None else share(modality_BT > TEXT),
-            own_BT1=[share(modality_BT == number) for number in others],
-        )
+        return Shared(self.rotary(inputs.position_BT), mask, modality_BT, by_modality, modulation)
 
 
 def _named(layers: dict[str, _Module]) -> dict[str, _Module]:

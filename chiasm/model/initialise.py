@@ -5,13 +5,16 @@ from __future__ import annotations
 import math
 import re
 import zlib
+from collections.abc import Iterator
 
 import torch
 from torch import nn
 
 from chiasm.batch.streams import IMAGE
-from chiasm.model.latents import TIME_FEATURES, PlaceEmbedding
+from chiasm.errors import UserError
+from chiasm.model.latents import PLACE, TIME_FEATURES
 from chiasm.model.settings import ModelSettings
+from chiasm.roles import Role, parameter_roles
 
 
 def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
@@ -20,8 +23,7 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     ====================================  =====================================================
     parameter                             standard deviation
     ====================================  =====================================================
-    norm gains                            constant 1
-    gain of sinusoidal places             constant √(2·axes)·PLACE, as large as learned tables
+    gains (of :class:`Role.GAIN`)         none: they keep the value that their module gives them
     matrices that read the residual       1 / √inputs
     matrices that write the residual      1 / √inputs / √(2·depth): the sum of all blocks keeps
     (a module's ``writes_residual``)      the size of one
@@ -37,46 +39,33 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     A parameter's values depend on (seed, its name) alone, so adding a part to the model changes
     nothing elsewhere. The layers of pictures are named without their stream: they were there first.
     """
-    writing = {
-        module.get_parameter(name)
-        for module in decoder.modules()
-        for name in getattr(module, "writes_residual", ())
-    }
-    for full, parameter in decoder.named_parameters():
-        kind = _OF_A_STREAM.sub(r"\1", full)
+    writing = {parameter for module in decoder.modules() for parameter in _writing(module)}
+    for full, role in parameter_roles(decoder).items():
+        if role is Role.GAIN:
+            continue
+        parameter, kind = decoder.get_parameter(full), _OF_A_STREAM.sub(r"\1", full)
         deviation = _deviation(kind, parameter)
         if parameter in writing:
             deviation = 1 / math.sqrt(parameter.shape[-1] * 2 * settings.depth)
         name = kind if f".{IMAGE}." in full else full
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
-            if kind == "place_embedding.gain":  # of sines and cosines
-                places = decoder.get_submodule(full.rpartition(".")[0])
-                assert isinstance(places, PlaceEmbedding)
-                parameter.fill_(math.sqrt(2 * len(places.axes)) * PLACE)
-            elif deviation is None:
-                parameter.fill_(1.0)
-            else:
-                values = torch.randn(parameter.shape, generator=generator)
-                parameter.copy_(values * deviation)
+            parameter.copy_(deviation * torch.randn(parameter.shape, generator=generator))
 
 
 _OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")
 
-PLACE = 2.0
-"""Standard deviation of a row's or column's embedding.
 
-An imagined frame begins as noise: its queries find the right part of an earlier frame by place
-alone, and until they do, all places of that frame are averaged. Small embeddings (0.1) drown in
-what the first blocks add, and training stays with the average for thousands of steps (docs/log.md
-has the figures).
-"""
+def _writing(module: nn.Module) -> Iterator[nn.Parameter]:
+    for name in getattr(module, "writes_residual", ()):
+        try:
+            yield module.get_parameter(name)
+        except AttributeError as error:
+            told = f"{type(module).__name__}.writes_residual"
+            raise UserError(f"{told} names {name!r}, which is no parameter of it") from error
 
 
-def _deviation(name: str, parameter: nn.Parameter) -> float | None:
-    """None: constant 1."""
-    if name.endswith("gain"):
-        return None
+def _deviation(name: str, parameter: nn.Parameter) -> float:
     if name in ("text_head.weight", "latent_head.weight") or "modulation" in name:
         return 0.0
     if name == "token_embedding":

@@ -5,6 +5,7 @@ Shape suffixes: L latent tokens of all items of a stream, C latent channels, A a
 
 from __future__ import annotations
 
+import math
 from functools import reduce
 
 import torch
@@ -20,6 +21,15 @@ TIME_FEATURES = 64
 
 TIME_SCALE = 1000.0
 """Flow time in [0, 1] spans this many radians at the shortest period."""
+
+PLACE = 2.0
+"""Standard deviation of a row's or column's embedding.
+
+An imagined frame begins as noise: its queries find the right part of an earlier frame by place
+alone, and until they do, all places of that frame are averaged. Small embeddings (0.1) drown in
+what the first blocks add, and training stays with the average for thousands of steps (docs/log.md
+has the figures).
+"""
 
 
 class TimeEmbedding(nn.Module):
@@ -47,23 +57,23 @@ class PlaceEmbedding(nn.Module):
         super().__init__()
         self.width, self.learned = settings.width, settings.image_positions == "learned"
         limit = settings.image_grid_limit
-        numbered = tuple(f"axis{number}" for number in range(axes))
-        self.axes = ("row", "column") if axes == 2 else numbered
+        self.axes = ("row", "column") if axes == 2 else tuple(f"axis{n}" for n in range(axes))
         self.roles = dict.fromkeys(self.axes, Role.TABLE) | {"gain": Role.GAIN}
         if self.learned:
             for name in self.axes:
                 self.register_parameter(name, nn.Parameter(torch.empty(limit, self.width)))
         else:
-            self.gain = nn.Parameter(torch.empty(()))
+            # As large as learned tables.
+            self.gain = nn.Parameter(torch.tensor(math.sqrt(2 * axes) * PLACE))
 
     def forward(self, place_LA: Tensor, dtype: torch.dtype) -> Tensor:
         """[L, A] → [L, D]."""
+        places = place_LA.unbind(-1)
         if self.learned:
-            tables = [self.get_parameter(name) for name in self.axes]
-            looked_up = map(F.embedding, place_LA.unbind(-1), tables)
-            return reduce(torch.add, looked_up).to(dtype)
+            tables = map(self.get_parameter, self.axes)
+            return reduce(torch.add, map(F.embedding, places, tables)).to(dtype)
         parts = [
-            sinusoids(place_L, (self.width + axis) // len(self.axes), longest_period=100.0)
-            for axis, place_L in enumerate(place_LA.unbind(-1))
+            sinusoids(place_L, (self.width + axis) // len(places), longest_period=100.0)
+            for axis, place_L in enumerate(places)
         ]
         return (torch.cat(parts, dim=-1) * self.gain).to(dtype)

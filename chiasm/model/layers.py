@@ -5,13 +5,13 @@ Shape suffixes: B rows, T positions, D width, K head width; M rows of any kind.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from chiasm.batch.streams import TEXT
 from chiasm.model.elementwise import rms_norm
 from chiasm.model.routing import Routing
 from chiasm.roles import Role
@@ -60,20 +60,17 @@ class RMSNorm(nn.Module):
     def __init__(self, width: int, modalities: int | None = None) -> None:
         super().__init__()
         each = () if modalities is None else (modalities,)
-        self.gain = nn.Parameter(torch.empty(*each, width))
+        self.gain = nn.Parameter(torch.ones(*each, width))
 
-    def forward(self, x_MD: Tensor, own_M1: Sequence[Tensor] = ()) -> Tensor:
-        """[..., D] → [..., D].
-
-        ``own_M1``: of each modality but text, 1 at its positions and 0 elsewhere.
-        """
+    def forward(self, x_MD: Tensor, modality_M: Tensor) -> Tensor:
+        """[..., D] → [..., D], each position with the gain of its modality [...]."""
         gain = self.gain.to(x_MD.dtype)
         if gain.ndim == 1:
             return rms_norm(x_MD, gain)
         text_D, *others = gain
         gain_MD = text_D
-        for other_D, own in zip(others, own_M1, strict=True):
-            gain_MD = gain_MD + (other_D - text_D) * own
+        for number, own_D in enumerate(others, TEXT + 1):
+            gain_MD = gain_MD + (own_D - text_D) * (modality_M == number).unsqueeze(-1)
         return rms_norm(x_MD, torch.ones_like(text_D)) * gain_MD
 
     def idle_parameters(self) -> int:

@@ -1,26 +1,31 @@
 """Who sees whom: query q sees the keys first[q] to last[q], both inclusive.
 
 Two vectors of integers carry the whole mask (:mod:`chiasm.batch.packed` says what they mean). From
-them come the dense boolean reference, the additive mask of scaled_dot_product_attention, and
-FlexAttention's BlockMask. The last one needs no T² evaluation: a block of queries touches a block
-of keys if its smallest ``first`` and largest ``last`` reach it, and covers it fully if its largest
-``first`` and smallest ``last`` enclose it. A touched block that is empty after all costs time but
-changes nothing, because the mask function still looks at each pair of a partial block.
+them come the dense boolean reference, the additive mask of scaled_dot_product_attention, the
+windows of a CPU, and FlexAttention's BlockMask. The last one needs no T² evaluation: a block of
+queries touches a block of keys if its smallest ``first`` and largest ``last`` reach it, and covers
+it fully if its largest ``first`` and smallest ``last`` enclose it. A touched block that is empty
+after all costs time but changes nothing, because the mask function still looks at each pair of a
+partial block.
 
-Shape suffixes: B rows, T queries, S keys, Q blocks of queries, J blocks of keys.
+Shape suffixes: B rows, T queries, S keys, H query heads, G key-value heads, K head width; Q blocks
+of queries, J blocks of keys; M = B·T, N windows of one size, W positions of all windows.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache, cached_property, partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.flex_attention import BlockMask
+from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from chiasm.batch.packed import PackedBatch
+from chiasm.model.elementwise import spread_rows, take_rows
+from chiasm.model.windows import Windows
 
 BLOCK = 128
 """Queries and keys of one FlexAttention block."""
@@ -28,7 +33,10 @@ BLOCK = 128
 
 @dataclass(frozen=True)
 class IntervalMask:
-    """T queries per row, each seeing one interval of the row's ``num_keys`` keys; one per step."""
+    """T queries per row, each seeing one interval of the row's ``num_keys`` keys; one per step.
+
+    What is derived from it is computed once and shared by the layers.
+    """
 
     first_BT: Tensor
     """int64: first key seen."""
@@ -36,11 +44,43 @@ class IntervalMask:
     """int64: last key seen."""
     num_keys: int
     """S: keys that the queries could see; T in training, the cache's slots in inference."""
+    held_B: Tensor | None = None
+    """int64: keys that each row's cache holds before the queries; None: there is no cache, and
+    the queries' own positions are the keys."""
+    _narrower: dict[int, IntervalMask] = field(default_factory=dict, init=False, repr=False)
 
     @classmethod
     def from_batch(cls, batch: PackedBatch) -> IntervalMask:
         """The mask of a packed batch: keys and queries are the same T positions."""
         return cls(batch.first_BT, batch.last_BT, batch.num_positions)
+
+    @cached_property
+    def attend(self) -> Callable[[Tensor, Tensor, Tensor], Tensor]:
+        """(q [B, T, H, K], k [B, S, G, K], v) → softmax(q kᵀ / sqrt(K) + mask) v, [B, T, H, K].
+
+        The fastest kernel here. H / G query heads share a key-value head; values may have a width
+        of their own.
+        """
+        device, own_keys = self.first_BT.device.type, self.held_B is None
+        # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
+        if device == "cuda" and own_keys:
+            return partial(_attend, self.block_mask)
+        if device == "cpu" and own_keys and (windows := Windows.of(self.first_BT, self.last_BT)):
+            masks = [
+                IntervalMask(first, last, num_keys=first.shape[1]).additive_B1TS
+                for first, last in windows.intervals
+            ]
+            return partial(_attend_in_windows, windows, masks)
+        return partial(_attend, self.additive_B1TS)
+
+    def within(self, window: int) -> IntervalMask:
+        """Returns the mask without the keys that lie ``window`` positions or more back."""
+        if window not in self._narrower:
+            own_BT = torch.arange(self.first_BT.shape[1], device=self.first_BT.device)
+            own_BT = own_BT if self.held_B is None else own_BT + self.held_B.unsqueeze(1)
+            first_BT = torch.maximum(self.first_BT, own_BT - (window - 1))
+            self._narrower[window] = replace(self, first_BT=first_BT)
+        return self._narrower[window]
 
     @cached_property
     def dense_BTS(self) -> Tensor:
@@ -110,3 +150,35 @@ def _listed(chosen_BQJ: Tensor) -> tuple[Tensor, Tensor]:
     index_BQJ = chosen_BQJ.to(torch.int8).argsort(dim=-1, descending=True, stable=True)
     count_BQ = chosen_BQJ.sum(dim=-1)
     return count_BQ.unsqueeze(1).int(), index_BQJ.unsqueeze(1).int()
+
+
+def _attend(mask: Tensor | BlockMask, q_BTHK: Tensor, k_BSGK: Tensor, v_BSGK: Tensor) -> Tensor:
+    q, k, v = q_BTHK.transpose(1, 2), k_BSGK.transpose(1, 2), v_BSGK.transpose(1, 2)
+    grouped = q.shape[1] != k.shape[1]
+    if isinstance(mask, BlockMask):
+        y_BHTK = _compiled_flex_attention()(q, k, v, block_mask=mask, enable_gqa=grouped)
+    else:
+        mask = mask.to(q.dtype)
+        y_BHTK = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
+    return y_BHTK.transpose(1, 2)
+
+
+def _attend_in_windows(
+    windows: Windows, masks: Sequence[Tensor], q_BTHK: Tensor, k_BTGK: Tensor, v_BTGK: Tensor
+) -> Tensor:
+    """The same as :func:`_attend` over a whole row, window by window."""
+    heads_M = (x.flatten(0, 1) for x in (q_BTHK, k_BTGK, v_BTGK))
+    heads_W = spread_rows(windows.position_W, windows.owner_M, *heads_M)
+    sizes_N2 = [(mask.shape[0], mask.shape[-1]) for mask in masks]
+    parts = zip(*(x.split([n * size for n, size in sizes_N2]) for x in heads_W), strict=True)
+    outputs = [
+        _attend(mask, *(x.unflatten(0, shape) for x in part)).flatten(0, 1)
+        for mask, shape, part in zip(masks, sizes_N2, parts, strict=True)
+    ]
+    y_WX = (torch.cat(outputs) if len(outputs) > 1 else outputs[0]).flatten(1)
+    return take_rows(y_WX, windows.owner_M).view(*q_BTHK.shape[:3], -1)
+
+
+@cache
+def _compiled_flex_attention() -> Callable[..., Tensor]:
+    return torch.compile(flex_attention, dynamic=False)

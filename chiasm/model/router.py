@@ -41,8 +41,7 @@ class Choice(NamedTuple):
         filled_M1 = filled_M.unsqueeze(1).to(self.share_MR.dtype)
         count = filled_M1.sum().clamp_min(1)
         mean_R = (self.share_MR * filled_M1).sum(dim=0) / count
-        load_R = _counts(self.expert_MK, filled_M, self.share_MR.shape[1])
-        got_R = load_R / (count * self.expert_MK.shape[1])
+        got_R = self.load(TEXT * filled_M, 1)[0] / (count * self.expert_MK.shape[1])
         return self.share_MR.shape[1] * (got_R * mean_R).sum()
 
     def z_loss(self, filled_M: Tensor) -> Tensor:
@@ -52,11 +51,11 @@ class Choice(NamedTuple):
 
     def load(self, modality_M: Tensor, num_modalities: int) -> Tensor:
         """int64 [X, R]: assignments of each modality's positions that each expert got."""
-        kinds = range(TEXT, TEXT + num_modalities)
         num_experts = self.share_MR.shape[1]
-        return torch.stack(
-            [_counts(self.expert_MK, modality_M == kind, num_experts) for kind in kinds]
-        )
+        place_MK = modality_M.unsqueeze(1) * num_experts + self.expert_MK
+        load = place_MK.new_zeros((TEXT + num_modalities) * num_experts)
+        load.index_add_(0, place_MK.flatten(), torch.ones_like(place_MK).flatten())
+        return load.view(-1, num_experts)[TEXT:]
 
 
 class Router(nn.Module):
@@ -99,10 +98,3 @@ class Router(nn.Module):
     def flops(self, rows: int) -> int:
         """Of the forward pass over ``rows`` rows."""
         return 2 * rows * self.weight.numel()
-
-
-def _counts(expert_MK: Tensor, counted_M: Tensor, num_experts: int) -> Tensor:
-    """int64 [R]: how often each expert was chosen by the positions that count."""
-    weight_MK = counted_M.unsqueeze(1).expand_as(expert_MK).long()
-    zero_R = torch.zeros(num_experts, dtype=torch.int64, device=expert_MK.device)
-    return zero_R.index_add(0, expert_MK.flatten(), weight_MK.flatten())

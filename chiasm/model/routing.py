@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from chiasm.batch.streams import TEXT
+from chiasm.model.elementwise import take_rows
 
 
 @dataclass(frozen=True)
@@ -46,10 +47,7 @@ class Routing:
         inverse_A[order_A] = torch.arange(len(order_A), device=order_A.device)
         expert_E = torch.arange(num_experts, device=expert_A.device)
         ends_E = torch.searchsorted(expert_A[order_A], expert_E, right=True).int()
-        weight_A1 = None
-        if weight_MK is not None:
-            single = cls(order_A, inverse_A, ends_E, choices=1)
-            weight_A1 = single.dispatch(weight_MK.reshape(-1, 1))
+        weight_A1 = None if weight_MK is None else take_rows(weight_MK.reshape(-1, 1), order_A)
         return cls(order_A, inverse_A, ends_E, expert_MK.shape[1], weight_A1)
 
     @classmethod

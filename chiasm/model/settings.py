@@ -43,43 +43,34 @@ class MoeSettings(Settings):
                 f"takes the whole budget of {self.assigned('granularity')}",
                 f"raise {setting('granularity')} to 2 or more, or set {setting('top_k')}",
             )
-        self.refuse_lack(LEAST_MODALITIES)
-        num_routed = self.num_routed(LEAST_MODALITIES)
-        if self.routed_choices == 1 and self.weights == "normalised" and num_routed > 1:
-            raise self.error(
-                self._chooses,
-                f"{self._choices_told}: a single one with {self.assigned('weights')} always "
-                "weighs 1, so that the router cannot learn",
-                f"raise it to 2 routed experts or more, or set {setting('weights')} = 'raw'",
-            )
+        self.refuse_choices(LEAST_MODALITIES)
         return self
 
-    def refuse_lack(self, num_modalities: int) -> None:
-        """Refuses to choose more experts than there are beside the shared ones.
+    def refuse_choices(self, num_modalities: int) -> None:
+        """Refuses more choices than experts beside the shared ones, and one without a weight.
 
         Raises:
-            SettingsError: there are too few.
+            SettingsError: there are too few experts, or the router could not learn.
         """
-        routed = self.num_routed(num_modalities)
-        if self.routed_choices > routed:
-            raise self.error(
-                self._chooses,
-                f"{self._choices_told}, but {self.assigned('num_experts')} with "
-                f"{self.assigned('shared')} leaves {max(routed, 0)} to choose from",
-                f"raise {setting('num_experts')} or lower {setting(self._chooses)}",
-            )
-
-    @property
-    def _chooses(self) -> str:
-        """The setting that says how many routed experts a position has."""
-        return "granularity" if self.top_k is None else "top_k"
-
-    @property
-    def _choices_told(self) -> str:
-        """How many routed experts are asked for, and beside which."""
-        with_shared = self.shared != "none" and not self.top_k
+        chosen, routed = self.routed_choices, self.num_routed(num_modalities)
+        name = "granularity" if self.top_k is None else "top_k"
+        with_shared = self.shared != "none" and self.top_k is None
         beside = f"beside {self.assigned('shared')} " * with_shared
-        return f"{beside}asks for {self.routed_choices} routed experts of each position"
+        asks = f"{beside}asks for {chosen} routed experts of each position"
+        if chosen > routed:
+            raise self.error(
+                name,
+                f"{asks}, but {self.assigned('num_experts')} with {self.assigned('shared')} leaves "
+                f"{max(routed, 0)} to choose from",
+                f"raise {setting('num_experts')} or lower {setting(name)}",
+            )
+        if chosen == 1 and self.weights == "normalised" and routed > 1:
+            raise self.error(
+                name,
+                f"{asks}: a single one with {self.assigned('weights')} always weighs 1, so that "
+                "the router cannot learn",
+                f"raise it to 2 routed experts or more, or set {setting('weights')} = 'raw'",
+            )
 
     def num_routed(self, num_modalities: int) -> int:
         """R: experts that are chosen among; the others need no choice."""

@@ -6,8 +6,8 @@ windows of one size go through the kernel together. A window may reach into a ne
 positions to fill its size; the mask hides them, and the neighbour's outputs come from its own
 window. Used on CPUs; FlexAttention does the same with its blocks on GPUs.
 
-Shape suffixes: B rows, T positions, M = B·T, N windows of one size, S positions of a window,
-W positions of all windows.
+Shape suffixes: B rows, T positions, M = B·T, K windows of all sizes, N windows of one size, S
+positions of a window, W positions of all windows.
 """
 
 from __future__ import annotations
@@ -18,8 +18,6 @@ from itertools import pairwise
 import numpy as np
 import torch
 from torch import Tensor
-
-from chiasm.model.mask import IntervalMask
 
 SMALLEST = 32
 """Positions of the smallest window; sizes double from here."""
@@ -33,48 +31,43 @@ class Windows:
     """Where each window reads, and which of its outputs count."""
 
     position_W: Tensor
-    """int64: the flattened position that each place of each window holds, group after group."""
+    """int64: the flattened position that each place of each window holds, small windows first."""
     owner_M: Tensor
     """int64: the place whose output is the position's own."""
-    masks: tuple[Tensor, ...]
-    """One additive mask [N, 1, S, S] per group of equal windows."""
+    intervals: tuple[Tensor, ...]
+    """int64 [2, N, S] for each size: first and last key seen, counted inside the window."""
 
     @classmethod
-    def of(cls, mask: IntervalMask) -> Windows | None:
-        """The windows of a mask over its own positions; None where dense attention is as good."""
-        num_rows, num_positions = mask.first_BT.shape
+    @torch.compiler.disable  # other shapes at every step: compiled blocks would trace it anew
+    def of(cls, first_BT: Tensor, last_BT: Tensor) -> Windows | None:
+        """Of intervals over the rows' own positions; None where dense attention is as good."""
+        num_rows, num_positions = first_BT.shape
         windows = [
-            (row, begin, end)
-            for row, borders in enumerate(_borders(mask))
+            (row * num_positions, begin, end, _size(end - begin, num_positions))
+            for row, borders in enumerate(_borders(first_BT.numpy(), last_BT.numpy()))
             for begin, end in _joined(borders, num_positions)
         ]
-        sizes = [_size(end - begin, num_positions) for _, begin, end in windows]
-        if sum(size**2 for size in sizes) > WORTH_IT * num_rows * num_positions**2:
+        row_K, begin_K, end_K, size_K = np.array(windows).T
+        if (size_K**2).sum() > WORTH_IT * num_rows * num_positions**2:
             return None
-        owner_M = np.empty(num_rows * num_positions, np.int64)
-        places, masks, used = [], [], 0
-        for size in sorted(set(sizes)):
-            group = [w for w, its_size in zip(windows, sizes, strict=True) if its_size == size]
-            row_N = np.array([row for row, _, _ in group])
-            start_N = np.array([min(begin, num_positions - size) for _, begin, _ in group])
-            for number, (row, begin, end) in enumerate(group):
-                place = used + number * size + begin - start_N[number]
-                first = row * num_positions + begin
-                owner_M[first : first + end - begin] = np.arange(place, place + end - begin)
-            place_NS = (row_N * num_positions + start_N)[:, None] + np.arange(size)
-            places.append(place_NS.ravel())
-            start_N1 = torch.from_numpy(start_N).unsqueeze(1)
-            first_NS = mask.first_BT.flatten()[place_NS] - start_N1
-            last_NS = mask.last_BT.flatten()[place_NS] - start_N1
-            masks.append(IntervalMask(first_NS, last_NS, size).additive_B1TS)
-            used += place_NS.size
-        position_W = torch.from_numpy(np.concatenate(places))
-        return cls(position_W, torch.from_numpy(owner_M), tuple(masks))
+        start_K = np.minimum(begin_K, num_positions - size_K)
+        order_K = size_K.argsort(kind="stable")
+        place_K = np.empty_like(size_K)  # where each begins among the places of all windows
+        place_K[order_K] = size_K[order_K].cumsum() - size_K[order_K]
+        shift_K = place_K - (row_K + start_K)  # from positions to places
+        owner_M = np.arange(num_rows * num_positions) + shift_K.repeat(end_K - begin_K)
+        window_W = order_K.repeat(size_K[order_K])
+        position_W = torch.from_numpy(np.arange(len(window_W)) - shift_K[window_W])
+        ends_2W = torch.stack((first_BT, last_BT)).flatten(1)[:, position_W]
+        ends_2W -= torch.from_numpy(start_K[window_W])
+        sizes, counts = np.unique(size_K, return_counts=True)
+        parts = zip(sizes.tolist(), ends_2W.split((sizes * counts).tolist(), dim=1), strict=True)
+        intervals = tuple(part.view(2, -1, size) for size, part in parts)
+        return cls(position_W, torch.from_numpy(owner_M), intervals)
 
 
-def _borders(mask: IntervalMask) -> list[list[int]]:
+def _borders(first_BT: np.ndarray, last_BT: np.ndarray) -> list[list[int]]:
     """For each row the positions that no interval reaches across, 0 and T included."""
-    first_BT, last_BT = mask.first_BT.numpy(), mask.last_BT.numpy()
     reach_forward = np.maximum.accumulate(last_BT, axis=1)
     reach_back = np.minimum.accumulate(first_BT[:, ::-1], axis=1)[:, ::-1]
     here = np.arange(1, first_BT.shape[1])
@@ -99,7 +92,4 @@ def _joined(borders: list[int], num_positions: int) -> list[tuple[int, int]]:
 
 def _size(length: int, num_positions: int) -> int:
     """The smallest window size that holds ``length`` positions."""
-    size = SMALLEST
-    while size < length:
-        size *= 2
-    return min(size, num_positions)
+    return min(SMALLEST << ((length - 1) // SMALLEST).bit_length(), num_positions)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from dataclasses import dataclass
 from enum import StrEnum
+
+from chiasm.intervals import Interval
 
 
 class Agreement(StrEnum):
@@ -50,25 +50,11 @@ GAMMA_WITHIN = 0.05
 """Of 1: exponents in N compare where FLOPs per token grow as N to this power."""
 
 
-@dataclass(frozen=True)
-class Interval:
-    """A number with its 95 % interval; NaN limits where it has none."""
-
-    value: float
-    low: float
-    high: float
-
-    def holds(self, value: float) -> bool:
-        """Whether a value lies inside."""
-        return self.low <= value <= self.high
-
-    @property
-    def is_known(self) -> bool:
-        """Whether there are limits."""
-        return math.isfinite(self.low) and math.isfinite(self.high)
+Decision = tuple[Agreement, str]
+"""What may be said, and why nothing is decided where that is so."""
 
 
-def by_sign(measured: Interval, published: float, reading_error: float = 0.0) -> Agreement:
+def by_sign(measured: Interval[float], published: float, reading_error: float = 0.0) -> Decision:
     """Compare the sign of a measured difference to that of a published one.
 
     Args:
@@ -76,35 +62,27 @@ def by_sign(measured: Interval, published: float, reading_error: float = 0.0) ->
         published: its published counterpart.
         reading_error: what the published difference may be wrong by.
     """
-    if sign_doubt(measured, published, reading_error):
-        return Agreement.UNDECIDED
-    same = (measured.value > 0) == (published > 0)
-    return Agreement.AGREES if same else Agreement.DISAGREES
-
-
-def sign_doubt(measured: Interval, published: float, reading_error: float = 0.0) -> str:
-    """Why :func:`by_sign` decides nothing; empty where it decides."""
     if not measured.is_known:
-        return "one seed gives no interval"
+        return Agreement.UNDECIDED, "one seed gives no interval"
     if abs(published) <= reading_error:
-        return "the published difference is no larger than what it could be read to"
-    return "the interval holds zero" if measured.holds(0.0) else ""
+        doubt = "the published difference is no larger than what it could be read to"
+        return Agreement.UNDECIDED, doubt
+    if measured.holds(0.0):
+        return Agreement.UNDECIDED, "the interval holds zero"
+    same = (measured.value > 0) == (published > 0)
+    return Agreement.AGREES if same else Agreement.DISAGREES, ""
 
 
-def by_value(measured: Interval, published: float, rival: float | None = None) -> Agreement:
+def by_value(measured: Interval[float], published: float, rival: float | None = None) -> Decision:
     """Whether an interval holds the published value, and not what the claim excludes as well."""
-    if value_doubt(measured, published, rival):
-        return Agreement.UNDECIDED
-    return Agreement.AGREES if measured.holds(published) else Agreement.DISAGREES
-
-
-def value_doubt(measured: Interval, published: float, rival: float | None = None) -> str:
-    """Why :func:`by_value` decides nothing; empty where it decides."""
     if not measured.is_known:
-        return "there is no interval"
-    if rival is not None and measured.holds(published) and measured.holds(rival):
-        return f"the interval also holds {rival:g}, which the claim excludes"
-    return ""
+        return Agreement.UNDECIDED, "there is no interval"
+    if not measured.holds(published):
+        return Agreement.DISAGREES, ""
+    if rival is not None and measured.holds(rival):
+        doubt = f"the interval also holds {rival:g}, which the claim excludes"
+        return Agreement.UNDECIDED, doubt
+    return Agreement.AGREES, ""
 
 
 def comparable(gamma: float) -> bool:

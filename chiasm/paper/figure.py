@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 from matplotlib.axes import Axes
 
-from chiasm.paper.agreement import Agreement, Interval
-from chiasm.paper.judge import JudgedFinding, JudgedNumber, Measurement
+from chiasm.intervals import Interval
+from chiasm.paper.agreement import Agreement
+from chiasm.paper.judge import Counterpart, JudgedFinding, JudgedNumber
 from chiasm.report.charts import GREY, figure_of, lengths, styled, svg
 
 COLOURS = {
@@ -95,7 +96,7 @@ def _shares(judged: Sequence[JudgedFinding]) -> list[Line]:
     ]
 
 
-def _share(number: JudgedNumber, measurement: Measurement) -> Line | None:
+def _share(number: JudgedNumber, measurement: Counterpart) -> Line | None:
     value, against, study = number.published.value, number.published.against, number.published.study
     if measurement.means is None or study is None or value is None or not against:
         return None

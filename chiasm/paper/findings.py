@@ -1,11 +1,13 @@
 """What the paper found, as data: claims, published numbers, and what measures each here.
 
-``findings.toml`` beside this file holds them, so that a further finding needs no code. Reading is
-as strict as a recipe's.
+``findings.toml`` beside this file holds them, so that a further finding needs no code. Numbers that
+a study measures stand once, in the study's own file, and are read from there. Reading is as strict
+as a recipe's.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +15,19 @@ from pydantic import Field, model_validator
 
 from chiasm.errors import UserError
 from chiasm.settings import Settings
+from chiasm.studies.settings import StudySettings, load_study
 from chiasm.toml import load_toml, parse_settings
 
 SHIPPED = Path(__file__).parent / "findings.toml"
+
+STUDIES = Path("recipes/studies")
+
+STUDY_COMMANDS = (
+    "chiasm study run recipes/studies/{name}.toml --slots 2",
+    "chiasm study report recipes/studies/{name}.toml",
+    "chiasm report keep runs/studies/{name}",
+)
+"""What makes a study's result again."""
 
 Quantity = Literal["size_exponent", "token_exponent", "gap", "growth"]
 
@@ -33,7 +45,7 @@ class StudyMeasureSettings(Settings):
     """A paired difference between two cells of a study."""
 
     result: str
-    """The study's name."""
+    """The study's name; its file is ``NAME.toml``."""
     metric: str
     """One of its metrics; lower is better where it is for the published number, and so on."""
     cell: str
@@ -69,7 +81,8 @@ class NumberSettings(Settings):
     name: str = Field(min_length=1)
     """What was measured there."""
     value: float | None = None
-    """None: the article tells the direction and no number that can be read."""
+    """None: the article tells the direction and no number that can be read. What ``study``
+    measures is taken from its ``published``."""
     against: float | None = None
     """The published value that ``value`` is compared to."""
     uncertainty: float | None = Field(None, gt=0)
@@ -83,8 +96,8 @@ class NumberSettings(Settings):
 
     @model_validator(mode="after")
     def _can_be_judged(self) -> NumberSettings:
-        if self.study is not None and (self.value is None or self.against is None):
-            raise ValueError(f"{self.name!r} has a study; give both value and against")
+        if self.study is not None and (self.value, self.against) != (None, None):
+            raise ValueError(f"{self.name!r} has a study that says value and against: remove them")
         if self.laws and self.value is None:
             raise ValueError(f"{self.name!r} has laws; give its value")
         return self
@@ -124,20 +137,52 @@ class Findings(Settings):
 
     article: str
     results: dict[str, ResultSettings]
+    """What no study says: of each law and each refit, how it is made."""
     findings: tuple[FindingSettings, ...]
 
 
-def load_findings(path: Path = SHIPPED) -> Findings:
-    """Read a file of findings.
+def load_findings(path: Path = SHIPPED, studies: Path = STUDIES) -> Findings:
+    """Read a file of findings; published numbers and commands of studies are filled in.
+
+    Args:
+        path: the file.
+        studies: the folder of the studies that it names.
 
     Raises:
         UserError: unknown setting, wrong value, or names that lead nowhere.
     """
     findings = parse_settings(Findings, load_toml(path))
-    problems = _problems(findings)
-    if problems:
+    numbers = [number for finding in findings.findings for number in finding.numbers]
+    names = dict.fromkeys(number.study.result for number in numbers if number.study is not None)
+    read = {name: load_study(studies / f"{name}.toml") for name in names}
+    made = {
+        name: ResultSettings(commands=tuple(line.format(name=name) for line in STUDY_COMMANDS))
+        for name in names
+    }
+    findings = findings.model_copy(update={"results": {**made, **findings.results}})
+    if problems := _problems(findings):
         raise UserError("\n".join(f"{path}: {problem}" for problem in problems))
-    return findings
+    filled = (
+        finding.model_copy(update={"numbers": tuple(_filled(n, read) for n in finding.numbers)})
+        for finding in findings.findings
+    )
+    return findings.model_copy(update={"findings": tuple(filled)})
+
+
+def _filled(number: NumberSettings, studies: Mapping[str, StudySettings]) -> NumberSettings:
+    """The number with what its study has published."""
+    if (study := number.study) is None:
+        return number
+    entries = studies[study.result].published
+    values = {entry.cell: entry.value for entry in entries if entry.metric == study.metric}
+    for cell in (study.cell, study.against):
+        if cell not in values:
+            raise UserError(
+                f"{number.name!r}: study {study.result} has published no {study.metric!r} of cell "
+                f"{cell!r}; say it there"
+            )
+    update = {"value": values[study.cell], "against": values[study.against]}
+    return number.model_copy(update=update)
 
 
 def results_of(finding: FindingSettings) -> list[str]:
@@ -145,8 +190,7 @@ def results_of(finding: FindingSettings) -> list[str]:
     names = []
     for number in finding.numbers:
         names += [number.study.result] if number.study is not None else []
-        for law in number.laws:
-            names += [law.result, *([law.minus_result] if law.minus_result else [])]
+        names += [name for law in number.laws for name in (law.result, law.minus_result) if name]
     return list(dict.fromkeys(names))
 
 

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from chiasm.intervals import Interval, paired_seeds
 from chiasm.paper.agreement import (
     Agreement,
-    Interval,
     by_sign,
     by_value,
     comparable,
     overall,
-    sign_doubt,
     unanimous,
-    value_doubt,
 )
 from chiasm.paper.findings import (
     Findings,
@@ -24,14 +21,13 @@ from chiasm.paper.findings import (
     NumberSettings,
     StudyMeasureSettings,
 )
-from chiasm.paper.laws import LawNumber, asked, difference
+from chiasm.paper.laws import asked, difference
 from chiasm.paper.results import Result, refit, scale
-from chiasm.scaling.estimate import TITLES
-from chiasm.studies.statistics import paired
+from chiasm.scaling.frontier import TITLES
 
 
 @dataclass(frozen=True)
-class Measurement:
+class Counterpart:
     """One measured counterpart of a published number."""
 
     result: str
@@ -40,7 +36,7 @@ class Measurement:
     """Of points that the paper plots: nothing was trained here."""
     quantity: str
     """``difference`` of a study, or a law's quantity."""
-    intervals: Mapping[str, Interval]
+    intervals: Mapping[str, Interval[float]]
     """By method; a study has one."""
     unit: str = ""
     means: tuple[float, float] | None = None
@@ -57,13 +53,12 @@ class JudgedNumber:
     """A published number and all that measures it."""
 
     published: NumberSettings
-    measurements: tuple[Measurement, ...]
+    measurements: tuple[Counterpart, ...]
 
     @property
     def agreement(self) -> Agreement:
         """By what was trained here; refits are left out."""
-        own = [each.agreement for each in self.measurements if not each.is_refit]
-        return unanimous(own)
+        return unanimous(each.agreement for each in self.measurements if not each.is_refit)
 
 
 @dataclass(frozen=True)
@@ -108,37 +103,36 @@ def _judged(
 
 def _of_study(
     number: NumberSettings, study: StudyMeasureSettings, result: Result | None
-) -> Measurement:
-    nothing = Measurement(study.result, Agreement.NOT_MEASURED, False, "difference", {})
+) -> Counterpart:
+    nothing = Counterpart(study.result, Agreement.NOT_MEASURED, False, "difference", {})
     if result is None:
         return nothing
     own, other = (result.values(cell, study.metric) for cell in (study.cell, study.against))
-    found = paired(own, other)
+    found = paired_seeds(own, other)
     if found is None:
         return nothing
-    assert number.value is not None  # the settings' own check
+    assert number.value is not None  # a study has published both
     assert number.against is not None
-    interval = Interval(found.value, found.value - found.half_width, found.value + found.half_width)
-    published = number.value - number.against
+    published, reading_error = number.value - number.against, 2 * (number.uncertainty or 0.0)
     seeds = own.keys() & other.keys()
     cells = [
         cell
         for cell in result.cells
         if cell.cell in (study.cell, study.against) and cell.seed in seeds
     ]
-    means = tuple(sum(values[seed] for seed in seeds) / len(seeds) for values in (own, other))
-    reading_error = 2 * (number.uncertainty or 0.0)
-    return Measurement(
+    own_mean, other_mean = (sum(each[seed] for seed in seeds) / len(seeds) for each in (own, other))
+    agreement, doubt = by_sign(found.interval, published, reading_error)
+    return Counterpart(
         result=study.result,
-        agreement=by_sign(interval, published, reading_error),
+        agreement=agreement,
         is_refit=False,
         quantity="difference",
-        intervals={"paired difference": interval},
+        intervals={"paired difference": found.interval},
         unit=result.unit(study.metric),
-        means=(means[0], means[1]),
+        means=(own_mean, other_mean),
         scale=scale(cells),
         note=f"{study.metric}: {study.cell}, against {study.against}",
-        doubt=sign_doubt(interval, published, reading_error),
+        doubt=doubt,
     )
 
 
@@ -147,24 +141,26 @@ def _of_law(
     law: LawMeasureSettings,
     results: Mapping[str, Result],
     is_refit: bool,
-) -> Measurement:
-    found = _law_numbers(law, results)
-    intervals = {TITLES[each.method]: _interval(each) for each in found}
-    assert number.value is not None  # the settings' own check
+) -> Counterpart:
     result = results.get(law.result, Result())
+    found = asked(result.laws, law)
+    if law.minus_result:
+        others = asked(results.get(law.minus_result, Result()).laws, law)
+        by_method = {each.method: each for each in others}
+        found = [difference(n, by_method[n.method]) for n in found if n.method in by_method]
+    assert number.value is not None  # the settings' own check
+    intervals = {TITLES[each.method]: each.interval for each in found}
     verdicts = {name: by_value(each, number.value, law.rival) for name, each in intervals.items()}
-    agreement, doubt = unanimous(verdicts.values()), ""
+    agreement = unanimous(verdict for verdict, _ in verdicts.values())
+    doubt = "; ".join(dict.fromkeys(doubt for _, doubt in verdicts.values() if doubt))
     odd = [each.gamma for each in found if not comparable(each.gamma)]
     if odd:
         agreement = Agreement.UNDECIDED
         doubt = f"not comparable: FLOPs per token grow as N^{odd[0]:.2f}; fit with --size compute"
-    elif len(set(verdicts.values())) > 1:
-        told = "; ".join(f"{name} {verdict}" for name, verdict in verdicts.items())
+    elif len({verdict for verdict, _ in verdicts.values()}) > 1:
+        told = "; ".join(f"{name} {verdict}" for name, (verdict, _) in verdicts.items())
         doubt = f"the methods do not say the same: {told}"
-    else:
-        doubts = (value_doubt(each, number.value, law.rival) for each in intervals.values())
-        doubt = "; ".join(dict.fromkeys(filter(None, doubts)))
-    return Measurement(
+    return Counterpart(
         result=law.result,
         agreement=agreement,
         is_refit=is_refit,
@@ -174,18 +170,3 @@ def _of_law(
         note="" if law.rival is None else f"must leave out {law.rival:g}",
         doubt=doubt,
     )
-
-
-def _law_numbers(law: LawMeasureSettings, results: Mapping[str, Result]) -> list[LawNumber]:
-    found = asked(results.get(law.result, Result()).laws, law)
-    if not law.minus_result:
-        return found
-    others = {
-        each.method: each for each in asked(results.get(law.minus_result, Result()).laws, law)
-    }
-    return [difference(each, others[each.method]) for each in found if each.method in others]
-
-
-def _interval(number: LawNumber) -> Interval:
-    low, high = (math.nan if limit is None else limit for limit in (number.low, number.high))
-    return Interval(number.value, low, high)

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
 
+from chiasm.intervals import Estimate, Interval, known
 from chiasm.paper.findings import LawMeasureSettings, Quantity
-from chiasm.scaling import Fit, relative_growth
-from chiasm.scaling.resample import Number
+from chiasm.scaling.fit import Fit
+from chiasm.scaling.forecast import relative_growth
 
 GROWTH_SIZES = (1e11, 1e12)
 """Active parameters to which the growth of the need for data is told, as in the paper."""
@@ -16,7 +18,7 @@ GROWTH_SIZES = (1e11, 1e12)
 
 @dataclass(frozen=True)
 class LawNumber:
-    """One number of one method, with its 95 % interval; None where the interval is not known."""
+    """One number of one method, with its 95 % interval; nan where the interval is not known."""
 
     quantity: Quantity
     of: str
@@ -24,17 +26,50 @@ class LawNumber:
     size: float | None
     method: str
     value: float
-    low: float | None
-    high: float | None
+    low: float
+    high: float
     gamma: float
     """FLOPs of a token grow as N to this in the fit; 1 where C = 6·N·D."""
+
+    @property
+    def interval(self) -> Interval[float]:
+        """The number and its limits."""
+        return Interval(self.value, self.low, self.high)
+
+    def to_json(self) -> dict[str, Any]:
+        """Plain values; None for limits that are not known."""
+        return {**asdict(self), "low": known(self.low), "high": known(self.high)}
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> LawNumber:
+        """What :meth:`to_json` gave."""
+        limits = {n: math.nan if content[n] is None else content[n] for n in ("low", "high")}
+        return cls(**{**content, **limits})
 
 
 def law_numbers(fit: Fit) -> list[LawNumber]:
     """Exponents, gaps and growth by every method of a fit."""
     gamma = fit.cost.gamma if fit.cost is not None else 1.0
-    numbers = (*_exponents(fit), *_gaps(fit), *_growth(fit))
-    return [replace(number, gamma=gamma) for number in numbers]
+    return [
+        LawNumber(quantity, of, minus, size, method, number.value, number.low, number.high, gamma)
+        for quantity, of, minus, size, method, number in _numbers(fit)
+    ]
+
+
+def _numbers(fit: Fit) -> Iterator[tuple[Quantity, str, str, float | None, str, Estimate]]:
+    for modality, own in fit.modalities.items():
+        for method, frontier in own.estimates.items():
+            yield "size_exponent", modality, "", None, method, frontier.size_exponent
+            yield "token_exponent", modality, "", None, method, frontier.token_exponent
+    for (method, first, other), number in fit.gaps().items():
+        yield "gap", first, other, None, method, number
+    first, *others = fit.modalities
+    for other in others:
+        one, two = fit.modalities[first].estimates, fit.modalities[other].estimates
+        for method in sorted(one.keys() & two.keys()):
+            for size in GROWTH_SIZES:
+                grown = relative_growth(two[method], one[method], size)
+                yield "growth", other, first, size, method, grown
 
 
 def asked(numbers: Sequence[LawNumber], measure: LawMeasureSettings) -> list[LawNumber]:
@@ -50,48 +85,9 @@ def difference(first: LawNumber, second: LawNumber) -> LawNumber:
     Donner 2008, doi 10.1002/sim.3095).
     """
     value = first.value - second.value
-    (low, high), (other_low, other_high) = _limits(first), _limits(second)
     return replace(
         first,
         value=value,
-        low=_known(value - math.hypot(first.value - low, other_high - second.value)),
-        high=_known(value + math.hypot(high - first.value, second.value - other_low)),
+        low=value - math.hypot(first.value - first.low, second.high - second.value),
+        high=value + math.hypot(first.high - first.value, second.value - second.low),
     )
-
-
-def _limits(number: LawNumber) -> tuple[float, float]:
-    low, high = (math.nan if limit is None else limit for limit in (number.low, number.high))
-    return low, high
-
-
-def _known(value: float) -> float | None:
-    return value if math.isfinite(value) else None
-
-
-def _exponents(fit: Fit) -> Iterator[LawNumber]:
-    for modality, own in fit.modalities.items():
-        for method, estimate in own.estimates.items():
-            yield _number("size_exponent", modality, "", None, method, estimate.size_exponent)
-            yield _number("token_exponent", modality, "", None, method, estimate.token_exponent)
-
-
-def _gaps(fit: Fit) -> Iterator[LawNumber]:
-    for (method, first, other), number in fit.gaps().items():
-        yield _number("gap", first, other, None, method, number)
-
-
-def _growth(fit: Fit) -> Iterator[LawNumber]:
-    first, *others = fit.modalities
-    for other in others:
-        one, two = fit.modalities[first].estimates, fit.modalities[other].estimates
-        for method in sorted(one.keys() & two.keys()):
-            for size in GROWTH_SIZES:
-                grown = relative_growth(two[method], one[method], size)
-                yield _number("growth", other, first, size, method, grown)
-
-
-def _number(
-    quantity: Quantity, of: str, minus: str, size: float | None, method: str, number: Number
-) -> LawNumber:
-    low, high = _known(number.low), _known(number.high)
-    return LawNumber(quantity, of, minus, size, method, number.value, low, high, gamma=1.0)

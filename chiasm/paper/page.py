@@ -7,10 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.paper.agreement import RULES, Agreement, Interval
+from chiasm.intervals import Interval
+from chiasm.paper.agreement import RULES, Agreement
 from chiasm.paper.figure import agreement_figure
 from chiasm.paper.findings import Findings, results_of
-from chiasm.paper.judge import JudgedFinding, JudgedNumber, Measurement
+from chiasm.paper.judge import Counterpart, JudgedFinding, JudgedNumber
 from chiasm.paper.results import Result, scale
 from chiasm.report import doc
 from chiasm.report.files import ReportFiles, write_page, writing
@@ -169,7 +170,7 @@ def _published(judged: JudgedNumber) -> str:
     return f"{told} against {against:g} ({share})"
 
 
-def _measured(measurement: Measurement) -> doc.Words:
+def _measured(measurement: Counterpart) -> doc.Words:
     if not measurement.intervals:
         return doc.Mark("not run yet, or not kept", "small")
     lines: list[doc.Words] = [
@@ -263,7 +264,7 @@ def _number_record(judged: JudgedNumber) -> dict[str, Any]:
     }
 
 
-def _measurement_record(measured: Measurement) -> dict[str, Any]:
+def _measurement_record(measured: Counterpart) -> dict[str, Any]:
     found = measured.intervals.items()
     return {
         "result": measured.result,

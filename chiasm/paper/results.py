@@ -14,15 +14,16 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from chiasm.errors import UserError
 from chiasm.paper.laws import LawNumber, law_numbers
-from chiasm.scaling import fit_optima, paper_optima, read_fit
-from chiasm.studies.cell import write_json
+from chiasm.scaling.optima import fit_optima, paper_optima
+from chiasm.scaling.record import read_fit
 from chiasm.studies.collect import State
+from chiasm.whole import write_json
 
 STUDY_FILES = ("cells.json", "points.csv", "report.md", "study.svg")
 FIT_FILES = ("fit.md", "isoflop.svg", "optima.svg")
@@ -41,7 +42,6 @@ class CellResult:
     flops: float
     active_parameters: int | None
     """None where the plan that counted them was not kept."""
-    budget_flops: float | None
     seconds: float
     versions: Mapping[str, Any]
 
@@ -105,15 +105,12 @@ def keep(folder: Path, results: Path) -> Path:
             shutil.copyfile(folder / file, kept / file)
     if fit.exists():
         read = read_fit(fit)
-        numbers = [asdict(number) for number in law_numbers(read)]
-        write_json(
-            kept / "laws.json",
-            {
-                "source": read.source,
-                "flags": [str(flag) for flag in read.flags],
-                "numbers": numbers,
-            },
-        )
+        content = {
+            "source": read.source,
+            "flags": [str(flag) for flag in read.flags],
+            "numbers": [number.to_json() for number in law_numbers(read)],
+        }
+        write_json(kept / "laws.json", content)
     _read(kept)
     return kept
 
@@ -157,7 +154,7 @@ def _read(folder: Path) -> Result:
     try:
         return Result(
             tuple(_cell(entry) for entry in entries if entry["state"] == State.FINISHED),
-            tuple(LawNumber(**number) for number in fitted["numbers"]),
+            tuple(LawNumber.from_json(number) for number in fitted["numbers"]),
             tuple(fitted["flags"]),
         )
     except (KeyError, TypeError, AttributeError) as error:
@@ -176,7 +173,6 @@ def _cell(entry: Mapping[str, Any]) -> CellResult:
         tokens=entry["tokens"],
         flops=entry["flops"],
         active_parameters=planned["active_parameters"] if planned else None,
-        budget_flops=entry["budget_flops"],
         seconds=sum(entry["seconds"].values()),
         versions=entry["versions"],
     )

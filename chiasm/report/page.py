@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint
-from chiasm.evaluation.rows import Row, Verdict
+from chiasm.evaluation.rows import Row
+from chiasm.intervals import Verdict
 from chiasm.report import doc
 from chiasm.report.curves import flow_figure, horizon_figure, loss_figure
 from chiasm.report.files import ReportFiles, write_page, writing

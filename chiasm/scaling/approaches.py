@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.scaling.estimate import Estimate, estimate_of_laws
-from chiasm.scaling.law import Array, Cost, Laws, fit_huber, fit_projection
+from chiasm.scaling.frontier import Frontier, fit_power_law, frontier_of_laws, power_laws
+from chiasm.scaling.law import Array, Cost, Laws, fit_huber, fit_projection, geometric_mean
 from chiasm.scaling.parabola import (
     Parabola,
     design,
@@ -18,7 +18,6 @@ from chiasm.scaling.parabola import (
     minimum_variances,
     window,
 )
-from chiasm.scaling.power import fit_power_law, power_laws
 from chiasm.scaling.resample import OF_CURVE, OF_LAW, resampled
 from chiasm.scaling.runs import Runs
 
@@ -29,6 +28,10 @@ MINIMUM_RUNS = 8
 """Runs that the five numbers of the parametric law need."""
 
 FITS = {"huber": fit_huber, "projection": fit_projection}
+
+
+class Refused(Exception):
+    """Why a table does not allow a method."""
 
 
 def parabolas_of(runs: Runs, modality: str) -> tuple[Parabola, ...]:
@@ -44,57 +47,15 @@ def parabolas_of(runs: Runs, modality: str) -> tuple[Parabola, ...]:
     )
 
 
-def approach2_refusal(parabolas: Sequence[Parabola]) -> str:
-    """Why no power law goes through these minima; empty where one does."""
-    kept = [parabola for parabola in parabolas if not parabola.refusal]
-    if not parabolas:
-        return (
-            "there are no budgets: fewer than four in five runs fall into groups of equal FLOPs "
-            "with four sizes or more and clear steps between the groups"
-        )
-    if len(kept) < MINIMUM_BUDGETS:
-        return (
-            f"{len(kept)} of {len(parabolas)} budgets have a minimum and a power law needs "
-            f"{MINIMUM_BUDGETS}"
-        )
-    for lower, upper in pairwise(kept):
-        if upper.lowest_measured >= lower.lowest_measured:
-            return (
-                f"the lowest loss at budget {upper.budget_flops:.3g}, {upper.lowest_measured:.4g}, "
-                f"is not below that at {lower.budget_flops:.3g}, {lower.lowest_measured:.4g}: more "
-                "compute did not help, so a size is not what limits these runs"
-            )
-    return ""
-
-
-def approach3_refusal(runs: Runs) -> str:
-    """Why the parametric law cannot be fitted; empty where it can."""
-    if len(runs.sizes) < MINIMUM_RUNS:
-        return f"{len(runs.sizes)} runs; five numbers need at least {MINIMUM_RUNS}"
-    if min(len(np.unique(runs.sizes)), len(np.unique(runs.groups))) < 3:
-        return "fewer than three sizes or three levels of compute: α and β cannot be told apart"
-    return ""
-
-
-def bound_refusal(law: Laws, runs: Runs) -> str:
-    """Why a fitted law means nothing: a number that its exponents need lies at a bound."""
-    there = [name for name, mask in law.at_bounds(runs.sizes, runs.tokens).items() if mask[0]]
-    wrong = [name for name in there if name != "E"]
-    if not wrong:
-        return ""
-    values = {"A": "A = 0", "B": "B = 0", "α": f"α = {law.alpha_R[0]:.2g}"}
-    values["β"] = f"β = {law.beta_R[0]:.2g}"
-    return (
-        f"{', '.join(values[name] for name in wrong)} lies at a bound: these losses do not show "
-        "how they fall with N and D both; widen sizes and budgets or add seeds"
-    )
-
-
 def approach2(
     runs: Runs, modality: str, parabolas: Sequence[Parabola], signs_Rn: Array
-) -> Estimate:
-    """Power laws through the minima, weighted by the minima's own variances."""
-    kept = [parabola for parabola in parabolas if not parabola.refusal]
+) -> Frontier:
+    """Power laws through the minima, weighted by the minima's own variances.
+
+    Raises:
+        Refused: no budgets, too few minima, or losses that compute does not lower.
+    """
+    kept = _with_minima(parabolas)
     budgets = np.array([parabola.budget_flops for parabola in kept])
     log_sizes, log_tokens = [], []
     for parabola in kept:
@@ -106,14 +67,35 @@ def approach2(
         slope, level = np.polyfit(np.log(runs.sizes[near]), np.log(runs.tokens[near]), 1)
         log_tokens.append(level + slope * log_sizes[-1])
     variances = minimum_variances(kept)
-    rows = np.concatenate(
-        [
-            power_laws(budgets, np.stack(log_sizes, axis=1), variances)[:, ::-1],
-            power_laws(budgets, np.stack(log_tokens, axis=1), variances)[:, ::-1],
-        ],
-        axis=1,
+    laws = (
+        power_laws(budgets, np.stack(values, axis=1), variances)[:, ::-1]
+        for values in (log_sizes, log_tokens)
     )
-    return Estimate("parabola", _middle(budgets), rows[0], rows[1:])
+    rows = np.concatenate(list(laws), axis=1)
+    return Frontier("parabola", geometric_mean(budgets), rows[0], rows[1:])
+
+
+def _with_minima(parabolas: Sequence[Parabola]) -> list[Parabola]:
+    """Those that a power law goes through; refused where there is none."""
+    kept = [parabola for parabola in parabolas if not parabola.refusal]
+    if not parabolas:
+        raise Refused(
+            "there are no budgets: fewer than four in five runs fall into groups of equal FLOPs "
+            "with four sizes or more and clear steps between the groups"
+        )
+    if len(kept) < MINIMUM_BUDGETS:
+        raise Refused(
+            f"{len(kept)} of {len(parabolas)} budgets have a minimum and a power law needs "
+            f"{MINIMUM_BUDGETS}"
+        )
+    for lower, upper in pairwise(kept):
+        if upper.lowest_measured >= lower.lowest_measured:
+            raise Refused(
+                f"the lowest loss at budget {upper.budget_flops:.3g}, {upper.lowest_measured:.4g}, "
+                f"is not below that at {lower.budget_flops:.3g}, {lower.lowest_measured:.4g}: more "
+                "compute did not help, so a size is not what limits these runs"
+            )
+    return kept
 
 
 def resampled_curve(sizes: Array, losses: Array, places: Array, signs_Rn: Array) -> Array:
@@ -136,7 +118,7 @@ def resampled_curve(sizes: Array, losses: Array, places: Array, signs_Rn: Array)
 
 
 def bias_on_grid(
-    runs: Runs, parabolas: Sequence[Parabola], truth: Estimate
+    runs: Runs, parabolas: Sequence[Parabola], truth: Frontier
 ) -> tuple[float, float] | None:
     """What approach 2 says wrongly on these sizes if the parametric law is the truth.
 
@@ -155,34 +137,63 @@ def bias_on_grid(
     budgets = np.array([parabola.budget_flops for parabola in kept])[there]
     variances = minimum_variances(kept)[there]
     level, exponent = power_laws(budgets, log_sizes[None, there], variances)[0].tolist()
-    true_level = float(truth.log_optimum(_middle(budgets))[0][0])
+    true_level = float(truth.log_optimum(geometric_mean(budgets))[0][0])
     return exponent - float(truth.numbers[0]), level - true_level
 
 
-def _middle(budgets: Array) -> float:
-    """Their geometric mean, where levels are told."""
-    return float(np.exp(np.log(budgets).mean()))
+def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Array) -> Frontier:
+    """The parametric law and what it implies.
+
+    Raises:
+        Refused: too few runs, sizes or budgets, or a number that exponents need lies at a bound.
+    """
+    law, losses = fit_law(runs, modality, method), runs.losses[modality]
+    _refuse_bounds(law, runs)
+    samples = law.none
+    if len(signs_Rn):
+        fitted = np.log(law.loss(runs.sizes, runs.tokens)[0])
+        # Huber's passes through some runs exactly; their scatter is what least squares leaves.
+        smooth = fit_projection(runs.sizes, runs.tokens, losses[None])
+        residual = np.log(losses / smooth.loss(runs.sizes, runs.tokens)[0])
+        table = smooth.log_derivatives(runs.sizes, runs.tokens)
+        again = resampled(fitted, residual, table, runs.places, signs_Rn, OF_LAW)
+        samples = FITS[method](runs.sizes, runs.tokens, np.exp(again), start=law)
+    return frontier_of_laws(method, runs.c0, law, samples, cost)
 
 
-def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Array) -> Estimate:
-    """The parametric law and what it implies."""
-    fit, losses = FITS[method], runs.losses[modality]
-    law = fit(runs.sizes, runs.tokens, losses[None])
-    fitted = np.log(law.loss(runs.sizes, runs.tokens)[0])
-    # The Huber fit passes through some runs exactly; their scatter is what least squares leaves.
-    smooth = fit_projection(runs.sizes, runs.tokens, losses[None])
-    residual = np.log(losses / smooth.loss(runs.sizes, runs.tokens)[0])
-    table = smooth.log_derivatives(runs.sizes, runs.tokens)
-    again = resampled(fitted, residual, table, runs.places, signs_Rn, OF_LAW)
-    samples = fit(runs.sizes, runs.tokens, np.exp(again), start=law)
-    return estimate_of_laws(method, runs.c0, law, samples, cost)
+def fit_law(runs: Runs, modality: str, method: str, start: Laws | None = None) -> Laws:
+    """The parametric law alone, whatever its numbers.
+
+    Raises:
+        Refused: too few runs, sizes or levels of compute.
+    """
+    if len(runs.sizes) < MINIMUM_RUNS:
+        raise Refused(f"{len(runs.sizes)} runs; five numbers need at least {MINIMUM_RUNS}")
+    if min(len(np.unique(runs.sizes)), len(np.unique(runs.groups))) < 3:
+        raise Refused(
+            "fewer than three sizes or three levels of compute: α and β cannot be told apart"
+        )
+    return FITS[method](runs.sizes, runs.tokens, runs.losses[modality][None], start=start)
+
+
+def _refuse_bounds(law: Laws, runs: Runs) -> None:
+    """A law means nothing where a number that its exponents need lies at a bound."""
+    there = law.at_bounds(runs.sizes, runs.tokens)
+    values = {"A": "A = 0", "B": "B = 0", "α": f"α = {law.alpha_R[0]:.2g}"}
+    values["β"] = f"β = {law.beta_R[0]:.2g}"
+    wrong = [value for name, value in values.items() if there[name][0]]
+    if wrong:
+        raise Refused(
+            f"{', '.join(wrong)} lies at a bound: these losses do not show how they fall with N "
+            "and D both; widen sizes and budgets or add seeds"
+        )
 
 
 def leave_groups_out(
     runs: Runs,
     modality: str,
     parabolas: Sequence[Parabola],
-    estimates: Mapping[str, Estimate],
+    estimates: Mapping[str, Frontier],
 ) -> dict[str, dict[float, float]]:
     """How far each method is off at a budget, or a quantile of compute, that it has not seen."""
     errors: dict[str, dict[float, float]] = {method: {} for method in estimates}
@@ -195,17 +206,13 @@ def leave_groups_out(
             minimum_variances(others),
         )
         errors["parabola"][left.budget_flops] = law.at(left.budget_flops) / left.minimum - 1
-    for method in (method for method in estimates if method in FITS):
+    for method in estimates.keys() & FITS.keys():
         for group in np.unique(runs.groups).tolist():
             seen = runs.groups != group
-            if approach3_refusal(runs.only(seen)):
+            try:
+                law3 = fit_law(runs.only(seen), modality, method, start=estimates[method].law)
+            except Refused:
                 continue
-            law3 = FITS[method](
-                runs.sizes[seen],
-                runs.tokens[seen],
-                runs.losses[modality][None, seen],
-                start=estimates[method].law,
-            )
             told = law3.loss(runs.sizes[~seen], runs.tokens[~seen])[0]
             ratio = told / runs.losses[modality][~seen] - 1
             errors[method][group] = float(np.sqrt((ratio**2).mean()))

@@ -11,11 +11,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
+from chiasm.intervals import LEVEL
 from chiasm.report.charts import PALETTE, figure_of, styled
-from chiasm.scaling.estimate import TITLES, Estimate
 from chiasm.scaling.fit import Fit
+from chiasm.scaling.frontier import TITLES, Frontier
 from chiasm.scaling.parabola import Parabola
-from chiasm.scaling.resample import LEVEL
 
 DASHES = {"parabola": "-", "huber": ":", "projection": "--", "optima": "-"}
 
@@ -113,7 +113,7 @@ def _draw_curve(axes: Axes, parabola: Parabola, colour: Sequence[float]) -> None
 
 def _draw_line(
     axes: Axes,
-    estimate: Estimate,
+    estimate: Frontier,
     which: int,
     budgets: np.ndarray,
     colour: str,

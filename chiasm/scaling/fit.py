@@ -11,23 +11,21 @@ tokens are a constant times D, so the exponents are the same.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from chiasm.errors import UserError
+from chiasm.intervals import Estimate
 from chiasm.scaling.approaches import (
     FITS,
+    Refused,
     approach2,
-    approach2_refusal,
     approach3,
-    approach3_refusal,
     bias_on_grid,
-    bound_refusal,
     leave_groups_out,
     parabolas_of,
 )
-from chiasm.scaling.estimate import TITLES, Estimate
 from chiasm.scaling.flags import (
     Flag,
     Kind,
@@ -39,11 +37,12 @@ from chiasm.scaling.flags import (
     missing_sizes,
     unbracketed,
 )
+from chiasm.scaling.frontier import TITLES, Frontier
 from chiasm.scaling.influence import leaning, worse_with_more
 from chiasm.scaling.law import Array, Cost
 from chiasm.scaling.parabola import Parabola
 from chiasm.scaling.points import Point
-from chiasm.scaling.resample import Number, draw_signs
+from chiasm.scaling.resample import draw_signs
 from chiasm.scaling.residuals import (
     Outliers,
     alike_seeds,
@@ -60,7 +59,7 @@ class ModalityFit:
     """All that is said of one modality."""
 
     parabolas: tuple[Parabola, ...]
-    estimates: Mapping[str, Estimate]
+    estimates: Mapping[str, Frontier]
     """By method; a method that refused is not here."""
     refusals: Mapping[str, str]
     """By method."""
@@ -93,7 +92,7 @@ class Fit:
     parameters_cost: Cost | None = None
     """FLOPs of a token by active parameters, whatever N is."""
 
-    def gaps(self) -> dict[tuple[str, str, str], Number]:
+    def gaps(self) -> dict[tuple[str, str, str], Estimate]:
         """(method, first modality, other) → first's size exponent minus the other's."""
         first, *others = self.modalities
         found = {}
@@ -104,13 +103,13 @@ class Fit:
         return {key: found[key] for key in sorted(found)}
 
 
-def gap(one: Estimate, other: Estimate) -> Number:
+def gap(one: Frontier, other: Frontier) -> Estimate:
     """Difference of two size exponents, resample by resample."""
     difference = one.rows[:, 0] - other.rows[:, 0]
     error = None
     if one.errors and other.errors:
         error = float(np.hypot(one.errors[0], other.errors[0]))
-    return Number.of(difference[0], difference[1:], error)
+    return Estimate.of_samples(difference[0], difference[1:], error)
 
 
 def fit_points(
@@ -144,7 +143,7 @@ def fit_points(
         *cost_flags(cost),
         *missing_sizes(runs),
         *(
-            Flag(flag.kind, flag.text, name, flag.methods)
+            replace(flag, modality=name)
             for name, own in modalities.items()
             for flag in modality_flags(runs, name, cost, own)
         ),
@@ -159,24 +158,17 @@ def fit_points(
 
 def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> ModalityFit:
     """One modality by all methods."""
-    estimates: dict[str, Estimate] = {}
+    estimates: dict[str, Frontier] = {}
+    refusals: dict[str, str] = {}
     parabolas = parabolas_of(runs, modality)
-    refusals = {}
-    reason = approach2_refusal(parabolas)
-    if reason:
-        refusals["parabola"] = reason
-    else:
-        estimates["parabola"] = approach2(runs, modality, parabolas, signs_Rn)
-    for method in FITS:
-        reason = approach3_refusal(runs)
-        if not reason:
-            found = approach3(runs, modality, method, cost, signs_Rn)
-            assert found.law is not None
-            reason = bound_refusal(found.law, runs)
-        if reason:
-            refusals[method] = reason
-        else:
-            estimates[method] = found
+    for method in ("parabola", *FITS):
+        try:
+            if method in FITS:
+                estimates[method] = approach3(runs, modality, method, cost, signs_Rn)
+            else:
+                estimates[method] = approach2(runs, modality, parabolas, signs_Rn)
+        except Refused as reason:
+            refusals[method] = str(reason)
     bias = None
     if "parabola" in estimates and "projection" in estimates:
         bias = bias_on_grid(runs, parabolas, estimates["projection"])
@@ -197,15 +189,15 @@ def modality_flags(runs: Runs, modality: str, cost: Cost, own: ModalityFit) -> I
     if own.outliers is not None:
         yield outlier_flag(own.outliers, laws)
     kept = [parabola for parabola in own.parabolas if not parabola.refusal]
-    lacks = [alike_seeds(runs, modality)]
-    lacks += [parabolas_lack_fit(runs, modality, kept) if "parabola" in own.estimates else None]
+    yield from alike_seeds(runs, modality)
+    if "parabola" in own.estimates:
+        yield from parabolas_lack_fit(runs, modality, kept)
     if "projection" in laws:
-        lacks.append(law_lacks_fit(runs, modality, laws["projection"]))
-    yield from (flag for flag in lacks if flag is not None)
+        yield from law_lacks_fit(runs, modality, laws["projection"])
     yield from disagreements(own.estimates)
     yield from leaning(runs, modality, cost, own.estimates)
     yield from worse_with_more(runs, modality)
     yield from bias_flags(own.parabola_bias)
     yield from unbracketed(own.parabolas, own.estimates)
     yield from bounds_flags(runs, own.estimates)
-    yield from approach2_flags(own.parabolas, runs.cells, runs.budgets, own.estimates)
+    yield from approach2_flags(runs, own.parabolas, own.estimates)

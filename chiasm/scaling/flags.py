@@ -9,10 +9,10 @@ from enum import StrEnum
 
 import numpy as np
 
-from chiasm.scaling.estimate import TITLES, Estimate
-from chiasm.scaling.law import Array, Cost
+from chiasm.intervals import Estimate
+from chiasm.scaling.frontier import TITLES, Frontier
+from chiasm.scaling.law import Cost
 from chiasm.scaling.parabola import Parabola
-from chiasm.scaling.resample import Number
 from chiasm.scaling.runs import Runs
 
 TOO_WIDE = 32.0
@@ -35,6 +35,10 @@ BIAS_OF_SIZE = 0.05
 
 ODD_COST = 0.05
 """Of γ from 1, and of a run's FLOPs per token from κ·N^γ, beyond which a + b = 1 fails."""
+
+
+TOLD = 1e-3
+"""One unit of the last digit with which an exponent is told: less than it is told as equal."""
 
 
 class Kind(StrEnum):
@@ -67,19 +71,22 @@ class Flag:
         return not self.methods or method in self.methods
 
 
+def warning(text: str, *methods: str) -> Flag:
+    """A warning that concerns these methods, or all."""
+    return Flag(Kind.WARNING, text, methods=methods)
+
+
 def cost_flags(cost: Cost) -> Iterator[Flag]:
     """Where N is no measure of compute."""
     if abs(cost.gamma - 1) > ODD_COST:
-        yield Flag(
-            Kind.WARNING,
+        yield warning(
             f"FLOPs per token grow as N^{cost.gamma:.3f}, so b = 1 - {cost.gamma:.3f}·a, and a and "
-            "b do not compare to those of C = 6·N·D; --size compute measures N so that they do",
+            "b do not compare to those of C = 6·N·D; --size compute measures N so that they do"
         )
     if cost.deviation > ODD_COST:
-        yield Flag(
-            Kind.WARNING,
+        yield warning(
             f"FLOPs per token leave {cost.kappa:.3g}·N^{cost.gamma:.3f} by up to "
-            f"{cost.deviation:.0%}: the cost of a size between the trained ones is uncertain",
+            f"{cost.deviation:.0%}: the cost of a size between the trained ones is uncertain"
         )
 
 
@@ -94,9 +101,8 @@ def missing_sizes(runs: Runs) -> Iterator[Flag]:
     usual = Counter(sizes.values()).most_common(1)[0][0]
     for budget, count in sizes.items():
         if 1 < count < usual:
-            yield Flag(
-                Kind.WARNING,
-                f"budget {budget:.3g} has {count} sizes where most have {usual}; was one lost?",
+            yield warning(
+                f"budget {budget:.3g} has {count} sizes where most have {usual}; was one lost?"
             )
 
 
@@ -112,46 +118,39 @@ def grid_width_flag(ratio: float) -> str:
 
 
 def approach2_flags(
-    parabolas: Sequence[Parabola],
-    cells: Sequence[str],
-    budgets: Array,
-    estimates: Mapping[str, Estimate],
+    runs: Runs, parabolas: Sequence[Parabola], estimates: Mapping[str, Frontier]
 ) -> Iterator[Flag]:
     """Budgets refused, grids off centre or of the wrong width, runs off their curve."""
-
-    def flag(kind: Kind, text: str) -> Flag:
-        return Flag(kind, text, methods=("parabola",))
-
+    methods = ("parabola",)
     for parabola in parabolas:
         where = f"budget {parabola.budget_flops:.3g}"
         if parabola.refusal:
-            yield flag(Kind.REFUSAL, f"{where} has no minimum: {parabola.refusal}")
+            text = f"{where} has no minimum: {parabola.refusal}"
+            yield Flag(Kind.REFUSAL, text, methods=methods)
             continue
         if text := grid_width_flag(float(np.exp(2 * parabola.half_span))):
-            yield flag(Kind.NOTE, f"{where}: {text}")
+            yield Flag(Kind.NOTE, f"{where}: {text}", methods=methods)
         if parabola.off_centre > OFF_CENTRE:
-            yield flag(
-                Kind.NOTE,
+            text = (
                 f"{where}: its minimum {parabola.minimum:.3g} is off centre, "
-                f"{parabola.off_centre:.0%} of the way to the edge of the sizes about it",
+                f"{parabola.off_centre:.0%} of the way to the edge of the sizes about it"
             )
-        own = np.flatnonzero(budgets == parabola.budget_flops)
+            yield Flag(Kind.NOTE, text, methods=methods)
+        own = np.flatnonzero(runs.budgets == parabola.budget_flops)
         for run in parabola.odd:
-            yield flag(
-                Kind.WARNING,
-                f"{where}: cell {cells[own[run]]} lies far from the curve of the others",
-            )
+            text = f"{where}: cell {runs.cells[own[run]]} lies far from the curve of the others"
+            yield warning(text, *methods)
     if "parabola" in estimates:
         failed = float(np.isnan(estimates["parabola"].samples[:, 0]).mean())
         if failed > FAILED:
-            yield flag(
-                Kind.WARNING,
+            yield warning(
                 f"{failed:.0%} of the resamples lose a minimum, so approach 2's intervals hold "
                 "only where all minima exist; they are too narrow",
+                *methods,
             )
 
 
-def unbracketed(parabolas: Sequence[Parabola], estimates: Mapping[str, Estimate]) -> Iterator[Flag]:
+def unbracketed(parabolas: Sequence[Parabola], estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
     """Approach 3's optima that lie outside the sizes that were trained."""
     for method, estimate in estimates.items():
         outside = [
@@ -161,56 +160,58 @@ def unbracketed(parabolas: Sequence[Parabola], estimates: Mapping[str, Estimate]
             if not min(parabola.sizes) < size < max(parabola.sizes)
         ]
         if estimate.law is not None and outside:
-            yield Flag(
-                Kind.WARNING,
+            yield warning(
                 f"{TITLES[method]} puts the optimum outside of the trained sizes at budget "
                 f"{', '.join(outside)}: it is extrapolated there",
-                methods=(method,),
+                method,
             )
 
 
-def bounds_flags(runs: Runs, estimates: Mapping[str, Estimate]) -> Iterator[Flag]:
+def bounds_flags(runs: Runs, estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
     """Laws and resamples that end where a number can go no further."""
     for method, estimate in estimates.items():
         if estimate.law is None or estimate.law_samples is None:
             continue
         own = estimate.law.at_bounds(runs.sizes, runs.tokens)
         if own["E"][0]:
-            yield Flag(
-                Kind.WARNING,
+            yield warning(
                 f"{TITLES[method]}: E = 0 lies at its bound: these budgets do not show the loss "
                 "that no compute removes, and forecasts beyond them are too low",
-                methods=(method,),
+                method,
             )
         samples = estimate.law_samples.at_bounds(runs.sizes, runs.tokens)
         shares = {name: float(mask.mean()) for name, mask in samples.items() if not own[name][0]}
         told = [f"{name} {share:.0%}" for name, share in shares.items() if share > FAILED]
         if told:
-            yield Flag(
-                Kind.WARNING,
+            yield warning(
                 f"{TITLES[method]}: resamples end at a bound ({', '.join(told)}), so its intervals "
                 "tell of the bounds too",
-                methods=(method,),
+                method,
             )
 
 
-def disagreements(estimates: Mapping[str, Estimate]) -> Iterator[Flag]:
+def disagreements(estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
     """Pairs of methods whose size exponents differ by more than their resamples do."""
     methods = list(estimates)
     for number, one in enumerate(methods):
         for two in methods[number + 1 :]:
             difference = estimates[one].rows[:, 0] - estimates[two].rows[:, 0]
-            told = Number.of(difference[0], difference[1:] - np.nanmean(difference[1:]))
-            if told.excludes(difference[0]):
-                yield Flag(
-                    Kind.WARNING,
+            told = Estimate.of_samples(difference[0], difference[1:] - np.nanmean(difference[1:]))
+            if excludes(told, difference[0]):
+                yield warning(
                     f"{TITLES[one]} and {TITLES[two]} disagree: a = "
                     f"{estimates[one].numbers[0]:.3f} against {estimates[two].numbers[0]:.3f}",
-                    methods=(one, two),
+                    one,
+                    two,
                 )
 
 
-def agree(estimates: Mapping[str, Estimate]) -> bool:
+def excludes(told: Estimate, exponent: float) -> bool:
+    """Whether an interval leaves an exponent out by more than :data:`TOLD`; nan never does."""
+    return exponent < told.low - TOLD or exponent > told.high + TOLD
+
+
+def agree(estimates: Mapping[str, Frontier]) -> bool:
     """Whether no two methods disagree."""
     return not any(disagreements(estimates))
 
@@ -226,10 +227,9 @@ def bias_flags(bias: tuple[float, float] | None) -> Iterator[Flag]:
         * (exponent != "0.000"),
         f"optimal sizes {factor} times the true ones" * (factor != "1.00"),
     ]
-    yield Flag(
-        Kind.WARNING,
+    yield warning(
         "approach 2 is biased on this grid, if approach 3's law is right: of that law's losses "
         f"without noise at these sizes it makes {' and '.join(filter(None, parts))}; choose closer "
         "sizes, centred on the optimum",
-        methods=("parabola",),
+        "parabola",
     )

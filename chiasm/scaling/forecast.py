@@ -14,9 +14,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.errors import UserError
-from chiasm.scaling.estimate import Estimate
+from chiasm.intervals import Estimate
+from chiasm.scaling.frontier import Frontier
 from chiasm.scaling.law import Array, Cost
-from chiasm.scaling.resample import Number
 
 REFERENCE_PARAMETERS = 1e9
 """Growth of the data need is told relative to this size, as the paper does."""
@@ -33,11 +33,11 @@ class Optimum:
     """The best way to spend a budget on one modality."""
 
     budget_flops: float
-    size: Number
+    size: Estimate
     """N, as the fit measures it."""
-    tokens: Number
+    tokens: Estimate
     """Of all modalities in the mixture, as everywhere."""
-    tokens_per_parameter: Number
+    tokens_per_parameter: Estimate
 
 
 @dataclass(frozen=True)
@@ -46,8 +46,8 @@ class OwnOptimum:
 
     size: float
     """N, as the fit measures it."""
-    budget_flops: Number
-    tokens: Number
+    budget_flops: Estimate
+    tokens: Estimate
     """Of all modalities in the mixture."""
 
 
@@ -56,13 +56,13 @@ class OffOptimum:
     """What a modality pays where the model has the size that is best for another."""
 
     budget_flops: float
-    loss: Number
-    best_loss: Number
-    compute_factor: Number
+    loss: Estimate
+    best_loss: Estimate
+    compute_factor: Estimate
     """How much more compute it takes than the modality's own optimum at the same loss."""
 
 
-def optimum(estimate: Estimate, budget_flops: float) -> Optimum:
+def optimum(estimate: Frontier, budget_flops: float) -> Optimum:
     """Compute-optimal size and tokens at a budget."""
     log_size, log_tokens = estimate.log_optimum(budget_flops)
     return Optimum(
@@ -73,7 +73,7 @@ def optimum(estimate: Estimate, budget_flops: float) -> Optimum:
     )
 
 
-def trained_optimally(estimate: Estimate, size: float) -> OwnOptimum:
+def trained_optimally(estimate: Frontier, size: float) -> OwnOptimum:
     """The budget and the tokens for which a model of ``size`` is the best one."""
     rows = estimate.rows
     beyond = (np.log(size) - rows[:, 1]) / rows[:, 0]
@@ -84,7 +84,7 @@ def trained_optimally(estimate: Estimate, size: float) -> OwnOptimum:
     )
 
 
-def reference_size(estimates: Mapping[str, Estimate], largest_budget_flops: float) -> float:
+def reference_size(estimates: Mapping[str, Frontier], largest_budget_flops: float) -> float:
     """From which size on growth is told: the paper's 1e9, or the largest optimum that was measured,
     to one digit, where that is far below."""
     optima = (own.log_optimum(largest_budget_flops)[0][0] for own in estimates.values())
@@ -92,15 +92,15 @@ def reference_size(estimates: Mapping[str, Estimate], largest_budget_flops: floa
     return REFERENCE_PARAMETERS if largest > REFERENCE_PARAMETERS / 10 else float(f"{largest:.0e}")
 
 
-def data_need(estimate: Estimate) -> Array:
+def data_need(estimate: Frontier) -> Array:
     """b/a of D_opt ∝ N^(b/a): [1 + R]."""
     rows = estimate.rows
     return rows[:, 2] / rows[:, 0]
 
 
 def relative_growth(
-    other: Estimate, first: Estimate, size: float, reference: float = REFERENCE_PARAMETERS
-) -> Number:
+    other: Frontier, first: Frontier, size: float, reference: float = REFERENCE_PARAMETERS
+) -> Estimate:
     """Growth of D_other / D_first from models of ``reference`` to models of ``size`` parameters.
 
     (size / reference)^(b/a of other - b/a of first). It is growth, not the ratio itself.
@@ -109,10 +109,10 @@ def relative_growth(
     return _number(np.exp(power * np.log(size / reference)))
 
 
-def relative_need(other: Estimate, first: Estimate, size: float) -> Number:
+def relative_need(other: Frontier, first: Frontier, size: float) -> Estimate:
     """D_other / D_first itself, each optimal for a model of ``size`` parameters."""
 
-    def log_tokens(estimate: Estimate) -> Array:
+    def log_tokens(estimate: Frontier) -> Array:
         rows = estimate.rows
         return rows[:, 3] + rows[:, 2] / rows[:, 0] * (np.log(size) - rows[:, 1])
 
@@ -120,7 +120,7 @@ def relative_need(other: Estimate, first: Estimate, size: float) -> Number:
 
 
 def off_optimum(
-    estimate: Estimate, trained_for: Estimate, cost: Cost, budget_flops: float
+    estimate: Frontier, trained_for: Frontier, cost: Cost, budget_flops: float
 ) -> OffOptimum | None:
     """Loss of a modality at the size that is best for another, and the compute that wastes.
 
@@ -150,7 +150,7 @@ def off_optimum(
 
 def typed_estimates(
     exponents: Sequence[str], anchors: Sequence[str] = (), resamples: int = 1000, seed: int = 0
-) -> dict[str, Estimate]:
+) -> dict[str, Frontier]:
     """Estimates from exponents as they are printed, such as ``text=0.47/0.53``.
 
     The resamples are what the printed digits leave open: with C = 6·N·D both exponents sum to 1, so
@@ -163,7 +163,7 @@ def typed_estimates(
             without exponents.
     """
     random = np.random.default_rng(seed)
-    estimates: dict[str, Estimate] = {}
+    estimates: dict[str, Frontier] = {}
     levels = _anchors(anchors)
     for text in exponents:
         match = TYPED.match(text)
@@ -194,7 +194,7 @@ def typed_estimates(
             ],
             axis=1,
         )
-        estimates[match["name"]] = Estimate("typed", budget, table[0], table[1:])
+        estimates[match["name"]] = Frontier("typed", budget, table[0], table[1:])
     if levels:
         raise UserError(f"--anchor {', '.join(levels)}: no --exponents name it; give them as well")
     return estimates
@@ -223,7 +223,7 @@ def _anchors(anchors: Sequence[str]) -> dict[str, tuple[float, float, float]]:
     return found
 
 
-def common_method(estimates: Mapping[str, Mapping[str, Estimate]], wanted: str = "") -> str:
+def common_method(estimates: Mapping[str, Mapping[str, Frontier]], wanted: str = "") -> str:
     """The method to forecast by: ``wanted``, or the first that every modality has.
 
     Raises:
@@ -239,5 +239,5 @@ def common_method(estimates: Mapping[str, Mapping[str, Estimate]], wanted: str =
     return wanted or there[0]
 
 
-def _number(values: Array) -> Number:
-    return Number.of(values[0], values[1:])
+def _number(values: Array) -> Estimate:
+    return Estimate.of_samples(values[0], values[1:])

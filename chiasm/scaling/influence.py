@@ -10,17 +10,10 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from chiasm.scaling.approaches import (
-    FITS,
-    approach2,
-    approach2_refusal,
-    approach3_refusal,
-    bound_refusal,
-    parabolas_of,
-)
-from chiasm.scaling.estimate import TITLES, Estimate, estimate_of_laws
-from chiasm.scaling.flags import Flag, Kind
-from chiasm.scaling.law import Array, Cost
+from chiasm.scaling.approaches import FITS, Refused, approach2, approach3, parabolas_of
+from chiasm.scaling.flags import Flag, excludes, warning
+from chiasm.scaling.frontier import TITLES, Frontier
+from chiasm.scaling.law import Array, Cost, geometric_mean
 from chiasm.scaling.residuals import pure_error
 from chiasm.scaling.runs import Runs
 
@@ -38,7 +31,7 @@ DEVIATIONS = 2.0
 
 
 def leaning(
-    runs: Runs, modality: str, cost: Cost, estimates: Mapping[str, Estimate]
+    runs: Runs, modality: str, cost: Cost, estimates: Mapping[str, Frontier]
 ) -> Iterator[Flag]:
     """Methods whose exponent leaves its own interval when one size is left out."""
     own = same_sizes(runs.sizes)
@@ -47,18 +40,17 @@ def leaning(
     for method, estimate in estimates.items():
         interval = estimate.size_exponent
         told = [
-            f"{float(np.exp(np.log(runs.sizes[own == size]).mean())):.3g} (a = {a:.3f})"
+            f"{geometric_mean(runs.sizes[own == size]):.3g} (a = {a:.3f})"
             for size in range(own.max() + 1)
             for a in [_exponent(runs.only(own != size), modality, method, cost)]
-            if a is not None and interval.excludes(a)
+            if a is not None and excludes(interval, a)
         ]
         if told:
-            yield Flag(
-                Kind.WARNING,
+            yield warning(
                 f"{TITLES[method]}: a = {interval.value:.3f} [{interval.low:.3f}, "
                 f"{interval.high:.3f}] leans on single sizes; it leaves this interval without N = "
                 f"{', '.join(told)}",
-                methods=(method,),
+                method,
             )
 
 
@@ -75,12 +67,11 @@ def worse_with_more(runs: Runs, modality: str) -> Iterator[Flag]:
             rise = float(cells[n + 1].mean() / cells[n].mean() - 1)
             error = scatter * np.sqrt(1 / len(cells[n]) + 1 / len(cells[n + 1]))
             if rise > max(WORSE, DEVIATIONS * error):
-                mean = float(np.exp(np.log(runs.sizes[own == size]).mean()))
-                yield Flag(
-                    Kind.WARNING,
+                mean = geometric_mean(runs.sizes[own == size])
+                yield warning(
                     f"N = {mean:.3g} is {rise:.1%} worse at budget {budgets[n + 1]:.3g} than at "
                     f"{budgets[n]:.3g}: more training did not help, so its size is not what limits "
-                    "it; look at its learning rate",
+                    "it; look at its learning rate"
                 )
 
 
@@ -95,15 +86,12 @@ def same_sizes(sizes: Array) -> Array:
 
 def _exponent(rest: Runs, modality: str, method: str, cost: Cost) -> float | None:
     """a of a method on fewer runs; None where it refuses them."""
-    if method == "parabola":
-        parabolas = parabolas_of(rest, modality)
-        if approach2_refusal(parabolas):
-            return None
-        nobody = np.zeros((0, len(rest.sizes)))
-        return float(approach2(rest, modality, parabolas, nobody).numbers[0])
-    if method not in FITS or approach3_refusal(rest):
+    nobody = np.zeros((0, len(rest.sizes)))
+    try:
+        if method in FITS:
+            found = approach3(rest, modality, method, cost, nobody)
+        else:
+            found = approach2(rest, modality, parabolas_of(rest, modality), nobody)
+    except Refused:
         return None
-    law = FITS[method](rest.sizes, rest.tokens, rest.losses[modality][None])
-    if bound_refusal(law, rest):
-        return None
-    return float(estimate_of_laws(method, rest.c0, law, law, cost).numbers[0])
+    return float(found.numbers[0])

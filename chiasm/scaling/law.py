@@ -55,6 +55,11 @@ class Laws:
     d0: float
 
     @property
+    def none(self) -> Laws:
+        """No laws of the same modality."""
+        return Laws(self.numbers_RP[:0], self.n0, self.d0)
+
+    @property
     def alpha_R(self) -> Array:
         """Exponent of N."""
         return np.exp(self.numbers_RP[:, 3])
@@ -66,7 +71,7 @@ class Laws:
 
     def loss(self, sizes: Array, tokens: Array) -> Array:
         """Losses [R, n] at ``sizes`` and ``tokens``, each [n] or [R, n]."""
-        return np.exp(_log_loss(self.numbers_RP, np.log(sizes / self.n0), np.log(tokens / self.d0)))
+        return np.exp(self._terms(sizes, tokens)[0])
 
     def log_derivatives(self, sizes: Array, tokens: Array) -> Array:
         """Derivatives of the first law's log loss by its five numbers, at runs [n]: [n, P]."""
@@ -74,9 +79,12 @@ class Laws:
         logs, terms = _terms(first, x, y)
         return _log_derivatives(first, terms, logs, x, y)[:, 0].T
 
+    def _terms(self, sizes: Array, tokens: Array) -> tuple[Array, tuple[Array, Array, Array]]:
+        return _terms(self.numbers_RP, np.log(sizes / self.n0), np.log(tokens / self.d0))
+
     def at_bounds(self, sizes: Array, tokens: Array) -> dict[str, Array]:
         """Which of the five numbers end at a bound: name → mask [R]; runs [n] as fitted."""
-        logs, terms = _terms(self.numbers_RP, np.log(sizes / self.n0), np.log(tokens / self.d0))
+        logs, terms = self._terms(sizes, tokens)
         absent = [(np.exp(term - logs) < NO_SHARE).all(axis=1) for term in terms]
         exponents = self.numbers_RP[:, 3:]
         edge = (exponents < SMALLEST + AT_BOUND) | (exponents > LARGEST - AT_BOUND)
@@ -130,7 +138,7 @@ def fit_huber(sizes: Array, tokens: Array, losses_Rn: Array, start: Laws | None 
     """Fit R tables of losses by Huber loss on log loss; ``start`` replaces the grid of starts."""
     x, y, n0, d0 = _centred(sizes, tokens)
     target_Rn = np.log(losses_Rn)
-    grid = _starts(losses_Rn) if start is None else _given(start, len(losses_Rn))
+    grid = _starts(losses_Rn, start)
 
     def objective(numbers: Array, problem: Array) -> tuple[Array, Array]:
         logs, terms = _terms(numbers, x, y)
@@ -149,7 +157,7 @@ def fit_projection(
 ) -> Laws:
     """Fit R tables of losses by least squares of the relative residual, E, A, B solved for."""
     x, y, n0, d0 = _centred(sizes, tokens)
-    grid = _starts(losses_Rn) if start is None else _given(start, len(losses_Rn))
+    grid = _starts(losses_Rn, start)
     exponents = np.unique(grid[..., 3:], axis=1) if start is None else grid[..., 3:]
 
     def columns(numbers: Array, losses: Array) -> Array:
@@ -179,13 +187,20 @@ def fit_projection(
     return Laws(np.concatenate([np.log(np.maximum(scale, 1e-12)), found], axis=1), n0, d0)
 
 
+def geometric_mean(values: Array) -> float:
+    """Where levels are told."""
+    return float(np.exp(np.log(values).mean()))
+
+
 def _centred(sizes: Array, tokens: Array) -> tuple[Array, Array, float, float]:
-    n0, d0 = (float(np.exp(np.log(values).mean())) for values in (sizes, tokens))
+    n0, d0 = geometric_mean(sizes), geometric_mean(tokens)
     return np.log(sizes / n0), np.log(tokens / d0), n0, d0
 
 
-def _starts(losses_Rn: Array) -> Array:
-    """[R, starts, P]; A and B share alike what E leaves of the median loss."""
+def _starts(losses_Rn: Array, given: Laws | None) -> Array:
+    """[R, starts, P]: the given one, or a grid; A and B share what E leaves of the median loss."""
+    if given is not None:
+        return np.broadcast_to(given.numbers_RP[:, None], (len(losses_Rn), 1, 5)).copy()
     lowest, middle = losses_Rn.min(axis=1), np.median(losses_Rn, axis=1)
     rows = []
     for floor, alpha, beta in product(FLOORS, EXPONENTS, EXPONENTS):
@@ -193,10 +208,6 @@ def _starts(losses_Rn: Array) -> Array:
         flat = np.ones_like(lowest)
         rows.append([np.log(floor * lowest), rest, rest, np.log(alpha) * flat, np.log(beta) * flat])
     return np.moveaxis(np.array(rows), 2, 0)
-
-
-def _given(start: Laws, num_tables: int) -> Array:
-    return np.broadcast_to(start.numbers_RP[:, None], (num_tables, 1, 5)).copy()
 
 
 def _best(objective: Objective, grid: Array, scale: float = 1.0) -> Array:
@@ -216,10 +227,6 @@ def _terms(numbers_RP: Array, x: Array, y: Array) -> tuple[Array, tuple[Array, A
     e, a, b, alpha, beta = numbers_RP.T[:, :, None]
     terms = (e + 0 * x, a - np.exp(alpha) * x, b - np.exp(beta) * y)
     return np.logaddexp(np.logaddexp(terms[0], terms[1]), terms[2]), terms
-
-
-def _log_loss(numbers_RP: Array, x: Array, y: Array) -> Array:
-    return _terms(numbers_RP, x, y)[0]
 
 
 def _log_derivatives(

@@ -14,11 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.errors import UserError
-from chiasm.scaling.estimate import Estimate
 from chiasm.scaling.fit import Fit, ModalityFit
+from chiasm.scaling.frontier import Frontier, fit_power_law
 from chiasm.scaling.law import Array
-from chiasm.scaling.power import fit_power_law
-from chiasm.scaling.rows import read_rows
+from chiasm.scaling.points import read_rows
 
 PAPER = Path(__file__).parent / "published" / "paper-optima.csv"
 PAPER_MODELS = {"paper-dense": "dense", "paper-moe": "moe"}
@@ -64,54 +63,43 @@ def paper_optima(name: str) -> Optima:
 
 def fit_optima(optima: Optima, *, source: str = "", resamples: int = 1000, seed: int = 0) -> Fit:
     """The power laws of published optima, in the form that a study's fit has."""
-    estimates = estimate_optima(optima, resamples, seed)
-    modalities = {
-        name: ModalityFit(
-            parabolas=(),
-            estimates={"optima": estimate},
-            refusals={},
-            optima=tuple(zip(*(column.tolist() for column in optima[name]), strict=True)),
-        )
-        for name, estimate in estimates.items()
-    }
+    random = np.random.default_rng(seed)
+    modalities = {}
+    for name, columns in optima.items():
+        told = tuple(zip(*(column.tolist() for column in columns), strict=True))
+        estimates = {"optima": _frontier(*columns, resamples, random)}
+        modalities[name] = ModalityFit((), estimates, {}, optima=told)
     budgets = np.concatenate([own[0] for own in optima.values()])
     compute = float(budgets.min()), float(budgets.max())
     return Fit(source, modalities, flags=(), compute=compute)
 
 
-def estimate_optima(optima: Optima, resamples: int, seed: int) -> dict[str, Estimate]:
-    """Ordinary least squares through each modality's optima.
+def _frontier(
+    budgets: Array, sizes: Array, tokens: Array, resamples: int, random: np.random.Generator
+) -> Frontier:
+    """Ordinary least squares through one modality's optima.
 
     All optima weigh the same: their scatter about the line is several times what reading them off
     a figure can explain. The resamples draw both exponents and levels from the t distribution of
     the fit, N and D with the correlation of their residuals, modalities independently.
     """
-    random = np.random.default_rng(seed)
-    estimates = {}
-    for modality, (budgets, sizes, tokens) in optima.items():
-        laws = [fit_power_law(budgets, values) for values in (sizes, tokens)]
-        freedom = len(budgets) - 2
-        residual = np.stack(
-            [
-                np.log(values / np.array([law.at(budget) for budget in budgets]))
-                for law, values in zip(laws, (sizes, tokens), strict=True)
-            ]
-        )
-        root = _root(residual @ residual.T / freedom)
-        spread = np.log(budgets / laws[0].c0)
-        slope_scale, level_scale = 1 / np.sqrt(spread @ spread), 1 / np.sqrt(len(budgets))
-        draws = random.standard_normal((2, resamples, 2)) @ root.T
-        draws /= np.sqrt(random.chisquare(freedom, (1, resamples, 1)) / freedom)
-        numbers = np.array([[law.exponent, law.level] for law in laws])
-        samples = numbers + np.stack([draws[0] * slope_scale, draws[1] * level_scale], axis=-1)
-        estimates[modality] = Estimate(
-            "optima",
-            laws[0].c0,
-            numbers.reshape(4),
-            samples.reshape(-1, 4),
-            errors=(laws[0].exponent_se, laws[1].exponent_se),
-        )
-    return estimates
+    freedom = len(budgets) - 2
+    laws = [fit_power_law(budgets, values) for values in (sizes, tokens)]
+    told = [np.array([law.at(budget) for budget in budgets]) for law in laws]
+    residual = np.log(np.stack([sizes, tokens]) / np.stack(told))
+    spread = np.log(budgets / laws[0].c0)
+    slope_scale, level_scale = 1 / np.sqrt(spread @ spread), 1 / np.sqrt(len(budgets))
+    draws = random.standard_normal((2, resamples, 2)) @ _root(residual @ residual.T / freedom).T
+    draws /= np.sqrt(random.chisquare(freedom, (1, resamples, 1)) / freedom)
+    numbers = np.array([[law.exponent, law.level] for law in laws])
+    samples = numbers + np.stack([draws[0] * slope_scale, draws[1] * level_scale], axis=-1)
+    return Frontier(
+        "optima",
+        laws[0].c0,
+        numbers.reshape(4),
+        samples.reshape(-1, 4),
+        errors=(laws[0].exponent_se, laws[1].exponent_se),
+    )
 
 
 def _root(covariance: Array) -> Array:

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from chiasm.errors import UserError
+from chiasm.intervals import LEVEL
 from chiasm.report.record import as_json
-from chiasm.scaling.estimate import Estimate
 from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.flags import Flag, Kind
+from chiasm.scaling.frontier import Frontier
 from chiasm.scaling.law import Cost
 from chiasm.scaling.parabola import Parabola
-from chiasm.scaling.resample import LEVEL
 from chiasm.scaling.residuals import Outliers
 from chiasm.scaling.runs import SizeMeasure
 
@@ -31,15 +31,15 @@ def write_fit(fit: Fit, path: Path) -> None:
         "compute": fit.compute,
         "cost": fit.cost,
         "parameters_cost": fit.parameters_cost,
-        "summary": summary(fit),
+        "summary": _summary(fit),
         "flags": fit.flags,
         "modalities": fit.modalities,
     }
     path.write_text(json.dumps(as_json(content), separators=(",", ":")) + "\n")
 
 
-def summary(fit: Fit) -> dict[str, Any]:
-    """Exponents, gaps and held-out errors: the small part for tables and pages."""
+def _summary(fit: Fit) -> dict[str, Any]:
+    """Exponents, gaps and outliers: the small part for tables and pages."""
     exponents = {
         name: {
             method: {
@@ -52,7 +52,7 @@ def summary(fit: Fit) -> dict[str, Any]:
         for name, own in fit.modalities.items()
     }
     gaps = [
-        {"method": method, "of": first, "minus": other, **vars(number)}
+        {"method": method, "of": first, "minus": other, **number.to_json()}
         for (method, first, other), number in fit.gaps().items()
     ]
     outliers = {
@@ -78,9 +78,9 @@ def read_fit(path: Path) -> Fit:
         )
         modalities = {
             name: ModalityFit(
-                parabolas=tuple(Parabola(**_parabola(p)) for p in own["parabolas"]),
+                parabolas=tuple(_parabola(parabola) for parabola in own["parabolas"]),
                 estimates={
-                    method: Estimate.from_json(value, cost)
+                    method: Frontier.from_json(value, cost)
                     for method, value in own["estimates"].items()
                 },
                 refusals=own["refusals"],
@@ -105,22 +105,16 @@ def read_fit(path: Path) -> Fit:
 
 
 def _flag(content: dict[str, Any]) -> Flag:
-    methods = tuple(content["methods"])
-    return Flag(Kind(content["kind"]), content["text"], content["modality"], methods)
+    return Flag(**{**content, "kind": Kind(content["kind"]), "methods": tuple(content["methods"])})
 
 
 def _outliers(content: dict[str, Any] | None) -> Outliers | None:
     if content is None:
         return None
-    cells, deviations = tuple(content["cells"]), tuple(content["deviations"])
-    return Outliers(cells, deviations, content["exponents"])
+    return Outliers(tuple(content["cells"]), tuple(content["deviations"]), content["exponents"])
 
 
-def _parabola(content: dict[str, Any]) -> dict[str, Any]:
+def _parabola(content: dict[str, Any]) -> Parabola:
     tuples = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
-    numbers = {
-        name: math.nan
-        for name in ("spread", "scatter")
-        if content[name] is None  # JSON has neither nan nor infinity
-    }
-    return {**content, **tuples, **numbers}
+    unknown = {name: math.nan for name in ("spread", "scatter") if content[name] is None}
+    return Parabola(**{**content, **tuples, **unknown})

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.intervals import LEVEL, Estimate
 from chiasm.report import doc
 from chiasm.report.numbers import estimate
-from chiasm.scaling.estimate import CONSTANTS, TITLES, Estimate
 from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.flags import Flag, Kind, agree
 from chiasm.scaling.forecast import (
@@ -23,7 +23,7 @@ from chiasm.scaling.forecast import (
     relative_need,
     trained_optimally,
 )
-from chiasm.scaling.resample import LEVEL, Number
+from chiasm.scaling.frontier import CONSTANTS, TITLES, Frontier
 from chiasm.scaling.runs import SizeMeasure
 
 HEADINGS = {Kind.REFUSAL: "Refused:", Kind.WARNING: "Warnings:", Kind.NOTE: "Notes:"}
@@ -88,7 +88,7 @@ def flags_shown(flags: Sequence[Flag]) -> Iterator[doc.Prose]:
 
 def forecast_report(
     known: Fit | None,
-    by_modality: Mapping[str, Mapping[str, Estimate]],
+    by_modality: Mapping[str, Mapping[str, Frontier]],
     method: str,
     budgets: Sequence[float],
     asked: Sequence[float],
@@ -166,9 +166,9 @@ def _table(records: Sequence[Mapping[str, Any]], *names: str, **titles: str) -> 
     return doc.Table(rows, [columns.get(name, name.replace("_", " ")) for name in names])
 
 
-def _cell(name: str, value: str | float | Number) -> doc.Words:
+def _cell(name: str, value: str | float | Estimate) -> doc.Words:
     match value:
-        case Number():
+        case Estimate():
             error = value.standard_error if value.standard_error < 1 else math.nan
             told = estimate(value.value, error, (value.low, value.high), form=".3g")
             return ("×", told) if name == "growth" else told
@@ -179,7 +179,7 @@ def _cell(name: str, value: str | float | Number) -> doc.Words:
 
 
 def _growth(
-    estimates: Mapping[str, Estimate], sizes: Sequence[float], reference: float
+    estimates: Mapping[str, Frontier], sizes: Sequence[float], reference: float
 ) -> Iterator[dict[str, Any]]:
     """Every later modality against the first, at every size, since models of ``reference``."""
     first, *others = estimates
@@ -195,7 +195,7 @@ def _growth(
 
 
 def _prices(
-    known: Fit | None, estimates: Mapping[str, Estimate], budgets: Sequence[float]
+    known: Fit | None, estimates: Mapping[str, Frontier], budgets: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
     """Every modality at the size that is best for every other."""
     if known is None or known.cost is None:
@@ -208,7 +208,7 @@ def _prices(
 
 
 def _beyond(
-    known: Fit, estimates: Mapping[str, Estimate], budgets: Sequence[float], sizes: Sequence[float]
+    known: Fit, estimates: Mapping[str, Frontier], budgets: Sequence[float], sizes: Sequence[float]
 ) -> Iterator[str]:
     """How far budgets and sizes lie outside of what was measured, as factors."""
     low, high = known.compute
@@ -255,7 +255,7 @@ def _exponents(fit: Fit, *, left_out: bool = False) -> doc.Table:
     return doc.Table([row[:shown] for row in rows], columns[:shown])
 
 
-def _exponent(number: Number) -> doc.Words:
+def _exponent(number: Estimate) -> doc.Words:
     return estimate(number.value, number.standard_error, (number.low, number.high))
 
 

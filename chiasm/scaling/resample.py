@@ -18,14 +18,9 @@ and too wide where a curve of three numbers goes through five cells. :data:`OF_L
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
 from chiasm.scaling.law import Array
-
-LEVEL = 0.95
-"""Of every interval."""
 
 OF_LAW = 1.0
 """Stretch s for one law through all cells."""
@@ -33,35 +28,8 @@ OF_LAW = 1.0
 OF_CURVE = 0.85
 """Stretch s for a parabola through the cells about a budget's lowest loss."""
 
-TOLD = 1e-3
-"""One unit of the last digit with which flags tell an exponent: less than it is told as equal."""
-
 LEAST_LEFT = 0.1
 """Of a cell's residual, at least, is taken to be left by a fit that the cell took part in."""
-
-
-@dataclass(frozen=True)
-class Number:
-    """An estimate with its standard error and interval."""
-
-    value: float
-    standard_error: float
-    low: float
-    high: float
-
-    @classmethod
-    def of(cls, value: float, samples: Array, standard_error: float | None = None) -> Number:
-        """From resamples; those that are not finite are left out."""
-        finite = samples[np.isfinite(samples)]
-        if len(finite) < 2:
-            return cls(float(value), np.nan, np.nan, np.nan)
-        low, high = np.quantile(finite, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-        error = float(finite.std(ddof=1)) if standard_error is None else standard_error
-        return cls(float(value), error, float(low), float(high))
-
-    def excludes(self, exponent: float) -> bool:
-        """Whether the interval leaves an exponent out by more than :data:`TOLD`; nan never does."""
-        return exponent < self.low - TOLD or exponent > self.high + TOLD
 
 
 def draw_signs(num_resamples: int, places: Array, seed: int) -> Array:

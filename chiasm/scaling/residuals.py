@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
-from chiasm.scaling.approaches import FITS, approach3_refusal
-from chiasm.scaling.estimate import estimate_of_laws
-from chiasm.scaling.flags import Flag, Kind
+from chiasm.scaling.approaches import FITS, Refused, fit_law
+from chiasm.scaling.flags import Flag, warning
+from chiasm.scaling.frontier import frontier_of_laws
 from chiasm.scaling.law import DELTA, Array, Cost, Laws
 from chiasm.scaling.parabola import Parabola, design
 from chiasm.scaling.runs import Runs
@@ -63,10 +64,10 @@ def find_outliers(runs: Runs, modality: str, cost: Cost, law: Laws) -> Outliers 
     order = sorted(far, key=lambda cell: -abs(farthest[cell]))
     rest = runs.only(~np.isin(cells, order))
     exponents = {}
-    if not approach3_refusal(rest):
-        for method, fit in FITS.items():
-            again = fit(rest.sizes, rest.tokens, rest.losses[modality][None])
-            numbers = estimate_of_laws(method, rest.c0, again, again, cost).numbers
+    with suppress(Refused):
+        for method in FITS:
+            again = fit_law(rest, modality, method)
+            numbers = frontier_of_laws(method, rest.c0, again, again, cost).numbers
             exponents[method] = {
                 "a": float(numbers[0]),
                 "b": float(numbers[2]),
@@ -90,11 +91,10 @@ def outlier_flag(found: Outliers, law: Mapping[str, Laws]) -> Flag:
         for method, own in found.exponents.items()
         if method in law
     )
-    return Flag(
-        Kind.WARNING,
+    return warning(
         f"cells beyond {ODD:g} robust deviations from the Huber law: {', '.join(told)}{more}. "
         f"{without or 'Too few runs are left without them'}; look why, and see --leave-out",
-        methods=("huber", "projection"),
+        *FITS,
     )
 
 
@@ -108,42 +108,36 @@ def pure_error(values: Array, places: Array) -> tuple[float, int]:
     return float(((values - means[places]) ** 2).sum()) / max(freedom, 1), freedom
 
 
-def alike_seeds(runs: Runs, modality: str) -> Flag | None:
+def alike_seeds(runs: Runs, modality: str) -> Iterator[Flag]:
     """Whether seeds repeat each other's losses, so that nothing tells how far chance moves them."""
     pure, freedom = pure_error(np.log(runs.losses[modality]), runs.places)
-    if not freedom or pure > ALIKE**2:
-        return None
-    return Flag(
-        Kind.WARNING,
-        "the seeds of every cell have the same loss (copies of one run?): they measure no scatter, "
-        "so that lack of fit is not tested",
-    )
+    if freedom and pure <= ALIKE**2:
+        yield warning(
+            "the seeds of every cell have the same loss (copies of one run?): they measure no "
+            "scatter, so that lack of fit is not tested"
+        )
 
 
-def law_lacks_fit(runs: Runs, modality: str, law: Laws) -> Flag | None:
+def law_lacks_fit(runs: Runs, modality: str, law: Laws) -> Iterator[Flag]:
     """Whether cells leave the least-squares law by more than their seeds differ."""
     residual = np.log(runs.losses[modality] / law.loss(runs.sizes, runs.tokens)[0])
-    told = lack_of_fit(residual, runs.places, law.numbers_RP.shape[1])
-    if not told:
-        return None
-    return Flag(Kind.WARNING, f"approach 3's law: {told}", methods=("huber", "projection"))
+    if told := lack_of_fit(residual, runs.places, law.numbers_RP.shape[1]):
+        yield warning(f"approach 3's law: {told}", *FITS)
 
 
-def parabolas_lack_fit(runs: Runs, modality: str, kept: Sequence[Parabola]) -> Flag | None:
-    """The same for the parabolas of all budgets together."""
+def parabolas_lack_fit(runs: Runs, modality: str, kept: Sequence[Parabola]) -> Iterator[Flag]:
+    """Whether cells leave the parabolas of their budgets by more than their seeds differ."""
     residuals, places = [], []
     for parabola in kept:
         low, high = parabola.window
-        inside = (runs.sizes >= low) & (runs.sizes <= high)
-        own = (runs.budgets == parabola.budget_flops) & inside
-        losses = runs.losses[modality][own]
+        own = (runs.budgets == parabola.budget_flops) & (runs.sizes >= low) & (runs.sizes <= high)
         table, _ = design(runs.sizes[own])
-        residuals.append(losses / (table @ np.array(parabola.coefficients)) - 1)
+        curve = table @ np.array(parabola.coefficients)
+        residuals.append(runs.losses[modality][own] / curve - 1)
         places.append(runs.places[own])
-    if not kept:
-        return None
     told = lack_of_fit(np.concatenate(residuals), np.concatenate(places), 3 * len(kept))
-    return Flag(Kind.WARNING, f"parabolas: {told}", methods=("parabola",)) if told else None
+    if told:
+        yield warning(f"parabolas: {told}", "parabola")
 
 
 def lack_of_fit(residual: Array, places: Array, num_numbers: int) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from chiasm.scaling.budgets import budgets_of, groups_of
 from chiasm.scaling.checks import check_points
-from chiasm.scaling.law import Array, Cost
+from chiasm.scaling.law import Array, Cost, geometric_mean
 from chiasm.scaling.points import Point
 
 
@@ -81,15 +81,11 @@ class Runs:
 
     def only(self, chosen: Array) -> Runs:
         """The runs of a mask [n]."""
+        arrays = ("places", "budgets", "groups", "sizes", "tokens", "flops")
         return Runs(
-            tuple(cell for cell, kept in zip(self.cells, chosen, strict=True) if kept),
-            self.places[chosen],
-            self.budgets[chosen],
-            self.groups[chosen],
-            self.sizes[chosen],
-            self.tokens[chosen],
-            self.flops[chosen],
-            {name: losses[chosen] for name, losses in self.losses.items()},
+            cells=tuple(cell for cell, kept in zip(self.cells, chosen, strict=True) if kept),
+            losses={name: losses[chosen] for name, losses in self.losses.items()},
+            **{name: getattr(self, name)[chosen] for name in arrays},
         )
 
     @property
@@ -100,7 +96,7 @@ class Runs:
     @property
     def c0(self) -> float:
         """Geometric mean of the groups: where levels are told."""
-        return float(np.exp(np.log(np.unique(self.groups)).mean()))
+        return geometric_mean(np.unique(self.groups))
 
     def cost(self, size: SizeMeasure) -> Cost:
         """FLOPs of a token by N."""

@@ -7,17 +7,19 @@ data.py        the users' files that a study reads
 cells.py       a resolved recipe and a content hash for each cell and seed
 held_out.py    the documents that every cell is measured on
 shared.py      worlds and tokenizers, made once for all cells
+step.py        what one training step of a recipe reads
+shapes.py      models of one aspect, and their learning rates
 plan.py        tokens, FLOPs, parameters and time of every cell; refusal of unequal cells
 measures.py    the metrics of one trained cell
 cell.py        one cell in its own process
 launcher.py    where cells run: processes of this machine
 runner.py      keeps the slots busy until every cell is finished or failed
-statistics.py  means over seeds, paired differences, t intervals
 collect.py     what was found so far, as JSON and as points of a scaling law
 shift.py       how far texts lie from a corpus
 table.py       the comparison: means, differences, published values
 figure.py      the metrics of all cells as SVG
 page.py        the study's page, and the short text for docs
+isoflop.py     an IsoFLOP study, from budgets and a number of sizes
 """
 
 from chiasm.studies.cell import run_cell

@@ -44,6 +44,7 @@ from chiasm.studies.measures import measure, refuse_lossy
 from chiasm.studies.settings import HELD_OUT, HeldOutSettings, MetricSettings, StudySettings
 from chiasm.studies.shared import only_process, tokenizer_fingerprint
 from chiasm.training.versions import versions
+from chiasm.whole import write_json
 
 
 class Order(Settings):
@@ -121,9 +122,7 @@ def write_order(study: StudySettings, cell: Cell, folder: Path, inputs_folder: P
     order = Order.of(study, cell, inputs_folder)
     write_json(folder / "cell.json", order.model_dump(mode="json"))
     if not (folder / "recipe.toml").exists():
-        aside = folder / "recipe.partial"
-        write_recipe(cell.recipe, aside)
-        aside.replace(folder / "recipe.toml")
+        write_recipe(cell.recipe, folder / "recipe.toml")
     return order
 
 
@@ -195,13 +194,6 @@ def run_cell(
             folder / "result.json", {**result, "seconds": seconds, "passed_over": passed_over}
         )
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file as a whole or not at all."""
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(json.dumps(content, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    aside.replace(path)
 
 
 def _measured(

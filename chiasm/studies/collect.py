@@ -14,12 +14,13 @@ from typing import Any
 
 from chiasm.errors import UserError
 from chiasm.scaling.points import LOSS, Point
-from chiasm.studies.cell import Order, Result, write_json
+from chiasm.studies.cell import Order, Result
 from chiasm.studies.cells import Cell, expand
 from chiasm.studies.data import DataFingerprints
 from chiasm.studies.plan import Cost, read_costs
 from chiasm.studies.runner import cell_folder, failure
 from chiasm.studies.settings import StudySettings
+from chiasm.whole import write_json
 
 COMPARED_VERSIONS = ("chiasm", "git_commit", "torch", "numpy", "machine", "threads")
 """What is shown when the results of a study do not agree in it."""

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from chiasm.data.fingerprint import fingerprint
 from chiasm.data.source import SourceSettings
+from chiasm.whole import write_json
 
 FILE = "data.json"
 
@@ -50,8 +51,4 @@ class DataFingerprints:
         """Keep the hashes in the study's folder."""
         assert self._folder is not None
         if self._known:
-            self._folder.mkdir(parents=True, exist_ok=True)
-            kept = json.dumps(self._recorded | self._known, indent=1) + "\n"
-            aside = self._folder / f"{FILE}.partial"
-            aside.write_text(kept)
-            aside.replace(self._folder / FILE)
+            write_json(self._folder / FILE, self._recorded | self._known)

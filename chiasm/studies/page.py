@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from chiasm.evaluation.rows import Verdict
+from chiasm.intervals import SeedMean, Verdict
 from chiasm.report import doc
 from chiasm.report.files import ReportFiles, write_page, writing
 from chiasm.report.markdown import markdown
@@ -19,7 +19,6 @@ from chiasm.studies.figure import comparison_figure
 from chiasm.studies.plan import quantity
 from chiasm.studies.settings import ShiftSettings, StudySettings
 from chiasm.studies.shift import EMBEDDING, Distance, study_distances
-from chiasm.studies.statistics import Estimate
 from chiasm.studies.table import Entry, compare
 from chiasm.whole import write_whole
 
@@ -196,7 +195,7 @@ def _difference(entry: Entry) -> doc.Words:
 
 
 def _told(
-    found: Estimate, unit: str, *, signed: bool = False, with_error: bool = True
+    found: SeedMean, unit: str, *, signed: bool = False, with_error: bool = True
 ) -> doc.Words:
     """A mean with its interval; both are unknown with one seed."""
     interval = (found.value - found.half_width, found.value + found.half_width)

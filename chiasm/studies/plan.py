@@ -1,6 +1,6 @@
 """What a study will cost, and whether its cells are equal in what they should be equal in.
 
-A cell's tokens and FLOPs are counted, not guessed (:mod:`chiasm.scaling.step`): the first rows of
+A cell's tokens and FLOPs are counted, not guessed (:mod:`chiasm.studies.step`): the first rows of
 its own stream are packed, the model's modules count what those cost from their shapes and the
 mask's own pairs, and the rest of the run is taken to be alike. Time is that of training steps
 measured on this machine.
@@ -17,11 +17,12 @@ from chiasm.assembly import seconds_per_step
 from chiasm.data.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.scaling.checks import FLOPS_WITHIN
-from chiasm.scaling.shapes import count_shape
-from chiasm.scaling.step import Step, batches_of_run, count_step
 from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.settings import EQUAL_SECONDS_WITHIN, EQUAL_WITHIN, StudySettings
+from chiasm.studies.shapes import count_shape
 from chiasm.studies.shared import Shared
+from chiasm.studies.step import Step, batches_of_run, count_step
+from chiasm.whole import write_json
 
 
 @dataclass(frozen=True)
@@ -79,7 +80,7 @@ def plan_study(
             cost = replace(cost, seconds=seconds, threads=threads)
         known[cell.key] = cost
     on_stage("counting cells", len(cells), len(cells))
-    _write(known, shared.folder / "plan.json")
+    write_json(shared.folder / "plan.json", {key: asdict(cost) for key, cost in known.items()})
     return {cell.key: known[cell.key] for cell in cells}
 
 
@@ -202,10 +203,3 @@ def _step_seconds(cell: Cell, shared: Shared, threads: int) -> float:
     return seconds_per_step(
         cell.recipe, shared.material(cell), inputs=shared.inputs(cell), threads=threads
     )
-
-
-def _write(costs: Costs, path: Path) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_suffix(".partial")
-    aside.write_text(json.dumps({key: asdict(cost) for key, cost in costs.items()}, indent=1))
-    aside.replace(path)

@@ -15,7 +15,7 @@ from typing import Any
 from chiasm.data.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.stop import StopRequest
-from chiasm.studies.cell import Order, Result, read_order, write_json, write_order
+from chiasm.studies.cell import Order, Result, read_order, write_order
 from chiasm.studies.cells import Cell, expand
 from chiasm.studies.data import FILE, DataFingerprints
 from chiasm.studies.held_out import refuse_leaks
@@ -23,6 +23,7 @@ from chiasm.studies.launcher import Job, Launcher, threads_per_slot
 from chiasm.studies.plan import Costs, plan_study, refuse_unequal
 from chiasm.studies.settings import StudySettings
 from chiasm.studies.shared import Shared
+from chiasm.whole import write_json
 
 POLL_SECONDS = 0.05
 """Between looks at the slots: the longest that one stands idle while cells wait."""

@@ -6,10 +6,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chiasm.evaluation.rows import Better, Verdict
+from chiasm.intervals import Better, SeedMean, Verdict, paired_seeds, seed_mean
 from chiasm.studies.collect import Record
 from chiasm.studies.settings import MetricSettings, PublishedSettings, StudySettings
-from chiasm.studies.statistics import Estimate, estimate, paired
 
 
 @dataclass(frozen=True)
@@ -24,9 +23,9 @@ class Entry:
     """Seed → value, of the finished seeds."""
     num_planned: int
     """Seeds that the study has."""
-    mean: Estimate | None
+    mean: SeedMean | None
     """None while no seed is finished."""
-    difference: Estimate | None
+    difference: SeedMean | None
     """To the baseline cell, or to the first of its budget, over the seeds that both have; None for
     the baseline itself."""
     published: PublishedSettings | None
@@ -71,8 +70,8 @@ def _entry(
         better=metric.better,
         values=values,
         num_planned=len(study.seeds),
-        mean=estimate(list(values.values())) if values else None,
-        difference=paired(values, reference) if cell != baseline else None,
+        mean=seed_mean(list(values.values())) if values else None,
+        difference=paired_seeds(values, reference) if cell != baseline else None,
         published=own,
         published_difference=own.value - other.value if both and own and other else None,
     )

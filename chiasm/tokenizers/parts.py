@@ -35,12 +35,29 @@ class Part(nn.Module):
         if kind:
             before = cls._kinds.get(kind, cls)
             if (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
-                raise ValueError(f"{before.__module__} has an encoder or decoder {kind!r} already")
+                raise ValueError(
+                    f"{before.__module__} has an encoder or decoder {kind!r} already; choose "
+                    "another kind"
+                )
             cls._kinds[kind] = cls
 
     def describe(self) -> dict[str, Any]:
         """Returns what :meth:`open` needs beside the weights, as JSON has it."""
         return {}
+
+    def check_kind(self, base: str) -> None:
+        """Refuses a part without a kind.
+
+        Raises:
+            UserError: a folder could not tell what it is.
+        """
+        if not self.kind:
+            name = type(self).__name__
+            raise UserError(
+                f"opens {name}, of which no folder can tell",
+                setting="kind",
+                remedy=f'name it: class {name}({base}, kind="...")',
+            )
 
     @classmethod
     def open(cls, described: Mapping[str, Any]) -> Self:
@@ -109,6 +126,7 @@ class Encoder(Part):
                 setting="kind",
                 remedy="let its __init__ begin with super().__init__()",
             )
+        self.check_kind("Encoder")
         fits = {
             "modality": lambda value: isinstance(value, str) and value,
             "grid": lambda value: isinstance(value, tuple) and value and all(map(_counts, value)),

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from chiasm.errors import UserError
+from chiasm.whole import write_json
 
 LARGEST_MEAN = 0.5
 """Root mean square of the channel means beyond which latents count as not standardised."""
@@ -92,9 +93,7 @@ class LatentStatistics:
 
 def save_statistics(statistics: LatentStatistics, path: Path) -> None:
     """Write statistics with their provenance as JSON, for a setting ``statistics``."""
-    aside = path.with_name(path.name + ".partial")
-    aside.write_text(json.dumps(asdict(statistics), indent=1) + "\n")
-    aside.replace(path)
+    write_json(path, asdict(statistics))
 
 
 def read_statistics(path: Path) -> LatentStatistics:

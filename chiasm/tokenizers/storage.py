@@ -8,19 +8,20 @@ and hash alone.
 
 from __future__ import annotations
 
-import hashlib
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from pydantic import ValidationError
 from safetensors import SafetensorError
-from safetensors.torch import load, save
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.whole import sha256_of, write_whole
 
 WEIGHTS = "weights.safetensors"
 DESCRIPTION = "description.json"
@@ -33,15 +34,13 @@ def save_tokenizer(
 
     Each file is written aside and renamed, the JSON file last: a folder that has it is whole.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     description = tokenizer.describe()
     weights = {name: _smallest(tensor) for name, tensor in tokenizer.weights.items()}
     if weights:
-        content = save(weights)
-        _write(folder / WEIGHTS, content)
-        description["weights_sha256"] = hashlib.sha256(content).hexdigest()
+        write_whole(folder / WEIGHTS, save(weights))
+        description["weights_sha256"] = sha256_of(folder / WEIGHTS)
     description["record"] = record or {}
-    _write(folder / DESCRIPTION, (json.dumps(description, indent=1) + "\n").encode())
+    write_whole(folder / DESCRIPTION, json.dumps(description, indent=1) + "\n")
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
@@ -65,8 +64,11 @@ def load_tokenizer(folder: Path) -> Tokenizer:
             f"{path} does not describe a tokenizer: {error!r}; what its encoder and its decoder "
             "describe() has to be all that they are made from"
         ) from error
-    if expected_hash:
-        _load_weights(tokenizer, folder / WEIGHTS, expected_hash)
+    if expected := tokenizer.weights:
+        path = folder / WEIGHTS
+        weights = read_weights(path, expected_hash, expected, told_by=DESCRIPTION)
+        for name, tensor in expected.items():
+            tensor.copy_(weights[name])
     return tokenizer
 
 
@@ -88,31 +90,35 @@ def read_description(folder: Path) -> dict[str, Any]:
         raise UserError(f"{path} cannot be read: {error}") from error
 
 
-def _load_weights(tokenizer: Tokenizer, path: Path, expected_hash: str) -> None:
+def read_weights(
+    path: Path, sha256: str, expected: Mapping[str, Tensor], *, told_by: str
+) -> dict[str, Tensor]:
+    """Returns the tensors of a safetensors file.
+
+    Args:
+        sha256: of the file, as ``told_by``, the file beside it, has it.
+        expected: tensors of the names and shapes that go with that file's settings.
+
+    Raises:
+        UserError: it is missing or damaged, or the two files are not of one model.
+    """
     try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise UserError(f"{path} cannot be read: {error}") from error
-    found_hash = hashlib.sha256(content).hexdigest()
-    if found_hash != expected_hash:
+        found = sha256_of(path)
+        weights = load_file(path) if found == sha256 else {}
+    except (OSError, SafetensorError) as error:
+        raise UserError(f"{path} cannot be read: {error}; copy or make it again") from error
+    if found != sha256:
         raise UserError(
-            f"{path} has the hash {found_hash[:12]}…, but {DESCRIPTION} names "
-            f"{expected_hash[:12]}…: the two files are not of one tokenizer, or one is damaged; "
-            "copy or train the folder again"
+            f"{path} is damaged or half-written, or of another model: it has the hash "
+            f"{found[:12]}…, but {told_by} names {sha256[:12]}…; copy or make the folder again"
         )
-    try:
-        weights = load(content)
-    except SafetensorError as error:
-        raise UserError(f"{path} is not a safetensors file: {error}") from error
-    expected = tokenizer.weights
-    shapes, found = ({name: t.shape for name, t in each.items()} for each in (expected, weights))
-    if wrong := [name for name in sorted(shapes | found) if shapes.get(name) != found.get(name)]:
+    shapes, fitting = ({name: t.shape for name, t in all_.items()} for all_ in (weights, expected))
+    if wrong := sorted({name for name, _ in shapes.items() ^ fitting.items()}):
         raise UserError(
-            f"{path} does not fit the shapes in {DESCRIPTION}: {', '.join(wrong[:3])}"
-            f" ({len(wrong)} in all); copy or train the folder again"
+            f"{path} does not fit the settings in {told_by}: {', '.join(wrong[:3])} "
+            f"({len(wrong)} in all); the two are not of one model: copy or make the folder again"
         )
-    for name, tensor in expected.items():
-        tensor.copy_(weights[name])
+    return weights
 
 
 def _smallest(tensor: Tensor) -> Tensor:
@@ -127,9 +133,3 @@ def round_to_stored(module: torch.nn.Module) -> None:
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(parameter.half().float())
-
-
-def _write(path: Path, content: bytes) -> None:
-    aside = path.with_name(path.name + ".partial")
-    aside.write_bytes(content)
-    aside.replace(path)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.documents import Continuous
-from chiasm.errors import UserError
+from chiasm.errors import UserError, origin
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.parts import Decoder, Encoder, Part
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics, statistics_of
@@ -52,6 +52,8 @@ class Tokenizer(nn.Module):
     ) -> None:
         super().__init__()
         encoder.check()
+        if decoder is not None:
+            decoder.check_kind("Decoder")
         self.name = name
         self.encoder = encoder
         self.decoder = decoder
@@ -155,9 +157,12 @@ class Tokenizer(nn.Module):
             raw_BPC = self.encoder.encode(items_B)
         except torch.OutOfMemoryError:
             raise
-        except (RuntimeError, ValueError) as error:
+        except UserError:
+            raise
+        except Exception as error:
             raise UserError(
-                f"{self._encoder}.encode() fails at items of shape {[*items_B.shape]}: {error}",
+                f"{self._encoder}.encode() fails at items of shape {[*items_B.shape]}: "
+                f"{type(error).__name__}: {error}{origin(error)}",
                 remedy="every item that read() gives must be one that encode() takes",
             ) from error
         wanted = (len(items_B), math.prod(self.grid), self.channels)
@@ -215,7 +220,7 @@ class Tokenizer(nn.Module):
     def weights(self) -> dict[str, Tensor]:
         """The weights that a folder keeps, by their names in it."""
         return {
-            f"{role}.{name}": tensor
+            f"{role}.{name}": tensor.contiguous()
             for role, part in self._roles.items()
             if part.kept
             for name, tensor in part.state_dict().items()

@@ -7,7 +7,6 @@ losses.py      losses as sums and counts
 objective.py   what is minimised: the losses of a packed batch
 settings.py    how long and how a run trains
 speed.py       what this machine can do at most
-load.py        how evenly experts are used, by modality
 tally.py       sums and counts as the named numbers that a run reports
 validation.py  the same held-out rows at the same noise levels
 trainer.py     the loop that trains the decoder

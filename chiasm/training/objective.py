@@ -90,27 +90,17 @@ class Objective:
         latents: Mapping[str, Tensor],
         seed: int,
         times: Mapping[str, Tensor] | None = None,
+        noise: Mapping[str, Tensor] | None = None,
     ) -> Losses:
-        """Noise the targets with draws keyed by ``seed``, and sum the losses.
+        """Noise the targets with draws keyed by ``seed``, and sum the losses; one forward pass.
 
-        ``latents`` are clean, [L, C] of all items of each stream. ``times``, float [N], are given
-        where they are not to be drawn (validation); context stays at 1 all the same.
+        ``latents`` are clean, [L, C] of all items of each stream. ``times``, float [N], and
+        ``noise``, [L, C], are given where they are not to be drawn; context stays at 1 all the
+        same.
         """
-        if times is None:
-            times = self.flow_times(batch, seed)
-        noise = {name: draw_noise(batch, name, seed) for name in batch.slots}
-        return self.losses_at(decoder, batch, latents, noise, times)
-
-    def losses_at(
-        self,
-        decoder: Decoder,
-        batch: PackedBatch,
-        latents: Mapping[str, Tensor],
-        noise: Mapping[str, Tensor],
-        times: Mapping[str, Tensor],
-    ) -> Losses:
-        """The losses at given noise [L, C] and flow times [N]; one forward pass."""
         streams = batch.slots.items()
+        times = times or self.flow_times(batch, seed)
+        noise = noise or {name: draw_noise(batch, name, seed) for name, _ in streams}
         times = {name: torch.where(own.target_N, times[name], 1.0) for name, own in streams}
         z_t = {
             name: mix(latents[name], noise[name], times[name][own.item_L]) for name, own in streams

@@ -58,8 +58,6 @@ class Validation:
             objective.losses(decoder, batch, latents, VALIDATION_SEED, times)
             for batch, latents, times in self._items
         ]
-        if not found:
-            return {}
         first = self._items[0][0]
         total = reduce(operator.add, found)
         return tally(total, objective, first.source_names, first.streams.modalities)

@@ -1,6 +1,7 @@
 """The walk page: a local page on which a model's imagination is walked through, view by view.
 
 commands.py    what is pressed or typed, as the words that the model reads
+scripts.py     what is done step by step, and what a model imagines of it
 starts.py      where walks begin: held-out views, or a picture
 truth.py       the view that the engine shows at a place
 walker.py      one model that imagines the next view of any walk

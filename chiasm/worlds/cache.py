@@ -7,7 +7,6 @@ rendered again.
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import json
 import logging
 import shutil
@@ -20,6 +19,7 @@ from pathlib import Path
 from threading import Lock
 
 from chiasm.errors import UserError
+from chiasm.whole import sha256_of, whole
 
 Progress = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
@@ -53,7 +53,11 @@ def ensure_rendered(
             if folder.exists():
                 _log.warning("cached %s is damaged (%s): rendering it again", folder, problem)
             _refuse_full_disk(folder, what, needed_bytes)
-            _render_aside(folder, render)
+            with whole(folder) as aside:
+                aside.mkdir()
+                render(aside)
+                checksums = {p.name: sha256_of(p) for p in sorted(aside.iterdir())}
+                (aside / "manifest.json").write_text(json.dumps({"checksums": checksums}, indent=1))
     except OSError as error:
         raise UserError(
             f"cache folder {folder.parent} cannot be written ({error}): free some space or "
@@ -75,16 +79,11 @@ def _problem(folder: Path) -> str | None:
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         for name, checksum in manifest["checksums"].items():
-            if _checksum(folder / name) != checksum:
+            if sha256_of(folder / name) != checksum:
                 return f"{name} does not match its checksum"
     except (OSError, ValueError, KeyError) as error:
         return f"manifest or file unreadable: {error}"
     return None
-
-
-def _checksum(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _refuse_full_disk(folder: Path, what: str, needed_bytes: int) -> None:
@@ -95,18 +94,6 @@ def _refuse_full_disk(folder: Path, what: str, needed_bytes: int) -> None:
             f"the {what} needs {needed_bytes / 1e6:.0f} MB, but {folder.parent} has "
             f"{free_bytes / 1e6:.0f} MB left: free some space or choose another cache folder"
         )
-
-
-def _render_aside(folder: Path, render: Callable[[Path], None]) -> None:
-    """Render into a folder beside the final one, then rename it."""
-    aside = folder.with_name(f"{folder.name}.partial")
-    for stale in (aside, folder):
-        shutil.rmtree(stale, ignore_errors=True)
-    aside.mkdir(parents=True)
-    render(aside)
-    checksums = {p.name: _checksum(p) for p in sorted(aside.iterdir())}
-    (aside / "manifest.json").write_text(json.dumps({"checksums": checksums}, indent=1))
-    aside.rename(folder)
 
 
 def run_workers(

@@ -13,8 +13,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
-import shutil
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -25,6 +23,7 @@ from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
 from chiasm.poses import Pose
+from chiasm.whole import whole
 from chiasm.worlds.engine import Game, scaled
 from chiasm.worlds.maps import UNITS_PER_METRE
 
@@ -115,9 +114,7 @@ def record_freedoom(
         raise UserError(f"maps = {num_maps}: the engine comes with {NUM_MAPS}; give fewer")
     if folder.exists():
         return
-    aside = folder.with_name(f"{folder.name}.{os.getpid()}.partial")
-    shutil.rmtree(aside, ignore_errors=True)
-    with FreedoomWalker() as walker:
+    with whole(folder, shared=True) as aside, FreedoomWalker() as walker:
         for number in range(num_maps):
             walker.open_map(number)
             rng = np.random.default_rng([seed, number])
@@ -125,10 +122,6 @@ def record_freedoom(
             for walk in range(walks_per_map):
                 own = list(islice(frames, num_frames))
                 _write(aside / f"map{number + 1:02d}_{walk:02d}", own, image_pixels)
-    try:
-        os.replace(aside, folder)
-    except OSError:  # another process was first
-        shutil.rmtree(aside)
 
 
 def _write(folder: Path, frames: list[tuple[Pose, np.ndarray]], image_pixels: int) -> None:

@@ -3,7 +3,8 @@
 from typer.testing import CliRunner
 
 from chiasm.cli import app
-from chiasm.scaling import fit_optima, paper_optima, write_fit
+from chiasm.scaling.optima import fit_optima, paper_optima
+from chiasm.scaling.record import write_fit
 
 
 def said(*words):

@@ -1,32 +1,7 @@
-import math
-
 import numpy as np
-import pytest
 
-from chiasm.evaluation.rows import Measurement, Verdict, decide
-
-
-@pytest.mark.parametrize(
-    ("difference", "better", "verdict"),
-    [
-        (0.21, "higher", Verdict.BEATS),
-        (-0.21, "higher", Verdict.WORSE),
-        (-0.21, "lower", Verdict.BEATS),
-        (0.21, "lower", Verdict.WORSE),
-        (0.2, "higher", Verdict.NOT_SEPARATED),
-        (-0.19, "lower", Verdict.NOT_SEPARATED),
-    ],
-)
-def test_two_standard_errors_separate(difference, better, verdict):
-    assert decide(difference, 0.1, better) is verdict
-
-
-def test_an_unknown_standard_error_never_separates():
-    assert decide(100.0, math.nan, "higher") is Verdict.NOT_SEPARATED
-
-
-def test_equal_numbers_are_not_separated():
-    assert decide(0.0, 0.0, "higher") is Verdict.NOT_SEPARATED
+from chiasm.evaluation.rows import Measurement
+from chiasm.intervals import Verdict
 
 
 def test_a_row_pairs_items_and_clusters_them():

@@ -108,7 +108,7 @@ def compose() -> Callable[[Pretrained, list[int]], Passage]:
         stream_of = {marks.fill: name for name, marks in pretrained.text_tokenizer.marks.items()}
         before = [-1, *ids]
         starts = [n for n, token in enumerate(ids) if token in stream_of and before[n] != token]
-        return Passage(np.array(ids), tuple((stream_of[ids[n]], n) for n in starts))
+        return Passage(ids, tuple((stream_of[ids[n]], n) for n in starts))
 
     return passage
 

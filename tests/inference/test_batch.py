@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 
@@ -14,7 +13,7 @@ from chiasm.inference.choice import item_noise
 from chiasm.inference.history import lay_out
 from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Event, Generated, Request, SamplingSettings
+from chiasm.inference.request import Generated, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.solvers import denoise, time_grid
 
@@ -23,8 +22,7 @@ DRAW = SamplingSettings(steps=3, max_tokens=0, max_items=3, guidance=1.0)
 
 
 def latents(pretrained: Pretrained, requests: list[Request]) -> list[list[torch.Tensor]]:
-    events: list[Event] = []
-    Sampler(pretrained).generate(requests, DRAW, events.append)
+    events = Sampler(pretrained).stream(requests, DRAW)
     drawn = [event for event in events if isinstance(event, Generated)]
     return [[e.latents_PC for e in drawn if e.request == n] for n in range(len(requests))]
 
@@ -41,9 +39,9 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
     read.setdefault(stream, torch.zeros(0, shape.channels))
     made: list[torch.Tensor] = []
     for number, given in enumerate(request.script or ("",)):
-        document = document.then([*text.encode(given), marks.begin])
-        items = (*document.items, (stream, len(document)))
-        whole = Passage(np.append(document.ids_T, [marks.fill] * count), items)
+        ids = [*document.ids, *text.encode(given), marks.begin]
+        items = (*document.items, (stream, len(ids)))
+        whole = Passage([*ids, *[marks.fill] * count], items)
 
         def predicted(z_NPC: torch.Tensor, time: float, whole=whole):
             given = {**read, stream: torch.cat((read[stream], z_NPC[0]))}
@@ -63,7 +61,7 @@ def without_cache(pretrained: Pretrained, request: Request) -> list[torch.Tensor
         [z_PC] = denoise(predicted, noise[None], times, DRAW.solver)
         made.append(z_PC)
         read[stream] = torch.cat((read[stream], z_PC))
-        document = whole.then([marks.end])
+        document = replace(whole, ids=[*whole.ids, marks.end])
     return made
 
 

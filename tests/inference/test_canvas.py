@@ -64,18 +64,10 @@ def canvas_velocity(
     text = pretrained.text_tokenizer
     marks = text.marks[stream]
     history = History(pretrained.decoder, 2, capacity=48)
-    prompt = prompt_passage((Text(WORDS),), text, pretrained.decoder.shapes).then([marks.begin])
+    prompt = prompt_passage((Text(WORDS),), text, pretrained.decoder.shapes)
     other = [text.bod_id, 40, 41, marks.begin]  # another request, shorter, in the same batch
-    history.read([0, 1], [prompt, Passage.of_text(other)])
-    canvas = Canvas(
-        pretrained.decoder,
-        stream,
-        pretrained.flow.prediction,
-        history,
-        [0, 1],
-        marks,
-        guidance,
-    )
+    history.read([0, 1], [Passage([*prompt.ids, marks.begin]), Passage(other)])
+    canvas = Canvas(pretrained, stream, history, [0, 1], guidance)
     return canvas.velocity(torch.stack((z_LC, -z_LC)), TIME)[0]
 
 
@@ -115,8 +107,8 @@ def test_an_item_is_read_alone_behind_its_mark_or_before_its_end(with_series: Pr
         opened = item_passage(shape, marks, opened=True)
         closed = item_passage(shape, marks, closed=True)
         latent = [fill] * shape.num_tokens
-        assert alone.ids_T.tolist() == latent
-        assert opened.ids_T.tolist() == [begin, *latent]
-        assert closed.ids_T.tolist() == [*latent, end]
+        assert alone.ids == latent
+        assert opened.ids == [begin, *latent]
+        assert closed.ids == [*latent, end]
         assert alone.items == closed.items == ((shape.name, 0),)
         assert opened.items == ((shape.name, 1),)

@@ -4,7 +4,7 @@ import numpy as np
 import torch
 
 from chiasm.batch.streams import StreamShape
-from chiasm.inference.choice import Purpose, choose_tokens, item_noise, token_draw
+from chiasm.inference.choice import ITEM_NOISE, choose_tokens, item_noise, token_draw
 
 
 def test_greedy_takes_the_largest() -> None:
@@ -48,7 +48,7 @@ def test_draws_are_keyed_by_seed_number_and_purpose() -> None:
 
 
 def test_pictures_begin_as_they_did_before_there_were_streams() -> None:
-    drawn = np.random.default_rng([3, Purpose.ITEM_NOISE, 4])
+    drawn = np.random.default_rng([3, ITEM_NOISE, 4])
     expected = drawn.standard_normal((5, 2), dtype=np.float32)
     image = StreamShape("image", "vision", (1, 5), channels=2)
     assert (item_noise(3, 4, image).numpy() == expected).all()

@@ -110,7 +110,7 @@ def test_copies_have_read_what_their_source_has(with_series: Pretrained, compose
     history.read([0], [compose(with_series, ids)], latents)
     history.copy(0, [1, 2])
     assert [history.held(member) for member in range(3)] == [len(ids)] * 3
-    hidden = history.read([0, 1, 2], [Passage.of_text([41])] * 3)
+    hidden = history.read([0, 1, 2], [Passage([41])] * 3)
     expected = at_once(with_series, compose(with_series, [*ids, 41]), latents)
     for row in hidden:
         torch.testing.assert_close(row, expected, atol=1e-4, rtol=1e-4)
@@ -123,7 +123,7 @@ def test_what_is_laid_out_but_not_read_leaves_no_trace(
     text, own = with_series.text_tokenizer, tokens_of(with_series, stream)
     histories = [History(with_series.decoder, 1, capacity=12) for _ in range(2)]
     for history in histories:
-        history.read([0], [Passage.of_text([text.bod_id, 30, own[0]])])
+        history.read([0], [Passage([text.bod_id, 30, own[0]])])
     noise, latents = ({stream: latents_of(with_series, 1, n)[stream][0]} for n in (1, 2))
     noisy = histories[1].lay_out([0], [compose(with_series, own[1:-1])], noise, 0.0)
     with_series.decoder(noisy.inputs, noisy.mask, noisy.cache)

@@ -10,7 +10,7 @@ from chiasm.data.packing import pack_documents
 from chiasm.documents import Continuous, Document, Image, Span, Text
 from chiasm.errors import UserError
 from chiasm.inference.history import lay_out
-from chiasm.inference.passage import Passage, prompt_passage
+from chiasm.inference.passage import prompt_passage
 from chiasm.inference.pretrained import Pretrained
 
 CPU = torch.device("cpu")
@@ -23,7 +23,7 @@ def assert_begins_as_packed(pretrained: Pretrained, spans: tuple[Span, ...]) -> 
     own = prompt_passage(spans, text, tokenizers.streams)
     length = len(own)
     assert int(batch.ids_BT[0, length]) == text.eod_id
-    assert own.ids_T.tolist() == batch.ids_BT[0, :length].tolist()
+    assert own.ids == batch.ids_BT[0, :length].tolist()
 
     latents = tokenizers.encode_spans(list(Document(spans).items), CPU)
     reading = lay_out(pretrained.decoder, [own], latents, 1.0, [0], cache=None)
@@ -68,18 +68,18 @@ def test_a_prompt_of_three_modalities_is_the_beginning_of_a_packed_document(
 
 def test_an_empty_prompt_is_the_beginning_of_a_document(pretrained: Pretrained) -> None:
     text, tokenizers = pretrained.text_tokenizer, pretrained.tokenizers
-    assert prompt_passage((), text, tokenizers.streams).ids_T.tolist() == [text.bod_id]
+    assert prompt_passage((), text, tokenizers.streams).ids == [text.bod_id]
     assert tokenizers.encode_spans((), CPU) == {}
 
 
-def test_a_passage_goes_on_with_text_behind_it(pretrained: Pretrained, picture: Image) -> None:
+def test_a_document_goes_on_with_text_behind_a_prompt(
+    pretrained: Pretrained, picture: Image
+) -> None:
     text, streams = pretrained.text_tokenizer, pretrained.tokenizers.streams
     begun = prompt_passage((picture,), text, streams)
     whole = prompt_passage((picture, Text("a wall")), text, streams)
-    longer = begun.then(text.encode("a wall"))
-    assert longer.ids_T.tolist() == whole.ids_T.tolist()
-    assert longer.items == whole.items == (("image", 2),)
-    assert Passage.of_text([4, 5]).ids_T.tolist() == [4, 5]
+    assert [*begun.ids, *text.encode("a wall")] == whole.ids
+    assert begun.items == whole.items == (("image", 2),)
 
 
 def test_pictures_of_other_sizes_are_fitted(pretrained: Pretrained) -> None:

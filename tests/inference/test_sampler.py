@@ -31,9 +31,8 @@ GREEDY = QUICK.model_copy(update={"temperature": 0.0})
 def heard(
     pretrained: Pretrained, request: Request, settings: SamplingSettings
 ) -> tuple[list[Text | Image], list[Event]]:
-    events: list[Event] = []
-    [spans] = Sampler(pretrained).generate([request], settings, events.append)
-    return spans, events
+    [spans] = Sampler(pretrained).generate([request], settings)
+    return spans, list(Sampler(pretrained).stream([request], settings))
 
 
 def ending(pretrained: Pretrained, settings: SamplingSettings, **request: object) -> Ending:
@@ -59,10 +58,10 @@ def greedy_without_cache(
             pretrained.decoder(reading.inputs, reading.mask)[0, -1]
         )
         logits_V[[text.pad_id, text.bod_id, *never]] = -torch.inf
-        document = document.then([int(logits_V.argmax())])
-        if document.ids_T[-1] in (text.eod_id, *opening):
+        document = Passage([*document.ids, int(logits_V.argmax())], document.items)
+        if document.ids[-1] in (text.eod_id, *opening):
             break
-    return text.decode(document.ids_T[begin:].tolist())
+    return text.decode(document.ids[begin:])
 
 
 def assert_greedy_as_without_cache(
@@ -74,13 +73,13 @@ def assert_greedy_as_without_cache(
     request = Request(prompt, seed=7, opens=True, stream=stream)
     spans, events = heard(pretrained, request, settings)
     [drawn] = [event for event in events if isinstance(event, Generated)]
-    assert spans[0] == drawn.item
+    assert np.array_equal(spans[0].data, drawn.item.data)
     assert spans[0].stream == stream
     begin, end, fill = text.marks[stream]
-    document = prompt_passage(prompt, text, decoder.shapes).then([begin])
-    items = (*document.items, (stream, len(document)))
+    document = prompt_passage(prompt, text, decoder.shapes)
+    items = (*document.items, (stream, len(document) + 1))
     latent = [fill] * decoder.shapes[stream].num_tokens
-    document = Passage(np.append(document.ids_T, [*latent, end]), items)
+    document = Passage([*document.ids, begin, *latent, end], items)
     latents = pretrained.tokenizers.encode_spans(
         [span for span in prompt if isinstance(span, Continuous)], torch.device("cpu")
     )
@@ -186,21 +185,22 @@ def test_the_stream_of_events_is_the_result(
 ) -> None:
     pretrained = build()
     prefer(pretrained, pretrained.text_tokenizer.marks["image"].begin, 0.6)
-    events: list[Event] = []
-    results = Sampler(pretrained).generate(
-        mixed, QUICK.model_copy(update={"rows_at_once": 4}), events.append
-    )
+    settings = QUICK.model_copy(update={"rows_at_once": 4})
+    results = Sampler(pretrained).generate(mixed, settings)
+    events = list(Sampler(pretrained).stream(mixed, settings))
     for number, spans in enumerate(results):
         own = [event for event in events if event.request == number]
-        rebuilt: list[Text | Image] = []
+        rebuilt: list[str | bytes] = []
         for event in own:
             if isinstance(event, Generated):
-                rebuilt.append(event.item)
-            elif isinstance(event, TextWritten) and rebuilt and isinstance(rebuilt[-1], Text):
-                rebuilt[-1] = Text(rebuilt[-1].text + event.text)
+                rebuilt.append(event.item.data.tobytes())
+            elif isinstance(event, TextWritten) and rebuilt and isinstance(rebuilt[-1], str):
+                rebuilt[-1] += event.text
             elif isinstance(event, TextWritten):
-                rebuilt.append(Text(event.text))
-        assert rebuilt == spans
+                rebuilt.append(event.text)
+        assert rebuilt == [
+            span.text if isinstance(span, Text) else span.data.tobytes() for span in spans
+        ]
         assert isinstance(own[-1], Ended)
 
 
@@ -270,11 +270,9 @@ def test_what_is_never_a_target_is_never_chosen(
 def test_a_stream_that_the_model_has_not_is_refused_before_anything_runs(
     pretrained: Pretrained, make_series: Callable[[int], Continuous]
 ) -> None:
-    events: list[Event] = []
     for request in (Request((), opens=True, stream="series"), Request((make_series(0),))):
         with pytest.raises(UserError, match=r"no stream 'series' here, only image"):
-            Sampler(pretrained).generate([Request(()), request], QUICK, events.append)
-    assert events == []
+            next(Sampler(pretrained).stream([Request(()), request], QUICK))
 
 
 def test_items_of_a_stream_that_only_reads_cannot_be_asked_for(
@@ -328,11 +326,9 @@ def test_a_prompt_longer_than_the_context_is_refused_before_anything_runs(
     build: Callable[..., Pretrained], picture: Image
 ) -> None:
     sampler = Sampler(build(context_positions=20))
-    events: list[Event] = []
     requests = [Request((Text("a"),)), Request((picture, Text("k" * 30)))]
     with pytest.raises(UserError, match=r"request 1 takes 37 positions but .* holds 20"):
-        sampler.generate(requests, QUICK.model_copy(update={"rows_at_once": 1}), events.append)
-    assert events == []
+        next(sampler.stream(requests, QUICK.model_copy(update={"rows_at_once": 1})))
     with pytest.raises(
         UserError, match=r"takes 17 positions and the image to generate, 23 together"
     ):

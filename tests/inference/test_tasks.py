@@ -38,7 +38,7 @@ def test_what_is_asked_has_the_tokens_of_training(question: str, answered: str) 
     assert document.text == f"question: {question} answer: {answered}\n"
     [trained] = DocumentEncoder(tokenizer, streams, 1 << 20)(document)
     asked = prompt_passage((picture, Text(question_prompt(question))), tokenizer, streams)
-    assert trained.ids[: len(asked)].tolist() == asked.ids_T.tolist()
+    assert trained.ids[: len(asked)].tolist() == asked.ids
 
 
 @lru_cache
@@ -54,16 +54,10 @@ def test_an_answer_goes_on_over_lines_and_ends_with_its_document(
     pretrained = build()
     [line_end] = pretrained.text_tokenizer.encode("\n")
     prefer(pretrained, line_end, 50.0)
-    endings = []
-
-    def listener(event: object) -> None:
-        if isinstance(event, Ended):
-            endings.append(event.ending)
-
     request = Request((picture, Text("question: how many? answer:")))
     limits = QUICK.model_copy(update={"max_items": 0, "stop": ("\nquestion: ",)})
-    Sampler(pretrained).generate([request], limits, listener)
-    assert endings == [Ending.MAX_TOKENS], "a line break ends nothing"
+    *_, last = Sampler(pretrained).stream([request], limits)
+    assert last == Ended(0, Ending.MAX_TOKENS), "a line break ends nothing"
     assert answer(Sampler(pretrained), [picture], ["how many?"], settings=QUICK) == [""]
     prefer(pretrained, pretrained.text_tokenizer.eod_id, 50.0)
     assert answer(Sampler(pretrained), [picture], ["how many?"], settings=QUICK) == [""]

@@ -3,12 +3,7 @@ import torch
 from torch import nn
 
 from chiasm.batch.streams import Streams, StreamShape
-from chiasm.loop.optimiser import (
-    OptimiserSettings,
-    build_optimiser,
-    decay_groups,
-    set_learning_rate,
-)
+from chiasm.loop.optimiser import OptimiserSettings, build_optimiser, decay_groups
 from chiasm.model import Decoder, ModelSettings
 
 
@@ -69,12 +64,6 @@ def test_moments_that_are_made_at_once_change_no_step() -> None:
         plain.step()
     for a, b in zip(one.parameters(), other.parameters(), strict=True):
         assert torch.equal(a, b)
-
-
-def test_learning_rate_reaches_every_group() -> None:
-    optimiser = build_optimiser(small_model(), OptimiserSettings())
-    set_learning_rate(optimiser, 0.25)
-    assert [group["lr"] for group in optimiser.param_groups] == [0.25, 0.25]
 
 
 @pytest.mark.parametrize("attention_weights", ["shared", "modality"])

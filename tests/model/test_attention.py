@@ -3,7 +3,6 @@ import torch
 
 from chiasm.model import IntervalMask
 from chiasm.model.elementwise import rotate
-from chiasm.model.kernels import AttentionMask
 from chiasm.model.layers import RotaryTable
 from chiasm.model.settings import ModelSettings
 
@@ -30,7 +29,7 @@ def test_query_key_norm_takes_the_size_out_of_the_scores():
         for parameter in attention.parameters():
             parameter.copy_(torch.randn(parameter.shape))
         x, turn = torch.randn(1, 6, 16), RotaryTable(8, base=100.0)(torch.arange(6)[None])
-        mask = AttentionMask(IntervalMask(torch.zeros(1, 6).long(), torch.full((1, 6), 5), 6))
+        mask = IntervalMask(torch.zeros(1, 6).long(), torch.full((1, 6), 5), 6)
         before = attention(x, turn, mask)
         attention.qkv.weight[:24] *= 3  # queries and keys, not values
         outputs[qk_norm] = (before, attention(x, turn, mask))

@@ -54,11 +54,12 @@ def test_what_follows_an_item_is_the_same_with_and_without_cache(naive, decoder,
     cache = decoder.new_cache(rows=1, capacity=32)
 
     def read(begin, end, *, held=True, **changes):
-        mask = IntervalMask(batch.first_BT[:, begin:end], batch.last_BT[:, begin:end], 32)
+        ends = batch.first_BT[:, begin:end], batch.last_BT[:, begin:end]
+        mask = IntervalMask(*ends, 32, cache.lengths_B)
         x = decoder(piece(inputs, begin, end, **changes), mask, cache)
         if held:
             torch.testing.assert_close(x, expected[:, begin:end], atol=1e-5, rtol=1e-5)
-            cache.advance(torch.tensor([end - begin]))
+            cache.lengths_B = torch.tensor([end])
 
     here = 0
     items = [batch.slots[name] for name in (first, "series" if first == "image" else "image")]
@@ -88,12 +89,11 @@ def test_an_unfinished_image_left_in_the_cache_would_be_noticed(naive, decoder):
     cache = decoder.new_cache(rows=1, capacity=32)
     end = int(batch.slots["image"].start_N[0] + batch.slots["image"].tokens_N[0])
     noisy = torch.full_like(inputs.latents["image"].time_L, 0.3)
-    mask = IntervalMask(batch.first_BT[:, :end], batch.last_BT[:, :end], 32)
+    mask = IntervalMask(batch.first_BT[:, :end], batch.last_BT[:, :end], 32, cache.lengths_B)
     decoder(piece(inputs, 0, end, time_L=noisy), mask, cache)
-    cache.advance(torch.tensor([end]))
-    mask = IntervalMask(
-        batch.first_BT[:, end : end + 3], batch.last_BT[:, end : end + 3], num_keys=32
-    )
+    cache.lengths_B = torch.tensor([end])
+    ends = batch.first_BT[:, end : end + 3], batch.last_BT[:, end : end + 3]
+    mask = IntervalMask(*ends, 32, cache.lengths_B)
     x = decoder(piece(inputs, end, end + 3), mask, cache)
     assert float((x - expected[:, end : end + 3]).abs().max()) > 1e-4
 
@@ -105,16 +105,17 @@ def test_rows_of_different_lengths_continue_side_by_side(naive, decoder):
     cache = decoder.new_cache(rows=2, capacity=16)
     held_B = torch.tensor([5, 2])
     query_BT = torch.arange(5).expand(2, 5)
-    mask = IntervalMask(torch.zeros_like(query_BT), query_BT, 16)
+    mask = IntervalMask(torch.zeros_like(query_BT), query_BT, 16, cache.lengths_B)
     decoder(piece(inputs, 0, 5), mask, cache)
-    cache.advance(held_B)
+    cache.lengths_B = held_B
     here_B1 = held_B.unsqueeze(1)
     step = replace(
         piece(inputs, 0, 1),
         ids_BT=inputs.ids_BT.gather(1, here_B1),
         position_BT=inputs.position_BT.gather(1, here_B1),
     )
-    x = decoder(step, IntervalMask(torch.zeros_like(here_B1), here_B1, 16), cache)
+    mask = IntervalMask(torch.zeros_like(here_B1), here_B1, 16, cache.lengths_B)
+    x = decoder(step, mask, cache)
     for row, here in enumerate(held_B.tolist()):
         torch.testing.assert_close(x[row, 0], expected[row, here], atol=1e-5, rtol=1e-5)
 
@@ -127,7 +128,8 @@ def test_the_same_history_gives_the_same_logits_twice(naive, decoder):
         torch.manual_seed(seed)
         cache = decoder.new_cache(rows=1, capacity=32)
         batch, _ = whole(naive, [[[9, 10], naive.Picture(), [11]]])
-        logits.append(decoder.text_logits(decoder(inputs, IntervalMask.from_batch(batch), cache)))
+        mask = replace(IntervalMask.from_batch(batch), held_B=cache.lengths_B)
+        logits.append(decoder.text_logits(decoder(inputs, mask, cache)))
     assert torch.equal(*logits)
 
 
@@ -135,4 +137,4 @@ def test_a_full_cache_says_so(naive, decoder):
     batch, inputs = whole(naive, [[[9, 10]]])
     cache = decoder.new_cache(rows=1, capacity=20)
     with pytest.raises(ValueError, match="capacity of 20 slots"):
-        decoder(inputs, IntervalMask(batch.first_BT, batch.last_BT, 20), cache)
+        decoder(inputs, IntervalMask(batch.first_BT, batch.last_BT, 20, cache.lengths_B), cache)

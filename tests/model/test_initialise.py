@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from chiasm.batch.streams import Streams, StreamShape
+from chiasm.batch.streams import TEXT, Streams, StreamShape
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.initialise import PLACE
 
@@ -85,10 +85,10 @@ def test_the_stream_keeps_its_size_through_depth():
     for depth in (2, 12):
         decoder = build(depth=depth, width=48)
         decoder.requires_grad_(False)
-        x = torch.randn(1, 64, 48)
+        x, text = torch.randn(1, 64, 48), torch.full((1, 64), TEXT)
         before = x.std()
         for block in decoder.blocks:
-            h = block.experts_norm(x)
+            h = block.experts_norm(x, text)
             gate, up = torch.nn.functional.linear(h, block.experts.gate_up[0]).chunk(2, -1)
             x = x + (torch.nn.functional.silu(gate) * up) @ block.experts.down[0].T
         assert 0.9 < float(x.std() / before) < 1.5, depth

@@ -4,7 +4,6 @@ import re
 from pathlib import Path
 from typing import Literal
 
-import numpy as np
 import pytest
 import torch
 
@@ -51,9 +50,8 @@ def test_a_new_attention_is_trained_saved_and_read_from_its_cache(attention, tmp
     shape, marks = model.decoder.shapes["image"], model.text_tokenizer.marks["image"]
     closed = item_passage(shape, marks, closed=True)
     z = {"image": torch.randn(shape.num_tokens, shape.channels)}
-    first, last = Passage.of_text([1, *range(30, 38), marks.begin]), Passage.of_text([40])
-    ids = np.concatenate((first.ids_T, closed.ids_T, last.ids_T))
-    whole = Passage(ids, (("image", len(first)),))
+    first, last = Passage([1, *range(30, 38), marks.begin]), Passage([40])
+    whole = Passage([*first.ids, *closed.ids, *last.ids], (("image", len(first)),))
     history = History(model.decoder, num_members=2, capacity=len(whole))
     history.read([0, 1], [last, first])
     history.read(history.gather([1]), [closed], z)  # moves it to the first row

@@ -6,7 +6,8 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.paper import keep, read_results
-from chiasm.scaling import fit_optima, paper_optima, write_fit
+from chiasm.scaling.optima import fit_optima, paper_optima
+from chiasm.scaling.record import write_fit
 
 STUDY = "text-and-other-data"
 METRIC = "text in its domain"

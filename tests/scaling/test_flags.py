@@ -3,14 +3,14 @@
 import numpy as np
 import pytest
 
-from chiasm.scaling.estimate import Estimate
 from chiasm.scaling.flags import bias_flags, disagreements, grid_width_flag
+from chiasm.scaling.frontier import Frontier
 
 
 def estimate(method, a, spread):
     draws = a + spread * np.random.default_rng(0).standard_normal(400)
     rows = np.stack([np.concatenate([[a], draws])] * 4, axis=1)
-    return Estimate(method, 1e18, rows[0], rows[1:])
+    return Frontier(method, 1e18, rows[0], rows[1:])
 
 
 @pytest.mark.parametrize(("spread", "flagged"), [(0.002, True), (0.2, False)])

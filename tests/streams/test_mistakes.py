@@ -187,8 +187,13 @@ def test_a_prompt_that_the_encoder_cannot_use(sampler, data, message):
 
 
 def test_requests_that_are_none(sampler):
-    for spans in ("reading 3", Text("reading 3"), ("reading 3",)):
-        with pytest.raises(UserError, match="spans are a tuple of Text"):
+    for spans in ("reading 3", Text("reading 3")):
+        with pytest.raises(
+            UserError, match=r'spans are no tuple but .*; write \(Text\("a door"\),\)'
+        ):
+            Request(spans)
+    for spans in ((Text("a"), "reading 3"), [Text("a"), Text(3)]):
+        with pytest.raises(UserError, match=r"span 1 is .*; write a Text of a str"):
             Request(spans)
     with pytest.raises(UserError, match="a single Request; give a list"):
         sampler.generate(Request((Text("reading 3"),)))

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from chiasm.training.load import load_values
+from chiasm.training.tally import load_values
 
 
 def test_a_starved_modality_shows_where_all_together_look_even():

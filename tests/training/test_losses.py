@@ -92,7 +92,7 @@ def test_losses_and_counts_of_each_stream_are_those_of_a_naive_loop(naive, any_d
     z, noise, times = naive.latents(batch), naive.latents(batch, 1), naive.times(batch, 2)
     own = {"series": StreamObjective(prediction="v", flow_weight=0.5)}
     objective = Objective(ObjectiveSettings(text_weight=2, streams=own, balance_weight=0))
-    losses = objective.losses_at(any_decoder, batch, z, noise, times)
+    losses = objective.losses(any_decoder, batch, z, 0, times, noise)
     expected = by_hand(naive, any_decoder, batch, z, noise, times)
     counts, total = Counts.of([batch]), 0.0
     for name, sums in {"text": losses.text, **losses.flow}.items():
@@ -126,7 +126,7 @@ def test_packed_losses_equal_unpacked_losses(naive, any_decoder):
     z, noise, times = naive.latents(packed), naive.latents(packed, 1), naive.times(packed, 0)
     results = []
     for batch in (packed, unpacked):
-        losses = Objective(ObjectiveSettings()).losses_at(decoder, batch, z, noise, times)
+        losses = Objective(ObjectiveSettings()).losses(decoder, batch, z, 0, times, noise)
         total = Objective(ObjectiveSettings()).total(losses, Counts.of([batch]))
         results.append((losses.detach(), gradients(decoder, total)))
     assert_same_losses(results[0][0], results[1][0], atol=1e-4, rtol=1e-4)

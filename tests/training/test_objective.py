@@ -31,7 +31,7 @@ def test_x_prediction_is_compared_in_velocity_space(naive, decoder):
     z, noise = naive.latents(batch), naive.latents(batch, 1)
     for t in (0.0, 0.4, 0.97):
         times = {"image": torch.tensor([0.2, t]), "series": torch.tensor([0.3, t / 2])}
-        losses = Objective(ObjectiveSettings()).losses_at(decoder, batch, z, noise, times)
+        losses = Objective(ObjectiveSettings()).losses(decoder, batch, z, 0, times, noise)
         # Context is clean whatever was asked.
         read = {"image": torch.tensor([1.0, t]), "series": torch.tensor([1.0, t / 2])}
         seen = {"image": 6, "series": 4}
@@ -72,7 +72,7 @@ def test_a_perfect_prediction_costs_nothing_and_any_other_does(
         monkeypatch.setattr(
             decoder, "latent_output", lambda name, x_LD, off=off: truths[name] + off[name]
         )
-        losses = Objective(settings).losses_at(decoder, batch, z, noise, times)
+        losses = Objective(settings).losses(decoder, batch, z, 0, times, noise)
         for name, own in losses.flow.items():
             assert (float(own.sum.detach()) < 1e-6) == (off[name] == 0)
 

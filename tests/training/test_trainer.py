@@ -332,6 +332,26 @@ def test_repeated_failure_ends_the_run(build: Build, tmp_path: Path) -> None:
     assert [line["step"] for line in lines if line.get("gradient_norm", 0) is None] == [5, 8, 9]
 
 
+def test_a_mistake_in_the_data_loses_no_step(build: Build, tmp_path: Path, monkeypatch) -> None:
+    whole, trainer, mended = (build(checkpoint_every_steps=100) for _ in range(3))
+    whole.run(tmp_path / "whole")
+    backward = trainer.backward
+
+    def fails_at_step_5() -> object:
+        if trainer.progress.step == 4:
+            raise UserError("drawings[9]: a stream that the run has not")
+        return backward()
+
+    monkeypatch.setattr(trainer, "backward", fails_at_step_5)
+    with pytest.raises(UserError, match=r"drawings\[9\]"):
+        trainer.run(tmp_path / "mended")
+    mended.tell = (told := []).append
+    mended.run(tmp_path / "mended")
+    assert told == ["going on from step 4 of 6"]
+    expected = weights(whole)
+    assert all(torch.equal(own, expected[name]) for name, own in weights(mended).items())
+
+
 @pytest.mark.parametrize("stream", ["image", "seen"])
 def test_latents_that_are_not_standardised_are_refused(
     build: Build, tmp_path: Path, stream: str
@@ -356,11 +376,15 @@ def test_validation_repeats_itself_and_covers_every_level(build: Build) -> None:
 
 
 def test_reports_name_what_they_measure(build: Build) -> None:
-    report = build().step()
+    trainer = build()
+    report = trainer.step()
     assert report.values["text_loss/drawings"] == pytest.approx(report.values["text_loss"])
     total = report.values["text_loss"] + 3 * report.values["flow_loss"]
     assert report.values["loss"] == pytest.approx(total)
-    assert report.values["learning_rate"] == pytest.approx(1e-2 / 2)
+    rate = report.values["learning_rate"]
+    assert rate == pytest.approx(1e-2 / 2)
+    groups = trainer.optimisers["gradient_norm"].param_groups
+    assert [group["lr"] for group in groups] == [rate, rate]
     assert 0 < report.values["tokens"] <= 4 * 32
     assert report.timing["tokens_per_second"] <= report.timing["positions_per_second"]
     assert 0 < report.timing["mfu_exact"] < 1

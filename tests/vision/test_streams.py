@@ -110,16 +110,17 @@ def test_two_streams_of_equal_tokenizers_are_one_stream(text: TextTokenizer) -> 
     slots = batch.slots["image"]
     noise_LC, time_N = draw_noise(batch, "image", 0), objective.flow_times(batch, 0)["image"]
     of_target_L = slots.target_N[slots.item_L]
-    whole = objective.losses_at(
-        decoders[0], batch, one.encode(batch.slots), {"image": noise_LC}, {"image": time_N}
+    whole = objective.losses(
+        decoders[0], batch, one.encode(batch.slots), 0, {"image": time_N}, {"image": noise_LC}
     )
     parted = packed(text, pair)
-    losses = objective.losses_at(
+    losses = objective.losses(
         decoders[1],
         parted,
         pair.encode(parted.slots),
-        {"image": noise_LC[of_target_L], "seen": noise_LC[~of_target_L]},
+        0,
         {"image": time_N[slots.target_N], "seen": time_N[~slots.target_N]},
+        {"image": noise_LC[of_target_L], "seen": noise_LC[~of_target_L]},
     )
     torch.testing.assert_close(losses.text.sum_S, whole.text.sum_S)
     torch.testing.assert_close(losses.flow["image"].sum_bins, whole.flow["image"].sum_bins)

@@ -4,7 +4,6 @@ Files, each importing only from those above it:
 
 settings.py        how much is looked at, and where experts are told apart
 observation.py     what routers choose, counted by document and group of positions
-resample.py        intervals from clusters drawn again
 specialisation.py  experts of text, of vision and of both
 tasks.py           pictures that are read against pictures that are drawn
 spread.py          how much choices vary between groups, beside chance

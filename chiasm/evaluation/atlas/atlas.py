@@ -27,15 +27,15 @@ from chiasm.evaluation.atlas.reasons import (
     no_tasks,
     no_vision_experts,
 )
-from chiasm.evaluation.atlas.resample import Resamples
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.atlas.specialisation import Specialisation, measure_specialisation
 from chiasm.evaluation.atlas.spread import Cells, Spread, measure_spread
 from chiasm.evaluation.atlas.tasks import Tasks, measure_tasks
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
+from chiasm.intervals import Resamples
 from chiasm.model import ModelSettings
-from chiasm.training.load import load_values
+from chiasm.training.tally import load_values
 
 NOISE = "noise"
 """Spread over tenths of flow time, of the vision experts: what the article shows."""
@@ -81,7 +81,7 @@ class Atlas:
     positions: dict[str, int]
     """Their positions that hold these."""
     loads: tuple[Loads, ...]
-    """Of each block; see :func:`chiasm.training.load.load_values`."""
+    """Of each block; see :func:`chiasm.training.tally.load_values`."""
     dead: tuple[tuple[int, ...], ...]
     """Experts that no position of any modality chose, of each block."""
     routed_experts: int

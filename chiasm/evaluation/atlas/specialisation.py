@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Observation
-from chiasm.evaluation.atlas.resample import Interval, Resamples
+from chiasm.intervals import Interval, Resamples
 
 CLASSES = ("text", "multimodal", "vision")
 

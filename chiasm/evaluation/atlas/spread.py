@@ -34,7 +34,7 @@ HIGH = 0.975
 """Quantile of both kinds of chance that a value must exceed to count as more than chance."""
 
 
-class Verdict(StrEnum):
+class Excess(StrEnum):
     """A value beside both kinds of chance."""
 
     MORE = "more than chance"
@@ -119,12 +119,12 @@ class Spread:
     """97.5 % of them lie below."""
 
     @property
-    def verdicts(self) -> tuple[Verdict, ...]:
+    def verdicts(self) -> tuple[Excess, ...]:
         """Of each block."""
         above_2Q = self.value_Q > np.stack([self.multinomial_high_Q, self.shuffled_high_Q])
-        by_number = (Verdict.CHANCE, Verdict.ONE, Verdict.MORE)
+        by_number = (Excess.CHANCE, Excess.ONE, Excess.MORE)
         return tuple(
-            Verdict.UNKNOWN if np.isnan(value) else by_number[number]
+            Excess.UNKNOWN if np.isnan(value) else by_number[number]
             for value, number in zip(self.value_Q, above_2Q.sum(axis=0), strict=True)
         )
 

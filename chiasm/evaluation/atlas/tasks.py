@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Observation, Task
-from chiasm.evaluation.atlas.resample import Interval, Resamples
 from chiasm.evaluation.atlas.specialisation import rates
+from chiasm.intervals import Interval, Resamples
 
 
 @dataclass(frozen=True)

@@ -17,10 +17,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from chiasm.evaluation.atlas.atlas import NOISE, SPREADS, Atlas
-from chiasm.evaluation.atlas.resample import Interval
 from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
 from chiasm.evaluation.atlas.spread import Spread
 from chiasm.evaluation.atlas.tasks import Tasks
+from chiasm.intervals import Interval
 from chiasm.report.atlas import published
 from chiasm.report.atlas.maps import place_map, source_map
 from chiasm.report.charts import (

@@ -6,10 +6,10 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 
 from chiasm.evaluation.atlas.atlas import NOISE, SPREADS, Atlas
-from chiasm.evaluation.atlas.resample import RESAMPLES
 from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
-from chiasm.evaluation.atlas.spread import Verdict
+from chiasm.evaluation.atlas.spread import Excess
 from chiasm.evaluation.atlas.tasks import Tasks
+from chiasm.intervals import RESAMPLES
 from chiasm.report import doc
 from chiasm.report.atlas import published
 from chiasm.report.atlas.table import atlas_record
@@ -229,10 +229,10 @@ def _choices(atlas: Atlas, figures: Figures) -> Iterator[doc.Section]:
     )
 
 
-def _beside_chance(value: float, verdict: Verdict) -> doc.Words:
-    if verdict == Verdict.UNKNOWN:
+def _beside_chance(value: float, verdict: Excess) -> doc.Words:
+    if verdict == Excess.UNKNOWN:
         return verdict
-    if verdict == Verdict.MORE:
+    if verdict == Excess.MORE:
         return f"{number(value)} ", doc.Mark(verdict, "chip")
     return f"{number(value)} ({verdict})"
 

@@ -9,10 +9,10 @@ from dataclasses import asdict
 from typing import Any
 
 from chiasm.evaluation.atlas.atlas import SPREADS, Atlas
-from chiasm.evaluation.atlas.resample import LEVEL
 from chiasm.evaluation.atlas.specialisation import CLASSES, Specialisation
 from chiasm.evaluation.atlas.spread import Spread
 from chiasm.evaluation.atlas.tasks import Tasks
+from chiasm.intervals import LEVEL
 
 
 def atlas_record(atlas: Atlas, command: str, versions: dict[str, Any]) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -30,6 +29,7 @@ from chiasm.errors import UserError
 from chiasm.rgb import RULE
 from chiasm.tokenizers.statistics import LatentStatistics, statistics_of
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.whole import sha256_of, write_whole
 
 StoredType = Literal["float16", "bfloat16", "float32"]
 """Standardised latents lie within a few units, where float16 rounds eight times as finely as
@@ -202,8 +202,7 @@ def open_shard(folder: Path, shard: Shard) -> Latents:
 def is_whole(folder: Path, shard: Shard) -> bool:
     """Whether the shard's file is there, byte for byte."""
     try:
-        with (folder / shard.file).open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == shard.sha256
+        return sha256_of(folder / shard.file) == shard.sha256
     except OSError:
         return False
 
@@ -233,20 +232,14 @@ def check(latents_PC: Tensor) -> int:
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write aside, sync and rename: the file is the old or the new one, never a part.
+    """Write a file whole.
 
     Raises:
         UserError: the disk is full or refuses.
     """
-    aside = path.with_name(path.name + ".partial")
     try:
-        with aside.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
+        write_whole(path, content)
     except OSError as error:
-        aside.unlink(missing_ok=True)
         raise UserError(
             f"{path} cannot be written: {error}; make room, or give another --out"
         ) from error

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from chiasm.errors import UserError
+from chiasm.errors import UserError, first_line
 
 
 class FeatureNetwork:
@@ -41,7 +41,7 @@ class FeatureNetwork:
         except (OSError, RuntimeError, ValueError) as error:
             raise UserError(
                 f"--inception {path} cannot be read as a TorchScript module: "
-                f"{str(error).strip().splitlines()[0]}; give inception-2015-12-05.pt of "
+                f"{first_line(error)}; give inception-2015-12-05.pt of "
                 "StyleGAN2-ADA (a file of weights alone, such as pytorch-fid's, will not do), or "
                 "any module that torch.jit.save wrote"
             ) from error

@@ -18,7 +18,7 @@ import torch
 from safetensors import SafetensorError
 
 from chiasm import errors
-from chiasm.errors import UserError
+from chiasm.errors import UserError, first_line
 from chiasm.hub import unreachable
 
 CONFIG = "config.json"
@@ -131,7 +131,7 @@ def _of_hub(name: str, setting: str, revision: str | None) -> Checkpoint:
         try:
             return snapshot(local_files_only=False)
         except Exception as error:  # no such name, no permission, a lost network: many types
-            reason = str(error).strip().splitlines()[0]
+            reason = first_line(error)
     options = "".join(f" --include '{pattern}'" for pattern in patterns)
     options += f" --revision {revision}" if revision else ""
     raise UserError(
@@ -151,7 +151,7 @@ def reading_weights(checkpoint: Checkpoint) -> Iterator[None]:
     try:
         yield
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
-        said = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
+        said = first_line(error)
         if "ignore_mismatched_sizes" in said:  # an option that nobody set
             said = f"they have other shapes than its {CONFIG} says"
         raise UserError(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from chiasm.evaluation.atlas import AtlasSettings, draw_atlas
-from chiasm.evaluation.atlas.resample import RESAMPLES
 from chiasm.evaluation.atlas.specialisation import classes, rates, specialisation
+from chiasm.intervals import RESAMPLES
 
 TEXT, VISION = 0, 1
 FORCE = 100.0

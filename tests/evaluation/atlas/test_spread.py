@@ -5,7 +5,7 @@ import pytest
 
 from chiasm.evaluation.atlas import draw_atlas
 from chiasm.evaluation.atlas.atlas import NOISE
-from chiasm.evaluation.atlas.spread import Cells, Spread, Verdict, measure_spread, variation
+from chiasm.evaluation.atlas.spread import Cells, Excess, Spread, measure_spread, variation
 
 GROUPS = ("a", "b", "c", "d")
 
@@ -39,7 +39,7 @@ def test_known_rates_are_found_in_counts_and_are_more_than_chance():
     assert spread.value_Q == pytest.approx([0.5], abs=0.03)
     assert spread.rate_GQR[:, 0] == pytest.approx(rate_GR, abs=0.01)
     assert (spread.value_Q > 3 * spread.shuffled_high_Q).all()
-    assert spread.verdicts == (Verdict.MORE,)
+    assert spread.verdicts == (Excess.MORE,)
 
 
 def test_without_a_difference_both_chances_give_what_is_measured():
@@ -64,7 +64,7 @@ def test_shuffling_knows_that_a_documents_positions_choose_alike():
     spread = measure_spread(alike, 1, seed=0)
     assert (spread.shuffled_Q > 3 * spread.multinomial_Q).all()
     assert (spread.value_Q < spread.shuffled_high_Q).all()
-    assert spread.verdicts == (Verdict.ONE,)
+    assert spread.verdicts == (Excess.ONE,)
 
 
 def test_more_than_chance_is_above_both_kinds():
@@ -80,7 +80,7 @@ def test_more_than_chance_is_above_both_kinds():
     spread = measure_spread(cells, 1, seed=0)
     assert (spread.shuffled_high_Q < spread.value_Q).all()
     assert (spread.value_Q < spread.multinomial_high_Q).all()
-    assert spread.verdicts == (Verdict.ONE,)
+    assert spread.verdicts == (Excess.ONE,)
 
 
 def test_each_block_has_its_verdict():
@@ -94,7 +94,7 @@ def test_each_block_has_its_verdict():
         shuffled_Q=nothing,
         shuffled_high_Q=np.full(4, 0.1),
     )
-    assert spread.verdicts == (Verdict.MORE, Verdict.ONE, Verdict.CHANCE, Verdict.UNKNOWN)
+    assert spread.verdicts == (Excess.MORE, Excess.ONE, Excess.CHANCE, Excess.UNKNOWN)
 
 
 def test_groups_change_places_inside_their_block_alone():

@@ -11,7 +11,7 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.evaluation.atlas.atlas import NOISE
-from chiasm.evaluation.atlas.spread import Verdict
+from chiasm.evaluation.atlas.spread import Excess
 from chiasm.report.atlas.page import atlas_report
 from chiasm.report.atlas.table import atlas_record
 from chiasm.report.atlas.write import earlier_atlas, write_atlas
@@ -142,8 +142,8 @@ def test_the_page_tells_the_tables_verdicts(rendered, atlas):
     record, page = as_json(atlas_record(atlas, COMMAND, {})), rendered(atlas)
     for spread in atlas.spreads.values():
         for value, verdict in zip(spread.value_Q, spread.verdicts, strict=True):
-            told = f"({verdict})" if verdict != Verdict.MORE else f'class="chip">{verdict}<'
-            assert verdict == Verdict.UNKNOWN or re.search(
+            told = f"({verdict})" if verdict != Excess.MORE else f'class="chip">{verdict}<'
+            assert verdict == Excess.UNKNOWN or re.search(
                 f"{value:.3f} [^>]*?{re.escape(told)}", page
             )
     verdicts = [each["verdict"] for each in record["variation"].values()]

@@ -81,7 +81,7 @@ def test_other_shapes_are_refused(trained, tmp_path) -> None:
     description = json.loads((folder / "description.json").read_text())
     description["encoder"]["widths"] = [8, 16, 64]
     (tmp_path / "description.json").write_text(json.dumps(description))
-    with pytest.raises(UserError, match="does not fit the shapes"):
+    with pytest.raises(UserError, match="does not fit the settings"):
         load_tokenizer(tmp_path)
 
 

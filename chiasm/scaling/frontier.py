@@ -1,4 +1,8 @@
-"""What one method says of one modality: two power laws and, for approach 3, the law behind them."""
+"""Optimal sizes and tokens as power laws of compute, and for approach 3 the law behind them.
+
+A power law is ln y = level + exponent · ln(C / C0), by weighted least squares; C0 is the geometric
+mean of the budgets, so that level and exponent are nearly independent.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.intervals import Estimate
 from chiasm.scaling.law import Array, Cost, Laws
-from chiasm.scaling.resample import Number
 
 TITLES = {
     "parabola": "approach 2: parabolas",
@@ -24,7 +28,50 @@ CONSTANTS = ("E", "A", "B", "alpha", "beta")
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PowerLaw:
+    """y = exp(level) · (C / c0)^exponent."""
+
+    exponent: float
+    exponent_se: float
+    """Multiplied by the root of χ² per degree of freedom where that is above 1."""
+    level: float
+    """ln y at ``c0``."""
+    c0: float
+
+    def at(self, budget_flops: float) -> float:
+        """y at a budget."""
+        return float(np.exp(self.level + self.exponent * np.log(budget_flops / self.c0)))
+
+
+def fit_power_law(budgets_flops: Array, values: Array, variances: Array | None = None) -> PowerLaw:
+    """Fit values at budgets [n]; ``variances`` are of ln value.
+
+    Without variances all points weigh the same and the scatter about the line gives the standard
+    errors (ordinary least squares). Needs two points, and three for standard errors.
+    """
+    c0 = float(np.exp(np.log(budgets_flops).mean()))
+    table = np.stack([np.ones(len(values)), np.log(budgets_flops / c0)], axis=1)
+    weights = np.ones(len(values)) if variances is None else 1 / np.maximum(variances, 1e-12)
+    inverse = np.linalg.inv(table.T @ (weights[:, None] * table))
+    level, exponent = inverse @ table.T @ (weights * np.log(values))
+    residual = np.log(values) - table @ np.array([level, exponent])
+    freedom = len(values) - 2
+    scatter = float(np.sqrt(weights @ residual**2 / freedom)) if freedom else np.nan
+    factor = scatter if variances is None else np.fmax(scatter, 1.0)
+    exponent_se = float(np.sqrt(inverse[1, 1]) * factor)
+    return PowerLaw(float(exponent), exponent_se, float(level), c0)
+
+
+def power_laws(budgets_flops: Array, log_values_RC: Array, variances: Array) -> Array:
+    """Level and exponent [R, 2] of many tables of ln value at the same budgets [C]."""
+    c0 = np.exp(np.log(budgets_flops).mean())
+    table = np.stack([np.ones(len(budgets_flops)), np.log(budgets_flops / c0)], axis=1)
+    root = 1 / np.sqrt(np.maximum(variances, 1e-12))
+    return (log_values_RC * root) @ np.linalg.pinv(table * root[:, None]).T
+
+
+@dataclass(frozen=True)
+class Frontier:
     """N_opt = exp(log_size)·(C/c0)^a and D_opt = exp(log_tokens)·(C/c0)^b, with resamples."""
 
     method: str
@@ -40,14 +87,18 @@ class Estimate:
     law_samples: Laws | None = None
 
     @property
-    def size_exponent(self) -> Number:
+    def size_exponent(self) -> Estimate:
         """a of N_opt ∝ C^a."""
-        return Number.of(self.numbers[0], self.samples[:, 0], self.errors and self.errors[0])
+        return Estimate.of_samples(
+            self.numbers[0], self.samples[:, 0], self.errors and self.errors[0]
+        )
 
     @property
-    def token_exponent(self) -> Number:
+    def token_exponent(self) -> Estimate:
         """b of D_opt ∝ C^b."""
-        return Number.of(self.numbers[2], self.samples[:, 2], self.errors and self.errors[1])
+        return Estimate.of_samples(
+            self.numbers[2], self.samples[:, 2], self.errors and self.errors[1]
+        )
 
     def log_optimum(self, budget_flops: float) -> tuple[Array, Array]:
         """ln N and ln D at a budget: the estimate first, then the resamples [1 + R]."""
@@ -80,11 +131,11 @@ class Estimate:
         }
 
     @classmethod
-    def from_json(cls, content: Mapping[str, Any], cost: Cost | None) -> Estimate:
+    def from_json(cls, content: Mapping[str, Any], cost: Cost | None) -> Frontier:
         """What :meth:`to_json` wrote; ``cost`` is the fit's."""
         law, samples = _law(content["law"]), _law(content["law_samples"])
         if law is not None and samples is not None and cost is not None:
-            return estimate_of_laws(content["method"], content["c0"], law, samples, cost)
+            return frontier_of_laws(content["method"], content["c0"], law, samples, cost)
         errors = content["errors"]
         return cls(
             method=content["method"],
@@ -95,10 +146,10 @@ class Estimate:
         )
 
 
-def estimate_of_laws(method: str, c0: float, law: Laws, samples: Laws, cost: Cost) -> Estimate:
+def frontier_of_laws(method: str, c0: float, law: Laws, samples: Laws, cost: Cost) -> Frontier:
     """The power laws that follow from E + A/N^α + B/D^β and the cost of a token."""
     numbers, rows = (_power_law_rows(laws, c0, cost) for laws in (law, samples))
-    return Estimate(method, c0, numbers[0], rows, law=law, law_samples=samples)
+    return Frontier(method, c0, numbers[0], rows, law=law, law_samples=samples)
 
 
 def _power_law_rows(laws: Laws, c0: float, cost: Cost) -> Array:

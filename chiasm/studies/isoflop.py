@@ -1,4 +1,4 @@
-"""The cells of an IsoFLOP study, from budgets and a number of sizes.
+"""An IsoFLOP study, from budgets and a number of sizes, as cells and as a study file.
 
 For each budget, sizes are spread evenly in ln N about the expected optimum. FLOPs are counted by
 the models' own modules on what the recipe's own stream really reads (see :mod:`chiasm.model.work`);
@@ -7,9 +7,14 @@ a run's number of steps is the one whose FLOPs come nearest to the budget.
 
 from __future__ import annotations
 
+import json
 import math
+import os
+import re
+import tomllib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -17,7 +22,7 @@ from chiasm.errors import UserError
 from chiasm.recipe import Recipe
 from chiasm.scaling.flags import OFF_CENTRE, grid_width_flag
 from chiasm.scaling.parabola import MINIMUM_SIZES, window
-from chiasm.scaling.shapes import (
+from chiasm.studies.shapes import (
     RATE_EXPONENT,
     WARMUP_SHARE,
     Ladder,
@@ -25,7 +30,7 @@ from chiasm.scaling.shapes import (
     learning_rate,
     refuse_fixed_shape,
 )
-from chiasm.scaling.step import Step
+from chiasm.studies.step import Step
 
 TOKENS_PER_PARAMETER = 20.0
 """The expected optimum where nothing else is known: 6·N·D = C with D = 20·N, the rule of thumb
@@ -43,6 +48,8 @@ BUDGET_WITHIN = 0.01
 
 SEARCH_FACTOR, SEARCHED = 1.5, 60
 """Of the search for a budget that can be met: growth from try to try, and tries."""
+
+STUDY_NAME = re.compile(r"[\w.-]+")
 
 BUDGET_SPAN = 10.0
 """Largest over smallest budget that an exponent needs to be known."""
@@ -151,7 +158,8 @@ def plan_isoflop(
     """
     budgets = sorted(set(budgets_flops))
     if len(budgets) < 3 or len(budgets) < len(budgets_flops):
-        raise UserError(f"--budgets {_list(budgets_flops)}: give three or more, each once")
+        told = ",".join(f"{budget:g}" for budget in budgets_flops)
+        raise UserError(f"--budgets {told}: give three or more, each once")
     if budgets[0] <= 0 or spacing <= 1:
         raise UserError("--budgets must be above 0 and --spacing above 1")
     if num_sizes < MINIMUM_SIZES:
@@ -173,7 +181,9 @@ def plan_isoflop(
         cells += own
     if off := [cell for cell in cells if cell.misses]:
         raise UserError(_missed(off, grid))
-    return Plan(tuple(cells), tuple(warnings), _rule(recipe, rate_exponent))
+    rate, width = recipe.training.optimiser.learning_rate, recipe.model.width
+    rule = f"learning rate {rate:g} · (width / {width})^-{rate_exponent:g}"
+    return Plan(tuple(cells), tuple(warnings), rule)
 
 
 @dataclass(frozen=True)
@@ -190,7 +200,15 @@ class _Grid:
 
     def cells(self, budget: float) -> list[PlannedCell]:
         """Of one budget, by size."""
-        return [self._cell(budget, shape) for shape in self._shapes(self.centre(budget))]
+        training, width = self.recipe.training, self.recipe.model.width
+        rate, cells = training.optimiser.learning_rate, []
+        for shape in self._shapes(self.centre(budget)):
+            steps = max(round(budget / shape.step_flops), 1)
+            own = learning_rate(rate, width, shape.settings.width, self.rate_exponent)
+            warmup = min(training.schedule.warmup_steps, int(WARMUP_SHARE * steps))
+            flops, tokens = steps * shape.step_flops, steps * self.step.tokens
+            cells.append(PlannedCell(budget, shape, steps, flops, tokens, own, warmup))
+        return cells
 
     def _shapes(self, centre: float) -> list[Shape]:
         chosen: list[Shape] = []
@@ -200,26 +218,6 @@ class _Grid:
             if shape is not None:
                 chosen.append(shape)
         return sorted(chosen, key=lambda shape: shape.active_parameters)
-
-    def _cell(self, budget: float, shape: Shape) -> PlannedCell:
-        training, width = self.recipe.training, self.recipe.model.width
-        steps = max(round(budget / shape.step_flops), 1)
-        return PlannedCell(
-            budget_flops=budget,
-            shape=shape,
-            steps=steps,
-            flops=steps * shape.step_flops,
-            tokens=steps * self.step.tokens,
-            learning_rate=learning_rate(
-                training.optimiser.learning_rate, width, shape.settings.width, self.rate_exponent
-            ),
-            warmup_steps=min(training.schedule.warmup_steps, int(WARMUP_SHARE * steps)),
-        )
-
-
-def _rule(recipe: Recipe, exponent: float) -> str:
-    rate, width = recipe.training.optimiser.learning_rate, recipe.model.width
-    return f"learning rate {rate:g} · (width / {width})^-{exponent:g}"
 
 
 def _missed(off: Sequence[PlannedCell], grid: _Grid) -> str:
@@ -262,5 +260,57 @@ def _doubts(cells: Sequence[PlannedCell], expected: float) -> list[str]:
     return doubts
 
 
-def _list(values: Sequence[float]) -> str:
-    return ",".join(f"{value:g}" for value in values)
+def write_study(
+    plan: Plan,
+    path: Path,
+    recipe_path: Path,
+    num_seeds: int,
+    modalities: Sequence[str],
+    overrides: Sequence[str] = (),
+) -> None:
+    """Write the plan as a study file; the recipe is named relative to it.
+
+    ``overrides`` of the recipe, as ``dotted.name=value``, hold for all cells.
+    """
+    relative = os.path.relpath(recipe_path.resolve(), path.resolve().parent)
+    metrics = {"text": "text_loss", "vision": "flow_loss"}
+    lines = [
+        "# An IsoFLOP study, made by chiasm scaling plan: each cell spends its budget.",
+        f"# {plan.rule}.",
+        "",
+        f"name = {json.dumps(path.stem)}",
+        'question = "Which size is best for each modality at each compute budget?"',
+        f"recipe = {json.dumps(relative)}",
+        f"seeds = {list(range(num_seeds))}",
+        *(f"\n# {warning}" for warning in plan.warnings),
+        *(["", "[set]"] if overrides else []),
+        *(_setting(override) for override in overrides),
+    ]
+    for modality in modalities:
+        lines += [
+            "",
+            "[[metrics]]",
+            f'name = "loss_{modality}"',
+            f'validation = "{metrics[modality]}"',
+        ]
+    for cell in plan.cells:
+        lines += [
+            "",
+            f"# {cell.shape.active_parameters} active of {cell.shape.total_parameters} parameters,"
+            f" {cell.tokens:.4g} positions, {cell.flops:.6g} FLOPs",
+            "[[cells]]",
+            f"name = {json.dumps(cell.name)}",
+            f"budget_flops = {cell.budget_flops!r}",
+            "[cells.set]",
+            *(f"{json.dumps(name)} = {value!r}" for name, value in cell.overrides.items()),
+        ]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def _setting(override: str) -> str:
+    name, _, text = override.partition("=")
+    try:
+        tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:  # a bare string, as --set takes it
+        text = json.dumps(text.strip())
+    return f"{json.dumps(name.strip())} = {text.strip()}"

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chiasm.scaling.power import fit_power_law, power_laws
+from chiasm.scaling.frontier import fit_power_law, power_laws
 
 BUDGETS = np.array([1e17, 4e17, 1e18, 7e18])
 

@@ -21,7 +21,7 @@ import torch
 
 from chiasm.model import Decoder, ModelSettings
 from chiasm.model.work import FORWARD_AND_BACKWARD
-from chiasm.scaling.step import Step
+from chiasm.studies.step import Step
 
 RATE_EXPONENT = 0.75
 """Learning rate ∝ width to minus this."""

@@ -8,8 +8,8 @@ import torch
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
 from chiasm.model import Decoder, ModelSettings, Work
-from chiasm.scaling.shapes import ASPECT_WITHIN, Ladder, learning_rate, refuse_fixed_shape
-from chiasm.scaling.step import Step
+from chiasm.studies.shapes import ASPECT_WITHIN, Ladder, learning_rate, refuse_fixed_shape
+from chiasm.studies.step import Step
 
 STREAMS = Streams(
     (

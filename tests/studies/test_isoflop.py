@@ -15,11 +15,10 @@ from chiasm.model import Decoder, Work
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.recipe import load_recipe
 from chiasm.scaling.fit import fit_points
-from chiasm.scaling.plan import Centre, plan_isoflop
 from chiasm.scaling.points import Point
-from chiasm.scaling.step import count_recipe_step
-from chiasm.scaling.study_file import write_study
 from chiasm.studies import load_study
+from chiasm.studies.isoflop import Centre, plan_isoflop, write_study
+from chiasm.studies.step import count_recipe_step
 
 RECIPE = """
 name = "tiny"
@@ -130,10 +129,11 @@ def test_the_study_file_holds_the_plan(plan, recipe_path, tmp_path):
         assert cell.set == planned.overrides
 
 
-def test_a_law_sampled_through_the_planner_is_recovered(recipe, step, text_law):
-    """Real shapes and real FLOPs, losses of a known law with noise."""
-    budgets = [1e17, 4e17, 1.6e18, 6.4e18]
-    centre = Centre([(budget, text_law.optimum(budget)) for budget in budgets])
+def test_a_law_sampled_through_the_planner_is_recovered(recipe, step):
+    """Real shapes and real FLOPs, losses 1.7 + 406/N^α + 410/D^β with noise."""
+    budgets, alpha, beta = [1e17, 4e17, 1.6e18, 6.4e18], 0.34, 0.28
+    scale = (alpha * 406 / (beta * 410)) ** (1 / (alpha + beta))
+    centre = Centre([(c, scale * (c / 6) ** (beta / (alpha + beta))) for c in budgets])
     large = recipe.model_copy(
         update={
             "model": recipe.model.model_copy(
@@ -147,7 +147,8 @@ def test_a_law_sampled_through_the_planner_is_recovered(recipe, step, text_law):
     for cell in plan.cells:
         for seed in range(2):
             size = cell.shape.active_parameters
-            loss = text_law.loss(size, cell.tokens) * math.exp(0.002 * random.standard_normal())
+            loss = 1.7 + 406 * size**-alpha + 410 * cell.tokens**-beta
+            loss *= math.exp(0.002 * random.standard_normal())
             points.append(
                 Point(
                     cell.name,
@@ -161,7 +162,7 @@ def test_a_law_sampled_through_the_planner_is_recovered(recipe, step, text_law):
             )
     fit = fit_points(points, resamples=200)
     # Attention and heads cost FLOPs beyond 6·N·D, so the exponent is β / (α + γβ).
-    truth = text_law.beta / (text_law.alpha + fit.cost.gamma * text_law.beta)
+    truth = beta / (alpha + fit.cost.gamma * beta)
     for estimate in fit.modalities["text"].estimates.values():
         number = estimate.size_exponent
         assert number.low < truth < number.high

@@ -1,0 +1,79 @@
+"""What training never runs and sampling does, tried once before the first step.
+
+A decoder of items that fails, or an attention that loses what its cache holds, would otherwise be
+found when the training is over.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from chiasm.batch.streams import StreamShape
+from chiasm.errors import UserError, origin
+from chiasm.inference.history import History, lay_out
+from chiasm.inference.passage import Passage
+from chiasm.model import Decoder, Work
+from chiasm.tokenizers.streams import StreamTokenizers
+
+TOLERANCE = 1e-2
+"""Greatest distance between a vector with a cache and without one, relative to its length: rounding
+is a thousandth of it."""
+
+
+@torch.no_grad()
+def rehearse(decoder: Decoder, tokenizers: StreamTokenizers) -> None:
+    """Tries the model's cache, and the decoder of each stream's tokenizer.
+
+    Raises:
+        UserError: one fails, and where; or the model writes other things with its cache.
+    """
+    _try_attention(decoder)
+    for shape in tokenizers.streams:
+        if tokenizers[shape.name].decodes:
+            _try_decoder(tokenizers, shape, decoder.device)
+
+
+def _try_attention(decoder: Decoder) -> None:
+    whole = Passage([0, 1, 2])
+    kind = type(decoder.blocks[0].attention).__name__
+    try:
+        at_once = lay_out(decoder, [whole], {}, 1.0, [0], cache=None)
+        expected_D = decoder(at_once.inputs, at_once.mask)[0, -1]
+        nothing = dict.fromkeys(decoder.shapes.names, 0)
+        decoder.forward_flops(Work(1, 1, nothing, 1, dict.fromkeys(decoder.shapes.generated, 0)))
+        history = History(decoder, num_members=1, capacity=len(whole))
+        history.read([0], [Passage(whole.ids[:2])])
+        [found_D] = history.read([0], [Passage(whole.ids[2:])])
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{kind} fails: {type(error).__name__}: {error}{origin(error)}",
+            setting="model.attention.kind",
+            value=decoder.settings.attention.kind,
+            remedy="mend it; docs/model.md says what an attention has",
+        ) from error
+    if (found_D - expected_D).norm() > TOLERANCE * expected_D.norm():
+        raise UserError(
+            f"gives other vectors when {kind} reads from its cache than when all is read at once",
+            setting="model.attention.kind",
+            value=decoder.settings.attention.kind,
+            remedy="let past.extend take and return what attention looks at",
+        )
+
+
+def _try_decoder(tokenizers: StreamTokenizers, shape: StreamShape, device: torch.device) -> None:
+    own = tokenizers[shape.name]
+    mean_NPC = torch.zeros(1, shape.num_tokens, shape.channels, device=device)
+    try:
+        [span] = tokenizers.decode(shape.name, mean_NPC)
+        own.encode_items([own.read(span.data)], device)
+    except torch.OutOfMemoryError:
+        raise
+    except Exception as error:
+        raise UserError(
+            f"{type(own.decoder).__name__} gives no item that can be read again: "
+            f"{type(error).__name__}: {error}{origin(error)}",
+            setting=f"streams.{shape.name}",
+            remedy="let decode() give items as read() does, and span() what read() takes",
+        ) from error

@@ -1,0 +1,303 @@
+"""A trained model in Python: what it can be asked to do, one thing or many at a time.
+
+Choices:
+
+- what is given for one is returned for one; a list is a batch, and gives a list;
+- a picture is a path, an encoded file, pixels, a PIL picture or an ``Image``, and comes back as a
+  PIL picture; items of other streams are ``Continuous``, and come back as arrays;
+- a prompt is a text, a picture, or a tuple of both in their order;
+- how it is sampled is said by the settings of ``SamplingSettings``, by their names;
+- what measures and imagines is imported when it is asked for: who only samples loads neither.
+"""
+
+from __future__ import annotations
+
+import html
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from PIL import Image as PillowImage
+
+from chiasm.documents import Document, Image, Span, Text
+from chiasm.errors import UserError, found_at
+from chiasm.inference import tasks
+from chiasm.inference.pictures import fitted
+from chiasm.inference.pretrained import Pretrained
+from chiasm.inference.request import Ended, Request, SamplingSettings, TextWritten
+from chiasm.inference.sampler import Sampler
+from chiasm.model import DecoderInput, IntervalMask
+from chiasm.rgb import Given
+from chiasm.toml import parse_settings
+
+if TYPE_CHECKING:
+    from chiasm.walk.scripts import Script
+
+Picture = Given | Image
+Part = str | Picture | Span
+"""A piece of a prompt: a text is one, and a path of a picture is a ``Path``."""
+Prompt = Part | tuple[Part, ...] | Document
+Output = str | PillowImage.Image | np.ndarray
+"""A text, a picture, or an item of another stream."""
+
+One = TypeVar("One")
+
+
+@dataclass(frozen=True)
+class Score:
+    """How a model predicts a text."""
+
+    nats: float
+    """-ln of the probability of the text, and of what ends it and opens the items in it."""
+    text_bytes: int
+    """Of the text in UTF-8."""
+
+    @property
+    def bits_per_byte(self) -> float:
+        """``nats`` in bits, over the text's bytes."""
+        return self.nats / math.log(2) / self.text_bytes
+
+
+class Model(Pretrained):
+    """A trained model: it writes, answers, captions, draws, imagines, scores and embeds."""
+
+    def write(self, prompts: Prompt | list[Prompt], *, seed: int = 0, **sampling: Any) -> Any:
+        """Returns the text that follows a prompt, up to its end or the first item.
+
+        The n-th of a list draws with ``seed`` + n.
+
+        Raises:
+            UserError: a prompt that is none or longer than the context, a picture that cannot be
+                read, an empty list, or a setting that is none.
+        """
+        settings = _sampling(sampling, max_items=0)
+        found = self._sampler.generate(self._requests(prompts, seed), settings)
+        return _like(prompts, [Document(tuple(spans)).text for spans in found])
+
+    def go_on(self, prompts: Prompt | list[Prompt], *, seed: int = 0, **sampling: Any) -> Any:
+        """Returns what follows a prompt, texts and items in their order, as the model opens them.
+
+        Raises:
+            UserError: as of :meth:`write`.
+        """
+        found = self._sampler.generate(self._requests(prompts, seed), _sampling(sampling))
+        return _like(prompts, [[_output(span) for span in spans] for spans in found])
+
+    def stream(self, prompt: Prompt, *, seed: int = 0, **sampling: Any) -> Iterator[Output]:
+        """Returns the same of one prompt as it happens: pieces of text, and items.
+
+        Raises:
+            UserError: as of :meth:`write`, when the first piece is asked for.
+        """
+        for event in self._sampler.stream(self._requests([prompt], seed), _sampling(sampling)):
+            if isinstance(event, TextWritten):
+                yield event.text
+            elif not isinstance(event, Ended):
+                yield _output(event.item)
+
+    def answer(
+        self,
+        pictures: Picture | list[Picture],
+        questions: str | list[str],
+        *,
+        seed: int = 0,
+        **sampling: Any,
+    ) -> Any:
+        """Returns the answer to a question about a picture; one of either serves a list of others.
+
+        Raises:
+            UserError: as of :meth:`write`; lists of different lengths.
+        """
+        given, asked = _lists(pictures=pictures, questions=questions)
+        images, settings = list(map(_image, given)), _sampling(sampling)
+        found = tasks.answer(self._sampler, images, asked, settings=settings, seed=seed)
+        return found if isinstance(pictures, list) else _like(questions, found)
+
+    def caption(self, pictures: Picture | list[Picture], *, seed: int = 0, **sampling: Any) -> Any:
+        """Returns what the model says of a picture.
+
+        Raises:
+            UserError: as of :meth:`write`.
+        """
+        [given] = _lists(pictures=pictures)
+        images, settings = list(map(_image, given)), _sampling(sampling)
+        return _like(pictures, tasks.caption(self._sampler, images, settings=settings, seed=seed))
+
+    def draw(self, captions: str | list[str], *, seed: int = 0, **sampling: Any) -> Any:
+        """Returns a picture of a caption.
+
+        Raises:
+            UserError: as of :meth:`write`; the model has no stream of pictures.
+        """
+        [asked] = _lists(captions=captions)
+        drawn = tasks.draw(self._sampler, asked, settings=_sampling(sampling), seed=seed)
+        return _like(captions, list(map(PillowImage.fromarray, drawn)))
+
+    def imagine(
+        self,
+        view: Picture,
+        actions: str | Sequence[str] | list[list[str]],
+        *,
+        views: int | None = None,
+        direct: bool = False,
+        seed: int = 0,
+        **sampling: Any,
+    ) -> Any:
+        """Returns what is seen after each action from a view on: a list of pictures.
+
+        Args:
+            view: where it begins.
+            actions: ``["W", "W", "A"]`` or ``"W W A"``; poses as the model's training wrote them;
+                with ``views``, a sentence that says what to do. A list of lists are several
+                scripts from the same view, under the same noise, and gives a list for each.
+            views: over which a sentence is spread.
+            direct: imagine each view at once from the start, by the sum of the actions.
+            seed: of the noise.
+            sampling: fields of ``SamplingSettings``; guidance is 1 unless it is given.
+
+        Raises:
+            UserError: as of :meth:`write`; the model was trained without actions, or an action
+                that cannot be read, is absurd or leads farther than training did.
+        """
+        from chiasm.walk.scripts import imagine_scripts, numeric_views
+
+        several = not isinstance(actions, str) and not all(isinstance(a, str) for a in actions)
+        asked: Sequence[Any] = actions if several else [actions]
+        with found_at("actions"):
+            scripts = [self._script(each, views) for each in asked]
+        settings = _sampling({"guidance": 1.0, **sampling})
+        numeric = numeric_views(self, settings, scripts, direct=direct)
+        shape = self.vision_tokenizer.image_shape
+        start = fitted(_image(view), shape)
+        found = imagine_scripts(self, settings, numeric, start, scripts, seed)
+        seen = [list(map(PillowImage.fromarray, own)) for own in found]
+        return seen if several else seen[0]
+
+    def score(self, prompts: Prompt | list[Prompt], *, seed: int = 0) -> Any:
+        """Returns how the model predicts the text of a prompt, as a document of its own: Score.
+
+        Raises:
+            UserError: as of :meth:`write`; a prompt without text.
+        """
+        from chiasm.evaluation.scoring import score_text
+
+        documents = [Document(request.spans) for request in self._requests(prompts, seed)]
+        if any(not document.text for document in documents):
+            raise UserError("there is no text to score", setting="prompts", remedy="give some")
+        nats = score_text(documents, self, seed).nats.tolist()
+        sizes = [len(document.text.encode()) for document in documents]
+        return _like(prompts, [Score(*pair) for pair in zip(nats, sizes, strict=True)])
+
+    @torch.inference_mode()
+    def embed(self, prompts: Prompt | list[Prompt]) -> np.ndarray:
+        """Returns the mean hidden vector of a prompt's positions: float32 [D], or [N, D] of a list.
+
+        They are those that the heads read, behind the last norm; items are clean.
+
+        Raises:
+            UserError: as of :meth:`write`.
+        """
+        from chiasm.evaluation.scoring import all_at, batches
+
+        documents = [Document(request.spans) for request in self._requests(prompts, 0)]
+        sums_ND = torch.zeros(len(documents), self.decoder.settings.width, device=self.device)
+        counts_N1 = sums_ND.new_zeros(len(documents), 1)
+        for begin, batch in batches(documents, self):
+            latents = self.tokenizers.encode(batch.slots)
+            inputs = DecoderInput.from_batch(batch, latents, all_at(batch, 1.0))
+            x_MD = self.decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1).float()
+            source_M = batch.source_BT.flatten()
+            filled_R = (source_M >= 0).nonzero().squeeze(1)
+            of_R = begin + source_M[filled_R]
+            sums_ND.index_add_(0, of_R, x_MD[filled_R])
+            counts_N1.index_add_(0, of_R, sums_ND.new_ones(len(of_R), 1))
+        found_ND = (sums_ND / counts_N1).cpu().numpy()
+        return found_ND if isinstance(prompts, list) else found_ND[0]
+
+    @cached_property
+    def _sampler(self) -> Sampler:
+        return Sampler(self)
+
+    def _requests(self, prompts: Prompt | list[Prompt], seed: int) -> list[Request]:
+        [given] = _lists(prompts=prompts)
+        return [Request(_spans(prompt), seed + number) for number, prompt in enumerate(given)]
+
+    def _script(self, actions: str | Sequence[str], views: int | None) -> Script:
+        from chiasm.walk.scripts import read_instruction, read_script
+
+        if views is not None:
+            return read_instruction(str(actions), views, self.actions)
+        return read_script(actions if isinstance(actions, str) else ";".join(actions), self)
+
+    def __repr__(self) -> str:
+        return f"<chiasm.Model: {', '.join(f'{k} {v}' for k, v in self._facts().items())}>"
+
+    def _repr_html_(self) -> str:
+        rows = (
+            f"<tr><th>{html.escape(name)}</th><td>{html.escape(told)}</td></tr>"
+            for name, told in self._facts().items()
+        )
+        return f"<table>{''.join(rows)}</table>"
+
+    def _facts(self) -> dict[str, str]:
+        """What a notebook shows of it."""
+        parameters = self.decoder.count_parameters()
+        settings = self.decoder.settings
+        return {
+            "parameters": f"{parameters.total:,} ({parameters.active:,} active)",
+            "width": f"{settings.width}, depth {settings.depth}",
+            "experts": settings.experts,
+            "context": f"{self.context_positions} positions",
+            "vocabulary": f"{self.text_tokenizer.vocabulary_size}",
+            **{f"stream {name}": own.name for name, own in self.tokenizers.items()},
+            "device": str(self.device),
+        }
+
+
+def _sampling(given: dict[str, Any], **fixed: Any) -> SamplingSettings:
+    """Raises a UserError that names a setting which is none, or its wrong value."""
+    return parse_settings(SamplingSettings, {**given, **fixed})
+
+
+def _lists(**given: Any) -> list[list[Any]]:
+    """Returns each as a list, all of one length: what is no list serves all."""
+    lengths = {name: len(own) for name, own in given.items() if isinstance(own, list)}
+    for name, length in lengths.items():
+        if not length:
+            raise UserError("is empty", setting=name, remedy="give one or more")
+    if len(set(lengths.values())) > 1:
+        told = ", ".join(f"{length} {name}" for name, length in lengths.items())
+        raise UserError(f"there are {told}; give as many of each, or one for all")
+    count = max(lengths.values(), default=1)
+    return [own if isinstance(own, list) else [own] * count for own in given.values()]
+
+
+def _like(given: Any, found: list[One]) -> list[One] | One:
+    return found if isinstance(given, list) else found[0]
+
+
+def _spans(prompt: Prompt) -> tuple[Span, ...]:
+    if isinstance(prompt, Document):
+        return prompt.spans
+    parts = prompt if isinstance(prompt, tuple) else (prompt,)
+    return tuple(_span(part) for part in parts)
+
+
+def _span(part: Part) -> Span:
+    if isinstance(part, Span):
+        return part
+    return Text(part) if isinstance(part, str) else _image(part)
+
+
+def _image(picture: Picture) -> Image:
+    return picture if isinstance(picture, Image) else Image(picture, target=False)
+
+
+def _output(span: Span) -> Output:
+    if isinstance(span, Text):
+        return span.text
+    return PillowImage.fromarray(span.pixels()) if isinstance(span, Image) else span.data
