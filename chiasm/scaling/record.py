@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
+from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
 from chiasm.errors import UserError
-from chiasm.intervals import LEVEL
-from chiasm.report.record import as_json
+from chiasm.intervals import LEVEL, known
 from chiasm.scaling.fit import Fit, ModalityFit
 from chiasm.scaling.flags import Flag, Kind
 from chiasm.scaling.frontier import Frontier
@@ -35,7 +36,7 @@ def write_fit(fit: Fit, path: Path) -> None:
         "flags": fit.flags,
         "modalities": fit.modalities,
     }
-    path.write_text(json.dumps(as_json(content), separators=(",", ":")) + "\n")
+    path.write_text(json.dumps(_plain(content), separators=(",", ":")) + "\n")
 
 
 def _summary(fit: Fit) -> dict[str, Any]:
@@ -118,3 +119,16 @@ def _parabola(content: dict[str, Any]) -> Parabola:
     tuples = {name: tuple(value) for name, value in content.items() if isinstance(value, list)}
     unknown = {name: math.nan for name in ("spread", "scatter") if content[name] is None}
     return Parabola(**{**content, **tuples, **unknown})
+
+
+def _plain(value: Any) -> Any:
+    """Nested values with null for what is not finite: JSON has neither nan nor infinity."""
+    if hasattr(value, "to_json"):
+        return _plain(value.to_json())
+    if is_dataclass(value):
+        value = vars(value)
+    if isinstance(value, Mapping):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return known(value) if isinstance(value, float) else value
