@@ -135,7 +135,7 @@ def test_model_and_batch_read_no_data() -> None:
     assert not {name for name in names if name.startswith("chiasm.data")}
 
 
-PRESENTING = {"figures.py", "markdown.py"}
+PRESENTING = {"figures.py", "report.py"}
 """Of scaling: what draws and writes fits by the report's means."""
 
 LAWS = """

@@ -17,7 +17,8 @@ from chiasm.evaluation.evaluation import Evaluation
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, differences, load_recipe, resolved
-from chiasm.report import Provenance, ReportFiles, write_report
+from chiasm.report.files import ReportFiles
+from chiasm.report.page import Provenance, write_report
 from chiasm.worldmodel.lpips import refuse_missing_weights
 
 _OF_THE_MODEL = (

@@ -12,7 +12,6 @@ walk.py        chiasm walk: a page on which a model's imagination is walked thro
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
 plans.py       chiasm plan: to goal pictures, with the model and with the oracle
 experts.py     chiasm experts: what the routers of a mixture of experts learned
-laws.py        fits and forecasts as tables
 planning.py    chiasm scaling plan: an IsoFLOP study
 scaling.py     chiasm scaling: fit what a study measured, forecast from it
 study.py       chiasm study: compare runs that differ in one thing

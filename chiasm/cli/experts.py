@@ -15,7 +15,7 @@ from chiasm.errors import UserError
 from chiasm.evaluation.atlas import AtlasSettings, draw_atlas, refuse_dense
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import load_recipe
-from chiasm.report.atlas import write_atlas
+from chiasm.report.atlas.write import earlier_atlas, write_atlas
 
 DEFAULTS = AtlasSettings()
 
@@ -47,10 +47,11 @@ def experts(
     with RunDisplay() as display:
         material = open_material(recipe, cache, display.on_stage)
         atlas = draw_atlas(pretrained, material, settings, display.on_stage)
+    replaced = earlier_atlas(run)
     files = write_atlas(run, atlas, shlex.join(["chiasm", *sys.argv[1:]]))
     print(f"the atlas is {files.page}")
-    if files.replaced:
-        print(f"it replaces an earlier one ({files.replaced})")
+    if replaced:
+        print(f"it replaces an earlier one ({replaced})")
 
 
 def _settings(documents: int, cutoff: float, seed: int) -> AtlasSettings:

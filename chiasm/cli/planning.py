@@ -6,15 +6,15 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Column, Table
 
 from chiasm.batch.streams import IMAGE
 from chiasm.cli.options import check_file, numbers
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
-from chiasm.report.wording import short_count
+from chiasm.report.doc import Table
+from chiasm.report.numbers import short_count
+from chiasm.report.terminal import show
 from chiasm.studies import load_study
 from chiasm.studies.isoflop import SPACING, STUDY_NAME, Centre, plan_isoflop, write_study
 from chiasm.studies.shapes import RATE_EXPONENT
@@ -86,10 +86,9 @@ def plan(
     ]
     write_study(planned, out, recipe, seeds, modalities, set_ or [])
     load_study(out)  # what cannot be run is said here, not by the next command
-    names = ("N active", "N total", "D", "D/N", "steps", "rate", "used / budget")
-    table = Table(Column("cell", no_wrap=True), *names)
-    for cell in planned.cells:
-        table.add_row(
+    columns = ("cell", "N active", "N total", "D", "D/N", "steps", "rate", "used / budget")
+    rows = [
+        (
             cell.name,
             short_count(cell.shape.active_parameters),
             short_count(cell.shape.total_parameters),
@@ -99,7 +98,9 @@ def plan(
             f"{cell.learning_rate:.2g}",
             f"{cell.flops / cell.budget_flops:.4f}",
         )
-    Console().print(table)
+        for cell in planned.cells
+    ]
+    show(Table(rows, columns, unbroken={0}))
     for warning in planned.warnings:
         print(f"warning: {warning}")
     print(planned.rule)

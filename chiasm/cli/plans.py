@@ -11,8 +11,6 @@ from typing import Annotated
 
 import numpy as np
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from chiasm.assembly import open_material
 from chiasm.assembly.measured import refuse_another_model
@@ -36,7 +34,9 @@ from chiasm.evaluation.plans import (
 from chiasm.inference.pretrained import Pretrained
 from chiasm.intervals import ClusteredMean, clustered_mean, paired_difference
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.report.doc import Table
 from chiasm.report.plans import write_plans, write_strip
+from chiasm.report.terminal import show
 from chiasm.walk.starts import refuse_useless_picture
 from chiasm.worldmodel.lpips import refuse_missing_weights
 from chiasm.worldmodel.oracle import Oracle
@@ -235,17 +235,16 @@ def _print(planned: Sequence[PlannedScene]) -> None:
     """Each planner's means, and their paired differences to the baselines."""
     clusters, planners = places(planned), list(planned[0].plans)
     pairs = [(own, other) for own in planners if own not in BASELINES for other in BASELINES]
-    table = Table("", *planners)
-    differences = Table("difference", *(f"{own} - {other}" for own, other in pairs))
+    means, differences = [], []
     for measure in MEASURES:
         values = {name: measure.values(planned, name) for name in planners}
         name = f"{measure.name}, {measure.unit}"
-        table.add_row(name, *(_bounded(clustered_mean(each, clusters)) for each in values.values()))
+        found = (clustered_mean(each, clusters) for each in values.values())
+        means.append([name, *map(_bounded, found)])
         paired = (paired_difference(values[own], values[other], clusters) for own, other in pairs)
-        differences.add_row(name, *map(_bounded, paired))
-    console = Console()
-    console.print(table)
-    console.print(differences)
+        differences.append([name, *map(_bounded, paired)])
+    against = (f"{own} - {other}" for own, other in pairs)
+    show(Table(means, ["", *planners]), Table(differences, ["difference", *against]))
     num_places = len(set(clusters.tolist()))
     errors = (
         "two standard errors, clustered by them" if num_places > 1 else "needs two or more of them"

@@ -9,41 +9,22 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli.laws import (
-    beyond_measured,
-    growth_json,
-    growth_rows,
-    price_rows,
-    print_fit,
-    print_flags,
-    print_growth,
-    print_optima,
-    print_own_optima,
-    print_prices,
-    value_json,
-)
 from chiasm.cli.options import check_file, check_folder, numbers
 from chiasm.cli.planning import plan
 from chiasm.errors import UserError
-from chiasm.intervals import LEVEL
+from chiasm.report.markdown import markdown
+from chiasm.report.record import json_text
+from chiasm.report.terminal import show
 from chiasm.scaling.figures import write_figures
 from chiasm.scaling.fit import Fit, fit_points
-from chiasm.scaling.flags import agree
-from chiasm.scaling.forecast import (
-    REFERENCE_PARAMETERS,
-    common_method,
-    optimum,
-    reference_size,
-    trained_optimally,
-    typed_estimates,
-)
-from chiasm.scaling.frontier import TITLES
-from chiasm.scaling.markdown import fit_markdown
+from chiasm.scaling.forecast import common_method, typed_estimates
 from chiasm.scaling.optima import PAPER_MODELS, fit_optima, paper_optima, read_optima
 from chiasm.scaling.points import SIXFOLD, read_points, read_rows
 from chiasm.scaling.points import leave_out as leave_out_cells
 from chiasm.scaling.record import read_fit, write_fit
+from chiasm.scaling.report import fit_report, fit_shown, forecast_report
 from chiasm.scaling.runs import SizeMeasure
+from chiasm.whole import write_whole
 
 app = typer.Typer(help="Scaling laws for each modality.", no_args_is_help=True)
 
@@ -88,9 +69,9 @@ def fit(
     found = _fit(table, columns, leave_out or [], size, resamples, seed)
     folder.mkdir(parents=True, exist_ok=True)
     write_fit(found, folder / "fit.json")
-    (folder / "fit.md").write_text(fit_markdown(found))
+    write_whole(folder / "fit.md", markdown(fit_report(found)))
     figures = write_figures(found, folder)
-    print_fit(found)
+    show(*fit_shown(found))
     print(f"in {folder}: fit.json, fit.md, {', '.join(path.name for path in figures)}")
 
 
@@ -140,59 +121,10 @@ def forecast(
             "text=1e21/3.4e9/4.9e10"
         )
     chosen = common_method(by_modality, method)
-    estimates = {name: own[chosen] for name, own in by_modality.items()}
-    reference = REFERENCE_PARAMETERS
-    if known is not None:
-        reference = reference_size(estimates, known.compute[1])
-    sizes = given or [100 * reference, 1000 * reference]
-    optima = [
-        (name, way, optimum(own[way], flops))
-        for flops in budgets
-        for name, own in by_modality.items()
-        for way in ([chosen] if agree(own) else own)
-    ]
-    own_optima = [
-        (name, trained_optimally(estimate, each))
-        for each in given
-        for name, estimate in estimates.items()
-    ]
-    growth = growth_rows(estimates, sizes, reference)
-    cost = known.cost if known is not None else None
-    prices = price_rows(estimates, cost, budgets) if cost else []
-    asked = sizes if growth else given
-    beyond = beyond_measured(known, estimates, budgets, asked) if known is not None else []
-    flags = [flag for flag in known.flags if flag.concerns(chosen)] if known is not None else []
-    measure = known.size if known is not None else SizeMeasure.PARAMETERS
-    of_what = "of the resamples" if exponents is None else "of what the rounding leaves open"
-    print(f"by {TITLES[chosen]}; [low, high]: {LEVEL:.0%} {of_what}")
-    for text in beyond:
-        print(f"warning: {text}")
-    print_optima(optima, measure)
-    print_own_optima(own_optima, measure)
-    print_growth(growth, reference)
-    print_prices(prices)
-    print_flags(flags)
+    report = forecast_report(known, by_modality, chosen, budgets, given)
+    show(*report.sections)
     if out is not None:
-        content = {
-            "method": chosen,
-            "size": measure,
-            "optima": [
-                {"modality": name, "method": way, **value_json(value)}
-                for name, way, value in optima
-            ],
-            "optimal_budgets": [
-                {"modality": name, **value_json(value)} for name, value in own_optima
-            ],
-            "growth_since": reference,
-            "growth": [growth_json(row) for row in growth],
-            "off_optimum": [
-                {"modality": name, "trained_for": other, **value_json(value)}
-                for name, other, value in prices
-            ],
-            "beyond": beyond,
-            "flags": [str(flag) for flag in flags],
-        }
-        out.write_text(json.dumps(content, indent=1) + "\n")
+        out.write_text(json_text(report.record, indent=1))
 
 
 def _fit(

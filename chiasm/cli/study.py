@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from chiasm.cli.progress import RunDisplay
 from chiasm.recipe import load_recipe
-from chiasm.report.wording import duration, short_count
+from chiasm.report.doc import Table
+from chiasm.report.numbers import duration, short_count
+from chiasm.report.terminal import show
 from chiasm.scaling.points import write_points
 from chiasm.studies import (
     Cell,
@@ -61,7 +61,7 @@ def plan_(study: StudyFile, out: Out = None, slots: Slots = 1, cache: Cache = No
     settings = load_study(study)
     with RunDisplay() as display:
         planned = _planned(settings, out, slots, cache, display, measure_time=True)
-    Console().print(_plan_table(planned))
+    show(_plan_table(planned))
     print(_total(planned, slots))
 
 
@@ -104,13 +104,17 @@ def status(study: StudyFile, out: Out = None) -> None:
     """Show where every cell of the study stands."""
     settings = load_study(study)
     records = collect(settings, _folder(settings, out))
-    table = Table(*("cell", "seed", "state", "step", "hash"))
-    for record in records:
-        steps = f"{record.step}/{record.cell.recipe.training.steps}"
-        table.add_row(
-            record.cell.name, str(record.cell.seed), str(record.state), steps, record.cell.key
+    rows = [
+        (
+            record.cell.name,
+            str(record.cell.seed),
+            str(record.state),
+            f"{record.step}/{record.cell.recipe.training.steps}",
+            record.cell.key,
         )
-    Console().print(table)
+        for record in records
+    ]
+    show(Table(rows, ("cell", "seed", "state", "step", "hash")))
     for record in records:
         if record.error:
             print(f"failed: {record.cell.title} in {record.folder}\n{record.error}")
@@ -195,11 +199,12 @@ def _planned(
 
 
 def _plan_table(planned: Planned) -> Table:
-    table = Table("cell", "seeds", "steps", "tokens: all, text, vision", "FLOPs", "active", "time")
+    rows = []
     for name in dict.fromkeys(cell.name for cell in planned.cells):
         own = [cell for cell in planned.cells if cell.name == name]
-        table.add_row(*_plan_row(name, own, planned.costs[own[0].key], planned))
-    return table
+        rows.append(_plan_row(name, own, planned.costs[own[0].key], planned))
+    columns = ("cell", "seeds", "steps", "tokens: all, text, vision", "FLOPs", "active", "time")
+    return Table(rows, columns)
 
 
 def _plan_row(name: str, own: list[Cell], cost: Cost, planned: Planned) -> list[str]:

@@ -7,9 +7,8 @@ laws.py       a fit as a flat list of numbers
 results.py    kept results: studies' cells and laws
 agreement.py  the rules by which a measurement agrees
 judge.py      every published number beside its measurements, with a verdict
-table.py      paper.json: the same for programs
 figure.py     published and measured, on common scales, as inline SVG
-page.py       paper.html, and both files written
+page.py       the page, and the same for programs
 """
 
 from chiasm.paper.findings import load_findings

@@ -5,21 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import matplotlib as mpl
-import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from chiasm.intervals import Interval
 from chiasm.paper.agreement import Agreement
 from chiasm.paper.judge import Counterpart, JudgedFinding, JudgedNumber
-from chiasm.report.curves import STYLE, svg
+from chiasm.report.charts import GREY, figure_of, lengths, styled, svg
 
 COLOURS = {
     Agreement.AGREES: "#15803d",
     Agreement.DISAGREES: "#b42318",
     Agreement.UNDECIDED: "#d99a1c",
-    Agreement.NOT_MEASURED: "#94a3b8",
+    Agreement.NOT_MEASURED: GREY,
 }
 PUBLISHED = "#0f172a"
 
@@ -47,31 +44,22 @@ class Line:
     marks: tuple[Mark, ...]
 
 
+@styled
 def agreement_figure(judged: Sequence[JudgedFinding]) -> str:
     """Differences in per cent in one panel, exponents in the other; empty where none is there."""
-    panels = [
-        (title, unit, lines)
-        for title, unit, lines in (
-            (
-                "Differences between two conditions",
-                "% of the second condition's value",
-                _shares(judged),
-            ),
-            ("Exponents and their gaps", "", _exponents(judged)),
-        )
-        if lines
-    ]
+    shares = ("Differences between two conditions", "% of the second condition's value")
+    panels = [(*shares, _shares(judged)), ("Exponents and their gaps", "", _exponents(judged))]
+    panels = [panel for panel in panels if panel[2]]
     if not panels:
         return ""
     counts = [len(lines) for _, _, lines in panels]
     height = sum(AROUND_INCHES + ROW_INCHES * count for count in counts)
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
-        column = figure.subplots(len(panels), 1, squeeze=False, height_ratios=counts)[:, 0]
-        for axes, (title, unit, lines) in zip(column, panels, strict=True):
-            _draw(axes, lines)
-            axes.set(title=title, xlabel=unit)
-        return svg(figure, "paper")
+    figure = figure_of(height, WIDTH_INCHES)
+    column = figure.subplots(len(panels), 1, squeeze=False, height_ratios=counts)[:, 0]
+    for axes, (title, unit, lines) in zip(column, panels, strict=True):
+        _draw(axes, lines)
+        axes.set(title=title, xlabel=unit)
+    return svg(figure, "paper")
 
 
 def _draw(axes: Axes, lines: Sequence[Line]) -> None:
@@ -79,18 +67,17 @@ def _draw(axes: Axes, lines: Sequence[Line]) -> None:
         axes.plot([line.published] * 2, [place - 0.38, place + 0.38], color=PUBLISHED, linewidth=2)
         for offset, mark in zip(_offsets(len(line.marks)), line.marks, strict=True):
             found = mark.interval
-            limits = np.nan_to_num([[found.value - found.low], [found.high - found.value]])
             axes.errorbar(
                 [found.value],
                 [place + offset],
-                xerr=np.maximum(limits, 0.0),
+                xerr=lengths([found.value], [found.low], [found.high]),
                 color=COLOURS[mark.agreement],
                 marker="s" if mark.is_refit else "o",
                 fillstyle="none" if mark.is_refit else "full",
                 markersize=5,
                 capsize=2,
             )
-    axes.axvline(0.0, color="#94a3b8", linestyle="--", linewidth=1)
+    axes.axvline(0.0, color=GREY, linestyle="--", linewidth=1)
     axes.set_yticks(range(len(lines)), [line.title for line in lines])
     axes.set_ylim(len(lines) - 0.5, -0.5)
 

@@ -4,29 +4,26 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
 from pathlib import Path
+from typing import Any
 
-from chiasm.errors import UserError
 from chiasm.intervals import Interval
 from chiasm.paper.agreement import RULES, Agreement
 from chiasm.paper.figure import agreement_figure
-from chiasm.paper.findings import Findings
+from chiasm.paper.findings import Findings, results_of
 from chiasm.paper.judge import Counterpart, JudgedFinding, JudgedNumber
 from chiasm.paper.results import Result, scale
-from chiasm.paper.table import commands_of, paper_record
-from chiasm.report.frame import frame
-from chiasm.report.wording import duration
-from chiasm.whole import write_json, write_whole
+from chiasm.report import doc
+from chiasm.report.files import ReportFiles, write_page, writing
+from chiasm.report.numbers import duration, number
 
 CHIPS = {
     Agreement.AGREES: "beats",
     Agreement.DISAGREES: "worse",
-    Agreement.UNDECIDED: "not-separated",
+    Agreement.UNDECIDED: "not separated",
     Agreement.NOT_MEASURED: "",
 }
-"""Verdict → class of its chip."""
+"""Verdict → that of its chip."""
 
 REFIT_VERDICTS = (Agreement.AGREES, Agreement.DISAGREES, Agreement.UNDECIDED)
 
@@ -37,128 +34,127 @@ HEAD = (
 )
 
 
-@dataclass(frozen=True)
-class PaperFiles:
-    """Where the page lies."""
-
-    page: Path
-    table: Path
-
-
 def write_paper(
     findings: Findings,
     judged: Sequence[JudgedFinding],
     kept: Mapping[str, Result],
     folder: Path,
-) -> PaperFiles:
+) -> ReportFiles:
     """Write paper.html and paper.json.
 
     Raises:
         UserError: the folder cannot be written.
     """
+    report = paper_report(findings, judged, kept)
+    with writing("the page", folder, "Give another folder with --out"):
+        return write_page(report, folder / "paper.html")
+
+
+def paper_report(
+    findings: Findings, judged: Sequence[JudgedFinding], kept: Mapping[str, Result]
+) -> doc.Report:
+    """Every finding with its verdict, what measures it again, and the rules."""
     parts = dict.fromkeys(each.finding.part for each in judged)
-    body = [
-        _head(findings, judged),
-        _figure(judged),
-        *(_part(part, findings, judged) for part in parts),
-        _results(findings, kept),
-        _rules(),
-        "<footer>The same for programs is paper.json, beside this file.</footer>",
-    ]
-    files = PaperFiles(folder / "paper.html", folder / "paper.json")
-    record = paper_record(findings, judged, kept)
-    try:
-        write_whole(files.page, frame("chiasm: the paper's findings", body))
-        write_json(files.table, record)
-    except OSError as error:
-        raise UserError(f"--out {folder} cannot be written: {error.strerror}") from error
-    return files
+    return doc.Report(
+        title="chiasm: the paper's findings",
+        subject="the paper's findings",
+        intro=[findings.article, HEAD],
+        facts=_facts(judged),
+        sections=[
+            doc.Section(
+                "In one figure",
+                [doc.Figure(agreement_figure(judged))],
+                "Black strokes are published. Dots are measured here, hollow squares are refits of "
+                "the paper's own points, with 95 % intervals: green agrees, red disagrees, yellow "
+                "decides nothing.",
+            ),
+            *(
+                doc.Section(
+                    part, [_finding(findings, each) for each in judged if each.finding.part == part]
+                )
+                for part in parts
+            ),
+            doc.Section(
+                "Make it again",
+                [_result(name, findings, kept.get(name)) for name in findings.results],
+                "What runs each result, and what the kept one was made with.",
+            ),
+            doc.Section("When something agrees", [doc.Terms(RULES)]),
+        ],
+        footer="The same for programs is paper.json, beside this file.",
+        record=_record(findings, judged, kept),
+    )
 
 
-def _head(findings: Findings, judged: Sequence[JudgedFinding]) -> str:
+def _facts(judged: Sequence[JudgedFinding]) -> dict[str, str]:
     counts = Counter(each.agreement for each in judged)
-    refits = [
+    refits = Counter(
         each.agreement
         for finding in judged
         for number in finding.numbers
         if not number.published.follows
         for each in number.measurements
         if each.is_refit
-    ]
-    facts = {
+    )
+    return {
         "findings": str(len(judged)),
         **{str(verdict): str(counts[verdict]) for verdict in Agreement},
-        "refits of the paper's own points: " + ", ".join(REFIT_VERDICTS): " / ".join(
-            str(refits.count(verdict)) for verdict in REFIT_VERDICTS
+        f"refits of the paper's own points: {', '.join(REFIT_VERDICTS)}": " / ".join(
+            str(refits[verdict]) for verdict in REFIT_VERDICTS
         ),
     }
-    cells = "".join(f"<div><b>{escape(v)}</b>{escape(k)}</div>" for k, v in facts.items())
-    return (
-        f"<header><h1>chiasm <small>the paper's findings</small></h1><p>{escape(findings.article)}"
-        f'</p><p>{escape(HEAD)}</p><div class="facts">{cells}</div></header>'
-    )
 
 
-def _figure(judged: Sequence[JudgedFinding]) -> str:
-    svg = agreement_figure(judged)
-    if not svg:
-        return ""
-    return (
-        "<h2>In one figure</h2><p class='lead'>Black strokes are published. Dots are measured "
-        "here, hollow squares are refits of the paper's own points, with 95 % intervals: green "
-        "agrees, red disagrees, yellow decides nothing.</p>"
-        f'<div class="plot">{svg}</div>'
-    )
+def _commands(findings: Findings, judged: JudgedFinding) -> list[str]:
+    """What measures a finding again, line by line."""
+    results = (findings.results[name] for name in results_of(judged.finding))
+    return [command for result in results for command in result.commands]
 
 
-def _part(part: str, findings: Findings, judged: Sequence[JudgedFinding]) -> str:
-    return f"<h2>{escape(part)}</h2>" + "".join(
-        _finding(findings, each) for each in judged if each.finding.part == part
-    )
-
-
-def _finding(findings: Findings, judged: JudgedFinding) -> str:
+def _finding(findings: Findings, judged: JudgedFinding) -> doc.Section:
     finding = judged.finding
-    rows = "".join(_number(number, finding.waits) for number in judged.numbers)
-    commands = "<br>".join(map(escape, commands_of(findings, judged)))
-    again = f"<tr><td>make it again</td><td colspan='3'><code>{commands}</code></td></tr>"
-    return (
-        f"<h3 id='{finding.id}'>{escape(finding.claim)} {_chip(judged.agreement)}</h3>"
-        "<div class='wide'><table><tr><th style='width:33%'>published</th><th style='width:34%'>"
-        "measured here, with its 95 % interval</th><th style='width:19%'>at which size</th>"
-        f"<th>verdict</th></tr>{rows}{again if commands else ''}</table></div>"
+    rows = [row for number in judged.numbers for row in _rows(number, finding.waits)]
+    if commands := _commands(findings, judged):
+        rows.append(("make it again", doc.Cell(doc.Mark("\n".join(commands), "code"), columns=3)))
+    columns = (
+        *("published", "measured here, with its 95 % interval", "at which size"),
+        "verdict",
     )
+    table = doc.Table(rows, columns, widths=("33%", "34%", "19%"))
+    heading = (f"{finding.claim} ", _chip(judged.agreement))
+    return doc.Section(heading, [table], anchor=finding.id)
 
 
-def _number(judged: JudgedNumber, waits: str) -> str:
-    published = judged.published
-    left = (
-        f"{escape(published.name)}<br><b>{_published(judged)}</b><br>"
-        f"<small>{escape(published.source)}</small>"
-    )
-    rows = [
-        f"<td>{_measured(each)}</td><td>{_lines(each.scale)}<br>"
-        f"<a href='#result-{escape(each.result)}'>{escape(each.result)}</a></td>"
-        f"<td>{_verdict(judged, each.agreement, each.doubt)}</td>"
+def _rows(judged: JudgedNumber, waits: str) -> list[doc.Row]:
+    """A row for each measurement beside what was published."""
+    rows: list[doc.Row] = [
+        (
+            _measured(each),
+            (
+                each.scale.replace("; ", "\n") + "\n",
+                doc.Mark(each.result, "link", f"result-{each.result}"),
+            ),
+            _verdict(judged, each.agreement, each.doubt),
+        )
         for each in judged.measurements
     ]
     if all(each.is_refit for each in judged.measurements):
         chip = _verdict(judged, Agreement.NOT_MEASURED)
-        rows.append(f"<td colspan='2'><small>{escape(waits)}</small></td><td>{chip}</td>")
-    first, *others = rows
-    return f"<tr><td rowspan='{len(rows)}'>{left}</td>{first}</tr>" + "".join(
-        f"<tr>{row}</tr>" for row in others
+        rows.append((doc.Cell(doc.Mark(waits, "small"), columns=2), chip))
+    published = judged.published
+    told = (
+        f"{published.name}\n",
+        doc.Mark(_published(judged), "strong"),
+        "\n",
+        doc.Mark(published.source, "small"),
     )
+    return [(doc.Cell(told, rows=len(rows)), *rows[0]), *rows[1:]]
 
 
-def _verdict(judged: JudgedNumber, agreement: Agreement, doubt: str = "") -> str:
+def _verdict(judged: JudgedNumber, agreement: Agreement, doubt: str = "") -> doc.Words:
     if judged.published.follows:
-        return f"<small>follows from {escape(judged.published.follows)}</small>"
-    return _chip(agreement) + (f"<br><small>{escape(doubt)}</small>" if doubt else "")
-
-
-def _lines(scale: str) -> str:
-    return escape(scale).replace("; ", "<br>")
+        return doc.Mark(f"follows from {judged.published.follows}", "small")
+    return (_chip(agreement), *(("\n", doc.Mark(doubt, "small")) if doubt else ()))
 
 
 def _published(judged: JudgedNumber) -> str:
@@ -170,77 +166,111 @@ def _published(judged: JudgedNumber) -> str:
         told += f" ± {judged.published.uncertainty:g}"
     if against is None:
         return told
-    share = f"{100 * (value - against) / against:+.1f} %".replace("-", "−")
+    share = number((value - against) / against, "share", signed=True)
     return f"{told} against {against:g} ({share})"
 
 
-def _measured(measurement: Counterpart) -> str:
+def _measured(measurement: Counterpart) -> doc.Words:
     if not measurement.intervals:
-        return "<small>not run yet, or not kept</small>"
-    lines = [
-        (f"{escape(method)}: " if measurement.quantity != "difference" else "")
-        + _interval(found, measurement.quantity)
+        return doc.Mark("not run yet, or not kept", "small")
+    lines: list[doc.Words] = [
+        (
+            f"{method}: " if measurement.quantity != "difference" else "",
+            _interval(found, measurement.quantity),
+        )
         for method, found in measurement.intervals.items()
     ]
     if measurement.means is not None:
         own, other = measurement.means
-        unit = f" {escape(measurement.unit)}" if measurement.unit else ""
+        unit = f" {measurement.unit}" if measurement.unit else ""
         lines.insert(0, f"{own:.4g} against {other:.4g}{unit}; difference")
-    note = f"<br><small>{escape(measurement.note)}</small>" if measurement.note else ""
-    return "<br>".join(lines) + note
+    if measurement.note:
+        lines.append(doc.Mark(measurement.note, "small"))
+    return tuple(part for line in lines for part in ("\n", line))[1:]
 
 
-def _interval(found: Interval, quantity: str) -> str:
-    sign = "+" if quantity == "difference" else ""
+def _interval(found: Interval, quantity: str) -> doc.Words:
+    value, low, high = (
+        number(each, form=".3g", signed=quantity == "difference")
+        for each in (found.value, found.low, found.high)
+    )
     factor = "×" if quantity == "growth" else ""
     if not found.is_known:
-        return f"{factor}{found.value:{sign}.3g} <small>(no interval)</small>"
-    value, low, high = (
-        f"{each:{sign}.3g}".replace("-", "−") for each in (found.value, found.low, found.high)
-    )
-    return f"<b>{factor}{value}</b> <small>[{low}, {high}]</small>"
+        return f"{factor}{value} ", doc.Mark("(no interval)", "small")
+    return doc.Mark(factor + value, "strong"), doc.Mark(f" [{low}, {high}]", "small")
 
 
-def _chip(agreement: Agreement) -> str:
-    return f'<span class="chip {CHIPS[agreement]}">{escape(str(agreement))}</span>'
+def _chip(agreement: Agreement) -> doc.Mark:
+    return doc.Mark(str(agreement), "chip", CHIPS[agreement])
 
 
-def _results(findings: Findings, kept: Mapping[str, Result]) -> str:
-    blocks = []
-    for name, settings in findings.results.items():
-        result = kept.get(name)
-        blocks.append(
-            f"<h3 id='result-{escape(name)}'>{escape(name)}</h3>"
-            f"<pre>{escape(chr(10).join(settings.commands))}"
-            f"</pre>{_provenance(result, settings.refit)}"
-        )
-    return (
-        "<h2>Make it again</h2><p class='lead'>What runs each result, and what the kept one was "
-        f"made with.</p>{''.join(blocks)}"
-    )
+def _result(name: str, findings: Findings, result: Result | None) -> doc.Section:
+    settings = findings.results[name]
+    made_with: doc.Block
+    if settings.refit:
+        made_with = doc.Prose("Nothing is trained; this page makes the refit itself.")
+    elif result is None:
+        made_with = doc.Prose("No result is kept yet.")
+    else:
+        facts: dict[str, doc.Words] = {
+            "size": scale(result.cells),
+            "runs": str(len(result.cells)),
+            "time of all runs": duration(sum(cell.seconds for cell in result.cells)),
+            "commit": ", ".join(result.made_with("git_commit")),
+            "machine": "; ".join(result.made_with("machine")),
+            "what the fit objects to": " · ".join(result.flags),
+        }
+        made_with = doc.Terms({fact: words for fact, words in facts.items() if words})
+    commands = doc.Commands("\n".join(settings.commands))
+    return doc.Section(name, [commands, made_with], anchor=f"result-{name}")
 
 
-def _provenance(result: Result | None, refit_of: str) -> str:
-    if refit_of:
-        return "<p class='lead'>Nothing is trained; this page makes the refit itself.</p>"
-    if result is None:
-        return "<p class='lead'>No result is kept yet.</p>"
-    facts = {
-        "size": scale(result.cells),
-        "runs": str(len(result.cells)),
-        "time of all runs": duration(sum(cell.seconds for cell in result.cells)),
-        "commit": ", ".join(result.made_with("git_commit")),
-        "machine": "; ".join(result.made_with("machine")),
-        "what the fit objects to": " · ".join(result.flags),
+def _record(
+    findings: Findings, judged: Sequence[JudgedFinding], kept: Mapping[str, Result]
+) -> dict[str, Any]:
+    """The whole of paper.json; null for what is not known."""
+    commands = {name: list(result.commands) for name, result in findings.results.items()}
+    return {
+        "article": findings.article,
+        "rules": RULES,
+        "findings": [
+            {
+                **each.finding.model_dump(include={"id", "part", "claim", "waits"}),
+                "agreement": str(each.agreement),
+                "numbers": [_number_record(number) for number in each.numbers],
+                "commands": _commands(findings, each),
+            }
+            for each in judged
+        ],
+        "results": {
+            name: {
+                "scale": scale(result.cells),
+                "commits": result.made_with("git_commit"),
+                "machines": result.made_with("machine"),
+                "seconds": sum(cell.seconds for cell in result.cells),
+                "flags": result.flags,
+                "commands": commands.get(name, []),
+            }
+            for name, result in kept.items()
+        },
     }
-    entries = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in facts.items() if text
-    )
-    return f"<dl>{entries}</dl>"
 
 
-def _rules() -> str:
-    entries = "".join(
-        f"<dt>{escape(what)}</dt><dd>{escape(rule)}</dd>" for what, rule in RULES.items()
-    )
-    return f"<h2>When something agrees</h2><dl>{entries}</dl>"
+def _number_record(judged: JudgedNumber) -> dict[str, Any]:
+    return {
+        "published": judged.published.model_dump(exclude={"study", "laws"}),
+        "agreement": None if judged.published.follows else str(judged.agreement),
+        "measured": [_measurement_record(each) for each in judged.measurements],
+    }
+
+
+def _measurement_record(measured: Counterpart) -> dict[str, Any]:
+    found = measured.intervals.items()
+    return {
+        "result": measured.result,
+        "refit": measured.is_refit,
+        "quantity": measured.quantity,
+        "agreement": str(measured.agreement),
+        "by_method": {method: [own.value, own.low, own.high] for method, own in found},
+        **{name: vars(measured)[name] for name in ("means", "unit", "scale", "note", "doubt")},
+    }

@@ -9,7 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from chiasm.evaluation.evaluation import Evaluation, Sample
-from chiasm.report.pictures import enlarged
+from chiasm.report.pictures import INK, PAPER, SOFT, enlarged
 
 PICTURE_PIXELS = 128
 GAP_PIXELS = 8
@@ -21,8 +21,6 @@ MARGIN_PIXELS = 28
 LINE_PIXELS = 19
 WIDTH_PIXELS = 2 * MARGIN_PIXELS + COLUMNS * CELL_PIXELS + (COLUMNS - 1) * MARGIN_PIXELS
 
-INK, SOFT, PAPER = "#0f172a", "#475569", "#ffffff"
-
 BANDS = (
     ("caption to picture", "Drawn from a held-out caption", 3),
     ("questions", "Answered about a held-out view", 3),
@@ -33,22 +31,21 @@ BANDS = (
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
-def write_overview(evaluation: Evaluation, path: Path) -> bool:
-    """Draw the figure; False, and nothing written, when there is nothing to show."""
+def write_overview(evaluation: Evaluation, path: Path) -> None:
+    """Draw the figure, where there is something to show."""
     bands = [
         _band(title, chosen[:COLUMNS], room)
         for section, title, room in BANDS
         if (chosen := [s for s in evaluation.samples if s.section == section and s.panels])
     ]
     if not bands:
-        return False
+        return
     page = Image.new("RGB", (WIDTH_PIXELS, sum(b.height for b in bands) + MARGIN_PIXELS), PAPER)
     top = 0
     for band in bands:
         page.paste(band, (0, top))
         top += band.height
     page.save(path, "PNG", optimize=True)
-    return True
 
 
 def _band(title: str, samples: Sequence[Sample], room: int) -> Image.Image:

@@ -1,72 +1,35 @@
-"""report.html: one page that needs nothing beside it.
+"""The report of a run: what it draws, answers and imagines, and every number beside its baseline.
 
-Everything that comes from data, model or recipe is escaped; pictures are data URIs and figures
-inline SVG, so the file can be mailed or archived as it is.
+A measure's own words are in :data:`.wording.MEASURES`.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from html import escape
+from itertools import count
+from pathlib import Path
+from typing import Any
 
-from chiasm.evaluation.evaluation import Evaluation, Sample
+from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint
 from chiasm.evaluation.rows import Row
 from chiasm.intervals import Verdict
+from chiasm.report import doc
 from chiasm.report.curves import flow_figure, horizon_figure, loss_figure
-from chiasm.report.frame import fold, frame
-from chiasm.report.pictures import data_uri
+from chiasm.report.files import ReportFiles, write_page, writing
+from chiasm.report.numbers import duration, estimate, number
+from chiasm.report.overview import write_overview
+from chiasm.report.record import folded, json_text
 from chiasm.report.run_folder import RunFolder
-from chiasm.report.wording import (
-    BASELINES,
-    duration,
-    number,
-    signed,
-    verdict_phrase,
-    with_error,
-)
+from chiasm.report.wording import MEASURES
 
-SAMPLE_SECTIONS = {
-    "caption to picture": (
-        "What it draws",
-        "Pictures drawn from captions that training never saw. A caption leaves much open, so the "
-        "truth is one of many right pictures; the truth through the tokenizer is the sharpest that "
-        "this model could draw.",
-    ),
-    "questions": (
-        "What it answers",
-        "Questions about held-out views, answered greedily.",
-    ),
-    "picture to caption": (
-        "What it sees",
-        "Captions of held-out pictures, written greedily.",
-    ),
-    "next view": (
-        "What it imagines",
-        "The next view after an action, beside the truth and the truth through the tokenizer.",
-    ),
-    "rollout": (
-        "How far ahead it imagines",
-        "One view after the other, each from the imagined ones before it and the next action; "
-        "beside each, the truth through the tokenizer.",
-    ),
-    "instructions": (
-        "Where it goes when told",
-        "The views that it imagines after a sentence; where they lead, by the engine; and where "
-        "the expert came.",
-    ),
-    "plans": (
-        "What it plans",
-        "From the start to the goal picture: the end of the plan as the model imagines it, and "
-        "what it imagines at the end of each baseline.",
-    ),
-    "continuation": (
-        "What it writes",
-        "Free continuations, in which the model itself decides when to open a picture.",
-    ),
-}
-"""Section → heading and what to look for."""
+INTRO = (
+    "One decoder-only transformer, pretrained from scratch. Every number below is measured on "
+    "held-out data and stands beside a baseline. Standard errors are clustered by map (by picture "
+    "or document where there are no maps), and a difference counts when it exceeds two of them."
+)
 
 
 @dataclass(frozen=True)
@@ -80,178 +43,206 @@ class Provenance:
     """Short facts for the head of the page, for example parameters and tokens."""
 
 
-def render_page(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
-    """The whole page as HTML."""
-    title = f"chiasm report: {run.path.resolve().name}"
-    body = [
-        _head(evaluation, run, provenance),
-        _headlines(evaluation.rows),
-        *(_samples(evaluation, section) for section in SAMPLE_SECTIONS),
-        _training(evaluation, run),
-        _table(evaluation),
-        _reading(evaluation),
-        _reproduction(evaluation, run, provenance),
-    ]
-    return frame(title, body)
+def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenance) -> ReportFiles:
+    """Write report.html, report.json and overview.png.
+
+    An earlier report of the same settings and numbers is replaced; any other is kept, as
+    report-1.html, report-1.json and overview-1.png, or with the next number that is free.
+
+    Raises:
+        UserError: when the folder cannot be written.
+    """
+    report = run_report(evaluation, RunFolder.read(run_folder), provenance)
+    kept = [run_folder / name for name in ("report.json", "report.html", "overview.png")]
+    table, page, overview = kept
+    text = json_text(report.record, indent=2)
+    remedy = "The run itself is intact; make room and write the report again"
+    with writing("the report", run_folder, remedy):
+        run_folder.stat()  # a run that is not there is not made
+        if table.exists() and not _tell_the_same(table.read_text(), text):
+            _keep(run_folder, kept)
+        write_overview(evaluation, overview)
+        return write_page(report, page, indent=2)
 
 
-def _head(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
-    facts = {
-        **provenance.facts,
-        "time": duration(sum(_stages(evaluation, provenance).values())),
-        "evaluation seed": str(evaluation.settings.seed),
-    }
-    cells = "".join(f"<div><b>{escape(v)}</b>{escape(k)}</div>" for k, v in facts.items())
-    return (
-        f"<header><h1>chiasm <small>{escape(run.path.resolve().name)}</small></h1>"
-        "<p>One decoder-only transformer, pretrained from scratch. Every number below is measured "
-        "on held-out data and stands beside a baseline. Standard errors are clustered by map (by "
-        "picture or document where there are no maps), and a difference counts when it exceeds two "
-        "of them.</p>"
-        f'<div class="facts">{cells}</div></header>'
+def _tell_the_same(earlier: str, now: str) -> bool:
+    """Whether two tables hold equal settings and numbers, however long they took."""
+    try:
+        before, after = json.loads(earlier), json.loads(now)
+        return all(before[name] == after[name] for name in ("settings", "rows"))
+    except (ValueError, KeyError, TypeError):
+        return False  # of another version, or broken
+
+
+def _keep(folder: Path, files: Sequence[Path]) -> None:
+    """Files of an earlier report under the first number that none has."""
+    number = next(n for n in count(1) if not (folder / f"report-{n}.json").exists())
+    for file in files:
+        if file.exists():
+            file.rename(file.with_stem(f"{file.stem}-{number}"))
+
+
+def run_report(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> doc.Report:
+    """All of it."""
+    name = run.path.resolve().name
+    own = {f"evaluation: {section}": value for section, value in evaluation.seconds.items()}
+    stages = {**provenance.seconds, **own}
+    times = [(stage, duration(seconds)) for stage, seconds in stages.items()]
+    return doc.Report(
+        title=f"chiasm report: {name}",
+        subject=name,
+        intro=[INTRO],
+        facts={
+            **provenance.facts,
+            "time": duration(sum(stages.values())),
+            "evaluation seed": str(evaluation.settings.seed),
+        },
+        sections=[
+            _headlines([row for row in evaluation.rows if row.headline]),
+            *(_samples(evaluation, section) for section in MEASURES),
+            doc.Section(
+                "How it learned",
+                [doc.Figure(loss_figure(run)), doc.Figure(flow_figure(evaluation.flow_points))],
+            ),
+            _numbers(evaluation),
+            doc.Section("What the baselines are", [doc.Terms(_baselines(evaluation.rows))]),
+            doc.Section(
+                "Make it again",
+                [
+                    doc.Commands(provenance.command),
+                    doc.Table(times, ("stage", "time"), unbroken={1}),
+                    doc.Commands(run.recipe, "The resolved recipe"),
+                    folded("Evaluation settings", evaluation.settings),
+                    folded("Versions and machine", run.versions),
+                ],
+            ),
+        ],
+        footer="The same table for programs is report.json, in this folder.",
+        record={
+            "rows": [row_record(row) for row in evaluation.rows],
+            "flow_loss_by_noise": [_point(point) for point in evaluation.flow_points],
+            "rollout_by_horizon": [_point(point) for point in evaluation.horizon_points],
+            "skipped": evaluation.skipped,
+            "passed_over": evaluation.passed_over,
+            "seconds": evaluation.seconds,
+            "settings": evaluation.settings,
+            "command": provenance.command,
+            "versions": run.versions,
+        },
     )
 
 
-def _headlines(rows: Iterable[Row]) -> str:
-    chosen = [row for row in rows if row.headline]
-    if not chosen:
-        return ""
-    won = sum(row.verdict is Verdict.BEATS for row in chosen)
-    cards = "".join(map(_card, chosen))
-    return (
-        f"<h2>In short</h2><p class='lead'>{won} of {len(chosen)} headline comparisons beat their "
-        f"baseline by more than two standard errors.</p><div class='cards'>{cards}</div>"
+def row_record(row: Row) -> dict[str, Any]:
+    """One row with its verdict."""
+    return {**vars(row), "verdict": str(row.verdict)}
+
+
+def _point(point: FlowPoint | HorizonPoint) -> dict[str, Any]:
+    where = {name: value for name, value in vars(point).items() if name != "row"}
+    return {**where, **row_record(point.row)}
+
+
+def _headlines(rows: Sequence[Row]) -> doc.Section:
+    won = sum(row.verdict is Verdict.BEATS for row in rows)
+    return doc.Section(
+        "In short",
+        [doc.Cards([_card(row) for row in rows])],
+        lead=f"{won} of {len(rows)} headline comparisons beat their baseline by more than two "
+        "standard errors.",
     )
 
 
-def _card(row: Row) -> str:
+def _card(row: Row) -> doc.Card:
     baseline = number(row.baseline, row.unit) if row.baseline is not None else ""
     unit = "" if row.unit == "share" else row.unit
-    error = with_error(row.value, row.standard_error, row.unit).partition("±")[2]
-    return (
-        f'<div class="card {_css(row)}"><div class="name">{escape(row.name)}</div>'
-        f'<div class="value">{number(row.value, row.unit)} <span>{escape(unit)} '
-        f"{f'±{error}' if error else ''}</span></div>"
-        f'<div class="versus">{escape(row.baseline_name or "")}: {baseline} '
-        f"(difference {signed(row)})</div>{_chip(row)}</div>"
+    _, plus_minus, error = _measured(row).partition("±")
+    return doc.Card(
+        name=row.name,
+        value=number(row.value, row.unit),
+        beside=f"{unit} {plus_minus}{error}",
+        versus=f"{row.baseline_name or ''}: {baseline} (difference {_difference(row)})",
+        chip=_chip(row),
     )
 
 
-def _css(row: Row) -> str:
-    return str(row.verdict).replace(" ", "-")
+def _measured(row: Row) -> str:
+    note = " (one cluster: no standard error)" * math.isnan(row.standard_error)
+    return f"{estimate(row.value, row.standard_error, unit=row.unit)}{note}"
 
 
-def _chip(row: Row) -> str:
-    return f'<span class="chip {_css(row)}">{escape(verdict_phrase(row))}</span>'
-
-
-def _samples(evaluation: Evaluation, section: str) -> str:
-    heading, explanation = SAMPLE_SECTIONS[section]
-    chosen = [sample for sample in evaluation.samples if sample.section == section]
-    if not chosen:
+def _difference(row: Row) -> doc.Words:
+    """The paired difference with its standard error; empty without a baseline."""
+    if row.difference is None or row.difference_se is None:
         return ""
-    small = " small" if max(len(sample.panels) for sample in chosen) < 2 else ""
-    return (
-        f"<h2>{heading}</h2><p class='lead'>{explanation} The first of the held-out split, not "
-        f"picked by hand.</p>{_horizons(evaluation) if section == 'rollout' else ''}"
-        f'<div class="samples{small}">{"".join(map(_sample, chosen))}</div>'
+    return estimate(row.difference, row.difference_se, unit=row.unit, signed=True)
+
+
+def _chip(row: Row) -> doc.Mark:
+    return doc.Mark(verdict_phrase(row), "chip", str(row.verdict))
+
+
+def verdict_phrase(row: Row) -> str:
+    """The comparison as a sentence."""
+    if row.verdict is Verdict.SHOWN or row.difference is None or row.difference_se is None:
+        return "shown, no baseline"
+    if math.isnan(row.difference_se):
+        return f"not separated from {row.baseline_name}: one cluster gives no standard error"
+    if row.verdict is Verdict.NOT_SEPARATED:
+        return f"not separated from {row.baseline_name}: within two standard errors"
+    verb = "beats" if row.verdict is Verdict.BEATS else "worse than"
+    if not row.difference_se:
+        return f"{verb} {row.baseline_name}"
+    errors = abs(row.difference) / row.difference_se
+    return f"{verb} {row.baseline_name} by {errors:.1f} standard errors"
+
+
+def _samples(evaluation: Evaluation, section: str) -> doc.Section:
+    wording = MEASURES[section]
+    chosen = [sample for sample in evaluation.samples if sample.section == section]
+    curves = horizon_figure(evaluation.horizon_points) if chosen and section == "rollout" else ""
+    return doc.Section(
+        wording.heading,
+        [doc.Figure(curves), doc.Samples(chosen)],
+        lead=f"{wording.lead} The first of the held-out split, not picked by hand.",
     )
 
 
-def _horizons(evaluation: Evaluation) -> str:
-    figure = horizon_figure(evaluation.horizon_points)
-    return f'<div class="plot">{figure}</div>' if figure else ""
-
-
-def _sample(sample: Sample) -> str:
-    panels = "".join(
-        f'<figure><img alt="{escape(panel.label)}" src="{data_uri(panel.pixels)}">'
-        f"<figcaption>{escape(panel.label)}</figcaption></figure>"
-        for panel in sample.panels
-    )
-    lines = "".join(
-        f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
-        for label, text in sample.lines
-    )
-    count = len(sample.panels)
-    form = " side" if count == 1 else " full" if count > 5 else " full side" if count > 3 else ""
-    return (
-        f'<div class="sample{form}"><div class="panels">{panels}</div>'
-        f'<div class="lines">{lines}</div></div>'
-    )
-
-
-def _training(evaluation: Evaluation, run: RunFolder) -> str:
-    figures = [loss_figure(run), flow_figure(evaluation.flow_points)]
-    plots = "".join(f'<div class="plot">{svg}</div>' for svg in figures if svg)
-    return f"<h2>How it learned</h2>{plots}" if plots else ""
-
-
-def _table(evaluation: Evaluation) -> str:
-    body = []
+def _numbers(evaluation: Evaluation) -> doc.Section:
+    columns = ("measure", "value", "unit", "baseline", "difference", "verdict", "items / clusters")
+    rows: list[doc.Row] = []
     for section in dict.fromkeys(row.section for row in evaluation.rows):
-        body.append(f'<tr class="section"><td colspan="7">{escape(section)}</td></tr>')
-        body += [_table_row(row) for row in evaluation.rows if row.section == section]
-    skipped = "".join(
-        f"<dt>{escape(section)}</dt><dd>{escape(reason)}</dd>"
-        for section, reason in evaluation.skipped.items()
-    )
-    passed_over = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(str(found))}</dd>"
-        for name, found in evaluation.passed_over.items()
-    )
-    return (
-        "<h2>Every number</h2><p class='lead'>± is one standard error. Differences are paired: "
-        "value minus baseline, item by item.</p><div class='wide'><table><tr><th>measure</th>"
-        "<th>value</th><th>unit</th><th>baseline</th><th>difference</th><th>verdict</th>"
-        f"<th>items / clusters</th></tr>{''.join(body)}</table></div>"
-        + (f"<h3>Not measured</h3><dl>{skipped}</dl>" if skipped else "")
-        + (f"<h3>Held-out data that cannot be used</h3><dl>{passed_over}</dl>" * bool(passed_over))
+        rows.append([doc.Cell(section, columns=len(columns), is_heading=True)])
+        rows += [_table_row(row) for row in evaluation.rows if row.section == section]
+    passed_over = {name: str(found) for name, found in evaluation.passed_over.items()}
+    return doc.Section(
+        "Every number",
+        [
+            doc.Table(rows, columns, unbroken={1, 4, 6}),
+            doc.Section("Not measured", [doc.Terms(evaluation.skipped)]),
+            doc.Section("Held-out data that cannot be used", [doc.Terms(passed_over)]),
+        ],
+        lead="± is one standard error, and an arrow points to better. Differences are paired: "
+        "value minus baseline, item by item.",
     )
 
 
-def _table_row(row: Row) -> str:
-    baseline = ""
+def _table_row(row: Row) -> doc.Row:
+    baseline: doc.Words = ""
     if row.baseline is not None:
-        baseline = f"{number(row.baseline, row.unit)} <br><small>{escape(str(row.baseline_name))}"
-        baseline += "</small>"
-    direction = "higher is better" if row.better == "higher" else "lower is better"
+        name = doc.Mark(str(row.baseline_name), "small")
+        baseline = (f"{number(row.baseline, row.unit)}\n", name)
     return (
-        f"<tr><td>{escape(row.name)}</td>"
-        f'<td class="n">{with_error(row.value, row.standard_error, row.unit)}</td>'
-        f'<td title="{direction}">{escape(row.unit)} {"↑" if row.better == "higher" else "↓"}</td>'
-        f'<td>{baseline}</td><td class="n">{signed(row)}</td><td>{_chip(row)}</td>'
-        f'<td class="n">{row.num_items} / {row.num_clusters}</td></tr>'
+        row.name,
+        _measured(row),
+        f"{row.unit} {'↑' if row.better == 'higher' else '↓'}",
+        baseline,
+        _difference(row),
+        _chip(row),
+        f"{row.num_items} / {row.num_clusters}",
     )
 
 
-def _reading(evaluation: Evaluation) -> str:
-    present = {row.section for row in evaluation.rows}
-    entries = "".join(
-        f"<dt>{escape(section)}</dt><dd>{escape(text)}</dd>"
-        for section, text in BASELINES.items()
-        if section in present
-    )
-    return f"<h2>What the baselines are</h2><dl>{entries}</dl>" if entries else ""
-
-
-def _reproduction(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> str:
-    stages = "".join(
-        f'<tr><td>{escape(name)}</td><td class="n">{duration(value)}</td></tr>'
-        for name, value in _stages(evaluation, provenance).items()
-    )
-    settings = json.dumps(evaluation.settings.model_dump(mode="json"), indent=2)
-    versions = json.dumps(run.versions, indent=2)
-    return (
-        f"<h2>Make it again</h2><pre>{escape(provenance.command)}</pre>"
-        f"<div class='wide'><table><tr><th>stage</th><th>time</th></tr>{stages}</table></div>"
-        + fold("The resolved recipe", run.recipe)
-        + fold("Evaluation settings", settings)
-        + fold("Versions and machine", versions)
-        + "<footer>The same table for programs is report.json, in this folder.</footer>"
-    )
-
-
-def _stages(evaluation: Evaluation, provenance: Provenance) -> dict[str, float]:
-    own = {f"evaluation: {name}": value for name, value in evaluation.seconds.items()}
-    return {**provenance.seconds, **own}
+def _baselines(rows: Sequence[Row]) -> dict[str, str]:
+    present = {row.section for row in rows}
+    told = {section: wording.baselines for section, wording in MEASURES.items()}
+    return {section: words for section, words in told.items() if words and section in present}

@@ -1,4 +1,4 @@
-"""Pixels for a page: data URIs that need no second file."""
+"""Pixels for a page, as data URIs that need no second file, and for sheets of pictures."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from chiasm.walk.pictures import data_url
 
 LARGE_PIXELS = 192
 """Small pictures are enlarged to about this height, so that they can be judged by eye."""
+
+INK, SOFT, PAPER = "#0f172a", "#475569", "#ffffff"
+"""Colours of a sheet: of what is read first, of labels, and of the ground."""
 
 
 def enlarged(pixels: np.ndarray) -> PillowImage.Image:

@@ -11,19 +11,19 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from chiasm.actions import PREFIX
-from chiasm.errors import UserError
 from chiasm.evaluation.plans import PlannedScene
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.report.pictures import LARGE_PIXELS, enlarged
-from chiasm.report.table import row_record
-from chiasm.whole import write_json
+from chiasm.report.files import writing
+from chiasm.report.page import row_record
+from chiasm.report.pictures import INK, LARGE_PIXELS, PAPER, SOFT, enlarged
+from chiasm.report.record import json_text
+from chiasm.whole import write_whole
 from chiasm.worldmodel.planner import Plan
 from chiasm.worldmodel.trajectory import write_tum
 
 GAP_PIXELS = 10
 LINE_PIXELS = 20
-INK, SOFT, PAPER = "#0f172a", "#475569", "#ffffff"
 
 TrueEnds = Sequence[Mapping[str, np.ndarray]]
 """For each shown scene the engine's view where each plan ends: planner → uint8 [H, W, 3]."""
@@ -53,13 +53,13 @@ def write_plans(
     record = {
         "rows": [row_record(row) for row in rows],
         "scenes": [_scene_record(each) for each in planned],
-        "settings": settings.model_dump(mode="json"),
+        "settings": settings,
         "command": command,
     }
-    try:
+    with writing("the plans", folder):
         folder.mkdir(parents=True, exist_ok=True)
         _remove_earlier(folder)
-        write_json(folder / "plans.json", record)
+        write_whole(folder / "plans.json", json_text(record, indent=1))
         for number, each in enumerate(planned):
             place = folder / "trajectories" / f"scene-{number:03d}"
             place.mkdir(parents=True, exist_ok=True)
@@ -68,8 +68,6 @@ def write_plans(
                 write_tum(poses, place / f"{name.replace(' ', '-')}.tum")
         for number, ends in enumerate(true_ends):
             sheet(planned[number], ends).save(folder / f"scene-{number:03d}.png", optimize=True)
-    except OSError as error:
-        raise UserError(f"the plans cannot be written to {folder}: {error}") from error
 
 
 def _remove_earlier(folder: Path) -> None:
@@ -107,11 +105,9 @@ def write_strip(folder: Path, start_HW3: np.ndarray, goal_HW3: np.ndarray, plan:
         UserError: the folder cannot be written.
     """
     path = folder / "plan.png"
-    try:
+    with writing(path.name, folder):
         folder.mkdir(parents=True, exist_ok=True)
         strip(start_HW3, goal_HW3, plan).save(path, optimize=True)
-    except OSError as error:
-        raise UserError(f"{path} cannot be written: {error}") from error
     return path
 
 
@@ -136,12 +132,12 @@ def _scene_record(planned: PlannedScene) -> dict[str, object]:
         "frame": scene.frame,
         "place": scene.place,
         "goal_in_sight": scene.goal_in_sight,
-        "start": asdict(scene.start),
-        "truth": [asdict(pose) for pose in scene.truth],
+        "start": scene.start,
+        "truth": scene.truth,
         "plans": {
             name: {
                 "actions": plan.actions,
-                "poses": [asdict(pose) for pose in planned.trajectories[name]],
+                "poses": planned.trajectories[name],
                 "cost": plan.cost,
                 "best_costs": plan.best_costs,
                 **asdict(planned.errors[name]),

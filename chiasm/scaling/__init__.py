@@ -21,5 +21,5 @@ optima.py      optima that others read off their curves; the paper's own
 forecast.py    what a law says of budgets and sizes that were not trained
 record.py      a fit as one JSON file
 figures.py     IsoFLOP curves, and optima against compute
-markdown.py    a fit as text for docs
+report.py      what is told of a fit and of a forecast
 """

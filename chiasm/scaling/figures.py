@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import NullFormatter
 
 from chiasm.intervals import LEVEL
-from chiasm.report.curves import PALETTE, STYLE
+from chiasm.report.charts import PALETTE, figure_of, styled
 from chiasm.scaling.fit import Fit
 from chiasm.scaling.frontier import TITLES, Frontier
 from chiasm.scaling.parabola import Parabola
@@ -25,6 +25,7 @@ BEYOND = 3.0
 UNITS = {"text": "nats per token", "vision": "flow loss per latent token"}
 
 
+@styled
 def write_figures(fit: Fit, folder: Path) -> list[Path]:
     """Write isoflop and optima, each as SVG and PNG; isoflop only where there are curves."""
     figures = {"optima": optima_figure(fit)}
@@ -34,57 +35,56 @@ def write_figures(fit: Fit, folder: Path) -> list[Path]:
     for name, figure in figures.items():
         for kind in ("svg", "png"):
             path = folder / f"{name}.{kind}"
-            with mpl.rc_context(STYLE):
-                figure.savefig(path, dpi=160, metadata={"Date": None} if kind == "svg" else None)
+            figure.savefig(path, dpi=160, metadata={"Date": None} if kind == "svg" else None)
             written.append(path)
     return written
 
 
+@styled
 def isoflop_figure(fit: Fit) -> Figure:
     """Loss over N, a panel for each modality; each budget's curve is drawn where it was fitted, and
     runs outside of that are pale."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(5.2 * len(fit.modalities) + 0.8, 4.2), layout="constrained")
-        panels = np.atleast_1d(figure.subplots(1, len(fit.modalities)))
-        for axes, (name, own) in zip(panels, fit.modalities.items(), strict=True):
-            colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.85, len(own.parabolas)))
-            for parabola, colour in zip(own.parabolas, colours, strict=True):
-                _draw_curve(axes, parabola, colour)
-            _logarithmic(axes)
-            axes.set_title(f"{name.capitalize()}: loss at equal FLOPs")
-            axes.set_xlabel(f"N = {fit.size.label}")
-            axes.set_ylabel(f"held-out loss ({UNITS.get(name, 'as given')})")
-        handles, labels = panels[0].get_legend_handles_labels()
-        figure.legend(handles, labels, title="FLOPs", loc="outside right center")
-        return figure
+    figure = figure_of(4.2, 5.2 * len(fit.modalities) + 0.8)
+    panels = np.atleast_1d(figure.subplots(1, len(fit.modalities)))
+    for axes, (name, own) in zip(panels, fit.modalities.items(), strict=True):
+        colours = mpl.colormaps["viridis"](np.linspace(0.05, 0.85, len(own.parabolas)))
+        for parabola, colour in zip(own.parabolas, colours, strict=True):
+            _draw_curve(axes, parabola, colour)
+        _logarithmic(axes)
+        axes.set_title(f"{name.capitalize()}: loss at equal FLOPs")
+        axes.set_xlabel(f"N = {fit.size.label}")
+        axes.set_ylabel(f"held-out loss ({UNITS.get(name, 'as given')})")
+    handles, labels = panels[0].get_legend_handles_labels()
+    figure.legend(handles, labels, title="FLOPs", loc="outside right center")
+    return figure
 
 
+@styled
 def optima_figure(fit: Fit) -> Figure:
     """Optimal parameters and tokens over compute, with lines and bands for each modality."""
-    with mpl.rc_context(STYLE):
-        figure = Figure(figsize=(10.4, 4.4), layout="constrained")
-        left, right = figure.subplots(1, 2)
-        for colour, (name, own) in zip(PALETTE, fit.modalities.items(), strict=False):
-            budgets = np.geomspace(fit.compute[0] / BEYOND, fit.compute[1] * BEYOND, 40)
-            for method, estimate in own.estimates.items():
-                band = method == next(iter(own.estimates))
-                label = f"{name}, {TITLES[method]}"
-                for axes, which in ((left, 0), (right, 1)):
-                    exponent = (estimate.size_exponent, estimate.token_exponent)[which]
-                    told = f"{label}: {exponent.value:.3f} ± {exponent.standard_error:.3f}"
-                    _draw_line(axes, estimate, which, budgets, colour, told, band=band)
-            kept = [parabola for parabola in own.parabolas if not parabola.refusal]
-            _draw_points(left, [(p.budget_flops, p.minimum) for p in kept], colour)
-            _draw_points(left, [(budget, size) for budget, size, _ in own.optima], colour)
-            _draw_points(right, [(budget, tokens) for budget, _, tokens in own.optima], colour)
-        for axes, what, letter in ((left, "N", "a"), (right, "D", "b")):
-            axes.set_yscale("log")
-            _logarithmic(axes)
-            axes.set_title(f"Optimal {what} ∝ C^{letter}")
-            axes.set_xlabel(f"compute C in FLOPs (bands: {LEVEL:.0%} of resamples)")
-            axes.set_ylabel(f"optimal {fit.size.label if what == 'N' else 'tokens'}")
-            axes.legend(fontsize=7, loc="upper left")  # "best" searches for seconds
-        return figure
+    figure = figure_of(4.4)
+    left, right = figure.subplots(1, 2)
+    for colour, (name, own) in zip(PALETTE, fit.modalities.items(), strict=False):
+        budgets = np.geomspace(fit.compute[0] / BEYOND, fit.compute[1] * BEYOND, 40)
+        for method, estimate in own.estimates.items():
+            band = method == next(iter(own.estimates))
+            label = f"{name}, {TITLES[method]}"
+            for axes, which in ((left, 0), (right, 1)):
+                exponent = (estimate.size_exponent, estimate.token_exponent)[which]
+                told = f"{label}: {exponent.value:.3f} ± {exponent.standard_error:.3f}"
+                _draw_line(axes, estimate, which, budgets, colour, told, band=band)
+        kept = [parabola for parabola in own.parabolas if not parabola.refusal]
+        _draw_points(left, [(p.budget_flops, p.minimum) for p in kept], colour)
+        _draw_points(left, [(budget, size) for budget, size, _ in own.optima], colour)
+        _draw_points(right, [(budget, tokens) for budget, _, tokens in own.optima], colour)
+    for axes, what, letter in ((left, "N", "a"), (right, "D", "b")):
+        axes.set_yscale("log")
+        _logarithmic(axes)
+        axes.set_title(f"Optimal {what} ∝ C^{letter}")
+        axes.set_xlabel(f"compute C in FLOPs (bands: {LEVEL:.0%} of resamples)")
+        axes.set_ylabel(f"optimal {fit.size.label if what == 'N' else 'tokens'}")
+        axes.legend(fontsize=7, loc="upper left")  # "best" searches for seconds
+    return figure
 
 
 def _draw_curve(axes: Axes, parabola: Parabola, colour: Sequence[float]) -> None:

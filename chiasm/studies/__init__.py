@@ -18,8 +18,7 @@ collect.py     what was found so far, as JSON and as points of a scaling law
 shift.py       how far texts lie from a corpus
 table.py       the comparison: means, differences, published values
 figure.py      the metrics of all cells as SVG
-markdown.py    the comparison as text for docs
-page.py        the study's page
+page.py        the study's page, and the short text for docs
 isoflop.py     an IsoFLOP study, from budgets and a number of sizes
 """
 

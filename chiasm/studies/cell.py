@@ -35,7 +35,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
 from chiasm.loop.progress import StepReport
 from chiasm.recipe import Recipe, load_recipe, write_recipe
-from chiasm.report import Provenance, write_report
+from chiasm.report.page import Provenance, write_report
 from chiasm.settings import Settings
 from chiasm.stop import Stopped
 from chiasm.studies.cells import Cell, content_hash

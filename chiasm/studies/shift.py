@@ -16,8 +16,13 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
+
+from chiasm.studies.collect import Record
+from chiasm.studies.held_out import open_held_out
+from chiasm.studies.settings import StudySettings
 
 EMBEDDING = "mean TF-IDF vector of hashed words and word pairs"
 DIMENSIONS = 1 << 13
@@ -34,6 +39,20 @@ class Distance:
     value: float
     standard_error: float
     """Over documents of both sides, by bootstrap."""
+
+
+def study_distances(
+    study: StudySettings, records: Sequence[Record], cache_folder: Path | None
+) -> list[Distance]:
+    """The distances that a study asks for; none where it asks for none."""
+    if study.shift is None:
+        return []
+    names = dict.fromkeys((study.shift.corpus, *study.shift.texts))
+    settings = {name: study.held_out[name] for name in names}
+    opened = open_held_out(records[0].cell.recipe, settings, cache_folder)
+    texts = {name: [document.text for document in opened[name].documents] for name in names}
+    corpus = texts[study.shift.corpus]
+    return distances(corpus, {name: texts[name] for name in study.shift.texts})
 
 
 def distances(

@@ -3,10 +3,8 @@ published."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 from chiasm.intervals import Better, SeedMean, Verdict, paired_seeds, seed_mean
 from chiasm.studies.collect import Record
@@ -53,19 +51,6 @@ def compare(study: StudySettings, records: Sequence[Record]) -> list[Entry]:
         for metric in study.metrics
         for cell, budget in cells.items()
     ]
-
-
-def entry_record(entry: Entry) -> dict[str, Any]:
-    """An entry as JSON; what is not a number becomes null."""
-    record = {**asdict(entry), "verdict": str(entry.verdict)}
-    record["published"] = entry.published.model_dump() if entry.published is not None else None
-    for name in ("mean", "difference"):
-        if record[name] is not None:
-            record[name] = {
-                key: None if isinstance(value, float) and not math.isfinite(value) else value
-                for key, value in record[name].items()
-            }
-    return record
 
 
 def _entry(

@@ -9,7 +9,7 @@ import pytest
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Panel, Sample
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.report import Provenance
+from chiasm.report.page import Provenance
 
 MAPS = np.arange(40) // 4
 

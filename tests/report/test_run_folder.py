@@ -1,5 +1,5 @@
-from chiasm.report import RunFolder
 from chiasm.report.curves import flow_figure, loss_figure
+from chiasm.report.run_folder import RunFolder
 
 
 def test_curves_are_read_by_phase_and_nested_name(run_folder):

@@ -10,8 +10,7 @@ from chiasm.errors import UserError
 from chiasm.scaling.checks import check_points
 from chiasm.scaling.points import read_points, write_points
 from chiasm.studies import collect, load_study, plan, points, run_study, write_cells
-from chiasm.studies.markdown import FIGURE
-from chiasm.studies.page import write_study_report
+from chiasm.studies.page import FIGURE, write_study_report
 from chiasm.studies.table import compare
 
 
@@ -72,7 +71,7 @@ def test_everything_that_was_found_is_written(finished):
     assert "NaN" not in page
     assert "mean TF-IDF vector" in page
 
-    text = files.text.read_text()
+    text = (out / "report.md").read_text()
     assert f"]({FIGURE})" in text
     assert (out / FIGURE).read_text().startswith("<svg")
     tables = [line.split(" | ") for line in text.splitlines() if line.startswith("| with pictures")]

@@ -22,14 +22,23 @@ from chiasm.evaluation.atlas.spread import Spread
 from chiasm.evaluation.atlas.tasks import Tasks
 from chiasm.intervals import Interval
 from chiasm.report.atlas import published
-from chiasm.report.atlas.maps import WIDTH_INCHES, place_map, source_map
-from chiasm.report.curves import PALETTE, STYLE, svg
+from chiasm.report.atlas.maps import place_map, source_map
+from chiasm.report.charts import (
+    GREY,
+    PALETTE,
+    colour_bar,
+    figure_of,
+    heat_map,
+    lengths,
+    styled,
+    svg,
+    whiskers,
+)
 
 COLOURS = {"text": "#0b6e8f", "multimodal": "#9374b5", "vision": "#d1603d"}
 DIVERGING = mpl.colors.LinearSegmentedColormap.from_list(
     "modality", (COLOURS["vision"], "#f8fafc", COLOURS["text"])
 )
-GREY = "#94a3b8"
 
 SIDESTEP = 0.2
 """Between the classes of a block, in blocks."""
@@ -46,6 +55,7 @@ MOST_NUMBERS = 8
 """Blocks that are numbered in a panel, or named in a legend."""
 
 
+@styled
 def draw_figures(atlas: Atlas) -> dict[str, str]:
     """Name → SVG, for what was measured."""
     drawn: dict[str, Callable[[], str]] = {}
@@ -63,13 +73,12 @@ def draw_figures(atlas: Atlas) -> dict[str, str]:
         drawn["sources"] = lambda: source_map(atlas)
     if "vision by place" in atlas.spreads:
         drawn["places"] = lambda: place_map(atlas)
-    with mpl.rc_context(STYLE):
-        return {name: draw() for name, draw in drawn.items()}
+    return {name: draw() for name, draw in drawn.items()}
 
 
 def _classes(special: Specialisation, blocks: Sequence[int]) -> str:
     """Share of the experts of each class, with intervals; the article's beside them."""
-    figure = Figure(figsize=(WIDTH_INCHES, 3.6), layout="constrained")
+    figure = figure_of(3.6)
     own, other = figure.subplots(1, 2, sharey=True)
     _points(own, blocks, special.share_Q3)
     unused_Q = special.unused_Q / special.value_QR.shape[1]
@@ -91,67 +100,40 @@ def _points(axes: Axes, blocks: Sequence[int], share_Q3: Interval) -> None:
     """A point and its whisker for each class, side by side in every block."""
     at_Q = np.asarray(blocks)
     for number, name in enumerate(CLASSES):
-        value, low, high = (
-            each[:, number] for each in (share_Q3.value, share_Q3.low, share_Q3.high)
-        )
-        axes.errorbar(
-            at_Q + SIDESTEP * (number - 1),
-            value,
-            yerr=np.nan_to_num(np.stack([value - low, high - value])).clip(0),
-            color=COLOURS[name],
-            marker="o",
-            markersize=5,
-            linewidth=0.8,
-            elinewidth=2,
-            capsize=3,
-            label=name,
-        )
+        value, *ends = (each[:, number] for each in (share_Q3.value, share_Q3.low, share_Q3.high))
+        look = {"color": COLOURS[name], "markersize": 5, "linewidth": 0.8, "elinewidth": 2}
+        beside_Q = at_Q + SIDESTEP * (number - 1)
+        whiskers(axes, beside_Q, value, lengths(value, *ends), label=name, **look)
     _number_blocks(axes, blocks)
 
 
 def _specialisation(special: Specialisation, atlas: Atlas) -> str:
     """S of every expert, in each block in falling order, and how load goes with it."""
     num_blocks = len(atlas.blocks)
-    figure = Figure(figsize=(WIDTH_INCHES, 1.3 + 0.28 * num_blocks), layout="constrained")
+    figure = figure_of(1.3 + 0.28 * num_blocks)
     axes = figure.subplots()
     sorted_QR = -np.sort(-special.value_QR, axis=1)  # unused experts, nan, come last
-    image = axes.imshow(
-        np.ma.masked_invalid(sorted_QR),
-        cmap=DIVERGING,
-        vmin=-1,
-        vmax=1,
-        aspect="auto",
-        interpolation="nearest",
-    )
+    image = heat_map(axes, sorted_QR, cmap=DIVERGING, vmin=-1, vmax=1)
     axes.set_yticks(range(num_blocks), [str(block) for block in atlas.blocks])
     axes.set(
         title="Specialisation S of every routed expert, sorted in each block",
         xlabel="rank of the expert",
         ylabel="block",
     )
-    axes.grid(visible=False)
-    bar = figure.colorbar(image, ax=axes, pad=0.01, ticks=(-1, 0, 1))
-    bar.ax.set_yticklabels(["vision", "both", "text"])
-    bar.outline.set_visible(False)
+    bar = colour_bar(figure, image, axes, ticks=(-1, 0, 1))
+    bar.set_yticklabels(["vision", "both", "text"])
     return svg(figure, "specialisation")
 
 
 def _tasks(atlas: Atlas, tasks: Tasks) -> str:
     """Correlation per block between its floor and its ceiling; by flow time; and every expert."""
-    figure = Figure(figsize=(WIDTH_INCHES, 3.7), layout="constrained")
+    figure = figure_of(3.7)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
     middle.sharey(left)
     between = tasks.between
-    error = np.stack([between.value - between.low, between.high - between.value])
-    left.errorbar(
-        atlas.blocks,
-        between.value,
-        yerr=np.maximum(np.nan_to_num(error), 0),
-        color=PALETTE[0],
-        marker="o",
-        capsize=3,
-        label="read against drawn",
-    )
+    error = lengths(between.value, between.low, between.high)
+    look = {"color": PALETTE[0], "markersize": 6, "label": "read against drawn"}
+    whiskers(left, atlas.blocks, between.value, error, **look)
     left.plot(atlas.blocks, tasks.halves_Q, "^", color=GREY, label="read, half against half")
     left.plot(atlas.blocks, tasks.with_text_Q, "v", color=PALETTE[1], label="read against text")
     least = published.LEAST_CORRELATION
@@ -181,7 +163,7 @@ def _scatter(axes: Axes, tasks: Tasks, colours: np.ndarray) -> None:
 def _noise(atlas: Atlas) -> str:
     """Variation over flow time per block beside chance, and the rates behind it."""
     spread = atlas.spreads[NOISE]
-    figure = Figure(figsize=(WIDTH_INCHES, 3.7), layout="constrained")
+    figure = figure_of(3.7)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
     _draw_spread(left, spread, atlas.blocks)
     level = published.NOISE_VARIATION
@@ -198,15 +180,7 @@ def _draw_noise_rates(axes: Axes, figure: Figure, atlas: Atlas) -> None:
     assert special is not None
     chosen_QR = special.of_vision(atlas.settings.cutoff)
     relative_GX = (spread.rate_GQR / spread.rate_GQR.mean(axis=0).clip(1e-12))[:, chosen_QR]
-    image = axes.imshow(
-        relative_GX,
-        cmap="PuOr_r",
-        vmin=0,
-        vmax=2,
-        aspect="auto",
-        interpolation="nearest",
-        origin="lower",
-    )
+    image = heat_map(axes, relative_GX, cmap="PuOr_r", vmin=0, vmax=2, origin="lower")
     ends_Q = chosen_QR.sum(axis=1).cumsum()
     starts_Q = ends_Q - chosen_QR.sum(axis=1)
     for end in ends_Q[:-1]:
@@ -216,15 +190,13 @@ def _draw_noise_rates(axes: Axes, figure: Figure, atlas: Atlas) -> None:
     axes.set(
         title="Their rate over its mean", xlabel="experts, by block", ylabel="flow time (0 noise)"
     )
-    axes.grid(visible=False)
-    bar = figure.colorbar(image, ax=axes, pad=0.01, ticks=(0, 1, 2))
-    bar.outline.set_visible(False)
+    colour_bar(figure, image, axes, ticks=(0, 1, 2))
 
 
 def _spreads(atlas: Atlas) -> str:
     """One small panel for every other grouping, on one scale."""
     names = [name for name in atlas.spreads if name != NOISE]
-    figure = Figure(figsize=(WIDTH_INCHES, 3.2), layout="constrained")
+    figure = figure_of(3.2)
     panels = np.atleast_1d(figure.subplots(1, len(names), sharey=True))
     for axes, name in zip(panels, names, strict=True):
         _draw_spread(axes, atlas.spreads[name], atlas.blocks)

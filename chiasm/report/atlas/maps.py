@@ -9,14 +9,11 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.image import AxesImage
 
 from chiasm.evaluation.atlas.atlas import Atlas
-from chiasm.report.curves import svg
+from chiasm.report.charts import WIDTH_INCHES, colour_bar, figure_of, heat_map, svg
 
-WIDTH_INCHES = 10.4
 BUSIEST = 12
 """Experts of each block whose places are shown."""
 
@@ -49,7 +46,7 @@ def source_map(atlas: Atlas) -> str:
     num_columns = min(2, num_blocks)
     num_rows = -(-num_blocks // num_columns)
     height = 1.0 + (0.4 + 0.19 * len(labels)) * num_rows
-    figure = Figure(figsize=(WIDTH_INCHES, height), layout="constrained")
+    figure = figure_of(height)
     figure.suptitle("Which experts each source uses", **TITLE)
     panels = figure.subplots(num_rows, num_columns, sharey=True, squeeze=False).ravel()
     for axes in panels[num_blocks:]:
@@ -57,20 +54,18 @@ def source_map(atlas: Atlas) -> str:
     top = min(MOST_LOAD, max(2.0, float(load_GQR.max())))
     for place, axes in enumerate(panels[:num_blocks]):
         ordered_GR = load_GQR[:, place][:, _order(atlas, place)]
-        image = axes.imshow(
-            ordered_GR, cmap=EVEN, vmin=0, vmax=top, aspect="auto", interpolation="nearest"
-        )
+        image = heat_map(axes, ordered_GR, cmap=EVEN, vmin=0, vmax=top)
         axes.set_title(f"block {atlas.blocks[place]}", fontsize=9.5)
         axes.set_yticks(range(len(labels)), labels, fontsize=8.5)
         axes.set_xticks([])
-        axes.grid(visible=False)
         if place >= num_blocks - num_columns:  # nothing lies below it
             axes.set_xlabel(
                 "experts, by number"
                 if atlas.specialisation is None
                 else "experts, from text to vision"
             )
-    _colour_bar(figure, image, panels.tolist(), "load, 1 is even", more=load_GQR.max() > top)
+    look = _scale(figure, more=load_GQR.max() > top)
+    colour_bar(figure, image, panels.tolist(), "load, 1 is even", **look)
     return svg(figure, "sources")
 
 
@@ -95,7 +90,7 @@ def place_map(atlas: Atlas) -> str:
                 num_rows, num_columns
             )
     side = (WIDTH_INCHES - 1.8) / shape[1]  # of a field; labels and colours take the rest
-    figure = Figure(figsize=(WIDTH_INCHES, 0.5 + side * shape[0]), layout="constrained")
+    figure = figure_of(0.5 + side * shape[0])
     _draw_mosaic(figure, mosaic, atlas, busiest_QX, (num_rows, num_columns))
     return svg(figure, "places")
 
@@ -108,14 +103,7 @@ def _draw_mosaic(
     field: tuple[int, int],
 ) -> None:
     axes = figure.subplots()
-    image = axes.imshow(
-        np.ma.masked_invalid(mosaic),
-        cmap=EVEN,
-        vmin=0,
-        vmax=MOST_RATE,
-        aspect="auto",
-        interpolation="nearest",
-    )
+    image = heat_map(axes, mosaic, cmap=EVEN, vmin=0, vmax=MOST_RATE)
     rows, columns = field
     middles = [block * (rows + 1) + (rows - 1) / 2 for block in range(len(atlas.blocks))]
     axes.set_yticks(middles, [f"block {block}" for block in atlas.blocks])
@@ -123,30 +111,21 @@ def _draw_mosaic(
         at = rank * (columns + 1) + (columns - 1) / 2, block * (rows + 1) + rows
         axes.text(*at, str(expert), ha="center", va="center", fontsize=8.5, color="#334155")
     axes.set_xticks([])
-    axes.grid(visible=False)
-    for spine in axes.spines.values():
-        spine.set_visible(False)
+    axes.set_frame_on(False)
     axes.tick_params(left=False)
     axes.set_title("The fields of the image that the busiest experts of pictures serve")
-    more = np.nanmax(mosaic) > MOST_RATE
-    _colour_bar(figure, image, axes, "over its mean rate", more=more)
+    look = _scale(figure, more=bool(np.nanmax(mosaic) > MOST_RATE))
+    colour_bar(figure, image, axes, "over its mean rate", **look)
 
 
-def _colour_bar(
-    figure: Figure, image: AxesImage, axes: Axes | list[Axes], label: str, *, more: bool
-) -> None:
-    """The scale beside the panels; an arrow where values go on beyond it."""
-    bar = figure.colorbar(
-        image,
-        ax=axes,
-        pad=0.01,
-        aspect=15,
-        shrink=min(1.0, MOST_BAR_INCHES / figure.get_figheight()),
-        anchor=(0, 1),
-        extend="max" if more else "neither",
-    )
-    bar.set_label(label)
-    bar.outline.set_visible(False)
+def _scale(figure: Figure, *, more: bool) -> dict[str, Any]:
+    """The look of the scale beside the panels; an arrow where values go on beyond it."""
+    return {
+        "aspect": 15,
+        "shrink": min(1.0, MOST_BAR_INCHES / figure.get_figheight()),
+        "anchor": (0, 1),
+        "extend": "max" if more else "neither",
+    }
 
 
 def _order(atlas: Atlas, place: int) -> np.ndarray:

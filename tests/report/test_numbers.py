@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from chiasm.evaluation.rows import Measurement
-from chiasm.report.wording import duration, short_count, signed, verdict_phrase, with_error
+from chiasm.report.doc import plain
+from chiasm.report.numbers import duration, estimate, number, short_count
+from chiasm.report.page import verdict_phrase
 
 MAPS = np.arange(20)
 NOISE = np.random.default_rng(0).normal(size=20) * 0.01
@@ -33,14 +35,21 @@ def test_one_cluster_is_said_to_allow_no_verdict():
 
 
 def test_differences_carry_their_sign():
-    assert signed(row(0.5, 0.7)).startswith("−20")
-    assert signed(row(0.7, 0.5)).startswith("+")
+    assert estimate(-0.2, 0.01, unit="share", signed=True) == "-20.0 ± 1.0 %"
+    assert estimate(0.2, 0.01, unit="share", signed=True) == "+20.0 ± 1.0 %"
+    assert number(0.0, signed=True) == "0.000"
+
+
+def test_an_interval_stands_in_brackets_where_it_is_known():
+    assert plain(estimate(0.5, 0.01, (0.4, 0.6))) == "0.500 ± 0.010 [0.400, 0.600]"
+    assert plain(estimate(3e-5, interval=(1e-5, 0.1), form=".3g")) == "3e-05 [1e-05, 0.1]"
+    assert plain(estimate(0.5, math.nan, (math.nan, math.nan))) == "0.500"
+    assert number(math.nan) == "unknown"
 
 
 def test_shares_are_per_cent_and_decibels_have_two_digits():
-    assert with_error(0.5, 0.01, "share") == "50.0 ± 1.0 %"
-    assert with_error(17.123, 0.456, "dB") == "17.12 ± 0.46"
-    assert "no standard error" in with_error(1.0, math.nan, "dB")
+    assert estimate(0.5, 0.01, unit="share") == "50.0 ± 1.0 %"
+    assert estimate(17.123, 0.456, unit="dB") == "17.12 ± 0.46"
 
 
 @pytest.mark.parametrize(
