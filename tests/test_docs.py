@@ -24,7 +24,7 @@ from chiasm.evaluation.atlas import AtlasSettings
 from chiasm.inference.request import SamplingSettings
 from chiasm.recipe import Recipe, load_recipe, parse_recipe
 from chiasm.toml import load_settings, parse_settings
-from chiasm.vision.learning.from_settings import VisionTrainingSettings
+from chiasm.vision.learning.settings import VisionTrainingSettings
 
 ROOT = Path(__file__).parents[1]
 PAGES = [
