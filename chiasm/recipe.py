@@ -1,9 +1,10 @@
 """A recipe: every setting of a run in one frozen, typed object.
 
-Each component defines its settings beside its code; here they are composed. A recipe is read from
-TOML and from overrides of the form ``model.width=256`` (:mod:`chiasm.toml`). What follows from
-several settings together is checked by :func:`check` before anything expensive begins. The
-resolved recipe, every default written out, is kept beside the run.
+Each component defines its settings beside its code, in a file that needs no torch, so that a
+mistake is told at once; what they open or build is imported then. Here they are composed. A recipe
+is read from TOML and from overrides of the form ``model.width=256`` (:mod:`chiasm.toml`). What
+follows from several settings together is checked by :func:`check` before anything expensive begins.
+The resolved recipe, every default written out, is kept beside the run.
 """
 
 from __future__ import annotations

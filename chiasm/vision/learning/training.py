@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import chiasm.vision.parts  # noqa: F401  (what a finished folder may name)
 from chiasm.errors import UserError, settings_of
 from chiasm.loop.metrics import Values, read_metrics
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics
