@@ -2,6 +2,7 @@
 
 A verb is imported when it runs, so that the list of them needs no torch.
 
+verbs.py       verbs that are imported when they run
 progress.py    what the terminal shows while a run is prepared and trained
 options.py     options that several verbs read
 data.py        chiasm data inspect: draw one packed row
@@ -25,18 +26,17 @@ quickstart.py  chiasm quickstart: all of it on the embedded world
 from __future__ import annotations
 
 import sys
-from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
-from typer.core import TyperGroup
 
+from chiasm.cli.verbs import list_verb
 from chiasm.errors import UserError, found_at
 from chiasm.imports import import_all
 from chiasm.stop import Stopped
 
-__all__ = ["VERBS", "app", "main"]
+__all__ = ["MODULES", "VERBS", "app", "main"]
 
 VERBS = {
     "quickstart": "Pretrain, use and report a small multimodal model on the embedded world.",
@@ -60,33 +60,11 @@ VERBS = {
 }
 """What the list of verbs says of each: the first words of the verb's own help."""
 
-_MODULES = {"plan": "plans"}
-"""Of verbs whose module has another name."""
-
-
-class Verbs(TyperGroup):
-    """Lists all verbs, and imports the one that runs."""
-
-    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:
-        """Returns the verb's name, the verb itself, and the other arguments."""
-        name, _, others = super().resolve_command(ctx, args)
-        return name, None if name is None else load_verb(name), others
-
-
-def load_verb(name: str) -> Any:
-    """Returns a verb's command; one with verbs of its own is a group of commands."""
-    module = import_module(f"chiasm.cli.{_MODULES.get(name, name)}")
-    alone = typer.Typer()
-    if hasattr(module, "app"):
-        alone.add_typer(module.app, name=name)
-    else:
-        alone.command(name)(getattr(module, name))
-    return typer.main.get_group(alone).commands[name]
-
+MODULES = {name: "plans" if name == "plan" else name for name in VERBS}
+"""Where each of them is."""
 
 app = typer.Typer(
     name="chiasm",
-    cls=Verbs,
     help="One decoder-only transformer, pretrained from scratch on text, images, video, actions.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -110,8 +88,8 @@ def imports(
         import_all(import_ or [], Path.cwd())
 
 
-for verb, told in VERBS.items():
-    app.command(verb, help=told)(load_verb)  # listed; what runs is resolved
+for name, told in VERBS.items():
+    list_verb(app, name, MODULES[name], told)
 
 
 def main() -> None:

@@ -23,7 +23,7 @@ from chiasm.cli.laws import (
     value_json,
 )
 from chiasm.cli.options import check_file, check_folder, numbers
-from chiasm.cli.planning import plan
+from chiasm.cli.verbs import list_verb
 from chiasm.errors import UserError
 from chiasm.scaling.estimate import TITLES
 from chiasm.scaling.figures import write_figures
@@ -48,7 +48,12 @@ from chiasm.scaling.runs import SizeMeasure
 
 app = typer.Typer(help="Scaling laws for each modality.", no_args_is_help=True)
 
-app.command()(plan)
+list_verb(
+    app,
+    "plan",
+    "planning",
+    "Plan an IsoFLOP study: shapes, learning rates and steps that spend each budget.",
+)
 
 
 @app.command()

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
+import chiasm.data.sources  # noqa: F401  (registers the kinds that read users' files)
 from chiasm.data.source import SOURCES, SourceSettings
 from chiasm.providers import WorldTable
 from chiasm.settings import Settings
