@@ -25,10 +25,12 @@ from train_step import optimised, seconds
 from workloads import VOCABULARY, Workload, equal_rows
 
 from chiasm.batch.streams import IMAGE
-from chiasm.model import Decoder, ModelSettings, Work
-from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
+from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.training.losses import Counts
-from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings
 
 CHANNELS = 64
 

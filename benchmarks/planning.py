@@ -23,14 +23,15 @@ from record import write_record
 from chiasm.assembly import default_cache_folder
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Split
-from chiasm.evaluation import EvaluationSettings
 from chiasm.evaluation.plans import ORACLE, plan_rows, plan_scenes
+from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.poses import relative_pose
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import ObjectiveSettings
-from chiasm.vision.rae import RaeSettings
+from chiasm.training.settings import ObjectiveSettings
+from chiasm.vision.kinds import RaeSettings
 from chiasm.worldmodel.proposals import motions, step_prior
 from chiasm.worldmodel.settings import PRESETS, PlannerSettings
 from chiasm.worlds.render import render_worlds

@@ -40,12 +40,13 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.walks import WalkDocuments
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.training.objective import ObjectiveSettings
+from chiasm.training.settings import ObjectiveSettings
+from chiasm.vision.kinds import RaeSettings
 from chiasm.vision.pixels import pixel_tokenizer
-from chiasm.vision.rae import RaeSettings
 from chiasm.walk.answers import Answers, Opening
 from chiasm.walk.server import WalkServer
 from chiasm.walk.starts import Start, Starts

@@ -21,9 +21,10 @@ from PIL import Image as PillowImage
 from record import write_record
 
 from chiasm.assembly import build_inputs, open_material, seconds_per_step
+from chiasm.data.settings import StreamSettings
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources
-from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.stream import Stream
 from chiasm.documents import Source
 from chiasm.recipe import load_recipe
 

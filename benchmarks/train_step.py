@@ -33,11 +33,13 @@ from torch.utils.flop_counter import FlopCounterMode
 from workloads import GRID, VOCABULARY, Workload, equal_rows, stream_documents
 
 from chiasm.batch.streams import IMAGE
-from chiasm.model import Decoder, ModelSettings, Work
-from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
+from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.recipe import load_recipe
 from chiasm.training.losses import Counts
-from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings
 
 INSTALL = (
     "The peer is not installed, so only chiasm is measured. Into a virtual environment of its "

@@ -45,7 +45,7 @@ from chiasm.recipe import Recipe, parse_recipe
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.speed import peak_flops_per_second
 from chiasm.vision.cached.encoding import encode_gallery
-from chiasm.vision.rae import RaeSettings
+from chiasm.vision.kinds import RaeSettings
 
 GOAL = 0.05
 """Largest overhead over the bare call."""

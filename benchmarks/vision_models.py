@@ -16,10 +16,9 @@ from torch import Tensor
 from torch.nn import functional
 
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.kl_autoencoder import AutoencoderSettings, new_autoencoder
-from chiasm.vision.pixels import PixelSettings
-from chiasm.vision.rae import RaeSettings
-from chiasm.vision.vae import VaeSettings
+from chiasm.vision.kinds import PixelSettings, RaeSettings, VaeSettings
+from chiasm.vision.kl_autoencoder import new_autoencoder
+from chiasm.vision.settings import AutoencoderSettings
 
 WIDTH, LAYERS, HEADS, PATCH = 192, 6, 3, 14
 """Of the vision models: ViT-Ti with half its blocks; 256 tokens at 224 pixels."""

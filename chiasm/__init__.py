@@ -56,10 +56,11 @@ def train(recipe: str | Path, out: str | Path | None = None, **settings: Any) ->
     Raises:
         UserError: as of :func:`chiasm.recipe.load_recipe` and :func:`chiasm.assembly.train_run`.
     """
-    from chiasm.assembly import train_run
     from chiasm.recipe import load_recipe
 
     read = load_recipe(Path(recipe), settings)
+    from chiasm.assembly import train_run  # torch, which a mistake in the recipe need not wait for
+
     folder = Path(out or Path("runs") / read.name)
     train_run(read, folder, command=f"chiasm.train({str(recipe)!r}, {str(folder)!r})")
     return load(folder, read.training.device)
@@ -89,7 +90,9 @@ def sources(recipe: str | Path, **settings: Any) -> Material:
     Raises:
         UserError: as of :func:`chiasm.recipe.load_recipe`; a source that cannot be opened.
     """
-    from chiasm.assembly import open_material
     from chiasm.recipe import load_recipe
 
-    return open_material(load_recipe(Path(recipe), settings))
+    read = load_recipe(Path(recipe), settings)
+    from chiasm.assembly import open_material
+
+    return open_material(read)

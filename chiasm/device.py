@@ -10,8 +10,6 @@ import torch
 
 from chiasm.errors import UserError
 
-Precision = Literal["auto", "float32", "bfloat16"]
-
 
 def choose_device(name: str) -> torch.device:
     """The device of that name; ``auto`` is CUDA where there is one.
@@ -32,7 +30,9 @@ def choose_device(name: str) -> torch.device:
         raise UserError("is not known", setting="device", value=name, remedy=remedy) from error
 
 
-def matmul_dtype(device: torch.device, precision: Precision) -> torch.dtype:
+def matmul_dtype(
+    device: torch.device, precision: Literal["auto", "float32", "bfloat16"]
+) -> torch.dtype:
     """What matrix products run in; ``auto`` is bfloat16 on CUDA and float32 on CPU."""
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32

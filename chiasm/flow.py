@@ -15,12 +15,14 @@ Shape suffixes: L latent tokens of all images, C latent channels, N images.
 from __future__ import annotations
 
 import math
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Literal, Self
 
 from pydantic import Field
-from torch import Tensor
 
 from chiasm.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LossSpace = Literal["x", "v", "epsilon"]
 """In what a loss is taken: clean latents, velocity, or noise."""

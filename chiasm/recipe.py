@@ -1,9 +1,10 @@
 """A recipe: every setting of a run in one frozen, typed object.
 
-Each component defines its settings beside its code; here they are composed. A recipe is read from
-TOML and from overrides of the form ``model.width=256`` (:mod:`chiasm.toml`). What follows from
-several settings together is checked by :func:`check` before anything expensive begins. The
-resolved recipe, every default written out, is kept beside the run.
+Each component defines its settings beside its code, in a file that needs no torch, so that a
+mistake is told at once; what they open or build is imported then. Here they are composed. A recipe
+is read from TOML and from overrides of the form ``model.width=256`` (:mod:`chiasm.toml`). What
+follows from several settings together is checked by :func:`check` before anything expensive begins.
+The resolved recipe, every default written out, is kept beside the run.
 """
 
 from __future__ import annotations
@@ -16,21 +17,19 @@ from pydantic import Field, field_validator
 
 from chiasm.actions import ActionFormat
 from chiasm.batch.streams import IMAGE, Streams
-from chiasm.data.packing import refuse_short_rows
+from chiasm.data.encoding import refuse_short_rows
+from chiasm.data.settings import StreamSettings, TextTokenizerSettings
 from chiasm.data.source import SourceSettings, leaks
-from chiasm.data.stream import StreamSettings
-from chiasm.data.tokenizer import TextTokenizerSettings
 from chiasm.errors import SettingsError, UserError, joined, setting, settings_of
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.imports import import_all
-from chiasm.model import ModelSettings
+from chiasm.model.settings import ModelSettings
 from chiasm.providers import ProviderTables
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.toml import as_toml, load_toml, parse_settings
-from chiasm.training.objective import ObjectiveSettings
-from chiasm.training.settings import TrainingSettings
-from chiasm.vision.learning.from_settings import VisionTrainingSettings
-from chiasm.vision.rae import RaeSettings
+from chiasm.training.settings import ObjectiveSettings, TrainingSettings
+from chiasm.vision.kinds import RaeSettings
+from chiasm.vision.learning.settings import VisionTrainingSettings
 from chiasm.whole import write_whole
 
 

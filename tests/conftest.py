@@ -22,7 +22,8 @@ from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.tokenizer import Marks, TextTokenizer
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
 

@@ -6,8 +6,7 @@ import pytest
 
 from chiasm.data.source import Opening, SourceSettings
 from chiasm.errors import UserError
-from chiasm.model import ModelSettings
-from chiasm.model.settings import AttentionSettings
+from chiasm.model.settings import AttentionSettings, ModelSettings
 
 
 class EmptySource(SourceSettings):

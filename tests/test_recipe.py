@@ -16,7 +16,7 @@ from chiasm.recipe import (
     write_recipe,
 )
 from chiasm.toml import load_toml, parse_settings
-from chiasm.vision.learning.from_settings import VisionTrainingSettings
+from chiasm.vision.learning.settings import VisionTrainingSettings
 
 SHIPPED = sorted((Path(__file__).parents[1] / "recipes").glob("*.toml"))
 RUNS = [path for path in SHIPPED if "stream" in load_toml(path)]

@@ -6,10 +6,13 @@ from torch import nn
 
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.roles import Role, parameter_roles
-from chiasm.vision.encoder import EncoderSettings, RaeEncoder
-from chiasm.vision.learning.fit import Fit, FitSettings, Losses, Stage
+from chiasm.vision.encoder import RaeEncoder
+from chiasm.vision.learning.fit import Fit, Losses, Stage
+from chiasm.vision.learning.settings import FitSettings
+from chiasm.vision.settings import EncoderSettings
 from chiasm.vision.tokenizer import seeded
 
 MOE = {"experts": "moe", "moe": {"num_experts": 8, "granularity": 4, "shared": "modality"}}

@@ -54,6 +54,12 @@ NOT_OF_A_TRAINED_MODEL_EITHER = {
 }
 """Of other libraries."""
 
+NOT_OF_A_RECIPE = {
+    *("torch", "torchvision", "tensorboard", "safetensors", "transformers", "tokenizers"),
+    *("diffusers", "grain", "datasets", "matplotlib", "vizdoom", "evo"),
+}
+"""Libraries that reading a recipe loads none of, wherever its mistake is."""
+
 FILES = sorted(
     path for path in PACKAGE.rglob("*.py") if path.parent != PACKAGE or path.stem in ORDER
 )
@@ -127,6 +133,58 @@ def test_the_package_alone_is_cheap() -> None:
     names = loaded("import chiasm")
     assert "chiasm.documents" in names
     assert not names & {"torch", "pydantic", "chiasm.settings"}
+
+
+def test_a_list_of_verbs_is_cheap() -> None:
+    names = loaded(
+        "import contextlib, io\nfrom chiasm.cli import main\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as told:\n"
+        "    try: main()\n"
+        "    except SystemExit: assert 'quickstart' in told.getvalue()",
+        "--help",
+    )
+    assert "chiasm.cli" in names
+    assert not names & (NOT_OF_A_RECIPE | {"pydantic", "chiasm.recipe", "chiasm.cli.train"})
+
+
+@pytest.mark.parametrize("verb", [("train",), ("data", "inspect")], ids=" ".join)
+def test_a_mistake_in_a_recipe_is_told_before_torch_is_imported(
+    verb: tuple[str, ...], tmp_path: Path
+) -> None:
+    """Said on the command line or in the file."""
+    right = PACKAGE.parent / "recipes" / "quickstart.toml"
+    wrong = tmp_path / "wrong.toml"
+    wrong.write_text(right.read_text().replace("[model]", "[model]\nwidht = 8"))
+    code = (
+        "from chiasm.cli import app\nfrom chiasm.errors import UserError\n"
+        "try: app()\nexcept UserError as error: assert 'model.widht' in str(error)\n"
+        "else: raise AssertionError"
+    )
+    for given in ([str(right), "--set", "model.widht=8"], [str(wrong)]):
+        names = loaded(code, *verb, *given)
+        assert "chiasm.recipe" in names
+        assert not names & NOT_OF_A_RECIPE
+
+
+READ = """
+import sys
+from pathlib import Path
+from chiasm.recipe import load_recipe
+from chiasm.toml import load_settings
+from chiasm.vision.learning.settings import VisionTrainingSettings
+for path in map(Path, sys.argv[1:]):
+    if path.name.startswith("vision-"):
+        load_settings(VisionTrainingSettings, path, [])
+    else:
+        load_recipe(path)
+"""
+
+
+def test_every_recipe_is_read_without_torch() -> None:
+    """All their kinds of sources, tokenizers, decoders and attention are known without it."""
+    recipes = sorted(map(str, (PACKAGE.parent / "recipes").glob("*.toml")))
+    assert len(recipes) > 5
+    assert not loaded(READ, *recipes) & NOT_OF_A_RECIPE
 
 
 def test_model_and_batch_read_no_data() -> None:

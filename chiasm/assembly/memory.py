@@ -8,7 +8,7 @@ import torch
 
 from chiasm.batch.streams import Streams
 from chiasm.device import choose_device
-from chiasm.model import Decoder
+from chiasm.model.decoder import Decoder
 from chiasm.recipe import Recipe
 
 BYTES_PER_PARAMETER = 16

@@ -28,7 +28,7 @@ from chiasm.documents import Continuous, Source
 from chiasm.errors import UserError, found_at
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model import Decoder
+from chiasm.model.decoder import Decoder
 from chiasm.recipe import Recipe, check_streams
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer

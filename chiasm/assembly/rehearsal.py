@@ -12,7 +12,8 @@ from chiasm.batch.streams import StreamShape
 from chiasm.errors import UserError, origin
 from chiasm.inference.history import History, lay_out
 from chiasm.inference.passage import Passage
-from chiasm.model import Decoder, Work
+from chiasm.model.decoder import Decoder
+from chiasm.model.work import Work
 from chiasm.tokenizers.streams import StreamTokenizers
 
 TOLERANCE = 1e-2

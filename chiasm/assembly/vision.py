@@ -20,7 +20,8 @@ from chiasm.recipe import Recipe
 from chiasm.tokenizers.settings import TokenizerSettings, open_tokenizer
 from chiasm.tokenizers.storage import DESCRIPTION
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
+from chiasm.vision.learning.from_settings import train_from_settings
+from chiasm.vision.learning.settings import VisionTrainingSettings
 from chiasm.vision.trained import TrainedSettings
 
 HASH_CHARACTERS = 12

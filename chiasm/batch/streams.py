@@ -14,8 +14,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
-from torch import nn
-
 from chiasm.errors import UserError
 
 PADDING, TEXT = 0, 1
@@ -23,9 +21,6 @@ PADDING, TEXT = 0, 1
 
 IMAGE = "image"
 """The stream that pictures are of unless a document says otherwise."""
-
-_LAYERS = nn.ModuleDict()
-"""Knows the names that no layer of a stream can have."""
 
 
 @dataclass(frozen=True)
@@ -80,7 +75,7 @@ class Streams:
                     setting=f"streams.{name}",
                     remedy="choose another word",
                 )
-            if not name.isidentifier() or hasattr(_LAYERS, name):
+            if not name.isidentifier() or _is_taken(name):
                 raise UserError(
                     f"{name!r} cannot name a stream: the layers of a model are called by it",
                     remedy="choose a word of letters, digits and underscores that means nothing "
@@ -151,3 +146,10 @@ class Streams:
             return frozenset({False})
         others = {shape.context_of for shape in self.shapes}
         return frozenset({True} if name in others else {True, False})
+
+
+def _is_taken(name: str) -> bool:
+    """Whether no layer of a stream can have the name, since a dictionary of layers has it."""
+    from torch import nn  # streams are named where nothing is computed
+
+    return hasattr(nn.ModuleDict(), name)

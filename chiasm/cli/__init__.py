@@ -1,5 +1,8 @@
 """The verbs of the command line, in the order in which a study uses them.
 
+A verb is imported when it runs, so that the list of them needs no torch.
+
+verbs.py       verbs that are imported when they run
 progress.py    what the terminal shows while a run is prepared and trained
 options.py     options that several verbs read
 data.py        chiasm data inspect: draw one packed row
@@ -27,24 +30,37 @@ from typing import Annotated
 
 import typer
 
-from chiasm.cli.data import app as data
-from chiasm.cli.evaluate import evaluate
-from chiasm.cli.experts import experts
-from chiasm.cli.imagine import imagine
-from chiasm.cli.plans import plan
-from chiasm.cli.quickstart import quickstart
-from chiasm.cli.report import app as report
-from chiasm.cli.sample import sample
-from chiasm.cli.scaling import app as scaling
-from chiasm.cli.study import app as study
-from chiasm.cli.train import train
-from chiasm.cli.vision import app as vision
-from chiasm.cli.walk import walk
+from chiasm.cli.verbs import list_verb
 from chiasm.errors import UserError, found_at
 from chiasm.imports import import_all
 from chiasm.stop import Stopped
 
-__all__ = ["app", "main"]
+__all__ = ["MODULES", "VERBS", "app", "main"]
+
+VERBS = {
+    "quickstart": "Pretrain, use and report a small multimodal model on the embedded world.",
+    "train": "Pretrain a model from a recipe; a run that was stopped or killed goes on where it "
+    "was.",
+    "sample": "Go on with a document: write, answer, draw, imagine the next view.",
+    "imagine": "Imagine what scripts of actions or instructions lead to, all from one view.",
+    "walk": "Serve a page on which W, A, S, D and words drive the model's imagination, view by "
+    "view.",
+    "evaluate": "Measure a run on held-out data; writes report.html, report.json and overview.png "
+    "into it.",
+    "plan": "Plan held-out scenes; writes plans.json, trajectories for evo and a sheet of each "
+    "shown.",
+    "experts": "What the routers learned, on held-out data; writes experts/atlas.html into the "
+    "run.",
+    "data": "The data stream.",
+    "vision": "Vision tokenizers.",
+    "study": "Comparisons: a TOML file in, a page out.",
+    "scaling": "Scaling laws for each modality.",
+    "report": "The paper's findings and the kept results.",
+}
+"""What the list of verbs says of each: the first words of the verb's own help."""
+
+MODULES = {name: "plans" if name == "plan" else name for name in VERBS}
+"""Where each of them is."""
 
 app = typer.Typer(
     name="chiasm",
@@ -71,19 +87,8 @@ def imports(
         import_all(import_ or [], Path.cwd())
 
 
-app.command("quickstart")(quickstart)
-app.command("train")(train)
-app.command("sample")(sample)
-app.command("imagine")(imagine)
-app.command("walk")(walk)
-app.command("evaluate")(evaluate)
-app.command("plan")(plan)
-app.command("experts")(experts)
-app.add_typer(data, name="data")
-app.add_typer(vision, name="vision")
-app.add_typer(study, name="study")
-app.add_typer(scaling, name="scaling")
-app.add_typer(report, name="report")
+for name, told in VERBS.items():
+    list_verb(app, name, MODULES[name], told)
 
 
 def main() -> None:

@@ -10,9 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
 from chiasm.cli.progress import RunDisplay
-from chiasm.data.drawing import draw_row, row_table
 from chiasm.errors import UserError
 from chiasm.providers import record_freedoom
 from chiasm.recipe import load_recipe
@@ -46,6 +44,10 @@ def inspect(
     The row's pictures, sources, roles and mask are drawn into a file.
     """
     settings = load_recipe(recipe, set_ or [])
+    # With torch, which a mistake in the recipe need not wait for.
+    from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
+    from chiasm.data.drawing import draw_row, row_table
+
     if as_json:
         with RunDisplay() as display:
             material = open_material(settings, cache, display.on_stage)

@@ -24,10 +24,10 @@ from chiasm.inference.request import (
     Generated,
     Request,
     SamplingSettings,
+    Solver,
     TextWritten,
 )
 from chiasm.inference.sampler import Sampler
-from chiasm.inference.solvers import Solver
 
 DEFAULTS = SamplingSettings()
 

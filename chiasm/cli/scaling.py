@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from chiasm.cli.options import check_file, check_folder, numbers
-from chiasm.cli.planning import plan
+from chiasm.cli.verbs import list_verb
 from chiasm.errors import UserError
 from chiasm.report.markdown import markdown
 from chiasm.report.record import json_text
@@ -28,7 +28,12 @@ from chiasm.whole import write_whole
 
 app = typer.Typer(help="Scaling laws for each modality.", no_args_is_help=True)
 
-app.command()(plan)
+list_verb(
+    app,
+    "plan",
+    "planning",
+    "Plan an IsoFLOP study: shapes, learning rates and steps that spend each budget.",
+)
 
 
 @app.command()

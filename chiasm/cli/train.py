@@ -9,7 +9,6 @@ from typing import Annotated
 
 import typer
 
-from chiasm.assembly import train_run
 from chiasm.cli.progress import RunDisplay
 from chiasm.recipe import load_recipe
 
@@ -32,6 +31,8 @@ def train(
 ) -> None:
     """Pretrain a model from a recipe; a run that was stopped or killed goes on where it was."""
     settings = load_recipe(recipe, set_ or [])
+    from chiasm.assembly import train_run  # torch, which a mistake in the recipe need not wait for
+
     folder = out or Path("runs") / settings.name
     with RunDisplay(settings.training.steps) as display:
         train_run(

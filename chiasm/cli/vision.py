@@ -24,7 +24,8 @@ from chiasm.vision.cached.encoding import SHARD_PICTURES, Encoding, Progress, Ra
 from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
-from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
+from chiasm.vision.learning.from_settings import train_from_settings
+from chiasm.vision.learning.settings import VisionTrainingSettings
 
 app = typer.Typer(help="Vision tokenizers.", no_args_is_help=True)
 

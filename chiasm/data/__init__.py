@@ -34,6 +34,7 @@ kinds.py       the kinds text, image_text and vqa
 recorded.py    the kind trajectories
 python_manual.py  the kind python_manual
 sources.py     the sources that a recipe names
+settings.py    what a recipe says of the stream and of the text tokenizer
 encoding.py    a document as integers
 keys.py        what tells two pictures apart without decoding them
 pictures.py    one picture at its tokenizer's size

@@ -9,15 +9,33 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chiasm.batch.streams import Streams
-from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Document, Text
+from chiasm.errors import UserError
+
+if TYPE_CHECKING:
+    from chiasm.data.tokenizer import TextTokenizer
 
 FRAME_TOKENS = 2
 """``<bod>`` and ``<eod>`` around a document; the marks around an item."""
+
+
+def refuse_short_rows(row_positions: int, streams: Streams) -> None:
+    """Raise a UserError when a row could not hold one item of each stream as a document."""
+    largest = max((each.num_tokens for each in streams), default=1)
+    smallest = largest + 2 * FRAME_TOKENS
+    if row_positions < smallest:
+        raise UserError(
+            f"is shorter than one item of {largest} latent tokens between its marks, <bod> and "
+            "<eod>",
+            setting="stream.row_positions",
+            value=row_positions,
+            remedy=f"give {smallest} or more",
+        )
 
 
 @dataclass(frozen=True)

@@ -8,26 +8,11 @@ import numpy as np
 
 from chiasm.batch.items import ItemReader
 from chiasm.batch.packed import NOBODY, PackedBatch
-from chiasm.batch.streams import Streams
-from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder, Piece
+from chiasm.data.encoding import DocumentEncoder, Piece, refuse_short_rows
 from chiasm.data.rows import Assembler, Row
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document
 from chiasm.errors import UserError
-
-
-def refuse_short_rows(row_positions: int, streams: Streams) -> None:
-    """Raise a UserError when a row could not hold one item of each stream as a document."""
-    largest = max((each.num_tokens for each in streams), default=1)
-    smallest = largest + 2 * FRAME_TOKENS
-    if row_positions < smallest:
-        raise UserError(
-            f"is shorter than one item of {largest} latent tokens between its marks, <bod> and "
-            "<eod>",
-            setting="stream.row_positions",
-            value=row_positions,
-            remedy=f"give {smallest} or more",
-        )
 
 
 def pack_documents(

@@ -17,46 +17,22 @@ from __future__ import annotations
 import weakref
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import Field
 
-import chiasm.data.sources  # noqa: F401  (registers the kinds that read users' files)
 from chiasm.batch.items import ItemReader
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import Streams
-from chiasm.data.encoding import DocumentEncoder
+from chiasm.data.encoding import DocumentEncoder, refuse_short_rows
 from chiasm.data.lanes import COUNTS, LaneRows
 from chiasm.data.mixture import Lane, Mixture
-from chiasm.data.packing import refuse_short_rows
 from chiasm.data.quiet import grain
 from chiasm.data.rows import Assembler
-from chiasm.data.source import SOURCES, SourceSettings
+from chiasm.data.settings import StreamSettings
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Source
 from chiasm.errors import UserError
-from chiasm.settings import Settings
-
-
-class StreamSettings(Settings):
-    """What the model reads, in which shares and rows."""
-
-    sources: dict[str, Annotated[SourceSettings, SOURCES]]
-    """Named sources and their weights by positions."""
-    row_positions: int = Field(512, gt=0)
-    """T: positions of a packed row; a longer document is split between its spans."""
-    rows_per_batch: int = Field(2, gt=0)
-    """B: rows of one global batch."""
-    lanes: int = Field(2, gt=0)
-    """L: independent packers; the number of ranks must divide it. Another number of lanes is
-    another order of the data."""
-    rows_packed_together: int = Field(32, gt=0)
-    """Rows that a packer keeps open at once; more leave less padding and cost memory."""
-    condition_drop: float = Field(0.1, ge=0.0, lt=1.0)
-    """Share of targets that see nothing before the mark that opens them, for guidance."""
-    prefetched_batches: int = Field(4, ge=1)
-    """Batches that the reading thread keeps ready."""
 
 
 @dataclass(frozen=True)

@@ -22,7 +22,6 @@ from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from chiasm.errors import UserError
 from chiasm.hub import gave_none, require_hub
-from chiasm.settings import Settings
 
 SPECIAL_TOKENS = ("<|pad|>", "<|bod|>", "<|eod|>", "<|boi|>", "<|eoi|>", "<|image|>")
 """Padding; begin and end of a document; begin and end of an image; one latent token. Further
@@ -32,17 +31,6 @@ _MARKS = re.compile(r"<\|begin (.+)\|>$")
 _FILE = "tokenizer.json"
 _CACHED_CHARACTERS = 1024
 _CACHED_TEXTS = 1 << 15
-
-
-class TextTokenizerSettings(Settings):
-    """Which text tokenizer a run uses."""
-
-    path: str = ""
-    """A folder or file of a Hugging Face tokenizer, or its hub name; empty: train one here."""
-    vocabulary_tokens: int = 2048
-    """Size of the vocabulary trained here, special tokens included."""
-    training_characters: int = 2_000_000
-    """Characters of the sources' text that the training reads."""
 
 
 class Marks(NamedTuple):

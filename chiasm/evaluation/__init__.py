@@ -25,21 +25,3 @@ writing.py     free continuations and captions to read
 evaluate.py    all of it
 atlas/         what the routers of a mixture of experts learned
 """
-
-from chiasm.evaluation.evaluate import evaluate
-from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Panel, Sample
-from chiasm.evaluation.material import Material
-from chiasm.evaluation.rows import Row
-from chiasm.evaluation.settings import EvaluationSettings
-
-__all__ = [
-    "Evaluation",
-    "EvaluationSettings",
-    "FlowPoint",
-    "HorizonPoint",
-    "Material",
-    "Panel",
-    "Row",
-    "Sample",
-    "evaluate",
-]

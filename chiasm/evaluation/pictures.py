@@ -17,7 +17,7 @@ from chiasm.inference.pictures import feature_distance, features
 from chiasm.inference.pretrained import Pretrained
 from chiasm.intervals import Better
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.rae import RaeSettings
+from chiasm.vision.kinds import RaeSettings
 
 LIKENESS: dict[str, tuple[str, Better]] = {
     "PSNR": ("dB", "higher"),

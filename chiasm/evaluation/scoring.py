@@ -22,7 +22,8 @@ from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Items
 from chiasm.inference.pretrained import Pretrained
-from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings
 
 DOCUMENTS_PER_BATCH = 24
 """Bounds memory; changes no result but the noise that an item meets."""

@@ -21,7 +21,9 @@ from chiasm.batch.layout import lay_out as layout_of
 from chiasm.batch.slots import Slots
 from chiasm.batch.streams import Streams
 from chiasm.inference.passage import Passage
-from chiasm.model import Decoder, DecoderInput, IntervalMask, KeyValueCache, LatentInput
+from chiasm.model.cache import KeyValueCache
+from chiasm.model.decoder import Decoder, DecoderInput, LatentInput
+from chiasm.model.mask import IntervalMask
 
 
 class Reading(NamedTuple):

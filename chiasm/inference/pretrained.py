@@ -20,6 +20,7 @@ from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 
+import chiasm.vision.parts  # noqa: F401  (what folders of tokenizers name)
 from chiasm.actions import ActionFormat
 from chiasm.batch.streams import IMAGE
 from chiasm.data.tokenizer import TextTokenizer
@@ -28,7 +29,8 @@ from chiasm.errors import UserError
 from chiasm.flow import FlowSettings, default_shift
 from chiasm.hub import download
 from chiasm.inference.walks import WalkDocuments
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.settings import Settings
 from chiasm.tokenizers.storage import load_tokenizer, read_weights, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers

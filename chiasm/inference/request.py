@@ -4,19 +4,28 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 from pydantic import Field
-from torch import Tensor
 
 from chiasm.batch.streams import IMAGE
 from chiasm.documents import Continuous, Document, Span
 from chiasm.errors import UserError
-from chiasm.inference.solvers import Solver
 from chiasm.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 LEAST_GUIDANCE, MOST_GUIDANCE = 1.0, 20.0
 """Below the least the condition would count for less than it does; beyond the most, pictures are
 saturated."""
+
+
+class Solver(StrEnum):
+    """The name of a solver, as a setting gives it."""
+
+    EULER = "euler"
+    HEUN = "heun"
 
 
 class SamplingSettings(Settings):

@@ -14,21 +14,15 @@ Shape suffixes: S points of the time grid.
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import StrEnum
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
+from chiasm.inference.request import Solver
+
 Velocity = Callable[[Tensor, float], Tensor]
 """(z, t) -> dz/dt, the shape of z."""
-
-
-class Solver(StrEnum):
-    """The name of a solver, as a setting gives it."""
-
-    EULER = "euler"
-    HEUN = "heun"
 
 
 def time_grid(num_steps: int, shift: float) -> Tensor:

@@ -17,8 +17,6 @@ from io import FileIO
 from pathlib import Path
 from typing import Any
 
-from torch.utils.tensorboard import SummaryWriter
-
 from chiasm.errors import UserError
 from chiasm.whole import write_whole
 
@@ -33,6 +31,8 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
+        from torch.utils.tensorboard import SummaryWriter  # slow, and what reads metrics needs none
+
         self.folder = folder
         self._metrics = _open_at(folder / "metrics.jsonl", step)
         self._timing = _open_at(folder / "timing.jsonl", step)

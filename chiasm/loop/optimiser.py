@@ -10,26 +10,10 @@ whatever its gradient says. Which is which is said where a parameter is made
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 
+from chiasm.loop.settings import OptimiserSettings
 from chiasm.roles import Role, parameter_roles
-from chiasm.settings import Settings
-
-
-class OptimiserSettings(Settings):
-    """AdamW (Loshchilov & Hutter, arXiv:1711.05101)."""
-
-    learning_rate: float = Field(1.5e-3, gt=0)
-    """Peak learning rate; the schedule scales it."""
-    beta1: float = Field(0.9, ge=0, lt=1)
-    """Decay of the mean of gradients."""
-    beta2: float = Field(0.95, ge=0, lt=1)
-    """Decay of the mean of squared gradients."""
-    epsilon: float = Field(1e-8, gt=0)
-    """Added to the root of the mean of squared gradients."""
-    weight_decay: float = Field(0.1, ge=0)
-    """Decoupled decay of matrices, times the learning rate."""
 
 
 def decay_groups(

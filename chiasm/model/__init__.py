@@ -1,6 +1,7 @@
 """The decoder: tokens, latents and a mask in, hidden vectors out; two heads on chosen rows.
 
-Reading order, which is also the import order:
+Importing the package registers the kinds of attention, and needs no torch. Reading order, which is
+also the import order:
 
 settings.py     what a decoder is made of
 work.py         what one forward pass has to do: positions, rows, pairs; counted in FLOPs
@@ -13,25 +14,11 @@ router.py       how a position chooses its experts, and what is told of it
 experts.py      capacity: one grouped product for all experts
 cache.py        what attention keeps of what was already read
 attention.py    what a block asks of its attention, and grouped-query attention
+kinds.py        the kinds of attention that a recipe names
 block.py        attention, then experts
 latents.py      latents, flow time and place inside the item, embedded
 initialise.py   a decoder's first weights
 decoder.py      the whole model
 """
 
-from chiasm.model.cache import KeyValueCache
-from chiasm.model.decoder import Decoder, DecoderInput, LatentInput
-from chiasm.model.mask import IntervalMask
-from chiasm.model.settings import ModelSettings
-from chiasm.model.work import Parameters, Work
-
-__all__ = [
-    "Decoder",
-    "DecoderInput",
-    "IntervalMask",
-    "KeyValueCache",
-    "LatentInput",
-    "ModelSettings",
-    "Parameters",
-    "Work",
-]
+import chiasm.model.kinds  # noqa: F401

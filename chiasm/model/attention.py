@@ -5,7 +5,7 @@ Shape suffixes: B rows, T queries, S keys, D width, H query heads, G key-value h
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from chiasm.model.elementwise import turn_heads
 from chiasm.model.layers import Linear
 from chiasm.model.mask import IntervalMask
 from chiasm.model.routing import Routing
-from chiasm.model.settings import ATTENTIONS, AttentionSettings, ModelSettings
+from chiasm.model.settings import ModelSettings
 from chiasm.model.work import Work
 from chiasm.roles import Role
 
@@ -79,14 +79,3 @@ class GroupedAttention(Attention):
         if past is not None:
             k_BSGK, v_BSGK = past.extend(k_BSGK, v_BSGK)
         return self.out(mask.attend(q_BTHK, k_BSGK, v_BSGK).flatten(2), by_modality)
-
-
-@ATTENTIONS.register
-class GroupedSettings(AttentionSettings):
-    """Grouped-query attention (arXiv 2305.13245)."""
-
-    kind: Literal["grouped"] = "grouped"
-
-    def build(self, model: ModelSettings, modalities: int | None) -> GroupedAttention:
-        """Returns the layer of one block."""
-        return GroupedAttention(model, modalities)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal, Self
 
 from pydantic import Field, model_validator
-from torch import nn
 
 from chiasm.errors import SettingsError, setting
 from chiasm.registry import Registry
 from chiasm.settings import Settings
+
+if TYPE_CHECKING:
+    from torch import nn
 
 LEAST_MODALITIES = 2
 """Text and one other: with how many settings alone are checked; a decoder knows how many it has."""
@@ -104,7 +106,7 @@ ATTENTIONS = Registry[AttentionSettings]("attention", default="grouped")
 
 
 class ModelSettings(Settings):
-    """The shape of a :class:`chiasm.model.Decoder`; its vocabulary comes from the tokenizers."""
+    """The shape of a decoder; its vocabulary comes from the tokenizers."""
 
     width: int = Field(192, gt=0)
     """Width D of the residual stream."""

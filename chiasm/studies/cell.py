@@ -29,8 +29,9 @@ from chiasm.data.preparation import Stage, silent
 from chiasm.data.reading import ReadingLog
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
-from chiasm.evaluation import EvaluationSettings, evaluate
+from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Items, Material
+from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
 from chiasm.loop.progress import StepReport

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 import torch
 
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.studies.step import Step
 

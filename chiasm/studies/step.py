@@ -23,7 +23,7 @@ from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import TEXT, Streams
 from chiasm.data.preparation import Stage, silent
 from chiasm.documents import Source
-from chiasm.model import Work
+from chiasm.model.work import Work
 from chiasm.recipe import Recipe
 
 COUNTED_ROWS = 1024

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from chiasm.registry import Registry
 from chiasm.settings import Settings
-from chiasm.tokenizers.statistics import read_statistics
-from chiasm.tokenizers.tokenizer import Tokenizer
+
+if TYPE_CHECKING:
+    from chiasm.tokenizers.tokenizer import Tokenizer
 
 
 class TokenizerSettings(Settings):
@@ -45,6 +47,9 @@ def open_tokenizer(settings: TokenizerSettings) -> Tokenizer:
         UserError: as :meth:`TokenizerSettings.open`; it returned something else than a tokenizer;
             or the statistics are not of its latents.
     """
+    from chiasm.tokenizers.statistics import read_statistics
+    from chiasm.tokenizers.tokenizer import Tokenizer
+
     tokenizer = settings.open()
     if not isinstance(tokenizer, Tokenizer):
         returned = f"returned a {type(tokenizer).__name__} from {type(settings).__name__}.open()"

@@ -2,10 +2,10 @@
 
 Reading order, which is also the import order:
 
+settings.py    how long and how a run trains
 noise.py       noise and flow times, keyed by the row they belong to
 losses.py      losses as sums and counts
 objective.py   what is minimised: the losses of a packed batch
-settings.py    how long and how a run trains
 speed.py       what this machine can do at most
 tally.py       sums and counts as the named numbers that a run reports
 validation.py  the same held-out rows at the same noise levels

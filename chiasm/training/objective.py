@@ -16,54 +16,24 @@ from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
-from pydantic import Field
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import PADDING
 from chiasm.flow import (
-    FlowSettings,
     LossSpace,
-    StreamFlow,
     convert,
     default_shift,
     mix,
     shift_time,
 )
-from chiasm.model import Decoder, DecoderInput, IntervalMask
+from chiasm.model.decoder import Decoder, DecoderInput
 from chiasm.model.elementwise import take_rows
+from chiasm.model.mask import IntervalMask
 from chiasm.model.router import Choice
 from chiasm.training.losses import Counts, Losses, Sums
 from chiasm.training.noise import draw_noise, draw_times
-
-
-class StreamObjective(StreamFlow):
-    """What differs for one stream; what is left out is as for all."""
-
-    flow_weight: float | None = Field(None, ge=0)
-
-
-class ObjectiveSettings(FlowSettings):
-    """What is predicted, how it is compared, and how much it weighs."""
-
-    loss_space: LossSpace = "v"
-    """In what prediction and truth are compared."""
-    text_weight: float = Field(1.0, ge=0)
-    """Weight of the mean cross-entropy, in nats per predicted token."""
-    flow_weight: float = Field(3.0, ge=0)
-    """Weight of the mean flow loss of each stream, squared error per channel."""
-    balance_weight: float = Field(0.01, ge=0)
-    """Weight of the routers' balance loss, mean over blocks; 1 where every expert is used alike."""
-    router_z_weight: float = Field(0.0, ge=0)
-    """Weight of the routers' z-loss, mean over blocks."""
-    streams: dict[str, StreamObjective] = Field(default_factory=dict)  # type: ignore[assignment]
-    """What differs for streams, by their names."""
-
-    @property
-    def flow(self) -> FlowSettings:
-        """What a trained model keeps of these."""
-        names, weights = set(FlowSettings.model_fields), {"streams": {"__all__": {"flow_weight"}}}
-        return FlowSettings(**self.model_dump(include=names, exclude=weights))
+from chiasm.training.settings import ObjectiveSettings
 
 
 class Objective:

@@ -1,11 +1,42 @@
-"""How long and how the decoder trains."""
+"""How long and how the decoder trains, and what it minimises."""
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field
 
-from chiasm.device import Precision
+from chiasm.flow import FlowSettings, LossSpace, StreamFlow
 from chiasm.loop.settings import LoopSettings
+
+
+class StreamObjective(StreamFlow):
+    """What differs for one stream; what is left out is as for all."""
+
+    flow_weight: float | None = Field(None, ge=0)
+
+
+class ObjectiveSettings(FlowSettings):
+    """What is predicted, how it is compared, and how much it weighs."""
+
+    loss_space: LossSpace = "v"
+    """In what prediction and truth are compared."""
+    text_weight: float = Field(1.0, ge=0)
+    """Weight of the mean cross-entropy, in nats per predicted token."""
+    flow_weight: float = Field(3.0, ge=0)
+    """Weight of the mean flow loss of each stream, squared error per channel."""
+    balance_weight: float = Field(0.01, ge=0)
+    """Weight of the routers' balance loss, mean over blocks; 1 where every expert is used alike."""
+    router_z_weight: float = Field(0.0, ge=0)
+    """Weight of the routers' z-loss, mean over blocks."""
+    streams: dict[str, StreamObjective] = Field(default_factory=dict)  # type: ignore[assignment]
+    """What differs for streams, by their names."""
+
+    @property
+    def flow(self) -> FlowSettings:
+        """What a trained model keeps of these."""
+        names, weights = set(FlowSettings.model_fields), {"streams": {"__all__": {"flow_weight"}}}
+        return FlowSettings(**self.model_dump(include=names, exclude=weights))
 
 
 class TrainingSettings(LoopSettings):
@@ -22,7 +53,7 @@ class TrainingSettings(LoopSettings):
     """Noise levels of validation: 0 is noise, 1 is data."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto is cuda where there is one."""
-    precision: Precision = "auto"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto is bfloat16 on CUDA and float32 on CPU. Weights are float32."""
     compile_blocks: bool = False
     """Compile the decoder's blocks with torch.compile."""

@@ -21,8 +21,8 @@ from chiasm.errors import found_at
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
 from chiasm.loop.optimiser import build_optimiser
-from chiasm.model import Decoder, Work
-from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.model.decoder import Decoder
+from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.losses import Counts, Losses
 from chiasm.training.objective import Objective

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
-from chiasm.model import Decoder
+from chiasm.model.decoder import Decoder
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.objective import Objective
 from chiasm.training.tally import tally

@@ -10,10 +10,9 @@ latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -22,23 +21,9 @@ from chiasm.rgb import ImageShape
 from chiasm.roles import Role
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.decoder import DECODERS, DecoderSettings, FeatureDecoder
-from chiasm.vision.encoder import CELL_PIXELS, Residual
-
-
-@DECODERS.register
-class ConvolutionalDecoderSettings(DecoderSettings):
-    """Shape of the learned residual of a decoder that begins as a linear one."""
-
-    kind: Literal["convolutional"] = "convolutional"
-    widths: tuple[int, int, int] = (192, 96, 48)
-    """Channels at 1/16, 1/8 and 1/4 of the picture; the first is the attention's."""
-    blocks: int = Field(default=2, ge=0)
-    """Attention blocks over the cells."""
-
-    def build(self, shape: ImageShape, statistics: LatentStatistics) -> ConvolutionalDecoder:
-        """Returns an untrained decoder; latent tokens have to stand for the squares it draws."""
-        return ConvolutionalDecoder(self, shape, statistics)
+from chiasm.vision.decoder import FeatureDecoder
+from chiasm.vision.encoder import Residual
+from chiasm.vision.settings import CELL_PIXELS, DecoderSettings
 
 
 class LinearDecoder(nn.Module):
@@ -64,9 +49,12 @@ class ConvolutionalDecoder(FeatureDecoder):
 
     def __init__(
         self,
-        settings: ConvolutionalDecoderSettings,
+        settings: DecoderSettings,
         shape: ImageShape,
         statistics: LatentStatistics,
+        *,
+        widths: tuple[int, int, int],
+        blocks: int,
     ) -> None:
         super().__init__(settings, shape, statistics)
         cell = (shape.height_pixels // shape.rows, shape.width_pixels // shape.columns)
@@ -78,11 +66,11 @@ class ConvolutionalDecoder(FeatureDecoder):
                 value=settings.kind,
                 remedy=f'set {setting("kind")} = "vit"',
             )
-        wide, middle, narrow = settings.widths
+        wide, middle, narrow = widths
         self.linear = LinearDecoder(statistics.channels)
         self.enter = nn.Linear(statistics.channels, wide)
         self.place_PD = nn.Parameter(torch.randn(shape.num_tokens, wide) * 0.02)
-        self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(blocks))
         self.rise = nn.Sequential(
             nn.Conv2d(wide, 4 * middle, 1),
             nn.PixelShuffle(2),

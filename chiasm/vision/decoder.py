@@ -13,28 +13,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chiasm.registry import Registry
 from chiasm.rgb import ImageShape
-from chiasm.settings import Settings
 from chiasm.tokenizers.statistics import LatentStatistics, statistics_of
+from chiasm.vision.settings import DECODERS, DecoderSettings
 from chiasm.vision.tokenizer import PictureDecoder
-
-
-class DecoderSettings(Settings):
-    """Shape of a decoder; each kind adds settings of its own."""
-
-    kind: str
-
-    def build(self, shape: ImageShape, statistics: LatentStatistics) -> FeatureDecoder:
-        """Returns an untrained decoder; a kind defines it.
-
-        Raises:
-            UserError: it cannot draw cells of this size.
-        """
-        raise NotImplementedError
-
-
-DECODERS = Registry[DecoderSettings]("decoder", default="convolutional")
 
 
 class FeatureDecoder(PictureDecoder, kind="decoder"):

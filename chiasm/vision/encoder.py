@@ -14,56 +14,13 @@ from collections.abc import Mapping
 from typing import Any, ClassVar, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.rgb import ImageShape
 from chiasm.roles import Role
-from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
+from chiasm.vision.settings import CELL_PIXELS, EncoderSettings
 from chiasm.vision.tokenizer import PictureEncoder, patches
-
-CELL_PIXELS = 16
-"""Side of the square of pixels that one latent token stands for."""
-
-
-class EncoderSettings(Settings):
-    """Shape of the encoder."""
-
-    image_pixels: int = Field(default=64, ge=16, multiple_of=CELL_PIXELS)
-    """Side of the square pictures; each 16 x 16 pixels become one latent token."""
-    channels: int = Field(default=64, ge=8, multiple_of=8)
-    """C: channels of a latent token."""
-    widths: tuple[int, int, int] = (48, 80, 160)
-    """Channels of the pyramid at 1/4, 1/8 and 1/16 of the picture; the last is the attention's."""
-    blocks: int = Field(default=1, ge=0)
-    """Attention blocks over the cells."""
-    layer: int | None = Field(default=None, ge=0)
-    """Latents are the output of so many blocks; of all, mapped to the channels, if unset. What the
-    encoder is trained for is asked of its last features in any case."""
-
-    @model_validator(mode="after")
-    def _layer_is_there(self) -> EncoderSettings:
-        if self.layer is None:
-            return self
-        if self.layer > self.blocks:
-            raise ValueError(
-                f"layer = {self.layer} of an encoder of blocks = {self.blocks}; choose 0 (before "
-                f"the first block) to {self.blocks}, or more blocks"
-            )
-        if self.channels != self.widths[2]:
-            raise ValueError(
-                f"layer = {self.layer} gives latents of the blocks' width, widths[2] = "
-                f"{self.widths[2]}, but channels = {self.channels}; make them equal"
-            )
-        return self
-
-    @property
-    def shape(self) -> ImageShape:
-        """The pictures and their grid."""
-        side = self.image_pixels // CELL_PIXELS
-        return ImageShape(self.image_pixels, self.image_pixels, side, side)
 
 
 class Residual(nn.Module):

@@ -13,57 +13,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import pairwise
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.rgb import ImageShape
-from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
+from chiasm.vision.settings import PATCH, AutoencoderSettings
 from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder, from_patches, patches
-
-PATCH = 2
-"""Side of the square of latents that makes one token."""
 
 FIRST_LOG_VARIANCE = -4.0
 """Of an untrained encoder's samples."""
-
-
-class AutoencoderSettings(Settings):
-    """Shape of a variational autoencoder."""
-
-    image_pixels: int = Field(default=64, ge=8)
-    """Side of the square pictures."""
-    downsampling: Literal[2, 4, 8, 16] = 8
-    """Pixels of one latent in each direction; a token stands for twice as many."""
-    channels: int = Field(default=8, ge=1)
-    """Z: channels of a latent; a token has four times as many."""
-    width: int = Field(default=32, ge=8, multiple_of=8)
-    """Channels at half the resolution; twice, then three times as many below."""
-
-    @model_validator(mode="after")
-    def _tokens_fit(self) -> AutoencoderSettings:
-        token = PATCH * self.downsampling
-        if self.image_pixels % token:
-            raise ValueError(
-                f"image_pixels = {self.image_pixels} is not a multiple of the {token} pixels of a "
-                f"token at downsampling = {self.downsampling}; choose one that is"
-            )
-        return self
-
-    @property
-    def widths(self) -> tuple[int, ...]:
-        """D at each resolution, the highest (half the picture's) first."""
-        return tuple(self.width * min(k, 3) for k in range(1, self.downsampling.bit_length()))
-
-    @property
-    def shape(self) -> ImageShape:
-        """The pictures and their grid of tokens."""
-        side = self.image_pixels // (PATCH * self.downsampling)
-        return ImageShape(self.image_pixels, self.image_pixels, side, side)
 
 
 class ResidualBlock(nn.Module):

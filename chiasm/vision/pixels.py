@@ -6,40 +6,14 @@ picture, C latent channels (3 colours times the pixels of a patch).
 
 from __future__ import annotations
 
-from typing import Any, Literal, Self
+from typing import Any
 
-from pydantic import Field, model_validator
 from torch import Tensor
 
 from chiasm.rgb import ImageShape
-from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder, from_patches, patches
-
-
-@TOKENIZERS.register
-class PixelSettings(TokenizerSettings):
-    """Patches of pixels; nothing is learned."""
-
-    kind: Literal["pixels"] = "pixels"
-    image_pixels: int = Field(default=64, ge=1)
-    """Side of the square pictures."""
-    patch_pixels: int = Field(default=8, ge=1)
-    """Side of a patch; it must divide ``image_pixels``."""
-
-    @model_validator(mode="after")
-    def _patches_fit(self) -> Self:
-        if self.image_pixels % self.patch_pixels:
-            raise ValueError(
-                f"patch_pixels = {self.patch_pixels} does not divide image_pixels = "
-                f"{self.image_pixels}; choose a divisor"
-            )
-        return self
-
-    def open(self) -> Tokenizer:
-        """Returns the tokenizer; its statistics are a neutral guess."""
-        return pixel_tokenizer(self.image_pixels, self.patch_pixels)
 
 
 class Pixels(PictureEncoder, PictureDecoder, kind="pixels"):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
 from chiasm.errors import UserError, setting
 from chiasm.tokenizers.settings import TokenizerSettings
-from chiasm.tokenizers.storage import DESCRIPTION, load_tokenizer
-from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.published.checkpoint import CONFIG
+
+if TYPE_CHECKING:
+    from chiasm.tokenizers.tokenizer import Tokenizer
 
 SHIPPED = ("embedded-world",)
 """Names of the tokenizers that the package carries."""
@@ -34,6 +35,9 @@ class TrainedSettings(TokenizerSettings):
         Raises:
             UserError: there is no such folder, and hubs have no such names.
         """
+        from chiasm.tokenizers.storage import DESCRIPTION
+        from chiasm.vision.published.checkpoint import CONFIG
+
         if self.path in SHIPPED:
             return shipped_folder(self.path)
         folder = Path(self.path).expanduser()
@@ -56,6 +60,9 @@ class TrainedSettings(TokenizerSettings):
         Raises:
             UserError: it is damaged, or takes pictures of another size.
         """
+        import chiasm.vision.parts  # noqa: F401  (what the folder may name)
+        from chiasm.tokenizers.storage import load_tokenizer
+
         tokenizer = load_tokenizer(folder)
         side = tokenizer.image_shape.height_pixels
         if self.image_pixels not in (None, side):

@@ -6,10 +6,9 @@ s splits of a latent token in each direction), D width.
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal
+from typing import ClassVar
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -18,35 +17,8 @@ from chiasm.rgb import ImageShape
 from chiasm.roles import Role
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.decoder import DECODERS, DecoderSettings, FeatureDecoder
-
-
-@DECODERS.register
-class ViTDecoderSettings(DecoderSettings):
-    """Shape of a ViT decoder."""
-
-    kind: Literal["vit"] = "vit"
-    width: int = Field(default=192, ge=8)
-    """D."""
-    depth: int = Field(default=4, ge=1)
-    """Attention blocks."""
-    heads: int = Field(default=6, ge=1)
-    """Attention heads; they divide the width."""
-    patch_pixels: int = Field(default=16, ge=1)
-    """Side of the square that one token of the decoder draws: a latent token's cell, or a divisor
-    of it; then each latent token becomes several of the decoder's."""
-
-    @model_validator(mode="after")
-    def _heads_fit(self) -> ViTDecoderSettings:
-        if self.width % self.heads:
-            raise ValueError(
-                f"heads = {self.heads} does not divide width = {self.width}; choose a divisor"
-            )
-        return self
-
-    def build(self, shape: ImageShape, statistics: LatentStatistics) -> ViTDecoder:
-        """Returns an untrained decoder; cells have to be square, and whole numbers of patches."""
-        return ViTDecoder(self, shape, statistics)
+from chiasm.vision.decoder import FeatureDecoder
+from chiasm.vision.settings import DecoderSettings
 
 
 class ViTDecoder(FeatureDecoder):
@@ -55,32 +27,38 @@ class ViTDecoder(FeatureDecoder):
     roles: ClassVar = {"place_QD": Role.TABLE}
 
     def __init__(
-        self, settings: ViTDecoderSettings, shape: ImageShape, statistics: LatentStatistics
+        self,
+        settings: DecoderSettings,
+        shape: ImageShape,
+        statistics: LatentStatistics,
+        *,
+        width: int,
+        depth: int,
+        heads: int,
+        patch_pixels: int,
     ) -> None:
         super().__init__(settings, shape, statistics)
-        patch = settings.patch_pixels
         cell = shape.height_pixels / shape.rows
-        if cell != shape.width_pixels / shape.columns or cell % patch:
+        if cell != shape.width_pixels / shape.columns or cell % patch_pixels:
             raise UserError(
                 f"does not divide the cell of a latent token, {cell:g} x "
                 f"{shape.width_pixels / shape.columns:g} pixels (pictures of "
                 f"{shape.height_pixels} x {shape.width_pixels} on a grid of {shape.rows} x "
                 f"{shape.columns})",
                 setting="patch_pixels",
-                value=patch,
+                value=patch_pixels,
                 remedy="choose a divisor of a square cell",
             )
-        self.splits = int(cell) // patch
-        self.patch_pixels = patch
-        width, tokens = settings.width, shape.num_tokens * self.splits**2
+        self.splits = int(cell) // patch_pixels
+        self.patch_pixels = patch_pixels
+        tokens = shape.num_tokens * self.splits**2
         self.enter = nn.Linear(statistics.channels, width * self.splits**2)
         self.place_QD = nn.Parameter(torch.randn(tokens, width) * 0.02)
         self.blocks = nn.ModuleList(
-            AttentionBlock(width, head_width=width // settings.heads, expansion=4)
-            for _ in range(settings.depth)
+            AttentionBlock(width, head_width=width // heads, expansion=4) for _ in range(depth)
         )
         self.norm = nn.LayerNorm(width)
-        self.to_pixels = nn.Linear(width, 3 * patch**2)
+        self.to_pixels = nn.Linear(width, 3 * patch_pixels**2)
         # Training starts from an almost grey picture.
         nn.init.normal_(self.to_pixels.weight, std=0.002)
         nn.init.constant_(self.to_pixels.bias, 0.5)

@@ -10,9 +10,10 @@ from chiasm.assembly.rehearsal import rehearse
 from chiasm.batch.streams import Streams
 from chiasm.documents import Continuous
 from chiasm.errors import UserError
-from chiasm.model import Decoder, ModelSettings
-from chiasm.model.attention import GroupedAttention, GroupedSettings
-from chiasm.model.settings import ATTENTIONS
+from chiasm.model.attention import GroupedAttention
+from chiasm.model.decoder import Decoder
+from chiasm.model.kinds import GroupedSettings
+from chiasm.model.settings import ATTENTIONS, ModelSettings
 from chiasm.roles import Role
 from chiasm.tokenizers.parts import Decoder as LatentDecoder
 from chiasm.tokenizers.parts import Encoder

@@ -15,7 +15,8 @@ from chiasm.documents import Continuous, Image, Text
 from chiasm.errors import UserError
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
 

@@ -22,9 +22,10 @@ from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
 from chiasm.data.kinds import TextSettings
 from chiasm.data.pictures import decode_picture
+from chiasm.data.settings import StreamSettings
 from chiasm.data.source import SOURCES, Opened, Opening
 from chiasm.data.sources import open_sources
-from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Document, Image, Source, Text
 from chiasm.errors import UserError

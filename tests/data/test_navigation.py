@@ -13,9 +13,10 @@ from chiasm.actions import ActionFormat
 from chiasm.data.cameras import PoseSettings
 from chiasm.data.navigation import TrajectorySettings, TrajectorySource
 from chiasm.data.recorded import RecordedSettings
+from chiasm.data.settings import StreamSettings
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources
-from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.stream import Stream
 from chiasm.data.trajectories import read_trajectory
 from chiasm.documents import Document, Image, Split, Text
 from chiasm.errors import UserError

@@ -7,7 +7,8 @@ import pytest
 
 from chiasm.assembly import open_material, train_run
 from chiasm.errors import UserError
-from chiasm.evaluation import EvaluationSettings, evaluate
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import load_recipe
 

@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from chiasm.data.kinds import TextSettings
+from chiasm.data.settings import StreamSettings
 from chiasm.data.source import SOURCES, Opened, SourceFacts, leaks
-from chiasm.data.stream import StreamSettings
 from chiasm.errors import UserError
 from chiasm.recipe import parse_recipe
 

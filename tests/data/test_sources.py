@@ -14,9 +14,10 @@ from chiasm.data.drawing import row_spans
 from chiasm.data.encoding import DocumentEncoder
 from chiasm.data.kinds import ImageTextSettings
 from chiasm.data.mixture import Lane, Mixture
+from chiasm.data.settings import StreamSettings
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources, sample_texts
-from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.stream import Stream
 from chiasm.documents import Split
 from chiasm.errors import UserError
 

@@ -3,7 +3,7 @@ import json
 import pytest
 import torch
 
-from chiasm.data.stream import StreamSettings
+from chiasm.data.settings import StreamSettings
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 

@@ -14,11 +14,13 @@ from chiasm.data.source import Opening, SourceSettings
 from chiasm.data.sources import open_sources
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Split
-from chiasm.evaluation import EvaluationSettings, Material
+from chiasm.evaluation.material import Material
+from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.walks import WalkDocuments
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
 from chiasm.worlds.render import render_worlds

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chiasm.evaluation import Evaluation, evaluate
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.evaluation import Evaluation
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 

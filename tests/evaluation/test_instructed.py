@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from chiasm.documents import Split
-from chiasm.evaluation import Material, evaluate
+from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.instructed import _items, _other_words, _random, measure_instructions
+from chiasm.evaluation.material import Material
 from chiasm.worlds.instructions.rendered import render_instructions
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.instructions.source import InstructionSource

@@ -3,8 +3,8 @@ import pytest
 
 from chiasm.actions import Action, ActionFormat
 from chiasm.documents import Document, Image, Text
-from chiasm.evaluation import Material, evaluate
-from chiasm.evaluation.material import asked_picture, pick, spread
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.material import Material, asked_picture, pick, spread
 from chiasm.poses import Pose
 
 

@@ -1,6 +1,7 @@
 import pytest
 
-from chiasm.evaluation import Material, evaluate
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.material import Material
 from chiasm.evaluation.next_views import measure_next_views
 from chiasm.evaluation.rollouts import measure_rollouts
 

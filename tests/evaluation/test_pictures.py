@@ -9,7 +9,7 @@ from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.storage import save_tokenizer
-from chiasm.vision.rae import RaeSettings
+from chiasm.vision.kinds import RaeSettings
 
 
 def pictures(seed: int, count: int = 3) -> np.ndarray:

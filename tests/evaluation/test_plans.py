@@ -5,7 +5,8 @@ import pytest
 
 from chiasm.actions import ActionFormat
 from chiasm.errors import UserError
-from chiasm.evaluation import Material, evaluate
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.material import Material
 from chiasm.evaluation.plans import BASELINES, MODEL, ORACLE, measure_plans, plan_rows, plan_scenes
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.request import SamplingSettings

@@ -6,7 +6,8 @@ import torch
 
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Document, Image, question_spans
-from chiasm.evaluation import Material, evaluate
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.material import Material
 from chiasm.evaluation.questions import (
     Asked,
     _balanced,
@@ -15,8 +16,10 @@ from chiasm.evaluation.questions import (
     measure_questions,
 )
 from chiasm.evaluation.scoring import batches
-from chiasm.model import Decoder, ModelSettings
-from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings
 
 
 def asked(kind: str, number: int) -> Asked:

@@ -10,12 +10,11 @@ from tokenizers import Tokenizer, decoders, models, normalizers, pre_tokenizers
 
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
-from chiasm.evaluation import Material, evaluate
-from chiasm.evaluation.material import pick
+from chiasm.evaluation.evaluate import evaluate
+from chiasm.evaluation.material import Material, pick
 from chiasm.evaluation.scoring import batches, lossless
 from chiasm.evaluation.text import measure_text
-from chiasm.model import Decoder
-from chiasm.model.decoder import DecoderInput
+from chiasm.model.decoder import Decoder, DecoderInput
 from chiasm.model.mask import IntervalMask
 
 WORDS = ("the", "wall", "is", "brick", "and", "floor", "grass")

@@ -11,7 +11,8 @@ from chiasm.documents import Continuous, Image
 from chiasm.flow import FlowSettings
 from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
 

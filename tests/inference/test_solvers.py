@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from chiasm.inference.solvers import Solver, denoise, time_grid
+from chiasm.inference.request import Solver
+from chiasm.inference.solvers import denoise, time_grid
 
 RATE = -1.7
 

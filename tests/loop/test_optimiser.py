@@ -3,8 +3,10 @@ import torch
 from torch import nn
 
 from chiasm.batch.streams import Streams, StreamShape
-from chiasm.loop.optimiser import OptimiserSettings, build_optimiser, decay_groups
-from chiasm.model import Decoder, ModelSettings
+from chiasm.loop.optimiser import build_optimiser, decay_groups
+from chiasm.loop.settings import OptimiserSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 
 
 def small_model() -> nn.Module:

@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from chiasm.model import IntervalMask
 from chiasm.model.elementwise import rotate
 from chiasm.model.layers import RotaryTable
+from chiasm.model.mask import IntervalMask
 from chiasm.model.settings import ModelSettings
 
 

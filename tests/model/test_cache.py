@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.model import Decoder, DecoderInput, IntervalMask
+from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.mask import IntervalMask
 
 VARIANTS = {
     "modality": {},

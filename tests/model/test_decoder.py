@@ -5,7 +5,9 @@ import torch
 
 from chiasm.batch.streams import TEXT, Streams, StreamShape
 from chiasm.errors import UserError
-from chiasm.model import Decoder, DecoderInput, IntervalMask, ModelSettings
+from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.mask import IntervalMask
+from chiasm.model.settings import ModelSettings
 
 VARIANTS = [
     {},

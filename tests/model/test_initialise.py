@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from chiasm.batch.streams import TEXT, Streams, StreamShape
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
 from chiasm.model.initialise import PLACE
+from chiasm.model.settings import ModelSettings
 
 IMAGE = StreamShape("image", "vision", (2, 2), channels=8)
 SERIES = StreamShape("series", "motion", (5,), channels=6)

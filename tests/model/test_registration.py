@@ -12,7 +12,8 @@ from chiasm.inference.canvas import item_passage
 from chiasm.inference.history import History, lay_out
 from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model.attention import GroupedAttention, GroupedSettings
+from chiasm.model.attention import GroupedAttention
+from chiasm.model.kinds import GroupedSettings
 from chiasm.model.settings import ATTENTIONS
 from chiasm.recipe import parse_recipe
 

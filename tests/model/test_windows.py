@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.model import IntervalMask
+from chiasm.model.mask import IntervalMask
 from chiasm.model.windows import Windows
 
 

@@ -5,8 +5,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from chiasm.model import DecoderInput, IntervalMask, Work
-from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.model.decoder import DecoderInput
+from chiasm.model.mask import IntervalMask
+from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 
 
 def grouped_flops(a_shape, b_shape, *_, out_shape=None, **__) -> int:

@@ -11,7 +11,7 @@ from chiasm.assembly import open_material, train_run
 from chiasm.cli import app
 from chiasm.documents import Text
 from chiasm.errors import UserError
-from chiasm.evaluation import evaluate
+from chiasm.evaluation.evaluate import evaluate
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler

@@ -11,8 +11,8 @@ from PIL import Image as PillowImage
 
 from chiasm.assembly import build_inputs, build_stream, open_material
 from chiasm.errors import UserError
-from chiasm.model import Decoder, Work
-from chiasm.model.work import FORWARD_AND_BACKWARD
+from chiasm.model.decoder import Decoder
+from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.recipe import load_recipe
 from chiasm.scaling.fit import fit_points
 from chiasm.scaling.points import Point

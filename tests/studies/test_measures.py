@@ -9,8 +9,8 @@ from tokenizers import Tokenizer, models, pre_tokenizers
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError
-from chiasm.evaluation import EvaluationSettings
 from chiasm.evaluation.material import Items
+from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.studies.measures import measure, refuse_lossy
 from chiasm.studies.settings import MetricSettings
 

@@ -7,7 +7,9 @@ import torch
 
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
-from chiasm.model import Decoder, ModelSettings, Work
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
+from chiasm.model.work import Work
 from chiasm.studies.shapes import ASPECT_WITHIN, Ladder, learning_rate, refuse_fixed_shape
 from chiasm.studies.step import Step
 

@@ -9,9 +9,11 @@ import pytest
 import torch
 
 from chiasm.batch.packed import NO_LABEL
-from chiasm.model import Decoder, DecoderInput, IntervalMask
+from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.mask import IntervalMask
 from chiasm.training.losses import NOISE_BINS, Counts, Losses, Sums
-from chiasm.training.objective import Objective, ObjectiveSettings, StreamObjective
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings, StreamObjective
 
 MODELS = {
     "modality": {},

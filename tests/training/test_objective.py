@@ -8,9 +8,11 @@ import torch.nn.functional as F
 from torch.utils.checkpoint import checkpoint
 
 from chiasm.flow import default_shift, mix
-from chiasm.model import Decoder, DecoderInput, IntervalMask
+from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.mask import IntervalMask
 from chiasm.training.losses import NOISE_BINS, Counts, Losses, Sums
-from chiasm.training.objective import Objective, ObjectiveSettings, StreamObjective
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings, StreamObjective
 
 
 @pytest.fixture(scope="module")

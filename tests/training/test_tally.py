@@ -1,7 +1,8 @@
 import torch
 
 from chiasm.training.losses import NOISE_BINS, Losses, Sums
-from chiasm.training.objective import Objective, ObjectiveSettings, StreamObjective
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings, StreamObjective
 from chiasm.training.tally import tally
 
 

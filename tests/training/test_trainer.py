@@ -11,18 +11,20 @@ import torch
 from torch import Tensor
 
 from chiasm.data.kinds import TextSettings
-from chiasm.data.stream import Stream, StreamSettings
+from chiasm.data.settings import StreamSettings
+from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
-from chiasm.loop.optimiser import OptimiserSettings
 from chiasm.loop.progress import StepReport
 from chiasm.loop.schedule import ScheduleSettings
-from chiasm.model import Decoder, ModelSettings
+from chiasm.loop.settings import OptimiserSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import Objective, ObjectiveSettings
-from chiasm.training.settings import TrainingSettings
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings, TrainingSettings
 from chiasm.training.trainer import Trainer
 from chiasm.training.validation import Validation
 from chiasm.vision.pixels import pixel_tokenizer

@@ -4,8 +4,9 @@ from pydantic import ValidationError
 from torch.nn import functional
 
 from chiasm.tokenizers.storage import load_tokenizer
-from chiasm.vision.encoder import EncoderSettings, RaeEncoder
+from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.learning.training import train_tokenizer
+from chiasm.vision.settings import EncoderSettings
 from chiasm.vision.tokenizer import seeded
 
 SHAPE = {"image_pixels": 32, "channels": 32, "widths": (8, 16, 32), "blocks": 2}

@@ -5,7 +5,8 @@ from torch.distributions import Normal, kl_divergence
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision import kl_autoencoder
-from chiasm.vision.kl_autoencoder import Autoencoder, AutoencoderSettings
+from chiasm.vision.kl_autoencoder import Autoencoder
+from chiasm.vision.settings import AutoencoderSettings
 from chiasm.vision.tokenizer import patches, seeded
 
 

@@ -7,7 +7,7 @@ from chiasm.recipe import parse_recipe
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.pixels import PixelSettings
+from chiasm.vision.kinds import PixelSettings
 
 
 def pictures(count: int = 5, side: int = 32) -> torch.Tensor:

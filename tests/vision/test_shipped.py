@@ -11,9 +11,9 @@ import torch
 from chiasm.documents import Split
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.kinds import RaeSettings
 from chiasm.vision.learning.figures import psnr
 from chiasm.vision.learning.pictures import pictures_of_frames
-from chiasm.vision.rae import RaeSettings
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.settings import WorldSettings
 from chiasm.worlds.sources import WorldSource

@@ -18,12 +18,14 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.tasks import next_view
-from chiasm.model import Decoder, ModelSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings
 from chiasm.recipe import parse_recipe
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.noise import draw_noise
-from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 IMAGE = {"kind": "pixels", "image_pixels": 8, "patch_pixels": 4}

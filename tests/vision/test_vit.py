@@ -4,8 +4,9 @@ import torch
 from chiasm.errors import UserError
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.vision.kinds import ViTDecoderSettings
 from chiasm.vision.tokenizer import seeded
-from chiasm.vision.vit import ViTDecoder, ViTDecoderSettings
+from chiasm.vision.vit import ViTDecoder
 
 NEUTRAL = LatentStatistics.neutral(5, 0.0, 1.0, "nothing", "none")
 

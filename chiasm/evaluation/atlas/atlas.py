@@ -34,7 +34,7 @@ from chiasm.evaluation.atlas.tasks import Tasks, measure_tasks
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.intervals import Resamples
-from chiasm.model import ModelSettings
+from chiasm.model.settings import ModelSettings
 from chiasm.training.tally import load_values
 
 NOISE = "noise"

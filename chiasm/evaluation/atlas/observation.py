@@ -30,10 +30,12 @@ from chiasm.evaluation.material import asked_picture, pick
 from chiasm.evaluation.scoring import DOCUMENTS_PER_BATCH, SEED_STRIDE, batches
 from chiasm.flow import mix
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model import DecoderInput, IntervalMask
+from chiasm.model.decoder import DecoderInput
+from chiasm.model.mask import IntervalMask
 from chiasm.training.losses import NOISE_BINS
 from chiasm.training.noise import draw_noise
-from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings
 
 Progress = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""

@@ -12,30 +12,15 @@ Shape suffixes: B pictures, H and W height and width in pixels.
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
-from chiasm.settings import Settings
 from chiasm.vision.learning.fit import Losses
+from chiasm.vision.learning.settings import AdversarialSettings
 
 LARGEST_WEIGHT = 1e4
 """Where the adaptive weight ends, when the adversarial gradient vanishes."""
-
-
-class AdversarialSettings(Settings):
-    """The adversarial term of a decoder."""
-
-    weight: float = Field(default=0.0, ge=0)
-    """Length of its gradient at the last layer, relative to the reconstruction's; 0: no such term.
-    RAE has 0.75."""
-    start_step: int = Field(default=500, ge=0)
-    """Steps of the decoder without it."""
-    lead_steps: int = Field(default=100, ge=0)
-    """Steps before ``start_step`` in which the discriminator already learns."""
-    width: int = Field(default=32, ge=8, multiple_of=8)
-    """Channels of the discriminator's first layer; the others have two and four times as many."""
 
 
 class PatchDiscriminator(nn.Module):

@@ -23,43 +23,19 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.roles import Role
-from chiasm.settings import Settings
 from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.learning.features import PixelRegression, add_noise, redundancy
-from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
+from chiasm.vision.learning.fit import Draw, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures, covered_cells
+from chiasm.vision.learning.settings import ContrastiveSettings
 from chiasm.vision.learning.words import TextTower, Vocabulary
 
 NO_VALUE = -1
 """A fact that a picture does not have."""
-
-
-class ContrastiveSettings(Settings):
-    """Stage 1 of a vision tokenizer."""
-
-    fit: FitSettings = FitSettings(steps=3000)
-    """Its optimisation."""
-    embedding: int = Field(default=128, ge=8)
-    """Width of the space in which pictures and captions meet."""
-    text_width: int = Field(default=128, ge=8)
-    """Width of the text tower."""
-    max_words: int = Field(default=48, ge=1)
-    """Words of a caption that the text tower reads."""
-    vocabulary_words: int = Field(default=1024, ge=1)
-    """Words that the text tower knows."""
-    noise: float = Field(default=0.3, ge=0)
-    """Scale of the noise on features: each picture's deviation is |normal(0, noise)|."""
-    contrast_weight: float = Field(default=0.5, ge=0)
-    words_weight: float = Field(default=1.0, ge=0)
-    facts_weight: float = Field(default=1.0, ge=0)
-    objects_weight: float = Field(default=4.0, ge=0)
-    pixels_weight: float = Field(default=10.0, ge=0)
-    redundancy_weight: float = Field(default=0.3, ge=0)
 
 
 class Targets:

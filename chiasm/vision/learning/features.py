@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from chiasm.vision.encoder import CELL_PIXELS
+from chiasm.vision.settings import CELL_PIXELS
 from chiasm.vision.tokenizer import patches
 
 

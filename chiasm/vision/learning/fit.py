@@ -13,36 +13,18 @@ from pathlib import Path
 import numpy as np
 import torch
 from PIL import Image
-from pydantic import Field
 from torch import Tensor, nn
 
 from chiasm.errors import UserError, setting
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
-from chiasm.loop.optimiser import OptimiserSettings, build_optimiser
+from chiasm.loop.optimiser import build_optimiser
 from chiasm.loop.schedule import ScheduleSettings
-from chiasm.loop.settings import LoopSettings
-from chiasm.settings import Settings
+from chiasm.loop.settings import LoopSettings, OptimiserSettings
+from chiasm.vision.learning.settings import FitSettings
 
 LOG_STEPS = 50
 """Steps between two lines of the losses."""
-
-
-class FitSettings(Settings):
-    """One stage's optimisation."""
-
-    steps: int = Field(default=2000, ge=1)
-    """Optimiser steps."""
-    pictures_per_step: int = Field(default=256, ge=2)
-    """Pictures in each step; the contrastive loss compares all of them with each other."""
-    learning_rate: float = Field(default=2e-3, gt=0)
-    """Peak learning rate of AdamW; a cosine takes it to a hundredth."""
-    warmup_steps: int = Field(default=100, ge=0)
-    """Steps before the first one at the peak."""
-    weight_decay: float = Field(default=0.01, ge=0)
-    """AdamW's decoupled decay, on matrices alone."""
-    checkpoint_steps: int = Field(default=500, ge=1)
-    """Steps between checkpoints."""
 
 
 @dataclass

@@ -4,34 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated
 
 import torch
-from pydantic import Field
 
 from chiasm.capabilities import Labelled
-from chiasm.data.source import SOURCES, Opening, SourceSettings
+from chiasm.data.source import Opening
 from chiasm.documents import Source, Split
 from chiasm.errors import settings_of
-from chiasm.providers import WorldTable
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork
-from chiasm.vision.learning.pictures import Pictures, pictures_of_frames, pictures_of_source
-from chiasm.vision.learning.settings import TokenizerTrainingSettings, picture_shape
+from chiasm.vision.learning.pictures import (
+    Pictures,
+    picture_shape,
+    pictures_of_frames,
+    pictures_of_source,
+)
+from chiasm.vision.learning.settings import VisionTrainingSettings
 from chiasm.vision.learning.training import Progress, train_tokenizer
-
-
-class VisionTrainingSettings(TokenizerTrainingSettings, WorldTable):
-    """A recipe of ``chiasm vision train``."""
-
-    source: Annotated[SourceSettings, SOURCES] = Field(
-        default_factory=lambda: SOURCES.of("world").model_validate({"task": "image_text"})
-    )
-    """The pictures: the embedded world with its ground truth, or ``image_text`` files; where the
-    settings read no captions, a folder of pictures will do."""
-    render_processes: int = Field(default=2, ge=1)
-    """Processes that render the world."""
 
 
 def train_from_settings(

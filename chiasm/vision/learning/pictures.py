@@ -19,8 +19,11 @@ from chiasm.capabilities import Labelled
 from chiasm.data.pictures import decode_picture
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Source
-from chiasm.errors import UserError
+from chiasm.errors import UserError, setting, settings_of
 from chiasm.rgb import ImageShape
+from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.learning.settings import TokenizerTrainingSettings
 from chiasm.vision.tokenizer import as_floats
 
 _MOST_OBJECTS = 4
@@ -190,3 +193,64 @@ def pictures_of_source(
         content=content.hexdigest(),
         unreadable=tuple(unreadable),
     )
+
+
+def picture_shape(settings: TokenizerTrainingSettings, frozen: Tokenizer | None) -> ImageShape:
+    """The pictures that training needs, and their grid; refuses settings that do not go together.
+
+    Raises:
+        UserError: the frozen tokenizer takes other pictures than the settings say, or such that are
+            not square; or the decoder cannot draw cells of this size.
+    """
+    if settings.kind == "vae":
+        shape, channels = settings.vae.shape, 0
+    elif frozen is None:
+        shape, channels = settings.encoder.shape, settings.encoder.channels
+    else:
+        shape, channels = frozen.image_shape, frozen.channels
+    side = shape.height_pixels
+    if side != shape.width_pixels:
+        raise UserError(
+            f"the frozen tokenizer takes pictures of {side} x {shape.width_pixels} pixels; chiasm "
+            "vision train needs square ones"
+        )
+    if frozen is not None and frozen.image_shape.height_pixels != side:
+        raise UserError(
+            ", but the frozen tokenizer takes pictures of "
+            f"{frozen.image_shape.height_pixels} pixels",
+            setting="vae.image_pixels",
+            value=side,
+            remedy=f"make them equal, or leave {setting('frozen')} out",
+        )
+    if settings.kind == "rae":
+        guess = LatentStatistics.neutral(channels, 0.0, 1.0, "", "")
+        with torch.device("meta"), settings_of("decoder"):  # costs nothing, and says if it fits
+            settings.decoder.build(shape, guess)
+    return shape
+
+
+def check_pictures(
+    pictures: Pictures, shape: ImageShape, settings: TokenizerTrainingSettings
+) -> None:
+    """Refuse pictures that cannot be learned from, before anything is spent on them.
+
+    Raises:
+        UserError: the sizes differ, captions are missing, or there is one picture or none.
+    """
+    expected = (shape.height_pixels, shape.width_pixels, 3)
+    if pictures.pixels_MHW3.shape[1:] != expected:
+        raise UserError(
+            f", but the pictures have the shape {pictures.pixels_MHW3.shape[1:]}",
+            setting=settings.size_setting,
+            value=shape.height_pixels,
+            remedy="set it to their side",
+        )
+    if len(pictures) < 2:
+        raise UserError(f"{pictures.data} has {len(pictures)} pictures; give at least 2")
+    if settings.reads_captions and not all(pictures.captions):
+        raise UserError(
+            f"needs captions, and {pictures.data} has pictures without",
+            setting="objective",
+            value="contrastive",
+            remedy=f"set {setting('objective')} = 'self_supervised'",
+        )

@@ -18,20 +18,19 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor
 from torch.nn import functional
 
-from chiasm.settings import Settings
 from chiasm.vision.convolutional import LinearDecoder
 from chiasm.vision.decoder import FeatureDecoder
-from chiasm.vision.encoder import CELL_PIXELS
 from chiasm.vision.kl_autoencoder import Autoencoder, kl_divergence
-from chiasm.vision.learning.adversary import AdversarialSettings, Adversary
+from chiasm.vision.learning.adversary import Adversary
 from chiasm.vision.learning.features import add_noise
-from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
+from chiasm.vision.learning.fit import Draw, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.ridge import RidgeRegression, neighbourhoods
+from chiasm.vision.learning.settings import ReconstructionSettings
+from chiasm.vision.settings import CELL_PIXELS
 from chiasm.vision.tokenizer import patches
 
 PICTURES_AT_ONCE = 256
@@ -42,35 +41,6 @@ NUM_SAMPLES = 8
 
 Encode = Callable[[Tensor], Tensor]
 """Pictures [B, 3, H, W] in [0, 1] to standardised latents [B, P, C], with gradients."""
-
-
-class ReconstructionSettings(Settings):
-    """How a decoder, or a variational autoencoder, learns to draw."""
-
-    fit: FitSettings = FitSettings(steps=2000, pictures_per_step=128)
-    """Its optimisation."""
-    noise: float = Field(default=0.3, gt=0)
-    """rae: scale of the noise on latents; each picture's deviation is |normal(0, noise)|."""
-    kl_weight: float = Field(default=1e-4, ge=0)
-    """vae: weight of the KL divergence in nats per pixel value, beside the L1 loss."""
-    feature_weight: float = Field(default=0.1, ge=0)
-    """Weight of the frozen tokenizer's latent distance beside the L1 loss."""
-    adversarial: AdversarialSettings = AdversarialSettings()
-    """The discriminator's term."""
-    ridge_pictures: int = Field(default=8192, ge=1)
-    """Pictures that the convolutional decoder's closed-form start is solved on."""
-    sample_steps: int = Field(default=500, ge=1)
-    """Steps between two grids of held-out pictures and what is drawn of them."""
-
-    @model_validator(mode="after")
-    def _adversary_begins(self) -> ReconstructionSettings:
-        start = self.adversarial.start_step
-        if self.adversarial.weight > 0 and start >= self.fit.steps:
-            raise ValueError(
-                f"adversarial.start_step = {start} leaves nothing of fit.steps = "
-                f"{self.fit.steps}; start earlier, or set adversarial.weight = 0"
-            )
-        return self
 
 
 class DrawingStage(Stage):

@@ -23,42 +23,21 @@ from typing import ClassVar
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.errors import UserError
 from chiasm.roles import Role
-from chiasm.settings import Settings
 from chiasm.vision.attention import AttentionBlock
-from chiasm.vision.encoder import CELL_PIXELS, RaeEncoder
+from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.learning.features import PixelRegression, deviation_between_pictures, redundancy
-from chiasm.vision.learning.fit import Draw, FitSettings, Losses, Stage
+from chiasm.vision.learning.fit import Draw, Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
+from chiasm.vision.learning.settings import SelfSupervisedSettings
+from chiasm.vision.settings import CELL_PIXELS
 
 COLLAPSED = 0.05
 """Mean deviation of features between pictures below which they tell of no picture; 1 is full."""
-
-
-class SelfSupervisedSettings(Settings):
-    """Stage 1 of a vision tokenizer without captions."""
-
-    fit: FitSettings = FitSettings(steps=3000)
-    """Its optimisation."""
-    hidden_blocks: int = Field(default=3, ge=1)
-    """Rectangles of cells that are hidden in each picture; they may overlap."""
-    hidden_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the picture that each of them covers."""
-    predictor_width: int = Field(default=128, ge=32, multiple_of=32)
-    """D."""
-    predictor_blocks: int = Field(default=2, ge=1)
-    """Attention blocks of the predictor."""
-    momentum: float = Field(default=0.99, ge=0, lt=1)
-    """Share of the teacher that a step keeps at first; it rises linearly to 1."""
-    prediction_weight: float = Field(default=1.0, gt=0)
-    deviation_weight: float = Field(default=5.0, ge=0)
-    redundancy_weight: float = Field(default=0.1, ge=0)
-    pixels_weight: float = Field(default=1.0, ge=0)
 
 
 class Predictor(nn.Module):

@@ -1,26 +1,127 @@
-"""What a tokenizer's training is asked for, and whether the pictures at hand allow it."""
+"""What a tokenizer's training is asked for, and the recipe of ``chiasm vision train``."""
 
 from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from chiasm.errors import UserError, setting, settings_of
-from chiasm.rgb import ImageShape
+import chiasm.data.sources  # noqa: F401  (registers the kinds that read users' files)
+from chiasm.data.source import SOURCES, SourceSettings
+from chiasm.providers import WorldTable
 from chiasm.settings import Settings
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
-from chiasm.tokenizers.statistics import LatentStatistics
-from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.convolutional import ConvolutionalDecoderSettings
-from chiasm.vision.decoder import DECODERS, DecoderSettings
-from chiasm.vision.encoder import EncoderSettings
-from chiasm.vision.kl_autoencoder import AutoencoderSettings
-from chiasm.vision.learning.contrastive import ContrastiveSettings
-from chiasm.vision.learning.pictures import Pictures
-from chiasm.vision.learning.reconstruction import ReconstructionSettings
-from chiasm.vision.learning.self_supervised import SelfSupervisedSettings
+from chiasm.vision.kinds import ConvolutionalDecoderSettings
+from chiasm.vision.settings import (
+    DECODERS,
+    AutoencoderSettings,
+    DecoderSettings,
+    EncoderSettings,
+)
+
+
+class FitSettings(Settings):
+    """One stage's optimisation."""
+
+    steps: int = Field(default=2000, ge=1)
+    """Optimiser steps."""
+    pictures_per_step: int = Field(default=256, ge=2)
+    """Pictures in each step; the contrastive loss compares all of them with each other."""
+    learning_rate: float = Field(default=2e-3, gt=0)
+    """Peak learning rate of AdamW; a cosine takes it to a hundredth."""
+    warmup_steps: int = Field(default=100, ge=0)
+    """Steps before the first one at the peak."""
+    weight_decay: float = Field(default=0.01, ge=0)
+    """AdamW's decoupled decay, on matrices alone."""
+    checkpoint_steps: int = Field(default=500, ge=1)
+    """Steps between checkpoints."""
+
+
+class ContrastiveSettings(Settings):
+    """Stage 1 of a vision tokenizer."""
+
+    fit: FitSettings = FitSettings(steps=3000)
+    """Its optimisation."""
+    embedding: int = Field(default=128, ge=8)
+    """Width of the space in which pictures and captions meet."""
+    text_width: int = Field(default=128, ge=8)
+    """Width of the text tower."""
+    max_words: int = Field(default=48, ge=1)
+    """Words of a caption that the text tower reads."""
+    vocabulary_words: int = Field(default=1024, ge=1)
+    """Words that the text tower knows."""
+    noise: float = Field(default=0.3, ge=0)
+    """Scale of the noise on features: each picture's deviation is |normal(0, noise)|."""
+    contrast_weight: float = Field(default=0.5, ge=0)
+    words_weight: float = Field(default=1.0, ge=0)
+    facts_weight: float = Field(default=1.0, ge=0)
+    objects_weight: float = Field(default=4.0, ge=0)
+    pixels_weight: float = Field(default=10.0, ge=0)
+    redundancy_weight: float = Field(default=0.3, ge=0)
+
+
+class SelfSupervisedSettings(Settings):
+    """Stage 1 of a vision tokenizer without captions."""
+
+    fit: FitSettings = FitSettings(steps=3000)
+    """Its optimisation."""
+    hidden_blocks: int = Field(default=3, ge=1)
+    """Rectangles of cells that are hidden in each picture; they may overlap."""
+    hidden_share: float = Field(default=0.2, gt=0, lt=1)
+    """Share of the picture that each of them covers."""
+    predictor_width: int = Field(default=128, ge=32, multiple_of=32)
+    """D."""
+    predictor_blocks: int = Field(default=2, ge=1)
+    """Attention blocks of the predictor."""
+    momentum: float = Field(default=0.99, ge=0, lt=1)
+    """Share of the teacher that a step keeps at first; it rises linearly to 1."""
+    prediction_weight: float = Field(default=1.0, gt=0)
+    deviation_weight: float = Field(default=5.0, ge=0)
+    redundancy_weight: float = Field(default=0.1, ge=0)
+    pixels_weight: float = Field(default=1.0, ge=0)
+
+
+class AdversarialSettings(Settings):
+    """The adversarial term of a decoder."""
+
+    weight: float = Field(default=0.0, ge=0)
+    """Length of its gradient at the last layer, relative to the reconstruction's; 0: no such term.
+    RAE has 0.75."""
+    start_step: int = Field(default=500, ge=0)
+    """Steps of the decoder without it."""
+    lead_steps: int = Field(default=100, ge=0)
+    """Steps before ``start_step`` in which the discriminator already learns."""
+    width: int = Field(default=32, ge=8, multiple_of=8)
+    """Channels of the discriminator's first layer; the others have two and four times as many."""
+
+
+class ReconstructionSettings(Settings):
+    """How a decoder, or a variational autoencoder, learns to draw."""
+
+    fit: FitSettings = FitSettings(steps=2000, pictures_per_step=128)
+    """Its optimisation."""
+    noise: float = Field(default=0.3, gt=0)
+    """rae: scale of the noise on latents; each picture's deviation is |normal(0, noise)|."""
+    kl_weight: float = Field(default=1e-4, ge=0)
+    """vae: weight of the KL divergence in nats per pixel value, beside the L1 loss."""
+    feature_weight: float = Field(default=0.1, ge=0)
+    """Weight of the frozen tokenizer's latent distance beside the L1 loss."""
+    adversarial: AdversarialSettings = AdversarialSettings()
+    """The discriminator's term."""
+    ridge_pictures: int = Field(default=8192, ge=1)
+    """Pictures that the convolutional decoder's closed-form start is solved on."""
+    sample_steps: int = Field(default=500, ge=1)
+    """Steps between two grids of held-out pictures and what is drawn of them."""
+
+    @model_validator(mode="after")
+    def _adversary_begins(self) -> ReconstructionSettings:
+        start = self.adversarial.start_step
+        if self.adversarial.weight > 0 and start >= self.fit.steps:
+            raise ValueError(
+                f"adversarial.start_step = {start} leaves nothing of fit.steps = "
+                f"{self.fit.steps}; start earlier, or set adversarial.weight = 0"
+            )
+        return self
 
 
 class TokenizerTrainingSettings(Settings):
@@ -66,62 +167,13 @@ class TokenizerTrainingSettings(Settings):
         return trains_encoder and self.objective == "contrastive"
 
 
-def picture_shape(settings: TokenizerTrainingSettings, frozen: Tokenizer | None) -> ImageShape:
-    """The pictures that training needs, and their grid; refuses settings that do not go together.
+class VisionTrainingSettings(TokenizerTrainingSettings, WorldTable):
+    """A recipe of ``chiasm vision train``."""
 
-    Raises:
-        UserError: the frozen tokenizer takes other pictures than the settings say, or such that are
-            not square; or the decoder cannot draw cells of this size.
-    """
-    if settings.kind == "vae":
-        shape, channels = settings.vae.shape, 0
-    elif frozen is None:
-        shape, channels = settings.encoder.shape, settings.encoder.channels
-    else:
-        shape, channels = frozen.image_shape, frozen.channels
-    side = shape.height_pixels
-    if side != shape.width_pixels:
-        raise UserError(
-            f"the frozen tokenizer takes pictures of {side} x {shape.width_pixels} pixels; chiasm "
-            "vision train needs square ones"
-        )
-    if frozen is not None and frozen.image_shape.height_pixels != side:
-        raise UserError(
-            ", but the frozen tokenizer takes pictures of "
-            f"{frozen.image_shape.height_pixels} pixels",
-            setting="vae.image_pixels",
-            value=side,
-            remedy=f"make them equal, or leave {setting('frozen')} out",
-        )
-    if settings.kind == "rae":
-        guess = LatentStatistics.neutral(channels, 0.0, 1.0, "", "")
-        with torch.device("meta"), settings_of("decoder"):  # costs nothing, and says if it fits
-            settings.decoder.build(shape, guess)
-    return shape
-
-
-def check_pictures(
-    pictures: Pictures, shape: ImageShape, settings: TokenizerTrainingSettings
-) -> None:
-    """Refuse pictures that cannot be learned from, before anything is spent on them.
-
-    Raises:
-        UserError: the sizes differ, captions are missing, or there is one picture or none.
-    """
-    expected = (shape.height_pixels, shape.width_pixels, 3)
-    if pictures.pixels_MHW3.shape[1:] != expected:
-        raise UserError(
-            f", but the pictures have the shape {pictures.pixels_MHW3.shape[1:]}",
-            setting=settings.size_setting,
-            value=shape.height_pixels,
-            remedy="set it to their side",
-        )
-    if len(pictures) < 2:
-        raise UserError(f"{pictures.data} has {len(pictures)} pictures; give at least 2")
-    if settings.reads_captions and not all(pictures.captions):
-        raise UserError(
-            f"needs captions, and {pictures.data} has pictures without",
-            setting="objective",
-            value="contrastive",
-            remedy=f"set {setting('objective')} = 'self_supervised'",
-        )
+    source: Annotated[SourceSettings, SOURCES] = Field(
+        default_factory=lambda: SOURCES.of("world").model_validate({"task": "image_text"})
+    )
+    """The pictures: the embedded world with its ground truth, or ``image_text`` files; where the
+    settings read no captions, a folder of pictures will do."""
+    render_processes: int = Field(default=2, ge=1)
+    """Processes that render the world."""

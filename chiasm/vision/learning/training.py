@@ -17,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+import chiasm.vision.parts  # noqa: F401  (what a finished folder may name)
 from chiasm.errors import UserError, settings_of
 from chiasm.loop.metrics import Values, read_metrics
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics
@@ -33,9 +34,9 @@ from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.kl_autoencoder import Autoencoder
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
-from chiasm.vision.learning.fit import Fit, FitSettings, Stage
+from chiasm.vision.learning.fit import Fit, Stage
 from chiasm.vision.learning.frechet import FeatureNetwork
-from chiasm.vision.learning.pictures import Pictures
+from chiasm.vision.learning.pictures import Pictures, check_pictures, picture_shape
 from chiasm.vision.learning.reconstruction import (
     PICTURES_AT_ONCE,
     DecoderStage,
@@ -44,11 +45,7 @@ from chiasm.vision.learning.reconstruction import (
     solve_linear_decoder,
 )
 from chiasm.vision.learning.self_supervised import SelfSupervisedStage
-from chiasm.vision.learning.settings import (
-    TokenizerTrainingSettings,
-    check_pictures,
-    picture_shape,
-)
+from chiasm.vision.learning.settings import FitSettings, TokenizerTrainingSettings
 from chiasm.vision.tokenizer import PictureEncoder, seeded
 
 Progress = Callable[[str, int, int, Values], None]

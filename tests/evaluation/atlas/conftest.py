@@ -11,11 +11,11 @@ import torch
 
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
-from chiasm.evaluation import Material
+from chiasm.evaluation.material import Material
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model import Decoder, ModelSettings
-from chiasm.model.settings import MoeSettings
+from chiasm.model.decoder import Decoder
+from chiasm.model.settings import ModelSettings, MoeSettings
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
 

@@ -8,7 +8,8 @@ from chiasm.evaluation.atlas.observation import CONTEXT, TARGET, TEXT, Task, obs
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.scoring import batches
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.training.objective import Objective, ObjectiveSettings
+from chiasm.training.objective import Objective
+from chiasm.training.settings import ObjectiveSettings
 from chiasm.vision.pixels import pixel_tokenizer
 
 SETTINGS = AtlasSettings(documents=30)

@@ -1,12 +1,7 @@
 import torch
 
-from chiasm.vision.learning.adversary import (
-    AdversarialSettings,
-    Adversary,
-    PatchDiscriminator,
-    adaptive_weight,
-    hinge,
-)
+from chiasm.vision.learning.adversary import Adversary, PatchDiscriminator, adaptive_weight, hinge
+from chiasm.vision.learning.settings import AdversarialSettings
 
 
 def pictures(seed: int) -> torch.Tensor:

@@ -9,8 +9,9 @@ from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.storage import load_tokenizer
-from chiasm.vision.learning.from_settings import VisionTrainingSettings, train_from_settings
-from chiasm.vision.rae import RaeSettings
+from chiasm.vision.kinds import RaeSettings
+from chiasm.vision.learning.from_settings import train_from_settings
+from chiasm.vision.learning.settings import VisionTrainingSettings
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "vision-embedded-world.toml"
 SHIPPED = Path(__file__).parents[3] / "chiasm" / "vision" / "pretrained" / "embedded-world"

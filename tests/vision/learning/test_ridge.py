@@ -3,9 +3,10 @@ import torch
 
 from chiasm.tokenizers.statistics import RunningStatistics
 from chiasm.vision.convolutional import LinearDecoder
-from chiasm.vision.encoder import EncoderSettings, RaeEncoder
+from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.learning.reconstruction import solve_linear_decoder
 from chiasm.vision.learning.ridge import RidgeRegression, neighbourhoods
+from chiasm.vision.settings import EncoderSettings
 from chiasm.vision.tokenizer import patches, seeded
 
 

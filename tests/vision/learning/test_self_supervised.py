@@ -6,15 +6,12 @@ import torch
 
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
-from chiasm.vision.encoder import EncoderSettings, RaeEncoder
+from chiasm.vision.encoder import RaeEncoder
 from chiasm.vision.learning.features import deviation_between_pictures
 from chiasm.vision.learning.fit import Fit, Losses, draw_step
-from chiasm.vision.learning.self_supervised import (
-    SelfSupervisedSettings,
-    SelfSupervisedStage,
-    grey_out,
-    hidden_cells,
-)
+from chiasm.vision.learning.self_supervised import SelfSupervisedStage, grey_out, hidden_cells
+from chiasm.vision.learning.settings import SelfSupervisedSettings
+from chiasm.vision.settings import EncoderSettings
 from chiasm.vision.tokenizer import seeded
 
 SHAPE = EncoderSettings(image_pixels=32, channels=16, widths=(8, 16, 32))

@@ -15,13 +15,13 @@ from chiasm.tokenizers.settings import TOKENIZERS, open_tokenizer
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.storage import load_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.kinds import PixelSettings
 from chiasm.vision.kl_autoencoder import Autoencoder
 from chiasm.vision.learning.fit import Fit
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.reconstruction import DecoderStage, VariationalStage
 from chiasm.vision.learning.settings import TokenizerTrainingSettings
 from chiasm.vision.learning.training import train_tokenizer
-from chiasm.vision.pixels import PixelSettings
 from chiasm.vision.tokenizer import seeded
 
 FIT = {"steps": 5, "pictures_per_step": 16, "checkpoint_steps": 2, "warmup_steps": 2}

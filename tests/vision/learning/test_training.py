@@ -12,10 +12,10 @@ from chiasm.errors import UserError
 from chiasm.stop import Stopped
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.storage import load_tokenizer
+from chiasm.vision.kinds import RaeSettings
 from chiasm.vision.learning.fit import draw_step
 from chiasm.vision.learning.pictures import pictures_of_source
 from chiasm.vision.learning.training import train_tokenizer
-from chiasm.vision.rae import RaeSettings
 
 
 @pytest.fixture(scope="module")

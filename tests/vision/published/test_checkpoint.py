@@ -11,8 +11,7 @@ from huggingface_hub import constants
 from chiasm.errors import UserError
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
-from chiasm.vision.rae import RaeSettings
-from chiasm.vision.vae import VaeSettings
+from chiasm.vision.kinds import RaeSettings, VaeSettings
 
 Published = Callable[[str], Path]
 

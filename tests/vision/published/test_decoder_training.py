@@ -10,10 +10,10 @@ from safetensors.torch import load_file
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.vision.kinds import RaeSettings
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.settings import TokenizerTrainingSettings
 from chiasm.vision.learning.training import train_tokenizer
-from chiasm.vision.rae import RaeSettings
 
 
 @pytest.mark.parametrize("name", ["siglip2", "dinov2_with_registers"])

@@ -11,7 +11,7 @@ from torch.nn import functional
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.settings import open_tokenizer
-from chiasm.vision.rae import RaeSettings
+from chiasm.vision.kinds import RaeSettings
 from chiasm.vision.tokenizer import as_floats
 
 Published = Callable[[str], Path]

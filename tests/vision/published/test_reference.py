@@ -13,7 +13,7 @@ from chiasm.errors import UserError
 from chiasm.tokenizers.settings import TOKENIZERS, open_tokenizer
 from chiasm.tokenizers.statistics import read_statistics, save_statistics
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
-from chiasm.vision.rae import RaeSettings
+from chiasm.vision.kinds import RaeSettings
 
 Published = Callable[[str], Path]
 

@@ -12,8 +12,8 @@ from torch import Tensor
 from chiasm.errors import UserError
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.kinds import VaeSettings
 from chiasm.vision.tokenizer import as_floats
-from chiasm.vision.vae import VaeSettings
 
 Published = Callable[[str], Path]
 

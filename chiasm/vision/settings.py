@@ -1,0 +1,114 @@
+"""Shapes of the encoders and decoders that are trained here.
+
+Shape suffixes: as of the modules that build them; C latent channels, Z channels of an autoencoder's
+latent, D width.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field, model_validator
+
+from chiasm.registry import Registry
+from chiasm.rgb import ImageShape
+from chiasm.settings import Settings
+
+if TYPE_CHECKING:
+    from chiasm.tokenizers.statistics import LatentStatistics
+
+
+CELL_PIXELS = 16
+"""Side of the square of pixels that one latent token stands for."""
+
+PATCH = 2
+"""Side of the square of latents that makes one token."""
+
+
+class EncoderSettings(Settings):
+    """Shape of the encoder."""
+
+    image_pixels: int = Field(default=64, ge=16, multiple_of=CELL_PIXELS)
+    """Side of the square pictures; each 16 x 16 pixels become one latent token."""
+    channels: int = Field(default=64, ge=8, multiple_of=8)
+    """C: channels of a latent token."""
+    widths: tuple[int, int, int] = (48, 80, 160)
+    """Channels of the pyramid at 1/4, 1/8 and 1/16 of the picture; the last is the attention's."""
+    blocks: int = Field(default=1, ge=0)
+    """Attention blocks over the cells."""
+    layer: int | None = Field(default=None, ge=0)
+    """Latents are the output of so many blocks; of all, mapped to the channels, if unset. What the
+    encoder is trained for is asked of its last features in any case."""
+
+    @model_validator(mode="after")
+    def _layer_is_there(self) -> EncoderSettings:
+        if self.layer is None:
+            return self
+        if self.layer > self.blocks:
+            raise ValueError(
+                f"layer = {self.layer} of an encoder of blocks = {self.blocks}; choose 0 (before "
+                f"the first block) to {self.blocks}, or more blocks"
+            )
+        if self.channels != self.widths[2]:
+            raise ValueError(
+                f"layer = {self.layer} gives latents of the blocks' width, widths[2] = "
+                f"{self.widths[2]}, but channels = {self.channels}; make them equal"
+            )
+        return self
+
+    @property
+    def shape(self) -> ImageShape:
+        """The pictures and their grid."""
+        side = self.image_pixels // CELL_PIXELS
+        return ImageShape(self.image_pixels, self.image_pixels, side, side)
+
+
+class DecoderSettings(Settings):
+    """Shape of a decoder; each kind adds settings of its own."""
+
+    kind: str
+
+    def build(self, shape: ImageShape, statistics: LatentStatistics) -> Any:
+        """Returns an untrained :class:`chiasm.vision.decoder.FeatureDecoder`; a kind defines it.
+
+        Raises:
+            UserError: it cannot draw cells of this size.
+        """
+        raise NotImplementedError
+
+
+DECODERS = Registry[DecoderSettings]("decoder", default="convolutional")
+
+
+class AutoencoderSettings(Settings):
+    """Shape of a variational autoencoder."""
+
+    image_pixels: int = Field(default=64, ge=8)
+    """Side of the square pictures."""
+    downsampling: Literal[2, 4, 8, 16] = 8
+    """Pixels of one latent in each direction; a token stands for twice as many."""
+    channels: int = Field(default=8, ge=1)
+    """Z: channels of a latent; a token has four times as many."""
+    width: int = Field(default=32, ge=8, multiple_of=8)
+    """Channels at half the resolution; twice, then three times as many below."""
+
+    @model_validator(mode="after")
+    def _tokens_fit(self) -> AutoencoderSettings:
+        token = PATCH * self.downsampling
+        if self.image_pixels % token:
+            raise ValueError(
+                f"image_pixels = {self.image_pixels} is not a multiple of the {token} pixels of a "
+                f"token at downsampling = {self.downsampling}; choose one that is"
+            )
+        return self
+
+    @property
+    def widths(self) -> tuple[int, ...]:
+        """D at each resolution, the highest (half the picture's) first."""
+        return tuple(self.width * min(k, 3) for k in range(1, self.downsampling.bit_length()))
+
+    @property
+    def shape(self) -> ImageShape:
+        """The pictures and their grid of tokens."""
+        side = self.image_pixels // (PATCH * self.downsampling)
+        return ImageShape(self.image_pixels, self.image_pixels, side, side)
