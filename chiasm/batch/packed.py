@@ -96,8 +96,7 @@ class PackedBatch:
         Raises:
             ValueError: with the first broken invariant.
         """
-        tables = {name: own for name, own in vars(self).items() if name.endswith("_BT")}
-        for name, tensor in tables.items():
+        for name, tensor in {n: own for n, own in vars(self).items() if n.endswith("_BT")}.items():
             _require(tensor.dtype == torch.int64, f"{name} is {tensor.dtype}, not int64")
             _require(tensor.shape == self.ids_BT.shape, f"{name} has shape {tuple(tensor.shape)}")
         self._validate_slots()
@@ -119,9 +118,7 @@ class PackedBatch:
         for name, own in self.slots.items():
             modality_L = self.modality_BT.flatten()[own.position_L]
             inside_L = modality_L == self.streams.modality_of(name)
-            _require(
-                inside_L.all(), f"an item of {name} lies outside the positions of its modality"
-            )
+            _require(inside_L.all(), f"an item of {name} lies outside its modality's positions")
             read = 0 if own.raw_LC is None else len(own.raw_LC)
             given = len(own.items) == len(own) or read == len(own.item_L)
             _require(given, f"slots of {name} and their contents differ in number")

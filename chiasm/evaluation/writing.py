@@ -10,9 +10,9 @@ from chiasm.evaluation.material import Material, pick
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
+from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
-from chiasm.inference.tasks import caption, continue_freely
+from chiasm.inference.tasks import caption
 
 FREE = "continuation"
 CAPTIONS = "picture to caption"
@@ -76,8 +76,8 @@ def _continued(
         guidance=settings.guidance,
         rows_at_once=settings.rows_per_batch,
     )
-    spans = [(Text(prompt),) for prompt in prompts]
-    results = continue_freely(Sampler(pretrained), spans, settings=sampling, seed=settings.seed)
+    asked = [Request((Text(each),), settings.seed + n) for n, each in enumerate(prompts)]
+    results = Sampler(pretrained).generate(asked, sampling)
     return [
         Sample(FREE, (("prompt", prompt), ("model", _words(result))), _panels(result))
         for prompt, result in zip(prompts, results, strict=True)

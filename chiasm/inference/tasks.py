@@ -105,18 +105,6 @@ def next_view(
     return _draw(sampler, prompts, settings, seed)
 
 
-def continue_freely(
-    sampler: Sampler,
-    prompts: Sequence[Sequence[Span]],
-    *,
-    settings: SamplingSettings = DEFAULTS,
-    seed: int = 0,
-) -> list[list[Span]]:
-    """What follows each prompt, text and images, where the model itself opens the images."""
-    requests = [Request(tuple(spans), seed + n) for n, spans in enumerate(prompts)]
-    return sampler.generate(requests, settings)
-
-
 def _write(
     sampler: Sampler,
     images: Sequence[Image],
@@ -126,7 +114,8 @@ def _write(
 ) -> list[str]:
     asked = [(image, Text(prompt)) for image, prompt in zip(images, prompts, strict=True)]
     limits = settings.model_copy(update={"max_items": 0})
-    results = continue_freely(sampler, asked, settings=limits, seed=seed)
+    requests = [Request(spans, seed + number) for number, spans in enumerate(asked)]
+    results = sampler.generate(requests, limits)
     return [Document(tuple(spans)).text.strip() for spans in results]
 
 

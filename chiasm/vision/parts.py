@@ -3,6 +3,7 @@
 Users' own are registered by the module that defines them.
 """
 
+import chiasm.vision.decoder
 import chiasm.vision.encoder
 import chiasm.vision.kl_autoencoder
 import chiasm.vision.pixels

@@ -16,7 +16,7 @@ from chiasm.inference.passage import prompt_passage
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import Ended, Ending, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
-from chiasm.inference.tasks import answer, caption, continue_freely, draw, next_view
+from chiasm.inference.tasks import answer, caption, draw, next_view
 
 QUICK = SamplingSettings(steps=2, max_tokens=6)
 
@@ -100,13 +100,3 @@ def test_what_was_seen_and_done_decides_the_next_view(
     base = view(0, "action: dx=+1.00 dy=+0.00 dyaw=+0")
     assert (base != view(1, "action: dx=+1.00 dy=+0.00 dyaw=+0")).any()
     assert (base != view(0, "action: dx=-1.00 dy=+0.00 dyaw=+0")).any()
-
-
-def test_free_continuation_is_the_sampler(sampler: Sampler, picture: Image) -> None:
-    prompts = [[Text("story:")], [picture]]
-    free = continue_freely(sampler, prompts, settings=QUICK, seed=3)
-    requests = [Request(tuple(spans), 3 + number) for number, spans in enumerate(prompts)]
-    own = sampler.generate(requests, QUICK)
-    assert [[type(span) for span in spans] for spans in free] == [
-        [type(span) for span in spans] for spans in own
-    ]
