@@ -226,6 +226,26 @@ def test_laws_need_neither_torch_nor_a_model(tmp_path: Path) -> None:
     assert not {name for name in names if name.startswith(("chiasm.model", "chiasm.studies"))}
 
 
+FORECAST = """
+import sys
+from pathlib import Path
+from typer.testing import CliRunner
+from chiasm.cli import app
+from chiasm.scaling.optima import fit_optima, paper_optima
+from chiasm.scaling.record import write_fit
+write_fit(fit_optima(paper_optima("paper-dense")), Path(sys.argv[1]))
+result = CliRunner().invoke(app, ["scaling", "forecast", sys.argv[1], "--budget", "1e22"])
+assert result.exit_code == 0, result.output
+assert "vision" in result.output
+"""
+
+
+def test_a_forecast_on_the_command_line_needs_no_torch(tmp_path: Path) -> None:
+    names = loaded(FORECAST, str(tmp_path / "fit.json"))
+    assert "chiasm.cli.scaling" in names
+    assert "torch" not in names
+
+
 USE = """
 import sys, chiasm
 from chiasm.documents import Image, Text
