@@ -9,11 +9,12 @@ from chiasm.documents import Document, Image, question_spans
 from chiasm.evaluation import Material, evaluate
 from chiasm.evaluation.questions import (
     Asked,
+    Questions,
     _balanced,
     _questions,
     majorities,
-    measure_questions,
 )
+from chiasm.evaluation.run import Run
 from chiasm.evaluation.scoring import batches
 from chiasm.model import Decoder, ModelSettings
 from chiasm.training.objective import Objective, ObjectiveSettings
@@ -129,7 +130,7 @@ def knowing(pretrained):
 def answered(pretrained, source, settings, **changes):
     material = Material({"a": source}, {"a": source})
     settings = settings.model_copy(update={"answer_tokens": 256, **changes})
-    return measure_questions(pretrained, "a", material, settings)
+    return Questions().measure_source(Run(pretrained, material, settings), "a")
 
 
 @pytest.mark.parametrize("together", [False, True])

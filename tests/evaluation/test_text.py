@@ -12,8 +12,9 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
 from chiasm.evaluation import Material, evaluate
 from chiasm.evaluation.material import pick
+from chiasm.evaluation.run import Run
 from chiasm.evaluation.scoring import batches, lossless
-from chiasm.evaluation.text import measure_text
+from chiasm.evaluation.text import BitsPerByte
 from chiasm.model import Decoder
 from chiasm.model.decoder import DecoderInput
 from chiasm.model.mask import IntervalMask
@@ -75,7 +76,8 @@ def with_tokenizer(pretrained, tokenizer):
 
 
 def measured(pretrained, source, settings):
-    return measure_text(pretrained, Material({"s": source}, {"s": source}), settings)
+    material = Material({"s": source}, {"s": source})
+    return BitsPerByte().measure(Run(pretrained, material, settings))
 
 
 @pytest.mark.parametrize(
