@@ -23,7 +23,10 @@ from record import write_record
 from chiasm.assembly import default_cache_folder
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Split
-from chiasm.evaluation.plans import ORACLE, plan_rows, plan_scenes
+from chiasm.evaluation.material import Material
+from chiasm.evaluation.planning import plan_scenes
+from chiasm.evaluation.plans import plan_rows
+from chiasm.evaluation.run import Run
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
@@ -33,7 +36,7 @@ from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.settings import ObjectiveSettings
 from chiasm.vision.kinds import RaeSettings
 from chiasm.worldmodel.proposals import motions, step_prior
-from chiasm.worldmodel.settings import PRESETS, PlannerSettings
+from chiasm.worldmodel.settings import ORACLE, PRESETS, PlannerSettings
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.settings import WorldSettings
 from chiasm.worlds.sources import WorldSource
@@ -63,7 +66,9 @@ def main() -> None:
             planner=PlannerSettings.model_validate(PRESETS[name] | steps),
         )
         began = time.monotonic()
-        planned = plan_scenes(_encoder(), train, held_out, settings, world_models=[ORACLE])
+        run = Run(_encoder(), Material({}, {}), settings)
+        sides = train, held_out
+        planned = plan_scenes(run, settings.plans, settings.planner, *sides, world_models=[ORACLE])
         seconds = (time.monotonic() - began) / len(planned)
         figures[name] = {
             "scenes": len(planned),

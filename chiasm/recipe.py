@@ -21,7 +21,7 @@ from chiasm.data.encoding import refuse_short_rows
 from chiasm.data.settings import StreamSettings, TextTokenizerSettings
 from chiasm.data.source import SourceSettings, leaks
 from chiasm.errors import SettingsError, UserError, joined, setting, settings_of
-from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.evaluation.settings import TABLE, EvaluationSettings
 from chiasm.imports import import_all
 from chiasm.model.settings import ModelSettings
 from chiasm.providers import ProviderTables
@@ -40,7 +40,7 @@ class Recipe(ProviderTables):
     """Names the run in its report."""
     imports: tuple[str, ...] = ()
     """Modules, by dotted names or as files that end in .py, that are imported before anything is
-    read here: they register kinds of sources, tokenizers and attention."""
+    read here: they register kinds of sources, tokenizers and attention, and measures."""
     seed: int = Field(0, ge=0)
     """Keys the first weights, the order of the data, noise and flow times."""
     actions: ActionFormat = ActionFormat()
@@ -53,7 +53,7 @@ class Recipe(ProviderTables):
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
     training: TrainingSettings = TrainingSettings()
-    evaluation: EvaluationSettings = EvaluationSettings()
+    evaluation: Annotated[EvaluationSettings, TABLE] = EvaluationSettings()
     vision_training: VisionTrainingSettings | None = None
     """A recipe of ``chiasm vision train``: it makes the tokenizer of pictures
     before the run, unless the cache has it already."""

@@ -103,10 +103,14 @@ class Registry(Generic[Base]):
         if not kind:
             known = ", ".join(self.kinds)
             raise SettingsError("is missing", setting="kind", remedy=f"choose one of {known}")
-        settings = self.of(kind)
-        if info.mode == "json":  # lists as tuples, strings as paths, and strict all the same
-            return settings.model_validate_json(json.dumps(value), strict=True)
-        return settings.model_validate(value)
+        return validated(self.of(kind), value, info)
+
+
+def validated(settings: type[Base], value: Mapping[str, Any], info: ValidationInfo) -> Base:
+    """Returns a table as settings, read in the mode of what it stands in."""
+    if info.mode == "json":  # lists as tuples, strings as paths, and strict all the same
+        return settings.model_validate_json(json.dumps(value), strict=True)
+    return settings.model_validate(value)
 
 
 def _dumped(value: Settings, info: core_schema.SerializationInfo) -> dict[str, Any]:
@@ -114,4 +118,5 @@ def _dumped(value: Settings, info: core_schema.SerializationInfo) -> dict[str, A
     content = value.model_dump(
         mode=info.mode, exclude_none=info.exclude_none, exclude_defaults=info.exclude_defaults
     )
-    return {"kind": type(value).model_fields["kind"].default, **content}
+    kind = type(value).model_fields.get("kind")
+    return {"kind": kind.default, **content} if kind else content

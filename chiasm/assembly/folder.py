@@ -39,7 +39,7 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.pictures import open_judge
+from chiasm.evaluation.settings import check_measures
 from chiasm.loop.progress import StepReport
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
 from chiasm.stop import Stopped
@@ -86,7 +86,7 @@ def train_run(
     """
     with settings_of("training"):
         choose_device(recipe.training.device)
-    open_judge(recipe.evaluation)  # an evaluation hours later would find it missing
+    check_measures(recipe.evaluation)  # an evaluation hours later would find it missing
     check_feasible(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)
     _record_versions(folder, command, tell)

@@ -11,15 +11,15 @@ from chiasm.assembly.folder import changed_data
 from chiasm.assembly.objects import open_material
 from chiasm.data.preparation import Stage, silent
 from chiasm.data.source import FileSettings, leaks
-from chiasm.errors import UserError, joined, setting, settings_of
+from chiasm.errors import UserError, joined, setting
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.evaluation import Evaluation
 from chiasm.evaluation.material import Material
+from chiasm.evaluation.settings import check_measures
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, differences, load_recipe, resolved
 from chiasm.report.files import ReportFiles
 from chiasm.report.page import Provenance, write_report
-from chiasm.worldmodel.lpips import refuse_missing_weights
 
 _OF_THE_MODEL = (
     *("seed", "actions", "streams", "vision_training", "tokenizer"),
@@ -60,9 +60,7 @@ def evaluate_run(
     if found := leaks(trained.stream.sources, recipe.stream.sources):
         raise joined(found).under("stream.sources")
     _refuse_untrained(run)
-    if recipe.evaluation.plans:
-        with settings_of("evaluation.planner"):
-            refuse_missing_weights(recipe.evaluation.planner)
+    check_measures(recipe.evaluation)
     material = open_material(recipe, cache_folder, on_stage)
     for name, facts in material.facts.items():
         tell(facts.line(name))

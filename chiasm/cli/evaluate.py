@@ -11,6 +11,8 @@ import typer
 
 from chiasm.assembly.measured import evaluate_run
 from chiasm.cli.progress import RunDisplay
+from chiasm.report.page import headlines, not_measured
+from chiasm.report.terminal import show
 
 
 def evaluate(
@@ -28,7 +30,7 @@ def evaluate(
     An earlier report with other settings or numbers is kept, as report-1.html and so on.
     """
     with RunDisplay() as display:
-        _, files = evaluate_run(
+        evaluation, files = evaluate_run(
             run,
             set_ or [],
             cache_folder=cache,
@@ -38,4 +40,5 @@ def evaluate(
             on_section=display.on_section,
         )
         display.end_sections()
+    show(headlines(evaluation), not_measured(evaluation))
     print(f"the report is {files.page}")

@@ -20,17 +20,9 @@ from chiasm.cli.progress import RunDisplay
 from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.plans import (
-    BASELINES,
-    MEASURES,
-    MODEL,
-    ORACLE,
-    PlannedScene,
-    places,
-    plan_between,
-    plan_rows,
-    plan_scenes,
-)
+from chiasm.evaluation.planning import PlannedScene, plan_between, plan_scenes
+from chiasm.evaluation.plans import ERRORS, places, plan_rows
+from chiasm.evaluation.run import Run
 from chiasm.inference.pretrained import Pretrained
 from chiasm.intervals import ClusteredMean, clustered_mean, paired_difference
 from chiasm.recipe import Recipe, load_recipe
@@ -40,7 +32,7 @@ from chiasm.report.terminal import show
 from chiasm.walk.starts import refuse_useless_picture
 from chiasm.worldmodel.lpips import refuse_missing_weights
 from chiasm.worldmodel.oracle import Oracle
-from chiasm.worldmodel.settings import PRESETS
+from chiasm.worldmodel.settings import BASELINES, MODEL, ORACLE, PRESETS
 from chiasm.worldmodel.trajectory import refuse_missing_evo
 
 SCENES = 24
@@ -113,16 +105,17 @@ def plan(
     with RunDisplay() as display:
         material = open_material(_with_walks(recipe), cache, display.on_stage)
         train, held_out = _sides(material, source)
+        subject = Run(pretrained, material, settings, display.on_stage)
         if pictures is not None:
-            found = plan_between(pretrained, train, *pictures, settings)
+            found = plan_between(subject, settings.planner, train, *pictures)
         else:
             planned = plan_scenes(
-                pretrained,
+                subject,
+                settings.plans,
+                settings.planner,
                 train,
                 held_out,
-                settings,
                 world_models=[MODEL, ORACLE] if oracle else [MODEL],
-                progress=display.on_stage,
             )
             ends = _true_ends(planned[: settings.shown], held_out, pretrained)
     if pictures is not None:
@@ -236,7 +229,7 @@ def _print(planned: Sequence[PlannedScene]) -> None:
     clusters, planners = places(planned), list(planned[0].plans)
     pairs = [(own, other) for own in planners if own not in BASELINES for other in BASELINES]
     means, differences = [], []
-    for measure in MEASURES:
+    for measure in ERRORS:
         values = {name: measure.values(planned, name) for name in planners}
         name = f"{measure.name}, {measure.unit}"
         found = (clustered_mean(each, clusters) for each in values.values())

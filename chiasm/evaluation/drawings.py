@@ -3,27 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import Field
 
 from chiasm.capabilities import Described
-from chiasm.data.reading import ReadingLog
 from chiasm.documents import Image, Source
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import asked_picture, picked, spread
+from chiasm.evaluation.measure import NO_DECODER, Measure
+from chiasm.evaluation.pictures import open_judge
 from chiasm.evaluation.probes import Probe
-from chiasm.evaluation.rows import Measurement, Row
-from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.inference.pictures import features, fitted, through_tokenizer
-from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
-from chiasm.inference.sampler import Sampler
-from chiasm.inference.tasks import draw
-from chiasm.rgb import ImageShape
-from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.evaluation.rows import Row
+from chiasm.evaluation.shared import MeasureSettings
 
-SECTION = "caption to picture"
+if TYPE_CHECKING:
+    from chiasm.evaluation.run import Run
+    from chiasm.tokenizers.tokenizer import Tokenizer
+
 CAPTIONED = "shuffled captions"
+NO_TRUTH = (
+    "no source knows what its pictures show; one that does is stream.sources.NAME.kind = 'world' "
+    "with task = 'image_text'"
+)
+
+
+class DrawingSettings(MeasureSettings):
+    """How many pictures are drawn, and how they are read."""
+
+    probe_frames: int = Field(4000, ge=8)
+    """Real training frames that the probes are fitted on."""
+    judge: str = Field("own", min_length=1)
+    """Through whose latents probes read pictures: those of the run's own tokenizer, or of another
+    one, as ``streams.image.path`` names it, so that runs with different tokenizers are read
+    alike."""
+    drawings: int = Field(200, ge=2)
+    """Pictures drawn from held-out captions."""
 
 
 @dataclass(frozen=True)
@@ -46,80 +62,105 @@ class _Reading:
     through: np.ndarray
 
 
-def measure_drawings(
-    pretrained: Pretrained,
-    sources: tuple[Described, Described],
-    settings: EvaluationSettings,
-    judge: Tokenizer | None = None,
-) -> Findings:
-    """Rows for each attribute that captions name, and the first drawn pictures.
+class Drawings(Measure[DrawingSettings]):
+    """What captions name, attribute by attribute, in the pictures that are drawn from them.
 
-    Probes read through ``judge``, or through the model's own tokenizer where there is none.
+    Of sources without ground truth there are drawn pictures to look at.
     """
-    train, held_out = sources
-    captions, frames = _asked(held_out, settings.drawings)
-    drawn = _draw(pretrained, captions, settings)
-    shape = pretrained.vision_tokenizer.image_shape
-    clear = train.clear_frames[spread(len(train.clear_frames), settings.probe_frames)]
-    truth = _truth(held_out, frames, shape)
-    probes = _fit_probes(pretrained, _truth(train, clear, shape), judge)
-    through = through_tokenizer(pretrained, truth.pictures)
-    seen = [features(pretrained, each, judge) for each in (drawn, truth.pictures, through)]
-    readings = [
-        _Reading(
-            attribute,
-            np.array([facts[attribute] for facts in truth.facts]),
-            *(probe.predict(features_NF) for features_NF in seen),
-        )
-        for attribute, probe in probes.items()
-    ]
-    other_NN = _others(truth)
-    skipped = {}
-    if not other_NN.any():
-        skipped[f"{SECTION}, {CAPTIONED}"] = (
-            "no caption of another held-out map names anything else; hold out more maps"
-        )
-    rows = _rows(readings, truth.clusters, other_NN, settings.seed)
-    samples = [
-        _sample(words, *pictures)
-        for words, *pictures in zip(captions, drawn, truth.pictures, through, strict=True)
-    ]
-    shown = samples[:: max(1, len(samples) // settings.shown)][: settings.shown]
-    return Findings(rows, shown, skipped=skipped)
+
+    section = "caption to picture"
+    settings = DrawingSettings
+    baselines = (
+        "A linear probe, trained on frozen tokenizer features of real training frames with the "
+        "world's ground truth, reads a drawn picture; it counts when it finds what the caption "
+        "names. Shuffled captions: the same pictures held against captions of other maps that "
+        "name something else. The probe's own accuracy on real held-out frames, raw and through "
+        "the tokenizer, is listed with it, and is the ceiling."
+    )
+    heading = "What it draws"
+    lead = (
+        "Pictures drawn from captions that training never saw. A caption leaves much open, "
+        "so the truth is one of many right pictures; the truth through the tokenizer is the "
+        "sharpest that this model could draw."
+    )
+    overview = "Drawn from a held-out caption"
+
+    def check(self, settings: DrawingSettings) -> None:
+        """Refuses a judge that is not there."""
+        open_judge(settings.judge)
+
+    def applies(self, run: Run[DrawingSettings]) -> str:
+        """Returns why nothing can be drawn; empty where it can."""
+        return "" if run.pretrained.draws else NO_DECODER
+
+    def measure(self, run: Run[DrawingSettings]) -> Findings:
+        """Returns rows for each attribute that captions name, and the first drawn pictures."""
+        sources = run.material.described()
+        if sources is not None:
+            return self._measured(run, *sources)
+        every = run.material.held_out.values()
+        samples = [each for source in every for each in _shown(run, source)]
+        return Findings(samples=samples, skipped={self.section: NO_TRUTH})
+
+    def _measured(
+        self, run: Run[DrawingSettings], train: Described, held_out: Described
+    ) -> Findings:
+        captions, frames = _asked(held_out, run.settings.drawings)
+        drawn, judge = _draw(run, captions), open_judge(run.settings.judge)
+        clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
+        truth = _truth(run, held_out, frames)
+        probes = _fit_probes(run, _truth(run, train, clear), judge)
+        through = run.through_tokenizer(truth.pictures)
+        seen = [run.features(each, judge) for each in (drawn, truth.pictures, through)]
+        readings = [
+            _Reading(
+                attribute,
+                np.array([facts[attribute] for facts in truth.facts]),
+                *(probe.predict(features_NF) for features_NF in seen),
+            )
+            for attribute, probe in probes.items()
+        ]
+        other_NN = _others(truth)
+        skipped = {}
+        if not other_NN.any():
+            skipped[f"{self.section}, {CAPTIONED}"] = (
+                "no caption of another held-out map names anything else; hold out more maps"
+            )
+        samples = [
+            _sample(words, *pictures)
+            for words, *pictures in zip(captions, drawn, truth.pictures, through, strict=True)
+        ]
+        shown = samples[:: max(1, len(samples) // run.settings.shown)][: run.settings.shown]
+        return Findings(_rows(run, readings, truth.clusters, other_NN), shown, skipped=skipped)
 
 
-def sample_drawings(
-    pretrained: Pretrained,
-    source: Source,
-    settings: EvaluationSettings,
-    log: ReadingLog | None = None,
-) -> list[Sample]:
+def _shown(run: Run[DrawingSettings], source: Source) -> list[Sample]:
     """Pictures drawn for the captions of a source without ground truth; none without captions."""
-    pairs = _captioned(source, settings.shown, log or ReadingLog())
+    pairs = _captioned(run, source)
     if not pairs:
         return []
-    drawn = _draw(pretrained, [words for words, _ in pairs], settings)
-    shape = pretrained.vision_tokenizer.image_shape
-    truth = np.stack([fitted(image, shape) for _, image in pairs])
-    through = through_tokenizer(pretrained, truth)
+    drawn = _draw(run, [words for words, _ in pairs])
+    truth = np.stack([run.fitted(image) for _, image in pairs])
+    through = run.through_tokenizer(truth)
     return [
         _sample(words, *pictures)
         for (words, _), *pictures in zip(pairs, drawn, truth, through, strict=True)
     ]
 
 
-def _draw(pretrained: Pretrained, captions: list[str], settings: EvaluationSettings) -> np.ndarray:
+def _draw(run: Run[DrawingSettings], captions: list[str]) -> np.ndarray:
     """One picture for each caption: uint8 [N, H, W, 3]."""
-    sampling = SamplingSettings(
-        steps=settings.steps, guidance=settings.guidance, rows_at_once=settings.rows_per_batch
-    )
-    return np.stack(draw(Sampler(pretrained), captions, settings=sampling, seed=settings.seed))
+    from chiasm.inference.tasks import draw
+
+    settings = run.settings
+    return np.stack(draw(run.sampler, captions, settings=settings.drawing, seed=settings.seed))
 
 
-def _captioned(source: Source, count: int, log: ReadingLog) -> list[tuple[str, Image]]:
+def _captioned(run: Run[DrawingSettings], source: Source) -> list[tuple[str, Image]]:
     """Evenly spread (caption, picture) pairs among the documents that ask for a picture."""
+    count = run.settings.shown
     numbers = spread(len(source), 4 * count)
-    documents = log.documents(source, numbers.tolist())
+    documents = run.log.documents(source, numbers.tolist())
     pairs = [pair for _, document in documents if (pair := asked_picture(document))]
     return [pairs[number] for number in spread(len(pairs), count)] if pairs else []
 
@@ -136,15 +177,17 @@ def _asked(source: Described, count: int) -> tuple[list[str], np.ndarray]:
     return captions, np.array(frames)
 
 
-def _truth(source: Described, frames: np.ndarray, shape: ImageShape) -> _Truth:
+def _truth(run: Run[DrawingSettings], source: Described, frames: np.ndarray) -> _Truth:
     numbers = frames.tolist()
-    pictures = np.stack([fitted(source.picture(number), shape) for number in numbers])
+    pictures = np.stack([run.fitted(source.picture(number)) for number in numbers])
     facts = [dict(source.facts(number)) for number in numbers]
     return _Truth(pictures, facts, np.array([source.place_of(number) for number in numbers]))
 
 
-def _fit_probes(pretrained: Pretrained, truth: _Truth, judge: Tokenizer | None) -> dict[str, Probe]:
-    features_NF = features(pretrained, truth.pictures, judge)
+def _fit_probes(
+    run: Run[DrawingSettings], truth: _Truth, judge: Tokenizer | None
+) -> dict[str, Probe]:
+    features_NF = run.features(truth.pictures, judge)
     probes = {}
     for attribute in truth.facts[0]:
         labels = [facts[attribute] for facts in truth.facts]
@@ -154,10 +197,13 @@ def _fit_probes(pretrained: Pretrained, truth: _Truth, judge: Tokenizer | None) 
 
 
 def _rows(
-    readings: list[_Reading], clusters: np.ndarray, other_NN: np.ndarray, seed: int
+    run: Run[DrawingSettings],
+    readings: list[_Reading],
+    clusters: np.ndarray,
+    other_NN: np.ndarray,
 ) -> list[Row]:
     """All attributes together, each alone, then the probes' own accuracies."""
-    measure = Measurement(SECTION, "share", "higher", seed, clusters)
+    measure = run.measurement(Drawings.section, "share", "higher", clusters)
     own = {reading.attribute: reading.drawn == reading.named for reading in readings}
     other: dict[str, np.ndarray | None] = dict.fromkeys(own)
     all_others = None
@@ -204,4 +250,4 @@ def _shuffled(found: np.ndarray, named: np.ndarray, other_NN: np.ndarray) -> np.
 
 def _sample(words: str, drawn: np.ndarray, truth: np.ndarray, through: np.ndarray) -> Sample:
     panels = (Panel("drawn", drawn), Panel("truth, decoded", through), Panel("truth", truth))
-    return Sample(SECTION, (("caption", words),), panels)
+    return Sample(Drawings.section, (("caption", words),), panels)

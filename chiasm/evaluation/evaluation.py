@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from chiasm.data.reading import PassedOver
 from chiasm.evaluation.rows import Row
-from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.evaluation.shared import MeasureSettings
 
 
 @dataclass(frozen=True)
@@ -53,20 +53,33 @@ class HorizonPoint:
 
 @dataclass(frozen=True)
 class Findings:
-    """What one section found."""
+    """What a measure found."""
 
     rows: Sequence[Row] = ()
     samples: Sequence[Sample] = ()
-    points: Sequence[HorizonPoint] = ()
+    points: Sequence[FlowPoint | HorizonPoint] = ()
+    """Of figures."""
     skipped: Mapping[str, str] = field(default_factory=dict)
-    """Part of the section → why it could not be measured."""
+    """Section or part of it → why it could not be measured."""
+
+    @classmethod
+    def merged(cls, parts: Iterable[Findings]) -> Findings:
+        """Returns all that several found."""
+        parts = list(parts)
+        return cls(
+            [row for part in parts for row in part.rows],
+            [sample for part in parts for sample in part.samples],
+            [point for part in parts for point in part.points],
+            {name: why for part in parts for name, why in part.skipped.items()},
+        )
 
 
 @dataclass(frozen=True)
 class Evaluation:
     """Everything that was measured on held-out data."""
 
-    settings: EvaluationSettings
+    settings: MeasureSettings
+    """Those of all measures."""
     rows: tuple[Row, ...]
     flow_points: tuple[FlowPoint, ...]
     samples: tuple[Sample, ...]

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
+from pydantic import Field
 
 from chiasm.batch.streams import IMAGE
-from chiasm.evaluation.evaluation import FlowPoint
-from chiasm.evaluation.material import Items, Material, pick
-from chiasm.evaluation.rows import Measurement, Row
-from chiasm.evaluation.scoring import score_flow
-from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.inference.pretrained import Pretrained
+from chiasm.evaluation.evaluation import Findings, FlowPoint
+from chiasm.evaluation.material import Items
+from chiasm.evaluation.measure import Measure
+from chiasm.evaluation.shared import MeasureSettings
 
-SECTION = "flow loss"
+if TYPE_CHECKING:
+    from chiasm.evaluation.run import Run
+
 BASELINE = "best linear guess"
 
 
@@ -25,39 +28,54 @@ def linear_guess(time: float) -> float:
     return 1 / (time**2 + (1 - time) ** 2)
 
 
-def measure_flow(
-    pretrained: Pretrained, material: Material, settings: EvaluationSettings
-) -> tuple[list[Row], list[FlowPoint]]:
+class FlowLossSettings(MeasureSettings):
+    """How many items the flow loss is measured on, and where."""
+
+    flow_documents: int = Field(64, ge=2)
+    """Held-out documents for each source's flow loss, measured once at every noise level."""
+    flow_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
+    """Noise levels of the flow loss: 0 is noise, 1 is data."""
+
+
+class Flow(Measure[FlowLossSettings]):
     """One row for each source with targets of a stream (mean over the levels), and its curve."""
-    rows, points = [], []
-    for name, source in material.held_out.items():
-        # Twice as many are asked for, since half of some sources' items are only context.
-        picked = pick(source, 2 * settings.flow_documents, material.log)
-        for stream in pretrained.tokenizers.streams.generated:
-            items = picked.with_targets(stream)
-            if not items.documents:
-                continue
-            row, curve = _source(name, stream, items, pretrained, settings)
-            rows.append(row)
-            points += curve
-    return rows, points
 
+    section = "flow loss"
+    settings = FlowLossSettings
+    baselines = (
+        "The baseline is the best linear guess for latents that are white noise of mean 0 and "
+        "variance 1, whose velocity loss at flow time t is 1 / (t² + (1 − t)²): what is reached "
+        "by knowing nothing but the latents' scale."
+    )
 
-def _source(
-    name: str, stream: str, items: Items, pretrained: Pretrained, settings: EvaluationSettings
-) -> tuple[Row, list[FlowPoint]]:
-    times = settings.flow_times
-    sums, tokens = score_flow(items.documents, pretrained, times, settings.seed, stream)
-    name = name if stream == IMAGE else f"{name} ({stream})"
-    measure = Measurement(SECTION, "velocity loss", "lower", settings.seed, items.clusters, tokens)
-    points = [
-        FlowPoint(
-            name,
-            time,
-            measure.row(f"{name} at t = {time}", loss, linear_guess(time) * tokens, BASELINE),
-        )
-        for time, loss in zip(times, sums, strict=True)
-    ]
-    guess = float(np.mean([linear_guess(time) for time in times]))
-    label = f"{name}, mean over t = {', '.join(f'{time:g}' for time in times)}"
-    return measure.row(label, sums.mean(0), guess * tokens, BASELINE), points
+    def measure(self, run: Run[FlowLossSettings]) -> Findings:
+        """Returns the rows and the curves."""
+        found = []
+        for name in run.material.held_out:
+            # Twice as many are asked for, since half of some sources' items are only context.
+            picked = run.pick(name, 2 * run.settings.flow_documents)
+            for stream in run.pretrained.tokenizers.streams.generated:
+                items = picked.with_targets(stream)
+                if items.documents:
+                    found.append(self._of(run, name, stream, items))
+        none = {} if found else {self.section: "no source has pictures to draw"}
+        return Findings.merged([*found, Findings(skipped=none)])
+
+    def _of(self, run: Run[FlowLossSettings], name: str, stream: str, items: Items) -> Findings:
+        from chiasm.evaluation.scoring import score_flow
+
+        times, seed = run.settings.flow_times, run.settings.seed
+        sums, tokens = score_flow(items.documents, run.pretrained, times, seed, stream)
+        name = name if stream == IMAGE else f"{name} ({stream})"
+        measure = run.measurement(self.section, "velocity loss", "lower", items.clusters, tokens)
+        points = [
+            FlowPoint(
+                name,
+                time,
+                measure.row(f"{name} at t = {time}", loss, linear_guess(time) * tokens, BASELINE),
+            )
+            for time, loss in zip(times, sums, strict=True)
+        ]
+        guess = float(np.mean([linear_guess(time) for time in times]))
+        label = f"{name}, mean over t = {', '.join(f'{time:g}' for time in times)}"
+        return Findings([measure.row(label, sums.mean(0), guess * tokens, BASELINE)], (), points)

@@ -10,24 +10,30 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import Field
 
 from chiasm.actions import marked
 from chiasm.capabilities import Instructed, InstructedWalk
+from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread
+from chiasm.evaluation.measure import NO_DECODER, Measure
 from chiasm.evaluation.rows import Measurement, Row
-from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.evaluation.shared import WalkSettings
 from chiasm.evaluation.strangers import NOBODY, strangers
-from chiasm.inference.pictures import fitted, through_tokenizer
-from chiasm.inference.pretrained import Pretrained
 from chiasm.poses import Pose, relative_pose
-from chiasm.worldmodel.oracle import Oracle
-from chiasm.worldmodel.rollout import Context, Rollouts
-from chiasm.worldmodel.tracker import Tracker
 
-SECTION = "instructions"
+if TYPE_CHECKING:
+    from chiasm.evaluation.run import Run
+    from chiasm.worldmodel.tracker import Tracker
+
+NO_INSTRUCTIONS = (
+    "no source has walks after instructions; one that does is stream.sources.NAME.kind = 'world' "
+    "with task = 'instructions'; or set evaluation.instructions = 0"
+)
 RANDOM, SHUFFLED = "random walker", "other sentences"
 _TRIES = 20
 """Random walks from each start."""
@@ -60,66 +66,107 @@ class _Item:
         return self.walk.num_steps
 
 
-def measure_instructions(
-    pretrained: Pretrained, source: Instructed, settings: EvaluationSettings, of: str = ""
-) -> Findings:
-    """Success of imagined walks beside other sentences and a random walker, and the first walks.
+class InstructedSettings(WalkSettings):
+    """How many instructions are followed."""
 
-    ``of`` follows the rows' names, where several sources are measured.
+    instructions: int = Field(0, ge=0)
+    """Held-out spoken instructions whose imagined walks are followed in the engine; 0 is none."""
 
-    Raises:
-        UserError: a walk with another one's sentence is longer than the model's context.
-    """
-    items = _items(pretrained, source, settings.instructions)
-    imagined = _imagine(pretrained, items, [item.walk.words for item in items], settings)
-    words = _other_words(items, settings.seed)
-    shuffled = _imagine(pretrained, items, words, settings)
-    true = [through_tokenizer(pretrained, item.frames[1:]) for item in items]
-    shape = pretrained.vision_tokenizer.image_shape
-    with Oracle(source.camera(), pretrained.actions, shape) as oracle:
-        tracker = Tracker(pretrained, oracle, source.steps_from)
-        ways = _follow(tracker, items, (imagined, shuffled, true))
-        ends = [
-            oracle.look(items[n].walk.place, [ways[0][n][-1]])[0]
-            for n in spread(len(items), settings.shown)
-        ]
-    own, other, ceiling = (
-        np.array(
-            [source.is_done(item.index, way[-1]) for item, way in zip(items, each, strict=True)],
-            float,
-        )
-        for each in ways
+
+class InstructedWalks(Measure[InstructedSettings]):
+    """Success of imagined walks beside other sentences and a random walker, and the first walks."""
+
+    section = "instructions"
+    settings = InstructedSettings
+    baselines = (
+        "The model imagines the views after a sentence. The engine photographs every step that "
+        "the expert could take, and the photograph nearest to the imagined view, both through the "
+        "same tokenizer, says which step it was; what is said is done when the walk that is found "
+        "so ends at the goal. Other sentences: the same first view and noise with a sentence of "
+        "another map that asks for something else. The random walker takes as many steps from the "
+        "same start. The true views, decoded, show what the measure itself loses."
     )
-    baselines = {RANDOM: _random(source, items, settings.seed)}
-    is_other = np.array([a != item.walk.words for a, item in zip(words, items, strict=True)])
-    skipped = {}
-    if is_other.any():
-        baselines = {SHUFFLED: np.where(is_other, other, np.nan), **baselines}
-    else:
-        skipped[f"{SECTION}, {SHUFFLED}{of}"] = (
-            "no sentence of another held-out map asks for something else; hold out more maps"
+    heading = "Where it goes when told"
+    lead = (
+        "The views that it imagines after a sentence; where they lead, by the engine; and "
+        "where the expert came."
+    )
+
+    def applies(self, run: Run[InstructedSettings]) -> str:
+        """Returns why it cannot be measured; empty where it can, or where nobody asks."""
+        if not run.material.instructions():
+            return NO_INSTRUCTIONS if run.settings.instructions else ""
+        if not run.settings.instructions:
+            return "evaluation.instructions = 0"
+        return "" if run.pretrained.draws else NO_DECODER
+
+    def measure(self, run: Run[InstructedSettings]) -> Findings:
+        """Returns what it finds on each source."""
+        return self.by_source(
+            run.material.instructions(),
+            lambda name, source, of: self.measure_walks(run, source, of),
+            excused=UserError,  # another walk's sentence may be too long for the context
         )
-    rows = _rows(items, own, baselines, settings, of)
-    measure = _measurement(items, settings)
-    name = f"what is said is done{of}"
-    rows.append(measure.row(f"{name}, by the true views, decoded: the ceiling", ceiling))
-    again = [_is_same_way(way, item.walk.poses) for item, way in zip(items, ways[2], strict=True)]
-    rows.append(measure.row(f"walks found again step by step from their true views{of}", again))
-    shown = spread(len(items), settings.shown).tolist()
-    samples = [
-        _sample(items[n], imagined[n], true[n][-1], end, own[n] > 0)
-        for n, end in zip(shown, ends, strict=True)
-    ]
-    return Findings(rows, samples, skipped=skipped)
+
+    def measure_walks(
+        self, run: Run[InstructedSettings], source: Instructed, of: str = ""
+    ) -> Findings:
+        """Returns what it finds on one source; ``of`` follows the names of its rows.
+
+        Raises:
+            UserError: a walk with another one's sentence is longer than the model's context.
+        """
+        from chiasm.worldmodel.oracle import Oracle
+        from chiasm.worldmodel.tracker import Tracker
+
+        items, seed = _items(run, source), run.settings.seed
+        imagined = _imagine(run, items, [item.walk.words for item in items])
+        words = _other_words(items, seed)
+        shuffled = _imagine(run, items, words)
+        true = [run.through_tokenizer(item.frames[1:]) for item in items]
+        shown = spread(len(items), run.settings.shown).tolist()
+        with Oracle(source.camera(), run.pretrained.actions, run.image_shape) as oracle:
+            tracker = Tracker(run.pretrained, oracle, source.steps_from)
+            ways = _follow(tracker, items, (imagined, shuffled, true))
+            ends = [oracle.look(items[n].walk.place, [ways[0][n][-1]])[0] for n in shown]
+        own, other, ceiling = (
+            np.array(
+                [
+                    source.is_done(item.index, way[-1])
+                    for item, way in zip(items, each, strict=True)
+                ],
+                float,
+            )
+            for each in ways
+        )
+        baselines = {RANDOM: _random(source, items, seed)}
+        is_other = np.array([a != item.walk.words for a, item in zip(words, items, strict=True)])
+        skipped = {}
+        if is_other.any():
+            baselines = {SHUFFLED: np.where(is_other, other, np.nan), **baselines}
+        else:
+            skipped[f"{self.section}, {SHUFFLED}{of}"] = (
+                "no sentence of another held-out map asks for something else; hold out more maps"
+            )
+        rows = _rows(run, items, own, baselines, of)
+        measure, name = _measurement(run, items), f"what is said is done{of}"
+        rows.append(measure.row(f"{name}, by the true views, decoded: the ceiling", ceiling))
+        pairs = zip(items, ways[2], strict=True)
+        again = [_is_same_way(way, item.walk.poses) for item, way in pairs]
+        rows.append(measure.row(f"walks found again step by step from their true views{of}", again))
+        samples = [
+            _sample(items[n], imagined[n], true[n][-1], end, own[n] > 0)
+            for n, end in zip(shown, ends, strict=True)
+        ]
+        return Findings(rows, samples, skipped=skipped)
 
 
-def _items(pretrained: Pretrained, source: Instructed, count: int) -> list[_Item]:
+def _items(run: Run[InstructedSettings], source: Instructed) -> list[_Item]:
     """The first documents of the source, which scatters them over its places."""
-    shape = pretrained.vision_tokenizer.image_shape
     items = []
-    for number in range(min(count, source.num_walks)):
+    for number in range(min(run.settings.instructions, source.num_walks)):
         walk = source.instructed_walk(number)
-        frames = np.stack([fitted(view, shape) for view in walk.views])
+        frames = np.stack([run.fitted(view) for view in walk.views])
         items.append(_Item(number, walk, frames))
     return sorted(items, key=lambda item: item.walk.place)
 
@@ -134,20 +181,19 @@ def _other_words(items: Sequence[_Item], seed: int) -> list[str]:
 
 
 def _imagine(
-    pretrained: Pretrained,
-    items: Sequence[_Item],
-    words: Sequence[str],
-    settings: EvaluationSettings,
+    run: Run[InstructedSettings], items: Sequence[_Item], words: Sequence[str]
 ) -> list[np.ndarray]:
     """The views of each walk, uint8 [S, H, W, 3], in documents as in training."""
+    from chiasm.worldmodel.rollout import Context, Rollouts
+
     most = max(item.num_steps for item in items)
-    rollouts = Rollouts.instructed(pretrained, settings.imagining, most)
+    rollouts = Rollouts.instructed(run.pretrained, run.settings.imagining, most)
     contexts = [Context((item.frames[0],)) for item in items]
     scripts = [
         [marked(said, n, item.num_steps) for n in range(1, item.num_steps + 1)]
         for item, said in zip(items, words, strict=True)
     ]
-    seeds = [settings.seed + number * most for number in range(len(items))]
+    seeds = [run.settings.seed + number * most for number in range(len(items))]
     return rollouts.imagine(contexts, scripts, seed=seeds)
 
 
@@ -194,16 +240,16 @@ def _wandered(source: Instructed, walk: InstructedWalk, rng: np.random.Generator
         yield source.wander(walk.place, walk.poses[0], walk.num_steps, rng)[-1]
 
 
-def _measurement(items: Iterable[_Item], settings: EvaluationSettings) -> Measurement:
+def _measurement(run: Run[InstructedSettings], items: Iterable[_Item]) -> Measurement:
     clusters = np.array([item.walk.place for item in items], np.int64)
-    return Measurement(SECTION, "share", "higher", settings.seed, clusters)
+    return run.measurement(InstructedWalks.section, "share", "higher", clusters)
 
 
 def _rows(
+    run: Run[InstructedSettings],
     items: Sequence[_Item],
     own: np.ndarray,
     baselines: dict[str, np.ndarray],
-    settings: EvaluationSettings,
     of: str,
 ) -> list[Row]:
     """All together, by what is new in the sentence, and by whether the goal is in view."""
@@ -216,7 +262,7 @@ def _rows(
     rows = []
     for words, chosen in groups.items():
         if chosen:
-            measure = _measurement((items[n] for n in chosen), settings)
+            measure = _measurement(run, (items[n] for n in chosen))
             beside = {name: each[chosen] for name, each in baselines.items()}
             beside = {name: each for name, each in beside.items() if not np.isnan(each).all()}
             headlines = () if words else (SHUFFLED, RANDOM)
@@ -237,4 +283,4 @@ def _sample(
         ("meant", item.walk.meaning),
         ("done", "yes" if done else "no"),
     )
-    return Sample(SECTION, lines, tuple(panels))
+    return Sample(InstructedWalks.section, lines, tuple(panels))

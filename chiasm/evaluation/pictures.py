@@ -6,18 +6,18 @@ Shape suffixes: N pictures, H and W their height and width.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from chiasm.errors import UserError
-from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.inference.pictures import feature_distance, features
-from chiasm.inference.pretrained import Pretrained
 from chiasm.intervals import Better
-from chiasm.tokenizers.tokenizer import Tokenizer
-from chiasm.vision.kinds import RaeSettings
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from chiasm.evaluation.run import Run
+    from chiasm.tokenizers.tokenizer import Tokenizer
 
 LIKENESS: dict[str, tuple[str, Better]] = {
     "PSNR": ("dB", "higher"),
@@ -30,27 +30,29 @@ _SSIM_WINDOW, _SSIM_DEVIATION = 11, 1.5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 
-def open_judge(settings: EvaluationSettings) -> Tokenizer | None:
+def open_judge(judge: str) -> Tokenizer | None:
     """The tokenizer through whose latents probes read; None for the model's own.
 
     Raises:
         UserError: there is no such tokenizer, it is damaged, or has no statistics.
     """
-    if settings.judge == "own":
+    if judge == "own":
         return None
-    named = {"setting": "evaluation.judge", "value": settings.judge}
+    from chiasm.vision.kinds import RaeSettings
+
+    named = {"setting": "evaluation.judge", "value": judge}
     try:
-        judge = RaeSettings(path=settings.judge).open()
+        opened = RaeSettings(path=judge).open()
     except UserError as error:
         why = error.why if error.setting else f": {error.why}"
         raise UserError(why, **named, remedy=error.remedy) from error
-    if judge.statistics.count == 0:
+    if opened.statistics.count == 0:
         raise UserError(
             "has no latent statistics of its own",
             **named,
             remedy="name the shipped embedded-world, or a folder of chiasm vision train",
         )
-    return judge
+    return opened
 
 
 def where(there_N: np.ndarray, likeness: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -73,6 +75,8 @@ def ssim(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
     as it lies inside the picture (Wang et al. 2004; C1 = 0.01², C2 = 0.03² for colours in [0, 1]).
     Of smaller pictures the window is the largest odd one that fits.
     """
+    import torch
+
     height, width = truth_NHW3.shape[1:3]
     size = min(_SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
     away = torch.arange(size, dtype=torch.float64) - size // 2
@@ -97,14 +101,16 @@ def ssim(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
 class Truth:
     """Pictures that others are held against; their features are made once."""
 
-    def __init__(self, pretrained: Pretrained, pictures_NHW3: np.ndarray) -> None:
+    def __init__(self, run: Run[Any], pictures_NHW3: np.ndarray) -> None:
         self.pictures = pictures_NHW3
-        self.features = features(pretrained, pictures_NHW3)
-        self._pretrained = pretrained
+        self.features = run.features(pictures_NHW3)
+        self._run = run
 
     def likeness(self, pictures_NHW3: np.ndarray) -> dict[str, np.ndarray]:
         """Each of :data:`LIKENESS` for each picture: float64 [N]."""
-        own = features(self._pretrained, pictures_NHW3)
+        from chiasm.inference.pictures import feature_distance
+
+        own = self._run.features(pictures_NHW3)
         return {
             "PSNR": psnr(pictures_NHW3, self.pictures),
             "SSIM": ssim(pictures_NHW3, self.pictures),

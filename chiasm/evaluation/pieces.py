@@ -4,15 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chiasm.capabilities import ActionVideos
-from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
+from chiasm.data.reading import UNDECODED, UNREADABLE
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.strangers import NOBODY, strangers
-from chiasm.inference.pictures import fitted
-from chiasm.rgb import ImageShape
+
+if TYPE_CHECKING:
+    from chiasm.evaluation.run import Run
+    from chiasm.evaluation.shared import WalkSettings
 
 
 @dataclass(frozen=True)
@@ -58,20 +61,16 @@ class Pieces:
 
 
 def cut_pieces(
-    source: ActionVideos,
-    count: int,
-    history_frames: int,
-    ahead_frames: int,
-    shape: ImageShape,
-    log: ReadingLog | None = None,
+    run: Run[WalkSettings], source: ActionVideos, count: int, ahead_frames: int
 ) -> Pieces:
     """At most ``count`` pieces, spread evenly over all places of all walks that one can lie at.
 
-    Those with a picture that cannot be decoded are left out, and counted in ``log``.
+    Those with a picture that cannot be decoded are left out, and counted in the run's log.
 
     Raises:
         NothingToMeasure: no walk is as long, or no picture can be decoded.
     """
+    history_frames = run.settings.history_frames
     length = history_frames + ahead_frames
     places = [
         walk[begin : begin + length]
@@ -86,11 +85,9 @@ def cut_pieces(
     chosen, frames = [], []
     for place in (places[number] for number in spread(len(places), count)):
         try:
-            frames.append(np.stack([fitted(source.picture(frame), shape) for frame in place]))
+            frames.append(np.stack([run.fitted(source.picture(frame)) for frame in place]))
         except UNREADABLE as error:
-            (log or ReadingLog()).pass_over(
-                source, f"frames from {place[0]}", UNDECODED, str(error)
-            )
+            run.log.pass_over(source, f"frames from {place[0]}", UNDECODED, str(error))
             continue
         chosen.append(place)
     if not chosen:

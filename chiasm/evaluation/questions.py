@@ -6,24 +6,23 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain, zip_longest
+from typing import TYPE_CHECKING
 
 import numpy as np
+from pydantic import Field
 
 from chiasm.capabilities import Questioning
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import NEXT_QUESTION, Image, Source, Text
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
-from chiasm.evaluation.material import Material, cluster_of, picked, spread
-from chiasm.evaluation.rows import Measurement, Row
-from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.inference.passage import prompt_passage
-from chiasm.inference.pictures import fitted
-from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
-from chiasm.inference.sampler import Sampler
-from chiasm.inference.tasks import answer_prompts
+from chiasm.evaluation.material import cluster_of, picked, spread
+from chiasm.evaluation.measure import Measure
+from chiasm.evaluation.rows import Row
+from chiasm.evaluation.shared import MeasureSettings
 
-SECTION = "questions"
+if TYPE_CHECKING:
+    from chiasm.evaluation.run import Run
+
 ALL = "all kinds"
 BEYOND = "true answers that cannot be given: beyond answer_tokens or context, or lost in tokens"
 
@@ -51,33 +50,59 @@ class Asked:
         return self.answer.text.strip()
 
 
-def measure_questions(
-    pretrained: Pretrained,
-    name: str,
-    material: Material,
-    settings: EvaluationSettings,
-    of: str = "",
-) -> Findings:
-    """Rows for every kind and for all, and the first answers; nothing when none is asked.
+class QuestionSettings(MeasureSettings):
+    """How many questions are asked, and how long an answer may be."""
 
-    ``of`` follows the rows' names, where several sources are measured.
-    """
-    # More are made than asked, so that rare kinds are as many as frequent ones.
-    every = _questions(material.held_out[name], settings.questions, material.log)
-    asked = _balanced(every, settings.questions)
-    fitting = [each for each in asked if _room(pretrained, each) > 0]
-    skipped = {}
-    if len(fitting) < len(asked):
-        skipped[f"{SECTION}{of}, {len(asked) - len(fitting)} of {len(asked)}"] = (
-            f"with their picture they are longer than the model's context of "
-            f"{pretrained.context_positions} positions"
-        )
-    if not fitting:
-        return Findings(skipped=skipped)
-    training = _questions(material.train[name], MAJORITY_DOCUMENTS, ReadingLog(), pictures=False)
-    majority = majorities((each.kind, each.truth) for each in training)
-    rows, samples = _measure(pretrained, fitting, majority, settings, of)
-    return Findings(rows, samples, skipped=skipped)
+    questions: int = Field(600, ge=1)
+    """Held-out questions, spread evenly over their kinds."""
+    answer_tokens: int = Field(256, ge=1)
+    """Tokens of an answer, at most; within that, as many as the source's longest true answer has.
+    Of true answers that are longer, which count as wrong, the report has the share."""
+
+
+class Questions(Measure[QuestionSettings]):
+    """Right answers of every kind and of all, and the first answers."""
+
+    section = "questions"
+    settings = QuestionSettings
+    baselines = (
+        "Answers are greedy, end with their document or where another question begins, and count "
+        "only when they match exactly, all lines of them. As many tokens are written as the "
+        "longest true answer of the source has. The majority answer is the most frequent one to "
+        "questions of that kind in training; the blank image is one grey picture in place of the "
+        "view, with the same model and question."
+    )
+    heading = "What it answers"
+    lead = "Questions about held-out views, answered greedily."
+    overview = "Answered about a held-out view"
+
+    def measure(self, run: Run[QuestionSettings]) -> Findings:
+        """Returns what it finds on each source that asks questions."""
+        held_out = run.material.held_out
+        sources = {name: source for name, source in held_out.items() if asks(source)}
+        if not sources:
+            return Findings(skipped={self.section: "no source asks questions about pictures"})
+        return self.by_source(sources, lambda name, _, of: self.measure_source(run, name, of))
+
+    def measure_source(self, run: Run[QuestionSettings], name: str, of: str = "") -> Findings:
+        """Returns what it finds on one source; ``of`` follows the names of its rows."""
+        # More are made than asked, so that rare kinds are as many as frequent ones.
+        count = run.settings.questions
+        asked = _balanced(_questions(run.material.held_out[name], count, run.log), count)
+        fitting = [each for each in asked if _room(run, each) > 0]
+        skipped = {}
+        if len(fitting) < len(asked):
+            skipped[f"{self.section}{of}, {len(asked) - len(fitting)} of {len(asked)}"] = (
+                f"with their picture they are longer than the model's context of "
+                f"{run.pretrained.context_positions} positions"
+            )
+        if not fitting:
+            return Findings(skipped=skipped)
+        train = run.material.train[name]
+        training = _questions(train, MAJORITY_DOCUMENTS, ReadingLog(), pictures=False)
+        majority = majorities((each.kind, each.truth) for each in training)
+        rows, samples = _measure(run, fitting, majority, of)
+        return Findings(rows, samples, skipped=skipped)
 
 
 def majorities(training: Iterable[tuple[str, str]]) -> dict[str, str]:
@@ -129,17 +154,13 @@ def _balanced(asked: Iterable[Asked], count: int) -> list[Asked]:
 
 
 def _measure(
-    pretrained: Pretrained,
-    asked: list[Asked],
-    majority: dict[str, str],
-    settings: EvaluationSettings,
-    of: str,
+    run: Run[QuestionSettings], asked: list[Asked], majority: dict[str, str], of: str
 ) -> tuple[list[Row], list[Sample]]:
-    seen = _answers(pretrained, asked, [each.image for each in asked], settings)
-    blank = Image(_blank(pretrained), target=False)
-    blind = _answers(pretrained, asked, [blank] * len(asked), settings)
+    seen = _answers(run, asked, [each.image for each in asked])
+    blank = Image(_blank(run), target=False)
+    blind = _answers(run, asked, [blank] * len(asked))
     usual = [majority.get(each.kind, "") for each in asked]
-    beyond = np.array([_is_beyond(pretrained, each, settings) for each in asked])
+    beyond = np.array([_is_beyond(run, each) for each in asked])
     right, blind_right, usual_right = (
         np.array([given == each.truth for given, each in zip(answers, asked, strict=True)])
         for answers in (seen, blind, usual)
@@ -151,61 +172,57 @@ def _measure(
     several = np.unique(kinds).tolist() if len(set(kinds)) > 1 else []
     for kind in (ALL, *several):
         own = np.ones(len(asked), bool) if kind == ALL else kinds == kind
-        measure = Measurement(SECTION, "share", "higher", settings.seed, clusters[own])
+        measure = run.measurement(Questions.section, "share", "higher", clusters[own])
         for baseline, answers in (("majority answer", usual_right), ("blank image", blind_right)):
             label = f"questions answered right, {kind.replace('_', ' ')}{of}"
             headline = kind == ALL
             rows.append(measure.row(label, right[own], answers[own], baseline, headline=headline))
     if beyond.any():
-        measure = Measurement(SECTION, "share", "lower", settings.seed, clusters)
-        rows.append(measure.row(f"{BEYOND} ({settings.answer_tokens}){of}", beyond))
-    shape = pretrained.vision_tokenizer.image_shape
+        measure = run.measurement(Questions.section, "share", "lower", clusters)
+        rows.append(measure.row(f"{BEYOND} ({run.settings.answer_tokens}){of}", beyond))
     samples = [
         Sample(
-            SECTION,
+            Questions.section,
             (("Q", _shown(each.prompt)), ("model", given), ("truth", each.truth)),
-            (Panel("view", fitted(each.image, shape)),),
+            (Panel("view", run.fitted(each.image)),),
         )
-        for each, given in zip(asked[: settings.shown], seen, strict=False)
+        for each, given in zip(asked[: run.settings.shown], seen, strict=False)
     ]
     return rows, samples
 
 
-def _answers(
-    pretrained: Pretrained, asked: list[Asked], images: list[Image], settings: EvaluationSettings
-) -> list[str]:
-    longest = max(_answer_tokens(pretrained, each) for each in asked)
+def _answers(run: Run[QuestionSettings], asked: list[Asked], images: list[Image]) -> list[str]:
+    from chiasm.inference.tasks import answer_prompts
+
+    longest = max(_answer_tokens(run, each) for each in asked)
     # What follows the longest answer must have room to show that it is over.
-    budget = min(longest, settings.answer_tokens) + len(
-        pretrained.text_tokenizer.encode(NEXT_QUESTION)
-    )
-    greedy = SamplingSettings(
-        temperature=0, max_tokens=budget, rows_at_once=settings.rows_per_batch
-    )
-    prompts = [each.prompt.text for each in asked]
-    sampler = Sampler(pretrained)
-    return answer_prompts(sampler, images, prompts, settings=greedy, seed=settings.seed)
+    over = len(run.pretrained.text_tokenizer.encode(NEXT_QUESTION))
+    greedy = run.settings.writing(min(longest, run.settings.answer_tokens) + over)
+    prompts, seed = [each.prompt.text for each in asked], run.settings.seed
+    return answer_prompts(run.sampler, images, prompts, settings=greedy, seed=seed)
 
 
-def _answer_tokens(pretrained: Pretrained, asked: Asked) -> int:
+def _answer_tokens(run: Run[QuestionSettings], asked: Asked) -> int:
     """Tokens of the true answer where it follows its prompt."""
-    encode = pretrained.text_tokenizer.encode
+    encode = run.pretrained.text_tokenizer.encode
     return len(encode(asked.prompt.text + asked.answer.text)) - len(encode(asked.prompt.text))
 
 
-def _room(pretrained: Pretrained, asked: Asked) -> int:
+def _room(run: Run[QuestionSettings], asked: Asked) -> int:
     """Positions that the context has left behind the picture and the prompt."""
-    tokenizer, streams = pretrained.text_tokenizer, pretrained.tokenizers.streams
+    from chiasm.inference.passage import prompt_passage
+
+    tokenizer, streams = run.pretrained.text_tokenizer, run.pretrained.tokenizers.streams
     prompt = prompt_passage((asked.image, asked.prompt), tokenizer, streams)
-    return pretrained.context_positions - len(prompt)
+    return run.pretrained.context_positions - len(prompt)
 
 
-def _is_beyond(pretrained: Pretrained, asked: Asked, settings: EvaluationSettings) -> bool:
+def _is_beyond(run: Run[QuestionSettings], asked: Asked) -> bool:
     """Whether no model could give the true answer: too long, or with tokens that say another."""
-    tokenizer = pretrained.text_tokenizer
+    tokenizer = run.pretrained.text_tokenizer
     given = tokenizer.decode(tokenizer.encode(asked.answer.text)).strip()
-    length = _answer_tokens(pretrained, asked)
-    room = min(settings.answer_tokens, _room(pretrained, asked))
+    length = _answer_tokens(run, asked)
+    room = min(run.settings.answer_tokens, _room(run, asked))
     return length > room or given != asked.truth or NEXT_QUESTION in asked.answer.text
 
 
@@ -215,7 +232,7 @@ def _shown(prompt: Text) -> str:
     return words.removeprefix("question: ").removesuffix(" answer:")
 
 
-def _blank(pretrained: Pretrained) -> np.ndarray:
+def _blank(run: Run[QuestionSettings]) -> np.ndarray:
     """A grey picture: it says nothing of any view."""
-    shape = pretrained.vision_tokenizer.image_shape
+    shape = run.image_shape
     return np.full((shape.height_pixels, shape.width_pixels, 3), 128, np.uint8)

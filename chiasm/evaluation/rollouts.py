@@ -8,25 +8,25 @@ imagines each view in one step. Every contender has passed the same tokenizer.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
+from pydantic import Field
 
 from chiasm.actions import PREFIX
 from chiasm.capabilities import ActionVideos
-from chiasm.data.reading import UNREADABLE, ReadingLog
+from chiasm.data.reading import UNREADABLE
 from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
+from chiasm.evaluation.measure import WalkMeasure
 from chiasm.evaluation.pictures import LIKENESS, Truth, where
 from chiasm.evaluation.pieces import Pieces, cut_pieces
-from chiasm.evaluation.rows import Measurement, Row
-from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.inference.pictures import PICTURES_AT_ONCE, features, fitted, through_tokenizer
-from chiasm.inference.pretrained import Pretrained
-from chiasm.rgb import ImageShape
-from chiasm.worldmodel.direct import DirectViews
-from chiasm.worldmodel.rollout import Context, Rollouts
+from chiasm.evaluation.rows import Row
+from chiasm.evaluation.shared import WalkSettings
 
-SECTION = "rollout"
+if TYPE_CHECKING:
+    from chiasm.evaluation.run import Run
+
 LAST, SHUFFLED = "last context frame, decoded", "shuffled actions"
 NEAREST = "nearest training frame, decoded"
 DIRECT = ", in one step"
@@ -36,64 +36,94 @@ _HEADLINE_FRAMES = 8
 _HEADLINE_MEASURE = "feature distance"
 
 
-def measure_rollouts(
-    pretrained: Pretrained,
-    train: ActionVideos,
-    held_out: ActionVideos,
-    settings: EvaluationSettings,
-    of: str = "",
-    log: ReadingLog | None = None,
-) -> Findings:
+class RolloutSettings(WalkSettings):
+    """How many walks are imagined, how far, and what is looked for in training."""
+
+    rollouts: int = Field(32, ge=0)
+    """Pieces of held-out walks that are imagined from their beginning, one view after the other,
+    with the true actions and with another walk's; 0 leaves rollouts out."""
+    rollout_horizons: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (1, 2, 4, 8, 16), min_length=1
+    )
+    """How many frames ahead imagined views of rollouts are measured."""
+    rollout_training_frames: int = Field(4000, ge=1)
+    """Training frames among which the one most like the truth is looked for."""
+
+
+class ImaginedWalks(WalkMeasure[RolloutSettings]):
     """PSNR, SSIM and feature distance at every horizon that the held-out walks reach.
 
-    All horizons are measured on the same pieces of walks. ``of`` follows the rows' names, where
-    several sources are measured; ``log`` counts what is passed over.
-
-    Raises:
-        NothingToMeasure: no walk reaches any horizon, or the model was trained without actions.
+    All horizons are measured on the same pieces of walks.
     """
-    if not pretrained.walks.views:
-        raise NothingToMeasure("the model was trained without actions")
-    horizons, skipped = _horizons(held_out, settings, of)
-    shape = pretrained.vision_tokenizer.image_shape
-    history = settings.history_frames
-    pieces = cut_pieces(held_out, settings.rollouts, history, max(horizons), shape, log)
-    truth = {ahead: pieces.frames[:, history - 1 + ahead] for ahead in horizons}
-    alike = _nearest(pretrained, train, truth, settings.rollout_training_frames, shape)
-    last = through_tokenizer(pretrained, pieces.frames[:, history - 1])
-    judges = {ahead: Truth(pretrained, each) for ahead, each in truth.items()}
-    true = others = pieces.scripts(history)
-    own = _imagine(pretrained, pieces, true, horizons, settings)
-    try:
-        others = pieces.shuffled(history, settings.seed)
-        wrong = _imagine(pretrained, pieces, others, horizons, settings)
-    except NothingToMeasure as error:
-        skipped[f"{SECTION}, {SHUFFLED}{of}"] = str(error)
-    points: list[HorizonPoint] = []
-    for way, imagined in own.items():
-        for ahead, views in imagined.items():
-            judge = judges[ahead]
-            likeness = {"": judge.likeness(views), LAST: judge.likeness(last)}
-            other_N = np.array([a[:ahead] != b[:ahead] for a, b in zip(others, true, strict=True)])
-            if other_N.any():
-                likeness[SHUFFLED] = where(other_N, judge.likeness(wrong[way][ahead]))
-            likeness[NEAREST] = judge.likeness(alike[ahead])
-            points += _points(likeness, ahead, list(imagined), of + way, settings, pieces.clusters)
-    through = {ahead: through_tokenizer(pretrained, each) for ahead, each in truth.items()}
-    rows = [point.row for point in points]
-    rows += _ceilings(
-        judges[horizons[0]].likeness(through[horizons[0]]),
-        f"{_frames(horizons[0])}{of}",
-        settings,
-        pieces.clusters,
+
+    section = "rollout"
+    settings = RolloutSettings
+    baselines = (
+        "A rollout begins with evaluation.history_frames frames of a held-out walk; each further "
+        "view is imagined from those before it and the true action. The last context frame stays "
+        "as it was. Shuffled actions: the same frames and the same noise with other actions, all "
+        "of one other walk or map. The nearest training frame is the one among "
+        "rollout_training_frames whose features are nearest to the true frame, which a model that "
+        "only remembers could at best show: it is chosen by looking at the truth. All have passed "
+        "the same tokenizer."
     )
-    shown = spread(len(pieces), settings.shown).tolist()
-    samples = [_sample(pieces, history, own, through, n) for n in shown]
-    return Findings(rows, samples, points, skipped)
+    heading = "How far ahead it imagines"
+    lead = (
+        "One view after the other, each from the imagined ones before it and the next "
+        "action; beside each, the truth through the tokenizer."
+    )
+
+    def applies(self, run: Run[RolloutSettings]) -> str:
+        """Returns why it cannot be measured; empty where it can."""
+        return super().applies(run) if run.settings.rollouts else "evaluation.rollouts = 0"
+
+    def measure_walks(
+        self, run: Run[RolloutSettings], train: ActionVideos, held_out: ActionVideos, of: str = ""
+    ) -> Findings:
+        """Returns what it finds on one source.
+
+        Raises:
+            NothingToMeasure: no walk reaches any horizon, or the model was trained without actions.
+        """
+        if not run.pretrained.walks.views:
+            raise NothingToMeasure("the model was trained without actions")
+        horizons, skipped = _horizons(held_out, run.settings, of)
+        history = run.settings.history_frames
+        pieces = cut_pieces(run, held_out, run.settings.rollouts, max(horizons))
+        truth = {ahead: pieces.frames[:, history - 1 + ahead] for ahead in horizons}
+        alike = _nearest(run, train, truth)
+        last = run.through_tokenizer(pieces.frames[:, history - 1])
+        judges = {ahead: Truth(run, each) for ahead, each in truth.items()}
+        true = others = pieces.scripts(history)
+        own = _imagine(run, pieces, true, horizons)
+        try:
+            others = pieces.shuffled(history, run.settings.seed)
+            wrong = _imagine(run, pieces, others, horizons)
+        except NothingToMeasure as error:
+            skipped[f"{self.section}, {SHUFFLED}{of}"] = str(error)
+        points: list[HorizonPoint] = []
+        for way, imagined in own.items():
+            for ahead, views in imagined.items():
+                judge = judges[ahead]
+                likeness = {"": judge.likeness(views), LAST: judge.likeness(last)}
+                pairs = zip(others, true, strict=True)
+                other_N = np.array([a[:ahead] != b[:ahead] for a, b in pairs])
+                if other_N.any():
+                    likeness[SHUFFLED] = where(other_N, judge.likeness(wrong[way][ahead]))
+                likeness[NEAREST] = judge.likeness(alike[ahead])
+                points += _points(run, likeness, ahead, list(imagined), of + way, pieces.clusters)
+        through = {ahead: run.through_tokenizer(each) for ahead, each in truth.items()}
+        nearest = horizons[0]
+        ceiling = judges[nearest].likeness(through[nearest])
+        rows = [point.row for point in points]
+        rows += _ceilings(run, ceiling, f"{_frames(nearest)}{of}", pieces.clusters)
+        shown = spread(len(pieces), run.settings.shown).tolist()
+        samples = [_sample(pieces, history, own, through, n) for n in shown]
+        return Findings(rows, samples, points, skipped)
 
 
 def _horizons(
-    source: ActionVideos, settings: EvaluationSettings, of: str
+    source: ActionVideos, settings: RolloutSettings, of: str
 ) -> tuple[list[int], dict[str, str]]:
     """The horizons that half of the walks reach, and why the others are left out.
 
@@ -111,7 +141,7 @@ def _horizons(
     near = [ahead for ahead in wanted if ahead <= reach]
     if not near:
         raise NothingToMeasure(why)
-    return near, {f"{SECTION}, {_frames(h)}{of}": why for h in wanted if h > reach}
+    return near, {f"{ImaginedWalks.section}, {_frames(h)}{of}": why for h in wanted if h > reach}
 
 
 def _frames(ahead: int) -> str:
@@ -119,31 +149,33 @@ def _frames(ahead: int) -> str:
 
 
 def _imagine(
-    pretrained: Pretrained,
+    run: Run[RolloutSettings],
     pieces: Pieces,
     scripts: Sequence[Sequence[str]],
     horizons: Sequence[int],
-    settings: EvaluationSettings,
 ) -> dict[str, dict[int, np.ndarray]]:
     """By the way it was imagined and the horizon: uint8 [N, H, W, 3].
 
     The noise depends on the piece and the step, not on the actions.
     """
+    from chiasm.worldmodel.direct import DirectViews
+    from chiasm.worldmodel.rollout import Context, Rollouts
+
+    pretrained, sampling = run.pretrained, run.settings.imagining
     num_steps = len(scripts[0])
     history = pieces.frames.shape[1] - num_steps
     contexts = [
         Context(tuple(frames[:history]), tuple(actions[: history - 1]))
         for frames, actions in zip(pieces.frames, pieces.actions, strict=True)
     ]
-    seeds = [settings.seed + number * num_steps for number in range(len(pieces))]
-    rollouts = Rollouts.of(pretrained, settings.imagining)
-    walks = np.stack(rollouts.imagine(contexts, scripts, seed=seeds))
+    seeds = [run.settings.seed + number * num_steps for number in range(len(pieces))]
+    walks = np.stack(Rollouts.of(pretrained, sampling).imagine(contexts, scripts, seed=seeds))
     found = {"": {ahead: walks[:, ahead - 1] for ahead in horizons}}
     step_frames = pretrained.actions.read(scripts[0][0]).horizon_frames
     farthest = pretrained.walks.horizon_frames[1]
     if farthest > step_frames and pretrained.actions.style != "keys":
         near = [each for each in horizons if each * step_frames <= farthest]
-        direct = DirectViews(pretrained, settings.imagining)
+        direct = DirectViews(pretrained, sampling)
         found[DIRECT] = {
             ahead: direct.ends(contexts, [own[:ahead] for own in scripts], seed=seeds)
             for ahead in near
@@ -152,34 +184,32 @@ def _imagine(
 
 
 def _nearest(
-    pretrained: Pretrained,
-    train: ActionVideos,
-    truth: Mapping[int, np.ndarray],
-    count: int,
-    shape: ImageShape,
+    run: Run[RolloutSettings], train: ActionVideos, truth: Mapping[int, np.ndarray]
 ) -> dict[int, np.ndarray]:
     """For each true frame the training frame with the nearest features, decoded: [N, H, W, 3]."""
-    wanted_MF = np.concatenate([features(pretrained, frames) for frames in truth.values()])
+    wanted_MF = np.concatenate([run.features(frames) for frames in truth.values()])
     best_M = np.full(len(wanted_MF), np.inf)
     found: list[np.ndarray] = [np.empty(0)] * len(wanted_MF)
-    for pictures in _training_pictures(train, count, shape):
-        have_KF = features(pretrained, pictures)
+    for pictures in _training_pictures(run, train):
+        have_KF = run.features(pictures)
         apart_MK = (have_KF**2).sum(1) - 2 * wanted_MF @ have_KF.T
         apart_M = apart_MK.min(1)
         for number in np.flatnonzero(apart_M < best_M):
             found[number] = pictures[int(apart_MK[number].argmin())]
         best_M = np.minimum(best_M, apart_M)
-    decoded = through_tokenizer(pretrained, np.stack(found))
+    decoded = run.through_tokenizer(np.stack(found))
     return dict(zip(truth, np.split(decoded, len(truth)), strict=True))
 
 
-def _training_pictures(train: ActionVideos, count: int, shape: ImageShape) -> Iterator[np.ndarray]:
+def _training_pictures(run: Run[RolloutSettings], train: ActionVideos) -> Iterator[np.ndarray]:
     """Some frames of training walks, evenly spread, in parts: uint8 [K, H, W, 3]."""
+    from chiasm.inference.pictures import PICTURES_AT_ONCE
+
     frames = [frame for walk in train.walks for frame in walk]
     part: list[np.ndarray] = []
-    for number in spread(len(frames), count).tolist():
+    for number in spread(len(frames), run.settings.rollout_training_frames).tolist():
         try:
-            part.append(fitted(train.picture(frames[number]), shape))
+            part.append(run.fitted(train.picture(frames[number])))
         except UNREADABLE:
             continue  # a broken picture, which the stream counts and reports
         if len(part) == PICTURES_AT_ONCE:
@@ -190,17 +220,17 @@ def _training_pictures(train: ActionVideos, count: int, shape: ImageShape) -> It
 
 
 def _points(
+    run: Run[RolloutSettings],
     likeness: Mapping[str, Mapping[str, np.ndarray]],
     ahead: int,
     horizons: Sequence[int],
     of: str,
-    settings: EvaluationSettings,
     clusters: np.ndarray,
 ) -> Iterator[HorizonPoint]:
     """A row for each measure and contender; ``likeness`` has the imagined views under ``""``."""
     farthest = max((each for each in horizons if each <= _HEADLINE_FRAMES), default=0)
     for name, (unit, better) in LIKENESS.items():
-        measure = Measurement(SECTION, unit, better, settings.seed, clusters)
+        measure = run.measurement(ImaginedWalks.section, unit, better, clusters)
         contenders = {each: found[name] for each, found in likeness.items() if each}
         headlines = (LAST, SHUFFLED) if (ahead, name) == (farthest, _HEADLINE_MEASURE) else ()
         title = f"{name} of the imagined view {_frames(ahead)}{of}"
@@ -209,13 +239,13 @@ def _points(
 
 
 def _ceilings(
+    run: Run[RolloutSettings],
     likeness: Mapping[str, np.ndarray],
     where: str,
-    settings: EvaluationSettings,
     clusters: np.ndarray,
 ) -> Iterator[Row]:
     for name, (unit, better) in LIKENESS.items():
-        measure = Measurement(SECTION, unit, better, settings.seed, clusters)
+        measure = run.measurement(ImaginedWalks.section, unit, better, clusters)
         yield measure.row(f"{name} of the truth {where}, decoded: the ceiling", likeness[name])
 
 
@@ -235,4 +265,4 @@ def _sample(
         panels.append(Panel("truth, decoded", truth[number]))
     script = pieces.scripts(history)[number]
     words = " ".join(f"[{n}] {text.removeprefix(PREFIX)}" for n, text in enumerate(script, start=1))
-    return Sample(SECTION, (("", words),), tuple(panels))
+    return Sample(ImaginedWalks.section, (("", words),), tuple(panels))

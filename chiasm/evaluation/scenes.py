@@ -8,11 +8,11 @@ from itertools import pairwise
 import numpy as np
 
 from chiasm.capabilities import ActionVideos, Rendered
-from chiasm.data.reading import UNDECODED, UNREADABLE, ReadingLog
+from chiasm.data.reading import UNDECODED, UNREADABLE
 from chiasm.evaluation.material import NothingToMeasure, spread
-from chiasm.inference.pictures import fitted
+from chiasm.evaluation.run import Run
+from chiasm.evaluation.shared import WalkSettings
 from chiasm.poses import Pose
-from chiasm.rgb import ImageShape
 from chiasm.worldmodel.oracle import PlacedContext
 from chiasm.worldmodel.rollout import Context
 
@@ -38,26 +38,21 @@ class Scene:
 
 
 def pick_scenes(
-    source: ActionVideos,
-    count: int,
-    history_frames: int,
-    steps: int,
-    shape: ImageShape,
-    log: ReadingLog | None = None,
+    run: Run[WalkSettings], source: ActionVideos, count: int, steps: int
 ) -> list[Scene]:
     """At most ``count`` scenes, spread evenly over the walks.
 
     Args:
+        run: its ``history_frames`` are shown up to the start, the start's own included; its log
+            counts the scenes that are left out, because a picture cannot be decoded.
         source: held out.
         count: of scenes.
-        history_frames: shown up to the start, the start's own included.
         steps: from the start to the goal.
-        shape: of the pictures.
-        log: counts those that are left out, because a picture cannot be decoded.
 
     Raises:
         NothingToMeasure: every walk is too short, or no picture can be decoded.
     """
+    history_frames = run.settings.history_frames
     moments = [
         walk[first : first + history_frames + steps]
         for walk in source.walks
@@ -73,18 +68,19 @@ def pick_scenes(
     scenes = []
     for number in spread(len(moments), count):
         try:
-            scenes.append(_scene(source, moments[number], history_frames, shape))
+            scenes.append(_scene(run, source, moments[number]))
         except UNREADABLE as error:
             where = f"frames from {moments[number][0]}"
-            (log or ReadingLog()).pass_over(source, where, UNDECODED, str(error))
+            run.log.pass_over(source, where, UNDECODED, str(error))
     if not scenes:
         raise NothingToMeasure(f"no held-out picture of source {source.name!r} can be decoded")
     return scenes
 
 
-def _scene(source: ActionVideos, moment: range, history_frames: int, shape: ImageShape) -> Scene:
+def _scene(run: Run[WalkSettings], source: ActionVideos, moment: range) -> Scene:
+    history_frames = run.settings.history_frames
     seen, start, goal = moment[:history_frames], moment[history_frames - 1], moment[-1]
-    views = tuple(fitted(source.picture(frame), shape) for frame in seen)
+    views = tuple(run.fitted(source.picture(frame)) for frame in seen)
     done = tuple(source.action(a, b) for a, b in pairwise(seen))
     context, sight = Context(views, done), None
     pose, truth = source.pose(start), [source.pose(frame) for frame in moment[history_frames:]]
@@ -95,7 +91,7 @@ def _scene(source: ActionVideos, moment: range, history_frames: int, shape: Imag
     return Scene(
         start,
         context,
-        fitted(source.picture(goal), shape),
+        run.fitted(source.picture(goal)),
         pose,
         tuple(truth),
         source.place_of(start),

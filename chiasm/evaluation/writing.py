@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from pydantic import Field
 
 from chiasm.documents import Document, Image, Span, Text
-from chiasm.evaluation.evaluation import Panel, Sample
-from chiasm.evaluation.material import Material, pick
-from chiasm.evaluation.settings import EvaluationSettings
-from chiasm.inference.pictures import fitted
-from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Request, SamplingSettings
-from chiasm.inference.sampler import Sampler
-from chiasm.inference.tasks import caption
+from chiasm.evaluation.evaluation import Findings, Panel, Sample
+from chiasm.evaluation.measure import Measure
+from chiasm.evaluation.shared import MeasureSettings
 
-FREE = "continuation"
-CAPTIONS = "picture to caption"
+if TYPE_CHECKING:
+    from chiasm.evaluation.run import Run
 
 PROMPT_CHARACTERS = 80
 TEMPERATURE = 0.7
@@ -25,30 +23,80 @@ LOOKED_AT = 16
 """Held-out documents of each source that prompts are taken from."""
 
 
-def sample_writing(
-    pretrained: Pretrained, material: Material, settings: EvaluationSettings
-) -> list[Sample]:
-    """Continuations of held-out texts and of a bare request for a picture; captions."""
-    texts, described, asks_picture = _prompts(material)
-    asks_picture &= pretrained.draws
-    # Without text before it the model writes a caption of its own, and then opens the picture.
-    prompts = texts[: settings.shown // 2] + ["picture:"] * (asks_picture * settings.shown // 4)
-    samples = _continued(pretrained, prompts, settings) if prompts else []
-    return samples + _captions(pretrained, described[: settings.shown // 2], settings)
+class WritingSettings(MeasureSettings):
+    """How much is written."""
+
+    continuation_tokens: int = Field(120, ge=1)
+    """Length of a free continuation."""
 
 
-def _prompts(material: Material) -> tuple[list[str], list[tuple[Image, str]], bool]:
-    texts: list[str] = []
-    described: list[tuple[Image, str]] = []
-    asks_picture = False
-    for source in material.held_out.values():
-        for document in pick(source, LOOKED_AT, material.log).documents:
-            asks_picture |= document.text.startswith("picture:")
-            if not any(document.images):
-                texts.append(_beginning(document.text))
-            elif (pair := _description(document)) is not None:
-                described.append(pair)
-    return texts, described, asks_picture
+class Captions(Measure[WritingSettings]):
+    """Captions of held-out pictures, beside the true ones."""
+
+    section = "picture to caption"
+    settings = WritingSettings
+    heading = "What it sees"
+    lead = "Captions of held-out pictures, written greedily."
+
+    def measure(self, run: Run[WritingSettings]) -> Findings:
+        """Returns samples of pictures that have a caption."""
+        from chiasm.inference.tasks import caption
+
+        described = list(filter(None, map(_description, _documents(run))))
+        pairs = described[: run.settings.shown // 2]
+        if not pairs:
+            return Findings()
+        images = [image for image, _ in pairs]
+        greedy = run.settings.writing(run.settings.continuation_tokens)
+        written = caption(run.sampler, images, settings=greedy, seed=run.settings.seed)
+        samples = [
+            Sample(
+                self.section,
+                (("model", words), ("truth", truth)),
+                (Panel("view", run.fitted(image)),),
+            )
+            for (image, truth), words in zip(pairs, written, strict=True)
+        ]
+        return Findings(samples=samples)
+
+
+class Continuations(Measure[WritingSettings]):
+    """Continuations of held-out texts and of a bare request for a picture."""
+
+    section = "continuation"
+    settings = WritingSettings
+    heading = "What it writes"
+    lead = "Free continuations, in which the model itself decides when to open a picture."
+
+    def measure(self, run: Run[WritingSettings]) -> Findings:
+        """Returns samples of what the model goes on with."""
+        from chiasm.inference.request import Request
+
+        draws, shown = run.pretrained.draws, run.settings.shown
+        documents = list(_documents(run))
+        texts = [_beginning(each.text) for each in documents if not any(each.images)]
+        asks_picture = draws and any(each.text.startswith("picture:") for each in documents)
+        # Without text before it the model writes a caption of its own, and then opens the picture.
+        prompts = texts[: shown // 2] + ["picture:"] * (asks_picture * shown // 4)
+        if not prompts:
+            return Findings()
+        written = run.settings.writing(run.settings.continuation_tokens, TEMPERATURE)
+        drawn = {"steps": run.settings.steps, "guidance": run.settings.guidance}
+        sampling = written.model_copy(update={"max_items": int(draws), **drawn})
+        seed = run.settings.seed
+        asked = [Request((Text(each),), seed + number) for number, each in enumerate(prompts)]
+        results = run.sampler.generate(asked, sampling)
+        samples = [
+            Sample(self.section, (("prompt", prompt), ("model", _words(result))), _panels(result))
+            for prompt, result in zip(prompts, results, strict=True)
+        ]
+        return Findings(samples=samples)
+
+
+def _documents(run: Run[WritingSettings]) -> Iterator[Document]:
+    """The held-out documents that are looked at."""
+    for name in run.material.held_out:
+        yield from run.pick(name, LOOKED_AT).documents
 
 
 def _beginning(text: str) -> str:
@@ -63,48 +111,6 @@ def _description(document: Document) -> tuple[Image, str] | None:
         if words.startswith("caption:"):
             return Image(spans[0].data, target=False), words.removeprefix("caption:").strip()
     return None
-
-
-def _continued(
-    pretrained: Pretrained, prompts: Sequence[str], settings: EvaluationSettings
-) -> list[Sample]:
-    sampling = SamplingSettings(
-        temperature=TEMPERATURE,
-        max_tokens=settings.continuation_tokens,
-        max_items=int(pretrained.draws),
-        steps=settings.steps,
-        guidance=settings.guidance,
-        rows_at_once=settings.rows_per_batch,
-    )
-    asked = [Request((Text(each),), settings.seed + n) for n, each in enumerate(prompts)]
-    results = Sampler(pretrained).generate(asked, sampling)
-    return [
-        Sample(FREE, (("prompt", prompt), ("model", _words(result))), _panels(result))
-        for prompt, result in zip(prompts, results, strict=True)
-    ]
-
-
-def _captions(
-    pretrained: Pretrained, described: Sequence[tuple[Image, str]], settings: EvaluationSettings
-) -> list[Sample]:
-    if not described:
-        return []
-    greedy = SamplingSettings(
-        temperature=0,
-        max_tokens=settings.continuation_tokens,
-        rows_at_once=settings.rows_per_batch,
-    )
-    images = [image for image, _ in described]
-    written = caption(Sampler(pretrained), images, settings=greedy, seed=settings.seed)
-    shape = pretrained.vision_tokenizer.image_shape
-    return [
-        Sample(
-            CAPTIONS,
-            (("model", words), ("truth", truth)),
-            (Panel("view", fitted(image, shape)),),
-        )
-        for (image, truth), words in zip(described, written, strict=True)
-    ]
 
 
 def _words(spans: Sequence[Span]) -> str:

@@ -14,7 +14,6 @@ record.py      a report as JSON
 files.py       a page with its JSON on disk
 charts.py      the style and the parts of every figure
 run_folder.py  what a training run left behind: metrics, recipe, versions
-wording.py     what is said of each measure
 curves.py      loss curves and flow loss by noise level
 overview.py    overview.png: drawn, answered and imagined in one figure
 page.py        the report of a run, and its files

@@ -9,6 +9,7 @@ from pathlib import Path
 from PIL import Image, ImageDraw, ImageFont
 
 from chiasm.evaluation.evaluation import Evaluation, Sample
+from chiasm.evaluation.settings import MEASURES
 from chiasm.report.pictures import INK, PAPER, SOFT, enlarged
 
 PICTURE_PIXELS = 128
@@ -21,12 +22,8 @@ MARGIN_PIXELS = 28
 LINE_PIXELS = 19
 WIDTH_PIXELS = 2 * MARGIN_PIXELS + COLUMNS * CELL_PIXELS + (COLUMNS - 1) * MARGIN_PIXELS
 
-BANDS = (
-    ("caption to picture", "Drawn from a held-out caption", 3),
-    ("questions", "Answered about a held-out view", 3),
-    ("next view", "Imagined after an action", 3),
-)
-"""Section, heading, and how many panels of each sample there is room for."""
+ROOM = 3
+"""Panels of each sample that there is room for."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
@@ -34,9 +31,10 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 def write_overview(evaluation: Evaluation, path: Path) -> None:
     """Draw the figure, where there is something to show."""
     bands = [
-        _band(title, chosen[:COLUMNS], room)
-        for section, title, room in BANDS
-        if (chosen := [s for s in evaluation.samples if s.section == section and s.panels])
+        _band(each.overview, chosen[:COLUMNS])
+        for each in MEASURES
+        if each.overview
+        and (chosen := [s for s in evaluation.samples if s.section == each.section and s.panels])
     ]
     if not bands:
         return
@@ -48,8 +46,8 @@ def write_overview(evaluation: Evaluation, path: Path) -> None:
     page.save(path, "PNG", optimize=True)
 
 
-def _band(title: str, samples: Sequence[Sample], room: int) -> Image.Image:
-    cells = [_cell(sample, room) for sample in samples]
+def _band(title: str, samples: Sequence[Sample]) -> Image.Image:
+    cells = [_cell(sample) for sample in samples]
     heading = 62
     band = Image.new("RGB", (WIDTH_PIXELS, heading + max(c.height for c in cells)), PAPER)
     ImageDraw.Draw(band).text((MARGIN_PIXELS, 24), title, INK, _font(22))
@@ -58,9 +56,9 @@ def _band(title: str, samples: Sequence[Sample], room: int) -> Image.Image:
     return band
 
 
-def _cell(sample: Sample, room: int) -> Image.Image:
+def _cell(sample: Sample) -> Image.Image:
     """Pictures in a row with their labels; words below, or beside a single picture."""
-    panels = sample.panels[:room]
+    panels = sample.panels[:ROOM]
     beside = len(panels) == 1
     lines = _wrapped(sample, 32 if beside else 50)
     below = 0 if beside else len(lines) * LINE_PIXELS

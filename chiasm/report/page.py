@@ -1,20 +1,22 @@
 """The report of a run: what it draws, answers and imagines, and every number beside its baseline.
 
-A measure's own words are in :data:`.wording.MEASURES`.
+What is said of a measure stands with the measure (:class:`chiasm.evaluation.measure.Measure`).
 """
 
 from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 from typing import Any
 
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint
+from chiasm.evaluation.measure import Measure
 from chiasm.evaluation.rows import Row
+from chiasm.evaluation.settings import MEASURES
 from chiasm.intervals import Verdict
 from chiasm.report import doc
 from chiasm.report.curves import flow_figure, horizon_figure, loss_figure
@@ -23,7 +25,6 @@ from chiasm.report.numbers import duration, estimate, number
 from chiasm.report.overview import write_overview
 from chiasm.report.record import folded, json_text
 from chiasm.report.run_folder import RunFolder
-from chiasm.report.wording import MEASURES
 
 INTRO = (
     "One decoder-only transformer, pretrained from scratch. Every number below is measured on "
@@ -98,14 +99,14 @@ def run_report(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -
             "evaluation seed": str(evaluation.settings.seed),
         },
         sections=[
-            _headlines([row for row in evaluation.rows if row.headline]),
-            *(_samples(evaluation, section) for section in MEASURES),
+            headlines(evaluation),
+            *(_samples(evaluation, measure) for measure in MEASURES),
             doc.Section(
                 "How it learned",
                 [doc.Figure(loss_figure(run)), doc.Figure(flow_figure(evaluation.flow_points))],
             ),
             _numbers(evaluation),
-            doc.Section("What the baselines are", [doc.Terms(_baselines(evaluation.rows))]),
+            doc.Section("What the baselines are", [doc.Terms(dict(_baselines(evaluation.rows)))]),
             doc.Section(
                 "Make it again",
                 [
@@ -142,7 +143,9 @@ def _point(point: FlowPoint | HorizonPoint) -> dict[str, Any]:
     return {**where, **row_record(point.row)}
 
 
-def _headlines(rows: Sequence[Row]) -> doc.Section:
+def headlines(evaluation: Evaluation) -> doc.Section:
+    """Returns the numbers that everybody should see."""
+    rows = [row for row in evaluation.rows if row.headline]
     won = sum(row.verdict is Verdict.BEATS for row in rows)
     return doc.Section(
         "In short",
@@ -196,14 +199,18 @@ def verdict_phrase(row: Row) -> str:
     return f"{verb} {row.baseline_name} by {errors:.1f} standard errors"
 
 
-def _samples(evaluation: Evaluation, section: str) -> doc.Section:
-    wording = MEASURES[section]
-    chosen = [sample for sample in evaluation.samples if sample.section == section]
-    curves = horizon_figure(evaluation.horizon_points) if chosen and section == "rollout" else ""
+def not_measured(evaluation: Evaluation) -> doc.Section:
+    """Returns what could not be measured, and why."""
+    return doc.Section("Not measured", [doc.Terms(evaluation.skipped)])
+
+
+def _samples(evaluation: Evaluation, measure: Measure[Any]) -> doc.Section:
+    chosen = [sample for sample in evaluation.samples if sample.section == measure.section]
+    points = [each for each in evaluation.horizon_points if each.row.section == measure.section]
     return doc.Section(
-        wording.heading,
-        [doc.Figure(curves), doc.Samples(chosen)],
-        lead=f"{wording.lead} The first of the held-out split, not picked by hand.",
+        measure.heading or measure.section,
+        [doc.Figure(horizon_figure(points)), doc.Samples(chosen)],
+        lead=f"{measure.lead} The first of the held-out split, not picked by hand.".strip(),
     )
 
 
@@ -218,7 +225,7 @@ def _numbers(evaluation: Evaluation) -> doc.Section:
         "Every number",
         [
             doc.Table(rows, columns, unbroken={1, 4, 6}),
-            doc.Section("Not measured", [doc.Terms(evaluation.skipped)]),
+            not_measured(evaluation),
             doc.Section("Held-out data that cannot be used", [doc.Terms(passed_over)]),
         ],
         lead="± is one standard error, and an arrow points to better. Differences are paired: "
@@ -242,7 +249,10 @@ def _table_row(row: Row) -> doc.Row:
     )
 
 
-def _baselines(rows: Sequence[Row]) -> dict[str, str]:
+def _baselines(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
+    """What is said of the sections that have rows."""
     present = {row.section for row in rows}
-    told = {section: wording.baselines for section, wording in MEASURES.items()}
-    return {section: words for section, words in told.items() if words and section in present}
+    for measure in MEASURES:
+        for section, words in {measure.section: measure.baselines, **measure.others}.items():
+            if words and section in present:
+                yield section, words

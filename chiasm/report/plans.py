@@ -11,7 +11,7 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
 from chiasm.actions import PREFIX
-from chiasm.evaluation.plans import PlannedScene
+from chiasm.evaluation.planning import PlannedScene
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.report.files import writing

@@ -31,7 +31,7 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Items, Material
-from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.evaluation.settings import TABLE, EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
 from chiasm.loop.progress import StepReport
@@ -62,7 +62,7 @@ class Order(Settings):
     held_out_data: dict[str, str] = Field(default_factory=dict)
     """Hash of what the users' files among them hold, by path."""
     metrics: tuple[MetricSettings, ...]
-    evaluation: EvaluationSettings
+    evaluation: Annotated[EvaluationSettings, TABLE]
     """Sizes, seed and noise levels of what is measured; the cell's hash leaves them out."""
 
     @classmethod
@@ -157,7 +157,8 @@ def run_cell(
         Stopped: a signal ended the training; its last step is saved.
         UserError: whatever ends the training or the measuring.
     """
-    order, recipe = read_order(folder), load_recipe(folder / "recipe.toml")
+    recipe = load_recipe(folder / "recipe.toml")  # first: it imports what an order may name
+    order = read_order(folder)
     run, clock = folder / "run", folder / "training_seconds.json"
     with only_process(folder):
         material = open_material(recipe, cache_folder, on_stage)

@@ -17,7 +17,7 @@ from chiasm.assembly import check_feasible, kept_inputs, open_material
 from chiasm.assembly.objects import Inputs
 from chiasm.data.preparation import Stage, silent
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.pictures import open_judge
+from chiasm.evaluation.settings import check_measures
 from chiasm.recipe import Recipe
 from chiasm.studies.cells import Cell, content_hash
 
@@ -47,7 +47,7 @@ class Shared:
             UserError: data that cannot be opened, or tokenizers that do not fit or are not there.
         """
         for cell in cells:
-            open_judge(cell.recipe.evaluation)
+            check_measures(cell.recipe.evaluation)
             check_feasible(cell.recipe, self.cache_folder, self.on_stage)
             with only_process(self.folder / "inputs"):
                 self.inputs(cell)

@@ -10,6 +10,11 @@ from pydantic import Field, model_validator
 from chiasm.errors import setting
 from chiasm.settings import Settings
 
+MODEL, ORACLE = "model", "oracle"
+"""What may imagine where plans lead."""
+BASELINES = ("no motion", "straight line")
+"""Plans of nobody who looks (:func:`~.planner.build_baselines`)."""
+
 
 class PlannerSettings(Settings):
     """How plans are sought; the defaults fit the embedded world's walks."""

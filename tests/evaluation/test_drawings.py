@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from chiasm.evaluation.drawings import _others, _shuffled, _Truth, measure_drawings
+from chiasm.evaluation.drawings import Drawings, _others, _shuffled, _Truth
+from chiasm.evaluation.run import Run
 
 
 def truth(walls: list[str], maps: list[int]) -> _Truth:
@@ -25,8 +26,7 @@ def test_within_one_map_there_are_no_other_captions():
 
 
 def test_probes_read_real_frames_better_than_chance(pretrained, material, settings):
-    sources = material.described()
     more = settings.model_copy(update={"probe_frames": 60, "drawings": 16})
-    rows = measure_drawings(pretrained, sources, more).rows
+    rows = Drawings().measure(Run(pretrained, material, more)).rows
     real = {row.name: row.value for row in rows if "real held-out" in row.name}
     assert real["the probe's own accuracy, light, real held-out frames"] > 0.6

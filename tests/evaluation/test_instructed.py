@@ -7,8 +7,9 @@ import pytest
 
 from chiasm.documents import Split
 from chiasm.evaluation.evaluate import evaluate
-from chiasm.evaluation.instructed import _items, _other_words, _random, measure_instructions
+from chiasm.evaluation.instructed import InstructedWalks, _items, _other_words, _random
 from chiasm.evaluation.material import Material
+from chiasm.evaluation.run import Run
 from chiasm.worlds.instructions.rendered import render_instructions
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.instructions.source import InstructionSource
@@ -31,10 +32,14 @@ def listener(pretrained):
 
 
 @pytest.fixture(scope="module")
-def found(listener, source, settings):
-    return measure_instructions(
-        listener, source, settings.model_copy(update={"instructions": 12, "steps": 1})
-    )
+def run(listener, settings):
+    asked = settings.model_copy(update={"instructions": 12, "steps": 1})
+    return Run(listener, Material({}, {}), asked)
+
+
+@pytest.fixture(scope="module")
+def found(run, source):
+    return InstructedWalks().measure_walks(run, source)
 
 
 def test_true_views_are_followed_to_the_experts_ends(found):
@@ -53,8 +58,8 @@ def test_every_instruction_is_in_one_group_of_each_split(found):
     assert headlines == ["other sentences", "random walker"]
 
 
-def test_other_sentences_ask_for_something_else(listener, source):
-    items = _items(listener, source, 12)
+def test_other_sentences_ask_for_something_else(run, source):
+    items = _items(run, source)
     said = {item.walk.words: item for item in items}
     for item, words in zip(items, _other_words(items, 0), strict=True):
         assert said[words].walk.meaning != item.walk.meaning
@@ -63,14 +68,14 @@ def test_other_sentences_ask_for_something_else(listener, source):
         )
 
 
-def test_one_map_has_no_other_sentences(listener, source):
-    items = _items(listener, source, 12)
+def test_one_map_has_no_other_sentences(run, source):
+    items = _items(run, source)
     one = [item for item in items if item.walk.place == items[0].walk.place]
     assert _other_words(one, 0) == [item.walk.words for item in one]
 
 
-def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(listener, source):
-    items = _items(listener, source, 12)
+def test_items_are_the_experts_walks_and_the_random_walker_mostly_fails(run, source):
+    items = _items(run, source)
     seeds = [item.walk.place for item in items]
     assert seeds == sorted(seeds)
     for item in items:

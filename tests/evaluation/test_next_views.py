@@ -2,8 +2,9 @@ import pytest
 
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.next_views import measure_next_views
-from chiasm.evaluation.rollouts import measure_rollouts
+from chiasm.evaluation.next_views import NextViews
+from chiasm.evaluation.rollouts import ImaginedWalks
+from chiasm.evaluation.run import Run
 
 
 def test_recorded_walks_are_measured_as_those_of_the_world(pretrained, recorded, settings):
@@ -68,12 +69,13 @@ def test_without_other_actions_there_are_no_shuffled_ones(
         def place_of(self, frame):
             return source.place_of(frame) if place is None else place
 
-    found = measure_next_views(pretrained, Alike(), settings)
+    run, train = Run(pretrained, recorded, settings), recorded.train["walks"]
+    found = NextViews().measure_walks(run, train, Alike())
     assert why in found.skipped["next view, shuffled actions"]
     assert {row.baseline_name for row in found.rows} == {
         *("last frame, decoded", "raw last frame", None)
     }
-    rolled = measure_rollouts(pretrained, recorded.train["walks"], Alike(), settings)
+    rolled = ImaginedWalks().measure_walks(run, train, Alike())
     assert why in rolled.skipped["rollout, shuffled actions"]
     assert "shuffled actions" not in {row.baseline_name for row in rolled.rows}
 
@@ -95,7 +97,8 @@ def test_pieces_without_other_actions_are_left_out_of_that_comparison(
             return still if stands else source.action(before, after)
 
     more = settings.model_copy(update={"next_views": 100})
-    rows = measure_next_views(pretrained, OneStands(), more).rows
+    run = Run(pretrained, recorded, more)
+    rows = NextViews().measure_walks(run, recorded.train["walks"], OneStands()).rows
     compared = next(row for row in rows if row.baseline_name == "shuffled actions")
     alone = next(row for row in rows if row.baseline_name == "raw last frame")
     assert compared.num_items < alone.num_items == 12

@@ -40,8 +40,8 @@ def test_features_are_standardised_latents_in_the_order_of_the_pictures(pretrain
 
 
 def test_a_judge_reads_in_its_own_latents_and_at_its_own_size(pretrained):
-    assert open_judge(EvaluationSettings()) is None
-    judge = open_judge(EvaluationSettings(judge="embedded-world"))
+    assert open_judge("own") is None
+    judge = open_judge("embedded-world")
     read = features(pretrained, pictures(0), judge)
     assert read.shape == (3, 16 * 32)  # 4 x 4 tokens of 32 channels, of 64 x 64 pixels
     assert not np.allclose(read[0], read[1])
@@ -56,7 +56,7 @@ def test_a_judge_that_is_not_there_is_told_of_before_anything_is_measured(pretra
 def test_a_trained_tokenizers_folder_is_a_judge(tmp_path):
     shipped = open_tokenizer(RaeSettings())
     save_tokenizer(shipped, tmp_path / "judge", {})
-    judge = open_judge(EvaluationSettings(judge=str(tmp_path / "judge")))
+    judge = open_judge(str(tmp_path / "judge"))
     assert judge is not None
     assert judge.fingerprint == shipped.fingerprint
 

@@ -5,18 +5,20 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from chiasm.data.reading import ReadingLog
-from chiasm.evaluation.material import NothingToMeasure
+from chiasm.evaluation.material import Material, NothingToMeasure
 from chiasm.evaluation.pieces import Pieces, cut_pieces
-from chiasm.rgb import ImageShape
-
-SHAPE = ImageShape(32, 32, 2, 2)
+from chiasm.evaluation.run import Run
 
 
-def test_frames_of_a_piece_follow_each_other_in_one_walk(material):
+@pytest.fixture
+def run(pretrained, settings) -> Run:
+    return Run(pretrained, Material({}, {}), settings)
+
+
+def test_frames_of_a_piece_follow_each_other_in_one_walk(run, material):
     source = material.held_out["action_video"]
     world = source.world
-    pieces = cut_pieces(source, 12, 2, 3, SHAPE)
+    pieces = cut_pieces(run, source, 12, 3)
     assert len(pieces) == 12
     places = [walk[begin : begin + 5] for walk in world.walks for begin in range(len(walk) - 4)]
     for frames, actions in zip(pieces.frames, pieces.actions, strict=True):
@@ -28,8 +30,8 @@ def test_frames_of_a_piece_follow_each_other_in_one_walk(material):
         )
 
 
-def test_shuffled_scripts_are_others_of_other_maps(material):
-    pieces = cut_pieces(material.held_out["action_video"], 12, 2, 3, SHAPE)
+def test_shuffled_scripts_are_others_of_other_maps(run, material):
+    pieces = cut_pieces(run, material.held_out["action_video"], 12, 3)
     own, wrong = pieces.scripts(2), pieces.shuffled(2, seed=0)
     of_map = {tuple(script): set() for script in own}
     for script, cluster in zip(own, pieces.clusters, strict=True):
@@ -39,18 +41,17 @@ def test_shuffled_scripts_are_others_of_other_maps(material):
         assert of_map[tuple(other)] - {cluster}
 
 
-def test_one_walk_has_no_other_actions(recorded):
+def test_one_walk_has_no_other_actions(run, recorded):
     source = recorded.held_out["walks"]
-    pieces = cut_pieces(source, 100, 2, 1, SHAPE)
+    pieces = cut_pieces(run, source, 100, 1)
     one = Pieces(pieces.frames, pieces.actions, np.zeros(len(pieces), int))
     with pytest.raises(NothingToMeasure, match="of one walk"):
         one.shuffled(2, seed=0)
 
 
-def test_a_broken_frame_takes_its_pieces_alone(recorded):
+def test_a_broken_frame_takes_its_pieces_alone(run, recorded):
     source = recorded.held_out["walks"]
-    whole = len(cut_pieces(source, 100, 2, 1, SHAPE))
+    whole = len(cut_pieces(run, source, 100, 1))
     source.picture(3).data.write_bytes(b"no picture")
-    log = ReadingLog()
-    assert len(cut_pieces(source, 100, 2, 1, SHAPE, log)) == whole - 3
-    assert log.passed_over()["walks"].reasons == {"a picture cannot be decoded": 3}
+    assert len(cut_pieces(run, source, 100, 1)) == whole - 3
+    assert run.log.passed_over()["walks"].reasons == {"a picture cannot be decoded": 3}

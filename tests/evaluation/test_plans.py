@@ -7,13 +7,15 @@ from chiasm.actions import ActionFormat
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.plans import BASELINES, MODEL, ORACLE, measure_plans, plan_rows, plan_scenes
+from chiasm.evaluation.planning import plan_scenes
+from chiasm.evaluation.plans import Plans, plan_rows
+from chiasm.evaluation.run import Run
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.walks import WalkDocuments
 from chiasm.poses import compose
 from chiasm.worldmodel.direct import DirectViews
-from chiasm.worldmodel.settings import PlannerSettings
+from chiasm.worldmodel.settings import BASELINES, MODEL, ORACLE, PlannerSettings
 
 pytest.importorskip("evo", reason="evo is not installed: pip install 'chiasm[world]'")
 
@@ -33,19 +35,15 @@ def only_walks(material):
     return Material({name: material.train[name]}, {name: material.held_out[name]})
 
 
-def of(plans: int, planner: PlannerSettings = SMALL) -> EvaluationSettings:
-    return EvaluationSettings(plans=plans, history_frames=1, planner=planner, shown=2)
+def planned_by(model, material, plans: int, planner: PlannerSettings = SMALL, **more):
+    settings = EvaluationSettings(history_frames=1)
+    sides = material.train["action_video"], material.held_out["action_video"]
+    return plan_scenes(Run(model, material, settings), plans, planner, *sides, **more)
 
 
 def test_with_the_oracle_plans_end_at_their_goals_and_baselines_do_not(world_model, material):
     thorough = SMALL.model_copy(update={"samples": 120, "elites": 12, "iterations": 3})
-    planned = plan_scenes(
-        world_model,
-        material.train["action_video"],
-        material.held_out["action_video"],
-        of(6, thorough),
-        world_models=[ORACLE],
-    )
+    planned = planned_by(world_model, material, 6, thorough, world_models=[ORACLE])
     assert [set(each.plans) for each in planned] == [{ORACLE, *BASELINES}] * 6
     ends = {name: [each.errors[name].end_metres for each in planned] for name in planned[0].plans}
     assert np.median(ends[ORACLE]) < 0.05
@@ -84,26 +82,25 @@ def test_an_evaluation_measures_plans_where_it_is_asked_to(world_model, only_wal
     samples = [sample for sample in found.samples if sample.section == "plans"]
     assert [panel.label for panel in samples[0].panels][:3] == ["start", "goal", "imagined end"]
     sides = only_walks.train["action_video"], only_walks.held_out["action_video"]
-    assert measure_plans(world_model, *sides, asked).rows == rows
+    run = Run(world_model, only_walks, asked)
+    assert Plans().measure_walks(run, *sides).rows == rows
 
 
 def test_plans_may_look_ahead_in_one_step(pretrained, material):
-    train, held_out = material.train["action_video"], material.held_out["action_video"]
     direct = SMALL.model_copy(update={"prediction": "direct"})
     model = replace(pretrained, walks=WalkDocuments(views=2, horizon_frames=(1, 2)))
-    [planned] = plan_scenes(model, train, held_out, of(1, direct))
+    [planned] = planned_by(model, material, 1, direct)
     own = planned.plans[MODEL]
     sampling = SamplingSettings(steps=1, guidance=1)
     [views] = DirectViews(model, sampling).imagine([planned.scene.context], [own.actions])
     np.testing.assert_array_equal(own.views_SHW3, views)
     with pytest.raises(UserError, match=r"2 actions lead 2 frames ahead, .* 1 frames ahead"):
-        plan_scenes(replace(model, walks=WalkDocuments(views=2)), train, held_out, of(1, direct))
+        planned_by(replace(model, walks=WalkDocuments(views=2)), material, 1, direct)
 
 
 def test_a_model_without_actions_and_walks_that_are_too_short(world_model, material):
-    train, held_out = material.train["action_video"], material.held_out["action_video"]
     with pytest.raises(UserError, match="trained without actions"):
-        plan_scenes(replace(world_model, walks=WalkDocuments(views=0)), train, held_out, of(2))
+        planned_by(replace(world_model, walks=WalkDocuments(views=0)), material, 2)
     long = SMALL.model_copy(update={"steps": 12})
     with pytest.raises(UserError, match=r"planner\.steps = 12 need walks of 13 frames"):
-        plan_scenes(world_model, train, held_out, of(2, long), world_models=[MODEL])
+        planned_by(world_model, material, 2, long, world_models=[MODEL])

@@ -10,11 +10,12 @@ from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.questions import (
     Asked,
+    Questions,
     _balanced,
     _questions,
     majorities,
-    measure_questions,
 )
+from chiasm.evaluation.run import Run
 from chiasm.evaluation.scoring import batches
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
@@ -132,7 +133,7 @@ def knowing(pretrained):
 def answered(pretrained, source, settings, **changes):
     material = Material({"a": source}, {"a": source})
     settings = settings.model_copy(update={"answer_tokens": 256, **changes})
-    return measure_questions(pretrained, "a", material, settings)
+    return Questions().measure_source(Run(pretrained, material, settings), "a")
 
 
 @pytest.mark.parametrize("together", [False, True])

@@ -9,7 +9,8 @@ from chiasm.evaluation.evaluation import Findings
 from chiasm.evaluation.material import NothingToMeasure
 from chiasm.evaluation.pictures import psnr, ssim
 from chiasm.evaluation.pieces import cut_pieces
-from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, measure_rollouts
+from chiasm.evaluation.rollouts import LAST, NEAREST, SHUFFLED, ImaginedWalks
+from chiasm.evaluation.run import Run
 from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.walks import WalkDocuments
@@ -23,15 +24,19 @@ def sources(material):
 
 
 @pytest.fixture(scope="module")
-def findings(pretrained, sources, settings) -> Findings:
-    return measure_rollouts(pretrained, *sources, settings)
+def run(pretrained, material, settings) -> Run:
+    return Run(pretrained, material, settings)
+
+
+@pytest.fixture(scope="module")
+def findings(run, sources) -> Findings:
+    return ImaginedWalks().measure_walks(run, *sources)
 
 
 def test_values_are_those_of_views_imagined_one_walk_at_a_time(
-    pretrained, sources, settings, findings
+    run, pretrained, sources, settings, findings
 ):
-    shape = pretrained.vision_tokenizer.image_shape
-    pieces = cut_pieces(sources[1], settings.rollouts, 2, 2, shape)
+    pieces = cut_pieces(run, sources[1], settings.rollouts, 2)
     sampling = SamplingSettings(steps=settings.steps, guidance=settings.next_view_guidance)
     rollouts = Rollouts.of(pretrained, sampling)
     imagined = [
@@ -55,11 +60,10 @@ def test_values_are_those_of_views_imagined_one_walk_at_a_time(
 
 
 def test_the_nearest_training_frame_is_the_one_with_the_least_distance(
-    pretrained, sources, settings, findings
+    run, pretrained, sources, settings, findings
 ):
     train, held_out = sources
-    shape = pretrained.vision_tokenizer.image_shape
-    truth = cut_pieces(held_out, settings.rollouts, 2, 2, shape).frames[:, 2]
+    truth = cut_pieces(run, held_out, settings.rollouts, 2).frames[:, 2]
     frames = [frame for walk in train.walks for frame in walk]
     some = np.unique(np.linspace(0, len(frames) - 1, 20).round().astype(int))
     pictures = np.stack([train.picture(frames[n]).pixels() for n in some])
@@ -89,13 +93,13 @@ def test_every_horizon_has_each_measure_against_each_contender(findings):
 
 
 def test_a_model_with_horizons_also_looks_ahead_in_one_step(
-    pretrained, sources, settings, findings
+    run, pretrained, sources, settings, findings
 ):
     walks = WalkDocuments(views=4, horizon_frames=(1, 2))
     ours = replace(pretrained, walks=walks)
-    found = measure_rollouts(ours, *sources, settings, ", walks")
+    found = ImaginedWalks().measure_walks(replace(run, pretrained=ours), *sources, ", walks")
     assert {p.source for p in found.points} == {"walks", "walks, in one step"}
-    pieces = cut_pieces(sources[1], settings.rollouts, 2, 2, ours.vision_tokenizer.image_shape)
+    pieces = cut_pieces(run, sources[1], settings.rollouts, 2)
     contexts = [
         Context(tuple(frames[:2]), (own[0],))
         for frames, own in zip(pieces.frames, pieces.actions, strict=True)
@@ -112,11 +116,11 @@ def test_a_model_with_horizons_also_looks_ahead_in_one_step(
     assert labels[1:3] == ["imagined, 1 ahead", "imagined, 1 ahead, in one step"]
 
 
-def test_a_horizon_out_of_reach_is_told_with_the_reason(findings, pretrained, sources, settings):
+def test_a_horizon_out_of_reach_is_told_with_the_reason(run, findings, sources, settings):
     assert "have at most 10 frames" in findings.skipped["rollout, 16 frames ahead"]
     far = settings.model_copy(update={"rollout_horizons": (9, 16)})
     with pytest.raises(NothingToMeasure, match=r"8 of them behind evaluation\.history_frames = 2"):
-        measure_rollouts(pretrained, *sources, far)
+        ImaginedWalks().measure_walks(replace(run, settings=far), *sources)
 
 
 def test_samples_show_start_imagined_and_truth(findings):

@@ -4,19 +4,22 @@ import numpy as np
 import pytest
 
 from chiasm.evaluation.material import NothingToMeasure
+from chiasm.evaluation.run import Run
 from chiasm.evaluation.scenes import pick_scenes
-from chiasm.rgb import ImageShape
 from chiasm.worldmodel.oracle import PlacedContext
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.sight import in_sight
 
-SHAPE = ImageShape(32, 32, 2, 2)
+
+@pytest.fixture
+def run(pretrained, material, settings) -> Run:
+    return Run(pretrained, material, settings)
 
 
-def test_a_scene_is_a_stretch_of_one_held_out_walk(material):
+def test_a_scene_is_a_stretch_of_one_held_out_walk(run, material):
     source = material.held_out["action_video"]
     world = source.world
-    scenes = pick_scenes(source, 10, 2, 3, SHAPE)
+    scenes = pick_scenes(run, source, 10, 3)
     assert len(scenes) == 10
     assert len({scene.place for scene in scenes}) == world.settings.held_out_maps
     for scene in scenes:
@@ -33,11 +36,11 @@ def test_a_scene_is_a_stretch_of_one_held_out_walk(material):
         assert scene.goal_in_sight == in_sight(world_map, scene.start, scene.truth[-1])
 
 
-def test_both_kinds_of_goals_occur(material):
-    scenes = pick_scenes(material.held_out["action_video"], 60, 1, 4, SHAPE)
+def test_both_kinds_of_goals_occur(run, material):
+    scenes = pick_scenes(run, material.held_out["action_video"], 60, 4)
     assert {scene.goal_in_sight for scene in scenes} == {True, False}
 
 
-def test_walks_that_are_too_short_are_told_of(material):
+def test_walks_that_are_too_short_are_told_of(run, material):
     with pytest.raises(NothingToMeasure, match=r"steps = 9 need walks of 11 frames; .* 10"):
-        pick_scenes(material.held_out["action_video"], 4, 2, 9, SHAPE)
+        pick_scenes(run, material.held_out["action_video"], 4, 9)

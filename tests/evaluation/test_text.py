@@ -12,8 +12,9 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Text
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material, pick
+from chiasm.evaluation.run import Run
 from chiasm.evaluation.scoring import batches, lossless
-from chiasm.evaluation.text import measure_text
+from chiasm.evaluation.text import BitsPerByte
 from chiasm.model.decoder import Decoder, DecoderInput
 from chiasm.model.mask import IntervalMask
 
@@ -74,7 +75,8 @@ def with_tokenizer(pretrained, tokenizer):
 
 
 def measured(pretrained, source, settings):
-    return measure_text(pretrained, Material({"s": source}, {"s": source}), settings)
+    material = Material({"s": source}, {"s": source})
+    return BitsPerByte().measure(Run(pretrained, material, settings))
 
 
 @pytest.mark.parametrize(

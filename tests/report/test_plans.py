@@ -5,7 +5,8 @@ import pytest
 from PIL import Image
 
 from chiasm.errors import UserError
-from chiasm.evaluation.plans import PlannedScene, plan_rows
+from chiasm.evaluation.planning import PlannedScene
+from chiasm.evaluation.plans import plan_rows
 from chiasm.evaluation.scenes import Scene
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.poses import Pose

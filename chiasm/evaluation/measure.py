@@ -1,0 +1,168 @@
+"""What a measure is, and the list of those that are there.
+
+    @MEASURES.register
+    class Brightness(Measure[BrightnessSettings]):
+        section = "brightness"
+        settings = BrightnessSettings
+        ...
+
+A measure is one file: its settings, its words on the page, and what it finds. It is read with the
+recipe, so it imports torch and what samples only where it measures.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
+
+from chiasm.capabilities import ActionVideos
+from chiasm.errors import UserError
+from chiasm.evaluation.evaluation import Findings
+from chiasm.evaluation.material import NothingToMeasure
+from chiasm.evaluation.shared import MeasureSettings, WalkSettings
+
+if TYPE_CHECKING:
+    from chiasm.evaluation.run import Run
+
+Own = TypeVar("Own", bound=MeasureSettings)
+Walked = TypeVar("Walked", bound=WalkSettings)
+AnySource = TypeVar("AnySource")
+
+NO_DECODER = "there is no decoder of pictures, so none can be drawn"
+NO_WALKS = (
+    "no source has walks with actions and poses; those that do are stream.sources.NAME.kind = "
+    "'trajectories' or 'world' with task = 'action_video'"
+)
+
+
+class Measure(ABC, Generic[Own]):
+    """Something that is measured on held-out data, or shown of it."""
+
+    section: ClassVar[str]
+    """Its name: that of its rows and samples."""
+    baselines: ClassVar[str] = ""
+    """What the page says that its numbers are held against."""
+    others: ClassVar[Mapping[str, str]] = {}
+    """Further sections of its rows, each with what is said of it."""
+    heading: ClassVar[str] = ""
+    """Over its samples."""
+    lead: ClassVar[str] = ""
+    """What to look for in them."""
+    overview: ClassVar[str] = ""
+    """Heading over its first samples in overview.png; empty: they are not there."""
+    settings: ClassVar[type[MeasureSettings]] = MeasureSettings
+    """Its class of settings."""
+
+    def check(self, settings: Own) -> None:
+        """Refuses, before anything is trained or measured, what would end it hours later.
+
+        Raises:
+            UserError: a file that it needs is not there.
+        """
+
+    def applies(self, run: Run[Own]) -> str:
+        """Returns why it cannot be measured; empty where it can."""
+        return ""
+
+    @abstractmethod
+    def measure(self, run: Run[Own]) -> Findings:
+        """Returns what it finds."""
+
+    def by_source(
+        self,
+        sources: Mapping[str, AnySource],
+        measure: Callable[[str, AnySource, str], Findings],
+        excused: type[UserError] = NothingToMeasure,
+    ) -> Findings:
+        """Returns what is found on each source.
+
+        Args:
+            sources: by name.
+            measure: takes a source's name, the source, and what follows the names of its rows:
+                its name, where there are several.
+            excused: for this one source is listed as not measured.
+        """
+        found = []
+        for name, source in sources.items():
+            of = f", {name}" if len(sources) > 1 else ""
+            try:
+                found.append(measure(name, source, of))
+            except excused as error:
+                found.append(Findings(skipped={f"{self.section}{of}": str(error)}))
+        return Findings.merged(found)
+
+
+class WalkMeasure(Measure[Walked]):
+    """Something that is measured on every source of walks with actions."""
+
+    def applies(self, run: Run[Walked]) -> str:
+        """Returns why it cannot be measured; empty where it can."""
+        if not run.pretrained.draws:
+            return NO_DECODER
+        return "" if run.material.action_videos() else NO_WALKS
+
+    def measure(self, run: Run[Walked]) -> Findings:
+        """Returns what it finds on each source."""
+        return self.by_source(
+            run.material.action_videos(),
+            lambda name, source, of: self.measure_walks(
+                run, run.material.training_walks(name), source, of
+            ),
+        )
+
+    @abstractmethod
+    def measure_walks(
+        self, run: Run[Walked], train: ActionVideos, held_out: ActionVideos, of: str = ""
+    ) -> Findings:
+        """Returns what it finds on one source; ``of`` follows the names of its rows.
+
+        Raises:
+            NothingToMeasure: the walks have nothing that could be measured.
+        """
+
+
+class Measures:
+    """The registered measures, in the order in which they are measured and shown."""
+
+    def __init__(self) -> None:
+        self._measures: dict[str, Measure[Any]] = {}
+
+    def __iter__(self) -> Iterator[Measure[Any]]:
+        return iter(self._measures.values())
+
+    def __len__(self) -> int:
+        return len(self._measures)
+
+    def register(self, measure: type[Measure[Any]]) -> type[Measure[Any]]:
+        """Adds a measure behind those that are there; a class decorator.
+
+        Raises:
+            ValueError: another one has its section or one of its settings already.
+        """
+        for other in self:
+            if _name(type(other)) == _name(measure):
+                continue  # its module was imported anew
+            if other.section == measure.section:
+                raise ValueError(
+                    f"measure {measure.section!r} is registered by {other.__module__} already; "
+                    "choose another section"
+                )
+            for name in measure.settings.model_fields.keys() & other.settings.model_fields.keys():
+                if _name(_home(measure.settings, name)) != _name(_home(other.settings, name)):
+                    raise ValueError(
+                        f"measure {measure.section!r}: evaluation.{name} is a setting of measure "
+                        f"{other.section!r} already; choose another name"
+                    )
+        self._measures[measure.section] = measure()
+        return measure
+
+
+def _name(of: type) -> tuple[str, str]:
+    return of.__module__, of.__qualname__
+
+
+def _home(settings: type[MeasureSettings], name: str) -> type:
+    """The class that defines a setting."""
+    bases = (base for base in reversed(settings.__mro__) if issubclass(base, MeasureSettings))
+    return next(base for base in bases if name in base.model_fields)

@@ -1,0 +1,175 @@
+"""Scenes planned to their goal pictures: by a model, by the oracle, and by baselines.
+
+Every planner is given the same scenes. Trajectories move by what the plan's actions say, from the
+true start; they are not stopped by walls, as in the protocol that ATE and RPE come from.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+
+import numpy as np
+
+from chiasm.actions import ActionFormat
+from chiasm.capabilities import ActionVideos, Rendered
+from chiasm.documents import Image
+from chiasm.errors import UserError, settings_of
+from chiasm.evaluation.run import Run
+from chiasm.evaluation.scenes import Scene, pick_scenes
+from chiasm.evaluation.shared import WalkSettings
+from chiasm.poses import Pose, compose
+from chiasm.worldmodel.cost import Cost, FeatureCost
+from chiasm.worldmodel.direct import DirectViews
+from chiasm.worldmodel.lpips import Lpips
+from chiasm.worldmodel.oracle import Oracle
+from chiasm.worldmodel.planner import (
+    Plan,
+    Planner,
+    WorldModel,
+    build_baselines,
+    build_planner,
+)
+from chiasm.worldmodel.rollout import Context, Rollouts
+from chiasm.worldmodel.settings import MODEL, ORACLE, PlannerSettings
+from chiasm.worldmodel.trajectory import TrajectoryError, refuse_missing_evo, trajectory_error
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedScene:
+    """One scene with what each planner proposed, by the planner's name."""
+
+    scene: Scene
+    plans: dict[str, Plan]
+    trajectories: dict[str, tuple[Pose, ...]]
+    """After each step."""
+    errors: dict[str, TrajectoryError]
+
+
+@settings_of("evaluation.planner")
+def plan_scenes(
+    run: Run[WalkSettings],
+    count: int,
+    planner_settings: PlannerSettings,
+    train: ActionVideos,
+    source: ActionVideos,
+    *,
+    world_models: Sequence[str] = (MODEL,),
+) -> list[PlannedScene]:
+    """Every scene planned with each of ``world_models`` (model, oracle), and by the baselines.
+
+    The first of them imagines what the baselines lead to.
+
+    Args:
+        run: says how views are imagined; is told how many scenes are planned.
+        count: of scenes, at most.
+        planner_settings: how they are planned.
+        train: gives the planner's prior.
+        source: held-out walks.
+        world_models: of ``model`` and ``oracle``.
+
+    Raises:
+        NothingToMeasure: the held-out walks are too short.
+        UserError: evo or weights of LPIPS are missing, the model knows no actions, or an oracle of
+            recorded walks is asked for.
+    """
+    refuse_missing_evo()
+    oracle = rendered(source) if ORACLE in world_models else None
+    actions, seed = run.pretrained.actions, run.settings.seed
+    cost = _cost(run, planner_settings)
+    scenes = pick_scenes(run, source, count, planner_settings.steps)
+    once = planner_settings.model_copy(update={"repeats": 1})  # the oracle has no luck to average
+    contenders: dict[str, tuple[Planner, WorldModel]] = {}
+    done = []
+    with ExitStack() as running:
+        for name in world_models:
+            if oracle is not None and name == ORACLE:
+                engine = running.enter_context(_oracle(oracle, run))
+                contenders[ORACLE] = build_planner(once, train, actions), engine
+            else:
+                own = build_planner(planner_settings, train, actions)
+                contenders[MODEL] = own, _world_model(run, planner_settings)
+        _, first = contenders[world_models[0]]
+        for name, baseline in build_baselines(planner_settings, train, actions).items():
+            contenders[name] = baseline, first
+        for number, scene in enumerate(scenes):
+            run.on_stage("planning", number, len(scenes))
+            done.append(_planned(scene, contenders, actions, cost, seed + number))
+    run.on_stage("planning", len(scenes), len(scenes))
+    return done
+
+
+@settings_of("evaluation.planner")
+def plan_between(
+    run: Run[WalkSettings],
+    planner_settings: PlannerSettings,
+    train: ActionVideos,
+    start_HW3: np.ndarray,
+    goal_HW3: np.ndarray,
+) -> Plan:
+    """The model's plan from one picture to another, both uint8 and fitted to the model's size.
+
+    Raises:
+        UserError: weights of LPIPS are missing, or the model knows no actions.
+    """
+    world_model, cost = _world_model(run, planner_settings), _cost(run, planner_settings)
+    planner = build_planner(planner_settings, train, run.pretrained.actions)
+    context = Context((run.fitted(Image(start_HW3, target=False)),))
+    return planner.plan(world_model, context, goal_HW3, cost, run.settings.seed)
+
+
+def _world_model(run: Run[WalkSettings], settings: PlannerSettings) -> WorldModel:
+    sampling = run.settings.imagining.model_copy(update={"steps": settings.solver_steps})
+    if settings.prediction == "direct":
+        return DirectViews(run.pretrained, sampling)
+    return Rollouts.of(run.pretrained, sampling)
+
+
+def rendered(source: ActionVideos) -> Rendered:
+    """Returns the source where an engine can show what its actions lead to.
+
+    Raises:
+        UserError: it has none.
+    """
+    if isinstance(source, Rendered):
+        return source
+    raise UserError(
+        f"source {source.name!r} has no oracle: no engine can show what an action leads to there. "
+        f"Leave --oracle out, or plan on a source that has one, as those of "
+        f"stream.sources.NAME.kind = 'world' with task = 'action_video'"
+    )
+
+
+def _oracle(source: Rendered, run: Run[WalkSettings]) -> Oracle:
+    return Oracle(source.camera(), run.pretrained.actions, run.image_shape, stops_at_walls=False)
+
+
+def _cost(run: Run[WalkSettings], settings: PlannerSettings) -> Cost:
+    if settings.cost == "features":
+        return FeatureCost(run.pretrained)
+    assert settings.lpips_weights is not None  # the settings refuse it
+    return Lpips(settings.lpips_weights.expanduser(), run.pretrained.device)
+
+
+def _planned(
+    scene: Scene,
+    contenders: dict[str, tuple[Planner, WorldModel]],
+    actions: ActionFormat,
+    cost: Cost,
+    seed: int,
+) -> PlannedScene:
+    plans = {
+        name: planner.plan(world_model, scene.context, scene.goal_HW3, cost, seed)
+        for name, (planner, world_model) in contenders.items()
+    }
+    trajectories = {name: _moved(scene.start, plan, actions) for name, plan in plans.items()}
+    errors = {name: trajectory_error(way, scene.truth) for name, way in trajectories.items()}
+    return PlannedScene(scene, plans, trajectories, errors)
+
+
+def _moved(start: Pose, plan: Plan, actions: ActionFormat) -> tuple[Pose, ...]:
+    poses = [start]
+    for text in plan.actions:
+        poses.append(compose(poses[-1], actions.read(text).step))
+    return tuple(poses[1:])

@@ -1,0 +1,60 @@
+"""What several measures are set by: the base of each one's own settings."""
+
+from __future__ import annotations
+
+from pydantic import Field
+
+from chiasm.inference.request import LEAST_GUIDANCE, MOST_GUIDANCE, SamplingSettings
+from chiasm.settings import Settings
+
+
+class MeasureSettings(Settings):
+    """What every measure is told; a measure with settings of its own adds them in a subclass.
+
+    They all stand beside each other in the recipe's table ``evaluation``.
+    """
+
+    seed: int = 0
+    """Keys the noise, and what shuffled actions are taken from."""
+    steps: int = Field(25, ge=1)
+    """Steps of the solver for one picture."""
+    guidance: float = Field(3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
+    """Guidance scale of pictures drawn from captions."""
+    shown: int = Field(8, ge=1)
+    """Items of each kind that the report shows; always the first ones, never picked by hand."""
+    rows_per_batch: int = Field(32, ge=1)
+    """Requests that the sampler works on together."""
+
+    @property
+    def drawing(self) -> SamplingSettings:
+        """How pictures are drawn."""
+        return SamplingSettings(
+            steps=self.steps, guidance=self.guidance, rows_at_once=self.rows_per_batch
+        )
+
+    def writing(self, max_tokens: int, temperature: float = 0) -> SamplingSettings:
+        """How text is written: greedily, unless a temperature is given."""
+        return SamplingSettings(
+            temperature=temperature, max_tokens=max_tokens, rows_at_once=self.rows_per_batch
+        )
+
+
+class WalkSettings(MeasureSettings):
+    """What measures of imagined views are told."""
+
+    history_frames: int = Field(2, ge=1)
+    """Frames shown before an imagined one."""
+    next_view_guidance: float = Field(1.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
+    """Guidance scale of imagined frames; 1 draws from the model's own distribution."""
+    next_view_steps: int | None = Field(None, ge=1)
+    """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
+    of what may be seen, which is nearest to the truth and has no detail of its own."""
+
+    @property
+    def imagining(self) -> SamplingSettings:
+        """How imagined frames are drawn."""
+        return SamplingSettings(
+            steps=self.next_view_steps or self.steps,
+            guidance=self.next_view_guidance,
+            rows_at_once=self.rows_per_batch,
+        )
