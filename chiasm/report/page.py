@@ -162,7 +162,7 @@ def _card(row: Row) -> doc.Card:
     return doc.Card(
         name=row.name,
         value=number(row.value, row.unit),
-        beside=f"{unit} {plus_minus}{error}",
+        beside=f"{unit} {plus_minus}{error}".strip(),
         versus=f"{row.baseline_name or ''}: {baseline} (difference {_difference(row)})",
         chip=_chip(row),
     )
