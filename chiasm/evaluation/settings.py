@@ -63,8 +63,9 @@ def check_measures(settings: EvaluationSettings) -> None:
 
 
 def _all_settings() -> type[EvaluationSettings]:
-    further = (each.settings for each in MEASURES)
-    return _with(tuple(each for each in further if not issubclass(EvaluationSettings, each)))
+    classes = dict.fromkeys(each.settings for each in MEASURES)
+    bases = {base for each in (EvaluationSettings, *classes) for base in each.__mro__[1:]}
+    return _with(tuple(each for each in classes if each not in bases))
 
 
 @cache
