@@ -63,9 +63,9 @@ def check_measures(settings: EvaluationSettings) -> None:
 
 
 def _all_settings() -> type[EvaluationSettings]:
-    classes = dict.fromkeys(each.settings for each in MEASURES)
-    bases = {base for each in (EvaluationSettings, *classes) for base in each.__mro__[1:]}
-    return _with(tuple(each for each in classes if each not in bases))
+    own = dict.fromkeys(each.settings for each in MEASURES)
+    known = {base for each in own for base in each.__mro__[1:]} | {*EvaluationSettings.__mro__}
+    return _with(tuple(each for each in own if each not in known))
 
 
 @cache
