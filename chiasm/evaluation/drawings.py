@@ -197,10 +197,7 @@ def _fit_probes(
 
 
 def _rows(
-    run: Run[DrawingSettings],
-    readings: list[_Reading],
-    clusters: np.ndarray,
-    other_NN: np.ndarray,
+    run: Run[DrawingSettings], readings: list[_Reading], clusters: np.ndarray, other_NN: np.ndarray
 ) -> list[Row]:
     """All attributes together, each alone, then the probes' own accuracies."""
     measure = run.measurement(Drawings.section, "share", "higher", clusters)

@@ -62,8 +62,12 @@ def _found(measure: Measure[Any], run: Run[Any]) -> Findings:
     """What a measure finds, or why it finds nothing."""
     try:
         why = measure.applies(run)
-        return Findings(skipped={measure.section: why}) if why else measure.measure(run)
+        found = Findings(skipped={measure.section: why}) if why else measure.measure(run)
     except Exception as error:
         if not (where := origin(error)):
             raise  # a defect of this library, or data that nothing can be measured on
         return Findings(skipped={measure.section: f"{type(error).__name__}: {error}{where}"})
+    if isinstance(found, Findings):
+        return found
+    why = f"its measure() gave a {type(found).__name__}; Findings are asked for"
+    return Findings(skipped={measure.section: why})

@@ -148,21 +148,17 @@ class Measures:
                     f"measure {measure.section!r} is registered by {other.__module__} already; "
                     "choose another section"
                 )
-            for name in measure.settings.model_fields.keys() & other.settings.model_fields.keys():
-                if _name(_home(measure.settings, name)) != _name(_home(other.settings, name)):
-                    raise ValueError(
-                        f"measure {measure.section!r}: evaluation.{name} is a setting of measure "
-                        f"{other.section!r} already; choose another name"
-                    )
+            own, theirs = measure.settings, other.settings
+            common = (base for base in own.__mro__ if issubclass(theirs, base))
+            shared = {name for base in common for name in getattr(base, "model_fields", ())}
+            if taken := (own.model_fields.keys() & theirs.model_fields.keys()) - shared:
+                raise ValueError(
+                    f"measure {measure.section!r}: evaluation.{min(taken)} is a setting of measure "
+                    f"{other.section!r} already; choose another name"
+                )
         self._measures[measure.section] = measure()
         return measure
 
 
 def _name(of: type) -> tuple[str, str]:
     return of.__module__, of.__qualname__
-
-
-def _home(settings: type[MeasureSettings], name: str) -> type:
-    """The class that defines a setting."""
-    bases = (base for base in reversed(settings.__mro__) if issubclass(base, MeasureSettings))
-    return next(base for base in bases if name in base.model_fields)

@@ -132,11 +132,7 @@ def _find(keys: np.ndarray, context: np.ndarray, tokens: np.ndarray, vocabulary:
 
 
 def _interpolate(
-    table: _Order,
-    context: np.ndarray,
-    tokens: np.ndarray,
-    shorter: np.ndarray,
-    vocabulary: int,
+    table: _Order, context: np.ndarray, tokens: np.ndarray, shorter: np.ndarray, vocabulary: int
 ) -> np.ndarray:
     """p_n from p_{n-1}; a context that was never seen leaves p_{n-1} as it is."""
     place = _find(table.keys, context, tokens, vocabulary)

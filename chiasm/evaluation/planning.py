@@ -24,13 +24,7 @@ from chiasm.worldmodel.cost import Cost, FeatureCost
 from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.lpips import Lpips
 from chiasm.worldmodel.oracle import Oracle
-from chiasm.worldmodel.planner import (
-    Plan,
-    Planner,
-    WorldModel,
-    build_baselines,
-    build_planner,
-)
+from chiasm.worldmodel.planner import Plan, Planner, WorldModel, build_baselines, build_planner
 from chiasm.worldmodel.rollout import Context, Rollouts
 from chiasm.worldmodel.settings import MODEL, ORACLE, PlannerSettings
 from chiasm.worldmodel.trajectory import TrajectoryError, refuse_missing_evo, trajectory_error

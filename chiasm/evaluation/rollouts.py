@@ -239,10 +239,7 @@ def _points(
 
 
 def _ceilings(
-    run: Run[RolloutSettings],
-    likeness: Mapping[str, np.ndarray],
-    where: str,
-    clusters: np.ndarray,
+    run: Run[RolloutSettings], likeness: Mapping[str, np.ndarray], where: str, clusters: np.ndarray
 ) -> Iterator[Row]:
     for name, (unit, better) in LIKENESS.items():
         measure = run.measurement(ImaginedWalks.section, unit, better, clusters)

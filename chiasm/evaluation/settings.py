@@ -63,8 +63,9 @@ def check_measures(settings: EvaluationSettings) -> None:
 
 
 def _all_settings() -> type[EvaluationSettings]:
-    further = (each.settings for each in MEASURES)
-    return _with(tuple(each for each in further if not issubclass(EvaluationSettings, each)))
+    own = dict.fromkeys(each.settings for each in MEASURES)
+    known = {base for each in own for base in each.__mro__[1:]} | {*EvaluationSettings.__mro__}
+    return _with(tuple(each for each in own if each not in known))
 
 
 @cache

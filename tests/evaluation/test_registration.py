@@ -14,7 +14,7 @@ from chiasm.assembly.measured import evaluate_run
 from chiasm.cli import app
 from chiasm.errors import UserError
 from chiasm.evaluation.measure import Measure
-from chiasm.evaluation.settings import MEASURES
+from chiasm.evaluation.settings import MEASURES, EvaluationSettings, complete
 from chiasm.evaluation.shared import MeasureSettings
 from chiasm.recipe import load_recipe
 
@@ -30,6 +30,13 @@ class Broken(Measure):
 
     def measure(self, run):
         return {}["nothing"]
+
+@MEASURES.register
+class Mute(Measure):
+    section = "mute"
+
+    def measure(self, run):
+        pass
 """
 RECIPE = """
 name = "texts"
@@ -83,6 +90,7 @@ def test_one_that_fails_is_told_with_its_line_and_the_others_are_measured(run: P
     why = evaluation.skipped["broken"]
     assert why.startswith("KeyError: 'nothing'")
     assert why.endswith("broken.py, line 10)")
+    assert evaluation.skipped["mute"] == "its measure() gave a NoneType; Findings are asked for"
     assert {"text", "last word"} <= {row.section for row in evaluation.rows}
 
 
@@ -97,6 +105,26 @@ def test_one_that_fails_is_told_with_its_line_and_the_others_are_measured(run: P
 def test_its_settings_are_checked_like_any_other(run: Path, override: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
         evaluate_run(run, [override], tell=lambda line: None)
+
+
+def test_settings_may_build_on_those_of_another_measure(monkeypatch) -> None:
+    class First(MeasureSettings):
+        first: int = 1
+
+    class Second(First):
+        second: int = 2
+
+    def made(section: str, settings: type) -> type:
+        found = {"section": section, "settings": settings, "measure": lambda self, run: None}
+        return type(section, (Measure,), found)
+
+    for order in (("one", First), ("two", Second)), (("two", Second), ("one", First)):
+        monkeypatch.setattr(MEASURES, "_measures", dict(MEASURES._measures))
+        for section, settings in order:
+            MEASURES.register(made(section, settings))
+        content = complete(EvaluationSettings(shown=3)).model_dump()
+        assert (content["first"], content["second"], content["shown"]) == (1, 2, 3)
+        monkeypatch.undo()
 
 
 class Taken(MeasureSettings):
