@@ -1,12 +1,14 @@
 # make quickstart   set up, then pretrain, use and report a small multimodal model (15 minutes)
 # make test         set up, then run every test (under 10 minutes on 2 cores)
+# make quick        the tests that take no longer than ten seconds each: under a minute on 2 cores
 # make check        lint, types and the direction of imports
+# make docs         write docs/settings.md anew from the settings and their docstrings
 # make bench        the numbers that README shows
 
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: quickstart test check bench clean
+.PHONY: quickstart test quick check docs bench clean
 
 quickstart: .venv/installed
 	$(BIN)/chiasm quickstart $(ARGS)
@@ -19,6 +21,9 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/pytest tests/test_structure.py
+
+docs: .venv/installed
+	$(BIN)/python docs/settings.py
 
 bench: .venv/installed
 	$(BIN)/python benchmarks/stream.py

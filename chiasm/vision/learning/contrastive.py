@@ -55,11 +55,17 @@ class ContrastiveSettings(Settings):
     noise: float = Field(default=0.3, ge=0)
     """Scale of the noise on features: each picture's deviation is |normal(0, noise)|."""
     contrast_weight: float = Field(default=0.5, ge=0)
+    """Weight of the sigmoid loss between pictures and captions."""
     words_weight: float = Field(default=1.0, ge=0)
+    """Weight of which words the caption uses."""
     facts_weight: float = Field(default=1.0, ge=0)
+    """Weight of the attributes that the source knows."""
     objects_weight: float = Field(default=4.0, ge=0)
+    """Weight of which objects each cell shows."""
     pixels_weight: float = Field(default=10.0, ge=0)
+    """Weight of the regression of pixels from features."""
     redundancy_weight: float = Field(default=0.3, ge=0)
+    """Weight of the squared correlation between channels."""
 
 
 class Targets:

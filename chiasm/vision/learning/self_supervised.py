@@ -56,9 +56,13 @@ class SelfSupervisedSettings(Settings):
     momentum: float = Field(default=0.99, ge=0, lt=1)
     """Share of the teacher that a step keeps at first; it rises linearly to 1."""
     prediction_weight: float = Field(default=1.0, gt=0)
+    """Weight of the distance between predicted and true latents of hidden cells."""
     deviation_weight: float = Field(default=5.0, ge=0)
+    """Weight of what features lack of a deviation of 1 between pictures."""
     redundancy_weight: float = Field(default=0.1, ge=0)
+    """Weight of the squared correlation between channels."""
     pixels_weight: float = Field(default=1.0, ge=0)
+    """Weight of the regression of pixels from features."""
 
 
 class Predictor(nn.Module):
