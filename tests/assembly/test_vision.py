@@ -1,8 +1,8 @@
 """Recipes that train their vision tokenizer first."""
 
-import json
 import os
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,16 +19,9 @@ FIT = {"steps": 3, "pictures_per_step": 4, "warmup_steps": 1, "checkpoint_steps"
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    drawn = np.random.default_rng(0)
-    rows = []
-    for number in range(24):
-        pixels = drawn.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-        PillowImage.fromarray(pixels).save(folder / f"{number}.png")
-        rows.append({"file_name": f"{number}.png", "text": f"number {number}"})
-    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
+def pictures(picture_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "pictures"
+    return picture_folder(folder, 24, lambda number: (16, 16))
 
 
 def recipe_of(

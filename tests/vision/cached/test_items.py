@@ -6,13 +6,13 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from chiasm.assembly import (
@@ -81,23 +81,22 @@ warmup_steps = 2
 
 
 @pytest.fixture(scope="module")
-def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recipe_path(
+    picture_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """Captioned pictures, which are drawn too, and others that are only asked about.
 
     One of the captioned pictures is cut off.
     """
     folder = tmp_path_factory.mktemp("data")
-    drawn = np.random.default_rng(0)
-    for source in ("pictures", "questions"):
-        (folder / source).mkdir()
-        rows = []
-        for number in range(PICTURES):
-            pixels = drawn.integers(0, 256, (16, 16 + number % 3, 3), dtype=np.uint8)
-            PillowImage.fromarray(pixels).save(folder / source / f"{number}.png")
-            words = {"text": f"number {number}", "question": "which?", "answer": str(number)}
-            rows.append({"file_name": f"{number}.png", **words})
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / source / "metadata.jsonl").write_text(lines)
+    for source, seed in (("pictures", 0), ("questions", 1)):
+        picture_folder(
+            folder / source,
+            PICTURES,
+            lambda number: (16, 16 + number % 3),
+            lambda n: {"text": f"number {n}", "question": "which?", "answer": str(n)},
+            seed,
+        )
     cut = folder / "pictures" / "3.png"
     cut.write_bytes(cut.read_bytes()[:99])
     path = folder / "tiny.toml"
