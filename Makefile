@@ -1,12 +1,14 @@
 # make quickstart   set up, then pretrain, use and report a small multimodal model (15 minutes)
 # make test         set up, then run every test (under 10 minutes on 2 cores)
-# make quick        the tests that take no longer than ten seconds each: under a minute on 2 cores
+# make quick        set up, then run what takes at most two seconds each: under a minute on 2 cores
 # make check        lint, types and the direction of imports
 # make docs         write docs/settings.md anew from the settings and their docstrings
 # make bench        the numbers that README shows
 
 PYTHON ?= python3
 BIN := .venv/bin
+# Tests that stand together share what they make: a worker begins with such a stretch of them.
+PYTEST := $(BIN)/pytest -n auto --maxprocesses 8 --dist worksteal
 
 .PHONY: quickstart test quick check docs bench clean
 
@@ -14,7 +16,10 @@ quickstart: .venv/installed
 	$(BIN)/chiasm quickstart $(ARGS)
 
 test: .venv/installed
-	$(BIN)/pytest -n 2 $(ARGS)
+	$(PYTEST) $(ARGS)
+
+quick: .venv/installed
+	$(PYTEST) -m "not slow" $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff check .

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -340,23 +340,33 @@ schedule.warmup_steps = 3
 """
 
 
+def noise(count: int, *sizes: tuple[int, int], seed: int = 0) -> list[np.ndarray]:
+    """Pictures of noise, of these heights and widths in turn."""
+    drawn = np.random.default_rng(seed)
+    return [
+        drawn.integers(0, 256, (*sizes[number % len(sizes)], 3), dtype=np.uint8)
+        for number in range(count)
+    ]
+
+
 def write_picture_folder(
     folder: Path,
-    count: int,
-    size: Callable[[int], tuple[int, int]] = lambda number: (8, 8),
+    pictures: Iterable[np.ndarray],
     columns: Callable[[int], dict[str, str]] = lambda number: {"text": f"number {number}"},
-    seed: int = 0,
 ) -> Path:
-    """Writes ``count`` pictures of noise, of these heights and widths, and a table with columns."""
-    folder.mkdir()
-    drawn = np.random.default_rng(seed)
+    """Writes pictures, and a table with these columns beside that of their names."""
+    folder.mkdir(exist_ok=True)
     lines = []
-    for number in range(count):
-        pixels = drawn.integers(0, 256, (*size(number), 3), dtype=np.uint8)
-        PillowImage.fromarray(pixels).save(folder / f"{number}.png")
+    for number, picture in enumerate(pictures):
+        PillowImage.fromarray(picture).save(folder / f"{number}.png")
         lines.append(json.dumps({"file_name": f"{number}.png", **columns(number)}) + "\n")
     (folder / "metadata.jsonl").write_text("".join(lines))
     return folder
+
+
+@pytest.fixture(scope="session")
+def noise_pictures() -> Callable[..., list[np.ndarray]]:
+    return noise
 
 
 @pytest.fixture(scope="session")
@@ -368,7 +378,7 @@ def picture_folder() -> Callable[..., Path]:
 def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """40 captioned pictures and 40 texts."""
     data = tmp_path_factory.mktemp("tiny")
-    write_picture_folder(data / "pictures", 40)
+    write_picture_folder(data / "pictures", noise(40, (8, 8)))
     (data / "texts").mkdir()
     for number in range(40):
         (data / "texts" / f"{number}.txt").write_text(f"this is text {number} of forty, read here")
@@ -406,6 +416,7 @@ def _interrupts() -> None:
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """The networks of the tests are small; the number is given, so that nothing measures it."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
     torch.set_num_threads(1)
 
 

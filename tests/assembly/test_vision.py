@@ -2,7 +2,6 @@
 
 import os
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +18,8 @@ FIT = {"steps": 3, "pictures_per_step": 4, "warmup_steps": 1, "checkpoint_steps"
 
 
 @pytest.fixture(scope="module")
-def pictures(picture_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "pictures"
-    return picture_folder(folder, 24, lambda number: (16, 16))
+def pictures(picture_folder, noise_pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return picture_folder(tmp_path_factory.mktemp("pictures"), noise_pictures(24, (16, 16)))
 
 
 def recipe_of(

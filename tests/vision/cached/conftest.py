@@ -95,15 +95,12 @@ def reading_latents(recipe: Recipe, folder: Path, **settings: object) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def recipe_path(
-    picture_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def recipe_path(picture_folder, noise_pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of several sizes, two sources that share them, and one file that is cut off."""
     folder = tmp_path_factory.mktemp("data")
     pictures = picture_folder(
         folder / "pictures",
-        PICTURES,
-        lambda number: (16 + number % 3, 16),
+        noise_pictures(PICTURES, (16, 16), (17, 16), (18, 16)),
         lambda n: {"text": f"number {n}", "question": f"which is {n}?", "answer": str(n)},
     )
     whole = (pictures / f"{BROKEN}.png").read_bytes()

@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -81,21 +80,18 @@ warmup_steps = 2
 
 
 @pytest.fixture(scope="module")
-def recipe_path(
-    picture_folder: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Path:
+def recipe_path(picture_folder, noise_pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Captioned pictures, which are drawn too, and others that are only asked about.
 
     One of the captioned pictures is cut off.
     """
     folder = tmp_path_factory.mktemp("data")
-    for source, seed in (("pictures", 0), ("questions", 1)):
+    sizes = (16, 16), (16, 17), (16, 18)
+    for seed, source in enumerate(("pictures", "questions")):
         picture_folder(
             folder / source,
-            PICTURES,
-            lambda number: (16, 16 + number % 3),
+            noise_pictures(PICTURES, *sizes, seed=seed),
             lambda n: {"text": f"number {n}", "question": "which?", "answer": str(n)},
-            seed,
         )
     cut = folder / "pictures" / "3.png"
     cut.write_bytes(cut.read_bytes()[:99])
