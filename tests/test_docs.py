@@ -120,6 +120,7 @@ def test_files_that_are_named_exist(page: Path) -> None:
         assert (ROOT / name).exists(), f"{page.name} names {name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), list(commands()))
 def test_commands_parse(page: str, command: str) -> None:
     """Verbs and options exist, values have their types, and --set names settings."""

@@ -41,6 +41,7 @@ def picture() -> PillowImage.Image:
     return PillowImage.fromarray(pixels)
 
 
+@pytest.mark.slow
 def test_the_script_of_the_page_runs_as_it_stands(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

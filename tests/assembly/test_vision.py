@@ -79,6 +79,7 @@ def test_it_is_trained_once_and_anew_for_other_settings(pictures: Path, tmp_path
     assert other.channels == 12
 
 
+@pytest.mark.slow
 def test_it_is_trained_anew_when_its_pictures_have_changed(pictures: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     shutil.copytree(pictures, mine)
@@ -100,6 +101,7 @@ def test_it_is_trained_anew_when_its_pictures_have_changed(pictures: Path, tmp_p
     assert open_tokenizers(recipe, tmp_path / "cache")["image"].fingerprint != second.fingerprint
 
 
+@pytest.mark.slow
 def test_a_run_reads_through_it_and_keeps_it(pictures: Path, tmp_path: Path) -> None:
     recipe = recipe_of(pictures, {"kind": "vae"})
     cache, run = tmp_path / "cache", tmp_path / "run"

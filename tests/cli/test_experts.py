@@ -36,6 +36,7 @@ def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["experts", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_trained_mixture_gets_its_atlas(run: Path) -> None:
     result = invoke(run, "--documents", 10, "--cutoff", 0.3, "--seed", 5, "--device", "cpu")
     assert result.exit_code == 0, result.output
@@ -87,6 +88,7 @@ def test_an_option_out_of_bounds_is_told_with_its_value(
     assert str(result.exception) == f"{option} {value}: {bounds}"
 
 
+@pytest.mark.slow
 def test_an_earlier_atlas_is_replaced_and_said_to_be(run: Path) -> None:
     invoke(run, "--documents", 3, "--device", "cpu")
     result = invoke(run, "--documents", 2, "--device", "cpu")

@@ -38,6 +38,7 @@ def said(*words: str) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_from_plan_to_page(study: Path) -> None:
     out = study.parent / "out"
     where = (str(study), "--out", str(out))

@@ -72,6 +72,7 @@ def test_the_table_names_everything(batch, made):
     assert "caption: [red] wall⏎<eod>" in printed  # brackets are no markup
 
 
+@pytest.mark.slow
 def test_the_drawing_shows_the_mask(batch, made, tmp_path):
     path = tmp_path / "row.png"
     draw_row(batch, 0, made.tokenizer, path)

@@ -36,6 +36,7 @@ def found(listener, source, settings):
     )
 
 
+@pytest.mark.slow
 def test_true_views_are_followed_to_the_experts_ends(found):
     rows = {row.name: row for row in found.rows}
     assert rows["what is said is done, by the true views, decoded: the ceiling"].value == 1

@@ -36,6 +36,7 @@ def of(plans: int, planner: PlannerSettings = SMALL) -> EvaluationSettings:
     return EvaluationSettings(plans=plans, history_frames=1, planner=planner, shown=2)
 
 
+@pytest.mark.slow
 def test_with_the_oracle_plans_end_at_their_goals_and_baselines_do_not(world_model, material):
     thorough = SMALL.model_copy(update={"samples": 120, "elites": 12, "iterations": 3})
     planned = plan_scenes(

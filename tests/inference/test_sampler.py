@@ -98,6 +98,7 @@ def test_greedy_text_after_a_drawn_image_is_the_same_without_a_cache(
     assert_greedy_as_without_cache(build(seed=model_seed), prompt, "image")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["image", "series"])
 @pytest.mark.parametrize(
     "model",

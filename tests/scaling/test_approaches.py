@@ -32,6 +32,7 @@ def exact(table, law, **grid):
     return Runs.of(points)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     exponents=st.tuples(*[st.floats(0.15, 0.9)] * 2),

@@ -14,6 +14,8 @@ from chiasm.studies.markdown import FIGURE
 from chiasm.studies.page import write_study_report
 from chiasm.studies.table import compare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def finished(study_path, tmp_path, here):

@@ -10,6 +10,7 @@ from chiasm.studies.cell import Result
 from chiasm.studies.plan import refuse_off_budget
 
 
+@pytest.mark.slow
 def test_what_is_counted_is_what_is_used(study_path, tmp_path, here):
     study = load_study(study_path())
     planned = plan(study, tmp_path / "out", measure_time=True)

@@ -123,6 +123,7 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
     return {name: w.detach().clone() for name, w in trainer.decoder.state_dict().items()}
 
 
+@pytest.mark.slow
 def test_the_loss_falls(build: Build, tmp_path: Path) -> None:
     trainer = build(steps=60, validate_every_steps=10)
     trainer.run(tmp_path)
@@ -152,6 +153,7 @@ def test_accumulation_equals_one_big_batch(build: Build) -> None:
 MIXTURE = {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{}, {"model": MIXTURE, "balance_rate": 1e-3}, {"seen_pixels": 12}]
 )
@@ -210,6 +212,7 @@ UNEVEN = {"model": {"width": 32, **MIXTURE}, "steps": 8}
 """Six routed experts: where the router's gradients may depend on the number of threads."""
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("model", [{}, {"width": 128}, {"attention_weights": "modality"}])
 def test_a_dense_model_has_equal_bits_with_one_and_two_threads(build: Build, model: dict) -> None:
     trained = []
@@ -223,6 +226,7 @@ def test_a_dense_model_has_equal_bits_with_one_and_two_threads(build: Build, mod
         assert torch.equal(trained[1][1][name], weight), name
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("nobody_decided")
 def test_resumed_equals_uninterrupted_where_the_threads_changed(
     build: Build, tmp_path: Path

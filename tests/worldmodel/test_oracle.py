@@ -28,6 +28,7 @@ def oracle(source: WorldSource, *, stops_at_walls: bool = True) -> Oracle:
     return Oracle(source.camera(), FORMAT, SHAPE, stops_at_walls=stops_at_walls)
 
 
+@pytest.mark.slow
 def test_along_recorded_walks_of_several_archives_it_shows_their_frames(walks):
     source = walks[Split.HELD_OUT]
     chosen = [source.walks[0], source.walks[-1], source.walks[1]]

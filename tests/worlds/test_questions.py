@@ -21,6 +21,7 @@ def asked(train: World) -> list[Question]:
     ]
 
 
+@pytest.mark.slow
 def test_answers_are_true(train: World):
     for number in train.clear_frames:
         view = train.views[number]

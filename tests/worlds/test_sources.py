@@ -141,6 +141,7 @@ def test_the_questions_of_a_document_are_given(train: World):
         assert list(source[index].spans[1:]) == asked
 
 
+@pytest.mark.slow
 def test_stories_of_the_splits_are_of_different_maps(train: World, held_out: World):
     ours, theirs = WorldSource(train, "text"), WorldSource(held_out, "text")
     told = {ours[index].text for index in range(300)}

@@ -40,6 +40,7 @@ def files(folder, atlas):
     return write_atlas(folder, atlas, COMMAND)
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_beside_it(files):
     page = files.page.read_text()
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:image/png;base64,|#)""", page)
@@ -103,6 +104,7 @@ def test_what_is_missing_is_said_and_leaves_no_stale_figure(files, folder, atlas
     assert set(record["skipped"]) >= {"specialisation", "understanding and generation"}
 
 
+@pytest.mark.slow
 def test_an_earlier_atlas_is_named(tmp_path, folder, atlas, atlas_of):
     run = shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("experts"))
     assert write_atlas(run, atlas, COMMAND).replaced == ""
@@ -149,6 +151,7 @@ def test_the_page_tells_the_tables_verdicts(rendered, atlas):
     assert verdicts == [list(spread.verdicts) for spread in atlas.spreads.values()]
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_the_users_mistake(tmp_path, atlas):
     (tmp_path / "experts").write_text("a file in the way")
     with pytest.raises(UserError, match="the atlas cannot be written"):

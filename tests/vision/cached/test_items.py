@@ -145,6 +145,7 @@ def from_pictures(recipe: Recipe, all_losses) -> list[tuple[float, float, float]
     return all_losses(recipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stored_type", "tolerance"), [("float32", 1e-6), ("float16", 1e-4), ("bfloat16", 1e-2)]
 )
@@ -233,6 +234,7 @@ def test_ranks_share_the_work(recipe: Recipe, recipe_path: Path, tmp_path: Path)
 COMMAND = [sys.executable, "-m", "chiasm", "vision", "encode"]
 
 
+@pytest.mark.slow
 def test_killed_encoding_goes_on_to_the_same_bytes(
     recipe: Recipe, recipe_path: Path, tmp_path: Path, content
 ) -> None:

@@ -29,6 +29,7 @@ def pictures_folder(picture_folder, tmp_path_factory: pytest.TempPathFactory) ->
     return picture_folder(tmp_path_factory.mktemp("pictures"), pictures)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "name", "decoder"),
     [("rae", "siglip2", None), ("rae", "rae_encoder", "rae"), ("vae", "sd_vae", None)],
