@@ -24,6 +24,8 @@ from chiasm.loop.metrics import read_metrics
 from chiasm.model.settings import MoeSettings
 from chiasm.recipe import Recipe, load_recipe, write_recipe
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = (
     "seed=3",
     "training.steps=40",
@@ -69,7 +71,6 @@ def wait_for_lines(process: subprocess.Popen, path: Path, number: int) -> None:
         time.sleep(0.002)
 
 
-@pytest.mark.slow
 def test_killed_at_random_moments_equals_never_killed(recipe_path: Path, tmp_path: Path) -> None:
     """SIGKILL three times; metrics and weights are those of one run, bit for bit."""
     seed = random.randrange(1_000_000)  # other moments at every run of the test
@@ -91,7 +92,6 @@ def test_killed_at_random_moments_equals_never_killed(recipe_path: Path, tmp_pat
     assert len(read_metrics(whole / "metrics.jsonl")) == 40 + 5
 
 
-@pytest.mark.slow
 def test_sigterm_saves_and_says_so(recipe_path: Path, tmp_path: Path) -> None:
     with training(recipe_path, tmp_path, "training.steps=1000000") as process:
         wait_for_lines(process, tmp_path / "metrics.jsonl", 7)
@@ -103,7 +103,6 @@ def test_sigterm_saves_and_says_so(recipe_path: Path, tmp_path: Path) -> None:
     assert (tmp_path / "checkpoints" / f"step-{step:07d}" / "manifest.json").exists()
 
 
-@pytest.mark.slow
 def test_a_run_leaves_what_is_promised(recipe: Recipe, tmp_path: Path) -> None:
     told: list[str] = []
     stages: list[tuple[str, int, int]] = []
@@ -165,7 +164,6 @@ def edited(file: Path, old: str, new: str) -> None:
     os.utime(file, ns=(stat.st_atime_ns, stat.st_mtime_ns))
 
 
-@pytest.mark.slow
 def test_a_run_on_other_data_is_refused_and_one_on_a_copy_goes_on(
     tiny_data: Path, tiny_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
@@ -200,7 +198,6 @@ def test_a_run_on_other_data_is_refused_and_one_on_a_copy_goes_on(
     train_run(short, tmp_path / "run", fresh=True, tell=told.append)
 
 
-@pytest.mark.slow
 def test_changed_data_of_a_run_that_never_began_are_told(recipe: Recipe, tmp_path: Path) -> None:
     folder, told = tmp_path / "run", []
     write_recipe(recipe, tmp_path / "recipe.toml")

@@ -32,6 +32,7 @@ RECIPES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", RECIPES)
 def test_losses_are_what_they_were(
     name: str, tiny_recipe: Callable[..., Path], tmp_path: Path, pytestconfig: pytest.Config

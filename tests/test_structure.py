@@ -16,6 +16,8 @@ import pytest
 
 from chiasm.inference.pretrained import Pretrained
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(__file__).parents[1] / "chiasm"
 
 ORDER = [
@@ -78,7 +80,6 @@ def listed(folder: Path) -> list[str]:
     return re.findall(r"^\s*(\w+)(?:\.py|/)\s", docstring, flags=re.MULTILINE)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(PACKAGE)))
 def test_imports_go_one_way(path: Path) -> None:
     """Where an import's way leaves the file's own, it leads to something that is listed before."""
@@ -129,7 +130,6 @@ def test_the_package_alone_is_cheap() -> None:
     assert not names & {"torch", "pydantic", "chiasm.settings"}
 
 
-@pytest.mark.slow
 def test_model_and_batch_read_no_data() -> None:
     names = loaded(modules_of("batch", "model"))
     assert {"chiasm.batch.packed", "chiasm.model.decoder"} <= names
@@ -148,7 +148,6 @@ assert isinstance(spans[0], Image)
 """
 
 
-@pytest.mark.slow
 def test_a_trained_model_loads_neither_training_nor_worlds_nor_their_libraries(
     world_model: Pretrained, tmp_path: Path
 ) -> None:
@@ -217,7 +216,6 @@ KINDS = [
 """Folders, and the methods or the base that make a class of theirs one that nobody asks for."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("homes", "like"), KINDS, ids=lambda each: "-".join(sorted(each)))
 def test_capabilities_are_asked_for_and_not_classes(homes: tuple[str, ...], like: set[str]) -> None:
     """No isinstance over what these folders define, outside of the folders."""

@@ -161,6 +161,7 @@ def test_mistakes_are_told_as_on_the_command_line(model, ask, message: str) -> N
         ask(model)
 
 
+@pytest.mark.slow
 def test_a_recipe_is_looked_at_and_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         (tmp_path / f"{number}.txt").write_text(f"this is text {number} of twenty")

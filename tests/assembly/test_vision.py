@@ -60,6 +60,7 @@ class Stages:
         self.heard.append(what)
 
 
+@pytest.mark.slow
 def test_it_is_trained_once_and_anew_for_other_settings(pictures: Path, tmp_path: Path) -> None:
     stages = Stages()
     recipe = recipe_of(pictures, {"kind": "vae"})

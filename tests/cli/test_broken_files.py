@@ -16,6 +16,8 @@ from chiasm.data.sources import open_sources
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 name = "tiny"
 [streams.image]
@@ -137,14 +139,12 @@ def invoke(*arguments: object) -> Result:
     return result
 
 
-@pytest.mark.slow
 def test_validation_says_what_it_passed_over(told: tuple[Path, list[str]]) -> None:
     said = "\n".join(told[1])
     assert "validation: " in said
     assert "held-out documents of source 'asked' are passed over" in said
 
 
-@pytest.mark.slow
 def test_an_evaluation_counts_them_and_measures_the_others(
     told: tuple[Path, list[str]], broken: dict[str, Path]
 ) -> None:
@@ -162,7 +162,6 @@ def test_an_evaluation_counts_them_and_measures_the_others(
     assert {"text", "questions", "next view", "rollout", "flow loss"} <= sections
 
 
-@pytest.mark.slow
 def test_an_atlas_counts_them(told: tuple[Path, list[str]], broken: dict[str, Path]) -> None:
     run, _ = told
     invoke("experts", run, "--documents", 60, "--device", "cpu")

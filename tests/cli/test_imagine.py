@@ -73,6 +73,7 @@ def frame(path: Path) -> np.ndarray:
         return np.array(opened)
 
 
+@pytest.mark.slow
 def test_frames_are_those_of_a_rollout_and_scripts_share_their_noise(
     run: Path, world_model, picture: Path, tmp_path: Path
 ) -> None:

@@ -76,6 +76,7 @@ def documents(source: TrajectorySource) -> list[Document]:
     return [source[number] for number in range(len(source))]
 
 
+@pytest.mark.slow
 def test_no_trajectory_is_on_both_sides(folder: Path):
     sides = [
         {

@@ -7,13 +7,14 @@ from chiasm.evaluation import Evaluation, evaluate
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def evaluation(pretrained, material, settings) -> Evaluation:
     return evaluate(pretrained, material, settings)
 
 
-@pytest.mark.slow
 def test_every_section_is_measured_on_a_world(evaluation):
     sections = {row.section for row in evaluation.rows}
     assert sections == {
@@ -72,7 +73,6 @@ def test_flow_points_cover_the_levels_of_every_source(evaluation, settings):
         assert times == list(settings.flow_times)
 
 
-@pytest.mark.slow
 def test_progress_names_each_section_once(pretrained, material, settings):
     heard = []
     small = settings.model_copy(
@@ -82,7 +82,6 @@ def test_progress_names_each_section_once(pretrained, material, settings):
     assert [number for _, number, _ in heard] == list(range(heard[0][2]))
 
 
-@pytest.mark.slow
 def test_the_same_evaluation_twice_is_equal(evaluation, pretrained, material, settings):
     again = evaluate(pretrained, material, settings)
     assert repr(again.rows) == repr(evaluation.rows)
@@ -98,7 +97,6 @@ def test_a_users_folder_skips_what_needs_ground_truth(pretrained, folder_materia
     assert [panel.label for panel in drawn[0].panels] == ["drawn", "truth, decoded", "truth"]
 
 
-@pytest.mark.slow
 def test_without_a_decoder_everything_else_is_measured(pretrained, material, settings):
     own = pretrained.vision_tokenizer
     encoder = Tokenizer(own.name, own.encoder, None, own.statistics)

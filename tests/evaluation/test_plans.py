@@ -68,6 +68,7 @@ def test_with_the_oracle_plans_end_at_their_goals_and_baselines_do_not(world_mod
         assert near.value == pytest.approx(np.mean(np.array(ends[ORACLE]) < 0.5))
 
 
+@pytest.mark.slow
 def test_an_evaluation_measures_plans_where_it_is_asked_to(world_model, only_walks, settings):
     assert not settings.plans
     asked = settings.model_copy(

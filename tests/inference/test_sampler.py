@@ -157,6 +157,7 @@ def assert_same(one: list[Text | Image], other: list[Text | Image]) -> None:
             np.testing.assert_allclose(a.data, b.data, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_result_does_not_depend_on_what_runs_beside_it(
     build: Callable[..., Pretrained], prefer: Prefer, mixed: list[Request]
 ) -> None:

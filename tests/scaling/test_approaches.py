@@ -111,6 +111,7 @@ GRIDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRIDS)
 def test_intervals_hold_the_truth_at_about_their_rate(table, text_law, name):
     held, errors, told, studies = 0, [], [], 40

@@ -19,6 +19,8 @@ from chiasm.scaling.step import count_recipe_step
 from chiasm.scaling.study_file import write_study
 from chiasm.studies import load_study
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def recipe_path(tiny_recipe, tmp_path_factory):
@@ -42,7 +44,6 @@ def plan(recipe, step):
     return plan_isoflop(recipe, step, [2e9, 6e9, 2e10, 6e10], 5, centre=Centre([(2e9, 4e4)]))
 
 
-@pytest.mark.slow
 def test_a_run_uses_its_budget_within_a_percent(recipe, plan):
     """The stream that training would read, counted batch by batch."""
     cell = plan.cells[12]
@@ -90,7 +91,6 @@ def test_the_study_file_holds_the_plan(plan, recipe_path, tmp_path):
         assert cell.set == planned.overrides
 
 
-@pytest.mark.slow
 def test_a_law_sampled_through_the_planner_is_recovered(recipe, step, text_law):
     """Real shapes and real FLOPs, losses of a known law with noise."""
     budgets = [1e17, 4e17, 1.6e18, 6.4e18]
@@ -128,7 +128,6 @@ def test_a_law_sampled_through_the_planner_is_recovered(recipe, step, text_law):
         assert number.low < truth < number.high
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     ("smallest", "size", "spacing", "warning"),
     [
@@ -145,7 +144,6 @@ def test_doubtful_plans_say_so(recipe, step, smallest, size, spacing, warning):
     assert any(warning in text for text in plan.warnings), plan.warnings
 
 
-@pytest.mark.slow
 def test_runs_of_so_few_steps_that_they_miss_their_budget_are_refused(recipe, step):
     centre = Centre([(2e9, 1e6)])
     with pytest.raises(UserError, match=r"by more than 1%.*2e09-w176-d11 \(\d\.") as caught:

@@ -28,6 +28,7 @@ def test_the_manual_is_held_out_text(recipe, tmp_path):
     assert fingerprint(again) != fingerprint(fewer)
 
 
+@pytest.mark.slow
 def test_freedoom_is_another_domain_to_walk_in(recipe, tmp_path):
     few = {"maps": 3, "walks_per_map": 4, "frames_per_walk": 3}
     walks = held_out_settings(kind="freedoom", documents=6, **few)

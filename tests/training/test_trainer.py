@@ -27,6 +27,8 @@ from chiasm.training.trainer import Trainer
 from chiasm.training.validation import Validation
 from chiasm.vision.pixels import pixel_tokenizer
 
+pytestmark = pytest.mark.slow
+
 SENTENCE = "the red door stands left of a green lamp and a blue wall"
 
 
@@ -123,7 +125,6 @@ def weights(trainer: Trainer) -> dict[str, Tensor]:
     return {name: w.detach().clone() for name, w in trainer.decoder.state_dict().items()}
 
 
-@pytest.mark.slow
 def test_the_loss_falls(build: Build, tmp_path: Path) -> None:
     trainer = build(steps=60, validate_every_steps=10)
     trainer.run(tmp_path)
@@ -153,7 +154,6 @@ def test_accumulation_equals_one_big_batch(build: Build) -> None:
 MIXTURE = {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}}
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
     "changes", [{}, {"model": MIXTURE, "balance_rate": 1e-3}, {"seen_pixels": 12}]
 )
@@ -212,7 +212,6 @@ UNEVEN = {"model": {"width": 32, **MIXTURE}, "steps": 8}
 """Six routed experts: where the router's gradients may depend on the number of threads."""
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("model", [{}, {"width": 128}, {"attention_weights": "modality"}])
 def test_a_dense_model_has_equal_bits_with_one_and_two_threads(build: Build, model: dict) -> None:
     trained = []
@@ -226,7 +225,6 @@ def test_a_dense_model_has_equal_bits_with_one_and_two_threads(build: Build, mod
         assert torch.equal(trained[1][1][name], weight), name
 
 
-@pytest.mark.slow
 @pytest.mark.usefixtures("nobody_decided")
 def test_resumed_equals_uninterrupted_where_the_threads_changed(
     build: Build, tmp_path: Path

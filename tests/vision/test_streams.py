@@ -226,6 +226,7 @@ def test_the_largest_grid_is_what_a_row_must_hold() -> None:
         check_feasible(short)
 
 
+@pytest.mark.slow
 def test_a_run_from_a_recipe(picture_folder, tmp_path: Path) -> None:
     """Trained, saved, opened, and used in both directions."""
     pictures = [picture(number, True).pixels() for number in range(24)]

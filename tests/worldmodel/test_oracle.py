@@ -52,6 +52,7 @@ def test_along_recorded_walks_of_several_archives_it_shows_their_frames(walks):
             assert abs(dyaw) < 1
 
 
+@pytest.mark.slow
 def test_a_wall_stops_a_step_or_leaves_only_black(walks):
     source = walks[Split.HELD_OUT]
     start = context(source, source.walks[0][0])

@@ -7,8 +7,9 @@ from chiasm.worlds.captions import caption, caption_facts
 from chiasm.worlds.maps import KINDS
 from chiasm.worlds.world import World
 
+pytestmark = pytest.mark.slow
 
-@pytest.mark.slow
+
 def test_a_caption_names_what_is_seen_and_nothing_else(train: World):
     for number in train.clear_frames:
         view = train.views[number]

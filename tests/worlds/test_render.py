@@ -11,6 +11,8 @@ from chiasm.worlds.render import fingerprint, render_worlds
 from chiasm.worlds.settings import WorldSettings
 from chiasm.worlds.world import World
 
+pytestmark = pytest.mark.slow
+
 TINY = WorldSettings(
     train_maps=2,
     held_out_maps=1,
@@ -22,7 +24,6 @@ TINY = WorldSettings(
 )
 
 
-@pytest.mark.slow
 def test_pictures_do_not_depend_on_processes(train: World, settings: WorldSettings, tmp_path: Path):
     again = render_worlds(settings, Split.TRAIN, tmp_path, num_processes=1)
     np.testing.assert_array_equal(again.frames, train.frames)
@@ -60,7 +61,6 @@ def garble_manifest(folder: Path) -> None:
     (folder / "manifest.json").write_text("{")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("damage", [flip_byte, cut_views, lose_manifest, garble_manifest])
 def test_a_damaged_cache_is_told_and_rendered_again(
     damage: Callable[[Path], None], tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -34,6 +34,7 @@ def test_indices_end_where_the_length_says(train: World, task: str):
             source[index]
 
 
+@pytest.mark.slow
 def test_every_task_is_named_in_words(train: World):
     for index in range(60):
         assert WorldSource(train, "text")[index].text.startswith("story: ")

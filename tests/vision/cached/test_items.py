@@ -165,6 +165,7 @@ def test_two_streams_have_the_losses_of_training_from_pictures(
     np.testing.assert_allclose(all_losses(cached), from_pictures, rtol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["image", "seen"])
 def test_a_stream_may_have_latents_where_the_other_has_none(
     recipe: Recipe,
@@ -218,6 +219,7 @@ def test_each_stream_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> No
         assert sum(shard["pictures"] for shard in manifest["shards"]) == count
 
 
+@pytest.mark.slow
 def test_ranks_share_the_work(recipe: Recipe, recipe_path: Path, tmp_path: Path) -> None:
     encode(recipe_path, tmp_path / "latents", "--rank", "1", "--ranks", "2")
     cached = reading(recipe, tmp_path / "latents")

@@ -32,6 +32,7 @@ def settings_for(path: Path, make_settings) -> VisionTrainingSettings:
     )
 
 
+@pytest.mark.slow
 def test_a_folder_of_pictures_and_captions(
     folder_of, tmp_path, train_scenes, make_settings
 ) -> None:

@@ -17,6 +17,8 @@ from chiasm.vision.learning.pictures import pictures_of_source
 from chiasm.vision.learning.training import train_tokenizer
 from chiasm.vision.rae import RaeSettings
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, train_scenes, held_out_scenes, make_settings):
@@ -27,7 +29,6 @@ def trained(tmp_path_factory, train_scenes, held_out_scenes, make_settings):
     return tokenizer, folder
 
 
-@pytest.mark.slow
 def test_it_learns_to_see_and_to_draw(trained) -> None:
     _, folder = trained
     figures = json.loads((folder / "description.json").read_text())["record"]["figures"]
@@ -111,7 +112,6 @@ def interrupted(at: tuple[str, int]) -> Callable:
     return interrupt
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("stop_at", [("encoder", 7), ("decoder", 9)], ids=lambda at: at[0])
 def test_resumed_equals_uninterrupted(
     tmp_path, train_scenes, held_out_scenes, stop_at, make_settings
@@ -129,7 +129,6 @@ def test_resumed_equals_uninterrupted(
     assert not list(folder.rglob("checkpoints"))
 
 
-@pytest.mark.slow
 def test_a_signal_saves_the_step_that_it_found(
     tmp_path, train_scenes, held_out_scenes, make_settings
 ) -> None:
@@ -160,7 +159,6 @@ def test_a_finished_folder_is_opened(trained, train_scenes, held_out_scenes, mak
     assert (folder / "description.json").stat().st_mtime_ns == before
 
 
-@pytest.mark.slow
 def test_a_damaged_checkpoint_falls_back_to_the_one_before(
     tmp_path, train_scenes, held_out_scenes, make_settings
 ) -> None:

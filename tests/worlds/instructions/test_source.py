@@ -15,6 +15,8 @@ from chiasm.worlds.instructions.walks import draw_walks
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.world import World
 
+pytestmark = pytest.mark.slow
+
 
 def key(document) -> list:
     return [
@@ -23,7 +25,6 @@ def key(document) -> list:
     ]
 
 
-@pytest.mark.slow
 def test_a_document_is_a_function_of_seed_and_index(train_walks: InstructedWalks):
     source, again = InstructionSource(train_walks, 3), InstructionSource(train_walks, 3)
     later = [key(again[index]) for index in (7, 5)]
@@ -81,7 +82,6 @@ def test_a_walk_is_told_in_several_ways(train_walks: InstructedWalks):
     assert len({source.walk_of(index).frames[0] for index in range(count)}) == count
 
 
-@pytest.mark.slow
 def test_poses_that_the_engine_took_reach_the_goal(
     train_walks: InstructedWalks, held_out_walks: InstructedWalks
 ):
@@ -116,14 +116,12 @@ def test_kinds_of_goals_are_balanced(train_walks: InstructedWalks):
     assert max(kinds.values()) < 2.5 * min(kinds.values())
 
 
-@pytest.mark.slow
 def test_lengths_are_as_set():
     for steps in ((1, 5), (4, 6)):
         walks = draw_walks(generate_map(0, 1), InstructionSettings(steps=steps), 0)
         assert all(steps[0] <= len(walk.poses) - 1 <= steps[1] for walk in walks)
 
 
-@pytest.mark.slow
 def test_another_process_opens_the_same_files(train_walks: InstructedWalks, train: World):
     pickled = pickle.dumps(train_walks)
     assert len(pickled) < 10_000
