@@ -38,7 +38,9 @@ class StreamFlow(Settings):
     """What differs for one stream; what is left out is as for all."""
 
     prediction: Space | None = None
+    """What the head predicts of it."""
     shift: float | None = Field(None, gt=0)
+    """α of its flow times."""
 
 
 class FlowSettings(Settings):

@@ -1,4 +1,5 @@
-"""A naive packer: the reference that model and objective are tested on; a small world model.
+"""A naive packer: the reference that model and objective are tested on; a small world model; a
+recipe of files that trains in a second.
 
 A document is a list of spans; a span is a list of token numbers, a :class:`Picture` or a
 :class:`Series`.
@@ -6,14 +7,19 @@ A document is a list of spans; a span is a list of token numbers, a :class:`Pict
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import json
+import os
+import signal
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
+from pathlib import Path
 from typing import ClassVar
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image as PillowImage
 from torch import Tensor
 
 from chiasm.batch.packed import NO_LABEL, NOBODY, PackedBatch
@@ -25,6 +31,7 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.toml import as_toml, load_toml
 from chiasm.vision.pixels import pixel_tokenizer
 
 PAD, BOD, EOD = range(3)
@@ -309,9 +316,108 @@ def world_model() -> Pretrained:
     return Pretrained(decoder, text, tokenizers, flow, 400)
 
 
+TINY = """
+name = "tiny"
+streams.image = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}
+tokenizer.vocabulary_tokens = 280
+stream.row_positions = 32
+stream.rows_per_batch = 2
+
+[stream.sources]
+pictures = {{ kind = "image_text", path = "{data}/pictures", held_out_fraction = 0.3 }}
+texts = {{ kind = "text", path = "{data}/texts", held_out_fraction = 0.3 }}
+
+[model]
+width = 16
+depth = 1
+query_heads = 2
+key_value_heads = 1
+
+[training]
+steps = 10
+validation_batches = 1
+checkpoint_every_steps = 5
+schedule.warmup_steps = 3
+"""
+
+
+def noise(count: int, *sizes: tuple[int, int], seed: int = 0) -> list[np.ndarray]:
+    """Pictures of noise, of these heights and widths in turn."""
+    drawn = np.random.default_rng(seed)
+    return [
+        drawn.integers(0, 256, (*sizes[number % len(sizes)], 3), dtype=np.uint8)
+        for number in range(count)
+    ]
+
+
+def write_picture_folder(
+    folder: Path,
+    pictures: Iterable[np.ndarray],
+    columns: Callable[[int], dict[str, str]] = lambda number: {"text": f"number {number}"},
+) -> Path:
+    """Writes pictures, and a table with these columns beside that of their names."""
+    folder.mkdir(exist_ok=True)
+    lines = []
+    for number, picture in enumerate(pictures):
+        PillowImage.fromarray(picture).save(folder / f"{number}.png")
+        lines.append(json.dumps({"file_name": f"{number}.png", **columns(number)}) + "\n")
+    (folder / "metadata.jsonl").write_text("".join(lines))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def noise_pictures() -> Callable[..., list[np.ndarray]]:
+    return noise
+
+
+@pytest.fixture(scope="session")
+def picture_folder() -> Callable[..., Path]:
+    return write_picture_folder
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """40 captioned pictures and 40 texts."""
+    data = tmp_path_factory.mktemp("tiny")
+    write_picture_folder(data / "pictures", noise(40, (8, 8)))
+    (data / "texts").mkdir()
+    for number in range(40):
+        (data / "texts" / f"{number}.txt").write_text(f"this is text {number} of forty, read here")
+    return data
+
+
+@pytest.fixture(scope="session")
+def tiny_recipe(tiny_data: Path) -> Callable[..., Path]:
+    """Writes a recipe over the files above, or a copy of them, with settings that differ."""
+
+    def write(path: Path, *settings: str, data: Path = tiny_data) -> Path:
+        path.write_text(TINY.format(data=data))
+        path.write_text(as_toml(load_toml(path, settings)))
+        return path
+
+    return write
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden", action="store_true", help="write the losses of tests/golden anew")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Nothing is read that another worker, or an earlier run, has made."""
+    os.environ["CHIASM_CACHE"] = str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interrupts() -> None:
+    """A process that a shell starts in the background ignores them, and so would its children."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _one_thread() -> None:
     """The networks of the tests are small; the number is given, so that nothing measures it."""
+    os.environ["OMP_NUM_THREADS"] = "1"  # for the processes that tests start
     torch.set_num_threads(1)
 
 

@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 from safetensors.torch import load_file
 
 from chiasm.assembly import build_inputs, open_material, seconds_per_step, train_run
@@ -25,66 +24,19 @@ from chiasm.loop.metrics import read_metrics
 from chiasm.model.settings import MoeSettings
 from chiasm.recipe import Recipe, load_recipe, write_recipe
 
-RECIPE = """
-name = "tiny"
-seed = 3
+pytestmark = pytest.mark.slow
 
-[streams.image]
-kind = "pixels"
-image_pixels = 8
-patch_pixels = 4
-
-[tokenizer]
-vocabulary_tokens = 280
-
-[stream]
-row_positions = 32
-rows_per_batch = 2
-
-[stream.sources.pictures]
-kind = "image_text"
-path = "{folder}/pictures"
-held_out_fraction = 0.3
-
-[stream.sources.texts]
-kind = "text"
-path = "{folder}/texts"
-held_out_fraction = 0.3
-
-[model]
-width = 16
-depth = 1
-query_heads = 2
-key_value_heads = 1
-
-[training]
-steps = 40
-validation_batches = 2
-validate_every_steps = 9
-checkpoint_every_steps = 5
-
-[training.schedule]
-warmup_steps = 3
-"""
+SETTINGS = (
+    "seed=3",
+    "training.steps=40",
+    "training.validation_batches=2",
+    "training.validate_every_steps=9",
+)
 
 
-@pytest.fixture(scope="module")
-def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    drawn = np.random.default_rng(0)
-    pictures, texts = folder / "pictures", folder / "texts"
-    pictures.mkdir()
-    texts.mkdir()
-    rows = []
-    for number in range(30):
-        pixels = drawn.integers(0, 256, (8, 8, 3), dtype=np.uint8)
-        PillowImage.fromarray(pixels).save(pictures / f"{number}.png")
-        rows.append({"file_name": f"{number}.png", "text": f"number {number}"})
-        (texts / f"{number}.txt").write_text(f"this is text {number} of thirty")
-    (pictures / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    path = folder / "tiny.toml"
-    path.write_text(RECIPE.format(folder=folder))
-    return path
+@pytest.fixture
+def recipe_path(tiny_recipe: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny_recipe(tmp_path_factory.mktemp("recipe") / "tiny.toml", *SETTINGS)
 
 
 @pytest.fixture
@@ -213,18 +165,19 @@ def edited(file: Path, old: str, new: str) -> None:
 
 
 def test_a_run_on_other_data_is_refused_and_one_on_a_copy_goes_on(
-    recipe_path: Path, tmp_path: Path
+    tiny_data: Path, tiny_recipe: Callable[..., Path], tmp_path: Path
 ) -> None:
+    def read(data: Path) -> Recipe:
+        return load_recipe(tiny_recipe(data / "tiny.toml", "training.steps=6", data=data))
+
     data = tmp_path / "data"
-    shutil.copytree(recipe_path.parent, data)
-    path = data / "tiny.toml"
-    path.write_text(RECIPE.format(folder=data))
-    short = load_recipe(path, ["training.steps=6"])
+    shutil.copytree(tiny_data, data)
+    short = read(data)
     told: list[str] = []
     train_run(short, tmp_path / "run", tell=told.append)
-    assert told[0].startswith("pictures: 30 rows in metadata.jsonl, pictures from 'file_name'")
+    assert told[0].startswith("pictures: 40 rows in metadata.jsonl, pictures from 'file_name'")
     kept = json.loads((tmp_path / "run" / "data.json").read_text())
-    assert {name: found["rows"] for name, found in kept.items()} == {"pictures": 30, "texts": 30}
+    assert {name: found["rows"] for name, found in kept.items()} == {"pictures": 40, "texts": 40}
     stream = json.loads((tmp_path / "run" / "stream.json").read_text())
     assert stream["sources"]["pictures"]["column"] == "text"
 
@@ -235,14 +188,12 @@ def test_a_run_on_other_data_is_refused_and_one_on_a_copy_goes_on(
 
     data.rename(tmp_path / "moved")
     data = tmp_path / "moved"
-    path = data / "tiny.toml"
-    path.write_text(RECIPE.format(folder=data))
-    short = load_recipe(path, ["training.steps=6"])
+    short = read(data)
     train_run(short, tmp_path / "run", tell=told.append)
     assert str(data) in (tmp_path / "run" / "recipe.toml").read_text()
 
     edited(data / "texts" / "4.txt", "text 4", "text 9")
-    with pytest.raises(UserError, match=r"other data:\n  stream\.sources\.texts: .*30 now"):
+    with pytest.raises(UserError, match=r"other data:\n  stream\.sources\.texts: .*40 now"):
         train_run(short, tmp_path / "run", tell=told.append)
     train_run(short, tmp_path / "run", fresh=True, tell=told.append)
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import ast
 import importlib
+import importlib.util
+import inspect
 import json
 import re
 import shlex
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -23,20 +27,39 @@ from chiasm.data.source import SOURCES
 from chiasm.evaluation.atlas import AtlasSettings
 from chiasm.inference.request import SamplingSettings
 from chiasm.recipe import Recipe, load_recipe, parse_recipe
+from chiasm.registry import Registry
+from chiasm.studies.settings import HELD_OUT, MetricSettings, ShiftSettings, StudySettings
+from chiasm.tokenizers.settings import TOKENIZERS
 from chiasm.toml import load_settings, parse_settings
+from chiasm.training.settings import StreamObjective
 from chiasm.vision.learning.settings import VisionTrainingSettings
+from chiasm.vision.settings import DECODERS
 
 ROOT = Path(__file__).parents[1]
-PAGES = [
-    page for page in (ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))) if page.exists()
-]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 SMALLEST = {"name": "docs", "stream": {"sources": {"NAME": {"kind": "text", "path": "texts"}}}}
 """What a recipe must name."""
 
+STUDY = {
+    "name": "docs",
+    "recipe": "NAME.toml",
+    "cells": [{"name": "NAME"}],
+    "metrics": [{"name": "NAME", "validation": "loss"}],
+    "published": [{"cell": "NAME", "metric": "NAME", "value": 0.0, "name": "", "source": "NAME"}],
+    "held_out": {"NAME": {"kind": "text", "path": "texts"}},
+    "shift": {
+        "corpus": "NAME",
+        "texts": ["NAME"],
+        "published": [{"name": "NAME", "value": 0.0, "source": "NAME"}],
+    },
+}
+"""A study with one of everything."""
+
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 FILE = re.compile(r"`((?:tests|chiasm|recipes|benchmarks|docs)/[\w./-]+)`")
+SECTION = re.compile(r"^### (.+)\n\n.*\n\n((?:\|.*\n)+)", re.MULTILINE)
 SETTING = re.compile(r"^\| `([\w.]+)` \| (required|none|`([^`]*)`) \|", re.MULTILINE)
 
 
@@ -66,9 +89,23 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def pages(pattern: str) -> pytest.MarkDecorator:
+    """The pages on which a text stands, of which there must be some (``pyproject.toml``)."""
+    found = [page for page in PAGES if re.search(pattern, page.read_text(), re.MULTILINE)]
+    return pytest.mark.parametrize("page", found, ids=lambda page: page.name)
+
+
+@pages("^```")
+def test_every_block_is_read(page: Path) -> None:
+    lines = [line for line in page.read_text().splitlines() if line.startswith("```")]
+    assert len(lines) == 2 * len(FENCE.findall(page.read_text()))
+
+
+@pages(r"\]\(")
 def test_links_lead_somewhere(page: Path) -> None:
-    for target in LINK.findall(prose(page)):
+    links = LINK.findall(prose(page))
+    assert len(links) == prose(page).count("](")
+    for target in links:
         if re.match(r"\w+:", target):
             continue  # of the web
         name, _, anchor = target.partition("#")
@@ -77,14 +114,13 @@ def test_links_lead_somewhere(page: Path) -> None:
         assert not anchor or anchor in anchors(there), f"{page.name} links to {target}"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pages(FILE.pattern)
 def test_files_that_are_named_exist(page: Path) -> None:
     for name in FILE.findall(prose(page)):
-        if page.name == "decisions.md" and name == "docs/log.md":
-            continue  # begun with the first experiment that is worth keeping
         assert (ROOT / name).exists(), f"{page.name} names {name}"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("page", "command"), list(commands()))
 def test_commands_parse(page: str, command: str) -> None:
     """Verbs and options exist, values have their types, and --set names settings."""
@@ -119,7 +155,7 @@ def test_a_wrong_command_would_be_noticed() -> None:
     assert type(caught.value).__name__ == "NoSuchOption"
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pages("^```toml")
 def test_recipes_are_valid(page: Path, tmp_path: Path) -> None:
     """Whole ones as they are; a fragment with what every recipe must name, and its modules."""
     modules = blocks(page, "python")
@@ -134,29 +170,94 @@ def test_recipes_are_valid(page: Path, tmp_path: Path) -> None:
             parse_recipe({**SMALLEST, **content}, tmp_path)
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pages(r"\| default \|")
 def test_settings_have_the_names_and_defaults_that_the_tables_say(page: Path) -> None:
-    roots: list[dict[str, Any]] = [
-        parse_recipe(SMALLEST).model_dump(mode="json"),
-        *(
-            {"stream": {"sources": {"NAME": SOURCES.of(k)().model_dump(mode="json")}}}
-            for k in SOURCES.kinds
-        ),
-        VisionTrainingSettings().model_dump(mode="json"),
-        SamplingSettings().model_dump(mode="json"),
-        AtlasSettings().model_dump(mode="json"),
-    ]
-    for kind in ("pixels", "vae"):
-        streams = {"streams": {"image": {"kind": kind}}}
-        roots.append(parse_recipe({**SMALLEST, **streams}).model_dump(mode="json"))
-    for name, default, value in settings_told(page):
-        found = [root_value for root in roots for root_value in looked_up(root, name)]
+    told = settings_told(page)
+    assert told
+    for name, default, value in told:
+        found = [root_value for root in roots() for root_value in looked_up(root, name)]
         assert found, f"{page.name} has {name}, which is no setting"
         if default == "none":
             assert None in found, f"{page.name}: {name} is {found}"
         elif default != "required":
             wanted = json.loads(value)
             assert wanted in found, f"{page.name}: {name} = {value}, the code has {found}"
+
+
+def test_the_page_of_settings_is_as_the_code_is(settings_page: ModuleType) -> None:
+    assert settings_page.PAGE.read_text() == settings_page.page(), "make docs"
+
+
+def test_every_setting_is_on_the_page_of_settings(settings_page: ModuleType) -> None:
+    """Also under the further places of a table that is shown once."""
+    shown = {name for name, *_ in settings_told(settings_page.PAGE)}
+    for heading, table in SECTION.findall(settings_page.PAGE.read_text()):
+        first, *others = re.findall(r"`\[+([\w.]+)\]+`", heading)
+        names = re.findall(rf"^\| `{first}\.([\w.]+)`", table, re.MULTILINE)
+        assert names
+        shown |= {f"{other}.{name}" for other in others for name in names}
+    names = {
+        name.replace("streams.image", "streams.NAME") for root in roots() for name in leaves(root)
+    }
+    assert len(names) > 200
+    assert names <= shown, names - shown
+
+
+@pytest.fixture(scope="module")
+def settings_page() -> Iterator[ModuleType]:
+    """The module that writes docs/settings.md."""
+    spec = importlib.util.spec_from_file_location("settings_page", ROOT / "docs" / "settings.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = sys.modules[spec.name] = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    yield module
+    del sys.modules[spec.name]
+
+
+def roots() -> Iterator[dict[str, Any]]:
+    """Tables with every setting that there is, at its default where it has one."""
+    yield parse_recipe(SMALLEST).model_dump(mode="json")
+    yield {"streams": {"image": {"kind": "rae"}}}  # as settings.md says it
+    for kind in kinds(SOURCES):
+        yield {"stream": {"sources": {"NAME": kind}}}
+    for kind in kinds(TOKENIZERS):
+        yield {"streams": {"NAME": kind, "image": kind}}
+    yield {"objective": {"streams": {"NAME": StreamObjective().model_dump(mode="json")}}}
+    yield VisionTrainingSettings().model_dump(mode="json")
+    for kind in kinds(DECODERS):
+        yield {"decoder": kind}
+    yield parse_settings(StudySettings, STUDY).model_dump(mode="json")
+    yield StudySettings.model_construct(recipe=Path(), metrics=()).model_dump(mode="json")
+    yield {"shift": ShiftSettings(corpus="", texts=("",)).model_dump(mode="json")}
+    yield {"metrics": MetricSettings(name="NAME", report="loss").model_dump(mode="json")}
+    for kind in kinds(HELD_OUT):
+        yield {"held_out": {"NAME": kind}}
+    yield SamplingSettings().model_dump(mode="json")
+    yield AtlasSettings().model_dump(mode="json")
+
+
+def kinds(registry: Registry[Any]) -> list[dict[str, Any]]:
+    """The defaults of every kind that is not of a test."""
+    classes = [registry.of(kind) for kind in registry.kinds]
+    homes = [
+        next(base for base in each.__mro__ if "kind" in inspect.get_annotations(base))
+        for each in classes
+    ]
+    return [
+        each().model_dump(mode="json")
+        for each, home in zip(classes, homes, strict=True)
+        if home.__module__.startswith("chiasm.")
+    ]
+
+
+def leaves(table: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    """Dotted names of what is no table."""
+    for name, value in table.items():
+        if isinstance(value, dict) and value:
+            yield from leaves(value, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
 
 
 def settings_told(page: Path) -> list[tuple[str, str, str]]:
@@ -175,13 +276,14 @@ def settings_told(page: Path) -> list[tuple[str, str, str]]:
 def looked_up(table: Any, name: str) -> list[Any]:
     """The value of a dotted name, or nothing."""
     for part in name.split("."):
+        table = table[0] if isinstance(table, list) and table else table
         if not isinstance(table, dict) or part not in table:
             return []
         table = table[part]
     return [table]
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pages("^```py")
 def test_python_that_is_shown_imports_what_there_is(page: Path) -> None:
     for block in blocks(page, "python", "py"):
         for node in ast.walk(ast.parse(block)):

@@ -188,6 +188,7 @@ def test_resolved_recipe_reads_back(small: Path, tmp_path: Path) -> None:
     assert differences(load_toml(tmp_path / "resolved.toml"), resolved(recipe)) == []
 
 
+@pytest.mark.slow
 @given(st.text(min_size=1), st.text(), st.floats(min_value=1e-300, allow_infinity=False))
 def test_any_name_reads_back(
     tmp_path_factory: pytest.TempPathFactory, source: str, path: str, weight: float

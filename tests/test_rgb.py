@@ -106,6 +106,7 @@ def test_broken_exif_data_says_nothing(tmp_path):
     assert oriented_size(file) == (6, 4)
 
 
+@pytest.mark.slow
 def test_no_other_file_opens_pictures():
     opening = set()
     for path in Path(chiasm.__file__).parent.rglob("*.py"):

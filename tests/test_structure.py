@@ -16,6 +16,8 @@ import pytest
 
 from chiasm.inference.pretrained import Pretrained
 
+pytestmark = pytest.mark.slow
+
 PACKAGE = Path(__file__).parents[1] / "chiasm"
 
 ORDER = [
@@ -276,6 +278,36 @@ def test_files_are_one_noun_each() -> None:
         if (lines := len(path.read_text().splitlines())) > 320
     }
     assert not long
+
+
+OF_NO_FILE = {
+    "": "docs golden structure kinds",
+    "cli": "broken_files",
+    "data": "registration",
+    "evaluation": "registration",
+    "model": "registration",
+    "streams": "depth mistakes page series",
+    "studies": "shipped",
+    "tokenizers": "registration",
+    "vision": "shipped streams",
+    "vision/cached": "damage",
+    "vision/learning": "killed trained_kinds",
+    "vision/published": "decoder_training reference runs",
+    "walk": "page",
+}
+"""Tests by folder that mirror no file: what several do together, what is shipped, users' kinds."""
+
+
+def test_tests_mirror_the_files_that_they_test() -> None:
+    tests = PACKAGE.parent / "tests"
+    mirrored = {
+        str((path.parent / path.name.removeprefix("test_")).relative_to(tests).with_suffix(""))
+        for path in tests.rglob("test_*.py")
+    }
+    files = {path.relative_to(PACKAGE) for path in PACKAGE.rglob("*.py")}
+    own = {str(path) for file in files for path in (file.with_suffix(""), file.parent)}
+    others = {str(Path(folder, n)) for folder, names in OF_NO_FILE.items() for n in names.split()}
+    assert mirrored - own == others
 
 
 def test_one_file_knows_of_the_embedded_world() -> None:

@@ -251,6 +251,7 @@ print(chiasm.threads.given_threads())
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("environment", "arguments", "expected"),
     [
@@ -302,6 +303,7 @@ def waits() -> Waits:
     return waits
 
 
+@pytest.mark.slow
 def test_threads_wait_asleep_under_the_command_line(waits: Waits) -> None:
     told = waits({})
     assert "OMP_WAIT_POLICY = 'PASSIVE'" in told
@@ -309,6 +311,7 @@ def test_threads_wait_asleep_under_the_command_line(waits: Waits) -> None:
         assert "GOMP_SPINCOUNT = '1000'" in told
 
 
+@pytest.mark.slow
 def test_how_the_user_has_them_wait_is_left_alone(waits: Waits) -> None:
     told = waits({"OMP_WAIT_POLICY": "active"})
     assert "OMP_WAIT_POLICY = 'ACTIVE'" in told

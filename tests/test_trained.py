@@ -42,6 +42,7 @@ def picture() -> PillowImage.Image:
     return PillowImage.fromarray(pixels)
 
 
+@pytest.mark.slow
 def test_the_script_of_the_page_runs_as_it_stands(
     folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -161,6 +162,7 @@ def test_mistakes_are_told_as_on_the_command_line(model, ask, message: str) -> N
         ask(model)
 
 
+@pytest.mark.slow
 def test_a_recipe_is_looked_at_and_trained(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for number in range(20):
         (tmp_path / f"{number}.txt").write_text(f"this is text {number} of twenty")

@@ -119,6 +119,7 @@ class PublishedSettings(Settings):
     metric: str
     """The metric that it corresponds to."""
     value: float
+    """What was published."""
     name: str
     """What was measured there."""
     source: str = Field(min_length=1)
@@ -131,6 +132,7 @@ class PublishedShiftSettings(Settings):
     name: str
     """Of which texts."""
     value: float
+    """What was published."""
     source: str = Field(min_length=1)
     """Where it stands, and with which embedding."""
 

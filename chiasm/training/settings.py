@@ -14,6 +14,7 @@ class StreamObjective(StreamFlow):
     """What differs for one stream; what is left out is as for all."""
 
     flow_weight: float | None = Field(None, ge=0)
+    """Weight of its mean flow loss."""
 
 
 class ObjectiveSettings(FlowSettings):

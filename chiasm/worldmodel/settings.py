@@ -20,6 +20,8 @@ class PlannerSettings(Settings):
     """How plans are sought; the defaults fit the embedded world's walks."""
 
     method: Literal["cross_entropy", "mppi", "random_shooting"] = "cross_entropy"
+    """What an iteration does to the proposal: refits it to the best paths, or to all by their
+    costs, or leaves it as it is."""
     paths: Literal["steps", "straight"] = "steps"
     """Each step from those of training, or one constant motion with a turn at its end."""
     prior: Literal["training", "recon", "scand", "tartan_drive", "huron"] = "training"

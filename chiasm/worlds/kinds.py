@@ -124,7 +124,9 @@ class FreedoomSettings(SourceSettings):
     maps: int = Field(24, ge=1)
     """The first so many."""
     walks_per_map: int = Field(4, ge=1)
+    """Recorded on each of them."""
     frames_per_walk: int = Field(12, ge=2)
+    """Frames of each walk."""
     held_out_fraction: float = Field(0.8, gt=0, lt=1)
     """Share of the walks that training never sees."""
     trajectories: TrajectorySettings = TrajectorySettings(frames=(2, 2), horizon_frames=(1, 1))

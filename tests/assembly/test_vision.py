@@ -1,6 +1,5 @@
 """Recipes that train their vision tokenizer first."""
 
-import json
 import os
 import shutil
 from pathlib import Path
@@ -19,16 +18,8 @@ FIT = {"steps": 3, "pictures_per_step": 4, "warmup_steps": 1, "checkpoint_steps"
 
 
 @pytest.fixture(scope="module")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("pictures")
-    drawn = np.random.default_rng(0)
-    rows = []
-    for number in range(24):
-        pixels = drawn.integers(0, 256, (16, 16, 3), dtype=np.uint8)
-        PillowImage.fromarray(pixels).save(folder / f"{number}.png")
-        rows.append({"file_name": f"{number}.png", "text": f"number {number}"})
-    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
+def pictures(picture_folder, noise_pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return picture_folder(tmp_path_factory.mktemp("pictures"), noise_pictures(24, (16, 16)))
 
 
 def recipe_of(
@@ -69,6 +60,7 @@ class Stages:
         self.heard.append(what)
 
 
+@pytest.mark.slow
 def test_it_is_trained_once_and_anew_for_other_settings(pictures: Path, tmp_path: Path) -> None:
     stages = Stages()
     recipe = recipe_of(pictures, {"kind": "vae"})
@@ -88,6 +80,7 @@ def test_it_is_trained_once_and_anew_for_other_settings(pictures: Path, tmp_path
     assert other.channels == 12
 
 
+@pytest.mark.slow
 def test_it_is_trained_anew_when_its_pictures_have_changed(pictures: Path, tmp_path: Path) -> None:
     mine = tmp_path / "mine"
     shutil.copytree(pictures, mine)
@@ -109,6 +102,7 @@ def test_it_is_trained_anew_when_its_pictures_have_changed(pictures: Path, tmp_p
     assert open_tokenizers(recipe, tmp_path / "cache")["image"].fingerprint != second.fingerprint
 
 
+@pytest.mark.slow
 def test_a_run_reads_through_it_and_keeps_it(pictures: Path, tmp_path: Path) -> None:
     recipe = recipe_of(pictures, {"kind": "vae"})
     cache, run = tmp_path / "cache", tmp_path / "run"

@@ -31,6 +31,7 @@ def recipe(row_positions: int, **instructions: object) -> Recipe:
     )
 
 
+@pytest.mark.slow
 def test_instructions_are_read_whole(tmp_path: Path):
     ours = recipe(1024)
     material = open_material(ours, tmp_path)
@@ -46,6 +47,7 @@ def test_instructions_are_read_whole(tmp_path: Path):
     assert not list(tmp_path.glob("worlds/world-*")), "views that no source shows are not rendered"
 
 
+@pytest.mark.slow
 def test_a_walk_longer_than_a_row_is_refused(tmp_path: Path):
     short = recipe(128)
     material = open_material(short, tmp_path)
@@ -80,6 +82,7 @@ def test_rollouts_keep_to_the_documents_of_the_recipe():
     assert walk_documents(every) == WalkDocuments(views=4, horizon_frames=(1, 9))
 
 
+@pytest.mark.slow
 def test_a_stretch_fits_where_the_whole_way_does_not(tmp_path: Path):
     short = recipe(128, views=2)
     material = open_material(short, tmp_path)

@@ -16,6 +16,8 @@ from chiasm.data.sources import open_sources
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 
+pytestmark = pytest.mark.slow
+
 RECIPE = """
 name = "tiny"
 [streams.image]

@@ -47,6 +47,7 @@ def test_what_was_found_is_given_as_json_alone(recipe: Path):
     assert found["notes"] == ["left: LICENSE.txt"]
 
 
+@pytest.mark.slow
 def test_the_line_of_a_source_and_a_row_are_shown(recipe: Path, tmp_path: Path):
     out = tmp_path / "row.png"
     result = CliRunner().invoke(app, ["inspect", str(recipe), "--out", str(out)])

@@ -1,11 +1,11 @@
 """``chiasm experts``: from a run that was trained here to its page."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 from typer.testing import CliRunner, Result
 
 from chiasm.assembly import train_run
@@ -13,67 +13,30 @@ from chiasm.cli import app
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
 
-RECIPE = """
-name = "tiny"
-[streams.image]
-kind = "pixels"
-image_pixels = 8
-patch_pixels = 4
-[tokenizer]
-vocabulary_tokens = 280
-[stream]
-row_positions = 64
-rows_per_batch = 2
-[stream.sources]
-pictures = {{ kind = "image_text", path = "{folder}/pictures", held_out_fraction = 0.5 }}
-texts = {{ kind = "text", path = "{folder}/texts", held_out_fraction = 0.5 }}
-[model]
-width = 16
-depth = 2
-query_heads = 2
-key_value_heads = 1
-feedforward_width = 32
-[model.moe]
-num_experts = 8
-granularity = 4
-shared = "modality"
-[training]
-steps = 4
-validation_batches = 0
-[training.schedule]
-warmup_steps = 1
-"""
+DENSE = (
+    *("stream.row_positions=64", "model.depth=2", "model.feedforward_width=32"),
+    *("training.steps=4", "training.validation_batches=0"),
+)
+MIXTURE = (
+    *DENSE,
+    'model.experts="moe"',
+    'model.moe={num_experts=8, granularity=4, shared="modality"}',
+)
 
 
 @pytest.fixture(scope="module")
-def recipe(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data")
-    for name in ("texts", "pictures"):
-        (folder / name).mkdir()
-    random = np.random.default_rng(0)
-    lines = ["file_name,text"]
-    for number in range(30):
-        (folder / "texts" / f"{number}.txt").write_text(f"this is text {number} of thirty")
-        pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-        PillowImage.fromarray(pixels).save(folder / "pictures" / f"{number}.png")
-        lines.append(f"{number}.png,picture {number}")
-    (folder / "pictures" / "metadata.csv").write_text("\n".join(lines) + "\n")
-    path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(folder=folder))
-    return path
-
-
-@pytest.fixture(scope="module")
-def run(recipe: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "mixture"
-    train_run(load_recipe(recipe, ["model.experts=moe"]), folder, tell=lambda line: None)
-    return folder
+def run(tiny_recipe: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs")
+    recipe = load_recipe(tiny_recipe(folder / "recipe.toml", *MIXTURE))
+    train_run(recipe, folder / "mixture", tell=lambda line: None)
+    return folder / "mixture"
 
 
 def invoke(*arguments: object) -> Result:
     return CliRunner().invoke(app, ["experts", *map(str, arguments)])
 
 
+@pytest.mark.slow
 def test_a_trained_mixture_gets_its_atlas(run: Path) -> None:
     result = invoke(run, "--documents", 10, "--cutoff", 0.3, "--seed", 5, "--device", "cpu")
     assert result.exit_code == 0, result.output
@@ -91,17 +54,19 @@ def test_a_trained_mixture_gets_its_atlas(run: Path) -> None:
     assert (counts + record["specialisation"]["unused"] == 6).all()
 
 
-def test_a_dense_run_is_refused_before_anything_is_read(recipe: Path, tmp_path: Path) -> None:
-    before, _, after = recipe.read_text().partition("[model.moe]")
-    (tmp_path / "recipe.toml").write_text(before + after[after.index("[training]") :])
+def test_a_dense_run_is_refused_before_anything_is_read(
+    tiny_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    tiny_recipe(tmp_path / "recipe.toml", *DENSE)
     result = invoke(tmp_path)
     assert isinstance(result.exception, UserError)
     assert "model.experts = 'modality': this run has no learned routing" in str(result.exception)
 
 
-def test_a_run_that_has_not_ended_has_no_atlas(recipe: Path, tmp_path: Path) -> None:
-    text = recipe.read_text().replace("depth = 2", 'depth = 2\nexperts = "moe"')
-    (tmp_path / "recipe.toml").write_text(text)
+def test_a_run_that_has_not_ended_has_no_atlas(
+    tiny_recipe: Callable[..., Path], tmp_path: Path
+) -> None:
+    tiny_recipe(tmp_path / "recipe.toml", *MIXTURE)
     result = invoke(tmp_path)
     assert isinstance(result.exception, UserError)
     assert "holds no model" in str(result.exception)
@@ -123,6 +88,7 @@ def test_an_option_out_of_bounds_is_told_with_its_value(
     assert str(result.exception) == f"{option} {value}: {bounds}"
 
 
+@pytest.mark.slow
 def test_an_earlier_atlas_is_replaced_and_said_to_be(run: Path) -> None:
     invoke(run, "--documents", 3, "--device", "cpu")
     result = invoke(run, "--documents", 2, "--device", "cpu")

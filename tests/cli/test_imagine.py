@@ -73,6 +73,7 @@ def frame(path: Path) -> np.ndarray:
         return np.array(opened)
 
 
+@pytest.mark.slow
 def test_frames_are_those_of_a_rollout_and_scripts_share_their_noise(
     run: Path, world_model, picture: Path, tmp_path: Path
 ) -> None:
@@ -128,6 +129,7 @@ def test_views_may_be_imagined_at_once_from_the_start(
     assert not (tmp_path / "far").exists()
 
 
+@pytest.mark.slow
 def test_true_views_are_the_walks_own_where_it_is_walked_again(world_model, cache: Path) -> None:
     settings = WorldSettings(
         train_maps=1,
@@ -159,6 +161,7 @@ def test_true_views_are_the_walks_own_where_it_is_walked_again(world_model, cach
     assert true_views(world_model, source, from_nowhere, [numeric]) == [None]
 
 
+@pytest.mark.slow
 def test_a_start_of_the_world_has_true_views_below(run: Path, cache: Path, tmp_path: Path) -> None:
     arguments = (run, "--map", 0, "--view", 1, "--actions", "W A", "--solver-steps", 1)
     result = invoke(*arguments, "--cache", cache, "--out", tmp_path / "a")

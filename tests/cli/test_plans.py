@@ -127,6 +127,7 @@ def test_a_run_that_is_not_there(tmp_path: Path) -> None:
     assert "nowhere does not exist; give a run" in refusal(tmp_path / "nowhere")
 
 
+@pytest.mark.slow
 def test_fewer_scenes_than_asked_for_and_a_single_map_are_told(run: Path, tmp_path: Path) -> None:
     arguments = ("--seed", 3, "--device", "cpu", "--cache", tmp_path / "cache")
     small = ("--set", "evaluation.history_frames=1")

@@ -1,5 +1,6 @@
 """chiasm report, as it is typed."""
 
+import pytest
 from typer.testing import CliRunner
 
 from chiasm.cli import app
@@ -13,6 +14,7 @@ def said(*words):
     return result.output
 
 
+@pytest.mark.slow
 def test_from_a_fit_to_the_page(tmp_path):
     results = tmp_path / "results"
     nothing = said("paper", "--results", results, "--out", tmp_path / "out")

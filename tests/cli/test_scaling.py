@@ -9,6 +9,8 @@ from typer.testing import CliRunner
 from chiasm.cli.scaling import app
 from chiasm.errors import UserError
 
+pytestmark = pytest.mark.slow
+
 
 def invoke(*arguments):
     return CliRunner().invoke(app, [str(argument) for argument in arguments])

@@ -1,6 +1,7 @@
 """chiasm study: what its verbs say and write, from a plan to the page."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -8,29 +9,6 @@ from typer.testing import CliRunner
 
 from chiasm.cli import app
 from chiasm.errors import UserError
-
-RECIPE = """
-name = "tiny"
-[streams.image]
-kind = "pixels"
-image_pixels = 8
-patch_pixels = 4
-[tokenizer]
-vocabulary_tokens = 280
-[stream]
-row_positions = 32
-sources = {{ texts = {{ kind = "text", path = "{folder}", held_out_fraction = 0.3 }} }}
-[model]
-width = 16
-depth = 1
-query_heads = 2
-key_value_heads = 1
-[training]
-steps = 4
-validation_batches = 1
-[training.schedule]
-warmup_steps = 1
-"""
 
 STUDY = """
 name = "widths"
@@ -45,12 +23,8 @@ validation = "text_loss"
 
 
 @pytest.fixture
-def study(tmp_path: Path) -> Path:
-    texts = tmp_path / "texts"
-    texts.mkdir()
-    for number in range(20):
-        (texts / f"{number}.txt").write_text(f"this is text {number} of twenty")
-    (tmp_path / "recipe.toml").write_text(RECIPE.format(folder=texts))
+def study(tiny_recipe: Callable[..., Path], tmp_path: Path) -> Path:
+    tiny_recipe(tmp_path / "recipe.toml", "training.steps=4")
     path = tmp_path / "widths.toml"
     path.write_text(STUDY.replace(", 16]", "]"))
     return path
@@ -64,6 +38,7 @@ def said(*words: str) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_from_plan_to_page(study: Path) -> None:
     out = study.parent / "out"
     where = (str(study), "--out", str(out))

@@ -49,6 +49,7 @@ def test_what_cannot_be_walked_is_refused(model: Path, world_model, tmp_path: Pa
     assert "--host nowhere.invalid" in refusal(model, "--host", "nowhere.invalid")
 
 
+@pytest.mark.slow
 def test_a_page_is_served_until_it_is_interrupted(model: Path, tmp_path: Path) -> None:
     picture = tmp_path / "room.png"
     PillowImage.new("RGB", (9, 9), "red").save(picture)

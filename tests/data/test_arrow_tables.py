@@ -53,6 +53,7 @@ def rows_of(table):
     return [table.row(number) for number in range(len(table))]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

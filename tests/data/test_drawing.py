@@ -72,6 +72,7 @@ def test_the_table_names_everything(batch, made):
     assert "caption: [red] wall⏎<eod>" in printed  # brackets are no markup
 
 
+@pytest.mark.slow
 def test_the_drawing_shows_the_mask(batch, made, tmp_path):
     path = tmp_path / "row.png"
     draw_row(batch, 0, made.tokenizer, path)
@@ -82,6 +83,7 @@ def test_the_drawing_shows_the_mask(batch, made, tmp_path):
         assert tuple(bytes.fromhex(colour[1:])) in shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("height", "width"), [(20, 60), (60, 20), (40, 40)])
 def test_the_drawing_keeps_the_pictures_proportions(made, tmp_path, height, width):
     pink = np.full((height, width, 3), (250, 0, 250), np.uint8)

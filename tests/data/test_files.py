@@ -201,6 +201,7 @@ LABELS = st.text("abcdefgh -_.", min_size=1, max_size=8).filter(
 WORDS = st.sampled_from(["train", "training", "val", "valid", "validation", "dev", "test", "eval"])
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(labels=st.sets(LABELS, min_size=1, max_size=5), word=WORDS, above=st.lists(LABELS))
 def test_a_label_called_after_a_split_beside_other_labels_is_a_label(labels, word, above):
@@ -210,6 +211,7 @@ def test_a_label_called_after_a_split_beside_other_labels_is_a_label(labels, wor
     assert split(*names, by_file=False) == (names, [], [])
 
 
+@pytest.mark.slow
 @settings(max_examples=200, deadline=None)
 @given(
     base=st.text("abcxyz", max_size=6),

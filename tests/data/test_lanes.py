@@ -96,6 +96,7 @@ def test_a_source_of_broken_pictures_is_refused(made):
         take(made.stream(sources), 40)
 
 
+@pytest.mark.slow
 def test_a_source_that_starves_raises_the_alarm(made):
     healthy = {
         "pairs": made.Listed("pairs", captions(made, 12)),

@@ -100,6 +100,7 @@ def test_broken_csv_is_one_clear_message(content, message):
 JSON = st.recursive(st.none() | st.booleans() | TEXT, lambda inner: st.lists(inner, max_size=3))
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(
     rows=st.lists(st.dictionaries(TEXT, JSON, max_size=3), min_size=1, max_size=5),

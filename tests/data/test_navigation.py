@@ -77,6 +77,7 @@ def documents(source: TrajectorySource) -> list[Document]:
     return [source[number] for number in range(len(source))]
 
 
+@pytest.mark.slow
 def test_no_trajectory_is_on_both_sides(folder: Path):
     sides = [
         {
@@ -101,6 +102,7 @@ def test_copies_of_a_recording_are_on_one_side(folder: Path):
     assert not sides[0] & sides[1]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("horizon", [(1, 1), (1, 4), (2, 3), (-3, 4)])
 @pytest.mark.parametrize("spacing", [1, 2])
 def test_actions_lead_from_frame_to_frame(folder: Path, horizon: tuple[int, int], spacing: int):

@@ -49,6 +49,7 @@ def inverse(poses: CameraPoses) -> CameraPoses:
     return CameraPoses(inverse_T44[:, :3, 3], inverse_T44[:, :3, :3])
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 200), pitch=st.sampled_from([-30.0, 0.0, 30.0]))
 def test_no_convention_is_misread_in_silence(in_space, seed: int, pitch: float):

@@ -1,6 +1,8 @@
 import subprocess
 import sys
 
+import pytest
+
 SCRIPT = """
 from chiasm.data.kinds import TextSettings
 from chiasm.data.stream import Stream, StreamSettings
@@ -22,6 +24,7 @@ print(next(stream).num_rows)
 """
 
 
+@pytest.mark.slow
 def test_a_stream_comes_and_goes_without_a_word():
     """Neither grain's import nor a reading thread left running at exit says anything."""
     result = subprocess.run([sys.executable, "-c", SCRIPT], capture_output=True, text=True)

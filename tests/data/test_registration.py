@@ -32,6 +32,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "recipe.toml"
 
 
+@pytest.mark.slow
 def test_a_registered_kind_is_trained_on_and_measured(path: Path, tmp_path: Path, monkeypatch):
     recipe = load_recipe(path)
     train_run(recipe, tmp_path / "run", tell=lambda line: None)

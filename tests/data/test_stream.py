@@ -38,6 +38,7 @@ def troubled_sources(made):
     return sources
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lanes", [1, 3])
 def test_the_state_restores_exactly_at_every_position(made, lanes):
     stream = made.stream(troubled_sources(made), lanes=lanes)

@@ -47,6 +47,7 @@ SAMPLES = st.lists(
 )
 
 
+@pytest.mark.slow
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     samples=SAMPLES,

@@ -101,6 +101,7 @@ def test_a_broken_file_is_one_clear_message(tmp_path):
         TextTokenizer.load(tmp_path)
 
 
+@pytest.mark.slow
 def test_a_path_that_is_not_there_is_refused(tmp_path):
     with pytest.raises(UserError, match=r"tokenizer\.path = .*nowhere"):
         TextTokenizer.load(str(tmp_path / "nowhere"))

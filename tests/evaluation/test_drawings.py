@@ -25,6 +25,7 @@ def test_within_one_map_there_are_no_other_captions():
     assert np.isnan(_shuffled(named, named, others)).all()
 
 
+@pytest.mark.slow
 def test_probes_read_real_frames_better_than_chance(pretrained, material, settings):
     more = settings.model_copy(update={"probe_frames": 60, "drawings": 16})
     rows = Drawings().measure(Run(pretrained, material, more)).rows

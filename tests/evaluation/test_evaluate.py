@@ -8,6 +8,8 @@ from chiasm.evaluation.evaluation import Evaluation
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def evaluation(pretrained, material, settings) -> Evaluation:

@@ -42,6 +42,7 @@ def found(run, source):
     return InstructedWalks().measure_walks(run, source)
 
 
+@pytest.mark.slow
 def test_true_views_are_followed_to_the_experts_ends(found):
     rows = {row.name: row for row in found.rows}
     assert rows["what is said is done, by the true views, decoded: the ceiling"].value == 1

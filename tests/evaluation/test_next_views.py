@@ -24,6 +24,7 @@ def test_recorded_walks_are_measured_as_those_of_the_world(pretrained, recorded,
     assert shown.panels[-1].label.removeprefix("imagined after ") not in action
 
 
+@pytest.mark.slow
 def test_a_second_source_has_rows_of_its_own(pretrained, recorded, material, settings):
     both = Material(
         {**recorded.train, **material.train}, {**recorded.held_out, **material.held_out}

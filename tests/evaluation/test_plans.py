@@ -41,6 +41,7 @@ def planned_by(model, material, plans: int, planner: PlannerSettings = SMALL, **
     return plan_scenes(Run(model, material, settings), plans, planner, *sides, **more)
 
 
+@pytest.mark.slow
 def test_with_the_oracle_plans_end_at_their_goals_and_baselines_do_not(world_model, material):
     thorough = SMALL.model_copy(update={"samples": 120, "elites": 12, "iterations": 3})
     planned = planned_by(world_model, material, 6, thorough, world_models=[ORACLE])
@@ -66,6 +67,7 @@ def test_with_the_oracle_plans_end_at_their_goals_and_baselines_do_not(world_mod
         assert near.value == pytest.approx(np.mean(np.array(ends[ORACLE]) < 0.5))
 
 
+@pytest.mark.slow
 def test_an_evaluation_measures_plans_where_it_is_asked_to(world_model, only_walks, settings):
     assert not settings.plans
     asked = settings.model_copy(

@@ -136,6 +136,7 @@ def answered(pretrained, source, settings, **changes):
     return Questions().measure_source(Run(pretrained, material, settings), "a")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("together", [False, True])
 def test_answers_are_as_long_as_the_truth_and_have_all_their_lines(knowing, settings, together):
     found = answered(knowing, Album(together=together), settings)

@@ -98,6 +98,7 @@ def test_greedy_text_after_a_drawn_image_is_the_same_without_a_cache(
     assert_greedy_as_without_cache(build(seed=model_seed), prompt, "image")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("stream", ["image", "series"])
 @pytest.mark.parametrize(
     "model",
@@ -156,6 +157,7 @@ def assert_same(one: list[Text | Image], other: list[Text | Image]) -> None:
             np.testing.assert_allclose(a.data, b.data, atol=1e-3)
 
 
+@pytest.mark.slow
 def test_a_result_does_not_depend_on_what_runs_beside_it(
     build: Callable[..., Pretrained], prefer: Prefer, mixed: list[Request]
 ) -> None:

@@ -109,6 +109,7 @@ checkpoints.save(2, {"model": {"weight": torch.ones(100_000)}}, {"step": 2})
 """
 
 
+@pytest.mark.slow
 def test_a_disk_that_refuses_leaves_earlier_checkpoints(tmp_path: Path) -> None:
     """The kernel itself refuses to write beyond a limit, as it does on a full disk."""
     run = subprocess.run([sys.executable, "-c", FULL, tmp_path], capture_output=True, text=True)

@@ -44,6 +44,7 @@ def piece(inputs: DecoderInput, begin: int, end: int, **changes) -> DecoderInput
     )
 
 
+@pytest.mark.slow
 @torch.no_grad()
 @pytest.mark.parametrize("dropped", [False, True])
 @pytest.mark.parametrize("first", ["image", "series"])

@@ -101,6 +101,7 @@ def test_the_real_grouped_product_matches_a_loop_over_positions(num_experts):
         torch.testing.assert_close(got, expected, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("any_grouped_dtype")
 @pytest.mark.parametrize("shared", ["none", "global", "modality"])
 @pytest.mark.parametrize("score", ["softmax", "sigmoid"])

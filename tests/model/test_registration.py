@@ -35,6 +35,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "model.md"
 exec(re.search(r"```python\n(from typing.*?)```", PAGE.read_text(), re.DOTALL)[1])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attention", [{"kind": "sliding"}, {"kind": "latent", "latent_width": 8}])
 def test_a_new_attention_is_trained_saved_and_read_from_its_cache(attention, tmp_path):
     for number in range(20):

@@ -8,6 +8,8 @@ from PIL import Image
 from chiasm.errors import UserError
 from chiasm.report.page import write_report
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def files(run_folder, evaluation, provenance):

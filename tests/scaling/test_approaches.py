@@ -30,6 +30,7 @@ def exact(table, law, **grid):
     return Runs.of(points)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(
     exponents=st.tuples(*[st.floats(0.15, 0.9)] * 2),
@@ -108,6 +109,7 @@ GRIDS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", GRIDS)
 def test_intervals_hold_the_truth_at_about_their_rate(table, text_law, name):
     held, errors, told, studies = 0, [], [], 40

@@ -9,6 +9,8 @@ from chiasm.scaling.figures import isoflop_figure, optima_figure, write_figures
 from chiasm.scaling.fit import fit_points
 from chiasm.scaling.optima import fit_optima, paper_optima
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def fit(table):

@@ -13,6 +13,8 @@ from chiasm.scaling.points import Point
 from chiasm.scaling.resample import draw_signs
 from chiasm.scaling.runs import Runs, SizeMeasure
 
+pytestmark = pytest.mark.slow
+
 METHODS = ("parabola", "huber", "projection")
 
 

@@ -89,6 +89,7 @@ def test_typing_errors_are_named(exponents, anchors, message):
         typed_estimates(exponents, anchors)
 
 
+@pytest.mark.slow
 def test_the_price_of_a_shared_size_is_that_of_the_law(table, text_law, vision_law):
     fit = fit_points(table(noise=1e-4), resamples=100)
     text, vision = (fit.modalities[name].estimates["projection"] for name in ("text", "vision"))

@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from chiasm.scaling.fit import fit_points
 from chiasm.scaling.influence import same_sizes, worse_with_more
@@ -36,12 +37,14 @@ def ladder(table, worse=lambda point: 1.0, of_seeds=1e-4):
     return points
 
 
+@pytest.mark.slow
 def test_a_law_that_holds_leans_on_no_size(table):
     fit = fit_points(ladder(table), resamples=200)
     assert not told(fit, "leans on single sizes")
     assert not told(fit, "more training did not help")
 
 
+@pytest.mark.slow
 def test_exact_losses_lean_on_no_size_and_methods_agree_on_them(table):
     rounding = np.random.default_rng(0)
     points = ladder(table, lambda at: 1 + 1e-9 * rounding.standard_normal(), of_seeds=0.0)
@@ -50,6 +53,7 @@ def test_exact_losses_lean_on_no_size_and_methods_agree_on_them(table):
     assert not told(fit, "disagree: a = 0.452 against 0.452")
 
 
+@pytest.mark.slow
 def test_a_size_that_is_no_member_of_the_family_is_named(table):
     fit = fit_points(ladder(table, lambda at: 1.03 if at[0] == 0 else 1.0), resamples=200)
     assert any("N = 2e+07" in text for text in told(fit, "leans on single sizes"))

@@ -11,6 +11,7 @@ from chiasm.scaling.optima import fit_optima, paper_optima
 from chiasm.scaling.record import read_fit, write_fit
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["points", "optima"])
 def test_a_fit_comes_back(table, tmp_path, kind):
     fit = fit_optima(paper_optima("paper-moe")) if kind == "optima" else None

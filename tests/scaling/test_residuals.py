@@ -17,6 +17,7 @@ def told(fit, words):
     return [str(flag) for flag in fit.flags if words in flag.text]
 
 
+@pytest.mark.slow
 def test_seeds_that_are_copies_measure_no_scatter(table, text_law):
     drawn = {p.cell: p.losses for p in table(truths={"text": text_law})}
     points = [replace(p, losses=drawn[p.cell]) for p in table(truths={"text": text_law})]
@@ -25,6 +26,7 @@ def test_seeds_that_are_copies_measure_no_scatter(table, text_law):
     assert not told(fit, "F =")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seeds", [1, 2])
 def test_seeds_that_differ_or_are_not_there_are_not_called_copies(table, text_law, seeds):
     fit = fit_points(table(truths={"text": text_law}, seeds=seeds), resamples=100)

@@ -3,6 +3,7 @@
 from typing import Literal
 
 import numpy as np
+import pytest
 import torch
 
 from chiasm.assembly import train_run
@@ -62,6 +63,7 @@ class DepthSettings(SourceSettings):
         return Opened(documents, documents, SourceFacts("depths", 2, 4, 2, origin="depths"))
 
 
+@pytest.mark.slow
 def test_depth_is_drawn_from_the_picture_in_colour(tmp_path) -> None:
     stream = {"row_positions": 64, "sources": {"depths": {"kind": "depths"}}}
     model = {"width": 32, "depth": 2, "query_heads": 2, "key_value_heads": 1}

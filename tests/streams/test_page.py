@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import numpy as np
+import pytest
 from PIL import Image as PillowImage
 from typer.testing import CliRunner, Result
 
@@ -44,6 +45,7 @@ def sample_on_the_command_line(folder: Path) -> None:
         assert str(refused).startswith(f"--item series={file}")
 
 
+@pytest.mark.slow
 def test_the_page_is_a_stream(tmp_path: Path) -> None:
     module, recipe = tmp_path / "waves.py", tmp_path / "waves.toml"
     module.write_text(re.search(r"```python\n(.*?)```", PAGE, re.DOTALL)[1])

@@ -4,6 +4,7 @@ import shutil
 from typing import Literal
 
 import numpy as np
+import pytest
 import torch
 
 from chiasm.assembly import train_run
@@ -59,6 +60,7 @@ class WaveSettings(SourceSettings):
         return Opened(documents, documents, SourceFacts("waves", 6, 12, 6, origin="waves"))
 
 
+@pytest.mark.slow
 def test_waves_are_drawn_named_and_resumed_bit_by_bit(tmp_path) -> None:
     stream = {"row_positions": 64, "rows_per_batch": 4, "sources": {"waves": {"kind": "two-waves"}}}
     model = {"width": 32, "depth": 2, "query_heads": 2, "key_value_heads": 1}

@@ -15,16 +15,16 @@ from chiasm.studies.settings import HELD_OUT
 
 
 @pytest.fixture
-def own_data(data_folder: Path, tmp_path: Path) -> Path:
+def own_data(tiny_data: Path, tmp_path: Path) -> Path:
     folder = tmp_path / "own"
-    shutil.copytree(data_folder, folder)
+    shutil.copytree(tiny_data, folder)
     return folder
 
 
-def test_changed_files_make_other_cells(study_path, own_data: Path, data_folder: Path, tmp_path):
+def test_changed_files_make_other_cells(study_path, own_data: Path, tiny_data: Path, tmp_path):
     path = study_path()
     for file in (path, tmp_path / "recipe.toml"):
-        file.write_text(file.read_text().replace(str(data_folder), str(own_data)))
+        file.write_text(file.read_text().replace(str(tiny_data), str(own_data)))
     study, folder = load_study(path), tmp_path / "study"
     kept = DataFingerprints(folder)
     before = expand(study, kept)
@@ -45,11 +45,11 @@ def test_changed_files_make_other_cells(study_path, own_data: Path, data_folder:
 
 
 def test_a_study_whose_data_are_gone_is_still_told(
-    study_path, own_data: Path, data_folder: Path, tmp_path
+    study_path, own_data: Path, tiny_data: Path, tmp_path
 ):
     path = study_path()
     for file in (path, tmp_path / "recipe.toml"):
-        file.write_text(file.read_text().replace(str(data_folder), str(own_data)))
+        file.write_text(file.read_text().replace(str(tiny_data), str(own_data)))
     study, folder = load_study(path), tmp_path / "study"
     kept = DataFingerprints(folder)
 
@@ -73,11 +73,11 @@ def test_rendered_worlds_have_no_files(tmp_path: Path):
 
 
 def test_a_report_shows_what_was_run_whatever_the_files_hold_by_now(
-    study_path, own_data: Path, data_folder: Path, tmp_path
+    study_path, own_data: Path, tiny_data: Path, tmp_path
 ):
     path = study_path()
     for file in (path, tmp_path / "recipe.toml"):
-        file.write_text(file.read_text().replace(str(data_folder), str(own_data)))
+        file.write_text(file.read_text().replace(str(tiny_data), str(own_data)))
     study, folder = load_study(path), tmp_path / "study"
     kept = DataFingerprints(folder)
     before = [cell.key for cell in expand(study, kept)]
@@ -88,11 +88,11 @@ def test_a_report_shows_what_was_run_whatever_the_files_hold_by_now(
     assert [cell.key for cell in expand(study, DataFingerprints(folder))] != before
 
 
-def test_what_cells_train_on_is_not_measured_as_held_out(study_path, data_folder: Path, tmp_path):
+def test_what_cells_train_on_is_not_measured_as_held_out(study_path, tiny_data: Path, tmp_path):
     study = load_study(study_path())
     cells = expand(study)
     leak = HELD_OUT.of("text").model_validate(
-        {"path": str(data_folder / "texts"), "held_out_fraction": 0.9, "documents": 4}
+        {"path": str(tiny_data / "texts"), "held_out_fraction": 0.9, "documents": 4}
     )
     with pytest.raises(UserError, match=r"held_out\.mine\.held_out_fraction = 0\.9"):
         refuse_leaks([cell.recipe for cell in cells], {"mine": leak})

@@ -28,6 +28,7 @@ def test_the_manual_is_held_out_text(recipe, tmp_path):
     assert fingerprint(again) != fingerprint(fewer)
 
 
+@pytest.mark.slow
 def test_freedoom_is_another_domain_to_walk_in(recipe, tmp_path):
     few = {"maps": 3, "walks_per_map": 4, "frames_per_walk": 3}
     walks = held_out_settings(kind="freedoom", documents=6, **few)
@@ -38,9 +39,9 @@ def test_freedoom_is_another_domain_to_walk_in(recipe, tmp_path):
     assert fingerprint(again) == fingerprint({"freedoom": found})
 
 
-def test_words_can_stand_alone(recipe, data_folder, tmp_path):
+def test_words_can_stand_alone(recipe, tiny_data, tmp_path):
     pictures = held_out_settings(
-        kind="image_text", path=str(data_folder / "pictures"), held_out_fraction=0.5, documents=8
+        kind="image_text", path=str(tiny_data / "pictures"), held_out_fraction=0.5, documents=8
     )
     words = pictures.model_copy(update={"text_only": True})
     found = open_held_out(recipe, {"pictures": pictures, "words": words}, tmp_path)

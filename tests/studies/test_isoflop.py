@@ -1,13 +1,11 @@
 """Plans spend their budgets, centre their sizes, and say where they do not."""
 
-import json
 import math
 import re
 from itertools import islice
 
 import numpy as np
 import pytest
-from PIL import Image as PillowImage
 
 from chiasm.assembly import build_inputs, build_stream, open_material
 from chiasm.errors import UserError
@@ -20,51 +18,14 @@ from chiasm.studies import load_study
 from chiasm.studies.isoflop import Centre, plan_isoflop, write_study
 from chiasm.studies.step import count_recipe_step
 
-RECIPE = """
-name = "tiny"
-
-[streams.image]
-kind = "pixels"
-image_pixels = 8
-patch_pixels = 4
-
-[tokenizer]
-vocabulary_tokens = 280
-
-[stream]
-row_positions = 32
-rows_per_batch = 2
-
-[stream.sources]
-pictures = {{ kind = "image_text", path = "{folder}/pictures" }}
-texts = {{ kind = "text", path = "{folder}/texts" }}
-
-[model]
-width = 32
-depth = 2
-query_heads = 4
-key_value_heads = 2
-"""
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def recipe_path(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    random = np.random.default_rng(0)
-    (folder / "pictures").mkdir()
-    (folder / "texts").mkdir()
-    rows = []
-    for number in range(40):
-        pixels = random.integers(0, 255, (8, 8, 3), dtype=np.uint8)
-        PillowImage.fromarray(pixels).save(folder / "pictures" / f"{number}.png")
-        words = " ".join(random.choice(["red", "green", "wall"], random.integers(2, 7)))
-        rows.append({"file_name": f"{number}.png", "text": words})
-        (folder / "texts" / f"{number}.txt").write_text(f"A story of {words}. " * 3)
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "pictures" / "metadata.jsonl").write_text(lines)
-    path = folder / "recipe.toml"
-    path.write_text(RECIPE.format(folder=folder))
-    return path
+def recipe_path(tiny_recipe, tmp_path_factory):
+    shape = ("width=32", "depth=2", "query_heads=4", "key_value_heads=2")
+    settings = [f"model.{each}" for each in shape]
+    return tiny_recipe(tmp_path_factory.mktemp("recipe") / "recipe.toml", *settings)
 
 
 @pytest.fixture(scope="module")

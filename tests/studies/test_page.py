@@ -13,6 +13,8 @@ from chiasm.studies import collect, load_study, plan, points, run_study, write_c
 from chiasm.studies.page import FIGURE, write_study_report
 from chiasm.studies.table import compare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def finished(study_path, tmp_path, here):

@@ -10,6 +10,7 @@ from chiasm.studies.cell import Result
 from chiasm.studies.plan import refuse_off_budget
 
 
+@pytest.mark.slow
 def test_what_is_counted_is_what_is_used(study_path, tmp_path, here):
     study = load_study(study_path())
     planned = plan(study, tmp_path / "out", measure_time=True)
@@ -27,6 +28,7 @@ def test_what_is_counted_is_what_is_used(study_path, tmp_path, here):
     assert both.source_tokens["pictures"] == pytest.approx(both.source_tokens["texts"], rel=0.4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("equal", ["flops", "vision_tokens", "active_parameters", "tokens"])
 def test_unequal_cells_are_refused_before_anything_runs(study_path, tmp_path, equal):
     name = 'name = "with pictures"'
@@ -38,6 +40,7 @@ def test_unequal_cells_are_refused_before_anything_runs(study_path, tmp_path, eq
     assert not (tmp_path / "out" / "cells").exists()
 
 
+@pytest.mark.slow
 def test_the_remedy_makes_them_equal(study_path, tmp_path):
     name, equal = 'name = "with pictures"', 'equal = "tokens"'
     source = 'equal = "source"\nequal_source = "texts"'

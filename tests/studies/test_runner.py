@@ -30,6 +30,8 @@ from chiasm.studies.collect import last_step
 from chiasm.studies.runner import cell_folder
 from chiasm.studies.shared import only_process
 
+pytestmark = pytest.mark.slow
+
 LONG = {'name = "with pictures"': "name = \"with pictures\"\nset = { 'training.steps' = 100000 }"}
 """The second cell is still running when the first is finished."""
 

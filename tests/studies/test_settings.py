@@ -8,7 +8,7 @@ from chiasm.studies import load_study
 
 def test_a_study_is_read_with_its_recipe_beside_it(study_path):
     study = load_study(study_path())
-    assert study.recipe.read_text().startswith('\nname = "tiny"')
+    assert study.recipe.read_text().startswith('name = "tiny"')
     assert [cell.name for cell in study.cells] == ["texts alone", "with pictures"]
 
 

@@ -47,6 +47,7 @@ def test_counts_are_those_of_the_real_model():
     assert next(real.parameters()).device == torch.device("cpu")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("size", [1e5, 1e6, 3e7, 1e9])
 def test_the_nearest_shape_keeps_aspect_and_heads(size):
     ladder, taken = Ladder(MODEL, STEP), []

@@ -1,14 +1,12 @@
 """The tokenizer that docs/vision.md shows: one file, named by a recipe as any other."""
 
 import importlib
-import json
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image as PillowImage
 
 from chiasm.assembly import train_run
 from chiasm.inference.pretrained import Pretrained
@@ -18,17 +16,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "vision.md"
 
 
 def test_a_run_trains_on_it_and_its_model_is_opened_again(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    picture_folder, noise_pictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     [block] = re.findall(r'^```python\n("""mosaic\.py.*?)^```', PAGE.read_text(), re.M | re.S)
     (tmp_path / "mosaic.py").write_text(block)
     monkeypatch.syspath_prepend(tmp_path)
     mosaic = importlib.import_module("mosaic")
-    pictures = np.random.default_rng(0).integers(0, 256, (20, 8, 8, 3), np.uint8)
-    for number, pixels in enumerate(pictures):
-        PillowImage.fromarray(pixels).save(tmp_path / f"{number}.png")
-    lines = [json.dumps({"file_name": f"{number}.png", "text": "noise"}) for number in range(20)]
-    (tmp_path / "metadata.jsonl").write_text("\n".join(lines))
+    pictures = noise_pictures(20, (8, 8))
+    picture_folder(tmp_path, pictures)
     source = {"kind": "image_text", "path": str(tmp_path), "held_out_fraction": 0.3}
     recipe = {
         "name": "mosaic",

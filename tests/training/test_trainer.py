@@ -29,6 +29,8 @@ from chiasm.training.trainer import Trainer
 from chiasm.training.validation import Validation
 from chiasm.vision.pixels import pixel_tokenizer
 
+pytestmark = pytest.mark.slow
+
 SENTENCE = "the red door stands left of a green lamp and a blue wall"
 
 

@@ -52,6 +52,7 @@ def test_a_layer_that_is_not_there_is_refused(given, says) -> None:
         EncoderSettings.model_validate({**SHAPE, **given})
 
 
+@pytest.mark.slow
 def test_layers_of_one_encoder_are_told_apart_and_come_back(
     tmp_path, make_settings, train_scenes, held_out_scenes
 ) -> None:

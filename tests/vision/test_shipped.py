@@ -50,6 +50,7 @@ def test_it_says_how_it_was_made() -> None:
     assert description["statistics"]["count"] > 100_000
 
 
+@pytest.mark.slow
 def test_training_pictures_have_unit_variance(tokenizer, tmp_path) -> None:
     latents = tokenizer.encode(frames(Split.TRAIN, tmp_path))
     tokenizer.statistics.refuse(latents)
@@ -57,6 +58,7 @@ def test_training_pictures_have_unit_variance(tokenizer, tmp_path) -> None:
     assert 0.8 < float(latents.var(dim=(0, 1)).mean()) < 1.25
 
 
+@pytest.mark.slow
 def test_held_out_pictures_survive(tokenizer, tmp_path) -> None:
     images = frames(Split.HELD_OUT, tmp_path)
     drawn = tokenizer.decode(tokenizer.encode(images))

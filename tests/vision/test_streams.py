@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image as PillowImage
 
 from chiasm.assembly import check_feasible, open_tokenizers, train_run
 from chiasm.batch.packed import PackedBatch
@@ -229,15 +228,11 @@ def test_the_largest_grid_is_what_a_row_must_hold() -> None:
         check_feasible(short)
 
 
-def test_a_run_from_a_recipe(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_a_run_from_a_recipe(picture_folder, tmp_path: Path) -> None:
     """Trained, saved, opened, and used in both directions."""
-    folder = tmp_path / "pictures"
-    folder.mkdir()
-    rows = []
-    for number in range(24):
-        PillowImage.fromarray(picture(number, True).pixels()).save(folder / f"{number}.png")
-        rows.append({"file_name": f"{number}.png", "text": f"number {number}"})
-    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    pictures = [picture(number, True).pixels() for number in range(24)]
+    folder = picture_folder(tmp_path / "pictures", pictures)
     recipe = parse_recipe(recipe_of(folder, TWO))
     train_run(recipe, tmp_path / "run", tell=lambda line: None)
 

@@ -22,6 +22,7 @@ def after(page, count: int) -> str:
     return page.evaluate(VIEW)
 
 
+@pytest.mark.slow
 def test_keys_and_words_change_the_view(page) -> None:
     views = [page.evaluate(VIEW)]
     page.press("w")

@@ -72,6 +72,7 @@ def test_a_given_picture_is_cropped_and_has_no_place(shape) -> None:
     assert start.place is None
 
 
+@pytest.mark.slow
 def test_pictures_that_cannot_be_used(shape) -> None:
     with pytest.raises(UserError, match=r"broken\.png cannot be decoded"):
         given_picture(b"no picture", shape, "broken.png")

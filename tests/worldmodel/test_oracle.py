@@ -28,6 +28,7 @@ def oracle(source: WorldSource, *, stops_at_walls: bool = True) -> Oracle:
     return Oracle(source.camera(), FORMAT, SHAPE, stops_at_walls=stops_at_walls)
 
 
+@pytest.mark.slow
 def test_along_recorded_walks_of_several_archives_it_shows_their_frames(walks):
     source = walks[Split.HELD_OUT]
     chosen = [source.walks[0], source.walks[-1], source.walks[1]]
@@ -51,6 +52,7 @@ def test_along_recorded_walks_of_several_archives_it_shows_their_frames(walks):
             assert abs(dyaw) < 1
 
 
+@pytest.mark.slow
 def test_a_wall_stops_a_step_or_leaves_only_black(walks):
     source = walks[Split.HELD_OUT]
     start = context(source, source.walks[0][0])

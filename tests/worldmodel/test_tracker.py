@@ -34,6 +34,7 @@ def walks(settings: WorldSettings, tmp_path_factory: pytest.TempPathFactory):
     return render_instructions(settings, few, Split.HELD_OUT, cache, num_processes=1)
 
 
+@pytest.mark.slow
 def test_true_views_are_followed_step_by_step_whatever_else_is_followed(
     world_model, settings, walks
 ):

@@ -38,6 +38,7 @@ def test_headings_differ_by_half_a_turn_at_most():
     assert trajectory_error(ends[1], ends[0]).end_degrees == pytest.approx(30)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("verb", "more"), [("ape", []), ("rpe", ["--delta", "1"])])
 def test_evos_own_commands_print_the_same(tmp_path: Path, verb: str, more: list[str]):
     planned, truth = walk(2), walk(3)

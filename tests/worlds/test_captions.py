@@ -1,10 +1,13 @@
 from dataclasses import replace
 
 import numpy as np
+import pytest
 
 from chiasm.worlds.captions import caption, caption_facts
 from chiasm.worlds.maps import KINDS
 from chiasm.worlds.world import World
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_caption_names_what_is_seen_and_nothing_else(train: World):

@@ -7,6 +7,7 @@ from chiasm.worlds.engine import Engine
 from chiasm.worlds.maps import generate_map
 
 
+@pytest.mark.slow
 def test_an_engine_leaves_nothing_where_it_is_started(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -21,6 +21,7 @@ def asked(train: World) -> list[Question]:
     ]
 
 
+@pytest.mark.slow
 def test_answers_are_true(train: World):
     for number in train.clear_frames:
         view = train.views[number]
@@ -60,6 +61,7 @@ def test_a_picture_is_asked_once_a_topic(train: World):
         assert len({question.topic for question in drawn}) == len(drawn)
 
 
+@pytest.mark.slow
 def test_yes_and_no_are_equally_frequent(asked: list[Question]):
     answers = Counter(question.answer for question in asked if question.kind == "yes_no")
     assert 0.47 < answers["yes"] / answers.total() < 0.53

@@ -11,6 +11,8 @@ from chiasm.worlds.render import fingerprint, render_worlds
 from chiasm.worlds.settings import WorldSettings
 from chiasm.worlds.world import World
 
+pytestmark = pytest.mark.slow
+
 TINY = WorldSettings(
     train_maps=2,
     held_out_maps=1,

@@ -34,6 +34,7 @@ def test_indices_end_where_the_length_says(train: World, task: str):
             source[index]
 
 
+@pytest.mark.slow
 def test_every_task_is_named_in_words(train: World):
     for index in range(60):
         assert WorldSource(train, "text")[index].text.startswith("story: ")
@@ -141,6 +142,7 @@ def test_the_questions_of_a_document_are_given(train: World):
         assert list(source[index].spans[1:]) == asked
 
 
+@pytest.mark.slow
 def test_stories_of_the_splits_are_of_different_maps(train: World, held_out: World):
     ours, theirs = WorldSource(train, "text"), WorldSource(held_out, "text")
     told = {ours[index].text for index in range(300)}

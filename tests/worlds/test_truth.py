@@ -62,6 +62,7 @@ def test_the_engine_takes_the_pose_it_is_given(world_map: Map, poses: list[Pose]
         assert abs(off) < 0.02
 
 
+@pytest.mark.slow
 def test_rays_measure_the_pixels_of_walls_floors_and_ceilings(world_map: Map, poses: list[Pose]):
     bare = replace(world_map, things=())
     kinds = {"wall": WALLS, "floor": FLOORS, "ceiling": CEILINGS}

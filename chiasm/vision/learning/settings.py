@@ -53,11 +53,17 @@ class ContrastiveSettings(Settings):
     noise: float = Field(default=0.3, ge=0)
     """Scale of the noise on features: each picture's deviation is |normal(0, noise)|."""
     contrast_weight: float = Field(default=0.5, ge=0)
+    """Weight of the sigmoid loss between pictures and captions."""
     words_weight: float = Field(default=1.0, ge=0)
+    """Weight of which words the caption uses."""
     facts_weight: float = Field(default=1.0, ge=0)
+    """Weight of the attributes that the source knows."""
     objects_weight: float = Field(default=4.0, ge=0)
+    """Weight of which objects each cell shows."""
     pixels_weight: float = Field(default=10.0, ge=0)
+    """Weight of the regression of pixels from features."""
     redundancy_weight: float = Field(default=0.3, ge=0)
+    """Weight of the squared correlation between channels."""
 
 
 class SelfSupervisedSettings(Settings):
@@ -76,9 +82,13 @@ class SelfSupervisedSettings(Settings):
     momentum: float = Field(default=0.99, ge=0, lt=1)
     """Share of the teacher that a step keeps at first; it rises linearly to 1."""
     prediction_weight: float = Field(default=1.0, gt=0)
+    """Weight of the distance between predicted and true latents of hidden cells."""
     deviation_weight: float = Field(default=5.0, ge=0)
+    """Weight of what features lack of a deviation of 1 between pictures."""
     redundancy_weight: float = Field(default=0.1, ge=0)
+    """Weight of the squared correlation between channels."""
     pixels_weight: float = Field(default=1.0, ge=0)
+    """Weight of the regression of pixels from features."""
 
 
 class AdversarialSettings(Settings):

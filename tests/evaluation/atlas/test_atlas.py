@@ -76,6 +76,7 @@ def test_without_vision_experts_noise_has_none_to_choose(forced, content_weights
     assert "at this cut-off: the least S is 0.000" in atlas.skipped[SPREADS["noise"]]
 
 
+@pytest.mark.slow
 def test_the_cutoff_that_is_named_finds_a_vision_expert(mixture, material):
     told = draw_atlas(mixture(), material, AtlasSettings(cutoff=0.99)).skipped[SPREADS["noise"]]
     cutoff = float(re.search(r"with --cutoff (0\.\d\d) there is one", told)[1])
@@ -97,6 +98,7 @@ def test_dead_experts_and_loads_of_forced_routing(forced, content_weights, mater
         assert loads["all"]["unused"] == pytest.approx(0.5)
 
 
+@pytest.mark.slow
 def test_the_same_atlas_twice_is_equal_and_the_seed_counts(mixture, material):
     pretrained = mixture()
     first, again = (draw_atlas(pretrained, material, AtlasSettings(seed=3)) for _ in range(2))

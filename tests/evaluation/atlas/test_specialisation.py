@@ -74,6 +74,7 @@ def test_the_cutoff_divides_the_classes():
     assert classes(value_QR, 0.9).tolist() == [[1, 5, 1]]
 
 
+@pytest.mark.slow
 def test_the_setting_is_what_is_counted(mixture, material):
     pretrained = mixture()
     narrow = draw_atlas(pretrained, material, AtlasSettings(cutoff=0.2)).specialisation

@@ -17,6 +17,7 @@ def figures(atlas):
     return draw_figures(atlas)
 
 
+@pytest.mark.slow
 def test_a_single_block_has_a_whole_number(atlas_of):
     atlas = atlas_of("read", "draw", "text", dense_blocks=1)
     figures = draw_figures(atlas)
@@ -27,6 +28,7 @@ def test_a_single_block_has_a_whole_number(atlas_of):
     assert texts(figures["spreads"]).count("1") == panels
 
 
+@pytest.mark.slow
 def test_every_whisker_has_its_class_colour(figures):
     strokes = re.findall(r'id="LineCollection_\d+">.*?stroke: (#\w{6})', figures["classes"], re.S)
     assert strokes[:3] == [COLOURS[name] for name in ("text", "multimodal", "vision")]

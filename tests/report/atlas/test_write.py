@@ -42,6 +42,7 @@ def files(folder, atlas):
     return write_atlas(folder, atlas, COMMAND)
 
 
+@pytest.mark.slow
 def test_the_page_needs_nothing_beside_it(files):
     page = files.page.read_text()
     assert not re.findall(r"""(?:src|href)\s*=\s*["'](?!data:image/png;base64,|#)""", page)
@@ -104,6 +105,7 @@ def test_what_is_missing_is_said_and_leaves_no_stale_figure(files, folder, atlas
     assert set(record["skipped"]) >= {"specialisation", "understanding and generation"}
 
 
+@pytest.mark.slow
 def test_an_earlier_atlas_is_named(tmp_path, folder, atlas):
     run = shutil.copytree(folder, tmp_path / "run", ignore=shutil.ignore_patterns("experts"))
     assert earlier_atlas(run) == ""
@@ -150,6 +152,7 @@ def test_the_page_tells_the_tables_verdicts(rendered, atlas):
     assert verdicts == [list(spread.verdicts) for spread in atlas.spreads.values()]
 
 
+@pytest.mark.slow
 def test_a_folder_that_cannot_be_written_is_the_users_mistake(tmp_path, atlas):
     (tmp_path / "experts").write_text("a file in the way")
     with pytest.raises(UserError, match="the atlas cannot be written"):

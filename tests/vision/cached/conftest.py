@@ -1,14 +1,11 @@
 """What tests of latents that were encoded ahead share: pictures, their latents, comparisons."""
 
-import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
-from PIL import Image as PillowImage
 
 from chiasm.assembly import build_inputs, build_run, open_gallery, open_material
 from chiasm.documents import Split
@@ -98,28 +95,16 @@ def reading_latents(recipe: Recipe, folder: Path, **settings: object) -> Recipe:
 
 
 @pytest.fixture(scope="session")
-def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recipe_path(picture_folder, noise_pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Pictures of several sizes, two sources that share them, and one file that is cut off."""
     folder = tmp_path_factory.mktemp("data")
-    drawn = np.random.default_rng(0)
-    (folder / "pictures").mkdir()
-    rows = []
-    for number in range(PICTURES):
-        pixels = drawn.integers(0, 256, (16 + number % 3, 16, 3), dtype=np.uint8)
-        file = folder / "pictures" / f"{number}.png"
-        PillowImage.fromarray(pixels).save(file)
-        rows.append(
-            {
-                "file_name": file.name,
-                "text": f"number {number}",
-                "question": f"which number is {number}?",
-                "answer": str(number),
-            }
-        )
-    whole = (folder / "pictures" / f"{BROKEN}.png").read_bytes()
-    (folder / "pictures" / f"{BROKEN}.png").write_bytes(whole[: len(whole) // 2])
-    lines = "".join(json.dumps(row) + "\n" for row in rows)
-    (folder / "pictures" / "metadata.jsonl").write_text(lines)
+    pictures = picture_folder(
+        folder / "pictures",
+        noise_pictures(PICTURES, (16, 16), (17, 16), (18, 16)),
+        lambda n: {"text": f"number {n}", "question": f"which is {n}?", "answer": str(n)},
+    )
+    whole = (pictures / f"{BROKEN}.png").read_bytes()
+    (pictures / f"{BROKEN}.png").write_bytes(whole[: len(whole) // 2])
     path = folder / "tiny.toml"
     path.write_text(RECIPE.format(folder=folder))
     return path

@@ -42,6 +42,7 @@ def encoding(recipe_path: Path, folder: Path) -> Iterator[subprocess.Popen]:
             process.kill()
 
 
+@pytest.mark.slow
 def test_killed_encoding_goes_on_to_the_same_bytes(
     recipe: Recipe, recipe_path: Path, gallery: Gallery, tmp_path: Path, content, encode, reading
 ) -> None:

@@ -24,6 +24,7 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> World:
     return render_worlds(settings, Split.TRAIN, tmp_path_factory.mktemp("world"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("tasks", "seen", "drawn"),
     [

@@ -12,7 +12,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from chiasm.assembly import (
@@ -81,23 +80,19 @@ warmup_steps = 2
 
 
 @pytest.fixture(scope="module")
-def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def recipe_path(picture_folder, noise_pictures, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Captioned pictures, which are drawn too, and others that are only asked about.
 
     One of the captioned pictures is cut off.
     """
     folder = tmp_path_factory.mktemp("data")
-    drawn = np.random.default_rng(0)
-    for source in ("pictures", "questions"):
-        (folder / source).mkdir()
-        rows = []
-        for number in range(PICTURES):
-            pixels = drawn.integers(0, 256, (16, 16 + number % 3, 3), dtype=np.uint8)
-            PillowImage.fromarray(pixels).save(folder / source / f"{number}.png")
-            words = {"text": f"number {number}", "question": "which?", "answer": str(number)}
-            rows.append({"file_name": f"{number}.png", **words})
-        lines = "".join(json.dumps(row) + "\n" for row in rows)
-        (folder / source / "metadata.jsonl").write_text(lines)
+    sizes = (16, 16), (16, 17), (16, 18)
+    for seed, source in enumerate(("pictures", "questions")):
+        picture_folder(
+            folder / source,
+            noise_pictures(PICTURES, *sizes, seed=seed),
+            lambda n: {"text": f"number {n}", "question": "which?", "answer": str(n)},
+        )
     cut = folder / "pictures" / "3.png"
     cut.write_bytes(cut.read_bytes()[:99])
     path = folder / "tiny.toml"
@@ -150,6 +145,7 @@ def from_pictures(recipe: Recipe, all_losses) -> list[tuple[float, float, float]
     return all_losses(recipe)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("stored_type", "tolerance"), [("float32", 1e-6), ("float16", 1e-4), ("bfloat16", 1e-2)]
 )
@@ -169,6 +165,7 @@ def test_two_streams_have_the_losses_of_training_from_pictures(
     np.testing.assert_allclose(all_losses(cached), from_pictures, rtol=tolerance)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["image", "seen"])
 def test_a_stream_may_have_latents_where_the_other_has_none(
     recipe: Recipe,
@@ -222,6 +219,7 @@ def test_each_stream_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> No
         assert sum(shard["pictures"] for shard in manifest["shards"]) == count
 
 
+@pytest.mark.slow
 def test_ranks_share_the_work(recipe: Recipe, recipe_path: Path, tmp_path: Path) -> None:
     encode(recipe_path, tmp_path / "latents", "--rank", "1", "--ranks", "2")
     cached = reading(recipe, tmp_path / "latents")
@@ -238,6 +236,7 @@ def test_ranks_share_the_work(recipe: Recipe, recipe_path: Path, tmp_path: Path)
 COMMAND = [sys.executable, "-m", "chiasm", "vision", "encode"]
 
 
+@pytest.mark.slow
 def test_killed_encoding_goes_on_to_the_same_bytes(
     recipe: Recipe, recipe_path: Path, tmp_path: Path, content
 ) -> None:

@@ -25,6 +25,7 @@ PICTURES = 40
 BROKEN = 3
 
 
+@pytest.mark.slow
 def test_training_from_latents_has_the_losses_of_training_from_pictures(
     recipe: Recipe, encoded: Path, all_losses, reading
 ) -> None:

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from PIL import Image as PillowImage
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.storage import load_tokenizer
@@ -17,16 +16,12 @@ RECIPE = Path(__file__).parents[3] / "recipes" / "vision-embedded-world.toml"
 SHIPPED = Path(__file__).parents[3] / "chiasm" / "vision" / "pretrained" / "embedded-world"
 
 
-def folder_of(pictures, folder: Path) -> Path:
-    folder.mkdir()
-    rows = []
-    for number, (pixels, captions) in enumerate(
-        zip(pictures.pixels_MHW3, pictures.captions, strict=True)
-    ):
-        PillowImage.fromarray(pixels).save(folder / f"{number}.png")
-        rows.append({"file_name": f"{number}.png", "text": captions[0]})
-    (folder / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
-    return folder
+@pytest.fixture
+def folder_of(picture_folder):
+    """Writes scenes as files."""
+    return lambda scenes, folder: picture_folder(
+        folder, scenes.pixels_MHW3, lambda number: {"text": scenes.captions[number][0]}
+    )
 
 
 def settings_for(path: Path, make_settings) -> VisionTrainingSettings:
@@ -38,7 +33,10 @@ def settings_for(path: Path, make_settings) -> VisionTrainingSettings:
     )
 
 
-def test_a_folder_of_pictures_and_captions(tmp_path, train_scenes, make_settings) -> None:
+@pytest.mark.slow
+def test_a_folder_of_pictures_and_captions(
+    folder_of, tmp_path, train_scenes, make_settings
+) -> None:
     settings = settings_for(folder_of(train_scenes, tmp_path / "mine"), make_settings)
     seen = set()
     tokenizer = train_from_settings(
@@ -60,7 +58,7 @@ class Colours(torch.nn.Module):
         return x.float().mean(dim=(2, 3))
 
 
-def test_a_folder_of_pictures_alone(tmp_path, train_scenes, make_settings) -> None:
+def test_a_folder_of_pictures_alone(folder_of, tmp_path, train_scenes, make_settings):
     folder = folder_of(train_scenes.select(np.arange(60)), tmp_path / "mine")
     (folder / "metadata.jsonl").unlink()
     settings = settings_for(folder, make_settings)
@@ -78,7 +76,9 @@ def test_a_folder_of_pictures_alone(tmp_path, train_scenes, make_settings) -> No
     assert record["training_pictures"] + held_out == 60
 
 
-def test_a_frozen_tokenizer_and_a_feature_network(tmp_path, train_scenes, make_settings) -> None:
+def test_a_frozen_tokenizer_and_a_feature_network(
+    folder_of, tmp_path, train_scenes, make_settings
+) -> None:
     folder = folder_of(train_scenes.select(np.arange(60)), tmp_path / "mine")
     settings = VisionTrainingSettings.model_validate(
         settings_for(folder, make_settings).model_dump()
@@ -135,7 +135,9 @@ def test_the_shipped_tokenizer_is_the_recipes() -> None:
     assert VisionTrainingSettings.model_validate(told) == recipe
 
 
-def test_errors_speak_of_the_settings_of_this_recipe(tmp_path, train_scenes, make_settings) -> None:
+def test_errors_speak_of_the_settings_of_this_recipe(
+    folder_of, tmp_path, train_scenes, make_settings
+) -> None:
     mine = folder_of(train_scenes, tmp_path / "mine")
     settings = settings_for(mine, make_settings)
     arguments = {"out": tmp_path / "out", "cache_folder": tmp_path / "cache"}

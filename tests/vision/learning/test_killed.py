@@ -97,6 +97,7 @@ def saved(folder: Path, stage: str, step: int) -> bool:
     return any(name >= f"step-{step:07d}" for name in names)
 
 
+@pytest.mark.slow
 def test_killed_at_random_moments_equals_never_killed(recipe: Path, tmp_path: Path) -> None:
     """SIGKILL in both stages, about where the adversary begins; what is learned is that of one."""
     seed = random.randrange(1_000_000)  # other moments at every run of the test
@@ -118,6 +119,7 @@ def test_killed_at_random_moments_equals_never_killed(recipe: Path, tmp_path: Pa
         assert same, f"{name} differs, seed {seed}"
 
 
+@pytest.mark.slow
 def test_sigterm_saves_and_says_so(recipe: Path, tmp_path: Path) -> None:
     with training(recipe, tmp_path, "self_supervised.fit.steps=1000000") as process:
         wait_until(process, lambda: saved(tmp_path, "encoder", 5))
@@ -139,6 +141,7 @@ main()
 """
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_one_message(recipe: Path, tmp_path: Path) -> None:
     """The kernel itself refuses to write beyond a limit, as it does on a full disk."""
     command = ["vision", "train", str(recipe), "--out", str(tmp_path)]

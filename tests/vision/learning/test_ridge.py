@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from chiasm.tokenizers.statistics import RunningStatistics
@@ -29,6 +30,7 @@ def test_the_penalty_means_the_same_at_any_count() -> None:
     torch.testing.assert_close(once.solve(0.3), twice.solve(0.3))
 
 
+@pytest.mark.slow
 def test_the_linear_decoder_starts_at_the_solution(train_scenes) -> None:
     shape = EncoderSettings(image_pixels=32, channels=16, widths=(8, 16, 32))
     encoder, linear = seeded(0, RaeEncoder, shape), LinearDecoder(16)

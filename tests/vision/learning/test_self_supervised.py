@@ -63,6 +63,7 @@ def test_the_teacher_is_the_running_mean(train_scenes) -> None:
     assert not any(p.requires_grad for p in stage.teacher.parameters())
 
 
+@pytest.mark.slow
 def test_it_learns_without_captions(tmp_path, train_scenes) -> None:
     stage = stage_of(train_scenes)
     first = losses_of(stage, step=0).terms

@@ -87,6 +87,7 @@ def files_but_the_clocks(folder: Path) -> set[Path]:
     return {path for path in files if not {"timing.jsonl", "tensorboard"} & set(path.parts)}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_resumed_saved_and_opened_again(tmp_path, plain, frozen_folder, kind) -> None:
     settings = settings_of(kind)
@@ -169,6 +170,7 @@ def test_samples_show_the_truth_above_what_was_drawn(redecoded, plain) -> None:
     torch.testing.assert_close(found, drawn[0], atol=0.02, rtol=0)  # weights are kept in float16
 
 
+@pytest.mark.slow
 def test_a_few_steps_reduce_the_loss(tmp_path, plain) -> None:
     train = plain[0].select(np.arange(16))
     steps = {"steps": 70, "pictures_per_step": 16, "warmup_steps": 5, "learning_rate": 3e-3}

@@ -17,6 +17,8 @@ from chiasm.vision.learning.fit import draw_step
 from chiasm.vision.learning.pictures import pictures_of_source
 from chiasm.vision.learning.training import train_tokenizer
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, train_scenes, held_out_scenes, make_settings):

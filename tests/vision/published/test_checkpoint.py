@@ -36,6 +36,7 @@ def fetched(cache: Path, model: Path, inside: str = "") -> Path:
     return snapshot
 
 
+@pytest.mark.slow
 def test_a_cached_repository_opens_without_a_network(
     cache: Path, published: Published, tmp_path: Path
 ) -> None:
@@ -49,6 +50,7 @@ def test_a_cached_repository_opens_without_a_network(
     assert load_tokenizer(tmp_path / "kept").fingerprint == tokenizer.fingerprint
 
 
+@pytest.mark.slow
 def test_a_subfolder_of_a_cached_repository(cache: Path, published: Published) -> None:
     fetched(cache, published("sd_vae"), "vae")
     settings = VaeSettings(path="owner/name/vae", image_pixels=32)

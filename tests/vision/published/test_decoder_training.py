@@ -16,6 +16,7 @@ from chiasm.vision.learning.settings import TokenizerTrainingSettings
 from chiasm.vision.learning.training import train_tokenizer
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["siglip2", "dinov2_with_registers"])
 def test_it_draws_and_the_folder_refers_to_the_weights(
     published: Callable[[str], Path],

@@ -161,6 +161,7 @@ def test_an_autoencoder_encodes_and_draws_as_the_library(
     torch.testing.assert_close(again, drawn.clamp(0, 1), atol=1e-4, rtol=0)
 
 
+@pytest.mark.slow
 def test_an_encoder_takes_the_decoder_of_an_autoencoder(
     published: Published, pictures: Tensor
 ) -> None:

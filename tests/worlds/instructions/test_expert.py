@@ -10,6 +10,8 @@ from chiasm.worlds.instructions.goals import Goal, goal_rooms, possible_goals, r
 from chiasm.worlds.instructions.ground import Ground
 from chiasm.worlds.maps import UNITS_PER_METRE, generate_map
 
+pytestmark = pytest.mark.slow
+
 MOST_STEPS = 8
 
 

@@ -91,6 +91,7 @@ def test_nobody_is_asked_to_turn_to_one_of_two_rooms():
     assert goal not in possible_goals(replace(TWO_ROOMS, things=(*TWO_ROOMS.things, other)), START)
 
 
+@pytest.mark.slow
 def test_what_is_possible_is_on_the_map_and_not_done_yet():
     kinds = set()
     for seed in range(20):

@@ -58,6 +58,7 @@ def test_progress_is_marked():
     assert marked("turn around", 2, 5) == "action: turn around [2/5]"
 
 
+@pytest.mark.slow
 def test_no_training_instruction_has_what_is_held_out(train_walks: InstructedWalks):
     source = InstructionSource(train_walks)
     forbidden = {said for goal in HELD_OUT_GOALS for said in sentences(goal, "goal")}
@@ -69,6 +70,7 @@ def test_no_training_instruction_has_what_is_held_out(train_walks: InstructedWal
         assert not NOVEL.search(instruction.words)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("task", TASKS)
 def test_nor_has_any_other_training_document(train: World, task: str):
     source = WorldSource(train, task)

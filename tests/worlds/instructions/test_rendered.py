@@ -11,6 +11,7 @@ from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.settings import WorldSettings
 
 
+@pytest.mark.slow
 def test_frames_do_not_depend_on_processes(
     train_walks: InstructedWalks, settings: WorldSettings, tmp_path: Path
 ):
@@ -22,6 +23,7 @@ def test_frames_do_not_depend_on_processes(
     assert again.walks == train_walks.walks
 
 
+@pytest.mark.slow
 def test_the_cache_is_opened_again_and_follows_the_settings(
     train_walks: InstructedWalks, settings: WorldSettings, cache: Path
 ):

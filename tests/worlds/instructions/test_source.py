@@ -15,6 +15,8 @@ from chiasm.worlds.instructions.walks import draw_walks
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.world import World
 
+pytestmark = pytest.mark.slow
+
 
 def key(document) -> list:
     return [
