@@ -55,12 +55,12 @@ class Slots:
         cls,
         shape: StreamShape,
         row_positions: int,
+        contents: Sequence[Tensor | RawLatents],
         row_N: np.ndarray,
         start_N: np.ndarray,
         target_N: np.ndarray,
         dropped_N: np.ndarray | None = None,
         source_N: np.ndarray | None = None,
-        contents: Sequence[Tensor | RawLatents] = (),
     ) -> Slots:
         """Items of one stream from what is known of each."""
         dropped_N = np.zeros(len(row_N), bool) if dropped_N is None else dropped_N

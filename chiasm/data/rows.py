@@ -91,22 +91,14 @@ class Assembler:
         row_N, open_N = np.nonzero(np.isin(ids_BT, list(begins)))
         stream_N = np.concatenate([row.stream_I for row in rows])
         target_N = np.concatenate([row.target_I for row in rows])
-        dropped_N = self._dropped(rows)
         source_N = source_BT[row_N, open_N]
+        told = (row_N, open_N + 1, target_N, self._dropped(rows), source_N)
         contents = [content for row in rows for content in row.contents]
         slots = {}
         for number, shape in enumerate(self.streams):
             own_N = stream_N == number
-            slots[shape.name] = Slots.of(
-                shape,
-                ids_BT.shape[1],
-                row_N[own_N],
-                open_N[own_N] + 1,
-                target_N[own_N],
-                dropped_N[own_N],
-                source_N[own_N],
-                list(compress(contents, own_N)),
-            )
+            held, own = list(compress(contents, own_N)), [each[own_N] for each in told]
+            slots[shape.name] = Slots.of(shape, ids_BT.shape[1], held, *own)
         return slots
 
     def _dropped(self, rows: Sequence[Row]) -> np.ndarray:

@@ -83,7 +83,7 @@ def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[st
     slots = {}
     for name, own in places.items():
         row_N, start_N = np.array(own).T
-        slots[name] = Slots.of(streams[name], width, row_N, start_N, np.ones(len(own), bool))
+        slots[name] = Slots.of(streams[name], width, (), row_N, start_N, np.ones(len(own), bool))
     return slots
 
 

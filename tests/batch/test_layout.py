@@ -82,7 +82,7 @@ def test_rows_of_different_lengths_are_held_each_by_itself(naive):
     position_BT = np.arange(3) + held_B[:, None]
     shape = naive.streams["series"]
     both = np.array([0, 1])
-    slots = {"series": Slots.of(replace(shape, grid=(2,)), 3, both, both, both == 0)}
+    slots = {"series": Slots.of(replace(shape, grid=(2,)), 3, (), both, both, both == 0)}
     layout = lay_out(filled_BT, position_BT, slots, naive.streams, held_B)
     assert layout.modality_BT.tolist() == [[3, 3, 1], [1, 3, 3]]
     assert layout.first_BT.tolist() == [[0, 0, 0], [0, 0, 0]]
