@@ -1,11 +1,12 @@
 """What every component's settings have in common."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
-from chiasm.errors import SettingsError, setting
+from chiasm.errors import SettingsError, UserError, origin, setting
 
 
 class Settings(BaseModel):
@@ -24,6 +25,22 @@ class Settings(BaseModel):
         value = self._value(name)
         told = {} if value is None or isinstance(value, Settings | Mapping) else {"value": value}
         return SettingsError(why, setting=name, remedy=remedy, **told)
+
+    @contextmanager
+    def calling(self, method: str) -> Iterator[None]:
+        """Mistakes of a user's own code in a method of these settings name the kind and the line.
+
+        What fails without a line of a user's is a defect of chiasm, and keeps its traceback.
+        """
+        try:
+            yield
+        except (UserError, OSError):
+            raise
+        except Exception as error:
+            if not (line := origin(error)):
+                raise
+            told = f"{type(self).__name__}.{method}: {type(error).__name__}: {error}{line}"
+            raise self.error("kind", f"fails in {told}", "mend it") from error
 
     def assigned(self, name: str) -> str:
         """Returns ``name = value``, to be put into a reason or a remedy."""

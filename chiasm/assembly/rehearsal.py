@@ -6,6 +6,9 @@ found when the training is over.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 from chiasm.batch.streams import StreamShape
@@ -19,6 +22,8 @@ from chiasm.tokenizers.streams import StreamTokenizers
 TOLERANCE = 1e-2
 """Greatest distance between a vector with a cache and without one, relative to its length: rounding
 is a thousandth of it."""
+
+CACHE = "let past.extend take what `cached` names of each position, and attend to what it returns"
 
 
 @torch.no_grad()
@@ -36,31 +41,36 @@ def rehearse(decoder: Decoder, tokenizers: StreamTokenizers) -> None:
 
 def _try_attention(decoder: Decoder) -> None:
     whole = Passage([0, 1, 2])
-    kind = type(decoder.blocks[0].attention).__name__
-    try:
+    with _told(decoder, "fails", "mend it; docs/model.md says what an attention has"):
         at_once = lay_out(decoder, [whole], {}, 1.0, [0], cache=None)
         expected_D = decoder(at_once.inputs, at_once.mask)[0, -1]
         nothing = dict.fromkeys(decoder.shapes.names, 0)
         decoder.forward_flops(Work(1, 1, nothing, 1, dict.fromkeys(decoder.shapes.generated, 0)))
+    with _told(decoder, "fails where it has a cache", CACHE):
         history = History(decoder, num_members=1, capacity=len(whole))
         history.read([0], [Passage(whole.ids[:2])])
         [found_D] = history.read([0], [Passage(whole.ids[2:])])
+    if (found_D - expected_D).norm() > TOLERANCE * expected_D.norm():
+        raise _error(
+            decoder, "gives other vectors with its cache than when all is read at once", CACHE
+        )
+
+
+@contextmanager
+def _told(decoder: Decoder, what: str, remedy: str) -> Iterator[None]:
+    try:
+        yield
     except torch.OutOfMemoryError:
         raise
     except Exception as error:
-        raise UserError(
-            f"{kind} fails: {type(error).__name__}: {error}{origin(error)}",
-            setting="model.attention.kind",
-            value=decoder.settings.attention.kind,
-            remedy="mend it; docs/model.md says what an attention has",
-        ) from error
-    if (found_D - expected_D).norm() > TOLERANCE * expected_D.norm():
-        raise UserError(
-            f"gives other vectors when {kind} reads from its cache than when all is read at once",
-            setting="model.attention.kind",
-            value=decoder.settings.attention.kind,
-            remedy="let past.extend take and return what attention looks at",
-        )
+        why = f"{what}: {type(error).__name__}: {error}{origin(error)}"
+        raise _error(decoder, why, remedy) from error
+
+
+def _error(decoder: Decoder, why: str, remedy: str) -> UserError:
+    kind = type(decoder.blocks[0].attention).__name__
+    named = decoder.settings.attention.kind
+    return UserError(f"{kind} {why}", setting="model.attention.kind", value=named, remedy=remedy)
 
 
 def _try_decoder(tokenizers: StreamTokenizers, shape: StreamShape, device: torch.device) -> None:

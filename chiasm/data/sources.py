@@ -15,7 +15,7 @@ import chiasm.data.recorded  # noqa: F401
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import Opened, Opening, SourceSettings
 from chiasm.documents import Source
-from chiasm.errors import UserError, origin, settings_of
+from chiasm.errors import settings_of
 
 
 def open_sources(settings: Mapping[str, SourceSettings], opening: Opening) -> dict[str, Opened]:
@@ -32,22 +32,13 @@ def open_sources(settings: Mapping[str, SourceSettings], opening: Opening) -> di
     opened = {}
     for name, source in sorted(settings.items(), key=lambda item: item[1].is_made):
         with settings_of(f"stream.sources.{name}"):
-            opened[name] = found = _open(source, name, opening)
+            with source.calling("open()"):
+                opened[name] = found = source.open(name, opening)
             if not isinstance(found, Opened):
                 returned = f"returned a {type(found).__name__} from {type(source).__name__}.open()"
                 raise source.error("kind", returned, "return an Opened")
     # The mixture numbers the sources in the recipe's order, wherever they come from.
     return {name: opened[name] for name in settings}
-
-
-def _open(source: SourceSettings, name: str, opening: Opening) -> Opened:
-    try:
-        return source.open(name, opening)
-    except (UserError, OSError):
-        raise
-    except Exception as error:
-        why = f"fails in {type(source).__name__}.open(): {type(error).__name__}: {error}"
-        raise source.error("kind", f"{why}{origin(error)}", "mend it") from error
 
 
 def sample_texts(sources: Mapping[str, Source], characters: int) -> Iterator[str]:

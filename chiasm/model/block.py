@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.batch.streams import TEXT
+from chiasm.errors import settings_of
 from chiasm.model.attention import Attention
 from chiasm.model.cache import LayerCache
 from chiasm.model.experts import Experts, MixtureOfExperts
@@ -47,7 +48,8 @@ class Block(nn.Module):
         super().__init__()
         separate = modalities if settings.attention_weights == "modality" else None
         self.attention_norm = RMSNorm(settings.width, separate)
-        self.attention = cast("Attention", settings.attention.build(settings, separate))
+        with settings_of("model.attention"), settings.attention.calling("build()"):
+            self.attention = cast("Attention", settings.attention.build(settings, separate))
         self.experts_norm = RMSNorm(settings.width, separate)
         self.experts = _experts(settings, number, modalities)
         if settings.time_conditioning == "adaptive":

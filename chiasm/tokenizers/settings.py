@@ -50,7 +50,8 @@ def open_tokenizer(settings: TokenizerSettings) -> Tokenizer:
     from chiasm.tokenizers.statistics import read_statistics
     from chiasm.tokenizers.tokenizer import Tokenizer
 
-    tokenizer = settings.open()
+    with settings.calling("open()"):
+        tokenizer = settings.open()
     if not isinstance(tokenizer, Tokenizer):
         returned = f"returned a {type(tokenizer).__name__} from {type(settings).__name__}.open()"
         raise settings.error("kind", returned, "return a Tokenizer")

@@ -27,6 +27,8 @@ class Tempered(GroupedAttention):
     roles: ClassVar = {**GroupedAttention.roles, "temperature": Role.GAIN}
 
     def __init__(self, settings, modalities, mistake):
+        if mistake == "cannot be built":
+            raise KeyError("no such head")
         super().__init__(settings, modalities)
         self.temperature = nn.Parameter(torch.tensor(START))
         self.mistake = mistake
@@ -75,15 +77,24 @@ def test_a_gain_keeps_the_value_of_its_module():
             "wrong width",
             r"'tempered' Tempered fails: RuntimeError: .*rehearsal.py, line \d+\)",
         ),
-        ("wrong cache", r"'tempered' Tempered fails: RuntimeError: .* mend it"),
-        ("no past", r"'tempered' Tempered fails: "),
+        (
+            "wrong cache",
+            r"Tempered fails where it has a cache: RuntimeError: .* let past\.extend take",
+        ),
+        ("no past", r"Tempered fails where it has a cache: .* let past\.extend take"),
         ("no flops", r"'tempered' Tempered fails: AttributeError"),
-        ("forgets", r"gives other vectors when Tempered reads from its cache"),
+        ("forgets", r"Tempered gives other vectors with its cache than when all is read at once"),
     ],
 )
 def test_an_attention_that_cannot_be_sampled_is_refused(mistake, message):
     with pytest.raises(UserError, match=message):
         rehearse(decoder(mistake), StreamTokenizers({}))
+
+
+def test_an_attention_that_cannot_be_built_is_told_with_its_line():
+    message = r"^model\.attention\.kind = 'tempered' fails in TemperedSettings\.build\(\): KeyErr"
+    with pytest.raises(UserError, match=message + r".*rehearsal\.py, line \d+\)"):
+        decoder("cannot be built")
 
 
 class Waves(Encoder, LatentDecoder, kind="rehearsed-waves"):
