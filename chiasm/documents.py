@@ -82,15 +82,13 @@ class Document:
     spans: tuple[Span, ...]
 
     def __post_init__(self) -> None:
-        if isinstance(self.spans, str | Span):
+        if isinstance(self.spans, (str, Text, Continuous)):
             raise TypeError(f'spans are no tuple but {self.spans!r:.40}; write (Text("a door"),)')
         for number, span in enumerate(self.spans):
             is_text = isinstance(span, Text) and isinstance(span.text, str)
-            if not (is_text or isinstance(span, Continuous)):
-                raise TypeError(
-                    f"span {number} is {span!r:.40}; write a Text of a str, an Image or a "
-                    "Continuous"
-                )
+            if not is_text and not isinstance(span, Continuous):
+                told = "write a Text of a str, an Image or a Continuous"
+                raise TypeError(f"span {number} is {span!r:.40}; {told}")
 
     @property
     def items(self) -> Iterator[Continuous]:

@@ -131,14 +131,19 @@ class Streams:
         Raises:
             UserError: the run has no such stream, or a target is of one that only reads context.
         """
-        if target and name in self.names and name not in self.generated:
-            other = self[name].context_of
-            raise UserError(
-                f"a target is of stream {name!r}, which only reads the context of {other!r}",
-                remedy=f"give it the stream {other!r}",
-            )
-        readers = [shape for shape in self if shape.context_of == name and not target]
-        return readers[0] if readers else self[name]
+        if (name, target) in self._readers:
+            return self._readers[name, target]
+        other = self[name].context_of
+        raise UserError(
+            f"a target is of stream {name!r}, which only reads the context of {other!r}",
+            remedy=f"give it the stream {other!r}",
+        )
+
+    @cached_property
+    def _readers(self) -> dict[tuple[str, bool], StreamShape]:
+        own = {(shape.name, False): shape for shape in self}
+        own |= {(shape.context_of, False): shape for shape in self if shape.context_of}
+        return own | {(name, True): self[name] for name in self.generated}
 
     def roles(self, name: str) -> frozenset[bool]:
         """Returns which items a stream reads: targets (True), context (False), or both."""

@@ -7,9 +7,9 @@ item of a stream is never cut, and a text longer than a row is cut at the row's 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from functools import cache
 from itertools import groupby
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -38,8 +38,7 @@ def refuse_short_rows(row_positions: int, streams: Streams) -> None:
         )
 
 
-@dataclass(frozen=True)
-class Piece:
+class Piece(NamedTuple):
     """A document as integers, the part of one that fits a row, or one item or text of it."""
 
     ids: np.ndarray
@@ -58,11 +57,8 @@ class DocumentEncoder:
     def __init__(self, tokenizer: TextTokenizer, streams: Streams, row_positions: int) -> None:
         self._tokenizer, self._streams = tokenizer, streams
         self._capacity = row_positions - FRAME_TOKENS
-        self._item_ids = {}
-        for shape in streams:
-            marks = tokenizer.marks[shape.marks]
-            ids = [marks.begin, *[marks.fill] * shape.num_tokens, marks.end]
-            self._item_ids[shape.name] = np.array(ids)
+        self._bod, self._eod = np.array([tokenizer.bod_id]), np.array([tokenizer.eod_id])
+        self._item = cache(self._read)
 
     def __call__(self, document: Document) -> list[Piece]:
         """Returns the document's pieces: one, unless it is longer than a row.
@@ -81,19 +77,24 @@ class DocumentEncoder:
         """What is never split: an item, or text up to a row's length."""
         number = 0
         for is_text, run in groupby(document.spans, key=lambda span: isinstance(span, Text)):
-            spans = list(run)
-            texts = [span.text for span in spans if isinstance(span, Text)]
-            for text in ["".join(texts)] if joined and is_text else texts:
-                ids, most = self._tokenizer.encode_array(text), self._capacity
-                for begin in range(0, len(ids), most):
-                    yield Piece(ids[begin : begin + most], _NO_ITEMS)
-            for span in spans:
-                if isinstance(span, Continuous):
-                    shape = self._streams.reading(span.stream, span.target)
-                    stream = self._streams.names.index(shape.name)
-                    item = np.array([[number, stream, int(span.target)]])
-                    yield Piece(self._item_ids[shape.name], item)
-                    number += 1
+            if is_text:
+                texts = [span.text for span in run if isinstance(span, Text)]
+                for text in ["".join(texts)] if joined else texts:
+                    ids, most = self._tokenizer.encode_array(text), self._capacity
+                    for begin in range(0, len(ids), most):
+                        yield Piece(ids[begin : begin + most], _NO_ITEMS)
+                continue
+            for span in run:
+                assert isinstance(span, Continuous)
+                ids, stream = self._item(span.stream, span.target)
+                yield Piece(ids, np.array([[number, stream, int(span.target)]]))
+                number += 1
+
+    def _read(self, stream: str, target: bool) -> tuple[np.ndarray, int]:
+        """An item's token numbers, and the number of the stream that reads it."""
+        shape = self._streams.reading(stream, target)
+        begin, end, fill = self._tokenizer.marks[shape.marks]
+        return np.array([begin, *[fill] * shape.num_tokens, end]), self._streams.shapes.index(shape)
 
     def _groups(self, document: Document) -> Iterator[list[Piece]]:
         group: list[Piece] = []
@@ -107,7 +108,6 @@ class DocumentEncoder:
         yield group
 
     def _piece(self, units: list[Piece]) -> Piece:
-        bod, eod = [self._tokenizer.bod_id], [self._tokenizer.eod_id]
-        ids = np.concatenate([bod, *(unit.ids for unit in units), eod])
+        ids = np.concatenate([self._bod, *(unit.ids for unit in units), self._eod])
         items = np.concatenate([_NO_ITEMS, *(unit.items for unit in units)])
         return Piece(ids, items)

@@ -28,7 +28,7 @@ from chiasm.data.encoding import DocumentEncoder, Piece
 from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, checked, defect, refuse_absurd
 from chiasm.documents import Document, Source, Varied
-from chiasm.errors import found_at
+from chiasm.errors import UserError
 
 _LARGE_DOCUMENTS = 1 << 14
 """From here on grain's shuffle, which needs no memory; on fewer documents it takes milliseconds
@@ -167,9 +167,10 @@ class Mixture(grain.DatasetIterator):
         return checked(plain[number] if varied is None else varied.variant(number, turn))
 
     def _encoded(self, drawn: Drawn, document: Document) -> list[Piece]:
-        # An item of a stream that the run has not ends it: no such document is passed over.
-        with found_at(self.place(drawn.source, drawn.number)):
+        try:
             return self._encoder(document)
+        except UserError as error:  # of a stream that the run has not: no document is passed over
+            raise error.at(self.place(drawn.source, drawn.number)) from error
 
     def _give(self, drawn: Drawn, nth: int) -> dict[str, np.ndarray]:
         piece = self._pieces[nth]
