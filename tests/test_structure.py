@@ -268,7 +268,7 @@ def test_a_trained_model_loads_neither_training_nor_worlds_nor_their_libraries(
     names = loaded(modules_of("inference") + USE, str(tmp_path / "model"))
     assert {"chiasm.inference.sampler", "chiasm.model.decoder"} <= names
     unwanted = {f"chiasm.{name}" for name in NOT_OF_A_TRAINED_MODEL} | NOT_OF_A_TRAINED_MODEL_EITHER
-    assert not names & unwanted
+    assert not names & (unwanted | {"torch._dynamo"})  # the compiler costs as much as torch
 
 
 def test_files_are_one_noun_each() -> None:

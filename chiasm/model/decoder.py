@@ -151,6 +151,7 @@ class Decoder(nn.Module):
         """
         assert (cache is None) == (mask.held_B is None)
         x_BTD, time_LD = self._embed(inputs)
+        _ = mask.attend  # chosen here: compiled blocks would trace the choice anew at every step
         shared = self._share(inputs, mask, time_LD)
         past = cache.layers(inputs.ids_BT.shape[1]) if cache else [None] * len(self.blocks)
         choices = []

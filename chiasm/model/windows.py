@@ -38,7 +38,6 @@ class Windows:
     """int64 [2, N, S] for each size: first and last key seen, counted inside the window."""
 
     @classmethod
-    @torch.compiler.disable  # other shapes at every step: compiled blocks would trace it anew
     def of(cls, first_BT: Tensor, last_BT: Tensor) -> Windows | None:
         """Of intervals over the rows' own positions; None where dense attention is as good."""
         num_rows, num_positions = first_BT.shape
