@@ -73,7 +73,7 @@ class PackedBatch:
     @cached_property
     def num_text_targets(self) -> int:
         """Positions that predict a token: the text loss's share of the global count."""
-        return int((self.label_BT != NO_LABEL).sum())
+        return len(self.text_position_R)
 
     @cached_property
     def num_filled(self) -> int:

@@ -127,7 +127,7 @@ class Slots:
     @cached_property
     def num_targets(self) -> int:
         """G: the flow loss's share of the global count."""
-        return int(self.tokens_N[self.target_N].sum())
+        return len(self.target_G)
 
     def to(self, device: torch.device | str) -> Slots:
         """The same items on another device; lists derived on the host travel with them."""
