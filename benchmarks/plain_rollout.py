@@ -82,7 +82,7 @@ class PlainRollouts:
     def _velocity(self, passage: Passage, before_LC: Tensor, num_tokens: int) -> Velocity:
         """Of a document's last image, by a pass over the whole document."""
         decoder = self._pretrained.decoder
-        prediction = self._pretrained.objective.of(IMAGE).prediction
+        prediction = self._pretrained.flow.of(IMAGE).prediction
         all_LC = torch.cat([before_LC, before_LC.new_zeros(num_tokens, before_LC.shape[1])])
         reading = lay_out(decoder, [passage], {IMAGE: all_LC}, 1.0, [0], cache=None)
         own = reading.inputs.latents[IMAGE]

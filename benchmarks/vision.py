@@ -44,7 +44,7 @@ from chiasm.documents import Split
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.speed import peak_flops_per_second
-from chiasm.vision.cached.encoding import encode_gallery
+from chiasm.vision.cached.encoding import Encoding
 from chiasm.vision.kinds import RaeSettings
 
 GOAL = 0.05
@@ -154,7 +154,7 @@ def beside_a_step(steps: int, device: torch.device) -> dict[str, Any]:
         inputs = build_inputs(recipe, material.train)
         cache = Path(folder) / "latents"
         tokenizer = inputs.tokenizers["image"]
-        encode_gallery(open_gallery(recipe, *Split), tokenizer, cache, device=device)
+        Encoding(open_gallery(recipe, *Split), tokenizer, cache).run(device)
         vision = recipe.streams["image"].model_copy(update={"latents": str(cache)})
         cached = recipe.model_copy(update={"streams": {"image": vision}})
         runs = {

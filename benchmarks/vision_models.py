@@ -17,8 +17,9 @@ from torch.nn import functional
 
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.kinds import PixelSettings, RaeSettings, VaeSettings
-from chiasm.vision.kl_autoencoder import new_autoencoder
+from chiasm.vision.kl_autoencoder import Autoencoder
 from chiasm.vision.settings import AutoencoderSettings
+from chiasm.vision.tokenizer import seeded
 
 WIDTH, LAYERS, HEADS, PATCH = 192, 6, 3, 14
 """Of the vision models: ViT-Ti with half its blocks; 256 tokens at 224 pixels."""
@@ -171,7 +172,7 @@ def _autoencoder_kl(folder: Path, device: torch.device, pictures: int) -> Conten
 
 def _own_vae(device: torch.device, pictures: int) -> Contender:
     settings = AutoencoderSettings()
-    autoencoder = new_autoencoder(settings, seed=0)
+    autoencoder = seeded(0, Autoencoder, settings)
     tokenizer = Tokenizer("vae", autoencoder, autoencoder).to(device)
     images = _images(pictures, tokenizer).to(device)
     floats = images.float() / 255

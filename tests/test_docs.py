@@ -300,3 +300,16 @@ def test_the_index_has_every_page() -> None:
     index = (ROOT / "docs" / "README.md").read_text()
     missing = [p.name for p in (ROOT / "docs").glob("*.md") if f"]({p.name})" not in index]
     assert set(missing) <= {"README.md", "log.md"}
+
+
+def test_benchmarks_import_what_there_is() -> None:
+    imported = [
+        (path, node.module, alias.name)
+        for path in sorted((ROOT / "benchmarks").glob("*.py"))
+        for node in ast.walk(ast.parse(path.read_text()))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("chiasm")
+        for alias in node.names
+    ]
+    assert len(imported) > 50
+    for path, module, name in imported:
+        assert hasattr(importlib.import_module(module), name), f"{path.name}: {module}.{name}"
