@@ -87,8 +87,8 @@ class PackedBatch:
         return int(width_BT[self.modality_BT != PADDING].sum())
 
     def to(self, device: torch.device | str) -> PackedBatch:
-        """The same batch on another device; lists derived on the host travel with it."""
-        return moved(self, device)
+        """The same batch on a device; lists derived on the host travel with it."""
+        return self if self.ids_BT.device == torch.device(device) else moved(self, device)
 
     def validate(self) -> None:
         """Check every invariant that the model relies on.

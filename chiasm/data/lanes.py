@@ -6,14 +6,13 @@ cannot be decoded takes its document with it: the positions become padding and t
 
 from __future__ import annotations
 
-from copy import deepcopy
 from typing import Any
 
 import numpy as np
 
 from chiasm.batch.items import CacheError, Content, ItemReader
 from chiasm.batch.packed import NOBODY
-from chiasm.data.mixture import Condition, Mixture
+from chiasm.data.mixture import Condition, Mixture, copied
 from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, defect, refuse_absurd
 from chiasm.data.rows import Row
@@ -50,10 +49,10 @@ class LaneRows:
         self._counts |= {"rows": 0, "notes": []}
 
     def get_state(self) -> dict[str, Any]:
-        return {"packer": self._packer.get_state(), **deepcopy(self._counts)}
+        return {"packer": self._packer.get_state(), **copied(self._counts)}
 
     def set_state(self, state: dict[str, Any]) -> None:
-        counts = deepcopy(state)
+        counts = copied(state)
         self._packer.set_state(counts.pop("packer"))
         self._counts = counts
 
@@ -87,15 +86,16 @@ class LaneRows:
         """Items by place in the row, and why documents with broken ones must go."""
         contents: dict[int, Content] = {}
         broken: dict[int, str] = {}
-        for place, (number, owner) in enumerate(zip(numbers, owner_I, strict=True)):
-            source, index, _, turn = documents[owner].tolist()
+        drawn, items = documents.tolist(), zip(numbers.tolist(), owner_I.tolist(), strict=True)
+        for place, (number, owner) in enumerate(items):
+            source, index, _, turn = drawn[owner]
             try:
                 document = self._mixture.read(source, index, turn)
                 contents[place] = self._read(tuple(document.items)[number])
             except CacheError as error:
                 raise error.at(self._mixture.place(source, index)) from error
             except UNREADABLE as error:
-                broken.setdefault(int(owner), str(error))
+                broken.setdefault(owner, str(error))
             except Exception as error:
                 raise defect(self._mixture.place(source, index), error) from error
         return contents, broken

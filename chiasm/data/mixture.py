@@ -59,14 +59,14 @@ class Order:
         self._length = length
         self.first_turn = int.from_bytes(digest[4:6], "little")
         """Of documents that have several forms."""
-        self._large = grain.MapDataset.range(length).shuffle(self._seed).repeat()
         self._table = lru_cache(maxsize=2)(self._permutation)
 
     def __getitem__(self, place: int) -> int:
-        if self._length >= _LARGE_DOCUMENTS:
-            return int(self._large[place])
         epoch, nth = divmod(place, self._length)
-        return int(self._table(epoch)[nth])
+        if self._length < _LARGE_DOCUMENTS:
+            return int(self._table(epoch)[nth])
+        seed = (self._seed + epoch) % 2**32
+        return grain.experimental.index_shuffle(nth, self._length - 1, seed, 4)
 
     def _permutation(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self._seed, epoch]).permutation(self._length)
@@ -130,10 +130,10 @@ class Mixture(grain.DatasetIterator):
         self._pieces: list[Piece] = []
 
     def get_state(self) -> dict[str, Any]:
-        return _copied(self._state)
+        return copied(self._state)
 
     def set_state(self, state: dict[str, Any]) -> None:
-        self._state, self._pieces = _copied(state), []
+        self._state, self._pieces = copied(state), []
 
     def __next__(self) -> dict[str, np.ndarray]:
         if given := self._state["pieces_given"]:
@@ -203,6 +203,6 @@ def _element(piece: Piece, drawn: Drawn, condition: Condition) -> dict[str, np.n
     return {"ids": piece.ids, "items": piece.items, "documents": documents}
 
 
-def _copied(state: dict[str, Any]) -> dict[str, Any]:
-    # grain asks for the state at every document, where deepcopy would cost as much as encoding.
+def copied(state: dict[str, Any]) -> dict[str, Any]:
+    """A copy; grain asks for one at every document, and deepcopy costs as much as encoding."""
     return {name: list(own) if isinstance(own, list) else own for name, own in state.items()}

@@ -54,7 +54,7 @@ def _rows(
 ) -> Iterator[tuple[np.random.Generator, np.ndarray]]:
     """Each row's random numbers and the places of its items; items are listed by row."""
     row_N = batch.slots[stream].row_N.cpu().numpy()
-    for row in np.unique(row_N):
-        key = [seed, int(batch.lane_B[row]), int(batch.number_B[row]), purpose]
-        random = np.random.default_rng([*key, *batch.streams[stream].key])
-        yield random, np.flatnonzero(row_N == row)
+    for row, own in enumerate(zip(batch.lane_B.tolist(), batch.number_B.tolist(), strict=True)):
+        items = np.flatnonzero(row_N == row)
+        if len(items):
+            yield np.random.default_rng([seed, *own, purpose, *batch.streams[stream].key]), items
