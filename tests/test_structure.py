@@ -29,6 +29,7 @@ ORDER = [
         "stop",
         "threads",
         "settings",
+        "fields",
         "registry",
         "toml",
         "roles",

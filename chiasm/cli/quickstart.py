@@ -8,20 +8,19 @@ stopped goes on exactly where it was.
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chiasm.assembly import open_material, refuse_foreign_folder, seconds_per_step, train_run
-from chiasm.assembly.measured import write_evaluation
+from chiasm.cli.options import Cache, Fresh, command
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
-from chiasm.evaluation.material import Material
 from chiasm.recipe import Recipe, load_recipe
+
+if TYPE_CHECKING:
+    from chiasm.evaluation.material import Material
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
@@ -40,15 +39,14 @@ def quickstart(
     ] = FULL_MINUTES,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/quickstart"),
     seed: Annotated[int, typer.Option(min=0, help="Of weights, data order and noise.")] = 0,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Delete the run in the folder and begin again.")
-    ] = False,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    fresh: Fresh = False,
+    cache: Cache = None,
 ) -> None:
     """Pretrain, use and report a small multimodal model on the embedded world."""
-    command = shlex.join(["chiasm", *sys.argv[1:]])
+    # With torch, which a mistyped option need not wait for.
+    from chiasm.assembly import open_material, refuse_foreign_folder, train_run
+    from chiasm.assembly.measured import write_evaluation
+
     began = time.monotonic()
     refuse_foreign_folder(out)
     kept = out / "recipe.toml"
@@ -73,7 +71,7 @@ def quickstart(
             out,
             material=material,
             fresh=fresh,
-            command=command,
+            command=command(),
             tell=display.tell,
             on_stage=display.on_stage,
             on_step=display.on_step,
@@ -85,7 +83,7 @@ def quickstart(
             recipe,
             material,
             seconds=seconds,
-            command=command,
+            command=command(),
             tell=display.tell,
             on_section=display.on_section,
         )
@@ -133,6 +131,8 @@ def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:
 
 def with_steps(recipe: Recipe, material: Material, minutes: float) -> Recipe:
     """The recipe with as many steps as this machine trains in its share of the time."""
+    from chiasm.assembly import seconds_per_step
+
     seconds = seconds_per_step(recipe, material)
     steps = max(FEWEST_STEPS, int(TRAINING_SHARE * 60 * minutes / seconds))
     training = recipe.training

@@ -1,16 +1,15 @@
-"""Where a walk through a model's imagination begins: options that several verbs read."""
+"""Opens where a walk through a model's imagination begins, and the engine that shows the truth."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 
 from chiasm.actions import Action
 from chiasm.assembly import open_held_out_walks
 from chiasm.capabilities import Rendered
+from chiasm.cli.choice import Choice, read_picture
 from chiasm.cli.progress import RunDisplay
-from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.walk.starts import Start, Starts, given_picture
@@ -18,87 +17,70 @@ from chiasm.walk.truth import Truth
 from chiasm.worldmodel.oracle import Oracle
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The start that ``--map`` and ``--view``, or ``--image``, ask for; or none in particular."""
-
-    map_number: int | None
-    view: int
-    image: Path | None
-    picture: bytes | None
-    """The content of the image's file."""
-
-    @classmethod
-    def of(cls, map_: int | None, view: int | None, image: Path | None) -> Choice:
-        """What the options say.
-
-        Raises:
-            UserError: two starts, a view without its map, or a file that cannot be read.
-        """
-        for option, value in (("--map", map_), ("--view", view)):
-            if value is not None and image is not None:
-                raise UserError(f"{option} {value} and --image {image} are two starts; give one")
-        if view is not None and map_ is None:
-            raise UserError(f"--view {view} is a view of a map; give its --map too")
-        try:
-            picture = None if image is None else image.read_bytes()
-        except OSError as error:
-            raise UserError(f"--image {image} cannot be read: {error.strerror}") from error
-        return cls(map_, view or 0, image, picture)
-
-
 @dataclass(frozen=True, eq=False)
-class Opened:
-    """The starts of a run, and the chosen one.
+class WalkedRun:
+    """A trained model, and what a walk through its imagination may begin with.
 
     Args:
-        starts: held-out views; a saved model alone has none.
-        start: the chosen one, else the first; None where there is none.
-        instructed: whether the run was trained on spoken instructions; unknown without its recipe.
+        recipe: of its run; a saved model alone has none.
+        picture: the content of the file that is to begin with.
     """
 
-    starts: Starts
-    start: Start | None
-    instructed: bool | None
+    pretrained: Pretrained
+    recipe: Recipe | None
+    choice: Choice
+    picture: bytes | None
+
+    @classmethod
+    def load(cls, run: str, device: str, choice: Choice) -> WalkedRun:
+        """Returns a run, a saved model or one of the hub.
+
+        Raises:
+            UserError: the picture's file or the model cannot be read.
+        """
+        image, path = choice.image, Path(run) / "recipe.toml"
+        picture = None if image is None else read_picture("--image", image)
+        pretrained = Pretrained.load(run, device)
+        return cls(pretrained, load_recipe(path) if path.is_file() else None, choice, picture)
+
+    @property
+    def instructed(self) -> bool | None:
+        """Whether it was trained on spoken instructions; unknown without its recipe."""
+        if self.recipe is None:
+            return None
+        tables, sources = self.recipe.tables, self.recipe.stream.sources.values()
+        found = (source.steps(tables) for source in sources)
+        return any(steps.spoken for steps in found if steps is not None)
+
+    def starts(self, cache: Path | None, *, only_chosen: bool) -> tuple[Starts, Start | None]:
+        """Returns the held-out views, and the chosen start, else the first; None without any.
+
+        Args:
+            cache: where rendered worlds are kept.
+            only_chosen: whether no held-out views are opened beside a picture.
+
+        Raises:
+            UserError: the chosen start is not there, or cannot be used.
+        """
+        shape, start = self.pretrained.vision_tokenizer.image_shape, None
+        if self.picture is not None:
+            start = given_picture(self.picture, shape, str(self.choice.image))
+        starts = Starts(shape)
+        if self.recipe is not None and not (only_chosen and start is not None):
+            with RunDisplay() as display:
+                starts = Starts(shape, open_held_out_walks(self.recipe, cache, display.on_stage))
+        if start is None and self.choice.map is not None:
+            start = starts.at(self.choice.map, self.choice.view or 0)
+        elif start is None and len(starts):
+            start = starts[0]
+        return starts, start
 
 
-def open_starts(
-    run: str, pretrained: Pretrained, choice: Choice, cache: Path | None, *, only_chosen: bool
-) -> Opened:
-    """Open what a walk may begin with; ``only_chosen``: no held-out views beside a picture.
-
-    Raises:
-        UserError: the chosen start is not there, or cannot be used.
-    """
-    shape, recipe = pretrained.vision_tokenizer.image_shape, _recipe_of(run)
-    start = None
-    if choice.picture is not None:
-        start = given_picture(choice.picture, shape, str(choice.image))
-    starts = Starts(shape)
-    if recipe is not None and not (only_chosen and start is not None):
-        with RunDisplay() as display:
-            starts = Starts(shape, open_held_out_walks(recipe, cache, display.on_stage))
-    if start is None and choice.map_number is not None:
-        start = starts.at(choice.map_number, choice.view)
-    elif start is None and len(starts):
-        start = starts[0]
-    return Opened(starts, start, _is_instructed(recipe))
+def open_oracle(source: Rendered, pretrained: Pretrained) -> Oracle:
+    """Returns the engine of the source's places, to be used in a ``with`` statement."""
+    return Oracle(source.camera(), pretrained.actions, pretrained.vision_tokenizer.image_shape)
 
 
-def open_truth(running: ExitStack, source: Rendered, pretrained: Pretrained) -> Truth:
-    """The engine of the source's places, for as long as ``running`` lasts."""
-    shape, actions = pretrained.vision_tokenizer.image_shape, pretrained.actions
-    oracle = running.enter_context(Oracle(source.camera(), actions, shape))
-    return Truth(oracle, actions.write(Action(0, 0, 0)))
-
-
-def _recipe_of(run: str) -> Recipe | None:
-    path = Path(run) / "recipe.toml"
-    return load_recipe(path) if path.is_file() else None
-
-
-def _is_instructed(recipe: Recipe | None) -> bool | None:
-    if recipe is None:
-        return None
-    found = (source.steps(recipe.tables) for source in recipe.stream.sources.values())
-    return any(steps.spoken for steps in found if steps is not None)
+def truth_of(oracle: Oracle, pretrained: Pretrained) -> Truth:
+    """Returns what a running engine shows of the model's walks."""
+    return Truth(oracle, pretrained.actions.write(Action(0, 0, 0)))

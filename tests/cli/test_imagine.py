@@ -9,12 +9,13 @@ import typer
 from PIL import Image as PillowImage
 from typer.testing import CliRunner, Result
 
-from chiasm.cli.imagine import imagine, read_script, true_views
+from chiasm.cli.imagine import imagine, true_views
 from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.inference.request import SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.walks import WalkDocuments
+from chiasm.walk.scripts import read_script
 from chiasm.walk.starts import Starts, given_picture
 from chiasm.worldmodel.direct import DirectViews
 from chiasm.worldmodel.rollout import Context, Rollouts
@@ -176,9 +177,9 @@ def test_a_start_of_the_world_has_true_views_below(run: Path, cache: Path, tmp_p
     ("arguments", "message"),
     [
         ((), "nothing to imagine"),
-        (("--actions", "W", "--guidance", 0.5), "--guidance 0.5: give 1 (none) to 20"),
-        (("--actions", "W", "--guidance", 21), "--guidance 21: give 1 (none) to 20"),
-        (("--actions", "W", "--guidance", "nan"), "--guidance nan: give 1 (none) to 20"),
+        (("--actions", "W", "--guidance", 0.5), "--guidance 0.5: give a number ≥ 1.0 and ≤ 20.0"),
+        (("--actions", "W", "--guidance", 21), "--guidance 21: give a number ≥ 1.0 and ≤ 20.0"),
+        (("--actions", "W", "--guidance", "nan"), "--guidance nan: give a number ≥ 1.0 and ≤ 20.0"),
         (("--actions", "W jump"), "--actions: step 2 of 2: 'jump' is neither keys"),
         (("--actions", "go to the torch"), "step 1 of 4: 'go' is neither keys"),
         (("--actions", "W; dx=1 dy=0"), "step 2 of 2: action 'dx=1 dy=0' cannot be read (dyaw w"),

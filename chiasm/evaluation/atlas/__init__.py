@@ -11,8 +11,3 @@ pairs.py           experts that are chosen together
 reasons.py         why something could not be measured, and the remedy
 atlas.py           all of it
 """
-
-from chiasm.evaluation.atlas.atlas import Atlas, draw_atlas, refuse_dense
-from chiasm.evaluation.atlas.settings import AtlasSettings
-
-__all__ = ["Atlas", "AtlasSettings", "draw_atlas", "refuse_dense"]
