@@ -28,9 +28,10 @@ PREFIX = "action: "
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+))"
 _POSE = re.compile(rf"dx={_NUMBER},? dy={_NUMBER},? dyaw={_NUMBER}(?:,? rel_t={_NUMBER})?(?![\d.])")
-_STANDING = "-"
+STANDING = "-"
+"""The key that goes nowhere."""
 """Written where no key is pressed."""
-_KEYS = re.compile(rf"({_STANDING}|[WASD]{{1,4}})(?: rel_t={_NUMBER})?")
+_KEYS = re.compile(rf"({STANDING}|[WASD]{{1,4}})(?: rel_t={_NUMBER})?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,7 +142,7 @@ class ActionFormat(Settings):
         turns = wrap_degrees(action.dyaw_degrees) / self.turn_degrees
         ahead = "W" if strides >= 0.5 else "S" if strides <= -0.5 else ""
         turn = "A" if turns >= 0.5 else "D" if turns <= -0.5 else ""
-        return ahead + turn or _STANDING
+        return ahead + turn or STANDING
 
     def _frames(self, time: str | None, text: str) -> int:
         if not time:

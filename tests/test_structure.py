@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from chiasm.cli import MODULES
 from chiasm.inference.pretrained import Pretrained
 
 pytestmark = pytest.mark.slow
@@ -167,6 +168,24 @@ def test_a_mistake_in_a_recipe_is_told_before_torch_is_imported(
         names = loaded(code, *verb, *given)
         assert "chiasm.recipe" in names
         assert not names & NOT_OF_A_RECIPE
+
+
+MISTYPED = """
+import sys
+from chiasm.cli import MODULES
+from chiasm.cli.verbs import load_verb
+for verb in sys.argv[1:]:
+    try: load_verb(verb, MODULES[verb]).make_context(verb, ["there", "--seeed", "1"])
+    except Exception as error: assert "--seeed" in str(error), error
+    else: raise AssertionError(verb)
+"""
+
+
+def test_a_mistyped_option_is_told_before_torch_is_imported() -> None:
+    verbs = ("quickstart", "train", "sample", "imagine", "walk", "evaluate", "plan", "experts")
+    names = loaded(MISTYPED, *verbs)
+    assert {f"chiasm.cli.{MODULES[verb]}" for verb in verbs} <= names
+    assert not names & NOT_OF_A_RECIPE
 
 
 READ = """

@@ -10,48 +10,24 @@ Files in the folder of ``--out``:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
-import numpy as np
 import typer
 from PIL import Image as PillowImage
 
 from chiasm.actions import PREFIX
-from chiasm.capabilities import Rendered
 from chiasm.cli.choice import FIRST, Choice
 from chiasm.cli.options import Cache, Device, Trained, only, with_settings
 from chiasm.errors import UserError, found_at
 from chiasm.inference.request import IMAGINING, SamplingSettings
 from chiasm.walk.commands import MOST_VIEWS
-
-if TYPE_CHECKING:
-    from chiasm.inference.pretrained import Pretrained
-    from chiasm.walk.scripts import Script
-    from chiasm.walk.starts import Place, Start
-    from chiasm.walk.truth import Truth
-    from chiasm.worldmodel.sheet import Strip
+from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 
 STEPS = 5
 """Of an instruction."""
 MILLISECONDS = 600
 """Of each picture of the animation; the last one stays longer."""
-
-
-@dataclass(frozen=True, eq=False)
-class TrueWalk:
-    """What the engine shows behind each step of a script, and which steps were stopped."""
-
-    views: list[np.ndarray]
-    """Of uint8 [H, W, 3]."""
-    blocked: list[bool]
-
-    @classmethod
-    def of(cls, truth: Truth, place: Place, script: Script) -> TrueWalk:
-        """From one place on a map."""
-        way = truth.walk(place, script.commands)
-        return cls(truth.views([place for place, _ in way]), [blocked for _, blocked in way])
 
 
 @with_settings
@@ -97,9 +73,8 @@ def imagine(
     if steps is not None and not instruction:
         raise UserError(f"--steps {steps} is of an --instruction; --actions are as long as written")
     # With torch, which a mistyped option need not wait for.
-    from chiasm.cli.starts import WalkedRun
+    from chiasm.cli.starts import WalkedRun, true_views
     from chiasm.walk.scripts import imagine_scripts, numeric_views, read_instruction, read_script
-    from chiasm.worldmodel.sheet import Strip
 
     walked = WalkedRun.load(run, device, choice)
     pretrained = walked.pretrained
@@ -136,30 +111,12 @@ def imagine(
         typer.echo(path)
 
 
-def true_views(
-    pretrained: Pretrained, source: Rendered | None, start: Start, scripts: Sequence[Script]
-) -> list[TrueWalk | None]:
-    """What the engine shows behind each step; None where a start or a script names no pose."""
-    if source is None or start.place is None:
-        return [None] * len(scripts)
-    from chiasm.cli.starts import open_oracle, truth_of
-
-    with open_oracle(source, pretrained) as oracle:
-        truth = truth_of(oracle, pretrained)
-        return [
-            TrueWalk.of(truth, start.place, script) if script.is_numeric else None
-            for script in scripts
-        ]
-
-
 def _refuse_full(out: Path) -> None:
     if out.is_file() or (out.is_dir() and any(out.iterdir())):
         raise UserError(f"--out {out} is there already; give a new folder")
 
 
 def _write(out: Path, strips: Sequence[Strip]) -> list[Path]:
-    from chiasm.worldmodel.sheet import animation, contact_sheet
-
     sheet, walk, frames = out / "sheet.png", out / "walk.gif", out / "frames"
     try:
         frames.mkdir(parents=True, exist_ok=True)

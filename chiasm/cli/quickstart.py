@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
@@ -18,9 +18,6 @@ from chiasm.cli.options import Cache, Fresh, command
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
-
-if TYPE_CHECKING:
-    from chiasm.evaluation.material import Material
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
@@ -44,7 +41,12 @@ def quickstart(
 ) -> None:
     """Pretrain, use and report a small multimodal model on the embedded world."""
     # With torch, which a mistyped option need not wait for.
-    from chiasm.assembly import open_material, refuse_foreign_folder, train_run
+    from chiasm.assembly import (
+        open_material,
+        refuse_foreign_folder,
+        seconds_per_step,
+        train_run,
+    )
     from chiasm.assembly.measured import write_evaluation
 
     began = time.monotonic()
@@ -64,7 +66,7 @@ def quickstart(
         material = open_material(recipe, cache, display.on_stage)
         rendered = time.monotonic()
         if not going_on:
-            recipe = with_steps(recipe, material, minutes)
+            recipe = with_steps(recipe, seconds_per_step(recipe, material), minutes)
             display.num_steps = recipe.training.steps
         train_run(
             recipe,
@@ -129,12 +131,9 @@ def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:
     return recipe.model_copy(update={"world": world, "evaluation": evaluation, "seed": seed})
 
 
-def with_steps(recipe: Recipe, material: Material, minutes: float) -> Recipe:
-    """The recipe with as many steps as this machine trains in its share of the time."""
-    from chiasm.assembly import seconds_per_step
-
-    seconds = seconds_per_step(recipe, material)
-    steps = max(FEWEST_STEPS, int(TRAINING_SHARE * 60 * minutes / seconds))
+def with_steps(recipe: Recipe, step_seconds: float, minutes: float) -> Recipe:
+    """The recipe with as many steps of so many seconds as fit training's share of the time."""
+    steps = max(FEWEST_STEPS, int(TRAINING_SHARE * 60 * minutes / step_seconds))
     training = recipe.training
     warmup = min(training.schedule.warmup_steps, steps // 4)
     schedule = training.schedule.model_copy(update={"warmup_steps": warmup})

@@ -14,7 +14,7 @@ import typer
 from PIL import Image as PillowImage
 
 from chiasm.batch.streams import IMAGE, Streams
-from chiasm.cli.options import Device, Trained, but, with_settings
+from chiasm.cli.options import Device, Trained, but, check_folder, with_settings
 from chiasm.documents import Continuous, Image, Span, Text
 from chiasm.errors import UserError, found_at
 from chiasm.inference.request import (
@@ -78,8 +78,7 @@ def sample(
     """
     stop = tuple(text.replace("\\n", "\n") for text in settings.stop)
     settings = settings.model_copy(update={"stop": stop})
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file; give a folder")
+    check_folder(out)
     files = [GivenItem(IMAGE, file, f"--image {file}") for file in image or []]
     files += [GivenItem.parse(text) for text in item or []]
     items = [file.span() for file in files]

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from chiasm.actions import Action
 from chiasm.assembly import open_held_out_walks
 from chiasm.capabilities import Rendered
 from chiasm.cli.choice import Choice, read_picture
 from chiasm.cli.progress import RunDisplay
 from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.walk.scripts import Script
 from chiasm.walk.starts import Start, Starts, given_picture
-from chiasm.walk.truth import Truth
+from chiasm.walk.truth import TrueWalk, Truth
 from chiasm.worldmodel.oracle import Oracle
 
 
@@ -81,6 +82,15 @@ def open_oracle(source: Rendered, pretrained: Pretrained) -> Oracle:
     return Oracle(source.camera(), pretrained.actions, pretrained.vision_tokenizer.image_shape)
 
 
-def truth_of(oracle: Oracle, pretrained: Pretrained) -> Truth:
-    """Returns what a running engine shows of the model's walks."""
-    return Truth(oracle, pretrained.actions.write(Action(0, 0, 0)))
+def true_views(
+    pretrained: Pretrained, source: Rendered | None, start: Start, scripts: Sequence[Script]
+) -> list[TrueWalk | None]:
+    """What the engine shows behind each step; None where a start or a script names no pose."""
+    if source is None or start.place is None:
+        return [None] * len(scripts)
+    with open_oracle(source, pretrained) as oracle:
+        truth = Truth(oracle)
+        return [
+            truth.walk(start.place, script.commands) if script.is_numeric else None
+            for script in scripts
+        ]

@@ -40,9 +40,10 @@ def walk(
       chiasm walk RUN --image room.jpg --steps 10
     """
     # With torch, which a mistyped option need not wait for.
-    from chiasm.cli.starts import WalkedRun, open_oracle, truth_of
+    from chiasm.cli.starts import WalkedRun, open_oracle
     from chiasm.walk.answers import Answers, Opening
     from chiasm.walk.server import WalkServer
+    from chiasm.walk.truth import Truth
     from chiasm.walk.walker import Walker
     from chiasm.worldmodel.rollout import Rollouts
 
@@ -53,7 +54,7 @@ def walk(
         Rollouts.of(model, sampling)  # refuses a model without actions
         starts, start = walked.starts(cache, only_chosen=False)
         if starts.rendered is not None:
-            engine = truth_of(running.enter_context(open_oracle(starts.rendered, model)), model)
+            engine = Truth(running.enter_context(open_oracle(starts.rendered, model)))
         opening = Opening(Path(run).resolve().name, start, truth, walked.instructed)
         serve(server, Answers(Walker(model, sampling, engine), starts, opening))
 

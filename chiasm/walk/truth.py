@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 
-from chiasm.actions import Action
+from chiasm.actions import STANDING, Action
 from chiasm.poses import compose
 from chiasm.walk.commands import Command
 from chiasm.walk.starts import Place
@@ -18,16 +19,24 @@ _BLOCKED_METRES = 0.1
 """A step that ends farther than this from where it leads was stopped; rounding moves it less."""
 
 
+@dataclass(frozen=True, eq=False)
+class TrueWalk:
+    """What the engine shows behind each step of a walk, and which steps were stopped."""
+
+    views: list[np.ndarray]
+    """Of uint8 [H, W, 3]."""
+    blocked: tuple[bool, ...]
+
+
 class Truth:
     """The oracle, for one walk at a time.
 
     Args:
         oracle: of the held-out maps; its engine starts when a view is first asked for.
-        standing: the action that goes nowhere, as the oracle reads it.
     """
 
-    def __init__(self, oracle: Oracle, standing: str) -> None:
-        self._oracle, self._standing = oracle, standing
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
         self._lock = Lock()
 
     def after(self, place: Place, action: Action, text: str) -> tuple[Place, bool]:
@@ -39,19 +48,20 @@ class Truth:
         missed = math.hypot(goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres)
         return Place(place.place, pose), missed > _BLOCKED_METRES
 
-    def walk(self, place: Place, commands: Sequence[Command]) -> list[tuple[Place, bool]]:
-        """:meth:`after` one step after another; every command names a pose."""
+    def walk(self, place: Place, commands: Sequence[Command]) -> TrueWalk:
+        """What is seen :meth:`after` one step after another; every command names a pose."""
         way = [(place, False)]
         for command in commands:
             assert command.action is not None
             way.append(self.after(way[-1][0], command.action, command.text))
-        return way[1:]
+        places, blocked = zip(*way[1:], strict=True)
+        return TrueWalk(self.views(places), blocked)
 
     def views(self, places: Sequence[Place]) -> list[np.ndarray]:
         """What is seen at each place: uint8 [H, W, 3]."""
         with self._lock:
             contexts = [_context(place) for place in places]
-            shown = self._oracle.imagine(contexts, [[self._standing]] * len(places))
+            shown = self._oracle.imagine(contexts, [[STANDING]] * len(places))
         return [view for [view] in shown]
 
 
