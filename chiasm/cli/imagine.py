@@ -76,7 +76,7 @@ def imagine(
     from chiasm.cli.starts import WalkedRun, true_views
     from chiasm.walk.scripts import imagine_scripts, numeric_views, read_instruction, read_script
 
-    walked = WalkedRun.load(run, device, choice)
+    walked = WalkedRun(run, device, choice)
     pretrained = walked.pretrained
     with found_at("--actions"):
         scripts = [read_script(words, pretrained) for words in actions or ()]

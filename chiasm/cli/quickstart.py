@@ -41,12 +41,7 @@ def quickstart(
 ) -> None:
     """Pretrain, use and report a small multimodal model on the embedded world."""
     # With torch, which a mistyped option need not wait for.
-    from chiasm.assembly import (
-        open_material,
-        refuse_foreign_folder,
-        seconds_per_step,
-        train_run,
-    )
+    from chiasm.assembly import open_material, refuse_foreign_folder, seconds_per_step, train_run
     from chiasm.assembly.measured import write_evaluation
 
     began = time.monotonic()

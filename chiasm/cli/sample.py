@@ -17,14 +17,7 @@ from chiasm.batch.streams import IMAGE, Streams
 from chiasm.cli.options import Device, Trained, but, check_folder, with_settings
 from chiasm.documents import Continuous, Image, Span, Text
 from chiasm.errors import UserError, found_at
-from chiasm.inference.request import (
-    Ended,
-    Event,
-    Generated,
-    Request,
-    SamplingSettings,
-    TextWritten,
-)
+from chiasm.inference.request import Ended, Event, Generated, Request, SamplingSettings, TextWritten
 
 if TYPE_CHECKING:
     from chiasm.inference.pretrained import Pretrained

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from chiasm.assembly import open_held_out_walks
@@ -11,45 +10,38 @@ from chiasm.capabilities import Rendered
 from chiasm.cli.choice import Choice, read_picture
 from chiasm.cli.progress import RunDisplay
 from chiasm.inference.pretrained import Pretrained
-from chiasm.recipe import Recipe, load_recipe
+from chiasm.recipe import load_recipe
 from chiasm.walk.scripts import Script
 from chiasm.walk.starts import Start, Starts, given_picture
 from chiasm.walk.truth import TrueWalk, Truth
 from chiasm.worldmodel.oracle import Oracle
 
 
-@dataclass(frozen=True, eq=False)
 class WalkedRun:
     """A trained model, and what a walk through its imagination may begin with.
 
     Args:
-        recipe: of its run; a saved model alone has none.
-        picture: the content of the file that is to begin with.
+        run: a run, a saved model or one of the hub.
+        device: where the model works.
+        choice: of a start.
+
+    Raises:
+        UserError: the picture's file or the model cannot be read.
     """
 
-    pretrained: Pretrained
-    recipe: Recipe | None
-    choice: Choice
-    picture: bytes | None
-
-    @classmethod
-    def load(cls, run: str, device: str, choice: Choice) -> WalkedRun:
-        """Returns a run, a saved model or one of the hub.
-
-        Raises:
-            UserError: the picture's file or the model cannot be read.
-        """
+    def __init__(self, run: str, device: str, choice: Choice) -> None:
         image, path = choice.image, Path(run) / "recipe.toml"
-        picture = None if image is None else read_picture("--image", image)
-        pretrained = Pretrained.load(run, device)
-        return cls(pretrained, load_recipe(path) if path.is_file() else None, choice, picture)
+        self._choice = choice
+        self._picture = None if image is None else read_picture("--image", image)
+        self.pretrained = Pretrained.load(run, device)
+        self._recipe = load_recipe(path) if path.is_file() else None
 
     @property
     def instructed(self) -> bool | None:
         """Whether it was trained on spoken instructions; unknown without its recipe."""
-        if self.recipe is None:
+        if self._recipe is None:
             return None
-        tables, sources = self.recipe.tables, self.recipe.stream.sources.values()
+        tables, sources = self._recipe.tables, self._recipe.stream.sources.values()
         found = (source.steps(tables) for source in sources)
         return any(steps.spoken for steps in found if steps is not None)
 
@@ -64,14 +56,14 @@ class WalkedRun:
             UserError: the chosen start is not there, or cannot be used.
         """
         shape, start = self.pretrained.vision_tokenizer.image_shape, None
-        if self.picture is not None:
-            start = given_picture(self.picture, shape, str(self.choice.image))
+        if self._picture is not None:
+            start = given_picture(self._picture, shape, str(self._choice.image))
         starts = Starts(shape)
-        if self.recipe is not None and not (only_chosen and start is not None):
+        if self._recipe is not None and not (only_chosen and start is not None):
             with RunDisplay() as display:
-                starts = Starts(shape, open_held_out_walks(self.recipe, cache, display.on_stage))
-        if start is None and self.choice.map is not None:
-            start = starts.at(self.choice.map, self.choice.view or 0)
+                starts = Starts(shape, open_held_out_walks(self._recipe, cache, display.on_stage))
+        if start is None and self._choice.map is not None:
+            start = starts.at(self._choice.map, self._choice.view or 0)
         elif start is None and len(starts):
             start = starts[0]
         return starts, start

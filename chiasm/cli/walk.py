@@ -49,7 +49,7 @@ def walk(
 
     # The server listens already: an address that is taken is told before anything is opened.
     with WalkServer((host, port)) as server, ExitStack() as running:
-        walked = WalkedRun.load(run, device, choice)
+        walked = WalkedRun(run, device, choice)
         model, engine = walked.pretrained, None
         Rollouts.of(model, sampling)  # refuses a model without actions
         starts, start = walked.starts(cache, only_chosen=False)
