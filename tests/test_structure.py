@@ -30,6 +30,7 @@ ORDER = [
         "threads",
         "settings",
         "registry",
+        "renamed",
         "toml",
         "roles",
         "poses",

@@ -30,7 +30,7 @@ def inspect(
     out: Annotated[Path, typer.Option(help="The picture's file.")] = Path("row.png"),
     set_: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Override a setting, as in --set stream.row_positions=512."),
+        typer.Option("--set", help="Override a setting, as in --set stream.sequence_length=512."),
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
@@ -65,7 +65,7 @@ def inspect(
         inputs = build_inputs(settings, material.train, cache, display.on_stage)
     stream = build_stream(settings, material.train, inputs, settings.seed)
     try:
-        number, inside = divmod(row, settings.stream.rows_per_batch)
+        number, inside = divmod(row, settings.stream.batch_size)
         batch = [next(stream) for _ in range(number + 1)][-1]
         report = stream.report()
     finally:

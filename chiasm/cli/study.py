@@ -24,8 +24,8 @@ from chiasm.studies import (
     Cost,
     LocalLauncher,
     Planned,
-    Progress,
     State,
+    StudyProgress,
     StudySettings,
     collect,
     is_isoflop,
@@ -242,7 +242,7 @@ class _Shown:
         self._looked = -SHOW_SECONDS
         self._counts = (-1, -1, -1)
 
-    def on_progress(self, progress: Progress) -> None:
+    def on_progress(self, progress: StudyProgress) -> None:
         """Show where the cells are, once a second and when one begins or ends."""
         counts = (len(progress.waiting), len(progress.running), len(progress.failed))
         if counts == self._counts and time.monotonic() - self._looked < SHOW_SECONDS:

@@ -20,7 +20,13 @@ from chiasm.recipe import Recipe, load_recipe
 from chiasm.tokenizers.settings import TokenizerSettings
 from chiasm.tokenizers.statistics import save_statistics
 from chiasm.toml import load_settings
-from chiasm.vision.cached.encoding import SHARD_PICTURES, Encoding, Progress, Rank, stream_folders
+from chiasm.vision.cached.encoding import (
+    SHARD_PICTURES,
+    Encoding,
+    ProgressCallback,
+    Rank,
+    stream_folders,
+)
 from chiasm.vision.cached.gallery import gallery_of_folder
 from chiasm.vision.cached.measurement import measure_gallery
 from chiasm.vision.cached.shards import StoredType
@@ -171,7 +177,7 @@ def encode(
         print(f'a recipe reads them with [streams.{name}] latents = "{places[name]}"')
 
 
-def _stage_of(folder: Path, display: RunDisplay) -> Progress:
+def _stage_of(folder: Path, display: RunDisplay) -> ProgressCallback:
     """Shows how far a folder is; streams have one each."""
     return lambda stage, done, of: display.on_stage(f"{stage} ({folder.resolve().name})", done, of)
 

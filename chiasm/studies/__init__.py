@@ -28,7 +28,7 @@ from chiasm.studies.collect import Record, State, collect, is_isoflop, points, w
 from chiasm.studies.launcher import Job, Launcher, LocalLauncher
 from chiasm.studies.page import write_study_report
 from chiasm.studies.plan import Cost
-from chiasm.studies.runner import Planned, Progress, plan, run_study
+from chiasm.studies.runner import Planned, StudyProgress, plan, run_study
 from chiasm.studies.settings import StudySettings, load_study
 
 __all__ = [
@@ -38,9 +38,9 @@ __all__ = [
     "Launcher",
     "LocalLauncher",
     "Planned",
-    "Progress",
     "Record",
     "State",
+    "StudyProgress",
     "StudySettings",
     "collect",
     "expand",

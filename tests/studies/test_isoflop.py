@@ -179,7 +179,7 @@ def test_one_depth_and_a_swept_rate(recipe, step):
     for cell in plan.cells:
         width = cell.shape.settings.width
         assert cell.shape.settings.depth == 3
-        rate = recipe.training.optimiser.learning_rate
+        rate = recipe.training.optimizer.learning_rate
         assert cell.learning_rate == pytest.approx(rate * recipe.model.width / width)
     assert plan.rule.endswith("(width / 32)^-1")
 

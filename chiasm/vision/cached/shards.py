@@ -32,7 +32,7 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.whole import sha256_of, write_whole
 
 StoredType = Literal["float16", "bfloat16", "float32"]
-"""Standardised latents lie within a few units, where float16 rounds eight times as finely as
+"""Standardized latents lie within a few units, where float16 rounds eight times as finely as
 bfloat16 in the same 16 bits."""
 
 
@@ -85,7 +85,7 @@ class Manifest:
 
     origin: Origin
     scale: LatentStatistics
-    """Stored latents are standardised by these, so that few bits keep them well."""
+    """Stored latents are standardized by these, so that few bits keep them well."""
     stored_type: StoredType
     data: dict[str, int]
     """The parts of the gallery and their lengths."""
