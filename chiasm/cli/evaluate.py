@@ -9,9 +9,9 @@ from typing import Annotated
 
 import typer
 
-from chiasm.assembly.measured import evaluate_run
+from chiasm.cli.options import check_run
 from chiasm.cli.progress import RunDisplay
-from chiasm.report.page import headlines, not_measured
+from chiasm.recipe import load_recipe
 from chiasm.report.terminal import show
 
 
@@ -29,6 +29,12 @@ def evaluate(
 
     An earlier report with other settings or numbers is kept, as report-1.html and so on.
     """
+    check_run(run)
+    load_recipe(run / "recipe.toml", set_ or [])
+    # torch, which a mistake in an override need not wait for
+    from chiasm.assembly.measured import evaluate_run
+    from chiasm.report.page import headlines, not_measured
+
     with RunDisplay() as display:
         evaluation, files = evaluate_run(
             run,

@@ -22,6 +22,8 @@ from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.evaluation.material import Material
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.report.page import headlines, not_measured
+from chiasm.report.terminal import show
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
@@ -80,7 +82,7 @@ def quickstart(
         )
         trained = time.monotonic()
         seconds = {"worlds": rendered - began, "training": trained - rendered}
-        _, files = write_evaluation(
+        evaluation, files = write_evaluation(
             out,
             recipe,
             material,
@@ -90,6 +92,7 @@ def quickstart(
             on_section=display.on_section,
         )
         display.end_sections()
+    show(headlines(evaluation), not_measured(evaluation))
     print(f"done in {(time.monotonic() - began) / 60:.1f} minutes: open {files.page}")
     print(f'then try: chiasm sample {out} --prompt "story:"')
 

@@ -7,8 +7,8 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.recipe import parse_recipe, resolved
-from chiasm.studies import expand, load_study
-from chiasm.studies.cells import DEFAULTS
+from chiasm.studies.cells import DEFAULTS, expand
+from chiasm.studies.settings import load_study
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "defaults.json"
 

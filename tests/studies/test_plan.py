@@ -5,9 +5,10 @@ import re
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.studies import load_study, plan, run_study
 from chiasm.studies.cell import Result
 from chiasm.studies.plan import refuse_off_budget
+from chiasm.studies.runner import plan, run_study
+from chiasm.studies.settings import load_study
 
 
 @pytest.mark.slow

@@ -27,16 +27,13 @@ from chiasm.vision.cached.shards import (
     Manifest,
     Origin,
     Shard,
-    StoredType,
     differences,
     is_whole,
     manifest_path,
     open_shard,
     shard_path,
 )
-
-SHARD_PICTURES = 2048
-"""Pictures of a shard: with 256 tokens of 768 channels in 16 bits, 805 MB."""
+from chiasm.vision.settings import SHARD_PICTURES, StoredType
 
 ProgressCallback = Callable[[str, int, int], None]
 """Called with (stage, done, of)."""
