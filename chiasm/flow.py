@@ -3,7 +3,7 @@
 Flow time t is 0 at noise and 1 at data: z_t = (1 - t)·ε + t·z, with velocity v = z - ε (rectified
 flow, arXiv 2209.03003). Knowing z_t and t, each of z, v and ε gives the other two.
 
-A fourth space asks the network only for what z_t does not already tell. For standardised latents
+A fourth space asks the network only for what z_t does not already tell. For standardized latents
 the best linear guess of v from z_t is (2t - 1)/s² · z_t with s² = t² + (1 - t)², and what remains
 has the variance 1/s²; a preconditioned network predicts F in v = (2t - 1)/s² · z_t + F/s. This is
 the preconditioning of EDM (arXiv 2206.00364, table 1, σ_data = 1) written for this path: F has

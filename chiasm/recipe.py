@@ -165,10 +165,10 @@ def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
     if recipe.model.experts == "moe":
         return
     asked = {
-        "training.balance_rate": recipe.training.balance_rate > 0,
+        "training.router_bias_rate": recipe.training.router_bias_rate > 0,
         "objective.router_z_weight": recipe.objective.router_z_weight > 0,
-        "objective.balance_weight": recipe.objective.balance_weight
-        != ObjectiveSettings().balance_weight,
+        "objective.load_balance_weight": recipe.objective.load_balance_weight
+        != ObjectiveSettings().load_balance_weight,
     }
     why = f"is for routers, and {recipe.assigned('model.experts')} has none"
     for name, is_asked in asked.items():
@@ -182,12 +182,12 @@ def check_streams(recipe: Recipe, streams: Streams) -> None:
     Raises:
         UserError: a row shorter than an item, or a grid larger than the model's tables.
     """
-    refuse_short_rows(recipe.stream.row_positions, streams)
+    refuse_short_rows(recipe.stream.sequence_length, streams)
     for shape in streams:
-        if max(shape.grid) > recipe.model.image_grid_limit:
+        if max(shape.grid) > recipe.model.item_grid_limit:
             grid = f"grid of {' x '.join(map(str, shape.grid))} latent tokens"
             why = f"is below the {grid} of streams.{shape.name}"
-            raise recipe.error("model.image_grid_limit", why, "raise it")
+            raise recipe.error("model.item_grid_limit", why, "raise it")
 
 
 def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

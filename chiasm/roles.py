@@ -1,6 +1,6 @@
 """Roles of parameters: what each one is, declared by the module that makes it.
 
-An optimiser treats a matrix and a norm's gain differently, and neither the name nor the shape of a
+An optimizer treats a matrix and a norm's gain differently, and neither the name nor the shape of a
 parameter tells them apart: gains of two modalities are [2, width] as a small matrix is, and a table
 of embeddings is as large as a matrix. A module therefore states the roles of its own parameters in
 a class attribute ``roles``; those of torch's layers stand here.

@@ -19,6 +19,7 @@ from pydantic import BaseModel, ValidationError
 
 from chiasm.errors import SettingsError, UserError, found_at, joined, setting
 from chiasm.registry import Registry
+from chiasm.renamed import name_now, value_now
 from chiasm.settings import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -118,6 +119,8 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
         hint = f"{group or 'a recipe'} has {', '.join(beside)}" if beside else ""
         if near:
             hint = f"the nearest is {near[0]}"
+        if now := name_now(name):
+            hint = f"it is called {now} now"
         return UserError(f"unknown setting {setting(name)}", setting=name, remedy=hint)
     if item["type"] == "missing":
         return UserError("is missing", setting=name, remedy="set it")
@@ -127,7 +130,9 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
     wanted = f": {cause or item['msg'].removeprefix('Input ')}"
     if isinstance(item["input"], Mapping):
         return UserError(wanted, setting=name)
-    return UserError(wanted, setting=name, value=item["input"])
+    now = value_now(name, item["input"])
+    called = f"it is called {now} now" if now else ""
+    return UserError(wanted, setting=name, value=item["input"], remedy=called)
 
 
 def _name(known: Sequence[str], location: Sequence[Any]) -> str:

@@ -80,9 +80,9 @@ def train_run(
 
     Raises:
         Stopped: a signal ended the training; its last step is saved.
-        UserError: a device or a judge that is not there, a folder that holds something else or
-            another recipe's run, data that cannot be opened, and whatever ends the training (see
-            :meth:`chiasm.loop.loop.Loop.run`).
+        UserError: a device or a reference encoder that is not there, a folder that holds something
+            else or another recipe's run, data that cannot be opened, and whatever ends the training
+            (see :meth:`chiasm.loop.loop.Loop.run`).
     """
     with settings_of("training"):
         choose_device(recipe.training.device)

@@ -76,7 +76,7 @@ def refuse_another_model(trained: Recipe, asked: Recipe) -> None:
     """Overrides may ask for other measures, other data or another device."""
     for line in differences(resolved(trained), resolved(asked)):
         name = line.split(" = ")[0]
-        settled = name.split(".")[0] in _OF_THE_MODEL or name == "stream.row_positions"
+        settled = name.split(".")[0] in _OF_THE_MODEL or name == "stream.sequence_length"
         if settled and name != "training.device":
             raise UserError(
                 f": the run was trained with another value ({line}), and its model is read as it "

@@ -12,11 +12,11 @@ from chiasm.model.decoder import Decoder
 from chiasm.recipe import Recipe
 
 BYTES_PER_PARAMETER = 16
-"""Of training: a float32 weight, its gradient, and the optimiser's two moments."""
+"""Of training: a float32 weight, its gradient, and the optimizer's two moments."""
 
 
 def refuse_large_model(recipe: Recipe, streams: Streams) -> None:
-    """Raise where weights, gradients and optimiser alone take more memory than there is.
+    """Raise where weights, gradients and optimizer alone take more memory than there is.
 
     Raises:
         UserError: they do.

@@ -66,7 +66,7 @@ class Run:
             self.inputs.text_tokenizer,
             self.inputs.tokenizers,
             self.recipe.objective.flow,
-            self.recipe.stream.row_positions,
+            self.recipe.stream.sequence_length,
             self.recipe.actions,
             walk_documents(self.recipe),
         )
@@ -93,7 +93,7 @@ def opening_of(
 ) -> Opening:
     """What opening the recipe's sources needs to know."""
     return Opening(
-        recipe.stream.row_positions,
+        recipe.stream.sequence_length,
         recipe.actions,
         recipe.tables,
         cache_folder or default_cache_folder(),
@@ -234,7 +234,7 @@ def _validation(
     settings = recipe.training
     if not settings.validation_batches:
         return None
-    whole = recipe.stream.model_copy(update={"condition_drop": 0.0})
+    whole = recipe.stream.model_copy(update={"condition_dropout": 0.0})
     quiet = recipe.model_copy(update={"stream": whole})
     stream = build_stream(quiet, held_out, inputs, VALIDATION_SEED)
     try:

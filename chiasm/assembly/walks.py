@@ -23,8 +23,8 @@ def refuse_cut_walks(
     Raises:
         UserError: the longest document of a source that must not be cut is longer than a row.
     """
-    rows = recipe.stream.row_positions
-    encode = DocumentEncoder(tokenizer, streams, row_positions=sys.maxsize)
+    rows = recipe.stream.sequence_length
+    encode = DocumentEncoder(tokenizer, streams, sequence_length=sys.maxsize)
     for name, source in sources.items():
         if not isinstance(source, Uncut):
             continue
@@ -34,7 +34,7 @@ def refuse_cut_walks(
         )
         if positions > rows:
             raise recipe.error(
-                "stream.row_positions",
+                "stream.sequence_length",
                 f"is shorter than the longest document of stream.sources.{name}: {positions} "
                 f"positions up to the view after {said!r}",
                 f"give {positions} or more, or {source.shorter}",

@@ -18,6 +18,7 @@ plans.py       chiasm plan: to goal pictures, with the model and with the oracle
 experts.py     chiasm experts: what the routers of a mixture of experts learned
 planning.py    chiasm scaling plan: an IsoFLOP study
 scaling.py     chiasm scaling: fit what a study measured, forecast from it
+cells.py       what a study's verbs show: its plan, its costs, the cells that run
 study.py       chiasm study: compare runs that differ in one thing
 report.py      chiasm report: the paper's findings beside what was measured here
 quickstart.py  chiasm quickstart: all of it on the embedded world

@@ -29,7 +29,7 @@ def inspect(
     recipe: RecipeFile,
     row: Annotated[int, typer.Option(min=0, help="Which packed row, from 0.")] = 0,
     out: Annotated[Path, typer.Option(help="The picture's file.")] = Path("row.png"),
-    set_: Annotated[list[str] | None, overrides("stream.row_positions=512")] = None,
+    set_: Annotated[list[str] | None, overrides("stream.sequence_length=512")] = None,
     cache: Cache = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="What was found under each source's path, as JSON alone.")
@@ -61,7 +61,7 @@ def inspect(
         inputs = build_inputs(settings, material.train, cache, display.on_stage)
     stream = build_stream(settings, material.train, inputs, settings.seed)
     try:
-        number, inside = divmod(row, settings.stream.rows_per_batch)
+        number, inside = divmod(row, settings.stream.batch_size)
         batch = [next(stream) for _ in range(number + 1)][-1]
         report = stream.report()
     finally:

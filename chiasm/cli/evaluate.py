@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from chiasm.cli.options import Cache, EndedRun, command, overrides
+from chiasm.cli.options import Cache, EndedRun, check_run, command, overrides
 from chiasm.cli.progress import RunDisplay
+from chiasm.recipe import load_recipe
+from chiasm.report.page import headlines, not_measured
+from chiasm.report.terminal import show
 
 
 def evaluate(
@@ -17,10 +20,10 @@ def evaluate(
 
     An earlier report with other settings or numbers is kept, as report-1.html and so on.
     """
-    # With torch, which a mistyped option need not wait for.
+    check_run(run)
+    load_recipe(run / "recipe.toml", set_ or [])
+    # With torch, which a mistake in an override need not wait for.
     from chiasm.assembly.measured import evaluate_run
-    from chiasm.report.page import headlines, not_measured
-    from chiasm.report.terminal import show
 
     with RunDisplay() as display:
         evaluation, files = evaluate_run(

@@ -15,8 +15,8 @@ from chiasm.recipe import load_recipe
 from chiasm.report.doc import Table
 from chiasm.report.numbers import short_count
 from chiasm.report.terminal import show
-from chiasm.studies import load_study
 from chiasm.studies.isoflop import SPACING, STUDY_NAME, Centre, plan_isoflop, write_study
+from chiasm.studies.settings import load_study
 from chiasm.studies.shapes import RATE_EXPONENT
 from chiasm.studies.step import count_recipe_step
 

@@ -18,6 +18,8 @@ from chiasm.cli.options import Cache, Fresh, command
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.report.page import headlines, not_measured
+from chiasm.report.terminal import show
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
@@ -75,7 +77,7 @@ def quickstart(
         )
         trained = time.monotonic()
         seconds = {"worlds": rendered - began, "training": trained - rendered}
-        _, files = write_evaluation(
+        evaluation, files = write_evaluation(
             out,
             recipe,
             material,
@@ -85,6 +87,7 @@ def quickstart(
             on_section=display.on_section,
         )
         display.end_sections()
+    show(headlines(evaluation), not_measured(evaluation))
     print(f"done in {(time.monotonic() - began) / 60:.1f} minutes: open {files.page}")
     print(f'then try: chiasm sample {out} --prompt "story:"')
 

@@ -49,7 +49,7 @@ def sample(
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of what is drawn.")] = Path("samples"),
     seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
-    settings: Annotated[SamplingSettings, but("rows_at_once")] = DEFAULTS,
+    settings: Annotated[SamplingSettings, but("batch_size")] = DEFAULTS,
     device: Device = "auto",
 ) -> None:
     """Go on with a document: write, answer, draw, imagine the next view.

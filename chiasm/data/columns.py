@@ -72,7 +72,7 @@ class TableSettings(FileSettings):
             return False
 
     def source_of(
-        self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
+        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
     ) -> FolderSource:
         """Returns the documents of a table's rows; ``own`` is what every such source is given.
 
@@ -92,9 +92,9 @@ class TableSettings(FileSettings):
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
             own = {"root": tables.root, "group_column": self.group(table)}
-            positions = opening.row_positions
+            positions = opening.sequence_length
             try:
-                source = self.source_of(name, table, row_positions=positions, alone=alone, **own)
+                source = self.source_of(name, table, sequence_length=positions, alone=alone, **own)
             except UserError as error:
                 if error.setting:
                     raise
@@ -148,7 +148,7 @@ class PictureTableSettings(TableSettings):
         return choose_column(table, "image_column", self.image_column, found or usual or _IMAGE)
 
     def source_of(
-        self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
+        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
     ) -> FolderSource:
         """Returns the documents of a table's rows."""
         if alone:

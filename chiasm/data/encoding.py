@@ -24,16 +24,16 @@ FRAME_TOKENS = 2
 """``<bod>`` and ``<eod>`` around a document; the marks around an item."""
 
 
-def refuse_short_rows(row_positions: int, streams: Streams) -> None:
+def refuse_short_rows(sequence_length: int, streams: Streams) -> None:
     """Raise a UserError when a row could not hold one item of each stream as a document."""
     largest = max((each.num_tokens for each in streams), default=1)
     smallest = largest + 2 * FRAME_TOKENS
-    if row_positions < smallest:
+    if sequence_length < smallest:
         raise UserError(
             f"is shorter than one item of {largest} latent tokens between its marks, <bod> and "
             "<eod>",
-            setting="stream.row_positions",
-            value=row_positions,
+            setting="stream.sequence_length",
+            value=sequence_length,
             remedy=f"give {smallest} or more",
         )
 
@@ -52,11 +52,11 @@ _NO_ITEMS = np.zeros((0, 3), dtype=np.int64)
 
 
 class DocumentEncoder:
-    """Turns documents into pieces of at most ``row_positions``."""
+    """Turns documents into pieces of at most ``sequence_length``."""
 
-    def __init__(self, tokenizer: TextTokenizer, streams: Streams, row_positions: int) -> None:
+    def __init__(self, tokenizer: TextTokenizer, streams: Streams, sequence_length: int) -> None:
         self._tokenizer, self._streams = tokenizer, streams
-        self._capacity = row_positions - FRAME_TOKENS
+        self._capacity = sequence_length - FRAME_TOKENS
         self._bod, self._eod = np.array([tokenizer.bod_id]), np.array([tokenizer.eod_id])
         self._item = cache(self._read)
 

@@ -38,10 +38,10 @@ class TextSettings(TableSettings):
         return (text_column(table, self.text_column),)
 
     def source_of(
-        self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
+        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
     ) -> FolderSource:
         """Returns the texts of a table, cut."""
-        characters = self.document_characters or _CHARACTERS_PER_POSITION * row_positions
+        characters = self.document_characters or _CHARACTERS_PER_POSITION * sequence_length
         [column] = self.words(table)
         return TextSource(name, table, column, characters, **own)
 

@@ -27,7 +27,7 @@ class LaneRows:
     def __init__(
         self,
         mixture: Mixture,
-        row_positions: int,
+        sequence_length: int,
         rows_packed_together: int,
         seed: int,
         reader: ItemReader,
@@ -36,9 +36,9 @@ class LaneRows:
         packer = grain.experimental.BestFitPackIterDataset(
             _Parent(mixture),
             length_struct={
-                "ids": row_positions,
-                "items": row_positions // smallest,
-                "documents": row_positions,
+                "ids": sequence_length,
+                "items": sequence_length // smallest,
+                "documents": sequence_length,
             },
             num_packing_bins=rows_packed_together,
             seed=int(np.random.SeedSequence([seed, mixture.lane.number]).generate_state(1)[0]),

@@ -53,7 +53,7 @@ class Assembler:
     tokenizer: TextTokenizer
     streams: Streams
     source_names: tuple[str, ...]
-    condition_drop: float
+    condition_dropout: float
     seed: int
 
     def __call__(self, rows: Sequence[Row]) -> PackedBatch:
@@ -107,7 +107,7 @@ class Assembler:
         for row in rows:
             key = [self.seed, row.lane, row.number, _CONDITION_DROP]
             draw_I = np.random.default_rng(key).random(len(row.target_I))
-            dropped.append(row.target_I & (draw_I < self.condition_drop))
+            dropped.append(row.target_I & (draw_I < self.condition_dropout))
         return np.concatenate(dropped)
 
 

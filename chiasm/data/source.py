@@ -33,7 +33,7 @@ _SHOWN_FILES = 20
 class Opening:
     """What opening a source needs of its run."""
 
-    row_positions: int = 512
+    sequence_length: int = 512
     actions: ActionFormat = field(default_factory=ActionFormat)
     """How steps are written, where a source has any."""
     tables: Mapping[str, Settings] = field(default_factory=dict)

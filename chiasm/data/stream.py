@@ -87,21 +87,21 @@ class Stream:
         self.settings = settings
         _refuse(settings, sources, reader.streams, num_ranks)
         self._names = tuple(sources)
-        encoder = DocumentEncoder(tokenizer, reader.streams, settings.row_positions)
+        encoder = DocumentEncoder(tokenizer, reader.streams, settings.sequence_length)
         weights = {name: settings.sources[name].weight for name in sources}
         lanes = {
             number: LaneRows(
                 Mixture(sources, weights, encoder, Lane(number, settings.lanes), seed),
-                settings.row_positions,
+                settings.sequence_length,
                 settings.rows_packed_together,
                 seed,
                 reader,
             )
             for number in range(rank, settings.lanes, num_ranks)
         }
-        drop = settings.condition_drop
+        drop = settings.condition_dropout
         assemble = Assembler(tokenizer, reader.streams, self._names, drop, seed)
-        batches = _Batches(lanes, assemble, settings.rows_per_batch // num_ranks)
+        batches = _Batches(lanes, assemble, settings.batch_size // num_ranks)
         ready = grain.experimental.ThreadPrefetchDatasetIterator(
             batches, settings.prefetched_batches
         )
@@ -141,14 +141,14 @@ class Stream:
         total = max(1, sum(positions.values()))
         # What packing ahead and the last document of each lane may explain of a drift.
         rows_ahead = len(lanes) * (self.settings.rows_packed_together + 1)
-        slack_positions = rows_ahead * self.settings.row_positions
+        slack_positions = rows_ahead * self.settings.sequence_length
         return StreamReport(
             **totals,
             weights=weights,
             shares={name: positions[name] / total for name in self._names},
             notes=tuple(note for lane in lanes for note in lane["notes"]),
             rows=rows,
-            filled=sum(positions.values()) / max(1, rows * self.settings.row_positions),
+            filled=sum(positions.values()) / max(1, rows * self.settings.sequence_length),
             alarms=_alarms(positions, weights, slack_positions),
         )
 
@@ -156,10 +156,8 @@ class Stream:
 class _Batches:
     """Takes rows from the lanes in turn."""
 
-    def __init__(
-        self, lanes: Mapping[int, LaneRows], assemble: Assembler, rows_per_batch: int
-    ) -> None:
-        self._lanes, self._assemble, self._rows_per_batch = lanes, assemble, rows_per_batch
+    def __init__(self, lanes: Mapping[int, LaneRows], assemble: Assembler, batch_size: int) -> None:
+        self._lanes, self._assemble, self._rows_per_batch = lanes, assemble, batch_size
         self._given = 0
 
     def __next__(self) -> PackedBatch:
@@ -188,13 +186,13 @@ def _stop(running: list[grain.DatasetIterator]) -> None:
 def _refuse(
     settings: StreamSettings, sources: Mapping[str, Source], streams: Streams, num_ranks: int
 ) -> None:
-    refuse_short_rows(settings.row_positions, streams)
+    refuse_short_rows(settings.sequence_length, streams)
     if not sources:
         raise UserError("sources is empty: name at least one source to read")
     for name, source in sources.items():
         if not len(source):
             raise UserError(f"source {name!r} has no documents; check its path and settings")
-    for what in ("lanes", "rows_per_batch"):
+    for what in ("lanes", "batch_size"):
         value = getattr(settings, what)
         if value % num_ranks:
             raise UserError(

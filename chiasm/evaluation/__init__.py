@@ -12,7 +12,7 @@ material.py    what an evaluation reads: both splits of every source
 scoring.py     losses of single documents
 run.py         a model on its data: what every measure is given
 measure.py     what a measure is, and the list of those that are there
-pictures.py    pictures against the truth, and the judge through which probes read
+pictures.py    pictures against the truth, and the encoder through which probes read
 pieces.py      pieces of held-out walks
 text.py        bits per byte against n-grams; sentences that recur
 flow.py        flow loss at fixed noise levels

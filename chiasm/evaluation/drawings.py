@@ -13,7 +13,7 @@ from chiasm.documents import Image, Source
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import asked_picture, picked, spread
 from chiasm.evaluation.measure import NO_DECODER, Measure
-from chiasm.evaluation.pictures import open_judge
+from chiasm.evaluation.pictures import open_reference_encoder
 from chiasm.evaluation.probes import Probe
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import MeasureSettings
@@ -34,7 +34,7 @@ class DrawingSettings(MeasureSettings):
 
     probe_frames: int = Field(4000, ge=8)
     """Real training frames that the probes are fitted on."""
-    judge: str = Field("own", min_length=1)
+    reference_encoder: str = Field("own", min_length=1)
     """Through whose latents probes read pictures: those of the run's own tokenizer, or of another
     one, as ``streams.image.path`` names it, so that runs with different tokenizers are read
     alike."""
@@ -86,8 +86,8 @@ class Drawings(Measure[DrawingSettings]):
     overview = "Drawn from a held-out caption"
 
     def check(self, settings: DrawingSettings) -> None:
-        """Refuses a judge that is not there."""
-        open_judge(settings.judge)
+        """Refuses a reference_encoder that is not there."""
+        open_reference_encoder(settings.reference_encoder)
 
     def applies(self, run: Run[DrawingSettings]) -> str:
         """Returns why nothing can be drawn; empty where it can."""
@@ -106,12 +106,15 @@ class Drawings(Measure[DrawingSettings]):
         self, run: Run[DrawingSettings], train: Described, held_out: Described
     ) -> Findings:
         captions, frames = _asked(held_out, run.settings.drawings)
-        drawn, judge = _draw(run, captions), open_judge(run.settings.judge)
+        drawn, reference_encoder = (
+            _draw(run, captions),
+            open_reference_encoder(run.settings.reference_encoder),
+        )
         clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
         truth = _truth(run, held_out, frames)
-        probes = _fit_probes(run, _truth(run, train, clear), judge)
+        probes = _fit_probes(run, _truth(run, train, clear), reference_encoder)
         through = run.through_tokenizer(truth.pictures)
-        seen = [run.features(each, judge) for each in (drawn, truth.pictures, through)]
+        seen = [run.features(each, reference_encoder) for each in (drawn, truth.pictures, through)]
         readings = [
             _Reading(
                 attribute,
@@ -185,9 +188,9 @@ def _truth(run: Run[DrawingSettings], source: Described, frames: np.ndarray) -> 
 
 
 def _fit_probes(
-    run: Run[DrawingSettings], truth: _Truth, judge: Tokenizer | None
+    run: Run[DrawingSettings], truth: _Truth, reference_encoder: Tokenizer | None
 ) -> dict[str, Probe]:
-    features_NF = run.features(truth.pictures, judge)
+    features_NF = run.features(truth.pictures, reference_encoder)
     probes = {}
     for attribute in truth.facts[0]:
         labels = [facts[attribute] for facts in truth.facts]

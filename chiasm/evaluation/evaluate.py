@@ -16,7 +16,7 @@ from chiasm.evaluation.run import Run
 from chiasm.evaluation.settings import MEASURES, EvaluationSettings, check_measures, complete
 from chiasm.inference.pretrained import Pretrained
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Called before each measure with its section, its number from 0, and how many there are."""
 
 
@@ -24,7 +24,7 @@ def evaluate(
     pretrained: Pretrained,
     material: Material,
     settings: EvaluationSettings | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Evaluation:
     """Measure a model on held-out data, beside its baselines.
 

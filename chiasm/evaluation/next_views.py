@@ -41,7 +41,7 @@ class NextViews(WalkMeasure[NextViewSettings]):
         "Imagined frames have passed the tokenizer's decoder and lost detail there, so the like "
         "baseline is the last frame decoded through the same tokenizer; the raw last frame is "
         "shown too. Shuffled actions: the same frames and the same noise with another action, of "
-        "another walk or map. Feature distance is the root mean square between standardised "
+        "another walk or map. Feature distance is the root mean square between standardized "
         "latents."
     )
     heading = "What it imagines"

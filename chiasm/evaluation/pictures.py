@@ -30,19 +30,19 @@ _SSIM_WINDOW, _SSIM_DEVIATION = 11, 1.5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 
-def open_judge(judge: str) -> Tokenizer | None:
+def open_reference_encoder(reference_encoder: str) -> Tokenizer | None:
     """The tokenizer through whose latents probes read; None for the model's own.
 
     Raises:
         UserError: there is no such tokenizer, it is damaged, or has no statistics.
     """
-    if judge == "own":
+    if reference_encoder == "own":
         return None
     from chiasm.vision.kinds import RaeSettings
 
-    named = {"setting": "evaluation.judge", "value": judge}
+    named = {"setting": "evaluation.reference_encoder", "value": reference_encoder}
     try:
-        opened = RaeSettings(path=judge).open()
+        opened = RaeSettings(path=reference_encoder).open()
     except UserError as error:
         why = error.why if error.setting else f": {error.why}"
         raise UserError(why, **named, remedy=error.remedy) from error

@@ -1,7 +1,7 @@
 """Linear probes: what a frozen representation says about a picture.
 
 A probe is a ridge regression from an image's features to one-hot classes, W = (XᵀX + λI)⁻¹XᵀY on
-standardised features, and answers with the largest output. λ is chosen on training maps that the
+standardized features, and answers with the largest output. λ is chosen on training maps that the
 candidate fit did not see. Probes are trained on real frames with the world's ground truth; a
 probe's own accuracy on held-out real frames says how far its reading of a drawn picture can be
 trusted.

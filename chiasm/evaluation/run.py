@@ -61,9 +61,11 @@ class Run(Generic[Own]):
         """Returns a picture at the model's size: uint8 [H, W, 3]."""
         return pictures.fitted(image, self.image_shape)
 
-    def features(self, pictures_NHW3: np.ndarray, judge: Tokenizer | None = None) -> np.ndarray:
-        """Returns standardised latents, of the judge's or the model's own: float32 [N, F]."""
-        return pictures.features(self.pretrained, pictures_NHW3, judge)
+    def features(
+        self, pictures_NHW3: np.ndarray, reference_encoder: Tokenizer | None = None
+    ) -> np.ndarray:
+        """Returns latents [N, F], standardized, of a reference encoder or the model's own."""
+        return pictures.features(self.pretrained, pictures_NHW3, reference_encoder)
 
     def through_tokenizer(self, pictures_NHW3: np.ndarray) -> np.ndarray:
         """Returns what encoding and decoding leave of uint8 pictures: uint8 [N, H, W, 3]."""

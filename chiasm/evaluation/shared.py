@@ -22,20 +22,20 @@ class MeasureSettings(Settings):
     """Guidance scale of pictures drawn from captions."""
     shown: int = Field(8, ge=1)
     """Items of each kind that the report shows; always the first ones, never picked by hand."""
-    rows_per_batch: int = Field(32, ge=1)
+    batch_size: int = Field(32, ge=1)
     """Requests that the sampler works on together."""
 
     @property
     def drawing(self) -> SamplingSettings:
         """How pictures are drawn."""
         return SamplingSettings(
-            steps=self.steps, guidance=self.guidance, rows_at_once=self.rows_per_batch
+            steps=self.steps, guidance=self.guidance, batch_size=self.batch_size
         )
 
     def writing(self, max_tokens: int, temperature: float = 0) -> SamplingSettings:
         """How text is written: greedily, unless a temperature is given."""
         return SamplingSettings(
-            temperature=temperature, max_tokens=max_tokens, rows_at_once=self.rows_per_batch
+            temperature=temperature, max_tokens=max_tokens, batch_size=self.batch_size
         )
 
 
@@ -56,5 +56,5 @@ class WalkSettings(MeasureSettings):
         return SamplingSettings(
             steps=self.next_view_steps or self.steps,
             guidance=self.next_view_guidance,
-            rows_at_once=self.rows_per_batch,
+            batch_size=self.batch_size,
         )

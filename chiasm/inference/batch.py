@@ -46,7 +46,7 @@ from chiasm.inference.writer import Writer
 
 
 @dataclass(eq=False)
-class Progress:
+class RequestState:
     """How far one request has come; ``member`` is its number in the batch that runs."""
 
     number: int
@@ -88,7 +88,7 @@ class Batch:
         self._stream_of = {marks[name].begin: name for name in self._streams.generated}
         self._forbidden_V = self._never_chosen()
         self._everyone = [
-            Progress(first_number + member, member, request, self._new_writer())
+            RequestState(first_number + member, member, request, self._new_writer())
             for member, request in enumerate(requests)
         ]
         self._events: deque[Event] = deque()
@@ -129,7 +129,7 @@ class Batch:
 
     def _read_prompts(self) -> None:
         """Requests that hold one and the same ``spans`` object are read once."""
-        alike: dict[int, list[Progress]] = defaultdict(list)
+        alike: dict[int, list[RequestState]] = defaultdict(list)
         for progress in self._everyone:
             alike[id(progress.request.spans)].append(progress)
         group = self._gathered([first for first, *_ in alike.values()])
@@ -142,13 +142,13 @@ class Batch:
             for progress in others:
                 progress.last_D = first.last_D
 
-    def _given_text(self, progress: Progress) -> list[int]:
+    def _given_text(self, progress: RequestState) -> list[int]:
         """Tokens that the request gives before its next item; their text is part of the result."""
         given = progress.request.script[progress.num_items : progress.num_items + 1]
         progress.spans += map(Text, given)
         return [token for text in given for token in self._tokenizer.encode(text)]
 
-    def _write(self, writing: list[Progress]) -> None:
+    def _write(self, writing: list[RequestState]) -> None:
         """One token for each request."""
         last_BD = torch.stack([progress.last_D for progress in writing])
         logits_BV = self._decoder.text_logits(last_BD).float() + self._forbidden_V
@@ -161,7 +161,7 @@ class Batch:
         if going_on := self._gathered([p for p in writing if not (p.ended or p.stream)]):
             self._read(going_on, [Passage([token_of[progress]]) for progress in going_on])
 
-    def _take(self, progress: Progress, token: int) -> None:
+    def _take(self, progress: RequestState, token: int) -> None:
         """What a chosen token does to its request."""
         progress.num_choices += 1
         stream, settings = self._stream_of.get(token), self._settings
@@ -184,7 +184,7 @@ class Batch:
             else:
                 self._end_if_spent(progress)
 
-    def _generate(self, group: list[Progress]) -> None:
+    def _generate(self, group: list[RequestState]) -> None:
         """One item for each request, from the mark that opens it to the one that closes it."""
         shape, settings = self._streams[group[0].stream], self._settings
         marks = self._tokenizer.marks[shape.name]
@@ -203,7 +203,7 @@ class Batch:
             closed = [item_passage(shape, marks, closed=True)] * len(group)
             self._read(group, closed, {shape.name: z_NPC.flatten(0, 1)})
 
-    def _finish_item(self, progress: Progress, z_PC: Tensor, item: Continuous) -> None:
+    def _finish_item(self, progress: RequestState, z_PC: Tensor, item: Continuous) -> None:
         self._finish_text(progress)
         progress.spans.append(item)
         self._events.append(Generated(progress.number, item, z_PC))
@@ -213,7 +213,7 @@ class Batch:
 
     def _read(
         self,
-        group: list[Progress],
+        group: list[RequestState],
         passages: list[Passage],
         latents: Mapping[str, Tensor] | None = None,
     ) -> None:
@@ -221,30 +221,30 @@ class Batch:
         for progress, last_D in zip(group, last_BD, strict=True):
             progress.last_D = last_D
 
-    def _gathered(self, group: list[Progress]) -> list[Progress]:
+    def _gathered(self, group: list[RequestState]) -> list[RequestState]:
         """The group, moved to the first rows of the cache, in the order of its rows."""
         progress_of = {progress.member: progress for progress in group}
         return [progress_of[member] for member in self._history.gather(list(progress_of))]
 
-    def _end_if_spent(self, progress: Progress) -> None:
+    def _end_if_spent(self, progress: RequestState) -> None:
         """Where neither a token nor an item is left, no further choice needs a pass."""
         settings = self._settings
         spent = progress.num_tokens == settings.max_tokens
         if not progress.stream and spent and progress.num_items == settings.max_items:
             self._end(progress, Ending.MAX_TOKENS)
 
-    def _end(self, progress: Progress, ending: Ending) -> None:
+    def _end(self, progress: RequestState, ending: Ending) -> None:
         self._finish_text(progress)
         progress.ended = True
         self._events.append(Ended(progress.number, ending))
 
-    def _finish_text(self, progress: Progress) -> None:
+    def _finish_text(self, progress: RequestState) -> None:
         self._tell_text(progress, progress.writer.finish())
         if progress.writer.text:
             progress.spans.append(Text(progress.writer.text))
         progress.writer = self._new_writer()
 
-    def _tell_text(self, progress: Progress, piece: str) -> None:
+    def _tell_text(self, progress: RequestState, piece: str) -> None:
         if piece:
             self._events.append(TextWritten(progress.number, piece))
 

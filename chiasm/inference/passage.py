@@ -39,7 +39,7 @@ def prompt_passage(spans: Sequence[Span], tokenizer: TextTokenizer, streams: Str
     Raises:
         UserError: there is no stream that reads one of them.
     """
-    encode = DocumentEncoder(tokenizer, streams, row_positions=sys.maxsize)
+    encode = DocumentEncoder(tokenizer, streams, sequence_length=sys.maxsize)
     piece = encode(Document(tuple(spans)))[0]
     begins = [tokenizer.marks[shape.marks].begin for shape in streams]
     starts = np.flatnonzero(np.isin(piece.ids, begins)) + 1

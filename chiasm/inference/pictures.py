@@ -28,17 +28,18 @@ def fitted(image: Image, shape: ImageShape) -> np.ndarray:
 
 @torch.inference_mode()
 def features(
-    pretrained: Pretrained, pictures_NHW3: np.ndarray, judge: Tokenizer | None = None
+    pretrained: Pretrained, pictures_NHW3: np.ndarray, reference_encoder: Tokenizer | None = None
 ) -> np.ndarray:
-    """Standardised latents of uint8 pictures, flattened: float32 [N, F].
+    """Standardized latents of uint8 pictures, flattened: float32 [N, F].
 
-    They are those of the model's own tokenizer, or of ``judge``, at the size that it takes.
+    They are those of the model's own tokenizer, or of ``reference_encoder`` at the size that it
+    takes.
     """
     vision = pretrained.vision_tokenizer
-    if judge is not None:
-        vision = judge.to(pretrained.device)
+    if reference_encoder is not None:
+        vision = reference_encoder.to(pretrained.device)
         shown = (Image(pixels, target=False) for pixels in pictures_NHW3)
-        pictures_NHW3 = np.stack([fitted(image, judge.image_shape) for image in shown])
+        pictures_NHW3 = np.stack([fitted(image, reference_encoder.image_shape) for image in shown])
     parts = _encoded(vision, pictures_NHW3, pretrained.device)
     return torch.cat([part_NPC.flatten(1).cpu() for part_NPC in parts]).numpy()
 
@@ -54,7 +55,7 @@ def through_tokenizer(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.n
 
 
 def feature_distance(features_NF: np.ndarray, truth_NF: np.ndarray) -> np.ndarray:
-    """Root mean square difference of standardised latents, for each picture."""
+    """Root mean square difference of standardized latents, for each picture."""
     return np.sqrt(((features_NF - truth_NF).astype(np.float64) ** 2).mean(1))
 
 

@@ -49,7 +49,7 @@ class SamplingSettings(Settings):
     stop: tuple[str, ...] = ()
     """Strings that end a request when the text written since the last item contains them; neither
     they nor what follows is part of the result. On the command line ``\\n`` is a line's end."""
-    rows_at_once: int = Field(default=32, ge=1)
+    batch_size: int = Field(default=32, ge=1)
     """Requests that run as one batch; bounds the memory of the cache, never changes a result."""
 
 

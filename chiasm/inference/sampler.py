@@ -33,7 +33,7 @@ class Sampler:
     ) -> list[list[Span]]:
         """Returns what follows each request's spans; pictures are uint8 [H, W, 3].
 
-        ``settings`` say how to write and generate, None the defaults; ``settings.rows_at_once``
+        ``settings`` say how to write and generate, None the defaults; ``settings.batch_size``
         requests run together.
 
         Raises:
@@ -66,8 +66,8 @@ class Sampler:
             self._prompt(f"request {n}" if several else "the request", request, settings.max_items)
             for n, request in enumerate(requests)
         ]
-        for begin in range(0, len(requests), settings.rows_at_once):
-            chunk = slice(begin, begin + settings.rows_at_once)
+        for begin in range(0, len(requests), settings.batch_size):
+            chunk = slice(begin, begin + settings.batch_size)
             yield Batch(self.pretrained, settings, requests[chunk], prompts[chunk], begin)
 
     def _prompt(self, name: str, request: Request, max_items: int) -> Passage:

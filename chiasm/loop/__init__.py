@@ -2,7 +2,7 @@
 
 schedule.py    learning rate as a function of the step
 settings.py    how long a loop runs, and what it writes on the way
-optimiser.py   AdamW with two decay groups
+optimizer.py   AdamW with two decay groups
 metrics.py     JSON lines and TensorBoard
 checkpoint.py  training state, written aside, renamed and verified
 progress.py    what a loop counts and tells

@@ -4,7 +4,7 @@ Choices:
 
 - The horizon is a number of steps, never a time: a run is a function of its settings.
 - A step whose gradients are not finite is skipped and counted; too many in a row end the run.
-- The state to save is the module, the optimisers, a few counters and where the loop stands in its
+- The state to save is the module, the optimizers, a few counters and where the loop stands in its
   data. Everything random is keyed by what it belongs to.
 - On CPU algorithms are deterministic and the number of threads is recorded, so that resumed equals
   uninterrupted, bit for bit.
@@ -56,7 +56,7 @@ class Loop(ABC, Generic[Found]):
 
     Args:
         module: on its device; all that changes in training is a parameter or a buffer of it.
-        optimisers: by what metrics call the length of the gradients of those parameters that one
+        optimizers: by what metrics call the length of the gradients of those parameters that one
             moves, which are shortened together: two networks trained against each other have two.
         remedy: what a user can do about gradients that are not finite.
         compiled: parts of the module are compiled, for the number of threads that torch has.
@@ -72,7 +72,7 @@ class Loop(ABC, Generic[Found]):
     def __init__(
         self,
         module: nn.Module,
-        optimisers: Mapping[str, torch.optim.Optimizer],
+        optimizers: Mapping[str, torch.optim.Optimizer],
         settings: LoopSettings,
         *,
         remedy: str,
@@ -80,7 +80,7 @@ class Loop(ABC, Generic[Found]):
         tell: Callable[[str], None] = print,
     ) -> None:
         self.module = module
-        self.optimisers = optimisers
+        self.optimizers = optimizers
         self.settings = settings
         self.remedy = remedy
         self.compiled = compiled
@@ -88,8 +88,8 @@ class Loop(ABC, Generic[Found]):
         self.device = next(module.parameters()).device
         self.progress = Progress()
         moved = {
-            name: {p for group in optimiser.param_groups for p in group["params"]}
-            for name, optimiser in optimisers.items()
+            name: {p for group in optimizer.param_groups for p in group["params"]}
+            for name, optimizer in optimizers.items()
         }
         # In the module's order, on which the last digits of their gradients' length depend.
         self._parameters = {
@@ -102,7 +102,7 @@ class Loop(ABC, Generic[Found]):
 
     @abstractmethod
     def after_update(self, found: Found) -> None:
-        """Change what no optimiser moves; the step is not counted yet."""
+        """Change what no optimizer moves; the step is not counted yet."""
 
     @abstractmethod
     def report(self, found: Found) -> tuple[Values, dict[str, int]]:
@@ -160,19 +160,19 @@ class Loop(ABC, Generic[Found]):
         begin_seconds = time.perf_counter()
         settings, progress = self.settings, self.progress
         rate = learning_rate(
-            settings.schedule, settings.optimiser.learning_rate, progress.step, settings.steps
+            settings.schedule, settings.optimizer.learning_rate, progress.step, settings.steps
         )
         found = self.backward()
         norms = {
-            name: float(nn.utils.clip_grad_norm_(own, settings.clip_norm))
+            name: float(nn.utils.clip_grad_norm_(own, settings.max_grad_norm))
             for name, own in self._parameters.items()
         }
         finite = all(map(math.isfinite, norms.values()))
         if finite:
-            for optimiser in self.optimisers.values():
-                for group in optimiser.param_groups:
+            for optimizer in self.optimizers.values():
+                for group in optimizer.param_groups:
                     group["lr"] = rate
-                optimiser.step()
+                optimizer.step()
             self.after_update(found)
         self.module.zero_grad()
         losses, counts = self.report(found)
@@ -232,9 +232,9 @@ class Loop(ABC, Generic[Found]):
             return False
         set_state_dict(
             self.module,
-            list(self.optimisers.values()),
+            list(self.optimizers.values()),
             model_state_dict=tensors["model"],
-            optim_state_dict=tensors["optimiser"],
+            optim_state_dict=tensors["optimizer"],
         )
         torch.set_rng_state(tensors["random"])
         if self.stream:
@@ -244,8 +244,8 @@ class Loop(ABC, Generic[Found]):
         return True
 
     def _tensors(self) -> dict[str, Any]:
-        model, optimiser = get_state_dict(self.module, list(self.optimisers.values()))
-        return {"model": model, "optimiser": optimiser, "random": torch.get_rng_state()}
+        model, optimizer = get_state_dict(self.module, list(self.optimizers.values()))
+        return {"model": model, "optimizer": optimizer, "random": torch.get_rng_state()}
 
     @property
     def _where(self) -> str:

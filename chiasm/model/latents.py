@@ -55,8 +55,8 @@ class PlaceEmbedding(nn.Module):
 
     def __init__(self, settings: ModelSettings, axes: int) -> None:
         super().__init__()
-        self.width, self.learned = settings.width, settings.image_positions == "learned"
-        limit = settings.image_grid_limit
+        self.width, self.learned = settings.width, settings.item_positions == "learned"
+        limit = settings.item_grid_limit
         self.axes = ("row", "column") if axes == 2 else tuple(f"axis{n}" for n in range(axes))
         self.roles = dict.fromkeys(self.axes, Role.TABLE) | {"gain": Role.GAIN}
         if self.learned:

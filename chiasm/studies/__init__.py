@@ -21,35 +21,3 @@ figure.py      the metrics of all cells as SVG
 page.py        the study's page, and the short text for docs
 isoflop.py     an IsoFLOP study, from budgets and a number of sizes
 """
-
-from chiasm.studies.cell import run_cell
-from chiasm.studies.cells import Cell, expand
-from chiasm.studies.collect import Record, State, collect, is_isoflop, points, write_cells
-from chiasm.studies.launcher import Job, Launcher, LocalLauncher
-from chiasm.studies.page import write_study_report
-from chiasm.studies.plan import Cost
-from chiasm.studies.runner import Planned, Progress, plan, run_study
-from chiasm.studies.settings import StudySettings, load_study
-
-__all__ = [
-    "Cell",
-    "Cost",
-    "Job",
-    "Launcher",
-    "LocalLauncher",
-    "Planned",
-    "Progress",
-    "Record",
-    "State",
-    "StudySettings",
-    "collect",
-    "expand",
-    "is_isoflop",
-    "load_study",
-    "plan",
-    "points",
-    "run_cell",
-    "run_study",
-    "write_cells",
-    "write_study_report",
-]

@@ -237,5 +237,5 @@ def _own_validation(recipe: Recipe) -> str:
     """Names the rows of the run's own validation by what they follow from."""
     stream, training = recipe.stream, recipe.training
     weights = {name: source.model_dump() for name, source in stream.sources.items()}
-    rows = [stream.row_positions, stream.rows_per_batch, stream.lanes, training.validation_batches]
+    rows = [stream.sequence_length, stream.batch_size, stream.lanes, training.validation_batches]
     return content_hash([recipe.world.model_dump(mode="json"), weights, rows])

@@ -83,7 +83,7 @@ class PlannedCell:
         """Settings of the recipe that the cell changes, by dotted name."""
         return {
             **self.shape.overrides,
-            "training.optimiser.learning_rate": float(f"{self.learning_rate:.4g}"),
+            "training.optimizer.learning_rate": float(f"{self.learning_rate:.4g}"),
             "training.schedule.warmup_steps": self.warmup_steps,
             "training.steps": self.steps,
         }
@@ -181,7 +181,7 @@ def plan_isoflop(
         cells += own
     if off := [cell for cell in cells if cell.misses]:
         raise UserError(_missed(off, grid))
-    rate, width = recipe.training.optimiser.learning_rate, recipe.model.width
+    rate, width = recipe.training.optimizer.learning_rate, recipe.model.width
     rule = f"learning rate {rate:g} · (width / {width})^-{rate_exponent:g}"
     return Plan(tuple(cells), tuple(warnings), rule)
 
@@ -201,7 +201,7 @@ class _Grid:
     def cells(self, budget: float) -> list[PlannedCell]:
         """Of one budget, by size."""
         training, width = self.recipe.training, self.recipe.model.width
-        rate, cells = training.optimiser.learning_rate, []
+        rate, cells = training.optimizer.learning_rate, []
         for shape in self._shapes(self.centre(budget)):
             steps = max(round(budget / shape.step_flops), 1)
             own = learning_rate(rate, width, shape.settings.width, self.rate_exponent)
@@ -231,7 +231,7 @@ def _missed(off: Sequence[PlannedCell], grid: _Grid) -> str:
     return (
         f"whole steps miss the budget by more than {BUDGET_WITHIN:.0%} (used / budget): {told}; "
         f"give budgets from about {budget:.1e}, or let a step read less "
-        f"(--set stream.rows_per_batch=1; it is {grid.recipe.stream.rows_per_batch} now), or "
+        f"(--set stream.batch_size=1; it is {grid.recipe.stream.batch_size} now), or "
         "centre smaller sizes (--centre)"
     )
 

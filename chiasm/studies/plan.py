@@ -97,7 +97,7 @@ def _count(cell: Cell, shared: Shared, steps_of_stream: dict[str, Step]) -> Cost
     """Tokens, FLOPs and parameters of one cell, without training it; streams are packed once."""
     recipe = cell.recipe
     batches = batches_of_run(recipe)
-    settings = [recipe.stream.model_dump(mode="json"), recipe.training.batches_per_step]
+    settings = [recipe.stream.model_dump(mode="json"), recipe.training.gradient_accumulation_steps]
     stream = content_hash([*settings, recipe.seed, batches, cell.inputs_key])
     if stream not in steps_of_stream:
         sources, inputs = shared.material(cell).train, shared.inputs(cell)

@@ -33,7 +33,7 @@ ERROR_LINES = 12
 
 
 @dataclass
-class Progress:
+class StudyProgress:
     """Where a running study stands, told after every change and now and then in between."""
 
     cells: dict[str, Cell]
@@ -127,8 +127,8 @@ def run_study(
     launcher: Launcher,
     *,
     retry_failed: bool = False,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> Progress:
+    on_progress: Callable[[StudyProgress], None] = lambda progress: None,
+) -> StudyProgress:
     """Run every cell that is not finished, the longest first, and go on past failures.
 
     SIGTERM and Ctrl-C stop the cells with a checkpoint; the same call goes on from there.
@@ -188,9 +188,9 @@ def failure(folder: Path, measures_key: str) -> dict[str, Any] | None:
     return found if found.get("measures_key") == measures_key else None
 
 
-def _begin(planned: Planned, retry_failed: bool) -> Progress:
+def _begin(planned: Planned, retry_failed: bool) -> StudyProgress:
     unique = {cell.key: cell for cell in planned.cells}
-    progress = Progress(unique)
+    progress = StudyProgress(unique)
     for cell in unique.values():
         job, order = Job(cell.key, planned.folder_of(cell)), planned.order(cell)
         failed = failure(job.folder, order.measures_key)
@@ -205,10 +205,10 @@ def _begin(planned: Planned, retry_failed: bool) -> Progress:
 
 
 def _work(
-    progress: Progress,
+    progress: StudyProgress,
     launcher: Launcher,
     stop: StopRequest,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[StudyProgress], None],
 ) -> None:
     looked = time.monotonic()
     while (progress.waiting or progress.running) and stop.signal is None:
@@ -223,14 +223,14 @@ def _work(
         on_progress(progress)
 
 
-def _fill(progress: Progress, launcher: Launcher) -> None:
+def _fill(progress: StudyProgress, launcher: Launcher) -> None:
     while progress.waiting and len(progress.running) < launcher.slots:
         job = progress.waiting.pop(0)
         launcher.start(job)
         progress.running.append(job)
 
 
-def _end(progress: Progress, job: Job, status: int) -> None:
+def _end(progress: StudyProgress, job: Job, status: int) -> None:
     measures = read_order(job.folder).measures_key
     before = failure(job.folder, measures)
     if status == 0 and Result.read(job.folder) is not None:

@@ -81,7 +81,7 @@ class Shared:
         stream = recipe.stream
         sources = {n: s.model_dump(exclude={"weight"}) for n, s in stream.sources.items()}
         tables = {name: table.model_dump(mode="json") for name, table in recipe.tables.items()}
-        key = content_hash([tables, sources, stream.row_positions])
+        key = content_hash([tables, sources, stream.sequence_length])
         if key not in self._material:
             self._material[key] = open_material(recipe, self.cache_folder, self.on_stage)
         return self._material[key]

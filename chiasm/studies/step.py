@@ -37,7 +37,7 @@ class Step:
     work: Work
     """Summed over ``batches`` batches, as are the positions."""
     batches: int
-    batches_per_step: int
+    gradient_accumulation_steps: int
     vocabulary: int
     streams: Streams
     modality_positions: Mapping[str, int]
@@ -57,18 +57,18 @@ class Step:
 
     def share(self, steps: int) -> float:
         """What so many training steps read, in units of the batches that were counted."""
-        return steps * self.batches_per_step / self.batches
+        return steps * self.gradient_accumulation_steps / self.batches
 
 
 def counted_batches(recipe: Recipe) -> int:
     """Batches that hold :data:`COUNTED_ROWS` rows."""
-    return math.ceil(COUNTED_ROWS / recipe.stream.rows_per_batch)
+    return math.ceil(COUNTED_ROWS / recipe.stream.batch_size)
 
 
 def batches_of_run(recipe: Recipe) -> int:
     """Batches that are counted for a run of the recipe's steps."""
     training = recipe.training
-    return min(counted_batches(recipe), training.steps * training.batches_per_step)
+    return min(counted_batches(recipe), training.steps * training.gradient_accumulation_steps)
 
 
 def count_step(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, batches: int) -> Step:
@@ -96,7 +96,7 @@ def count_step(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, ba
     return Step(
         work=reduce(add, works),
         batches=len(works),
-        batches_per_step=recipe.training.batches_per_step,
+        gradient_accumulation_steps=recipe.training.gradient_accumulation_steps,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
         streams=streams,
         modality_positions=dict(zip(streams.modalities, positions[TEXT:].tolist(), strict=True)),

@@ -1,4 +1,4 @@
-"""Tokenizers of continuous streams: items to standardised latents and back.
+"""Tokenizers of continuous streams: items to standardized latents and back.
 
 statistics.py  mean and deviation of each latent channel, with their provenance
 parts.py       encoders and decoders

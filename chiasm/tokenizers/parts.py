@@ -82,7 +82,7 @@ class Part(nn.Module):
 
 
 class Encoder(Part):
-    """Items of a stream to latents that are not standardised yet."""
+    """Items of a stream to latents that are not standardized yet."""
 
     modality: str
     """What its items are to the model, such as ``vision``."""
@@ -122,7 +122,7 @@ class Encoder(Part):
         """
         if "_modules" not in vars(self):
             raise UserError(
-                f"opens the encoder {type(self).__name__}, which is not initialised",
+                f"opens the encoder {type(self).__name__}, which is not initialized",
                 setting="kind",
                 remedy="let its __init__ begin with super().__init__()",
             )
@@ -154,7 +154,7 @@ class Encoder(Part):
 
 
 class Decoder(Part):
-    """Latents that are no longer standardised to items."""
+    """Latents that are no longer standardized to items."""
 
     @abstractmethod
     def decode(self, raw_BPC: Tensor) -> Tensor:

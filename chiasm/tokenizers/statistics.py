@@ -18,10 +18,10 @@ from chiasm.errors import UserError
 from chiasm.whole import write_json
 
 LARGEST_MEAN = 0.5
-"""Root mean square of the channel means beyond which latents count as not standardised."""
+"""Root mean square of the channel means beyond which latents count as not standardized."""
 
 DEVIATION_RANGE = (0.5, 2.0)
-"""Root mean square of the channel deviations that counts as standardised."""
+"""Root mean square of the channel deviations that counts as standardized."""
 
 
 @dataclass(frozen=True)
@@ -58,19 +58,19 @@ class LatentStatistics:
         """C."""
         return len(self.mean_C)
 
-    def standardise(self, raw: Tensor) -> Tensor:
+    def standardize(self, raw: Tensor) -> Tensor:
         """Raw latents [..., C] to mean 0 and deviation 1 in each channel."""
         return (raw - raw.new_tensor(self.mean_C)) / raw.new_tensor(self.std_C)
 
     def restore(self, latents: Tensor) -> Tensor:
-        """The inverse of :meth:`standardise`."""
+        """The inverse of :meth:`standardize`."""
         return latents * latents.new_tensor(self.std_C) + latents.new_tensor(self.mean_C)
 
     def refuse(self, latents: Tensor) -> None:
-        """Raise unless latents [..., C] look standardised.
+        """Raise unless latents [..., C] look standardized.
 
         Channels are judged together (root mean square over channels), so that a batch in which one
-        colour happens to be rare passes and latents that were never standardised do not.
+        colour happens to be rare passes and latents that were never standardized do not.
 
         Raises:
             UserError: with the measured mean and deviation and what the statistics stem from.
@@ -82,7 +82,7 @@ class LatentStatistics:
             return
         _refuse_not_finite(latents)
         raise UserError(
-            f"latents are not standardised: channel means {mean:.2f} from 0 (at most "
+            f"latents are not standardized: channel means {mean:.2f} from 0 (at most "
             f"{LARGEST_MEAN}), deviation {deviation:.2f} (between {DEVIATION_RANGE[0]} and "
             f"{DEVIATION_RANGE[1]}). The tokenizer's statistics stem from {self.encoder} on "
             f"{self.data} ({self.count:,} tokens); measure them again on the items of this run "

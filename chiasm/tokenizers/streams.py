@@ -72,9 +72,9 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return self[self.streams.reading(item.stream, item.target).name].read(item.data)
 
     def encode(self, slots: Mapping[str, Slots]) -> dict[str, Tensor]:
-        """Returns the standardised latents [L, C] of each stream's items, on their device.
+        """Returns the standardized latents [L, C] of each stream's items, on their device.
 
-        Items of equal size are encoded together; latents that were read are standardised alone.
+        Items of equal size are encoded together; latents that were read are standardized alone.
         """
         latents = {}
         for name, own in self._tokenizers.items():
@@ -83,7 +83,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return latents
 
     def encode_spans(self, spans: Sequence[Continuous], device: torch.device) -> dict[str, Tensor]:
-        """Returns the standardised latents [L, C] of spans by the streams that read them.
+        """Returns the standardized latents [L, C] of spans by the streams that read them.
 
         Raises:
             UserError: as :meth:`read`; or its encoder fails at one in any other way.
@@ -100,7 +100,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return latents
 
     def decode(self, stream: str, z_NPC: Tensor) -> list[Continuous]:
-        """Returns the items of a stream that standardised latents [N, P, C] stand for, as context.
+        """Returns the items of a stream that standardized latents [N, P, C] stand for, as context.
 
         Raises:
             UserError: its tokenizer cannot decode.
@@ -121,5 +121,5 @@ def _read(tokenizer: Tokenizer, span: Continuous) -> Tensor:
 
 def _encode(tokenizer: Tokenizer, slots: Slots) -> Tensor:
     if slots.raw_LC is not None:
-        return tokenizer.statistics.standardise(slots.raw_LC)
+        return tokenizer.statistics.standardize(slots.raw_LC)
     return tokenizer.encode_items(slots.items, slots.row_N.device)

@@ -1,7 +1,7 @@
 """A tokenizer: an encoder of items, a decoder of latents where there is one, and statistics.
 
 Nothing here knows what an item is: a picture, a stretch of a series. Its encoder reads it and its
-decoder gives it back; between them stand standardised latents.
+decoder gives it back; between them stand standardized latents.
 
 Shape suffixes: B or N items, P latent tokens of one item, L of all items, C latent channels.
 """
@@ -25,7 +25,7 @@ from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics, st
 
 
 class Tokenizer(nn.Module):
-    """Items of a stream to latents [B, P, C], standardised per channel, and back.
+    """Items of a stream to latents [B, P, C], standardized per channel, and back.
 
     All weights are frozen: neither :meth:`encode` nor :meth:`decode` makes gradients.
 
@@ -111,16 +111,16 @@ class Tokenizer(nn.Module):
 
     @torch.no_grad()
     def encode(self, items_B: Tensor) -> Tensor:
-        """Items to standardised latents [B, P, C].
+        """Items to standardized latents [B, P, C].
 
         Raises:
             UserError: as :meth:`Encoder.encode`, or it gave latents of another shape.
         """
-        return self.statistics.standardise(self._raw(items_B))
+        return self.statistics.standardize(self._raw(items_B))
 
     @torch.no_grad()
     def decode(self, latents_BPC: Tensor) -> Tensor:
-        """Standardised latents [B, P, C] to items.
+        """Standardized latents [B, P, C] to items.
 
         Raises:
             UserError: there is no decoder.
@@ -132,7 +132,7 @@ class Tokenizer(nn.Module):
         return self._drawing().span(item, stream)
 
     def encode_items(self, items: Sequence[Tensor], device: torch.device) -> Tensor:
-        """Returns the standardised latents [L, C] of items, one after another.
+        """Returns the standardized latents [L, C] of items, one after another.
 
         Those of equal size are encoded together.
         """
@@ -199,7 +199,7 @@ class Tokenizer(nn.Module):
         return self.statistics
 
     def adopt(self, statistics: LatentStatistics, where: str) -> None:
-        """Standardises by statistics that were measured before, of which the file ``where`` tells.
+        """Standardizes by statistics that were measured before, of which the file ``where`` tells.
 
         Raises:
             UserError: they are those of another encoder or of other preprocessing.

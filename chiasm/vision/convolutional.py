@@ -43,7 +43,7 @@ class LinearDecoder(nn.Module):
 
 
 class ConvolutionalDecoder(FeatureDecoder):
-    """Standardised features [B, P, C] to pictures: the linear decoder plus a learned residual."""
+    """Standardized features [B, P, C] to pictures: the linear decoder plus a learned residual."""
 
     roles: ClassVar = {"place_PD": Role.TABLE}
 

@@ -1,4 +1,4 @@
-"""Decoders of standardised features that are trained here, by kind.
+"""Decoders of standardized features that are trained here, by kind.
 
 Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens, C channels.
 """
@@ -20,9 +20,9 @@ from chiasm.vision.tokenizer import PictureDecoder
 
 
 class FeatureDecoder(PictureDecoder, kind="decoder"):
-    """Standardised features [B, P, C] to pictures [B, 3, H, W], not clamped.
+    """Standardized features [B, P, C] to pictures [B, 3, H, W], not clamped.
 
-    The statistics are what features are standardised by, in training and ever after.
+    The statistics are what features are standardized by, in training and ever after.
     """
 
     def __init__(
@@ -40,8 +40,8 @@ class FeatureDecoder(PictureDecoder, kind="decoder"):
         """The weight that every drawn pixel passes last."""
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
-        """Pictures from features that are not standardised."""
-        return self(self.statistics.standardise(raw_BPC))
+        """Pictures from features that are not standardized."""
+        return self(self.statistics.standardize(raw_BPC))
 
     def describe(self) -> dict[str, Any]:
         """Returns settings, shape and statistics."""

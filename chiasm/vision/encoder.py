@@ -5,7 +5,7 @@ latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
 
 The encoder reads each picture twice: a convolutional pyramid (what is where) and one linear map of
 each cell's pixels (layout and colour, nearly for free). Attention over the cells joins them. The
-last norm has no affine part, so no channel can be scaled away before it is standardised.
+last norm has no affine part, so no channel can be scaled away before it is standardized.
 """
 
 from __future__ import annotations

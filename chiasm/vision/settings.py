@@ -24,6 +24,13 @@ CELL_PIXELS = 16
 PATCH = 2
 """Side of the square of latents that makes one token."""
 
+StoredType = Literal["float16", "bfloat16", "float32"]
+"""Of latents on disk. Standardized ones lie within a few units, where float16 rounds eight times as
+finely as bfloat16 in the same 16 bits."""
+
+SHARD_PICTURES = 2048
+"""Pictures of a shard of latents: with 256 tokens of 768 channels in 16 bits, 805 MB."""
+
 
 class EncoderSettings(Settings):
     """Shape of the encoder."""

@@ -22,7 +22,7 @@ from chiasm.vision.settings import DecoderSettings
 
 
 class ViTDecoder(FeatureDecoder):
-    """Standardised features [B, P, C] to pictures [B, 3, H, W]."""
+    """Standardized features [B, P, C] to pictures [B, 3, H, W]."""
 
     roles: ClassVar = {"place_QD": Role.TABLE}
 

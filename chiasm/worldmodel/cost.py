@@ -21,7 +21,7 @@ class Cost(Protocol):
 
 
 class FeatureCost:
-    """Root mean square difference of the frozen vision encoder's standardised latents."""
+    """Root mean square difference of the frozen vision encoder's standardized latents."""
 
     def __init__(self, pretrained: Pretrained) -> None:
         self._pretrained = pretrained

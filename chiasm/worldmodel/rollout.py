@@ -147,8 +147,8 @@ class Rollouts:
                 tuple(actions[n][len(views[n]) :][: self._document_views - len(now[n].views)])
                 for n in unfinished
             ]
-            luck = [seeds[n] + step for n in unfinished]
-            new = self._draw([now[n] for n in unfinished], chunks, luck)
+            noise_seeds = [seeds[n] + step for n in unfinished]
+            new = self._draw([now[n] for n in unfinished], chunks, noise_seeds)
             step += 1
             for n, chunk, drawn in zip(unfinished, chunks, new, strict=True):
                 views[n] += drawn

@@ -21,7 +21,7 @@ from threading import Lock
 from chiasm.errors import UserError
 from chiasm.whole import sha256_of, whole
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
 
 
@@ -129,7 +129,7 @@ def run_workers(
 class MapCount:
     """Counts maps as they are done and tells of each."""
 
-    def __init__(self, num_maps: int, progress: Progress | None) -> None:
+    def __init__(self, num_maps: int, progress: ProgressCallback | None) -> None:
         self._done, self._num_maps, self._progress = 0, num_maps, progress
 
     def one(self) -> None:

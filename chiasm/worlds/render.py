@@ -17,7 +17,7 @@ import vizdoom
 
 from chiasm.documents import Split
 from chiasm.worlds import world as world_module
-from chiasm.worlds.cache import MapCount, Progress, ensure_rendered, join_lines, run_workers
+from chiasm.worlds.cache import MapCount, ProgressCallback, ensure_rendered, join_lines, run_workers
 from chiasm.worlds.settings import WorldSettings
 from chiasm.worlds.world import World
 
@@ -40,7 +40,7 @@ def render_worlds(
     split: Split,
     cache_folder: Path,
     *,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     num_processes: int = 2,
 ) -> World:
     """Open the split's world from the cache, rendering it first where it is missing.

@@ -14,13 +14,13 @@ from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
 
 DENSE = (
-    *("stream.row_positions=64", "model.depth=2", "model.feedforward_width=32"),
+    *("stream.sequence_length=64", "model.depth=2", "model.feedforward_width=32"),
     *("training.steps=4", "training.validation_batches=0"),
 )
 MIXTURE = (
     *DENSE,
     'model.experts="moe"',
-    'model.moe={num_experts=8, granularity=4, shared="modality"}',
+    'model.moe={num_experts=8, granularity=4, shared_experts="modality"}',
 )
 
 

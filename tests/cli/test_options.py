@@ -89,7 +89,7 @@ def test_some_fields_may_have_options_of_other_names() -> None:
     assert names == {"words": "words", "most": "many"}
 
 
-@pytest.mark.parametrize(("verb", "hidden"), [("sample", {"rows_at_once"})])
+@pytest.mark.parametrize(("verb", "hidden"), [("sample", {"batch_size"})])
 def test_a_verb_has_an_option_for_each_field(verb: str, hidden: set[str]) -> None:
     options = {each.name: each for each in load_verb(verb, MODULES[verb]).params}
     shown = set(SamplingSettings.model_fields) - hidden

@@ -96,9 +96,9 @@ def settings() -> EvaluationSettings:
     )
 
 
-def material_of(settings: dict[str, SourceSettings], row_positions: int) -> Material:
+def material_of(settings: dict[str, SourceSettings], sequence_length: int) -> Material:
     """Both sides of some sources."""
-    opened = open_sources(settings, Opening(row_positions))
+    opened = open_sources(settings, Opening(sequence_length))
     return Material(*({name: each.side(side) for name, each in opened.items()} for side in Split))
 
 

@@ -16,7 +16,7 @@ from chiasm.evaluation.atlas.observation import (
     TEXT,
     VISION,
     Observation,
-    Progress,
+    ProgressCallback,
     observe,
 )
 from chiasm.evaluation.atlas.pairs import Pairs, measure_pairs
@@ -112,7 +112,7 @@ def draw_atlas(
     pretrained: Pretrained,
     material: Material,
     settings: AtlasSettings | None = None,
-    progress: Progress = lambda what, done, of: None,
+    progress: ProgressCallback = lambda what, done, of: None,
 ) -> Atlas:
     """Observe the routers on held-out documents and measure what they learned.
 

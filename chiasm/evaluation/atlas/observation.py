@@ -37,7 +37,7 @@ from chiasm.training.noise import draw_noise
 from chiasm.training.objective import Objective
 from chiasm.training.settings import ObjectiveSettings
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Told what is being done, how much of it is done, and of how much."""
 
 TEXT, CONTEXT, TARGET, OTHER = range(4)
@@ -119,7 +119,7 @@ def observe(
     pretrained: Pretrained,
     held_out: Mapping[str, Source],
     settings: AtlasSettings,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Observation:
     """Read documents of every source and count what each router chose."""
     documents: list[Document] = []
@@ -233,7 +233,9 @@ class _Counter:
             for name, own in batch.slots.items()
         }
         inputs = DecoderInput.from_batch(batch, z_t, times)
-        _, choices = self._pretrained.decoder.trace(inputs, IntervalMask.from_batch(batch))
+        _, choices = self._pretrained.decoder.forward_with_routing(
+            inputs, IntervalMask.from_batch(batch)
+        )
         return torch.stack([choice.expert_MK for choice in choices]).cpu().numpy()
 
     def _count_parts(

@@ -50,7 +50,7 @@ def atlas_report(atlas: Atlas, run: RunFolder, figures: Figures, command: str) -
     """All of it; a section that was not measured is left out."""
     name = run.path.resolve().name
     moe, positions = atlas.model.moe, atlas.positions
-    shared = {"none": "none", "global": "1", "modality": "1 of each modality"}[moe.shared]
+    shared = {"none": "none", "global": "1", "modality": "1 of each modality"}[moe.shared_experts]
     return doc.Report(
         title=f"chiasm experts: {name}",
         subject=f"experts of {name}",

@@ -27,18 +27,15 @@ from chiasm.vision.cached.shards import (
     Manifest,
     Origin,
     Shard,
-    StoredType,
     differences,
     is_whole,
     manifest_path,
     open_shard,
     shard_path,
 )
+from chiasm.vision.settings import SHARD_PICTURES, StoredType
 
-SHARD_PICTURES = 2048
-"""Pictures of a shard: with 256 tokens of 768 channels in 16 bits, 805 MB."""
-
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Called with (stage, done, of)."""
 
 
@@ -99,7 +96,7 @@ class Encoding:
         )
 
     def run(
-        self, device: torch.device, progress: Progress = lambda stage, done, of: None
+        self, device: torch.device, progress: ProgressCallback = lambda stage, done, of: None
     ) -> Manifest:
         """Write the shards that are missing, or damaged by their sha256; returns the manifest.
 
@@ -149,7 +146,9 @@ class Encoding:
                     met.add(key)
                     yield (number, key), image
 
-    def _encode_shard(self, number: int, device: torch.device, progress: Progress) -> Shard | None:
+    def _encode_shard(
+        self, number: int, device: torch.device, progress: ProgressCallback
+    ) -> Shard | None:
         """Write a shard of the pictures to come; None where there are none."""
         tokenizer, stored_type = self._tokenizer, self._manifest.stored_type
         shape = tokenizer.image_shape

@@ -78,7 +78,7 @@ class CachedLatents:
         return len(self._keys_K)
 
     def read(self, image: Continuous) -> Tensor:
-        """The picture's latents before they are standardised, float32 [P, C]; nothing is decoded.
+        """The picture's latents before they are standardized, float32 [P, C]; nothing is decoded.
 
         Raises:
             CacheError: the cache does not know the picture, or its latents are damaged.

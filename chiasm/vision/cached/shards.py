@@ -15,7 +15,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -29,11 +28,8 @@ from chiasm.errors import UserError
 from chiasm.rgb import RULE
 from chiasm.tokenizers.statistics import LatentStatistics, statistics_of
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.settings import StoredType
 from chiasm.whole import sha256_of, write_whole
-
-StoredType = Literal["float16", "bfloat16", "float32"]
-"""Standardised latents lie within a few units, where float16 rounds eight times as finely as
-bfloat16 in the same 16 bits."""
 
 
 @dataclass(frozen=True)
@@ -85,7 +81,7 @@ class Manifest:
 
     origin: Origin
     scale: LatentStatistics
-    """Stored latents are standardised by these, so that few bits keep them well."""
+    """Stored latents are standardized by these, so that few bits keep them well."""
     stored_type: StoredType
     data: dict[str, int]
     """The parts of the gallery and their lengths."""

@@ -98,7 +98,7 @@ def _accuracies(
 def linear_probe(
     features_NF: Tensor, answers: Sequence[str], *, penalty: float = 1e-3
 ) -> Callable[[Tensor], list[str]]:
-    """What can be read off frozen features: multinomial logistic regression, standardised.
+    """What can be read off frozen features: multinomial logistic regression, standardized.
 
     Minimises cross-entropy + penalty / 2 * |W|^2 by L-BFGS from zero: deterministic. Returns what
     gives the likeliest answer for each row of other features.
@@ -109,10 +109,10 @@ def linear_probe(
     scaled_NF = (features_NF - mean_F) / scale_F
     weight_FK = torch.zeros(features_NF.shape[1], len(values), requires_grad=True)
     bias_K = torch.zeros(len(values), requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight_FK, bias_K], max_iter=100, line_search_fn="strong_wolfe")
+    optimizer = torch.optim.LBFGS([weight_FK, bias_K], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         entropy = functional.cross_entropy(scaled_NF @ weight_FK + bias_K, class_N)
         total = entropy + penalty / 2 * weight_FK.square().sum()
         total.backward()
@@ -124,7 +124,7 @@ def linear_probe(
         return [values[k] for k in logits_NK.argmax(dim=1)]
 
     with torch.enable_grad():
-        optimiser.step(loss)
+        optimizer.step(loss)
     return likeliest
 
 

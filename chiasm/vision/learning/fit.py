@@ -18,9 +18,9 @@ from torch import Tensor, nn
 from chiasm.errors import UserError, setting
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
-from chiasm.loop.optimiser import build_optimiser
+from chiasm.loop.optimizer import build_optimizer
 from chiasm.loop.schedule import ScheduleSettings
-from chiasm.loop.settings import LoopSettings, OptimiserSettings
+from chiasm.loop.settings import LoopSettings, OptimizerSettings
 from chiasm.vision.learning.settings import FitSettings
 
 LOG_STEPS = 50
@@ -104,25 +104,25 @@ class Fit(Loop[Losses]):
         self.key, self.stage, self.num_pictures = key, stage, num_pictures
         self.asked, self.seed, self.folder, self.identity = settings, seed, folder, identity
         self.name = f"stage {key}"
-        asked = OptimiserSettings(
+        asked = OptimizerSettings(
             learning_rate=settings.learning_rate, beta2=0.98, weight_decay=settings.weight_decay
         )
         against = stage.opponent
-        optimisers = {"gradient_norm": build_optimiser(stage, asked, without=against)}
+        optimizers = {"gradient_norm": build_optimizer(stage, asked, without=against)}
         if against is not None:
             others = asked.model_copy(update={"beta1": 0.5, "beta2": 0.9})
-            optimisers["gradient_norm/opponent"] = build_optimiser(against, others)
+            optimizers["gradient_norm/opponent"] = build_optimizer(against, others)
         super().__init__(
             stage,
-            optimisers,
+            optimizers,
             LoopSettings(
                 steps=settings.steps,
                 log_every_steps=LOG_STEPS,
                 validate_every_steps=stage.sample_steps or settings.steps,
                 checkpoint_every_steps=settings.checkpoint_steps,
-                optimiser=asked,
+                optimizer=asked,
                 schedule=ScheduleSettings(
-                    shape="full_cosine", warmup_steps=settings.warmup_steps + 1, floor=0.01
+                    shape="full_cosine", warmup_steps=settings.warmup_steps + 1, min_lr_ratio=0.01
                 ),
             ),
             remedy=f"lower {setting('learning_rate')} or raise {setting('warmup_steps')}",

@@ -21,7 +21,7 @@ from chiasm.vision.learning.pictures import (
     pictures_of_source,
 )
 from chiasm.vision.learning.settings import VisionTrainingSettings
-from chiasm.vision.learning.training import Progress, train_tokenizer
+from chiasm.vision.learning.training import ProgressCallback, train_tokenizer
 
 
 def train_from_settings(
@@ -31,7 +31,7 @@ def train_from_settings(
     cache_folder: Path,
     inception: Path | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress = lambda *told: None,
+    progress: ProgressCallback = lambda *told: None,
     tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
@@ -50,7 +50,7 @@ def train_from_settings(
             frozen = open_tokenizer(settings.frozen)
     pixels = picture_shape(settings, frozen).height_pixels
     opening = Opening(
-        row_positions=1,
+        sequence_length=1,
         tables={"world": settings.world},
         cache_folder=cache_folder,
         on_stage=lambda what, done, total: progress(what, done, total, {}),

@@ -40,7 +40,7 @@ NUM_SAMPLES = 8
 """Held-out pictures of which samples are drawn."""
 
 Encode = Callable[[Tensor], Tensor]
-"""Pictures [B, 3, H, W] in [0, 1] to standardised latents [B, P, C], with gradients."""
+"""Pictures [B, 3, H, W] in [0, 1] to standardized latents [B, P, C], with gradients."""
 
 
 class DrawingStage(Stage):

@@ -21,10 +21,10 @@ from chiasm.vision.settings import (
 
 
 class FitSettings(Settings):
-    """One stage's optimisation."""
+    """One stage's optimization."""
 
     steps: int = Field(default=2000, ge=1)
-    """Optimiser steps."""
+    """Optimizer steps."""
     pictures_per_step: int = Field(default=256, ge=2)
     """Pictures in each step; the contrastive loss compares all of them with each other."""
     learning_rate: float = Field(default=2e-3, gt=0)
@@ -41,7 +41,7 @@ class ContrastiveSettings(Settings):
     """Stage 1 of a vision tokenizer."""
 
     fit: FitSettings = FitSettings(steps=3000)
-    """Its optimisation."""
+    """Its optimization."""
     embedding: int = Field(default=128, ge=8)
     """Width of the space in which pictures and captions meet."""
     text_width: int = Field(default=128, ge=8)
@@ -70,7 +70,7 @@ class SelfSupervisedSettings(Settings):
     """Stage 1 of a vision tokenizer without captions."""
 
     fit: FitSettings = FitSettings(steps=3000)
-    """Its optimisation."""
+    """Its optimization."""
     hidden_blocks: int = Field(default=3, ge=1)
     """Rectangles of cells that are hidden in each picture; they may overlap."""
     hidden_share: float = Field(default=0.2, gt=0, lt=1)
@@ -109,7 +109,7 @@ class ReconstructionSettings(Settings):
     """How a decoder, or a variational autoencoder, learns to draw."""
 
     fit: FitSettings = FitSettings(steps=2000, pictures_per_step=128)
-    """Its optimisation."""
+    """Its optimization."""
     noise: float = Field(default=0.3, gt=0)
     """rae: scale of the noise on latents; each picture's deviation is |normal(0, noise)|."""
     kl_weight: float = Field(default=1e-4, ge=0)

@@ -48,7 +48,7 @@ from chiasm.vision.learning.self_supervised import SelfSupervisedStage
 from chiasm.vision.learning.settings import FitSettings, TokenizerTrainingSettings
 from chiasm.vision.tokenizer import PictureEncoder, seeded
 
-Progress = Callable[[str, int, int, Values], None]
+ProgressCallback = Callable[[str, int, int, Values], None]
 """Called with (stage, steps done, steps in all, latest losses)."""
 
 
@@ -61,7 +61,7 @@ def train_tokenizer(
     frozen: Tokenizer | None = None,
     network: FeatureNetwork | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress = lambda *told: None,
+    progress: ProgressCallback = lambda *told: None,
     tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
@@ -130,7 +130,7 @@ class _Work:
     folder: Path
     identity: str
     device: torch.device
-    progress: Progress
+    progress: ProgressCallback
     tell: Callable[[str], None]
 
     def fit(self, name: str, table: str, make: Callable[[], Stage]) -> Stage:
@@ -169,7 +169,7 @@ def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     else:
         encoder, label = _of_pictures(frozen), frozen.statistics.encoder
     statistics = work.measure(encoder, label)
-    encode = _standardised(encoder, statistics)
+    encode = _standardized(encoder, statistics)
     decoder = seeded(settings.seed + 2, settings.decoder.build, encoder.image_shape, statistics)
     decoder.to(work.device)
     if isinstance(decoder, ConvolutionalDecoder):
@@ -206,7 +206,7 @@ def _train_vae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     encode = None
     if frozen is not None and asked.feature_weight > 0:
         judge = _of_pictures(frozen)
-        encode = _standardised(judge, work.measure(judge, frozen.statistics.encoder))
+        encode = _standardized(judge, work.measure(judge, frozen.statistics.encoder))
     work.fit(
         "vae",
         "reconstruction",
@@ -226,8 +226,8 @@ def _of_pictures(tokenizer: Tokenizer) -> PictureEncoder:
     return encoder
 
 
-def _standardised(encoder: PictureEncoder, statistics: LatentStatistics) -> Encode:
-    return lambda images_B3HW: statistics.standardise(encoder.features(images_B3HW))
+def _standardized(encoder: PictureEncoder, statistics: LatentStatistics) -> Encode:
+    return lambda images_B3HW: statistics.standardize(encoder.features(images_B3HW))
 
 
 def _weights_hash(module: nn.Module) -> str:

@@ -87,8 +87,8 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         )
 
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """Features [B, P, C], layer-normalised."""
-        pixels = self.shape.preprocessing.normalise(images_B3HW).to(next(self.parameters()).dtype)
+        """Features [B, P, C], layer-normalized."""
+        pixels = self.shape.preprocessing.normalize(images_B3HW).to(next(self.parameters()).dtype)
         if self.shape.family == "siglip2_vision_model":
             read = self._read_patches(pixels)
         elif self.shape.family == "siglip_vision_model":

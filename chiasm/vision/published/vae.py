@@ -58,7 +58,7 @@ class Vae(PublishedPart, PictureEncoder, PictureDecoder, kind="AutoencoderKL"):
 
     def features(self, images_B3HW: Tensor) -> Tensor:
         """(mode - shift) * scaling, [B, P, C]."""
-        pixels = TO_PLUS_MINUS_ONE.normalise(images_B3HW).to(self.network.dtype)
+        pixels = TO_PLUS_MINUS_ONE.normalize(images_B3HW).to(self.network.dtype)
         mode_BDYX = self.network.encode(pixels).latent_dist.mode().float()
         return patches((mode_BDYX - self.shift) * self.scaling, PATCH)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.documents import Split
-from chiasm.worlds.cache import MapCount, Progress, ensure_rendered, join_lines, run_workers
+from chiasm.worlds.cache import MapCount, ProgressCallback, ensure_rendered, join_lines, run_workers
 from chiasm.worlds.instructions.goals import Goal
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.render import VIEW_BYTES, digest
@@ -71,7 +71,7 @@ def render_instructions(
     split: Split,
     cache_folder: Path,
     *,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     num_processes: int = 2,
 ) -> InstructedWalks:
     """Open the split's instructed walks from the cache, rendering them first where missing.

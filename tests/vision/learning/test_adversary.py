@@ -70,10 +70,10 @@ def test_the_discriminator_judges_patches_and_learns_to() -> None:
     torch.manual_seed(0)
     discriminator = PatchDiscriminator(8)
     assert discriminator(torch.zeros(2, 3, 64, 64)).shape == (2, 1, 8, 8)
-    optimiser = torch.optim.Adam(discriminator.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-2)
     for _ in range(20):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = hinge(discriminator(pictures(1)), discriminator(pictures(0) * 0.5))
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert float(loss.detach()) < 0.3

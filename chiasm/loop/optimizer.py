@@ -12,7 +12,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from chiasm.loop.settings import OptimiserSettings
+from chiasm.loop.settings import OptimizerSettings
 from chiasm.roles import Role, parameter_roles
 
 
@@ -30,9 +30,9 @@ def decay_groups(
     return decayed, kept
 
 
-def build_optimiser(
+def build_optimizer(
     model: nn.Module,
-    settings: OptimiserSettings,
+    settings: OptimizerSettings,
     *,
     without: nn.Module | None = None,
     steps_taken: int = 0,
@@ -40,7 +40,7 @@ def build_optimiser(
     """AdamW over ``model``'s parameters, at the peak learning rate until the schedule sets it.
 
     Its moments are made here and not at each parameter's first gradient, so that a checkpoint
-    holds the same whenever it is written. ``without`` is a part of ``model`` that another optimiser
+    holds the same whenever it is written. ``without`` is a part of ``model`` that another optimizer
     trains; ``steps_taken`` are those that AdamW's correction for young moments takes for done.
     """
     decayed, kept = decay_groups(model, without)
@@ -48,7 +48,7 @@ def build_optimiser(
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": kept, "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=settings.learning_rate,
         betas=(settings.beta1, settings.beta2),
@@ -56,9 +56,9 @@ def build_optimiser(
         fused=True,
     )
     for parameter in (*decayed, *kept):
-        optimiser.state[parameter] = {
+        optimizer.state[parameter] = {
             "step": torch.tensor(float(steps_taken), device=parameter.device),
             "exp_avg": torch.zeros_like(parameter),
             "exp_avg_sq": torch.zeros_like(parameter),
         }
-    return optimiser
+    return optimizer
