@@ -7,7 +7,6 @@ from typing import Annotated
 from chiasm.cli.options import Cache, EndedRun, check_run, command, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.recipe import load_recipe
-from chiasm.report.page import headlines, not_measured
 from chiasm.report.terminal import show
 
 
@@ -24,6 +23,7 @@ def evaluate(
     load_recipe(run / "recipe.toml", set_ or [])
     # With torch, which a mistake in an override need not wait for.
     from chiasm.assembly.measured import evaluate_run
+    from chiasm.report.page import headlines, not_measured
 
     with RunDisplay() as display:
         evaluation, files = evaluate_run(

@@ -18,7 +18,6 @@ from chiasm.cli.options import Cache, Fresh, command
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
-from chiasm.report.page import headlines, not_measured
 from chiasm.report.terminal import show
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
@@ -45,6 +44,7 @@ def quickstart(
     # With torch, which a mistyped option need not wait for.
     from chiasm.assembly import open_material, refuse_foreign_folder, seconds_per_step, train_run
     from chiasm.assembly.measured import write_evaluation
+    from chiasm.report.page import headlines, not_measured
 
     began = time.monotonic()
     refuse_foreign_folder(out)
