@@ -26,7 +26,7 @@ def evaluate(
     settings: EvaluationSettings | None = None,
     progress: ProgressCallback | None = None,
 ) -> Evaluation:
-    """Measure a model on held-out data, beside its baselines.
+    """Returns the measures of a model on held-out data, beside its baselines.
 
     What the sources do not allow is skipped, with the reason in ``Evaluation.skipped``; so is a
     measure of a user's own that fails. The result is a function of the model, the data, the
@@ -59,7 +59,7 @@ def evaluate(
 
 
 def _found(measure: Measure[Any], run: Run[Any]) -> Findings:
-    """What a measure finds, or why it finds nothing."""
+    """Returns a measure's findings, or the reason why there are none."""
     try:
         why = measure.applies(run)
         found = Findings(skipped={measure.section: why}) if why else measure.measure(run)

@@ -20,7 +20,7 @@ BASELINE = "best linear guess"
 
 
 def linear_guess(time: float) -> float:
-    """Least velocity loss of a linear function of z_t when z is white noise itself.
+    """Returns the least velocity loss of a linear function of z_t when z itself is white noise.
 
     v = z - ε and z_t = (1 - t)·ε + t·z give Var(v | z_t) = 2 - (2t - 1)² / (t² + (1 - t)²), which
     is 1 / (t² + (1 - t)²).
@@ -38,7 +38,7 @@ class FlowLossSettings(MeasureSettings):
 
 
 class Flow(Measure[FlowLossSettings]):
-    """One row for each source with targets of a stream (mean over the levels), and its curve."""
+    """Velocity loss of each source with targets of a stream, mean over the levels; its curve."""
 
     section = "flow loss"
     settings = FlowLossSettings

@@ -1,4 +1,4 @@
-"""What several measures are set by: the base of each one's own settings."""
+"""Settings that several measures share: the bases of each one's own settings."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class MeasureSettings(Settings):
 
     @property
     def drawing(self) -> SamplingSettings:
-        """How pictures are drawn."""
+        """Sampling settings of drawn images."""
         return SamplingSettings(
             steps=self.steps, guidance=self.guidance, batch_size=self.batch_size
         )
 
     def writing(self, max_tokens: int, temperature: float = 0) -> SamplingSettings:
-        """How text is written: greedily, unless a temperature is given."""
+        """Returns the sampling settings of written text: greedy, unless a temperature is given."""
         return SamplingSettings(
             temperature=temperature, max_tokens=max_tokens, batch_size=self.batch_size
         )
@@ -52,7 +52,7 @@ class WalkSettings(MeasureSettings):
 
     @property
     def imagining(self) -> SamplingSettings:
-        """How imagined frames are drawn."""
+        """Sampling settings of imagined frames."""
         return SamplingSettings(
             steps=self.next_view_steps or self.steps,
             guidance=self.next_view_guidance,

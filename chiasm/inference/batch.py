@@ -47,7 +47,7 @@ from chiasm.inference.writer import Writer
 
 @dataclass(eq=False)
 class RequestState:
-    """How far one request has come; ``member`` is its number in the batch that runs."""
+    """State of one request; ``member`` is its number in the running batch."""
 
     number: int
     member: int
@@ -60,18 +60,21 @@ class RequestState:
     num_tokens: int = 0
     num_items: int = 0
     opened: str = ""
-    """The stream of the item that the model itself has opened."""
+    """Stream of the item that the model itself has opened."""
     ended: bool = False
 
     @property
     def stream(self) -> str:
-        """That of the item to generate next; empty where text is to be written."""
+        """Stream of the item to generate next; empty where text is to be written."""
         given = self.num_items < self.request.num_given_items
         return self.request.stream if given else self.opened
 
 
 class Batch:
-    """One batch of requests from their prompts to their ends; ``first_number`` counts them on."""
+    """One batch of requests from their prompts to their ends.
+
+    ``first_number`` is the number of its first request among all requests of the sampler's call.
+    """
 
     def __init__(
         self,
@@ -95,11 +98,11 @@ class Batch:
 
     @property
     def spans(self) -> list[list[Span]]:
-        """The new spans of each request, when it has run."""
+        """The new spans of each request, once the batch has run."""
         return [progress.spans for progress in self._everyone]
 
     def run(self) -> Iterator[Event]:
-        """Runs all requests to their ends; gives what happens as it happens."""
+        """Yields events as they happen, until all requests have ended."""
         everyone, settings = self._everyone, self._settings
         sizes = [self._streams[name].num_tokens for name in self._stream_of.values()]
         largest = max(sizes, default=0) + FRAME_TOKENS
@@ -107,7 +110,10 @@ class Batch:
         scripts = [progress.request.script for progress in everyone]
         given = [[len(self._tokenizer.encode(text)) for text in script] for script in scripts]
         most = max(map(len, self._prompts)) + most_new + max(map(sum, given))
-        # Rows of one pass are padded to its longest text, past the end of what a row holds.
+        # `most` bounds what a row comes to hold: its prompt, its script, and all that it may write
+        # and generate. But a pass writes as many slots in every row as its longest text has tokens:
+        # a row that is nearly full, with a short text, beside one with the longest text needs so
+        # many slots of padding more, also where the context bounds what it holds.
         padding = max(chain((0,), *given))
         capacity = min(self._context, most) + padding
         self._history = History(self._decoder, len(everyone), capacity)
@@ -128,7 +134,7 @@ class Batch:
             yield self._events.popleft()
 
     def _read_prompts(self) -> None:
-        """Requests that hold one and the same ``spans`` object are read once."""
+        """Reads all prompts in one pass; requests that share one ``spans`` object are read once."""
         alike: dict[int, list[RequestState]] = defaultdict(list)
         for progress in self._everyone:
             alike[id(progress.request.spans)].append(progress)
@@ -143,13 +149,13 @@ class Batch:
                 progress.last_D = first.last_D
 
     def _given_text(self, progress: RequestState) -> list[int]:
-        """Tokens that the request gives before its next item; their text is part of the result."""
+        """Returns the tokens of the script's next text, and adds that text to the result."""
         given = progress.request.script[progress.num_items : progress.num_items + 1]
         progress.spans += map(Text, given)
         return [token for text in given for token in self._tokenizer.encode(text)]
 
     def _write(self, writing: list[RequestState]) -> None:
-        """One token for each request."""
+        """Samples one token for each request, and reads those that are text."""
         last_BD = torch.stack([progress.last_D for progress in writing])
         logits_BV = self._decoder.text_logits(last_BD).float() + self._forbidden_V
         draw_B = [token_draw(p.request.seed, p.num_choices) for p in writing]
@@ -162,7 +168,7 @@ class Batch:
             self._read(going_on, [Passage([token_of[progress]]) for progress in going_on])
 
     def _take(self, progress: RequestState, token: int) -> None:
-        """What a chosen token does to its request."""
+        """Applies a chosen token to its request: opens an item, adds text, or ends it."""
         progress.num_choices += 1
         stream, settings = self._stream_of.get(token), self._settings
         size = self._streams[stream].num_tokens + FRAME_TOKENS if stream else 1
@@ -185,7 +191,7 @@ class Batch:
                 self._end_if_spent(progress)
 
     def _generate(self, group: list[RequestState]) -> None:
-        """One item for each request, from the mark that opens it to the one that closes it."""
+        """Generates one item for each request, with the marks that open and close it."""
         shape, settings = self._streams[group[0].stream], self._settings
         marks = self._tokenizer.marks[shape.name]
         self._read(group, [Passage([*self._given_text(p), marks.begin]) for p in group])
@@ -222,12 +228,12 @@ class Batch:
             progress.last_D = last_D
 
     def _gathered(self, group: list[RequestState]) -> list[RequestState]:
-        """The group, moved to the first rows of the cache, in the order of its rows."""
+        """Returns the group in the order of its rows, moved to the first rows of the cache."""
         progress_of = {progress.member: progress for progress in group}
         return [progress_of[member] for member in self._history.gather(list(progress_of))]
 
     def _end_if_spent(self, progress: RequestState) -> None:
-        """Where neither a token nor an item is left, no further choice needs a pass."""
+        """Ends a request that may take neither token nor item: no choice needs another pass."""
         settings = self._settings
         spent = progress.num_tokens == settings.max_tokens
         if not progress.stream and spent and progress.num_items == settings.max_items:
@@ -252,7 +258,7 @@ class Batch:
         return Writer(self._tokenizer.decode, self._settings.stop)
 
     def _never_chosen(self) -> Tensor:
-        """float32 [V]: minus infinity for what is never a target in training, else 0."""
+        """Returns float32 [V]: minus infinity for tokens that are no target in training, else 0."""
         tokenizer = self._tokenizer
         forbidden_V = torch.zeros(self._decoder.vocabulary, device=self._decoder.device)
         forbidden_V[tokenizer.vocabulary_size :] = -torch.inf

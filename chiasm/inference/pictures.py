@@ -1,7 +1,7 @@
-"""Pictures as the frozen tokenizer sees them, and how far two of them lie apart.
+"""Features of images in the frozen tokenizer, and distances between them.
 
-Shape suffixes: N pictures, H and W their height and width, F features of one picture (latent
-tokens times channels).
+Shape suffixes: N images, H and W their height and width, P latent tokens of one image, C latent
+channels, F = P·C features of one image.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ PICTURES_AT_ONCE = 256
 
 
 def fitted(image: Image, shape: ImageShape) -> np.ndarray:
-    """A picture at the tokenizer's size, as the stream would give it: uint8 [H, W, 3]."""
+    """Returns an image cropped and resized to the tokenizer's size: uint8 [H, W, 3]."""
     return decode_picture(image, shape).permute(1, 2, 0).contiguous().numpy()
 
 
@@ -30,7 +30,7 @@ def fitted(image: Image, shape: ImageShape) -> np.ndarray:
 def features(
     pretrained: Pretrained, pictures_NHW3: np.ndarray, reference_encoder: Tokenizer | None = None
 ) -> np.ndarray:
-    """Standardized latents of uint8 pictures, flattened: float32 [N, F].
+    """Returns standardized latents of uint8 images, flattened: float32 [N, F].
 
     They are those of the model's own tokenizer, or of ``reference_encoder`` at the size that it
     takes.
@@ -46,7 +46,7 @@ def features(
 
 @torch.inference_mode()
 def through_tokenizer(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.ndarray:
-    """Encoded and decoded again: uint8 [N, H, W, 3], what is left of detail in the latents."""
+    """Returns images encoded and decoded again, with the detail of latents: uint8 [N, H, W, 3]."""
     vision = pretrained.vision_tokenizer
     parts = _encoded(vision, pictures_NHW3, pretrained.device)
     decoded_N3HW = torch.cat([vision.decode(part_NPC) for part_NPC in parts])
@@ -55,7 +55,7 @@ def through_tokenizer(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.n
 
 
 def feature_distance(features_NF: np.ndarray, truth_NF: np.ndarray) -> np.ndarray:
-    """Root mean square difference of standardized latents, for each picture."""
+    """Returns the root mean square difference of each image's standardized latents: float64 [N]."""
     return np.sqrt(((features_NF - truth_NF).astype(np.float64) ** 2).mean(1))
 
 

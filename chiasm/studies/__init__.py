@@ -1,21 +1,21 @@
-"""Comparisons as data: a study file names runs that differ in one thing, and what is compared.
+"""Comparisons as data: a study file names runs that differ in one thing, and their metrics.
 
 plan → run → collect → report. Files, each importing only from those above it:
 
 settings.py    the study file
-data.py        the users' files that a study reads
+data.py        hashes of the users' files that a study reads
 cells.py       a resolved recipe and a content hash for each cell and seed
 held_out.py    the documents that every cell is measured on
 shared.py      worlds and tokenizers, made once for all cells
-step.py        what one training step of a recipe reads
+step.py        content of one training step of a recipe
 shapes.py      models of one aspect, and their learning rates
 plan.py        tokens, FLOPs, parameters and time of every cell; refusal of unequal cells
 measures.py    the metrics of one trained cell
 cell.py        one cell in its own process
 launcher.py    where cells run: processes of this machine
 runner.py      keeps the slots busy until every cell is finished or failed
-collect.py     what was found so far, as JSON and as points of a scaling law
-shift.py       how far texts lie from a corpus
+collect.py     results so far, as JSON and as points of a scaling law
+shift.py       distances of texts to a corpus
 table.py       the comparison: means, differences, published values
 figure.py      the metrics of all cells as SVG
 page.py        the study's page, and the short text for docs

@@ -29,7 +29,7 @@ class Value:
 
     value: float
     standard_error: float | None
-    """Over held-out documents, clustered by map; None where the origin has none."""
+    """Standard error over held-out documents, clustered by map; None where the origin has none."""
     unit: str
 
 
@@ -40,14 +40,14 @@ def measure(
     run: Path,
     settings: EvaluationSettings,
 ) -> dict[str, Value]:
-    """Every metric of a trained run, by name.
+    """Returns every metric of a trained run, by name.
 
     Args:
         metrics: of the study.
         pretrained: the run's model.
-        held_out: what held-out metrics are measured on.
+        held_out: documents of held-out metrics.
         run: the run's folder; for metrics of the report, with report.json in it.
-        settings: seed and noise levels of what is measured.
+        settings: seed and noise levels of held-out metrics.
 
     Raises:
         UserError: a metric that the run does not have (the message lists those it has), or whose
@@ -73,12 +73,12 @@ def measure(
 def refuse_lossy(
     metrics: Sequence[MetricSettings], held_out: Mapping[str, Items], tokenizer: TextTokenizer
 ) -> None:
-    """Refuse bits per byte of text that a tokenizer does not give back.
+    """Refuses bits per byte of text that a tokenizer does not restore.
 
-    Cells are held against each other, so none may leave out documents that others are measured on.
+    Cells are compared with each other, so none may leave out documents that others are measured on.
 
     Raises:
-        UserError: a document of a metric does not come back from its tokens.
+        UserError: a document of a metric is not restored from its tokens.
     """
     for metric in metrics:
         if metric.held_out and metric.loss == "text":

@@ -22,7 +22,7 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 class StreamTokenizers(Mapping[str, Tokenizer]):
     """Frozen tokenizers by the names of their streams.
 
-    ``context_of``: of a stream that reads another one's context items, that other one.
+    ``context_of``: for a stream that reads another one's context items, the other one.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
 
     @cached_property
     def streams(self) -> Streams:
-        """What they read, as the layout and the model know it."""
+        """Shapes of the streams, for the layout and the model."""
         shapes = [
             StreamShape(name, own.modality, own.grid, own.channels, self._context_of.get(name, ""))
             for name, own in self._tokenizers.items()
@@ -58,7 +58,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return self[self.streams[stream].name]
 
     def to(self, device: torch.device) -> StreamTokenizers:
-        """The same, moved to a device."""
+        """Moves all tokenizers to a device, and returns them."""
         for own in self._tokenizers.values():
             own.to(device)
         return self
@@ -74,7 +74,8 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
     def encode(self, slots: Mapping[str, Slots]) -> dict[str, Tensor]:
         """Returns the standardized latents [L, C] of each stream's items, on their device.
 
-        Items of equal size are encoded together; latents that were read are standardized alone.
+        Items of equal size are encoded together; latents that were read from a cache are only
+        standardized.
         """
         latents = {}
         for name, own in self._tokenizers.items():
@@ -100,7 +101,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return latents
 
     def decode(self, stream: str, z_NPC: Tensor) -> list[Continuous]:
-        """Returns the items of a stream that standardized latents [N, P, C] stand for, as context.
+        """Returns the items of a stream from standardized latents [N, P, C], as context spans.
 
         Raises:
             UserError: its tokenizer cannot decode.

@@ -65,7 +65,7 @@ class EncoderSettings(Settings):
 
     @property
     def shape(self) -> ImageShape:
-        """The pictures and their grid."""
+        """Size and grid of the images."""
         side = self.image_pixels // CELL_PIXELS
         return ImageShape(self.image_pixels, self.image_pixels, side, side)
 
@@ -111,11 +111,11 @@ class AutoencoderSettings(Settings):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """D at each resolution, the highest (half the picture's) first."""
+        """D at each resolution, the highest (half the image's) first."""
         return tuple(self.width * min(k, 3) for k in range(1, self.downsampling.bit_length()))
 
     @property
     def shape(self) -> ImageShape:
-        """The pictures and their grid of tokens."""
+        """Size of the images, and their grid of tokens."""
         side = self.image_pixels // (PATCH * self.downsampling)
         return ImageShape(self.image_pixels, self.image_pixels, side, side)

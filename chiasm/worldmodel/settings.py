@@ -1,4 +1,4 @@
-"""How plans are sought, and the presets."""
+"""Settings of the planner, and presets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from chiasm.errors import setting
 from chiasm.settings import Settings
 
 MODEL, ORACLE = "model", "oracle"
-"""What may imagine where plans lead."""
+"""World models that plans may be imagined with."""
 BASELINES = ("no motion", "straight line")
-"""Plans of nobody who looks (:func:`~.planner.build_baselines`)."""
+"""Planners that ignore the goal (:func:`~.planner.build_baselines`)."""
 
 
 class PlannerSettings(Settings):
@@ -87,5 +87,6 @@ PRESETS: dict[str, dict[str, object]] = {
         "result": "centre",
     },
 }
-"""Settings by name. That of Navigation World Models costs by LPIPS there, and has priors by hand:
-set cost and prior for these."""
+"""Settings by name. Navigation World Models uses LPIPS as the cost, and priors set by hand: set
+cost and prior for these.
+"""

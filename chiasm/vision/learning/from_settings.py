@@ -35,13 +35,13 @@ def train_from_settings(
     tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
-    """Train the tokenizer that a recipe describes into the folder ``out``, or go on training it.
+    """Trains the tokenizer of a recipe into the folder ``out``, or resumes its training.
 
-    As :func:`train_tokenizer`; rendering is a stage too, and ``cache_folder`` keeps what it made.
+    As :func:`train_tokenizer`; rendering is a stage too, and ``cache_folder`` keeps its result.
     ``inception`` is a TorchScript module (:class:`FeatureNetwork`), for rFID.
 
     Raises:
-        Stopped, UserError: as :func:`train_tokenizer`, and of data that cannot be read.
+        Stopped, UserError: as :func:`train_tokenizer`, and on data that cannot be read.
     """
     network = None if inception is None else FeatureNetwork(inception, device)
     frozen = None

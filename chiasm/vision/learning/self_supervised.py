@@ -1,19 +1,20 @@
-"""Learning to see without captions: predict the latents of hidden cells from the others.
+"""Stage 1 without captions: predict the latents of hidden cells from the others.
 
 A joint-embedding predictive architecture (I-JEPA, Assran et al., arXiv 2301.08243): a teacher, the
-running mean of the encoder, reads the whole picture; the encoder reads it with some rectangles of
-cells greyed out; a predictor says what the teacher sees there. Against collapse stand the two terms
-of VICReg (Bardes et al., arXiv 2105.04906): features must deviate between pictures, and channels
-must not repeat each other; and a linear regression of each cell's pixels keeps layout and colour.
+running mean of the encoder, encodes the whole image; the encoder encodes it with some rectangles of
+cells greyed out; a predictor predicts the teacher's features there. Against collapse stand the two
+terms of VICReg (Bardes et al., arXiv 2105.04906): features must deviate between pictures, and
+channels must not repeat each other; and a linear regression of each cell's pixels keeps layout and
+colour.
 
-Why this and not views that must look the same (DINO): every hidden cell teaches, not two vectors of
-a picture, so that small steps and few cells suffice; nothing is made invariant, and a tokenizer
+Why this and not invariance between views (DINO): every hidden cell gives a target, not two vectors
+of an image, so that small steps and few cells suffice; nothing is made invariant, and a tokenizer
 that is to draw must keep colour, place and left and right, which crops, flips and colour jitter
-take away; and what holds off collapse is a term of the loss that the log shows, where DINO balances
+take away; and what prevents collapse is a term of the loss that the log shows, where DINO balances
 centring against temperatures.
 
-Shape suffixes: B pictures, H and W height and width in pixels, P cells, Y and X rows and columns of
-cells, C latent channels, D width of the predictor, N hidden cells of all pictures.
+Shape suffixes: B images, H and W height and width in pixels, P cells, Y and X rows and columns of
+cells, C latent channels, D width of the predictor, N hidden cells of all images.
 """
 
 from __future__ import annotations
@@ -37,11 +38,11 @@ from chiasm.vision.learning.settings import SelfSupervisedSettings
 from chiasm.vision.settings import CELL_PIXELS
 
 COLLAPSED = 0.05
-"""Mean deviation of features between pictures below which they tell of no picture; 1 is full."""
+"""Mean deviation of features between images below which they are uninformative; 1 is full."""
 
 
 class Predictor(nn.Module):
-    """Features of a picture with hidden cells to what the teacher sees in every cell."""
+    """Predicts the teacher's features in every cell from features of an image with hidden cells."""
 
     roles: ClassVar = {"place_PD": Role.TABLE, "hidden_D": Role.TABLE}
 
@@ -55,7 +56,7 @@ class Predictor(nn.Module):
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels))
 
     def forward(self, features_BPC: Tensor, hidden_BP: Tensor) -> Tensor:
-        """Predicted features [B, P, C]."""
+        """Returns the predicted features [B, P, C]."""
         x_BPD = torch.where(hidden_BP.unsqueeze(-1), self.hidden_D, self.enter(features_BPC))
         x_BPD = x_BPD + self.place_PD
         for block in self.blocks:
@@ -79,10 +80,10 @@ class SelfSupervisedStage(Stage):
         self.pixels = PixelRegression(encoder.channels, pictures.pixel_variance())
 
     def losses(self, draw: Draw) -> Losses:
-        """The terms of one step.
+        """Returns the terms of one step.
 
         Raises:
-            UserError: the features no longer tell one picture from another.
+            UserError: the features no longer distinguish one image from another.
         """
         settings = self.settings
         images_B3HW = self.pictures.batch(draw.numbers, self.device)
@@ -113,7 +114,7 @@ class SelfSupervisedStage(Stage):
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """The teacher follows the encoder, ever more slowly."""
+        """Moves the teacher towards the encoder, ever more slowly."""
         start = self.settings.momentum
         keep = start + (1 - start) * min(1.0, step / self.settings.fit.steps)
         for mean, latest in zip(self.teacher.parameters(), self.encoder.parameters(), strict=True):
@@ -123,7 +124,7 @@ class SelfSupervisedStage(Stage):
 def hidden_cells(
     count: int, side: int, settings: SelfSupervisedSettings, rng: np.random.Generator
 ) -> Tensor:
-    """bool [B, P]: True where a cell is hidden; at least one cell is, and one is not."""
+    """Returns bool [B, P]: True where a cell is hidden; at least one cell is, and one is not."""
     hidden_BYX = np.zeros((count, side, side), dtype=bool)
     for hidden_YX in hidden_BYX:
         for _ in range(settings.hidden_blocks):
@@ -140,7 +141,7 @@ def hidden_cells(
 
 
 def grey_out(images_B3HW: Tensor, hidden_BP: Tensor, side: int) -> Tensor:
-    """Pictures whose hidden cells are grey."""
+    """Returns images whose hidden cells are grey."""
     hidden_B1YX = hidden_BP.unflatten(1, (side, side)).unsqueeze(1)
     hidden_B1HW = hidden_B1YX.repeat_interleave(CELL_PIXELS, 2).repeat_interleave(CELL_PIXELS, 3)
     return images_B3HW.masked_fill(hidden_B1HW, 0.5)

@@ -1,4 +1,4 @@
-"""What a tokenizer's training is asked for, and the recipe of ``chiasm vision train``."""
+"""Settings of a tokenizer's training, and the recipe of ``chiasm vision train``."""
 
 from __future__ import annotations
 
@@ -165,14 +165,14 @@ class TokenizerTrainingSettings(Settings):
 
     @property
     def size_setting(self) -> str:
-        """The setting that gives the side of the pictures."""
+        """Name of the setting that gives the side of the images."""
         if self.kind == "vae":
             return "vae.image_pixels"
         return "encoder.image_pixels" if self.frozen is None else "frozen.image_pixels"
 
     @property
     def reads_captions(self) -> bool:
-        """Whether pictures need captions."""
+        """Whether images need captions."""
         trains_encoder = self.kind == "rae" and self.frozen is None
         return trains_encoder and self.objective == "contrastive"
 

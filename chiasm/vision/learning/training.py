@@ -1,4 +1,4 @@
-"""Training a vision tokenizer into a folder: its stages, its statistics, its figures.
+"""Training of a vision tokenizer into a folder: its stages, statistics and figures.
 
 ``rae``: an encoder, frozen, then a decoder of its features; or the decoder alone, of any frozen
 tokenizer's latents. ``vae``: encoder and decoder together.
@@ -49,7 +49,7 @@ from chiasm.vision.learning.settings import FitSettings, TokenizerTrainingSettin
 from chiasm.vision.tokenizer import PictureEncoder, seeded
 
 ProgressCallback = Callable[[str, int, int, Values], None]
-"""Called with (stage, steps done, steps in all, latest losses)."""
+"""Callback with (stage, steps done, steps in all, latest losses)."""
 
 
 def train_tokenizer(
@@ -65,22 +65,22 @@ def train_tokenizer(
     tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
-    """Train a tokenizer into ``folder``; a call that was interrupted continues.
+    """Trains a tokenizer into ``folder``; a call that was interrupted resumes.
 
     A folder that holds the finished tokenizer is opened.
 
     Args:
-        train: what all stages learn from, and what the statistics are measured on.
-        held_out: pictures of which samples and the stored figures are taken; never trained on.
+        train: data of all stages and of the statistics.
+        held_out: images of samples and of the stored figures; never trained on.
         frozen: the tokenizer that ``settings.frozen`` names.
-        network: gives the reconstructions' Fréchet distance among the figures.
+        network: for the reconstructions' Fréchet distance among the figures.
         tell: receives one line about anything the user should know.
-        command: what a user types to make the same tokenizer again, for the record.
+        command: that makes the same tokenizer again, for the record.
 
     Raises:
         Stopped: a signal ended a stage's training; its last step is saved.
-        UserError: the folder belongs to other settings, pictures and settings do not fit, or
-            whatever ends a stage's training (see :meth:`chiasm.loop.loop.Loop.run`).
+        UserError: the folder belongs to other settings, images and settings do not fit, or whatever
+            ends a stage's training (see :meth:`chiasm.loop.loop.Loop.run`).
     """
     shape = picture_shape(settings, frozen)
     check_pictures(train, shape, settings)
@@ -122,7 +122,7 @@ def train_tokenizer(
 
 @dataclass
 class _Work:
-    """What every stage needs."""
+    """Arguments of every stage."""
 
     settings: TokenizerTrainingSettings
     train: Pictures
@@ -134,7 +134,7 @@ class _Work:
     tell: Callable[[str], None]
 
     def fit(self, name: str, table: str, make: Callable[[], Stage]) -> Stage:
-        """A stage trained as ``table`` says; what it begins with is of its name and the seed."""
+        """Returns a stage trained by the settings ``table``; first weights depend on the seed."""
         stage = seeded(self.settings.seed + 1, make).to(self.device).train()
         asked: FitSettings = getattr(self.settings, table).fit
         seed, pictures = self.settings.seed, len(self.train)
@@ -148,7 +148,7 @@ class _Work:
 
     @torch.no_grad()
     def measure(self, encoder: PictureEncoder, label: str) -> LatentStatistics:
-        """Statistics of latents over evenly spread training pictures; ``label`` names them."""
+        """Returns statistics of latents over evenly spread training images named ``label``."""
         running = RunningStatistics(encoder.channels)
         chosen = self.train.spread(self.settings.statistics_pictures)
         for images_B3HW in chosen.batches(PICTURES_AT_ONCE, self.device):
@@ -159,7 +159,7 @@ class _Work:
 
 
 def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
-    """A frozen encoder, trained first where none is given, with a decoder of its features."""
+    """Returns a frozen encoder, trained first if none is given, with a decoder of its features."""
     settings, asked = work.settings, work.settings.reconstruction
     encoder: PictureEncoder
     if frozen is None:

@@ -1,6 +1,6 @@
-"""What a published encoder wants done to pixels, from its own processor configuration.
+"""Preprocessing of pixels for a published encoder, from its own processor configuration.
 
-The JSON file is read as it is: the processors themselves need torchvision.
+The JSON file is read directly: the processors themselves need torchvision.
 """
 
 from __future__ import annotations
@@ -18,21 +18,21 @@ FILES = ("preprocessor_config.json", "processor_config.json")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Pixels in [0, 1] to ``(pixels * scale - mean) / deviation`` in each colour."""
+    """Maps pixels in [0, 1] to ``(pixels * scale - mean) / deviation`` in each colour."""
 
     scale: float
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     image_pixels: int | None = None
-    """Side of the square pictures that the processor would make, where it says one."""
+    """Side of the square images that the processor would make, if it has one."""
 
     def normalize(self, images_B3HW: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] in [0, 1] to what the encoder reads."""
+        """Returns images [B, 3, H, W] in [0, 1] as the encoder takes them."""
         mean, deviation = self._moments(images_B3HW)
         return (images_B3HW * self.scale - mean) / deviation
 
     def restore(self, normalized_B3HW: Tensor) -> Tensor:
-        """The inverse of :meth:`normalize`."""
+        """Returns images in [0, 1]: the inverse of :meth:`normalize`."""
         mean, deviation = self._moments(normalized_B3HW)
         return (normalized_B3HW * deviation + mean) / self.scale
 
@@ -49,11 +49,11 @@ class Preprocessing:
 
 
 TO_PLUS_MINUS_ONE = Preprocessing(1.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-"""Pixels in [-1, 1]: what diffusers' autoencoders read and write."""
+"""Pixels in [-1, 1], as diffusers' autoencoders read and write them."""
 
 
 def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:
-    """What the checkpoint's processor configuration says.
+    """Returns the preprocessing in the checkpoint's processor configuration.
 
     Raises:
         UserError: there is none, or it lacks what it should say.
