@@ -33,7 +33,7 @@ ORDER = [
         "settings",
         "fields",
         "registry",
-        "renamed",
+        "earlier",
         "toml",
         "roles",
         "poses",
