@@ -28,7 +28,7 @@ class Vocabulary:
     """The most frequent words of the captions, numbered from 2; 0 is no word, 1 a rare one."""
 
     def __init__(self, captions: Iterable[str], max_words: int = VOCABULARY_WORDS) -> None:
-        """Collects words in more than one caption, most frequent first, then alphabetically."""
+        """Collects words of more than one caption, most frequent first, then alphabetically."""
         counts = Counter(word for caption in captions for word in set(split_words(caption)))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         self.words = tuple(word for word in ranked if counts[word] > 1)[:max_words]
