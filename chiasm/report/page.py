@@ -210,7 +210,7 @@ def _samples(evaluation: Evaluation, measure: Measure[Any]) -> doc.Section:
     return doc.Section(
         measure.heading or measure.section,
         [doc.Figure(horizon_figure(points)), doc.Samples(chosen)],
-        lead=f"{measure.lead} The first of the held-out split, not picked by hand.".strip(),
+        lead=f"{measure.lead} Chosen by their places in the held-out split, not by hand.".strip(),
     )
 
 
