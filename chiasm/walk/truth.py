@@ -1,4 +1,4 @@
-"""The way of a walk on its map, and the views that the engine shows there."""
+"""The true path of a walk on its map, and the views that the engine renders there."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from chiasm.walk.starts import Place
 from chiasm.worldmodel.oracle import Oracle, PlacedContext
 
 _BLOCKED_METRES = 0.1
-"""A step that ends farther than this from where it leads was stopped; rounding moves it less."""
+"""Distance from the goal of a step beyond which it was stopped; rounding moves it less."""
 
 
 class Truth:
-    """The oracle, for one walk at a time.
+    """The oracle behind a lock: one thread at a time uses its engine.
 
     Args:
-        oracle: of the held-out maps; its engine starts when a view is first asked for.
-        standing: the action that goes nowhere, as the oracle reads it.
+        oracle: oracle of the held-out maps; its engine starts with the first view.
+        standing: text of the action that does not move, as the oracle reads it.
     """
 
     def __init__(self, oracle: Oracle, standing: str) -> None:
@@ -31,16 +31,16 @@ class Truth:
         self._lock = Lock()
 
     def after(self, place: Place, action: Action, text: str) -> tuple[Place, bool]:
-        """Where a step leads, and whether a wall or an object was in its way."""
+        """Returns where a step ends, and whether a wall or an object stopped it."""
         with self._lock:
             [pose] = self._oracle.walk(_context(place), [text])
-        assert pose is not None  # it stops at walls
+        assert pose is not None  # the oracle stops at walls
         goal = compose(place.pose, action.step)
         missed = math.hypot(goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres)
         return Place(place.place, pose), missed > _BLOCKED_METRES
 
     def walk(self, place: Place, commands: Sequence[Command]) -> list[tuple[Place, bool]]:
-        """:meth:`after` one step after another; every command names a pose."""
+        """Returns the results of :meth:`after` for consecutive steps; all commands name poses."""
         way = [(place, False)]
         for command in commands:
             assert command.action is not None
@@ -48,7 +48,7 @@ class Truth:
         return way[1:]
 
     def views(self, places: Sequence[Place]) -> list[np.ndarray]:
-        """What is seen at each place: uint8 [H, W, 3]."""
+        """Returns the true view at each place: uint8 [H, W, 3]."""
         with self._lock:
             contexts = [_context(place) for place in places]
             shown = self._oracle.imagine(contexts, [[self._standing]] * len(places))
@@ -56,6 +56,6 @@ class Truth:
 
 
 def _context(place: Place) -> PlacedContext:
-    """The oracle does not look at the views of a context."""
+    """Returns the oracle's context of a place, with an empty view, which it does not read."""
     nothing = np.zeros((1, 1, 3), np.uint8)
     return PlacedContext((nothing,), place=place.place, pose=place.pose)
