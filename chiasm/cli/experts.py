@@ -55,7 +55,7 @@ def experts(
 
 
 def _settings(documents: int, cutoff: float, seed: int) -> AtlasSettings:
-    """The options as settings; one out of bounds is told as it was written."""
+    """Returns the options as settings; a message about one out of bounds names the option."""
     if documents < 2:
         raise UserError(f"--documents {documents}: give at least 2")
     if not 0 < cutoff < 1:  # nan too

@@ -40,22 +40,22 @@ from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 
 DEFAULTS = SamplingSettings(guidance=1.0)
 STEPS = 5
-"""Of an instruction."""
+"""Default number of steps of an instruction."""
 MILLISECONDS = 600
-"""Of each picture of the animation; the last one stays longer."""
+"""Duration of each picture of the animation; the last one is shown longer."""
 
 
 @dataclass(frozen=True, eq=False)
 class TrueWalk:
-    """What the engine shows behind each step of a script, and which steps were stopped."""
+    """True views after each step of a script, and which steps were stopped."""
 
     views: list[np.ndarray]
-    """Of uint8 [H, W, 3]."""
+    """uint8 [H, W, 3] each."""
     blocked: list[bool]
 
     @classmethod
     def of(cls, truth: Truth, place: Place, script: Script) -> TrueWalk:
-        """From one place on a map."""
+        """Returns the true views of a script from one place on a map."""
         way = truth.walk(place, script.commands)
         return cls(truth.views([place for place, _ in way]), [blocked for _, blocked in way])
 
@@ -116,7 +116,7 @@ def imagine(
     if not scripts:
         raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
     sampling = DEFAULTS.model_copy(update={"steps": solver_steps, "guidance": guidance})
-    # A model without actions, and steps that lead too far, are refused before a world is opened.
+    # Refuses models without actions and steps that are too long before a world is opened.
     numeric = numeric_views(pretrained, sampling, scripts, direct=direct)
     opened = open_starts(run, pretrained, choice, cache, only_chosen=True)
     start = opened.start
@@ -146,7 +146,7 @@ def imagine(
 def true_views(
     pretrained: Pretrained, source: Rendered | None, start: Start, scripts: Sequence[Script]
 ) -> list[TrueWalk | None]:
-    """What the engine shows behind each step; None where a start or a script names no pose."""
+    """Returns the true views of each script; None if the start or the script has no poses."""
     if source is None or start.place is None:
         return [None] * len(scripts)
     with ExitStack() as running:

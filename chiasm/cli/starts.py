@@ -1,4 +1,4 @@
-"""Where a walk through a model's imagination begins: options that several verbs read."""
+"""Starts of imagined walks: options that several verbs read."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ from chiasm.worldmodel.oracle import Oracle
 
 @dataclass(frozen=True)
 class Choice:
-    """The start that ``--map`` and ``--view``, or ``--image``, ask for; or none in particular."""
+    """The start chosen by ``--map`` and ``--view``, or by ``--image``; or none in particular."""
 
     map_number: int | None
     view: int
     image: Path | None
     picture: bytes | None
-    """The content of the image's file."""
+    """Content of the image's file."""
 
     @classmethod
     def of(cls, map_: int | None, view: int | None, image: Path | None) -> Choice:
-        """What the options say.
+        """Returns the choice of the options.
 
         Raises:
             UserError: two starts, a view without its map, or a file that cannot be read.
@@ -52,8 +52,8 @@ class Opened:
     """The starts of a run, and the chosen one.
 
     Args:
-        starts: held-out views; a saved model alone has none.
-        start: the chosen one, else the first; None where there is none.
+        starts: held-out views; empty for a saved model without a run.
+        start: the chosen start, else the first; None if there is none.
         instructed: whether the run was trained on spoken instructions; unknown without its recipe.
     """
 
@@ -65,10 +65,10 @@ class Opened:
 def open_starts(
     run: str, pretrained: Pretrained, choice: Choice, cache: Path | None, *, only_chosen: bool
 ) -> Opened:
-    """Open what a walk may begin with; ``only_chosen``: no held-out views beside a picture.
+    """Returns the starts of a run; ``only_chosen``: no held-out views beside a picture.
 
     Raises:
-        UserError: the chosen start is not there, or cannot be used.
+        UserError: the chosen start does not exist, or cannot be used.
     """
     shape, recipe = pretrained.vision_tokenizer.image_shape, _recipe_of(run)
     start = None
@@ -86,7 +86,7 @@ def open_starts(
 
 
 def open_truth(running: ExitStack, source: Rendered, pretrained: Pretrained) -> Truth:
-    """The engine of the source's places, for as long as ``running`` lasts."""
+    """Returns the oracle of the source's places, which is open as long as ``running``."""
     shape, actions = pretrained.vision_tokenizer.image_shape, pretrained.actions
     oracle = running.enter_context(Oracle(source.camera(), actions, shape))
     return Truth(oracle, actions.write(Action(0, 0, 0)))

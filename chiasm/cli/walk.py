@@ -47,7 +47,7 @@ def walk(
       chiasm walk RUN --image room.jpg --steps 10
     """
     choice = Choice.of(map_, view, image)
-    # The server listens already: an address that is taken is told before anything is opened.
+    # The server listens already: an address in use is an error before anything is opened.
     with WalkServer((host, port)) as server, ExitStack() as running:
         pretrained = Pretrained.load(run, device)
         sampling = DEFAULTS.model_copy(update={"steps": steps})
@@ -62,7 +62,7 @@ def walk(
 
 
 def serve(server: WalkServer, answers: Answers) -> None:
-    """Until the user interrupts it, or SIGTERM ends it in the same way: the engine has files."""
+    """Serves until Ctrl-C, or SIGTERM, which ends it likewise: the engine has files to remove."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     typer.echo(f"walk at {server.url} (Ctrl+C ends it)")
     if not server.is_local:
