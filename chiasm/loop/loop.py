@@ -117,7 +117,7 @@ class Loop(ABC, Generic[Found]):
         """Returns losses on held-out data; empty without any."""
 
     def begin(self) -> None:
-        """Prepares the module before the first step of a new run; not called on resumption."""
+        """Checks what is to be trained, before the first step of a new run; not on a resume."""
 
     def rehearse(self) -> None:
         """Runs forward and backward passes of the next step without any effect on training."""
