@@ -30,6 +30,10 @@ LossSpace = Literal["x", "v", "epsilon"]
 Space = Literal["x", "v", "epsilon", "preconditioned"]
 """What a network predicts: one of these, or F of the module's docstring."""
 
+FLOW_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Noise levels at which held-out items are measured, in validation as in evaluation: evenly spread,
+and the same for every run, since losses at other levels cannot be compared."""
+
 SMALLEST_DENOMINATOR = 0.05
 """Lower bound of 1 - t, or t, where a prediction is divided by it (arXiv 2511.13720)."""
 

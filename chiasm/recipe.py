@@ -16,8 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from chiasm.actions import ActionFormat
-from chiasm.batch.streams import IMAGE, Streams
-from chiasm.data.encoding import refuse_short_rows
+from chiasm.batch.streams import IMAGE
 from chiasm.data.settings import StreamSettings, TextTokenizerSettings
 from chiasm.data.source import SourceSettings, leaks
 from chiasm.errors import SettingsError, UserError, joined, setting, settings_of
@@ -142,10 +141,6 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
         why = f"leaves nothing of {recipe.assigned('training.steps')}"
         remedy = "warm up for fewer steps or train for more"
         yield recipe.error("training.schedule.warmup_steps", why, remedy)
-    for flow_time in training.validation_flow_times:
-        if not 0 <= flow_time < 1:
-            remedy = "give times from 0 (noise) to below 1 (data)"
-            yield recipe.error("training.validation_flow_times", f"has {flow_time}", remedy)
     for name, source in sources.items():
         yield from _source_errors(name, source)
     yield from (error.under("stream.sources") for error in leaks(sources, sources))
@@ -174,20 +169,6 @@ def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
     for name, is_asked in asked.items():
         if is_asked:
             yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
-
-
-def check_streams(recipe: Recipe, streams: Streams) -> None:
-    """Checks that rows and position tables are large enough for the tokenizers' grids.
-
-    Raises:
-        UserError: a row shorter than an item, or a grid larger than the model's tables.
-    """
-    refuse_short_rows(recipe.stream.sequence_length, streams)
-    for shape in streams:
-        if max(shape.grid) > recipe.model.item_grid_limit:
-            grid = f"grid of {' x '.join(map(str, shape.grid))} latent tokens"
-            why = f"is below the {grid} of streams.{shape.name}"
-            raise recipe.error("model.item_grid_limit", why, "raise it")
 
 
 def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

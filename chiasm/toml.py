@@ -17,9 +17,9 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from chiasm.earlier import built_in, name_now, value_now
 from chiasm.errors import SettingsError, UserError, found_at, joined, setting
 from chiasm.registry import Registry
-from chiasm.renamed import name_now, value_now
 from chiasm.settings import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
@@ -108,6 +108,9 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
     known = list(_setting_names(kind, content, item["loc"]))
     name = _name(known, item["loc"])
     if item["type"] == "extra_forbidden":
+        if what := built_in(name):
+            why = f"{setting(name)} is built in now: {what}"
+            return UserError(why, setting=name, remedy="leave it out")
         last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
         others = [each for each in known if not name.startswith(f"{each}.")]  # its own tables
         near = difflib.get_close_matches(name, others, n=1, cutoff=0.75) or [

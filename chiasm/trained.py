@@ -28,7 +28,7 @@ from chiasm.errors import UserError, found_at
 from chiasm.inference import tasks
 from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Ended, Request, SamplingSettings, TextWritten
+from chiasm.inference.request import IMAGINING, Ended, Request, SamplingSettings, TextWritten
 from chiasm.inference.sampler import Sampler
 from chiasm.model.decoder import DecoderInput
 from chiasm.model.mask import IntervalMask
@@ -170,7 +170,7 @@ class Model(Pretrained):
         asked: Sequence[Any] = actions if several else [actions]
         with found_at("actions"):
             scripts = [self._script(each, views) for each in asked]
-        settings = _sampling({"guidance": 1.0, **sampling})
+        settings = _sampling({"guidance": IMAGINING.guidance, **sampling})
         numeric = numeric_views(self, settings, scripts, direct=direct)
         shape = self.vision_tokenizer.image_shape
         start = fitted(_image(view), shape)

@@ -5,10 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
 from chiasm.recipe import (
-    check_streams,
     differences,
     load_recipe,
     parse_recipe,
@@ -59,7 +57,7 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
     overrides = [
         "model.width=96",
         "training.optimizer.learning_rate = 1e-4",
-        "training.validation_flow_times=[0.2, 0.8]",
+        "evaluation.rollout_horizons=[1, 2]",
         "training.compile_blocks=true",
         "stream.sources.books.path=other books",
         'name="a name"',
@@ -69,7 +67,7 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
     recipe = load_recipe(small, overrides)
     assert recipe.model.width == 96
     assert recipe.training.optimizer.learning_rate == 1e-4
-    assert recipe.training.validation_flow_times == (0.2, 0.8)
+    assert recipe.evaluation.rollout_horizons == (1, 2)
     assert recipe.training.compile_blocks is True
     assert recipe.stream.sources["books"].path == "other books"
     assert recipe.name == "a name"
@@ -106,10 +104,6 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("stream.sources.books.kind=world", "unknown setting stream.sources.books.path"),
         ("stream.sources.books.path=", "stream.sources.books.path is missing"),
         ("training.steps=60", "training.schedule.warmup_steps = 60 leaves nothing"),
-        (
-            "training.validation_flow_times=[1.0]",
-            "training.validation_flow_times = (1.0,) has 1.0; give times",
-        ),
     ],
 )
 def test_mistakes_are_named(small: Path, override: str, message: str) -> None:
@@ -142,14 +136,12 @@ def names(settings: BaseModel, prefix: str = "") -> set[str]:
         ("model.experts=many", "model.experts", "many"),
         ('model={experts="moe",moe={granularity=1}}', "model.moe.granularity", 1),
         ('model={experts="moe",moe={dense_blocks=99}}', "model.moe.dense_blocks", 99),
-        ("actions={time_unit_frames=128}", "actions.time_decimals", 0),
         ("evaluation.planner={samples=4,elites=5}", "evaluation.planner.elites", 5),
         ("evaluation.planner.cost=lpips", "evaluation.planner.cost", "lpips"),
         ("stream.sources.books.weight=-1", "stream.sources.books.weight", -1),
         ("stream.sources.books.path=", "stream.sources.books.path", None),
         ("stream.sources={}", "stream.sources", None),
         ("training.steps=60", "training.schedule.warmup_steps", 60),
-        ("training.validation_flow_times=[1.0]", "training.validation_flow_times", (1.0,)),
         ("objective.router_z_weight=1.0", "objective.router_z_weight", 1.0),
     ],
 )
@@ -210,28 +202,6 @@ def test_differences_name_settings(small: Path) -> None:
         "seed = 0 there, 4 here",
         "model.head_width = unset there, 32 here",
     ]
-
-
-def test_the_grid_of_images_must_fit(small: Path) -> None:
-    recipe = load_recipe(small, ["stream.sequence_length=64"])
-    check_streams(recipe, pictures(4, 4))
-    with pytest.raises(
-        UserError, match="sequence_length = 64 is shorter than one item of 64 latent"
-    ):
-        check_streams(recipe, pictures(8, 8))
-    with pytest.raises(
-        UserError, match=r"item_grid_limit = 64 is below .* 65 x 1 .*streams\.image"
-    ):
-        check_streams(
-            recipe.model_copy(
-                update={"stream": recipe.stream.model_copy(update={"sequence_length": 1000})}
-            ),
-            pictures(65, 1),
-        )
-
-
-def pictures(rows: int, columns: int) -> Streams:
-    return Streams((StreamShape("image", "vision", (rows, columns), 12),))
 
 
 def test_a_table_of_several_kinds_is_named_as_it_is_written() -> None:

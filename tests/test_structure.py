@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from chiasm.cli import MODULES
 from chiasm.inference.pretrained import Pretrained
 
 pytestmark = pytest.mark.slow
@@ -30,8 +31,9 @@ ORDER = [
         "stop",
         "threads",
         "settings",
+        "fields",
         "registry",
-        "renamed",
+        "earlier",
         "toml",
         "roles",
         "poses",
@@ -196,6 +198,24 @@ def assert_told(name: str, *arguments: str) -> None:
     )
     names = loaded(code, *arguments)
     assert "chiasm.toml" in names
+    assert not names & NOT_OF_A_RECIPE
+
+
+MISTYPED = """
+import sys
+from chiasm.cli import MODULES
+from chiasm.cli.verbs import load_verb
+for verb in sys.argv[1:]:
+    try: load_verb(verb, MODULES[verb]).make_context(verb, ["there", "--seeed", "1"])
+    except Exception as error: assert "--seeed" in str(error), error
+    else: raise AssertionError(verb)
+"""
+
+
+def test_a_mistyped_option_is_told_before_torch_is_imported() -> None:
+    verbs = ("quickstart", "train", "sample", "imagine", "walk", "evaluate", "plan", "experts")
+    names = loaded(MISTYPED, *verbs)
+    assert {f"chiasm.cli.{MODULES[verb]}" for verb in verbs} <= names
     assert not names & NOT_OF_A_RECIPE
 
 

@@ -17,6 +17,7 @@ from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
 from chiasm.batch.items import ItemReader
 from chiasm.batch.streams import IMAGE, StreamShape
+from chiasm.data.encoding import refuse_short_rows
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.reading import ReadingLog, defect
 from chiasm.data.source import Opening
@@ -29,7 +30,7 @@ from chiasm.errors import UserError, found_at
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
-from chiasm.recipe import Recipe, check_streams
+from chiasm.recipe import Recipe
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import Objective
@@ -39,6 +40,9 @@ from chiasm.vision.cached.items import CachedItems
 
 MEASURED_ITEMS = 1024
 """Number of training items that the statistics of a tokenizer without its own are measured on."""
+TRAINING_CHARACTERS = 2_000_000
+"""Number of characters that a text tokenizer is trained on: many times what a vocabulary of some
+thousand tokens needs, and a few seconds' work."""
 
 
 @dataclass(frozen=True)
@@ -120,7 +124,7 @@ def build_inputs(
     if settings.path:
         text_tokenizer = TextTokenizer.load(settings.path, marked)
     else:
-        texts = sample_texts(train, settings.training_characters)
+        texts = sample_texts(train, TRAINING_CHARACTERS)
         text_tokenizer = TextTokenizer.train(texts, settings.vocabulary_tokens, marked)
     for name, own in tokenizers.items():
         if not own.statistics.count:
@@ -195,7 +199,7 @@ def check_feasible(
     A tokenizer that the recipe trains is trained first.
     """
     tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
-    check_streams(recipe, tokenizers.streams)
+    refuse_short_rows(recipe.stream.sequence_length, tokenizers.streams)
     refuse_large_model(recipe, tokenizers.streams)
     _reader(recipe, tokenizers)
 
@@ -242,7 +246,6 @@ def _validation(
         validation = Validation(
             islice(stream, settings.validation_batches),
             inputs.tokenizers,
-            settings.validation_flow_times,
             device,
         )
         report = stream.report()

@@ -127,6 +127,6 @@ def _placed(
 
 def _key(training: VisionTrainingSettings) -> str:
     """Returns the hash of all that a trained tokenizer depends on."""
-    content = training.model_dump_json(exclude={"render_processes"})
+    content = training.model_dump_json()
     content += "".join(fingerprint(path) for path in training.source.paths if path)
     return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]

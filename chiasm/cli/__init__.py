@@ -4,12 +4,13 @@ A verb is imported when it runs, so that the list of them needs no torch.
 
 verbs.py       verbs that are imported when they run
 progress.py    what the terminal shows while a run is prepared and trained
-options.py     options that several verbs read
+options.py     what several verbs read of the command line
+choice.py      options that choose where a walk through a model's imagination begins
 data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
-starts.py      where a walk through a model's imagination begins
+starts.py      opens where such a walk begins
 imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
 walk.py        chiasm walk: a page on which a model's imagination is walked through
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report

@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from chiasm.cli.options import Cache, RecipeFile, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.providers import record_freedoom
@@ -25,16 +26,11 @@ def data() -> None:
 
 @app.command()
 def inspect(
-    recipe: Annotated[Path, typer.Argument(help="A TOML file.")],
+    recipe: RecipeFile,
     row: Annotated[int, typer.Option(min=0, help="Which packed row, from 0.")] = 0,
     out: Annotated[Path, typer.Option(help="The picture's file.")] = Path("row.png"),
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting, as in --set stream.sequence_length=512."),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    set_: Annotated[list[str] | None, overrides("stream.sequence_length=512")] = None,
+    cache: Cache = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="What was found under each source's path, as JSON alone.")
     ] = False,

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from chiasm.batch.streams import IMAGE
-from chiasm.cli.options import check_file, numbers
+from chiasm.cli.options import Cache, check_file, numbers, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
@@ -47,13 +47,8 @@ def plan(
         float,
         typer.Option(help="The learning rate is the recipe's at its width, ∝ width to minus this."),
     ] = RATE_EXPONENT,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting of the recipe for the counting."),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    set_: Annotated[list[str] | None, overrides("model.experts=moe")] = None,
+    cache: Cache = None,
 ) -> None:
     """Plan an IsoFLOP study: shapes, learning rates and steps that spend each budget."""
     flops = numbers("--budgets", budgets)

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import math
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from chiasm.assembly import open_material
-from chiasm.assembly.measured import refuse_another_model
 from chiasm.capabilities import ActionVideos, Rendered
-from chiasm.cli.options import check_folder, check_run
+from chiasm.cli.choice import read_picture
+from chiasm.cli.options import Cache, EndedRun, check_folder, check_run, command, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
-from chiasm.evaluation.material import Material
-from chiasm.evaluation.planning import PlannedScene, plan_between, plan_scenes
 from chiasm.evaluation.plans import ERRORS, places, plan_rows
-from chiasm.evaluation.run import Run
-from chiasm.inference.pretrained import Pretrained
 from chiasm.intervals import ClusteredMean, clustered_mean, paired_difference
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.report.doc import Table
-from chiasm.report.plans import write_plans, write_strip
 from chiasm.report.terminal import show
-from chiasm.walk.starts import refuse_useless_picture
-from chiasm.worldmodel.lpips import refuse_missing_weights
-from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.settings import BASELINES, MODEL, ORACLE, PRESETS
-from chiasm.worldmodel.trajectory import refuse_missing_evo
+
+if TYPE_CHECKING:
+    from chiasm.evaluation.material import Material
+    from chiasm.evaluation.planning import PlannedScene
+    from chiasm.inference.pretrained import Pretrained
 
 SCENES = 24
 SETTINGS = {
@@ -45,7 +38,7 @@ SETTINGS = {
 
 
 def plan(
-    run: Annotated[Path, typer.Argument(help="A run folder whose training has ended.")],
+    run: EndedRun,
     scenes: Annotated[
         int | None,
         typer.Option(
@@ -75,18 +68,21 @@ def plan(
         str | None,
         typer.Option(help="cpu, cuda, or auto; without it the run's training.device."),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting: --set evaluation.planner.samples=128."),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    set_: Annotated[list[str] | None, overrides("evaluation.planner.samples=128")] = None,
+    cache: Cache = None,
 ) -> None:
     """Plan held-out scenes; writes plans.json, trajectories for evo and a sheet of each shown."""
     folder = out or run / "plans"
     check_folder(folder)
-    check_run(run)
+    # With torch, which a mistyped option need not wait for.
+    from chiasm.assembly import open_material
+    from chiasm.evaluation.planning import plan_between, plan_scenes
+    from chiasm.evaluation.run import Run
+    from chiasm.inference.pretrained import Pretrained
+    from chiasm.report.plans import write_plans, write_strip
+    from chiasm.worldmodel.lpips import refuse_missing_weights
+    from chiasm.worldmodel.trajectory import refuse_missing_evo
+
     pictures = _pictures(start, goal)
     if pictures is None:
         refuse_missing_evo()
@@ -125,7 +121,7 @@ def plan(
     if len(planned) < num_scenes:
         typer.echo(f"--scenes {num_scenes}: the held-out walks have {len(planned)}", err=True)
     rows = plan_rows(planned, settings.seed)
-    write_plans(folder, planned, rows, settings, shlex.join(["chiasm", *sys.argv[1:]]), ends)
+    write_plans(folder, planned, rows, settings, command(), ends)
     _print(planned)
     print(f"plans, trajectories and sheets are in {folder}")
 
@@ -136,11 +132,12 @@ def _pictures(start: Path | None, goal: Path | None) -> tuple[np.ndarray, np.nda
         return None
     if start is None or goal is None:
         raise UserError("--start and --goal belong together: give both, or none to plan scenes")
-    for option, path in (("--start", start), ("--goal", goal)):
-        if not path.is_file():
-            raise UserError(f"{option} {path} does not exist")
-        refuse_useless_picture(path.read_bytes(), str(path))
-    return Image(start, target=False).pixels(), Image(goal, target=False).pixels()
+    from chiasm.walk.starts import refuse_useless_picture
+
+    first, last = read_picture("--start", start), read_picture("--goal", goal)
+    refuse_useless_picture(first, str(start))
+    refuse_useless_picture(last, str(goal))
+    return Image(first, target=False).pixels(), Image(last, target=False).pixels()
 
 
 def _recipe(
@@ -158,6 +155,7 @@ def _recipe(
                 raise UserError(f"--set {override}: give it with {name}, and leave --set out")
     own = [f"{SETTINGS[name]}={value}" for name, value in given.items()]
     chosen = _preset(preset)
+    check_run(run)
     try:
         recipe = load_recipe(run / "recipe.toml", [*own, *chosen, *overrides])
     except UserError as error:
@@ -165,6 +163,8 @@ def _recipe(
         if not set_by_preset or not chosen:
             raise
         raise error.at(f"--preset {preset} sets {', '.join(chosen)}") from error
+    from chiasm.assembly.measured import refuse_another_model
+
     refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
     return recipe
 
@@ -213,8 +213,9 @@ def _true_ends(
     """Returns the true view at the end of each plan; empty for recorded walks."""
     if not isinstance(source, Rendered):
         return [{} for _ in planned]
-    shape = pretrained.vision_tokenizer.image_shape
-    with Oracle(source.camera(), pretrained.actions, shape) as engine:
+    from chiasm.cli.starts import open_oracle
+
+    with open_oracle(source, pretrained) as engine:
         return [
             {
                 name: engine.imagine([each.scene.context], [plan.actions])[0][-1]

@@ -7,67 +7,50 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 from PIL import Image as PillowImage
 
 from chiasm.batch.streams import IMAGE, Streams
-from chiasm.cli.options import Guidance
+from chiasm.cli.options import Device, Trained, but, check_folder, with_settings
 from chiasm.documents import Continuous, Image, Span, Text
 from chiasm.errors import UserError, found_at
-from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import (
-    Ended,
-    Event,
-    Generated,
-    Request,
-    SamplingSettings,
-    Solver,
-    TextWritten,
-)
-from chiasm.inference.sampler import Sampler
+from chiasm.inference.request import Ended, Event, Generated, Request, SamplingSettings, TextWritten
+
+if TYPE_CHECKING:
+    from chiasm.inference.pretrained import Pretrained
 
 DEFAULTS = SamplingSettings()
 
 
+@with_settings
 def sample(
-    run: Annotated[str, typer.Argument(help="a run, a saved model, or a hub id owner/name")],
+    run: Trained,
     prompt: Annotated[
         str,
-        typer.Option(help="what to go on from; <image> or another <STREAM> says where items stand"),
+        typer.Option(help="What to go on from; <image> or other <STREAM> say where items stand."),
     ] = "",
     image: Annotated[
-        list[Path] | None, typer.Option(help="a picture file; before the prompt, if not marked")
+        list[Path] | None, typer.Option(help="A picture file; before the prompt, if not marked.")
     ] = None,
     item: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="STREAM=FILE", help="an item of a stream: a NumPy array (.npy), or a picture"
+            metavar="STREAM=FILE", help="An item of a stream: a NumPy array (.npy), or a picture."
         ),
     ] = None,
     draw: Annotated[
-        bool, typer.Option("--draw", help="begin with a picture, or an item of the only stream")
+        bool, typer.Option("--draw", help="Begin with a picture, or an item of the only stream.")
     ] = False,
     draw_stream: Annotated[
-        str | None, typer.Option(metavar="STREAM", help="begin with an item of this stream")
+        str | None, typer.Option(metavar="STREAM", help="Begin with an item of this stream.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="folder of what is drawn")] = Path("samples"),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy")] = DEFAULTS.temperature,
-    top_k: Annotated[int | None, typer.Option(min=1)] = DEFAULTS.top_k,
-    max_tokens: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_tokens,
-    max_items: Annotated[
-        int, typer.Option(min=0, help="pictures and items of other streams, together")
-    ] = DEFAULTS.max_items,
-    stop: Annotated[
-        list[str] | None, typer.Option(help=r"text that ends the sample; \n is a line's end")
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="of the solver")] = DEFAULTS.steps,
-    solver: Annotated[Solver, typer.Option()] = DEFAULTS.solver,
-    guidance: Guidance = DEFAULTS.guidance,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder of what is drawn.")] = Path("samples"),
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    settings: Annotated[SamplingSettings, but("batch_size")] = DEFAULTS,
+    device: Device = "auto",
 ) -> None:
     """Go on with a document: write, answer, draw, imagine the next view.
 
@@ -86,22 +69,17 @@ def sample(
 
       chiasm sample RUN --prompt "wave: slow" --draw-stream series --max-tokens 0
     """
-    settings = SamplingSettings(
-        temperature=temperature,
-        top_k=top_k,
-        max_tokens=max_tokens,
-        max_items=max_items,
-        stop=tuple(text.replace("\\n", "\n") for text in stop or ()),
-        steps=steps,
-        solver=solver,
-        guidance=guidance,
-    )
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file; give a folder")
+    stop = tuple(text.replace("\\n", "\n") for text in settings.stop)
+    settings = settings.model_copy(update={"stop": stop})
+    check_folder(out)
     files = [GivenItem(IMAGE, file, f"--image {file}") for file in image or []]
     files += [GivenItem.parse(text) for text in item or []]
     items = [file.span() for file in files]
     spans = prompt_spans(prompt, items)
+    # With torch, which a mistake need not wait for.
+    from chiasm.inference.pretrained import Pretrained
+    from chiasm.inference.sampler import Sampler
+
     pretrained = Pretrained.load(run, device)
     for file, span in zip(files, items, strict=True):
         check_item(file, span, pretrained)

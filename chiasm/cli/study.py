@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 
+from chiasm.cli.options import Cache, command
 from chiasm.cli.progress import RunDisplay
 from chiasm.report.doc import Table
 from chiasm.report.terminal import show
@@ -28,9 +29,6 @@ Out = Annotated[
     Path | None, typer.Option(help="The study's folder; without it runs/studies/ and its name.")
 ]
 Slots = Annotated[int, typer.Option(min=1, help="Cells at once, which share the cores.")]
-Cache = Annotated[
-    Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-]
 
 
 @app.command("plan")
@@ -142,8 +140,8 @@ def report(study: StudyFile, out: Out = None, cache: Cache = None) -> None:
 
     folder = _folder(settings, out)
     records = collect(settings, folder)
-    command = ["chiasm", "study", "run", str(study), *(["--out", str(out)] if out else [])]
-    files = write_study_report(settings, records, folder, shlex.join(command), cache)
+    words = ["chiasm", "study", "run", str(study), *(["--out", str(out)] if out else [])]
+    files = write_study_report(settings, records, folder, shlex.join(words), cache)
     write_cells(settings, records, folder / "cells.json")
     print(f"the report is {files.page}")
 
@@ -161,7 +159,7 @@ def cell(
         threading.Thread(target=_stop_with_stdin, daemon=True).start()
     from chiasm.studies.cell import run_cell
 
-    run_cell(folder, cache_folder=cache, command=shlex.join(["chiasm", *sys.argv[1:]]))
+    run_cell(folder, cache_folder=cache, command=command())
 
 
 def _stop_with_stdin() -> None:

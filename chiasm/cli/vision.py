@@ -5,8 +5,6 @@ A verb imports what it needs, torch above all, once its recipe is read.
 
 from __future__ import annotations
 
-import shlex
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
@@ -14,6 +12,7 @@ from typing import Annotated
 import typer
 
 from chiasm.batch.streams import IMAGE
+from chiasm.cli.options import Cache, Device, RecipeFile, command, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import Split
 from chiasm.errors import UserError
@@ -25,14 +24,7 @@ from chiasm.vision.settings import SHARD_PICTURES, StoredType
 
 app = typer.Typer(help="Vision tokenizers.", no_args_is_help=True)
 
-RecipeFile = Annotated[Path, typer.Argument(help="A TOML file.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override a setting, as in --set seed=1; repeatable."),
-]
-Cache = Annotated[
-    Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-]
+Overrides = Annotated[list[str] | None, overrides("seed=1")]
 
 
 @app.callback()
@@ -48,7 +40,7 @@ def train(
         Path | None,
         typer.Option(help="Inception as a TorchScript file, for rFID among the figures."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     set_: Overrides = None,
     cache: Cache = None,
 ) -> None:
@@ -67,7 +59,7 @@ def train(
             device=choose_device(device),
             progress=display.on_fit,
             tell=display.tell,
-            command=shlex.join(["chiasm", *sys.argv[1:]]),
+            command=command(),
         )
     uses = f'kind = "{settings.kind}" and path = "{out}"'
     print(f"the tokenizer is in {out}; a recipe uses it with {uses} under [streams.image]")

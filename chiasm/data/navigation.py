@@ -25,6 +25,7 @@ from chiasm.data.trajectories import Trajectory
 from chiasm.documents import Document, Image
 from chiasm.errors import UserError
 from chiasm.poses import Pose
+from chiasm.settings import Settings
 
 TASKS = ("video", "action_video")
 _VARIANTS = 16
@@ -33,8 +34,8 @@ _HASHED_FRAMES = 4096
 """Frames whose content is part of a source's fingerprint."""
 
 
-class TrajectorySettings(PoseSettings):
-    """How recorded walks are read and become documents."""
+class FrameSettings(Settings):
+    """Which frames of a recorded walk make a document."""
 
     frames: tuple[int, int] = (2, 4)
     """Fewest and most frames of a document; of an action video the first is given, not drawn."""
@@ -76,6 +77,10 @@ class TrajectorySettings(PoseSettings):
         steps = 1 if looks_back else self.frames[0] - 1
         nearest = self.nearest_frames if task == "action_video" else 1
         return steps * nearest * self.frame_spacing + 1
+
+
+class TrajectorySettings(FrameSettings, PoseSettings):
+    """How recorded walks are read and become documents."""
 
 
 class TrajectorySource:

@@ -18,8 +18,6 @@ class TextTokenizerSettings(Settings):
     """A folder or file of a Hugging Face tokenizer, or its hub name; empty: train one here."""
     vocabulary_tokens: int = 2048
     """Size of the vocabulary trained here, special tokens included."""
-    training_characters: int = 2_000_000
-    """Characters of the sources' text that the training reads."""
 
 
 class StreamSettings(Settings):
@@ -38,5 +36,3 @@ class StreamSettings(Settings):
     """Rows that a packer keeps open at once; more leave less padding and cost memory."""
     condition_dropout: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of targets that see nothing before the mark that opens them, for guidance."""
-    prefetched_batches: int = Field(4, ge=1)
-    """Batches that the reading thread keeps ready."""

@@ -34,6 +34,9 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Source
 from chiasm.errors import UserError
 
+PREFETCHED_BATCHES = 4
+"""Batches that the reading thread keeps ready: enough for a slow document, little memory."""
+
 
 @dataclass(frozen=True)
 class StreamReport:
@@ -101,9 +104,7 @@ class Stream:
         drop = settings.condition_dropout
         assemble = Assembler(tokenizer, reader.streams, self._names, drop, seed)
         batches = _Batches(lanes, assemble, settings.batch_size // num_ranks)
-        ready = grain.experimental.ThreadPrefetchDatasetIterator(
-            batches, settings.prefetched_batches
-        )
+        ready = grain.experimental.ThreadPrefetchDatasetIterator(batches, PREFETCHED_BATCHES)
         # In a list, so that the finalizer can close and drop it before the interpreter tears down
         # the modules that grain's clean-up needs.
         self._running = [ready]

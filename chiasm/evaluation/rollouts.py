@@ -34,6 +34,8 @@ LAST, SHUFFLED = "last context frame, decoded", "shuffled actions"
 NEAREST = "nearest training frame, decoded"
 DIRECT = ", in one step"
 """Suffix of the names of rows about views that were imagined at once from the context."""
+TRAINING_FRAMES = 4000
+"""Training frames, evenly spread, among which the one most like the truth is looked for."""
 _HEADLINE_FRAMES = 8
 """Headlines are about the farthest horizon up to this one."""
 _HEADLINE_MEASURE = "feature distance"
@@ -49,8 +51,6 @@ class RolloutSettings(WalkSettings):
         (1, 2, 4, 8, 16), min_length=1
     )
     """How many frames ahead imagined views of rollouts are measured."""
-    rollout_training_frames: int = Field(4000, ge=1)
-    """Training frames among which the one most like the truth is looked for."""
 
 
 class ImaginedWalks(WalkMeasure[RolloutSettings]):
@@ -66,7 +66,7 @@ class ImaginedWalks(WalkMeasure[RolloutSettings]):
         "view is imagined from those before it and the true action. The last context frame stays "
         "as it was. Shuffled actions: the same frames and the same noise with other actions, all "
         "of one other walk or map. The nearest training frame is the one among "
-        "rollout_training_frames whose features are nearest to the true frame, which a model that "
+        f"{TRAINING_FRAMES} whose features are nearest to the true frame, which a model that "
         "only remembers could at best show: it is chosen by looking at the truth. All have passed "
         "the same tokenizer."
     )
@@ -216,7 +216,7 @@ def _training_pictures(run: Run[RolloutSettings], train: ActionVideos) -> Iterat
 
     frames = [frame for walk in train.walks for frame in walk]
     part: list[np.ndarray] = []
-    for number in spread(len(frames), run.settings.rollout_training_frames).tolist():
+    for number in spread(len(frames), TRAINING_FRAMES).tolist():
         try:
             part.append(run.fitted(train.picture(frames[number])))
         except UNREADABLE:

@@ -33,7 +33,7 @@ class SamplingSettings(Settings):
     temperature: float = Field(default=1.0, ge=0)
     """0 is greedy, 1 the model's own distribution."""
     top_k: int | None = Field(default=None, ge=1)
-    """Choose among the k most probable tokens; None among all."""
+    """Choose among the k most probable tokens; without it, among all."""
     steps: int = Field(default=25, ge=1)
     """Steps of the solver for one item."""
     solver: Solver = Solver.EULER
@@ -47,9 +47,13 @@ class SamplingSettings(Settings):
     request."""
     stop: tuple[str, ...] = ()
     """Strings that end a request when the text written since the last item contains them; neither
-    they nor what follows is part of the result."""
+    they nor what follows is part of the result. On the command line ``\\n`` is a line's end."""
     batch_size: int = Field(default=32, ge=1)
     """Requests that run as one batch; bounds the memory of the cache, never changes a result."""
+
+
+IMAGINING = SamplingSettings(guidance=1.0)
+"""How views are imagined: from the model's own distribution."""
 
 
 @dataclass(frozen=True)

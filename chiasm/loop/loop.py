@@ -35,6 +35,10 @@ from chiasm.loop.settings import LoopSettings
 from chiasm.stop import Stopped, StopRequest
 from chiasm.threads import Threads, given_threads
 
+NON_FINITE_LIMIT = 10
+"""Steps without a finite gradient, one after another, that end the run: single ones pass, and so
+many are no accident of the data."""
+
 Found = TypeVar("Found")
 """Result of a step's backward pass, read by the rest of the step."""
 
@@ -254,7 +258,7 @@ class Loop(ABC, Generic[Found]):
 
     def _refuse_repeated_failure(self, rate: float) -> None:
         failures = self.progress.skipped_in_a_row
-        if failures >= self.settings.non_finite_limit:
+        if failures >= NON_FINITE_LIMIT:
             raise UserError(
                 f"training stopped at {self._where}: the gradient was not finite in {failures} "
                 f"steps in a row, at learning rate {rate:.3g}. The weights are those of the last "

@@ -30,8 +30,6 @@ class LoopSettings(Settings):
     """Updates of the weights: the horizon of the schedule and the end of the run."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients longer than this are shortened to it."""
-    non_finite_limit: int = Field(10, ge=1)
-    """Steps without a finite gradient, one after another, that end the run."""
     log_every_steps: int = Field(1, ge=1)
     """Steps between lines of metrics."""
     validate_every_steps: int = Field(200, ge=1)

@@ -145,8 +145,6 @@ class ModelSettings(Settings):
     block."""
     item_positions: Literal["learned", "sinusoidal"] = "learned"
     """The position embedding inside an item, such as a picture, axis by axis."""
-    item_grid_limit: int = Field(64, gt=0)
-    """Places along each axis that the learned position tables hold."""
     rope_theta: float = Field(10_000.0, gt=1.0)
     """Base of the rotary frequencies."""
 

@@ -18,6 +18,7 @@ from chiasm.evaluation.material import Items
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.scoring import lossless, score_flow, score_text
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.flow import FLOW_TIMES
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
 from chiasm.studies.settings import MetricSettings
@@ -92,7 +93,7 @@ def _held_out(
 ) -> Value:
     row = (_text_row if metric.loss == "text" else _flow_row)(metric, pretrained, items, settings)
     error = row.standard_error
-    return Value(row.value, error if math.isfinite(error) else None, metric.unit or row.unit)
+    return Value(row.value, error if math.isfinite(error) else None, row.unit)
 
 
 def _text_row(
@@ -115,8 +116,7 @@ def _flow_row(
             'has no pictures to draw; give loss = "text", or a source with target pictures',
             setting=f"held_out.{metric.held_out}",
         ).at(f"metric {metric.name!r}")
-    times = settings.flow_times
-    sums, tokens = score_flow(items.documents, pretrained, times, settings.seed)
+    sums, tokens = score_flow(items.documents, pretrained, FLOW_TIMES, settings.seed)
     measurement = Measurement(
         "flow loss", "velocity loss", "lower", settings.seed, items.clusters, tokens
     )
@@ -135,7 +135,7 @@ def _validation(metric: MetricSettings, run: Path) -> Value:
         )
     value = last[metric.validation]
     unit = "nats/token" if metric.validation.startswith("text_loss") else "loss"
-    return Value(math.nan if value is None else value, None, metric.unit or unit)
+    return Value(math.nan if value is None else value, None, unit)
 
 
 def _report(metric: MetricSettings, run: Path) -> Value:
@@ -150,4 +150,4 @@ def _report(metric: MetricSettings, run: Path) -> Value:
             + ", ".join(map(repr, longer or names))
         )
     value = math.nan if row["value"] is None else row["value"]
-    return Value(value, row["standard_error"], metric.unit or row["unit"])
+    return Value(value, row["standard_error"], row["unit"])

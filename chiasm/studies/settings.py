@@ -99,8 +99,6 @@ class MetricSettings(Settings):
     """A row of the run's report.json; asking for one makes the cell do the whole evaluation."""
     better: Literal["lower", "higher"] = "lower"
     """Which way is better."""
-    unit: str = ""
-    """Shown beside the number; empty: what its origin says."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> MetricSettings:

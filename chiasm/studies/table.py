@@ -87,7 +87,7 @@ def _values(records: Sequence[Record], metric: MetricSettings, cell: str) -> dic
 def _unit(records: Sequence[Record], metric: MetricSettings) -> str:
     results = (record.result for record in records if record.result is not None)
     units = (r.metrics[metric.name]["unit"] for r in results if metric.name in r.metrics)
-    return metric.unit or next(units, "")
+    return next(units, "")
 
 
 def _published(study: StudySettings, metric: MetricSettings, cell: str) -> PublishedSettings | None:

@@ -50,8 +50,6 @@ class TrainingSettings(LoopSettings):
     others by so much less (arXiv 2408.15664 has 1e-3): balance without a loss."""
     validation_batches: int = Field(8, ge=0)
     """Held-out batches of one validation."""
-    validation_flow_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    """Noise levels of validation: 0 is noise, 1 is data."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto is cuda where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from threading import Lock
 
 import numpy as np
 
-from chiasm.actions import Action
+from chiasm.actions import STANDING, Action
 from chiasm.poses import compose
 from chiasm.walk.commands import Command
 from chiasm.walk.starts import Place
@@ -18,16 +19,24 @@ _BLOCKED_METRES = 0.1
 """Distance from the goal of a step beyond which it was stopped; rounding moves it less."""
 
 
+@dataclass(frozen=True, eq=False)
+class TrueWalk:
+    """True views after each step of a walk, and which steps were stopped."""
+
+    views: list[np.ndarray]
+    """uint8 [H, W, 3] each."""
+    blocked: tuple[bool, ...]
+
+
 class Truth:
     """The oracle behind a lock: one thread at a time uses its engine.
 
     Args:
         oracle: oracle of the held-out maps; its engine starts with the first view.
-        standing: text of the action that does not move, as the oracle reads it.
     """
 
-    def __init__(self, oracle: Oracle, standing: str) -> None:
-        self._oracle, self._standing = oracle, standing
+    def __init__(self, oracle: Oracle) -> None:
+        self._oracle = oracle
         self._lock = Lock()
 
     def after(self, place: Place, action: Action, text: str) -> tuple[Place, bool]:
@@ -39,19 +48,20 @@ class Truth:
         missed = math.hypot(goal.x_metres - pose.x_metres, goal.y_metres - pose.y_metres)
         return Place(place.place, pose), missed > _BLOCKED_METRES
 
-    def walk(self, place: Place, commands: Sequence[Command]) -> list[tuple[Place, bool]]:
-        """Returns the results of :meth:`after` for consecutive steps; all commands name poses."""
+    def walk(self, place: Place, commands: Sequence[Command]) -> TrueWalk:
+        """Returns the true views after consecutive steps; every command must name a pose."""
         way = [(place, False)]
         for command in commands:
             assert command.action is not None
             way.append(self.after(way[-1][0], command.action, command.text))
-        return way[1:]
+        places, blocked = zip(*way[1:], strict=True)
+        return TrueWalk(self.views(places), blocked)
 
     def views(self, places: Sequence[Place]) -> list[np.ndarray]:
         """Returns the true view at each place: uint8 [H, W, 3]."""
         with self._lock:
             contexts = [_context(place) for place in places]
-            shown = self._oracle.imagine(contexts, [[self._standing]] * len(places))
+            shown = self._oracle.imagine(contexts, [[STANDING]] * len(places))
         return [view for [view] in shown]
 
 

@@ -34,12 +34,17 @@ from chiasm.worldmodel.proposals import (
     horizon_of,
     mean_stride,
     motions,
-    published_prior,
     step_prior,
     straight_prior,
 )
 from chiasm.worldmodel.rollout import Context
 from chiasm.worldmodel.settings import PlannerSettings
+
+INERTIA = 0.5
+"""Share of the proposal that a refit keeps, so that the next draws are not too narrow."""
+TIE = 0.25
+"""Standard deviations (of the first iteration's costs) within which a cost is as good as the least:
+several paths lead to one pose, and imagining them has noise."""
 
 
 class WorldModel(Protocol):
@@ -113,6 +118,7 @@ class SamplingPlanner:
         settings, proposal = self._settings, self._proposal
         goal_HW3 = _fitted_to_views(goal_HW3, context)
         rng = np.random.default_rng([seed, 5])
+        inertia = INERTIA if settings.iterations > 1 else 0.0  # after a single fit nothing is drawn
         drawn, costs = [], []
         for _ in range(settings.iterations):
             paths = proposal.draw(settings.samples, rng)
@@ -121,7 +127,7 @@ class SamplingPlanner:
             drawn.append(paths)
             costs.append(cost_N)
             if settings.method != "random_shooting":
-                proposal = proposal.refit(paths, self._weights(cost_N), settings.inertia)
+                proposal = proposal.refit(paths, self._weights(cost_N), inertia)
         path = proposal.centre() if settings.result == "centre" else self._best(drawn, costs)
         actions = self._write(proposal.actions(path))
         plan = follow(world_model, context, actions, goal_HW3, cost, seed)
@@ -152,7 +158,7 @@ class SamplingPlanner:
         Several paths lead to one pose, and a goal image does not determine the way.
         """
         paths, cost_N = np.concatenate(drawn), np.concatenate(costs)
-        near_N = cost_N <= cost_N.min() + self._settings.tie * costs[0].std()
+        near_N = cost_N <= cost_N.min() + TIE * costs[0].std()
         best: np.ndarray = paths[near_N][self._proposal.log_density(paths[near_N]).argmax()]
         return best
 
@@ -206,7 +212,7 @@ def follow(
 def build_planner(
     settings: PlannerSettings, train: ActionVideos, actions: ActionFormat
 ) -> SamplingPlanner:
-    """Returns the planner of these settings; its prior is fitted to training walks, or published.
+    """Returns the planner of these settings; its prior is fitted to training walks.
 
     Raises:
         UserError: the training walks are shorter than a straight path.
@@ -215,10 +221,8 @@ def build_planner(
     proposal: Proposal
     if settings.paths == "steps":
         proposal = step_prior(motions(train), settings.steps, horizon)
-    elif settings.prior == "training":
-        proposal = straight_prior(motions(train, settings.steps), settings.steps, horizon)
     else:
-        proposal = published_prior(settings.prior, settings.steps, horizon)
+        proposal = straight_prior(motions(train, settings.steps), settings.steps, horizon)
     return SamplingPlanner(proposal, settings, actions)
 
 

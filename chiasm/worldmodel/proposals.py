@@ -29,12 +29,6 @@ _FINENESS = 0.25
 """Size of the cells in which steps are first counted, as a share of the reach of a kind."""
 
 
-_SPACING_METRES = {"recon": 0.25, "scand": 0.38, "tartan_drive": 0.72, "huron": 0.255}
-_MEAN = {"recon": -0.1, "scand": -0.25, "tartan_drive": 0.5, "huron": -0.33}
-_DEVIATION = {"recon": 0.02, "scand": 0.04, "tartan_drive": 0.07, "huron": 0.03}
-_LOW, _HIGH = np.array([-2.5, -4.0]), np.array([5.0, 4.0])
-
-
 class Proposal(Protocol):
     """A distribution over paths; immutable."""
 
@@ -175,24 +169,6 @@ def straight_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) 
     turn_M = 180.0 - (180.0 - motions_M3[:, 2] + heading_M) % 360.0
     paths_M3 = np.column_stack([ends_M2 / num_steps, turn_M])
     return StraightPaths(paths_M3.mean(0), paths_M3.std(0), num_steps, horizon_frames)
-
-
-def published_prior(data_set: str, num_steps: int, horizon_frames: int = 1) -> StraightPaths:
-    """Returns the prior of Navigation World Models, in metres and degrees.
-
-    There (dx, dy) are in waypoint spacings, scaled from [-2.5, 5] x [-4, 4] to [-1, 1], the turn in
-    units of π; the mean is (μ, 0, 0), the deviation (σ, 0.1, 0.1).
-    """
-    spacing = _SPACING_METRES[data_set]
-    half = (_HIGH - _LOW) / 2
-    mean_2 = (np.array([_MEAN[data_set], 0.0]) + 1) * half + _LOW
-    deviation_2 = np.array([_DEVIATION[data_set], 0.1]) * half
-    return StraightPaths(
-        np.append(mean_2 * spacing, 0.0),
-        np.append(deviation_2 * spacing, 0.1 * 180.0),
-        num_steps,
-        horizon_frames,
-    )
 
 
 def step_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> StepPaths:

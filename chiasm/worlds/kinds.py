@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from pydantic import Field
 
 from chiasm.capabilities import ActionVideos
-from chiasm.data.navigation import TrajectorySettings
+from chiasm.data.navigation import FrameSettings, TrajectorySettings
 from chiasm.data.recorded import RecordedSettings
 from chiasm.data.source import (
     SOURCES,
@@ -129,7 +129,7 @@ class FreedoomSettings(SourceSettings):
     """Frames of each walk."""
     held_out_fraction: float = Field(0.8, gt=0, lt=1)
     """Share of the walks that training never sees."""
-    trajectories: TrajectorySettings = TrajectorySettings(frames=(2, 2), horizon_frames=(1, 1))
+    trajectories: FrameSettings = FrameSettings(frames=(2, 2), horizon_frames=(1, 1))
     """Which frames make a document."""
 
     is_made: ClassVar[bool] = True
@@ -157,7 +157,7 @@ class FreedoomSettings(SourceSettings):
             path=str(folder),
             task="action_video",
             held_out_fraction=self.held_out_fraction,
-            trajectories=self.trajectories,
+            trajectories=TrajectorySettings(**self.trajectories.model_dump()),
         )
 
 

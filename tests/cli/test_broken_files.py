@@ -59,7 +59,6 @@ questions = 60
 next_views = 60
 rollouts = 20
 rollout_horizons = [1, 2]
-rollout_training_frames = 20
 steps = 1
 answer_tokens = 8
 continuation_tokens = 4

@@ -75,9 +75,9 @@ def test_a_run_that_has_not_ended_has_no_atlas(
 @pytest.mark.parametrize(
     ("option", "value", "bounds"),
     [
-        *(("--cutoff", value, "give a number above 0 and below 1") for value in (0, 1, 1.5, "nan")),
-        ("--documents", 1, "give at least 2"),
-        ("--seed", -1, "give at least 0"),
+        *(("--cutoff", value, "give a number > 0 and < 1") for value in (0, 1, 1.5, "nan")),
+        ("--documents", 1, "give a number ≥ 2"),
+        ("--seed", -1, "give a number ≥ 0"),
     ],
 )
 def test_an_option_out_of_bounds_is_told_with_its_value(

@@ -211,7 +211,7 @@ def test_the_turns_of_captions_are_the_seed_s_and_restore_exactly(captioned, mad
 
 
 def test_what_vanishes_or_shrinks_while_training_is_skipped_and_counted(captioned, made, tmp_path):
-    stream = captioned_stream(captioned, made, prefetched_batches=1)
+    stream = captioned_stream(captioned, made)
     next(stream)
     (tmp_path / "2.png").unlink()
     os.truncate(tmp_path / "3.png", 60)

@@ -66,8 +66,13 @@ def test_the_state_is_small_and_does_not_grow(made):
     assert sizes[-1] < sizes[0] + 200  # counters gain digits, nothing else
 
 
-def test_prefetching_changes_nothing(made):
-    one, many = (made.stream(troubled_sources(made), prefetched_batches=ready) for ready in (1, 9))
+def prefetching(batches, made, monkeypatch):
+    monkeypatch.setattr("chiasm.data.stream.PREFETCHED_BATCHES", batches)
+    return made.stream(troubled_sources(made))
+
+
+def test_prefetching_changes_nothing(made, monkeypatch):
+    one, many = (prefetching(ready, made, monkeypatch) for ready in (1, 9))
     for _ in range(20):
         assert same(next(one), next(many))
         assert one.get_state() == many.get_state()

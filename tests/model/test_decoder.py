@@ -132,6 +132,13 @@ def test_numbers_of_tokens_at_latent_positions_are_not_read(naive):
         assert torch.equal(decoder(inputs, mask), decoder(other, mask))
 
 
+def test_learned_places_reach_over_the_grid():
+    wide = Streams((StreamShape("image", "vision", (65, 2), 4),))
+    decoder = Decoder(ModelSettings(width=24, depth=1), vocabulary=9, streams=wide)
+    tables = decoder.place_embedding["image"].named_parameters()
+    assert {name: len(table) for name, table in tables} == {"row": 65, "column": 65}
+
+
 @pytest.mark.parametrize("item_positions", ["learned", "sinusoidal"])
 @pytest.mark.parametrize("stream", ["image", "series"])
 def test_time_place_and_latent_each_matter(naive, stream, item_positions):

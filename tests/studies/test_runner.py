@@ -137,8 +137,8 @@ def test_other_measures_are_taken_without_training_again(study_path, tmp_path, h
         'name = "last validation"'
     }
     assert collect(load_study(study_path(**UNEQUAL)), out)[1].state is State.FINISHED
-    sizes = load_study(study_path("set = { 'evaluation.flow_times' = [0.5] }", **UNEQUAL))
-    assert collect(sizes, out)[1].state is State.OUTDATED, "measured at other noise levels"
+    sizes = load_study(study_path("set = { 'evaluation.seed' = 1 }", **UNEQUAL))
+    assert collect(sizes, out)[1].state is State.OUTDATED, "measured with other noise"
     only = {'name = "texts alone"\nsources = { texts = 1.0 }': 'name = "texts alone"'}
     study = load_study(study_path(**UNEQUAL, **more, **only))
     pictures = collect(study, out)[1]

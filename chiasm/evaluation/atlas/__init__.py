@@ -11,8 +11,3 @@ pairs.py           co-activation of experts
 reasons.py         reasons for missing sections, with remedies
 atlas.py           all sections
 """
-
-from chiasm.evaluation.atlas.atlas import Atlas, draw_atlas, refuse_dense
-from chiasm.evaluation.atlas.settings import AtlasSettings
-
-__all__ = ["Atlas", "AtlasSettings", "draw_atlas", "refuse_dense"]

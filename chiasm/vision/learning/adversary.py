@@ -19,6 +19,8 @@ from torch.nn import functional
 from chiasm.vision.learning.fit import Losses
 from chiasm.vision.learning.settings import AdversarialSettings
 
+LEAD_STEPS = 100
+"""Before the decoder hears of it, in which the discriminator learns: at first it knows nothing."""
 LARGEST_WEIGHT = 1e4
 """Upper bound of the adaptive weight, for a vanishing adversarial gradient."""
 
@@ -66,7 +68,7 @@ class Adversary(nn.Module):
             step: steps done before this one.
         """
         settings = self.settings
-        if step < settings.start_step - settings.lead_steps:
+        if step < settings.start_step - LEAD_STEPS:
             return Losses({})
         true, drawn = self.discriminator(true_B3HW), self.discriminator(drawn_B3HW.detach())
         terms = {"discriminator": hinge(true, drawn)}

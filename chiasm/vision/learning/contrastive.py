@@ -34,6 +34,14 @@ from chiasm.vision.learning.pictures import Pictures, covered_cells
 from chiasm.vision.learning.settings import ContrastiveSettings
 from chiasm.vision.learning.words import TextTower, Vocabulary
 
+EMBEDDING = 128
+"""E: width of the text tower, and of the space in which pictures and captions meet."""
+NOISE = 0.3
+"""Scale of the noise on features: each picture's deviation is |normal(0, NOISE)|."""
+CONTRAST_WEIGHT = 0.5
+"""Of ``contrast``, beside ``words`` and ``facts``, which weigh 1 and say more of each picture."""
+OBJECTS_WEIGHT = 4.0
+"""Of ``objects``: few of a cell's answers are yes, so that their losses are small."""
 NO_VALUE = -1
 """Marks a fact that an image does not have."""
 
@@ -41,15 +49,10 @@ NO_VALUE = -1
 class Targets:
     """Targets of stage 1 for each image, as tensors; absent extras have zero columns."""
 
-    def __init__(self, pictures: Pictures, settings: ContrastiveSettings, side: int) -> None:
+    def __init__(self, pictures: Pictures, side: int) -> None:
         captions = pictures.captions
-        self.vocabulary = Vocabulary(
-            (caption for of_one in captions for caption in of_one), settings.vocabulary_words
-        )
-        self.words = [
-            np.stack([self.vocabulary.encode(c, settings.max_words) for c in of_one])
-            for of_one in captions
-        ]
+        self.vocabulary = Vocabulary(caption for of_one in captions for caption in of_one)
+        self.words = [np.stack([*map(self.vocabulary.encode, of_one)]) for of_one in captions]
         self.fact_values = pictures.fact_values()
         self.facts_MA = np.full((len(pictures), len(self.fact_values)), NO_VALUE, dtype=np.int64)
         for row, of_one in enumerate(pictures.facts or ()):
@@ -74,10 +77,10 @@ class ContrastiveStage(Stage):
         self.settings = settings
         self.pictures = pictures
         cells, channels = encoder.image_shape.num_tokens, encoder.channels
-        self.targets = Targets(pictures, settings, encoder.image_shape.rows)
+        self.targets = Targets(pictures, encoder.image_shape.rows)
         self.encoder = encoder
-        self.text = TextTower(len(self.targets.vocabulary), settings.text_width, settings.embedding)
-        self.to_embedding = nn.Linear(cells * channels, settings.embedding)
+        self.text = TextTower(len(self.targets.vocabulary), EMBEDDING)
+        self.to_embedding = nn.Linear(cells * channels, EMBEDDING)
         self.scale = nn.Parameter(torch.tensor(10.0).log())
         self.bias = nn.Parameter(torch.tensor(-10.0))
         self.to_facts = nn.ModuleList(
@@ -98,28 +101,27 @@ class ContrastiveStage(Stage):
         settings, targets = self.settings, self.targets
         images_B3HW = self.pictures.batch(draw.numbers, self.device)
         features_BPC = self.encoder(images_B3HW)
-        noised_BPC = add_noise(features_BPC, settings.noise, draw.generator)
+        noised_BPC = add_noise(features_BPC, NOISE, draw.generator)
         words_BT = torch.from_numpy(
             np.stack(
                 [targets.words[n][draw.rng.integers(len(targets.words[n]))] for n in draw.numbers]
             )
         ).to(self.device)
         terms = {
-            "contrast": settings.contrast_weight * self._contrast(noised_BPC, words_BT),
+            "contrast": CONTRAST_WEIGHT * self._contrast(noised_BPC, words_BT),
             "pixels": settings.pixels_weight * self.pixels(noised_BPC, images_B3HW),
             "redundancy": settings.redundancy_weight * redundancy(features_BPC),
         }
         if "words" in self.by_cell:
             best_BV = self.by_cell["words"](noised_BPC).logsumexp(dim=1)
-            words = binary_sum(best_BV, targets.vocabulary.present(words_BT)) / 4
-            terms["words"] = settings.words_weight * words
+            terms["words"] = binary_sum(best_BV, targets.vocabulary.present(words_BT)) / 4
         if "objects" in self.by_cell:
             covered_BPK = torch.from_numpy(targets.objects_MPK[draw.numbers]).to(self.device)
             logits_BPK = self.by_cell["objects"](noised_BPC)
-            terms["objects"] = settings.objects_weight * binary_sum(logits_BPK, covered_BPK.float())
+            terms["objects"] = OBJECTS_WEIGHT * binary_sum(logits_BPK, covered_BPK.float())
         if targets.fact_values:
             facts_BA = torch.from_numpy(targets.facts_MA[draw.numbers]).to(self.device)
-            terms["facts"] = settings.facts_weight * self._facts(noised_BPC, facts_BA)
+            terms["facts"] = self._facts(noised_BPC, facts_BA)
         return Losses(terms)
 
     def _contrast(self, features_BPC: Tensor, words_BT: Tensor) -> Tensor:

@@ -54,7 +54,6 @@ def train_from_settings(
         tables={"world": settings.world},
         cache_folder=cache_folder,
         on_stage=lambda what, done, total: progress(what, done, total, {}),
-        processes=settings.render_processes,
     )
     with settings_of("source"):
         opened = settings.source.open_pictures(

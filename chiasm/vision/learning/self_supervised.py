@@ -37,6 +37,12 @@ from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.settings import SelfSupervisedSettings
 from chiasm.vision.settings import CELL_PIXELS
 
+PREDICTOR_WIDTH, PREDICTOR_BLOCKS = 128, 2
+"""Attention blocks of the predictor: small beside the encoder, which is what shall learn."""
+HIDDEN_BLOCKS = 3
+"""Rectangles of cells that are hidden in each picture; they may overlap."""
+REDUNDANCY_WEIGHT = 0.1
+"""Of the squared correlation between channels; prediction and pixels weigh 1."""
 COLLAPSED = 0.05
 """Mean deviation of features between images below which they are uninformative; 1 is full."""
 
@@ -46,13 +52,12 @@ class Predictor(nn.Module):
 
     roles: ClassVar = {"place_PD": Role.TABLE, "hidden_D": Role.TABLE}
 
-    def __init__(self, cells: int, channels: int, settings: SelfSupervisedSettings) -> None:
+    def __init__(self, cells: int, channels: int, width: int = PREDICTOR_WIDTH) -> None:
         super().__init__()
-        width = settings.predictor_width
         self.enter = nn.Linear(channels, width)
         self.place_PD = nn.Parameter(torch.randn(cells, width) * 0.02)
         self.hidden_D = nn.Parameter(torch.randn(width) * 0.02)
-        self.blocks = nn.ModuleList(AttentionBlock(width) for _ in range(settings.predictor_blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(width) for _ in range(PREDICTOR_BLOCKS))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels))
 
     def forward(self, features_BPC: Tensor, hidden_BP: Tensor) -> Tensor:
@@ -76,7 +81,7 @@ class SelfSupervisedStage(Stage):
         self.side = encoder.image_shape.rows
         self.encoder = encoder
         self.teacher = copy.deepcopy(encoder).requires_grad_(False)
-        self.predictor = Predictor(self.side**2, encoder.channels, settings)
+        self.predictor = Predictor(self.side**2, encoder.channels)
         self.pixels = PixelRegression(encoder.channels, pictures.pixel_variance())
 
     def losses(self, draw: Draw) -> Losses:
@@ -95,20 +100,18 @@ class SelfSupervisedStage(Stage):
         features_BPC = self.encoder(images_B3HW)
         deviation_PC = deviation_between_pictures(features_BPC)
         terms = {
-            "prediction": settings.prediction_weight
-            * functional.smooth_l1_loss(predicted_BPC[hidden_BP], seen_BPC[hidden_BP]),
+            "prediction": functional.smooth_l1_loss(predicted_BPC[hidden_BP], seen_BPC[hidden_BP]),
             "spread": settings.deviation_weight * functional.relu(1 - deviation_PC).mean(),
-            "redundancy": settings.redundancy_weight * redundancy(features_BPC),
-            "pixels": settings.pixels_weight * self.pixels(features_BPC, images_B3HW),
+            "redundancy": REDUNDANCY_WEIGHT * redundancy(features_BPC),
+            "pixels": self.pixels(features_BPC, images_B3HW),
         }
         deviation = deviation_PC.mean().detach()
         if draw.step >= settings.fit.warmup_steps and float(deviation) < COLLAPSED:
             raise UserError(
                 "stage encoder of the vision tokenizer: the features have collapsed at step "
                 f"{draw.step}: between pictures they deviate by {float(deviation):.3f} (1 is full, "
-                f"{COLLAPSED} too little); raise self_supervised.deviation_weight or "
-                "self_supervised.pixels_weight, lower self_supervised.fit.learning_rate, or give "
-                "more varied pictures"
+                f"{COLLAPSED} too little); raise self_supervised.deviation_weight, "
+                "lower self_supervised.fit.learning_rate, or give more varied pictures"
             )
         return Losses(terms, {"deviation": deviation})
 
@@ -127,7 +130,7 @@ def hidden_cells(
     """Returns bool [B, P]: True where a cell is hidden; at least one cell is, and one is not."""
     hidden_BYX = np.zeros((count, side, side), dtype=bool)
     for hidden_YX in hidden_BYX:
-        for _ in range(settings.hidden_blocks):
+        for _ in range(HIDDEN_BLOCKS):
             aspect = np.exp(rng.uniform(np.log(0.5), np.log(2.0)))
             height, width = (
                 int(np.clip(round(side * (settings.hidden_share * ratio) ** 0.5), 1, side))

@@ -48,6 +48,12 @@ from chiasm.vision.learning.self_supervised import SelfSupervisedStage
 from chiasm.vision.learning.settings import FitSettings, TokenizerTrainingSettings
 from chiasm.vision.tokenizer import PictureEncoder, seeded
 
+STATISTICS_PICTURES = 20_000
+"""Training pictures, evenly spread, that latent statistics are measured on: each has many cells."""
+RIDGE_PICTURES = 8192
+"""Training pictures that a convolutional decoder's closed-form start is solved on: at 16 cells of a
+picture, many times the 9 C + 1 numbers that it has for each value."""
+
 ProgressCallback = Callable[[str, int, int, Values], None]
 """Callback with (stage, steps done, steps in all, latest losses)."""
 
@@ -150,7 +156,7 @@ class _Work:
     def measure(self, encoder: PictureEncoder, label: str) -> LatentStatistics:
         """Returns statistics of latents over evenly spread training images named ``label``."""
         running = RunningStatistics(encoder.channels)
-        chosen = self.train.spread(self.settings.statistics_pictures)
+        chosen = self.train.spread(STATISTICS_PICTURES)
         for images_B3HW in chosen.batches(PICTURES_AT_ONCE, self.device):
             running.update(encoder.features(images_B3HW))
         return running.finish(
@@ -173,7 +179,7 @@ def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     decoder = seeded(settings.seed + 2, settings.decoder.build, encoder.image_shape, statistics)
     decoder.to(work.device)
     if isinstance(decoder, ConvolutionalDecoder):
-        start = work.train.spread(asked.ridge_pictures)
+        start = work.train.spread(RIDGE_PICTURES)
         solve_linear_decoder(decoder.linear, encode, start, asked.noise)
     work.fit(
         "decoder",

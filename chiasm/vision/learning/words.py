@@ -18,15 +18,17 @@ NO_WORD = 0
 RARE_WORD = 1
 """Id of any word outside the vocabulary."""
 FIRST_WORD = 2
+VOCABULARY_WORDS = 1024
+"""The most frequent words of the captions, which the text tower knows; others are rare to it."""
+CAPTION_WORDS = 48
+"""Of a caption, which the text tower reads: a few sentences."""
 
 
 class Vocabulary:
     """The most frequent words of the captions, numbered from 2; 0 is no word, 1 a rare one."""
 
-    def __init__(self, captions: Iterable[str], max_words: int) -> None:
-        """Collects words of more than one caption, most frequent first, ties in
-        alphabetic order.
-        """
+    def __init__(self, captions: Iterable[str], max_words: int = VOCABULARY_WORDS) -> None:
+        """Collects words of more than one caption, most frequent first, then alphabetically."""
         counts = Counter(word for caption in captions for word in set(split_words(caption)))
         ranked = sorted(counts, key=lambda word: (-counts[word], word))
         self.words = tuple(word for word in ranked if counts[word] > 1)[:max_words]
@@ -35,7 +37,7 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.words) + FIRST_WORD
 
-    def encode(self, caption: str, max_words: int) -> np.ndarray:
+    def encode(self, caption: str, max_words: int = CAPTION_WORDS) -> np.ndarray:
         """Returns the caption's first words, padded: int32 [T = max_words]."""
         numbers = np.full(max_words, NO_WORD, dtype=np.int32)
         words = split_words(caption)[:max_words]
@@ -57,14 +59,14 @@ def split_words(caption: str) -> list[str]:
 class TextTower(nn.Module):
     """Embeds a caption: word embeddings, two convolutions over words, their mean."""
 
-    def __init__(self, vocabulary: int, width: int, embedding: int) -> None:
+    def __init__(self, vocabulary: int, width: int) -> None:
         super().__init__()
         self.embed = nn.Embedding(vocabulary, width, padding_idx=NO_WORD)
         self.convolutions = nn.ModuleList(nn.Conv1d(width, width, 3, padding=1) for _ in range(2))
-        self.to_embedding = nn.Linear(width, embedding)
+        self.to_embedding = nn.Linear(width, width)
 
     def forward(self, words_BT: Tensor) -> Tensor:
-        """Returns embeddings [B, embedding] of word ids."""
+        """Returns embeddings [B, D] of word ids."""
         there_B1T = (words_BT != NO_WORD).unsqueeze(1).float()
         x_BDT = self.embed(words_BT).mT
         for convolution in self.convolutions:

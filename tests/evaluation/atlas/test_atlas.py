@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.evaluation.atlas import AtlasSettings, draw_atlas
-from chiasm.evaluation.atlas.atlas import SPREADS
+from chiasm.evaluation.atlas.atlas import SPREADS, draw_atlas
+from chiasm.evaluation.atlas.settings import AtlasSettings
 
 TEXT, VISION = 0, 1
 
