@@ -59,10 +59,10 @@ VERBS = {
     "scaling": "Scaling laws for each modality.",
     "report": "The paper's findings and the kept results.",
 }
-"""What the list of verbs says of each: the first words of the verb's own help."""
+"""Help of each verb in the list of verbs: the first words of the verb's own help."""
 
 MODULES = {name: "plans" if name == "plan" else name for name in VERBS}
-"""Where each of them is."""
+"""Module of each verb."""
 
 app = typer.Typer(
     name="chiasm",
@@ -94,9 +94,9 @@ for name, told in VERBS.items():
 
 
 def main() -> None:
-    """Run the command line; a user's mistake prints one message and exits with status 2.
+    """Runs the command line; a user's mistake prints one message and exits with status 2.
 
-    Work that a signal stopped says so and exits as a shell reports that signal.
+    Work that a signal stopped prints a message and exits with the shell's status of that signal.
     """
     try:
         app()

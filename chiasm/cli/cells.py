@@ -1,4 +1,4 @@
-"""What a study's verbs show: its plan, what it costs, and the cells that run."""
+"""Display of a study: its plan, its costs, and the running cells."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chiasm.studies.runner import Planned, StudyProgress, plan
 from chiasm.studies.settings import StudySettings
 
 SHOW_SECONDS = 1.0
-"""Between looks at how far the running cells are."""
+"""Interval between updates of the running cells."""
 
 
 def planned_study(
@@ -28,8 +28,8 @@ def planned_study(
     *,
     measure_time: bool,
 ) -> Planned:
-    """Returns a study's cells and what they cost, refused where they miss its budgets."""
-    load_recipe(study.recipe)  # a base recipe that is wrong by itself is told by its own name
+    """Returns a study's cells and their costs; refuses those that miss its budgets."""
+    load_recipe(study.recipe)  # a mistake of the base recipe is reported with its own name
     planned = plan(
         study,
         folder,
@@ -43,7 +43,7 @@ def planned_study(
 
 
 def plan_table(planned: Planned) -> Table:
-    """Returns a row for each cell: its seeds, steps, tokens, FLOPs, parameters and time."""
+    """Returns a row per cell: its seeds, steps, tokens, FLOPs, parameters and time."""
     rows = []
     for name in dict.fromkeys(cell.name for cell in planned.cells):
         own = [cell for cell in planned.cells if cell.name == name]
@@ -81,7 +81,7 @@ def total(planned: Planned, slots: int) -> str:
 
 
 class CellsShown:
-    """One bar for all cells and one for each that runs."""
+    """One bar for all cells, and one for each running cell."""
 
     def __init__(self, planned: Planned, display: RunDisplay) -> None:
         self._planned, self._display = planned, display
@@ -89,7 +89,7 @@ class CellsShown:
         self._counts = (-1, -1, -1)
 
     def on_progress(self, progress: StudyProgress) -> None:
-        """Show where the cells are, once a second and when one begins or ends."""
+        """Shows the progress of the cells, once a second and when one begins or ends."""
         counts = (len(progress.waiting), len(progress.running), len(progress.failed))
         if counts == self._counts and time.monotonic() - self._looked < SHOW_SECONDS:
             return

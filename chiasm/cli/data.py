@@ -40,7 +40,7 @@ def inspect(
     The row's pictures, sources, roles and mask are drawn into a file.
     """
     settings = load_recipe(recipe, set_ or [])
-    # With torch, which a mistake in the recipe need not wait for.
+    # Imports torch: mistakes in the recipe are reported before.
     from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
     from chiasm.data.drawing import draw_row, row_table
 
@@ -50,7 +50,7 @@ def inspect(
         sources = {name: asdict(facts) for name, facts in material.facts.items()}
         print(json.dumps({"sources": sources}, indent=1, ensure_ascii=False))
         return
-    # What is drawn are pictures, whatever training reads.
+    # Pictures are drawn, even if training reads latents.
     streams = {n: own.model_copy(update={"latents": None}) for n, own in settings.streams.items()}
     settings = settings.model_copy(update={"streams": streams})
     with RunDisplay() as display:

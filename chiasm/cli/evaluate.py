@@ -21,7 +21,7 @@ def evaluate(
     """
     check_run(run)
     load_recipe(run / "recipe.toml", set_ or [])
-    # With torch, which a mistake in an override need not wait for.
+    # Imports torch: mistakes in overrides are reported before.
     from chiasm.assembly.measured import evaluate_run
     from chiasm.report.page import headlines, not_measured
 

@@ -25,9 +25,9 @@ from chiasm.walk.commands import MOST_VIEWS
 from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 
 STEPS = 5
-"""Of an instruction."""
+"""Default number of steps of an instruction."""
 MILLISECONDS = 600
-"""Of each picture of the animation; the last one stays longer."""
+"""Duration of each picture of the animation; the last one is shown longer."""
 
 
 @with_settings
@@ -85,7 +85,7 @@ def imagine(
         scripts += [read_instruction(each, steps or STEPS, format_) for each in instruction or ()]
     if not scripts:
         raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
-    # A model without actions, and steps that lead too far, are refused before a world is opened.
+    # Refuses models without actions and steps that are too long before a world is opened.
     numeric = numeric_views(pretrained, sampling, scripts, direct=direct)
     starts, start = walked.starts(cache, only_chosen=True)
     if start is None:

@@ -118,14 +118,14 @@ def command() -> str:
 
 
 def check_folder(folder: Path) -> None:
-    """Refuse an --out that cannot become a folder."""
+    """Refuses an --out that cannot become a folder."""
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not there.is_dir():
         raise UserError(f"--out {folder}: {there} is a file; give a folder")
 
 
 def check_run(run: Path) -> None:
-    """Refuse a run that is not there."""
+    """Refuses a run that does not exist."""
     if not run.is_dir():
         raise UserError(f"{run} does not exist; give a run folder")
     if not (run / "recipe.toml").is_file():
@@ -133,7 +133,7 @@ def check_run(run: Path) -> None:
 
 
 def check_file(path: Path) -> None:
-    """Refuse an --out that cannot become a file."""
+    """Refuses an --out that cannot become a file."""
     if path.is_dir():
         raise UserError(f"--out {path} is a folder; give a file")
     if not path.absolute().parent.is_dir():
@@ -141,7 +141,7 @@ def check_file(path: Path) -> None:
 
 
 def numbers(option: str, text: str) -> list[float]:
-    """Positive numbers with commas between them."""
+    """Returns the positive numbers of a comma-separated list."""
     try:
         values = [float(part) for part in text.split(",")]
     except ValueError as error:

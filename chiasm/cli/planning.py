@@ -80,7 +80,7 @@ def plan(
         if rows
     ]
     write_study(planned, out, recipe, seeds, modalities, set_ or [])
-    load_study(out)  # what cannot be run is said here, not by the next command
+    load_study(out)  # mistakes are reported here, and not by the next command
     columns = ("cell", "N active", "N total", "D", "D/N", "steps", "rate", "used / budget")
     rows = [
         (

@@ -34,7 +34,7 @@ SETTINGS = {
     "--seed": "evaluation.seed",
     "--device": "training.device",
 }
-"""What options set; ``--set`` may not say it a second time."""
+"""Settings by the options that set them; ``--set`` may not set them too."""
 
 
 def plan(
@@ -127,7 +127,7 @@ def plan(
 
 
 def _pictures(start: Path | None, goal: Path | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Start and goal as uint8 [H, W, 3]; None where scenes are planned."""
+    """Returns start and goal as uint8 [H, W, 3]; None if held-out scenes are planned."""
     if start is None and goal is None:
         return None
     if start is None or goal is None:
@@ -143,7 +143,7 @@ def _pictures(start: Path | None, goal: Path | None) -> tuple[np.ndarray, np.nda
 def _recipe(
     run: Path, options: Mapping[str, object], preset: str, overrides: Sequence[str]
 ) -> Recipe:
-    """The run's recipe with what the options, the preset and ``--set`` change of it.
+    """Returns the run's recipe with changes by the options, the preset and ``--set``.
 
     Raises:
         UserError: a setting is given twice, is of the model, or contradicts another one.
@@ -170,7 +170,7 @@ def _recipe(
 
 
 def _refuse_missing_source(recipe: Recipe, name: str) -> None:
-    """Before anything is rendered."""
+    """Refuses a recipe without a source to plan on, before anything is rendered."""
     names = list(_with_walks(recipe).stream.sources)
     if not names:
         raise UserError(
@@ -182,7 +182,7 @@ def _refuse_missing_source(recipe: Recipe, name: str) -> None:
 
 
 def _preset(name: str) -> list[str]:
-    """The settings of a preset, as overrides that others may follow."""
+    """Returns the settings of a preset as overrides."""
     if not name:
         return []
     if name not in PRESETS:
@@ -191,7 +191,7 @@ def _preset(name: str) -> list[str]:
 
 
 def _with_walks(recipe: Recipe) -> Recipe:
-    """Only the sources that can be planned on: others would be rendered for nothing."""
+    """Returns the recipe with only sources to plan on: others need not be rendered."""
     sources = {
         name: source
         for name, source in recipe.stream.sources.items()
@@ -210,7 +210,7 @@ def _sides(material: Material, name: str) -> tuple[ActionVideos, ActionVideos]:
 def _true_ends(
     planned: Sequence[PlannedScene], source: ActionVideos, pretrained: Pretrained
 ) -> list[dict[str, np.ndarray]]:
-    """What the engine shows where each plan ends; nothing for recorded walks."""
+    """Returns the true view at the end of each plan; empty for recorded walks."""
     if not isinstance(source, Rendered):
         return [{} for _ in planned]
     from chiasm.cli.starts import open_oracle
@@ -226,7 +226,7 @@ def _true_ends(
 
 
 def _print(planned: Sequence[PlannedScene]) -> None:
-    """Each planner's means, and their paired differences to the baselines."""
+    """Prints each planner's means, and their paired differences to the baselines."""
     clusters, planners = places(planned), list(planned[0].plans)
     pairs = [(own, other) for own in planners if own not in BASELINES for other in BASELINES]
     means, differences = [], []
@@ -247,7 +247,7 @@ def _print(planned: Sequence[PlannedScene]) -> None:
 
 
 def _bounded(estimate: ClusteredMean) -> str:
-    """A single map or trajectory has no standard error."""
+    """Returns a value ± two standard errors; "-" for a single map or trajectory, which has none."""
     if math.isnan(estimate.standard_error):
         return f"{estimate.value:.3f} ± -"
     return f"{estimate.value:.3f} ± {2 * estimate.standard_error:.3f}"

@@ -23,10 +23,10 @@ from chiasm.report.terminal import show
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
 FULL_MINUTES = 15
-"""The length that the recipe's sizes are meant for."""
+"""Duration that the recipe's sizes are meant for."""
 
 TRAINING_SHARE = 0.6
-"""Of the whole time; rendering before and evaluation after take the rest."""
+"""Share of training in the whole time; rendering before and evaluation after take the rest."""
 
 FEWEST_STEPS = 20
 
@@ -93,13 +93,13 @@ def quickstart(
 
 
 def is_finished(run: Path) -> bool:
-    """Whether the run has a report of its final model."""
+    """Returns whether the run has a report of its final model."""
     model, page = run / "model", run / "report.html"
     return model.is_dir() and page.exists() and page.stat().st_mtime >= model.stat().st_mtime
 
 
 def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:
-    """The recipe with worlds and evaluation cut to the time; never grown beyond its own sizes."""
+    """Returns the recipe with worlds and evaluation cut to the time, never enlarged."""
     share = min(1.0, minutes / FULL_MINUTES)
 
     def cut(number: int, fewest: int) -> int:
@@ -130,7 +130,7 @@ def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:
 
 
 def with_steps(recipe: Recipe, step_seconds: float, minutes: float) -> Recipe:
-    """The recipe with as many steps of so many seconds as fit training's share of the time."""
+    """Returns the recipe with as many steps as fit training's share of the time."""
     steps = max(FEWEST_STEPS, int(TRAINING_SHARE * 60 * minutes / step_seconds))
     training = recipe.training
     warmup = min(training.schedule.warmup_steps, steps // 4)

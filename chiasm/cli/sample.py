@@ -94,16 +94,16 @@ def sample(
 
 @dataclass(frozen=True)
 class GivenItem:
-    """An item of the prompt, as the command line gives it."""
+    """An item of the prompt, as given on the command line."""
 
     stream: str
     file: Path
     option: str
-    """The option that gave it, for messages."""
+    """Option that the item comes from, for messages."""
 
     @classmethod
     def parse(cls, text: str) -> GivenItem:
-        """Returns what an --item gives.
+        """Returns the item of an --item option.
 
         Raises:
             UserError: it is not STREAM=FILE.
@@ -139,9 +139,9 @@ class GivenItem:
 
 
 def prompt_spans(prompt: str, items: Sequence[Continuous]) -> tuple[Span, ...]:
-    """The prompt's texts and items in their order.
+    """Returns the prompt's texts and items in their order.
 
-    A mark ``<STREAM>`` stands where the next item of that stream stands; without marks, items come
+    A mark ``<STREAM>`` is replaced by the next item of that stream; without marks, items come
     first.
 
     Raises:
@@ -168,13 +168,13 @@ def prompt_spans(prompt: str, items: Sequence[Continuous]) -> tuple[Span, ...]:
 
 
 def check_item(given: GivenItem, span: Continuous, pretrained: Pretrained) -> None:
-    """Refuse an item that its stream's tokenizer cannot encode, such as a picture for a sensor."""
+    """Refuses an item that its stream's tokenizer cannot encode, as a picture for a sensor."""
     with found_at(given.option):
         pretrained.tokenizers.encode_spans([span], pretrained.device)
 
 
 def drawn_stream(streams: Streams) -> str:
-    """Returns whose items --draw opens: pictures, or those of the only stream.
+    """Returns the stream whose items --draw opens: that of pictures, or the only one.
 
     Raises:
         UserError: there are several streams and none of them are pictures.
@@ -190,7 +190,7 @@ def drawn_stream(streams: Streams) -> str:
 
 
 class Terminal:
-    """Prints what the sampler tells: text as it settles, an item as the path of its file."""
+    """Prints the sampler's events: text as it settles, an item as the path of its file."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed
@@ -198,7 +198,7 @@ class Terminal:
         self._at_line_begin = True
 
     def show(self, event: Event) -> None:
-        """Print one event."""
+        """Prints one event."""
         if isinstance(event, TextWritten):
             typer.echo(event.text, nl=False)
             self._at_line_begin = event.text.endswith("\n")
@@ -222,7 +222,7 @@ class Terminal:
         return path
 
     def _free_path(self, stream: str, ending: str) -> Path:
-        """No item is written over: an earlier one may be this sample's own prompt."""
+        """Returns a new path: an existing file may be an item of this sample's own prompt."""
         while True:
             self._num_items += 1
             path = self._folder / f"seed-{self._seed}-{stream}-{self._num_items}.{ending}"

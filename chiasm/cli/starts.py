@@ -1,4 +1,4 @@
-"""Opens where a walk through a model's imagination begins, and the engine that shows the truth."""
+"""Opens the starts of imagined walks, and the engine that renders true views."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from chiasm.worldmodel.oracle import Oracle
 
 
 class WalkedRun:
-    """A trained model, and what a walk through its imagination may begin with.
+    """A trained model, and the starts of walks that it may imagine.
 
     Args:
-        run: a run, a saved model or one of the hub.
-        device: where the model works.
-        choice: of a start.
+        run: a run, a saved model or a hub id.
+        device: device of the model.
+        choice: options that choose a start.
 
     Raises:
         UserError: the picture's file or the model cannot be read.
@@ -38,7 +38,7 @@ class WalkedRun:
 
     @property
     def instructed(self) -> bool | None:
-        """Whether it was trained on spoken instructions; unknown without its recipe."""
+        """Whether it was trained on spoken instructions; None without its recipe."""
         if self._recipe is None:
             return None
         tables, sources = self._recipe.tables, self._recipe.stream.sources.values()
@@ -49,11 +49,11 @@ class WalkedRun:
         """Returns the held-out views, and the chosen start, else the first; None without any.
 
         Args:
-            cache: where rendered worlds are kept.
+            cache: folder of rendered worlds.
             only_chosen: whether no held-out views are opened beside a picture.
 
         Raises:
-            UserError: the chosen start is not there, or cannot be used.
+            UserError: the chosen start does not exist, or cannot be used.
         """
         shape, start = self.pretrained.vision_tokenizer.image_shape, None
         if self._picture is not None:
@@ -70,14 +70,14 @@ class WalkedRun:
 
 
 def open_oracle(source: Rendered, pretrained: Pretrained) -> Oracle:
-    """Returns the engine of the source's places, to be used in a ``with`` statement."""
+    """Returns the oracle of the source's places, a context manager."""
     return Oracle(source.camera(), pretrained.actions, pretrained.vision_tokenizer.image_shape)
 
 
 def true_views(
     pretrained: Pretrained, source: Rendered | None, start: Start, scripts: Sequence[Script]
 ) -> list[TrueWalk | None]:
-    """What the engine shows behind each step; None where a start or a script names no pose."""
+    """Returns the true views of each script; None if the start or the script has no poses."""
     if source is None or start.place is None:
         return [None] * len(scripts)
     with open_oracle(source, pretrained) as oracle:

@@ -23,7 +23,7 @@ def train(
 ) -> None:
     """Pretrain a model from a recipe; a run that was stopped or killed goes on where it was."""
     settings = load_recipe(recipe, set_ or [])
-    from chiasm.assembly import train_run  # torch, which a mistake in the recipe need not wait for
+    from chiasm.assembly import train_run  # imports torch: mistakes in the recipe come before
 
     folder = out or Path("runs") / settings.name
     with RunDisplay(settings.training.steps) as display:

@@ -88,7 +88,7 @@ def stats(
     from chiasm.vision.cached.gallery import gallery_of_folder
     from chiasm.vision.cached.measurement import measure_gallery
 
-    # The file that is to be written may be the one that the recipe names already.
+    # The file to be written may be the one that the recipe names already.
     unmeasured = _settings_of(settings, stream).model_copy(update={"statistics": None})
     streams = {**settings.streams, stream: unmeasured}
     settings = settings.model_copy(update={"streams": streams})
@@ -176,7 +176,7 @@ def encode(
 
 
 def _stage_of(folder: Path, display: RunDisplay) -> Callable[[str, int, int], None]:
-    """Shows how far a folder is; streams have one each."""
+    """Returns a callback that shows the progress of a stream's folder."""
     return lambda stage, done, of: display.on_stage(f"{stage} ({folder.resolve().name})", done, of)
 
 

@@ -47,7 +47,7 @@ def walk(
     from chiasm.walk.walker import Walker
     from chiasm.worldmodel.rollout import Rollouts
 
-    # The server listens already: an address that is taken is told before anything is opened.
+    # The server listens already: an address in use is an error before anything is opened.
     with WalkServer((host, port)) as server, ExitStack() as running:
         walked = WalkedRun(run, device, choice)
         model, engine = walked.pretrained, None
@@ -60,7 +60,7 @@ def walk(
 
 
 def serve(server: WalkServer, answers: Answers) -> None:
-    """Until the user interrupts it, or SIGTERM ends it in the same way: the engine has files."""
+    """Serves until Ctrl-C, or SIGTERM, which ends it likewise: the engine has files to remove."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     typer.echo(f"walk at {server.url} (Ctrl+C ends it)")
     if not server.is_local:

@@ -1,4 +1,4 @@
-"""A given list of documents → one batch, without mixing: for evaluation, tests and prompts."""
+"""A list of documents → one batch, without mixing: for evaluation, tests and prompts."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ def pack_documents(
     source_numbers: Sequence[int] | None = None,
     source_names: tuple[str, ...] = ("documents",),
 ) -> PackedBatch:
-    """Pack documents into as few rows of ``sequence_length`` as first-fit finds.
+    """Returns documents packed by first fit into rows of ``sequence_length``, as one batch.
 
     Each document goes into the first row with room, in the order given; the same documents give
     the same batch. No condition is dropped; rows are numbered from 0 in lane 0.
-    ``source_numbers`` (into ``source_names``) tells each document's source; all are the first
-    without it. A document longer than a row is split as in the stream.
+    ``source_numbers`` are each document's source, as indices of ``source_names``; by default all
+    are 0. A document longer than a row is split as in the stream.
 
     Raises:
         UserError: no documents, a row shorter than an item, or an item that cannot be read.
@@ -53,7 +53,7 @@ def pack_documents(
 
 
 def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
-    """The row of each length: the first with room for it."""
+    """Returns the row of each length: the first with room for it."""
     free = [capacity] * len(lengths)
     places = []
     for length in lengths:

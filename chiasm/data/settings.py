@@ -1,4 +1,4 @@
-"""What a recipe says of the stream of packed batches and of its text tokenizer."""
+"""Settings of the stream of packed batches and of its text tokenizer."""
 
 from __future__ import annotations
 

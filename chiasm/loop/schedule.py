@@ -23,11 +23,11 @@ class ScheduleSettings(Settings):
 
 
 def learning_rate(settings: ScheduleSettings, peak: float, step: int, num_steps: int) -> float:
-    """Learning rate of step ``step`` (0-based, of ``num_steps``).
+    """Returns the learning rate of step ``step`` (0-based, of ``num_steps``).
 
     Computes peak · rise · fall. The rise is (step + 1) / warmup_steps, 1 at most; the fall, with
     progress p in [0, 1] and r = min_lr_ratio, r + (1 - r)(1 + cos(pi p)) / 2 or r + (1 - r)(1 - p).
-    A full cosine comes down to r one step after the last one.
+    A full cosine reaches r one step after the last.
     """
     rise = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
     if settings.shape == "full_cosine":

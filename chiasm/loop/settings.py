@@ -1,4 +1,4 @@
-"""How long a loop runs, and what it writes on the way."""
+"""Settings of the loop and of the optimizer."""
 
 from __future__ import annotations
 
