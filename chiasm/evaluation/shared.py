@@ -21,7 +21,8 @@ class MeasureSettings(Settings):
     guidance: float = Field(3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale of pictures drawn from captions."""
     shown: int = Field(8, ge=1)
-    """Items of each kind that the report shows; chosen by their places in the held-out split, never by hand."""
+    """Items of each kind that the report shows; chosen by their places in the held-out split, never
+    by hand."""
     batch_size: int = Field(32, ge=1)
     """Requests that the sampler works on together."""
 
