@@ -35,8 +35,8 @@ class LaneRows:
         seed: int,
         reader: ItemReader,
     ) -> None:
-        # grain bounds each array of a row. Those of items and documents are so wide that positions
-        # alone fill a row; only documents without content, which have none, may reach the last.
+        # grain bounds each array of a row. The bounds of items and documents are so wide that the
+        # positions alone fill a row, save for very many documents without content, which have none.
         smallest = min((each.num_tokens for each in reader.streams), default=1)
         packer = grain.experimental.BestFitPackIterDataset(
             _Parent(mixture),
