@@ -69,6 +69,17 @@ def given_threads() -> int | None:
     return now if named or now != _AT_IMPORT else None
 
 
+@contextmanager
+def threads_set(number: int) -> Iterator[None]:
+    """So many threads for the operations of the calling thread; before and after, as they were."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(number)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
 class Threads:
     """Sets the number of threads while a loop of steps runs.
 
@@ -112,12 +123,9 @@ class Threads:
         Raises:
             UserError: the record is damaged.
         """
-        before = torch.get_num_threads()
-        try:
+        with threads_set(torch.get_num_threads()):
             self._begin(step)
             yield
-        finally:
-            torch.set_num_threads(before)
 
     def after_step(self, step: int, seconds: float) -> None:
         """Changes the number at recorded steps, or after a measurement that the speed calls for.

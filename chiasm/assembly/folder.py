@@ -71,7 +71,7 @@ def train_run(
         material: the recipe's data when it is already open.
         inputs_from: a folder of :func:`kept_inputs` whose tokenizers the run uses, copied into it,
             instead of making its own.
-        cache_folder: where rendered worlds and trained tokenizers are kept.
+        cache_folder: where rendered worlds, trained tokenizers and latents are kept.
         fresh: delete the run that the folder holds and begin again.
         command: as the user typed it, for the record.
         tell: receives one line about anything the user should know.
@@ -99,7 +99,7 @@ def train_run(
         with whole(folder / "inputs") as aside:
             shutil.copytree(inputs_from, aside)
     inputs = kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
-    run = build_run(recipe, material, inputs, tell)
+    run = build_run(recipe, material, inputs, tell, cache_folder)
     with closing(run.stream):
         try:
             run.trainer.run(folder, on_step)

@@ -37,6 +37,7 @@ from chiasm.training.objective import Objective
 from chiasm.training.trainer import Trainer
 from chiasm.training.validation import VALIDATION_SEED, Validation
 from chiasm.vision.cached.items import CachedItems
+from chiasm.vision.cached.kept import KeptLatents, keep_latents
 
 MEASURED_ITEMS = 1024
 """Number of training items that the statistics of a tokenizer without its own are measured on."""
@@ -139,11 +140,20 @@ def build_run(
     material: Material,
     inputs: Inputs,
     tell: Callable[[str], None] = print,
+    cache_folder: Path | None = None,
 ) -> Run:
-    """Returns stream, model and trainer, ready for their first step."""
+    """Returns stream, model and trainer, ready for their first step.
+
+    The cache folder keeps latents of items that were met before.
+    """
     device = choose_device(recipe.training.device)
     tokenizers = inputs.tokenizers.to(device)
-    stream = build_stream(recipe, material.train, inputs, recipe.seed)
+    encoding = {name: own for name, own in tokenizers.items() if not recipe.streams[name].latents}
+    folder = (cache_folder or default_cache_folder()) / "latents"
+    most_bytes = recipe.stream.kept_latents_megabytes * 10**6
+    kept = keep_latents(encoding, device, folder, most_bytes, tell)
+    reader = _reader(recipe, tokenizers, kept)
+    stream = build_stream(recipe, material.train, inputs, recipe.seed, reader)
     decoder = Decoder(
         recipe.model,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
@@ -156,7 +166,7 @@ def build_run(
         Objective(recipe.objective),
         tokenizers,
         stream,
-        _validation(recipe, material.held_out, inputs, device, tell),
+        _validation(recipe, material.held_out, inputs, reader, device, tell),
         recipe.training,
         seed=recipe.seed,
         tell=tell,
@@ -172,13 +182,15 @@ def seconds_per_step(
     threads: int | None = None,
     warmup_steps: int = 3,
     steps: int = 12,
+    cache_folder: Path | None = None,
 ) -> float:
     """Returns the median time of a training step on this machine, to choose a number of steps by.
 
     With ``threads`` threads, or as many as a training that begins now would take. Validation and
     checkpoints come on top; nothing is written and no model is kept.
     """
-    run = build_run(recipe, material, inputs or build_inputs(recipe, material.train))
+    inputs = inputs or build_inputs(recipe, material.train)
+    run = build_run(recipe, material, inputs, lambda line: None, cache_folder)
     trainer = run.trainer
     try:
         with (
@@ -201,13 +213,19 @@ def check_feasible(
     tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
     refuse_short_rows(recipe.stream.sequence_length, tokenizers.streams)
     refuse_large_model(recipe, tokenizers.streams)
-    _reader(recipe, tokenizers)
+    _reader(recipe, tokenizers, {})
 
 
 def build_stream(
-    recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, seed: int
+    recipe: Recipe,
+    sources: Mapping[str, Source],
+    inputs: Inputs,
+    seed: int,
+    reader: ItemReader | None = None,
 ) -> Stream:
     """Returns the packed batches of these sources in the order that the seed gives.
+
+    Without a ``reader``, they hold latents where the recipe names a folder of them, or items.
 
     Raises:
         UserError: an instructed walk is longer than a row.
@@ -217,21 +235,24 @@ def build_stream(
         recipe.stream,
         sources,
         inputs.text_tokenizer,
-        _reader(recipe, inputs.tokenizers),
+        reader or _reader(recipe, inputs.tokenizers, {}),
         seed,
     )
 
 
-def _reader(recipe: Recipe, tokenizers: StreamTokenizers) -> ItemReader:
-    """Returns the reader of items, or of latents that were encoded ahead where a stream has any."""
+def _reader(
+    recipe: Recipe, tokenizers: StreamTokenizers, kept: Mapping[str, KeptLatents]
+) -> ItemReader:
+    """Returns the reader of items, or of latents where a stream has them ahead or keeps them."""
     folders = {name: own.latents for name, own in recipe.streams.items() if own.latents}
-    return CachedItems(tokenizers, folders) if folders else tokenizers
+    return CachedItems(tokenizers, folders, kept) if folders or kept else tokenizers
 
 
 def _validation(
     recipe: Recipe,
     held_out: Mapping[str, Source],
     inputs: Inputs,
+    reader: ItemReader,
     device: torch.device,
     tell: Callable[[str], None],
 ) -> Validation | None:
@@ -241,7 +262,7 @@ def _validation(
     # Dropped conditions are for training: validation reads whole documents.
     whole = recipe.stream.model_copy(update={"condition_dropout": 0.0})
     quiet = recipe.model_copy(update={"stream": whole})
-    stream = build_stream(quiet, held_out, inputs, VALIDATION_SEED)
+    stream = build_stream(quiet, held_out, inputs, VALIDATION_SEED, reader)
     try:
         validation = Validation(
             islice(stream, settings.validation_batches),

@@ -63,12 +63,14 @@ def quickstart(
         material = open_material(recipe, cache, display.on_stage)
         rendered = time.monotonic()
         if not going_on:
-            recipe = with_steps(recipe, seconds_per_step(recipe, material), minutes)
+            step_seconds = seconds_per_step(recipe, material, cache_folder=cache)
+            recipe = with_steps(recipe, step_seconds, minutes)
             display.num_steps = recipe.training.steps
         train_run(
             recipe,
             out,
             material=material,
+            cache_folder=cache,
             fresh=fresh,
             command=command(),
             tell=display.tell,

@@ -15,7 +15,7 @@ def silent(what: str, done: int, of: int) -> None:
 
 
 def default_cache_folder() -> Path:
-    """Returns the folder of rendered worlds and trained tokenizers.
+    """Returns the folder of rendered worlds, trained tokenizers and latents.
 
     It is $CHIASM_CACHE, else ``chiasm`` in the user's cache folder.
     """

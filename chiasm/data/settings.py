@@ -36,3 +36,6 @@ class StreamSettings(Settings):
     """Rows that a packer keeps open at once; more leave less padding and cost memory."""
     condition_dropout: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of targets that see nothing before the mark that opens them, for guidance."""
+    kept_latents_megabytes: int = Field(2048, ge=0)
+    """Room on disk, for all runs together, for latents of items that were met before; 0: none are
+    kept. No number depends on it."""

@@ -203,5 +203,9 @@ def _of_one_step(study: StudySettings, cost: Cost, amount: float) -> float:
 
 def _step_seconds(cell: Cell, shared: Shared, threads: int) -> float:
     return seconds_per_step(
-        cell.recipe, shared.material(cell), inputs=shared.inputs(cell), threads=threads
+        cell.recipe,
+        shared.material(cell),
+        inputs=shared.inputs(cell),
+        threads=threads,
+        cache_folder=shared.cache_folder,
     )

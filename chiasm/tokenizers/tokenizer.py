@@ -148,6 +148,14 @@ class Tokenizer(nn.Module):
             return torch.zeros(0, self.channels, device=device)
         return torch.cat([latents_N[number] for number in range(len(items))])
 
+    @torch.no_grad()
+    def encode_alone(self, item: Tensor) -> Tensor:
+        """Returns the latents [P, C] of one item, float32, before they are standardized.
+
+        Their last bits do not depend on other items, as those of a batch may.
+        """
+        return self._raw(torch.stack([item]))[0].float().contiguous()
+
     @property
     def _encoder(self) -> str:
         return type(self.encoder).__name__

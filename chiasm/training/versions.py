@@ -13,6 +13,8 @@ from typing import Any
 
 import torch
 
+from chiasm.device import processor
+
 NAMED_PACKAGES = ("chiasm", "torch", "numpy", "grain", "tokenizers", "vizdoom")
 
 
@@ -24,19 +26,9 @@ def versions(command: str) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: importlib.metadata.version(name) for name in NAMED_PACKAGES},
         "git_commit": _git_commit(),
-        "machine": f"{platform.platform()}, {_processor()}, {os.cpu_count()} cores",
+        "machine": f"{platform.platform()}, {processor()}, {os.cpu_count()} cores",
         "threads": torch.get_num_threads(),
     }
-
-
-def _processor() -> str:
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next((line.split(": ")[1] for line in lines if line.startswith("model name")), "")
 
 
 def _git_commit() -> str | None:

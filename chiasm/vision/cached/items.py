@@ -1,4 +1,4 @@
-"""A run's items where some streams have latents that were encoded ahead of training."""
+"""A run's items where streams have latents that were encoded ahead of training, or are kept."""
 
 from __future__ import annotations
 
@@ -11,21 +11,27 @@ from chiasm.batch.streams import Streams
 from chiasm.documents import Continuous
 from chiasm.errors import settings_of
 from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.vision.cached.kept import KeptLatents
 from chiasm.vision.cached.latents import CachedLatents
 
 
 class CachedItems:
     """Reads latents of streams that have them, and items of the others.
 
-    ``folders``: stream → its setting ``latents``.
+    ``folders``: stream → its setting ``latents``; ``kept``: those of other streams.
 
     Raises:
         UserError: no latents, those of other settings, or some that are missing or damaged.
     """
 
-    def __init__(self, tokenizers: StreamTokenizers, folders: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        tokenizers: StreamTokenizers,
+        folders: Mapping[str, str],
+        kept: Mapping[str, KeptLatents] | None = None,
+    ) -> None:
         self._tokenizers = tokenizers
-        self._latents = {}
+        self._latents: dict[str, CachedLatents | KeptLatents] = {**(kept or {})}
         for name, folder in folders.items():
             with settings_of(f"streams.{name}"):
                 self._latents[name] = CachedLatents(Path(folder).expanduser(), tokenizers[name])
