@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import sys
 from collections.abc import Mapping
 from statistics import median
@@ -94,6 +95,7 @@ def main() -> None:
     parser.add_argument("--share", type=float, default=1.0, help="of the steps of isoflop-dense")
     parser.add_argument("--record", action="store_true", help="write benchmarks/records/")
     arguments = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # tidies up
     results: dict[str, dict[str, Any]] = {}
     notes: dict[str, Any] = {}
     with checkouts(arguments.old, arguments.new) as pair:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from against_figures import SETTINGS, Figures, Measure, isoflop_dense, recipe, shape
+from against_figures import SETTINGS, Figures, Measure, isoflop_dense, recipe, shape, short
 from against_pair import Checkout, Pair, Unable, commands_in_turn
 
 EVALUATED = ("training.steps=100", "world.train_maps=16")
@@ -34,7 +34,7 @@ def seeds(width: int) -> Measure:
             steps = 1 if number < 2 else SEED_STEPS
 
             def command(checkout: Checkout, number: int = number, steps: int = steps) -> list[str]:
-                own = {**SETTINGS, **shape(checkout, width), "training.steps": steps}
+                own = short(shape(checkout, width) | SETTINGS, steps)
                 cells = [{"name": f"w{width}", "set": own}]
                 study = _study(checkout, recipe(checkout), range(SEEDS), {}, cells)
                 return _run_study(checkout, study, f"seeds-{width}-{number}")
@@ -58,10 +58,7 @@ def isoflop(pair: Pair, rounds: int, share: float) -> tuple[dict[str, Figures], 
         def command(checkout: Checkout) -> list[str]:
             whole = isoflop_dense(checkout)
             cells = [
-                {
-                    "name": own["name"],
-                    "set": own["set"] | {"training.steps": steps(own["set"]["training.steps"])},
-                }
+                {"name": own["name"], "set": short(own["set"], steps(own["set"]["training.steps"]))}
                 for own in whole["cells"][:CHEAPEST]
             ]
             base = str(checkout.root / "recipes" / "studies" / whole["recipe"])
@@ -91,7 +88,7 @@ def _study(
     lines = [
         'name = "against"',
         'question = "What does it cost?"',
-        f"recipe = {json.dumps(recipe)}",
+        f"recipe = {json.dumps(base)}",
     ]
     lines += [f"seeds = {list(seeds)}", "[set]", *_toml(every)]
     lines += ["[[metrics]]", 'name = "loss_text"', 'validation = "text_loss"']

@@ -37,7 +37,11 @@ def isoflop_dense(checkout: Checkout) -> dict[str, Any]:
 
 
 def shape(checkout: Checkout, width: int) -> dict[str, Any]:
-    """Settings of that study's cell of a width, all but its steps."""
+    """Settings of that study's cell of a width."""
     cells = {cell["name"]: cell["set"] for cell in isoflop_dense(checkout)["cells"]}
-    own = cells[f"4e11-w{width}-d2"]
-    return {name: value for name, value in own.items() if name != "training.steps"}
+    return cells[f"4e11-w{width}-d2"]
+
+
+def short(settings: Mapping[str, Any], steps: int) -> dict[str, Any]:
+    """The settings with another number of steps, and none to warm up, which may be more."""
+    return {**settings, "training.steps": steps, "training.schedule.warmup_steps": 0}

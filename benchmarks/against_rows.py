@@ -57,7 +57,7 @@ def _training(width: int | None) -> Callable[[Checkout], dict[str, Any]]:
     """Arguments of a training; ``width`` is a cell's, without it the quickstart's model trains."""
 
     def arguments(checkout: Checkout) -> dict[str, Any]:
-        own = SETTINGS | (shape(checkout, width) if width else {})
+        own = (shape(checkout, width) if width else {}) | SETTINGS
         settings = [f"{name}={value}" for name, value in own.items()]
         return {"recipe": recipe(checkout), "settings": settings, "warm_steps": WARM_STEPS}
 
@@ -112,7 +112,9 @@ def beside_peer(width: int) -> Measure:
         lacks = "transfusion-pytorch is not installed"
         both = {f"peer-{width}": figures(found, lambda said: said["of_peer"], lacks)}
         if width == 512:
-            both["peak-512"] = figures(found, lambda said: said["share_of_peak"])
+            peak = max((said["peak_flops"] for said in (*found.old, *found.new)), default=0.0)
+            both["peak-512"] = figures(found, lambda said: said["flops"] / peak)
+            return both, {"peak_flops_per_second": peak}
         return both, None
 
     return measure
