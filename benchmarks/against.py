@@ -8,9 +8,10 @@ Python that runs this; transfusion-pytorch is measured where it is installed.
 
 Prints a line for each figure and last one line of JSON. Exits with 1 where a target is missed or
 could not be measured. All rows take an hour or two; rows are chosen by the beginning of their
-names, studies are shortened by --share (then their figure is mostly what it costs to start).
+names; --share shortens isoflop-dense, whose figure is then mostly what a run costs to start.
 
     python benchmarks/against.py [OLD] [NEW] [--rows quickstart,cell] [--rounds 5] [--share 1.0]
+                                 [--record REMARK]
 """
 
 from __future__ import annotations
@@ -93,7 +94,7 @@ def main() -> None:
     parser.add_argument("--rows", default=",".join(ROWS), help=", ".join(ROWS))
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--share", type=float, default=1.0, help="of the steps of isoflop-dense")
-    parser.add_argument("--record", action="store_true", help="write benchmarks/records/")
+    parser.add_argument("--record", metavar="REMARK", help="write benchmarks/records/against.json")
     arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(128 + number))  # tidies up
     results: dict[str, dict[str, Any]] = {}
@@ -109,8 +110,8 @@ def main() -> None:
                 results[figure] = judged(target, found[figure])
                 print(told(target.what, target, results[figure]), flush=True)
     if arguments.record:
-        figures = {"commits": commits, "rounds": arguments.rounds, "rows": results, "notes": notes}
-        write_record("against", figures)
+        figures = {"remark": arguments.record, "commits": commits, "rounds": arguments.rounds}
+        write_record("against", figures | {"rows": results, "notes": notes})
     summary = {
         **commits,
         "ratios": {name: _rounded(result["ratio"]) for name, result in results.items()},

@@ -126,6 +126,7 @@ class Worker:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
+            self.process.wait()
             raise Unable(_last_line(self.log))
         return json.loads(line)
 
