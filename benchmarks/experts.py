@@ -21,7 +21,7 @@ import torch
 from record import write_record
 from torch import Tensor
 from torch.profiler import ProfilerActivity, profile
-from train_step import optimised, seconds
+from train_step import optimized, seconds
 from workloads import VOCABULARY, Workload, equal_rows
 
 from chiasm.batch.streams import IMAGE
@@ -35,7 +35,7 @@ from chiasm.training.settings import ObjectiveSettings
 CHANNELS = 64
 
 RULES: dict[str, dict[str, Any]] = {
-    "dense": {"experts": "shared"},
+    "dense": {"experts": "dense"},
     "by modality": {"experts": "modality"},
     "8 experts, 2 chosen": {"experts": "moe", "moe": {"num_experts": 8, "granularity": 2}},
     "64 experts, 8 chosen": {"experts": "moe", "moe": {"num_experts": 64, "granularity": 8}},
@@ -73,7 +73,7 @@ class Model:
             return objective.total(losses, Counts.of([self.batch]))
 
         self.loss: Callable[[], Tensor] = loss
-        self.step = optimised(self.decoder, loss)
+        self.step = optimized(self.decoder, loss)
 
     def figures(self) -> dict[str, Any]:
         """What does not depend on the clock."""

@@ -117,14 +117,14 @@ ON_CPU = (
 ON_CUDA = (
     Shape(
         "100 M, 256 tokens a view",
-        ModelSettings(width=768, depth=15, query_heads=12, key_value_heads=4, experts="shared"),
+        ModelSettings(width=768, depth=15, query_heads=12, key_value_heads=4, experts="dense"),
         256,
         4,
         12,
     ),
     Shape(
         "1 B, 256 tokens a view",
-        ModelSettings(width=2048, depth=23, query_heads=16, key_value_heads=4, experts="shared"),
+        ModelSettings(width=2048, depth=23, query_heads=16, key_value_heads=4, experts="dense"),
         256,
         4,
         12,
@@ -160,7 +160,7 @@ def compare(shape: Shape, arguments: argparse.Namespace) -> dict[str, Any]:
     alone = scripts[: arguments.plain]
     rollouts = Rollouts(
         Sampler(pretrained),
-        SAMPLING.model_copy(update={"rows_at_once": arguments.rows}),
+        SAMPLING.model_copy(update={"batch_size": arguments.rows}),
         context_views=shape.context_views,
         document_views=shape.document_views,
     )

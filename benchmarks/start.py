@@ -1,8 +1,8 @@
 """What the command line costs before it computes anything, in times of importing torch.
 
 Processor time (user and system) of a whole process, the least of five: the list of verbs, a
-mistyped setting on the command line, and one in the file. The goals are a quarter for the list and
-a half for the mistakes.
+mistyped setting on the command line, one in the file, and an option out of its bounds. The goals
+are a quarter for the list and a half for the mistakes.
 
     python benchmarks/start.py
 """
@@ -43,6 +43,7 @@ def main() -> None:
                 *("--set", "model.widht=8"),
             ),
             "chiasm train, a wrong line": ("-m", "chiasm", "train", str(wrong)),
+            "chiasm sample, a wrong option": ("-m", "chiasm", "sample", "run", "--guidance", "nan"),
         }
         torch_seconds = cost_seconds("-c", "import torch")
         print(f"{'import torch':<28} {torch_seconds:5.2f} s")

@@ -79,13 +79,13 @@ def main() -> None:
         source = picture_files(material.train["image_text"], Path(folder))
         files = recipe.stream.model_dump() | {"sources": {"files": source}}
         settings = StreamSettings.model_validate(files)
-        opened = open_sources(settings.sources, Opening(settings.row_positions))
+        opened = open_sources(settings.sources, Opening(settings.sequence_length))
         sources = {name: each.train for name, each in opened.items()}
         figures["png_files"] = measure(settings, sources)
     world = figures["embedded_world"]
     assert isinstance(world, dict)
     step_seconds = seconds_per_step(recipe, material)
-    batch_positions = recipe.stream.rows_per_batch * recipe.stream.row_positions
+    batch_positions = recipe.stream.batch_size * recipe.stream.sequence_length
     training = batch_positions * world["filled_share"] / step_seconds
     figures["training_positions_per_second"] = round(training)
     figures["stream_over_training"] = round(world["positions_per_second"] / training, 1)

@@ -61,15 +61,15 @@ class Measured:
     product: list[float]
 
 
-def optimised(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
+def optimized(model: nn.Module, loss: Callable[[], Tensor]) -> Callable[[], None]:
     """A whole training step, the same for both models."""
-    optimiser = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
 
     def step() -> None:
         loss().backward()
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        optimiser.zero_grad(set_to_none=True)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
 
     return step
 
@@ -98,7 +98,7 @@ def our_step(
         return objective.total(losses, Counts.of([batch]))
 
     flops = FORWARD_AND_BACKWARD * decoder.forward_flops(Work.useful(batch))
-    return optimised(decoder, loss), flops
+    return optimized(decoder, loss), flops
 
 
 def peer_step(
@@ -126,7 +126,7 @@ def peer_step(
     with FlopCounterMode(display=False) as counter:
         model(samples).backward()
     model.zero_grad(set_to_none=True)
-    step = optimised(model, lambda: model(samples))
+    step = optimized(model, lambda: model(samples))
     return step, counter.get_total_flops(), shapes[-1][:2].numel()
 
 

@@ -2,7 +2,7 @@
 
 1. Pictures per second of encode and decode for each tokenizer, against the bare call that it is
    made of (see vision_models.py), on the same batch. Ours starts from uint8 pictures and ends at
-   standardised latents, or goes back from them to pictures in [0, 1]; the bare call gets what it
+   standardized latents, or goes back from them to pictures in [0, 1]; the bare call gets what it
    reads ready made. Both take turns, call by call, so that a machine that slows down slows both;
    the overhead is the median over rounds of ours / bare - 1. ``pixels`` has no library and hardly
    any work: its bare call is a reshape that is copied, and its overhead is the conversion itself.
@@ -136,7 +136,7 @@ def step_recipe(folder: Path, steps: int) -> Recipe:
             "name": "vision benchmark",
             "tokenizer": {"vocabulary_tokens": 280},
             "streams": {"image": {"path": str(siglip(folder / "model", STEP_SIDE))}},
-            "stream": {"row_positions": 256, "rows_per_batch": 4, "sources": {"pictures": source}},
+            "stream": {"sequence_length": 256, "batch_size": 4, "sources": {"pictures": source}},
             "training": {
                 "steps": steps + 1,
                 "validation_batches": 0,

@@ -192,7 +192,7 @@ def _shipped(device: torch.device, pictures: int) -> Contender:
     images = _images(pictures, tokenizer).to(device)
     floats = images.float() / 255
     with torch.no_grad():
-        latents = tokenizer.decoder.statistics.standardise(tokenizer.encoder(floats))
+        latents = tokenizer.decoder.statistics.standardize(tokenizer.encoder(floats))
     return _contender(
         "shipped",
         tokenizer,

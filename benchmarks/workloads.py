@@ -78,7 +78,7 @@ def _equal_rows(seed: int, channels: int) -> PackedBatch:
         target_N=torch.ones(num_images, dtype=torch.bool),
         dropped_N=torch.zeros(num_images, dtype=torch.bool),
         source_N=torch.zeros(num_images, dtype=torch.int64),
-        row_positions=shape[1],
+        sequence_length=shape[1],
         items=(torch.zeros(3, 1, 1, dtype=torch.uint8),) * num_images,
     )
     batch = PackedBatch(

@@ -46,11 +46,11 @@ def load(path_or_hub_id: str | Path, device: str = "cpu") -> Model:
 
 
 def train(recipe: str | Path, out: str | Path | None = None, **settings: Any) -> Model:
-    """Trains a recipe, going on where it was stopped, and returns the model.
+    """Trains a recipe, or resumes its training, and returns the model.
 
     Args:
         recipe: a TOML file.
-        out: the run folder; without it ``runs/`` and the recipe's name.
+        out: the run folder; by default ``runs/`` and the recipe's name.
         settings: overrides by their dotted names, as ``**{"model.width": 256}``.
 
     Raises:
@@ -59,7 +59,7 @@ def train(recipe: str | Path, out: str | Path | None = None, **settings: Any) ->
     from chiasm.recipe import load_recipe
 
     read = load_recipe(Path(recipe), settings)
-    from chiasm.assembly import train_run  # torch, which a mistake in the recipe need not wait for
+    from chiasm.assembly import train_run  # imports torch: mistakes in the recipe come before
 
     folder = Path(out or Path("runs") / read.name)
     train_run(read, folder, command=f"chiasm.train({str(recipe)!r}, {str(folder)!r})")
@@ -67,10 +67,10 @@ def train(recipe: str | Path, out: str | Path | None = None, **settings: Any) ->
 
 
 def evaluate(run: str | Path, **settings: Any) -> Evaluation:
-    """Measures a run on held-out data, writes its report.html, and returns what was measured.
+    """Evaluates a run on held-out data, writes its report.html, and returns the evaluation.
 
     Args:
-        run: its folder.
+        run: the run folder.
         settings: overrides by their dotted names, as ``**{"evaluation.drawings": 100}``.
 
     Raises:
@@ -85,7 +85,7 @@ def evaluate(run: str | Path, **settings: Any) -> Evaluation:
 
 
 def sources(recipe: str | Path, **settings: Any) -> Material:
-    """Returns the opened sources of a recipe, to look at: ``.train[name][i]`` is a document.
+    """Returns the opened sources of a recipe, for inspection: ``.train[name][i]`` is a document.
 
     Raises:
         UserError: as of :func:`chiasm.recipe.load_recipe`; a source that cannot be opened.

@@ -1,12 +1,12 @@
-"""Actions as text: the one place that knows how a step is written, how finely, and how it is read.
+"""Actions as text: the format, precision and parsing of steps.
 
-Three kinds of words can stand where a model reads an action:
+An action is one of three kinds of text:
 
 - a relative pose with its horizon, ``action: dx=+0.34 dy=-0.02 dyaw=+12 rel_t=+4``: metres ahead,
   metres to the left, degrees counter-clockwise, and how many frames later. A step to the next
   frame has no ``rel_t``;
 - keys, ``action: WA``: W ahead, S back, A turns left, D turns right;
-- an instruction, any other sentence, ``action: go to the red torch``. It names no pose.
+- an instruction, any other sentence, ``action: go to the red torch``, without a pose.
 """
 
 from __future__ import annotations
@@ -17,25 +17,26 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from chiasm.errors import UserError
 from chiasm.poses import Pose, relative_pose, wrap_degrees
 from chiasm.settings import Settings
 
 PREFIX = "action: "
-"""Opens every action, so that what follows a picture is never a guess."""
+"""Begins every action: it marks the text after a picture as one."""
 
 _NUMBER = r"([+-]?(?:\d+\.?\d*|\.\d+))"
 _POSE = re.compile(rf"dx={_NUMBER},? dy={_NUMBER},? dyaw={_NUMBER}(?:,? rel_t={_NUMBER})?(?![\d.])")
-_STANDING = "-"
-"""Written where no key is pressed."""
-_KEYS = re.compile(rf"({_STANDING}|[WASD]{{1,4}})(?: rel_t={_NUMBER})?")
+STANDING = "-"
+"""The key that goes nowhere."""
+"""Text of an action without keys."""
+_KEYS = re.compile(rf"({STANDING}|[WASD]{{1,4}})(?: rel_t={_NUMBER})?")
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A relative pose and when it is reached."""
+    """A relative pose, and the number of frames until it is reached."""
 
     dx_metres: float
     """Ahead."""
@@ -48,12 +49,12 @@ class Action:
 
     @classmethod
     def between(cls, before: Pose, after: Pose, horizon_frames: int = 1) -> Action:
-        """The action that leads from one pose to another."""
+        """Returns the action that leads from one pose to another."""
         return cls(*relative_pose(before, after), horizon_frames)
 
     @property
     def step(self) -> tuple[float, float, float]:
-        """(dx, dy, dyaw), as :func:`chiasm.poses.compose` takes it."""
+        """(dx, dy, dyaw) in metres and degrees, as for :func:`chiasm.poses.compose`."""
         return self.dx_metres, self.dy_metres, self.dyaw_degrees
 
 
@@ -67,40 +68,29 @@ class ActionFormat(Settings):
     angle_decimals: int = Field(0, ge=0, le=6)
     """Of dyaw, in degrees."""
     time_unit_frames: int = Field(1, ge=1)
-    """Frames that ``rel_t`` counts as one; Navigation World Models use 128."""
-    time_decimals: int = Field(0, ge=0, le=6)
-    """Of ``rel_t``; enough to tell single frames apart."""
+    """Frames that ``rel_t`` counts as one, with decimals that tell frames apart; Navigation World
+    Models use 128."""
     stride_metres: float = Field(1.0, gt=0)
     """What W and S go; half of it is the least distance that is written as a key."""
     turn_degrees: float = Field(20.0, gt=0, le=90)
     """What A and D turn; half of it is the least angle that is written as a key."""
 
-    @model_validator(mode="after")
-    def _check_time(self) -> ActionFormat:
-        if 10.0**-self.time_decimals > 1 / self.time_unit_frames:
-            raise self.error(
-                "time_decimals",
-                f"cannot tell frames apart when {self.assigned('time_unit_frames')}",
-                f"give {math.ceil(math.log10(self.time_unit_frames))} or more",
-            )
-        return self
-
     def write(self, action: Action) -> str:
-        """The action's text; what is equal to the precision written is equal in spelling."""
+        """Returns the action's text; actions that are equal as rounded have equal texts."""
         words = self._keys(action) if self.style == "keys" else self._pose(action)
         if action.horizon_frames != 1:
             time = action.horizon_frames / self.time_unit_frames
-            words += f" rel_t={_signed(time, self.time_decimals)}"
+            words += f" rel_t={_signed(time, self._time_decimals)}"
         return PREFIX + words
 
     def read(self, text: str) -> Action:
-        """The first relative pose in ``text``, or the keys that it consists of.
+        """Returns the first relative pose in ``text``, or the action of the keys it consists of.
 
-        Both are read whatever the style, with or without the leading ``action:``; a comma may
-        follow a number.
+        Both are read in either style, with or without the leading ``action:``; a comma may follow a
+        number.
 
         Raises:
-            UserError: neither is there, or a number is not finite.
+            UserError: it has neither, or a number is not finite.
         """
         words = text.strip().removeprefix(PREFIX.strip()).strip()
         if match := _POSE.search(words):
@@ -120,7 +110,7 @@ class ActionFormat(Settings):
         return self._checked(Action(dx, 0.0, dyaw, self._frames(match[2], text)), text)
 
     def written(self, steps_N3: np.ndarray) -> np.ndarray:
-        """float64 [N, 3]: what is read of steps (dx, dy, dyaw) once they are written."""
+        """Returns steps (dx, dy, dyaw) after writing and reading them: float64 [N, 3]."""
         if self.style == "keys":
             unit = np.array([self.stride_metres, np.inf, self.turn_degrees])
             pressed_N3 = np.sign(steps_N3) * (np.abs(steps_N3) >= unit / 2)
@@ -128,11 +118,17 @@ class ActionFormat(Settings):
         way_N2 = np.round(steps_N3[:, :2], self.distance_decimals)
         return np.column_stack([way_N2, np.round(steps_N3[:, 2], self.angle_decimals)])
 
+    @property
+    def _time_decimals(self) -> int:
+        """One more than tell single frames apart; whole frames need none."""
+        unit = self.time_unit_frames
+        return 1 + math.ceil(math.log10(unit)) if unit > 1 else 0
+
     def _pose(self, action: Action) -> str:
         dx, dy = (
             _signed(value, self.distance_decimals) for value in (action.dx_metres, action.dy_metres)
         )
-        # Wrapped once more, since rounding makes -180 of what lay just above it.
+        # Wrapped again, since rounding turns angles just above -180 into -180.
         dyaw = wrap_degrees(round(wrap_degrees(action.dyaw_degrees), self.angle_decimals))
         return f"dx={dx} dy={dy} dyaw={_signed(dyaw, self.angle_decimals)}"
 
@@ -141,7 +137,7 @@ class ActionFormat(Settings):
         turns = wrap_degrees(action.dyaw_degrees) / self.turn_degrees
         ahead = "W" if strides >= 0.5 else "S" if strides <= -0.5 else ""
         turn = "A" if turns >= 0.5 else "D" if turns <= -0.5 else ""
-        return ahead + turn or _STANDING
+        return ahead + turn or STANDING
 
     def _frames(self, time: str | None, text: str) -> int:
         if not time:
@@ -158,10 +154,10 @@ class ActionFormat(Settings):
 
 
 def _signed(value: float, decimals: int) -> str:
-    # Adding zero turns a rounded -0.0 into 0.0, so that nothing has two spellings.
+    # Adding zero turns a rounded -0.0 into 0.0, so that equal numbers have equal texts.
     return f"{round(value, decimals) + 0.0:+.{decimals}f}"
 
 
 def marked(words: str, number: int, num_steps: int) -> str:
-    """An instruction before the next view: ``action: go to the red torch [2/5]``, from 1 on."""
+    """Returns an instruction with its progress, from 1: ``action: go to the red torch [2/5]``."""
     return f"{PREFIX}{words} [{number}/{num_steps}]"

@@ -1,7 +1,7 @@
-"""What a source may be able to do beside giving documents: small protocols, and who has them.
+"""Optional capabilities of sources beside documents, as small protocols.
 
-A measure asks for what it needs, never for a class: a source of someone else's that has the methods
-gets every measure that the embedded world gets.
+A measure requires a protocol, never a class: a third party's source with these methods has every
+measure that the embedded world has.
 """
 
 from __future__ import annotations
@@ -19,50 +19,50 @@ from chiasm.poses import Pose
 
 @runtime_checkable
 class ActionVideos(Source, Protocol):
-    """A source whose frames lie on walks with known poses, so that any step can be told."""
+    """A source whose frames lie on walks with known poses, so that any step has an action."""
 
     @property
     def walks(self) -> Sequence[range]:
         """Frame numbers of each walk in order of time, one step of the source apart."""
 
     def picture(self, frame: int) -> Image:
-        """One frame, as context."""
+        """Returns one frame, as context."""
 
     def action(self, before: int, after: int) -> str:
-        """The text of the action between two frames of one walk."""
+        """Returns the text of the action between two frames of one walk."""
 
     def pose(self, frame: int) -> Pose:
-        """Where one frame was taken."""
+        """Returns the pose of one frame, in metres and degrees."""
 
     def place_of(self, frame: int) -> int:
-        """What frames of one place share: the cluster of standard errors."""
+        """Returns the number of the frame's place, the cluster of standard errors."""
 
 
 @runtime_checkable
 class Clustered(Protocol):
-    """A source that knows which of its documents belong together."""
+    """A source whose documents are grouped into clusters."""
 
     def cluster_of(self, index: int) -> int:
-        """What documents share that are not independent: the cluster of standard errors."""
+        """Returns the cluster of a document for standard errors: dependent ones share it."""
 
 
 @runtime_checkable
 class Scattered(Source, Protocol):
-    """A source whose first documents already come from all over it."""
+    """A source whose documents are in scattered order: any first few represent all."""
 
     scattered: bool
 
 
 @runtime_checkable
 class Uncut(Source, Protocol):
-    """A source whose documents lose their meaning where a row ends inside of one."""
+    """A source whose documents must not be split between rows."""
 
     def longest_documents(self) -> Iterator[Document]:
-        """Documents among which is the longest."""
+        """Yields documents that include the longest one."""
 
     @property
     def shorter(self) -> str:
-        """What the user may do to have shorter ones, as the end of a message."""
+        """Advice to the user on making documents shorter, as the end of a message."""
 
 
 @runtime_checkable
@@ -71,44 +71,44 @@ class Framed(Source, Protocol):
 
     @property
     def num_frames(self) -> int:
-        """How many, numbered from 0."""
+        """Number of frames, which are numbered from 0."""
 
     @property
     def frames_name(self) -> str:
-        """Names the frames, which several sources may show; empty: the source's own."""
+        """Name of the frames, which several sources may share; empty: the source's own."""
 
     @property
     def shown_as(self) -> frozenset[bool]:
-        """Which parts the frames play in its documents: ``Image.target`` of all of them."""
+        """Values of ``Image.target`` among the frames of its documents."""
 
     def picture(self, frame: int) -> Image:
-        """One frame, as context."""
+        """Returns one frame, as context."""
 
 
 @runtime_checkable
 class Described(Source, Protocol):
-    """A source that knows what its pictures show: the truth that drawn ones are held against."""
+    """A source with the true content of its pictures, which drawn ones are compared to."""
 
     @property
     def clear_frames(self) -> np.ndarray:
-        """Numbers of the frames whose facts leave no doubt."""
+        """Numbers of the frames with unambiguous facts."""
 
     def frame_of(self, index: int) -> int:
-        """The frame that document ``index`` is about."""
+        """Returns the frame that document ``index`` is about."""
 
     def picture(self, frame: int) -> Image:
-        """One frame, as context."""
+        """Returns one frame, as context."""
 
     def facts(self, frame: int) -> Mapping[str, str]:
-        """Attribute → value of all that a caption of the frame may name; the same attributes."""
+        """Returns value by attribute of all that a caption may name; frames share attributes."""
 
     def place_of(self, frame: int) -> int:
-        """What frames of one place share: the cluster of standard errors."""
+        """Returns the number of the frame's place, the cluster of standard errors."""
 
 
 @runtime_checkable
 class Labelled(Described, Protocol):
-    """A described source that a tokenizer can be trained and judged on."""
+    """A described source that a tokenizer can be trained and evaluated on."""
 
     @property
     def frames(self) -> np.ndarray:
@@ -116,107 +116,107 @@ class Labelled(Described, Protocol):
 
     @property
     def frames_told(self) -> str:
-        """Names the frames for the record."""
+        """Name of the frames for the record."""
 
     def captions(self, frame: int) -> tuple[str, ...]:
-        """Several captions of one frame, always the same ones."""
+        """Returns several captions of one frame, always the same ones."""
 
     def objects(self, frame: int) -> Sequence[tuple[str, tuple[float, float, float, float]]]:
-        """What is seen: its kind and its left, top, right and bottom as shares of the picture."""
+        """Returns kind and box of visible objects: left, top, right, bottom as shares of sides."""
 
 
 @runtime_checkable
 class Questioning(Source, Protocol):
-    """A source that knows of what kind its questions are."""
+    """A source with kinds of questions."""
 
     def question_kinds(self, index: int) -> Sequence[str]:
-        """The kind of each question of a document, in order; nothing where it asks none."""
+        """Returns the kind of each question of a document, in order; empty without any."""
 
 
 @runtime_checkable
 class Browsable(ActionVideos, Protocol):
-    """A source of walks whose views are named by their place and their number there."""
+    """A source of walks whose views are numbered within their place."""
 
     @property
     def views(self) -> Sequence[range]:
-        """The frames of each place, beside those on walks too."""
+        """The frames of each place, including those not on walks."""
 
     @property
     def clear_frames(self) -> np.ndarray:
-        """Numbers of the frames that are worth beginning at."""
+        """Numbers of the frames that are good starts."""
 
     def view_name(self, frame: int) -> str:
-        """For people."""
+        """Returns a readable name of a view."""
 
 
 class Camera(Protocol):
-    """Photographs the places of a source; it holds an engine that ends with its ``with``."""
+    """Renders the places of a source by an engine, which runs within a ``with`` statement."""
 
     def look(self, place: int, poses: Sequence[Pose]) -> list[np.ndarray]:
-        """What is seen at some poses of a place: uint8 [H, W, 3] each."""
+        """Returns the views at some poses of a place: uint8 [H, W, 3] each."""
 
     def stopped(self, place: int, pose: Pose, goal: Pose) -> Pose:
-        """The goal of a step, or how far towards it one comes, looking its way."""
+        """Returns the goal of a step or, if it is blocked, where it ends, with the goal's yaw."""
 
     def settled(self, pose: Pose) -> Pose:
-        """The nearest pose that it can really take."""
+        """Returns the nearest pose that the engine can represent."""
 
 
 @runtime_checkable
 class Rendered(ActionVideos, Protocol):
-    """A source of walks whose engine can show what any step leads to: it has an oracle."""
+    """A source of walks whose engine can render the result of any step: it has an oracle."""
 
     def camera(self) -> AbstractContextManager[Camera]:
-        """A camera in the places of its frames."""
+        """Returns a camera in the places of its frames."""
 
     def in_sight(self, place: int, viewer: Pose, goal: Pose) -> bool:
-        """Whether ``goal`` lies in the picture taken from ``viewer``."""
+        """Returns whether the place of ``goal`` lies in the picture taken from ``viewer``."""
 
 
 @dataclass(frozen=True, eq=False)
 class InstructedWalk:
-    """What was said, and the walk of one who did it."""
+    """An instruction, and a walk that follows it."""
 
     words: str
     meaning: str
-    """What has to be reached; equal where two sentences ask for the same."""
+    """The goal to reach; equal for sentences of equal meaning."""
     novelty: str
-    """What of it no training document has: none, goal, verb or phrasing."""
+    """Part of it that no training document has: none, goal, verb or phrasing."""
     place: int
     views: tuple[Image, ...]
-    """The first one is where it was said."""
+    """Views of the walk; the instruction is given at the first."""
     poses: tuple[Pose, ...]
-    """Of the views."""
+    """Poses of the views."""
     shown: bool | None
-    """Whether the first view shows the goal; None where there is nothing to show."""
+    """Whether the first view shows the goal; None if the goal is nothing visible."""
 
     @property
     def num_steps(self) -> int:
-        """Steps from the first view to the last."""
+        """Number of steps from the first view to the last."""
         return len(self.poses) - 1
 
 
 @runtime_checkable
 class Instructed(Source, Protocol):
-    """A source of walks after spoken instructions, in places that can be photographed."""
+    """A source of walks that follow spoken instructions, in places that can be rendered."""
 
     @property
     def num_walks(self) -> int:
-        """Documents from 0 on that show different walks."""
+        """Number of documents, from 0 on, with different walks."""
 
     def instructed_walk(self, index: int) -> InstructedWalk:
-        """The whole walk of document ``index``, in its words."""
+        """Returns the whole walk of document ``index``, with its instruction."""
 
     def is_done(self, index: int, end: Pose) -> bool:
-        """Whether a walk that ends there did what document ``index`` says."""
+        """Returns whether a walk that ends at ``end`` fulfils the instruction of the document."""
 
     def steps_from(self, place: int, pose: Pose) -> list[Pose]:
-        """Where one free step may lead; standing still is always possible."""
+        """Returns the poses that one free step may lead to, standing still included."""
 
     def wander(
         self, place: int, start: Pose, num_steps: int, rng: np.random.Generator
     ) -> list[Pose]:
-        """A random walk, its start first."""
+        """Returns a random walk, its start first."""
 
     def camera(self) -> AbstractContextManager[Camera]:
-        """A camera in the places of its walks."""
+        """Returns a camera in the places of its walks."""

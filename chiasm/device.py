@@ -1,4 +1,4 @@
-"""Where a step runs and in which numbers."""
+"""Device, precision and determinism of a step."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from chiasm.errors import UserError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; ``auto`` is CUDA where there is one.
+    """Returns the device of that name; ``auto`` is CUDA if available, else CPU.
 
     Raises:
-        UserError: CUDA is asked for and there is none, or there is no device of that name.
+        UserError: CUDA is requested and not available, or there is no device of that name.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -33,7 +33,7 @@ def choose_device(name: str) -> torch.device:
 def matmul_dtype(
     device: torch.device, precision: Literal["auto", "float32", "bfloat16"]
 ) -> torch.dtype:
-    """What matrix products run in; ``auto`` is bfloat16 on CUDA and float32 on CPU."""
+    """Returns the dtype of matrix products; ``auto`` is bfloat16 on CUDA and float32 on CPU."""
     if precision == "auto":
         return torch.bfloat16 if device.type == "cuda" else torch.float32
     return {"float32": torch.float32, "bfloat16": torch.bfloat16}[precision]
@@ -41,13 +41,13 @@ def matmul_dtype(
 
 @contextmanager
 def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
-    """Equal bits for equal inputs and equal thread counts; without effect on other devices."""
+    """Makes results bit-equal for equal inputs and thread counts on CPU; no effect elsewhere."""
     before = torch.are_deterministic_algorithms_enabled()
     memory: Any = torch.utils.deterministic
     filled_before = memory.fill_uninitialized_memory
     if device.type == "cpu":
         torch.use_deterministic_algorithms(True)
-        memory.fill_uninitialized_memory = False  # costs time and guards against no more
+        memory.fill_uninitialized_memory = False  # costs time, and equal bits do not need it
     try:
         yield
     finally:
@@ -56,6 +56,6 @@ def deterministic_on_cpu(device: torch.device) -> Iterator[None]:
 
 
 def synchronise(device: torch.device) -> None:
-    """Wait for the device; nothing to do on CPU."""
+    """Waits until a CUDA device has finished its work; returns at once on CPU."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

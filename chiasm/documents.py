@@ -1,10 +1,10 @@
 """Everything a model reads is a :class:`Document`: an ordered list of spans.
 
-A span is text, or continuous data of a named stream; nothing downstream knows more kinds than these
-two, and a picture is one of the stream ``image``. A caption pair is [Image, Text] or
-[Text, Image]; a video is [Image, Image, ...]; an action step is [Image, Text, Image]; a question
-is [Image, Text, Text]: what is asked and what is answered are two spans, so that nobody has to
-parse words. Where several continuations are possible the text names its task in words.
+A span is text, or continuous data of a named stream; there are no other kinds, and a picture is an
+item of the stream ``image``. A caption pair is [Image, Text] or [Text, Image]; a video is
+[Image, Image, ...]; an action step is [Image, Text, Image]; a question is [Image, Text, Text]:
+question and answer are two spans, so that no code has to parse words. Where several continuations
+are possible the text names its task in words.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ from chiasm.rgb import Given, decoded, held
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """A piece of text; adjacent pieces read as if they were one string."""
+    """A piece of text; adjacent pieces are equivalent to one string."""
 
     text: str
 
 
 @dataclass(frozen=True, slots=True)
 class Continuous:
-    """One item of a named stream of continuous data: a picture, a sound, a series.
+    """An item of a named stream of continuous data: a picture, a sound, a series.
 
-    Its payload is whatever the stream's tokenizer reads (a path, bytes, an array, the frame of a
-    file, ...) and is decoded when its row is due, not before.
+    ``data`` is whatever the stream's tokenizer reads (a path, bytes, an array, the frame of a file,
+    ...) and is decoded only when its row is due.
     """
 
     data: Any
     target: bool
-    """Which role it plays: a target is noised and has a flow loss, context enters clean (flow time
-    1) and has none."""
+    """Role of the item: a target is noised and has a flow loss, context is clean (flow time 1) and
+    has none."""
     stream: str
 
 
 class Image(Continuous):
-    """One picture: a file that is not yet decoded, or pixels.
+    """A picture: a file that is not decoded yet, or pixels.
 
     ``data`` is a path, also as a string; the bytes of an encoded file; pixels in an array, [H, W]
-    or [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` says how each becomes RGB.
+    or [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` defines how each becomes RGB.
 
     Raises:
-        UserError: ``data`` is nothing of these, or holds pixels that are no picture.
+        UserError: ``data`` is none of these, or its pixels are no picture.
     """
 
     __slots__ = ()
 
     def __init__(self, data: Given, target: bool, stream: str = "image") -> None:
-        # A path, the bytes of an encoded file, or uint8 pixels [H, W, 3], whatever was given.
+        # Whatever was given, a path, the bytes of an encoded file or uint8 [H, W, 3] is stored.
         Continuous.__init__(self, held(data), target, stream)
 
     def pixels(self) -> np.ndarray:
-        """uint8 [H, W, 3], upright, on white; of several frames the first.
+        """Returns uint8 [H, W, 3], upright, on white; of several frames the first.
 
         :mod:`chiasm.rgb` has the rule for values of other types.
 
@@ -73,10 +73,10 @@ Span = Text | Continuous
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """An ordered, non-empty list of spans that one row position after another will hold.
+    """An ordered list of spans, which occupy consecutive positions of a row.
 
     Raises:
-        TypeError: it holds something else.
+        TypeError: it holds anything else.
     """
 
     spans: tuple[Span, ...]
@@ -92,46 +92,46 @@ class Document:
 
     @property
     def items(self) -> Iterator[Continuous]:
-        """The spans that are no text, in order."""
+        """Spans of continuous data, in order."""
         return (span for span in self.spans if isinstance(span, Continuous))
 
     @property
     def images(self) -> Iterator[Image]:
-        """The spans that are pictures, in order."""
+        """Spans that are pictures, in order."""
         return (span for span in self.spans if isinstance(span, Image))
 
     @property
     def text(self) -> str:
-        """All text spans joined."""
+        """Concatenation of all text spans."""
         return "".join(span.text for span in self.spans if isinstance(span, Text))
 
 
 NEXT_QUESTION = "\nquestion: "
-"""Where an answer is over that no end of a document follows: the next question begins."""
+"""Begin of the next question, which ends an answer inside a document."""
 
 
 def question_prompt(question: str) -> str:
-    """What a model is given that shall answer a question."""
+    """Returns the text prompt of a question."""
     return f"question: {question} answer:"
 
 
 def question_spans(question: str, answer: str) -> tuple[Text, Text]:
-    """The prompt of a question, and its answer as it follows the prompt."""
+    """Returns the prompt of a question, and its answer as it follows the prompt."""
     return Text(question_prompt(question)), Text(f" {answer}\n")
 
 
 class Split(StrEnum):
-    """The two sides of a source, which share nothing."""
+    """The two disjoint sides of a source."""
 
     TRAIN = "train"
     HELD_OUT = "held_out"
 
 
 class Source(Protocol):
-    """A named stream of documents of one kind: random access and counted.
+    """A named sequence of documents of one kind, with random access and a length.
 
-    ``source[i]`` depends on ``i`` alone, never on what was read before, so that the order, the
-    mixture and a resumed run are functions of (seed, position).
+    ``source[i]`` depends on ``i`` alone and not on earlier reads, so that the order, the mixture
+    and a resumed run are functions of (seed, position).
     """
 
     name: str
@@ -146,7 +146,7 @@ class Varied(Protocol):
     """A source whose documents may have several forms: a picture with five captions."""
 
     varied: bool
-    """Whether any has."""
+    """Whether any document has several forms."""
 
     def variant(self, index: int, turn: int) -> Document:
-        """Returns a document in one of its forms; turn after turn gives all of them."""
+        """Returns a document in one of its forms; consecutive turns go through all of them."""

@@ -1,9 +1,9 @@
-"""The one exception for what a user can mend; it carries the setting, its value and the remedy.
+"""The exception for mistakes of users; it carries the setting, its value and the remedy.
 
-A component knows its own settings (``path``), and not what a recipe calls them
-(``streams.image.path``). So it raises an error that carries names, and whoever composes components
-adds the prefix with :func:`settings_of`; the message is worded when it is read. A validator of a
-settings class raises :class:`SettingsError`, and :mod:`chiasm.toml` adds the prefix.
+A component knows the names of its own settings (``path``), but not their names in a recipe
+(``streams.image.path``). So it raises an error with its own names, and the code that composes
+components adds the prefix with :func:`settings_of`; the message is built when it is printed. A
+validator of a settings class raises :class:`SettingsError`, and :mod:`chiasm.toml` adds the prefix.
 """
 
 from __future__ import annotations
@@ -23,22 +23,22 @@ _NAMED = re.compile("\x00([^\x00]*)\x00")
 
 
 def setting(name: str) -> str:
-    """Another setting of the same component, to be named inside a reason or a remedy."""
+    """Returns a marked name of a setting of the same component, for use in a reason or a remedy."""
     return f"\x00{name}\x00"
 
 
 class UserError(Exception):
     """A user's mistake: the message names the setting, its value and the remedy.
 
-    The command line prints the message alone and exits with status 2; library callers see an
-    ordinary exception. Anything else that escapes is a defect of chiasm and keeps its traceback.
+    The command line prints only the message and exits with status 2; callers of the library get an
+    ordinary exception. Any other exception is a defect of chiasm and keeps its traceback.
 
     Args:
-        why: what is wrong; where a setting is named, the rest of a sentence that begins with it,
-            or a sentence that itself names it by :func:`setting`.
-        setting: the dotted name of what was set, as the component that raises it calls it.
-        value: what it was set to.
-        remedy: what would be right.
+        why: reason; if ``setting`` is given, the rest of a sentence that begins with its name, or a
+            sentence that itself names it by :func:`setting`.
+        setting: dotted name of the setting within the component that raises it.
+        value: value of the setting.
+        remedy: advice on how to correct it.
     """
 
     def __init__(
@@ -59,11 +59,11 @@ class UserError(Exception):
 
     @property
     def errors(self) -> Sequence[UserError]:
-        """Each mistake: this one."""
+        """All mistakes: this one alone."""
         return (self,)
 
     def under(self, prefix: str) -> UserError:
-        """The same error where the component's settings stand in the table ``prefix``."""
+        """Returns the error with names of settings in the table ``prefix``."""
         renamed = copy(self)
         renamed.why, renamed.remedy = (
             _NAMED.sub(lambda name: setting(f"{prefix}.{name[1]}"), text)
@@ -73,18 +73,18 @@ class UserError(Exception):
         return renamed
 
     def at(self, place: str) -> UserError:
-        """The same error, told to be in a file, a cell or an option."""
+        """Returns the error with the place of the mistake, such as a file, a cell or an option."""
         told = copy(self)
         told._place = f"{place}: {self._place}"
         return told
 
 
 class SettingsError(UserError, ValueError):
-    """A user's mistake that the settings' own validators find: pydantic collects ValueErrors."""
+    """A user's mistake found by validators of settings: pydantic collects ValueErrors."""
 
 
 class UserErrors(UserError):
-    """Several mistakes in one message, a line each."""
+    """Several mistakes in one message, one per line."""
 
     def __init__(self, errors: Sequence[UserError]) -> None:
         super().__init__("\n".join(map(str, errors)))
@@ -92,32 +92,32 @@ class UserErrors(UserError):
 
     @property
     def errors(self) -> Sequence[UserError]:
-        """Each mistake."""
+        """All mistakes."""
         return self._errors
 
     def under(self, prefix: str) -> UserError:
-        """Each where the component's settings stand in the table ``prefix``."""
+        """Returns the errors with names of settings in the table ``prefix``."""
         return UserErrors([error.under(prefix) for error in self.errors])
 
     def at(self, place: str) -> UserError:
-        """Each told to be in a file, a cell or an option."""
+        """Returns the errors with the place of the mistakes."""
         return UserErrors([error.at(place) for error in self.errors])
 
 
 def joined(errors: Sequence[UserError]) -> UserError:
-    """The one mistake, or several as one error."""
+    """Returns a single mistake unchanged, or several as one error."""
     return errors[0] if len(errors) == 1 else UserErrors(errors)
 
 
 def first_line(error: BaseException) -> str:
-    """What another library's error says first; some go on for pages, some say nothing."""
+    """Returns the first line of another library's error, or its type if the message is empty."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 @contextmanager
 def settings_of(prefix: str) -> Iterator[None]:
-    """Errors that are raised inside speak of settings of the table ``prefix``."""
+    """Adds the table ``prefix`` to the names of settings in errors raised inside."""
     try:
         yield
     except UserError as error:
@@ -126,7 +126,7 @@ def settings_of(prefix: str) -> Iterator[None]:
 
 @contextmanager
 def found_at(place: str) -> Iterator[None]:
-    """Errors that are raised inside are told to be in a file, a cell or an option."""
+    """Adds a place, such as a file, a cell or an option, to errors raised inside."""
     try:
         yield
     except UserError as error:
@@ -136,7 +136,7 @@ def found_at(place: str) -> Iterator[None]:
 def origin(error: BaseException) -> str:
     """Returns the file and line of a user's own code that an exception came from, for a message.
 
-    It is the last one that is neither this library's nor an installed one's; empty without any.
+    It is the last frame that is neither of this library nor of an installed one; empty without any.
     """
     frames = traceback.extract_tb(error.__traceback__)
     own = [frame for frame in frames if not frame.filename.startswith(_INSTALLED)]

@@ -3,11 +3,11 @@
 Flow time t is 0 at noise and 1 at data: z_t = (1 - t)·ε + t·z, with velocity v = z - ε (rectified
 flow, arXiv 2209.03003). Knowing z_t and t, each of z, v and ε gives the other two.
 
-A fourth space asks the network only for what z_t does not already tell. For standardised latents
-the best linear guess of v from z_t is (2t - 1)/s² · z_t with s² = t² + (1 - t)², and what remains
-has the variance 1/s²; a preconditioned network predicts F in v = (2t - 1)/s² · z_t + F/s. This is
-the preconditioning of EDM (arXiv 2206.00364, table 1, σ_data = 1) written for this path: F has
-unit variance and turns from z at noise to -ε at data, with no denominator near 0 anywhere.
+A fourth space asks the network only for what z_t does not determine. For standardized latents the
+best linear guess of v from z_t is (2t - 1)/s² · z_t with s² = t² + (1 - t)², and what remains has
+the variance 1/s²; a preconditioned network predicts F in v = (2t - 1)/s² · z_t + F/s. This is the
+preconditioning of EDM (arXiv 2206.00364, table 1, σ_data = 1) written for this path: F has unit
+variance and turns from z at noise to -ε at data, with no denominator near 0 anywhere.
 
 Shape suffixes: L latent tokens of all images, C latent channels, N images.
 """
@@ -30,8 +30,12 @@ LossSpace = Literal["x", "v", "epsilon"]
 Space = Literal["x", "v", "epsilon", "preconditioned"]
 """What a network predicts: one of these, or F of the module's docstring."""
 
+FLOW_TIMES = (0.1, 0.3, 0.5, 0.7, 0.9)
+"""Noise levels at which held-out items are measured, in validation as in evaluation: evenly spread,
+and the same for every run, since losses at other levels cannot be compared."""
+
 SMALLEST_DENOMINATOR = 0.05
-"""Least value of 1 - t, or t, that a prediction is divided by (arXiv 2511.13720)."""
+"""Lower bound of 1 - t, or t, where a prediction is divided by it (arXiv 2511.13720)."""
 
 
 class StreamFlow(Settings):
@@ -63,13 +67,13 @@ class FlowSettings(Settings):
 
 
 def mix(z_LC: Tensor, noise_LC: Tensor, time_L: Tensor) -> Tensor:
-    """z_t = (1 - t)·ε + t·z; exactly z where t = 1."""
+    """Returns z_t = (1 - t)·ε + t·z; exactly z where t = 1."""
     time_L1 = time_L.unsqueeze(-1)
     return (1 - time_L1) * noise_LC + time_L1 * z_LC
 
 
 def shift_time(time_N: Tensor, alpha: float | Tensor) -> Tensor:
-    """t' = t / (t + α·(1 - t)): α above 1 moves times towards noise (arXiv 2601.16208).
+    """Returns t' = t / (t + α·(1 - t)): α above 1 moves times towards noise (arXiv 2601.16208).
 
     ``alpha`` is one number, or one per image.
     """
@@ -77,7 +81,7 @@ def shift_time(time_N: Tensor, alpha: float | Tensor) -> Tensor:
 
 
 def default_shift(image_tokens: int, channels: int) -> float:
-    """α = max(1, √(P·C / 4096)): more numbers in an image need more noise to hide it.
+    """Returns α = max(1, √(P·C / 4096)): more numbers in an image need more noise to hide it.
 
     Below 1 it would favour nearly clean images, where the velocity loss of an x-prediction
     explodes.
@@ -86,7 +90,7 @@ def default_shift(image_tokens: int, channels: int) -> float:
 
 
 def velocity(output_LC: Tensor, z_t_LC: Tensor, time_L: Tensor, space: Space) -> Tensor:
-    """The velocity that an output in ``space`` stands for, at z_t and t.
+    """Returns the velocity that corresponds to an output in ``space``, at z_t and t: [L, C].
 
     v = (x - z_t) / max(1 - t, 0.05), or v = (z_t - ε) / max(t, 0.05), or as the module's docstring
     has it for F.
@@ -105,7 +109,7 @@ def velocity(output_LC: Tensor, z_t_LC: Tensor, time_L: Tensor, space: Space) ->
 def convert(
     output_LC: Tensor, z_t_LC: Tensor, time_L: Tensor, *, given: Space, wanted: LossSpace
 ) -> Tensor:
-    """Express in ``wanted`` what an output in ``given`` says, at z_t and t."""
+    """Returns an output in ``given`` expressed in ``wanted``, at z_t and t: [L, C]."""
     if given == wanted:
         return output_LC
     time_L1 = time_L.unsqueeze(-1)

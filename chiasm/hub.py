@@ -1,4 +1,4 @@
-"""What is said of the Hugging Face hub; what its clients would retry for a minute is refused."""
+"""The Hugging Face hub: early checks of what its clients would retry for a minute, and errors."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ _ANSWER_SECONDS = 10
 
 
 def require_hub(name: str, setting: str) -> None:
-    """Raise a UserError unless ``name`` can be a hub name and the hub answers.
+    """Raises a UserError unless ``name`` can be a hub name and the hub answers.
 
-    With ``HF_HUB_OFFLINE=1`` the clients read their caches only, and nothing is asked here.
+    With ``HF_HUB_OFFLINE=1`` the clients read only their caches, and the hub is not contacted.
     """
     from huggingface_hub import constants  # most runs never need it
 
@@ -34,7 +34,7 @@ def require_hub(name: str, setting: str) -> None:
 
 
 def gave_none(what: str, name: str, error: BaseException, setting: str = "") -> UserError:
-    """What is told where the hub's clients raised ``error``: they have many unrelated types."""
+    """Returns the error for a failure of the hub's clients, whose errors have unrelated types."""
     subject = "" if setting else f"{name!r} "
     return UserError(
         f"{subject}is no folder or file here, and the hub gave no {what} of that name "
@@ -49,7 +49,7 @@ def download(name: str) -> Path:
     """Returns the folder of a model's repository, fetched unless the cache has its newest version.
 
     Raises:
-        UserError: the hub and its cache have none of that name.
+        UserError: neither the hub nor its cache has one of that name.
     """
     from huggingface_hub import snapshot_download
 
@@ -60,7 +60,7 @@ def download(name: str) -> Path:
 
 
 def unreachable() -> str:
-    """Why the hub does not answer; empty when it does."""
+    """Returns why the hub does not answer; empty if it does."""
     from huggingface_hub import constants, get_session
 
     try:

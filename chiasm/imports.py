@@ -1,4 +1,4 @@
-"""Users' modules that a recipe names: they register sources, tokenizers and attentions."""
+"""Users' modules that a recipe imports: they register sources, tokenizers and attentions."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ def import_all(names: Sequence[str], folder: Path) -> list[str]:
     """Imports modules by their dotted names, and files that end in ``.py``.
 
     Args:
-        names: as a recipe's ``imports``.
-        folder: of the recipe; what is not there is looked for in the working directory.
+        names: names as in a recipe's ``imports``.
+        folder: folder of the recipe; files not in it are looked for in the working directory.
 
     Returns:
-        the same names, with the paths of files made absolute: they are found from anywhere.
+        the same names, with the paths of files made absolute.
 
     Raises:
-        UserError: one is not there, or cannot be imported.
+        UserError: one does not exist, or cannot be imported.
     """
     return [_imported(name, folder) for name in names]
 
@@ -54,14 +54,14 @@ def _imported(name: str, folder: Path) -> str:
 
 
 def _line(error: Exception, path: Path | None) -> str:
-    """The last line of the user's own file that ran; a mistake of syntax names its own."""
+    """Returns the last line of the user's file that ran; syntax errors name their own."""
     frames = traceback.extract_tb(error.__traceback__)
     lines = [frame.lineno for frame in frames if frame.filename == str(path)]
     return f" (line {lines[-1]})" if lines else ""
 
 
 def _run(path: Path) -> None:
-    """Import a file once, wherever copies of it lie and however else it was imported."""
+    """Imports a file, unless it or a file of equal name and content was imported before."""
     name = f"{path.stem}_{hashlib.sha256(path.read_bytes()).hexdigest()[:12]}"
     if name in sys.modules or any(_file(module) == path for module in [*sys.modules.values()]):
         return

@@ -1,6 +1,6 @@
-"""Estimates with their errors and intervals, and what a difference allows one to say.
+"""Estimates with standard errors and intervals, and verdicts on differences.
 
-What varies by chance decides where an interval comes from:
+The source of an interval depends on what is sampled:
 
 - items of an evaluation: frames of one map share its walls, its light and its places, so that the
   map is the unit that was sampled. Every number is a ratio of sums over items,
@@ -32,26 +32,26 @@ Array = np.ndarray
 Number = TypeVar("Number", float, Array)
 
 LEVEL = 0.95
-"""Of every interval."""
+"""Confidence level of every interval."""
 
 RESAMPLES = 500
-"""Of clusters."""
+"""Number of resamples of clusters."""
 
 Better = Literal["higher", "lower"]
 
 
 class Verdict(StrEnum):
-    """What a comparison allows one to say."""
+    """Verdict of a comparison with a baseline."""
 
     BEATS = "beats"
     NOT_SEPARATED = "not separated"
     WORSE = "worse"
     SHOWN = "shown"
-    """There is no baseline: the number is there to be read."""
+    """There is no baseline: the number is only shown."""
 
 
 def decide(difference: float, margin: float, better: Better) -> Verdict:
-    """Returns the verdict on value minus baseline, which counts when it exceeds the margin.
+    """Returns the verdict on value minus baseline, which counts if it exceeds the margin.
 
     An unknown margin never separates.
     """
@@ -67,23 +67,23 @@ class Interval(Generic[Number]):
 
     value: Number
     low: Number
-    """nan where there is no interval."""
+    """NaN if there is no interval."""
     high: Number
 
     @classmethod
     def of(cls, value: Array, samples: Array) -> Interval[Array]:
-        """From resamples [S, ...] of ``value`` [...]; those that are not finite are left out."""
+        """Returns the interval of resamples [S, ...] of ``value`` [...]; only finite ones count."""
         ends = [_limits(own) for own in samples.reshape(len(samples), value.size).T]
         low, high = np.moveaxis(np.reshape(ends, (*value.shape, 2)), -1, 0)
         return Interval(value, low, high)
 
     def holds(self, value: float) -> bool:
-        """Whether a value lies inside."""
+        """Returns whether a value lies inside."""
         return bool(self.low <= value <= self.high)
 
     @property
     def is_known(self) -> bool:
-        """Whether there are limits."""
+        """Whether both limits are finite."""
         return math.isfinite(self.low) and math.isfinite(self.high)
 
 
@@ -97,7 +97,7 @@ class Estimate(Interval[float]):
     def of_samples(
         cls, value: float, samples: Array, standard_error: float | None = None
     ) -> Estimate:
-        """From resamples [S]; those that are not finite are left out.
+        """Returns the estimate from resamples [S]; only finite ones count.
 
         ``standard_error`` replaces the resamples' own deviation.
         """
@@ -109,18 +109,18 @@ class Estimate(Interval[float]):
         return cls(float(value), low, high, standard_error)
 
     def to_json(self) -> dict[str, float | None]:
-        """Returns the four numbers by name; None for what is not known."""
+        """Returns the four numbers by name; None for unknown ones."""
         names = ("value", "standard_error", "low", "high")
         return {name: known(getattr(self, name)) for name in names}
 
 
 def known(value: float) -> float | None:
-    """Returns the value for JSON, which has neither nan nor infinity: None stands for them."""
+    """Returns the value for JSON: None if it is NaN or infinite."""
     return value if math.isfinite(value) else None
 
 
 def _limits(samples: Array) -> tuple[float, float]:
-    """The interval's ends over the finite of samples [S]; nan where these are fewer than two."""
+    """Returns the limits over finite samples [S]; NaN if these are fewer than two."""
     finite = samples[np.isfinite(samples)]
     if len(finite) < 2:
         return math.nan, math.nan
@@ -130,11 +130,11 @@ def _limits(samples: Array) -> tuple[float, float]:
 
 @dataclass(frozen=True)
 class ClusteredMean:
-    """A mean (or ratio of sums), its standard error and what it was measured on."""
+    """A mean (or ratio of sums), its standard error, and the numbers of items and clusters."""
 
     value: float
     standard_error: float
-    """nan when all items share one cluster, because then nothing can be said."""
+    """NaN if all items share one cluster, which has no variance to estimate from."""
     num_items: int
     num_clusters: int
 
@@ -142,12 +142,12 @@ class ClusteredMean:
 def clustered_mean(
     values: ArrayLike, clusters: Sequence[object] | Array, weights: ArrayLike | None = None
 ) -> ClusteredMean:
-    """Computes the sum of ``values`` over the sum of ``weights`` (1 for each item by default).
+    """Computes the sum of ``values`` over the sum of ``weights`` (1 per item by default).
 
     Args:
         values: numbers [items].
-        clusters: the map of each item; any hashable, sortable name.
-        weights: the denominators [items], for example bytes.
+        clusters: the cluster of each item, such as its map; any hashable, sortable names.
+        weights: denominators [items], for example bytes.
 
     Raises:
         ValueError: for no items, or lists of different lengths.
@@ -175,7 +175,7 @@ def paired_difference(
 ) -> ClusteredMean:
     """Computes the ``clustered_mean`` of value minus baseline, item by item.
 
-    The pairing takes out what makes an item hard for both sides.
+    Pairing removes the variance of items' difficulty that both sides share.
     """
     difference = np.asarray(values, np.float64) - np.asarray(baseline, np.float64)
     return clustered_mean(difference, clusters, weights)
@@ -195,7 +195,7 @@ class Resamples:
 
     @classmethod
     def draw(cls, cluster_D: Array, seed: int) -> Resamples:
-        """As many clusters as there are, with replacement; none from a single cluster."""
+        """Returns resamples of as many clusters as there are, with replacement; none for one."""
         names, number_D = np.unique(cluster_D, return_inverse=True)
         count = len(names)
         random = np.random.default_rng(seed)
@@ -216,9 +216,9 @@ class SeedMean:
 
     value: float
     standard_error: float
-    """nan with one seed."""
+    """NaN with one seed."""
     half_width: float
-    """Of Student's interval with n - 1 degrees of freedom; nan with one seed."""
+    """Half width of Student's interval with n - 1 degrees of freedom; NaN with one seed."""
     num_seeds: int
 
     @property
@@ -227,7 +227,7 @@ class SeedMean:
         return Interval(self.value, self.value - self.half_width, self.value + self.half_width)
 
     def verdict(self, better: Better) -> Verdict:
-        """Returns what a difference with this interval allows one to say."""
+        """Returns the verdict on a difference with this interval."""
         return decide(self.value, self.half_width, better)
 
 
@@ -241,7 +241,7 @@ def seed_mean(values: Sequence[float]) -> SeedMean:
 
 
 def paired_seeds(values: Mapping[int, float], baseline: Mapping[int, float]) -> SeedMean | None:
-    """Computes the mean difference over the seeds that both have; None where they share none."""
+    """Computes the mean difference over common seeds; None if there are none."""
     seeds = [seed for seed in values if seed in baseline]
     return seed_mean([values[seed] - baseline[seed] for seed in seeds]) if seeds else None
 
@@ -261,7 +261,10 @@ def student_quantile(freedom: int) -> float:
 
 
 def _student_mass(t: float, freedom: int) -> float:
-    """P(|T| < t): Abramowitz and Stegun, 26.7.3 and 26.7.4, exact for whole degrees of freedom."""
+    """Computes P(|T| < t), exactly for integer degrees of freedom.
+
+    Abramowitz and Stegun, 26.7.3 and 26.7.4.
+    """
     angle = math.atan(t / math.sqrt(freedom))
     sine, cosine = math.sin(angle), math.cos(angle)
     odd = freedom % 2

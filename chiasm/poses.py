@@ -21,18 +21,18 @@ class Pose:
 
 
 def relative_pose(previous: Pose, pose: Pose) -> tuple[float, float, float]:
-    """(dx ahead, dy left, dyaw in (-180, 180]) of ``pose`` seen from ``previous``."""
+    """Returns ``pose`` in the frame of ``previous``: (dx ahead, dy left, dyaw in (-180, 180])."""
     yaw = math.radians(previous.yaw_degrees)
     east, north = pose.x_metres - previous.x_metres, pose.y_metres - previous.y_metres
     dx = east * math.cos(yaw) + north * math.sin(yaw)
     dy = north * math.cos(yaw) - east * math.sin(yaw)
-    # The remainder of a tiny negative number is 360.0 itself; taken twice it is 0.
+    # The remainder of a tiny negative number rounds to 360.0; that of 360.0 is 0.
     dyaw = 180.0 - (180.0 - pose.yaw_degrees + previous.yaw_degrees) % 360.0 % 360.0
     return dx, dy, dyaw
 
 
 def compose(pose: Pose, step: tuple[float, float, float]) -> Pose:
-    """The pose after ``step``: the inverse of :func:`relative_pose`."""
+    """Returns the pose after ``step``: the inverse of :func:`relative_pose`."""
     dx, dy, dyaw = step
     yaw = math.radians(pose.yaw_degrees)
     return Pose(
@@ -43,5 +43,5 @@ def compose(pose: Pose, step: tuple[float, float, float]) -> Pose:
 
 
 def wrap_degrees(angle: float) -> float:
-    """The same turn in (-180, 180]; an angle that lies there is returned bit for bit."""
+    """Returns the equal turn in (-180, 180]; an angle in that range is returned bit for bit."""
     return angle if -180.0 < angle <= 180.0 else 180.0 - (180.0 - angle) % 360.0 % 360.0

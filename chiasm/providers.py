@@ -1,4 +1,4 @@
-"""The data that come with this library: the one file that knows of the embedded world.
+"""The data that come with this library: kinds and settings of the embedded world.
 
 Importing it registers the world's kinds of sources, and needs no engine.
 """
@@ -29,7 +29,7 @@ class ProviderTables(WorldTable):
 
     @property
     def tables(self) -> Mapping[str, Settings]:
-        """All of them, by name."""
+        """Tables by name."""
         return {name: getattr(self, name) for name in ProviderTables.model_fields}
 
 
@@ -37,12 +37,12 @@ def record_freedoom(folder: Path, *sizes: int, seed: int) -> None:
     """Records walks through the maps that come with the engine into a new folder.
 
     Args:
-        folder: gets a trajectory for each walk.
-        sizes: maps, walks of each, frames of each walk, pixels of a frame's side.
-        seed: of the walks.
+        folder: new folder, with a trajectory per walk.
+        sizes: numbers of maps, walks per map, frames per walk, and pixels of a frame's side.
+        seed: seed of the walks.
 
     Raises:
-        UserError: there are not so many maps.
+        UserError: the engine has fewer maps.
     """
     from chiasm.worlds import freedoom
 

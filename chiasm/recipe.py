@@ -1,10 +1,10 @@
 """A recipe: every setting of a run in one frozen, typed object.
 
-Each component defines its settings beside its code, in a file that needs no torch, so that a
-mistake is told at once; what they open or build is imported then. Here they are composed. A recipe
-is read from TOML and from overrides of the form ``model.width=256`` (:mod:`chiasm.toml`). What
-follows from several settings together is checked by :func:`check` before anything expensive begins.
-The resolved recipe, every default written out, is kept beside the run.
+Each component defines its settings beside its code, in a file that does not import torch, so that
+mistakes are reported at once; the code itself is imported when it runs. Here they are composed. A
+recipe is read from TOML and from overrides of the form ``model.width=256`` (:mod:`chiasm.toml`).
+Conditions on several settings together are checked by :func:`check` before anything expensive
+begins. The resolved recipe, with every default, is kept in the run's folder.
 """
 
 from __future__ import annotations
@@ -16,8 +16,7 @@ from typing import Annotated, Any
 from pydantic import Field, field_validator
 
 from chiasm.actions import ActionFormat
-from chiasm.batch.streams import IMAGE, Streams
-from chiasm.data.encoding import refuse_short_rows
+from chiasm.batch.streams import IMAGE
 from chiasm.data.settings import StreamSettings, TextTokenizerSettings
 from chiasm.data.source import SourceSettings, leaks
 from chiasm.errors import SettingsError, UserError, joined, setting, settings_of
@@ -61,7 +60,7 @@ class Recipe(ProviderTables):
     @field_validator("streams", mode="before")
     @classmethod
     def _check_kinds(cls, streams: Any) -> Any:
-        """Pictures alone have a tokenizer without naming one."""
+        """Refuses streams other than ``image`` that name no kind: only pictures have a default."""
         for name, table in streams.items() if isinstance(streams, Mapping) else ():
             if name != IMAGE and isinstance(table, Mapping) and "kind" not in table:
                 why = f"is missing: {setting(name)} names no tokenizer"
@@ -71,7 +70,7 @@ class Recipe(ProviderTables):
 
 
 def load_recipe(path: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -> Recipe:
-    """Read a TOML recipe, apply overrides, validate and check it.
+    """Returns a TOML recipe with overrides applied, validated and checked.
 
     Args:
         path: a TOML file.
@@ -79,21 +78,21 @@ def load_recipe(path: Path, overrides: Sequence[str] | Mapping[str, Any] = ()) -
             or else a bare string.
 
     Raises:
-        UserError: unreadable file, unknown setting, wrong value, or settings that contradict.
+        UserError: unreadable file, unknown setting, wrong value, or contradicting settings.
     """
     return parse_recipe(load_toml(path, overrides), path.parent)
 
 
 def parse_recipe(content: Mapping[str, Any], folder: Path = Path()) -> Recipe:
-    """Validate and check a recipe given as nested dictionaries.
+    """Returns a recipe given as nested dictionaries, validated and checked.
 
     Args:
-        content: its tables.
-        folder: where the files of its ``imports`` are looked for first.
+        content: tables of the recipe.
+        folder: folder in which files of its ``imports`` are looked for first.
 
     Raises:
-        UserError: a module that cannot be imported, unknown setting, wrong value, or settings that
-            contradict each other.
+        UserError: a module that cannot be imported, unknown setting, wrong value, or contradicting
+            settings.
     """
     names = content.get("imports", ())
     if isinstance(names, list | tuple) and all(isinstance(name, str) for name in names):
@@ -104,17 +103,17 @@ def parse_recipe(content: Mapping[str, Any], folder: Path = Path()) -> Recipe:
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
-    """Write the resolved recipe as TOML that :func:`load_recipe` reads back to an equal one."""
+    """Writes the resolved recipe as TOML, which :func:`load_recipe` reads as an equal one."""
     write_whole(path, as_toml(resolved(recipe)))
 
 
 def resolved(recipe: Recipe) -> dict[str, Any]:
-    """The recipe as nested dictionaries of plain values; unset settings are left out."""
+    """Returns the recipe as nested dictionaries of plain values, without unset settings."""
     return recipe.model_dump(mode="json", exclude_none=True)
 
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
-    """One line per setting in which two resolved recipes differ."""
+    """Returns one line per setting in which two resolved recipes differ."""
     flat_there, flat_here = dict(_leaves(there)), dict(_leaves(here))
     names = [*flat_here, *(name for name in flat_there if name not in flat_here)]
     return [
@@ -125,7 +124,7 @@ def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
 
 
 def check(recipe: Recipe) -> None:
-    """What no single setting can know.
+    """Checks conditions on several settings together.
 
     Raises:
         UserError: settings that contradict each other, all of them in one message.
@@ -142,10 +141,6 @@ def _errors(recipe: Recipe) -> Iterator[UserError]:
         why = f"leaves nothing of {recipe.assigned('training.steps')}"
         remedy = "warm up for fewer steps or train for more"
         yield recipe.error("training.schedule.warmup_steps", why, remedy)
-    for flow_time in training.validation_flow_times:
-        if not 0 <= flow_time < 1:
-            remedy = "give times from 0 (noise) to below 1 (data)"
-            yield recipe.error("training.validation_flow_times", f"has {flow_time}", remedy)
     for name, source in sources.items():
         yield from _source_errors(name, source)
     yield from (error.under("stream.sources") for error in leaks(sources, sources))
@@ -161,33 +156,19 @@ def _source_errors(name: str, source: SourceSettings) -> Iterator[UserError]:
 
 
 def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
-    """What only a mixture of experts reads, where there is none."""
+    """Yields errors for settings of routers in a model without any."""
     if recipe.model.experts == "moe":
         return
     asked = {
-        "training.balance_rate": recipe.training.balance_rate > 0,
+        "training.router_bias_rate": recipe.training.router_bias_rate > 0,
         "objective.router_z_weight": recipe.objective.router_z_weight > 0,
-        "objective.balance_weight": recipe.objective.balance_weight
-        != ObjectiveSettings().balance_weight,
+        "objective.load_balance_weight": recipe.objective.load_balance_weight
+        != ObjectiveSettings().load_balance_weight,
     }
     why = f"is for routers, and {recipe.assigned('model.experts')} has none"
     for name, is_asked in asked.items():
         if is_asked:
             yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
-
-
-def check_streams(recipe: Recipe, streams: Streams) -> None:
-    """What the tokenizers' grids ask of the other settings.
-
-    Raises:
-        UserError: a row shorter than an item, or a grid larger than the model's tables.
-    """
-    refuse_short_rows(recipe.stream.row_positions, streams)
-    for shape in streams:
-        if max(shape.grid) > recipe.model.image_grid_limit:
-            grid = f"grid of {' x '.join(map(str, shape.grid))} latent tokens"
-            why = f"is below the {grid} of streams.{shape.name}"
-            raise recipe.error("model.image_grid_limit", why, "raise it")
 
 
 def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

@@ -1,4 +1,4 @@
-"""What a name in a recipe stands for: settings classes by their ``kind``, open to new ones.
+"""Registries of settings classes by their ``kind``, open to new ones.
 
     SOURCES = Registry[SourceSettings]("source")
 
@@ -7,9 +7,8 @@
         kind: Literal["text"] = "text"
 
 A field of type ``Annotated[SourceSettings, SOURCES]`` is then validated by the class that the
-value's ``kind`` names, and written out with all of that class's settings. A class that someone
-else's module registers is no less a kind than those of this package; a recipe names such modules in
-``imports``.
+value's ``kind`` names, and dumped with all of that class's settings. Classes that third-party
+modules register are equal to those of this package; a recipe names such modules in ``imports``.
 """
 
 from __future__ import annotations
@@ -31,8 +30,8 @@ class Registry(Generic[Base]):
     """Settings classes by the default of their field ``kind``.
 
     Args:
-        what: the noun for messages, as in ``'x' is no kind of source``.
-        default: the kind of a table that names none; empty: it must name one.
+        what: noun in messages, as in ``'x' is no kind of source``.
+        default: kind of a table that names none; empty: it must name one.
     """
 
     def __init__(self, what: str, default: str = "") -> None:
@@ -41,7 +40,7 @@ class Registry(Generic[Base]):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Their names, in the order of registration."""
+        """Names of the kinds, in the order of registration."""
         return tuple(self._classes)
 
     def register(self, settings: type[Base]) -> type[Base]:
@@ -78,7 +77,7 @@ class Registry(Generic[Base]):
         return self._classes[kind]
 
     def class_of(self, table: Any) -> type[Base] | None:
-        """Returns the class that a table's ``kind`` names; None where it names none."""
+        """Returns the class that a table's ``kind`` names; None if it names no registered one."""
         kind = table.get("kind", self.default) if isinstance(table, Mapping) else None
         return self._classes.get(kind) if isinstance(kind, str) else None
 
@@ -107,14 +106,14 @@ class Registry(Generic[Base]):
 
 
 def validated(settings: type[Base], value: Mapping[str, Any], info: ValidationInfo) -> Base:
-    """Returns a table as settings, read in the mode of what it stands in."""
+    """Returns a table as settings, validated in the mode of its surroundings."""
     if info.mode == "json":  # lists as tuples, strings as paths, and strict all the same
         return settings.model_validate_json(json.dumps(value), strict=True)
     return settings.model_validate(value)
 
 
 def _dumped(value: Settings, info: core_schema.SerializationInfo) -> dict[str, Any]:
-    """Whatever is left out as default, the kind says of which class the rest is."""
+    """Returns settings as a table that always has its ``kind``, even without other defaults."""
     content = value.model_dump(
         mode=info.mode, exclude_none=info.exclude_none, exclude_defaults=info.exclude_defaults
     )

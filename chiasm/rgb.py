@@ -1,11 +1,11 @@
-"""The one place where a picture is opened: whatever it is given as becomes uint8 RGB.
+"""Conversion of pictures of all kinds to uint8 RGB; no other file opens pictures.
 
-The rule, by what the picture holds:
+The rule, by the content of the picture:
 
-- **Orientation**: turned and mirrored as its EXIF (or XMP) data says, as viewers show it and as
-  ``PIL.ImageOps.exif_transpose`` does. Broken EXIF data says nothing.
+- **Orientation**: turned and mirrored by its EXIF (or XMP) data, as in viewers and in
+  ``PIL.ImageOps.exif_transpose``. Broken EXIF data is ignored.
 - **Up to 8 bits a channel** (grey, palette, RGB, CMYK, YCbCr, HSV): Pillow's conversion to RGB.
-  What is transparent becomes white. ICC profiles are not applied.
+  Transparent pixels become white. ICC profiles are not applied.
 - **16 bits**: the high byte, so 0 to 65535 become 0 to 255. Pictures of 12 or 14 bits that are
   stored in 16 come out dark, since most files do not say how many of the bits are used; a TIFF of
   12 bits does and is scaled by its own range.
@@ -33,19 +33,19 @@ from PIL.Image import Transpose
 from chiasm.errors import UserError
 
 RULE = 2
-"""Number of the rule above; latents that were made by another one are not those of a picture."""
+"""Version of the rule above; latents computed under another one are invalid."""
 
 Given = str | os.PathLike[str] | bytes | bytearray | memoryview | np.ndarray | PillowImage.Image
-"""What a user may give as a picture: a path, an encoded file's content, pixels, a PIL picture."""
+"""Accepted forms of a picture: a path, an encoded file's content, pixels, a PIL picture."""
 
 Held = Path | bytes | np.ndarray
-"""What stands for it afterwards: a path, an encoded file's content, or uint8 [H, W, 3]."""
+"""Stored forms of a picture: a path, an encoded file's content, or uint8 [H, W, 3]."""
 
 _EIGHT_BITS = frozenset({"1", "L", "P", "LA", "PA", "RGB", "RGBX", "RGBA", "RGBa"})
 _EIGHT_BITS |= {"CMYK", "YCbCr", "HSV"}
 
 _BITS_PER_SAMPLE, _COMPRESSION, _PHOTOMETRIC, _PLANAR = 258, 259, 262, 284
-"""Tags of a TIFF."""
+"""Numbers of TIFF tags."""
 
 _TURNS = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -56,17 +56,17 @@ _TURNS = {
     7: Transpose.TRANSVERSE,
     8: Transpose.ROTATE_90,
 }
-"""EXIF orientation to what undoes it."""
+"""Transposition that undoes an EXIF orientation."""
 
 _SIDEWAYS = frozenset(_TURNS[orientation] for orientation in (5, 6, 7, 8))
 
 _PNG_ORIENTATION = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-"""One of these stands in every PNG that says how it is turned."""
+"""Every PNG with an orientation contains one of these."""
 
 
 @dataclass(frozen=True)
 class ImageShape:
-    """One picture's size in pixels and its grid of latent tokens."""
+    """Size of a picture in pixels, and its grid of latent tokens."""
 
     height_pixels: int
     width_pixels: int
@@ -75,18 +75,18 @@ class ImageShape:
 
     @property
     def num_tokens(self) -> int:
-        """Latent tokens of one picture."""
+        """Number of latent tokens of one picture."""
         return self.rows * self.columns
 
 
 def held(given: Given) -> Held:
-    """What stands for a picture; files are not opened, pixels and PIL pictures are converted.
+    """Returns the stored form of a picture: paths unopened, pixels and PIL pictures converted.
 
-    Arrays are [H, W], or [H, W, C] with grey, grey and alpha, RGB, or RGB and alpha as C; the
-    module's rule says of which types.
+    Arrays are [H, W], or [H, W, C] with C as grey, grey and alpha, RGB, or RGB and alpha, of the
+    types in the module's rule.
 
     Raises:
-        UserError: it is nothing of these, or the rule refuses it.
+        UserError: it is none of these, or the rule refuses it.
     """
     if isinstance(given, np.ndarray):
         if given.dtype == np.uint8 and given.shape[2:] == (3,) and given.size:
@@ -106,7 +106,7 @@ def held(given: Given) -> Held:
 
 
 def decoded(data: Held) -> np.ndarray:
-    """uint8 [H, W, 3], by the module's rule.
+    """Returns the decoded picture by the module's rule: uint8 [H, W, 3].
 
     Raises:
         UserError: the file cannot be read or decoded, or the rule refuses it.
@@ -118,9 +118,9 @@ def decoded(data: Held) -> np.ndarray:
 
 
 def fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
-    """uint8 [H, W, 3], cropped to the centre at this aspect ratio and resized.
+    """Returns a picture centre-cropped to this aspect ratio and resized: uint8 [H, W, 3].
 
-    A picture that already has the size passes through unchanged.
+    A picture that already has the size is returned unchanged.
     """
     have_height, have_width = pixels.shape[:2]
     if (have_height, have_width) == (height, width):
@@ -135,7 +135,7 @@ def fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def described(data: Held) -> str:
-    """Names a picture to the user: its path, or what little is known of it."""
+    """Returns a picture's name in messages: its path, or its size."""
     if isinstance(data, np.ndarray):
         return f"pixels of shape {data.shape}"
     return f"{len(data)} bytes" if isinstance(data, bytes) else str(data)
@@ -143,10 +143,10 @@ def described(data: Held) -> str:
 
 @contextmanager
 def opened(data: Path | bytes, name: str = "") -> Iterator[PillowImage.Image]:
-    """A picture file of which no more than the header has been read; ``name`` is for messages.
+    """Yields an opened picture file, of which only the header is read; ``name`` is for messages.
 
     Raises:
-        UserError: it cannot be read, or what is done with it fails.
+        UserError: it cannot be read, or the code inside fails.
     """
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     with _decoding(name or described(data)), PillowImage.open(file) as picture:
@@ -154,7 +154,7 @@ def opened(data: Path | bytes, name: str = "") -> Iterator[PillowImage.Image]:
 
 
 def oriented_size(file: Path) -> tuple[int, int]:
-    """Width and height in pixels of what :func:`decoded` gives; its pixels are not decoded.
+    """Returns width and height in pixels of the :func:`decoded` picture, without decoding it.
 
     Raises:
         UserError: it is no picture that can be read.
@@ -209,7 +209,7 @@ def _of_picture(picture: PillowImage.Image, name: str) -> np.ndarray:
 
 
 def _refuse_scrambled(picture: PillowImage.Image, name: str) -> None:
-    """Raise where Pillow takes the two bytes of a value for two pixels, without a word."""
+    """Raises a UserError for files of which Pillow silently reads a value's two bytes as pixels."""
     tags = getattr(picture, "tag_v2", {})
     deep = max(tags.get(_BITS_PER_SAMPLE, (8,))) > 8
     if deep and tags.get(_PLANAR) == 2 and tags.get(_COMPRESSION, 1) == 1:
@@ -220,7 +220,7 @@ def _refuse_scrambled(picture: PillowImage.Image, name: str) -> None:
 
 
 def _deep_values(picture: PillowImage.Image) -> np.ndarray | None:
-    """uint16 or float [H, W] of one deep channel, 0 is black; None: no channel is deep."""
+    """Returns uint16 or float [H, W] of one deep channel, 0 is black; None: no deep channel."""
     tags = getattr(picture, "tag_v2", {})
     if picture.mode == "F":
         values, white = np.array(picture), 1

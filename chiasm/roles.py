@@ -1,9 +1,9 @@
-"""Roles of parameters: what each one is, declared by the module that makes it.
+"""Roles of parameters, declared by the modules that create them.
 
-An optimiser treats a matrix and a norm's gain differently, and neither the name nor the shape of a
-parameter tells them apart: gains of two modalities are [2, width] as a small matrix is, and a table
-of embeddings is as large as a matrix. A module therefore states the roles of its own parameters in
-a class attribute ``roles``; those of torch's layers stand here.
+An optimizer treats a matrix and a norm's gain differently, and neither the name nor the shape of a
+parameter distinguishes them: gains of two modalities are [2, width] as a small matrix is, and a
+table of embeddings is as large as a matrix. A module therefore declares the roles of its own
+parameters in a class attribute ``roles``; those of torch's layers are defined here.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chiasm.errors import UserError
 
 
 class Role(Enum):
-    """What a parameter is."""
+    """Role of a parameter."""
 
     MATRIX = "matrix"
     """Multiplies activations: a linear layer's weight, a convolution's kernel."""
@@ -43,7 +43,7 @@ def parameter_roles(model: nn.Module) -> dict[str, Role]:
     """Returns the role of every parameter that requires gradients, by its name.
 
     Raises:
-        UserError: a module says nothing of one of its parameters.
+        UserError: a module does not declare the role of one of its parameters.
     """
     roles = {}
     for prefix, module in model.named_modules():

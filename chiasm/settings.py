@@ -1,4 +1,4 @@
-"""What every component's settings have in common."""
+"""The base of every component's settings."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -21,16 +21,16 @@ class Settings(BaseModel):
     )
 
     def error(self, name: str, why: str, remedy: str = "") -> SettingsError:
-        """Returns what to raise where the setting ``name`` (dotted) is wrong as it stands here."""
+        """Returns the error for a wrong setting ``name`` (dotted), with its present value."""
         value = self._value(name)
         told = {} if value is None or isinstance(value, Settings | Mapping) else {"value": value}
         return SettingsError(why, setting=name, remedy=remedy, **told)
 
     @contextmanager
     def calling(self, method: str) -> Iterator[None]:
-        """Mistakes of a user's own code in a method of these settings name the kind and the line.
+        """Turns failures of a user's own code in ``method`` into errors with kind and line.
 
-        What fails without a line of a user's is a defect of chiasm, and keeps its traceback.
+        A failure without a line of the user's code is a defect of chiasm and keeps its traceback.
         """
         try:
             yield
@@ -43,7 +43,7 @@ class Settings(BaseModel):
             raise self.error("kind", f"fails in {told}", "mend it") from error
 
     def assigned(self, name: str) -> str:
-        """Returns ``name = value``, to be put into a reason or a remedy."""
+        """Returns ``name = value``, for use in a reason or a remedy."""
         return f"{setting(name)} = {self._value(name)!r}"
 
     def _value(self, name: str) -> Any:

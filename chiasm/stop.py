@@ -1,4 +1,4 @@
-"""SIGTERM and Ctrl-C as a request that a training loop answers between two steps."""
+"""SIGTERM and Ctrl-C as a request to stop, which a training loop checks between steps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 
 class Stopped(Exception):
-    """A training that saved where it stood and ended, because a signal asked for it.
+    """Raised when a training has saved its state and ended because of a signal.
 
     The command line prints the message and exits with status 128 plus the signal's number.
     """
@@ -24,13 +24,14 @@ class Stopped(Exception):
 class StopRequest:
     """Context that turns SIGTERM and the first Ctrl-C into a flag.
 
-    A second Ctrl-C interrupts at once; the handlers found on entry come back on exit. Signals
-    reach Python's main thread only, so that in any other thread the context does nothing.
+    A second Ctrl-C interrupts at once; the handlers found on entry are restored on exit. Signal
+    handlers run in Python's main thread only, so that in any other thread the context has no
+    effect.
     """
 
     def __init__(self) -> None:
         self.signal: signal.Signals | None = None
-        """The signal that came, or None."""
+        """The received signal, or None."""
         self._before: dict[signal.Signals, Any] = {}
 
     def __enter__(self) -> StopRequest:

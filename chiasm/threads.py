@@ -1,12 +1,12 @@
-"""How many threads torch's operations use on CPU: measured, recorded, and taken again on a resume.
+"""Number of threads of torch's operations on CPU: measured, recorded, and repeated on a resume.
 
 Threads of one operation wait for each other. Beside other programs the slowest of them is the one
 that was last given a core, so that more threads can be slower than one; how much slower depends on
 the machine, the model and what else runs, which is why the number is measured.
 
-The last digits of sums depend on the number, so it is a part of what was computed: each number is
-recorded with the step from which it holds, and a run that goes on takes the recorded numbers at the
-recorded steps. Resumed thus equals uninterrupted, bit for bit, also where the number changed.
+The last digits of sums depend on the number, so it is part of the result: each number is recorded
+with the step from which it holds, and a resumed run uses the recorded numbers at the recorded
+steps. A resumed run thus equals an uninterrupted one, bit for bit, even if the number changed.
 """
 
 from __future__ import annotations
@@ -27,42 +27,42 @@ from chiasm.errors import UserError
 from chiasm.whole import write_json
 
 ROUNDS = 3
-"""Fewest rehearsals that each number of threads is measured by; the numbers take turns."""
+"""Fewest rounds of measuring; each has one rehearsal of every number that is not hopeless."""
 
 MEASURING_SECONDS = 3.0
-"""More rounds follow until they took so long together: beside other work a few say little."""
+"""Least time of all rounds: beside other programs a few rehearsals are noisy."""
 
 WORTH = 1.2
-"""A number gives way to another that is so many times as fast: less may be chance."""
+"""Least speed-up for which the number is changed: a smaller one may be chance."""
 
 HOPELESS = 3.0
-"""A number so many times as slow as the best is not rehearsed again."""
+"""Slow-down relative to the best number beyond which one is not rehearsed again."""
 
 WINDOW_STEPS = 10
-"""Steps whose mean time is compared with that of the best such window before."""
+"""Steps of a window, whose mean time is compared with that of the best window before."""
 
 DROP = 2.0
-"""A window so many times as slow as the best one has the numbers measured again."""
+"""Slow-down of a window relative to the best one that causes a new measurement."""
 
 REST = 25.0
-"""After measuring, training goes on for at least so many times as long as measuring took."""
+"""Least training time between measurements, as a multiple of the last one's duration."""
 
 _AT_IMPORT = torch.get_num_threads()
 
 
 class Change(NamedTuple):
-    """From which step on a number of threads holds."""
+    """A change of the number of threads."""
 
     step: int
-    """Steps done before it."""
+    """Steps done before the change."""
     threads: int
 
 
 def given_threads() -> int | None:
-    """The number of threads that the user decided on; None where nobody did.
+    """Returns the number of threads that the user has set; None if there is none.
 
-    Decided on is what OMP_NUM_THREADS or MKL_NUM_THREADS says, and whatever was set with
-    ``torch.set_num_threads`` since this module was imported.
+    It is set by OMP_NUM_THREADS or MKL_NUM_THREADS, or by ``torch.set_num_threads`` since this
+    module was imported.
     """
     now = torch.get_num_threads()
     named = os.environ.get("OMP_NUM_THREADS") or os.environ.get("MKL_NUM_THREADS")
@@ -70,15 +70,15 @@ def given_threads() -> int | None:
 
 
 class Threads:
-    """Decides the number of threads while a loop of steps runs.
+    """Sets the number of threads while a loop of steps runs.
 
     Args:
-        record: the JSON file of the changes; None: they are kept nowhere.
-        rehearse: the work of a step, or most of it, without a trace; what is measured.
-        given: the number that the user decided on, which is never changed; None: measured.
-        limit: most threads to try; None: as many as torch has now.
-        tell: receives one line about each change.
-        clock: seconds.
+        record: JSON file of the changes; None: they are not recorded.
+        rehearse: function that is timed: most of the work of a step, without side effects.
+        given: number that the user has set, which is never changed; None: measured.
+        limit: most threads to try; None: torch's present number.
+        tell: callback for one line about each change.
+        clock: function that returns the time in seconds.
     """
 
     def __init__(
@@ -105,9 +105,9 @@ class Threads:
 
     @contextmanager
     def in_use(self, step: int) -> Iterator[None]:
-        """Set the number of threads for a loop that goes on after ``step`` steps.
+        """Sets the number of threads for a loop that has done ``step`` steps.
 
-        On exit torch has as many threads as before.
+        On exit torch's number of threads is restored.
 
         Raises:
             UserError: the record is damaged.
@@ -120,11 +120,11 @@ class Threads:
             torch.set_num_threads(before)
 
     def after_step(self, step: int, seconds: float) -> None:
-        """Change the number where the record does at ``step``, or where the speed asks for it.
+        """Changes the number at recorded steps, or after a measurement that the speed calls for.
 
         Args:
-            step: steps done.
-            seconds: what the last of them took.
+            step: number of steps done.
+            seconds: time of the last step.
         """
         if self._to_come:
             if self._to_come[0].step == step:
@@ -146,7 +146,7 @@ class Threads:
         if self.given is None and last is not None and max(last, *to_come, 0) <= self.limit:
             torch.set_num_threads(last)
             return
-        if self._to_come:  # they will not be made, since others are
+        if self._to_come:  # recorded changes that this run will not repeat
             self._to_come = []
             self._write()
         if self.given is None:
@@ -169,7 +169,7 @@ class Threads:
             self._best_seconds = math.inf
 
     def _fastest(self, step: int, now: int) -> int:
-        """The number to go on with: ``now``, unless another is clearly faster; tells a change."""
+        """Returns ``now``, or a number that is clearly faster, which is reported."""
         if self.limit == 1:
             return 1
         begin = self.clock()
@@ -186,11 +186,11 @@ class Threads:
         return best
 
     def _measure(self) -> dict[int, list[float]]:
-        """Seconds of each rehearsal by number of threads: 1, 2, 4, … and the limit."""
+        """Returns seconds of each rehearsal by number of threads: 1, 2, 4, … and the limit."""
         numbers = [1 << power for power in range((self.limit - 1).bit_length())] + [self.limit]
         seconds: dict[int, list[float]] = {number: [] for number in numbers}
         torch.set_num_threads(1)
-        self.rehearse()  # the first one also allocates and reads
+        self.rehearse()  # not timed: the first one also allocates and reads
         begin, rounds = self.clock(), 0
         while rounds < ROUNDS or self.clock() - begin < MEASURING_SECONDS:
             rounds += 1
@@ -204,7 +204,7 @@ class Threads:
         return seconds
 
     def _change(self, change: Change) -> None:
-        """Record the change, if it is one, and set the number."""
+        """Sets the number, and records it if it is a change."""
         if not self._changes or self._changes[-1].threads != change.threads:
             self._changes.append(change)
             self._write()

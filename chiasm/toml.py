@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
+from chiasm.earlier import built_in, name_now, value_now
 from chiasm.errors import SettingsError, UserError, found_at, joined, setting
 from chiasm.registry import Registry
 from chiasm.settings import Settings
@@ -107,6 +108,9 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
     known = list(_setting_names(kind, content, item["loc"]))
     name = _name(known, item["loc"])
     if item["type"] == "extra_forbidden":
+        if what := built_in(name):
+            why = f"{setting(name)} is built in now: {what}"
+            return UserError(why, setting=name, remedy="leave it out")
         last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
         others = [each for each in known if not name.startswith(f"{each}.")]  # its own tables
         near = difflib.get_close_matches(name, others, n=1, cutoff=0.75) or [
@@ -118,6 +122,8 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
         hint = f"{group or 'a recipe'} has {', '.join(beside)}" if beside else ""
         if near:
             hint = f"the nearest is {near[0]}"
+        if now := name_now(name):
+            hint = f"it is called {now} now"
         return UserError(f"unknown setting {setting(name)}", setting=name, remedy=hint)
     if item["type"] == "missing":
         return UserError("is missing", setting=name, remedy="set it")
@@ -127,7 +133,9 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
     wanted = f": {cause or item['msg'].removeprefix('Input ')}"
     if isinstance(item["input"], Mapping):
         return UserError(wanted, setting=name)
-    return UserError(wanted, setting=name, value=item["input"])
+    now = value_now(name, item["input"])
+    called = f"it is called {now} now" if now else ""
+    return UserError(wanted, setting=name, value=item["input"], remedy=called)
 
 
 def _name(known: Sequence[str], location: Sequence[Any]) -> str:

@@ -1,13 +1,13 @@
-"""A trained model in Python: what it can be asked to do, one thing or many at a time.
+"""A trained model in Python: its verbs, each for one input or a batch.
 
 Choices:
 
-- what is given for one is returned for one; a list is a batch, and gives a list;
+- one input has one result; a list is a batch, and its result is a list;
 - a picture is a path, an encoded file, pixels, a PIL picture or an ``Image``, and comes back as a
   PIL picture; items of other streams are ``Continuous``, and come back as arrays;
 - a prompt is a text, a picture, or a tuple of both in their order;
-- how it is sampled is said by the settings of ``SamplingSettings``, by their names;
-- what measures and imagines is imported when it is asked for: who only samples loads neither.
+- sampling is controlled by the settings of ``SamplingSettings``, by their names;
+- code that scores and imagines is imported when it is first used, not for sampling.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from chiasm.errors import UserError, found_at
 from chiasm.inference import tasks
 from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import Ended, Request, SamplingSettings, TextWritten
+from chiasm.inference.request import IMAGINING, Ended, Request, SamplingSettings, TextWritten
 from chiasm.inference.sampler import Sampler
 from chiasm.model.decoder import DecoderInput
 from chiasm.model.mask import IntervalMask
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 Picture = Given | Image
 Part = str | Picture | Span
-"""A piece of a prompt: a text is one, and a path of a picture is a ``Path``."""
+"""A piece of a prompt: a string is text, and the path of a picture must be a ``Path``."""
 Prompt = Part | tuple[Part, ...] | Document
 Output = str | PillowImage.Image | np.ndarray
 """A text, a picture, or an item of another stream."""
@@ -50,16 +50,16 @@ One = TypeVar("One")
 
 @dataclass(frozen=True)
 class Score:
-    """How a model predicts a text."""
+    """Likelihood of a text under a model."""
 
     nats: float
-    """-ln of the probability of the text, and of what ends it and opens the items in it."""
+    """-ln of the probability of the text, its end, and the marks that open items in it."""
     text_bytes: int
-    """Of the text in UTF-8."""
+    """Length of the text in UTF-8."""
 
     @property
     def bits_per_byte(self) -> float:
-        """``nats`` in bits, over the text's bytes."""
+        """``nats`` in bits, divided by the text's bytes."""
         return self.nats / math.log(2) / self.text_bytes
 
 
@@ -69,30 +69,30 @@ class Model(Pretrained):
     def write(self, prompts: Prompt | list[Prompt], *, seed: int = 0, **sampling: Any) -> Any:
         """Returns the text that follows a prompt, up to its end or the first item.
 
-        The n-th of a list draws with ``seed`` + n.
+        Prompt n of a list (from 0) has the noise seed ``seed`` + n.
 
         Raises:
-            UserError: a prompt that is none or longer than the context, a picture that cannot be
-                read, an empty list, or a setting that is none.
+            UserError: an invalid prompt or one longer than the context, an unreadable picture, an
+                empty list, or an unknown setting.
         """
         settings = _sampling(sampling, max_items=0)
         found = self._sampler.generate(self._requests(prompts, seed), settings)
         return _like(prompts, [Document(tuple(spans)).text for spans in found])
 
     def go_on(self, prompts: Prompt | list[Prompt], *, seed: int = 0, **sampling: Any) -> Any:
-        """Returns what follows a prompt, texts and items in their order, as the model opens them.
+        """Returns the continuation of a prompt: texts and items in the order of generation.
 
         Raises:
-            UserError: as of :meth:`write`.
+            UserError: as for :meth:`write`.
         """
         found = self._sampler.generate(self._requests(prompts, seed), _sampling(sampling))
         return _like(prompts, [[_output(span) for span in spans] for spans in found])
 
     def stream(self, prompt: Prompt, *, seed: int = 0, **sampling: Any) -> Iterator[Output]:
-        """Returns the same of one prompt as it happens: pieces of text, and items.
+        """Yields the continuation of one prompt while it is generated: pieces of text, and items.
 
         Raises:
-            UserError: as of :meth:`write`, when the first piece is asked for.
+            UserError: as for :meth:`write`, when the first piece is requested.
         """
         for event in self._sampler.stream(self._requests([prompt], seed), _sampling(sampling)):
             if isinstance(event, TextWritten):
@@ -108,10 +108,10 @@ class Model(Pretrained):
         seed: int = 0,
         **sampling: Any,
     ) -> Any:
-        """Returns the answer to a question about a picture; one of either serves a list of others.
+        """Returns the answer to a question about a picture; a single one is used for a whole list.
 
         Raises:
-            UserError: as of :meth:`write`; lists of different lengths.
+            UserError: as for :meth:`write`; lists of different lengths.
         """
         given, asked = _lists(pictures=pictures, questions=questions)
         images, settings = list(map(_image, given)), _sampling(sampling)
@@ -119,20 +119,20 @@ class Model(Pretrained):
         return found if isinstance(pictures, list) else _like(questions, found)
 
     def caption(self, pictures: Picture | list[Picture], *, seed: int = 0, **sampling: Any) -> Any:
-        """Returns what the model says of a picture.
+        """Returns a caption of a picture.
 
         Raises:
-            UserError: as of :meth:`write`.
+            UserError: as for :meth:`write`.
         """
         [given] = _lists(pictures=pictures)
         images, settings = list(map(_image, given)), _sampling(sampling)
         return _like(pictures, tasks.caption(self._sampler, images, settings=settings, seed=seed))
 
     def draw(self, captions: str | list[str], *, seed: int = 0, **sampling: Any) -> Any:
-        """Returns a picture of a caption.
+        """Returns a picture generated from a caption.
 
         Raises:
-            UserError: as of :meth:`write`; the model has no stream of pictures.
+            UserError: as for :meth:`write`; the model has no stream of pictures.
         """
         [asked] = _lists(captions=captions)
         drawn = tasks.draw(self._sampler, asked, settings=_sampling(sampling), seed=seed)
@@ -148,21 +148,21 @@ class Model(Pretrained):
         seed: int = 0,
         **sampling: Any,
     ) -> Any:
-        """Returns what is seen after each action from a view on: a list of pictures.
+        """Returns the imagined view after each action, from a given view: a list of pictures.
 
         Args:
-            view: where it begins.
-            actions: ``["W", "W", "A"]`` or ``"W W A"``; poses as the model's training wrote them;
-                with ``views``, a sentence that says what to do. A list of lists are several
-                scripts from the same view, under the same noise, and gives a list for each.
-            views: over which a sentence is spread.
-            direct: imagine each view at once from the start, by the sum of the actions.
-            seed: of the noise.
-            sampling: fields of ``SamplingSettings``; guidance is 1 unless it is given.
+            view: first view.
+            actions: ``["W", "W", "A"]`` or ``"W W A"``; poses in the format of training; with
+                ``views``, an instruction. A list of lists is several scripts from the same view,
+                with the same noise seed, and its result has a list for each.
+            views: number of views over which an instruction is spread.
+            direct: whether each view is imagined in one step from the first, by the sum of actions.
+            seed: noise seed.
+            sampling: fields of ``SamplingSettings``; guidance is 1 by default.
 
         Raises:
-            UserError: as of :meth:`write`; the model was trained without actions, or an action
-                that cannot be read, is absurd or leads farther than training did.
+            UserError: as for :meth:`write`; the model was trained without actions, or an action
+                cannot be read, is too large or of a horizon outside training.
         """
         from chiasm.walk.scripts import imagine_scripts, numeric_views
 
@@ -170,7 +170,7 @@ class Model(Pretrained):
         asked: Sequence[Any] = actions if several else [actions]
         with found_at("actions"):
             scripts = [self._script(each, views) for each in asked]
-        settings = _sampling({"guidance": 1.0, **sampling})
+        settings = _sampling({"guidance": IMAGINING.guidance, **sampling})
         numeric = numeric_views(self, settings, scripts, direct=direct)
         shape = self.vision_tokenizer.image_shape
         start = fitted(_image(view), shape)
@@ -179,10 +179,10 @@ class Model(Pretrained):
         return seen if several else seen[0]
 
     def score(self, prompts: Prompt | list[Prompt], *, seed: int = 0) -> Any:
-        """Returns how the model predicts the text of a prompt, as a document of its own: Score.
+        """Returns the likelihood of a prompt's text, as a document of its own: Score.
 
         Raises:
-            UserError: as of :meth:`write`; a prompt without text.
+            UserError: as for :meth:`write`; a prompt without text.
         """
         from chiasm.evaluation.scoring import score_text
 
@@ -195,12 +195,12 @@ class Model(Pretrained):
 
     @torch.inference_mode()
     def embed(self, prompts: Prompt | list[Prompt]) -> np.ndarray:
-        """Returns the mean hidden vector of a prompt's positions: float32 [D], or [N, D] of a list.
+        """Returns the mean hidden vector of a prompt's positions: float32 [D], [N, D] for a list.
 
-        They are those that the heads read, behind the last norm; items are clean.
+        Hidden vectors are those after the last norm, which the heads read; items are clean.
 
         Raises:
-            UserError: as of :meth:`write`.
+            UserError: as for :meth:`write`.
         """
         from chiasm.evaluation.scoring import all_at, batches
 
@@ -245,7 +245,7 @@ class Model(Pretrained):
         return f"<table>{''.join(rows)}</table>"
 
     def _facts(self) -> dict[str, str]:
-        """What a notebook shows of it."""
+        """Returns facts about the model for its representations."""
         parameters = self.decoder.count_parameters()
         settings = self.decoder.settings
         return {
@@ -260,12 +260,12 @@ class Model(Pretrained):
 
 
 def _sampling(given: dict[str, Any], **fixed: Any) -> SamplingSettings:
-    """Raises a UserError that names a setting which is none, or its wrong value."""
+    """Returns sampling settings; raises a UserError for an unknown setting or a wrong value."""
     return parse_settings(SamplingSettings, {**given, **fixed})
 
 
 def _lists(**given: Any) -> list[list[Any]]:
-    """Returns each as a list, all of one length: what is no list serves all."""
+    """Returns each argument as a list, all of one length: single values are repeated."""
     lengths = {name: len(own) for name, own in given.items() if isinstance(own, list)}
     for name, length in lengths.items():
         if not length:

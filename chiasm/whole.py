@@ -1,4 +1,4 @@
-"""Files and folders that are there whole or not at all, wherever a process is killed.
+"""Atomic writing of files and folders: complete or not at all, even if a process is killed.
 
 They are written under another name, synced, and renamed.
 """
@@ -18,22 +18,22 @@ from uuid import uuid4
 
 @contextmanager
 def whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
-    """Gives a free name for a file or folder, which takes the place of ``path`` when it is made.
+    """Yields a temporary name for a file or folder, which replaces ``path`` on exit.
 
-    Where that fails, what was there before is left, and nothing of the new.
+    If the code inside fails, ``path`` is as before, and the temporary file is removed.
 
     Args:
-        path: the folder that it lies in is made when missing.
-        shared: other processes may make the same at the same time; the first one's folder stays.
+        path: final name; its parent folder is created if missing.
+        shared: other processes may write the same at the same time; the first one's folder stays.
 
     Raises:
-        OSError: the disk is full or refuses.
+        OSError: the disk is full or the write fails.
     """
     own = f".{uuid4().hex}" if shared else ""
     aside = path.with_name(f"{path.name}{own}.partial")
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _remove(aside)  # of a process that was killed
+        _remove(aside)  # left by a process that was killed
         yield aside
         for made in (aside, *aside.rglob("*")):
             _sync(made)
@@ -44,18 +44,18 @@ def whole(path: Path, *, shared: bool = False) -> Iterator[Path]:
 
 
 def write_whole(path: Path, content: str | bytes) -> None:
-    """Write a file as :func:`whole` has it; text is UTF-8."""
+    """Writes a file atomically; text is encoded as UTF-8."""
     with whole(path) as aside:
         aside.write_bytes(content.encode() if isinstance(content, str) else content)
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file as :func:`whole` has it; its numbers have to be finite."""
+    """Writes a JSON file atomically; its numbers must be finite."""
     write_whole(path, json.dumps(content, indent=1, allow_nan=False) + "\n")
 
 
 def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, in hexadecimal: it tells whether the file is still what it was."""
+    """Returns the SHA-256 of a file, in hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -66,7 +66,7 @@ def _rename(aside: Path, path: Path, shared: bool) -> None:
     except OSError:
         if not (aside.is_dir() and path.is_dir()):
             raise
-        if not shared:  # no call puts a folder in the place of one that holds files
+        if not shared:  # no system call replaces a folder that holds files
             before = path.with_name(f"{path.name}.before")
             _remove(before)
             os.replace(path, before)

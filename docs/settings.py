@@ -5,14 +5,11 @@ python docs/settings.py
 
 from __future__ import annotations
 
-import ast
 import inspect
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
-from functools import cache
 from pathlib import Path
 from types import NoneType
 from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
@@ -20,7 +17,8 @@ from typing import Annotated, Any, Literal, get_args, get_origin, get_type_hints
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined, to_jsonable_python
 
-from chiasm.evaluation.atlas import AtlasSettings
+from chiasm.evaluation.atlas.settings import AtlasSettings
+from chiasm.fields import bounds, home, in_markdown, meaning
 from chiasm.inference.request import SamplingSettings
 from chiasm.recipe import Recipe
 from chiasm.registry import Registry
@@ -50,7 +48,6 @@ WORDS = {
     **{int: "integer", float: "number", str: "text", bool: "true or false"},
     **{Path: "path", Any: "any value"},
 }
-BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 
 Row = tuple[str, str, str, str]
 """Name, default, values, meaning."""
@@ -162,7 +159,8 @@ def row(settings: type[Settings], name: str, value: Any) -> Row:
         default = "none"
     else:
         default = f"`{json.dumps(plain(value), ensure_ascii=False)}`"
-    return name, default, values(settings.model_fields[name]), meaning(settings, name)
+    about = settings.model_fields[name]
+    return name, default, values(about), cell(meaning(settings, name))
 
 
 def plain(value: Any) -> Any:
@@ -177,13 +175,7 @@ def plain(value: Any) -> Any:
 
 def values(about: FieldInfo) -> str:
     """Returns what a setting may be, in words."""
-    bounds = [
-        f" {sign} {getattr(each, bound)}"
-        for each in about.metadata
-        for bound, sign in BOUNDS.items()
-        if hasattr(each, bound)
-    ]
-    return in_words(about.annotation) + " and".join(bounds)
+    return f"{in_words(about.annotation)} {bounds(about)}".rstrip()
 
 
 def in_words(hint: Any) -> str:
@@ -204,44 +196,14 @@ def in_words(hint: Any) -> str:
     return WORDS.get(hint) or "table"
 
 
-def meaning(settings: type[Settings], name: str) -> str:
-    """Returns the docstring of a setting."""
-    where = home(settings, name)
-    docstring = docstrings(where).get(name)
-    assert docstring, f"{where.__qualname__}.{name} has no docstring"
-    return in_markdown(docstring)
-
-
-def home(settings: type[Settings], name: str) -> type:
-    """Returns the class, of these settings and their bases, that defines a setting."""
-    return next(each for each in settings.__mro__ if name in inspect.get_annotations(each))
-
-
-@cache
-def docstrings(settings: type) -> dict[str, str]:
-    """Returns the literals that stand below the fields of a class, by field."""
-    [body] = ast.parse(inspect.getsource(settings)).body
-    assert isinstance(body, ast.ClassDef)
-    return {
-        field.target.id: text.value.value
-        for field, text in zip(body.body, body.body[1:], strict=False)
-        if isinstance(field, ast.AnnAssign)
-        and isinstance(field.target, ast.Name)
-        and isinstance(text, ast.Expr)
-        and isinstance(text.value, ast.Constant)
-    }
-
-
 def first_sentence(settings: type[Settings]) -> str:
     """Returns what the docstring of a class, or of its nearest base with one, says first."""
     paragraph = (inspect.getdoc(settings) or "").split("\n\n")[0]
-    return in_markdown(paragraph)
+    return cell(in_markdown(paragraph))
 
 
-def in_markdown(docstring: str) -> str:
-    """Returns a docstring as one line of a table."""
-    line = " ".join(docstring.split())
-    line = re.sub(r":\w+:`~?([^`]+)`", r"`\1`", line).replace("``", "`")
+def cell(line: str) -> str:
+    """Returns a line of Markdown as it stands in a table."""
     return line.replace("|", "\\|")
 
 

@@ -193,7 +193,7 @@ def slots_of(shape: StreamShape, written: Sequence[_Row], num_positions: int) ->
         target_N=column([item.target for *_, item, _ in found]).bool(),
         dropped_N=column([item.dropped for *_, item, _ in found]).bool(),
         source_N=column([source for *_, source in found]),
-        row_positions=num_positions,
+        sequence_length=num_positions,
         items=tuple(torch.zeros(3, 2, 2, dtype=torch.uint8) for _ in found),
     )
 
@@ -320,8 +320,8 @@ TINY = """
 name = "tiny"
 streams.image = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}
 tokenizer.vocabulary_tokens = 280
-stream.row_positions = 32
-stream.rows_per_batch = 2
+stream.sequence_length = 32
+stream.batch_size = 2
 
 [stream.sources]
 pictures = {{ kind = "image_text", path = "{data}/pictures", held_out_fraction = 0.3 }}

@@ -136,11 +136,11 @@ def test_a_run_of_a_version_that_knew_fewer_settings_goes_on(
     train_run(half, folder)
     path = folder / "recipe.toml"
     known = path.read_text()
-    assert "balance_rate = 0.0\n" in known
-    path.write_text(known.replace("balance_rate = 0.0\n", ""))
+    assert "router_bias_rate = 0.0\n" in known
+    path.write_text(known.replace("router_bias_rate = 0.0\n", ""))
     train_run(half, folder)
-    path.write_text(known.replace("balance_rate = 0.0\n", "balance_rate = 0.1\n"))
-    with pytest.raises(UserError, match=r"training.balance_rate = 0.1 there, 0.0 here"):
+    path.write_text(known.replace("router_bias_rate = 0.0\n", "router_bias_rate = 0.1\n"))
+    with pytest.raises(UserError, match=r"training.router_bias_rate = 0.1 there, 0.0 here"):
         train_run(half, folder)
 
 
@@ -240,8 +240,10 @@ def test_a_run_that_was_killed_at_once_begins_again(recipe: Recipe, tmp_path: Pa
 
 
 def test_short_rows_are_refused_before_anything_is_made(recipe: Recipe, tmp_path: Path) -> None:
-    stream = recipe.stream.model_copy(update={"row_positions": 6})
-    with pytest.raises(UserError, match=r"stream\.row_positions = 6 is shorter than one item of 4"):
+    stream = recipe.stream.model_copy(update={"sequence_length": 6})
+    with pytest.raises(
+        UserError, match=r"stream\.sequence_length = 6 is shorter than one item of 4"
+    ):
         train_run(recipe.model_copy(update={"stream": stream}), tmp_path / "run")
     assert not (tmp_path / "run").exists()
 

@@ -24,7 +24,7 @@ import pytest
 from chiasm.cli import MODULES
 from chiasm.cli.verbs import load_verb
 from chiasm.data.source import SOURCES
-from chiasm.evaluation.atlas import AtlasSettings
+from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.inference.request import SamplingSettings
 from chiasm.recipe import Recipe, load_recipe, parse_recipe
 from chiasm.registry import Registry

@@ -25,8 +25,8 @@ RECIPES = {
     "dense": ('model.experts="modality"', "objective.shift=2.0"),
     "mixture": (
         'model.experts="moe"',
-        'model.moe={num_experts=8, granularity=4, shared="modality", dense_blocks=1}',
-        "training.balance_rate=0.01",
+        'model.moe={num_experts=8, granularity=4, shared_experts="modality", dense_blocks=1}',
+        "training.router_bias_rate=0.01",
         "objective.router_z_weight=0.001",
     ),
 }
@@ -39,7 +39,7 @@ def test_losses_are_what_they_were(
 ) -> None:
     common = (
         "training.steps=20",
-        "stream.rows_per_batch=8",
+        "stream.batch_size=8",
         "model.depth=2",
         "model.feedforward_width=32",
     )

@@ -19,6 +19,6 @@ class EmptyAttention(AttentionSettings):
 
 def test_a_kind_without_its_method_is_named() -> None:
     with pytest.raises(UserError, match=r"has no open\(\) in EmptySource; define it"):
-        EmptySource().open("mine", Opening(row_positions=8))
+        EmptySource().open("mine", Opening(sequence_length=8))
     with pytest.raises(UserError, match=r"has no build\(\) in EmptyAttention; define it"):
         EmptyAttention().build(ModelSettings(), None)

@@ -5,10 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from chiasm.batch.streams import Streams, StreamShape
 from chiasm.errors import UserError
 from chiasm.recipe import (
-    check_streams,
     differences,
     load_recipe,
     parse_recipe,
@@ -58,8 +56,8 @@ def test_shipped_recipes_are_valid(path: Path) -> None:
 def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
     overrides = [
         "model.width=96",
-        "training.optimiser.learning_rate = 1e-4",
-        "training.validation_flow_times=[0.2, 0.8]",
+        "training.optimizer.learning_rate = 1e-4",
+        "evaluation.rollout_horizons=[1, 2]",
         "training.compile_blocks=true",
         "stream.sources.books.path=other books",
         'name="a name"',
@@ -68,8 +66,8 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
     ]
     recipe = load_recipe(small, overrides)
     assert recipe.model.width == 96
-    assert recipe.training.optimiser.learning_rate == 1e-4
-    assert recipe.training.validation_flow_times == (0.2, 0.8)
+    assert recipe.training.optimizer.learning_rate == 1e-4
+    assert recipe.evaluation.rollout_horizons == (1, 2)
     assert recipe.training.compile_blocks is True
     assert recipe.stream.sources["books"].path == "other books"
     assert recipe.name == "a name"
@@ -82,7 +80,7 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("model.widht=96", "unknown setting model.widht; the nearest is model.width"),
         ("modle.width=96", "unknown setting modle; the nearest is model"),
         ("width=96", "unknown setting width; the nearest is model.width"),
-        ("training.learning_rate=1", "the nearest is training.optimiser.learning_rate"),
+        ("training.learning_rate=1", "the nearest is training.optimizer.learning_rate"),
         ("stream.sources.books.wieght=2", "the nearest is stream.sources.books.weight"),
         ("model.moe.zzz=1", "unknown setting model.moe.zzz; model.moe has num_experts, gran"),
         ("model.width=wide", "model.width = 'wide': should be a valid integer"),
@@ -90,11 +88,14 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ('model.width="96"', "model.width = '96': should be a valid integer"),
         ("model.width=-1", "model.width = -1: should be greater than 0"),
         ("model.qk_norm=1", "model.qk_norm = 1: should be a valid boolean"),
-        ("model.experts=many", "model.experts = 'many': should be 'shared', 'modality' or 'moe'"),
+        ("model.experts=many", "model.experts = 'many': should be 'dense', 'modality' or 'moe'"),
         ("model.width=100", "model.width = 100 does not divide into model.query_heads = 6"),
         ("model.moe.num_experts=8", "model.moe has settings, but model.experts = 'modality' has"),
-        ("training.balance_rate=0.1", "training.balance_rate = 0.1 is for routers"),
-        ("objective.balance_weight=inf", "objective.balance_weight = inf: should be a finite"),
+        ("training.router_bias_rate=0.1", "training.router_bias_rate = 0.1 is for routers"),
+        (
+            "objective.load_balance_weight=inf",
+            "objective.load_balance_weight = inf: should be a finite",
+        ),
         ("model=3", "model"),
         ("model.width.x=3", "model.width: should be a valid integer"),
         ("model.width", "write it as name=value"),
@@ -103,10 +104,6 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
         ("stream.sources.books.kind=world", "unknown setting stream.sources.books.path"),
         ("stream.sources.books.path=", "stream.sources.books.path is missing"),
         ("training.steps=60", "training.schedule.warmup_steps = 60 leaves nothing"),
-        (
-            "training.validation_flow_times=[1.0]",
-            "training.validation_flow_times = (1.0,) has 1.0; give times",
-        ),
     ],
 )
 def test_mistakes_are_named(small: Path, override: str, message: str) -> None:
@@ -139,14 +136,12 @@ def names(settings: BaseModel, prefix: str = "") -> set[str]:
         ("model.experts=many", "model.experts", "many"),
         ('model={experts="moe",moe={granularity=1}}', "model.moe.granularity", 1),
         ('model={experts="moe",moe={dense_blocks=99}}', "model.moe.dense_blocks", 99),
-        ("actions={time_unit_frames=128}", "actions.time_decimals", 0),
         ("evaluation.planner={samples=4,elites=5}", "evaluation.planner.elites", 5),
         ("evaluation.planner.cost=lpips", "evaluation.planner.cost", "lpips"),
         ("stream.sources.books.weight=-1", "stream.sources.books.weight", -1),
         ("stream.sources.books.path=", "stream.sources.books.path", None),
         ("stream.sources={}", "stream.sources", None),
         ("training.steps=60", "training.schedule.warmup_steps", 60),
-        ("training.validation_flow_times=[1.0]", "training.validation_flow_times", (1.0,)),
         ("objective.router_z_weight=1.0", "objective.router_z_weight", 1.0),
     ],
 )
@@ -207,26 +202,6 @@ def test_differences_name_settings(small: Path) -> None:
         "seed = 0 there, 4 here",
         "model.head_width = unset there, 32 here",
     ]
-
-
-def test_the_grid_of_images_must_fit(small: Path) -> None:
-    recipe = load_recipe(small, ["stream.row_positions=64"])
-    check_streams(recipe, pictures(4, 4))
-    with pytest.raises(UserError, match="row_positions = 64 is shorter than one item of 64 latent"):
-        check_streams(recipe, pictures(8, 8))
-    with pytest.raises(
-        UserError, match=r"image_grid_limit = 64 is below .* 65 x 1 .*streams\.image"
-    ):
-        check_streams(
-            recipe.model_copy(
-                update={"stream": recipe.stream.model_copy(update={"row_positions": 1000})}
-            ),
-            pictures(65, 1),
-        )
-
-
-def pictures(rows: int, columns: int) -> Streams:
-    return Streams((StreamShape("image", "vision", (rows, columns), 12),))
 
 
 def test_a_table_of_several_kinds_is_named_as_it_is_written() -> None:

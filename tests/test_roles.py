@@ -1,4 +1,4 @@
-"""Every parameter says what it is, and the optimisers act on that alone."""
+"""Every parameter says what it is, and the optimizers act on that alone."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from chiasm.vision.learning.settings import FitSettings
 from chiasm.vision.settings import EncoderSettings
 from chiasm.vision.tokenizer import seeded
 
-MOE = {"experts": "moe", "moe": {"num_experts": 8, "granularity": 4, "shared": "modality"}}
+MOE = {"experts": "moe", "moe": {"num_experts": 8, "granularity": 4, "shared_experts": "modality"}}
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ MOE = {"experts": "moe", "moe": {"num_experts": 8, "granularity": 4, "shared": "
         {},
         {"experts": "modality", "attention_weights": "modality"},
         MOE | {"time_conditioning": "adaptive", "qk_norm": True},
-        {"image_positions": "sinusoidal", "experts": "shared"},
+        {"item_positions": "sinusoidal", "experts": "dense"},
     ],
 )
 def test_every_parameter_of_a_decoder_has_the_role_that_its_use_says(changes):

@@ -7,6 +7,7 @@ one in which its ``__init__`` docstring lists them. What a part may load besides
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from chiasm.cli import MODULES
 from chiasm.inference.pretrained import Pretrained
 
 pytestmark = pytest.mark.slow
@@ -29,7 +31,9 @@ ORDER = [
         "stop",
         "threads",
         "settings",
+        "fields",
         "registry",
+        "earlier",
         "toml",
         "roles",
         "poses",
@@ -149,23 +153,70 @@ def test_a_list_of_verbs_is_cheap() -> None:
     assert not names & (NOT_OF_A_RECIPE | {"pydantic", "chiasm.recipe", "chiasm.cli.train"})
 
 
-@pytest.mark.parametrize("verb", [("train",), ("data", "inspect")], ids=" ".join)
-def test_a_mistake_in_a_recipe_is_told_before_torch_is_imported(
-    verb: tuple[str, ...], tmp_path: Path
-) -> None:
-    """Said on the command line or in the file."""
-    right = PACKAGE.parent / "recipes" / "quickstart.toml"
+RECIPES = PACKAGE.parent / "recipes"
+
+MISTAKEN = {
+    "train": ("quickstart.toml", "model.widht"),
+    "data inspect": ("quickstart.toml", "model.widht"),
+    "vision stats --out OUT": ("quickstart.toml", "model.widht"),
+    "vision encode --out OUT": ("quickstart.toml", "model.widht"),
+    "vision train --out OUT": ("vision-vae.toml", "sede"),
+    "study plan": ("studies/targets.toml", "sede"),
+}
+"""Verb → what it reads, and a setting of it that nothing has."""
+
+
+@pytest.mark.parametrize("verb", MISTAKEN)
+def test_a_mistake_in_a_file_is_told_before_torch_is_imported(verb: str, tmp_path: Path) -> None:
+    file, name = MISTAKEN[verb]
     wrong = tmp_path / "wrong.toml"
-    wrong.write_text(right.read_text().replace("[model]", "[model]\nwidht = 8"))
+    table, _, last = name.rpartition(".")
+    text = (RECIPES / file).read_text()
+    wrong.write_text(
+        text.replace(f"[{table}]", f"[{table}]\n{last} = 8") if table else f"{last} = 8\n{text}"
+    )
+    words = verb.replace("OUT", str(tmp_path / "out")).split()
+    assert_told(name, *words, str(wrong))
+
+
+@pytest.mark.parametrize("verb", ["train", "evaluate"])
+def test_a_mistake_in_an_override_is_told_before_torch_is_imported(
+    verb: str, tmp_path: Path
+) -> None:
+    """Of a run that is evaluated, the folder holds the recipe."""
+    shutil.copy(RECIPES / "quickstart.toml", tmp_path / "recipe.toml")
+    given = tmp_path if verb == "evaluate" else tmp_path / "recipe.toml"
+    assert_told("model.widht", verb, str(given), "--set", "model.widht=8")
+
+
+def assert_told(name: str, *arguments: str) -> None:
+    """Asserts that the command line refuses a setting and has loaded nothing else."""
     code = (
         "from chiasm.cli import app\nfrom chiasm.errors import UserError\n"
-        "try: app()\nexcept UserError as error: assert 'model.widht' in str(error)\n"
+        f"try: app()\nexcept UserError as error: assert {name!r} in str(error), error\n"
         "else: raise AssertionError"
     )
-    for given in ([str(right), "--set", "model.widht=8"], [str(wrong)]):
-        names = loaded(code, *verb, *given)
-        assert "chiasm.recipe" in names
-        assert not names & NOT_OF_A_RECIPE
+    names = loaded(code, *arguments)
+    assert "chiasm.toml" in names
+    assert not names & NOT_OF_A_RECIPE
+
+
+MISTYPED = """
+import sys
+from chiasm.cli import MODULES
+from chiasm.cli.verbs import load_verb
+for verb in sys.argv[1:]:
+    try: load_verb(verb, MODULES[verb]).make_context(verb, ["there", "--seeed", "1"])
+    except Exception as error: assert "--seeed" in str(error), error
+    else: raise AssertionError(verb)
+"""
+
+
+def test_a_mistyped_option_is_told_before_torch_is_imported() -> None:
+    verbs = ("quickstart", "train", "sample", "imagine", "walk", "evaluate", "plan", "experts")
+    names = loaded(MISTYPED, *verbs)
+    assert {f"chiasm.cli.{MODULES[verb]}" for verb in verbs} <= names
+    assert not names & NOT_OF_A_RECIPE
 
 
 READ = """
@@ -184,7 +235,7 @@ for path in map(Path, sys.argv[1:]):
 
 def test_every_recipe_is_read_without_torch() -> None:
     """All their kinds of sources, tokenizers, decoders and attention are known without it."""
-    recipes = sorted(map(str, (PACKAGE.parent / "recipes").glob("*.toml")))
+    recipes = sorted(map(str, RECIPES.glob("*.toml")))
     assert len(recipes) > 5
     assert not loaded(READ, *recipes) & NOT_OF_A_RECIPE
 

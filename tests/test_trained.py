@@ -168,7 +168,7 @@ def test_a_recipe_is_looked_at_and_trained(tmp_path: Path, monkeypatch: pytest.M
         (tmp_path / f"{number}.txt").write_text(f"this is text {number} of twenty")
     recipe = tmp_path / "tiny.toml"
     recipe.write_text(
-        f'name = "tiny"\n[tokenizer]\nvocabulary_tokens = 280\n[stream]\nrow_positions = 64\n'
+        f'name = "tiny"\n[tokenizer]\nvocabulary_tokens = 280\n[stream]\nsequence_length = 64\n'
         f'[stream.sources.t]\nkind = "text"\npath = "{tmp_path}"\n'
         "[model]\nwidth = 16\ndepth = 1\nquery_heads = 2\nkey_value_heads = 1\n"
         "[training]\nsteps = 9\nschedule.warmup_steps = 1\nvalidation_batches = 0\n"

@@ -2,11 +2,11 @@
 
 memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
-walks.py    views of walks, and whether they fit the rows
-rehearsal.py what sampling will run, tried before the first step
+walks.py    shape of documents with actions, and whether rows hold them
+rehearsal.py parts that only sampling runs, tried before the first step
 objects.py  data, tokenizers, stream, model and trainer from a recipe
-pictures.py the pictures of a recipe's sources, and its held-out walks
-folder.py   a run folder, and training that goes on in it
+pictures.py images of a recipe's sources, and its held-out trajectories
+folder.py   a run folder, and training that resumes in it
 measured.py a trained run measured on held-out data, and its report
 """
 

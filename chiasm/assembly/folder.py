@@ -1,4 +1,4 @@
-"""A run folder: training that goes on where an earlier call was stopped or killed.
+"""A run folder: training that resumes where an earlier call was stopped or killed.
 
 A run folder holds
 
@@ -63,26 +63,26 @@ def train_run(
     on_stage: Stage = silent,
     on_step: Callable[[StepReport], None] = lambda report: None,
 ) -> None:
-    """Train a recipe in a run folder, going on where an earlier call was stopped or killed.
+    """Trains a recipe in a run folder, resuming where an earlier call was stopped or killed.
 
     Args:
         recipe: what to train.
         folder: the run folder; made when missing.
         material: the recipe's data when it is already open.
-        inputs_from: a folder of :func:`kept_inputs` whose tokenizers the run reads through, copied
-            into it, instead of making its own.
+        inputs_from: a folder of :func:`kept_inputs` whose tokenizers the run uses, copied into it,
+            instead of making its own.
         cache_folder: where rendered worlds and trained tokenizers are kept.
         fresh: delete the run that the folder holds and begin again.
-        command: what the user typed, for the record.
+        command: as the user typed it, for the record.
         tell: receives one line about anything the user should know.
-        on_stage: is told how far slow preparations are.
-        on_step: is told each step.
+        on_stage: callback for the progress of slow preparations.
+        on_step: callback after each step.
 
     Raises:
         Stopped: a signal ended the training; its last step is saved.
-        UserError: a device or a judge that is not there, a folder that holds something else or
-            another recipe's run, data that cannot be opened, and whatever ends the training (see
-            :meth:`chiasm.loop.loop.Loop.run`).
+        UserError: a device or a reference encoder that is not there, a folder that holds something
+            else or another recipe's run, data that cannot be opened, and whatever ends the training
+            (see :meth:`chiasm.loop.loop.Loop.run`).
     """
     with settings_of("training"):
         choose_device(recipe.training.device)
@@ -117,7 +117,7 @@ def kept_inputs(
     on_stage: Stage = silent,
     cache_folder: Path | None = None,
 ) -> Inputs:
-    """The tokenizers kept in ``folder``; made from the training sources by the first call."""
+    """Returns the tokenizers kept in ``folder``; the first call makes them from training data."""
     if folder.exists():
         text_tokenizer = TextTokenizer.load(folder)
         return Inputs(text_tokenizer, _load_tokenizers(recipe, folder))
@@ -128,6 +128,7 @@ def kept_inputs(
         for name, tokenizer in inputs.tokenizers.items():
             save_tokenizer(tokenizer, aside / "streams" / name)
     on_stage("preparing tokenizers", 1, 1)
+    # Read back, so that the first call uses exactly what later ones will.
     return kept_inputs(recipe, material, folder, on_stage, cache_folder)
 
 
@@ -139,7 +140,7 @@ def _load_tokenizers(recipe: Recipe, folder: Path) -> StreamTokenizers:
 
 
 def refuse_foreign_folder(folder: Path) -> None:
-    """A run goes into a new, an empty or a run's folder.
+    """Refuses a folder that is neither new, nor empty, nor a run's.
 
     Raises:
         UserError: the folder holds something else.
@@ -152,10 +153,10 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 
 def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
-    """Make the run folder and write the recipe, or see that it holds this very recipe.
+    """Makes the run folder and writes the recipe, or checks that the folder holds this very recipe.
 
-    A recipe that nothing was trained from, because its data could not be read, gives way. So do
-    the paths of data that were moved: what they hold is compared when they are open.
+    A recipe that nothing was trained from, because its data could not be read, is replaced. So are
+    the paths of data that were moved: their content is compared once they are open.
 
     Raises:
         UserError: the folder holds something else, or a run with other settings.
@@ -184,13 +185,13 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
 
 
 _MOVED = re.compile(r"stream\.sources\.[^.]+\.(held_out_)?path = ")
-"""A difference between recipes that does not matter where the data are the same."""
+"""A difference between recipes that does not matter if the data are the same."""
 
 
 def data_on_disk(
     facts: Mapping[str, SourceFacts], folder: Path, tell: Callable[[str], None] = print
 ) -> None:
-    """Write what the sources' files hold beside the run, or see that they hold it still.
+    """Writes hashes of the sources' files beside the run, or checks that the files are unchanged.
 
     Raises:
         UserError: the folder holds a run that was trained on other data.
@@ -215,12 +216,12 @@ def data_on_disk(
 def changed_data(
     facts: Mapping[str, SourceFacts], folder: Path, *, held_out_elsewhere: Container[str] = ()
 ) -> dict[str, str]:
-    """Sources whose files hold something else than when the run began, each with a line on it.
+    """Returns the sources whose files have changed since the run began, each with a message.
 
     ``held_out_elsewhere``: sources whose held-out files are others on purpose.
 
     Raises:
-        UserError: what the run knew of its data is damaged.
+        UserError: the run's record of its data is damaged.
     """
     path = folder / "data.json"
     try:
@@ -248,7 +249,7 @@ def _differs(then: Mapping[str, Any], now: SourceFacts, *, held_out: bool) -> bo
 
 
 def _read_today(path: Path) -> dict[str, Any]:
-    """A kept recipe as this version resolves it: what another one did not know yet is default."""
+    """Returns a kept recipe as this version resolves it: missing settings are defaults."""
     content = load_toml(path)
     try:
         return resolved(parse_recipe(content))
@@ -257,7 +258,7 @@ def _read_today(path: Path) -> dict[str, Any]:
 
 
 def _has_trained(folder: Path) -> bool:
-    """Whether the folder holds anything that a step of training left."""
+    """Returns whether the folder holds anything that a training step left."""
     return any((folder / name).exists() for name in ("metrics.jsonl", "checkpoints", "model"))
 
 

@@ -1,4 +1,4 @@
-"""A trained run measured on held-out data, and its report."""
+"""Evaluates a trained run on held-out data, and writes its report."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _OF_THE_MODEL = (
     *("seed", "actions", "streams", "vision_training", "tokenizer"),
     *("model", "objective", "training"),
 )
-"""Settings that are settled when the model is trained."""
+"""Settings that are fixed once the model is trained."""
 
 
 def evaluate_run(
@@ -44,10 +44,10 @@ def evaluate_run(
         run: its folder.
         overrides: of settings, as of :func:`chiasm.recipe.load_recipe`.
         cache_folder: where rendered worlds are kept.
-        command: what the user typed, for the record.
+        command: as the user typed it, for the record.
         tell: receives one line about anything the user should know.
-        on_stage: is told how far slow preparations are.
-        on_section: is told which section begins, of how many.
+        on_stage: callback for the progress of slow preparations.
+        on_section: callback at the beginning of each section, with their number.
 
     Raises:
         UserError: there is no such run or it has not ended, an override changes what the model is,
@@ -73,10 +73,10 @@ def evaluate_run(
 
 
 def refuse_another_model(trained: Recipe, asked: Recipe) -> None:
-    """Overrides may ask for other measures, other data or another device."""
+    """Refuses overrides of the model; they may change measures, data or the device."""
     for line in differences(resolved(trained), resolved(asked)):
         name = line.split(" = ")[0]
-        settled = name.split(".")[0] in _OF_THE_MODEL or name == "stream.row_positions"
+        settled = name.split(".")[0] in _OF_THE_MODEL or name == "stream.sequence_length"
         if settled and name != "training.device":
             raise UserError(
                 f": the run was trained with another value ({line}), and its model is read as it "
@@ -88,7 +88,7 @@ def refuse_another_model(trained: Recipe, asked: Recipe) -> None:
 
 
 def _other_data(trained: Recipe, asked: Recipe, material: Material, run: Path) -> Iterator[str]:
-    """What the user should know where other data are measured than the run was trained beside.
+    """Yields notes where the measured data are not those that the run was trained beside.
 
     Raises:
         UserError: a path names other data to train on, of which a share alone would be measured.
@@ -118,7 +118,7 @@ def _other_data(trained: Recipe, asked: Recipe, material: Material, run: Path) -
 
 
 def _of_files(recipe: Recipe) -> dict[str, FileSettings]:
-    """The sources that read users' files."""
+    """Returns the sources that read users' files."""
     sources = recipe.stream.sources
     return {name: each for name, each in sources.items() if isinstance(each, FileSettings)}
 
@@ -138,13 +138,13 @@ def write_evaluation(
 
     Args:
         folder: of the run.
-        recipe: says what is measured.
+        recipe: with the settings of the evaluation.
         material: its data, open.
-        seconds: stage → how long it took, for the report's account of time.
-        command: what the user typed.
-        notes: what a reader of the report must know of the data.
+        seconds: stage → its duration, for the report's account of time.
+        command: as the user typed it.
+        notes: on the data, for the report.
         tell: receives one line about anything the user should know.
-        on_section: is told which section begins, of how many.
+        on_section: callback at the beginning of each section, with their number.
 
     Raises:
         UserError: the run has no model yet, or the report cannot be written.
@@ -167,7 +167,7 @@ def _refuse_untrained(folder: Path) -> None:
 
 
 def _facts(pretrained: Pretrained, folder: Path) -> dict[str, str]:
-    """Short facts for the head of the report."""
+    """Returns short facts for the head of the report."""
     parameters = pretrained.decoder.count_parameters()
     facts = {
         "parameters": f"{parameters.total:,}, of which {parameters.active:,} active",

@@ -1,4 +1,4 @@
-"""Whether a model fits the machine, before anything is made for it."""
+"""Checks that a model fits the machine, before anything is made for it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from chiasm.model.decoder import Decoder
 from chiasm.recipe import Recipe
 
 BYTES_PER_PARAMETER = 16
-"""Of training: a float32 weight, its gradient, and the optimiser's two moments."""
+"""Bytes of training: a float32 weight, its gradient, and the optimizer's two moments."""
 
 
 def refuse_large_model(recipe: Recipe, streams: Streams) -> None:
-    """Raise where weights, gradients and optimiser alone take more memory than there is.
+    """Refuses a model whose weights, gradients and optimizer state alone exceed the memory.
 
     Raises:
         UserError: they do.
@@ -41,7 +41,7 @@ def refuse_large_model(recipe: Recipe, streams: Streams) -> None:
 
 
 def memory_bytes(device: str) -> int:
-    """All memory of a device, used or not."""
+    """Returns the whole memory of a device, used or not."""
     chosen = choose_device(device)
     if chosen.type == "cuda":
         return torch.cuda.mem_get_info(chosen)[1]

@@ -17,6 +17,7 @@ from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
 from chiasm.batch.items import ItemReader
 from chiasm.batch.streams import IMAGE, StreamShape
+from chiasm.data.encoding import refuse_short_rows
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.reading import ReadingLog, defect
 from chiasm.data.source import Opening
@@ -29,7 +30,7 @@ from chiasm.errors import UserError, found_at
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
-from chiasm.recipe import Recipe, check_streams
+from chiasm.recipe import Recipe
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import Objective
@@ -38,12 +39,15 @@ from chiasm.training.validation import VALIDATION_SEED, Validation
 from chiasm.vision.cached.items import CachedItems
 
 MEASURED_ITEMS = 1024
-"""Training items that the statistics of a tokenizer without its own are measured on."""
+"""Number of training items that the statistics of a tokenizer without its own are measured on."""
+TRAINING_CHARACTERS = 2_000_000
+"""Number of characters that a text tokenizer is trained on: many times what a vocabulary of some
+thousand tokens needs, and a few seconds' work."""
 
 
 @dataclass(frozen=True)
 class Inputs:
-    """What turns documents into a model's inputs."""
+    """The tokenizers that turn documents into a model's inputs."""
 
     text_tokenizer: TextTokenizer
     tokenizers: StreamTokenizers
@@ -51,7 +55,7 @@ class Inputs:
 
 @dataclass(frozen=True)
 class Run:
-    """Everything that a training run works with."""
+    """The objects of a training run."""
 
     recipe: Recipe
     inputs: Inputs
@@ -60,13 +64,13 @@ class Run:
 
     @property
     def pretrained(self) -> Pretrained:
-        """The model as it is now, with all that its use needs."""
+        """The model in its present state, with all that its use needs."""
         return Pretrained(
             self.trainer.decoder,
             self.inputs.text_tokenizer,
             self.inputs.tokenizers,
             self.recipe.objective.flow,
-            self.recipe.stream.row_positions,
+            self.recipe.stream.sequence_length,
             self.recipe.actions,
             walk_documents(self.recipe),
         )
@@ -75,7 +79,7 @@ class Run:
 def open_material(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> Material:
-    """Both sides of every source; what has to be rendered is, where the cache has it not.
+    """Returns both splits of every source; renders what has to be rendered and is not in the cache.
 
     Raises:
         UserError: a source that cannot be opened; those that need no rendering are tried first.
@@ -91,9 +95,9 @@ def open_material(
 def opening_of(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> Opening:
-    """What opening the recipe's sources needs to know."""
+    """Returns the arguments of opening the recipe's sources."""
     return Opening(
-        recipe.stream.row_positions,
+        recipe.stream.sequence_length,
         recipe.actions,
         recipe.tables,
         cache_folder or default_cache_folder(),
@@ -107,9 +111,9 @@ def build_inputs(
     cache_folder: Path | None = None,
     on_stage: Stage = silent,
 ) -> Inputs:
-    """The tokenizers that the recipe names, trained or measured on the training sources.
+    """Returns the tokenizers that the recipe names, trained or measured on the training sources.
 
-    ``cache_folder`` and ``on_stage`` are those of :func:`~chiasm.assembly.vision.open_vision`.
+    ``cache_folder`` and ``on_stage`` are those of :func:`~chiasm.assembly.vision.open_tokenizers`.
 
     Raises:
         UserError: a tokenizer that is not there, or does not fit the recipe.
@@ -120,7 +124,7 @@ def build_inputs(
     if settings.path:
         text_tokenizer = TextTokenizer.load(settings.path, marked)
     else:
-        texts = sample_texts(train, settings.training_characters)
+        texts = sample_texts(train, TRAINING_CHARACTERS)
         text_tokenizer = TextTokenizer.train(texts, settings.vocabulary_tokens, marked)
     for name, own in tokenizers.items():
         if not own.statistics.count:
@@ -136,7 +140,7 @@ def build_run(
     inputs: Inputs,
     tell: Callable[[str], None] = print,
 ) -> Run:
-    """Stream, model and trainer, ready for their first step."""
+    """Returns stream, model and trainer, ready for their first step."""
     device = choose_device(recipe.training.device)
     tokenizers = inputs.tokenizers.to(device)
     stream = build_stream(recipe, material.train, inputs, recipe.seed)
@@ -169,10 +173,10 @@ def seconds_per_step(
     warmup_steps: int = 3,
     steps: int = 12,
 ) -> float:
-    """Median time of a training step on this machine, to choose a number of steps by.
+    """Returns the median time of a training step on this machine, to choose a number of steps by.
 
     With ``threads`` threads, or as many as a training that begins now would take. Validation and
-    checkpoints come on top; nothing is written and nothing that counts is trained.
+    checkpoints come on top; nothing is written and no model is kept.
     """
     run = build_run(recipe, material, inputs or build_inputs(recipe, material.train))
     trainer = run.trainer
@@ -190,12 +194,12 @@ def seconds_per_step(
 def check_feasible(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> None:
-    """Refuse, before anything expensive, what the vision tokenizer or the machine rules out.
+    """Refuses, before anything expensive, what the vision tokenizer or the machine rules out.
 
     A tokenizer that the recipe trains is trained first.
     """
     tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
-    check_streams(recipe, tokenizers.streams)
+    refuse_short_rows(recipe.stream.sequence_length, tokenizers.streams)
     refuse_large_model(recipe, tokenizers.streams)
     _reader(recipe, tokenizers)
 
@@ -203,7 +207,7 @@ def check_feasible(
 def build_stream(
     recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, seed: int
 ) -> Stream:
-    """The packed batches of these sources in the order that the seed gives.
+    """Returns the packed batches of these sources in the order that the seed gives.
 
     Raises:
         UserError: an instructed walk is longer than a row.
@@ -219,7 +223,7 @@ def build_stream(
 
 
 def _reader(recipe: Recipe, tokenizers: StreamTokenizers) -> ItemReader:
-    """Reads items, or latents that were encoded ahead where a stream has any."""
+    """Returns the reader of items, or of latents that were encoded ahead where a stream has any."""
     folders = {name: own.latents for name, own in recipe.streams.items() if own.latents}
     return CachedItems(tokenizers, folders) if folders else tokenizers
 
@@ -234,14 +238,14 @@ def _validation(
     settings = recipe.training
     if not settings.validation_batches:
         return None
-    whole = recipe.stream.model_copy(update={"condition_drop": 0.0})
+    # Dropped conditions are for training: validation reads whole documents.
+    whole = recipe.stream.model_copy(update={"condition_dropout": 0.0})
     quiet = recipe.model_copy(update={"stream": whole})
     stream = build_stream(quiet, held_out, inputs, VALIDATION_SEED)
     try:
         validation = Validation(
             islice(stream, settings.validation_batches),
             inputs.tokenizers,
-            settings.validation_flow_times,
             device,
         )
         report = stream.report()
@@ -263,7 +267,7 @@ def _measure(
     sources: Mapping[str, Source],
     device: torch.device,
 ) -> None:
-    """Latent statistics of training items, where the sources have any."""
+    """Measures latent statistics on training items, where the sources have any."""
     items = _items(sources, shape.marks, tokenizer)
     first = next(items, None)
     if first is not None:
@@ -272,7 +276,7 @@ def _measure(
 
 
 def _items(sources: Mapping[str, Source], stream: str, tokenizer: Tokenizer) -> Iterator[Tensor]:
-    """Batches of one item of a stream each, spread evenly over the sources."""
+    """Yields batches of one item of a stream each, spread evenly over the sources."""
     for source in sources.values():
         wanted = min(len(source), MEASURED_ITEMS // len(sources))
         numbers = (number * len(source) // wanted for number in range(wanted))
@@ -284,7 +288,7 @@ def _items(sources: Mapping[str, Source], stream: str, tokenizer: Tokenizer) -> 
 
 
 def _read(tokenizer: Tokenizer, item: Continuous, place: str) -> list[Tensor]:
-    """A batch of the item; none where it is broken."""
+    """Returns a batch of the item; none where it is broken."""
     try:
         return [tokenizer.read(item.data)[None]]
     except UserError:

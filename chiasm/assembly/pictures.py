@@ -1,4 +1,4 @@
-"""From a recipe to the pictures of its sources, and to the walks that were held out."""
+"""The images of a recipe's sources, and the trajectories that were held out."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ def open_gallery(
     cache_folder: Path | None = None,
     on_stage: Stage = silent,
 ) -> Gallery:
-    """All pictures that the recipe's sources show in these splits; sources of text are not opened.
+    """Returns all images that the recipe's sources show in these splits; text sources stay closed.
 
     Raises:
-        UserError: no source has pictures, or one cannot be opened.
+        UserError: no source has images, or one cannot be opened.
     """
     showing = {
         name: source for name, source in recipe.stream.sources.items() if source.has_pictures
@@ -43,7 +43,7 @@ def open_gallery(
 def open_held_out_walks(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> dict[str, ActionVideos]:
-    """The held-out places that walks can begin in, by the source that knows them; each once.
+    """Returns the held-out places that walks can begin in, by the source that knows them.
 
     Raises:
         UserError: a recording that cannot be opened, or a cache that cannot be written.

@@ -1,7 +1,7 @@
-"""What training never runs and sampling does, tried once before the first step.
+"""Rehearsal: runs what training never runs and sampling does, once before the first step.
 
-A decoder of items that fails, or an attention that loses what its cache holds, would otherwise be
-found when the training is over.
+A decoder of items that fails, or an attention that loses what its cache holds, would otherwise show
+when the training is over.
 """
 
 from __future__ import annotations
@@ -20,18 +20,19 @@ from chiasm.model.work import Work
 from chiasm.tokenizers.streams import StreamTokenizers
 
 TOLERANCE = 1e-2
-"""Greatest distance between a vector with a cache and without one, relative to its length: rounding
-is a thousandth of it."""
+"""Largest distance between a vector with a cache and without one, relative to its length: rounding
+is a thousandth of it.
+"""
 
 CACHE = "let past.extend take what `cached` names of each position, and attend to what it returns"
 
 
 @torch.no_grad()
 def rehearse(decoder: Decoder, tokenizers: StreamTokenizers) -> None:
-    """Tries the model's cache, and the decoder of each stream's tokenizer.
+    """Runs the model with its cache, and the decoder of each stream's tokenizer.
 
     Raises:
-        UserError: one fails, and where; or the model writes other things with its cache.
+        UserError: one fails, and where; or the model's output differs with its cache.
     """
     _try_attention(decoder)
     for shape in tokenizers.streams:

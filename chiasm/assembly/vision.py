@@ -1,4 +1,4 @@
-"""The vision tokenizer that a recipe names; trained first, where the recipe says how.
+"""The vision tokenizer that a recipe names; trained first if the recipe asks for it.
 
 A trained one is kept in the cache under the hash of its settings and files: runs that ask for the
 same share it, and other settings or other files train another.
@@ -30,13 +30,13 @@ HASH_CHARACTERS = 12
 def open_tokenizers(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> StreamTokenizers:
-    """The tokenizers of the recipe's streams.
+    """Returns the tokenizers of the recipe's streams.
 
     Args:
-        recipe: with ``vision_training``, the tokenizer of pictures is trained by it unless the
-            cache has it.
+        recipe: with ``vision_training``, the tokenizer of images is trained by it unless the cache
+            has it.
         cache_folder: where rendered worlds and trained tokenizers are kept.
-        on_stage: is told how far a training is.
+        on_stage: callback for the progress of a training.
 
     Raises:
         UserError: there is no such tokenizer, it cannot be trained, or settings name two.
@@ -52,7 +52,7 @@ def open_tokenizers(
 
 
 def context_of(recipe: Recipe) -> dict[str, str]:
-    """Of each stream the one whose context it reads instead, or nothing."""
+    """Returns, for each stream, the one whose context it reads instead, or ""."""
     return {name: own.context_of for name, own in recipe.streams.items()}
 
 
@@ -62,7 +62,7 @@ def _trained(
     cache_folder: Path | None,
     on_stage: Stage,
 ) -> TokenizerSettings:
-    """The settings of the stream of pictures, whose tokenizer is trained."""
+    """Returns the settings of the image stream; trains its tokenizer if the cache lacks it."""
     cache_folder = cache_folder or default_cache_folder()
     folder = cache_folder / "tokenizers" / _key(training)
     if IMAGE not in recipe.streams:
@@ -103,7 +103,7 @@ def _train(
 def _placed(
     settings: TokenizerSettings, training: VisionTrainingSettings, folder: Path
 ) -> TokenizerSettings:
-    """The settings with the trained tokenizer's folder where it belongs.
+    """Returns the settings with the path of the trained tokenizer's folder.
 
     Raises:
         UserError: they name another one there.
@@ -126,7 +126,7 @@ def _placed(
 
 
 def _key(training: VisionTrainingSettings) -> str:
-    """The hash of all that it depends on."""
-    content = training.model_dump_json(exclude={"render_processes"})
+    """Returns the hash of all that a trained tokenizer depends on."""
+    content = training.model_dump_json()
     content += "".join(fingerprint(path) for path in training.source.paths if path)
     return hashlib.sha256(content.encode()).hexdigest()[:HASH_CHARACTERS]

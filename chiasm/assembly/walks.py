@@ -1,4 +1,4 @@
-"""Walks in a run's documents: what they are like, and whether their rows hold them."""
+"""Documents with actions in a run: their shape, and whether rows hold them."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from chiasm.recipe import Recipe
 def refuse_cut_walks(
     recipe: Recipe, sources: Mapping[str, Source], tokenizer: TextTokenizer, streams: Streams
 ) -> None:
-    """A walk cut between two rows would lose its first view, or its goal.
+    """Refuses rows in which a walk would be cut, and lose its first view or its goal.
 
     Raises:
         UserError: the longest document of a source that must not be cut is longer than a row.
     """
-    rows = recipe.stream.row_positions
-    encode = DocumentEncoder(tokenizer, streams, row_positions=sys.maxsize)
+    rows = recipe.stream.sequence_length
+    encode = DocumentEncoder(tokenizer, streams, sequence_length=sys.maxsize)
     for name, source in sources.items():
         if not isinstance(source, Uncut):
             continue
@@ -34,7 +34,7 @@ def refuse_cut_walks(
         )
         if positions > rows:
             raise recipe.error(
-                "stream.row_positions",
+                "stream.sequence_length",
                 f"is shorter than the longest document of stream.sources.{name}: {positions} "
                 f"positions up to the view after {said!r}",
                 f"give {positions} or more, or {source.shorter}",
@@ -42,7 +42,7 @@ def refuse_cut_walks(
 
 
 def walk_documents(recipe: Recipe) -> WalkDocuments:
-    """What documents with actions are like: the longest, and the widest horizon, of any source."""
+    """Returns the shape of documents with actions: longest, and widest horizon, of any source."""
     found = [source.steps(recipe.tables) for source in recipe.stream.sources.values()]
     numeric = [steps for steps in found if steps is not None and not steps.spoken]
     spoken = [steps for steps in found if steps is not None and steps.spoken]

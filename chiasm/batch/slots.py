@@ -23,7 +23,7 @@ class RawLatents:
     """Latents of one item as its encoder made them, in place of what they were made of."""
 
     raw_PC: Tensor
-    """float [P, C], not yet standardised."""
+    """float [P, C], not yet standardized."""
 
 
 @dataclass(frozen=True)
@@ -42,19 +42,19 @@ class Slots:
     """bool [N]: its condition was dropped for guidance."""
     source_N: Tensor
     """int64 [N]: number of the source it comes from."""
-    row_positions: int
+    sequence_length: int
     """T: positions of a row."""
     items: tuple[Tensor, ...] = ()
     """N items as their tokenizer reads them, such as pictures, uint8 [3, H, W]; they may differ in
     size. None where latents were read."""
     raw_LC: Tensor | None = None
-    """float [L, C]: their latents before they are standardised, in place of the items."""
+    """float [L, C]: their latents before they are standardized, in place of the items."""
 
     @classmethod
     def of(
         cls,
         shape: StreamShape,
-        row_positions: int,
+        sequence_length: int,
         contents: Sequence[Tensor | RawLatents],
         row_N: np.ndarray,
         start_N: np.ndarray,
@@ -73,7 +73,7 @@ class Slots:
             target_N=torch.from_numpy(target_N),
             dropped_N=torch.from_numpy(dropped_N),
             source_N=torch.from_numpy(source_N.astype(np.int64)),
-            row_positions=row_positions,
+            sequence_length=sequence_length,
             items=tuple(each for each in contents if isinstance(each, Tensor)),
             raw_LC=torch.cat(raw) if raw else None,
         )
@@ -111,7 +111,7 @@ class Slots:
     @cached_property
     def position_L(self) -> Tensor:
         """int64 [L]: where each latent token lies in the flattened [B*T] positions."""
-        begin_N = self.row_N * self.row_positions + self.start_N
+        begin_N = self.row_N * self.sequence_length + self.start_N
         return begin_N[self.item_L] + self.offset_L
 
     @cached_property

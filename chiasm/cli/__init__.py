@@ -4,12 +4,13 @@ A verb is imported when it runs, so that the list of them needs no torch.
 
 verbs.py       verbs that are imported when they run
 progress.py    what the terminal shows while a run is prepared and trained
-options.py     options that several verbs read
+options.py     what several verbs read of the command line
+choice.py      options that choose where a walk through a model's imagination begins
 data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
 train.py       chiasm train: pretrain from a recipe
 sample.py      chiasm sample: write, answer and draw with a trained model
-starts.py      where a walk through a model's imagination begins
+starts.py      opens where such a walk begins
 imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
 walk.py        chiasm walk: a page on which a model's imagination is walked through
 evaluate.py    chiasm evaluate: measure a run on held-out data and write its report
@@ -17,6 +18,7 @@ plans.py       chiasm plan: to goal pictures, with the model and with the oracle
 experts.py     chiasm experts: what the routers of a mixture of experts learned
 planning.py    chiasm scaling plan: an IsoFLOP study
 scaling.py     chiasm scaling: fit what a study measured, forecast from it
+cells.py       what a study's verbs show: its plan, its costs, the cells that run
 study.py       chiasm study: compare runs that differ in one thing
 report.py      chiasm report: the paper's findings beside what was measured here
 quickstart.py  chiasm quickstart: all of it on the embedded world
@@ -57,10 +59,10 @@ VERBS = {
     "scaling": "Scaling laws for each modality.",
     "report": "The paper's findings and the kept results.",
 }
-"""What the list of verbs says of each: the first words of the verb's own help."""
+"""Help of each verb in the list of verbs: the first words of the verb's own help."""
 
 MODULES = {name: "plans" if name == "plan" else name for name in VERBS}
-"""Where each of them is."""
+"""Module of each verb."""
 
 app = typer.Typer(
     name="chiasm",
@@ -92,9 +94,9 @@ for name, told in VERBS.items():
 
 
 def main() -> None:
-    """Run the command line; a user's mistake prints one message and exits with status 2.
+    """Runs the command line; a user's mistake prints one message and exits with status 2.
 
-    Work that a signal stopped says so and exits as a shell reports that signal.
+    Work that a signal stopped prints a message and exits with the shell's status of that signal.
     """
     try:
         app()

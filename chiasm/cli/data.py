@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from chiasm.cli.options import Cache, RecipeFile, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.providers import record_freedoom
@@ -25,16 +26,11 @@ def data() -> None:
 
 @app.command()
 def inspect(
-    recipe: Annotated[Path, typer.Argument(help="A TOML file.")],
+    recipe: RecipeFile,
     row: Annotated[int, typer.Option(min=0, help="Which packed row, from 0.")] = 0,
     out: Annotated[Path, typer.Option(help="The picture's file.")] = Path("row.png"),
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting, as in --set stream.row_positions=512."),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    set_: Annotated[list[str] | None, overrides("stream.sequence_length=512")] = None,
+    cache: Cache = None,
     as_json: Annotated[
         bool, typer.Option("--json", help="What was found under each source's path, as JSON alone.")
     ] = False,
@@ -44,7 +40,7 @@ def inspect(
     The row's pictures, sources, roles and mask are drawn into a file.
     """
     settings = load_recipe(recipe, set_ or [])
-    # With torch, which a mistake in the recipe need not wait for.
+    # Imports torch: mistakes in the recipe are reported before.
     from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
     from chiasm.data.drawing import draw_row, row_table
 
@@ -54,7 +50,7 @@ def inspect(
         sources = {name: asdict(facts) for name, facts in material.facts.items()}
         print(json.dumps({"sources": sources}, indent=1, ensure_ascii=False))
         return
-    # What is drawn are pictures, whatever training reads.
+    # Pictures are drawn, even if training reads latents.
     streams = {n: own.model_copy(update={"latents": None}) for n, own in settings.streams.items()}
     settings = settings.model_copy(update={"streams": streams})
     with RunDisplay() as display:
@@ -65,7 +61,7 @@ def inspect(
         inputs = build_inputs(settings, material.train, cache, display.on_stage)
     stream = build_stream(settings, material.train, inputs, settings.seed)
     try:
-        number, inside = divmod(row, settings.stream.rows_per_batch)
+        number, inside = divmod(row, settings.stream.batch_size)
         batch = [next(stream) for _ in range(number + 1)][-1]
         report = stream.report()
     finally:

@@ -10,88 +10,54 @@ Files in the folder of ``--out``:
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
 from PIL import Image as PillowImage
 
 from chiasm.actions import PREFIX
-from chiasm.capabilities import Rendered
-from chiasm.cli.options import Guidance
-from chiasm.cli.starts import Choice, open_starts, open_truth
+from chiasm.cli.choice import FIRST, Choice
+from chiasm.cli.options import Cache, Device, Trained, only, with_settings
 from chiasm.errors import UserError, found_at
-from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import SamplingSettings
+from chiasm.inference.request import IMAGINING, SamplingSettings
 from chiasm.walk.commands import MOST_VIEWS
-from chiasm.walk.scripts import (
-    Script,
-    imagine_scripts,
-    numeric_views,
-    read_instruction,
-    read_script,
-)
-from chiasm.walk.starts import Place, Start
-from chiasm.walk.truth import Truth
 from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 
-DEFAULTS = SamplingSettings(guidance=1.0)
 STEPS = 5
-"""Of an instruction."""
+"""Default number of steps of an instruction."""
 MILLISECONDS = 600
-"""Of each picture of the animation; the last one stays longer."""
+"""Duration of each picture of the animation; the last one is shown longer."""
 
 
-@dataclass(frozen=True, eq=False)
-class TrueWalk:
-    """What the engine shows behind each step of a script, and which steps were stopped."""
-
-    views: list[np.ndarray]
-    """Of uint8 [H, W, 3]."""
-    blocked: list[bool]
-
-    @classmethod
-    def of(cls, truth: Truth, place: Place, script: Script) -> TrueWalk:
-        """From one place on a map."""
-        way = truth.walk(place, script.commands)
-        return cls(truth.views([place for place, _ in way]), [blocked for _, blocked in way])
-
-
+@with_settings
 def imagine(
-    run: Annotated[str, typer.Argument(help="a run, a saved model, or a hub id owner/name")],
+    run: Trained,
     actions: Annotated[
         list[str] | None,
-        typer.Option(help="keys such as 'W W A W', or poses with ; between them; may be repeated"),
+        typer.Option(help="Keys such as 'W W A W', or poses with ; between them; repeatable."),
     ] = None,
     instruction: Annotated[
-        list[str] | None, typer.Option(help="a sentence, spread over --steps; may be repeated")
+        list[str] | None, typer.Option(help="A sentence, spread over --steps; repeatable.")
     ] = None,
     steps: Annotated[
         int | None,
         typer.Option(
-            min=1, max=MOST_VIEWS, help="views of an --instruction", show_default=str(STEPS)
+            min=1, max=MOST_VIEWS, help="Views of an --instruction.", show_default=str(STEPS)
         ),
     ] = None,
-    map_: Annotated[
-        int | None, typer.Option("--map", min=0, help="begin on this held-out map")
-    ] = None,
-    view: Annotated[int | None, typer.Option(min=0, help="and with this view of it")] = None,
-    image: Annotated[Path | None, typer.Option(help="begin with a picture file")] = None,
-    out: Annotated[Path, typer.Option(help="a new folder")] = Path("imagined"),
-    seed: Annotated[int, typer.Option(min=0, help="of the noise, for all scripts")] = 0,
-    solver_steps: Annotated[int, typer.Option(min=1)] = DEFAULTS.steps,
-    guidance: Guidance = DEFAULTS.guidance,
+    choice: Choice = FIRST,
+    out: Annotated[Path, typer.Option(help="A new folder.")] = Path("imagined"),
+    seed: Annotated[int, typer.Option(min=0, help="Of the noise, for all scripts.")] = 0,
+    sampling: Annotated[SamplingSettings, only("guidance", steps="solver_steps")] = IMAGINING,
     direct: Annotated[
         bool,
-        typer.Option("--direct", help="imagine each view at once from the start, not step by step"),
+        typer.Option(
+            "--direct", help="Imagine each view at once from the start, not step by step."
+        ),
     ] = False,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto")] = "auto",
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    device: Device = "auto",
+    cache: Cache = None,
 ) -> None:
     """Imagine what scripts of actions or instructions lead to, all from one view.
 
@@ -103,11 +69,15 @@ def imagine(
 
       chiasm imagine RUN --image room.jpg --instruction "go to the red torch" --steps 6
     """
-    choice = Choice.of(map_, view, image)
     _refuse_full(out)
     if steps is not None and not instruction:
         raise UserError(f"--steps {steps} is of an --instruction; --actions are as long as written")
-    pretrained = Pretrained.load(run, device)
+    # With torch, which a mistyped option need not wait for.
+    from chiasm.cli.starts import WalkedRun, true_views
+    from chiasm.walk.scripts import imagine_scripts, numeric_views, read_instruction, read_script
+
+    walked = WalkedRun(run, device, choice)
+    pretrained = walked.pretrained
     with found_at("--actions"):
         scripts = [read_script(words, pretrained) for words in actions or ()]
     with found_at("--instruction"):
@@ -115,19 +85,17 @@ def imagine(
         scripts += [read_instruction(each, steps or STEPS, format_) for each in instruction or ()]
     if not scripts:
         raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
-    sampling = DEFAULTS.model_copy(update={"steps": solver_steps, "guidance": guidance})
-    # A model without actions, and steps that lead too far, are refused before a world is opened.
+    # Refuses models without actions and steps that are too long before a world is opened.
     numeric = numeric_views(pretrained, sampling, scripts, direct=direct)
-    opened = open_starts(run, pretrained, choice, cache, only_chosen=True)
-    start = opened.start
+    starts, start = walked.starts(cache, only_chosen=True)
     if start is None:
         raise UserError(f"{run} has no held-out views to begin with; give one with --image")
-    if instruction and opened.instructed is False:
+    if instruction and walked.instructed is False:
         typer.echo(
             "this run was trained on numeric actions alone; sentences are new to it", err=True
         )
     views = imagine_scripts(pretrained, sampling, numeric, start.view, scripts, seed)
-    truth = true_views(pretrained, opened.starts.rendered, start, scripts)
+    truth = true_views(pretrained, starts.rendered, start, scripts)
     strips = [
         Strip(
             script.name,
@@ -141,20 +109,6 @@ def imagine(
     typer.echo(f"from {start.name}")
     for path in _write(out, strips):
         typer.echo(path)
-
-
-def true_views(
-    pretrained: Pretrained, source: Rendered | None, start: Start, scripts: Sequence[Script]
-) -> list[TrueWalk | None]:
-    """What the engine shows behind each step; None where a start or a script names no pose."""
-    if source is None or start.place is None:
-        return [None] * len(scripts)
-    with ExitStack() as running:
-        truth = open_truth(running, source, pretrained)
-        return [
-            TrueWalk.of(truth, start.place, script) if script.is_numeric else None
-            for script in scripts
-        ]
 
 
 def _refuse_full(out: Path) -> None:

@@ -8,15 +8,15 @@ from typing import Annotated
 import typer
 
 from chiasm.batch.streams import IMAGE
-from chiasm.cli.options import check_file, numbers
+from chiasm.cli.options import Cache, check_file, numbers, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
 from chiasm.report.doc import Table
 from chiasm.report.numbers import short_count
 from chiasm.report.terminal import show
-from chiasm.studies import load_study
 from chiasm.studies.isoflop import SPACING, STUDY_NAME, Centre, plan_isoflop, write_study
+from chiasm.studies.settings import load_study
 from chiasm.studies.shapes import RATE_EXPONENT
 from chiasm.studies.step import count_recipe_step
 
@@ -47,13 +47,8 @@ def plan(
         float,
         typer.Option(help="The learning rate is the recipe's at its width, ∝ width to minus this."),
     ] = RATE_EXPONENT,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting of the recipe for the counting."),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    set_: Annotated[list[str] | None, overrides("model.experts=moe")] = None,
+    cache: Cache = None,
 ) -> None:
     """Plan an IsoFLOP study: shapes, learning rates and steps that spend each budget."""
     flops = numbers("--budgets", budgets)
@@ -85,7 +80,7 @@ def plan(
         if rows
     ]
     write_study(planned, out, recipe, seeds, modalities, set_ or [])
-    load_study(out)  # what cannot be run is said here, not by the next command
+    load_study(out)  # mistakes are reported here, and not by the next command
     columns = ("cell", "N active", "N total", "D", "D/N", "steps", "rate", "used / budget")
     rows = [
         (

@@ -3,37 +3,30 @@
 from __future__ import annotations
 
 import math
-import shlex
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 
-from chiasm.assembly import open_material
-from chiasm.assembly.measured import refuse_another_model
 from chiasm.capabilities import ActionVideos, Rendered
-from chiasm.cli.options import check_folder, check_run
+from chiasm.cli.choice import read_picture
+from chiasm.cli.options import Cache, EndedRun, check_folder, check_run, command, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
-from chiasm.evaluation.material import Material
-from chiasm.evaluation.planning import PlannedScene, plan_between, plan_scenes
 from chiasm.evaluation.plans import ERRORS, places, plan_rows
-from chiasm.evaluation.run import Run
-from chiasm.inference.pretrained import Pretrained
 from chiasm.intervals import ClusteredMean, clustered_mean, paired_difference
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.report.doc import Table
-from chiasm.report.plans import write_plans, write_strip
 from chiasm.report.terminal import show
-from chiasm.walk.starts import refuse_useless_picture
-from chiasm.worldmodel.lpips import refuse_missing_weights
-from chiasm.worldmodel.oracle import Oracle
 from chiasm.worldmodel.settings import BASELINES, MODEL, ORACLE, PRESETS
-from chiasm.worldmodel.trajectory import refuse_missing_evo
+
+if TYPE_CHECKING:
+    from chiasm.evaluation.material import Material
+    from chiasm.evaluation.planning import PlannedScene
+    from chiasm.inference.pretrained import Pretrained
 
 SCENES = 24
 SETTINGS = {
@@ -41,11 +34,11 @@ SETTINGS = {
     "--seed": "evaluation.seed",
     "--device": "training.device",
 }
-"""What options set; ``--set`` may not say it a second time."""
+"""Settings by the options that set them; ``--set`` may not set them too."""
 
 
 def plan(
-    run: Annotated[Path, typer.Argument(help="A run folder whose training has ended.")],
+    run: EndedRun,
     scenes: Annotated[
         int | None,
         typer.Option(
@@ -75,18 +68,21 @@ def plan(
         str | None,
         typer.Option(help="cpu, cuda, or auto; without it the run's training.device."),
     ] = None,
-    set_: Annotated[
-        list[str] | None,
-        typer.Option("--set", help="Override a setting: --set evaluation.planner.samples=128."),
-    ] = None,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    set_: Annotated[list[str] | None, overrides("evaluation.planner.samples=128")] = None,
+    cache: Cache = None,
 ) -> None:
     """Plan held-out scenes; writes plans.json, trajectories for evo and a sheet of each shown."""
     folder = out or run / "plans"
     check_folder(folder)
-    check_run(run)
+    # With torch, which a mistyped option need not wait for.
+    from chiasm.assembly import open_material
+    from chiasm.evaluation.planning import plan_between, plan_scenes
+    from chiasm.evaluation.run import Run
+    from chiasm.inference.pretrained import Pretrained
+    from chiasm.report.plans import write_plans, write_strip
+    from chiasm.worldmodel.lpips import refuse_missing_weights
+    from chiasm.worldmodel.trajectory import refuse_missing_evo
+
     pictures = _pictures(start, goal)
     if pictures is None:
         refuse_missing_evo()
@@ -125,28 +121,29 @@ def plan(
     if len(planned) < num_scenes:
         typer.echo(f"--scenes {num_scenes}: the held-out walks have {len(planned)}", err=True)
     rows = plan_rows(planned, settings.seed)
-    write_plans(folder, planned, rows, settings, shlex.join(["chiasm", *sys.argv[1:]]), ends)
+    write_plans(folder, planned, rows, settings, command(), ends)
     _print(planned)
     print(f"plans, trajectories and sheets are in {folder}")
 
 
 def _pictures(start: Path | None, goal: Path | None) -> tuple[np.ndarray, np.ndarray] | None:
-    """Start and goal as uint8 [H, W, 3]; None where scenes are planned."""
+    """Returns start and goal as uint8 [H, W, 3]; None if held-out scenes are planned."""
     if start is None and goal is None:
         return None
     if start is None or goal is None:
         raise UserError("--start and --goal belong together: give both, or none to plan scenes")
-    for option, path in (("--start", start), ("--goal", goal)):
-        if not path.is_file():
-            raise UserError(f"{option} {path} does not exist")
-        refuse_useless_picture(path.read_bytes(), str(path))
-    return Image(start, target=False).pixels(), Image(goal, target=False).pixels()
+    from chiasm.walk.starts import refuse_useless_picture
+
+    first, last = read_picture("--start", start), read_picture("--goal", goal)
+    refuse_useless_picture(first, str(start))
+    refuse_useless_picture(last, str(goal))
+    return Image(first, target=False).pixels(), Image(last, target=False).pixels()
 
 
 def _recipe(
     run: Path, options: Mapping[str, object], preset: str, overrides: Sequence[str]
 ) -> Recipe:
-    """The run's recipe with what the options, the preset and ``--set`` change of it.
+    """Returns the run's recipe with changes by the options, the preset and ``--set``.
 
     Raises:
         UserError: a setting is given twice, is of the model, or contradicts another one.
@@ -158,6 +155,7 @@ def _recipe(
                 raise UserError(f"--set {override}: give it with {name}, and leave --set out")
     own = [f"{SETTINGS[name]}={value}" for name, value in given.items()]
     chosen = _preset(preset)
+    check_run(run)
     try:
         recipe = load_recipe(run / "recipe.toml", [*own, *chosen, *overrides])
     except UserError as error:
@@ -165,12 +163,14 @@ def _recipe(
         if not set_by_preset or not chosen:
             raise
         raise error.at(f"--preset {preset} sets {', '.join(chosen)}") from error
+    from chiasm.assembly.measured import refuse_another_model
+
     refuse_another_model(load_recipe(run / "recipe.toml"), recipe)
     return recipe
 
 
 def _refuse_missing_source(recipe: Recipe, name: str) -> None:
-    """Before anything is rendered."""
+    """Refuses a recipe without a source to plan on, before anything is rendered."""
     names = list(_with_walks(recipe).stream.sources)
     if not names:
         raise UserError(
@@ -182,7 +182,7 @@ def _refuse_missing_source(recipe: Recipe, name: str) -> None:
 
 
 def _preset(name: str) -> list[str]:
-    """The settings of a preset, as overrides that others may follow."""
+    """Returns the settings of a preset as overrides."""
     if not name:
         return []
     if name not in PRESETS:
@@ -191,7 +191,7 @@ def _preset(name: str) -> list[str]:
 
 
 def _with_walks(recipe: Recipe) -> Recipe:
-    """Only the sources that can be planned on: others would be rendered for nothing."""
+    """Returns the recipe with only sources to plan on: others need not be rendered."""
     sources = {
         name: source
         for name, source in recipe.stream.sources.items()
@@ -210,11 +210,12 @@ def _sides(material: Material, name: str) -> tuple[ActionVideos, ActionVideos]:
 def _true_ends(
     planned: Sequence[PlannedScene], source: ActionVideos, pretrained: Pretrained
 ) -> list[dict[str, np.ndarray]]:
-    """What the engine shows where each plan ends; nothing for recorded walks."""
+    """Returns the true view at the end of each plan; empty for recorded walks."""
     if not isinstance(source, Rendered):
         return [{} for _ in planned]
-    shape = pretrained.vision_tokenizer.image_shape
-    with Oracle(source.camera(), pretrained.actions, shape) as engine:
+    from chiasm.cli.starts import open_oracle
+
+    with open_oracle(source, pretrained) as engine:
         return [
             {
                 name: engine.imagine([each.scene.context], [plan.actions])[0][-1]
@@ -225,7 +226,7 @@ def _true_ends(
 
 
 def _print(planned: Sequence[PlannedScene]) -> None:
-    """Each planner's means, and their paired differences to the baselines."""
+    """Prints each planner's means, and their paired differences to the baselines."""
     clusters, planners = places(planned), list(planned[0].plans)
     pairs = [(own, other) for own in planners if own not in BASELINES for other in BASELINES]
     means, differences = [], []
@@ -246,7 +247,7 @@ def _print(planned: Sequence[PlannedScene]) -> None:
 
 
 def _bounded(estimate: ClusteredMean) -> str:
-    """A single map or trajectory has no standard error."""
+    """Returns a value ± two standard errors; "-" for a single map or trajectory, which has none."""
     if math.isnan(estimate.standard_error):
         return f"{estimate.value:.3f} ± -"
     return f"{estimate.value:.3f} ± {2 * estimate.standard_error:.3f}"

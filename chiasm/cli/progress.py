@@ -1,4 +1,4 @@
-"""What the terminal shows while a run is prepared and trained."""
+"""Progress bars and lines in the terminal while a run is prepared and trained."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from rich.table import Column
 from chiasm.loop.progress import StepReport
 
 LINE_INTERVAL_SECONDS = 30.0
-"""A stage writes no more than one line in this time where no terminal shows its bar."""
+"""Least time between two lines of a stage, where no terminal shows its bar."""
 
 
 @dataclass
 class _Stage:
-    """Where a stage stands, and since when."""
+    """Progress of a stage, and its times."""
 
     began_seconds: float
     begin: int
@@ -36,11 +36,11 @@ class _Stage:
 
 
 class StageLines:
-    """Plain lines for a log: one where a stage begins and ends, and now and then one between.
+    """Plain lines for a log: at the begin and the end of a stage, and at intervals between.
 
     Args:
-        write: takes each line.
-        clock: seconds.
+        write: callback for each line.
+        clock: function that returns the time in seconds.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class StageLines:
         self._stages: dict[str, _Stage] = {}
 
     def update(self, what: str, done: int, of: int, note: str) -> None:
-        """Note how far a stage is; writes a line where one is due."""
+        """Records the progress of a stage; writes a line if one is due."""
         now = self._clock()
         stage = self._stages.get(what)
         if stage is None or (stage.done >= stage.of and done < of):
@@ -68,13 +68,13 @@ class StageLines:
             self._line(what, stage, note, _time_left(stage, spent_seconds))
 
     def forget(self, what: str) -> None:
-        """Close a stage; says how far it was last seen if that was before its end."""
+        """Closes a stage; writes its last progress if it has not ended."""
         stage = self._stages.pop(what, None)
         if stage is not None and stage.done < stage.of:
             self._line(what, stage, "no longer running")
 
     def close(self) -> None:
-        """Close every stage."""
+        """Closes every stage."""
         for what in list(self._stages):
             self.forget(what)
 
@@ -83,10 +83,10 @@ class StageLines:
 
 
 class RunDisplay:
-    """One bar for each stage, the training's with losses and tokens per second.
+    """One bar per stage, that of training with losses and tokens per second.
 
-    Where the output is a file or a pipe, plain lines (:class:`StageLines`) take the bars' place.
-    A context; its methods are what :func:`chiasm.assembly.train_run` takes as callbacks.
+    If the output is a file or a pipe, plain lines (:class:`StageLines`) replace the bars. A context
+    manager; its methods are callbacks of :func:`chiasm.assembly.train_run`.
     """
 
     def __init__(self, num_steps: int = 0, console: Console | None = None) -> None:
@@ -101,7 +101,7 @@ class RunDisplay:
         )
         self._tasks: dict[str, TaskID] = {}
         self._num_sections = 0
-        # Live bars reach a file only when they stop: hours late for who watches a log.
+        # rich writes live bars to a file only when they stop, which is hours late for a log.
         interactive = self.progress.console.is_interactive
         self._lines = None if interactive else StageLines(self.tell)
 
@@ -122,40 +122,40 @@ class RunDisplay:
             self._lines.close()
 
     def tell(self, line: str) -> None:
-        """Print one line above the bars."""
-        # A log has no width at which a line should break.
+        """Prints one line above the bars."""
+        # A log has no width to break lines at.
         soft_wrap = self._lines is not None
         self.progress.console.print(line, markup=False, highlight=False, soft_wrap=soft_wrap)
 
     def on_stage(self, what: str, done: int, of: int) -> None:
-        """Show how far a preparation is."""
+        """Shows the progress of a preparation."""
         self._update(what, done, of, "")
 
     def forget(self, what: str) -> None:
-        """Take a bar away."""
+        """Removes a bar."""
         if self._lines is not None:
             self._lines.forget(what)
         if what in self._tasks:
             self.progress.remove_task(self._tasks.pop(what))
 
     def on_fit(self, stage: str, done: int, of: int, losses: Mapping[str, float]) -> None:
-        """Show a step of a vision tokenizer's training."""
+        """Shows a step of a vision tokenizer's training."""
         note = "  ".join(f"{name} {value:.3f}" for name, value in losses.items())
         self._update(stage, done, of, note)
 
     def on_section(self, name: str, number: int, of: int) -> None:
-        """Show which section of an evaluation begins."""
+        """Shows the section of an evaluation that begins."""
         self._num_sections = of
         self._update("evaluating", number, of, name)
 
     def end_sections(self) -> None:
-        """Show that the last section has ended: :meth:`on_section` hears only of beginnings."""
+        """Shows that the last section has ended: :meth:`on_section` reports only beginnings."""
         self._update("evaluating", self._num_sections, self._num_sections, "")
 
     def on_step(self, report: StepReport) -> None:
-        """Show a step of training."""
+        """Shows a step of training."""
         values = report.values
-        # A line counts every stage's steps; a bar gives only their share.
+        # Bars show only the share of steps; lines count them.
         parts = [f"{report.step}/{self.num_steps}"] if self._lines is None else []
         parts += [f"{report.timing['tokens_per_second']:,.0f} tokens/s"]
         parts += [
@@ -170,7 +170,7 @@ class RunDisplay:
             self._lines.update(what, done, of, note)
             return
         if what not in self._tasks:
-            # A run that goes on begins its bar where it stands, so that the time left is right.
+            # The bar of a resumed run begins at its present step, so that the time left is right.
             begin = done - 1 if done > 1 else 0
             self._tasks[what] = self.progress.add_task(what, total=of, completed=begin, note=note)
         self.progress.update(self._tasks[what], total=of, completed=done, note=note)
@@ -181,7 +181,7 @@ def _whole(template: str) -> TextColumn:
 
 
 def _time_left(stage: _Stage, spent_seconds: float) -> str:
-    """The time to the stage's end at its mean pace; nothing before its first progress."""
+    """Returns the time left at the stage's mean pace; empty before its first progress."""
     advanced = stage.done - stage.begin
     if advanced <= 0:
         return ""

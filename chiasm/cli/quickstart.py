@@ -8,28 +8,25 @@ stopped goes on exactly where it was.
 
 from __future__ import annotations
 
-import shlex
-import sys
 import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from chiasm.assembly import open_material, refuse_foreign_folder, seconds_per_step, train_run
-from chiasm.assembly.measured import write_evaluation
+from chiasm.cli.options import Cache, Fresh, command
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
-from chiasm.evaluation.material import Material
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.report.terminal import show
 
 RECIPE = Path(__file__).parents[2] / "recipes" / "quickstart.toml"
 
 FULL_MINUTES = 15
-"""The length that the recipe's sizes are meant for."""
+"""Duration that the recipe's sizes are meant for."""
 
 TRAINING_SHARE = 0.6
-"""Of the whole time; rendering before and evaluation after take the rest."""
+"""Share of training in the whole time; rendering before and evaluation after take the rest."""
 
 FEWEST_STEPS = 20
 
@@ -40,15 +37,15 @@ def quickstart(
     ] = FULL_MINUTES,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/quickstart"),
     seed: Annotated[int, typer.Option(min=0, help="Of weights, data order and noise.")] = 0,
-    fresh: Annotated[
-        bool, typer.Option("--fresh", help="Delete the run in the folder and begin again.")
-    ] = False,
-    cache: Annotated[
-        Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-    ] = None,
+    fresh: Fresh = False,
+    cache: Cache = None,
 ) -> None:
     """Pretrain, use and report a small multimodal model on the embedded world."""
-    command = shlex.join(["chiasm", *sys.argv[1:]])
+    # With torch, which a mistyped option need not wait for.
+    from chiasm.assembly import open_material, refuse_foreign_folder, seconds_per_step, train_run
+    from chiasm.assembly.measured import write_evaluation
+    from chiasm.report.page import headlines, not_measured
+
     began = time.monotonic()
     refuse_foreign_folder(out)
     kept = out / "recipe.toml"
@@ -66,42 +63,43 @@ def quickstart(
         material = open_material(recipe, cache, display.on_stage)
         rendered = time.monotonic()
         if not going_on:
-            recipe = with_steps(recipe, material, minutes)
+            recipe = with_steps(recipe, seconds_per_step(recipe, material), minutes)
             display.num_steps = recipe.training.steps
         train_run(
             recipe,
             out,
             material=material,
             fresh=fresh,
-            command=command,
+            command=command(),
             tell=display.tell,
             on_stage=display.on_stage,
             on_step=display.on_step,
         )
         trained = time.monotonic()
         seconds = {"worlds": rendered - began, "training": trained - rendered}
-        _, files = write_evaluation(
+        evaluation, files = write_evaluation(
             out,
             recipe,
             material,
             seconds=seconds,
-            command=command,
+            command=command(),
             tell=display.tell,
             on_section=display.on_section,
         )
         display.end_sections()
+    show(headlines(evaluation), not_measured(evaluation))
     print(f"done in {(time.monotonic() - began) / 60:.1f} minutes: open {files.page}")
     print(f'then try: chiasm sample {out} --prompt "story:"')
 
 
 def is_finished(run: Path) -> bool:
-    """Whether the run has a report of its final model."""
+    """Returns whether the run has a report of its final model."""
     model, page = run / "model", run / "report.html"
     return model.is_dir() and page.exists() and page.stat().st_mtime >= model.stat().st_mtime
 
 
 def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:
-    """The recipe with worlds and evaluation cut to the time; never grown beyond its own sizes."""
+    """Returns the recipe with worlds and evaluation cut to the time, never enlarged."""
     share = min(1.0, minutes / FULL_MINUTES)
 
     def cut(number: int, fewest: int) -> int:
@@ -131,10 +129,9 @@ def scaled(recipe: Recipe, minutes: float, seed: int) -> Recipe:
     return recipe.model_copy(update={"world": world, "evaluation": evaluation, "seed": seed})
 
 
-def with_steps(recipe: Recipe, material: Material, minutes: float) -> Recipe:
-    """The recipe with as many steps as this machine trains in its share of the time."""
-    seconds = seconds_per_step(recipe, material)
-    steps = max(FEWEST_STEPS, int(TRAINING_SHARE * 60 * minutes / seconds))
+def with_steps(recipe: Recipe, step_seconds: float, minutes: float) -> Recipe:
+    """Returns the recipe with as many steps as fit training's share of the time."""
+    steps = max(FEWEST_STEPS, int(TRAINING_SHARE * 60 * minutes / step_seconds))
     training = recipe.training
     warmup = min(training.schedule.warmup_steps, steps // 4)
     schedule = training.schedule.model_copy(update={"warmup_steps": warmup})

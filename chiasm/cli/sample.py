@@ -7,67 +7,50 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import typer
 from PIL import Image as PillowImage
 
 from chiasm.batch.streams import IMAGE, Streams
-from chiasm.cli.options import Guidance
+from chiasm.cli.options import Device, Trained, but, check_folder, with_settings
 from chiasm.documents import Continuous, Image, Span, Text
 from chiasm.errors import UserError, found_at
-from chiasm.inference.pretrained import Pretrained
-from chiasm.inference.request import (
-    Ended,
-    Event,
-    Generated,
-    Request,
-    SamplingSettings,
-    Solver,
-    TextWritten,
-)
-from chiasm.inference.sampler import Sampler
+from chiasm.inference.request import Ended, Event, Generated, Request, SamplingSettings, TextWritten
+
+if TYPE_CHECKING:
+    from chiasm.inference.pretrained import Pretrained
 
 DEFAULTS = SamplingSettings()
 
 
+@with_settings
 def sample(
-    run: Annotated[str, typer.Argument(help="a run, a saved model, or a hub id owner/name")],
+    run: Trained,
     prompt: Annotated[
         str,
-        typer.Option(help="what to go on from; <image> or another <STREAM> says where items stand"),
+        typer.Option(help="What to go on from; <image> or other <STREAM> say where items stand."),
     ] = "",
     image: Annotated[
-        list[Path] | None, typer.Option(help="a picture file; before the prompt, if not marked")
+        list[Path] | None, typer.Option(help="A picture file; before the prompt, if not marked.")
     ] = None,
     item: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="STREAM=FILE", help="an item of a stream: a NumPy array (.npy), or a picture"
+            metavar="STREAM=FILE", help="An item of a stream: a NumPy array (.npy), or a picture."
         ),
     ] = None,
     draw: Annotated[
-        bool, typer.Option("--draw", help="begin with a picture, or an item of the only stream")
+        bool, typer.Option("--draw", help="Begin with a picture, or an item of the only stream.")
     ] = False,
     draw_stream: Annotated[
-        str | None, typer.Option(metavar="STREAM", help="begin with an item of this stream")
+        str | None, typer.Option(metavar="STREAM", help="Begin with an item of this stream.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="folder of what is drawn")] = Path("samples"),
-    seed: Annotated[int, typer.Option(min=0)] = 0,
-    temperature: Annotated[float, typer.Option(min=0, help="0 is greedy")] = DEFAULTS.temperature,
-    top_k: Annotated[int | None, typer.Option(min=1)] = DEFAULTS.top_k,
-    max_tokens: Annotated[int, typer.Option(min=0)] = DEFAULTS.max_tokens,
-    max_items: Annotated[
-        int, typer.Option(min=0, help="pictures and items of other streams, together")
-    ] = DEFAULTS.max_items,
-    stop: Annotated[
-        list[str] | None, typer.Option(help=r"text that ends the sample; \n is a line's end")
-    ] = None,
-    steps: Annotated[int, typer.Option(min=1, help="of the solver")] = DEFAULTS.steps,
-    solver: Annotated[Solver, typer.Option()] = DEFAULTS.solver,
-    guidance: Guidance = DEFAULTS.guidance,
-    device: Annotated[str, typer.Option(help="cpu, cuda, or auto")] = "auto",
+    out: Annotated[Path, typer.Option(help="Folder of what is drawn.")] = Path("samples"),
+    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
+    settings: Annotated[SamplingSettings, but("batch_size")] = DEFAULTS,
+    device: Device = "auto",
 ) -> None:
     """Go on with a document: write, answer, draw, imagine the next view.
 
@@ -86,22 +69,17 @@ def sample(
 
       chiasm sample RUN --prompt "wave: slow" --draw-stream series --max-tokens 0
     """
-    settings = SamplingSettings(
-        temperature=temperature,
-        top_k=top_k,
-        max_tokens=max_tokens,
-        max_items=max_items,
-        stop=tuple(text.replace("\\n", "\n") for text in stop or ()),
-        steps=steps,
-        solver=solver,
-        guidance=guidance,
-    )
-    if out.exists() and not out.is_dir():
-        raise UserError(f"--out {out} is a file; give a folder")
+    stop = tuple(text.replace("\\n", "\n") for text in settings.stop)
+    settings = settings.model_copy(update={"stop": stop})
+    check_folder(out)
     files = [GivenItem(IMAGE, file, f"--image {file}") for file in image or []]
     files += [GivenItem.parse(text) for text in item or []]
     items = [file.span() for file in files]
     spans = prompt_spans(prompt, items)
+    # With torch, which a mistake need not wait for.
+    from chiasm.inference.pretrained import Pretrained
+    from chiasm.inference.sampler import Sampler
+
     pretrained = Pretrained.load(run, device)
     for file, span in zip(files, items, strict=True):
         check_item(file, span, pretrained)
@@ -116,16 +94,16 @@ def sample(
 
 @dataclass(frozen=True)
 class GivenItem:
-    """An item of the prompt, as the command line gives it."""
+    """An item of the prompt, as given on the command line."""
 
     stream: str
     file: Path
     option: str
-    """The option that gave it, for messages."""
+    """Option that the item comes from, for messages."""
 
     @classmethod
     def parse(cls, text: str) -> GivenItem:
-        """Returns what an --item gives.
+        """Returns the item of an --item option.
 
         Raises:
             UserError: it is not STREAM=FILE.
@@ -161,9 +139,9 @@ class GivenItem:
 
 
 def prompt_spans(prompt: str, items: Sequence[Continuous]) -> tuple[Span, ...]:
-    """The prompt's texts and items in their order.
+    """Returns the prompt's texts and items in their order.
 
-    A mark ``<STREAM>`` stands where the next item of that stream stands; without marks, items come
+    A mark ``<STREAM>`` is replaced by the next item of that stream; without marks, items come
     first.
 
     Raises:
@@ -190,13 +168,13 @@ def prompt_spans(prompt: str, items: Sequence[Continuous]) -> tuple[Span, ...]:
 
 
 def check_item(given: GivenItem, span: Continuous, pretrained: Pretrained) -> None:
-    """Refuse an item that its stream's tokenizer cannot encode, such as a picture for a sensor."""
+    """Refuses an item that its stream's tokenizer cannot encode, as a picture for a sensor."""
     with found_at(given.option):
         pretrained.tokenizers.encode_spans([span], pretrained.device)
 
 
 def drawn_stream(streams: Streams) -> str:
-    """Returns whose items --draw opens: pictures, or those of the only stream.
+    """Returns the stream whose items --draw opens: that of pictures, or the only one.
 
     Raises:
         UserError: there are several streams and none of them are pictures.
@@ -212,7 +190,7 @@ def drawn_stream(streams: Streams) -> str:
 
 
 class Terminal:
-    """Prints what the sampler tells: text as it settles, an item as the path of its file."""
+    """Prints the sampler's events: text as it settles, an item as the path of its file."""
 
     def __init__(self, folder: Path, seed: int) -> None:
         self._folder, self._seed = folder, seed
@@ -220,7 +198,7 @@ class Terminal:
         self._at_line_begin = True
 
     def show(self, event: Event) -> None:
-        """Print one event."""
+        """Prints one event."""
         if isinstance(event, TextWritten):
             typer.echo(event.text, nl=False)
             self._at_line_begin = event.text.endswith("\n")
@@ -244,7 +222,7 @@ class Terminal:
         return path
 
     def _free_path(self, stream: str, ending: str) -> Path:
-        """No item is written over: an earlier one may be this sample's own prompt."""
+        """Returns a new path: an existing file may be an item of this sample's own prompt."""
         while True:
             self._num_items += 1
             path = self._folder / f"seed-{self._seed}-{stream}-{self._num_items}.{ending}"

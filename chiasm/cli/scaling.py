@@ -171,12 +171,12 @@ def _fit(
 
 
 def _name(table: Path) -> str:
-    """What a table's fit is called: every study's table is a points.csv."""
+    """Returns the name of a table's fit: the folder of a points.csv, which every study has."""
     return table.resolve().parent.name if table.name == "points.csv" else table.stem
 
 
 def _refuse_other(folder: Path, table: str) -> None:
-    """Keep the fit of another table."""
+    """Refuses a folder that holds the fit of another table."""
     try:
         source = json.loads((folder / "fit.json").read_text())["source"]
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,104 +1,88 @@
-"""Where a walk through a model's imagination begins: options that several verbs read."""
+"""Opens the starts of imagined walks, and the engine that renders true views."""
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 
-from chiasm.actions import Action
 from chiasm.assembly import open_held_out_walks
 from chiasm.capabilities import Rendered
+from chiasm.cli.choice import Choice, read_picture
 from chiasm.cli.progress import RunDisplay
-from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
-from chiasm.recipe import Recipe, load_recipe
+from chiasm.recipe import load_recipe
+from chiasm.walk.scripts import Script
 from chiasm.walk.starts import Start, Starts, given_picture
-from chiasm.walk.truth import Truth
+from chiasm.walk.truth import TrueWalk, Truth
 from chiasm.worldmodel.oracle import Oracle
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The start that ``--map`` and ``--view``, or ``--image``, ask for; or none in particular."""
-
-    map_number: int | None
-    view: int
-    image: Path | None
-    picture: bytes | None
-    """The content of the image's file."""
-
-    @classmethod
-    def of(cls, map_: int | None, view: int | None, image: Path | None) -> Choice:
-        """What the options say.
-
-        Raises:
-            UserError: two starts, a view without its map, or a file that cannot be read.
-        """
-        for option, value in (("--map", map_), ("--view", view)):
-            if value is not None and image is not None:
-                raise UserError(f"{option} {value} and --image {image} are two starts; give one")
-        if view is not None and map_ is None:
-            raise UserError(f"--view {view} is a view of a map; give its --map too")
-        try:
-            picture = None if image is None else image.read_bytes()
-        except OSError as error:
-            raise UserError(f"--image {image} cannot be read: {error.strerror}") from error
-        return cls(map_, view or 0, image, picture)
-
-
-@dataclass(frozen=True, eq=False)
-class Opened:
-    """The starts of a run, and the chosen one.
+class WalkedRun:
+    """A trained model, and the starts of walks that it may imagine.
 
     Args:
-        starts: held-out views; a saved model alone has none.
-        start: the chosen one, else the first; None where there is none.
-        instructed: whether the run was trained on spoken instructions; unknown without its recipe.
-    """
-
-    starts: Starts
-    start: Start | None
-    instructed: bool | None
-
-
-def open_starts(
-    run: str, pretrained: Pretrained, choice: Choice, cache: Path | None, *, only_chosen: bool
-) -> Opened:
-    """Open what a walk may begin with; ``only_chosen``: no held-out views beside a picture.
+        run: a run, a saved model or a hub id.
+        device: device of the model.
+        choice: options that choose a start.
 
     Raises:
-        UserError: the chosen start is not there, or cannot be used.
+        UserError: the picture's file or the model cannot be read.
     """
-    shape, recipe = pretrained.vision_tokenizer.image_shape, _recipe_of(run)
-    start = None
-    if choice.picture is not None:
-        start = given_picture(choice.picture, shape, str(choice.image))
-    starts = Starts(shape)
-    if recipe is not None and not (only_chosen and start is not None):
-        with RunDisplay() as display:
-            starts = Starts(shape, open_held_out_walks(recipe, cache, display.on_stage))
-    if start is None and choice.map_number is not None:
-        start = starts.at(choice.map_number, choice.view)
-    elif start is None and len(starts):
-        start = starts[0]
-    return Opened(starts, start, _is_instructed(recipe))
+
+    def __init__(self, run: str, device: str, choice: Choice) -> None:
+        image, path = choice.image, Path(run) / "recipe.toml"
+        self._choice = choice
+        self._picture = None if image is None else read_picture("--image", image)
+        self.pretrained = Pretrained.load(run, device)
+        self._recipe = load_recipe(path) if path.is_file() else None
+
+    @property
+    def instructed(self) -> bool | None:
+        """Whether it was trained on spoken instructions; None without its recipe."""
+        if self._recipe is None:
+            return None
+        tables, sources = self._recipe.tables, self._recipe.stream.sources.values()
+        found = (source.steps(tables) for source in sources)
+        return any(steps.spoken for steps in found if steps is not None)
+
+    def starts(self, cache: Path | None, *, only_chosen: bool) -> tuple[Starts, Start | None]:
+        """Returns the held-out views, and the chosen start, else the first; None without any.
+
+        Args:
+            cache: folder of rendered worlds.
+            only_chosen: whether no held-out views are opened beside a picture.
+
+        Raises:
+            UserError: the chosen start does not exist, or cannot be used.
+        """
+        shape, start = self.pretrained.vision_tokenizer.image_shape, None
+        if self._picture is not None:
+            start = given_picture(self._picture, shape, str(self._choice.image))
+        starts = Starts(shape)
+        if self._recipe is not None and not (only_chosen and start is not None):
+            with RunDisplay() as display:
+                starts = Starts(shape, open_held_out_walks(self._recipe, cache, display.on_stage))
+        if start is None and self._choice.map is not None:
+            start = starts.at(self._choice.map, self._choice.view or 0)
+        elif start is None and len(starts):
+            start = starts[0]
+        return starts, start
 
 
-def open_truth(running: ExitStack, source: Rendered, pretrained: Pretrained) -> Truth:
-    """The engine of the source's places, for as long as ``running`` lasts."""
-    shape, actions = pretrained.vision_tokenizer.image_shape, pretrained.actions
-    oracle = running.enter_context(Oracle(source.camera(), actions, shape))
-    return Truth(oracle, actions.write(Action(0, 0, 0)))
+def open_oracle(source: Rendered, pretrained: Pretrained) -> Oracle:
+    """Returns the oracle of the source's places, a context manager."""
+    return Oracle(source.camera(), pretrained.actions, pretrained.vision_tokenizer.image_shape)
 
 
-def _recipe_of(run: str) -> Recipe | None:
-    path = Path(run) / "recipe.toml"
-    return load_recipe(path) if path.is_file() else None
-
-
-def _is_instructed(recipe: Recipe | None) -> bool | None:
-    if recipe is None:
-        return None
-    found = (source.steps(recipe.tables) for source in recipe.stream.sources.values())
-    return any(steps.spoken for steps in found if steps is not None)
+def true_views(
+    pretrained: Pretrained, source: Rendered | None, start: Start, scripts: Sequence[Script]
+) -> list[TrueWalk | None]:
+    """Returns the true views of each script; None if the start or the script has no poses."""
+    if source is None or start.place is None:
+        return [None] * len(scripts)
+    with open_oracle(source, pretrained) as oracle:
+        truth = Truth(oracle)
+        return [
+            truth.walk(start.place, script.commands) if script.is_numeric else None
+            for script in scripts
+        ]

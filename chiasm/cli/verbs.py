@@ -1,4 +1,4 @@
-"""Verbs that are imported when they run: a list of them needs nothing of what they need."""
+"""Verbs that are imported when they run, so that listing them imports nothing else."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ def list_verb(app: typer.Typer, name: str, module: str, told: str) -> None:
     """Adds a verb to a list.
 
     Args:
-        app: the list.
-        name: the verb.
-        module: where it is, beside this file.
-        told: the first paragraph of its own help.
+        app: list of verbs.
+        name: name of the verb.
+        module: its module in this folder.
+        told: first paragraph of its own help.
     """
 
     class Listed(TyperCommand):
-        """Stands for the verb, which takes its place once arguments are parsed."""
+        """Placeholder of the verb, which replaces it when arguments are parsed."""
 
         def make_context(self, *args: Any, **more: Any) -> Any:
             """Returns the context of the verb itself."""

@@ -1,42 +1,30 @@
-"""chiasm vision: make a tokenizer, measure its latents, encode pictures ahead of training."""
+"""chiasm vision: make a tokenizer, measure its latents, encode pictures ahead of training.
+
+A verb imports what it needs, torch above all, once its recipe is read.
+"""
 
 from __future__ import annotations
 
-import shlex
-import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-import torch
 import typer
 
-from chiasm.assembly import default_cache_folder, open_gallery, open_tokenizers
 from chiasm.batch.streams import IMAGE
+from chiasm.cli.options import Cache, Device, RecipeFile, command, overrides
 from chiasm.cli.progress import RunDisplay
-from chiasm.device import choose_device
 from chiasm.documents import Split
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.tokenizers.settings import TokenizerSettings
-from chiasm.tokenizers.statistics import save_statistics
 from chiasm.toml import load_settings
-from chiasm.vision.cached.encoding import SHARD_PICTURES, Encoding, Progress, Rank, stream_folders
-from chiasm.vision.cached.gallery import gallery_of_folder
-from chiasm.vision.cached.measurement import measure_gallery
-from chiasm.vision.cached.shards import StoredType
-from chiasm.vision.learning.from_settings import train_from_settings
 from chiasm.vision.learning.settings import VisionTrainingSettings
+from chiasm.vision.settings import SHARD_PICTURES, StoredType
 
 app = typer.Typer(help="Vision tokenizers.", no_args_is_help=True)
 
-RecipeFile = Annotated[Path, typer.Argument(help="A TOML file.")]
-Overrides = Annotated[
-    list[str] | None,
-    typer.Option("--set", help="Override a setting, as in --set seed=1; repeatable."),
-]
-Cache = Annotated[
-    Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
-]
+Overrides = Annotated[list[str] | None, overrides("seed=1")]
 
 
 @app.callback()
@@ -52,12 +40,16 @@ def train(
         Path | None,
         typer.Option(help="Inception as a TorchScript file, for rFID among the figures."),
     ] = None,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    device: Device = "auto",
     set_: Overrides = None,
     cache: Cache = None,
 ) -> None:
     """Train a tokenizer, by the recipe's kind; a call that was stopped goes on."""
     settings = load_settings(VisionTrainingSettings, recipe, set_ or [])
+    from chiasm.assembly import default_cache_folder
+    from chiasm.device import choose_device
+    from chiasm.vision.learning.from_settings import train_from_settings
+
     with RunDisplay() as display:
         train_from_settings(
             settings,
@@ -67,7 +59,7 @@ def train(
             device=choose_device(device),
             progress=display.on_fit,
             tell=display.tell,
-            command=shlex.join(["chiasm", *sys.argv[1:]]),
+            command=command(),
         )
     uses = f'kind = "{settings.kind}" and path = "{out}"'
     print(f"the tokenizer is in {out}; a recipe uses it with {uses} under [streams.image]")
@@ -90,7 +82,13 @@ def stats(
 ) -> None:
     """Measure mean and deviation of each latent channel of the recipe's tokenizer."""
     settings = load_recipe(recipe, set_ or [])
-    # The file that is to be written may be the one that the recipe names already.
+    from chiasm.assembly import open_gallery, open_tokenizers
+    from chiasm.device import choose_device
+    from chiasm.tokenizers.statistics import save_statistics
+    from chiasm.vision.cached.gallery import gallery_of_folder
+    from chiasm.vision.cached.measurement import measure_gallery
+
+    # The file to be written may be the one that the recipe names already.
     unmeasured = _settings_of(settings, stream).model_copy(update={"statistics": None})
     streams = {**settings.streams, stream: unmeasured}
     settings = settings.model_copy(update={"streams": streams})
@@ -137,8 +135,14 @@ def encode(
     cache: Cache = None,
 ) -> None:
     """Encode all pictures of a recipe's sources ahead of training; a stopped call goes on."""
-    share = Rank(rank, ranks)
     settings = load_recipe(recipe, set_ or [])
+    import torch
+
+    from chiasm.assembly import open_gallery, open_tokenizers
+    from chiasm.device import choose_device
+    from chiasm.vision.cached.encoding import Encoding, Rank, stream_folders
+
+    share = Rank(rank, ranks)
     device = choose_device(settings.training.device)
     if device.type == "cuda" and device.index is None:
         device = torch.device("cuda", rank % torch.cuda.device_count())
@@ -171,8 +175,8 @@ def encode(
         print(f'a recipe reads them with [streams.{name}] latents = "{places[name]}"')
 
 
-def _stage_of(folder: Path, display: RunDisplay) -> Progress:
-    """Shows how far a folder is; streams have one each."""
+def _stage_of(folder: Path, display: RunDisplay) -> Callable[[str, int, int], None]:
+    """Returns a callback that shows the progress of a stream's folder."""
     return lambda stage, done, of: display.on_stage(f"{stage} ({folder.resolve().name})", done, of)
 
 

@@ -1,46 +1,46 @@
 """From sources of documents to packed batches: text tokenizer, mixture, packing, stream.
 
-preparation.py  where what is made once is kept, and who hears of it
-quiet.py       grain, without a warning of its import
+preparation.py  the cache folder, and the callback that reports slow preparations
+quiet.py       grain, imported without its warning
 tokenizer.py   text and token numbers
-reading.py     documents that can be used, and a count of the others
+reading.py     usable documents, and a count of the others
 cells.py       cells of a table as words or as a picture
-files.py       what a path holds, and what of it is held out by name
+files.py       the files of a path, and those held out by their names
 table.py       rows by number
 line_tables.py  JSON lines, JSON, CSV, plain texts
 arrow_tables.py  parquet, Arrow and the hub's datasets
 tars.py        samples in tar files
-picture_folder.py  pictures in folders, and what stands beside them
+picture_folder.py  pictures in folders, with captions and JSON beside them
 tables.py      a user's folder, file or hub name as tables
 survey.py      one pass over a table's rows
-source.py      one source: the base of its settings, and what opening it found
-fingerprint.py  what users' files hold, as a short hash
+source.py      one source: the base of its settings, its two sides and facts
+fingerprint.py  short hash of the content of users' files
 folders.py     sources from such tables
 pickles.py     pickled arrays, read without running code
 cameras.py     poses in space, conventions of axes, the ground
 frames.py      the frames of a recorded walk on disk
 stamps.py      times of frames and poses, paired
-layouts.py     which files hold a walk's poses: GNM, TUM, KITTI, ScanNet, 7-Scenes, poses.jsonl
-coarseness.py  motion that is lost where actions are written
-panning.py     turns as the pictures show them
-plausibility.py  what recorded poses cannot be, and the settings that would do
+layouts.py     file layouts of poses: GNM, TUM, KITTI, ScanNet, 7-Scenes, poses.jsonl
+coarseness.py  motion that is lost when actions are written with few decimals
+panning.py     turns estimated from the pictures
+plausibility.py  checks of recorded poses, and the settings under which they pass
 trajectories.py  recorded walks: frames and poses
-sides.py       which walks are trained on and which are held out
-goals.py       the frames of an action video
+sides.py       training and held-out walks
+goals.py       documents of videos and action videos
 navigation.py  sources from recorded walks
-opened.py      which documents of tables are trained on and which are held out
-columns.py     which columns of a table a source reads
+opened.py      training and held-out documents of tables
+columns.py     the columns of a table that a source reads
 kinds.py       the kinds text, image_text and vqa
 recorded.py    the kind trajectories
 python_manual.py  the kind python_manual
 sources.py     the sources that a recipe names
-settings.py    what a recipe says of the stream and of the text tokenizer
-encoding.py    a document as integers
-keys.py        what tells two pictures apart without decoding them
-pictures.py    one picture at its tokenizer's size
+settings.py    settings of the stream and of the text tokenizer
+encoding.py    documents as token numbers
+keys.py        content hashes of pictures
+pictures.py    one picture, decoded and resized
 mixture.py     sources mixed by positions
 rows.py        packed rows to PackedBatch
-packing.py     a given list of documents as one batch
+packing.py     a list of documents as one batch
 lanes.py       one lane: mixture, packer, pictures, counts
 stream.py      all lanes: the stream of batches and its state
 drawing.py     pictures of a packed row

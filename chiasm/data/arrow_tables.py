@@ -1,8 +1,8 @@
 """Typed tables: parquet and Arrow files, and data sets of the hub.
 
-No row of a parquet file can be read without those that are compressed with it. So every file is
-copied once into a memory-mapped stream of Arrow, in the cache of the ``datasets`` library. The copy
-stands under a hash of the file's content: neither a name nor a time stamp tells it from another.
+A row of a parquet file can only be read together with those that are compressed with it. So every
+file is copied once into an Arrow stream, which is memory-mapped, in the cache of the ``datasets``
+library. The copy is named by a hash of the file's content: names and time stamps do not count.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ from chiasm.whole import whole
 
 _BLOCK_BYTES = 1 << 22
 _ROWS_A_BATCH = 256
-"""Held in memory at once; a row may be a picture of megabytes."""
+"""Rows held in memory at once; a row may be a picture of megabytes."""
 _FILE_MAGIC = b"ARROW1"
 _CONTINUATION, _END = b"\xff" * 4, b"\xff" * 4 + b"\0" * 4
-"""How a stream begins, since Arrow 0.15, and how such a stream ends."""
+"""First bytes of a stream, since Arrow 0.15, and last bytes of such a stream."""
 
 _COPYING = 2
-"""Raised when the same file is copied otherwise than before."""
+"""Version of the copies: raised when the same file gives another copy than before."""
 
 
 class ArrowTable(FileTable):
-    """Typed rows; class labels by their names, pictures as the bytes or paths that they are."""
+    """Typed rows; class labels as their names, pictures as the stored bytes or paths."""
 
     def __init__(
         self, table: pa.Table, labels: Mapping[str, list[str]], files: Collection[Path]
@@ -116,7 +116,7 @@ def open_hub(path: str, setting: str) -> dict[str, ArrowTable]:
 
 
 def _copied(file: Path) -> Path:
-    """The file as a stream of Arrow in the cache."""
+    """Returns the path of the file's copy in the cache, an Arrow stream; makes it if missing."""
     from datasets import config
 
     folder = Path(config.HF_DATASETS_CACHE) / f"by-content-{_COPYING}"
@@ -145,7 +145,7 @@ def _copied(file: Path) -> Path:
 
 @contextmanager
 def _batches(file: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]:
-    """Schema and rows of a parquet file, an Arrow stream or an Arrow file.
+    """Yields schema and batches of rows of a parquet file, an Arrow stream or an Arrow file.
 
     Raises:
         UserError: it is damaged, when it is opened or while it is read.
@@ -173,7 +173,7 @@ def _batches(file: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]
 
 
 def _refuse_cut(stream: pa.NativeFile) -> None:
-    """Raise where a stream was cut between two batches: readers take that for its end."""
+    """Raises EOFError if a stream was cut between two batches: readers take that for its end."""
     stream.seek(0)
     begin = stream.read(len(_CONTINUATION))
     stream.seek(max(0, stream.size() - len(_END)))
@@ -194,7 +194,7 @@ def _blamed(file: Path, kind: str) -> Iterator[None]:
 
 
 def _labels(schema: pa.Schema) -> dict[str, list[str]]:
-    """The names of class labels by column, as the datasets library keeps them in a schema."""
+    """Returns names of class labels by column, as the datasets library stores them in a schema."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
     except (KeyError, ValueError, TypeError):
@@ -221,7 +221,7 @@ def _value(cell: pa.Scalar, names: list[str] | None) -> Any:
 
 
 def _label(number: Any, names: list[str]) -> Any:
-    """A label's name; -1 stands for none."""
+    """Returns a label's name; None for numbers without one, such as -1."""
     known = isinstance(number, int) and 0 <= number < len(names)
     return names[number] if known else None
 

@@ -38,9 +38,9 @@ _DIRECTIONS = {
     "D": (0.0, 0.0, -1.0),
 }
 _LEAST_LEVEL = 0.02
-"""Of a unit vector: a camera within about a degree of the vertical has no heading."""
+"""Horizontal part of a unit vector: within about a degree of the vertical, no heading."""
 _LENGTH_ERROR = 0.05
-"""Of a unit quaternion or of a rotation's columns, as text rounds them."""
+"""Tolerance of the length 1 of quaternions and of rotations' columns, which text rounds."""
 
 
 class PoseSettings(Settings):
@@ -73,7 +73,7 @@ class PoseSettings(Settings):
 
 
 def axes_matrix(convention: str) -> np.ndarray:
-    """float64 [3, 3]: columns are where x, y and z point, in (ahead, left, up).
+    """Returns float64 [3, 3]: columns are where x, y and z point, in (ahead, left, up).
 
     Raises:
         ValueError: no convention, or a left-handed one.
@@ -98,14 +98,14 @@ def axes_matrix(convention: str) -> np.ndarray:
 
 @dataclass(frozen=True)
 class GroundWalk:
-    """A camera in a world whose axes are (ahead, left, up), and what the ground keeps of it."""
+    """A camera's path in a world of axes (ahead, left, up), and its projection onto the ground."""
 
     position_T3: np.ndarray
     rotation_T33: np.ndarray
 
     @property
     def poses_T3(self) -> np.ndarray:
-        """float64: x, y in the recorded unit, yaw in radians."""
+        """float64 [T, 3]: x, y in the recorded unit, yaw in radians."""
         forward_T3 = self.rotation_T33[:, :, 0]
         yaw_T = np.arctan2(forward_T3[:, 1], forward_T3[:, 0])
         return np.column_stack([self.position_T3[:, :2], yaw_T])
@@ -119,7 +119,7 @@ class GroundWalk:
 
 @dataclass(frozen=True)
 class CameraPoses:
-    """Positions and orientations as they were recorded, and the conventions of their layout."""
+    """Positions and orientations as recorded, and the conventions of their layout."""
 
     position_T3: np.ndarray
     orientation: np.ndarray
@@ -132,11 +132,11 @@ class CameraPoses:
         return len(self.position_T3)
 
     def axes(self, settings: PoseSettings) -> tuple[str, str]:
-        """The conventions of camera and world that are taken."""
+        """Returns the conventions of camera and world: the settings' own, else the layout's."""
         return settings.camera_axes or self.camera_axes, settings.world_axes or self.world_axes
 
     def on_ground(self, settings: PoseSettings) -> GroundWalk:
-        """The walk in (ahead, left, up)."""
+        """Returns the path in (ahead, left, up); units are as recorded."""
         camera, world = (axes_matrix(convention) for convention in self.axes(settings))
         rotation_T33 = self.orientation
         if rotation_T33.ndim == 2:
@@ -144,12 +144,13 @@ class CameraPoses:
             rotation_T33 = _rotations(rotation_T33, order)
         position_T3 = self.position_T3
         if settings.pose == "world_to_camera":
+            # The inverse of x -> M x + p is x -> Mᵀ x - Mᵀ p.
             rotation_T33 = rotation_T33.transpose(0, 2, 1)
             position_T3 = -(rotation_T33 @ position_T3[:, :, None])[:, :, 0]
         return GroundWalk(position_T3 @ world.T, world @ rotation_T33 @ camera.T)
 
     def wrong_orientation(self) -> tuple[int, str] | None:
-        """The first frame whose numbers are no rotation, and why; None where all are."""
+        """Returns the first frame whose numbers are no rotation, and why; None where all are."""
         if self.orientation.ndim == 2:
             length_T = np.linalg.norm(self.orientation, axis=1)
             wrong = np.flatnonzero(~(np.abs(length_T - 1) < 2 * _LENGTH_ERROR))
@@ -171,7 +172,7 @@ class CameraPoses:
 
 
 def _rotations(quaternion_T4: np.ndarray, order: str) -> np.ndarray:
-    """float64 [T, 3, 3] of quaternions of about length 1."""
+    """Returns the rotations of quaternions of about length 1: float64 [T, 3, 3]."""
     unit_T4 = quaternion_T4 / np.linalg.norm(quaternion_T4, axis=1, keepdims=True)
     x, y, z, w = (unit_T4 if order == "xyzw" else np.roll(unit_T4, -1, axis=1)).T
     rows = [

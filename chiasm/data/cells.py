@@ -1,9 +1,8 @@
 """Cells of a table as words or as a picture.
 
-What stands in the file is what is read. Typed cells, of parquet files, have no characters of
-their own: numbers are written as Python writes them, booleans ``true`` and ``false``, dates as in
-ISO 8601 with a blank before the time. A number that is none (NaN) is a missing one, there and in
-JSON, where it stands without quotes.
+Text is read as it stands in the file. Typed cells, as in parquet files, have no characters:
+numbers are formatted as by Python's ``str``, booleans as ``true`` and ``false``, dates in ISO 8601
+with a blank before the time. NaN counts as missing, there and unquoted in JSON.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from chiasm.errors import UserError
 
 
 def texts(value: Any, column: str) -> tuple[str, ...]:
-    """Returns what a cell says: nothing, one text, or of a list every text.
+    """Returns the texts of a cell: none, one, or all of a list.
 
     Raises:
         UserError: a dictionary, a list of such, or bytes that are no UTF-8.
@@ -62,7 +61,7 @@ def _text(value: Any, column: str) -> str | None:
 
 
 def picture(value: Any, folder: Path, column: str) -> Path | bytes | None:
-    """Returns what a cell of a picture column holds: a path, encoded bytes, or nothing.
+    """Returns the content of a cell of a picture column: a path, encoded bytes, or None.
 
     Raises:
         UserError: several pictures, a web address, or something else.

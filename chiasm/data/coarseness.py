@@ -10,9 +10,9 @@ import numpy as np
 from chiasm.actions import ActionFormat
 
 _WIDER = (4, 16)
-"""Over so many horizons it is seen whether a walk moves where one action does not say so."""
+"""Multiples of the horizon over which motion is tested that one action does not show."""
 _STEADINESS = 1.5
-"""Power of the time with which the squared way must grow: 0 of jitter, 1 of chance, 2 of a line."""
+"""Least power of time in the growth of squares: 0 for jitter, 1 for a random walk, 2 for a line."""
 _FAR = 64
 _WORTH_TELLING = 0.1
 _GOOD = 0.05
@@ -26,31 +26,33 @@ _TOLD = {
 
 
 def steps_between(before_N3: np.ndarray, after_N3: np.ndarray) -> np.ndarray:
-    """float64 [N, 3]: :func:`chiasm.poses.relative_pose` of many poses."""
+    """Returns float64 [N, 3]: :func:`chiasm.poses.relative_pose` of many poses at once."""
     east, north = (after_N3 - before_N3)[:, :2].T
     yaw = np.radians(before_N3[:, 2])
     ahead, left = east * np.cos(yaw) + north * np.sin(yaw), north * np.cos(yaw) - east * np.sin(yaw)
+    # Into (-180, 180]. The second remainder is for tiny negatives, whose first one rounds to 360.
     turn = 180.0 - (180.0 - after_N3[:, 2] + before_N3[:, 2]) % 360.0 % 360.0
     return np.column_stack([ahead, left, turn])
 
 
 class Lost(NamedTuple):
-    """Shares of the actions that do not say how far the walk goes, and how far it turns."""
+    """Shares of actions whose text loses the distance travelled, and the angle turned."""
 
     distance: float
     angle: float
 
 
 def shares_lost(walks: Sequence[np.ndarray], horizons: Iterable[int], form: ActionFormat) -> Lost:
-    """How many actions are written without their distance or angle although the walk moves there.
+    """Returns the shares of actions written without distance or angle although the walk moves.
 
-    A part is lost where it is written as none, or, in numbers, wrong by more than half of it. A
-    walk moves where the part grows with the time over 4 or 16 horizons around the action, and is
-    written over 64: jitter does not grow, and what wanders grows as the square root.
+    A part (distance or angle) is lost where it is written as zero or, in numbers, with an error of
+    more than half of it. A walk moves where the part grows with time over 4 or 16 horizons around
+    the action, and is written as more than zero over 64: jitter does not grow, and a random walk
+    grows with the square root of time.
 
     Args:
-        walks: poses [T, 3] of each, in metres and degrees.
-        horizons: recorded frames from one frame to the next of an action; all count alike.
+        walks: poses [T, 3] of each walk, in metres and degrees.
+        horizons: numbers of recorded frames that an action spans; all count alike.
     """
     lost_2, total = np.zeros(2), 0
     for frames in horizons:
@@ -66,13 +68,13 @@ def shares_lost(walks: Sequence[np.ndarray], horizons: Iterable[int], form: Acti
 
 
 def _parts(steps_N3: np.ndarray) -> np.ndarray:
-    """float64 [N, 2]: distance and angle."""
+    """Returns the distance and absolute angle of each step: float64 [N, 2]."""
     turn_N = 180.0 - np.abs(180.0 - np.abs(steps_N3[:, 2]))
     return np.column_stack([np.hypot(steps_N3[:, 0], steps_N3[:, 1]), turn_N])
 
 
 def _unwritten(steps_N3: np.ndarray, form: ActionFormat) -> np.ndarray:
-    """bool [N, 2]: whether distance and angle are there and are not written."""
+    """Returns whether distance and angle are not zero and lost when written: bool [N, 2]."""
     parts_N2, written_N3 = _parts(steps_N3), form.written(steps_N3)
     wrong_N2 = _parts(written_N3) == 0
     if form.style == "pose":
@@ -81,7 +83,7 @@ def _unwritten(steps_N3: np.ndarray, form: ActionFormat) -> np.ndarray:
 
 
 def _moves(poses_T3: np.ndarray, frames: int, form: ActionFormat) -> np.ndarray:
-    """bool [N, 2]: whether the walk moves and turns around each action, however slowly."""
+    """Returns whether the walk moves and turns around each action, however slowly: bool [N, 2]."""
     own_N2, _ = _parts_over(poses_T3, frames, 1)
     moves_N2 = np.zeros(own_N2.shape, bool)
     for times in _WIDER:
@@ -89,13 +91,18 @@ def _moves(poses_T3: np.ndarray, frames: int, form: ActionFormat) -> np.ndarray:
         square_N2, own_square_N2 = (
             np.apply_along_axis(_smooth, 0, part**2, times * frames) for part in (wider_N2, own_N2)
         )
+        # Means of squares are compared, as single steps are noisy. Near the ends of a walk fewer
+        # horizons were reached than asked for.
         moves_N2 |= square_N2 > reached_N1**_STEADINESS * own_square_N2
     steps_N3 = _steps_over(poses_T3, frames, _FAR)[0]
     return moves_N2 & (_parts(form.written(steps_N3)) > 0)
 
 
 def _steps_over(poses_T3: np.ndarray, frames: int, times: int) -> tuple[np.ndarray, np.ndarray]:
-    """Steps [N, 3] of so many horizons around each action, and how many there was room for."""
+    """Returns steps over ``times`` horizons around each action, cut at the walk's ends.
+
+    float64 [N, 3], and the number of horizons that there was room for, float64 [N, 1].
+    """
     number_N = np.arange(len(poses_T3) - frames)
     around = (times - 1) * frames // 2
     first_N = (number_N - around).clip(0)
@@ -110,7 +117,7 @@ def _parts_over(poses_T3: np.ndarray, frames: int, times: int) -> tuple[np.ndarr
 
 
 def _smooth(value_N: np.ndarray, width: int) -> np.ndarray:
-    """Mean over ``width`` neighbours; at the ends over those that are there."""
+    """Returns a moving mean over about ``width`` values, fewer at the ends: float64 [N]."""
     sums = np.concatenate([[0.0], value_N.cumsum()])
     first = (np.arange(len(value_N)) - width // 2).clip(0)
     last = (np.arange(len(value_N)) + width // 2 + 1).clip(max=len(value_N))
@@ -124,7 +131,10 @@ def coarseness_notes(
     spacing: int,
     form: ActionFormat,
 ) -> tuple[str, ...]:
-    """What to tell of a source whose actions lose distances or angles, with settings that help."""
+    """Returns a warning per lost part for a source whose actions lose motion, with remedies.
+
+    Arguments as in :func:`shares_lost`; ``spacing`` is the source's ``frame_spacing``.
+    """
     shares = shares_lost(walks, horizons, form)
     return tuple(
         f"{share:.0%} of the actions of source {name} are written as {what}; "
@@ -144,7 +154,7 @@ def _ways(
     spacing: int,
     form: ActionFormat,
 ) -> Iterable[str]:
-    """Settings that help: the least change of the format, wider spacing, the unit."""
+    """Yields remedies: the least change of the format, a wider spacing, the unit."""
 
     def helps(horizons: Sequence[int], form: ActionFormat) -> bool:
         return getattr(shares_lost(walks, horizons, form), part) < _GOOD

@@ -1,4 +1,4 @@
-"""Which columns of a table a source reads: those that its settings name, else the usual ones."""
+"""The columns of a table that a source reads: those named in its settings, else usual names."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _IMAGE = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
 _TEXT = ("text", "caption", "txt", "content", "sentence", "description", "label")
 _NAMES_OF_LABELS = ("{}_name", "{}_names", "{}_text", "{}_str")
 _LOOKED_AT = 16
-"""Rows that tell what a column holds."""
+"""First rows by which the content of a column is judged."""
 
 
 class TableSettings(FileSettings):
@@ -57,7 +57,7 @@ class TableSettings(FileSettings):
         return ""
 
     def group(self, table: Table) -> str:
-        """Returns the column of groups, or nothing.
+        """Returns the column of groups, or an empty name.
 
         Raises:
             UserError: it is not there.
@@ -65,16 +65,16 @@ class TableSettings(FileSettings):
         return self.group_column and choose_column(table, "group_column", self.group_column)
 
     def fits(self, table: Table, *, alone: bool = False) -> bool:
-        """Whether a table has all that is needed."""
+        """Returns whether a table has all needed columns; ``alone``: no words are needed."""
         try:
             return self._shows_pictures(table) and (alone or bool(self.words(table)))
         except UserError:
             return False
 
     def source_of(
-        self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
+        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
     ) -> FolderSource:
-        """Returns the documents of a table's rows; ``own`` is what every such source is given.
+        """Returns the source of a table's rows; ``own`` are arguments common to all such sources.
 
         Raises:
             UserError: a column is missing or cannot be used.
@@ -92,9 +92,9 @@ class TableSettings(FileSettings):
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
             own = {"root": tables.root, "group_column": self.group(table)}
-            positions = opening.row_positions
+            positions = opening.sequence_length
             try:
-                source = self.source_of(name, table, row_positions=positions, alone=alone, **own)
+                source = self.source_of(name, table, sequence_length=positions, alone=alone, **own)
             except UserError as error:
                 if error.setting:
                     raise
@@ -130,15 +130,15 @@ class PictureTableSettings(TableSettings):
 
     held_out_by: ClassVar[str] = "pictures"
     source: ClassVar[type[FolderSource]]
-    """Is given the column of pictures, and then those of words."""
+    """Class of the source; its arguments are the column of pictures, then those of words."""
 
     @property
     def example(self) -> dict[str, str]:
-        """The words of a row, for a message that asks for some."""
+        """Words of an example row, for the message about missing ones."""
         raise NotImplementedError
 
     def image(self, table: Table) -> str:
-        """Returns the column of pictures; a usual name counts where pictures are found under it.
+        """Returns the column of pictures; of usual names preferably one whose pictures exist.
 
         Raises:
             UserError: there is none.
@@ -148,7 +148,7 @@ class PictureTableSettings(TableSettings):
         return choose_column(table, "image_column", self.image_column, found or usual or _IMAGE)
 
     def source_of(
-        self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
+        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
     ) -> FolderSource:
         """Returns the documents of a table's rows."""
         if alone:
@@ -159,14 +159,14 @@ class PictureTableSettings(TableSettings):
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
-        """Returns both sides; a folder of pictures will do where no words are read."""
+        """Returns both sides; without ``captioned``, a folder of pictures alone is enough."""
         return self.open(name, opening, alone=not captioned)
 
     def refuse_pictures_alone(self, table: Table) -> None:
-        """Raise where words are needed and a folder has pictures alone.
+        """Raises a UserError where words are needed and a folder has pictures alone.
 
         Raises:
-            UserError: it has; the message says how to write them.
+            UserError: there are no words; the message shows how to write them.
         """
         if not table.files or not is_picture(table.files[0]) or self.fits(table):
             return
@@ -179,13 +179,13 @@ class PictureTableSettings(TableSettings):
         )
 
     def _shows_pictures(self, table: Table) -> bool:
-        """Not where a usual name holds names of files that lie elsewhere, as beside shards."""
+        """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
         column = self.image(table)
         return bool(self.image_column) or _holds_pictures(table, column)
 
 
 def text_column(table: Table, wanted: str) -> str:
-    """Returns the column of texts or captions; of numbered labels, that of their names.
+    """Returns the column of texts or captions; for numbered labels, the column of their names.
 
     Raises:
         UserError: there is none.
@@ -225,7 +225,7 @@ def _holds_numbers(table: Table, column: str) -> bool:
 
 
 def _first(table: Table, column: str) -> Iterator[tuple[int, Row]]:
-    """The first rows that can be read; why others cannot, is told when all are."""
+    """Yields the readable ones of the first rows; the survey of all rows reports others."""
     for number in range(min(_LOOKED_AT, len(table))):
         with suppress(UserError):
             yield number, table.row(number, column)

@@ -1,4 +1,4 @@
-"""One packed row made visible: its spans as a table; its pictures, sources and mask as a PNG.
+"""A packed row for inspection: its spans as a table; its pictures, sources and mask as a PNG.
 
 Shape suffixes: T positions of the row.
 """
@@ -33,7 +33,7 @@ _ROLE_COLOURS = {
 _SOURCE_COLOURS = ("#8172b3", "#64b5cd", "#ccb974", "#da8bc3", "#937860", "#8c8c8c")
 
 Item = tuple[str, int]
-"""The stream of an item, and its slot in the batch."""
+"""Stream of an item, and its slot in the batch."""
 
 
 @dataclass(frozen=True)
@@ -43,18 +43,18 @@ class RowSpan:
     begin: int
     end: int
     document: int
-    """Its number in the row, NOBODY at padding."""
+    """Number of the document in the row, NOBODY at padding."""
     source: str
     role: str
     """text, target, "target, condition dropped", context or padding."""
     text: str
-    """What the text says; empty for items."""
+    """Decoded text; empty for items and padding."""
     item: Item | None
-    """The stream and the slot that it holds."""
+    """Stream and slot of the span's item; None for text and padding."""
 
 
 def row_spans(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> list[RowSpan]:
-    """The spans of one row from left to right; an item's holds both its marks."""
+    """Returns the spans of one row from left to right; an item's span includes both its marks."""
     item_T = _items(batch, row)
     document_T = batch.document_BT[row].tolist()
     spans = []
@@ -79,7 +79,7 @@ def row_spans(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> list[Ro
 
 
 def row_table(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> Table:
-    """One row as a table for the terminal: a line for each span, a rule between documents."""
+    """Returns one row as a table for the terminal: a line per span, a rule between documents."""
     title = f"lane {int(batch.lane_B[row])}, row {int(batch.number_B[row])}"
     table = Table(title=f"{title}: {batch.num_positions} positions")
     for name in ("positions", "source", "role"):
@@ -94,13 +94,13 @@ def row_table(batch: PackedBatch, row: int, tokenizer: TextTokenizer) -> Table:
             snippet = f"{snippet[:half]} … {snippet[-half:]}"
         place = f"{span.begin}–{span.end - 1}"
         role = span.role if span.item is None else f"{span.item[0]} {span.role}"
-        # Escaped: a bracket in a caption is no markup of the terminal's.
+        # Escaped: rich takes brackets for markup, and captions may have some.
         table.add_row(place, span.source, role, snippet.replace("[", r"\["), end_section=ends)
     return table
 
 
 def draw_row(batch: PackedBatch, row: int, tokenizer: TextTokenizer, path: Path) -> None:
-    """Write a PNG of one row: pictures, sources and roles over the mask of who sees whom."""
+    """Writes a PNG of one row: pictures, sources and roles above the attention mask."""
     spans = row_spans(batch, row, tokenizer)
     figure = Figure(figsize=(11, 12), layout="constrained")
     FigureCanvasAgg(figure)
@@ -125,7 +125,7 @@ def draw_row(batch: PackedBatch, row: int, tokenizer: TextTokenizer, path: Path)
 
 
 def _marked(batch: PackedBatch, row: int, span: RowSpan, *, ends: bool) -> str:
-    """The text with visible line ends and the document's two special tokens."""
+    """Returns the text with visible line ends and the document's two special tokens."""
     if span.role != "text":
         return ""
     begin = "<bod>" if batch.position_BT[row, span.begin] == 0 else ""
@@ -133,7 +133,7 @@ def _marked(batch: PackedBatch, row: int, span: RowSpan, *, ends: bool) -> str:
 
 
 def _items(batch: PackedBatch, row: int) -> list[Item | None]:
-    """The item at each of T positions, its marks included."""
+    """Returns the item at each of T positions, its marks included; None elsewhere."""
     item_T: list[Item | None] = [None] * batch.num_positions
     for name, slots in batch.slots.items():
         for number in (slots.row_N == row).nonzero().flatten().tolist():
@@ -165,7 +165,7 @@ def _draw_pictures(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None
     for number, span in enumerate(shown):
         assert span.item is not None
         middle = (number + 0.5) * num_positions / len(shown)
-        # A box of its own keeps the picture's proportions, whatever those of its place.
+        # Inset axes keep the picture's aspect ratio, whatever that of its place.
         place = axes.inset_axes(
             (middle - width / 2, 0.3, width, 0.7), transform=axes.transData, anchor="S"
         )
@@ -177,7 +177,7 @@ def _draw_pictures(axes: Axes, batch: PackedBatch, spans: list[RowSpan]) -> None
 
 
 def draw_item(axes: Axes, item: Tensor) -> None:
-    """A picture as it is; of anything else its numbers along its longer axis, a line a channel."""
+    """Draws an image, or any other item as curves over its longer axis, a line per channel."""
     if item.ndim == 3 and len(item) in (1, 3):
         axes.imshow(item.permute(1, 2, 0).squeeze(-1).numpy())
         axes.axis("off")

@@ -1,4 +1,4 @@
-"""Document → integers: ``<bod> span span ... <eod>``, an item as its marks around P latent tokens.
+"""Document → token numbers: ``<bod> span ... <eod>``, an item as marks around P latent tokens.
 
 A document longer than a row is split between spans into pieces that are documents themselves; an
 item of a stream is never cut, and a text longer than a row is cut at the row's length.
@@ -21,25 +21,25 @@ if TYPE_CHECKING:
     from chiasm.data.tokenizer import TextTokenizer
 
 FRAME_TOKENS = 2
-"""``<bod>`` and ``<eod>`` around a document; the marks around an item."""
+"""Tokens around a document (``<bod>`` and ``<eod>``), and around an item (its marks)."""
 
 
-def refuse_short_rows(row_positions: int, streams: Streams) -> None:
-    """Raise a UserError when a row could not hold one item of each stream as a document."""
+def refuse_short_rows(sequence_length: int, streams: Streams) -> None:
+    """Raises a UserError if a row is too short for a document of one item, of any stream."""
     largest = max((each.num_tokens for each in streams), default=1)
     smallest = largest + 2 * FRAME_TOKENS
-    if row_positions < smallest:
+    if sequence_length < smallest:
         raise UserError(
             f"is shorter than one item of {largest} latent tokens between its marks, <bod> and "
             "<eod>",
-            setting="stream.row_positions",
-            value=row_positions,
+            setting="stream.sequence_length",
+            value=sequence_length,
             remedy=f"give {smallest} or more",
         )
 
 
 class Piece(NamedTuple):
-    """A document as integers, the part of one that fits a row, or one item or text of it."""
+    """Token numbers of a document, of a part that fits a row, or of one item or text."""
 
     ids: np.ndarray
     """int64 [n]: token numbers, of a document from ``<bod>`` to ``<eod>``."""
@@ -52,11 +52,11 @@ _NO_ITEMS = np.zeros((0, 3), dtype=np.int64)
 
 
 class DocumentEncoder:
-    """Turns documents into pieces of at most ``row_positions``."""
+    """Encodes documents as pieces of at most ``sequence_length`` positions."""
 
-    def __init__(self, tokenizer: TextTokenizer, streams: Streams, row_positions: int) -> None:
+    def __init__(self, tokenizer: TextTokenizer, streams: Streams, sequence_length: int) -> None:
         self._tokenizer, self._streams = tokenizer, streams
-        self._capacity = row_positions - FRAME_TOKENS
+        self._capacity = sequence_length - FRAME_TOKENS
         self._bod, self._eod = np.array([tokenizer.bod_id]), np.array([tokenizer.eod_id])
         self._item = cache(self._read)
 
@@ -64,17 +64,17 @@ class DocumentEncoder:
         """Returns the document's pieces: one, unless it is longer than a row.
 
         Raises:
-            UserError: it holds an item of a stream that the run has not.
+            UserError: it holds an item of a stream that the run does not have.
         """
-        # Adjacent texts read as one string, so that a prompt and its answer meet the same tokens
-        # however the source divided them.
+        # Adjacent texts are joined before they are encoded, so that a prompt and its answer have
+        # the same tokens however the source divided them.
         units = list(self._units(document, joined=True))
         if sum(len(unit.ids) for unit in units) <= self._capacity:
             return [self._piece(units)]
         return [self._piece(group) for group in self._groups(document)]
 
     def _units(self, document: Document, *, joined: bool) -> Iterator[Piece]:
-        """What is never split: an item, or text up to a row's length."""
+        """Yields the units that are never split: items, and texts up to a row's length."""
         number = 0
         for is_text, run in groupby(document.spans, key=lambda span: isinstance(span, Text)):
             if is_text:
@@ -91,7 +91,7 @@ class DocumentEncoder:
                 number += 1
 
     def _read(self, stream: str, target: bool) -> tuple[np.ndarray, int]:
-        """An item's token numbers, and the number of the stream that reads it."""
+        """Returns an item's token numbers, and the number of the stream that reads it."""
         shape = self._streams.reading(stream, target)
         begin, end, fill = self._tokenizer.marks[shape.marks]
         return np.array([begin, *[fill] * shape.num_tokens, end]), self._streams.shapes.index(shape)

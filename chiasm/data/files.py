@@ -1,10 +1,9 @@
-"""What a path holds: its files, what is left out of them, and which of them are held out.
+"""The files of a path: which are read, which are left out, and which are held out.
 
 A path is a file, a folder, or a pattern such as ``data/train-*.parquet``. Of a folder, hidden
-files, the leavings of editors and archives, folders of runs, and the files that speak *about* data
-(licences, read-mes, descriptions) are left out. What counts as held out by its name is decided on
-whole words and only where the names beside it agree: ``toy train.png`` and a label folder called
-``test`` are neither.
+files, leftovers of editors and archives, folders of runs, and files *about* data (licences,
+read-mes, descriptions) are left out. A name counts as held out only by whole words and where the
+names beside it agree: ``toy train.png`` and a label folder called ``test`` do not count.
 """
 
 from __future__ import annotations
@@ -43,7 +42,7 @@ _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json",
 _LEAVINGS = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 _PATTERN = re.compile(r"[*?\[]")
 _NUMBERING = re.compile(r"\d+|of|[0-9a-f]{16}")
-"""What tells the shards of one table apart: 00000-of-00003, and the hub's hashes."""
+"""Parts of names that number the shards of a table: 00000-of-00003, and the hub's hashes."""
 
 
 @dataclass(frozen=True)
@@ -51,10 +50,10 @@ class Files:
     """The files of one path, sorted by name."""
 
     root: Path
-    """The folder that names are told relative to."""
+    """The folder that names are shown relative to."""
     data: tuple[Path, ...]
     left: tuple[Path, ...]
-    """Not read because of their names (licences, read-mes, descriptions), and links to nothing."""
+    """Files not read because of their names (licences, read-mes, descriptions), and dead links."""
 
 
 def shown_name(file: Path, root: Path) -> str:
@@ -64,7 +63,7 @@ def shown_name(file: Path, root: Path) -> str:
 
 
 def find_files(path: str, setting: str = "path") -> Files | None:
-    """Returns the files of a file, a folder or a pattern; None where nothing is there.
+    """Returns the files of a file, a folder or a pattern; None if the path does not exist.
 
     Raises:
         UserError: a pattern that no file matches, or a folder that may not be read.
@@ -75,7 +74,7 @@ def find_files(path: str, setting: str = "path") -> Files | None:
     if os.path.isdir(path):
         return _split_off(given, _inside(given, setting))
     root = next((above for above in given.parents if os.path.isdir(above)), Path())
-    pattern = str(given.relative_to(root))  # a folder that is there may be called a[1]
+    pattern = str(given.relative_to(root))  # an existing folder may be called a[1]
     if not _PATTERN.search(pattern):
         return None
     found = [root / match for match in glob.glob(pattern, root_dir=root, recursive=True)]
@@ -88,7 +87,7 @@ def find_files(path: str, setting: str = "path") -> Files | None:
 
 
 def _inside(folder: Path, setting: str) -> Iterator[Path]:
-    """The files below a folder, through links too; each folder once, however links lead to it."""
+    """Yields the files below a folder, following links; each real folder is read once."""
 
     def refuse(error: OSError) -> NoReturn:
         why = f": {error.filename} cannot be read: {error.strerror}"
@@ -124,7 +123,7 @@ def _split_off(root: Path, found: Iterable[Path]) -> Files:
 
 
 def is_leaving(name: str) -> bool:
-    """Whether a file or folder of that name is hidden, or left by an editor, archive or library."""
+    """Returns whether a name is hidden, or a leftover of an editor, an archive or a library."""
     return (
         name.startswith((".", "~$"))
         or name.lower() in _LEAVINGS
@@ -138,27 +137,27 @@ def _is_about(file: Path) -> bool:
 
 @dataclass(frozen=True)
 class SplitFiles:
-    """Files to train on and held-out files, where their names tell them apart."""
+    """Training and held-out files, by their names."""
 
     train: tuple[Path, ...]
     validation: tuple[Path, ...] = ()
     test: tuple[Path, ...] = ()
     doubtful: tuple[str, ...] = ()
-    """Names with the word of a held-out split that are trained on: nothing beside them agrees."""
+    """Training files named like a held-out split, without names beside them that agree."""
 
     @property
     def held_out(self) -> tuple[Path, ...]:
-        """Validation files before test files; empty where no name says so."""
+        """Validation files, else test files; empty if no name counts as held out."""
         return self.validation or self.test
 
     @property
     def left(self) -> tuple[Path, ...]:
-        """Of a second held-out split: neither trained on nor measured on."""
+        """Files of a second held-out split: used neither for training nor for evaluation."""
         return self.test if self.validation else ()
 
 
 def split_by_name(root: Path, files: Sequence[Path], *, by_file: bool = True) -> SplitFiles:
-    """Returns which files train and which are held out, by the field's conventions.
+    """Returns the training and the held-out files, by the field's naming conventions.
 
     - Folders: see :func:`split_folders`.
     - Files, with ``by_file``: the name is the word of a split (``valid.txt``), or has one among its
@@ -183,9 +182,9 @@ def split_by_name(root: Path, files: Sequence[Path], *, by_file: bool = True) ->
 
 
 def split_folders(names: Iterable[Path]) -> dict[Path, str]:
-    """Returns the folders that are splits, and which: those of relative names.
+    """Returns split by folder, for the folders of relative names that are splits.
 
-    All folders beside each other are called after splits, ``train`` among them, and two of them
+    Siblings are splits if all of them are named after splits, and if ``train`` and a held-out one
     differ in that word and in numbers alone: ``train/ test/``, ``images/train2017/
     images/val2017/``, ``dev-clean/ train-clean-100/``.
     """
@@ -210,7 +209,7 @@ def _outermost(folder: Path, splits: Mapping[Path, str]) -> str:
 
 
 def _by_file(names: Sequence[Path]) -> list[str]:
-    """The split of each file by its own name."""
+    """Returns the split of each file by its own name."""
     parsed = [_parsed(name.stem) for name in names]
     keys = [
         (split, (name.parent, *rest)) for name, (split, rest) in zip(names, parsed, strict=True)
@@ -228,7 +227,7 @@ def _by_file(names: Sequence[Path]) -> list[str]:
 
 
 def _families(parsed: Iterable[tuple[str, tuple]]) -> dict[tuple, set[str]]:
-    """The splits of the names that have everything else in common."""
+    """Returns, by the rest of a name, the splits of the names that share it."""
     kinds: dict[tuple, set[str]] = {}
     for split, rest in parsed:
         kinds.setdefault(rest, set()).add(split)
@@ -236,7 +235,7 @@ def _families(parsed: Iterable[tuple[str, tuple]]) -> dict[tuple, set[str]]:
 
 
 def _parsed(name: str) -> tuple[str, tuple[str, ...]]:
-    """The split whose word a name holds, or nothing; and what else it holds, numbers aside."""
+    """Returns the split whose word a name has, or ``""``, and its other parts but numbers."""
     parts = [part for part in re.split(r"[-._]+", name) if part]
     split = next((_word(part) for part in parts if _word(part)), "")
     return split, tuple(p for p in parts if not _word(p) and not _NUMBERING.fullmatch(p))
@@ -252,5 +251,5 @@ def _doubtful(names: Collection[Path], *, by_file: bool) -> tuple[str, ...]:
 
 
 def _word(name: str) -> str:
-    """The split that a name means, or nothing; a year may follow, as in val2017."""
+    """Returns the split that a word means, or ``""``; a year may follow, as in val2017."""
     return _WORDS.get(name.lower().rstrip("0123456789"), "")

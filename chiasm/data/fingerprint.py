@@ -1,8 +1,8 @@
-"""What users' files hold, as a short hash: by it what was made of them is known again.
+"""Short hash of the content of users' files: the key of everything derived from them.
 
-A file up to a mebibyte is read whole; of a larger one its size and 64 blocks spread from its first
-byte to its last. Times do not count: a copy is the same data, and an edited file with its old time
-stamp is not.
+A file up to a mebibyte is hashed whole; a larger one by its size and 64 blocks spread from its
+first byte to its last. Times do not count: a copy has the same hash, and an edited file with its
+old time stamp has another.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _BLOCK_BYTES = WHOLE_BYTES // _BLOCKS
 
 
 def fingerprint(path: str) -> str:
-    """Returns 16 hexadecimal digits for the files of a path; none where nothing is there.
+    """Returns 16 hexadecimal digits for the files of a path; empty if the path does not exist.
 
     Names count relative to the path, and so does the version of the code that reads.
 

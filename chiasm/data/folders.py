@@ -1,8 +1,8 @@
 """Sources from users' own tables: plain texts, picture and text, question and answer.
 
-Documents name their task in words as those of the embedded world do. Opening a source reads every
-row once: what cannot be used is left out and counted, and every document gets the hash by which it
-is held out (:mod:`chiasm.data.survey`).
+Documents name their task in words, as those of the embedded world do. Opening a source reads every
+row once: unusable rows are left out and counted, and every document gets the hash by which it is
+held out (:mod:`chiasm.data.survey`).
 """
 
 from __future__ import annotations
@@ -28,17 +28,17 @@ from chiasm.documents import Document, Image, Text, question_spans
 
 
 class FolderSource(ABC):
-    """Documents of a table's rows, each made of the cells of some columns.
+    """Documents of a table's rows, each built from the cells of some columns.
 
     Args:
-        name: for messages.
-        table: whose rows; each is read once.
-        columns: that of the pictures first, where there are any.
-        root: of all files: pictures are looked for up to there.
-        group_column: holds what rows belong to, or nothing.
+        name: name of the source, for messages.
+        table: table of the rows; each is read once when the source is opened.
+        columns: columns that are read, that of the pictures first.
+        root: folder of all files: pictures are looked for in folders up to this one.
+        group_column: column with the group of a row; empty: rows have no groups.
 
     Raises:
-        UserError: a whole column cannot be used.
+        UserError: a column cannot be used at all.
     """
 
     documents_per_row = 1
@@ -62,10 +62,10 @@ class FolderSource(ABC):
 
     @abstractmethod
     def variant(self, index: int, turn: int) -> Document:
-        """Returns a document in one of its forms: its text is one of a list, in turn."""
+        """Returns a document in one of its forms: ``turn`` chooses among its texts."""
 
     def _content(self, number: int) -> tuple[bytes, ...]:
-        """What identifies a row, and then all else that its documents are made of.
+        """Returns a row's identity, then everything else that its documents are made of.
 
         Raises:
             Unusable: the row lacks something.
@@ -76,23 +76,23 @@ class FolderSource(ABC):
         return self._group(number) or own, own, *self._said(*words)
 
     def _said(self, *words: tuple[str, ...]) -> Iterable[bytes]:
-        """The words of a row for its fingerprint."""
+        """Returns the words of a row for its fingerprint."""
         return (text.encode() for texts in words for text in texts)
 
     @property
     def identities(self) -> np.ndarray:
-        """int64 [len]: equal for documents that are held out together; -1: cannot be used."""
+        """int64 [N], one per document: equal if they are held out together; -1: unusable."""
         return np.repeat(self.survey.identity_R, self.documents_per_row)
 
     def _group(self, number: int) -> bytes | None:
-        """What a row belongs to, where the user says so."""
+        """Returns the group of a row; None without a column of groups."""
         if not self._group_column:
             return None
         row = self._table.row(number, self._group_column)
         return "\0".join(self._words(row, self._group_column)).encode()
 
     def _words(self, row: dict, column: str) -> tuple[str, ...]:
-        """The texts of a cell, without the blanks around them.
+        """Returns the texts of a cell, without the blanks around them.
 
         Raises:
             Unusable: there is none.
@@ -104,7 +104,7 @@ class FolderSource(ABC):
         return found
 
     def _row(self, number: int) -> tuple[Any, ...]:
-        """The picture of a row, its file or bytes, and the texts of each further column.
+        """Returns the picture of a row, its file or bytes, and the texts of each further column.
 
         Raises:
             Unusable: the row lacks one.
@@ -115,7 +115,7 @@ class FolderSource(ABC):
         return data, *(self._words(row, column) for column in columns)
 
     def _picture(self, row: dict, column: str, number: int) -> Path | bytes:
-        """A picture's file or bytes; a path counts from the table's folder, or one above it.
+        """Returns a picture's file or bytes; paths are relative to the table's folder or one above.
 
         Raises:
             Unusable: there is none.
@@ -143,20 +143,20 @@ class TextSource(FolderSource):
         super().__init__(name, table, column, **own)
         # Row, begin and end in bytes of UTF-8, and identity of each document.
         self._parts_N4 = np.array(self._found, dtype=np.int64).reshape(-1, 4)
-        self._found.clear()  # of many texts this list is large
+        self._found.clear()  # a list of tuples takes many times the memory of the array
 
     def __len__(self) -> int:
         return len(self._parts_N4)
 
     def variant(self, index: int, turn: int) -> Document:
-        """Returns a document; it has one form."""
+        """Returns a document, which has one form only."""
         number, begin, end, _ = self._parts_N4[index].tolist()
         [column] = self._columns
         return Document((Text(self._table.utf8(number, column, begin, end).decode()),))
 
     @property
     def identities(self) -> np.ndarray:
-        """int64 [N]: equal for the same words."""
+        """int64 [N]: equal for equal words, or within a group."""
         return self._parts_N4[:, 3]
 
     def _content(self, number: int) -> tuple[bytes, ...]:
@@ -176,10 +176,10 @@ class TextSource(FolderSource):
 
 
 class ImageTextSource(FolderSource):
-    """Pictures and their texts, each pair once as a caption and once as a picture to draw.
+    """Pictures and their texts, each pair once to caption and once to generate.
 
     Documents 2i and 2i + 1 are row i: [Image(context), "caption: ..."] and
-    ["picture: ...", Image(target)]. Of several texts, one in turn.
+    ["picture: ...", Image(target)]. Several texts of a picture take turns.
     """
 
     documents_per_row = 2
@@ -197,7 +197,7 @@ class PictureSource(FolderSource):
     """Pictures without their texts, each one document: [Image(context)]."""
 
     def variant(self, index: int, turn: int) -> Document:
-        """Returns a document; it has one form."""
+        """Returns a document, which has one form only."""
         [data] = self._row(index)
         return Document((Image(data, target=False),))
 
@@ -205,7 +205,7 @@ class PictureSource(FolderSource):
 class QuestionSource(FolderSource):
     """Pictures with a question and its answer: [Image, "question: ... answer:", " ...\\n"].
 
-    Of several answers, one in turn; the first stands for all where answers are scored.
+    Several questions or answers take turns; scoring reads the first answer.
     """
 
     def variant(self, index: int, turn: int) -> Document:
@@ -240,14 +240,16 @@ class Selection:
         return self._source.variant(int(self._indices[index]), turn)
 
     def cluster_of(self, index: int) -> int:
-        """Returns what documents of one group, of one picture, or of the same words share."""
+        """Returns the identity that documents of one group, picture or text share."""
         return int(self._clusters[index])
 
 
 def cut_text(text: str, characters: int) -> Iterator[str]:
-    """Cut at the last paragraph, line, sentence or word that ends in the allowed second half.
+    """Yields parts of at most ``characters``, cut at the best mark in the second half of each.
 
-    Nothing is lost: the parts joined are the text.
+    A paragraph is a better mark than a line, a line than a sentence, a sentence than a word; of
+    one kind the last mark counts, and without any the cut is at the limit. The joined parts are
+    the text.
     """
     marks = ("\r\n\r\n", "\n\n", "\n", ". ", " ")
     begin = 0

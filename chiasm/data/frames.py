@@ -1,4 +1,4 @@
-"""The frames of a recorded walk on disk: folders, numbers and files that are none of its own."""
+"""The frames of a recorded walk on disk: their folders and numbers."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from chiasm.errors import UserError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 _PLACES = ("", "image_2", "image_02/data", "image_0", "color", "rgb", "images")
-"""Where layouts keep their frames, from a trajectory's folder on."""
+"""Folders of frames in the known layouts, relative to a trajectory's folder."""
 _NUMBERED = re.compile(r"(?:frame[-_])?(\d+)(?:\.color)?")
 
 
 def visible(path: Path) -> bool:
-    """Whether a file or folder is neither hidden nor left behind by an archive or a notebook."""
+    """Returns whether a file or folder is neither hidden nor a leftover of an archive."""
     return not path.name.startswith(".") and path.name != "__MACOSX"
 
 
 def frame_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
-    """The places that hold pictures, each with their names from the trajectory's folder on."""
+    """Yields each folder with pictures, and their names relative to the trajectory's folder."""
     for place in _PLACES:
         if not (folder / place).is_dir():
             continue
@@ -34,7 +34,7 @@ def frame_folders(folder: Path) -> Iterator[tuple[Path, list[str]]]:
 
 
 def numbered_frames(folder: Path) -> dict[int, str]:
-    """Names of the frames by their number, of the first place that has numbered ones.
+    """Returns frame names by number, from the first folder that has numbered ones.
 
     Raises:
         UserError: two files have one number.

@@ -12,13 +12,15 @@ from chiasm.documents import Document, Image, Text
 
 
 def video(source: ActionVideos, frames: Iterable[int]) -> Document:
-    """Returns frames of a source, all to be drawn: ["video:", Image(target), ...]."""
+    """Returns frames of a source, all as targets: ["video:", Image(target), ...]."""
     return Document((Text("video:"), *(_drawn(source, frame) for frame in frames)))
 
 
 def action_video(source: ActionVideos, frames: Sequence[int]) -> Document:
-    """Returns frames of a walk and the actions between them, the first frame as context:
-    [Image(context), Text, Image(target), Text, Image(target), ...]."""
+    """Returns frames of a walk with the actions between them, the first frame as context.
+
+    [Image(context), Text, Image(target), Text, Image(target), ...].
+    """
     spans: list[Text | Image] = [source.picture(frames[0])]
     for before, after in pairwise(frames):
         spans += [Text(source.action(before, after)), _drawn(source, after)]
@@ -37,15 +39,15 @@ def draw_goals(
     owed_frames: int,
     rng: np.random.Generator,
 ) -> list[int]:
-    """Returns the frames behind the first one.
+    """Returns the frames of a document after its first, each at a random horizon from the last.
 
     Args:
-        first: where the document begins.
-        walk: the frames that it may show.
-        steps: horizons, the nearest first; negative ones look back.
-        frames: of the document, the first included; fewer where the walk has no room.
-        owed_frames: so many a document must have: room is kept for them at the nearest horizon.
-        rng: draws them.
+        first: first frame of the document.
+        walk: frames that the document may show.
+        steps: horizons in recorded frames, the nearest first; negative ones look back.
+        frames: number of frames, the first included; fewer if the walk has no room.
+        owed_frames: least number of frames: room is kept for them at the nearest horizon.
+        rng: generator of the random horizons.
     """
     goals: list[int] = []
     here = first

@@ -1,8 +1,8 @@
-"""What tells two pictures apart without decoding them.
+"""Keys of pictures: content hashes, computed without decoding.
 
-The key of a picture is the 128-bit xxh3 hash of what its source holds: the bytes of the file, or
-the pixels where the source has pixels. It does not depend on where the file lies, on the document
-or on its number, and costs microseconds where decoding costs milliseconds.
+The key of a picture is the 128-bit xxh3 hash of its source: the bytes of the file, or the pixels
+where the source has pixels. It does not depend on the file's path, on the document or on its
+number, and costs microseconds where decoding costs milliseconds.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ KEY_BYTES = 16
 
 
 def picture_key(image: Continuous) -> bytes:
-    """KEY_BYTES bytes: equal for equal files, and for equal pixels in memory.
+    """Returns KEY_BYTES bytes: equal for equal files, and for equal pixels in memory.
 
     Raises:
         UserError: the file cannot be read.

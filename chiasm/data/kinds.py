@@ -30,7 +30,7 @@ class TextSettings(TableSettings):
 
     @property
     def has_pictures(self) -> bool:
-        """None."""
+        """False: texts alone."""
         return False
 
     def words(self, table: Table) -> tuple[str, ...]:
@@ -38,10 +38,10 @@ class TextSettings(TableSettings):
         return (text_column(table, self.text_column),)
 
     def source_of(
-        self, name: str, table: Table, *, row_positions: int, alone: bool, **own: Any
+        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
     ) -> FolderSource:
-        """Returns the texts of a table, cut."""
-        characters = self.document_characters or _CHARACTERS_PER_POSITION * row_positions
+        """Returns the texts of a table, cut into documents."""
+        characters = self.document_characters or _CHARACTERS_PER_POSITION * sequence_length
         [column] = self.words(table)
         return TextSource(name, table, column, characters, **own)
 
@@ -58,7 +58,7 @@ class ImageTextSettings(PictureTableSettings):
 
     @property
     def example(self) -> dict[str, str]:
-        """A caption."""
+        """An example caption."""
         return {self.text_column or "text": "a red barn in the snow"}
 
     def words(self, table: Table) -> tuple[str, ...]:
@@ -80,7 +80,7 @@ class QuestionSettings(PictureTableSettings):
 
     @property
     def example(self) -> dict[str, str]:
-        """A question and its answer."""
+        """An example question and its answer."""
         return {self.question_column: "is it a barn?", self.answer_column: "yes"}
 
     def words(self, table: Table) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
-"""One lane of the stream: mixture → grain's packer → rows with their items, and a count.
+"""One lane of the stream: mixture → grain's packer → rows with their items, and counts.
 
-Only small integer arrays are packed; items are read when their row is due. An item that
-cannot be decoded takes its document with it: the positions become padding and the row goes out.
+Only small integer arrays are packed; items are read when their row is due. If an item cannot be
+decoded, the positions of its document become padding and the row is emitted without it.
 """
 
 from __future__ import annotations
@@ -22,23 +22,28 @@ _NOTES = 10
 
 
 class LaneRows:
-    """The endless rows of one lane; the state holds the packer's and counts of the rows given."""
+    """The endless rows of one lane; its state is the packer's, and counts over the emitted rows.
+
+    Shape suffixes as in :mod:`chiasm.data.rows`: T positions, I items and S documents of a row.
+    """
 
     def __init__(
         self,
         mixture: Mixture,
-        row_positions: int,
+        sequence_length: int,
         rows_packed_together: int,
         seed: int,
         reader: ItemReader,
     ) -> None:
+        # grain bounds each array of a row. Those of items and documents are so wide that positions
+        # alone fill a row; only documents without content, which have none, may reach the last.
         smallest = min((each.num_tokens for each in reader.streams), default=1)
         packer = grain.experimental.BestFitPackIterDataset(
             _Parent(mixture),
             length_struct={
-                "ids": row_positions,
-                "items": row_positions // smallest,
-                "documents": row_positions,
+                "ids": sequence_length,
+                "items": sequence_length // smallest,
+                "documents": sequence_length,
             },
             num_packing_bins=rows_packed_together,
             seed=int(np.random.SeedSequence([seed, mixture.lane.number]).generate_state(1)[0]),
@@ -58,9 +63,11 @@ class LaneRows:
 
     def __next__(self) -> Row:
         packed = next(self._packer)
+        # grain numbers the documents of a row from 1, alike in all arrays, with 0 at padding.
         documents = packed["documents"][packed["documents_segment_ids"] > 0]
         document_T = packed["ids_segment_ids"].astype(np.int64) - 1
         items = packed["items"][packed["items_segment_ids"] > 0]
+        # The document of each item, by its number in the row.
         owner_I = packed["items_segment_ids"][packed["items_segment_ids"] > 0] - 1
         contents, broken = self._contents(documents, items[:, 0], owner_I)
         self._count(documents, document_T, broken)
@@ -68,6 +75,7 @@ class LaneRows:
         kept_I = kept[owner_I] != NOBODY
         row = Row(
             ids_T=packed["ids"],
+            # Padding has the number -1 and so picks the appended entry.
             document_T=np.append(kept, NOBODY)[document_T],
             position_T=packed["ids_positions"].astype(np.int64),
             source_S=documents[kept != NOBODY, 0],
@@ -83,7 +91,7 @@ class LaneRows:
     def _contents(
         self, documents: np.ndarray, numbers: np.ndarray, owner_I: np.ndarray
     ) -> tuple[dict[int, Content], dict[int, str]]:
-        """Items by place in the row, and why documents with broken ones must go."""
+        """Returns items by their place in the row, and reasons by document with a broken item."""
         contents: dict[int, Content] = {}
         broken: dict[int, str] = {}
         drawn, items = documents.tolist(), zip(numbers.tolist(), owner_I.tolist(), strict=True)
@@ -101,7 +109,7 @@ class LaneRows:
         return contents, broken
 
     def _kept(self, documents: np.ndarray, broken: dict[int, str]) -> np.ndarray:
-        """int64 [S]: new numbers of the documents that stay in the row, NOBODY for the others."""
+        """Returns the new numbers of documents that stay in the row, else NOBODY: int64 [S]."""
         keep = documents[:, 2] < Condition.EMPTY
         keep[list(broken)] = False
         return np.where(keep, np.cumsum(keep) - 1, NOBODY)
@@ -150,7 +158,7 @@ class LaneRows:
 
 
 class _Parent(grain.IterDataset):
-    """A mixture as what grain's packer reads: something of which it asks one iterator."""
+    """Adapter: grain's packer takes a dataset, of which it asks one iterator."""
 
     def __init__(self, mixture: Mixture) -> None:
         super().__init__()

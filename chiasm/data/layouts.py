@@ -1,4 +1,4 @@
-"""The layouts of recorded walks: which files hold the poses, and which frame each belongs to.
+"""The file layouts of recorded walks: where the poses are, and the frame of each.
 
 ====================  =============================================================================
 traj_data.json, .pkl  GNM, Navigation World Models: ``position`` [T, 2], ``yaw`` [T]
@@ -39,19 +39,19 @@ _MATRIX_FIELDS = ("pose", "matrix", "transform_matrix")
 
 @dataclass(frozen=True)
 class Recorded:
-    """What a folder says of its walk, before any of it is judged."""
+    """The poses and frame names of a folder, as recorded and before any check of plausibility."""
 
     file: Path
-    """Where the poses stand."""
+    """File or folder of the poses."""
     poses: CameraPoses | np.ndarray
-    """Of a camera in space; or float64 [T, 3]: x and y in the file's unit, yaw in radians."""
+    """Poses of a camera in space; or float64 [T, 3]: x and y in the file's unit, yaw in radians."""
     names: tuple[str, ...] = ()
-    """The frames' files, from the folder on; empty where they are numbered."""
+    """Files of the frames relative to the folder; empty if they are found by number."""
     note: str = ""
 
     @property
     def layout(self) -> str:
-        """What its files are called, the same of every recording in this layout."""
+        """Name of the layout, by the names of its files."""
         if self.file.is_dir():
             return "pose" if self.file.name == "pose" else "*.pose.txt"
         named = self.file.suffix != ".txt" or self.file.name in ("groundtruth.txt", "poses.txt")
@@ -59,7 +59,7 @@ class Recorded:
 
 
 def layout_of(folder: Path) -> tuple[Path, Callable[[Path, PoseSettings], Recorded]] | None:
-    """Where a folder's poses stand, and what reads them; None where it has none."""
+    """Returns the place of a folder's poses and the function that reads them; None without any."""
     for name, read in (
         ("poses.jsonl", _read_lines),
         ("traj_data.json", _read_ground),
@@ -77,7 +77,7 @@ def layout_of(folder: Path) -> tuple[Path, Callable[[Path, PoseSettings], Record
 
 
 def text_lines(file: Path) -> list[str]:
-    """The lines of a text file, whatever its line ends, without a byte order mark.
+    """Returns the lines of a text file, with any line ends, without a byte order mark.
 
     Raises:
         UserError: it is not UTF-8.
@@ -121,7 +121,7 @@ def _read_lines(file: Path, settings: PoseSettings) -> Recorded:
             else:
                 position = np.array(row["position"], np.float64)
                 orientation = np.array(row["quat_xyzw"], np.float64)
-                # Places on the ground are enough where the camera's world has z upwards.
+                # Two numbers are a place on the ground: z, by default up in this layout, is 0.
                 position = np.append(position, 0.0) if position.shape == (2,) else position
                 if (position.shape, orientation.shape) != ((3,), (4,)):
                     raise ValueError("position needs 3 numbers and quat_xyzw 4")
@@ -199,7 +199,7 @@ def _read_tum(file: Path, settings: PoseSettings) -> Recorded:
 
 
 def _timed_frames(folder: Path) -> tuple[list[str], np.ndarray]:
-    """Names and times [F] in ns, in order of time: from rgb.txt, or from the files' names."""
+    """Returns names and times of frames, int64 [F] in ns, sorted: of rgb.txt, or of file names."""
     listing = folder / "rgb.txt"
     if listing.is_file():
         rows = [line.replace(",", " ").split(maxsplit=1) for line in _data_lines(listing)]
@@ -222,13 +222,13 @@ def _stamps(texts: list[str], file: Path) -> np.ndarray:
 
 
 def _data_lines(file: Path) -> list[str]:
-    """Lines that are neither empty nor a remark."""
+    """Returns the lines that are neither empty nor comments."""
     lines = (line.strip() for line in text_lines(file))
     return [line for line in lines if line and not line.startswith("#")]
 
 
 def _table(file: Path, columns: int | None) -> np.ndarray:
-    """float64 [lines, columns] of numbers between spaces or commas; without columns, all in one."""
+    """Returns numbers between blanks or commas: float64 [lines, columns], or all in one axis."""
     rows = [line.replace(",", " ").split() for line in _data_lines(file)]
     for number, row in enumerate(rows):
         if columns is not None and len(row) != columns:
@@ -240,7 +240,7 @@ def _table(file: Path, columns: int | None) -> np.ndarray:
 
 
 def _matrix(values: np.ndarray, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Position [3] and rotation [3, 3] of a pose of 4 x 4 or 3 x 4 numbers."""
+    """Returns position [3] and rotation [3, 3] of a pose of 4 x 4 or 3 x 4 numbers."""
     if values.size not in (12, 16):
         raise UserError(f"{where}: a pose has {values.size} numbers, not 4 x 4; {REMEDY}")
     matrix = values.reshape(-1, 4)

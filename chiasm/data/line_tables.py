@@ -31,7 +31,7 @@ from chiasm.errors import UserError
 
 _ROWS_KEYS = ("data", "rows", "examples", "records")
 _FIRST_OBJECT = re.compile(r"\s*\{.*\}\s*?\n\s*\{")
-"""JSON lines under the name of JSON: an object on a line, and another on one below it."""
+"""JSON lines in a file named as JSON: an object on one line, and another on a line below it."""
 _DELIMITERS = ",;\t"
 
 # A text in one cell may be long; the csv module's own limit, of the whole process, is 128 KiB.
@@ -39,11 +39,11 @@ csv.field_size_limit(2**31 - 1)
 
 
 class NoTable(UserError):
-    """A JSON file that is about something else."""
+    """A JSON file that holds no table."""
 
 
 class JsonLines(FileTable):
-    """A JSON object a line; blank lines are passed over."""
+    """A JSON object per line; blank lines are skipped."""
 
     def __init__(self, file: Path) -> None:
         super().__init__(file)
@@ -65,7 +65,7 @@ class JsonLines(FileTable):
 
 
 class Json(FileTable):
-    """One JSON list of objects, such a list as an object's ``data``, or one object; read whole."""
+    """A JSON list of objects, such a list under a key like ``data``, or one object; read whole."""
 
     def __init__(self, file: Path, text: str) -> None:
         super().__init__(file)
@@ -84,17 +84,17 @@ def open_json(file: Path) -> Table:
     """Returns the table in a JSON file, which may hold JSON lines.
 
     Raises:
-        UserError: it is no JSON, or NoTable: it is about something else.
+        UserError: it is no JSON, or NoTable: it holds no table.
     """
     text = read_text(file)
     return JsonLines(file) if _FIRST_OBJECT.match(text) else Json(file, text)
 
 
 class Csv(FileTable):
-    """Cells between commas, the names of columns in the first row.
+    """Comma-separated cells, the names of columns in the first row.
 
-    Every cell is its characters. Where the first row has no comma, semicolons divide, else tabs. A
-    row with another number of cells than the first is refused when it is read.
+    Cells are strings. If the first row has no comma, the delimiter is a semicolon, else a tab. A
+    row with another number of cells than the first is unusable when it is read.
     """
 
     def __init__(self, file: Path, delimiter: str = "") -> None:
@@ -112,7 +112,7 @@ class Csv(FileTable):
         self.columns = tuple(header)
 
     def _records(self) -> Iterator[tuple[int, int, list[str]]]:
-        """Begin, end and cells of each record; a quoted cell may hold line breaks."""
+        """Yields begin, end and cells of each record; a quoted cell may hold line breaks."""
         file, read = self.files[0], 0
 
         def lines() -> Iterator[str]:
@@ -150,7 +150,7 @@ class Csv(FileTable):
 
 
 class Texts:
-    """Plain text files, each one row of the column ``text``."""
+    """Plain text files, each a row of the one column ``text``."""
 
     columns: tuple[str, ...] = ("text",)
 
@@ -186,7 +186,7 @@ class Texts:
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
-    """Each line with its line break, and where it begins."""
+    """Yields the begin of each line, in bytes, and the line with its line break."""
     begin = bom_bytes(file)
     with file.open("rb") as opened:
         opened.seek(begin)

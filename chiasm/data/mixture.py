@@ -2,15 +2,15 @@
 
 Choices:
 
-- Each source has an order of its own, shuffled anew in every epoch, in which any place can be
-  looked up from (seed, epoch, index).
+- Each source has an order of its own, shuffled anew in every epoch, in which any place is a
+  function of (seed, epoch, index).
 - Lane l reads places l, l + L, l + 2L, ... of the orders, so that L lanes together read every
   document of an epoch once and none is lost to rounding.
-- The next document comes from the source that lacks most: ``weight * total - consumed`` in
-  positions. Shares are exact to within one document.
-- The state is a few counters. An iterator given a state goes on exactly where it was taken.
-- A document without content travels on as one of no positions, so that it is reported with the
-  row that it would have stood in, exactly once, however often a run is resumed.
+- The next document comes from the source with the largest deficit, ``weight * total - consumed``
+  in positions. Shares are exact to within one document.
+- The state is a few counters; an iterator with a restored state continues exactly.
+- A document without content is passed on with no positions, so that it is counted with a row,
+  exactly once, however often a run is resumed.
 """
 
 from __future__ import annotations
@@ -31,25 +31,25 @@ from chiasm.documents import Document, Source, Varied
 from chiasm.errors import UserError
 
 _LARGE_DOCUMENTS = 1 << 14
-"""From here on grain's shuffle, which needs no memory; on fewer documents it takes milliseconds
-for each, and a table of the epoch takes none."""
+"""Documents from which on grain's shuffle is used, which needs no memory. For fewer it takes
+milliseconds per document, and a table of the epoch is small."""
 _REMEMBERED_DOCUMENTS = 512
 
 
 class Condition(IntEnum):
-    """What became of a document on its way into a row."""
+    """What an element holds of its document."""
 
     WHOLE = 0
     BEGUN = 1
     """The first piece of a document longer than a row."""
     CONTINUED = 2
-    """A further piece of it."""
+    """A further piece of such a document."""
     EMPTY = 3
     UNREADABLE = 4
 
 
 class Order:
-    """Which document stands at a place of a source's endless, shuffled order."""
+    """The endless, shuffled order of a source: document numbers by place."""
 
     def __init__(self, name: str, length: int, seed: int) -> None:
         # Keyed by the source's name, so that another source beside it changes nothing.
@@ -58,7 +58,7 @@ class Order:
         self._seed = int.from_bytes(digest[:4], "little")
         self._length = length
         self.first_turn = int.from_bytes(digest[4:6], "little")
-        """Of documents that have several forms."""
+        """First turn of documents that have several forms."""
         self._table = lru_cache(maxsize=2)(self._permutation)
 
     def __getitem__(self, place: int) -> int:
@@ -73,13 +73,13 @@ class Order:
 
 
 class Drawn(NamedTuple):
-    """Which document was drawn."""
+    """A drawn document."""
 
     source: int
     number: int
-    """In its source."""
+    """Index of the document in its source."""
     turn: int
-    """Which of its forms, where it has several."""
+    """Choice of its form, if it has several."""
 
 
 @dataclass(frozen=True)
@@ -118,14 +118,15 @@ class Mixture(grain.DatasetIterator):
         self._weights = np.array([weights[name] / total for name in self.names])
         self._orders = tuple(Order(name, len(source), seed) for name, source in sources.items())
         self._encoder = encoder
-        # A document is read when it is drawn, and for its items when its row is due.
+        # A document with items is read twice, when it is drawn and when its row is due: the cache
+        # saves the second time if the row is due soon.
         self.read = lru_cache(_REMEMBERED_DOCUMENTS)(self._document)
-        self._state: dict[str, Any] = {  # lists: one entry for each source
+        self._state: dict[str, Any] = {  # lists: one entry per source
             "consumed_positions": [0] * len(sources),
             "drawn": [0] * len(sources),
             "bad": [0] * len(sources),
-            "source": 0,  # of the document that was drawn last
-            "pieces_given": 0,  # of that document; 0 when it is finished
+            "source": 0,  # source of the document that was drawn last
+            "pieces_given": 0,  # pieces of that document given out; 0 once it is finished
         }
         self._pieces: list[Piece] = []
 
@@ -136,6 +137,8 @@ class Mixture(grain.DatasetIterator):
         self._state, self._pieces = copied(state), []
 
     def __next__(self) -> dict[str, np.ndarray]:
+        # All pieces of a split document come before another is drawn. They are not in the state:
+        # the counters determine the document, which is read and encoded again after a restart.
         if given := self._state["pieces_given"]:
             drawn = self._drawn_last()
             if not self._pieces:  # the state was restored amid a document
@@ -144,6 +147,7 @@ class Mixture(grain.DatasetIterator):
         consumed = np.array(self._state["consumed_positions"])
         number = int(np.argmax(self._weights * consumed.sum() - consumed))
         self._state["source"] = number
+        # Counted first: `_drawn_last` goes by the counters alone, here as after a restart.
         self._state["drawn"][number] += 1
         drawn = self._drawn_last()
         try:
@@ -158,7 +162,7 @@ class Mixture(grain.DatasetIterator):
         return self._give(drawn, 0)
 
     def place(self, source: int, number: int) -> str:
-        """Returns what messages call a document."""
+        """Returns the name of a document in messages."""
         return f"{self.names[source]}[{number}]"
 
     def _document(self, source: int, number: int, turn: int) -> Document:
@@ -169,7 +173,7 @@ class Mixture(grain.DatasetIterator):
     def _encoded(self, drawn: Drawn, document: Document) -> list[Piece]:
         try:
             return self._encoder(document)
-        except UserError as error:  # of a stream that the run has not: no document is passed over
+        except UserError as error:  # an item of a stream that the run lacks: an error, not a skip
             raise error.at(self.place(drawn.source, drawn.number)) from error
 
     def _give(self, drawn: Drawn, nth: int) -> dict[str, np.ndarray]:
@@ -191,6 +195,7 @@ class Mixture(grain.DatasetIterator):
 
     def _drawn_last(self) -> Drawn:
         number = self._state["source"]
+        # A lane's draws of a source, n = 0, 1, ..., are places number + n * count of its order.
         place = self.lane.number + (self._state["drawn"][number] - 1) * self.lane.count
         order, turn = self._orders[number], 0
         if number in self._varied:  # another form every epoch
@@ -204,5 +209,8 @@ def _element(piece: Piece, drawn: Drawn, condition: Condition) -> dict[str, np.n
 
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:
-    """A copy; grain asks for one at every document, and deepcopy costs as much as encoding."""
+    """Returns a copy of a state, its lists copied too.
+
+    grain asks for one at every document, and ``deepcopy`` would cost as much as encoding.
+    """
     return {name: list(own) if isinstance(own, list) else own for name, own in state.items()}

@@ -25,16 +25,17 @@ from chiasm.data.trajectories import Trajectory
 from chiasm.documents import Document, Image
 from chiasm.errors import UserError
 from chiasm.poses import Pose
+from chiasm.settings import Settings
 
 TASKS = ("video", "action_video")
 _VARIANTS = 16
-"""Documents that begin with one frame, with other lengths and horizons."""
+"""Documents per first frame, with different lengths and horizons."""
 _HASHED_FRAMES = 4096
-"""Whose content is part of a source's fingerprint."""
+"""Frames whose content is part of a source's fingerprint."""
 
 
-class TrajectorySettings(PoseSettings):
-    """How recorded walks are read and become documents."""
+class FrameSettings(Settings):
+    """Which frames of a recorded walk make a document."""
 
     frames: tuple[int, int] = (2, 4)
     """Fewest and most frames of a document; of an action video the first is given, not drawn."""
@@ -61,29 +62,33 @@ class TrajectorySettings(PoseSettings):
 
     @property
     def longest_reach(self) -> int:
-        """Recorded frames from the first to the last of the longest document, of either task."""
+        """Bound on the distance between a document's first and last frame, in recorded frames."""
         farthest = max(abs(horizon) for horizon in self.horizon_frames)
         return (self.frames[1] - 1) * farthest * self.frame_spacing
 
     @property
     def nearest_frames(self) -> int:
-        """The least horizon ahead."""
+        """Smallest horizon ahead, in frames of the recipe's spacing."""
         return max(1, self.horizon_frames[0])
 
     def fewest_recorded(self, task: str) -> int:
-        """Recorded frames that the shortest document of a task needs, from its first on."""
+        """Returns how many recorded frames a document of a task needs at least, from its first."""
         looks_back = task == "action_video" and self.horizon_frames[0] < 0
         steps = 1 if looks_back else self.frames[0] - 1
         nearest = self.nearest_frames if task == "action_video" else 1
         return steps * nearest * self.frame_spacing + 1
 
 
+class TrajectorySettings(FrameSettings, PoseSettings):
+    """How recorded walks are read and become documents."""
+
+
 class TrajectorySource:
     """Documents of one task over some trajectories.
 
-    Frames are numbered through all trajectories. ``source[i]`` is a function of the trajectories,
-    the settings and ``i``: every frame that a document may begin with begins one before any
-    begins two.
+    Frames are numbered across all trajectories. ``source[i]`` is a function of the trajectories,
+    the settings and ``i``; consecutive ``i`` go through all possible first frames before any
+    recurs.
 
     Raises:
         UserError: frames that are missing or of several sizes, or too few.
@@ -123,12 +128,12 @@ class TrajectorySource:
 
     @property
     def recordings(self) -> tuple[str, ...]:
-        """The folders of its trajectories."""
+        """Folders of the trajectories."""
         return tuple(str(trajectory.folder) for trajectory in self._trajectories)
 
     @property
     def fingerprint(self) -> str:
-        """Hash of all poses, of the sizes of all frames, and of some frames from all over."""
+        """Hash of all poses, of names and sizes of all frames, and of evenly spread frames."""
         whole = xxhash.xxh3_128(f"reading {READING}".encode())
         looked_at = set(np.linspace(0, self.num_frames - 1, _HASHED_FRAMES).astype(int).tolist())
         frame = 0
@@ -143,7 +148,7 @@ class TrajectorySource:
 
     @cached_property
     def notes(self) -> tuple[str, ...]:
-        """What a user should know before training: the sides, what was left out, lost motion."""
+        """Notes for the user before training: the sides, what was left out, lost motion."""
         own = self.side.notes
         if self.task == "video":
             return own
@@ -161,55 +166,55 @@ class TrajectorySource:
 
     @property
     def num_frames(self) -> int:
-        """Frames of all trajectories."""
+        """Number of frames of all trajectories."""
         return int(self._ends[-1])
 
     @property
     def frames_name(self) -> str:
-        """No other source shows these frames."""
+        """Empty: no other source shows these frames."""
         return ""
 
     @property
     def shown_as(self) -> frozenset[bool]:
-        """Which parts the frames play in its documents: ``Image.target`` of all of them."""
+        """Values of ``Image.target`` among the frames of its documents."""
         return frozenset({True}) if self.task == "video" else frozenset({False, True})
 
     @property
     def walks(self) -> list[range]:
-        """Of each trajectory, frames the nearest horizon apart."""
+        """Frames of each trajectory, one nearest horizon apart."""
         step = self._settings.frame_spacing * self._settings.nearest_frames
         return [range(*self._bounds(n), step) for n in range(len(self._trajectories))]
 
     def picture(self, frame: int) -> Image:
-        """One frame, as context."""
+        """Returns one frame, as context."""
         number = self.place_of(frame)
         file = self._trajectories[number].files[frame - self._bounds(number)[0]]
         return Image(file, target=False)
 
     def action(self, before: int, after: int) -> str:
-        """The text of the action between two frames of one trajectory."""
+        """Returns the text of the action between two frames of one trajectory."""
         horizon = (after - before) // self._settings.frame_spacing
         return self._actions.write(Action.between(self.pose(before), self.pose(after), horizon))
 
     def pose(self, frame: int) -> Pose:
-        """Where one frame was taken."""
+        """Returns the pose of one frame, in metres and degrees."""
         number = self.place_of(frame)
         return self._trajectories[number].pose(frame - self._bounds(number)[0])
 
     def place_of(self, frame: int) -> int:
-        """The number of the frame's trajectory."""
+        """Returns the number of the frame's trajectory."""
         return int(np.searchsorted(self._ends, frame, side="right"))
 
     def cluster_of(self, index: int) -> int:
-        """The number of the document's trajectory."""
+        """Returns the number of the document's trajectory."""
         return self.place_of(self.frame_of(index))
 
     def frame_of(self, index: int) -> int:
-        """The frame that document ``index`` begins with."""
+        """Returns the first frame of document ``index``."""
         return int(self._starts[index % len(self._starts)])
 
     def _bounds(self, number: int) -> tuple[int, int]:
-        """First frame of a trajectory, and the one after its last."""
+        """Returns the first frame of a trajectory, and the one after its last."""
         end = int(self._ends[number])
         return end - len(self._trajectories[number]), end
 
@@ -227,7 +232,7 @@ class TrajectorySource:
         return range(first, first + spacing * int(rng.integers(fewest, possible + 1)), spacing)
 
     def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
-        """Frames at random horizons, each from the one before, within the trajectory."""
+        """Returns frames at random horizons, each from the one before, within the trajectory."""
         settings, (nearest, farthest) = self._settings, self._settings.horizon_frames
         fewest, most = settings.frames
         steps = [h * settings.frame_spacing for h in range(nearest, farthest + 1) if h]

@@ -1,4 +1,4 @@
-"""Tables opened: which of their documents are trained on and which are held out."""
+"""Tables opened: their documents split into training and held-out sides."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from chiasm.data.tables import Tables
 from chiasm.errors import UserError
 
 Read = Callable[[Table], tuple[FolderSource, SourceFacts]]
-"""The documents of a table, and what is told of it; how many documents, is not known yet."""
+"""Reader of a table: its documents, and facts in which the numbers of documents are missing."""
 
 
 def both_sides(tables: Tables, read: Read, held_out_fraction: float) -> Opened:
     """Returns both sides of a source of users' tables.
 
     Raises:
-        UserError: as ``read``, or a side has no documents.
+        UserError: ``read`` fails, or a side has no documents.
     """
     try:
         whole, facts = read(tables.train)
-    except UserError as error:  # what was left unread may be what was meant
+    except UserError as error:  # perhaps the user meant a file that was left unread
         unread = "; ".join(tables.notes)
         error.remedy += unread and f" ({unread})"
         raise
@@ -38,7 +38,7 @@ def both_sides(tables: Tables, read: Read, held_out_fraction: float) -> Opened:
 
 
 def _held_out_by_share(source: FolderSource, facts: SourceFacts, fraction: float) -> Opened:
-    """Held out is what has the smallest hashes, at least one."""
+    """Holds out the documents with the smallest hashes, at least one identity."""
     identities = source.identities
     usable = identities >= 0
     smallest = identities[usable].min(initial=np.iinfo(np.int64).max)
@@ -63,7 +63,7 @@ def _held_out_by_share(source: FolderSource, facts: SourceFacts, fraction: float
 def _held_out_by_files(
     train: FolderSource, facts: SourceFacts, held_out: FolderSource, other: SourceFacts
 ) -> Opened:
-    """Held out are all rows of their own files; what occurs there too leaves training."""
+    """Holds out all rows of the held-out files; equal documents are left out of training."""
     of_train, of_held_out = train.identities, held_out.identities
     repeated = np.isin(of_train, of_held_out[of_held_out >= 0])
     kept = np.flatnonzero((of_train >= 0) & ~repeated)

@@ -1,4 +1,4 @@
-"""A given list of documents → one batch, without mixing: for evaluation, tests and prompts."""
+"""A list of documents → one batch, without mixing: for evaluation, tests and prompts."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ def pack_documents(
     documents: Sequence[Document],
     tokenizer: TextTokenizer,
     reader: ItemReader,
-    row_positions: int,
+    sequence_length: int,
     *,
     source_numbers: Sequence[int] | None = None,
     source_names: tuple[str, ...] = ("documents",),
 ) -> PackedBatch:
-    """Pack documents into as few rows of ``row_positions`` as first-fit finds.
+    """Returns documents packed by first fit into rows of ``sequence_length``, as one batch.
 
     Each document goes into the first row with room, in the order given; the same documents give
     the same batch. No condition is dropped; rows are numbered from 0 in lane 0.
-    ``source_numbers`` (into ``source_names``) tells each document's source; all are the first
-    without it. A document longer than a row is split as in the stream.
+    ``source_numbers`` are each document's source, as indices of ``source_names``; by default all
+    are 0. A document longer than a row is split as in the stream.
 
     Raises:
         UserError: no documents, a row shorter than an item, or an item that cannot be read.
     """
     if not documents:
         raise UserError("there are no documents to pack")
-    refuse_short_rows(row_positions, reader.streams)
-    encode = DocumentEncoder(tokenizer, reader.streams, row_positions)
+    refuse_short_rows(sequence_length, reader.streams)
+    encode = DocumentEncoder(tokenizer, reader.streams, sequence_length)
     numbers = [0] * len(documents) if source_numbers is None else source_numbers
     pieces = [
         (piece, document, number)
         for document, number in zip(documents, numbers, strict=True)
         for piece in encode(document)
     ]
-    places = first_fit([len(piece.ids) for piece, _, _ in pieces], row_positions)
+    places = first_fit([len(piece.ids) for piece, _, _ in pieces], sequence_length)
     content: list[list[tuple[Piece, Document, int]]] = [[] for _ in range(max(places) + 1)]
     for place, piece in zip(places, pieces, strict=True):
         content[place].append(piece)
-    rows = [_row(packed, row_positions, reader, number) for number, packed in enumerate(content)]
-    return Assembler(tokenizer, reader.streams, source_names, condition_drop=0.0, seed=0)(rows)
+    rows = [_row(packed, sequence_length, reader, number) for number, packed in enumerate(content)]
+    return Assembler(tokenizer, reader.streams, source_names, condition_dropout=0.0, seed=0)(rows)
 
 
 def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
-    """The row of each length: the first with room for it."""
+    """Returns the row of each length: the first with room for it."""
     free = [capacity] * len(lengths)
     places = []
     for length in lengths:
@@ -63,10 +63,10 @@ def first_fit(lengths: Sequence[int], capacity: int) -> list[int]:
 
 
 def _row(
-    packed: list[tuple[Piece, Document, int]], row_positions: int, reader: ItemReader, number: int
+    packed: list[tuple[Piece, Document, int]], sequence_length: int, reader: ItemReader, number: int
 ) -> Row:
     lengths = [len(piece.ids) for piece, _, _ in packed]
-    padding = np.zeros(row_positions - sum(lengths), int)
+    padding = np.zeros(sequence_length - sum(lengths), int)
     items = [list(document.items)[at] for piece, document, _ in packed for at in piece.items[:, 0]]
     table_I3 = np.concatenate([piece.items for piece, _, _ in packed])
     return Row(

@@ -1,7 +1,7 @@
-"""Turns as the pictures show them, held against those that the poses tell.
+"""Turns estimated from the pictures, to check those of the recorded poses.
 
-Who turns to the left sees everything move to the right. Poses that are mirrored, upside down or
-inverse are walks like any other, and only the pictures tell that they turn the wrong way.
+A camera that turns left sees everything move right. Poses that are mirrored, upside down or
+inverse are plausible by themselves, and only the pictures show that they turn the wrong way.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from chiasm.rgb import decoded
 _SIDE_PIXELS = 64
 _MOST_SHIFT_PIXELS = 16
 _TURN_DEGREES = (4.0, 15.0)
-"""So far a view moves by a few columns, and most of it stays in the picture."""
+"""Turns of this size move a view by a few columns, and most of it stays in the picture."""
 _SPANS_FRAMES = (1, 2, 3, 4, 6, 8, 16, 32)
 _MOST_PAIRS = 40
 _MOST_CANDIDATES = 160
 _LEAST_PAIRS = 8
 _CLEAR = 0.15
-"""Share of the difference between two pictures that the best shift must explain."""
+"""Share of the difference between two pictures that the best shift must remove."""
 _MOST_AGREEMENT = 0.2
 
 
@@ -44,7 +44,11 @@ class Filmed(Protocol):
 
 
 class _Pair(NamedTuple):
-    """Two frames of a trajectory between which it turns by some degrees."""
+    """Two frames of a trajectory with a turn between them.
+
+    The first field is the distance per degree, in metres: pairs sort by it, and turns on the spot
+    come first, since a view also moves with the camera's place.
+    """
 
     way_per_degree: float
     trajectory: int
@@ -54,10 +58,11 @@ class _Pair(NamedTuple):
 
 
 def refuse_turns_that_pictures_deny(name: str, trajectories: Sequence[Filmed]) -> None:
-    """Raise a UserError where views move against the turns of the poses, nearly always.
+    """Raises a UserError if views nearly always move against the turns of the poses.
 
-    At most 40 pairs of frames are looked at, those that turn most on the spot. Where the pictures
-    tell nothing, such as walls of one colour, nothing is refused.
+    At most 40 pairs of frames are compared, of those with the least distance per degree. Pictures
+    without a clear shift, such as walls of one colour, do not count, and with fewer than 8 clear
+    pairs nothing is refused.
     """
     denied, told = _denied(trajectories)
     if not _most(denied, told):
@@ -78,7 +83,7 @@ def refuse_turns_that_pictures_deny(name: str, trajectories: Sequence[Filmed]) -
 
 
 def pictures_deny(trajectory: Filmed) -> bool:
-    """Whether :func:`refuse_turns_that_pictures_deny` would refuse a trajectory."""
+    """Returns whether :func:`refuse_turns_that_pictures_deny` would refuse a trajectory."""
     return _most(*_denied([trajectory]))
 
 
@@ -87,7 +92,7 @@ def _most(denied: list[_Pair], told: int) -> bool:
 
 
 def _denied(trajectories: Sequence[Filmed]) -> tuple[list[_Pair], int]:
-    """The pairs that the pictures deny, and how many of them tell anything."""
+    """Returns the pairs that turn the other way in the pictures, and the number of clear pairs."""
     denied, told = [], 0
     for pair in _pairs(trajectories):
         files = trajectories[pair.trajectory].files
@@ -96,13 +101,14 @@ def _denied(trajectories: Sequence[Filmed]) -> tuple[list[_Pair], int]:
         except UserError:  # no picture: the stream skips and counts it
             continue
         told += bool(shift)
+        # A turn to the left (positive) moves the view to the right (positive): equal signs agree.
         if shift * pair.turn_degrees < 0:
             denied.append(pair)
     return denied, told
 
 
 def _pairs(trajectories: Sequence[Filmed]) -> list[_Pair]:
-    """Of each first frame one pair at most, those with the least way for their turn."""
+    """Returns at most one pair per first frame, of those with the least distance per degree."""
     found: dict[tuple[int, int], _Pair] = {}
     for number, trajectory in enumerate(trajectories):
         for span in _SPANS_FRAMES:
@@ -117,25 +123,27 @@ def _pairs(trajectories: Sequence[Filmed]) -> list[_Pair]:
                 dx, dy, turn = steps_N3[before].tolist()
                 pair = _Pair(np.hypot(dx, dy) / abs(turn), number, before, before + span, turn)
                 found[number, before] = min(pair, found.get((number, before), pair))
-    # Among those that are good enough, spread over all of the source.
+    # The best alone may all be of one place: of those that are good enough, evenly spread ones.
     best = sorted(found.values())[:_MOST_CANDIDATES]
     spread = sorted(best, key=lambda pair: (pair.trajectory, pair.before))
     return spread[:: max(1, len(spread) // _MOST_PAIRS)][:_MOST_PAIRS]
 
 
 def _small(file: Path) -> np.ndarray:
-    """float64 [64, 64] in grey."""
+    """Returns the picture in grey: float64 [64, 64]."""
     grey = PillowImage.fromarray(decoded(file)).convert("L")
     return np.asarray(grey.resize((_SIDE_PIXELS, _SIDE_PIXELS)), np.float64)
 
 
 def _shift(before: np.ndarray, after: np.ndarray) -> int:
-    """Columns by which the view moves to the right; 0 where that is not clear."""
+    """Returns the columns by which the view moves to the right; 0 where that is not clear."""
     differences = []
     for shift in range(-_MOST_SHIFT_PIXELS, _MOST_SHIFT_PIXELS + 1):
+        # The columns of `before` that lie inside `after` when they are moved by `shift`.
         left, right = max(0, -shift), _SIDE_PIXELS - max(0, shift)
         moved = after[:, left + shift : right + shift]
         differences.append(float(np.abs(before[:, left:right] - moved).mean()))
+    # The shift 0 stands in the middle. A minimum at either end may lie beyond it.
     best = int(np.argmin(differences))
     at_the_end = best in (0, 2 * _MOST_SHIFT_PIXELS)
     clear = differences[best] < (1 - _CLEAR) * differences[_MOST_SHIFT_PIXELS]

@@ -1,9 +1,8 @@
 """Pickled arrays read without running anything that the file asks for.
 
-A pickle is a small program: it may name any function and have it called. Here the names that
-arrays are made of stand for the small classes below, which take numbers and bytes and nothing
-else; every other name is refused, and nothing is imported. Numbers, texts, lists, tuples, sets and
-dictionaries need no name.
+A pickle is a program: it may name any function and have it called. Here the names that arrays need
+resolve to the small classes below, which take numbers and bytes alone; every other name is
+refused, and nothing is imported. Numbers, texts, lists, tuples, sets and dictionaries need no name.
 """
 
 from __future__ import annotations
@@ -21,12 +20,12 @@ _NUMBER_TYPES = re.compile(r"[<>=|]?(b1|[iu][1248]|f[248])")
 
 
 def read_pickle(path: Path) -> Any:
-    """What a pickle of numpy arrays of numbers and of plain containers holds.
+    """Returns the content of a pickle of numpy arrays of numbers and of plain containers.
 
-    Arrays come as objects that ``numpy.asarray`` takes.
+    Arrays are objects that ``numpy.asarray`` accepts.
 
     Raises:
-        UserError: it asks for anything else, is damaged, or cannot be read.
+        UserError: it names anything else, is damaged, or cannot be read.
     """
     try:
         with path.open("rb") as file:
@@ -44,7 +43,7 @@ def read_pickle(path: Path) -> Any:
 
 class _ArrayUnpickler(pickle.Unpickler):
     def find_class(self, module: str, name: str) -> Any:
-        """The stand-ins for the few names that arrays are made of."""
+        """Returns the stand-in for a name that arrays need."""
         known = _STAND_INS.get((module.replace("numpy._core", "numpy.core"), name))
         if known is None:
             raise UserError(f"it asks for {module}.{name}")
@@ -52,7 +51,7 @@ class _ArrayUnpickler(pickle.Unpickler):
 
 
 class _NumberType:
-    """Stands for numpy.dtype."""
+    """Stand-in for numpy.dtype."""
 
     def __init__(self, code: str, *_: Any) -> None:
         if not _NUMBER_TYPES.fullmatch(code):
@@ -65,7 +64,7 @@ class _NumberType:
 
 
 class _Array:
-    """Stands for numpy.ndarray."""
+    """Stand-in for numpy.ndarray."""
 
     values = np.zeros(0)
 
@@ -78,7 +77,7 @@ class _Array:
 
 
 def _reconstruct(*_: Any) -> _Array:
-    """An array that its state has yet to fill."""
+    """Returns an empty array, which ``__setstate__`` fills."""
     return _Array()
 
 
@@ -92,12 +91,12 @@ def _from_buffer(
 
 
 def _scalar(number_type: _NumberType, data: bytes | str) -> float | int:
-    """As Python has it: whole numbers stay whole, such as times in ns that no float holds."""
+    """Returns a Python number: integers stay exact, such as times in ns that no float holds."""
     return _from_buffer(data, number_type, (), "C").values.item()
 
 
 def _bytes(text: str, encoding: str) -> bytes:
-    """How protocols before 3 write bytes."""
+    """Returns bytes from their form in protocols before 3."""
     return text.encode("latin1")
 
 

@@ -1,4 +1,4 @@
-"""Pictures in folders as a table: the picture, the words beside it, the name of its folder.
+"""Pictures in folders as a table: picture, words beside it, name of its folder.
 
 ``barn.jpg`` may have ``barn.txt`` or ``barn.caption`` beside it, and ``barn.json`` with more
 columns. Where pictures lie in several folders, a folder's name is the label of its pictures.
@@ -17,14 +17,14 @@ CAPTION_SUFFIXES = (".txt", ".caption")
 
 
 class PictureFolder(FileTable):
-    """Pictures, each a row: ``image``, and where there are any ``text``, ``label`` and entries."""
+    """A row per picture: ``image``, and if present ``text``, ``label`` and entries of JSON."""
 
     def __init__(self, root: Path, pictures: Sequence[Path], beside: Sequence[Path]) -> None:
         super().__init__(*pictures)
         self._beside = _sidecars(pictures, beside)
         captions = [file for file in pictures if self._caption(file)]
         self.columns: tuple[str, ...] = ("image",)
-        # A stray note is no caption: most pictures must have one.
+        # Captions count only if most pictures have one: a single text may be a note.
         if 2 * len(captions) > len(pictures):
             self.columns += ("text",)
         names: dict[str, None] = {}
@@ -59,7 +59,7 @@ class PictureFolder(FileTable):
 
     @property
     def sidecars(self) -> list[Path]:
-        """The files beside pictures that are read with them."""
+        """Files beside pictures that are read with them."""
         own = [file for beside in self._beside.values() for file in beside]
         return [file for file in own if _is_json(file) or "text" in self.columns]
 
@@ -75,7 +75,7 @@ class PictureFolder(FileTable):
 
 
 def is_picture(file: Path) -> bool:
-    """Whether the file's suffix is one of a picture."""
+    """Returns whether the file's suffix is that of a picture format."""
     return file.suffix.lower() in PICTURE_SUFFIXES
 
 
@@ -84,7 +84,7 @@ def _is_json(file: Path) -> bool:
 
 
 def _sidecars(pictures: Sequence[Path], beside: Sequence[Path]) -> Mapping[Path, list[Path]]:
-    """Captions and JSON of each picture: barn.txt or barn.jpg.txt beside barn.jpg."""
+    """Returns captions and JSON by picture: barn.txt or barn.jpg.txt beside barn.jpg."""
     by_stem: dict[Path, list[Path]] = {}
     for file in beside:
         if file.suffix.lower() in (*CAPTION_SUFFIXES, ".json"):
@@ -97,7 +97,7 @@ def _sidecars(pictures: Sequence[Path], beside: Sequence[Path]) -> Mapping[Path,
 
 
 def _labels(root: Path, pictures: Sequence[Path]) -> list[str | None]:
-    """The name of each picture's folder; of none that is a split, and of none in the root."""
+    """Returns the name of each picture's folder; None in the root or in a folder of a split."""
     names = [picture.relative_to(root) for picture in pictures]
     splits = split_folders(names)
     return [

@@ -10,9 +10,9 @@ from chiasm.rgb import ImageShape, fitted
 
 
 def decode_picture(image: Image, shape: ImageShape) -> Tensor:
-    """Decode, crop to the centre at the shape's aspect ratio, and resize.
+    """Returns a picture decoded, centre-cropped to the shape's aspect ratio, and resized.
 
-    A picture that already has the size passes through unchanged.
+    uint8 [3, H, W]; a picture that already has the size is unchanged.
 
     Raises:
         UserError: it cannot be decoded.

@@ -1,9 +1,9 @@
-"""What recorded poses cannot be: jumps, headings that no camera made, axes of another convention.
+"""Checks of recorded poses: jumps, impossible headings, axes of another convention.
 
-Every way in which camera poses may be misread (axes, order of a quaternion, the inverse) leaves a
-walk that nobody walked: the camera lies on its side, its heading turns more than the camera does,
-it climbs instead of going, or it goes sideways all the time. A walk with such a trait is refused,
-together with the settings under which it has none.
+Poses that are read by the wrong convention (axes, order of a quaternion, the inverse) usually have
+traits that no walk has: the camera lies on its side, its heading turns more than the camera does,
+it climbs more than it travels, or it travels sideways all the time. A walk with such a trait is
+refused, with a message that names the settings under which it has none.
 """
 
 from __future__ import annotations
@@ -17,38 +17,38 @@ import numpy as np
 from chiasm.data.cameras import CONVENTIONS, CameraPoses, GroundWalk, PoseSettings, axes_matrix
 
 _MOST_TILT_DEGREES = 55.0
-"""Of the camera's top from the world's up, on average; a camera may look down steeply."""
+"""Mean angle between the camera's and the world's up; a camera may look down steeply."""
 _LEAST_TURNING_DEGREES = 45.0
-"""Fewer in all say nothing of the axes."""
+"""Less turning in all is no evidence about the axes."""
 _MOST_JUMP_DEGREES = 120.0
 _PARTS = 20
 _SIDEWAYS_DEGREES = 60.0
 _STEADY = 0.8
-"""Length of the mean direction of travel seen by the camera; 1 where it never changes."""
+"""Length of the mean direction of travel in the camera's view; 1 if it never changes."""
 _DIRECT = 0.9
 _STRAIGHTER = 0.05
-"""By which a walk must go more nearly ahead in another unit of yaw; 0.05 is 18 degrees aside."""
+"""Gain of the forward share that another unit of yaw must bring; 0.05 is 18 degrees aside."""
 _LAST_RANK = 3
-"""Of conventions without a name, tried where no others do."""
+"""Rank of conventions without a name, tried only if no others pass."""
 
 
 class _Remedy(NamedTuple):
-    """A change of the settings under which a walk has no objection, in order of preference."""
+    """A change of the settings under which a walk passes; the fields are sort keys, in order."""
 
     not_the_inverse: bool
     rank: int
     behind: float
-    """Minus the share of the way that leads ahead."""
+    """Minus the forward share of the travel, where its direction is steady; else 0."""
     number: int
     turns_left: bool
     change: dict[str, str]
 
 
 def objection(walk: GroundWalk, settings: PoseSettings) -> str | None:
-    """What no recorded walk does, or None.
+    """Returns the first trait that no recorded walk has, in words; None if the walk passes.
 
-    Axes that the settings name are believed in what a walk may do: with a camera's, it may look
-    aside or back; with the world's, it may climb more than it goes.
+    Axes that the settings name are trusted further: with the camera's, a walk may look aside or
+    back; with the world's, it may climb more than it travels.
     """
     if len(walk.without_heading):
         return f"at frame {walk.without_heading[0]} the camera looks straight up or down"
@@ -64,11 +64,11 @@ def objection(walk: GroundWalk, settings: PoseSettings) -> str | None:
 
 
 def settings_without_objection(poses: CameraPoses, settings: PoseSettings) -> list[dict[str, str]]:
-    """Changes of the settings that would do: the inverse, then the simplest and likeliest first.
+    """Returns changes of the settings under which poses pass: the inverse, then simplest first.
 
-    One of each kind of change; those that go ahead are preferred. A walk and the same upside down
-    have equal traits, so that both senses of turning are given where both have a convention: which
-    is right must be known, or be seen in the pictures.
+    One per kind of change and sense of turning; those that travel forwards are preferred. A walk
+    and the same walk upside down have equal traits, so that both senses of turning are returned if
+    both have a convention: only the user or the pictures can decide between them.
     """
     found: list[_Remedy] = []
     for number, (rank, change) in enumerate(_changes(poses, settings)):
@@ -78,9 +78,12 @@ def settings_without_objection(poses: CameraPoses, settings: PoseSettings) -> li
         if objection(walk, PoseSettings()) is None:
             turns_left = bool(np.unwrap(walk.poses_T3[:, 2])[-1] > walk.poses_T3[0, 2])
             direction = travel(walk.poses_T3)
+            # Rounded, so that conventions that go about equally far ahead keep their order.
             ahead = round(direction.real, 1) if abs(direction) > _STEADY else 0.0
             remedy = _Remedy(list(change) != ["pose"], rank, -ahead, number, turns_left, change)
             found.append(remedy)
+    # Per sense of turning: those that go ahead if there are any, of these the lowest rank, of
+    # these the best of each kind of change (the names of the changed settings).
     best: dict[tuple[object, ...], _Remedy] = {}
     for turns_left in (False, True):
         own = [remedy for remedy in found if remedy.turns_left == turns_left]
@@ -93,10 +96,10 @@ def settings_without_objection(poses: CameraPoses, settings: PoseSettings) -> li
 
 
 def looks_like_degrees(poses_T3: np.ndarray) -> str | None:
-    """Why yaw, read as radians, seems to be in degrees, or None.
+    """Returns why yaw, read as radians, seems to be in degrees; None if it does not.
 
-    Wrapped radians stay within two turns, and unwrapped ones never jump by more than half a turn.
-    A walk that goes ahead only when its yaw is read as degrees tells it too.
+    Wrapped radians stay between -2π and 2π, and unwrapped ones never jump by more than half a turn.
+    A walk that goes ahead only if its yaw is read as degrees is evidence too.
     """
     yaw_T = poses_T3[:, 2]
     raw_S = np.abs(np.diff(yaw_T))
@@ -112,7 +115,7 @@ def looks_like_degrees(poses_T3: np.ndarray) -> str | None:
 
 
 def looks_like_radians(poses_T3: np.ndarray) -> str | None:
-    """Why yaw, read as degrees, seems to be in radians, or None.
+    """Returns why yaw, read as degrees, seems to be in radians; None if it does not.
 
     Radians read as degrees hardly turn, so that the walk leaves the direction in which it looks.
     """
@@ -125,16 +128,17 @@ def looks_like_radians(poses_T3: np.ndarray) -> str | None:
 
 
 def looks_mirrored(poses_T3: np.ndarray) -> bool:
-    """Whether the walk goes one way in its own view only if its yaw is taken as clockwise."""
+    """Returns whether the direction of travel is steady only if yaw is taken as clockwise."""
     mirrored_T3 = poses_T3 * [1, 1, -1]
     return abs(travel(mirrored_T3)) > _DIRECT and abs(travel(poses_T3)) < 0.5
 
 
 def travel(poses_T3: np.ndarray) -> complex:
-    """Mean direction of travel in the walker's view, weighted by way; 1 is ahead, 1j left.
+    """Returns the mean direction of travel in the camera's view, weighted by distance.
 
-    Its length is 1 where the direction never changes, and 0 of a walk that stands.
+    1 is ahead and 1j left. Its length is 1 if the direction never changes, and 0 without travel.
     """
+    # Complex numbers: a step times exp(-i yaw) is the step in the camera's frame.
     step_S2 = np.diff(poses_T3[:, :2], axis=0)
     way_S = step_S2[:, 0] + 1j * step_S2[:, 1]
     whole = np.abs(way_S).sum()
@@ -158,7 +162,10 @@ def _of_turning(walk: GroundWalk) -> str | None:
 
 
 def _of_tipping(walk: GroundWalk) -> str | None:
-    """Turns are measured over a twentieth of the walk: a camera that is carried sways."""
+    """Returns an objection if the camera tips over a level axis far more than it turns, or None.
+
+    Turns are measured over a twentieth of the walk: a camera that is carried sways.
+    """
     stride = max(1, len(walk.rotation_T33) // _PARTS)
     *level, upright = np.abs(_turned(walk.rotation_T33[::stride])).sum(0)
     if max(level) > 2.5 * upright and max(level) > _LEAST_TURNING_DEGREES:
@@ -188,14 +195,14 @@ def _of_travel(poses_T3: np.ndarray) -> str | None:
 
 
 def _changes(poses: CameraPoses, settings: PoseSettings) -> Iterator[tuple[int, dict[str, str]]]:
-    """Other ways to read the poses, the simplest first, each with its rank."""
+    """Yields other ways to read the poses, the simplest first, each with its rank."""
     camera, world = poses.axes(settings)
     inverse = "camera_to_world" if settings.pose == "world_to_camera" else "world_to_camera"
     yield 0, {"pose": inverse}
     if poses.orientation.ndim == 2:
         order = settings.quaternion_order or poses.quaternion_order
         yield 0, {"quaternion_order": "wxyz" if order == "xyzw" else "xyzw"}
-    # Conventions are listed the most usual first, and so are pairs of them.
+    # Conventions are listed the most usual first; pairs are sorted by the sum of both places.
     cameras = [name for name in CONVENTIONS if name != "enu"]
     worlds = [name for name in CONVENTIONS if name != "pytorch3d"]
     yield from ((0, {"camera_axes": one}) for one in cameras)
@@ -213,7 +220,7 @@ def _changes(poses: CameraPoses, settings: PoseSettings) -> Iterator[tuple[int, 
 
 
 def _letters() -> list[str]:
-    """Every right-handed convention that has no name."""
+    """Returns every right-handed convention without a name."""
     found = []
     for pairs in permutations(("FB", "LR", "UD")):
         for letters in map("".join, product(*pairs)):
@@ -226,7 +233,7 @@ def _letters() -> list[str]:
 
 
 def _turned(rotation_T33: np.ndarray) -> np.ndarray:
-    """float64 [T - 1, 3]: axis times angle of each turn, in degrees and in the world's axes."""
+    """Returns axis times angle of each turn: float64 [T - 1, 3], in degrees and world axes."""
     rotation_S33 = rotation_T33[1:] @ rotation_T33[:-1].transpose(0, 2, 1)
     skew_S3 = np.stack(
         [
@@ -236,6 +243,7 @@ def _turned(rotation_T33: np.ndarray) -> np.ndarray:
         ],
         axis=1,
     )
+    # R - Rᵀ holds 2 sin(angle) times the axis, and trace R is 1 + 2 cos(angle).
     sine_S = np.linalg.norm(skew_S3, axis=1) / 2
     cosine_S = (np.trace(rotation_S33, axis1=1, axis2=2) - 1) / 2
     angle_S = np.arctan2(sine_S, cosine_S)

@@ -1,4 +1,4 @@
-"""Slow preparations: where their results are kept, and who hears how far they are."""
+"""Slow preparations: the folder of their results, and the callback that reports progress."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 
 Stage = Callable[[str, int, int], None]
-"""Told about slow preparations: (what, done, of)."""
+"""Callback of slow preparations: (what, done, of)."""
 
 
 def silent(what: str, done: int, of: int) -> None:
-    """The stage listener that says nothing."""
+    """Ignores the progress of a preparation."""
 
 
 def default_cache_folder() -> Path:
-    """Where rendered worlds and trained tokenizers are kept: $CHIASM_CACHE, else the user's cache
-    folder."""
+    """Returns the folder of rendered worlds and trained tokenizers.
+
+    It is $CHIASM_CACHE, else ``chiasm`` in the user's cache folder.
+    """
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(os.environ.get("CHIASM_CACHE") or Path(base) / "chiasm")

@@ -1,4 +1,4 @@
-"""The kind ``python_manual``: the reference texts that come with Python, English about it alone."""
+"""The kind ``python_manual``: the reference texts that come with Python."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from chiasm.errors import UserError
 from chiasm.whole import whole
 
 _HELD_OUT = 0.5
-"""Share that counts as held out; nobody trains on the rest."""
+"""Held-out share of the texts; the rest is not trained on."""
 
 
 @SOURCES.register
@@ -23,7 +23,7 @@ class ManualSettings(SourceSettings):
 
     @property
     def has_pictures(self) -> bool:
-        """None."""
+        """False: texts alone."""
         return False
 
     def open(self, name: str, opening: Opening) -> Opened:
@@ -33,7 +33,7 @@ class ManualSettings(SourceSettings):
 
 
 def _manual(cache_folder: Path) -> Path:
-    """A folder of the reference texts that come with this Python: English about something else."""
+    """Returns a folder of the reference texts that come with this Python; writes it if missing."""
     folder = cache_folder / "texts" / f"python-manual-{platform.python_version()}"
     if not folder.exists():
         topics = _manual_topics()

@@ -1,4 +1,4 @@
-"""grain, whose import looks for jax's profiler, which chiasm never uses, and warns: not here."""
+"""grain, imported without its warning about jax's profiler, which chiasm does not use."""
 
 from absl import logging
 

@@ -1,8 +1,8 @@
-"""Documents that can be used, and a count of those that cannot.
+"""Usable documents, and a count of the others.
 
-The stream passes over a document that is empty, that cannot be read, or that holds a picture which
-cannot be decoded. Whatever else reads documents passes over the same ones through this file, so
-that one broken file ends nothing, and says how many they were.
+The stream skips a document that is empty, that cannot be read, or that holds a picture which cannot
+be decoded. All other code that reads documents skips the same ones through this file, so that one
+broken file does not end a run, and reports how many there were.
 """
 
 from __future__ import annotations
@@ -17,11 +17,11 @@ from chiasm.documents import Document, Source
 from chiasm.errors import UserError, origin
 
 UNREADABLE = (UserError, OSError, ValueError)
-"""What a source raises for a document that it cannot read."""
+"""Errors by which a source reports a document that it cannot read."""
 
 
 def defect(place: str, error: Exception) -> UserError:
-    """Returns the end of a run whose source or encoder fails in a way that it did not foresee."""
+    """Returns the error that ends a run when a source or an encoder fails unexpectedly."""
     return UserError(
         f"{place}: {type(error).__name__}: {error}{origin(error)}",
         remedy="mend the source or the encoder; where a document cannot be used and is to be "
@@ -30,7 +30,7 @@ def defect(place: str, error: Exception) -> UserError:
 
 
 def checked(document: Document) -> Document:
-    """Returns what a source gave.
+    """Returns the document of a source unchanged.
 
     Raises:
         TypeError: it is no document.
@@ -45,14 +45,14 @@ EMPTY, UNREAD, UNDECODED = "empty", "cannot be read", "a picture cannot be decod
 
 @dataclass(frozen=True)
 class PassedOver:
-    """What of one source was not used."""
+    """Skipped documents of one source."""
 
     documents_read: int
-    """Different documents that were asked for, those that were passed over among them."""
+    """Distinct documents that were requested, skipped ones included."""
     reasons: dict[str, int]
-    """Why → how many."""
+    """Number of skipped documents by reason."""
     first: str
-    """The first of them, and why in full."""
+    """The first of them, and the reason in full."""
 
     def __str__(self) -> str:
         counts = ", ".join(f"{count}: {reason}" for reason, count in self.reasons.items())
@@ -61,31 +61,31 @@ class PassedOver:
 
 
 class ReadingLog:
-    """Reads documents of named sources, and remembers which could not be used, and why."""
+    """Reads documents of named sources, and records the unusable ones and their reasons."""
 
     def __init__(self) -> None:
         self._reason: dict[str, dict[int, str | None]] = {}
-        """Of each document read: why it cannot be used; empty: it can; None: its pictures were not
-        looked at."""
+        """By source and document number: why it is unusable; empty: usable; None: its pictures were
+        not decoded yet."""
         self._others: dict[str, dict[str, str]] = {}
         self._first: dict[str, str] = {}
 
     def documents(
         self, source: Source, numbers: Iterable[int], *, pictures: bool = True
     ) -> Iterator[tuple[int, Document]]:
-        """Those of these documents that can be used, with their numbers.
+        """Yields the usable ones of these documents, with their numbers.
 
         Args:
-            source: gives them; it is known by its name.
-            numbers: of the documents.
-            pictures: whether a document is passed over whose pictures cannot all be decoded.
+            source: source of the documents; records are kept by its name.
+            numbers: numbers of the documents.
+            pictures: whether documents are skipped if a picture cannot be decoded.
 
         Raises:
             UserError: more than three quarters of a fair number of documents cannot be used.
         """
         known = self._reason.setdefault(source.name, {})
         for number in numbers:
-            look = pictures and known.get(number) != ""
+            look = pictures and known.get(number) != ""  # decoding is slow: once per document
             document, reason, why = _read(source, number, look)
             if reason or look:
                 known[number] = reason
@@ -98,19 +98,19 @@ class ReadingLog:
                 yield number, document
 
     def pass_over(self, source: Source, what: str, reason: str, why: str) -> None:
-        """Count something else than a document, such as a piece of a walk, that is not used.
+        """Counts something else than a document, such as a piece of a walk, as skipped.
 
         Args:
-            source: where it is from.
-            what: tells it from the source's others.
-            reason: in a few words that others share.
-            why: in full.
+            source: source that it belongs to.
+            what: name that is unique within the source.
+            reason: reason in a few words, the same for similar cases.
+            why: reason in full.
         """
         self._others.setdefault(source.name, {})[what] = reason
         self._first.setdefault(source.name, f"{source.name}, {what}: {why}")
 
     def passed_over(self) -> dict[str, PassedOver]:
-        """By source, for those of which anything was."""
+        """Returns what was skipped, by source; sources without any are left out."""
         found = {}
         for name, first in self._first.items():
             documents = self._reason.get(name, {})
@@ -120,7 +120,7 @@ class ReadingLog:
 
 
 def _read(source: Source, number: int, pictures: bool) -> tuple[Document | None, str, str]:
-    """A document, or a reason in a few words and in full."""
+    """Returns a document or None, and why it is unusable in a few words and in full."""
     try:
         document = checked(source[number])
     except UNREADABLE as error:
@@ -139,12 +139,13 @@ def _read(source: Source, number: int, pictures: bool) -> tuple[Document | None,
 
 
 def refuse_absurd(name: str, bad: int, drawn: int, why: str) -> None:
-    """Single bad documents are passed over; a source that is mostly bad is a mistake.
+    """Raises a UserError if most documents of a source are unusable: single ones are skipped.
 
     Raises:
-        UserError: more than three quarters of the documents cannot be used, by more than the luck
-            of the order explains (two standard deviations).
+        UserError: more than three quarters of the documents are unusable, by more than chance
+            explains (two standard deviations).
     """
+    # Of n documents with probability p = 3/4, the standard deviation is √(n p (1 - p)) = √(3n/16).
     luck = 2 * math.sqrt(drawn * 3 / 16)
     if bad > 3 / 4 * drawn + luck:
         raise UserError(

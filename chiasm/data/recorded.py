@@ -1,4 +1,4 @@
-"""The kind ``trajectories``: recorded walks, whose frames have poses."""
+"""The kind ``trajectories``: documents of recorded walks, frames with poses."""
 
 from __future__ import annotations
 
@@ -36,15 +36,15 @@ class RecordedSettings(FileSettings):
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """What is read, with the poses that KITTI has beside ``sequences``."""
+        """Paths that are read, with KITTI's folder of poses beside ``sequences``."""
         beside = Path(self.path).parent / "poses"
         return (*super().paths, *([str(beside)] if beside.is_dir() else []))
 
     def check(self) -> None:
-        """Refuses a missing path, and a task that there is not.
+        """Refuses a missing path and an unknown task.
 
         Raises:
-            UserError: they are.
+            UserError: the path is missing or the task is unknown.
         """
         check_task(self, self.task, TASKS)
         super().check()
@@ -57,7 +57,7 @@ class RecordedSettings(FileSettings):
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
-        """Returns both sides; frames alone where no words are read."""
+        """Returns both sides; without ``captioned``, documents of single frames."""
         if captioned:
             return self.open(name, opening)
         train, held_out = (self._side(name, "video", opening, split) for split in Split)
@@ -68,7 +68,7 @@ class RecordedSettings(FileSettings):
         return self._side(name, self.task, opening, Split.HELD_OUT)
 
     def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
-        """Returns what the steps of action videos are like."""
+        """Returns the shape of the steps of action videos; None for videos."""
         own = self.trajectories
         return Steps(own.frames[1], own.horizon_frames) if self.task == "action_video" else None
 
@@ -94,7 +94,7 @@ class RecordedSettings(FileSettings):
 
 
 class _Frames:
-    """The frames of trajectories, one a document, whatever their poses."""
+    """The frames of trajectories, one per document, without actions."""
 
     def __init__(self, source: TrajectorySource) -> None:
         self.name = source.name

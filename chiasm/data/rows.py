@@ -29,41 +29,44 @@ class Row:
     """One packed row; its documents are numbered 0, 1, ... from left to right."""
 
     ids_T: np.ndarray
-    """int64 [T]: token numbers; anything at padding."""
+    """int64 [T]: token numbers; arbitrary at padding."""
     document_T: np.ndarray
-    """int64 [T]: the position's document, NOBODY at padding."""
+    """int64 [T]: document of each position, NOBODY at padding."""
     position_T: np.ndarray
-    """int64 [T]: counted from the start of the document."""
+    """int64 [T]: position counted from the start of the document."""
     source_S: np.ndarray
-    """int64 [S]: each document's source number."""
+    """int64 [S]: source number of each document."""
     stream_I: np.ndarray
-    """int64 [I]: the stream of each item from left to right."""
+    """int64 [I]: stream number of each item from left to right."""
     target_I: np.ndarray
-    """bool [I]: target or context."""
+    """bool [I]: whether each item is a target, else context."""
     contents: tuple[Content, ...]
-    """I items."""
+    """The I items themselves."""
     lane: int
     number: int
 
 
 @dataclass(frozen=True)
 class Assembler:
-    """Builds batches from rows: intervals, labels, slots of items and dropped conditions."""
+    """Builds batches from rows: attention intervals, labels, slots of items, dropped conditions."""
 
     tokenizer: TextTokenizer
     streams: Streams
     source_names: tuple[str, ...]
-    condition_drop: float
+    condition_dropout: float
     seed: int
 
     def __call__(self, rows: Sequence[Row]) -> PackedBatch:
-        """A batch of the rows, in their order."""
+        """Returns a batch of the rows, in their order."""
         document_BT = np.stack([row.document_T for row in rows])
         filled_BT = document_BT != NOBODY
         ids_BT = np.where(filled_BT, np.stack([row.ids_T for row in rows]), self.tokenizer.pad_id)
         position_BT = np.where(filled_BT, np.stack([row.position_T for row in rows]), 0)
-        # A document number of NOBODY = -1 picks the last entry: padding.
+        # Looks up the source of each position's document; padding has the document number
+        # NOBODY = -1 and so picks the appended entry.
         source_BT = np.stack([np.append(row.source_S, NOBODY)[row.document_T] for row in rows])
+        # Slots come first: which positions attend to which, and which are text, follow from where
+        # the items are and which of them are targets with or without a condition.
         slots = self._slots(rows, ids_BT, source_BT)
         layout = lay_out(filled_BT, position_BT, slots, self.streams)
         tables = {
@@ -86,8 +89,10 @@ class Assembler:
     def _slots(
         self, rows: Sequence[Row], ids_BT: np.ndarray, source_BT: np.ndarray
     ) -> Mapping[str, Slots]:
-        """The items of each stream; one is opened wherever the begin mark of some stream stands."""
+        """Returns the slots of each stream's items; every begin mark in a row opens an item."""
         begins = {self.tokenizer.marks[shape.marks].begin for shape in self.streams}
+        # `nonzero` goes row by row from left to right, which is the order of the rows' items: so
+        # the places found here and the items' own arrays belong together by number.
         row_N, open_N = np.nonzero(np.isin(ids_BT, list(begins)))
         stream_N = np.concatenate([row.stream_I for row in rows])
         target_N = np.concatenate([row.target_I for row in rows])
@@ -102,17 +107,23 @@ class Assembler:
         return slots
 
     def _dropped(self, rows: Sequence[Row]) -> np.ndarray:
-        """bool [N]: a target's draw depends on its row and its place among the row's items."""
+        """Returns whether each item's condition is dropped: bool [N].
+
+        A draw depends on the row and the place among its items alone, not on the batch or the rank.
+        """
         dropped = []
         for row in rows:
             key = [self.seed, row.lane, row.number, _CONDITION_DROP]
             draw_I = np.random.default_rng(key).random(len(row.target_I))
-            dropped.append(row.target_I & (draw_I < self.condition_drop))
+            dropped.append(row.target_I & (draw_I < self.condition_dropout))
         return np.concatenate(dropped)
 
 
 def _labels(ids_BT: np.ndarray, modality_BT: np.ndarray, document_BT: np.ndarray) -> np.ndarray:
-    """Text predicts the text that follows it in its document; so ``<boi>`` is predicted too."""
+    """Returns next-token labels, int64 [B, T], where both tokens are text of one document.
+
+    The mark that opens an item counts as text, and so it is predicted too.
+    """
     text_BT = modality_BT == TEXT
     follows = text_BT[:, :-1] & text_BT[:, 1:] & (document_BT[:, :-1] == document_BT[:, 1:])
     label_BT = np.full_like(ids_BT, NO_LABEL)

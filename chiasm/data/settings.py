@@ -1,4 +1,4 @@
-"""What a recipe says of the stream of packed batches and of its text tokenizer."""
+"""Settings of the stream of packed batches and of its text tokenizer."""
 
 from __future__ import annotations
 
@@ -18,8 +18,6 @@ class TextTokenizerSettings(Settings):
     """A folder or file of a Hugging Face tokenizer, or its hub name; empty: train one here."""
     vocabulary_tokens: int = 2048
     """Size of the vocabulary trained here, special tokens included."""
-    training_characters: int = 2_000_000
-    """Characters of the sources' text that the training reads."""
 
 
 class StreamSettings(Settings):
@@ -27,16 +25,14 @@ class StreamSettings(Settings):
 
     sources: dict[str, Annotated[SourceSettings, SOURCES]]
     """Named sources and their weights by positions."""
-    row_positions: int = Field(512, gt=0)
+    sequence_length: int = Field(512, gt=0)
     """T: positions of a packed row; a longer document is split between its spans."""
-    rows_per_batch: int = Field(2, gt=0)
+    batch_size: int = Field(2, gt=0)
     """B: rows of one global batch."""
     lanes: int = Field(2, gt=0)
     """L: independent packers; the number of ranks must divide it. Another number of lanes is
     another order of the data."""
     rows_packed_together: int = Field(32, gt=0)
     """Rows that a packer keeps open at once; more leave less padding and cost memory."""
-    condition_drop: float = Field(0.1, ge=0.0, lt=1.0)
+    condition_dropout: float = Field(0.1, ge=0.0, lt=1.0)
     """Share of targets that see nothing before the mark that opens them, for guidance."""
-    prefetched_batches: int = Field(4, ge=1)
-    """Batches that the reading thread keeps ready."""

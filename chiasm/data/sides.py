@@ -1,6 +1,6 @@
-"""Which recorded walks a source has, and on which side each is: train or held out.
+"""The recorded walks of a source, split into a training and a held-out side.
 
-The sides are, in this order, what the recipe says (two paths), what the folder says (the field's
+The split is, in this order, that of the recipe (two paths), that of the folder (the field's
 ``train`` and ``test``), or a share of the walks chosen by a hash of their poses. Of a single
 recording the last stretch is held out.
 """
@@ -23,20 +23,20 @@ from chiasm.documents import Split
 from chiasm.errors import UserError
 
 _HELD_OUT_NAMES = ("test", "val", "valid", "validation", "held_out")
-"""What the folder beside ``train`` may be called; the first that is there counts."""
+"""Names of held-out folders beside ``train``; the first that exists counts."""
 
 
 @dataclass(frozen=True)
 class Side:
-    """The walks of one side of a source, and what is to be said of them."""
+    """The walks of one side of a source, and notes about them."""
 
     trajectories: tuple[Trajectory, ...]
     notes: tuple[str, ...] = ()
-    """How the sides came about, what was left out and why, and what is odd."""
+    """How the sides were chosen, what was left out and why, and what is unusual."""
 
     @property
     def summary(self) -> str:
-        """How many trajectories and frames, in which layouts and with which axes."""
+        """Numbers of trajectories and frames, and their layouts and axes."""
         layouts = Counter(trajectory.layout for trajectory in self.trajectories)
         kinds = "; ".join(
             f"{count} of {layout}" if len(layouts) > 1 else layout
@@ -48,10 +48,10 @@ class Side:
 
 
 def read_side(source: FileSettings, settings: PoseSettings, gap_frames: int, split: Split) -> Side:
-    """The walks of one side.
+    """Returns the walks of one side.
 
-    ``gap_frames``: how far the longest document reaches; of a single recording so many frames are
-    left out between the sides, so that none could begin on one and end on the other.
+    ``gap_frames`` is how far the longest document reaches: the gap between the sides of a single
+    recording (:func:`_stretch`).
 
     Raises:
         UserError: as :func:`find_trajectories` and
@@ -78,12 +78,12 @@ def read_side(source: FileSettings, settings: PoseSettings, gap_frames: int, spl
 
 
 def find_trajectories(path: str, setting: str = "path") -> list[Path]:
-    """The folders that ``traj_names.txt`` lists, or else all that hold poses, by name.
+    """Returns the folders listed in ``traj_names.txt``, or else all that hold poses, by name.
 
-    A folder that holds poses itself is the one trajectory.
+    A folder that holds poses itself is the only trajectory.
 
     Raises:
-        UserError: no folder, none with poses, or a listed one that is not there.
+        UserError: no such folder, none with poses, or a listed one that is missing.
     """
     root = Path(path)
     if not root.is_dir():
@@ -107,7 +107,7 @@ def _folders(root: Path) -> list[Path]:
 
 
 def _listed(names: Path, roots: list[Path]) -> list[Path]:
-    """The folders that a list names, each looked for in ``roots`` in turn."""
+    """Returns the folders that a list names, each looked for in ``roots`` in turn."""
     folders = []
     for line in text_lines(names):
         if not line.strip():
@@ -124,7 +124,7 @@ def _listed(names: Path, roots: list[Path]) -> list[Path]:
 
 
 def _given_sides(source: FileSettings) -> tuple[list[Path], list[Path], str] | None:
-    """Folders to train on and folders held out, and who says so; None where nobody does."""
+    """Returns training folders, held-out folders and a note, if recipe or folder define them."""
     if source.held_out_path:
         return (
             find_trajectories(source.path),
@@ -157,7 +157,7 @@ def _given_sides(source: FileSettings) -> tuple[list[Path], list[Path], str] | N
 
 
 def _of_split(place: Path, root: Path) -> list[Path]:
-    """The trajectories of one side of a split, listed or lying there."""
+    """Returns the trajectories of one side of a split: those listed, or those in its folder."""
     if (place / NAMES).is_file():
         return _listed(place / NAMES, [place, root])
     if not place.is_dir() or layout_of(place):
@@ -168,7 +168,7 @@ def _of_split(place: Path, root: Path) -> list[Path]:
 def _apart(
     train: list[Trajectory], held_out: list[Trajectory]
 ) -> tuple[list[Trajectory], list[str]]:
-    """Training without what is held out as well, and a note where there was any."""
+    """Returns training walks that are not held out too, and a note if any were."""
     known = {trajectory.identity: trajectory for trajectory in held_out}
     doubled = [trajectory for trajectory in train if trajectory.identity in known]
     if len(doubled) == len(train):
@@ -188,16 +188,17 @@ def _apart(
 def _by_hash(
     found: list[Trajectory], share: float, gap_frames: int, split: Split
 ) -> tuple[list[Trajectory], list[str]]:
-    """The share is of trajectories, at least one; those with the smallest hashes are held out.
+    """Returns one side, and notes: a share of trajectories is held out, at least one.
 
-    Copies of one recording have one hash and are on one side.
+    Those with the smallest hashes are held out; copies of one recording have equal hashes and are
+    on one side.
     """
     draws = draw(np.array([hashed(trajectory.identity) for trajectory in found]))
     distinct = np.unique(draws)
     if len(distinct) == 1:
         return _stretch(found[0], len(found), share, gap_frames, split)
     bound = np.sort(draws)[max(1, round(share * len(draws))) - 1]
-    held_out = draws <= min(bound, distinct[-2])  # one is left to train on
+    held_out = draws <= min(bound, distinct[-2])  # at least one is left to train on
     chosen = np.flatnonzero(held_out if split == "held_out" else ~held_out)
     return [found[number] for number in chosen], []
 
@@ -205,9 +206,9 @@ def _by_hash(
 def _stretch(
     whole: Trajectory, copies: int, share: float, gap_frames: int, split: Split
 ) -> tuple[list[Trajectory], list[str]]:
-    """One side of a single recording: its last stretch is held out, behind a gap.
+    """Returns one side of a single recording, of which the last stretch is held out after a gap.
 
-    The gap is as long as a document reaches, but no more than a quarter of what is left.
+    The gap is as long as the longest document, but no more than a quarter of the other frames.
     """
     num_held_out = min(max(2, round(share * len(whole))), len(whole) - 2)
     begin = len(whole) - num_held_out

@@ -1,4 +1,4 @@
-"""One named source: its settings, and what opening it found.
+"""One named source: its settings, its two sides and facts about them.
 
 A kind of source is a class of settings that is registered and opens itself; those of this package
 stand in ``kinds.py``, ``recorded.py`` and the like, anyone else's in a module that a recipe
@@ -31,23 +31,23 @@ _SHOWN_FILES = 20
 
 @dataclass(frozen=True)
 class Opening:
-    """What opening a source needs of its run."""
+    """What a source needs of its run to be opened."""
 
-    row_positions: int = 512
+    sequence_length: int = 512
     actions: ActionFormat = field(default_factory=ActionFormat)
-    """How steps are written, where a source has any."""
+    """Format of actions, for sources that have any."""
     tables: Mapping[str, Settings] = field(default_factory=dict)
-    """The recipe's tables that several sources share, by name: ``world``."""
+    """Tables of the recipe that several sources share, by name: ``world``."""
     cache_folder: Path = field(default_factory=default_cache_folder)
-    """Where what is made once is kept."""
+    """Folder of results that are computed once."""
     on_stage: Stage = silent
-    """Is told how far slow preparations are."""
+    """Callback for the progress of slow preparations."""
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
-    """That may render."""
+    """Number of processes that may render."""
     _shared: dict[Hashable, Any] = field(default_factory=dict, compare=False)
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
-        """Returns what several sources share, made by the first that asks."""
+        """Returns an object that several sources share; the first call makes it."""
         if key not in self._shared:
             self._shared[key] = make()
         made: Made = self._shared[key]
@@ -56,16 +56,16 @@ class Opening:
 
 @dataclass(frozen=True)
 class Steps:
-    """What a source's documents with steps between their views are like."""
+    """Shape of a source's documents with steps between their views."""
 
     views: int
-    """Of the longest."""
+    """Views of the longest document."""
     horizon_frames: tuple[int, int] = (1, 1)
-    """Nearest and farthest next view."""
+    """Smallest and largest horizon to the next view."""
     spoken: bool = False
-    """Whether sentences say what is done, and not numbers."""
+    """Whether steps are sentences instead of numbers."""
     stretch: int | None = None
-    """Of sentences: how many views a document has; None: the whole way."""
+    """Views of a document with sentences; None: the whole path."""
 
 
 class SourceSettings(Settings):
@@ -77,23 +77,23 @@ class SourceSettings(Settings):
     """Share of the positions, relative to the other sources' weights."""
 
     is_made: ClassVar[bool] = False
-    """Whether opening makes the data, which takes long: other sources are opened first."""
+    """Whether opening generates the data, which is slow: other sources are opened first."""
 
     @property
     def has_pictures(self) -> bool:
-        """Whether its documents show any."""
+        """Whether its documents have pictures."""
         return True
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """Users' files that the documents are made of."""
+        """Paths of users' files that are read."""
         return ()
 
     def check(self) -> None:
-        """Refuses settings that no single one of them can know to be wrong.
+        """Refuses settings that are wrong together, which the checks of single ones cannot see.
 
         Raises:
-            UserError: one is missing, or two contradict each other.
+            UserError: a setting is missing, or two contradict each other.
         """
 
     def open(self, name: str, opening: Opening) -> Opened:
@@ -107,13 +107,13 @@ class SourceSettings(Settings):
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
-        """Returns both sides for a tokenizer to learn from, which may read no words.
+        """Returns both sides for the training of a vision tokenizer.
 
         Args:
-            name: for messages.
-            opening: of the training.
-            side: name and value of the setting that says to which squares pictures are cut.
-            captioned: words are read too.
+            name: name of the source, for messages.
+            opening: as for :meth:`open`.
+            side: name and value of the setting for the side of the squares cut from pictures.
+            captioned: whether words are read too.
 
         Raises:
             UserError: as :meth:`open`, or it has no pictures.
@@ -123,15 +123,15 @@ class SourceSettings(Settings):
         return self.open(name, opening)
 
     def open_views(self, name: str, opening: Opening) -> ActionVideos | None:
-        """Returns held-out views to begin walks with; None where it has no walks."""
+        """Returns held-out views to start walks from; None if the source has no walks."""
         return None
 
     def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
-        """Returns what its steps are like; None where documents have none."""
+        """Returns the shape of its steps; None if its documents have none."""
         return None
 
     def leak_into(self, trained: SourceSettings) -> str:
-        """Returns the setting by which it holds out what ``trained`` trains on, or nothing."""
+        """Returns the setting that lets it hold out what ``trained`` trains on; else ``""``."""
         return ""
 
 
@@ -139,7 +139,7 @@ SOURCES = Registry[SourceSettings]("source")
 
 
 def check_task(source: SourceSettings, task: str, tasks: Sequence[str]) -> None:
-    """Refuses a task that a kind of source has not.
+    """Refuses a task that a kind of source does not have.
 
     Raises:
         UserError: it is none of ``tasks``.
@@ -152,12 +152,11 @@ def check_task(source: SourceSettings, task: str, tasks: Sequence[str]) -> None:
 def leaks(
     trained: Mapping[str, SourceSettings], measured: Mapping[str, SourceSettings]
 ) -> list[UserError]:
-    """Measured sources that hold out documents of the same files which training reads.
+    """Returns an error per measured source whose held-out documents another source trains on.
 
-    Hashes of content decide what is held out: of the same files a smaller share is a part of a
-    larger one, and what a larger share adds was trained on.
-
-    Returns an error for each, of the table of measured sources.
+    Hashes of content decide what is held out: for the same files a smaller share is a subset of a
+    larger one, and the difference is trained on. The errors' settings are relative to the table of
+    measured sources.
     """
     return [
         source.error(
@@ -185,13 +184,13 @@ class FileSettings(SourceSettings):
     text; of trajectories, whole ones. Not read where files are held out."""
 
     held_out_by: ClassVar[str]
-    """What is hashed; kinds of equal hashes hold out the same of one folder."""
+    """What is hashed; kinds that hash the same hold out the same documents of one folder."""
     shares: ClassVar[tuple[str, ...]] = ()
-    """Settings that change what is held out, beside the fraction."""
+    """Settings beside the fraction that change what is held out."""
 
     @property
     def paths(self) -> tuple[str, ...]:
-        """What is read, and what is held out."""
+        """Paths of training and held-out files."""
         return self.path, self.held_out_path
 
     def check(self) -> None:
@@ -204,7 +203,7 @@ class FileSettings(SourceSettings):
             raise UserError("is missing", setting="path", remedy="name the folder to read")
 
     def leak_into(self, trained: SourceSettings) -> str:
-        """Returns the setting by which it holds out what ``trained`` trains on, or nothing."""
+        """Returns the setting that lets it hold out what ``trained`` trains on; else ``""``."""
         if not isinstance(trained, FileSettings) or self.held_out_by != trained.held_out_by:
             return ""
         if not self.path or self.held_out_path or trained.held_out_path:
@@ -220,41 +219,41 @@ class FileSettings(SourceSettings):
 
 @dataclass(frozen=True)
 class SourceFacts:
-    """What was found under a source's path."""
+    """Facts about an opened source."""
 
     kind: str
     rows: int
     """Rows of the table, pictures of the folder, frames of the trajectories."""
     documents: int
-    """That can be used, on both sides."""
+    """Usable documents, on both sides."""
     held_out: int
     """Documents that training never sees."""
     files: tuple[str, ...] = ()
-    """Those that were read, relative to the path."""
+    """Files that were read, relative to the path."""
     column: str = ""
-    """Where the text comes from; of questions, both columns."""
+    """Columns of the text."""
     image_column: str = ""
     skipped: dict[str, int] = field(default_factory=dict)
-    """Rows that cannot be used, by reason."""
+    """Number of unusable rows by reason."""
     repeated: int = 0
-    """Documents to train on that are held out too: training leaves them out."""
+    """Training documents left out because they are held out too."""
     notes: tuple[str, ...] = ()
-    """How the held-out side was chosen, and what was left unread."""
+    """How the held-out side was chosen, and what was not read."""
     held_out_fingerprint: str = ""
-    """As ``fingerprint``, for the held-out side where it has files of its own."""
+    """As ``fingerprint``, for a held-out side with files of its own."""
     fingerprint: str = ""
-    """Hash of everything that the documents are made of; empty where the settings determine it.
-    A run that is continued refuses another one."""
+    """Hash of everything that the documents are made of; empty if the settings determine it. A
+    resumed run refuses another one."""
     origin: str = ""
-    """Of documents that no file holds: what they are made from."""
+    """What documents are generated from; empty for those of files."""
 
     def summary(self) -> dict[str, Any]:
-        """All of it, JSON-able, with the first few files alone."""
+        """Returns all facts, JSON-able, with the first few files only."""
         files = [*self.files[:_SHOWN_FILES], *(["..."] * (len(self.files) > _SHOWN_FILES))]
         return asdict(self) | {"files": files}
 
     def line(self, name: str) -> str:
-        """One line for the terminal."""
+        """Returns one line for the terminal."""
         if self.origin:
             documents = f"{self.documents:,} documents of {self.origin}"
             return f"{name}: {documents}, {self.held_out:,} of them held out"
@@ -274,12 +273,12 @@ class SourceFacts:
 
 @dataclass(frozen=True)
 class Opened:
-    """Both sides of one source."""
+    """Both sides of one source, and facts about it."""
 
     train: Source
     held_out: Source
     facts: SourceFacts
 
     def side(self, split: str) -> Source:
-        """The one of that name: train or held_out."""
+        """Returns the side of that name: train or held_out."""
         return self.held_out if split == "held_out" else self.train

@@ -22,9 +22,9 @@ def open_sources(settings: Mapping[str, SourceSettings], opening: Opening) -> di
     """Returns both sides of every source, in the order of ``settings``.
 
     Raises:
-        UserError: a setting that is missing, a path that cannot be read, a column that is not
-            there (the message lists those that are), a side without documents; sources that have
-            to be made are opened last.
+        UserError: a missing setting, an unreadable path, a missing column (the message lists those
+            that exist), or a side without documents. Sources that are generated are opened last,
+            after such mistakes of the others.
     """
     for name, source in settings.items():
         with settings_of(f"stream.sources.{name}"):
@@ -37,16 +37,17 @@ def open_sources(settings: Mapping[str, SourceSettings], opening: Opening) -> di
             if not isinstance(found, Opened):
                 returned = f"returned a {type(found).__name__} from {type(source).__name__}.open()"
                 raise source.error("kind", returned, "return an Opened")
-    # The mixture numbers the sources in the recipe's order, wherever they come from.
+    # The mixture numbers the sources in the recipe's order.
     return {name: opened[name] for name in settings}
 
 
 def sample_texts(sources: Mapping[str, Source], characters: int) -> Iterator[str]:
-    """Texts of evenly spaced documents, about the same number of characters of each source."""
+    """Yields texts of evenly spaced documents, of each source about equally many characters."""
     log = ReadingLog()
     for source in sources.values():
         left = characters // len(sources)
-        # A stride coprime to the length visits every document once, from all over the source.
+        # A stride coprime to the length visits every document once; one near the golden ratio keeps
+        # any first few documents spread over the whole source.
         stride = _coprime_near(len(source), len(source) * 0.618)
         numbers = (step * stride % len(source) for step in range(len(source)))
         for _, document in log.documents(source, numbers, pictures=False):

@@ -12,13 +12,13 @@ from decimal import Decimal, InvalidOperation
 import numpy as np
 
 _UNITS = ((Decimal(10) ** 17, 0), (Decimal(10) ** 14, 3), (Decimal(10) ** 11, 6))
-"""From which number on a stamp since 1970 counts ns, µs or ms, and the zeros that ns add to it."""
+"""Least stamps since 1970 that count ns, µs or ms, and the power of ten that makes them ns."""
 _SECONDS = 9
 _MOST_NANOSECONDS = 2**63 - 1
 
 
 def nanoseconds(text: str) -> int:
-    """A stamp, whole or broken, with or without an exponent.
+    """Returns a stamp in ns; the text may have decimals and an exponent.
 
     Raises:
         ValueError: it is no number, not finite, or too large.
@@ -37,10 +37,10 @@ def nanoseconds(text: str) -> int:
 
 
 def pair_nearest(frame_F: np.ndarray, pose_P: np.ndarray, tolerance_ns: int) -> np.ndarray:
-    """int64 [F]: for each frame the number of its pose, or -1.
+    """Returns the number of each frame's pose, or -1: int64 [F].
 
-    A pose belongs to the frame nearest to it alone, and to none farther than the tolerance; both
-    are whole nanoseconds, the poses' rising.
+    Each frame takes the pose nearest to it, if it is within the tolerance and no nearer frame has
+    taken it. Stamps are whole nanoseconds, those of poses rising.
     """
     after_F = np.searchsorted(pose_P, frame_F).clip(0, len(pose_P) - 1)
     before_F = (after_F - 1).clip(0)
@@ -48,6 +48,7 @@ def pair_nearest(frame_F: np.ndarray, pose_P: np.ndarray, tolerance_ns: int) -> 
     nearest_F = np.where(nearer_after, after_F, before_F)
     gap_F = np.abs(pose_P[nearest_F] - frame_F)
     pairs_F = np.full(len(frame_F), -1)
+    # Nearest pairs first: a pose goes to the nearest of the frames that share it.
     taken: set[int] = set()
     for frame in np.argsort(gap_F, kind="stable").tolist():
         pose = int(nearest_F[frame])

@@ -3,7 +3,7 @@
 Read in this order:
 
 1. a source gives documents by index (``sources.py``);
-2. a lane's mixture picks the source that lacks most, reads and encodes (``mixture.py``);
+2. a lane's mixture picks the source with the largest deficit, reads and encodes (``mixture.py``);
 3. grain's packer fills rows with whole documents, the lane reads items (``lanes.py``);
 4. global row g is row g // L of lane g % L; a batch takes the next B of them (here);
 5. a thread keeps some batches ready (grain's prefetch); the state follows the batch given out.
@@ -34,27 +34,29 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Source
 from chiasm.errors import UserError
 
+PREFETCHED_BATCHES = 4
+"""Batches that the reading thread keeps ready: enough for a slow document, little memory."""
+
 
 @dataclass(frozen=True)
 class StreamReport:
-    """What a stream has given out so far, by source."""
+    """Counts of a stream's batches so far, by source."""
 
     weights: dict[str, float]
-    """Wanted shares of positions; they add up to 1."""
+    """Target shares of positions; they add up to 1."""
     shares: dict[str, float]
-    """Shares of positions so far."""
+    """Actual shares of positions."""
     positions: dict[str, int]
     documents: dict[str, int]
-    """Documents met, the skipped ones among them."""
+    """Documents read, skipped ones included."""
     split: dict[str, int]
     """Documents longer than a row."""
     skipped: dict[str, int]
-    """Documents that are empty, unreadable or hold an item that cannot be read; of split documents,
-    their parts."""
+    """Documents that are empty, unreadable or have an unreadable item; of split ones, pieces."""
     broken: dict[str, int]
-    """Those of them with such an item."""
+    """Skipped documents with an unreadable item."""
     notes: tuple[str, ...]
-    """The first documents of each lane that were split or skipped, and why."""
+    """The first documents of each lane that were split or skipped, with reasons."""
     rows: int
     filled: float
     """Share of positions that are not padding."""
@@ -65,8 +67,8 @@ class StreamReport:
 class Stream:
     """An endless iterator of packed batches.
 
-    ``sources`` are the named ones of ``settings.sources``. One rank of several gives its own rows
-    of every global batch, in order. ``reader`` reads the items of their documents.
+    ``sources`` are those of ``settings.sources``, opened. One rank of several yields its own rows
+    of every global batch, in order. ``reader`` reads the items of documents.
 
     Raises:
         UserError: a row shorter than one item, a source without documents, ranks that do not
@@ -87,25 +89,24 @@ class Stream:
         self.settings = settings
         _refuse(settings, sources, reader.streams, num_ranks)
         self._names = tuple(sources)
-        encoder = DocumentEncoder(tokenizer, reader.streams, settings.row_positions)
+        encoder = DocumentEncoder(tokenizer, reader.streams, settings.sequence_length)
         weights = {name: settings.sources[name].weight for name in sources}
         lanes = {
             number: LaneRows(
                 Mixture(sources, weights, encoder, Lane(number, settings.lanes), seed),
-                settings.row_positions,
+                settings.sequence_length,
                 settings.rows_packed_together,
                 seed,
                 reader,
             )
             for number in range(rank, settings.lanes, num_ranks)
         }
-        drop = settings.condition_drop
+        drop = settings.condition_dropout
         assemble = Assembler(tokenizer, reader.streams, self._names, drop, seed)
-        batches = _Batches(lanes, assemble, settings.rows_per_batch // num_ranks)
-        ready = grain.experimental.ThreadPrefetchDatasetIterator(
-            batches, settings.prefetched_batches
-        )
-        # In a list, to be let go while the modules that grain's clean-up needs still stand.
+        batches = _Batches(lanes, assemble, settings.batch_size // num_ranks)
+        ready = grain.experimental.ThreadPrefetchDatasetIterator(batches, PREFETCHED_BATCHES)
+        # In a list, so that the finalizer can close and drop it before the interpreter tears down
+        # the modules that grain's clean-up needs.
         self._running = [ready]
         weakref.finalize(self, _stop, self._running)
 
@@ -116,19 +117,19 @@ class Stream:
         return next(self._running[0])
 
     def get_state(self) -> dict[str, Any]:
-        """JSON-able position just after the batch given out last, packing buffers included."""
+        """Returns the JSON-able state just after the last batch, packing buffers included."""
         return self._running[0].get_state()
 
     def set_state(self, state: dict[str, Any]) -> None:
-        """Go on from a state of this stream, or of all ranks' states merged."""
+        """Continues from a state of this stream, or of all ranks' states merged."""
         self._running[0].set_state(state)
 
     def close(self) -> None:
-        """Stop the reading thread."""
+        """Stops the reading thread."""
         _stop(self._running)
 
     def report(self) -> StreamReport:
-        """Counts of the batches given out so far, over this rank's lanes."""
+        """Returns counts of the batches so far, over this rank's lanes."""
         lanes = list(self.get_state()["lanes"].values())
         totals = {}
         for count in COUNTS:
@@ -139,16 +140,16 @@ class Stream:
         rows = sum(lane["rows"] for lane in lanes)
         positions = totals["positions"]
         total = max(1, sum(positions.values()))
-        # What packing ahead and the last document of each lane may explain of a drift.
+        # Drift explained by rows packed ahead and by the last document of each lane.
         rows_ahead = len(lanes) * (self.settings.rows_packed_together + 1)
-        slack_positions = rows_ahead * self.settings.row_positions
+        slack_positions = rows_ahead * self.settings.sequence_length
         return StreamReport(
             **totals,
             weights=weights,
             shares={name: positions[name] / total for name in self._names},
             notes=tuple(note for lane in lanes for note in lane["notes"]),
             rows=rows,
-            filled=sum(positions.values()) / max(1, rows * self.settings.row_positions),
+            filled=sum(positions.values()) / max(1, rows * self.settings.sequence_length),
             alarms=_alarms(positions, weights, slack_positions),
         )
 
@@ -156,10 +157,8 @@ class Stream:
 class _Batches:
     """Takes rows from the lanes in turn."""
 
-    def __init__(
-        self, lanes: Mapping[int, LaneRows], assemble: Assembler, rows_per_batch: int
-    ) -> None:
-        self._lanes, self._assemble, self._rows_per_batch = lanes, assemble, rows_per_batch
+    def __init__(self, lanes: Mapping[int, LaneRows], assemble: Assembler, batch_size: int) -> None:
+        self._lanes, self._assemble, self._rows_per_batch = lanes, assemble, batch_size
         self._given = 0
 
     def __next__(self) -> PackedBatch:
@@ -188,13 +187,13 @@ def _stop(running: list[grain.DatasetIterator]) -> None:
 def _refuse(
     settings: StreamSettings, sources: Mapping[str, Source], streams: Streams, num_ranks: int
 ) -> None:
-    refuse_short_rows(settings.row_positions, streams)
+    refuse_short_rows(settings.sequence_length, streams)
     if not sources:
         raise UserError("sources is empty: name at least one source to read")
     for name, source in sources.items():
         if not len(source):
             raise UserError(f"source {name!r} has no documents; check its path and settings")
-    for what in ("lanes", "rows_per_batch"):
+    for what in ("lanes", "batch_size"):
         value = getattr(settings, what)
         if value % num_ranks:
             raise UserError(

@@ -1,4 +1,4 @@
-"""One pass over the rows of a table: what can be used, what belongs together, what it all is.
+"""One pass over the rows of a table: usable rows, identities, and a fingerprint of all.
 
 Shape suffixes: R rows.
 """
@@ -19,27 +19,30 @@ from chiasm.errors import UserError
 from chiasm.rgb import RULE
 
 READING = f"1, pictures by rule {RULE}"
-"""Changed when the same files give other documents than they gave before."""
+"""Version of the reading code: changed when the same files give other documents than before."""
 
 _HASH_BITS = 48
 
 
 @dataclass(frozen=True)
 class Survey:
-    """What opening a source found out about its rows."""
+    """Result of one pass over a table's rows."""
 
     identity_R: np.ndarray
-    """int64: a hash below 2^48 of what must not be on both sides: the group, the picture or the
-    text; -1 where the row cannot be used."""
+    """int64 [R]: a hash below 2^48 of what must not be on both sides: the group, the picture or the
+    text; -1 for unusable rows."""
     skipped: dict[str, int]
-    """Rows that cannot be used, by reason."""
+    """Number of unusable rows by reason."""
     fingerprint: str
     """Hash of everything that documents are made of, and of the code that makes them."""
     first: str = ""
-    """More of the first of the skipped, such as the path that is not there."""
+    """Detail of the first unusable row that has one, such as a missing path."""
 
     def refuse_absurd(self) -> None:
-        """Raise a UserError when most rows cannot be used, which is a mistake in a setting."""
+        """Raises a UserError if most rows are unusable, which means that a setting is wrong.
+
+        Most is more than three quarters.
+        """
         bad = sum(self.skipped.values())
         if 4 * bad > 3 * len(self.identity_R):
             first = f"; the first: {self.first}" if self.first else ""
@@ -49,12 +52,12 @@ class Survey:
 
 
 def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
-    """Read every row once.
+    """Returns the result of reading every row once.
 
-    ``read`` gives what row's identity is, and then all else that its documents are made of.
+    ``read`` returns a row's identity, then everything else that its documents are made of.
 
     Raises:
-        UserError: as ``read`` does, where the whole column is at fault.
+        UserError: ``read`` raises one that is not ``Unusable``: a whole column is at fault.
     """
     identities, skipped, first = [], Counter[str](), ""
     whole = xxhash.xxh3_128(f"reading {READING}".encode())
@@ -92,7 +95,7 @@ def picture_identity(data: Path | bytes) -> bytes:
 
 
 def text_identity(text: str) -> bytes:
-    """Returns the words of a text: equal for texts that differ in spaces alone."""
+    """Returns the words of a text: equal for texts that differ only in white space."""
     return " ".join(text.split()).encode()
 
 
@@ -102,7 +105,7 @@ def hashed(identity: bytes) -> int:
 
 
 def draw(identities: np.ndarray) -> np.ndarray:
-    """Returns float64 in [0, 1) for each identity: held out is what lies below the fraction."""
+    """Returns float64 in [0, 1) for each identity: those below the fraction are held out."""
     return identities / 2.0**_HASH_BITS
 
 

@@ -1,9 +1,9 @@
-"""Tables of a user's data: rows by number, each a dictionary of what the file holds.
+"""Tables of a user's data: rows by number, each a dictionary of cells.
 
-A cell is a string (the characters of the file), bytes, a list, a dictionary, or None where nothing
-stands; a column of pictures holds paths or bytes. No type is guessed: ``007``, ``NA`` and ``1.10``
-stay what was written. Nothing is copied or cached: a row is read from its file when it is asked
-for, so that an edited file is never read from before.
+A cell is a string (the characters of the file), bytes, a list, a dictionary, or None if it is
+empty; a column of pictures holds paths or bytes. No type is guessed: ``007``, ``NA`` and ``1.10``
+stay as written. A row is read from its file when it is requested, except that JSON lists are read
+whole and Arrow tables are mapped from a copy.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ _BOM = b"\xef\xbb\xbf"
 _JSON = json.JSONDecoder(
     parse_int=str, parse_float=str, parse_constant=lambda name: None if name == "NaN" else name
 )
-"""Numbers stay the characters of the file; NaN is what Python writes where nothing stood."""
+"""Numbers stay strings as written; NaN, which Python writes for missing values, becomes None."""
 
 
 class Unusable(UserError):
-    """A row without what a document needs; the message is the reason in few words.
+    """A row that lacks something that a document needs; the message is the reason in few words.
 
-    ``detail`` says more of this row: the path that is not there.
+    ``detail`` is specific to this row, such as the missing path.
     """
 
     def __init__(self, reason: str, detail: str = "") -> None:
@@ -46,37 +46,37 @@ class Table(Protocol):
 
     columns: tuple[str, ...]
     files: tuple[Path, ...]
-    """What it was read from."""
+    """Files that hold the rows."""
 
     def __len__(self) -> int: ...
 
     def row(self, number: int, *columns: str) -> Row:
         """Returns one row; columns that it lacks are left out.
 
-        With ``columns``, others need not be read.
+        If ``columns`` are given, others need not be read.
 
         Raises:
             UserError: the row cannot be read.
         """
 
     def folder(self, number: int) -> Path:
-        """Returns the folder of the file that holds the row: what its paths are relative to."""
+        """Returns the folder of the row's file, which paths in the row are relative to."""
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
-        """Returns bytes ``begin`` to ``end`` of a cell of text."""
+        """Returns UTF-8 bytes ``begin`` to ``end`` of a cell of text."""
 
     def of_files(self, files: Collection[Path]) -> Table:
-        """Returns the rows that some of its files hold, with all its columns."""
+        """Returns the rows of some of its files, with all its columns."""
 
 
 class FileTable(ABC):
-    """A table in one file, of which a row is read whole."""
+    """Base of tables whose rows are read whole."""
 
     columns: tuple[str, ...]
 
     def __init__(self, *files: Path) -> None:
         self.files: tuple[Path, ...] = files
-        # A long text is cut into many documents, which are read one by one.
+        # A long text is cut into many documents, which are read one by one from the same cell.
         self._encoded = lru_cache(maxsize=4)(self._encode)
 
     @abstractmethod
@@ -103,7 +103,7 @@ class FileTable(ABC):
 
 
 class Joined:
-    """Tables of several files, one after the other."""
+    """Tables of several files, concatenated."""
 
     def __init__(self, tables: Sequence[Table], columns: Sequence[str] = ()) -> None:
         self._tables = tuple(tables)
@@ -140,7 +140,7 @@ class Joined:
 
 
 class Part:
-    """Some rows of a table of which each row is a file."""
+    """Some rows of a table with a file per row."""
 
     def __init__(self, table: Table, files: Collection[Path]) -> None:
         self._table = table
@@ -169,10 +169,10 @@ class Part:
 
 
 def read_part(file: Path, begin: int, end: int) -> bytes:
-    """Returns a file's bytes from ``begin`` to ``end``; any thread may ask.
+    """Returns a file's bytes from ``begin`` to ``end``; safe to call from any thread.
 
     Raises:
-        UserError: they are not there, or not any more.
+        UserError: the file cannot be read, or has become shorter.
     """
     # Opened anew each time: a table may have more files than a process may hold open.
     try:
@@ -202,16 +202,16 @@ def read_text(file: Path) -> str:
 
 
 def bom_bytes(file: Path) -> int:
-    """Returns how many bytes of a file are its byte order mark."""
+    """Returns the length of a file's byte order mark: 3 or 0."""
     with file.open("rb") as opened:
         return len(_BOM) if opened.read(len(_BOM)) == _BOM else 0
 
 
 def decoded(text: bytes, file: Path) -> str:
-    """Returns UTF-8 bytes of a file as text.
+    """Returns the decoded text of UTF-8 bytes of a file.
 
     Raises:
-        UserError: they are none; NUL, as half of every letter in UTF-16, is no text either.
+        UserError: they are not UTF-8, or contain NUL, as UTF-16 does for most letters.
     """
     try:
         if b"\0" not in text:
@@ -222,7 +222,7 @@ def decoded(text: bytes, file: Path) -> str:
 
 
 def parsed_json(text: str, where: object) -> Any:
-    """Returns what a JSON text says, its numbers as they are written.
+    """Returns the value of a JSON text, its numbers as strings.
 
     Raises:
         UserError: it is no JSON.
@@ -234,7 +234,7 @@ def parsed_json(text: str, where: object) -> Any:
 
 
 def refuse_repeated(columns: Iterable[str], file: Path) -> None:
-    """Raise a UserError where two columns have one name, since only one of them could be read."""
+    """Raises a UserError if two columns have one name: only one of them could be read."""
     seen: set[str] = set()
     for name in columns:
         if name and name in seen:

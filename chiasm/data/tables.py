@@ -1,8 +1,8 @@
-"""A user's folder, file, pattern or hub name → the tables to train on and to hold out.
+"""A user's folder, file, pattern or hub name → training and held-out tables.
 
-Which files of a folder are read is decided by what they hold: those that have the columns that the
-source needs. Of pictures, ``metadata.*`` comes before other tables; then comes the format that
-holds most bytes, and pictures in folders come last. What was taken and what was left is told.
+Of a folder, the files with the columns that the source needs are read. Formats are tried in this
+order: ``metadata.*`` files if documents have pictures, then the formats by their number of bytes,
+pictures in folders last. Notes report what was read and what was left.
 """
 
 from __future__ import annotations
@@ -37,24 +37,24 @@ _PICTURES = "pictures"
 _SHOWN_NAMES = 3
 
 Fits = Callable[[Table], bool]
-"""Whether a table has what a source needs."""
+"""Predicate: whether a table has the columns that a source needs."""
 
 
 @dataclass(frozen=True)
 class Tables:
-    """What a source reads."""
+    """The tables that a source reads."""
 
     train: Table
     held_out: Table | None
-    """None where nothing says which rows are held out: a share of the others is."""
+    """None if no path or name defines it: a share of ``train`` is held out then."""
     root: Path
     notes: tuple[str, ...]
-    """What was left unread, and by which rule rows are held out, in words."""
+    """What was not read, and by which rule rows are held out, in words."""
 
 
 @dataclass(frozen=True)
 class _Chosen:
-    """What of a path is read."""
+    """The files of a path that are read, as one table."""
 
     found: Files
     form: str
@@ -62,21 +62,21 @@ class _Chosen:
 
     @property
     def by_file(self) -> bool:
-        """Whether names of files may tell splits: those of pictures never do."""
+        """Whether names of files may define splits: those of pictures never do."""
         return self.form != _PICTURES
 
 
 def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool = False) -> Tables:
-    """Open what the path names.
+    """Returns the opened tables of a path.
 
     Args:
         path: a folder, a file, a pattern, or a dataset's name on the hub.
-        fits: whether a table has the columns that are needed.
-        held_out_path: what is held out, in the same forms; empty: what names say.
-        texts: plain text files count as tables.
+        fits: whether a table has the needed columns.
+        held_out_path: held-out files, in the same forms; empty: by names.
+        texts: whether plain text files count as tables.
 
     Raises:
-        UserError: nothing there, nothing readable in it, or a file that is cut off or malformed.
+        UserError: the path does not exist or has nothing readable, or a file is malformed.
     """
     found = find_files(path)
     if found is None:
@@ -121,7 +121,7 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
 
 
 def _open_held_out(path: str, fits: Fits, texts: bool) -> Table:
-    """All rows of the path, or of several splits in it the one that is held out by its name."""
+    """Returns all rows of the path, or only its split that is held out by name, if it has one."""
     found = find_files(path, "held_out_path")
     if found is None:
         of_hub = _of_hub(path, "held_out_path")
@@ -152,9 +152,9 @@ def _of_hub(path: str, blamed: str, *, beside: str = "") -> Tables:
 
 
 def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool) -> _Chosen:
-    """The format of which some files fit, and the table of those; else the first, which does not.
+    """Returns the first format with files that fit, and their table; else the first of all.
 
-    Of a format with a table for each file, the files that do not fit are left.
+    Of a format with a table per file, files that do not fit are left out.
     """
     wrong = partial(UserError, setting=blamed, value=path)
     first: _Chosen | None = None
@@ -207,7 +207,7 @@ def _readable(form: str, files: Sequence[Path]) -> Iterator[Table]:
 
 
 def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
-    """Formats and their files, in the order in which they are tried."""
+    """Returns formats and their files, in the order in which they are tried."""
     by_form: dict[str, list[Path]] = {}
     for file in found.data:
         suffix = file.suffix.lower()
@@ -217,7 +217,7 @@ def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
             by_form.setdefault(_PICTURES, []).append(file)
     pictures = by_form.pop(_PICTURES, [])
     metadata = []
-    for form, files in by_form.items() if not texts else ():  # of books it tells titles alone
+    for form, files in by_form.items() if not texts else ():  # of texts, it may have titles only
         own = [file for file in files if file.stem == "metadata"]
         own = [file for file in own if file.parent == found.root] or own
         if own:
@@ -229,7 +229,7 @@ def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
 
 
 def _left(chosen: _Chosen) -> str:
-    """What else could have been read, in words."""
+    """Returns a note about files that could have been read too."""
     found, table = chosen.found, chosen.table
     read = set(table.files)
     if isinstance(table, PictureFolder):
@@ -241,7 +241,7 @@ def _left(chosen: _Chosen) -> str:
 
 
 def _without_row(chosen: _Chosen) -> str:
-    """How many pictures at least a table of pictures says nothing of, in words."""
+    """Returns a note about pictures without a row, a lower bound of their number."""
     more = sum(map(is_picture, chosen.found.data)) - len(chosen.table)
     return f"{more:,} pictures have no row" if more > 0 else ""
 
@@ -253,13 +253,13 @@ def _names(found: Files, files: Sequence[Path]) -> str:
 
 
 def _place(file: Path) -> tuple[int, int]:
-    """The same for one file, whatever it is called."""
+    """Returns device and inode: equal for one file under several names."""
     found = os.stat(file)
     return found.st_dev, found.st_ino
 
 
 def _looks_local(path: str) -> bool:
-    """The hub's names are ``owner/name``."""
+    """Returns whether a path cannot be a name on the hub, ``owner/name``."""
     return path.startswith(("/", "~", ".")) or "./" in path or path.count("/") != 1
 
 
@@ -271,10 +271,10 @@ def _absence(path: str) -> str:
 
 
 def choose_column(table: Table, setting: str, wanted: str, usual: tuple[str, ...] = ()) -> str:
-    """Returns the column that a setting wants, or the first usual one that the table has.
+    """Returns the column that a setting names, or the first usual one in the table.
 
     Raises:
-        UserError: no such column; the message lists those there are.
+        UserError: no such column; the message lists those that exist.
     """
     for name in (wanted,) if wanted else usual:
         if name in table.columns:

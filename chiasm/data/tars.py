@@ -1,11 +1,11 @@
-"""Samples in tar files, as WebDataset lays them out: members of one key are one sample.
+"""Samples in tar files in the WebDataset layout: members with one key are one sample.
 
-The key is the member's path up to the first dot of its name, what follows is the field:
+The key is the member's path up to the first dot of its name, the rest is the field:
 ``a/0001.jpg``, ``a/0001.txt`` and ``a/0001.seg.png`` are the fields ``jpg``, ``txt`` and
 ``seg.png`` of sample ``a/0001``. Where names have dots of their own (``img.v2.0001.png``), that
-rule would take many samples for one; then the last dot divides. Members of a sample need not stand
-together, samples need not have the same fields, and nothing is guessed from content: ``00042``
-stays five characters.
+rule would merge many samples into one, and the last dot is used instead. Members of a sample need
+not be adjacent, samples need not have the same fields, and no type is guessed: ``00042`` stays a
+string.
 """
 
 from __future__ import annotations
@@ -20,13 +20,13 @@ from chiasm.data.table import FileTable, Row, decoded, parsed_json, read_part
 from chiasm.errors import UserError
 
 _END_BYTES = 1 << 16
-"""Where another archive would begin; the zeros at the end of one are usually 10 KiB at most."""
+"""Bytes searched for another archive; the zeros at the end of one are usually 10 KiB at most."""
 
 IMAGE = "image"
-"""The column of a sample's picture, whatever its format."""
+"""Column of a sample's picture, in any format."""
 
 Name = tuple[str, str]
-"""A member's folder and name, or a sample's folder and key."""
+"""Folder and name of a member, or folder and key of a sample."""
 
 Place = tuple[int, int]
 """Begin and end of a member's bytes in the tar."""
@@ -35,8 +35,8 @@ Place = tuple[int, int]
 class Tar(FileTable):
     """The samples of one tar file, in the order of their first members.
 
-    Columns are the fields, the entries of JSON fields, and ``image``: the first field that is a
-    picture's suffix.
+    Columns are the fields, the entries of JSON fields, and ``image``: the first field whose name is
+    a picture's suffix.
     """
 
     def __init__(self, file: Path) -> None:
@@ -109,7 +109,7 @@ def _members(file: Path) -> list[tuple[Name, Place]]:
 
 
 def _refuse_another_end(file: Path, end: int) -> None:
-    """Raise unless zeros follow the last member, and nothing else: readers of tars stop there."""
+    """Raises a UserError unless only zeros follow the last member: readers of tars stop there."""
     with file.open("rb") as opened:
         opened.seek(end)
         rest = opened.read(_END_BYTES)
@@ -126,7 +126,7 @@ def _refuse_another_end(file: Path, end: int) -> None:
 
 
 def _samples(members: Sequence[tuple[Name, Place]]) -> list[dict[str, Place]]:
-    """The fields of every sample; of a member that stands twice the later one, as in tars."""
+    """Returns the fields of every sample; of two members of one name the later, as tars do."""
     torn = _torn(name for name, _ in members)
     samples: dict[Name, dict[str, Place]] = {}
     for (folder, name), place in members:
@@ -138,10 +138,10 @@ def _samples(members: Sequence[tuple[Name, Place]]) -> list[dict[str, Place]]:
 
 
 def _torn(names: Iterable[Name]) -> set[Name]:
-    """Keys up to the first dot that hold what belongs to several samples.
+    """Returns keys up to the first dot that merge several samples.
 
-    Whoever writes fields with dots writes some without, or the same ones for every sample. Where
-    there are more such fields than samples, the dots belong to names.
+    A key is in doubt if all its fields have dots. Real fields with dots would be the same ones for
+    every sample: if there are more different ones than keys in doubt, the dots belong to names.
     """
     fields: dict[Name, set[str]] = {}
     for folder, name in names:

@@ -2,10 +2,9 @@
 
 Choices:
 
-- bytes, so that every string has tokens and decodes to itself;
-- each digit is a token of its own, so that numbers (poses, counts) are read by place;
-- the special tokens can never come out of a user's text: ``<|boi|>`` typed in a caption is
-  nine ordinary characters.
+- bytes, so that every string can be encoded and decodes to itself;
+- each digit is a token of its own, so that numbers (poses, counts) have place value;
+- special tokens never result from a user's text: ``<|boi|>`` in a caption is ordinary characters.
 """
 
 from __future__ import annotations
@@ -34,19 +33,19 @@ _CACHED_TEXTS = 1 << 15
 
 
 class Marks(NamedTuple):
-    """Token numbers that stand for an item of a stream."""
+    """Token numbers that represent an item of a stream."""
 
     begin: int
-    """Opens it; the model itself predicts this one."""
+    """Token that opens an item; the model itself predicts it."""
     end: int
     fill: int
-    """One latent token."""
+    """Token at the position of each latent."""
 
 
 class TextTokenizer:
-    """A Hugging Face tokenizer, which is changed: chiasm's special tokens are added to it.
+    """A Hugging Face tokenizer, to which chiasm's special tokens are added in place.
 
-    So are marks for the ``streams`` beside ``image``; it keeps those it has.
+    Marks for the ``streams`` beside ``image`` are added too; existing ones are kept.
     """
 
     def __init__(self, backend: Tokenizer, streams: Sequence[str] = ()) -> None:
@@ -60,20 +59,20 @@ class TextTokenizer:
         numbers = backend.get_vocab(with_added_tokens=True)
         self.pad_id, self.bod_id, self.eod_id, *image = (numbers[each] for each in SPECIAL_TOKENS)
         self.marks = {"image": Marks(*image)}
-        """By stream."""
+        """Marks by stream."""
         for found in filter(None, map(_MARKS.match, sorted(numbers, key=numbers.__getitem__))):
             self.marks[found[1]] = Marks(*(numbers[each] for each in _marks(found[1])))
         self.vocabulary_size = max(numbers.values()) + 1
-        # Captions, questions and actions recur; long texts do not and would fill the memory.
+        # Captions, questions and actions recur; long texts rarely do, and would fill the cache.
         self._cached_ids = lru_cache(_CACHED_TEXTS)(self._ids)
 
     @classmethod
     def train(
         cls, texts: Iterable[str], vocabulary_tokens: int, streams: Sequence[str] = ()
     ) -> TextTokenizer:
-        """Train a byte-level BPE on texts; few texts may give a smaller vocabulary.
+        """Returns a byte-level BPE trained on texts; few texts may give a smaller vocabulary.
 
-        ``streams``: as of the class.
+        ``streams`` are as in the constructor.
 
         Raises:
             UserError: the vocabulary cannot hold all bytes and the special tokens.
@@ -101,10 +100,11 @@ class TextTokenizer:
 
     @classmethod
     def load(cls, path_or_name: str | Path, streams: Sequence[str] = ()) -> TextTokenizer:
-        """Open a saved tokenizer: a folder or a file on disk, or a hub name.
+        """Returns a saved tokenizer: of a folder or a file on disk, or of a hub name.
 
         Raises:
-            UserError: nothing there, or the hub cannot be reached and has no cached copy.
+            UserError: it does not exist or cannot be read, or the hub cannot be reached and there
+                is no cached copy.
         """
         path = Path(path_or_name)
         file = path / _FILE if path.is_dir() else path
@@ -116,30 +116,32 @@ class TextTokenizer:
         return cls(_hub_backend(str(path_or_name)), streams)
 
     def save(self, folder: Path) -> None:
-        """Write ``tokenizer.json`` into the folder."""
+        """Writes ``tokenizer.json`` into the folder."""
         folder.mkdir(parents=True, exist_ok=True)
         self._backend.save(str(folder / _FILE))
 
     def encode(self, text: str) -> list[int]:
-        """Token numbers of a text, never a special one."""
+        """Returns the token numbers of a text, without special ones."""
         return self.encode_array(text).tolist()
 
     def encode_array(self, text: str) -> np.ndarray:
-        """The same as a read-only int64 array; short texts are remembered."""
+        """Returns the same as a read-only int64 array; short texts are cached."""
         return self._cached_ids(text) if len(text) <= _CACHED_CHARACTERS else self._ids(text)
 
     def decode(self, ids: Sequence[int]) -> str:
-        """The text of token numbers; special tokens leave no trace."""
+        """Returns the text of token numbers, without special tokens."""
         return self._backend.decode(list(ids), skip_special_tokens=True)
 
     def restores(self, text: str) -> bool:
-        """Whether the text comes back from its tokens as it was: nothing unknown, no letter made
-        small, no space lost."""
+        """Returns whether the text survives encoding and decoding unchanged.
+
+        Unknown tokens, lower-casing and lost spaces change it.
+        """
         return self.decode(self.encode(text)) == text
 
     @property
     def fingerprint(self) -> str:
-        """16 hexadecimal digits that change with anything that changes the numbers."""
+        """16 hexadecimal digits, a hash of everything that determines the token numbers."""
         return hashlib.sha256(self._backend.to_str().encode()).hexdigest()[:16]
 
     def _ids(self, text: str) -> np.ndarray:

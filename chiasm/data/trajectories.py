@@ -1,7 +1,7 @@
-"""Recorded walks: folders of frames with the poses that they were taken from.
+"""Recorded walks: folders of frames with the poses of the camera.
 
-:mod:`chiasm.data.layouts` says which files a folder may have, :mod:`chiasm.data.cameras` how poses
-in space come onto the ground, and :mod:`chiasm.data.plausibility` what is refused.
+:mod:`chiasm.data.layouts` reads the files, :mod:`chiasm.data.cameras` projects poses in space onto
+the ground, and :mod:`chiasm.data.plausibility` checks them.
 """
 
 from __future__ import annotations
@@ -32,39 +32,39 @@ from chiasm.rgb import oriented_size
 
 @dataclass(frozen=True)
 class Trajectory:
-    """T frames in order of time and where each was taken."""
+    """T frames in order of time, and the pose of each."""
 
     folder: Path
     poses_T3: np.ndarray
-    """float64: x and y in metres, yaw in degrees."""
+    """float64 [T, 3]: x and y in metres, yaw in degrees."""
     names: tuple[str, ...]
-    """The frames' files, from the folder on; empty where they are numbered."""
+    """Files of the frames relative to the folder; empty if they are found by number."""
     identity: bytes
-    """A hash of the recorded poses: equal for copies of one recording."""
+    """Hash of the recorded poses: equal for copies of one recording."""
     layout: str = ""
-    """Which file held the poses, and which axes were taken."""
+    """Layout of the poses, and the axes by which they were read."""
     notes: tuple[str, ...] = ()
-    """What was left out, and what is odd."""
+    """What was left out, and what is unusual."""
     stretch: str = ""
-    """Of a part of a recording: which frames of the whole it has."""
+    """Frames of the whole that a part of a recording has, in words."""
 
     def __len__(self) -> int:
         return len(self.poses_T3)
 
     def pose(self, number: int) -> Pose:
-        """Where a frame was taken."""
+        """Returns the pose of a frame, in metres and degrees."""
         x, y, yaw = self.poses_T3[number].tolist()
         return Pose(x, y, yaw)
 
     def part(self, begin: int, end: int) -> Trajectory:
-        """The frames from ``begin`` to before ``end``, with the identity of the whole."""
+        """Returns the frames from ``begin`` to before ``end``, with the identity of the whole."""
         names = tuple(file.relative_to(self.folder).as_posix() for file in self.files[begin:end])
         stretch = f"frames {begin} to {end - 1}"
         return replace(self, poses_T3=self.poses_T3[begin:end], names=names, stretch=stretch)
 
     @cached_property
     def files(self) -> list[Path]:
-        """Every frame's file.
+        """File of every frame.
 
         Raises:
             UserError: one is missing, or there are more frames than poses.
@@ -90,9 +90,9 @@ class Trajectory:
         return [self.folder / names[first + number] for number in range(len(self))]
 
     def refuse_mixed_sizes(self) -> None:
-        """Raise a UserError unless all frames have one size; headers alone are read.
+        """Raises a UserError unless all frames have one size; only headers are read.
 
-        A file that is no picture is left to the stream, which skips its documents and counts them.
+        A file that is no picture is ignored here; the stream skips its documents and counts them.
         """
         sizes: dict[tuple[int, int], Path] = {}
         for file in self.files:
@@ -109,11 +109,11 @@ class Trajectory:
 
 
 def read_trajectory(folder: Path, settings: PoseSettings) -> Trajectory:
-    """Poses and frame names of one folder; numbered frames are looked for when they are needed.
+    """Returns the trajectory of one folder; numbered frames are looked for when they are needed.
 
     Raises:
-        UserError: no poses, poses that cannot be read, are not finite or jump, or poses that no
-            walk has as they are understood; the message names the settings that would do.
+        UserError: no poses, poses that cannot be read, are not finite or jump, or poses that are
+            implausible by their conventions; the message names the settings under which they pass.
     """
     layout = layout_of(folder)
     if layout is None:
@@ -134,7 +134,7 @@ def read_trajectory(folder: Path, settings: PoseSettings) -> Trajectory:
     scaled_T3 = poses_T3 * _scale(settings)
     if note := _looks_aside(poses_T3):
         notes.append(note)
-    # Adding zero makes one of the two zeros that are equal.
+    # Adding 0.0 turns -0.0 into 0.0: equal poses must have equal bytes.
     identity = hashlib.sha256((poses_T3.round(6) + 0.0).tobytes()).digest()
     return Trajectory(
         folder, scaled_T3, recorded.names, identity, recorded.layout + named, tuple(notes)
@@ -149,7 +149,11 @@ def _axes(convention: str) -> str:
 def _of_camera(
     folder: Path, recorded: Recorded, poses: CameraPoses, settings: PoseSettings
 ) -> np.ndarray:
-    """float64 [T, 3]: x, y in the recorded unit, yaw in radians."""
+    """Returns float64 [T, 3]: x, y in the recorded unit, yaw in radians.
+
+    Raises:
+        UserError: the poses are not finite, no rotations, jump, or are implausible.
+    """
     rows_TX = np.column_stack([poses.position_T3, poses.orientation.reshape(len(poses), -1)])
     _refuse_infinite(recorded.file, rows_TX)
     if wrong := poses.wrong_orientation():
@@ -158,7 +162,7 @@ def _of_camera(
     why = objection(walk, settings) if len(poses) else None
     fitting = _fitting(folder, recorded, poses, settings) if why else []
     inverted = bool(fitting) and list(fitting[0]) == ["pose"]
-    if not inverted:  # positions of the world in the camera jump with every turn
+    if not inverted:  # positions of inverse poses jump with every turn of the camera
         _refuse_steps(recorded.file, walk.position_T3, settings)
     if why is None:
         return walk.poses_T3
@@ -186,14 +190,14 @@ def _of_camera(
 def _fitting(
     folder: Path, recorded: Recorded, poses: CameraPoses, settings: PoseSettings
 ) -> list[dict[str, str]]:
-    """Changes of the settings that neither the poses nor the pictures speak against."""
+    """Returns changes of the settings under which poses pass and agree with the pictures."""
     found = []
     for change in settings_without_objection(poses, settings):
         walk = poses.on_ground(settings.model_copy(update=change))
         seen = Trajectory(folder, walk.poses_T3 * _scale(settings), recorded.names, b"")
         try:
             denied = pictures_deny(seen)
-        except UserError:  # frames are missing, which is told when they are needed
+        except UserError:  # frames are missing, which is an error once they are needed
             denied = False
         if not denied:
             found.append(change)
@@ -201,7 +205,7 @@ def _fitting(
 
 
 def _scale(settings: PoseSettings) -> np.ndarray:
-    """From the recorded unit and radians to metres and degrees."""
+    """Returns the factors from the recorded unit and radians to metres and degrees."""
     return np.array([settings.metres_per_unit, settings.metres_per_unit, 180 / np.pi])
 
 
@@ -221,7 +225,7 @@ def _refuse_infinite(file: Path, rows_TX: np.ndarray) -> None:
 
 
 def _refuse_steps(file: Path, position_TX: np.ndarray, settings: PoseSettings) -> None:
-    with np.errstate(over="ignore"):  # numbers near the largest there are: a jump like any other
+    with np.errstate(over="ignore"):  # an overflow gives inf, which is a jump like any other
         steps = np.linalg.norm(np.diff(position_TX, axis=0), axis=1) * settings.metres_per_unit
     far = np.flatnonzero(~(steps <= settings.largest_step_metres))
     if len(far):
@@ -253,7 +257,7 @@ def _refuse_wrong_yaw(file: Path, poses_T3: np.ndarray, settings: PoseSettings) 
 
 
 def _looks_aside(poses_T3: np.ndarray) -> str:
-    """A note where a walk goes one way that is not ahead."""
+    """Returns a note if a walk always goes one way that is not ahead, else an empty text."""
     direction = travel(poses_T3)
     degrees = float(np.degrees(np.angle(direction)))
     if abs(direction) < 0.8 or abs(degrees) < 60:

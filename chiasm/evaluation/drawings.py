@@ -1,4 +1,7 @@
-"""Caption → picture: do probes find in the drawn picture what the caption names?"""
+"""Caption → image: probes look in the drawn image for what the caption names.
+
+Shape suffixes: N captions, each with its images, F features of one image.
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,7 @@ from chiasm.documents import Image, Source
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import asked_picture, picked, spread
 from chiasm.evaluation.measure import NO_DECODER, Measure
-from chiasm.evaluation.pictures import open_judge
+from chiasm.evaluation.pictures import open_reference_encoder
 from chiasm.evaluation.probes import Probe
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import MeasureSettings
@@ -34,7 +37,7 @@ class DrawingSettings(MeasureSettings):
 
     probe_frames: int = Field(4000, ge=8)
     """Real training frames that the probes are fitted on."""
-    judge: str = Field("own", min_length=1)
+    reference_encoder: str = Field("own", min_length=1)
     """Through whose latents probes read pictures: those of the run's own tokenizer, or of another
     one, as ``streams.image.path`` names it, so that runs with different tokenizers are read
     alike."""
@@ -44,7 +47,7 @@ class DrawingSettings(MeasureSettings):
 
 @dataclass(frozen=True)
 class _Truth:
-    """Frames of one side and what they show."""
+    """Frames of one split and their ground truth."""
 
     pictures: np.ndarray
     facts: list[dict[str, str]]
@@ -53,7 +56,7 @@ class _Truth:
 
 @dataclass(frozen=True)
 class _Reading:
-    """What a probe reads of one attribute, beside what the captions name: str [N] each."""
+    """A probe's predictions of one attribute, beside the captions' own values: str [N] each."""
 
     attribute: str
     named: np.ndarray
@@ -63,9 +66,9 @@ class _Reading:
 
 
 class Drawings(Measure[DrawingSettings]):
-    """What captions name, attribute by attribute, in the pictures that are drawn from them.
+    """Share of captions' attributes that probes find in the images drawn from them.
 
-    Of sources without ground truth there are drawn pictures to look at.
+    For sources without ground truth it shows drawn images only.
     """
 
     section = "caption to picture"
@@ -86,15 +89,15 @@ class Drawings(Measure[DrawingSettings]):
     overview = "Drawn from a held-out caption"
 
     def check(self, settings: DrawingSettings) -> None:
-        """Refuses a judge that is not there."""
-        open_judge(settings.judge)
+        """Checks that the reference encoder is there."""
+        open_reference_encoder(settings.reference_encoder)
 
     def applies(self, run: Run[DrawingSettings]) -> str:
-        """Returns why nothing can be drawn; empty where it can."""
+        """Returns the reason why nothing can be drawn; empty if it can."""
         return "" if run.pretrained.draws else NO_DECODER
 
     def measure(self, run: Run[DrawingSettings]) -> Findings:
-        """Returns rows for each attribute that captions name, and the first drawn pictures."""
+        """Returns rows for each attribute that captions name, and the first drawn images."""
         sources = run.material.described()
         if sources is not None:
             return self._measured(run, *sources)
@@ -106,12 +109,15 @@ class Drawings(Measure[DrawingSettings]):
         self, run: Run[DrawingSettings], train: Described, held_out: Described
     ) -> Findings:
         captions, frames = _asked(held_out, run.settings.drawings)
-        drawn, judge = _draw(run, captions), open_judge(run.settings.judge)
+        drawn, reference_encoder = (
+            _draw(run, captions),
+            open_reference_encoder(run.settings.reference_encoder),
+        )
         clear = train.clear_frames[spread(len(train.clear_frames), run.settings.probe_frames)]
         truth = _truth(run, held_out, frames)
-        probes = _fit_probes(run, _truth(run, train, clear), judge)
+        probes = _fit_probes(run, _truth(run, train, clear), reference_encoder)
         through = run.through_tokenizer(truth.pictures)
-        seen = [run.features(each, judge) for each in (drawn, truth.pictures, through)]
+        seen = [run.features(each, reference_encoder) for each in (drawn, truth.pictures, through)]
         readings = [
             _Reading(
                 attribute,
@@ -130,12 +136,13 @@ class Drawings(Measure[DrawingSettings]):
             _sample(words, *pictures)
             for words, *pictures in zip(captions, drawn, truth.pictures, through, strict=True)
         ]
+        # From all drawings, not from the first maps alone.
         shown = samples[:: max(1, len(samples) // run.settings.shown)][: run.settings.shown]
         return Findings(_rows(run, readings, truth.clusters, other_NN), shown, skipped=skipped)
 
 
 def _shown(run: Run[DrawingSettings], source: Source) -> list[Sample]:
-    """Pictures drawn for the captions of a source without ground truth; none without captions."""
+    """Returns samples of images drawn for a source's captions, without ground truth."""
     pairs = _captioned(run, source)
     if not pairs:
         return []
@@ -149,7 +156,7 @@ def _shown(run: Run[DrawingSettings], source: Source) -> list[Sample]:
 
 
 def _draw(run: Run[DrawingSettings], captions: list[str]) -> np.ndarray:
-    """One picture for each caption: uint8 [N, H, W, 3]."""
+    """Returns one image per caption: uint8 [N, H, W, 3]."""
     from chiasm.inference.tasks import draw
 
     settings = run.settings
@@ -157,7 +164,7 @@ def _draw(run: Run[DrawingSettings], captions: list[str]) -> np.ndarray:
 
 
 def _captioned(run: Run[DrawingSettings], source: Source) -> list[tuple[str, Image]]:
-    """Evenly spread (caption, picture) pairs among the documents that ask for a picture."""
+    """Returns evenly spread (caption, image) pairs of the documents that ask for an image."""
     count = run.settings.shown
     numbers = spread(len(source), 4 * count)
     documents = run.log.documents(source, numbers.tolist())
@@ -166,7 +173,7 @@ def _captioned(run: Run[DrawingSettings], source: Source) -> list[tuple[str, Ima
 
 
 def _asked(source: Described, count: int) -> tuple[list[str], np.ndarray]:
-    """Held-out captions that ask for a picture, and the frames that they were written for."""
+    """Returns held-out captions that ask for an image, and the frames that they describe."""
     captions: list[str] = []
     frames: list[int] = []
     for number in picked(source, 4 * count).tolist():
@@ -185,9 +192,9 @@ def _truth(run: Run[DrawingSettings], source: Described, frames: np.ndarray) -> 
 
 
 def _fit_probes(
-    run: Run[DrawingSettings], truth: _Truth, judge: Tokenizer | None
+    run: Run[DrawingSettings], truth: _Truth, reference_encoder: Tokenizer | None
 ) -> dict[str, Probe]:
-    features_NF = run.features(truth.pictures, judge)
+    features_NF = run.features(truth.pictures, reference_encoder)
     probes = {}
     for attribute in truth.facts[0]:
         labels = [facts[attribute] for facts in truth.facts]
@@ -199,7 +206,7 @@ def _fit_probes(
 def _rows(
     run: Run[DrawingSettings], readings: list[_Reading], clusters: np.ndarray, other_NN: np.ndarray
 ) -> list[Row]:
-    """All attributes together, each alone, then the probes' own accuracies."""
+    """Returns rows of all attributes together, of each alone, and of the probes' own accuracies."""
     measure = run.measurement(Drawings.section, "share", "higher", clusters)
     own = {reading.attribute: reading.drawn == reading.named for reading in readings}
     other: dict[str, np.ndarray | None] = dict.fromkeys(own)
@@ -229,16 +236,16 @@ def _rows(
 
 
 def _others(truth: _Truth) -> np.ndarray:
-    """bool [N, N]: which captions come from another map than each, and name something else."""
+    """Returns which captions come from another map and name something else: bool [N, N]."""
     clusters = np.asarray(truth.clusters)
     named = np.array([repr(sorted(facts.items())) for facts in truth.facts])
     return (clusters[:, None] != clusters[None, :]) & (named[:, None] != named[None, :])
 
 
 def _shuffled(found: np.ndarray, named: np.ndarray, other_NN: np.ndarray) -> np.ndarray:
-    """For each caption: the share of other captions' pictures that happen to show what it names.
+    """Returns, for each caption, the share of other captions' images that show what it names.
 
-    This is the mean over all shuffles that give it another's picture; nan where there is no other.
+    This is the mean over all shuffles that assign another caption's image; nan where there is none.
     """
     matches_NN = named[:, None] == found[None, :]
     count_N = other_NN.sum(1)

@@ -16,7 +16,7 @@ from chiasm.evaluation.run import Run
 from chiasm.evaluation.settings import MEASURES, EvaluationSettings, check_measures, complete
 from chiasm.inference.pretrained import Pretrained
 
-Progress = Callable[[str, int, int], None]
+ProgressCallback = Callable[[str, int, int], None]
 """Called before each measure with its section, its number from 0, and how many there are."""
 
 
@@ -24,9 +24,9 @@ def evaluate(
     pretrained: Pretrained,
     material: Material,
     settings: EvaluationSettings | None = None,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
 ) -> Evaluation:
-    """Measure a model on held-out data, beside its baselines.
+    """Returns the measures of a model on held-out data, beside its baselines.
 
     What the sources do not allow is skipped, with the reason in ``Evaluation.skipped``; so is a
     measure of a user's own that fails. The result is a function of the model, the data, the
@@ -59,7 +59,7 @@ def evaluate(
 
 
 def _found(measure: Measure[Any], run: Run[Any]) -> Findings:
-    """What a measure finds, or why it finds nothing."""
+    """Returns a measure's findings, or the reason why there are none."""
     try:
         why = measure.applies(run)
         found = Findings(skipped={measure.section: why}) if why else measure.measure(run)

@@ -1,4 +1,4 @@
-"""What an evaluation hands to the report: rows, flow-loss curves, and samples to look at."""
+"""The results of an evaluation: rows, points of curves, and samples to look at."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from chiasm.evaluation.shared import MeasureSettings
 
 @dataclass(frozen=True)
 class Panel:
-    """One labelled picture of a sample."""
+    """One labelled image of a sample."""
 
     label: str
     pixels: np.ndarray
@@ -23,7 +23,7 @@ class Panel:
 
 @dataclass(frozen=True)
 class Sample:
-    """What the model made of one held-out item, beside the truth."""
+    """The model's output for one held-out item, beside the truth."""
 
     section: str
     lines: tuple[tuple[str, str], ...]
@@ -42,10 +42,10 @@ class FlowPoint:
 
 @dataclass(frozen=True)
 class HorizonPoint:
-    """Imagined views so many frames ahead, beside one baseline."""
+    """Likeness of views imagined so many frames ahead, beside one baseline."""
 
     source: str
-    """Empty where there is but one."""
+    """Name of the source; empty where there is only one."""
     measure: str
     frames_ahead: int
     row: Row
@@ -53,18 +53,18 @@ class HorizonPoint:
 
 @dataclass(frozen=True)
 class Findings:
-    """What a measure found."""
+    """The results of one measure."""
 
     rows: Sequence[Row] = ()
     samples: Sequence[Sample] = ()
     points: Sequence[FlowPoint | HorizonPoint] = ()
-    """Of figures."""
+    """Points of the figures' curves."""
     skipped: Mapping[str, str] = field(default_factory=dict)
-    """Section or part of it → why it could not be measured."""
+    """Section or part of it → reason why it could not be measured."""
 
     @classmethod
     def merged(cls, parts: Iterable[Findings]) -> Findings:
-        """Returns all that several found."""
+        """Returns the findings of several measures as one."""
         parts = list(parts)
         return cls(
             [row for part in parts for row in part.rows],
@@ -76,18 +76,18 @@ class Findings:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Everything that was measured on held-out data."""
+    """All results on held-out data."""
 
     settings: MeasureSettings
-    """Those of all measures."""
+    """Settings of all measures."""
     rows: tuple[Row, ...]
     flow_points: tuple[FlowPoint, ...]
     samples: tuple[Sample, ...]
     skipped: dict[str, str] = field(default_factory=dict)
-    """Section → why it could not be measured."""
+    """Section → reason why it could not be measured."""
     seconds: dict[str, float] = field(default_factory=dict)
-    """Section → how long it took."""
+    """Section → its duration."""
     horizon_points: tuple[HorizonPoint, ...] = ()
-    """Likeness of imagined views by how far ahead they lie."""
+    """Likeness of imagined views by the number of frames ahead."""
     passed_over: Mapping[str, PassedOver] = field(default_factory=dict)
     """Held-out source → what of it could not be used, and is in no number."""

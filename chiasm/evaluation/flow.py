@@ -12,6 +12,7 @@ from chiasm.evaluation.evaluation import Findings, FlowPoint
 from chiasm.evaluation.material import Items
 from chiasm.evaluation.measure import Measure
 from chiasm.evaluation.shared import MeasureSettings
+from chiasm.flow import FLOW_TIMES
 
 if TYPE_CHECKING:
     from chiasm.evaluation.run import Run
@@ -20,7 +21,7 @@ BASELINE = "best linear guess"
 
 
 def linear_guess(time: float) -> float:
-    """Least velocity loss of a linear function of z_t when z is white noise itself.
+    """Returns the least velocity loss of a linear function of z_t when z itself is white noise.
 
     v = z - ε and z_t = (1 - t)·ε + t·z give Var(v | z_t) = 2 - (2t - 1)² / (t² + (1 - t)²), which
     is 1 / (t² + (1 - t)²).
@@ -29,16 +30,14 @@ def linear_guess(time: float) -> float:
 
 
 class FlowLossSettings(MeasureSettings):
-    """How many items the flow loss is measured on, and where."""
+    """How many items the flow loss is measured on."""
 
     flow_documents: int = Field(64, ge=2)
     """Held-out documents for each source's flow loss, measured once at every noise level."""
-    flow_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    """Noise levels of the flow loss: 0 is noise, 1 is data."""
 
 
 class Flow(Measure[FlowLossSettings]):
-    """One row for each source with targets of a stream (mean over the levels), and its curve."""
+    """Velocity loss of each source with targets of a stream, mean over the levels; its curve."""
 
     section = "flow loss"
     settings = FlowLossSettings
@@ -64,8 +63,8 @@ class Flow(Measure[FlowLossSettings]):
     def _of(self, run: Run[FlowLossSettings], name: str, stream: str, items: Items) -> Findings:
         from chiasm.evaluation.scoring import score_flow
 
-        times, seed = run.settings.flow_times, run.settings.seed
-        sums, tokens = score_flow(items.documents, run.pretrained, times, seed, stream)
+        seed = run.settings.seed
+        sums, tokens = score_flow(items.documents, run.pretrained, FLOW_TIMES, seed, stream)
         name = name if stream == IMAGE else f"{name} ({stream})"
         measure = run.measurement(self.section, "velocity loss", "lower", items.clusters, tokens)
         points = [
@@ -74,8 +73,8 @@ class Flow(Measure[FlowLossSettings]):
                 time,
                 measure.row(f"{name} at t = {time}", loss, linear_guess(time) * tokens, BASELINE),
             )
-            for time, loss in zip(times, sums, strict=True)
+            for time, loss in zip(FLOW_TIMES, sums, strict=True)
         ]
-        guess = float(np.mean([linear_guess(time) for time in times]))
-        label = f"{name}, mean over t = {', '.join(f'{time:g}' for time in times)}"
+        guess = float(np.mean([linear_guess(time) for time in FLOW_TIMES]))
+        label = f"{name}, mean over t = {', '.join(f'{time:g}' for time in FLOW_TIMES)}"
         return Findings([measure.row(label, sums.mean(0), guess * tokens, BASELINE)], (), points)

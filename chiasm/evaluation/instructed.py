@@ -1,8 +1,8 @@
-"""Instruction success: do the views that a model imagines after a sentence lead where it says?
+"""Instruction success: whether imagined views after an instruction lead where it says.
 
 From the first view of a held-out walk and the sentence with its progress marks the model imagines
-the views on the way. The engine tells which walk they show
-(:class:`~chiasm.worldmodel.tracker.Tracker`); its end has reached the goal or has not.
+the views on the way. The engine recovers the trajectory that they show
+(:class:`~chiasm.worldmodel.tracker.Tracker`), and checks whether its end is at the goal.
 """
 
 from __future__ import annotations
@@ -53,10 +53,10 @@ _SHOWN = {
 
 @dataclass(frozen=True, eq=False)
 class _Item:
-    """One held-out instruction and the walk of one who did it."""
+    """One held-out instruction and the expert's walk that follows it."""
 
     index: int
-    """Of the source's document."""
+    """Number of the source's document."""
     walk: InstructedWalk
     frames: np.ndarray
     """uint8 [1 + S, H, W, 3]."""
@@ -74,7 +74,7 @@ class InstructedSettings(WalkSettings):
 
 
 class InstructedWalks(Measure[InstructedSettings]):
-    """Success of imagined walks beside other sentences and a random walker, and the first walks."""
+    """Success of imagined walks, beside other sentences and a random walker; the first walks."""
 
     section = "instructions"
     settings = InstructedSettings
@@ -93,7 +93,7 @@ class InstructedWalks(Measure[InstructedSettings]):
     )
 
     def applies(self, run: Run[InstructedSettings]) -> str:
-        """Returns why it cannot be measured; empty where it can, or where nobody asks."""
+        """Returns the reason why it cannot be measured; empty where it can, or is switched off."""
         if not run.material.instructions():
             return NO_INSTRUCTIONS if run.settings.instructions else ""
         if not run.settings.instructions:
@@ -101,7 +101,7 @@ class InstructedWalks(Measure[InstructedSettings]):
         return "" if run.pretrained.draws else NO_DECODER
 
     def measure(self, run: Run[InstructedSettings]) -> Findings:
-        """Returns what it finds on each source."""
+        """Returns the findings on each source."""
         return self.by_source(
             run.material.instructions(),
             lambda name, source, of: self.measure_walks(run, source, of),
@@ -111,7 +111,7 @@ class InstructedWalks(Measure[InstructedSettings]):
     def measure_walks(
         self, run: Run[InstructedSettings], source: Instructed, of: str = ""
     ) -> Findings:
-        """Returns what it finds on one source; ``of`` follows the names of its rows.
+        """Returns the findings on one source; ``of`` is appended to the names of its rows.
 
         Raises:
             UserError: a walk with another one's sentence is longer than the model's context.
@@ -162,7 +162,7 @@ class InstructedWalks(Measure[InstructedSettings]):
 
 
 def _items(run: Run[InstructedSettings], source: Instructed) -> list[_Item]:
-    """The first documents of the source, which scatters them over its places."""
+    """Returns the first documents of the source, which come from all of its places."""
     items = []
     for number in range(min(run.settings.instructions, source.num_walks)):
         walk = source.instructed_walk(number)
@@ -172,7 +172,7 @@ def _items(run: Run[InstructedSettings], source: Instructed) -> list[_Item]:
 
 
 def _other_words(items: Sequence[_Item], seed: int) -> list[str]:
-    """For each item a sentence of another map that asks for something else; its own without one."""
+    """Returns, for each item, a sentence of another map with another meaning, if there is one."""
     meanings = [item.walk.meaning for item in items]
     found = strangers([item.walk.place for item in items], meanings, seed)
     return [
@@ -183,7 +183,7 @@ def _other_words(items: Sequence[_Item], seed: int) -> list[str]:
 def _imagine(
     run: Run[InstructedSettings], items: Sequence[_Item], words: Sequence[str]
 ) -> list[np.ndarray]:
-    """The views of each walk, uint8 [S, H, W, 3], in documents as in training."""
+    """Returns the imagined views of each walk, uint8 [S, H, W, 3], in documents as in training."""
     from chiasm.worldmodel.rollout import Context, Rollouts
 
     most = max(item.num_steps for item in items)
@@ -200,8 +200,9 @@ def _imagine(
 def _follow(
     tracker: Tracker, items: Sequence[_Item], kinds: Sequence[Sequence[np.ndarray]]
 ) -> list[list[list[Pose]]]:
-    """For each kind of views the way of each item; all walks through a map are followed at once."""
+    """Returns the tracked poses of each item for each kind of views (imagined, shuffled, true)."""
     ways: list[list[list[Pose]]] = [[[] for _ in items] for _ in kinds]
+    # One call per map, for all kinds: the tracker renders each pose that several walks pass once.
     for place in dict.fromkeys(item.walk.place for item in items):
         own = [n for n, item in enumerate(items) if item.walk.place == place]
         places = [(kind, n) for kind in range(len(kinds)) for n in own]
@@ -216,7 +217,7 @@ def _follow(
 
 
 def _is_same_way(way: Sequence[Pose], other: Sequence[Pose]) -> bool:
-    """Whether each step led to the same place; the engine rounds poses a little."""
+    """Returns whether each step led to the same pose, up to the engine's rounding."""
     return all(
         math.hypot(dx, dy) < _SAME_METRES and abs(dyaw) < _SAME_DEGREES
         for dx, dy, dyaw in (relative_pose(a, b) for a, b in zip(way, other, strict=True))
@@ -224,7 +225,7 @@ def _is_same_way(way: Sequence[Pose], other: Sequence[Pose]) -> bool:
 
 
 def _random(source: Instructed, items: Sequence[_Item], seed: int) -> np.ndarray:
-    """How often a random walker with as many steps does what is said, for each item."""
+    """Returns how often a random walker of as many steps succeeds, for each item."""
     rng = np.random.default_rng(seed)
     return np.array(
         [
@@ -235,7 +236,7 @@ def _random(source: Instructed, items: Sequence[_Item], seed: int) -> np.ndarray
 
 
 def _wandered(source: Instructed, walk: InstructedWalk, rng: np.random.Generator) -> Iterator[Pose]:
-    """Where random walks from the start of a walk end, as long as it is."""
+    """Yields the ends of random walks from the start of a walk, of as many steps."""
     for _ in range(_TRIES):
         yield source.wander(walk.place, walk.poses[0], walk.num_steps, rng)[-1]
 
@@ -252,7 +253,7 @@ def _rows(
     baselines: dict[str, np.ndarray],
     of: str,
 ) -> list[Row]:
-    """All together, by what is new in the sentence, and by whether the goal is in view."""
+    """Returns rows of all items, by novelty of the sentence, and by whether the goal is in view."""
     novelties = [item.walk.novelty for item in items]
     groups = {"": list(range(len(items)))}
     for novelty, words in _NOVELTIES.items():
@@ -274,7 +275,7 @@ def _rows(
 def _sample(
     item: _Item, imagined: np.ndarray, truth: np.ndarray, end: np.ndarray, done: bool
 ) -> Sample:
-    """The start, the imagined views, where they lead, and where the expert came."""
+    """Returns the start, the imagined views, where they lead, and where the expert ended."""
     panels = [Panel("start", item.frames[0])]
     panels += [Panel(f"imagined, {n}", view) for n, view in enumerate(imagined, start=1)]
     panels += [Panel("where that leads", end), Panel("the expert's end, decoded", truth)]

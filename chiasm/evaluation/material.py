@@ -1,4 +1,4 @@
-"""What an evaluation reads: both sides of every source, and what sources know of them."""
+"""The data of an evaluation: both splits of every source, and what the sources know of them."""
 
 from __future__ import annotations
 
@@ -15,33 +15,34 @@ from chiasm.documents import Document, Image, Source, Text
 from chiasm.errors import UserError
 
 _LOOKED_AT = 16
-"""Documents of a source that are read to see what it holds, at most."""
+"""Most documents of a source that are read to see what it holds."""
 
 
 class NothingToMeasure(UserError):
-    """A source has too little for a section; the others are measured all the same."""
+    """A source has too little data for a section; other sources are measured all the same."""
 
 
 @dataclass(frozen=True)
 class Material:
-    """Both sides of every source, under the same names.
+    """Both splits of every source, under the same names.
 
-    A source says by its methods what it knows (:mod:`chiasm.capabilities`): ground truth, poses, an
-    engine. What needs more than a source knows is skipped for it.
+    What a source knows (ground truth, poses, an engine) is asked through
+    :mod:`chiasm.capabilities`. Measures that need more than a source knows are skipped for it.
     """
 
     train: Mapping[str, Source]
-    """What n-grams, majority answers and probes learn from."""
+    """Data that n-grams, majority answers and probes are fitted on."""
     held_out: Mapping[str, Source]
-    """What is measured."""
+    """Data that is measured."""
     facts: Mapping[str, SourceFacts] = field(default_factory=dict)
-    """What opening the sources found."""
+    """Facts found when the sources were opened."""
     log: ReadingLog = field(default_factory=ReadingLog, compare=False)
     """Counts the held-out documents that cannot be used."""
 
     def described(self) -> tuple[Described, Described] | None:
-        """The train and held-out side of the first source that knows what the pictures show that
-        it asks for in words."""
+        """Returns the train and held-out split of the first source with ground truth of the images
+        that its captions ask for; None if there is none.
+        """
         for name, source in self.held_out.items():
             train = self.train[name]
             if not isinstance(source, Described) or not isinstance(train, Described):
@@ -51,7 +52,7 @@ class Material:
         return None
 
     def action_videos(self) -> dict[str, ActionVideos]:
-        """The held-out sources that know the way behind their frames, and tell it."""
+        """Returns the held-out sources with poses whose documents have actions between frames."""
         return {
             name: source
             for name, source in self.held_out.items()
@@ -59,27 +60,27 @@ class Material:
         }
 
     def instructions(self) -> dict[str, Instructed]:
-        """The held-out sources of spoken instructions."""
+        """Returns the held-out sources of instructions."""
         return {
             name: source for name, source in self.held_out.items() if isinstance(source, Instructed)
         }
 
     def training_walks(self, name: str) -> ActionVideos:
-        """The training side of a source of action videos."""
+        """Returns the training split of a source of action videos."""
         source = self.train[name]
         assert isinstance(source, ActionVideos)
         return source
 
 
 def _tells_actions(source: Source) -> bool:
-    """Whether a document has words between two pictures: [Image, Text, Image, ...]."""
+    """Returns whether a document has text between two images: [Image, Text, Image, ...]."""
     first = next(_first(source, _LOOKED_AT), Document(()))
     kinds = "".join("T" if isinstance(span, Text) else "I" for span in first.spans)
     return "ITI" in kinds
 
 
 def _first(source: Source, count: int) -> Iterator[Document]:
-    """The first documents that can be read."""
+    """Returns the first documents that can be read."""
     numbers = range(min(count, len(source)))
     return (found for _, found in ReadingLog().documents(source, numbers, pictures=False))
 
@@ -90,14 +91,14 @@ class Items:
 
     documents: list[Document]
     clusters: np.ndarray
-    """The map of each document; a source without maps has each document for itself."""
+    """Map of each document; without maps each document is a cluster of its own."""
 
     def select(self, chosen: Sequence[int] | np.ndarray) -> Items:
-        """The items of these numbers."""
+        """Returns the items of these numbers."""
         return Items([self.documents[number] for number in chosen], self.clusters[chosen])
 
     def with_targets(self, stream: str) -> Items:
-        """Those that have a target of a stream."""
+        """Returns the items that have a target of a stream."""
         return self.select(
             [
                 number
@@ -107,7 +108,7 @@ class Items:
         )
 
     def with_text(self) -> Items:
-        """Those that have text."""
+        """Returns the items that have text."""
         return self.select(
             [number for number, document in enumerate(self.documents) if document.text]
         )
@@ -116,7 +117,7 @@ class Items:
 def pick(
     source: Source, count: int, log: ReadingLog | None = None, *, pictures: bool = True
 ) -> Items:
-    """At most ``count`` documents from all over the source, always the same ones.
+    """Returns at most ``count`` documents, spread over the source; always the same ones.
 
     Those that cannot be used are passed over, and counted in ``log``; ``pictures`` is that of
     :meth:`~chiasm.data.reading.ReadingLog.documents`.
@@ -128,17 +129,16 @@ def pick(
 
 
 def picked(source: Source, count: int) -> np.ndarray:
-    """Their numbers: int64."""
+    """Returns the numbers of the documents of :func:`pick`, before any is passed over: int64."""
     if isinstance(source, Scattered):  # over its maps; frames are repeated later
         return np.arange(min(count, len(source)))
     return spread(len(source), count)
 
 
 def cluster_of(source: Source, number: int, document: Document) -> int:
-    """The map or trajectory of a document, or what its source says (:class:`Clustered`).
+    """Returns the map or trajectory of a document, if its source knows it (:class:`Clustered`).
 
-    Of sources that say nothing, documents about one picture belong together, and a text stands
-    for itself.
+    Otherwise documents about one image form a cluster, and a text is one of its own.
     """
     if isinstance(source, Clustered):
         return source.cluster_of(number)
@@ -153,12 +153,12 @@ def cluster_of(source: Source, number: int, document: Document) -> int:
 
 
 def spread(length: int, count: int) -> np.ndarray:
-    """At most ``count`` different numbers below ``length``, evenly spaced: int64."""
+    """Returns at most ``count`` different numbers below ``length``, evenly spaced: int64."""
     return np.unique(np.linspace(0, length - 1, min(length, count)).round().astype(np.int64))
 
 
 def asked_picture(document: Document) -> tuple[str, Image] | None:
-    """The caption and the picture of a document that asks for a picture in words; else None."""
+    """Returns caption and image of a document that asks for an image in words; otherwise None."""
     spans = document.spans
     if len(spans) == 2 and isinstance(spans[0], Text) and isinstance(spans[1], Image):
         return spans[0].text.removeprefix("picture:").strip(), spans[1]

@@ -1,4 +1,4 @@
-"""What a measure is, and the list of those that are there.
+"""Base classes of measures, and their registry.
 
     @MEASURES.register
     class Brightness(Measure[BrightnessSettings]):
@@ -6,8 +6,8 @@
         settings = BrightnessSettings
         ...
 
-A measure is one file: its settings, its words on the page, and what it finds. It is read with the
-recipe, so it imports torch and what samples only where it measures.
+A measure is one file: its settings, its words on the page, and its findings. It is imported with
+the recipe, and itself imports torch and the sampler only inside functions that measure.
 """
 
 from __future__ import annotations
@@ -37,37 +37,37 @@ NO_WALKS = (
 
 
 class Measure(ABC, Generic[Own]):
-    """Something that is measured on held-out data, or shown of it."""
+    """A quantity that is measured on held-out data, or samples that are shown of it."""
 
     section: ClassVar[str]
-    """Its name: that of its rows and samples."""
+    """Name of the section of its rows and samples."""
     baselines: ClassVar[str] = ""
-    """What the page says that its numbers are held against."""
+    """Description of its baselines, for the page."""
     others: ClassVar[Mapping[str, str]] = {}
-    """Further sections of its rows, each with what is said of it."""
+    """Further sections of its rows → their description."""
     heading: ClassVar[str] = ""
-    """Over its samples."""
+    """Heading of its samples."""
     lead: ClassVar[str] = ""
-    """What to look for in them."""
+    """Introduction to its samples."""
     overview: ClassVar[str] = ""
-    """Heading over its first samples in overview.png; empty: they are not there."""
+    """Heading of its first samples in overview.png; empty: they are left out."""
     settings: ClassVar[type[MeasureSettings]] = MeasureSettings
-    """Its class of settings."""
+    """Class of its settings."""
 
     def check(self, settings: Own) -> None:
-        """Refuses, before anything is trained or measured, what would end it hours later.
+        """Checks, before anything is trained or measured, what would end it hours later.
 
         Raises:
             UserError: a file that it needs is not there.
         """
 
     def applies(self, run: Run[Own]) -> str:
-        """Returns why it cannot be measured; empty where it can."""
+        """Returns the reason why it cannot be measured; empty where it can."""
         return ""
 
     @abstractmethod
     def measure(self, run: Run[Own]) -> Findings:
-        """Returns what it finds."""
+        """Returns its findings."""
 
     def by_source(
         self,
@@ -75,13 +75,13 @@ class Measure(ABC, Generic[Own]):
         measure: Callable[[str, AnySource, str], Findings],
         excused: type[UserError] = NothingToMeasure,
     ) -> Findings:
-        """Returns what is found on each source.
+        """Returns the findings on each source.
 
         Args:
             sources: by name.
-            measure: takes a source's name, the source, and what follows the names of its rows:
-                its name, where there are several.
-            excused: for this one source is listed as not measured.
+            measure: takes a source's name, the source, and the suffix of its rows' names: its name,
+                where there are several sources.
+            excused: where this error is raised, the source is listed as not measured.
         """
         found = []
         for name, source in sources.items():
@@ -94,16 +94,16 @@ class Measure(ABC, Generic[Own]):
 
 
 class WalkMeasure(Measure[Walked]):
-    """Something that is measured on every source of walks with actions."""
+    """A measure on every source of trajectories with actions."""
 
     def applies(self, run: Run[Walked]) -> str:
-        """Returns why it cannot be measured; empty where it can."""
+        """Returns the reason why it cannot be measured; empty where it can."""
         if not run.pretrained.draws:
             return NO_DECODER
         return "" if run.material.action_videos() else NO_WALKS
 
     def measure(self, run: Run[Walked]) -> Findings:
-        """Returns what it finds on each source."""
+        """Returns the findings on each source."""
         return self.by_source(
             run.material.action_videos(),
             lambda name, source, of: self.measure_walks(
@@ -115,7 +115,7 @@ class WalkMeasure(Measure[Walked]):
     def measure_walks(
         self, run: Run[Walked], train: ActionVideos, held_out: ActionVideos, of: str = ""
     ) -> Findings:
-        """Returns what it finds on one source; ``of`` follows the names of its rows.
+        """Returns the findings on one source; ``of`` is appended to the names of its rows.
 
         Raises:
             NothingToMeasure: the walks have nothing that could be measured.
@@ -135,7 +135,7 @@ class Measures:
         return len(self._measures)
 
     def register(self, measure: type[Measure[Any]]) -> type[Measure[Any]]:
-        """Adds a measure behind those that are there; a class decorator.
+        """Adds a measure behind the registered ones; a class decorator.
 
         Raises:
             ValueError: another one has its section or one of its settings already.

@@ -33,7 +33,7 @@ class NextViewSettings(WalkSettings):
 
 
 class NextViews(WalkMeasure[NextViewSettings]):
-    """PSNR and feature distance of imagined frames, and the first ones."""
+    """PSNR and feature distance of imagined next frames, and the first of these frames."""
 
     section = "next view"
     settings = NextViewSettings
@@ -41,7 +41,7 @@ class NextViews(WalkMeasure[NextViewSettings]):
         "Imagined frames have passed the tokenizer's decoder and lost detail there, so the like "
         "baseline is the last frame decoded through the same tokenizer; the raw last frame is "
         "shown too. Shuffled actions: the same frames and the same noise with another action, of "
-        "another walk or map. Feature distance is the root mean square between standardised "
+        "another walk or map. Feature distance is the root mean square between standardized "
         "latents."
     )
     heading = "What it imagines"
@@ -51,7 +51,7 @@ class NextViews(WalkMeasure[NextViewSettings]):
     def measure_walks(
         self, run: Run[NextViewSettings], train: ActionVideos, held_out: ActionVideos, of: str = ""
     ) -> Findings:
-        """Returns what it finds on one source.
+        """Returns the findings on one source.
 
         Raises:
             NothingToMeasure: no walk has a frame after ``history_frames``.
@@ -95,7 +95,7 @@ class NextViews(WalkMeasure[NextViewSettings]):
 def _imagine(
     run: Run[NextViewSettings], pieces: Pieces, scripts: Sequence[Sequence[str]]
 ) -> np.ndarray:
-    """One frame for each piece; the noise depends on the piece alone, not on the action."""
+    """Returns one frame per piece; the noise depends on the piece alone, not on the action."""
     from chiasm.inference.tasks import next_view
 
     views = [[Image(frame, target=False) for frame in frames[:-1]] for frames in pieces.frames]

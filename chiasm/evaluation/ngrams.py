@@ -1,4 +1,4 @@
-"""Smoothed n-gram models over a text tokenizer's ids: what counting alone would reach.
+"""Smoothed n-gram models over a text tokenizer's ids: the baseline of counting alone.
 
 Interpolated Kneser-Ney with one absolute discount per order (Chen and Goodman 1999, section 2.7):
 
@@ -6,11 +6,11 @@ Interpolated Kneser-Ney with one absolute discount per order (Chen and Goodman 1
 
 where u' is u without its oldest token, N(u ·) the number of different tokens seen after u, and c
 the raw count at the highest order and below it the number of different tokens seen *before* the
-gram. The chain ends in the uniform distribution 1/V, so every token has a probability and they
-sum to one. D_n = n1 / (n1 + 2 n2), from the number of grams counted once and twice.
+gram. The chain ends in the uniform distribution 1/V, so every token has a probability and they sum
+to one. D_n = n1 / (n1 + 2 n2), from the number of grams counted once and twice.
 
-A gram is known by one integer: the number of its context among the contexts one shorter, times V,
-plus its last token. Sorted tables of those integers make fitting and look-up a few numpy calls.
+A gram is identified by one integer: the number of its context among the contexts one shorter, times
+V, plus its last token. Sorted tables of those integers make fitting and look-up a few numpy calls.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import numpy as np
 
 UNKNOWN = -1
-"""Number of a gram that training never showed."""
+"""Number of a gram that is not in the training data."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class NGram:
 
     @classmethod
     def fit(cls, sequences: Sequence[np.ndarray], order: int, vocabulary: int) -> NGram:
-        """Count the grams of all lengths up to ``order``.
+        """Returns the model fitted to the grams of all lengths up to ``order``.
 
         Raises:
             ValueError: when no token is predicted or a token is not below ``vocabulary``.
@@ -60,6 +60,7 @@ class NGram:
         tokens, predicted = _padded(sequences, order)
         if not predicted.any() or tokens.max() >= vocabulary:
             raise ValueError(f"{predicted.sum()} tokens to count, vocabulary {vocabulary}")
+        # Number 0 of length 0: the empty context, which every token follows.
         numbers, tables = [np.zeros(len(tokens), np.int64)], []
         for _ in range(order):
             keys = _keys(numbers[-1], tokens, vocabulary)
@@ -76,7 +77,7 @@ class NGram:
         return cls(order, vocabulary, orders)
 
     def log2_probabilities(self, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
-        """log2 p of every token but the first, for each sequence: float64 [len - 1]."""
+        """Returns log2 p of every token but the first, for each sequence: float64 [len - 1]."""
         tokens, predicted = _padded(sequences, self.order)
         probability = np.full(len(tokens), 1.0 / self.vocabulary)
         number = np.zeros(len(tokens), np.int64)
@@ -89,9 +90,9 @@ class NGram:
 
 
 def _padded(sequences: Sequence[np.ndarray], order: int) -> tuple[np.ndarray, np.ndarray]:
-    """All sequences in a row, each begun by ``order - 1`` copies of its first token.
+    """Returns all sequences in a row, each begun by ``order - 1`` copies of its first token.
 
-    Returns the tokens and which of them are predicted.
+    The second array says which tokens are predicted.
     """
     tokens, predicted = [], []
     for sequence in sequences:
@@ -102,14 +103,14 @@ def _padded(sequences: Sequence[np.ndarray], order: int) -> tuple[np.ndarray, np
 
 
 def _keys(number: np.ndarray, tokens: np.ndarray, vocabulary: int) -> np.ndarray:
-    """Keys of the grams one longer than those in ``number`` that end one position earlier."""
+    """Returns keys of the grams one longer than those in ``number``, one position further."""
     return np.concatenate(([0], number[:-1])) * vocabulary + tokens
 
 
 def _continuations(
     numbers: list[np.ndarray], tables: list[np.ndarray], length: int, predicted: np.ndarray
 ) -> np.ndarray:
-    """For each gram of ``length - 1``: how many different grams of ``length`` end in it."""
+    """Returns, for each gram of ``length - 1``, how many grams of ``length`` end in it."""
     _, first = np.unique(numbers[length][predicted], return_index=True)
     suffix = numbers[length - 1][predicted][first]
     return np.bincount(suffix, minlength=len(tables[length - 2]))
@@ -134,7 +135,7 @@ def _find(keys: np.ndarray, context: np.ndarray, tokens: np.ndarray, vocabulary:
 def _interpolate(
     table: _Order, context: np.ndarray, tokens: np.ndarray, shorter: np.ndarray, vocabulary: int
 ) -> np.ndarray:
-    """p_n from p_{n-1}; a context that was never seen leaves p_{n-1} as it is."""
+    """Returns p_n from p_{n-1}; an unseen context leaves p_{n-1} as it is."""
     place = _find(table.keys, context, tokens, vocabulary)
     total = np.where(context == UNKNOWN, 0.0, table.context_total[context])
     gram = np.where(place == UNKNOWN, 0.0, table.discounted[place])

@@ -1,6 +1,6 @@
-"""Pictures against the truth, and the tokenizer through which probes read them.
+"""Likeness of images to the truth, and the reference encoder that probes read images through.
 
-Shape suffixes: N pictures, H and W their height and width.
+Shape suffixes: N images, H and W their height and width.
 """
 
 from __future__ import annotations
@@ -24,25 +24,25 @@ LIKENESS: dict[str, tuple[str, Better]] = {
     "SSIM": ("index", "higher"),
     "feature distance": ("latent RMS", "lower"),
 }
-"""Measure of likeness → unit, and which way is better."""
+"""Measure of likeness → unit, and direction of better values."""
 
 _SSIM_WINDOW, _SSIM_DEVIATION = 11, 1.5
 _SSIM_C1, _SSIM_C2 = 0.01**2, 0.03**2
 
 
-def open_judge(judge: str) -> Tokenizer | None:
-    """The tokenizer through whose latents probes read; None for the model's own.
+def open_reference_encoder(reference_encoder: str) -> Tokenizer | None:
+    """Returns the reference encoder whose latents probes read; None for the model's tokenizer.
 
     Raises:
         UserError: there is no such tokenizer, it is damaged, or has no statistics.
     """
-    if judge == "own":
+    if reference_encoder == "own":
         return None
     from chiasm.vision.kinds import RaeSettings
 
-    named = {"setting": "evaluation.judge", "value": judge}
+    named = {"setting": "evaluation.reference_encoder", "value": reference_encoder}
     try:
-        opened = RaeSettings(path=judge).open()
+        opened = RaeSettings(path=reference_encoder).open()
     except UserError as error:
         why = error.why if error.setting else f": {error.why}"
         raise UserError(why, **named, remedy=error.remedy) from error
@@ -56,24 +56,24 @@ def open_judge(judge: str) -> Tokenizer | None:
 
 
 def where(there_N: np.ndarray, likeness: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Each measure where there is something to measure, and nan elsewhere."""
+    """Returns each measure where ``there_N`` is true, and nan elsewhere."""
     return {name: np.where(there_N, values, np.nan) for name, values in likeness.items()}
 
 
 def psnr(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
-    """Peak signal-to-noise ratio of each uint8 picture in dB; equal pictures count 100."""
+    """Returns the peak signal-to-noise ratio of uint8 images in dB [N]; equal images get 100."""
     error_NHW3 = (pictures_NHW3.astype(np.float64) - truth_NHW3.astype(np.float64)) / 255
     return -10 * np.log10(np.maximum((error_NHW3**2).mean((1, 2, 3)), 1e-10))
 
 
 def ssim(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
-    """Structural similarity of each uint8 picture: the mean over colours and places of
+    """Returns the structural similarity of each uint8 image: the mean over colours and places of
 
         (2 m_x m_y + C1) (2 s_xy + C2) / ((m_x² + m_y² + C1) (s_x² + s_y² + C2))
 
     with means m and (co)variances s under a Gaussian window of 11 pixels and deviation 1.5, as far
-    as it lies inside the picture (Wang et al. 2004; C1 = 0.01², C2 = 0.03² for colours in [0, 1]).
-    Of smaller pictures the window is the largest odd one that fits.
+    as it lies inside the image (Wang et al. 2004; C1 = 0.01², C2 = 0.03² for colours in [0, 1]).
+    For smaller images the window is the largest odd one that fits.
     """
     import torch
 
@@ -99,7 +99,7 @@ def ssim(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
 
 
 class Truth:
-    """Pictures that others are held against; their features are made once."""
+    """Images that others are compared with; their features are computed once."""
 
     def __init__(self, run: Run[Any], pictures_NHW3: np.ndarray) -> None:
         self.pictures = pictures_NHW3
@@ -107,7 +107,7 @@ class Truth:
         self._run = run
 
     def likeness(self, pictures_NHW3: np.ndarray) -> dict[str, np.ndarray]:
-        """Each of :data:`LIKENESS` for each picture: float64 [N]."""
+        """Returns each of :data:`LIKENESS` for each image: float64 [N]."""
         from chiasm.inference.pictures import feature_distance
 
         own = self._run.features(pictures_NHW3)

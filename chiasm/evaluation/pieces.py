@@ -1,4 +1,4 @@
-"""Pieces of held-out walks: frames that were seen, actions that were taken, and what followed."""
+"""Pieces of held-out trajectories: a history of frames and actions, and what followed."""
 
 from __future__ import annotations
 
@@ -20,30 +20,30 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Pieces:
-    """N pieces of F frames each: the history first, then what is to be imagined."""
+    """N pieces of T frames each: the history first, then the frames to imagine."""
 
     frames: np.ndarray
-    """uint8 [N, F, H, W, 3]."""
+    """uint8 [N, T, H, W, 3]."""
     actions: list[list[str]]
-    """F - 1 of each piece; the i-th leads from its i-th frame to the next."""
+    """T - 1 actions of each piece; the i-th leads from its i-th frame to the next."""
     clusters: np.ndarray
-    """int64 [N]: the map or trajectory of each piece."""
+    """Map or trajectory of each piece, int64 [N]."""
 
     def __len__(self) -> int:
         return len(self.actions)
 
     def scripts(self, history_frames: int) -> list[list[str]]:
-        """Of each piece the actions behind its history."""
+        """Returns the actions of each piece behind its history."""
         return [own[history_frames - 1 :] for own in self.actions]
 
     def shuffled(self, history_frames: int, seed: int) -> list[list[str]]:
-        """For each piece a script of another walk or map that says something else.
+        """Returns, for each piece, different actions from another walk or map.
 
-        It differs from the first step on, where there is such a one; where there is none at all, it
-        is the piece's own.
+        They differ from the first step on, if there are such; if there are none at all, they are
+        the piece's own.
 
         Raises:
-            NothingToMeasure: there is none for any piece.
+            NothingToMeasure: there are none for any piece.
         """
         scripts = self.scripts(history_frames)
         first = strangers(self.clusters, [script[0] for script in scripts], seed)
@@ -63,9 +63,9 @@ class Pieces:
 def cut_pieces(
     run: Run[WalkSettings], source: ActionVideos, count: int, ahead_frames: int
 ) -> Pieces:
-    """At most ``count`` pieces, spread evenly over all places of all walks that one can lie at.
+    """Returns at most ``count`` pieces, spread evenly over all positions in all walks.
 
-    Those with a picture that cannot be decoded are left out, and counted in the run's log.
+    Those with an image that cannot be decoded are left out, and counted in the run's log.
 
     Raises:
         NothingToMeasure: no walk is as long, or no picture can be decoded.

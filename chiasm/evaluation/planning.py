@@ -1,7 +1,7 @@
-"""Scenes planned to their goal pictures: by a model, by the oracle, and by baselines.
+"""Plans of scenes to their goal images: by a model, by the oracle, and by baselines.
 
-Every planner is given the same scenes. Trajectories move by what the plan's actions say, from the
-true start; they are not stopped by walls, as in the protocol that ATE and RPE come from.
+Every planner gets the same scenes. Trajectories move by what the plan's actions say, from the true
+start; they are not stopped by walls, as in the protocol that ATE and RPE come from.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ from chiasm.worldmodel.trajectory import TrajectoryError, refuse_missing_evo, tr
 
 @dataclass(frozen=True, eq=False)
 class PlannedScene:
-    """One scene with what each planner proposed, by the planner's name."""
+    """One scene with every planner's plan, by the planner's name."""
 
     scene: Scene
     plans: dict[str, Plan]
     trajectories: dict[str, tuple[Pose, ...]]
-    """After each step."""
+    """Poses after each step."""
     errors: dict[str, TrajectoryError]
 
 
@@ -51,15 +51,15 @@ def plan_scenes(
     *,
     world_models: Sequence[str] = (MODEL,),
 ) -> list[PlannedScene]:
-    """Every scene planned with each of ``world_models`` (model, oracle), and by the baselines.
+    """Returns every scene planned with each of ``world_models`` (model, oracle) and by baselines.
 
-    The first of them imagines what the baselines lead to.
+    The first of them imagines the views of the baselines.
 
     Args:
-        run: says how views are imagined; is told how many scenes are planned.
-        count: of scenes, at most.
-        planner_settings: how they are planned.
-        train: gives the planner's prior.
+        run: has the sampling settings and the callback for progress.
+        count: most scenes.
+        planner_settings: of all planners.
+        train: source that the planner's prior is fitted to.
         source: held-out walks.
         world_models: of ``model`` and ``oracle``.
 
@@ -73,7 +73,7 @@ def plan_scenes(
     actions, seed = run.pretrained.actions, run.settings.seed
     cost = _cost(run, planner_settings)
     scenes = pick_scenes(run, source, count, planner_settings.steps)
-    once = planner_settings.model_copy(update={"repeats": 1})  # the oracle has no luck to average
+    once = planner_settings.model_copy(update={"repeats": 1})  # the oracle has no noise to average
     contenders: dict[str, tuple[Planner, WorldModel]] = {}
     done = []
     with ExitStack() as running:
@@ -84,6 +84,7 @@ def plan_scenes(
             else:
                 own = build_planner(planner_settings, train, actions)
                 contenders[MODEL] = own, _world_model(run, planner_settings)
+        # Baselines do not look at views: imagining them once, by the first model, is enough.
         _, first = contenders[world_models[0]]
         for name, baseline in build_baselines(planner_settings, train, actions).items():
             contenders[name] = baseline, first
@@ -102,7 +103,7 @@ def plan_between(
     start_HW3: np.ndarray,
     goal_HW3: np.ndarray,
 ) -> Plan:
-    """The model's plan from one picture to another, both uint8 and fitted to the model's size.
+    """Returns the model's plan from one image to another, both uint8, resized to the model's size.
 
     Raises:
         UserError: weights of LPIPS are missing, or the model knows no actions.
@@ -121,7 +122,7 @@ def _world_model(run: Run[WalkSettings], settings: PlannerSettings) -> WorldMode
 
 
 def rendered(source: ActionVideos) -> Rendered:
-    """Returns the source where an engine can show what its actions lead to.
+    """Returns the source, if an engine can render what its actions lead to.
 
     Raises:
         UserError: it has none.

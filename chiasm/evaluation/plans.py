@@ -1,4 +1,4 @@
-"""Plans to a goal picture, the model's and the oracle's, against the path truly taken."""
+"""Plans to a goal image, the model's and the oracle's, against the true path."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ class PlanSettings(WalkSettings):
 
 
 class Plans(WalkMeasure[PlanSettings]):
-    """Errors of the model's plans, and scenes to look at."""
+    """Trajectory errors of the model's plans, and scenes to look at."""
 
     section = "plans"
     settings = PlanSettings
@@ -53,7 +53,7 @@ class Plans(WalkMeasure[PlanSettings]):
     )
 
     def check(self, settings: PlanSettings) -> None:
-        """Refuses weights of LPIPS that are not there, where plans are asked for by them."""
+        """Checks that the weights of LPIPS are there, where plans use them."""
         if settings.plans and settings.planner.cost == "lpips":
             from chiasm.worldmodel.lpips import refuse_missing_weights
 
@@ -61,17 +61,17 @@ class Plans(WalkMeasure[PlanSettings]):
                 refuse_missing_weights(settings.planner)
 
     def applies(self, run: Run[PlanSettings]) -> str:
-        """Returns why it cannot be measured; empty where it can, or where nobody asks."""
+        """Returns the reason why it cannot be measured; empty where it can, or is switched off."""
         return super().applies(run) if run.settings.plans else ""
 
     def measure(self, run: Run[PlanSettings]) -> Findings:
-        """Returns what it finds on each source, where plans are asked for."""
+        """Returns the findings on each source, where plans are asked for."""
         return super().measure(run) if run.settings.plans else Findings()
 
     def measure_walks(
         self, run: Run[PlanSettings], train: ActionVideos, held_out: ActionVideos, of: str = ""
     ) -> Findings:
-        """Returns what it finds on one source; ``train`` gives the planner's prior.
+        """Returns the findings on one source; ``train`` gives the planner's prior.
 
         Raises:
             NothingToMeasure: the held-out walks are too short.
@@ -87,7 +87,7 @@ class Plans(WalkMeasure[PlanSettings]):
 
 @dataclass(frozen=True)
 class ErrorMeasure:
-    """What is read off a trajectory error."""
+    """A scalar of a trajectory error, with its unit and direction."""
 
     name: str
     unit: str
@@ -95,11 +95,11 @@ class ErrorMeasure:
     value: Callable[[TrajectoryError], float]
 
     def of(self, whose: str) -> str:
-        """A row's name."""
+        """Returns the name of a row."""
         return f"{self.name} of {whose}"
 
     def values(self, planned: Sequence[PlannedScene], planner: str) -> np.ndarray:
-        """Of each scene: float64 [scenes]."""
+        """Returns the value of each scene for one planner: float64 [scenes]."""
         return np.array([self.value(each.errors[planner]) for each in planned], np.float64)
 
 
@@ -114,14 +114,15 @@ ERRORS = (
 
 
 def places(planned: Sequence[PlannedScene]) -> np.ndarray:
-    """The clusters of standard errors: int64 [scenes]."""
+    """Returns the clusters of standard errors: int64 [scenes]."""
     return np.array([each.scene.place for each in planned], np.int64)
 
 
 def plan_rows(planned: Sequence[PlannedScene], seed: int, of: str = "") -> list[Row]:
-    """Every measure of the model's plans and, where it planned, of the oracle's, by baseline.
+    """Returns every measure of the model's plans and, where it planned, the oracle's, by baseline.
 
-    ATE is also given for goals in sight and out of sight, where the map tells and there are both.
+    ATE is also given for goals in sight and out of sight, where the map is known and there are
+    both.
     """
     rows = []
     for name in (MODEL, ORACLE):
@@ -153,7 +154,7 @@ def _against(
     *,
     headline: bool = False,
 ) -> list[Row]:
-    """One measure of one planner beside each baseline."""
+    """Returns rows of one measure of one planner beside each baseline."""
     values = {planner: measure.values(planned, planner) for planner in (name, *BASELINES)}
     measured = Measurement(Plans.section, measure.unit, measure.better, seed, places(planned))
     return [

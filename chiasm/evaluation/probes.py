@@ -1,10 +1,12 @@
-"""Linear probes: what a frozen representation says about a picture.
+"""Linear probes: what a frozen representation encodes of an image.
 
 A probe is a ridge regression from an image's features to one-hot classes, W = (XᵀX + λI)⁻¹XᵀY on
-standardised features, and answers with the largest output. λ is chosen on training maps that the
-candidate fit did not see. Probes are trained on real frames with the world's ground truth; a
-probe's own accuracy on held-out real frames says how far its reading of a drawn picture can be
+standardized features, and predicts the class of the largest output. λ is chosen on training maps
+that the candidate fit did not see. Probes are trained on real frames with the world's ground truth;
+a probe's own accuracy on held-out real frames bounds how far its reading of a drawn image can be
 trusted.
+
+Shape suffixes: N items, F features, K classes.
 """
 
 from __future__ import annotations
@@ -18,15 +20,15 @@ RIDGES = (1e-3, 1e-2, 1e-1, 1.0)
 """Candidate λ, as shares of the features' mean squared norm over the training items."""
 
 VALIDATION_SHARE = 4
-"""One training map in so many chooses λ."""
+"""One training map in this many is used to choose λ."""
 
 
 @dataclass(frozen=True)
 class Probe:
-    """A linear reader of one attribute, for example the material of the wall."""
+    """A linear classifier of one attribute, for example the material of the wall."""
 
     classes: np.ndarray
-    """str [K], sorted."""
+    """Sorted labels, str [K]."""
     mean: np.ndarray
     scale: np.ndarray
     weight_FK: np.ndarray
@@ -36,7 +38,7 @@ class Probe:
     def fit(
         cls, features_NF: np.ndarray, labels: Sequence[str], clusters: Sequence[object] | np.ndarray
     ) -> Probe:
-        """Fit on N items; whole ``clusters`` (maps) are set aside to choose λ.
+        """Returns a probe fitted to N items; whole ``clusters`` (maps) are set aside to choose λ.
 
         Raises:
             ValueError: with fewer than two classes, which leave nothing to read.
@@ -54,7 +56,7 @@ class Probe:
         return cls(classes, mean, scale, weight_FK, bias_K)
 
     def predict(self, features_NF: np.ndarray) -> np.ndarray:
-        """The class of each item: str [N]."""
+        """Returns the class of each item: str [N]."""
         x_NF = ((features_NF - self.mean) / self.scale).astype(np.float32)
         return self.classes[(x_NF @ self.weight_FK + self.bias_K).argmax(1)]
 
@@ -74,7 +76,7 @@ def _choose_ridge(
 
 
 def _solve(x_NF: np.ndarray, y_NK: np.ndarray, ridges: Sequence[float]) -> list[np.ndarray]:
-    """Ridge solutions [F, K], one for each λ, from one Gram matrix.
+    """Returns ridge solutions [F, K], one for each λ, from one Gram matrix.
 
     With fewer items than features the equal form Xᵀ(XXᵀ + λI)⁻¹Y has the smaller matrix.
     """

@@ -27,22 +27,22 @@ ALL = "all kinds"
 BEYOND = "true answers that cannot be given: beyond answer_tokens or context, or lost in tokens"
 
 MAJORITY_DOCUMENTS = 1500
-"""Training documents whose questions the majority answers are counted on, at most."""
+"""Most training documents whose questions the majority answers are counted on."""
 
 _LOOKED_AT = 16
-"""Documents that are read to see whether a source asks anything."""
+"""Documents that are read to see whether a source asks questions."""
 
 
 @dataclass(frozen=True)
 class Asked:
-    """One question about one picture."""
+    """One question about one image."""
 
     image: Image
     cluster: int
     kind: str
     prompt: Text
     answer: Text
-    """As it follows the prompt in a document."""
+    """Text that follows the prompt in a document."""
 
     @property
     def truth(self) -> str:
@@ -61,7 +61,7 @@ class QuestionSettings(MeasureSettings):
 
 
 class Questions(Measure[QuestionSettings]):
-    """Right answers of every kind and of all, and the first answers."""
+    """Accuracy on each kind of question and on all, and the first answers."""
 
     section = "questions"
     settings = QuestionSettings
@@ -77,7 +77,7 @@ class Questions(Measure[QuestionSettings]):
     overview = "Answered about a held-out view"
 
     def measure(self, run: Run[QuestionSettings]) -> Findings:
-        """Returns what it finds on each source that asks questions."""
+        """Returns the findings on each source that asks questions."""
         held_out = run.material.held_out
         sources = {name: source for name, source in held_out.items() if asks(source)}
         if not sources:
@@ -85,7 +85,7 @@ class Questions(Measure[QuestionSettings]):
         return self.by_source(sources, lambda name, _, of: self.measure_source(run, name, of))
 
     def measure_source(self, run: Run[QuestionSettings], name: str, of: str = "") -> Findings:
-        """Returns what it finds on one source; ``of`` follows the names of its rows."""
+        """Returns the findings on one source; ``of`` is appended to the names of its rows."""
         # More are made than asked, so that rare kinds are as many as frequent ones.
         count = run.settings.questions
         asked = _balanced(_questions(run.material.held_out[name], count, run.log), count)
@@ -106,7 +106,7 @@ class Questions(Measure[QuestionSettings]):
 
 
 def majorities(training: Iterable[tuple[str, str]]) -> dict[str, str]:
-    """Kind → its most frequent answer, from (kind, answer) pairs."""
+    """Returns the most frequent answer of each kind, from (kind, answer) pairs."""
     counts: dict[str, Counter[str]] = defaultdict(Counter)
     for kind, answered in training:
         counts[kind][answered] += 1
@@ -114,16 +114,16 @@ def majorities(training: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def asks(source: Source) -> bool:
-    """Whether a source asks questions about pictures."""
+    """Returns whether a source asks questions about images."""
     return any(True for _ in _questions(source, _LOOKED_AT, ReadingLog(), pictures=False))
 
 
 def _questions(
     source: Source, count: int, log: ReadingLog, *, pictures: bool = True
 ) -> Iterator[Asked]:
-    """The questions of ``count`` documents, with their kinds where the source knows them.
+    """Yields the questions of ``count`` documents, with their kinds where the source knows them.
 
-    A document that asks is a context picture, and then prompts and answers in turn.
+    A document that asks is a context image, followed by prompts and answers in turn.
     """
     numbers = picked(source, count).tolist()
     for number, document in log.documents(source, numbers, pictures=pictures):
@@ -142,7 +142,7 @@ def _questions(
 
 
 def _balanced(asked: Iterable[Asked], count: int) -> list[Asked]:
-    """About ``count`` questions, as many of each kind, each kind spread over all views."""
+    """Returns about ``count`` questions, the same number of each kind, spread over all views."""
     by_kind: dict[str, list[Asked]] = defaultdict(list)
     for each in asked:
         by_kind[each.kind].append(each)
@@ -203,13 +203,13 @@ def _answers(run: Run[QuestionSettings], asked: list[Asked], images: list[Image]
 
 
 def _answer_tokens(run: Run[QuestionSettings], asked: Asked) -> int:
-    """Tokens of the true answer where it follows its prompt."""
+    """Returns the number of tokens of the true answer behind its prompt."""
     encode = run.pretrained.text_tokenizer.encode
     return len(encode(asked.prompt.text + asked.answer.text)) - len(encode(asked.prompt.text))
 
 
 def _room(run: Run[QuestionSettings], asked: Asked) -> int:
-    """Positions that the context has left behind the picture and the prompt."""
+    """Returns the number of context positions that are left behind image and prompt."""
     from chiasm.inference.passage import prompt_passage
 
     tokenizer, streams = run.pretrained.text_tokenizer, run.pretrained.tokenizers.streams
@@ -218,7 +218,7 @@ def _room(run: Run[QuestionSettings], asked: Asked) -> int:
 
 
 def _is_beyond(run: Run[QuestionSettings], asked: Asked) -> bool:
-    """Whether no model could give the true answer: too long, or with tokens that say another."""
+    """Returns whether no model could give the true answer: too long, or lost in its tokens."""
     tokenizer = run.pretrained.text_tokenizer
     given = tokenizer.decode(tokenizer.encode(asked.answer.text)).strip()
     length = _answer_tokens(run, asked)
@@ -227,12 +227,12 @@ def _is_beyond(run: Run[QuestionSettings], asked: Asked) -> bool:
 
 
 def _shown(prompt: Text) -> str:
-    """The question of a prompt, for people."""
+    """Returns the question of a prompt, without its markers."""
     words = prompt.text.strip()
     return words.removeprefix("question: ").removesuffix(" answer:")
 
 
 def _blank(run: Run[QuestionSettings]) -> np.ndarray:
-    """A grey picture: it says nothing of any view."""
+    """Returns a grey image, which has no information about any view: uint8 [H, W, 3]."""
     shape = run.image_shape
     return np.full((shape.height_pixels, shape.width_pixels, 3), 128, np.uint8)

@@ -1,8 +1,11 @@
-"""Rollouts: imagined views by how many frames ahead they lie, beside what needs no imagination.
+"""Rollouts: likeness of imagined views by the number of frames ahead, beside baselines.
 
 A rollout begins with a few frames of a held-out walk and imagines what follows, one view after the
 other, from its own views and the true actions; a model that was trained to look so far ahead also
-imagines each view in one step. Every contender has passed the same tokenizer.
+imagines each view in one step. All images have passed the same tokenizer.
+
+Shape suffixes: N pieces, M true frames (N at each horizon), P training frames of a part, F
+features.
 """
 
 from __future__ import annotations
@@ -30,9 +33,11 @@ if TYPE_CHECKING:
 LAST, SHUFFLED = "last context frame, decoded", "shuffled actions"
 NEAREST = "nearest training frame, decoded"
 DIRECT = ", in one step"
-"""Follows the names of rows about views that were imagined at once from the context."""
+"""Suffix of the names of rows about views that were imagined at once from the context."""
+TRAINING_FRAMES = 4000
+"""Training frames, evenly spread, among which the one most like the truth is looked for."""
 _HEADLINE_FRAMES = 8
-"""Headlines are about the farthest horizon up to here."""
+"""Headlines are about the farthest horizon up to this one."""
 _HEADLINE_MEASURE = "feature distance"
 
 
@@ -46,8 +51,6 @@ class RolloutSettings(WalkSettings):
         (1, 2, 4, 8, 16), min_length=1
     )
     """How many frames ahead imagined views of rollouts are measured."""
-    rollout_training_frames: int = Field(4000, ge=1)
-    """Training frames among which the one most like the truth is looked for."""
 
 
 class ImaginedWalks(WalkMeasure[RolloutSettings]):
@@ -63,7 +66,7 @@ class ImaginedWalks(WalkMeasure[RolloutSettings]):
         "view is imagined from those before it and the true action. The last context frame stays "
         "as it was. Shuffled actions: the same frames and the same noise with other actions, all "
         "of one other walk or map. The nearest training frame is the one among "
-        "rollout_training_frames whose features are nearest to the true frame, which a model that "
+        f"{TRAINING_FRAMES} whose features are nearest to the true frame, which a model that "
         "only remembers could at best show: it is chosen by looking at the truth. All have passed "
         "the same tokenizer."
     )
@@ -74,13 +77,13 @@ class ImaginedWalks(WalkMeasure[RolloutSettings]):
     )
 
     def applies(self, run: Run[RolloutSettings]) -> str:
-        """Returns why it cannot be measured; empty where it can."""
+        """Returns the reason why it cannot be measured; empty where it can."""
         return super().applies(run) if run.settings.rollouts else "evaluation.rollouts = 0"
 
     def measure_walks(
         self, run: Run[RolloutSettings], train: ActionVideos, held_out: ActionVideos, of: str = ""
     ) -> Findings:
-        """Returns what it finds on one source.
+        """Returns the findings on one source.
 
         Raises:
             NothingToMeasure: no walk reaches any horizon, or the model was trained without actions.
@@ -125,7 +128,7 @@ class ImaginedWalks(WalkMeasure[RolloutSettings]):
 def _horizons(
     source: ActionVideos, settings: RolloutSettings, of: str
 ) -> tuple[list[int], dict[str, str]]:
-    """The horizons that half of the walks reach, and why the others are left out.
+    """Returns the horizons that half of the walks reach, and the reasons why others are left out.
 
     Raises:
         NothingToMeasure: there are none.
@@ -154,7 +157,7 @@ def _imagine(
     scripts: Sequence[Sequence[str]],
     horizons: Sequence[int],
 ) -> dict[str, dict[int, np.ndarray]]:
-    """By the way it was imagined and the horizon: uint8 [N, H, W, 3].
+    """Returns the imagined views, uint8 [N, H, W, 3], by way of imagining and horizon.
 
     The noise depends on the piece and the step, not on the actions.
     """
@@ -173,6 +176,7 @@ def _imagine(
     found = {"": {ahead: walks[:, ahead - 1] for ahead in horizons}}
     step_frames = pretrained.actions.read(scripts[0][0]).horizon_frames
     farthest = pretrained.walks.horizon_frames[1]
+    # Only a model with horizons sees more than one step ahead, and only poses can be summed.
     if farthest > step_frames and pretrained.actions.style != "keys":
         near = [each for each in horizons if each * step_frames <= farthest]
         direct = DirectViews(pretrained, sampling)
@@ -186,28 +190,33 @@ def _imagine(
 def _nearest(
     run: Run[RolloutSettings], train: ActionVideos, truth: Mapping[int, np.ndarray]
 ) -> dict[int, np.ndarray]:
-    """For each true frame the training frame with the nearest features, decoded: [N, H, W, 3]."""
+    """Returns, for each true frame, the training frame with the nearest features, decoded.
+
+    The arrays of each horizon are uint8 [N, H, W, 3].
+    """
     wanted_MF = np.concatenate([run.features(frames) for frames in truth.values()])
     best_M = np.full(len(wanted_MF), np.inf)
     found: list[np.ndarray] = [np.empty(0)] * len(wanted_MF)
     for pictures in _training_pictures(run, train):
-        have_KF = run.features(pictures)
-        apart_MK = (have_KF**2).sum(1) - 2 * wanted_MF @ have_KF.T
-        apart_M = apart_MK.min(1)
+        have_PF = run.features(pictures)
+        # |a - b|² without |b|², which is the same for all training frames: one matrix product per
+        # part, and no array [M, P, F].
+        apart_MP = (have_PF**2).sum(1) - 2 * wanted_MF @ have_PF.T
+        apart_M = apart_MP.min(1)
         for number in np.flatnonzero(apart_M < best_M):
-            found[number] = pictures[int(apart_MK[number].argmin())]
+            found[number] = pictures[int(apart_MP[number].argmin())]
         best_M = np.minimum(best_M, apart_M)
     decoded = run.through_tokenizer(np.stack(found))
     return dict(zip(truth, np.split(decoded, len(truth)), strict=True))
 
 
 def _training_pictures(run: Run[RolloutSettings], train: ActionVideos) -> Iterator[np.ndarray]:
-    """Some frames of training walks, evenly spread, in parts: uint8 [K, H, W, 3]."""
+    """Yields evenly spread frames of training walks, in parts: uint8 [P, H, W, 3]."""
     from chiasm.inference.pictures import PICTURES_AT_ONCE
 
     frames = [frame for walk in train.walks for frame in walk]
     part: list[np.ndarray] = []
-    for number in spread(len(frames), run.settings.rollout_training_frames).tolist():
+    for number in spread(len(frames), TRAINING_FRAMES).tolist():
         try:
             part.append(run.fitted(train.picture(frames[number])))
         except UNREADABLE:
@@ -227,7 +236,7 @@ def _points(
     of: str,
     clusters: np.ndarray,
 ) -> Iterator[HorizonPoint]:
-    """A row for each measure and contender; ``likeness`` has the imagined views under ``""``."""
+    """Yields a row per measure and baseline; ``likeness`` has the imagined views under ``""``."""
     farthest = max((each for each in horizons if each <= _HEADLINE_FRAMES), default=0)
     for name, (unit, better) in LIKENESS.items():
         measure = run.measurement(ImaginedWalks.section, unit, better, clusters)
@@ -253,7 +262,7 @@ def _sample(
     through: Mapping[int, np.ndarray],
     number: int,
 ) -> Sample:
-    """The start, then at each horizon what was imagined and the truth."""
+    """Returns the start, and at each horizon the imagined view and the truth."""
     panels = [Panel("start", pieces.frames[number, history - 1])]
     for ahead, truth in through.items():
         for way, imagined in own.items():

@@ -1,4 +1,4 @@
-"""One row of the report's table: a number, its standard error, and the baseline it must beat."""
+"""Rows of the report's table: a number, its standard error, and the baseline that it must beat."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Row:
     name: str
     value: float
     standard_error: float
-    """Clustered by map."""
+    """Standard error, clustered by map."""
     unit: str
     better: Better
     seed: int
@@ -33,7 +33,7 @@ class Row:
     difference: float | None = None
     difference_se: float | None = None
     headline: bool = False
-    """One of the comparisons that stand at the top of the page."""
+    """Whether it stands at the top of the page."""
 
     @property
     def verdict(self) -> Verdict:
@@ -45,14 +45,14 @@ class Row:
 
 @dataclass(frozen=True)
 class Measurement:
-    """Per-item numbers of one measure: what rows are made from."""
+    """Per-item numbers of one measure, which rows are made from."""
 
     section: str
     unit: str
     better: Better
     seed: int
     clusters: Sequence[object] | np.ndarray
-    """The map of each item."""
+    """Map of each item."""
     weights: np.ndarray | None = None
     """Denominators, for example bytes; None counts each item once."""
 
@@ -65,7 +65,7 @@ class Measurement:
         *,
         headline: bool = False,
     ) -> Row:
-        """Estimate ``values`` [items], and their paired difference to ``baseline`` [items].
+        """Returns the estimate of ``values`` [items], paired with ``baseline`` [items] if given.
 
         Where the baseline has no number for an item (nan), both are estimated from the others, and
         the row says so.
@@ -116,7 +116,7 @@ class Measurement:
         baselines: Mapping[str, ArrayLike],
         headlines: Collection[str] = (),
     ) -> list[Row]:
-        """A row against each baseline; those against ``headlines`` stand at the top of the page."""
+        """Returns a row against each baseline; ``headlines`` are for the top of the page."""
         return [
             self.row(name, values, each, baseline, headline=baseline in headlines)
             for baseline, each in baselines.items()

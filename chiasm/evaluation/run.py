@@ -1,4 +1,4 @@
-"""A trained model on its data: what every measure is given."""
+"""A trained model and its data: the argument of every measure."""
 
 from __future__ import annotations
 
@@ -27,30 +27,30 @@ Own = TypeVar("Own", bound=MeasureSettings, covariant=True)
 
 @dataclass(frozen=True)
 class Run(Generic[Own]):
-    """A trained model, both sides of its data, and how much is measured.
+    """A trained model, both splits of its data, and the settings of a measure.
 
-    Shape suffixes: N pictures, H and W their height and width, F features of one picture.
+    Shape suffixes: N images, H and W their height and width, F features of one image.
     """
 
     pretrained: Pretrained
     material: Material
     settings: Own
     on_stage: Stage = silent
-    """Is told how far slow work is."""
+    """Callback for the progress of slow work."""
 
     @property
     def log(self) -> ReadingLog:
-        """Counts the held-out items that cannot be used."""
+        """Log that counts the held-out items that cannot be used."""
         return self.material.log
 
     @cached_property
     def sampler(self) -> Sampler:
-        """Writes and draws with the model."""
+        """Sampler of the model."""
         return Sampler(self.pretrained)
 
     @property
     def image_shape(self) -> ImageShape:
-        """Of the pictures that the model draws."""
+        """Shape of the images that the model draws."""
         return self.pretrained.vision_tokenizer.image_shape
 
     def pick(self, source: str, count: int) -> Items:
@@ -58,15 +58,17 @@ class Run(Generic[Own]):
         return pick(self.material.held_out[source], count, self.log)
 
     def fitted(self, image: Image) -> np.ndarray:
-        """Returns a picture at the model's size: uint8 [H, W, 3]."""
+        """Returns an image at the model's size: uint8 [H, W, 3]."""
         return pictures.fitted(image, self.image_shape)
 
-    def features(self, pictures_NHW3: np.ndarray, judge: Tokenizer | None = None) -> np.ndarray:
-        """Returns standardised latents, of the judge's or the model's own: float32 [N, F]."""
-        return pictures.features(self.pretrained, pictures_NHW3, judge)
+    def features(
+        self, pictures_NHW3: np.ndarray, reference_encoder: Tokenizer | None = None
+    ) -> np.ndarray:
+        """Returns standardized latents, the model's or the reference encoder's: float32 [N, F]."""
+        return pictures.features(self.pretrained, pictures_NHW3, reference_encoder)
 
     def through_tokenizer(self, pictures_NHW3: np.ndarray) -> np.ndarray:
-        """Returns what encoding and decoding leave of uint8 pictures: uint8 [N, H, W, 3]."""
+        """Returns uint8 images encoded and decoded again: uint8 [N, H, W, 3]."""
         return pictures.through_tokenizer(self.pretrained, pictures_NHW3)
 
     def measurement(
@@ -77,5 +79,5 @@ class Run(Generic[Own]):
         clusters: Sequence[object] | np.ndarray,
         weights: np.ndarray | None = None,
     ) -> Measurement:
-        """Returns what makes rows of per-item numbers (:class:`~.rows.Measurement`)."""
+        """Returns a :class:`~.rows.Measurement`, which makes rows of per-item numbers."""
         return Measurement(section, unit, better, self.settings.seed, clusters, weights)

@@ -1,4 +1,4 @@
-"""Planning scenes: what was seen up to a start, a goal picture, and the path truly taken to it."""
+"""Planning scenes: the history up to a start, a goal image, and the true path to it."""
 
 from __future__ import annotations
 
@@ -19,38 +19,37 @@ from chiasm.worldmodel.rollout import Context
 
 @dataclass(frozen=True, eq=False)
 class Scene:
-    """A start, a goal some steps later on the same held-out walk, and the way between."""
+    """A start, a goal some steps later on the same held-out walk, and the true path between."""
 
     frame: int
-    """Of the start."""
+    """Frame number of the start."""
     context: Context
-    """What a model is shown; where there is an oracle a
-    :class:`~chiasm.worldmodel.oracle.PlacedContext`."""
+    """Context of the model; with an oracle a :class:`~chiasm.worldmodel.oracle.PlacedContext`."""
     goal_HW3: np.ndarray
-    """uint8."""
+    """Goal image, uint8."""
     start: Pose
     truth: tuple[Pose, ...]
-    """After each step; the last is the goal's."""
+    """True poses after each step; the last is the goal's."""
     place: int
-    """The map or trajectory: the cluster of standard errors."""
+    """Map or trajectory: the cluster of standard errors."""
     goal_in_sight: bool | None
-    """Whether the goal's place lies in the start's view; None where no map tells."""
+    """Whether the goal's position is visible from the start; None where no map is known."""
 
 
 def pick_scenes(
     run: Run[WalkSettings], source: ActionVideos, count: int, steps: int
 ) -> list[Scene]:
-    """At most ``count`` scenes, spread evenly over the walks.
+    """Returns at most ``count`` scenes, spread evenly over the walks.
 
     Args:
-        run: its ``history_frames`` are shown up to the start, the start's own included; its log
-            counts the scenes that are left out, because a picture cannot be decoded.
+        run: its ``history_frames`` end at the start, which they include; its log counts the scenes
+            that are left out because an image cannot be decoded.
         source: held out.
-        count: of scenes.
+        count: most scenes.
         steps: from the start to the goal.
 
     Raises:
-        NothingToMeasure: every walk is too short, or no picture can be decoded.
+        NothingToMeasure: every walk is too short, or no image can be decoded.
     """
     history_frames = run.settings.history_frames
     moments = [

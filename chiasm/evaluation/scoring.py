@@ -2,6 +2,8 @@
 
 A packed batch keeps a source number at every position; here each document is a source of its own,
 so the objective's sums by source are sums by document.
+
+Shape suffixes: D documents; those of a packed batch besides.
 """
 
 from __future__ import annotations
@@ -26,38 +28,38 @@ from chiasm.training.objective import Objective
 from chiasm.training.settings import ObjectiveSettings
 
 DOCUMENTS_PER_BATCH = 24
-"""Bounds memory; changes no result but the noise that an item meets."""
+"""Bounds memory; changes no result but the noise of an item."""
 
 SEED_STRIDE = 1_000_003
-"""Seeds of successive batches lie this far apart, so that no two evaluations share noise."""
+"""Distance between the seeds of successive batches, so that no two evaluations share noise."""
 
 
 @dataclass(frozen=True)
 class DocumentText:
-    """What an n-gram reads of one document (or of one of its pieces)."""
+    """The tokens that an n-gram reads of one document (or of one of its pieces)."""
 
     document: int
     tokens: np.ndarray
-    """int64 [n]: token numbers from the begin of the document, those of items left out."""
+    """Token ids from the beginning of the document, without those of items: int64 [n]."""
     scored: np.ndarray
-    """bool [n]: the model predicts this token."""
+    """Whether the model predicts each token, bool [n]."""
 
 
 @dataclass(frozen=True)
 class TextScore:
-    """How the model predicts the text of some documents."""
+    """The model's cross-entropy on the text of some documents."""
 
     nats: np.ndarray
-    """float64 [documents]: of all that is predicted, ``<eod>`` and marks of items included."""
+    """Sum over all predicted tokens, ``<eod>`` and marks of items included: float64 [documents]."""
     marks_nats: np.ndarray
-    """float64 [documents]: of these marks alone, which are no bytes of the text."""
+    """Sum over these marks alone, which are no bytes of the text: float64 [documents]."""
     texts: list[DocumentText]
 
 
 def batches(
     documents: Sequence[Document], pretrained: Pretrained
 ) -> Iterator[tuple[int, PackedBatch]]:
-    """Packed batches on the model's device, and the number of each one's first document."""
+    """Yields packed batches on the model's device, with the number of each one's first document."""
     for begin in range(0, len(documents), DOCUMENTS_PER_BATCH):
         chunk = documents[begin : begin + DOCUMENTS_PER_BATCH]
         batch = pack_documents(
@@ -73,7 +75,7 @@ def batches(
 
 @torch.inference_mode()
 def score_text(documents: Sequence[Document], pretrained: Pretrained, seed: int) -> TextScore:
-    """Cross-entropy of each document's text, with its items clean."""
+    """Returns the cross-entropy of each document's text, with its items clean."""
     objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
     nats_D2, texts = np.zeros((len(documents), 2)), []
     for begin, batch in batches(documents, pretrained):
@@ -87,7 +89,7 @@ def score_text(documents: Sequence[Document], pretrained: Pretrained, seed: int)
 
 
 def _with_marks_apart(batch: PackedBatch, pretrained: Pretrained) -> PackedBatch:
-    """The batch with two sources for each: 2k is the text of k, 2k + 1 its marks."""
+    """Returns the batch with two sources for each one: 2k is the text of k, 2k + 1 its marks."""
     tokenizer = pretrained.text_tokenizer
     predicted = [tokenizer.eod_id, *(marks.begin for marks in tokenizer.marks.values())]
     mark_BT = torch.isin(batch.label_BT, torch.tensor(predicted, device=batch.label_BT.device))
@@ -96,10 +98,10 @@ def _with_marks_apart(batch: PackedBatch, pretrained: Pretrained) -> PackedBatch
 
 
 def lossless(items: Items, tokenizer: TextTokenizer, name: str) -> tuple[Items, str]:
-    """The items whose text comes back from its tokens, and what is said of the others.
+    """Returns the items whose text its tokens restore, and a message about the others.
 
-    What a tokenizer loses (a word that it does not know, capital letters, spaces) nobody
-    predicts: its bytes would count as known for nothing.
+    What a tokenizer loses (an unknown word, capital letters, spaces) is never predicted: its bytes
+    would count as known for nothing.
 
     Raises:
         UserError: it loses more than half of them.
@@ -125,7 +127,7 @@ def lossless(items: Items, tokenizer: TextTokenizer, name: str) -> tuple[Items, 
 
 
 def _lost(document: Document, tokenizer: TextTokenizer) -> Iterator[str]:
-    """The first run of texts, uninterrupted by items, that does not come back from its tokens."""
+    """Yields the first run of texts, uninterrupted by items, that its tokens do not restore."""
     runs = groupby(document.spans, key=lambda span: isinstance(span, Text))
     for is_text, run in runs:
         text = "".join(span.text for span in run if isinstance(span, Text))
@@ -142,9 +144,9 @@ def score_flow(
     seed: int,
     stream: str = IMAGE,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Velocity loss of each document's targets of a stream at fixed flow times.
+    """Returns the velocity loss of each document's targets of a stream at fixed flow times.
 
-    Returns sums [times, documents] and the number of latent tokens [documents] that they are over.
+    These are sums [times, documents], and the number of latent tokens [documents] in each.
     """
     objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump(), loss_space="v"))
     sums, counts = np.zeros((len(times), len(documents))), np.zeros(len(documents))
@@ -160,7 +162,7 @@ def score_flow(
 
 
 def all_at(batch: PackedBatch, time: float) -> dict[str, Tensor]:
-    """One flow time for all items of each stream: float32 [N]."""
+    """Returns one flow time for all items of each stream: float32 [N]."""
     return {
         name: torch.full((len(own),), time, device=own.row_N.device)
         for name, own in batch.slots.items()
@@ -168,7 +170,7 @@ def all_at(batch: PackedBatch, time: float) -> dict[str, Tensor]:
 
 
 def without_images(ids: np.ndarray, pretrained: Pretrained) -> np.ndarray:
-    """Which tokens an n-gram reads: all but an item's inside and its end."""
+    """Returns a mask of the tokens that an n-gram reads: all but an item's inside and its end."""
     tokenizer = pretrained.text_tokenizer
     inside = [mark for marks in tokenizer.marks.values() for mark in (marks.fill, marks.end)]
     return ~np.isin(ids, [*inside, tokenizer.pad_id])
@@ -180,6 +182,7 @@ def _texts(batch: PackedBatch, begin: int, pretrained: Pretrained) -> list[Docum
     predicts_BT = (batch.label_BT != NO_LABEL).cpu().numpy()
     filled_BT = (batch.modality_BT != PADDING).cpu().numpy()
     scored_BT = np.zeros_like(predicts_BT)
+    # A label stands at the position before its token.
     scored_BT[:, 1:] = predicts_BT[:, :-1]
     texts = []
     for row in range(batch.num_rows):

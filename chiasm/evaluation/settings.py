@@ -1,4 +1,4 @@
-"""Every measure, and the table of settings that they are told by."""
+"""The registry of all measures, and the recipe's table of their settings."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chiasm.evaluation.writing import Captions, Continuations, WritingSettings
 from chiasm.registry import Registry, validated
 
 MEASURES = Measures()
-"""In the order of the report; those of a recipe's ``imports`` follow."""
+"""All measures in the order of the report; those of a recipe's ``imports`` follow."""
 for _measure in (
     *(BitsPerByte, Drawings, Questions, Captions, NextViews, ImaginedWalks),
     *(InstructedWalks, Plans, Flow, Continuations),
@@ -46,13 +46,13 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
 
 
 def complete(settings: EvaluationSettings) -> EvaluationSettings:
-    """Returns settings that have those of measures registered since, at their defaults."""
+    """Returns settings that include those of measures registered since, at their defaults."""
     own = _all_settings()
     return settings if type(settings) is own else own.model_validate(settings.model_dump())
 
 
 def check_measures(settings: EvaluationSettings) -> None:
-    """Refuses what would end an evaluation late.
+    """Checks what would end an evaluation late.
 
     Raises:
         UserError: a file that a measure needs is not there.

@@ -1,4 +1,4 @@
-"""What several measures are set by: the base of each one's own settings."""
+"""Settings that several measures share: the bases of each one's own settings."""
 
 from __future__ import annotations
 
@@ -21,21 +21,21 @@ class MeasureSettings(Settings):
     guidance: float = Field(3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
     """Guidance scale of pictures drawn from captions."""
     shown: int = Field(8, ge=1)
-    """Items of each kind that the report shows; always the first ones, never picked by hand."""
-    rows_per_batch: int = Field(32, ge=1)
+    """Items of each kind that the report shows; chosen by their places in the held-out split, never by hand."""
+    batch_size: int = Field(32, ge=1)
     """Requests that the sampler works on together."""
 
     @property
     def drawing(self) -> SamplingSettings:
-        """How pictures are drawn."""
+        """Sampling settings of drawn images."""
         return SamplingSettings(
-            steps=self.steps, guidance=self.guidance, rows_at_once=self.rows_per_batch
+            steps=self.steps, guidance=self.guidance, batch_size=self.batch_size
         )
 
     def writing(self, max_tokens: int, temperature: float = 0) -> SamplingSettings:
-        """How text is written: greedily, unless a temperature is given."""
+        """Returns the sampling settings of written text: greedy, unless a temperature is given."""
         return SamplingSettings(
-            temperature=temperature, max_tokens=max_tokens, rows_at_once=self.rows_per_batch
+            temperature=temperature, max_tokens=max_tokens, batch_size=self.batch_size
         )
 
 
@@ -52,9 +52,9 @@ class WalkSettings(MeasureSettings):
 
     @property
     def imagining(self) -> SamplingSettings:
-        """How imagined frames are drawn."""
+        """Sampling settings of imagined frames."""
         return SamplingSettings(
             steps=self.next_view_steps or self.steps,
             guidance=self.next_view_guidance,
-            rows_at_once=self.rows_per_batch,
+            batch_size=self.batch_size,
         )

@@ -29,7 +29,9 @@ RECURRENCE = "recurrence"
 ORDERS = {"unigram": 1, "trigram": 3, "5-gram": 5}
 HEADLINE_BASELINE = "trigram"
 HARNESS = "bits per byte without <eod>, as lm-evaluation-harness counts"
-"""Its ``bits_per_byte``: log-likelihood of a document's tokens behind ``<bod>``, and no end."""
+"""Its ``bits_per_byte``: log-likelihood of a document's tokens behind ``<bod>``, without
+the end.
+"""
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+|\n+")
 
@@ -44,9 +46,9 @@ class TextSettings(MeasureSettings):
 
 
 class BitsPerByte(Measure[TextSettings]):
-    """Bits per byte of every source that has text; what comes with its pictures is read with them.
+    """Bits per byte of every source that has text; text with images is scored given the images.
 
-    Without ground truth of their own, sentences that recur in training stand beside it.
+    For sources of text alone, the share of sentences that recur in training is added.
     """
 
     section = "text"
@@ -115,7 +117,7 @@ def _source_rows(run: Run[TextSettings], name: str, items: Items) -> list[Row]:
 
 
 def _read(documents: list[Document], pretrained: Pretrained) -> list[np.ndarray]:
-    """Token numbers of documents as n-grams read them."""
+    """Returns the token ids of documents that n-grams read."""
     from chiasm.evaluation.scoring import without_images
 
     encode = DocumentEncoder(
@@ -132,7 +134,7 @@ def _ngram_bits(
     pretrained: Pretrained,
     num_documents: int,
 ) -> np.ndarray:
-    """Bits of each document's scored tokens under an n-gram: float64 [documents]."""
+    """Returns the bits of each document's scored tokens under an n-gram: float64 [documents]."""
     model = NGram.fit(sequences, order, pretrained.text_tokenizer.vocabulary_size)
     bits = np.zeros(num_documents)
     log2 = model.log2_probabilities([text.tokens for text in texts])
@@ -144,7 +146,7 @@ def _ngram_bits(
 def _recurrence_row(
     run: Run[TextSettings], name: str, items: Items, training: Sequence[Document]
 ) -> Row:
-    """Share of held-out sentences that stand word for word in what the n-grams read."""
+    """Returns the share of held-out sentences that the n-grams' training data has word for word."""
     seen = {sentence for document in training for sentence in _sentences(document.text)}
     held_out = [list(_sentences(document.text)) for document in items.documents]
     again = np.array([sum(s in seen for s in sentences) for sentences in held_out], float)

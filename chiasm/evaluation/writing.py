@@ -1,4 +1,4 @@
-"""Samples of what the model writes: free continuations, and captions of held-out pictures."""
+"""Samples of the model's text: free continuations, and captions of held-out images."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class WritingSettings(MeasureSettings):
 
 
 class Captions(Measure[WritingSettings]):
-    """Captions of held-out pictures, beside the true ones."""
+    """Captions of held-out images, beside the true ones."""
 
     section = "picture to caption"
     settings = WritingSettings
@@ -39,7 +39,7 @@ class Captions(Measure[WritingSettings]):
     lead = "Captions of held-out pictures, written greedily."
 
     def measure(self, run: Run[WritingSettings]) -> Findings:
-        """Returns samples of pictures that have a caption."""
+        """Returns samples of images that have a caption."""
         from chiasm.inference.tasks import caption
 
         described = list(filter(None, map(_description, _documents(run))))
@@ -61,7 +61,7 @@ class Captions(Measure[WritingSettings]):
 
 
 class Continuations(Measure[WritingSettings]):
-    """Continuations of held-out texts and of a bare request for a picture."""
+    """Continuations of held-out texts and of a bare request for an image."""
 
     section = "continuation"
     settings = WritingSettings
@@ -69,7 +69,7 @@ class Continuations(Measure[WritingSettings]):
     lead = "Free continuations, in which the model itself decides when to open a picture."
 
     def measure(self, run: Run[WritingSettings]) -> Findings:
-        """Returns samples of what the model goes on with."""
+        """Returns samples of the model's continuations."""
         from chiasm.inference.request import Request
 
         draws, shown = run.pretrained.draws, run.settings.shown
@@ -94,13 +94,13 @@ class Continuations(Measure[WritingSettings]):
 
 
 def _documents(run: Run[WritingSettings]) -> Iterator[Document]:
-    """The held-out documents that are looked at."""
+    """Yields the held-out documents that prompts are taken from."""
     for name in run.material.held_out:
         yield from run.pick(name, LOOKED_AT).documents
 
 
 def _beginning(text: str) -> str:
-    """The first words of a text."""
+    """Returns the first words of a text."""
     return text if len(text) < PROMPT_CHARACTERS else text[:PROMPT_CHARACTERS].rsplit(" ", 1)[0]
 
 

@@ -1,9 +1,9 @@
-"""Using a trained model: it writes, answers, draws and goes on with a document.
+"""Inference with a trained model: writing, answering, drawing, continuing a document.
 
-walks.py         what the documents with actions were like that a model was trained on
+walks.py         shape of the documents with actions that a model was trained on
 pretrained.py    a model with its tokenizers and settings; load, save
-pictures.py      pictures as the frozen tokenizer sees them, and how far apart they lie
-request.py       what is asked, and what the sampler tells while it works
+pictures.py      features of images in the frozen tokenizer, and their distances
+request.py       requests, sampling settings, and the sampler's events
 solvers.py       the flow's differential equation: time grid, Euler, Heun
 choice.py        from logits to the next token; random numbers that belong to a request
 writer.py        tokens to text that never has to be taken back; stop strings

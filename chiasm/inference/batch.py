@@ -46,8 +46,8 @@ from chiasm.inference.writer import Writer
 
 
 @dataclass(eq=False)
-class Progress:
-    """How far one request has come; ``member`` is its number in the batch that runs."""
+class RequestState:
+    """State of one request; ``member`` is its number in the running batch."""
 
     number: int
     member: int
@@ -60,18 +60,21 @@ class Progress:
     num_tokens: int = 0
     num_items: int = 0
     opened: str = ""
-    """The stream of the item that the model itself has opened."""
+    """Stream of the item that the model itself has opened."""
     ended: bool = False
 
     @property
     def stream(self) -> str:
-        """That of the item to generate next; empty where text is to be written."""
+        """Stream of the item to generate next; empty where text is to be written."""
         given = self.num_items < self.request.num_given_items
         return self.request.stream if given else self.opened
 
 
 class Batch:
-    """One batch of requests from their prompts to their ends; ``first_number`` counts them on."""
+    """One batch of requests from their prompts to their ends.
+
+    ``first_number`` is the number of its first request among all requests of the sampler's call.
+    """
 
     def __init__(
         self,
@@ -88,18 +91,18 @@ class Batch:
         self._stream_of = {marks[name].begin: name for name in self._streams.generated}
         self._forbidden_V = self._never_chosen()
         self._everyone = [
-            Progress(first_number + member, member, request, self._new_writer())
+            RequestState(first_number + member, member, request, self._new_writer())
             for member, request in enumerate(requests)
         ]
         self._events: deque[Event] = deque()
 
     @property
     def spans(self) -> list[list[Span]]:
-        """The new spans of each request, when it has run."""
+        """The new spans of each request, once the batch has run."""
         return [progress.spans for progress in self._everyone]
 
     def run(self) -> Iterator[Event]:
-        """Runs all requests to their ends; gives what happens as it happens."""
+        """Yields events as they happen, until all requests have ended."""
         everyone, settings = self._everyone, self._settings
         sizes = [self._streams[name].num_tokens for name in self._stream_of.values()]
         largest = max(sizes, default=0) + FRAME_TOKENS
@@ -107,7 +110,10 @@ class Batch:
         scripts = [progress.request.script for progress in everyone]
         given = [[len(self._tokenizer.encode(text)) for text in script] for script in scripts]
         most = max(map(len, self._prompts)) + most_new + max(map(sum, given))
-        # Rows of one pass are padded to its longest text, past the end of what a row holds.
+        # `most` bounds what a row comes to hold: its prompt, its script, and all that it may write
+        # and generate. But a pass writes as many slots in every row as its longest text has tokens:
+        # a row that is nearly full, with a short text, beside one with the longest text needs so
+        # many slots of padding more, also where the context bounds what it holds.
         padding = max(chain((0,), *given))
         capacity = min(self._context, most) + padding
         self._history = History(self._decoder, len(everyone), capacity)
@@ -128,8 +134,8 @@ class Batch:
             yield self._events.popleft()
 
     def _read_prompts(self) -> None:
-        """Requests that hold one and the same ``spans`` object are read once."""
-        alike: dict[int, list[Progress]] = defaultdict(list)
+        """Reads all prompts in one pass; requests that share one ``spans`` object are read once."""
+        alike: dict[int, list[RequestState]] = defaultdict(list)
         for progress in self._everyone:
             alike[id(progress.request.spans)].append(progress)
         group = self._gathered([first for first, *_ in alike.values()])
@@ -142,14 +148,14 @@ class Batch:
             for progress in others:
                 progress.last_D = first.last_D
 
-    def _given_text(self, progress: Progress) -> list[int]:
-        """Tokens that the request gives before its next item; their text is part of the result."""
+    def _given_text(self, progress: RequestState) -> list[int]:
+        """Returns the tokens of the script's next text, and adds that text to the result."""
         given = progress.request.script[progress.num_items : progress.num_items + 1]
         progress.spans += map(Text, given)
         return [token for text in given for token in self._tokenizer.encode(text)]
 
-    def _write(self, writing: list[Progress]) -> None:
-        """One token for each request."""
+    def _write(self, writing: list[RequestState]) -> None:
+        """Samples one token for each request, and reads those that are text."""
         last_BD = torch.stack([progress.last_D for progress in writing])
         logits_BV = self._decoder.text_logits(last_BD).float() + self._forbidden_V
         draw_B = [token_draw(p.request.seed, p.num_choices) for p in writing]
@@ -161,8 +167,8 @@ class Batch:
         if going_on := self._gathered([p for p in writing if not (p.ended or p.stream)]):
             self._read(going_on, [Passage([token_of[progress]]) for progress in going_on])
 
-    def _take(self, progress: Progress, token: int) -> None:
-        """What a chosen token does to its request."""
+    def _take(self, progress: RequestState, token: int) -> None:
+        """Applies a chosen token to its request: opens an item, adds text, or ends it."""
         progress.num_choices += 1
         stream, settings = self._stream_of.get(token), self._settings
         size = self._streams[stream].num_tokens + FRAME_TOKENS if stream else 1
@@ -184,8 +190,8 @@ class Batch:
             else:
                 self._end_if_spent(progress)
 
-    def _generate(self, group: list[Progress]) -> None:
-        """One item for each request, from the mark that opens it to the one that closes it."""
+    def _generate(self, group: list[RequestState]) -> None:
+        """Generates one item for each request, with the marks that open and close it."""
         shape, settings = self._streams[group[0].stream], self._settings
         marks = self._tokenizer.marks[shape.name]
         self._read(group, [Passage([*self._given_text(p), marks.begin]) for p in group])
@@ -203,7 +209,7 @@ class Batch:
             closed = [item_passage(shape, marks, closed=True)] * len(group)
             self._read(group, closed, {shape.name: z_NPC.flatten(0, 1)})
 
-    def _finish_item(self, progress: Progress, z_PC: Tensor, item: Continuous) -> None:
+    def _finish_item(self, progress: RequestState, z_PC: Tensor, item: Continuous) -> None:
         self._finish_text(progress)
         progress.spans.append(item)
         self._events.append(Generated(progress.number, item, z_PC))
@@ -213,7 +219,7 @@ class Batch:
 
     def _read(
         self,
-        group: list[Progress],
+        group: list[RequestState],
         passages: list[Passage],
         latents: Mapping[str, Tensor] | None = None,
     ) -> None:
@@ -221,30 +227,30 @@ class Batch:
         for progress, last_D in zip(group, last_BD, strict=True):
             progress.last_D = last_D
 
-    def _gathered(self, group: list[Progress]) -> list[Progress]:
-        """The group, moved to the first rows of the cache, in the order of its rows."""
+    def _gathered(self, group: list[RequestState]) -> list[RequestState]:
+        """Returns the group in the order of its rows, moved to the first rows of the cache."""
         progress_of = {progress.member: progress for progress in group}
         return [progress_of[member] for member in self._history.gather(list(progress_of))]
 
-    def _end_if_spent(self, progress: Progress) -> None:
-        """Where neither a token nor an item is left, no further choice needs a pass."""
+    def _end_if_spent(self, progress: RequestState) -> None:
+        """Ends a request that may take neither token nor item: no choice needs another pass."""
         settings = self._settings
         spent = progress.num_tokens == settings.max_tokens
         if not progress.stream and spent and progress.num_items == settings.max_items:
             self._end(progress, Ending.MAX_TOKENS)
 
-    def _end(self, progress: Progress, ending: Ending) -> None:
+    def _end(self, progress: RequestState, ending: Ending) -> None:
         self._finish_text(progress)
         progress.ended = True
         self._events.append(Ended(progress.number, ending))
 
-    def _finish_text(self, progress: Progress) -> None:
+    def _finish_text(self, progress: RequestState) -> None:
         self._tell_text(progress, progress.writer.finish())
         if progress.writer.text:
             progress.spans.append(Text(progress.writer.text))
         progress.writer = self._new_writer()
 
-    def _tell_text(self, progress: Progress, piece: str) -> None:
+    def _tell_text(self, progress: RequestState, piece: str) -> None:
         if piece:
             self._events.append(TextWritten(progress.number, piece))
 
@@ -252,7 +258,7 @@ class Batch:
         return Writer(self._tokenizer.decode, self._settings.stop)
 
     def _never_chosen(self) -> Tensor:
-        """float32 [V]: minus infinity for what is never a target in training, else 0."""
+        """Returns float32 [V]: minus infinity for tokens that are no target in training, else 0."""
         tokenizer = self._tokenizer
         forbidden_V = torch.zeros(self._decoder.vocabulary, device=self._decoder.device)
         forbidden_V[tokenizer.vocabulary_size :] = -torch.inf

@@ -34,15 +34,15 @@ def item_passage(
 class Canvas:
     """Velocities of N items at the end of N histories.
 
-    Classifier-free guidance (arXiv 2207.12598): the unconditional branch is what training makes of
-    a dropped condition. The item sees the mark that opens it and itself, with no history, at the
-    rotary positions that it has anyway.
+    Classifier-free guidance (arXiv 2207.12598): the unconditional branch is what a document with a
+    dropped condition looks like in training. The item attends to the mark that opens it and to
+    itself, without history, at unchanged rotary positions.
 
     Args:
         pretrained: the model.
-        stream: that the items are of.
+        stream: name of the items' stream.
         history: rows whose last position is the mark that opens an item.
-        group: the members that generate, as ``history.gather`` gives them.
+        group: the members that generate, as ``history.gather`` returns them.
         guidance: g in v = v_unconditional + g·(v_conditional - v_unconditional); at 1 there is no
             unconditional branch.
     """
@@ -68,7 +68,7 @@ class Canvas:
         self._unconditional = lay_out(decoder, opened, latents, 0.0, begins, cache=None)
 
     def velocity(self, z_NPC: Tensor, time: float) -> Tensor:
-        """The guided velocity of all items, float32 [N, P, C], at one flow time."""
+        """Returns the guided velocity of all items, float32 [N, P, C], at one flow time."""
         conditional_LC = self._predict(self._conditional, z_NPC, time)
         if self._guidance == 1:
             return conditional_LC.view_as(z_NPC)

@@ -15,16 +15,16 @@ from torch import Tensor
 from chiasm.batch.streams import StreamShape
 
 TOKEN, ITEM_NOISE = 1, 2
-"""What a request's random numbers are for; part of their key."""
+"""Purposes of a request's random numbers; part of their key."""
 
 
 def token_draw(seed: int, token_number: int) -> float:
-    """The uniform number in [0, 1) that chooses a request's ``token_number``-th token."""
+    """Returns the uniform number in [0, 1) that chooses a request's ``token_number``-th token."""
     return float(np.random.default_rng([seed, TOKEN, token_number]).random())
 
 
 def item_noise(seed: int, number: int, shape: StreamShape) -> Tensor:
-    """What a request's ``number``-th item begins as: standard normal, float32 [P, C]."""
+    """Returns the noise of a request's ``number``-th item: standard normal, float32 [P, C]."""
     generator = np.random.default_rng([seed, ITEM_NOISE, number, *shape.key])
     size = (shape.num_tokens, shape.channels)
     return torch.from_numpy(generator.standard_normal(size, dtype=np.float32))
@@ -33,13 +33,12 @@ def item_noise(seed: int, number: int, shape: StreamShape) -> Tensor:
 def choose_tokens(
     logits_BV: Tensor, draw_B: list[float], temperature: float, top_k: int | None
 ) -> list[int]:
-    """One token per row; scores are minus infinity where a token is not allowed.
+    """Returns one token per row; logits are minus infinity where a token is not allowed.
 
     At temperature 0 it is the most probable one; at 1 the uniform numbers ``draw_B`` sample from
-    the model's own distribution, from the ``top_k`` most probable tokens alone if not None.
-
+    the model's own distribution, restricted to the ``top_k`` most probable tokens if not None.
     Sampling inverts the cumulative distribution, in float64 and in the order of the vocabulary, so
-    that rounding in the logits changes a choice only where a draw falls on the very border.
+    that rounding of the logits changes a choice only where a draw falls on the very border.
     """
     if temperature == 0:
         return logits_BV.argmax(dim=-1).tolist()

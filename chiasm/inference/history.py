@@ -27,7 +27,7 @@ from chiasm.model.mask import IntervalMask
 
 
 class Reading(NamedTuple):
-    """Passages laid side by side behind what their rows hold: ready for the decoder."""
+    """Passages side by side, behind what their rows hold: the decoder's arguments."""
 
     inputs: DecoderInput
     mask: IntervalMask
@@ -42,7 +42,7 @@ def lay_out(
     held_B: Sequence[int],
     cache: KeyValueCache | None,
 ) -> Reading:
-    """Passages as the decoder's input, shorter ones padded on the right.
+    """Returns passages as the decoder's input, shorter ones padded on the right.
 
     Args:
         decoder: the model.
@@ -75,7 +75,7 @@ def lay_out(
 
 
 def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[str, Slots]:
-    """The items of the streams that have any here."""
+    """Returns the slots of the passages' items, by stream; streams without items are left out."""
     places: dict[str, list[tuple[int, int]]] = {}
     for row, passage in enumerate(passages):
         for name, start in passage.items:
@@ -88,9 +88,9 @@ def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[st
 
 
 class History:
-    """What each of a batch of requests has read so far; a member is the number of one.
+    """The positions that each request of a batch has read; a member is the number of a request.
 
-    ``capacity``: positions that the longest of them may come to hold.
+    ``capacity``: most positions that a row may come to hold.
     """
 
     def __init__(self, decoder: Decoder, num_members: int, capacity: int) -> None:
@@ -100,12 +100,14 @@ class History:
         self._held = [0] * num_members
 
     def held(self, member: int) -> int:
-        """Positions that the member has read."""
+        """Returns the number of positions that the member has read."""
         return self._held[member]
 
     def gather(self, members: Sequence[int]) -> list[int]:
-        """Move a group to the first rows; returns its members in the order of their rows."""
+        """Moves a group to the first rows; returns its members in the order of their rows."""
         inside = set(members)
+        # As many members stand outside the first rows as strangers stand inside: each pair swaps
+        # rows, and rows that stay are not touched.
         leaving = [m for m, row in enumerate(self._row) if row < len(inside) and m not in inside]
         entering = [m for m in inside if self._row[m] >= len(inside)]
         for out, into in zip(leaving, entering, strict=True):
@@ -122,7 +124,7 @@ class History:
         latents: Mapping[str, Tensor],
         time: float,
     ) -> Reading:
-        """Each member's passage behind what it has read; ``group`` as :meth:`gather` gives it."""
+        """Returns each member's passage behind what it has read; for a group of :meth:`gather`."""
         held = [self._held[member] for member in group]
         num_slots = max(held) + max(len(passage) for passage in passages)
         held_B = torch.tensor(held, device=self._cache.lengths_B.device)
@@ -135,7 +137,7 @@ class History:
         passages: Sequence[Passage],
         latents: Mapping[str, Tensor] | None = None,
     ) -> Tensor:
-        """Returns the hidden vector [B, D] at each passage's last position; the history goes on.
+        """Reads the passages; returns the hidden vector [B, D] at each one's last position.
 
         The passages' items are finished (flow time 1), ``latents`` [L, C] clean; the rest is as in
         :meth:`lay_out`.
@@ -148,7 +150,7 @@ class History:
         return x_BTD[torch.arange(len(group), device=x_BTD.device), last_B]
 
     def copy(self, source: int, others: Sequence[int]) -> None:
-        """Let other members have read what one has."""
+        """Copies what one member has read to other members."""
         held, rows = self._held[source], [self._row[source]] * len(others)
         for layer in self._cache.whole:
             layer.copy(rows, [self._row[member] for member in others], held)

@@ -1,7 +1,7 @@
 """Passages: consecutive positions of one document, before they have a place in a row.
 
 Everything that the sampler feeds to the decoder is a passage: a prompt, one token, an item of a
-stream. :mod:`chiasm.batch.layout` has the rule of who sees whom, the same one as in training.
+stream. :mod:`chiasm.batch.layout` has the rule of attention, the same one as in training.
 
 Shape suffixes: T positions of a passage.
 """
@@ -22,24 +22,24 @@ from chiasm.documents import Document, Span
 
 @dataclass(frozen=True)
 class Passage:
-    """T positions that follow one another in one document."""
+    """T consecutive positions of one document."""
 
     ids: Sequence[int]
-    """T token numbers; a stream's own at latent tokens."""
+    """T token ids; the stream's fill mark at latent tokens."""
     items: tuple[tuple[str, int], ...] = ()
-    """The stream of each item, and where in the passage its first latent token lies."""
+    """Stream of each item, and the position in the passage of its first latent token."""
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 def prompt_passage(spans: Sequence[Span], tokenizer: TextTokenizer, streams: Streams) -> Passage:
-    """Returns ``<bod>`` and the spans, laid out as training lays out a document's beginning.
+    """Returns ``<bod>`` and the spans, laid out as the beginning of a training document.
 
     Raises:
         UserError: there is no stream that reads one of them.
     """
-    encode = DocumentEncoder(tokenizer, streams, row_positions=sys.maxsize)
+    encode = DocumentEncoder(tokenizer, streams, sequence_length=sys.maxsize)
     piece = encode(Document(tuple(spans)))[0]
     begins = [tokenizer.marks[shape.marks].begin for shape in streams]
     starts = np.flatnonzero(np.isin(piece.ids, begins)) + 1

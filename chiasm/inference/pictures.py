@@ -1,7 +1,7 @@
-"""Pictures as the frozen tokenizer sees them, and how far two of them lie apart.
+"""Features of images in the frozen tokenizer, and distances between them.
 
-Shape suffixes: N pictures, H and W their height and width, F features of one picture (latent
-tokens times channels).
+Shape suffixes: N images, H and W their height and width, P latent tokens of one image, C latent
+channels, F = P·C features of one image.
 """
 
 from __future__ import annotations
@@ -22,30 +22,31 @@ PICTURES_AT_ONCE = 256
 
 
 def fitted(image: Image, shape: ImageShape) -> np.ndarray:
-    """A picture at the tokenizer's size, as the stream would give it: uint8 [H, W, 3]."""
+    """Returns an image cropped and resized to the tokenizer's size: uint8 [H, W, 3]."""
     return decode_picture(image, shape).permute(1, 2, 0).contiguous().numpy()
 
 
 @torch.inference_mode()
 def features(
-    pretrained: Pretrained, pictures_NHW3: np.ndarray, judge: Tokenizer | None = None
+    pretrained: Pretrained, pictures_NHW3: np.ndarray, reference_encoder: Tokenizer | None = None
 ) -> np.ndarray:
-    """Standardised latents of uint8 pictures, flattened: float32 [N, F].
+    """Returns standardized latents of uint8 images, flattened: float32 [N, F].
 
-    They are those of the model's own tokenizer, or of ``judge``, at the size that it takes.
+    They are those of the model's own tokenizer, or of ``reference_encoder`` at the size that it
+    takes.
     """
     vision = pretrained.vision_tokenizer
-    if judge is not None:
-        vision = judge.to(pretrained.device)
+    if reference_encoder is not None:
+        vision = reference_encoder.to(pretrained.device)
         shown = (Image(pixels, target=False) for pixels in pictures_NHW3)
-        pictures_NHW3 = np.stack([fitted(image, judge.image_shape) for image in shown])
+        pictures_NHW3 = np.stack([fitted(image, reference_encoder.image_shape) for image in shown])
     parts = _encoded(vision, pictures_NHW3, pretrained.device)
     return torch.cat([part_NPC.flatten(1).cpu() for part_NPC in parts]).numpy()
 
 
 @torch.inference_mode()
 def through_tokenizer(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.ndarray:
-    """Encoded and decoded again: uint8 [N, H, W, 3], what is left of detail in the latents."""
+    """Returns images encoded and decoded again, with the detail of latents: uint8 [N, H, W, 3]."""
     vision = pretrained.vision_tokenizer
     parts = _encoded(vision, pictures_NHW3, pretrained.device)
     decoded_N3HW = torch.cat([vision.decode(part_NPC) for part_NPC in parts])
@@ -54,7 +55,7 @@ def through_tokenizer(pretrained: Pretrained, pictures_NHW3: np.ndarray) -> np.n
 
 
 def feature_distance(features_NF: np.ndarray, truth_NF: np.ndarray) -> np.ndarray:
-    """Root mean square difference of standardised latents, for each picture."""
+    """Returns the root mean square difference of each image's standardized latents: float64 [N]."""
     return np.sqrt(((features_NF - truth_NF).astype(np.float64) ** 2).mean(1))
 
 

@@ -1,4 +1,4 @@
-"""A trained model with all that its use needs, and the folder that holds it.
+"""A trained model with all that its use needs, and the folder that stores it.
 
     model.safetensors    the decoder's weights, float32
     tokenizer.json       the text tokenizer
@@ -71,7 +71,7 @@ class _Config(Settings):
 
 @dataclass(frozen=True)
 class Pretrained:
-    """A decoder, its tokenizers, and the settings that say how to read its outputs."""
+    """A decoder, its tokenizers, and the settings by which its outputs are read."""
 
     decoder: Decoder
     text_tokenizer: TextTokenizer
@@ -80,23 +80,23 @@ class Pretrained:
     context_positions: int
     """Positions of the rows it was trained on: the longest document that it can hold."""
     actions: ActionFormat = field(default_factory=ActionFormat)
-    """How the steps that it was trained on were written."""
+    """Format of the actions in its training documents."""
     walks: WalkDocuments = field(default_factory=WalkDocuments)
-    """What its training documents with actions were like."""
+    """Shape of its training documents with actions."""
 
     @property
     def device(self) -> torch.device:
-        """Where the decoder lies."""
+        """Device of the decoder."""
         return self.decoder.device
 
     @property
     def draws(self) -> bool:
-        """Whether it has a stream of pictures, with a decoder."""
+        """Whether it can draw: it has a stream of images whose tokenizer decodes."""
         return IMAGE in self.tokenizers and self.tokenizers[IMAGE].decodes
 
     @property
     def vision_tokenizer(self) -> Tokenizer:
-        """The tokenizer of the stream that pictures are of.
+        """Tokenizer of the image stream.
 
         Raises:
             UserError: the model has no such stream.
@@ -109,11 +109,11 @@ class Pretrained:
         return self.flow.of(stream).shift or default_shift(shape.num_tokens, shape.channels)
 
     def save(self, folder: Path | str) -> None:
-        """Write the model; another one of that name is replaced when all is on disk.
+        """Writes the model; another one of that name is replaced when all is on disk.
 
         Raises:
-            UserError: the folder cannot be written, or the name belongs to something else. What
-                was there is left as it was.
+            UserError: the folder cannot be written, or the name belongs to something else. What was
+                there is left as it was.
         """
         folder = Path(folder)
         if folder.exists() and not (folder / CONFIG).is_file():
@@ -152,7 +152,7 @@ class Pretrained:
 
     @classmethod
     def load(cls, path_or_hub_id: str | Path, device: str | torch.device = "cpu") -> Self:
-        """Open a saved model: its folder, the run that made it, or a repository of the hub.
+        """Returns a saved model, from its folder, the run that made it, or a repository of the hub.
 
         Args:
             path_or_hub_id: a folder with ``config.json``; a run (its ``model/`` is opened); or
@@ -182,7 +182,7 @@ class Pretrained:
 
 
 def _save_tokenizer(tokenizer: Tokenizer, folder: Path, stream: str) -> str:
-    """The name of an equal tokenizer of the package, or a copy beside the model."""
+    """Returns the name of an equal tokenizer of the package, else of a copy that it writes here."""
     for name in SHIPPED:
         try:
             shipped = load_tokenizer(shipped_folder(name))
@@ -195,7 +195,7 @@ def _save_tokenizer(tokenizer: Tokenizer, folder: Path, stream: str) -> str:
 
 
 def _find(path_or_hub_id: str | Path) -> Path:
-    """The folder of a saved model: its own, a run's, or the hub's cache."""
+    """Returns the folder of a saved model: its own, a run's, or the hub's cache."""
     path = Path(path_or_hub_id).expanduser()
     for folder in (path, path / "model"):
         if (folder / CONFIG).is_file():

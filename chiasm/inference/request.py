@@ -1,4 +1,4 @@
-"""What is asked of the sampler, and what it tells while it works."""
+"""What is asked of the sampler, and the events that it gives back."""
 
 from __future__ import annotations
 
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from torch import Tensor
 
 LEAST_GUIDANCE, MOST_GUIDANCE = 1.0, 20.0
-"""Below the least the condition would count for less than it does; beyond the most, pictures are
-saturated."""
+"""Below the least, the condition would be weakened; above the most, images are saturated."""
 
 
 class Solver(StrEnum):
@@ -34,7 +33,7 @@ class SamplingSettings(Settings):
     temperature: float = Field(default=1.0, ge=0)
     """0 is greedy, 1 the model's own distribution."""
     top_k: int | None = Field(default=None, ge=1)
-    """Choose among the k most probable tokens; None among all."""
+    """Choose among the k most probable tokens; without it, among all."""
     steps: int = Field(default=25, ge=1)
     """Steps of the solver for one item."""
     solver: Solver = Solver.EULER
@@ -48,32 +47,37 @@ class SamplingSettings(Settings):
     request."""
     stop: tuple[str, ...] = ()
     """Strings that end a request when the text written since the last item contains them; neither
-    they nor what follows is part of the result."""
-    rows_at_once: int = Field(default=32, ge=1)
+    they nor what follows is part of the result. On the command line ``\\n`` is a line's end."""
+    batch_size: int = Field(default=32, ge=1)
     """Requests that run as one batch; bounds the memory of the cache, never changes a result."""
+
+
+IMAGINING = SamplingSettings(guidance=1.0)
+"""How views are imagined: from the model's own distribution."""
 
 
 @dataclass(frozen=True)
 class Request:
-    """One document to go on with.
+    """One document to continue.
 
-    Every item of the prompt enters clean (flow time 1). Whether it is a target only says which of
-    two streams reads it, where one reads another one's context: the one that read it at this place
-    of a document in training. With ``opens`` the continuation begins with an item of ``stream``;
+    Every item of the prompt is clean (flow time 1). Whether it is a target only selects the stream
+    that reads it, where one stream reads another one's context: the one that read it at this place
+    of a training document. With ``opens`` the continuation begins with an item of ``stream``;
     without, the model decides what comes.
 
-    Requests of a batch that hold one and the same ``spans`` object are read once.
+    Requests of a batch that share one ``spans`` object are read once.
     """
 
     spans: tuple[Span, ...]
     seed: int = 0
     opens: bool = False
     script: tuple[str, ...] = ()
-    """Texts that are given, each with an item behind it, instead of ``opens``; the first stands
-    behind an item. So a world model imagines one view after another, each after an action,
-    and requests that differ in their actions alone share what they have read."""
+    """Given texts, each followed by a generated item, instead of ``opens``; the first text follows
+    an item. A world model imagines one view after another this way, each after an action, and
+    requests that differ in their actions alone share what they have read.
+    """
     stream: str = IMAGE
-    """Whose items ``opens`` and ``script`` open."""
+    """Stream of the items that ``opens`` and ``script`` open."""
 
     def __post_init__(self) -> None:
         try:
@@ -83,12 +87,12 @@ class Request:
 
     @property
     def num_given_items(self) -> int:
-        """Items that are generated whatever the model would choose."""
+        """Number of items that are generated whatever the model would choose."""
         return len(self.script) or int(self.opens)
 
 
 class Ending(StrEnum):
-    """Why a request ended."""
+    """Reason why a request ended."""
 
     DOCUMENT = "the model ended the document"
     STOP = "a stop string was written"
@@ -107,7 +111,7 @@ class TextWritten:
 
 @dataclass(frozen=True)
 class Generated:
-    """A finished item, such as a picture, and its latents [P, C]."""
+    """A finished item, such as an image, and its latents [P, C]."""
 
     request: int
     item: Continuous
@@ -123,4 +127,4 @@ class Ended:
 
 
 Event = TextWritten | Generated | Ended
-"""What happens; ``event.request`` is the request's place in the list."""
+"""An event of a request; ``event.request`` is the request's place in the list."""

@@ -1,6 +1,7 @@
-"""The interleaved sampler: goes on with documents, text and items.
+"""The interleaved sampler: continues documents with text and items.
 
-:mod:`chiasm.inference.batch` has the state machine; this checks what is asked and splits it.
+:mod:`chiasm.inference.batch` has the state machine; this file checks requests and splits them into
+batches.
 """
 
 from __future__ import annotations
@@ -21,8 +22,7 @@ from chiasm.inference.request import Event, Request, SamplingSettings
 
 
 class Sampler:
-    """Goes on with documents: text, and items of streams where the model or the request
-    opens them."""
+    """Continues documents with text, and with items where the model or the request opens them."""
 
     def __init__(self, pretrained: Pretrained) -> None:
         self.pretrained = pretrained
@@ -33,7 +33,7 @@ class Sampler:
     ) -> list[list[Span]]:
         """Returns what follows each request's spans; pictures are uint8 [H, W, 3].
 
-        ``settings`` say how to write and generate, None the defaults; ``settings.rows_at_once``
+        ``settings`` say how to write and generate, None the defaults; ``settings.batch_size``
         requests run together.
 
         Raises:
@@ -50,7 +50,7 @@ class Sampler:
     def stream(
         self, requests: Sequence[Request], settings: SamplingSettings | None = None
     ) -> Iterator[Event]:
-        """Returns every piece of text, item and ending of the same as it happens.
+        """Yields every piece of text, item and ending of :meth:`generate` as it happens.
 
         Raises:
             UserError: as of :meth:`generate`.
@@ -66,12 +66,12 @@ class Sampler:
             self._prompt(f"request {n}" if several else "the request", request, settings.max_items)
             for n, request in enumerate(requests)
         ]
-        for begin in range(0, len(requests), settings.rows_at_once):
-            chunk = slice(begin, begin + settings.rows_at_once)
+        for begin in range(0, len(requests), settings.batch_size):
+            chunk = slice(begin, begin + settings.batch_size)
             yield Batch(self.pretrained, settings, requests[chunk], prompts[chunk], begin)
 
     def _prompt(self, name: str, request: Request, max_items: int) -> Passage:
-        """A prompt that fits, with the items that are generated in any case."""
+        """Returns a request's prompt; refuses one that leaves no room for the items to generate."""
         items = request.num_given_items
         begun = bool(request.spans) and isinstance(request.spans[-1], Continuous)
         if request.script and (request.opens or not begun):

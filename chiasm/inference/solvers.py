@@ -1,6 +1,6 @@
 """Solvers of the flow's ordinary differential equation dz/dt = v(z, t), from noise to data.
 
-Pure functions: they know neither models nor pictures. Time runs from 0 (noise) to 1 (data).
+Pure functions, independent of models and modalities. Time runs from 0 (noise) to 1 (data).
 
 - Euler: one velocity per step, error of first order in the step.
 - Heun: the mean of the velocities at both ends of the Euler step, error of second order. The last
@@ -26,18 +26,18 @@ Velocity = Callable[[Tensor, float], Tensor]
 
 
 def time_grid(num_steps: int, shift: float) -> Tensor:
-    """The S = num_steps + 1 times that a solver visits, from 0 to 1, float64 [S].
+    """Returns the S = num_steps + 1 times that a solver visits, from 0 to 1, float64 [S].
 
     Evenly spaced times u pass through the shift of training, t = u / (u + shift·(1 - u)) (Esser et
-    al. 2024, in this project's direction of time), so that steps are spent where training spent
-    its examples.
+    al. 2024, in this project's direction of time), so that steps are spent where training spent its
+    examples.
     """
     even_S = torch.linspace(0, 1, num_steps + 1, dtype=torch.float64)
     return even_S / (even_S + shift * (1 - even_S))
 
 
 def denoise(velocity: Velocity, z: Tensor, times: Tensor, solver: Solver = Solver.EULER) -> Tensor:
-    """Follow the flow from ``z``, of any shape, at ``times[0]`` to ``times[-1]``.
+    """Integrates the flow from ``z``, of any shape, at ``times[0]``; returns z at ``times[-1]``.
 
     ``times`` [S] rise and end at 1 or before.
     """

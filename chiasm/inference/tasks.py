@@ -1,7 +1,7 @@
-"""The tasks of a multimodal model in one line each, in the words that the embedded world uses.
+"""The tasks of a multimodal model in one line each, with the prompts that the embedded world uses.
 
-Each function takes a list, runs it as one batch, and gives a list of the same length. The i-th item
-draws with seed ``seed + i``. Pictures go in as anything that :class:`chiasm.documents.Image` holds
+Each function takes a list, runs it as one batch, and returns a list of the same length. The i-th
+item has the seed ``seed + i``. Images go in as anything that :class:`chiasm.documents.Image` holds
 and come out as uint8 [H, W, 3].
 """
 
@@ -26,7 +26,7 @@ def answer(
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
 ) -> list[str]:
-    """The model's answer to a question about each image, without the spaces around it.
+    """Returns the model's answer to a question about each image, without surrounding spaces.
 
     A question is plain words, as ``what is the wall made of?``. ``settings`` are read as given but
     for the limits: the answer ends with the document, or where the next question begins, and holds
@@ -44,7 +44,7 @@ def answer_prompts(
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
 ) -> list[str]:
-    """:func:`answer` to whole prompts, as a document's first text has them."""
+    """Returns :func:`answer` to whole prompts, in the form of a document's first text."""
     limits = settings.model_copy(update={"stop": (NEXT_QUESTION, *settings.stop)})
     return _write(sampler, images, prompts, limits, seed)
 
@@ -56,7 +56,7 @@ def caption(
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
 ) -> list[str]:
-    """What the model says of each image."""
+    """Returns the model's caption of each image."""
     return _write(sampler, images, ["caption:"] * len(images), settings, seed)
 
 
@@ -67,7 +67,7 @@ def draw(
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
 ) -> list[np.ndarray]:
-    """A picture of each caption."""
+    """Returns one image per caption: uint8 [H, W, 3]."""
     prompts = [(Text(f"picture: {words}"),) for words in captions]
     return _draw(sampler, prompts, settings, seed)
 
@@ -80,14 +80,14 @@ def next_view(
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
 ) -> list[np.ndarray]:
-    """What is seen after the last action.
+    """Returns the view after the last action: uint8 [H, W, 3].
 
     Args:
         sampler: with the model.
         views: for each item, the k >= 1 views so far, oldest first.
         actions: for each item, k actions: the i-th was taken at the i-th view. They are whole
             texts, as ``action: dx=+0.34 dy=-0.02 dyaw=+12``.
-        settings: how to draw.
+        settings: of the sampler.
         seed: of the first item.
 
     Raises:

@@ -1,4 +1,4 @@
-"""What the documents with actions were like that a model was trained on."""
+"""Shape of the documents with actions that a model was trained on."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chiasm.settings import Settings
 
 
 class WalkDocuments(Settings):
-    """What a model's training documents with actions were like: rollouts keep to it."""
+    """Shape of a model's training documents with actions; rollouts keep to it."""
 
     views: int = Field(0, ge=0)
     """Of the longest one with numeric actions, or (without these) instructions; 0: no actions."""

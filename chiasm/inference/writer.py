@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 UNFINISHED = "\ufffd"
-"""What decoding gives for the first bytes of a character whose last bytes are still to come."""
+"""Replacement character: what decoding gives for a character whose last bytes are still to come."""
 
 
 class Writer:
@@ -20,12 +20,12 @@ class Writer:
         self._stop = stop
         self._ids: list[int] = []
         self.text = ""
-        """What is settled."""
+        """The settled text."""
         self.stopped = False
-        """A stop string has been written; :attr:`text` ends before it."""
+        """Whether a stop string has been written; :attr:`text` ends before it."""
 
     def add(self, token: int) -> str:
-        """Take one token; returns the text that it settles."""
+        """Adds one token; returns the text that it settles."""
         self._ids.append(token)
         written = self._decode(self._ids)
         begins = [begin for stop in self._stop if (begin := written.find(stop)) >= 0]
@@ -36,7 +36,7 @@ class Writer:
         return self._settle(settled[: len(settled) - self._held_back(settled)])
 
     def finish(self) -> str:
-        """No token follows: returns what was still held back."""
+        """Returns what was still held back; no token follows."""
         return "" if self.stopped or not self._ids else self._settle(self._decode(self._ids))
 
     def _settle(self, text: str) -> str:
@@ -45,6 +45,6 @@ class Writer:
         return piece
 
     def _held_back(self, text: str) -> int:
-        """Length of the longest end of the text that begins a stop string."""
+        """Returns the length of the longest end of the text that begins a stop string."""
         begins = [stop[:length] for stop in self._stop for length in range(1, len(stop))]
         return max((len(begin) for begin in begins if text.endswith(begin)), default=0)

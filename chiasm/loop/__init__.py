@@ -1,10 +1,10 @@
-"""From gradients to a trained model, whatever it is: killed at any moment, it goes on exactly.
+"""The training loop of decoders and tokenizers: a run killed at any moment resumes exactly.
 
 schedule.py    learning rate as a function of the step
-settings.py    how long a loop runs, and what it writes on the way
-optimiser.py   AdamW with two decay groups
+settings.py    settings of the loop and of the optimizer
+optimizer.py   AdamW with two decay groups
 metrics.py     JSON lines and TensorBoard
 checkpoint.py  training state, written aside, renamed and verified
-progress.py    what a loop counts and tells
+progress.py    counters of a loop, and the report of a step
 loop.py        the loop
 """

@@ -1,9 +1,9 @@
-"""Training state on disk, so that a run killed at any moment goes on as if it never was.
+"""Training state on disk: a run killed at any moment resumes as if uninterrupted.
 
 A checkpoint is a folder ``step-0000100/``: tensors as `torch.distributed.checkpoint` writes them,
 ``progress.json`` (step, stream position, counters) and ``manifest.json`` (xxh3 hash of every
-other file). A folder of that name was whole when it was written, and the manifest tells whether it
-still is.
+other file). A folder of that name was complete when it was renamed, and the manifest verifies that
+it still is.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ _COMPLETE = re.compile(r"step-(\d{7})$")
 
 
 class DamagedError(Exception):
-    """A checkpoint that is no longer what was written; the message says how."""
+    """A checkpoint that differs from what was written; the message says how."""
 
 
 class Checkpoints:
     """The checkpoints of one run: the newest ``keep`` of them stay in ``folder``.
 
-    ``identity`` is of what decides the numbers; checkpoints of another one are refused.
+    ``identity`` is a hash of everything that determines the numbers; checkpoints of another one are
+    refused.
     """
 
     def __init__(
@@ -50,21 +51,21 @@ class Checkpoints:
         folder.mkdir(parents=True, exist_ok=True)
 
     def steps(self) -> list[int]:
-        """Steps of the complete checkpoints, oldest first."""
+        """Returns the steps of the complete checkpoints, oldest first."""
         names = (_COMPLETE.match(path.name) for path in self.folder.iterdir())
         return sorted(int(match[1]) for match in names if match)
 
     def path(self, step: int) -> Path:
-        """Folder of the checkpoint made after ``step`` steps."""
+        """Returns the folder of the checkpoint after ``step`` steps."""
         return self.folder / f"step-{step:07d}"
 
     def save(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> Path:
-        """Write a checkpoint, and remove all but the newest ``keep``.
+        """Writes a checkpoint and removes all but the newest ``keep``; returns its folder.
 
-        ``tensors`` may be nested, with plain values among them; ``progress`` is what JSON can hold.
+        ``tensors`` may be nested, with plain values among them; ``progress`` must be JSON-able.
 
         Raises:
-            UserError: the disk is full or refuses; nothing written earlier is touched.
+            UserError: the disk is full or the write fails; earlier checkpoints stay as they are.
         """
         content = json.dumps({"identity": self.identity, "progress": progress})
         try:
@@ -76,19 +77,20 @@ class Checkpoints:
             raise UserError(self._cannot_write(step, tensors, error)) from error
         for old in self.steps()[: -self.keep]:
             leaving = self.path(old).with_suffix(".partial")
-            os.replace(self.path(old), leaving)  # a kill here leaves no half of a checkpoint
+            # Renamed before it is deleted: a kill in between leaves no damaged checkpoint.
+            os.replace(self.path(old), leaving)
             shutil.rmtree(leaving)
         return self.path(step)
 
     def restore(self, tensors: dict[str, Any]) -> dict[str, Any] | None:
-        """Load the newest checkpoint that is whole into ``tensors``, in place.
+        """Loads the newest undamaged checkpoint into ``tensors``, in place.
 
-        Half-written ones are removed, damaged ones set aside as ``.damaged``; both are told.
-        Returns its progress, or None where there is no checkpoint at all.
+        Half-written ones are removed, damaged ones renamed to ``.damaged``; both are reported.
+        Returns the checkpoint's progress, or None if there is no checkpoint at all.
 
         Raises:
-            UserError: there are checkpoints, and the newest whole one is of another identity, or
-                none is whole.
+            UserError: there are checkpoints, and all are damaged, or the newest undamaged one is of
+                another identity.
         """
         for partial in sorted(self.folder.glob("step-*.partial")):
             self.tell(f"ignored the half-written checkpoint {partial.name} and removed it")
@@ -139,7 +141,7 @@ class Checkpoints:
 
 
 def _manifest(folder: Path) -> dict[str, str]:
-    """Hash of every file by its name."""
+    """Returns the hash of every file by its name."""
     hashes = {}
     for path in sorted(folder.iterdir()):
         with path.open("rb") as file:
@@ -170,7 +172,7 @@ def _num_bytes(tree: Any) -> int:
 
 @contextmanager
 def _single_process() -> Iterator[None]:
-    """Silence torch's remark that no process group was started: that is what is meant here."""
+    """Silences torch's warning that no process group was started, which is intended here."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
         yield

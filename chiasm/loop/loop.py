@@ -1,13 +1,13 @@
-"""The loop that trains the decoder and the stages of tokenizers: a step is :meth:`Loop.step`.
+"""The loop that trains decoders and the stages of tokenizers: a step is :meth:`Loop.step`.
 
 Choices:
 
 - The horizon is a number of steps, never a time: a run is a function of its settings.
 - A step whose gradients are not finite is skipped and counted; too many in a row end the run.
-- The state to save is the module, the optimisers, a few counters and where the loop stands in its
-  data. Everything random is keyed by what it belongs to.
-- On CPU algorithms are deterministic and the number of threads is recorded, so that resumed equals
-  uninterrupted, bit for bit.
+- The saved state is the module, the optimizers, a few counters and the position in the data. Random
+  numbers are keyed by what they are drawn for.
+- On CPU algorithms are deterministic and the number of threads is recorded, so that a resumed run
+  equals an uninterrupted one, bit for bit.
 """
 
 from __future__ import annotations
@@ -35,44 +35,48 @@ from chiasm.loop.settings import LoopSettings
 from chiasm.stop import Stopped, StopRequest
 from chiasm.threads import Threads, given_threads
 
+NON_FINITE_LIMIT = 10
+"""Steps without a finite gradient, one after another, that end the run: single ones pass, and so
+many are no accident of the data."""
+
 Found = TypeVar("Found")
-"""What a step's backward pass leaves for the rest of the step."""
+"""Result of a step's backward pass, read by the rest of the step."""
 
 
 class Stream(Protocol):
-    """What steps read; its state is what JSON can hold."""
+    """Data that steps read; its state is JSON-able."""
 
     def get_state(self) -> Any:
-        """Where it stands."""
+        """Returns the current position."""
 
     def set_state(self, state: Any) -> None:
-        """Go back to where it stood."""
+        """Restores a position."""
 
 
 class Loop(ABC, Generic[Found]):
     """Trains ``module`` in place; nothing is written before :meth:`run`.
 
-    What a step draws must be a function of the step and of where ``stream`` stands.
+    What a step draws must be a function of the step and of the position of ``stream``.
 
     Args:
-        module: on its device; all that changes in training is a parameter or a buffer of it.
-        optimisers: by what metrics call the length of the gradients of those parameters that one
-            moves, which are shortened together: two networks trained against each other have two.
-        remedy: what a user can do about gradients that are not finite.
-        compiled: parts of the module are compiled, for the number of threads that torch has.
+        module: module on its device; everything that training changes is a parameter or a buffer.
+        optimizers: optimizers by the metric name of the gradient norm of their parameters, which
+            are clipped together: two networks trained against each other have two.
+        remedy: advice to the user about gradients that are not finite.
+        compiled: whether parts of the module are compiled, for torch's present number of threads.
     """
 
     name = ""
-    """Told with the step in messages, as "step 7 of 10 of NAME"; empty for the decoder."""
+    """Name in messages, as in "step 7 of 10 of NAME"; empty for the decoder."""
     identity = ""
-    """Of what decides the numbers: a checkpoint of another identity is refused."""
+    """Hash of everything that determines the numbers: other checkpoints are refused."""
     stream: Stream | None = None
-    """What steps read, where that is not a function of the step alone."""
+    """Data of the steps, unless it is a function of the step alone."""
 
     def __init__(
         self,
         module: nn.Module,
-        optimisers: Mapping[str, torch.optim.Optimizer],
+        optimizers: Mapping[str, torch.optim.Optimizer],
         settings: LoopSettings,
         *,
         remedy: str,
@@ -80,7 +84,7 @@ class Loop(ABC, Generic[Found]):
         tell: Callable[[str], None] = print,
     ) -> None:
         self.module = module
-        self.optimisers = optimisers
+        self.optimizers = optimizers
         self.settings = settings
         self.remedy = remedy
         self.compiled = compiled
@@ -88,51 +92,51 @@ class Loop(ABC, Generic[Found]):
         self.device = next(module.parameters()).device
         self.progress = Progress()
         moved = {
-            name: {p for group in optimiser.param_groups for p in group["params"]}
-            for name, optimiser in optimisers.items()
+            name: {p for group in optimizer.param_groups for p in group["params"]}
+            for name, optimizer in optimizers.items()
         }
-        # In the module's order, on which the last digits of their gradients' length depend.
+        # In the module's order: the last digits of a gradient norm depend on the order of the sum.
         self._parameters = {
             name: [p for p in module.parameters() if p in own] for name, own in moved.items()
         }
 
     @abstractmethod
     def backward(self) -> Found:
-        """Add the gradients of the step that comes next."""
+        """Adds the gradients of the next step to the parameters' ``grad``."""
 
     @abstractmethod
     def after_update(self, found: Found) -> None:
-        """Change what no optimiser moves; the step is not counted yet."""
+        """Updates what no optimizer does; the step is not counted yet."""
 
     @abstractmethod
     def report(self, found: Found) -> tuple[Values, dict[str, int]]:
-        """The step's losses by name, and what it adds to the counters."""
+        """Returns the step's losses by name, and its increments of the counters."""
 
     @abstractmethod
     def speed(self, found: Found, counts: dict[str, int], seconds: float) -> Values:
-        """What the clock says of a step that took ``seconds`` and counted ``counts``."""
+        """Returns rates of a step that took ``seconds`` and added ``counts``."""
 
     @abstractmethod
     def validate(self) -> Values:
-        """Losses on held-out data; empty where there are none."""
+        """Returns losses on held-out data; empty without any."""
 
     def begin(self) -> None:
-        """Look at what is to be trained, before the first step of a run that begins."""
+        """Checks what is to be trained, before the first step of a new run; not on a resume."""
 
     def rehearse(self) -> None:
-        """Most of the next step's work, without a trace."""
+        """Runs forward and backward passes of the next step without any effect on training."""
         self.backward()
         self.module.zero_grad()
 
     def run(
         self, folder: Path, on_step: Callable[[StepReport], None] = lambda report: None
     ) -> None:
-        """Go on from the newest checkpoint in ``folder``, or begin, until the last step.
+        """Trains to the last step, from the newest checkpoint in ``folder`` if there is one.
 
         Raises:
-            Stopped: SIGTERM or Ctrl-C came; the step at hand was done and saved.
-            UserError: the run cannot begin, gradients stay not finite, the disk is full, or
-                checkpoints are all damaged.
+            Stopped: on SIGTERM or Ctrl-C; the current step was finished and saved.
+            UserError: the run cannot begin, too many gradients in a row are not finite, the disk
+                is full, or all checkpoints are damaged.
         """
         checkpoints = Checkpoints(
             folder / "checkpoints", self.settings.keep_checkpoints, self.tell, self.identity
@@ -145,34 +149,34 @@ class Loop(ABC, Generic[Found]):
                 self._train(checkpoints, log, on_step, threads.after_step)
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
-        """What decides the number of threads; compiled code keeps the one it was made for."""
+        """Returns what sets the number of threads; compiled code keeps that of its compilation."""
         if self.device.type != "cpu":
             return Threads(None, self.rehearse, given=torch.get_num_threads())
         given = given or given_threads() or (torch.get_num_threads() if self.compiled else None)
         return Threads(record, self.rehearse, given=given, tell=self.tell)
 
     def step(self) -> StepReport:
-        """One update of the weights; skipped where a gradient is not finite.
+        """Updates the weights once and returns a report; skips the update if a norm is not finite.
 
         Raises:
-            UserError: it was not finite too many times in a row.
+            UserError: too many steps in a row were skipped.
         """
         begin_seconds = time.perf_counter()
         settings, progress = self.settings, self.progress
         rate = learning_rate(
-            settings.schedule, settings.optimiser.learning_rate, progress.step, settings.steps
+            settings.schedule, settings.optimizer.learning_rate, progress.step, settings.steps
         )
         found = self.backward()
         norms = {
-            name: float(nn.utils.clip_grad_norm_(own, settings.clip_norm))
+            name: float(nn.utils.clip_grad_norm_(own, settings.max_grad_norm))
             for name, own in self._parameters.items()
         }
         finite = all(map(math.isfinite, norms.values()))
         if finite:
-            for optimiser in self.optimisers.values():
-                for group in optimiser.param_groups:
+            for optimizer in self.optimizers.values():
+                for group in optimizer.param_groups:
                     group["lr"] = rate
-                optimiser.step()
+                optimizer.step()
             self.after_update(found)
         self.module.zero_grad()
         losses, counts = self.report(found)
@@ -232,9 +236,9 @@ class Loop(ABC, Generic[Found]):
             return False
         set_state_dict(
             self.module,
-            list(self.optimisers.values()),
+            list(self.optimizers.values()),
             model_state_dict=tensors["model"],
-            optim_state_dict=tensors["optimiser"],
+            optim_state_dict=tensors["optimizer"],
         )
         torch.set_rng_state(tensors["random"])
         if self.stream:
@@ -244,8 +248,8 @@ class Loop(ABC, Generic[Found]):
         return True
 
     def _tensors(self) -> dict[str, Any]:
-        model, optimiser = get_state_dict(self.module, list(self.optimisers.values()))
-        return {"model": model, "optimiser": optimiser, "random": torch.get_rng_state()}
+        model, optimizer = get_state_dict(self.module, list(self.optimizers.values()))
+        return {"model": model, "optimizer": optimizer, "random": torch.get_rng_state()}
 
     @property
     def _where(self) -> str:
@@ -254,7 +258,7 @@ class Loop(ABC, Generic[Found]):
 
     def _refuse_repeated_failure(self, rate: float) -> None:
         failures = self.progress.skipped_in_a_row
-        if failures >= self.settings.non_finite_limit:
+        if failures >= NON_FINITE_LIMIT:
             raise UserError(
                 f"training stopped at {self._where}: the gradient was not finite in {failures} "
                 f"steps in a row, at learning rate {rate:.3g}. The weights are those of the last "

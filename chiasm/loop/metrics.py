@@ -1,10 +1,10 @@
-"""What a run reports while it trains: JSON lines and TensorBoard.
+"""Metrics of a run while it trains: JSON lines and TensorBoard.
 
-``metrics.jsonl`` holds only what follows from the recipe (losses, counts, learning rate), so that
-two runs of one recipe on one machine write the same bytes, resumed or not. What the clock says
-goes to ``timing.jsonl``. Each line is one object: ``step`` (steps done), ``phase`` (train or
-validation) and numbers by name, such as ``text_loss`` or ``flow_loss/video``; TensorBoard has them
-as ``train/text_loss``.
+``metrics.jsonl`` holds only what the recipe determines (losses, counts, learning rate), so that two
+runs of one recipe on one machine write the same bytes, resumed or not. Times and rates go to
+``timing.jsonl``. Each line is one object: ``step`` (steps done), ``phase`` (train or validation)
+and numbers by name, such as ``text_loss`` or ``flow_loss/video``; TensorBoard has them as
+``train/text_loss``.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ Values = Mapping[str, float]
 class MetricsLog:
     """The metric files of one run folder, after ``step`` steps.
 
-    Lines of later steps, by a run that was killed before its next checkpoint, are dropped.
+    Lines of later steps, from a run that was killed before its next checkpoint, are dropped.
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # slow, and what reads metrics needs none
+        from torch.utils.tensorboard import SummaryWriter  # slow, and readers of metrics need none
 
         self.folder = folder
         self._metrics = _open_at(folder / "metrics.jsonl", step)
@@ -39,10 +39,10 @@ class MetricsLog:
         self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, phase: str, step: int, values: Values, timing: Values) -> None:
-        """Add a line to each file that has something to say; what is not finite becomes null.
+        """Adds a line to each file with values; numbers that are not finite become null.
 
         Raises:
-            UserError: the disk is full or refuses.
+            UserError: the disk is full or the write fails.
         """
         try:
             for file, content in ((self._metrics, values), (self._timing, timing)):
@@ -59,19 +59,19 @@ class MetricsLog:
             self._board.add_scalar(f"{phase}/{name}", value, step)
 
     def sync(self) -> None:
-        """Force everything to disk: a checkpoint is never ahead of its metrics."""
+        """Flushes all lines to disk: a checkpoint is never ahead of its metrics."""
         for file in (self._metrics, self._timing):
             os.fsync(file.fileno())
 
     def close(self) -> None:
-        """Close every file."""
+        """Closes all files."""
         self._metrics.close()
         self._timing.close()
         self._board.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The lines of a metric file; a line that a kill cut in half is left out."""
+    """Returns the lines of a metrics file, up to one that a kill cut in half."""
     if not path.exists():
         return []
     lines = []

@@ -1,4 +1,4 @@
-"""What a loop counts, and what it tells of a step."""
+"""Counters of a loop, and the report of a step."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chiasm.loop.metrics import Values
 
 @dataclass
 class Progress:
-    """What a loop counts."""
+    """Counters of a loop, part of its checkpoints."""
 
     step: int = 0
     """Steps done, skipped ones included."""
@@ -18,10 +18,10 @@ class Progress:
     """Steps whose gradient was not finite."""
     skipped_in_a_row: int = 0
     counters: dict[str, int] = field(default_factory=dict)
-    """What steps add up to, such as tokens."""
+    """Sums over steps, such as tokens."""
 
     def count(self, counts: Mapping[str, int], finite: bool) -> None:
-        """Count a step."""
+        """Counts a step."""
         self.step += 1
         self.skipped_steps += not finite
         self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
@@ -31,12 +31,12 @@ class Progress:
 
 @dataclass(frozen=True)
 class StepReport:
-    """One step, told while the run goes on."""
+    """Report of one step."""
 
     step: int
     losses: Values
-    """What was measured."""
+    """Losses by name."""
     values: Values
-    """Losses, lengths of gradients, learning rate and counters: what the metrics file holds."""
+    """Losses, gradient norms, learning rate and counters: a line of the metrics file."""
     timing: Values
-    """What the clock says."""
+    """Seconds, threads and rates: a line of the timing file."""

@@ -1,4 +1,4 @@
-"""How long a loop runs, and what it writes on the way."""
+"""Settings of the loop and of the optimizer."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chiasm.loop.schedule import ScheduleSettings
 from chiasm.settings import Settings
 
 
-class OptimiserSettings(Settings):
+class OptimizerSettings(Settings):
     """AdamW (Loshchilov & Hutter, arXiv:1711.05101)."""
 
     learning_rate: float = Field(1.5e-3, gt=0)
@@ -28,10 +28,8 @@ class LoopSettings(Settings):
 
     steps: int = Field(1000, ge=1)
     """Updates of the weights: the horizon of the schedule and the end of the run."""
-    clip_norm: float = Field(1.0, gt=0)
+    max_grad_norm: float = Field(1.0, gt=0)
     """Gradients longer than this are shortened to it."""
-    non_finite_limit: int = Field(10, ge=1)
-    """Steps without a finite gradient, one after another, that end the run."""
     log_every_steps: int = Field(1, ge=1)
     """Steps between lines of metrics."""
     validate_every_steps: int = Field(200, ge=1)
@@ -40,5 +38,5 @@ class LoopSettings(Settings):
     """Steps between checkpoints; the last step, and a stop on request, always make one."""
     keep_checkpoints: int = Field(2, ge=1)
     """Newest checkpoints that stay on disk."""
-    optimiser: OptimiserSettings = OptimiserSettings()
+    optimizer: OptimizerSettings = OptimizerSettings()
     schedule: ScheduleSettings = ScheduleSettings()

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.model.cache import LayerCache
-from chiasm.model.elementwise import turn_heads
+from chiasm.model.elementwise import apply_rotary
 from chiasm.model.layers import Linear
 from chiasm.model.mask import IntervalMask
 from chiasm.model.routing import Routing
@@ -24,8 +24,8 @@ class Attention(nn.Module):
     """What a block adds to the residual stream first: positions that look at each other.
 
     Another kind is a subclass, and registered settings that build it (docs/model.md has one). It
-    implements ``forward(x_BTD, turn_BTK, mask, past, by_modality)`` as :class:`GroupedAttention`
-    does; ``turn_BTK`` are the rotary angles as ``turn_heads`` takes them, ``past`` is the layer's
+    implements ``forward(x_BTD, rotary_BTK, mask, past, by_modality)`` as :class:`GroupedAttention`
+    does; ``rotary_BTK`` are the angles as ``apply_rotary`` takes them, ``past`` is the layer's
     cache that this pass extends, and ``by_modality`` goes to projections of each modality.
     """
 
@@ -54,19 +54,19 @@ class GroupedAttention(Attention):
         super().__init__()
         self.query_heads, self.key_value_heads = settings.query_heads, settings.key_value_heads
         self.head_width = settings.K
-        turned = self.query_heads + self.key_value_heads
-        heads = turned + self.key_value_heads
+        rotated = self.query_heads + self.key_value_heads
+        heads = rotated + self.key_value_heads
         self.qkv = Linear(settings.width, heads * self.head_width, modalities)
         self.out = Linear(self.query_heads * self.head_width, settings.width, modalities)
         # One gain per head is the scale of its scores; finer gains would not commute with the turn.
-        self.qk_gain = nn.Parameter(torch.ones(turned)) if settings.qk_norm else None
+        self.qk_gain = nn.Parameter(torch.ones(rotated)) if settings.qk_norm else None
         self.cached = ((self.key_value_heads, self.head_width),) * 2
         self.pair_flops = 4 * self.query_heads * self.head_width
 
     def forward(
         self,
         x_BTD: Tensor,
-        turn_BTK: Tensor,
+        rotary_BTK: Tensor,
         mask: IntervalMask,
         past: LayerCache | None = None,
         by_modality: Routing | None = None,
@@ -74,7 +74,7 @@ class GroupedAttention(Attention):
         """[B, T, D] → [B, T, D]."""
         H, G = self.query_heads, self.key_value_heads
         heads_BTHK = self.qkv(x_BTD, by_modality).unflatten(-1, (H + 2 * G, self.head_width))
-        heads_BTHK = turn_heads(heads_BTHK, self.qk_gain, turn_BTK, H + G)
+        heads_BTHK = apply_rotary(heads_BTHK, self.qk_gain, rotary_BTK, H + G)
         q_BTHK, k_BSGK, v_BSGK = heads_BTHK.split((H, G, G), dim=2)
         if past is not None:
             k_BSGK, v_BSGK = past.extend(k_BSGK, v_BSGK)

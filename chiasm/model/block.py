@@ -19,7 +19,7 @@ from chiasm.model.cache import LayerCache
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.layers import RMSNorm
 from chiasm.model.mask import IntervalMask
-from chiasm.model.router import Choice
+from chiasm.model.router import RouterOutput
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
 from chiasm.model.work import Work
@@ -30,7 +30,7 @@ from chiasm.roles import Role
 class Shared:
     """What all blocks of one forward pass share, computed once."""
 
-    turn_BTK: Tensor
+    rotary_BTK: Tensor
     mask: IntervalMask
     modality_BT: Tensor
     by_modality: Routing | None
@@ -57,7 +57,7 @@ class Block(nn.Module):
 
     def forward(
         self, x_BTD: Tensor, shared: Shared, past: LayerCache | None = None
-    ) -> tuple[Tensor, Choice | None]:
+    ) -> tuple[Tensor, RouterOutput | None]:
         """[B, T, D] → [B, T, D], and what the router chose where there is one."""
         modality_BT = shared.modality_BT
         if shared.modulation_BT6D is None:
@@ -78,9 +78,9 @@ class Block(nn.Module):
         return self.attention.flops(work) + self.experts.flops(work.positions)
 
     def _attend(self, x_BTD: Tensor, shared: Shared, past: LayerCache | None) -> Tensor:
-        return self.attention(x_BTD, shared.turn_BTK, shared.mask, past, shared.by_modality)
+        return self.attention(x_BTD, shared.rotary_BTK, shared.mask, past, shared.by_modality)
 
-    def _transform(self, x_BTD: Tensor, shared: Shared) -> tuple[Tensor, Choice | None]:
+    def _transform(self, x_BTD: Tensor, shared: Shared) -> tuple[Tensor, RouterOutput | None]:
         if isinstance(self.experts, MixtureOfExperts):
             routing, choice = self.experts.choose(x_BTD, shared.modality_BT)
             return self.experts(x_BTD, routing), choice
@@ -91,6 +91,6 @@ class Block(nn.Module):
 def _experts(settings: ModelSettings, number: int, modalities: int) -> Experts:
     if settings.experts == "modality":
         return Experts(modalities, settings.width, settings.F)
-    if settings.experts == "shared" or number < settings.moe.dense_blocks:
+    if settings.experts == "dense" or number < settings.moe.dense_blocks:
         return Experts(1, settings.width, settings.F)
     return MixtureOfExperts(settings.moe, settings.width, settings.F, modalities)

@@ -1,7 +1,7 @@
 """The whole model: a Llama-shaped decoder over tokens and latents.
 
 Choices: RMSNorm before each part; rotary positions counted inside the document; grouped-query
-attention, queries and keys normalised; SwiGLU experts chosen by a rule; untied text embedding and
+attention, queries and keys normalized; SwiGLU experts chosen by a rule; untied text embedding and
 head; the latents of a stream enter and leave through one linear layer each; no biases.
 
 Shape suffixes: B rows, T positions, M = B·T, D width, K head width, V vocabulary, N items of a
@@ -26,11 +26,11 @@ from chiasm.errors import settings_of
 from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.experts import Experts, MixtureOfExperts
-from chiasm.model.initialise import initialise
+from chiasm.model.initialize import initialize
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
-from chiasm.model.router import Choice
+from chiasm.model.router import RouterOutput
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
 from chiasm.model.work import Parameters, Work
@@ -114,9 +114,9 @@ class Decoder(nn.Module):
         )
         self.time_embedding = TimeEmbedding(width)
         self.place_embedding = _named(
-            {each.name: PlaceEmbedding(settings, len(each.grid)) for each in streams}
+            {each.name: PlaceEmbedding(settings, each.grid) for each in streams}
         )
-        self.rotary = RotaryTable(settings.K, settings.rope_base)
+        self.rotary = RotaryTable(settings.K, settings.rope_theta)
         blocks = [Block(settings, number, modalities) for number in range(settings.depth)]
         self.blocks = cast("list[Block]", nn.ModuleList(blocks))
         separate = modalities if settings.attention_weights == "modality" else None
@@ -127,7 +127,7 @@ class Decoder(nn.Module):
         )
         if settings.time_conditioning == "adaptive":
             self.time_modulation = Linear(width, 6 * width)
-        initialise(self, settings, seed)
+        initialize(self, settings, seed)
 
     @property
     def device(self) -> torch.device:
@@ -137,12 +137,12 @@ class Decoder(nn.Module):
     def forward(
         self, inputs: DecoderInput, mask: IntervalMask, cache: KeyValueCache | None = None
     ) -> Tensor:
-        """Hidden vectors [B, T, D] after the final norm, for the heads; see :meth:`trace`."""
-        return self.trace(inputs, mask, cache)[0]
+        """Hidden vectors [B, T, D] of :meth:`forward_with_routing`."""
+        return self.forward_with_routing(inputs, mask, cache)[0]
 
-    def trace(
+    def forward_with_routing(
         self, inputs: DecoderInput, mask: IntervalMask, cache: KeyValueCache | None = None
-    ) -> tuple[Tensor, list[Choice]]:
+    ) -> tuple[Tensor, list[RouterOutput]]:
         """Hidden vectors [B, T, D] after the final norm, and what each block's router chose.
 
         With a cache, the T positions continue what its rows hold, ``mask`` counts keys in the
@@ -179,7 +179,7 @@ class Decoder(nn.Module):
         """All parameters, and those that one position uses in the blocks and the final norm."""
         total = sum(parameter.numel() for parameter in self.parameters())
         parts = (own for own in self.modules() if isinstance(own, Linear | RMSNorm | Experts))
-        idle = sum(own.idle_parameters() for own in parts)
+        idle = sum(own.inactive_parameters() for own in parts)
         return Parameters(total=total, active=total - idle)
 
     def forward_flops(self, work: Work) -> int:
@@ -193,10 +193,10 @@ class Decoder(nn.Module):
             flops += self.time_modulation.flops(latents)
         return flops + self.text_head.flops(work.text_rows)
 
-    def shift_balance(self, load_QXE: Tensor, rate: float) -> None:
+    def update_expert_bias(self, load_QXE: Tensor, rate: float) -> None:
         """After a step: make experts that got little more likely, by the rate, in every block."""
         for mixture, load_XE in zip(self.mixtures(), load_QXE, strict=True):
-            mixture.router.shift_balance(load_XE.sum(dim=0), rate)
+            mixture.router.update_expert_bias(load_XE.sum(dim=0), rate)
 
     def mixtures(self) -> list[MixtureOfExperts]:
         """The learned mixtures of the blocks that have one, in their order."""

@@ -6,7 +6,7 @@ mathematics is written as an autograd function with few passes (benchmarks/train
 what that is worth).
 
 Shape suffixes: M rows, R chosen rows, D width, F expert width; B rows, T positions, H all heads of
-one product (X that are turned, then the values), K head width; 2 = the two numbers of a pair.
+one product (X that are rotated, then the values), K head width; 2 = the two numbers of a pair.
 """
 
 from __future__ import annotations
@@ -37,29 +37,31 @@ def swiglu(h_MF2: Tensor) -> Tensor:
     return F.silu(gate_MF) * up_MF
 
 
-def rotate(x_BTXK: Tensor, turn_BTK: Tensor) -> Tensor:
+def rotate(x_BTXK: Tensor, rotary_BTK: Tensor) -> Tensor:
     """Turn each pair (x[2i], x[2i+1]) by its angle (RoPE, arXiv 2104.09864, equation 34).
 
-    ``turn_BTK`` holds cosine and sine of each pair's angle side by side, [B, T, K].
+    ``rotary_BTK`` holds cosine and sine of each pair's angle side by side, [B, T, K].
     """
     x0, x1 = x_BTXK.unflatten(-1, (-1, 2)).unbind(-1)
-    cosine, sine = turn_BTK.to(x_BTXK.dtype).unsqueeze(2).unflatten(-1, (-1, 2)).unbind(-1)
+    cosine, sine = rotary_BTK.to(x_BTXK.dtype).unsqueeze(2).unflatten(-1, (-1, 2)).unbind(-1)
     return torch.stack((x0 * cosine - x1 * sine, x0 * sine + x1 * cosine), dim=-1).flatten(-2)
 
 
-def turn_heads(heads_BTHK: Tensor, gain_X: Tensor | None, turn_BTK: Tensor, turned: int) -> Tensor:
-    """The first ``turned`` heads (queries and keys) rotated, the others (values) as they are.
+def apply_rotary(
+    heads_BTHK: Tensor, gain_X: Tensor | None, rotary_BTK: Tensor, rotated: int
+) -> Tensor:
+    """The first ``rotated`` heads (queries and keys) rotated, the others (values) as they are.
 
-    With ``gain_X`` each turned head is first normalised to mean square 1 and multiplied by its
+    With ``gain_X`` each rotated head is first normalized to mean square 1 and multiplied by its
     gain (query-key norm, arXiv 2010.04245).
     """
     if heads_BTHK.device.type == "cpu" and heads_BTHK.dtype == torch.float32:
-        return _TurnHeads.apply(heads_BTHK, gain_X, turn_BTK, turned)
-    x_BTXK, v_BTGK = heads_BTHK.split((turned, heads_BTHK.shape[2] - turned), dim=2)
+        return _ApplyRotary.apply(heads_BTHK, gain_X, rotary_BTK, rotated)
+    x_BTXK, v_BTGK = heads_BTHK.split((rotated, heads_BTHK.shape[2] - rotated), dim=2)
     if gain_X is not None:
         x_BTXK = F.rms_norm(x_BTXK, (x_BTXK.shape[-1],), eps=EPSILON)
         x_BTXK = x_BTXK * gain_X.to(x_BTXK.dtype).unsqueeze(-1)
-    return torch.cat((rotate(x_BTXK, turn_BTK), v_BTGK), dim=2)
+    return torch.cat((rotate(x_BTXK, rotary_BTK), v_BTGK), dim=2)
 
 
 def take_rows(x_MD: Tensor, row_R: Tensor) -> Tensor:
@@ -103,40 +105,40 @@ def _complex(x_BTXK: Tensor) -> Tensor:
     return torch.view_as_complex(x_BTXK.unflatten(-1, (-1, 2)))
 
 
-class _TurnHeads(torch.autograd.Function):
+class _ApplyRotary(torch.autograd.Function):
     """A turn keeps a head's length, so norm and turn commute: one complex product does the turn,
     one real product norm and gain, and neither direction copies heads together."""
 
     @staticmethod
     def forward(
-        ctx: Any, heads_BTHK: Tensor, gain_X: Tensor | None, turn_BTK: Tensor, turned: int
+        ctx: Any, heads_BTHK: Tensor, gain_X: Tensor | None, rotary_BTK: Tensor, rotated: int
     ) -> Tensor:
         y_BTHK = torch.empty(heads_BTHK.shape)
-        y_BTHK[:, :, turned:] = heads_BTHK[:, :, turned:]
-        x_BTXK, y_BTXK = heads_BTHK[:, :, :turned], y_BTHK[:, :, :turned]
-        torch.mul(_complex(x_BTXK), _complex(turn_BTK.unsqueeze(2)), out=_complex(y_BTXK))
+        y_BTHK[:, :, rotated:] = heads_BTHK[:, :, rotated:]
+        x_BTXK, y_BTXK = heads_BTHK[:, :, :rotated], y_BTHK[:, :, :rotated]
+        torch.mul(_complex(x_BTXK), _complex(rotary_BTK.unsqueeze(2)), out=_complex(y_BTXK))
         scale_BTX1 = None
         if gain_X is not None:
             square = torch.linalg.vector_norm(x_BTXK, dim=-1, keepdim=True).square_()
             scale_BTX1 = square.div_(x_BTXK.shape[-1]).add_(EPSILON).rsqrt_()
             y_BTXK.mul_(scale_BTX1 * gain_X.unsqueeze(-1))
-        ctx.save_for_backward(heads_BTHK, gain_X, turn_BTK, scale_BTX1)
-        ctx.turned = turned
+        ctx.save_for_backward(heads_BTHK, gain_X, rotary_BTK, scale_BTX1)
+        ctx.rotated = rotated
         return y_BTHK
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_y_BTHK: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
-        heads_BTHK, gain_X, turn_BTK, scale_BTX1 = ctx.saved_tensors
-        turned = ctx.turned
+        heads_BTHK, gain_X, rotary_BTK, scale_BTX1 = ctx.saved_tensors
+        rotated = ctx.rotated
         grad_BTHK = torch.empty(heads_BTHK.shape)
-        grad_BTHK[:, :, turned:] = grad_y_BTHK[:, :, turned:]
-        x_BTXK, grad_BTXK = heads_BTHK[:, :, :turned], grad_BTHK[:, :, :turned]
-        back = _complex(turn_BTK.unsqueeze(2)).conj().resolve_conj()
-        torch.mul(_complex(grad_y_BTHK[:, :, :turned]), back, out=_complex(grad_BTXK))
+        grad_BTHK[:, :, rotated:] = grad_y_BTHK[:, :, rotated:]
+        x_BTXK, grad_BTXK = heads_BTHK[:, :, :rotated], grad_BTHK[:, :, :rotated]
+        back = _complex(rotary_BTK.unsqueeze(2)).conj().resolve_conj()
+        torch.mul(_complex(grad_y_BTHK[:, :, :rotated]), back, out=_complex(grad_BTXK))
         if gain_X is None:
             return grad_BTHK, None, None, None
-        # With n = x / sqrt(mean x² + ε) and g the gradient turned back:
+        # With n = x / sqrt(mean x² + ε) and g the gradient rotated back:
         # ∂x = gain · scale · (g - n · mean(g · n)) and ∂gain = Σ g · n.
         n_BTXK = x_BTXK * scale_BTX1
         along_BTX1 = torch.linalg.vecdot(grad_BTXK, n_BTXK).unsqueeze(-1)

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chiasm.model.elementwise import swiglu
-from chiasm.model.router import Choice, Router
+from chiasm.model.router import Router, RouterOutput
 from chiasm.model.routing import Routing, own_expert
 from chiasm.model.settings import MoeSettings
 from chiasm.roles import Role
@@ -53,7 +53,7 @@ class Experts(nn.Module):
         """Of the forward pass over ``rows`` rows."""
         return 2 * rows * self.choices * (self.gate_up[0].numel() + self.down[0].numel())
 
-    def idle_parameters(self) -> int:
+    def inactive_parameters(self) -> int:
         """Numbers that one position does not use."""
         idle = len(self.gate_up) - self.choices
         return idle * (self.gate_up[0].numel() + self.down[0].numel())
@@ -70,13 +70,13 @@ class MixtureOfExperts(Experts):
         self.num_routed = settings.num_routed(num_modalities)
         self.router = Router(settings, width, self.num_routed)
 
-    def choose(self, x_BTD: Tensor, modality_BT: Tensor) -> tuple[Routing, Choice]:
+    def choose(self, x_BTD: Tensor, modality_BT: Tensor) -> tuple[Routing, RouterOutput]:
         """The routing of positions [B, T, D], and what the router chose."""
         choice = self.router(x_BTD.flatten(0, 1))
         expert_MK, weight_MK = choice.expert_MK, choice.weight_MK
-        if self.settings.shared != "none":
+        if self.settings.shared_experts != "none":
             own_M1 = torch.full_like(expert_MK[:, :1], self.num_routed)
-            if self.settings.shared == "modality":
+            if self.settings.shared_experts == "modality":
                 own_M1 = own_M1 + own_expert(modality_BT).view(-1, 1)
             expert_MK = torch.cat((expert_MK, own_M1), dim=1)
             weight_MK = torch.cat((weight_MK, torch.ones_like(weight_MK[:, :1])), dim=1)

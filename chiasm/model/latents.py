@@ -6,6 +6,7 @@ Shape suffixes: L latent tokens of all items of a stream, C latent channels, A a
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import reduce
 
 import torch
@@ -31,6 +32,9 @@ what the first blocks add, and training stays with the average for thousands of 
 has the figures).
 """
 
+FEWEST_PLACES = 64
+"""Along each axis that a learned table holds: grids up to it begin with the same weights."""
+
 
 class TimeEmbedding(nn.Module):
     """Flow time → vector: sinusoids, then two linear layers."""
@@ -53,15 +57,15 @@ class TimeEmbedding(nn.Module):
 class PlaceEmbedding(nn.Module):
     """Coordinates inside an item → vector, learned or sinusoidal, axis by axis."""
 
-    def __init__(self, settings: ModelSettings, axes: int) -> None:
+    def __init__(self, settings: ModelSettings, grid: Sequence[int]) -> None:
         super().__init__()
-        self.width, self.learned = settings.width, settings.image_positions == "learned"
-        limit = settings.image_grid_limit
+        axes, places = len(grid), max(FEWEST_PLACES, *grid)
+        self.width, self.learned = settings.width, settings.item_positions == "learned"
         self.axes = ("row", "column") if axes == 2 else tuple(f"axis{n}" for n in range(axes))
         self.roles = dict.fromkeys(self.axes, Role.TABLE) | {"gain": Role.GAIN}
         if self.learned:
             for name in self.axes:
-                self.register_parameter(name, nn.Parameter(torch.empty(limit, self.width)))
+                self.register_parameter(name, nn.Parameter(torch.empty(places, self.width)))
         else:
             # As large as learned tables.
             self.gain = nn.Parameter(torch.tensor(math.sqrt(2 * axes) * PLACE))

@@ -42,9 +42,9 @@ class Linear(nn.Module):
 
     def flops(self, rows: int) -> int:
         """Of the forward pass over ``rows`` rows."""
-        return 2 * rows * (self.weight.numel() - self.idle_parameters())
+        return 2 * rows * (self.weight.numel() - self.inactive_parameters())
 
-    def idle_parameters(self) -> int:
+    def inactive_parameters(self) -> int:
         """Numbers that one row does not use: those of other modalities."""
         return self.weight[1:].numel() if self.weight.ndim == 3 else 0
 
@@ -73,13 +73,13 @@ class RMSNorm(nn.Module):
             gain_MD = gain_MD + (own_D - text_D) * (modality_M == number).unsqueeze(-1)
         return rms_norm(x_MD, torch.ones_like(text_D)) * gain_MD
 
-    def idle_parameters(self) -> int:
+    def inactive_parameters(self) -> int:
         """Numbers that one position does not use: those of other modalities."""
         return self.gain[1:].numel() if self.gain.ndim == 2 else 0
 
 
 class RotaryTable(nn.Module):
-    """Cosine and sine of every position's angles, as ``turn_heads`` takes them."""
+    """Cosine and sine of every position's angles, as ``apply_rotary`` takes them."""
 
     frequency: Tensor
 

@@ -20,14 +20,14 @@ from chiasm.model.settings import MoeSettings
 from chiasm.roles import Role
 
 
-class Choice(NamedTuple):
+class RouterOutput(NamedTuple):
     """What one block's router chose for M positions."""
 
     expert_MK: Tensor
     """int64: the chosen experts, the best first."""
     weight_MK: Tensor
     """float32: their weights."""
-    share_MR: Tensor
+    prob_MR: Tensor
     """float32: all experts' scores, as shares of 1."""
     logit_M: Tensor
     """float32: log of the sum of the logits' exponentials."""
@@ -38,11 +38,11 @@ class Choice(NamedTuple):
 
         ``filled_M``: bool, the positions that are not padding.
         """
-        filled_M1 = filled_M.unsqueeze(1).to(self.share_MR.dtype)
+        filled_M1 = filled_M.unsqueeze(1).to(self.prob_MR.dtype)
         count = filled_M1.sum().clamp_min(1)
-        mean_R = (self.share_MR * filled_M1).sum(dim=0) / count
+        mean_R = (self.prob_MR * filled_M1).sum(dim=0) / count
         got_R = self.load(TEXT * filled_M, 1)[0] / (count * self.expert_MK.shape[1])
-        return self.share_MR.shape[1] * (got_R * mean_R).sum()
+        return self.prob_MR.shape[1] * (got_R * mean_R).sum()
 
     def z_loss(self, filled_M: Tensor) -> Tensor:
         """Mean square of ``logit_M``, which keeps logits small (arXiv 2202.08906, equation 5)."""
@@ -51,7 +51,7 @@ class Choice(NamedTuple):
 
     def load(self, modality_M: Tensor, num_modalities: int) -> Tensor:
         """int64 [X, R]: assignments of each modality's positions that each expert got."""
-        num_experts = self.share_MR.shape[1]
+        num_experts = self.prob_MR.shape[1]
         place_MK = modality_M.unsqueeze(1) * num_experts + self.expert_MK
         load = place_MK.new_zeros((TEXT + num_modalities) * num_experts)
         load.index_add_(0, place_MK.flatten(), torch.ones_like(place_MK).flatten())
@@ -61,11 +61,11 @@ class Choice(NamedTuple):
 class Router(nn.Module):
     """Scores of R experts for every position, the K best, and their weights.
 
-    ``balance_R`` is added to scores where experts are chosen, and nowhere else: it moves load
+    ``expert_bias_R`` is added to scores where experts are chosen, and nowhere else: it moves load
     between experts without touching the loss (arXiv 2408.15664).
     """
 
-    balance_R: Tensor
+    expert_bias_R: Tensor
 
     roles: ClassVar = {"weight": Role.MATRIX}
 
@@ -73,27 +73,27 @@ class Router(nn.Module):
         super().__init__()
         self.settings = settings
         self.weight = nn.Parameter(torch.empty(num_routed, width))
-        self.register_buffer("balance_R", torch.zeros(num_routed))
+        self.register_buffer("expert_bias_R", torch.zeros(num_routed))
 
-    def forward(self, x_MD: Tensor) -> Choice:
+    def forward(self, x_MD: Tensor) -> RouterOutput:
         """Positions [M, D] to their choices."""
         logits_MR = F.linear(x_MD.float(), self.weight.float())
         softmax = self.settings.score == "softmax"
         score_MR = logits_MR.softmax(dim=-1) if softmax else logits_MR.sigmoid()
-        preferred_MR = score_MR.detach() + self.balance_R
+        preferred_MR = score_MR.detach() + self.expert_bias_R
         expert_MK = preferred_MR.topk(self.settings.routed_choices, dim=-1).indices
         weight_MK = score_MR.gather(1, expert_MK)
-        if self.settings.weights == "normalised":
+        if self.settings.weights == "normalized":
             weight_MK = weight_MK / weight_MK.sum(dim=-1, keepdim=True)
-        share_MR = score_MR if softmax else score_MR / score_MR.sum(dim=-1, keepdim=True)
-        return Choice(expert_MK, weight_MK, share_MR, logits_MR.logsumexp(dim=-1))
+        prob_MR = score_MR if softmax else score_MR / score_MR.sum(dim=-1, keepdim=True)
+        return RouterOutput(expert_MK, weight_MK, prob_MR, logits_MR.logsumexp(dim=-1))
 
     @torch.no_grad()
-    def shift_balance(self, load_R: Tensor, rate: float) -> None:
+    def update_expert_bias(self, load_R: Tensor, rate: float) -> None:
         """Make experts that got less than the mean more likely, the others less, by ``rate``."""
-        load_R = load_R.to(self.balance_R.dtype)
-        self.balance_R += rate * (load_R.mean() - load_R).sign()
-        self.balance_R -= self.balance_R.mean()
+        load_R = load_R.to(self.expert_bias_R.dtype)
+        self.expert_bias_R += rate * (load_R.mean() - load_R).sign()
+        self.expert_bias_R -= self.expert_bias_R.mean()
 
     def flops(self, rows: int) -> int:
         """Of the forward pass over ``rows`` rows."""

@@ -28,11 +28,11 @@ class MoeSettings(Settings):
     top_k: int | None = Field(None, ge=1)
     """Routed experts of each position; None: as many as keep the active width at
     feedforward_width, which is G, or G - 1 beside a shared expert."""
-    shared: Literal["none", "global", "modality"] = "none"
+    shared_experts: Literal["none", "global", "modality"] = "none"
     """Experts that need no choice: one that all positions use, or one that each modality has."""
     score: Literal["softmax", "sigmoid"] = "softmax"
     """What makes scores of the router's logits: over all experts together, or each by itself."""
-    weights: Literal["normalised", "raw"] = "normalised"
+    weights: Literal["normalized", "raw"] = "normalized"
     """Weights of the chosen experts: their scores over the sum of their scores, or the scores."""
     dense_blocks: int = Field(0, ge=0)
     """The first blocks that have one expert of the whole feedforward_width instead."""
@@ -41,7 +41,7 @@ class MoeSettings(Settings):
     def _choices_fit(self) -> Self:
         if self.routed_choices < 1:
             raise self.error(
-                "shared",
+                "shared_experts",
                 f"takes the whole budget of {self.assigned('granularity')}",
                 f"raise {setting('granularity')} to 2 or more, or set {setting('top_k')}",
             )
@@ -56,17 +56,17 @@ class MoeSettings(Settings):
         """
         chosen, routed = self.routed_choices, self.num_routed(num_modalities)
         name = "granularity" if self.top_k is None else "top_k"
-        with_shared = self.shared != "none" and self.top_k is None
-        beside = f"beside {self.assigned('shared')} " * with_shared
+        with_shared = self.shared_experts != "none" and self.top_k is None
+        beside = f"beside {self.assigned('shared_experts')} " * with_shared
         asks = f"{beside}asks for {chosen} routed experts of each position"
         if chosen > routed:
             raise self.error(
                 name,
-                f"{asks}, but {self.assigned('num_experts')} with {self.assigned('shared')} leaves "
-                f"{max(routed, 0)} to choose from",
+                f"{asks}, but {self.assigned('num_experts')} with "
+                f"{self.assigned('shared_experts')} leaves {max(routed, 0)} to choose from",
                 f"raise {setting('num_experts')} or lower {setting(name)}",
             )
-        if chosen == 1 and self.weights == "normalised" and routed > 1:
+        if chosen == 1 and self.weights == "normalized" and routed > 1:
             raise self.error(
                 name,
                 f"{asks}: a single one with {self.assigned('weights')} always weighs 1, so that "
@@ -76,17 +76,22 @@ class MoeSettings(Settings):
 
     def num_routed(self, num_modalities: int) -> int:
         """R: experts that are chosen among; the others need no choice."""
-        return self.num_experts - {"none": 0, "global": 1, "modality": num_modalities}[self.shared]
+        return (
+            self.num_experts
+            - {"none": 0, "global": 1, "modality": num_modalities}[self.shared_experts]
+        )
 
     @property
     def routed_choices(self) -> int:
         """Routed experts of each position."""
-        return self.granularity - (self.shared != "none") if self.top_k is None else self.top_k
+        return (
+            self.granularity - (self.shared_experts != "none") if self.top_k is None else self.top_k
+        )
 
     @property
     def choices(self) -> int:
         """Experts of each position, the shared one included."""
-        return self.routed_choices + (self.shared != "none")
+        return self.routed_choices + (self.shared_experts != "none")
 
 
 class AttentionSettings(Settings):
@@ -121,7 +126,7 @@ class ModelSettings(Settings):
     feedforward_width: int | None = Field(None, gt=0)
     """Hidden width F that each position passes through; None: 8/3 of the width, rounded up to a
     multiple of 32."""
-    experts: Literal["shared", "modality", "moe"] = "modality"
+    experts: Literal["dense", "modality", "moe"] = "modality"
     """Who transforms a position: one expert for all, one expert per modality, or several that a
     router chooses from a pool that all modalities share."""
     moe: MoeSettings = MoeSettings()
@@ -134,15 +139,13 @@ class ModelSettings(Settings):
     )
     """Which kind of attention, and what that kind alone reads."""
     qk_norm: bool = True
-    """Normalise queries and keys, each head by itself, before the rotation."""
+    """Normalize queries and keys, each head by itself, before the rotation."""
     time_conditioning: Literal["added", "adaptive"] = "added"
     """How flow time enters: added to latent tokens once, or as scale, shift and gate in every
     block."""
-    image_positions: Literal["learned", "sinusoidal"] = "learned"
+    item_positions: Literal["learned", "sinusoidal"] = "learned"
     """The position embedding inside an item, such as a picture, axis by axis."""
-    image_grid_limit: int = Field(64, gt=0)
-    """Places along each axis that the learned position tables hold."""
-    rope_base: float = Field(10_000.0, gt=1.0)
+    rope_theta: float = Field(10_000.0, gt=1.0)
     """Base of the rotary frequencies."""
 
     @model_validator(mode="after")
@@ -193,7 +196,7 @@ class ModelSettings(Settings):
             raise self.error(
                 "moe.dense_blocks",
                 f"leaves none of {self.assigned('depth')} blocks a router",
-                f"lower it, or set {setting('experts')} = 'shared'",
+                f"lower it, or set {setting('experts')} = 'dense'",
             )
 
     @property

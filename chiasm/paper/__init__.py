@@ -1,14 +1,14 @@
-"""What the paper found and what was found here: one page, from findings as data and kept results.
+"""The paper's findings beside results of this repository: one page, from data and kept results.
 
 Files, each importing only from those above it:
 
-findings.py   the file of findings: claims, published numbers, what measures them
+findings.py   the file of findings: claims, published numbers, their measurements here
 laws.py       a fit as a flat list of numbers
 results.py    kept results: studies' cells and laws
-agreement.py  the rules by which a measurement agrees
-judge.py      every published number beside its measurements, with a verdict
-figure.py     published and measured, on common scales, as inline SVG
-page.py       the page, and the same for programs
+agreement.py  rules of agreement between a measurement and a published number
+judge.py      published numbers with their measurements and verdicts
+figure.py     published and measured values on common scales, as inline SVG
+page.py       the page, and its content as JSON
 """
 
 from chiasm.paper.findings import load_findings

@@ -1,4 +1,4 @@
-"""The rules by which a measurement agrees with a published number; nothing is judged by hand."""
+"""Rules of agreement between a measurement and a published number; verdicts follow from them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chiasm.intervals import Interval
 
 
 class Agreement(StrEnum):
-    """What may be said of a published number."""
+    """Verdict on a published number."""
 
     AGREES = "agrees"
     DISAGREES = "disagrees"
@@ -43,24 +43,24 @@ RULES = {
         "the paper's arithmetic, not its claim."
     ),
 }
-"""What is judged → how."""
+"""Text of the rule by the kind of what is judged."""
 
 
 GAMMA_WITHIN = 0.05
-"""Of 1: exponents in N compare where FLOPs per token grow as N to this power."""
+"""Largest distance from 1 of the power of N in FLOPs per token at which exponents compare."""
 
 
 Decision = tuple[Agreement, str]
-"""What may be said, and why nothing is decided where that is so."""
+"""Verdict, and the reason if it is undecided."""
 
 
 def by_sign(measured: Interval[float], published: float, reading_error: float = 0.0) -> Decision:
-    """Compare the sign of a measured difference to that of a published one.
+    """Returns the verdict by the signs of a measured and a published difference.
 
     Args:
-        measured: the difference.
-        published: its published counterpart.
-        reading_error: what the published difference may be wrong by.
+        measured: measured difference.
+        published: published difference.
+        reading_error: largest error of reading the published difference.
     """
     if not measured.is_known:
         return Agreement.UNDECIDED, "one seed gives no interval"
@@ -74,7 +74,10 @@ def by_sign(measured: Interval[float], published: float, reading_error: float = 
 
 
 def by_value(measured: Interval[float], published: float, rival: float | None = None) -> Decision:
-    """Whether an interval holds the published value, and not what the claim excludes as well."""
+    """Returns the verdict by whether an interval holds the published value.
+
+    If it also holds ``rival``, a value that the claim excludes, it is undecided.
+    """
     if not measured.is_known:
         return Agreement.UNDECIDED, "there is no interval"
     if not measured.holds(published):
@@ -86,12 +89,12 @@ def by_value(measured: Interval[float], published: float, rival: float | None = 
 
 
 def comparable(gamma: float) -> bool:
-    """Whether exponents of a fit compare to those for C = 6·N·D."""
+    """Returns whether exponents of a fit compare to those for C = 6·N·D."""
     return abs(gamma - 1) <= GAMMA_WITHIN
 
 
 def unanimous(verdicts: Iterable[Agreement]) -> Agreement:
-    """What all methods say; undecided where they differ, not measured where there is none."""
+    """Returns the common verdict; undecided if they differ, not measured if there is none."""
     found = set(verdicts)
     if len(found) > 1:
         return Agreement.UNDECIDED
@@ -99,7 +102,7 @@ def unanimous(verdicts: Iterable[Agreement]) -> Agreement:
 
 
 def overall(verdicts: Iterable[Agreement]) -> Agreement:
-    """A finding's verdict from those of its numbers."""
+    """Returns a finding's verdict from those of its numbers."""
     found = set(verdicts)
     if Agreement.DISAGREES in found:
         return Agreement.DISAGREES

@@ -1,4 +1,4 @@
-"""Published and measured side by side, on common scales, as one inline SVG."""
+"""Published and measured values on common scales, as one inline SVG."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ PUBLISHED = "#0f172a"
 WIDTH_INCHES = 10.5
 ROW_INCHES = 0.27
 AROUND_INCHES = 0.9
-"""Height of a panel's title and axis."""
+"""Height of a panel's title and axis, in inches."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Line:
-    """A published value and what measured it."""
+    """A published value and its measurements."""
 
     title: str
     published: float
@@ -46,7 +46,10 @@ class Line:
 
 @styled
 def agreement_figure(judged: Sequence[JudgedFinding]) -> str:
-    """Differences in per cent in one panel, exponents in the other; empty where none is there."""
+    """Returns the SVG, with a panel of differences in per cent and one of exponents.
+
+    Panels without content are left out; the text is empty if both are.
+    """
     shares = ("Differences between two conditions", "% of the second condition's value")
     panels = [(*shares, _shares(judged)), ("Exponents and their gaps", "", _exponents(judged))]
     panels = [panel for panel in panels if panel[2]]

@@ -1,8 +1,8 @@
-"""What the paper found, as data: claims, published numbers, and what measures each here.
+"""The paper's findings as data: claims, published numbers, and the measurement of each.
 
-``findings.toml`` beside this file holds them, so that a further finding needs no code. Numbers that
-a study measures stand once, in the study's own file, and are read from there. Reading is as strict
-as a recipe's.
+``findings.toml`` beside this file holds them, so that a further finding needs no code. Published
+numbers that a study measures are defined only in the study's file, and are read from there. The
+file is read as strictly as a recipe.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ STUDY_COMMANDS = (
     "chiasm study report recipes/studies/{name}.toml",
     "chiasm report keep runs/studies/{name}",
 )
-"""What makes a study's result again."""
+"""Commands that reproduce a study's result."""
 
 Quantity = Literal["size_exponent", "token_exponent", "gap", "growth"]
 
@@ -104,7 +104,7 @@ class NumberSettings(Settings):
 
     @property
     def is_measurable(self) -> bool:
-        """Whether something here measures it."""
+        """Whether a study or a law measures it."""
         return self.study is not None or bool(self.laws)
 
 
@@ -142,14 +142,14 @@ class Findings(Settings):
 
 
 def load_findings(path: Path = SHIPPED, studies: Path = STUDIES) -> Findings:
-    """Read a file of findings; published numbers and commands of studies are filled in.
+    """Returns the findings of a file, with published numbers and commands of studies filled in.
 
     Args:
-        path: the file.
-        studies: the folder of the studies that it names.
+        path: file of findings.
+        studies: folder of the studies that it names.
 
     Raises:
-        UserError: unknown setting, wrong value, or names that lead nowhere.
+        UserError: unknown setting, wrong value, or names that do not exist.
     """
     findings = parse_settings(Findings, load_toml(path))
     numbers = [number for finding in findings.findings for number in finding.numbers]
@@ -170,7 +170,7 @@ def load_findings(path: Path = SHIPPED, studies: Path = STUDIES) -> Findings:
 
 
 def _filled(number: NumberSettings, studies: Mapping[str, StudySettings]) -> NumberSettings:
-    """The number with what its study has published."""
+    """Returns the number with the published values of its study."""
     if (study := number.study) is None:
         return number
     entries = studies[study.result].published
@@ -186,7 +186,7 @@ def _filled(number: NumberSettings, studies: Mapping[str, StudySettings]) -> Num
 
 
 def results_of(finding: FindingSettings) -> list[str]:
-    """Names of all results that a finding leans on, in order."""
+    """Returns the names of all results that a finding depends on, in order."""
     names = []
     for number in finding.numbers:
         names += [number.study.result] if number.study is not None else []

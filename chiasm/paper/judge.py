@@ -1,4 +1,4 @@
-"""Every published number beside what was measured here, with a verdict by the stated rules."""
+"""Published numbers with their measurements, and verdicts by the stated rules."""
 
 from __future__ import annotations
 
@@ -33,31 +33,31 @@ class Counterpart:
     result: str
     agreement: Agreement
     is_refit: bool
-    """Of points that the paper plots: nothing was trained here."""
+    """Whether it is a refit of points that the paper plots, without training."""
     quantity: str
-    """``difference`` of a study, or a law's quantity."""
+    """``difference`` for a study, or a law's quantity."""
     intervals: Mapping[str, Interval[float]]
-    """By method; a study has one."""
+    """Intervals by method; a study has one."""
     unit: str = ""
     means: tuple[float, float] | None = None
-    """For a difference: of the two cells, over the seeds that both have."""
+    """Means of the two cells of a difference, over common seeds."""
     scale: str = ""
-    """At which size."""
+    """Size of the models and runs, in words."""
     note: str = ""
     doubt: str = ""
-    """Why it decides nothing, where it does not."""
+    """Reason of an undecided verdict."""
 
 
 @dataclass(frozen=True)
 class JudgedNumber:
-    """A published number and all that measures it."""
+    """A published number and its measurements."""
 
     published: NumberSettings
     measurements: tuple[Counterpart, ...]
 
     @property
     def agreement(self) -> Agreement:
-        """By what was trained here; refits are left out."""
+        """Common verdict of the measurements other than refits."""
         return unanimous(each.agreement for each in self.measurements if not each.is_refit)
 
 
@@ -70,16 +70,16 @@ class JudgedFinding:
 
     @property
     def agreement(self) -> Agreement:
-        """By the rule for findings."""
+        """Verdict by the rule for findings."""
         return overall(number.agreement for number in self.numbers if not number.published.follows)
 
 
 def judge(findings: Findings, kept: Mapping[str, Result]) -> list[JudgedFinding]:
-    """Every finding with its verdict.
+    """Returns every finding with its verdict.
 
     Args:
-        findings: what the paper found.
-        kept: results by name; refits of the paper's optima are made here.
+        findings: the paper's findings.
+        kept: kept results by name; refits of the paper's optima are computed here.
     """
     refits = {
         name: refit(settings.refit) for name, settings in findings.results.items() if settings.refit

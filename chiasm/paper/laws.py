@@ -1,4 +1,4 @@
-"""What a fit says, as a flat list of numbers: small enough to be kept, without its resamples."""
+"""The results of a fit as a flat list of numbers: small enough to keep, without its resamples."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from chiasm.scaling.fit import Fit
 from chiasm.scaling.forecast import relative_growth
 
 GROWTH_SIZES = (1e11, 1e12)
-"""Active parameters to which the growth of the need for data is told, as in the paper."""
+"""Active parameters at which growth of the need for data is reported, as in the paper."""
 
 
 @dataclass(frozen=True)
 class LawNumber:
-    """One number of one method, with its 95 % interval; nan where the interval is not known."""
+    """One number of one method, with its 95 % interval; NaN if the interval is not known."""
 
     quantity: Quantity
     of: str
@@ -29,7 +29,7 @@ class LawNumber:
     low: float
     high: float
     gamma: float
-    """FLOPs of a token grow as N to this in the fit; 1 where C = 6·N·D."""
+    """Power of N by which FLOPs per token grow in the fit; 1 where C = 6·N·D."""
 
     @property
     def interval(self) -> Interval[float]:
@@ -37,18 +37,18 @@ class LawNumber:
         return Interval(self.value, self.low, self.high)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; None for limits that are not known."""
+        """Returns JSON-able values; None for unknown limits."""
         return {**asdict(self), "low": known(self.low), "high": known(self.high)}
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> LawNumber:
-        """What :meth:`to_json` gave."""
+        """Returns the number from the content that :meth:`to_json` returned."""
         limits = {n: math.nan if content[n] is None else content[n] for n in ("low", "high")}
         return cls(**{**content, **limits})
 
 
 def law_numbers(fit: Fit) -> list[LawNumber]:
-    """Exponents, gaps and growth by every method of a fit."""
+    """Returns exponents, gaps and growth by every method of a fit."""
     gamma = fit.cost.gamma if fit.cost is not None else 1.0
     return [
         LawNumber(quantity, of, minus, size, method, number.value, number.low, number.high, gamma)
@@ -73,16 +73,16 @@ def _numbers(fit: Fit) -> Iterator[tuple[Quantity, str, str, float | None, str, 
 
 
 def asked(numbers: Sequence[LawNumber], measure: LawMeasureSettings) -> list[LawNumber]:
-    """The number that is asked for, by every method that has it."""
+    """Returns the number that a measurement names, by every method that has it."""
     wanted = (measure.quantity, measure.of, measure.minus, measure.size)
     return [n for n in numbers if (n.quantity, n.of, n.minus, n.size) == wanted]
 
 
 def difference(first: LawNumber, second: LawNumber) -> LawNumber:
-    """first - second of two independent fits.
+    """Returns first - second of two independent fits.
 
-    The limits are recovered from those of the parts, which need not be symmetric (MOVER: Zou &
-    Donner 2008, doi 10.1002/sim.3095).
+    The limits are computed from those of both, which need not be symmetric, by MOVER (Zou & Donner
+    2008, doi 10.1002/sim.3095).
     """
     value = first.value - second.value
     return replace(

@@ -1,4 +1,4 @@
-"""paper.html and paper.json: every finding of the paper beside what was measured here."""
+"""paper.html and paper.json: the paper's findings beside measurements of this repository."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ CHIPS = {
     Agreement.UNDECIDED: "not separated",
     Agreement.NOT_MEASURED: "",
 }
-"""Verdict → that of its chip."""
+"""Style of the chip by verdict."""
 
 REFIT_VERDICTS = (Agreement.AGREES, Agreement.DISAGREES, Agreement.UNDECIDED)
 
@@ -40,7 +40,7 @@ def write_paper(
     kept: Mapping[str, Result],
     folder: Path,
 ) -> ReportFiles:
-    """Write paper.html and paper.json.
+    """Writes paper.html and paper.json; returns their paths.
 
     Raises:
         UserError: the folder cannot be written.
@@ -53,7 +53,7 @@ def write_paper(
 def paper_report(
     findings: Findings, judged: Sequence[JudgedFinding], kept: Mapping[str, Result]
 ) -> doc.Report:
-    """Every finding with its verdict, what measures it again, and the rules."""
+    """Returns the report: findings with verdicts, commands that reproduce them, and rules."""
     parts = dict.fromkeys(each.finding.part for each in judged)
     return doc.Report(
         title="chiasm: the paper's findings",
@@ -106,7 +106,7 @@ def _facts(judged: Sequence[JudgedFinding]) -> dict[str, str]:
 
 
 def _commands(findings: Findings, judged: JudgedFinding) -> list[str]:
-    """What measures a finding again, line by line."""
+    """Returns the commands that reproduce a finding's measurements."""
     results = (findings.results[name] for name in results_of(judged.finding))
     return [command for result in results for command in result.commands]
 
@@ -126,7 +126,7 @@ def _finding(findings: Findings, judged: JudgedFinding) -> doc.Section:
 
 
 def _rows(judged: JudgedNumber, waits: str) -> list[doc.Row]:
-    """A row for each measurement beside what was published."""
+    """Returns a row per measurement, beside the published number."""
     rows: list[doc.Row] = [
         (
             _measured(each),
@@ -228,7 +228,7 @@ def _result(name: str, findings: Findings, result: Result | None) -> doc.Section
 def _record(
     findings: Findings, judged: Sequence[JudgedFinding], kept: Mapping[str, Result]
 ) -> dict[str, Any]:
-    """The whole of paper.json; null for what is not known."""
+    """Returns the content of paper.json."""
     commands = {name: list(result.commands) for name, result in findings.results.items()}
     return {
         "article": findings.article,

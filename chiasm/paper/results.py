@@ -1,6 +1,6 @@
-"""Results that are kept beside the docs: small files with machine, commit and command.
+"""Results kept in the repository: small files with machine, commit and versions.
 
-A folder for each result, by the study's or the fit's name:
+A folder per result, by the study's or the fit's name:
 
     cells.json   what chiasm study collect wrote: every cell and seed, with its versions
     report.md    the study's comparison, with study.svg
@@ -36,12 +36,12 @@ class CellResult:
     cell: str
     seed: int
     values: Mapping[str, float]
-    """By metric."""
+    """Values by metric."""
     units: Mapping[str, str]
     tokens: int
     flops: float
     active_parameters: int | None
-    """None where the plan that counted them was not kept."""
+    """None if the plan that counted them was not kept."""
     seconds: float
     versions: Mapping[str, Any]
 
@@ -53,27 +53,27 @@ class Result:
     cells: tuple[CellResult, ...] = ()
     laws: tuple[LawNumber, ...] = ()
     flags: tuple[str, ...] = ()
-    """What the fit objects to."""
+    """Warnings of the fit."""
 
     def values(self, cell: str, metric: str) -> dict[int, float]:
-        """Seed → value of a metric."""
+        """Returns the values of a metric by seed."""
         own = [each for each in self.cells if each.cell == cell and metric in each.values]
         return {each.seed: each.values[metric] for each in own}
 
     def unit(self, metric: str) -> str:
-        """A metric's unit; empty where it has none."""
+        """Returns a metric's unit; empty if it has none."""
         return next((each.units[metric] for each in self.cells if metric in each.units), "")
 
     def made_with(self, name: str) -> list[str]:
-        """All values of a version, such as git_commit or machine."""
+        """Returns the distinct values of a version, such as git_commit or machine."""
         return list(dict.fromkeys(str(each.versions.get(name, "")) for each in self.cells))
 
 
 def read_results(folder: Path) -> dict[str, Result]:
-    """Every kept result, by name; none where the folder is missing.
+    """Returns every kept result by name; none if the folder is missing.
 
     Raises:
-        UserError: a file that is not what :func:`keep` wrote.
+        UserError: a file differs from what :func:`keep` writes.
     """
     if not folder.is_dir():
         return {}
@@ -81,12 +81,12 @@ def read_results(folder: Path) -> dict[str, Result]:
 
 
 def refit(name: str) -> Result:
-    """The paper's own optima, refitted: ``paper-dense`` or ``paper-moe``."""
+    """Returns a refit of the paper's own optima: ``paper-dense`` or ``paper-moe``."""
     return Result(laws=tuple(law_numbers(fit_optima(paper_optima(name), source=name))))
 
 
 def keep(folder: Path, results: Path) -> Path:
-    """Keep what stands in a study's or a fit's folder; returns the result's folder.
+    """Copies the results of a study's or a fit's folder; returns the result's folder.
 
     Raises:
         UserError: there is neither a cells.json nor a fit.json, or one cannot be read.
@@ -116,7 +116,7 @@ def keep(folder: Path, results: Path) -> Path:
 
 
 def scale(cells: Sequence[CellResult]) -> str:
-    """At which size something was measured: parameters, tokens, FLOPs, seeds; empty for none."""
+    """Returns the size of cells in words: parameters, tokens, FLOPs, seeds; empty for none."""
     if not cells:
         return ""
     counted = [cell.active_parameters for cell in cells if cell.active_parameters is not None]
@@ -136,7 +136,7 @@ def _range(values: Sequence[float], told: Callable[[float], str]) -> str:
 
 
 def _short(value: float) -> str:
-    """A count in three digits, such as 54.3 k or 1.58 M."""
+    """Returns a count in three digits, such as 54.3 k or 1.58 M."""
     for letter, unit in (("B", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= unit:
             return f"{value / unit:.3g} {letter}"

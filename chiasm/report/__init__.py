@@ -1,19 +1,19 @@
-"""From a run folder and an evaluation to one page that a researcher would keep.
+"""Reports: from a run folder and an evaluation to one page.
 
-A report is data: pages say what is in them, and one renderer for each form writes it.
+A report is data: a page file says what is in it, and one renderer per output format writes it.
 
 Files, each importing only from those above it:
 
-doc.py         what a report is made of: facts, tables, figures, samples, prose, commands
-numbers.py     numbers in words
+doc.py         elements of a report: facts, tables, figures, samples, prose, commands
+numbers.py     formatting of numbers
 pictures.py    pixels as data URIs
-html.py        a report as a page that needs nothing beside it
+html.py        a report as a self-contained page
 markdown.py    a report as Markdown
 terminal.py    a report on the terminal
 record.py      a report as JSON
 files.py       a page with its JSON on disk
 charts.py      the style and the parts of every figure
-run_folder.py  what a training run left behind: metrics, recipe, versions
+run_folder.py  files of a training run: metrics, recipe, versions
 curves.py      loss curves and flow loss by noise level
 overview.py    overview.png: drawn, answered and imagined in one figure
 page.py        the report of a run, and its files

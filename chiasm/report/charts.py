@@ -1,4 +1,4 @@
-"""What every figure is drawn with: one style, whiskers, heat maps, and SVG that stands alone."""
+"""Style and parts of all figures: whiskers, heat maps, and self-contained SVG."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from matplotlib.image import AxesImage
 from numpy.typing import ArrayLike
 
 WIDTH_INCHES = 10.4
-"""Of a figure as wide as the page."""
+"""Width of a figure that fills the page."""
 
 PALETTE = ("#0b6e8f", "#d1603d", "#5b8c3a", "#7b5ea7", "#b8860b", "#64748b")
-"""Colours that stay apart for colour-blind readers."""
+"""Colours that colour-blind readers can tell apart."""
 
 GREY = "#94a3b8"
-"""Of what is there for comparison."""
+"""Colour of references for comparison."""
 
 STYLE: dict[Any, Any] = {
     "font.family": "sans-serif",
@@ -41,16 +41,16 @@ STYLE: dict[Any, Any] = {
 }
 
 styled = mpl.rc_context(STYLE)
-"""Decorates what draws a figure."""
+"""Decorator of functions that draw figures."""
 
 
 def figure_of(height_inches: float, width_inches: float = WIDTH_INCHES) -> Figure:
-    """An empty figure whose parts make room for each other."""
+    """Returns an empty figure with constrained layout."""
     return Figure(figsize=(width_inches, height_inches), layout="constrained")
 
 
 def svg(figure: Figure, salt: str) -> str:
-    """The figure's <svg> element; its identifiers are salted so that two figures share none."""
+    """Returns the figure's <svg> element; identifiers are salted so that two figures share none."""
     file = io.StringIO()
     with mpl.rc_context({"svg.hashsalt": salt}):
         figure.savefig(file, format="svg", metadata={"Date": None, "Creator": None})
@@ -58,19 +58,19 @@ def svg(figure: Figure, salt: str) -> str:
 
 
 def lengths(value: ArrayLike, low: ArrayLike, high: ArrayLike) -> np.ndarray:
-    """Whiskers [2, n] from values to the ends of their intervals; none where one is unknown."""
+    """Returns whiskers [2, n] from values to the ends of their intervals; 0 for unknown ones."""
     down, up = np.subtract(value, low), np.subtract(high, value)
     return np.nan_to_num(np.stack([down, up])).clip(0)
 
 
 def whiskers(axes: Axes, x: ArrayLike, value: ArrayLike, error: ArrayLike, **look: Any) -> None:
-    """Values with their whiskers upwards and downwards, joined by a line; nan has no whisker."""
+    """Draws values with whiskers up and down, joined by a line; nan has no whisker."""
     given = {"marker": "o", "markersize": 4, "capsize": 3, **look}
     axes.errorbar(x, value, yerr=np.nan_to_num(error), **given)
 
 
 def heat_map(axes: Axes, values: np.ndarray, **look: Any) -> AxesImage:
-    """Values as colours, each of them a rectangle; what is not a number stays empty."""
+    """Draws values as coloured rectangles; what is not a number stays empty."""
     axes.grid(visible=False)
     shown = np.ma.masked_invalid(values)
     return axes.imshow(shown, aspect="auto", interpolation="nearest", **look)
@@ -79,7 +79,7 @@ def heat_map(axes: Axes, values: np.ndarray, **look: Any) -> AxesImage:
 def colour_bar(
     figure: Figure, image: AxesImage, axes: Axes | list[Axes], label: str = "", **look: Any
 ) -> Axes:
-    """The scale of a heat map, beside it."""
+    """Draws the scale of a heat map beside it; returns its axes."""
     bar = figure.colorbar(image, ax=axes, pad=0.01, **look)
     bar.outline.set_visible(False)
     bar.set_label(label)

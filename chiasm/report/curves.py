@@ -19,7 +19,7 @@ SMOOTHING_SHARE = 0.02
 
 @styled
 def loss_figure(run: RunFolder) -> str:
-    """Text and flow loss over training, with validation points; empty without metrics."""
+    """Returns text and flow loss over training, with validation points; empty without metrics."""
     kinds = [("Text loss", "nats per token", "text_loss")]
     kinds += [(_titled(key), "per latent token", key) for key in flow_losses(run.curves)]
     panels = [
@@ -39,7 +39,7 @@ def loss_figure(run: RunFolder) -> str:
 
 
 def flow_losses(curves: Iterable[str]) -> list[str]:
-    """Returns what the flow losses of a run's streams are called, pictures' first."""
+    """Returns the names of the flow losses of a run's streams, the image stream's first."""
     named = {name.removeprefix("train/") for name in curves if name.startswith("train/")}
     return sorted((name for name in named if name.endswith("flow_loss")), key=lambda n: (len(n), n))
 
@@ -51,7 +51,7 @@ def _titled(flow_loss: str) -> str:
 
 @styled
 def flow_figure(points: Sequence[FlowPoint]) -> str:
-    """Flow loss of every source over flow time, with two standard errors and the baseline."""
+    """Returns flow loss of every source over flow time, with two standard errors; baseline."""
     if not points:
         return ""
     figure = figure_of(3.5)
@@ -74,8 +74,10 @@ def flow_figure(points: Sequence[FlowPoint]) -> str:
 
 @styled
 def horizon_figure(points: Sequence[HorizonPoint]) -> str:
-    """Likeness of imagined views over how far ahead they lie, with the baselines; a row of panels
-    for each source."""
+    """Returns likeness of imagined views by frames ahead, with the baselines; empty without points.
+
+    Each source has a row of panels.
+    """
     if not points:
         return ""
     sources = list(dict.fromkeys(point.source for point in points))
@@ -93,7 +95,7 @@ def horizon_figure(points: Sequence[HorizonPoint]) -> str:
 
 
 def _draw_horizons(axes: Axes, points: Sequence[HorizonPoint]) -> None:
-    """The imagined views with two standard errors, and a line for each baseline."""
+    """Draws the imagined views with two standard errors, and a line for each baseline."""
     contenders = list(dict.fromkeys(point.row.baseline_name for point in points))
     lines = {name: [p for p in points if p.row.baseline_name == name] for name in contenders}
     imagined = lines[contenders[0]]
@@ -114,7 +116,7 @@ def _draw_horizons(axes: Axes, points: Sequence[HorizonPoint]) -> None:
 def _draw_rows(
     axes: Axes, x: Sequence[float], rows: Sequence[Row], colour: str, label: str
 ) -> None:
-    """Values with two standard errors."""
+    """Draws values with two standard errors."""
     error = 2 * np.array([row.standard_error for row in rows])
     whiskers(axes, x, [row.value for row in rows], error, color=colour, label=label)
 

@@ -1,7 +1,7 @@
-"""What a report is: facts, and sections of tables, figures, samples, prose and commands.
+"""The elements of a report: facts, and sections of tables, figures, samples, prose and commands.
 
-A page says what is in it with these classes; html.py, markdown.py, terminal.py and record.py each
-render all of them. What is empty is false, and is left out everywhere.
+Pages are built from these classes; html.py, markdown.py, terminal.py and record.py each render all
+of them. An empty element is false, and is left out everywhere.
 """
 
 from __future__ import annotations
@@ -15,21 +15,21 @@ if TYPE_CHECKING:  # what draws no samples need not load what measures them
 
 
 Words: TypeAlias = "str | Mark | tuple[Words, ...]"
-"""Text in which parts stand out; a line break begins a new line."""
+"""Text with marked parts; a line break begins a new line."""
 
 
 @dataclass(frozen=True)
 class Mark:
-    """Words that stand out."""
+    """Text in another form."""
 
     words: Words
     form: Literal["strong", "small", "code", "chip", "link"]
     of: str = ""
-    """A chip's verdict, which colours it; the anchor that a link leads to."""
+    """A chip's verdict, which colours it, or the anchor that a link leads to."""
 
 
 class Block:
-    """A part of a section, which is empty when its first field is."""
+    """A part of a section; it is empty if its first field is."""
 
     def __bool__(self) -> bool:
         return bool(next(iter(vars(self).values())))
@@ -44,20 +44,20 @@ class Prose(Block):
 
 @dataclass(frozen=True)
 class Terms(Block):
-    """Terms, each with what is to be said of it."""
+    """Terms with their descriptions."""
 
     entries: Mapping[str, Words]
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A cell of a table that takes the place of several."""
+    """A table cell that spans several columns or rows."""
 
     words: Words
     columns: int = 1
     rows: int = 1
     is_heading: bool = False
-    """Of the rows below."""
+    """Whether it is the heading of the rows below."""
 
 
 Row: TypeAlias = "Sequence[Words | Cell]"
@@ -65,14 +65,14 @@ Row: TypeAlias = "Sequence[Words | Cell]"
 
 @dataclass(frozen=True)
 class Table(Block):
-    """Rows under the names of their columns."""
+    """Rows under column titles."""
 
     rows: Sequence[Row]
     columns: Sequence[str]
     unbroken: Collection[int] = ()
     """Columns whose cells stay on one line, such as those of numbers."""
     widths: Sequence[str] = ()
-    """Of the first columns, as shares of the page; without them columns are as wide as needed."""
+    """Widths of the first columns, as shares of the page; empty: as wide as needed."""
 
 
 @dataclass(frozen=True)
@@ -80,20 +80,20 @@ class Figure(Block):
     """A drawing."""
 
     svg: str
-    """Or, where Markdown alone shows it, the name of its file."""
+    """The drawing as SVG; where only Markdown shows it, the name of its file."""
     title: str = ""
 
 
 @dataclass(frozen=True)
 class Samples(Block):
-    """What a model made of held-out items."""
+    """A model's outputs for held-out items."""
 
     samples: Sequence[Sample]
 
 
 @dataclass(frozen=True)
 class Card:
-    """One number that everybody should see."""
+    """One headline number."""
 
     name: str
     value: str
@@ -105,30 +105,30 @@ class Card:
 
 @dataclass(frozen=True)
 class Cards(Block):
-    """The numbers that everybody should see."""
+    """The headline numbers."""
 
     cards: Sequence[Card]
 
 
 @dataclass(frozen=True)
 class Commands(Block):
-    """What is typed, or what stands in a file, as it is."""
+    """Commands, or the content of a file, shown verbatim."""
 
     text: str
     title: str = ""
-    """Folded away under it; empty: shown."""
+    """Title under which the text is folded away; empty: shown."""
 
 
 @dataclass(frozen=True)
 class Section(Block):
-    """Blocks, and smaller sections, under a heading."""
+    """Blocks and subsections under a heading."""
 
     heading: Words
     blocks: Sequence[Block]
     lead: Words = ""
-    """What the reader should know before; alone it makes no section."""
+    """Introduction; a section with a lead alone is empty."""
     anchor: str = ""
-    """Where links lead."""
+    """Target of links."""
 
     def __bool__(self) -> bool:
         return any(self.blocks)
@@ -141,25 +141,25 @@ class Report:
     title: str
     sections: Sequence[Section]
     subject: str = ""
-    """What stands beside the name at the top of the page."""
+    """Text beside the name at the top of the page."""
     intro: Sequence[Words] = ()
     """Paragraphs above the facts."""
     facts: Mapping[str, str] = field(default_factory=dict)
-    """Short, for the head of the page."""
+    """Short facts for the head of the page."""
     footer: str = ""
     record: Mapping[str, Any] = field(default_factory=dict)
-    """Every number, for programs."""
+    """All numbers, for programs."""
 
 
 def plain(words: Words) -> str:
-    """The words alone."""
+    """Returns the text without marks."""
     if isinstance(words, str):
         return words
     return plain(words.words) if isinstance(words, Mark) else "".join(map(plain, words))
 
 
 def lines(block: Block) -> list[Words]:
-    """Terms, samples or cards, a line for each, where there are words alone."""
+    """Returns terms, samples or cards as lines of text, for renderers without another form."""
     match block:
         case Terms():
             return [(f"{term}: ", words) for term, words in block.entries.items()]

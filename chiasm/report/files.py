@@ -1,4 +1,4 @@
-"""Reports on disk: a page with its JSON, and one word for a disk that refuses."""
+"""Reports on disk: a page with its JSON, and one message for errors of the disk."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from chiasm.whole import write_whole
 
 @dataclass(frozen=True)
 class ReportFiles:
-    """Where a report lies."""
+    """The files of a report."""
 
     page: Path
     table: Path
-    """The same for programs."""
+    """The numbers, for programs."""
 
 
 def write_page(report: Report, page: Path, indent: int | None = 1) -> ReportFiles:
-    """Write a report as a page and, beside it, as JSON."""
+    """Writes a report as a page and, beside it, as JSON."""
     files = ReportFiles(page, page.with_suffix(".json"))
     write_whole(files.page, html(report))
     write_whole(files.table, json_text(report.record, indent))
@@ -33,7 +33,7 @@ def write_page(report: Report, page: Path, indent: int | None = 1) -> ReportFile
 
 @contextmanager
 def writing(what: str, folder: Path, remedy: str = "") -> Iterator[None]:
-    """Where files are written: what the disk refuses is a UserError that says so."""
+    """Turns an OSError raised while files are written into a UserError."""
     try:
         yield
     except OSError as error:

@@ -1,7 +1,7 @@
-"""A report as one page that needs nothing beside it.
+"""Renders a report as one self-contained page.
 
-All words are escaped; pictures are data URIs and figures inline SVG, so that the file can be mailed
-or archived as it is.
+All text is escaped; images are data URIs and figures inline SVG, so that the file can be mailed or
+archived as it is.
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ if TYPE_CHECKING:
     from chiasm.evaluation.evaluation import Sample
 
 HYPHEN_AS_MINUS = re.compile(r"(?<![\w.)-])-(?=[\d.])|(?<=\de)-(?=\d)")
-"""Before a number and after nothing that it could join or be subtracted from; in an exponent."""
+"""A hyphen that is a minus sign: before a number with nothing to join or to subtract from; or in an
+exponent.
+"""
 
 
 def html(report: doc.Report) -> str:
-    """The whole page."""
+    """Returns the whole page."""
     intro = "".join(f"<p>{_words(words)}</p>" for words in report.intro)
     facts = "".join(
         f"<div><b>{escape(value)}</b>{escape(name)}</div>" for name, value in report.facts.items()
@@ -61,7 +63,7 @@ def _css(chip: doc.Mark) -> str:
 
 
 def _block(block: doc.Block, level: int = 2) -> str:
-    """``level``: of the heading that a section gets."""
+    """Returns a block as HTML; ``level`` is that of a section's heading."""
     match block:
         case doc.Section():
             anchor = f' id="{escape(block.anchor)}"' if block.anchor else ""

@@ -1,4 +1,4 @@
-"""A report as Markdown, with its figures beside it: what is kept in docs and read there."""
+"""Renders a report as Markdown, with its figures in files beside it, for docs."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from chiasm.report import doc
 
 
 def markdown(report: doc.Report) -> str:
-    """The whole text."""
+    """Returns the whole text."""
     facts = doc.Terms(report.facts)
     head = [doc.Prose(f"# {report.title}"), *map(doc.Prose, report.intro), facts]
     return _blocks([*head, *report.sections, doc.Prose(report.footer)], 2) + "\n"
@@ -19,7 +19,7 @@ def _blocks(blocks: Iterable[doc.Block], level: int) -> str:
 
 
 def _block(block: doc.Block, level: int) -> str:
-    """``level``: of the heading that a section gets."""
+    """Returns a block as Markdown; ``level`` is that of a section's heading."""
     match block:
         case doc.Section():
             heading = f"{'#' * level} {_words(block.heading)}" if block.heading else ""

@@ -1,4 +1,4 @@
-"""Numbers in words: one formatter for every page, table and terminal."""
+"""Formatting of numbers: one formatter for every page, table and terminal."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import math
 from chiasm.report.doc import Mark, Words
 
 _FORMS = {"share": ".1f", "dB": ".2f"}
-"""Unit → digits that it deserves; others have three decimals."""
+"""Unit → format; others have three decimals."""
 
 
 def number(value: float, unit: str = "", form: str = "", *, signed: bool = False) -> str:
-    """A value; shares as per cent.
+    """Returns a value as text; shares as per cent.
 
     Args:
         value: nan is unknown.
         unit: chooses the digits.
         form: chooses them instead, as ``.3g`` does.
-        signed: with a plus sign above 0.
+        signed: whether it has a plus sign above 0.
     """
     if math.isnan(value):
         return "unknown"
@@ -36,7 +36,7 @@ def estimate(
     *,
     signed: bool = False,
 ) -> Words:
-    """A value with its standard error and, in brackets, its interval, where they are known."""
+    """Returns a value with its standard error and, in brackets, its interval, where known."""
     told = number(value, unit, form, signed=signed)
     if not math.isnan(standard_error):
         bare, mark, rest = told.partition(" %")
@@ -48,7 +48,7 @@ def estimate(
 
 
 def duration(seconds: float) -> str:
-    """Seconds for people."""
+    """Returns seconds in a readable form."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     minutes, rest = divmod(round(seconds), 60)
@@ -57,7 +57,7 @@ def duration(seconds: float) -> str:
 
 
 def short_count(value: float) -> str:
-    """A count in three digits: 54.3k, 1.58G."""
+    """Returns a count in three digits: 54.3k, 1.58G."""
     for letter, unit in (("T", 1e12), ("G", 1e9), ("M", 1e6), ("k", 1e3)):
         if value >= unit:
             return f"{value / unit:.3g}{letter}"

@@ -1,4 +1,4 @@
-"""overview.png: what the model draws, answers and imagines, in one figure for a README."""
+"""overview.png: drawings, answers and imagined views of the model, in one figure for a README."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from chiasm.report.pictures import INK, PAPER, SOFT, enlarged
 PICTURE_PIXELS = 128
 GAP_PIXELS = 8
 COLUMNS = 3
-"""Samples beside each other in each band."""
+"""Number of samples beside each other in each band."""
 
 CELL_PIXELS = 3 * PICTURE_PIXELS + 2 * GAP_PIXELS
 MARGIN_PIXELS = 28
@@ -23,13 +23,13 @@ LINE_PIXELS = 19
 WIDTH_PIXELS = 2 * MARGIN_PIXELS + COLUMNS * CELL_PIXELS + (COLUMNS - 1) * MARGIN_PIXELS
 
 ROOM = 3
-"""Panels of each sample that there is room for."""
+"""Number of panels that a sample has room for."""
 
 Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
 def write_overview(evaluation: Evaluation, path: Path) -> None:
-    """Draw the figure, where there is something to show."""
+    """Draws the figure, if there is something to show."""
     bands = [
         _band(each.overview, chosen[:COLUMNS])
         for each in MEASURES
@@ -57,7 +57,7 @@ def _band(title: str, samples: Sequence[Sample]) -> Image.Image:
 
 
 def _cell(sample: Sample) -> Image.Image:
-    """Pictures in a row with their labels; words below, or beside a single picture."""
+    """Returns a sample's images in a row with labels; text below, or beside a single image."""
     panels = sample.panels[:ROOM]
     beside = len(panels) == 1
     lines = _wrapped(sample, 32 if beside else 50)

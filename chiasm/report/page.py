@@ -1,6 +1,6 @@
 """The report of a run: what it draws, answers and imagines, and every number beside its baseline.
 
-What is said of a measure stands with the measure (:class:`chiasm.evaluation.measure.Measure`).
+The words on a measure are written with the measure (:class:`chiasm.evaluation.measure.Measure`).
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ INTRO = (
 
 @dataclass(frozen=True)
 class Provenance:
-    """How a run came to be: what a reader needs to make it again."""
+    """The origin of a run: what a reader needs to reproduce it."""
 
     command: str
     seconds: Mapping[str, float]
-    """Stage → how long it took."""
+    """Stage → its duration."""
     facts: Mapping[str, str]
     """Short facts for the head of the page, for example parameters and tokens."""
 
 
 def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenance) -> ReportFiles:
-    """Write report.html, report.json and overview.png.
+    """Writes report.html, report.json and overview.png.
 
     An earlier report of the same settings and numbers is replaced; any other is kept, as
     report-1.html, report-1.json and overview-1.png, or with the next number that is free.
@@ -67,7 +67,7 @@ def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenanc
 
 
 def _tell_the_same(earlier: str, now: str) -> bool:
-    """Whether two tables hold equal settings and numbers, however long they took."""
+    """Returns whether two tables hold equal settings and numbers, however long they took."""
     try:
         before, after = json.loads(earlier), json.loads(now)
         return all(before[name] == after[name] for name in ("settings", "rows"))
@@ -76,7 +76,7 @@ def _tell_the_same(earlier: str, now: str) -> bool:
 
 
 def _keep(folder: Path, files: Sequence[Path]) -> None:
-    """Files of an earlier report under the first number that none has."""
+    """Renames the files of an earlier report to the first free number."""
     number = next(n for n in count(1) if not (folder / f"report-{n}.json").exists())
     for file in files:
         if file.exists():
@@ -84,7 +84,7 @@ def _keep(folder: Path, files: Sequence[Path]) -> None:
 
 
 def run_report(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -> doc.Report:
-    """All of it."""
+    """Returns the whole report."""
     name = run.path.resolve().name
     own = {f"evaluation: {section}": value for section, value in evaluation.seconds.items()}
     stages = {**provenance.seconds, **own}
@@ -134,7 +134,7 @@ def run_report(evaluation: Evaluation, run: RunFolder, provenance: Provenance) -
 
 
 def row_record(row: Row) -> dict[str, Any]:
-    """One row with its verdict."""
+    """Returns one row with its verdict, for programs."""
     return {**vars(row), "verdict": str(row.verdict)}
 
 
@@ -144,7 +144,7 @@ def _point(point: FlowPoint | HorizonPoint) -> dict[str, Any]:
 
 
 def headlines(evaluation: Evaluation) -> doc.Section:
-    """Returns the numbers that everybody should see."""
+    """Returns a section of the headline numbers."""
     rows = [row for row in evaluation.rows if row.headline]
     won = sum(row.verdict is Verdict.BEATS for row in rows)
     return doc.Section(
@@ -174,7 +174,7 @@ def _measured(row: Row) -> str:
 
 
 def _difference(row: Row) -> doc.Words:
-    """The paired difference with its standard error; empty without a baseline."""
+    """Returns the paired difference with its standard error; empty without a baseline."""
     if row.difference is None or row.difference_se is None:
         return ""
     return estimate(row.difference, row.difference_se, unit=row.unit, signed=True)
@@ -185,7 +185,7 @@ def _chip(row: Row) -> doc.Mark:
 
 
 def verdict_phrase(row: Row) -> str:
-    """The comparison as a sentence."""
+    """Returns the comparison as a phrase."""
     if row.verdict is Verdict.SHOWN or row.difference is None or row.difference_se is None:
         return "shown, no baseline"
     if math.isnan(row.difference_se):
@@ -200,7 +200,7 @@ def verdict_phrase(row: Row) -> str:
 
 
 def not_measured(evaluation: Evaluation) -> doc.Section:
-    """Returns what could not be measured, and why."""
+    """Returns a section of what could not be measured, with reasons."""
     return doc.Section("Not measured", [doc.Terms(evaluation.skipped)])
 
 
@@ -210,7 +210,7 @@ def _samples(evaluation: Evaluation, measure: Measure[Any]) -> doc.Section:
     return doc.Section(
         measure.heading or measure.section,
         [doc.Figure(horizon_figure(points)), doc.Samples(chosen)],
-        lead=f"{measure.lead} The first of the held-out split, not picked by hand.".strip(),
+        lead=f"{measure.lead} Chosen by their places in the held-out split, not by hand.".strip(),
     )
 
 
@@ -250,7 +250,7 @@ def _table_row(row: Row) -> doc.Row:
 
 
 def _baselines(rows: Sequence[Row]) -> Iterator[tuple[str, str]]:
-    """What is said of the sections that have rows."""
+    """Yields the descriptions of the baselines of sections that have rows."""
     present = {row.section for row in rows}
     for measure in MEASURES:
         for section, words in {measure.section: measure.baselines, **measure.others}.items():

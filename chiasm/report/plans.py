@@ -1,4 +1,4 @@
-"""plans.json, trajectories that evo reads, and a contact sheet for each scene that is shown."""
+"""plans.json, trajectories for evo, and a contact sheet of each scene that is shown."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ GAP_PIXELS = 10
 LINE_PIXELS = 20
 
 TrueEnds = Sequence[Mapping[str, np.ndarray]]
-"""For each shown scene the engine's view where each plan ends: planner → uint8 [H, W, 3]."""
+"""For each shown scene, planner → the engine's view at the end of its plan, uint8 [H, W, 3]."""
 
 
 def write_plans(
@@ -37,15 +37,15 @@ def write_plans(
     command: str,
     true_ends: TrueEnds,
 ) -> None:
-    """Write everything; files of an earlier call are replaced.
+    """Writes all files; those of an earlier call are replaced.
 
     Args:
         folder: made where it is missing.
-        planned: every scene; those at the beginning, as many as ``true_ends``, get a sheet.
+        planned: every scene; the first ones, as many as ``true_ends``, get a sheet.
         rows: of the table.
-        settings: that all was measured with.
-        command: what the user typed.
-        true_ends: empty mappings where no engine shows them.
+        settings: of the measurement.
+        command: as the user typed it.
+        true_ends: empty mappings where no engine renders them.
 
     Raises:
         UserError: the folder cannot be written.
@@ -71,7 +71,7 @@ def write_plans(
 
 
 def _remove_earlier(folder: Path) -> None:
-    """Scenes of an earlier call, which may have planned more of them, with other settings."""
+    """Removes scenes of an earlier call, which may have planned more, with other settings."""
     for trajectory in folder.glob("trajectories/scene-*"):
         shutil.rmtree(trajectory)
     for picture in folder.glob("scene-*.png"):
@@ -79,7 +79,7 @@ def _remove_earlier(folder: Path) -> None:
 
 
 def sheet(planned: PlannedScene, true_ends: Mapping[str, np.ndarray]) -> Image.Image:
-    """Start above goal; then, for each planner, the imagined end above the true view there."""
+    """Returns the start above the goal and, by planner, the imagined end above the true view."""
     columns = [[("start", planned.scene.context.views[-1]), ("goal", planned.scene.goal_HW3)]]
     for name, plan in planned.plans.items():
         column = [(f"{name}: imagined end", plan.views_SHW3[-1])]
@@ -91,7 +91,7 @@ def sheet(planned: PlannedScene, true_ends: Mapping[str, np.ndarray]) -> Image.I
 
 
 def strip(start_HW3: np.ndarray, goal_HW3: np.ndarray, plan: Plan) -> Image.Image:
-    """Start, each imagined view with the action before it, and the goal, in one row."""
+    """Returns the start, each imagined view with its action, and the goal, in one row."""
     columns = [[("start", start_HW3)]]
     for text, view in zip(plan.actions, plan.views_SHW3, strict=True):
         columns.append([(text.removeprefix(PREFIX), view)])
@@ -99,7 +99,7 @@ def strip(start_HW3: np.ndarray, goal_HW3: np.ndarray, plan: Plan) -> Image.Imag
 
 
 def write_strip(folder: Path, start_HW3: np.ndarray, goal_HW3: np.ndarray, plan: Plan) -> Path:
-    """The strip of a plan between two pictures, as ``plan.png``.
+    """Writes the strip of a plan between two images as ``plan.png``; returns its path.
 
     Raises:
         UserError: the folder cannot be written.

@@ -15,20 +15,20 @@ from chiasm.report.doc import Commands
 
 
 def json_text(record: Mapping[str, Any], indent: int | None = None) -> str:
-    """A record as a file's text."""
+    """Returns a record as JSON text."""
     return json.dumps(as_json(record), indent=indent, allow_nan=False) + "\n"
 
 
 def folded(title: str, value: Any) -> Commands:
-    """A value as JSON on a page, folded away under a title."""
+    """Returns a value as JSON on a page, folded away under a title."""
     return Commands(json.dumps(as_json(value), indent=2), title)
 
 
 def as_json(value: Any) -> Any:
-    """A value as JSON has it.
+    """Returns a value as plain JSON types.
 
-    Settings and dataclasses become objects and arrays lists, unless their own ``to_json`` says
-    otherwise; a number that is not finite, which JSON does not know, becomes null.
+    Settings and dataclasses become objects and arrays lists, unless they have a ``to_json``; a
+    number that is not finite, which JSON does not have, becomes null.
     """
     if hasattr(value, "to_json"):
         return as_json(value.to_json())

@@ -1,4 +1,4 @@
-"""What a training run left behind, read without the model."""
+"""The files of a training run, read without the model."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class RunFolder:
 
     @classmethod
     def read(cls, path: Path) -> RunFolder:
-        """Read what is there."""
+        """Returns the content of a run's folder."""
         recipe, versions = path / "recipe.toml", path / "versions.json"
         return cls(
             path,

@@ -1,4 +1,4 @@
-"""A report, or a part of one, on the terminal: tables and words; pictures are for pages."""
+"""Prints a report, or a part of one, to the terminal: tables and text without images."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from chiasm.report import doc
 
 
 def show(*blocks: doc.Block) -> None:
-    """Print these, one after the other."""
+    """Prints blocks one after the other."""
     for block in filter(None, blocks):
         match block:
             case doc.Section():

@@ -1,4 +1,4 @@
-"""Both approaches on the losses of one modality, and why a table may not allow them."""
+"""Both approaches on the losses of one modality, and the reasons why a table may not allow them."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chiasm.scaling.resample import OF_CURVE, OF_LAW, resampled
 from chiasm.scaling.runs import Runs
 
 MINIMUM_BUDGETS = 3
-"""Minima that a power law needs, so that it has something to miss."""
+"""Minima that a power law needs, so that it has a residual."""
 
 MINIMUM_RUNS = 8
 """Runs that the five numbers of the parametric law need."""
@@ -31,11 +31,11 @@ FITS = {"huber": fit_huber, "projection": fit_projection}
 
 
 class Refused(Exception):
-    """Why a table does not allow a method."""
+    """A table does not allow a method; the text is the reason."""
 
 
 def parabolas_of(runs: Runs, modality: str) -> tuple[Parabola, ...]:
-    """Every budget's curve, in ascending order; a budget of one size is none."""
+    """Returns every budget's curve, in ascending order; a budget of one size has none."""
     if not runs.has_budgets:
         return ()
     losses = runs.losses[modality]
@@ -50,7 +50,7 @@ def parabolas_of(runs: Runs, modality: str) -> tuple[Parabola, ...]:
 def approach2(
     runs: Runs, modality: str, parabolas: Sequence[Parabola], signs_Rn: Array
 ) -> Frontier:
-    """Power laws through the minima, weighted by the minima's own variances.
+    """Returns power laws through the minima, weighted by the minima's own variances.
 
     Raises:
         Refused: no budgets, too few minima, or losses that compute does not lower.
@@ -76,7 +76,7 @@ def approach2(
 
 
 def _with_minima(parabolas: Sequence[Parabola]) -> list[Parabola]:
-    """Those that a power law goes through; refused where there is none."""
+    """Returns the parabolas that a power law goes through; refuses a set that allows none."""
     kept = [parabola for parabola in parabolas if not parabola.refusal]
     if not parabolas:
         raise Refused(
@@ -99,10 +99,10 @@ def _with_minima(parabolas: Sequence[Parabola]) -> list[Parabola]:
 
 
 def resampled_curve(sizes: Array, losses: Array, places: Array, signs_Rn: Array) -> Array:
-    """Losses [R, n] of one budget about its parabola, and beyond its window about curves there.
+    """Returns resampled losses [R, n] of one budget, about its parabola or, outside, others.
 
-    A resample's lowest loss may lie elsewhere, so that it has another window, and that window's
-    sizes need losses too: a size outside has its parabola from the window about itself.
+    The lowest loss of a resample may be at another size, and so its window too, whose sizes need
+    losses as well: a size outside of the window gets its fitted loss from the window about itself.
     """
     again_Rn = np.empty((len(signs_Rn), len(sizes)))
     about = window(sizes, lowest_sizes(sizes, losses[None])[0])
@@ -120,11 +120,11 @@ def resampled_curve(sizes: Array, losses: Array, places: Array, signs_Rn: Array)
 def bias_on_grid(
     runs: Runs, parabolas: Sequence[Parabola], truth: Frontier
 ) -> tuple[float, float] | None:
-    """What approach 2 says wrongly on these sizes if the parametric law is the truth.
+    """Returns the bias of approach 2 on these sizes, if the parametric law is true.
 
-    The law's own noise-free losses at the runs' N and D go the way of the measured ones: windows,
-    minima, weights. What comes out minus the law's own optima is bias of the method alone: of the
-    size exponent, and of ln N at the middle budget. None: too few of these curves have a minimum.
+    The law's own noise-free losses at the runs' N and D are treated as the measured ones: windows,
+    minima, weights. The result minus the law's own optima is bias of the method alone: of the size
+    exponent, and of ln N at the middle budget. None: too few of these curves have a minimum.
     """
     assert truth.law is not None
     exact = truth.law.loss(runs.sizes, runs.tokens)
@@ -142,7 +142,7 @@ def bias_on_grid(
 
 
 def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Array) -> Frontier:
-    """The parametric law and what it implies.
+    """Returns the power laws that the fitted parametric law implies.
 
     Raises:
         Refused: too few runs, sizes or budgets, or a number that exponents need lies at a bound.
@@ -162,7 +162,7 @@ def approach3(runs: Runs, modality: str, method: str, cost: Cost, signs_Rn: Arra
 
 
 def fit_law(runs: Runs, modality: str, method: str, start: Laws | None = None) -> Laws:
-    """The parametric law alone, whatever its numbers.
+    """Returns the fitted parametric law alone, whatever its numbers.
 
     Raises:
         Refused: too few runs, sizes or levels of compute.
@@ -177,7 +177,7 @@ def fit_law(runs: Runs, modality: str, method: str, start: Laws | None = None) -
 
 
 def _refuse_bounds(law: Laws, runs: Runs) -> None:
-    """A law means nothing where a number that its exponents need lies at a bound."""
+    """Refuses a law where a number that its exponents need lies at a bound."""
     there = law.at_bounds(runs.sizes, runs.tokens)
     values = {"A": "A = 0", "B": "B = 0", "α": f"α = {law.alpha_R[0]:.2g}"}
     values["β"] = f"β = {law.beta_R[0]:.2g}"
@@ -195,7 +195,7 @@ def leave_groups_out(
     parabolas: Sequence[Parabola],
     estimates: Mapping[str, Frontier],
 ) -> dict[str, dict[float, float]]:
-    """How far each method is off at a budget, or a quantile of compute, that it has not seen."""
+    """Returns each method's error at every budget, or quantile of compute, when it is left out."""
     errors: dict[str, dict[float, float]] = {method: {} for method in estimates}
     kept = [parabola for parabola in parabolas if not parabola.refusal]
     for left in kept if len(kept) >= 3 and "parabola" in errors else ():

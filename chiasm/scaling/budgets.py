@@ -1,8 +1,8 @@
-"""Which budget each run belongs to.
+"""The budget that each run belongs to.
 
-A table may name its budgets. Where it does not, they are looked for: runs are ordered by FLOPs and
-parted wherever the next run has used clearly more. Points that spread over compute have chance
-neighbours, which are no budgets; so either most runs fall into such groups or there are none.
+A table may name its budgets. Otherwise they are detected: runs are ordered by FLOPs and split
+wherever the next run has used clearly more. Points that spread over compute have chance neighbours,
+which are no budgets; so either most runs fall into such groups or there are none.
 """
 
 from __future__ import annotations
@@ -17,22 +17,22 @@ from chiasm.scaling.points import Point
 Array = np.ndarray
 
 SAME_BUDGET = 0.10
-"""Relative spread of FLOPs within one budget, at most."""
+"""Largest relative spread of FLOPs within one budget."""
 
 NEXT_BUDGET = 0.25
-"""Relative step between FLOPs, in ascending order, from which on another budget begins."""
+"""Relative step between FLOPs, in ascending order, that begins another budget."""
 
 MOST = 0.8
 """Share of the runs that must fall into budgets."""
 
 QUANTILES = 5
-"""Groups of compute that stand for budgets when one is left out and there are none."""
+"""Number of groups of compute that replace budgets for leave-one-out errors."""
 
 
 def budgets_of(points: Sequence[Point]) -> Array:
-    """The budget of each point [n]; nan for all where there are none.
+    """Returns the budget of each point [n]; nan for all where there are none.
 
-    Runs of a table with budgets that fall into none have their own FLOPs as budget.
+    Runs that belong to none of a table's budgets have their own FLOPs as budget.
     """
     named = np.array([point.budget_flops or np.nan for point in points])
     flops = np.array([point.flops for point in points])
@@ -51,9 +51,9 @@ def budgets_of(points: Sequence[Point]) -> Array:
 
 
 def groups_of(budgets: Array, flops: Array) -> Array:
-    """What is left out together [n]: budgets, or quantiles of compute where there are none.
+    """Returns the groups for leave-one-out errors [n]: budgets, else quantiles of compute.
 
-    A group is named by the geometric mean of its FLOPs.
+    A group is identified by the geometric mean of its FLOPs.
     """
     if np.isfinite(budgets).all():
         return budgets

@@ -1,4 +1,4 @@
-"""What no single law can hold for: refused before anything is fitted."""
+"""Refusal of tables that no single law can hold for, before anything is fitted."""
 
 from __future__ import annotations
 
@@ -12,24 +12,25 @@ from chiasm.scaling.budgets import budgets_of
 from chiasm.scaling.points import Point
 
 FLOPS_WITHIN = 0.02
-"""Used FLOPs may differ from the budget by this share."""
+"""Largest relative difference between used FLOPs and the budget."""
 
 COUNT_WITHIN = 0.02
-"""FLOPs per token may miss the shape's own count by this share: rows differ in their pairs."""
+"""Largest relative difference of FLOPs per token from the shape's count: rows differ in pairs."""
 
 CURVE_WITHIN = 0.3
-"""Without such a count: FLOPs per token may leave the curve of the other sizes by this share (whole
-blocks make steps of a fifth in small models), or else by ODD times the table's own scatter about
-it."""
+"""Without such a count: largest relative difference of FLOPs per token from the curve of the other
+sizes (whole blocks make steps of a fifth in small models), or else ODD times the table's own
+scatter about it.
+"""
 
 ODD = 6.0
 
 SHOWN = 5
-"""Problems of one kind that are told in full."""
+"""Number of problems of one kind that are listed in full."""
 
 
 def check_points(points: Sequence[Point]) -> None:
-    """Refuse a table that no single law can hold for.
+    """Refuses a table that no single law can hold for.
 
     Raises:
         UserError: losses that are not finite, cells twice or missing, several held-out sets or
@@ -106,7 +107,7 @@ def _off_budget(points: Sequence[Point]) -> Iterator[str]:
 
 
 def _missing(points: Sequence[Point]) -> Iterator[str]:
-    """In each budget every size needs the seeds that the others have."""
+    """Yields the seeds that a size lacks and others of its budget have."""
     there: dict[float, dict[float, set[int]]] = {}
     for point, found in zip(points, budgets_of(points).tolist(), strict=True):
         budget = point.flops if math.isnan(found) else found
@@ -122,7 +123,7 @@ def _missing(points: Sequence[Point]) -> Iterator[str]:
 
 
 def _off_count(points: Sequence[Point]) -> Iterator[str]:
-    """A run costs what its shape says."""
+    """Yields runs whose FLOPs are not those counted for their shape."""
     for point in points:
         counted, used = point.flops_per_token, point.flops / point.tokens
         if counted is not None and abs(used / counted - 1) > COUNT_WITHIN:
@@ -134,7 +135,10 @@ def _off_count(points: Sequence[Point]) -> Iterator[str]:
 
 
 def _off_curve(points: Sequence[Point]) -> Iterator[str]:
-    """Where no shape was counted: FLOPs per token are a smooth function of N, roughly."""
+    """Yields runs off the curve of the others, where FLOPs per token were not counted by shape.
+
+    FLOPs per token are roughly a smooth function of N.
+    """
     if all(point.flops_per_token is not None for point in points):
         return
     x = np.log([point.active_parameters for point in points])

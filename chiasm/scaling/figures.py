@@ -20,14 +20,14 @@ from chiasm.scaling.parabola import Parabola
 DASHES = {"parabola": "-", "huber": ":", "projection": "--", "optima": "-"}
 
 BEYOND = 3.0
-"""Factor by which the lines go on beyond the budgets."""
+"""Factor by which lines extend beyond the budgets."""
 
 UNITS = {"text": "nats per token", "vision": "flow loss per latent token"}
 
 
 @styled
 def write_figures(fit: Fit, folder: Path) -> list[Path]:
-    """Write isoflop and optima, each as SVG and PNG; isoflop only where there are curves."""
+    """Writes isoflop and optima, each as SVG and PNG; isoflop only where there are curves."""
     figures = {"optima": optima_figure(fit)}
     if any(own.parabolas for own in fit.modalities.values()):
         figures["isoflop"] = isoflop_figure(fit)
@@ -42,8 +42,10 @@ def write_figures(fit: Fit, folder: Path) -> list[Path]:
 
 @styled
 def isoflop_figure(fit: Fit) -> Figure:
-    """Loss over N, a panel for each modality; each budget's curve is drawn where it was fitted, and
-    runs outside of that are pale."""
+    """Returns loss over N, a panel for each modality.
+
+    Each budget's curve is drawn where it was fitted; runs outside of that are pale.
+    """
     figure = figure_of(4.2, 5.2 * len(fit.modalities) + 0.8)
     panels = np.atleast_1d(figure.subplots(1, len(fit.modalities)))
     for axes, (name, own) in zip(panels, fit.modalities.items(), strict=True):
@@ -61,7 +63,7 @@ def isoflop_figure(fit: Fit) -> Figure:
 
 @styled
 def optima_figure(fit: Fit) -> Figure:
-    """Optimal parameters and tokens over compute, with lines and bands for each modality."""
+    """Returns optimal parameters and tokens over compute, with lines and bands by modality."""
     figure = figure_of(4.4)
     left, right = figure.subplots(1, 2)
     for colour, (name, own) in zip(PALETTE, fit.modalities.items(), strict=False):

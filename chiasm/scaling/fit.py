@@ -1,4 +1,4 @@
-"""Both approaches on one table, with intervals, held-out errors and everything that looks wrong.
+"""Both approaches on one table, with intervals, held-out errors and warnings.
 
 For each modality: a parabola about each budget's lowest loss and a power law through the minima
 (approach 2), and the parametric law fitted twice (approach 3). In a multimodal run N is the active
@@ -56,44 +56,46 @@ from chiasm.scaling.runs import Runs, SizeMeasure
 
 @dataclass(frozen=True)
 class ModalityFit:
-    """All that is said of one modality."""
+    """The results of one modality."""
 
     parabolas: tuple[Parabola, ...]
     estimates: Mapping[str, Frontier]
-    """By method; a method that refused is not here."""
+    """Estimate of each method that did not refuse."""
     refusals: Mapping[str, str]
-    """By method."""
+    """Reason of each method that refused."""
     left_out: Mapping[str, Mapping[float, float]] = field(default_factory=dict)
-    """Method → budget, or middle of a quantile of compute → relative error of what it predicts
-    there from the others: parabola: of the optimal size; the others: root mean square over the
-    losses."""
+    """Method → budget, or middle of a quantile of compute → relative error of the prediction there
+    from the others: of the optimal size for parabolas; root mean square over the losses for the
+    laws.
+    """
     optima: tuple[tuple[float, float, float], ...] = ()
-    """Budget, size and tokens of each published optimum, where these are all there is."""
+    """Budget, size and tokens of each published optimum, where a fit has nothing else."""
     parabola_bias: tuple[float, float] | None = None
-    """Fitted minus true, of approach 2's size exponent and of its ln N at the middle budget, on
-    exactly these sizes and budgets if approach 3's law were the truth."""
+    """Fitted minus true size exponent of approach 2, and ln N at the middle budget, on exactly
+    these sizes and budgets if approach 3's law were the truth.
+    """
     outliers: Outliers | None = None
     """Runs far from the Huber law."""
 
 
 @dataclass(frozen=True)
 class Fit:
-    """A whole table's fit."""
+    """The fit of a whole table."""
 
     source: str
     modalities: Mapping[str, ModalityFit]
     flags: tuple[Flag, ...]
     compute: tuple[float, float]
-    """Smallest and largest FLOPs that were measured."""
+    """Smallest and largest measured FLOPs."""
     size: SizeMeasure = SizeMeasure.PARAMETERS
-    """What N is."""
+    """Measure of N."""
     cost: Cost | None = None
-    """FLOPs of a token by N."""
+    """FLOPs of a token as a function of N."""
     parameters_cost: Cost | None = None
-    """FLOPs of a token by active parameters, whatever N is."""
+    """FLOPs of a token as a function of active parameters, whatever N is."""
 
     def gaps(self) -> dict[tuple[str, str, str], Estimate]:
-        """(method, first modality, other) → first's size exponent minus the other's."""
+        """Returns (method, first modality, other) → first's size exponent minus the other's."""
         first, *others = self.modalities
         found = {}
         for other in others:
@@ -104,7 +106,7 @@ class Fit:
 
 
 def gap(one: Frontier, other: Frontier) -> Estimate:
-    """Difference of two size exponents, resample by resample."""
+    """Returns the difference of two size exponents, resample by resample."""
     difference = one.rows[:, 0] - other.rows[:, 0]
     error = None
     if one.errors and other.errors:
@@ -121,15 +123,15 @@ def fit_points(
     seed: int = 0,
     notes: Sequence[str] = (),
 ) -> Fit:
-    """Fit every modality of a table by every method that the table allows.
+    """Returns the fit of every modality of a table by every method that the table allows.
 
     Args:
         points: the table.
         source: its name.
-        size: what N is.
+        size: measure of N.
         resamples: of the bootstrap.
         seed: of the bootstrap.
-        notes: what was done to the table before, for the flags.
+        notes: changes made to the table before, for the flags.
 
     Raises:
         UserError: a table that no law can hold for, or that every method refuses.
@@ -157,7 +159,7 @@ def fit_points(
 
 
 def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> ModalityFit:
-    """One modality by all methods."""
+    """Returns the fit of one modality by all methods."""
     estimates: dict[str, Frontier] = {}
     refusals: dict[str, str] = {}
     parabolas = parabolas_of(runs, modality)
@@ -182,7 +184,7 @@ def fit_modality(runs: Runs, modality: str, cost: Cost, signs_Rn: Array) -> Moda
 
 
 def modality_flags(runs: Runs, modality: str, cost: Cost, own: ModalityFit) -> Iterator[Flag]:
-    """Everything that is doubtful about one modality."""
+    """Yields all warnings about one modality."""
     laws = {name: each.law for name, each in own.estimates.items() if each.law is not None}
     for method, reason in own.refusals.items():
         yield Flag(Kind.REFUSAL, f"{TITLES[method]}: {reason}", methods=(method,))

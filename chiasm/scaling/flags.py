@@ -1,4 +1,4 @@
-"""What a careful reader would object to: said by the tool before the reader does."""
+"""Warnings about doubtful numbers of a fit."""
 
 from __future__ import annotations
 
@@ -16,36 +16,36 @@ from chiasm.scaling.parabola import Parabola
 from chiasm.scaling.runs import Runs
 
 TOO_WIDE = 32.0
-"""Largest over smallest of the sizes that shape a parabola, beyond which it leaves the curve."""
+"""Largest over smallest size that shapes a parabola, above which the curve is none."""
 
 TOO_NARROW = 4.0
-"""The same below which noise decides the curvature."""
+"""Ratio of the same sizes below which noise decides the curvature."""
 
 OFF_CENTRE = 0.5
-"""Half spans between the minimum and the middle of those sizes."""
+"""Distance between the minimum and the middle of those sizes, in half spans."""
 
 FAILED = 0.05
-"""Share of resamples without a minimum, or at a bound, beyond which an interval is conditional."""
+"""Share of resamples without a minimum, or at a bound, above which an interval is conditional."""
 
 BIAS_OF_EXPONENT = 0.01
-"""Of approach 2's exponent, below which it is not worth a word."""
+"""Bias of approach 2's exponent below which there is no warning."""
 
 BIAS_OF_SIZE = 0.05
-"""Of its ln N, likewise."""
+"""Bias of its ln N below which there is no warning."""
 
 ODD_COST = 0.05
-"""Of γ from 1, and of a run's FLOPs per token from κ·N^γ, beyond which a + b = 1 fails."""
+"""Difference of γ from 1, and of FLOPs per token from κ·N^γ, above which a + b = 1 fails."""
 
 
 TOLD = 1e-3
-"""One unit of the last digit with which an exponent is told: less than it is told as equal."""
+"""One unit of the last printed digit of an exponent: smaller differences count as equal."""
 
 
 class Kind(StrEnum):
-    """How much a flag weighs."""
+    """Severity of a flag."""
 
     REFUSAL = "refused"
-    """A method, or a budget of one, that says nothing."""
+    """A method, or a budget of one, has no result."""
     WARNING = "warning"
     """A number is likely off, or its interval too narrow."""
     NOTE = "note"
@@ -53,31 +53,31 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Flag:
-    """One objection."""
+    """One warning."""
 
     kind: Kind
     text: str
     modality: str = ""
-    """Empty: it concerns the whole table."""
+    """Modality that it concerns; empty: the whole table."""
     methods: tuple[str, ...] = ()
-    """Empty: it concerns all."""
+    """Methods that it concerns; empty: all."""
 
     def __str__(self) -> str:
-        """With its modality."""
+        """Returns the text with its modality."""
         return f"{self.modality}: {self.text}" if self.modality else self.text
 
     def concerns(self, method: str) -> bool:
-        """Whether it bears on what a method says."""
+        """Returns whether it bears on the results of a method."""
         return not self.methods or method in self.methods
 
 
 def warning(text: str, *methods: str) -> Flag:
-    """A warning that concerns these methods, or all."""
+    """Returns a warning that concerns these methods, or all."""
     return Flag(Kind.WARNING, text, methods=methods)
 
 
 def cost_flags(cost: Cost) -> Iterator[Flag]:
-    """Where N is no measure of compute."""
+    """Yields warnings where N is no measure of compute."""
     if abs(cost.gamma - 1) > ODD_COST:
         yield warning(
             f"FLOPs per token grow as N^{cost.gamma:.3f}, so b = 1 - {cost.gamma:.3f}·a, and a and "
@@ -91,7 +91,7 @@ def cost_flags(cost: Cost) -> Iterator[Flag]:
 
 
 def missing_sizes(runs: Runs) -> Iterator[Flag]:
-    """Budgets with fewer sizes than most have."""
+    """Yields budgets with fewer sizes than most have."""
     if not runs.has_budgets:
         return
     sizes = {
@@ -107,7 +107,7 @@ def missing_sizes(runs: Runs) -> Iterator[Flag]:
 
 
 def grid_width_flag(ratio: float) -> str:
-    """Whether sizes about a minimum that span this ratio suit a parabola; empty where they do."""
+    """Returns a warning if sizes that span this ratio do not suit a parabola; otherwise ""."""
     told = f"the sizes about the minimum span a factor of {ratio:.3g}"
     ratio = float(f"{ratio:.3g}")  # a geometric grid's 32 may be 32 + 1e-14
     if ratio > TOO_WIDE:
@@ -120,7 +120,7 @@ def grid_width_flag(ratio: float) -> str:
 def approach2_flags(
     runs: Runs, parabolas: Sequence[Parabola], estimates: Mapping[str, Frontier]
 ) -> Iterator[Flag]:
-    """Budgets refused, grids off centre or of the wrong width, runs off their curve."""
+    """Yields budgets refused, grids off centre or of the wrong width, and runs off their curve."""
     methods = ("parabola",)
     for parabola in parabolas:
         where = f"budget {parabola.budget_flops:.3g}"
@@ -151,7 +151,7 @@ def approach2_flags(
 
 
 def unbracketed(parabolas: Sequence[Parabola], estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
-    """Approach 3's optima that lie outside the sizes that were trained."""
+    """Yields approach 3's optima that lie outside the trained sizes."""
     for method, estimate in estimates.items():
         outside = [
             f"{parabola.budget_flops:.3g}"
@@ -168,7 +168,7 @@ def unbracketed(parabolas: Sequence[Parabola], estimates: Mapping[str, Frontier]
 
 
 def bounds_flags(runs: Runs, estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
-    """Laws and resamples that end where a number can go no further."""
+    """Yields laws and resamples that end at a bound."""
     for method, estimate in estimates.items():
         if estimate.law is None or estimate.law_samples is None:
             continue
@@ -191,7 +191,7 @@ def bounds_flags(runs: Runs, estimates: Mapping[str, Frontier]) -> Iterator[Flag
 
 
 def disagreements(estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
-    """Pairs of methods whose size exponents differ by more than their resamples do."""
+    """Yields pairs of methods whose size exponents differ by more than their resamples do."""
     methods = list(estimates)
     for number, one in enumerate(methods):
         for two in methods[number + 1 :]:
@@ -207,18 +207,20 @@ def disagreements(estimates: Mapping[str, Frontier]) -> Iterator[Flag]:
 
 
 def excludes(told: Estimate, exponent: float) -> bool:
-    """Whether an interval leaves an exponent out by more than :data:`TOLD`; nan never does."""
+    """Returns whether an interval excludes an exponent by more than :data:`TOLD`; nan never."""
     return exponent < told.low - TOLD or exponent > told.high + TOLD
 
 
 def agree(estimates: Mapping[str, Frontier]) -> bool:
-    """Whether no two methods disagree."""
+    """Returns whether no two methods disagree."""
     return not any(disagreements(estimates))
 
 
 def bias_flags(bias: tuple[float, float] | None) -> Iterator[Flag]:
-    """Where approach 2 is known to be off on this grid; ``bias``: fitted minus true, of the size
-    exponent and of ln N at the middle budget."""
+    """Yields a warning where approach 2 is known to be biased on this grid.
+
+    ``bias``: fitted minus true, of the size exponent and of ln N at the middle budget.
+    """
     if bias is None or (abs(bias[0]) <= BIAS_OF_EXPONENT and abs(bias[1]) <= BIAS_OF_SIZE):
         return
     exponent, factor = f"{abs(bias[0]):.3f}", f"{np.exp(bias[1]):.2f}"

@@ -1,8 +1,8 @@
-"""What a law says of budgets and sizes that were not trained.
+"""Forecasts of a law for budgets and sizes that were not trained.
 
 Everything is computed for the estimate and for each of its resamples, so that every number has an
-interval. The further a forecast lies from the budgets that were measured, the more it leans on the
-law being one; the interval does not know that.
+interval. The further a forecast lies from the measured budgets, the more it depends on the form of
+the law; the interval does not account for that.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from chiasm.scaling.frontier import Frontier
 from chiasm.scaling.law import Array, Cost
 
 REFERENCE_PARAMETERS = 1e9
-"""Growth of the data need is told relative to this size, as the paper does."""
+"""Growth of the data need is relative to this size, as in the paper."""
 
 ANCHOR_WITHIN = 0.1
-"""Share by which 6·N·D of a typed optimum may miss its C."""
+"""Largest relative difference between 6·N·D of a typed optimum and its C."""
 
 TYPED = re.compile(r"(?P<name>\w+)=(?P<a>0?\.\d+)/(?P<b>0?\.\d+)$")
 ANCHOR = re.compile(r"(?P<name>\w+)=(?P<c>[^/]+)/(?P<n>[^/]+)/(?P<d>[^/]+)$")
@@ -36,34 +36,34 @@ class Optimum:
     size: Estimate
     """N, as the fit measures it."""
     tokens: Estimate
-    """Of all modalities in the mixture, as everywhere."""
+    """Tokens of all modalities in the mixture, as everywhere."""
     tokens_per_parameter: Estimate
 
 
 @dataclass(frozen=True)
 class OwnOptimum:
-    """How to train a model of a given size for one modality."""
+    """The budget and tokens for which a model of a given size is optimal for one modality."""
 
     size: float
     """N, as the fit measures it."""
     budget_flops: Estimate
     tokens: Estimate
-    """Of all modalities in the mixture."""
+    """Tokens of all modalities in the mixture."""
 
 
 @dataclass(frozen=True)
 class OffOptimum:
-    """What a modality pays where the model has the size that is best for another."""
+    """The price for a modality where the model has the size that is best for another."""
 
     budget_flops: float
     loss: Estimate
     best_loss: Estimate
     compute_factor: Estimate
-    """How much more compute it takes than the modality's own optimum at the same loss."""
+    """Compute relative to the modality's own optimum at the same loss."""
 
 
 def optimum(estimate: Frontier, budget_flops: float) -> Optimum:
-    """Compute-optimal size and tokens at a budget."""
+    """Returns the compute-optimal size and tokens at a budget."""
     log_size, log_tokens = estimate.log_optimum(budget_flops)
     return Optimum(
         budget_flops,
@@ -74,7 +74,7 @@ def optimum(estimate: Frontier, budget_flops: float) -> Optimum:
 
 
 def trained_optimally(estimate: Frontier, size: float) -> OwnOptimum:
-    """The budget and the tokens for which a model of ``size`` is the best one."""
+    """Returns the budget and the tokens for which a model of ``size`` is the best one."""
     rows = estimate.rows
     beyond = (np.log(size) - rows[:, 1]) / rows[:, 0]
     return OwnOptimum(
@@ -85,15 +85,17 @@ def trained_optimally(estimate: Frontier, size: float) -> OwnOptimum:
 
 
 def reference_size(estimates: Mapping[str, Frontier], largest_budget_flops: float) -> float:
-    """From which size on growth is told: the paper's 1e9, or the largest optimum that was measured,
-    to one digit, where that is far below."""
+    """Returns the reference of growth: the paper's 1e9, or the largest measured optimum.
+
+    The latter, to one digit, where it is far below.
+    """
     optima = (own.log_optimum(largest_budget_flops)[0][0] for own in estimates.values())
     largest = float(np.exp(max(optima)))
     return REFERENCE_PARAMETERS if largest > REFERENCE_PARAMETERS / 10 else float(f"{largest:.0e}")
 
 
 def data_need(estimate: Frontier) -> Array:
-    """b/a of D_opt ∝ N^(b/a): [1 + R]."""
+    """Returns b/a of D_opt ∝ N^(b/a): [1 + R]."""
     rows = estimate.rows
     return rows[:, 2] / rows[:, 0]
 
@@ -101,7 +103,7 @@ def data_need(estimate: Frontier) -> Array:
 def relative_growth(
     other: Frontier, first: Frontier, size: float, reference: float = REFERENCE_PARAMETERS
 ) -> Estimate:
-    """Growth of D_other / D_first from models of ``reference`` to models of ``size`` parameters.
+    """Returns the growth of D_other / D_first from ``reference`` to ``size`` parameters.
 
     (size / reference)^(b/a of other - b/a of first). It is growth, not the ratio itself.
     """
@@ -110,7 +112,7 @@ def relative_growth(
 
 
 def relative_need(other: Frontier, first: Frontier, size: float) -> Estimate:
-    """D_other / D_first itself, each optimal for a model of ``size`` parameters."""
+    """Returns D_other / D_first itself, each optimal for a model of ``size`` parameters."""
 
     def log_tokens(estimate: Frontier) -> Array:
         rows = estimate.rows
@@ -122,10 +124,10 @@ def relative_need(other: Frontier, first: Frontier, size: float) -> Estimate:
 def off_optimum(
     estimate: Frontier, trained_for: Frontier, cost: Cost, budget_flops: float
 ) -> OffOptimum | None:
-    """Loss of a modality at the size that is best for another, and the compute that wastes.
+    """Returns a modality's loss at the size that is best for another, and the wasted compute.
 
-    At its optimum a law's loss above E falls as C^(-αa), so a loss L is worth the compute
-    C·((L - E) / (L_best - E))^(-1/(αa)). None: the estimate has no parametric law.
+    At its optimum a law's loss above E falls as C^(-αa), so a loss L is worth the compute C·((L -
+    E) / (L_best - E))^(-1/(αa)). None: the estimate has no parametric law.
     """
     if estimate.law is None or estimate.law_samples is None:
         return None
@@ -151,10 +153,10 @@ def off_optimum(
 def typed_estimates(
     exponents: Sequence[str], anchors: Sequence[str] = (), resamples: int = 1000, seed: int = 0
 ) -> dict[str, Frontier]:
-    """Estimates from exponents as they are printed, such as ``text=0.47/0.53``.
+    """Returns estimates from exponents as they are printed, such as ``text=0.47/0.53``.
 
-    The resamples are what the printed digits leave open: with C = 6·N·D both exponents sum to 1, so
-    that a is uniform where it and 1 - a both round to what is printed. ``anchors``, such as
+    The resamples span what the printed digits leave open: with C = 6·N·D both exponents sum to 1,
+    so that a is uniform where it and 1 - a both round to what is printed. ``anchors``, such as
     ``text=1e21/3.4e9/4.9e10``, give one known optimum (budget, parameters, tokens); without one
     there are exponents but no absolute sizes.
 
@@ -175,6 +177,7 @@ def typed_estimates(
         values = np.array([float(match["a"]), float(match["b"])])
         digits = [len(match[name].partition(".")[2]) for name in "ab"]
         half_units = 0.5 * 10.0 ** -np.array(digits)
+        # Both a and 1 - a must round to the printed digits.
         low = max(values[0] - half_units[0], 1 - values[1] - half_units[1])
         high = min(values[0] + half_units[0], 1 - values[1] + half_units[1])
         if low > high + 1e-9:
@@ -224,7 +227,7 @@ def _anchors(anchors: Sequence[str]) -> dict[str, tuple[float, float, float]]:
 
 
 def common_method(estimates: Mapping[str, Mapping[str, Frontier]], wanted: str = "") -> str:
-    """The method to forecast by: ``wanted``, or the first that every modality has.
+    """Returns the method to forecast by: ``wanted``, or the first that every modality has.
 
     Raises:
         UserError: no method, or not the wanted one, fits all modalities.

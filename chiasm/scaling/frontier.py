@@ -24,7 +24,7 @@ TITLES = {
 }
 
 CONSTANTS = ("E", "A", "B", "alpha", "beta")
-"""Of loss = E + A/N^α + B/D^β."""
+"""Constants of loss = E + A/N^α + B/D^β."""
 
 
 @dataclass(frozen=True)
@@ -33,18 +33,18 @@ class PowerLaw:
 
     exponent: float
     exponent_se: float
-    """Multiplied by the root of χ² per degree of freedom where that is above 1."""
+    """Standard error, times the root of χ² per degree of freedom where that is above 1."""
     level: float
     """ln y at ``c0``."""
     c0: float
 
     def at(self, budget_flops: float) -> float:
-        """y at a budget."""
+        """Returns y at a budget."""
         return float(np.exp(self.level + self.exponent * np.log(budget_flops / self.c0)))
 
 
 def fit_power_law(budgets_flops: Array, values: Array, variances: Array | None = None) -> PowerLaw:
-    """Fit values at budgets [n]; ``variances`` are of ln value.
+    """Returns the power law fitted to values at budgets [n]; ``variances`` are of ln value.
 
     Without variances all points weigh the same and the scatter about the line gives the standard
     errors (ordinary least squares). Needs two points, and three for standard errors.
@@ -63,7 +63,7 @@ def fit_power_law(budgets_flops: Array, values: Array, variances: Array | None =
 
 
 def power_laws(budgets_flops: Array, log_values_RC: Array, variances: Array) -> Array:
-    """Level and exponent [R, 2] of many tables of ln value at the same budgets [C]."""
+    """Returns level and exponent [R, 2] of many tables of ln value at the same budgets [C]."""
     c0 = np.exp(np.log(budgets_flops).mean())
     table = np.stack([np.ones(len(budgets_flops)), np.log(budgets_flops / c0)], axis=1)
     root = 1 / np.sqrt(np.maximum(variances, 1e-12))
@@ -76,11 +76,11 @@ class Frontier:
 
     method: str
     c0: float
-    """The budget at which the levels are told."""
+    """Budget at which the levels are given."""
     numbers: Array
     """a, ln N at c0, b, ln D at c0: [4]."""
     samples: Array
-    """The same of every resample: [R, 4]."""
+    """The same numbers of every resample: [R, 4]."""
     errors: tuple[float, float] | None = None
     """Standard errors of a and b, where they are not the resamples'."""
     law: Laws | None = None
@@ -101,7 +101,7 @@ class Frontier:
         )
 
     def log_optimum(self, budget_flops: float) -> tuple[Array, Array]:
-        """ln N and ln D at a budget: the estimate first, then the resamples [1 + R]."""
+        """Returns ln N and ln D at a budget: the estimate first, then the resamples [1 + R]."""
         rows, distance = self.rows, np.log(budget_flops / self.c0)
         return rows[:, 1] + rows[:, 0] * distance, rows[:, 3] + rows[:, 2] * distance
 
@@ -112,14 +112,14 @@ class Frontier:
 
     @property
     def constants(self) -> dict[str, float]:
-        """The law's by :data:`CONSTANTS`; empty where there is no law."""
+        """The law's constants by :data:`CONSTANTS`; empty where there is no law."""
         if self.law is None:
             return {}
         values = (*self.law.constants(), self.law.alpha_R, self.law.beta_R)
         return {name: float(value[0]) for name, value in zip(CONSTANTS, values, strict=True)}
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values; resamples with five digits, and only once where a law implies them."""
+        """Returns plain values; resamples with five digits, and only once where a law has them."""
         return {
             "method": self.method,
             "c0": self.c0,
@@ -132,7 +132,7 @@ class Frontier:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any], cost: Cost | None) -> Frontier:
-        """What :meth:`to_json` wrote; ``cost`` is the fit's."""
+        """Returns the frontier that :meth:`to_json` wrote; ``cost`` is the fit's."""
         law, samples = _law(content["law"]), _law(content["law_samples"])
         if law is not None and samples is not None and cost is not None:
             return frontier_of_laws(content["method"], content["c0"], law, samples, cost)
@@ -147,7 +147,7 @@ class Frontier:
 
 
 def frontier_of_laws(method: str, c0: float, law: Laws, samples: Laws, cost: Cost) -> Frontier:
-    """The power laws that follow from E + A/N^α + B/D^β and the cost of a token."""
+    """Returns the power laws that follow from E + A/N^α + B/D^β and the cost of a token."""
     numbers, rows = (_power_law_rows(laws, c0, cost) for laws in (law, samples))
     return Frontier(method, c0, numbers[0], rows, law=law, law_samples=samples)
 

@@ -1,7 +1,8 @@
-"""What single sizes do to a fit: exponents without them, and sizes that more training made worse.
+"""Influence of single sizes on a fit: exponents without them, and sizes that more training made
+worse.
 
-An interval tells of the scatter about a law. Where one size does not belong to the family (too
-narrow for its heads, or diverged), the law bends to it, and the interval does not know.
+An interval reflects the scatter about a law. Where one size does not belong to the family (too
+narrow for its heads, or diverged), the law bends to it, and the interval does not show that.
 """
 
 from __future__ import annotations
@@ -18,22 +19,22 @@ from chiasm.scaling.residuals import pure_error
 from chiasm.scaling.runs import Runs
 
 SAME_SIZE = 0.05
-"""Sizes nearer than this in ln N are one: measured by compute, a shape's N follows its rows."""
+"""Sizes nearer than this in ln N count as one: by compute, a shape's N depends on its rows."""
 
 MOST_SIZES = 40
-"""Tables with more sizes than this lean on no single one."""
+"""Tables with more sizes than this do not depend on a single one."""
 
 WORSE = 0.005
-"""Share by which a loss must rise with more training to be worth a word."""
+"""Relative rise of a loss with more training below which there is no warning."""
 
 DEVIATIONS = 2.0
-"""Of the seeds, likewise."""
+"""The same in standard deviations of the seeds."""
 
 
 def leaning(
     runs: Runs, modality: str, cost: Cost, estimates: Mapping[str, Frontier]
 ) -> Iterator[Flag]:
-    """Methods whose exponent leaves its own interval when one size is left out."""
+    """Yields methods whose exponent leaves its own interval when one size is left out."""
     own = same_sizes(runs.sizes)
     if own.max() >= MOST_SIZES:
         return
@@ -55,7 +56,7 @@ def leaning(
 
 
 def worse_with_more(runs: Runs, modality: str) -> Iterator[Flag]:
-    """Sizes whose loss rises from one budget to the next."""
+    """Yields sizes whose loss rises from one budget to the next."""
     if not runs.has_budgets:
         return
     own, losses = same_sizes(runs.sizes), runs.losses[modality]
@@ -76,7 +77,7 @@ def worse_with_more(runs: Runs, modality: str) -> Iterator[Flag]:
 
 
 def same_sizes(sizes: Array) -> Array:
-    """The number of each run's size [n], from 0 in ascending order."""
+    """Returns the number of each run's size [n], from 0 in ascending order."""
     order = np.argsort(sizes)
     steps = np.diff(np.log(sizes[order]), prepend=np.log(sizes[order][0])) > SAME_SIZE
     numbers = np.empty(len(sizes), dtype=int)
@@ -85,7 +86,7 @@ def same_sizes(sizes: Array) -> Array:
 
 
 def _exponent(rest: Runs, modality: str, method: str, cost: Cost) -> float | None:
-    """a of a method on fewer runs; None where it refuses them."""
+    """Returns a of a method on fewer runs; None where it refuses them."""
     nobody = np.zeros((0, len(rest.sizes)))
     try:
         if method in FITS:

@@ -6,7 +6,7 @@
   starts.
 - :func:`fit_projection`: least squares of the relative residual. For given α and β the best E, A
   and B ≥ 0 follow from a linear problem, so that only two numbers are searched (variable
-  projection; Golub & Pereyra 1973), and no start can be a bad one.
+  projection; Golub & Pereyra 1973), from the grid's values of α and β.
 
 All fits take many tables of losses for the same runs at once. N and D are measured from their
 geometric means, which keeps A and B apart from α and β.
@@ -30,19 +30,19 @@ DELTA = 1e-3
 
 EXPONENTS = (0.08, 0.18, 0.35, 0.6, 1.0)
 FLOORS = (0.05, 0.35, 0.65, 0.9)
-"""The grid of starts: α, β, and E as a share of the lowest loss."""
+"""Grid of starts: α, β, and E as a share of the lowest loss."""
 
 SMALLEST, LARGEST = np.log(0.01), np.log(5.0)
 """Bounds of ln α and ln β: beyond them a term is a constant or a wall."""
 
 AT_BOUND = 0.02
-"""Of ln α and ln β: nearer to a bound than this is at it."""
+"""Distance of ln α or ln β to a bound below which it counts as at the bound."""
 
 NO_SHARE = 1e-5
-"""A term that is nowhere a larger share of the loss than this is at its bound, 0."""
+"""A term whose share of the loss is nowhere larger than this is at its bound, 0."""
 
 SUBSETS = [columns for columns in product((True, False), repeat=3) if any(columns)]
-"""Which of E, A and B are above zero."""
+"""Combinations of E, A and B that are above zero."""
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class Laws:
 
     @property
     def none(self) -> Laws:
-        """No laws of the same modality."""
+        """No laws of the same modality: R = 0."""
         return Laws(self.numbers_RP[:0], self.n0, self.d0)
 
     @property
@@ -70,11 +70,11 @@ class Laws:
         return np.exp(self.numbers_RP[:, 4])
 
     def loss(self, sizes: Array, tokens: Array) -> Array:
-        """Losses [R, n] at ``sizes`` and ``tokens``, each [n] or [R, n]."""
+        """Returns the losses [R, n] at ``sizes`` and ``tokens``, each [n] or [R, n]."""
         return np.exp(self._terms(sizes, tokens)[0])
 
     def log_derivatives(self, sizes: Array, tokens: Array) -> Array:
-        """Derivatives of the first law's log loss by its five numbers, at runs [n]: [n, P]."""
+        """Returns derivatives of the first law's log loss by its numbers, at runs [n]: [n, P]."""
         x, y, first = np.log(sizes / self.n0), np.log(tokens / self.d0), self.numbers_RP[:1]
         logs, terms = _terms(first, x, y)
         return _log_derivatives(first, terms, logs, x, y)[:, 0].T
@@ -83,7 +83,7 @@ class Laws:
         return _terms(self.numbers_RP, np.log(sizes / self.n0), np.log(tokens / self.d0))
 
     def at_bounds(self, sizes: Array, tokens: Array) -> dict[str, Array]:
-        """Which of the five numbers end at a bound: name → mask [R]; runs [n] as fitted."""
+        """Returns which of the five numbers are at a bound: name → mask [R]; runs [n] as fitted."""
         logs, terms = self._terms(sizes, tokens)
         absent = [(np.exp(term - logs) < NO_SHARE).all(axis=1) for term in terms]
         exponents = self.numbers_RP[:, 3:]
@@ -91,7 +91,7 @@ class Laws:
         return dict(zip(("E", "A", "B", "α", "β"), (*absent, *edge.T), strict=True))
 
     def constants(self) -> tuple[Array, Array, Array]:
-        """E, A and B [R], for N in parameters and D in tokens."""
+        """Returns E, A and B [R], for N in parameters and D in tokens."""
         e, a, b, _, _ = self.numbers_RP.T
         return (
             np.exp(e),
@@ -100,7 +100,7 @@ class Laws:
         )
 
     def optimal_sizes(self, budgets_flops: Array, cost: Cost) -> Array:
-        """N [R, C] of the lowest loss at each budget [C], where D tokens cost κ·N^γ·D FLOPs.
+        """Returns N [R, C] of lowest loss at each budget [C], where D tokens cost κ·N^γ·D FLOPs.
 
         N = (αA / (γβB) · (C/κ)^β)^(1 / (α + γβ)); with γ = 1 it is equation 4 of the article.
         """
@@ -118,11 +118,11 @@ class Cost:
     kappa: float
     gamma: float
     deviation: float
-    """Largest relative deviation of a run from it."""
+    """Largest relative deviation of a run from the power law."""
 
     @classmethod
     def of(cls, sizes: Array, tokens: Array, flops: Array) -> Cost:
-        """Fit the law to runs; with one size only, γ is 1."""
+        """Returns the power law fitted to runs; with one size only, γ is 1."""
         x, y = np.log(sizes), np.log(flops / tokens)
         gamma = float(np.polyfit(x - x.mean(), y, 1)[0]) if np.ptp(x) > 0 else 1.0
         level = float(np.mean(y - gamma * x))
@@ -130,12 +130,12 @@ class Cost:
         return cls(float(np.exp(level)), gamma, deviation)
 
     def tokens(self, budgets_flops: Array, sizes: Array) -> Array:
-        """D that a model of N parameters reads within a budget."""
+        """Returns D that a model of N parameters reads within a budget."""
         return budgets_flops / (self.kappa * sizes**self.gamma)
 
 
 def fit_huber(sizes: Array, tokens: Array, losses_Rn: Array, start: Laws | None = None) -> Laws:
-    """Fit R tables of losses by Huber loss on log loss; ``start`` replaces the grid of starts."""
+    """Returns R laws fitted by Huber loss on log loss; ``start`` replaces the grid of starts."""
     x, y, n0, d0 = _centred(sizes, tokens)
     target_Rn = np.log(losses_Rn)
     grid = _starts(losses_Rn, start)
@@ -155,7 +155,7 @@ def fit_huber(sizes: Array, tokens: Array, losses_Rn: Array, start: Laws | None 
 def fit_projection(
     sizes: Array, tokens: Array, losses_Rn: Array, start: Laws | None = None
 ) -> Laws:
-    """Fit R tables of losses by least squares of the relative residual, E, A, B solved for."""
+    """Returns R laws fitted by least squares of the relative residual, E, A, B solved for."""
     x, y, n0, d0 = _centred(sizes, tokens)
     grid = _starts(losses_Rn, start)
     exponents = np.unique(grid[..., 3:], axis=1) if start is None else grid[..., 3:]
@@ -188,7 +188,7 @@ def fit_projection(
 
 
 def geometric_mean(values: Array) -> float:
-    """Where levels are told."""
+    """Returns the geometric mean, at which levels are given."""
     return float(np.exp(np.log(values).mean()))
 
 
@@ -198,7 +198,10 @@ def _centred(sizes: Array, tokens: Array) -> tuple[Array, Array, float, float]:
 
 
 def _starts(losses_Rn: Array, given: Laws | None) -> Array:
-    """[R, starts, P]: the given one, or a grid; A and B share what E leaves of the median loss."""
+    """Returns the starts [R, starts, P]: the given one, or a grid.
+
+    In the grid A and B share what E leaves of the median loss.
+    """
     if given is not None:
         return np.broadcast_to(given.numbers_RP[:, None], (len(losses_Rn), 1, 5)).copy()
     lowest, middle = losses_Rn.min(axis=1), np.median(losses_Rn, axis=1)
@@ -211,7 +214,7 @@ def _starts(losses_Rn: Array, given: Laws | None) -> Array:
 
 
 def _best(objective: Objective, grid: Array, scale: float = 1.0) -> Array:
-    """The best end of each table's starts: [R, starts, P] → [R, P]."""
+    """Returns the best end of each table's starts: [R, starts, P] → [R, P]."""
 
     def scaled(numbers: Array, problem: Array) -> tuple[Array, Array]:
         value, gradient = objective(numbers, problem)
@@ -232,14 +235,14 @@ def _terms(numbers_RP: Array, x: Array, y: Array) -> tuple[Array, tuple[Array, A
 def _log_derivatives(
     numbers_RP: Array, terms: tuple[Array, Array, Array], logs: Array, x: Array, y: Array
 ) -> Array:
-    """Of log loss by each number: [P, R, n]."""
+    """Returns the derivatives of log loss by each number: [P, R, n]."""
     floor, of_size, of_tokens = (np.exp(term - logs) for term in terms)
     alpha, beta = np.exp(numbers_RP.T[3:, :, None])
     return np.stack([floor, of_size, of_tokens, -alpha * x * of_size, -beta * y * of_tokens])
 
 
 def _bounded(numbers: Array, value: Array, gradient: Array) -> tuple[Array, Array]:
-    """A steep wall where an exponent leaves its bounds."""
+    """Adds a steep wall to value and gradient where an exponent leaves its bounds."""
     exponents = numbers[:, -2:]
     over = exponents - np.clip(exponents, SMALLEST, LARGEST)
     gradient[:, -2:] += 2 * over
@@ -247,10 +250,12 @@ def _bounded(numbers: Array, value: Array, gradient: Array) -> tuple[Array, Arra
 
 
 def _non_negative(table_RnQ: Array) -> Array:
-    """The scales [R, 3] ≥ 0 of three columns whose sum is nearest to 1 in every row."""
+    """Returns scales [R, 3] ≥ 0 of three columns whose sum is nearest to 1 in every row."""
     gram = np.einsum("rnp,rnq->rpq", table_RnQ, table_RnQ)
     right = table_RnQ.sum(axis=1)
     best, best_gain = np.zeros_like(right), np.zeros(len(right))
+    # Non-negative least squares of three unknowns: of the seven sets of positive ones, the feasible
+    # solution with the largest gain is the optimum. The ridge keeps equal columns solvable.
     for subset in SUBSETS:
         kept = np.flatnonzero(subset)
         part = gram[:, kept[:, None], kept]

@@ -1,8 +1,8 @@
 """L-BFGS on many small problems at once.
 
-A bootstrap is a thousand fits of five numbers. One call per fit spends its time outside of the
-arithmetic; here all of them step together, each with its own history, step length and end.
-(Nocedal & Wright, Numerical Optimization, algorithm 7.4, with backtracking.)
+A bootstrap is a thousand fits of five numbers. One call per fit would spend its time outside of the
+arithmetic; here all of them step together, each with its own history, step length and end. (Nocedal
+& Wright, Numerical Optimization, algorithm 7.4, with backtracking.)
 
 Shape suffixes: R problems, P numbers of one problem.
 """
@@ -30,7 +30,7 @@ def minimise(
     memory: int = 8,
     tolerance: float = 1e-8,
 ) -> tuple[Array, Array]:
-    """Minimise each problem from its own start.
+    """Minimises each problem from its own start.
 
     Args:
         objective: smooth and scaled so that values of about 1e-8 no longer matter.
@@ -63,7 +63,9 @@ def minimise(
 
 
 def _direction(slope_RP: Array, history: list[tuple[Array, Array]]) -> Array:
-    """-(inverse Hessian)·slope by the two-loop recursion; steps without curvature are skipped."""
+    """Returns -(inverse Hessian)·slope by two-loop recursion; steps without curvature
+    are skipped.
+    """
     direction = -slope_RP
     loops = []
     for step, change in reversed(history):
@@ -96,7 +98,7 @@ def _search(
     direction_RP: Array,
     problem_R: Array,
 ) -> tuple[Array, Array, Array]:
-    """Halve each step until it lowers its value enough; a problem that finds none stays."""
+    """Halves each step until it lowers its value enough; a problem that finds none stays."""
     best_x, best_value, best_slope = x_RP.copy(), value_R.copy(), slope_RP.copy()
     wanted_R = SUFFICIENT * np.einsum("rp,rp->r", slope_RP, direction_RP)
     open_R, length = np.arange(len(x_RP)), 1.0

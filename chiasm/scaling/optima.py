@@ -1,8 +1,8 @@
-"""Optima that others read off their curves, refitted.
+"""Power laws refitted to published optima.
 
 A table of optima has the columns ``modality``, ``budget_flops``, ``optimal_parameters`` and
 ``optimal_tokens``; ``model`` tells several apart, ``uncertainty`` (relative, of reading) and
-``note`` are kept for the reader. The paper's own (arXiv 2603.03276, section 7) come with the
+``note`` are for the reader only. The paper's own (arXiv 2603.03276, section 7) come with the
 package as ``paper-dense`` and ``paper-moe``.
 """
 
@@ -29,7 +29,7 @@ Optima = Mapping[str, tuple[Array, Array, Array]]
 
 
 def read_optima(path: Path, model: str = "") -> Optima:
-    """Read a table of optima; ``model`` chooses its rows where the table holds several.
+    """Returns a table of optima; ``model`` chooses its rows where the table has several.
 
     Raises:
         UserError: unreadable, a column missing, or fewer than three budgets of a modality.
@@ -57,12 +57,12 @@ def read_optima(path: Path, model: str = "") -> Optima:
 
 
 def paper_optima(name: str) -> Optima:
-    """The paper's plotted optima: ``paper-dense`` or ``paper-moe``."""
+    """Returns the paper's plotted optima: ``paper-dense`` or ``paper-moe``."""
     return read_optima(PAPER, PAPER_MODELS[name])
 
 
 def fit_optima(optima: Optima, *, source: str = "", resamples: int = 1000, seed: int = 0) -> Fit:
-    """The power laws of published optima, in the form that a study's fit has."""
+    """Returns the power laws of published optima, as a fit."""
     random = np.random.default_rng(seed)
     modalities = {}
     for name, columns in optima.items():
@@ -77,11 +77,11 @@ def fit_optima(optima: Optima, *, source: str = "", resamples: int = 1000, seed:
 def _frontier(
     budgets: Array, sizes: Array, tokens: Array, resamples: int, random: np.random.Generator
 ) -> Frontier:
-    """Ordinary least squares through one modality's optima.
+    """Returns the ordinary least squares fit through one modality's optima.
 
-    All optima weigh the same: their scatter about the line is several times what reading them off
-    a figure can explain. The resamples draw both exponents and levels from the t distribution of
-    the fit, N and D with the correlation of their residuals, modalities independently.
+    All optima weigh the same: their scatter about the line is several times what reading them off a
+    figure can explain. The resamples draw both exponents and levels from the t distribution of the
+    fit, N and D with the correlation of their residuals, modalities independently.
     """
     freedom = len(budgets) - 2
     laws = [fit_power_law(budgets, values) for values in (sizes, tokens)]
@@ -103,6 +103,6 @@ def _frontier(
 
 
 def _root(covariance: Array) -> Array:
-    """A matrix whose square is the covariance, also where it has no full rank."""
+    """Returns a matrix L with L·Lᵀ the covariance, also where that has no full rank."""
     values, vectors = np.linalg.eigh(covariance)
     return vectors * np.sqrt(np.maximum(values, 0))

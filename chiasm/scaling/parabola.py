@@ -23,24 +23,25 @@ import numpy as np
 from chiasm.scaling.law import Array
 
 MINIMUM_SIZES = 4
-"""Sizes of a budget, so that a parabola has something to miss."""
+"""Sizes that a budget needs, so that the parabola has a residual."""
 
 WITHIN = 4.0
 """Factor in N about the size of lowest loss within which sizes shape the parabola: of 2 to 16, the
 one with the least error of the exponent over known laws whose losses scatter by up to 0.2 %."""
 
 BESIDE = 2
-"""Sizes on either side of it that do in any case, where there are so many: with fewer, a lowest
-loss that scatter moved by one size leaves the minimum at the window's edge."""
+"""Sizes on either side of it that shape the parabola in any case, where there are so many: with
+fewer, a lowest loss that scatter moved by one size leaves the minimum at the window's edge.
+"""
 
 SEPARATION = 2.0
 """Standard errors by which the curvature must exceed zero."""
 
 ODD = 3.9
-"""Standard deviations from the curve of the others at which a run is named: one in 10,000."""
+"""Standard deviations from the curve of the others at which a run is reported: one in 10,000."""
 
 LEAST_ODD = 1e-4
-"""Share of the lowest loss that it must lie off it, too: losses are told with four digits."""
+"""Least distance of such a run, as a share of the lowest loss: losses have four digits."""
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,7 @@ class Parabola:
     freedom: int
     """Runs in the window beyond the three numbers of the parabola."""
     refusal: str
-    """Why there is no minimum; empty where there is one."""
+    """Reason why there is no minimum; empty where there is one."""
     odd: tuple[int, ...]
     """Runs that lie far from the curve of the others."""
 
@@ -79,13 +80,13 @@ class Parabola:
 
     @property
     def lowest_loss(self) -> float:
-        """The parabola's, there."""
+        """The parabola's loss at its minimum."""
         constant, slope, curvature = self.coefficients
         return constant - slope**2 / (4 * curvature)
 
     @property
     def lowest_measured(self) -> float:
-        """Lowest loss of a size that was trained, over its seeds."""
+        """Lowest measured loss of a size, averaged over its seeds."""
         _, means = mean_losses(np.array(self.sizes), np.array([self.losses]))
         return float(means.min())
 
@@ -96,12 +97,12 @@ class Parabola:
 
     @property
     def off_centre(self) -> float:
-        """How far the minimum lies from the window's middle, in half spans: 0 middle, 1 edge."""
+        """Distance of the minimum from the window's middle, in half spans: 0 middle, 1 edge."""
         return float(abs(np.log(self.minimum / self.centre)) / self.half_span)
 
 
 def window(sizes: Array, lowest: float) -> Array:
-    """Which runs [n] shape a parabola about the size ``lowest``, one of ``sizes`` [n].
+    """Returns which runs [n] shape a parabola about the size ``lowest``, one of ``sizes`` [n].
 
     Sizes within a factor of :data:`WITHIN`, and in any case :data:`BESIDE` on either side, where
     there are so many, and the nearest :data:`MINIMUM_SIZES` in all.
@@ -117,25 +118,25 @@ def window(sizes: Array, lowest: float) -> Array:
 
 
 def mean_losses(sizes: Array, losses_Rn: Array) -> tuple[Array, Array]:
-    """The distinct sizes [s] and each table's mean loss at them, over the seeds [R, s]."""
+    """Returns the distinct sizes [s] and each table's mean loss over seeds at them [R, s]."""
     distinct, place, counts = np.unique(sizes, return_inverse=True, return_counts=True)
     return distinct, losses_Rn @ (place[:, None] == np.arange(len(distinct))) / counts
 
 
 def lowest_sizes(sizes: Array, losses_Rn: Array) -> Array:
-    """The size of lowest loss of each table [R]."""
+    """Returns the size of lowest loss of each table [R]."""
     distinct, means_Rs = mean_losses(sizes, losses_Rn)
     return distinct[means_Rs.argmin(axis=1)]
 
 
 def design(sizes: Array) -> tuple[Array, float]:
-    """1, u and u² of each run [n, 3], and the centre that u is measured from."""
+    """Returns 1, u and u² of each run [n, 3], and the centre that u is measured from."""
     centre = float(np.sqrt(sizes.min() * sizes.max()))
     return np.vander(np.log(sizes / centre), 3, increasing=True), centre
 
 
 def fit_parabola(budget_flops: float, sizes: Array, losses: Array) -> Parabola:
-    """Fit one budget's runs; never raises, but may refuse."""
+    """Returns the fit to one budget's runs; never raises, but may refuse."""
     num_sizes = len(np.unique(sizes))
     told = tuple(sizes.tolist()), tuple(losses.tolist())
     if num_sizes < MINIMUM_SIZES:
@@ -150,6 +151,7 @@ def fit_parabola(budget_flops: float, sizes: Array, losses: Array) -> Parabola:
     freedom = len(own) - 3
     variance = residual @ residual / freedom
     _, slope, curvature = coefficients
+    # Delta method: derivatives of the minimum u = -c1 / (2 c2) by c0, c1 and c2.
     gradient = np.array([0.0, -1 / (2 * curvature), slope / (2 * curvature**2)])
     odd = _odd(residual / losses.min(), np.einsum("np,pq,nq->n", table, inverse, table), freedom)
     parabola = Parabola(
@@ -169,10 +171,10 @@ def fit_parabola(budget_flops: float, sizes: Array, losses: Array) -> Parabola:
 
 
 def minimum_variances(parabolas: Sequence[Parabola]) -> Array:
-    """Variance of ln N at each minimum, by its own grid and curvature and the common scatter.
+    """Returns the variance of ln N at each minimum, by its grid and curvature and common scatter.
 
-    The scatter about five sizes is itself poorly known; relative to the loss it is taken as one
-    for all budgets, so that a curve that is smooth by chance does not outweigh the others.
+    The scatter about five sizes is itself poorly known; relative to the loss it is taken as one for
+    all budgets, so that a curve that is smooth by chance does not outweigh the others.
     """
     freedom = sum(parabola.freedom for parabola in parabolas)
     relative = sum(parabola.freedom * parabola.scatter**2 for parabola in parabolas) / freedom
@@ -180,7 +182,7 @@ def minimum_variances(parabolas: Sequence[Parabola]) -> Array:
 
 
 def minima(sizes: Array, losses_Rn: Array) -> Array:
-    """ln N at the lowest point of each table's parabola [R], each about its own lowest loss.
+    """Returns ln N at the lowest point of each table's parabola [R], about its own lowest loss.
 
     nan where it opens downwards or has its lowest point outside of the sizes that shape it.
     """
@@ -213,7 +215,7 @@ def _refusal(parabola: Parabola, curvature_se: float) -> str:
 
 
 def _odd(residual: Array, leverage: Array, freedom: int) -> tuple[int, ...]:
-    """Runs whose distance to the curve of all others exceeds ODD of the others' deviations.
+    """Returns runs whose distance to the curve of all others exceeds ODD of the others' deviations.
 
     ``residual`` [n] is relative to the lowest loss.
     """

@@ -1,4 +1,4 @@
-"""A table of points: what each trained model cost, and what it lost on held-out data.
+"""A table of points: each trained model's size, cost and loss on held-out data.
 
 One row is one run. A table is a CSV with a header; these columns are read:
 
@@ -38,7 +38,7 @@ SIXFOLD = {
     "tokens": "D = C / (6·N)",
     "flops": "C = 6·N·D",
 }
-"""What stands for the one of the three columns that a table lacks."""
+"""Equation that gives the one of the three columns that a table lacks."""
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ class Point:
 
     cell: str
     flops: float
-    """Used: forward and backward."""
+    """FLOPs used, forward and backward."""
     active_parameters: float
     tokens: float
     """Positions of all modalities."""
@@ -63,7 +63,7 @@ class Point:
     validation: str = ""
     tokenizer: str = ""
     state: str = ""
-    """Empty: finished."""
+    """State of an unfinished run; empty: finished."""
 
 
 NUMBERS = (
@@ -79,11 +79,11 @@ class PointTable:
 
     points: tuple[Point, ...]
     derived: str = ""
-    """The name of the column that :data:`SIXFOLD` stands for; empty where all are there."""
+    """Name of the column that :data:`SIXFOLD` replaces; empty where all are there."""
 
 
 def read_rows(path: Path) -> list[dict[str, str]]:
-    """The rows of a CSV file whose comment lines begin with ``#``; at least one.
+    """Returns the rows of a CSV file whose comment lines begin with ``#``; at least one.
 
     Raises:
         UserError: missing, unreadable or empty; a row longer or shorter than the header; a header
@@ -120,7 +120,7 @@ def read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def read_points(path: Path, columns: Mapping[str, str] | None = None) -> PointTable:
-    """Read a table of points; :mod:`chiasm.scaling.checks` says whether it can be fitted.
+    """Returns a table of points; :mod:`chiasm.scaling.checks` decides whether it can be fitted.
 
     Args:
         path: a CSV file; lines that begin with ``#`` are comments.
@@ -152,7 +152,7 @@ def read_points(path: Path, columns: Mapping[str, str] | None = None) -> PointTa
 
 
 def leave_out(points: Sequence[Point], cells: Sequence[str]) -> list[Point]:
-    """The points without those of the named cells; all seeds of a cell go together.
+    """Returns the points without those of the named cells; all seeds of a cell go together.
 
     Raises:
         UserError: a cell that is not there, or nothing is left.
@@ -172,7 +172,7 @@ def leave_out(points: Sequence[Point], cells: Sequence[str]) -> list[Point]:
 
 
 def write_points(points: Sequence[Point], path: Path) -> None:
-    """Write a table that :func:`read_points` reads back to equal points."""
+    """Writes a table that :func:`read_points` reads back to equal points."""
     modalities = list(dict.fromkeys(name for point in points for name in point.losses))
     with path.open("w", newline="") as file:
         writer = csv.writer(file)

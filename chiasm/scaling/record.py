@@ -23,7 +23,7 @@ KIND = "chiasm scaling fit"
 
 
 def write_fit(fit: Fit, path: Path) -> None:
-    """Write a fit; :func:`read_fit` reads back what a forecast and a figure need."""
+    """Writes a fit; :func:`read_fit` reads back what a forecast and a figure need."""
     content = {
         "kind": KIND,
         "source": fit.source,
@@ -40,7 +40,7 @@ def write_fit(fit: Fit, path: Path) -> None:
 
 
 def _summary(fit: Fit) -> dict[str, Any]:
-    """Exponents, gaps and outliers: the small part for tables and pages."""
+    """Returns exponents, gaps and outliers: the small part for tables and pages."""
     exponents = {
         name: {
             method: {
@@ -65,7 +65,7 @@ def _summary(fit: Fit) -> dict[str, Any]:
 
 
 def read_fit(path: Path) -> Fit:
-    """Read what :func:`write_fit` wrote.
+    """Returns the fit that :func:`write_fit` wrote.
 
     Raises:
         UserError: missing, or not such a file.
@@ -122,7 +122,7 @@ def _parabola(content: dict[str, Any]) -> Parabola:
 
 
 def _plain(value: Any) -> Any:
-    """Nested values with null for what is not finite: JSON has neither nan nor infinity."""
+    """Returns nested values with null for what is not finite: JSON has neither nan nor infinity."""
     if hasattr(value, "to_json"):
         return _plain(value.to_json())
     if is_dataclass(value):

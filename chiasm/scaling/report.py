@@ -1,4 +1,4 @@
-"""What is told of a fit and of a forecast: as text for docs, on the terminal and as JSON."""
+"""Reports of a fit and of a forecast: as text for docs, on the terminal and as JSON."""
 
 from __future__ import annotations
 
@@ -37,15 +37,14 @@ COLUMNS = {
     "ratio": "ratio itself",
     "trained_for": "at the size of",
 }
-"""A value's name → what stands above it, where that is not its name."""
+"""Name of a value → heading of its column, where they differ."""
 
 SHOWN = 8
-"""Flags of one kind that a terminal shows."""
+"""Number of flags of one kind that a terminal shows."""
 
 
 def fit_report(fit: Fit) -> doc.Report:
-    """What docs keep: exponents and gaps by every method, the optimum of every budget, every
-    flag."""
+    """Returns the report for docs: exponents and gaps by method, every budget's optimum, flags."""
     minima = [row for name, own in fit.modalities.items() for row in _minima(name, own)]
     columns = ("modality", "FLOPs", "sizes", "about the minimum", "best size", "lowest loss")
     flags: list[doc.Block] = []
@@ -66,7 +65,7 @@ def fit_report(fit: Fit) -> doc.Report:
 
 
 def fit_shown(fit: Fit) -> list[doc.Block]:
-    """What the terminal shows of a fit; fit.md has all."""
+    """Returns what the terminal shows of a fit; fit.md has all."""
     left_out = any(own.left_out for own in fit.modalities.values())
     told = "left-out error: of the optimal size (approach 2), of the losses (approach 3)"
     return [
@@ -79,7 +78,7 @@ def fit_shown(fit: Fit) -> list[doc.Block]:
 
 
 def flags_shown(flags: Sequence[Flag]) -> Iterator[doc.Prose]:
-    """Flags by their weight, the first of each."""
+    """Yields flags by severity, the first of each."""
     for kind in Kind:
         own = [f"{kind}: {flag}" for flag in flags if flag.kind is kind]
         more = [f"{kind}: and {len(own) - SHOWN} more, see fit.md"] if len(own) > SHOWN else []
@@ -93,15 +92,15 @@ def forecast_report(
     budgets: Sequence[float],
     asked: Sequence[float],
 ) -> doc.Report:
-    """Optimal sizes and tokens, growth of the data need, and the price of a shared size.
+    """Returns optimal sizes and tokens, growth of the data need, and the price of a shared size.
 
     Args:
         known: the fit; None where exponents were typed.
         by_modality: the estimates of every method.
-        method: the one that growth and prices are told by.
+        method: used for growth and prices.
         budgets: in FLOPs.
-        asked: sizes; without any, growth is told to a hundred and a thousand times the size since
-            which it is.
+        asked: sizes; without any, growth is given for a hundred and a thousand times the reference
+            size.
     """
     estimates = {name: own[method] for name, own in by_modality.items()}
     reference = REFERENCE_PARAMETERS
@@ -160,7 +159,7 @@ def forecast_report(
 
 
 def _table(records: Sequence[Mapping[str, Any]], *names: str, **titles: str) -> doc.Table:
-    """A row for each record: those of its values, under :data:`COLUMNS` and these titles."""
+    """Returns a row for each record: these values of it, under :data:`COLUMNS` and these titles."""
     rows = [[_cell(name, record[name]) for name in names] for record in records]
     columns = COLUMNS | titles
     return doc.Table(rows, [columns.get(name, name.replace("_", " ")) for name in names])
@@ -181,7 +180,7 @@ def _cell(name: str, value: str | float | Estimate) -> doc.Words:
 def _growth(
     estimates: Mapping[str, Frontier], sizes: Sequence[float], reference: float
 ) -> Iterator[dict[str, Any]]:
-    """Every later modality against the first, at every size, since models of ``reference``."""
+    """Yields every later modality against the first, at every size, since ``reference``."""
     first, *others = estimates
     for other in others:
         for size in sizes:
@@ -197,7 +196,7 @@ def _growth(
 def _prices(
     known: Fit | None, estimates: Mapping[str, Frontier], budgets: Sequence[float]
 ) -> Iterator[dict[str, Any]]:
-    """Every modality at the size that is best for every other."""
+    """Yields the price of every modality at the size that is best for every other."""
     if known is None or known.cost is None:
         return
     for budget in budgets:
@@ -210,7 +209,7 @@ def _prices(
 def _beyond(
     known: Fit, estimates: Mapping[str, Frontier], budgets: Sequence[float], sizes: Sequence[float]
 ) -> Iterator[str]:
-    """How far budgets and sizes lie outside of what was measured, as factors."""
+    """Yields how far budgets and sizes lie outside of what was measured, as factors."""
     low, high = known.compute
     for budget in budgets:
         if not low <= budget <= high:
@@ -228,7 +227,7 @@ def _beyond(
 
 
 def _size(fit: Fit) -> str:
-    """What N is and what a token costs by it, in one line."""
+    """Returns the measure of N and the cost of a token, in one line."""
     told = f"N: {fit.size.label}; measured from {fit.compute[0]:.3g} to {fit.compute[1]:.3g} FLOPs"
     cost = fit.parameters_cost
     if cost is None:
@@ -240,7 +239,7 @@ def _size(fit: Fit) -> str:
 
 
 def _exponents(fit: Fit, *, left_out: bool = False) -> doc.Table:
-    """``left_out``: with the mean error of what was not fitted on."""
+    """Returns a table of exponents, with the mean error of left-out data if ``left_out``."""
     rows: list[list[doc.Words]] = []
     for name, modality in fit.modalities.items():
         for method, own in modality.estimates.items():

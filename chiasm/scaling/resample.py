@@ -9,11 +9,11 @@ losses scatter by run or by cell. Cells may scatter differently at different bud
 resample loses a size, as drawing five cells with replacement would. All modalities of a cell share
 its sign, so that a gap between modalities keeps what their losses have in common.
 
-Residuals are first stretched, since a fit that a cell took part in leaves less of its error: by
-(I - H)^-s, with H the cell's block of the hat matrix. With s = 1/2 variances are right (CR2: Bell &
-McCaffrey 2002) and intervals from a dozen cells too narrow; s = 1 is what the jackknife does (CR3),
-and too wide where a curve of three numbers goes through five cells. :data:`OF_LAW` and
-:data:`OF_CURVE` hold what they promise in ``benchmarks/scaling_coverage.py``.
+Residuals are first stretched, since the fit has absorbed part of each cell's error: by (I - H)^-s,
+with H the cell's block of the hat matrix. With s = 1/2 variances are right (CR2: Bell & McCaffrey
+2002) and intervals from a dozen cells too narrow; s = 1 is what the jackknife does (CR3), and too
+wide where a curve of three numbers goes through five cells. :data:`OF_LAW` and :data:`OF_CURVE`
+hold what they promise in ``benchmarks/scaling_coverage.py``.
 """
 
 from __future__ import annotations
@@ -29,11 +29,14 @@ OF_CURVE = 0.85
 """Stretch s for a parabola through the cells about a budget's lowest loss."""
 
 LEAST_LEFT = 0.1
-"""Of a cell's residual, at least, is taken to be left by a fit that the cell took part in."""
+"""Least share of a cell's residual that its own fit is assumed to leave."""
 
 
 def draw_signs(num_resamples: int, places: Array, seed: int) -> Array:
-    """±1 for each cell of each resample, told for each run [R, n]; ``places`` number the cells."""
+    """Returns ±1 for each cell of each resample, repeated for each run [R, n].
+
+    ``places`` are the numbers of the runs' cells.
+    """
     _, own = np.unique(places, return_inverse=True)
     random = np.random.default_rng(seed)
     return random.choice([-1.0, 1.0], size=(num_resamples, int(own.max()) + 1))[:, own]
@@ -42,7 +45,7 @@ def draw_signs(num_resamples: int, places: Array, seed: int) -> Array:
 def resampled(
     fitted: Array, residual: Array, table: Array, places: Array, signs_Rn: Array, stretch: float
 ) -> Array:
-    """Losses [R, n] about a fit that is linear, at least nearby, in the columns of ``table``.
+    """Returns losses [R, n] about a fit that is, at least locally, linear in ``table``'s columns.
 
     Args:
         fitted: the fit [n].
@@ -56,6 +59,7 @@ def resampled(
     stretched = np.empty_like(residual)
     for place in np.unique(places):
         own = np.flatnonzero(places == place)
+        # The cell's block of I - H, with H = QQᵀ the hat matrix.
         left, axes = np.linalg.eigh(np.eye(len(own)) - q[own] @ q[own].T)
         left = np.maximum(left, LEAST_LEFT)
         stretched[own] = (axes / left**stretch) @ axes.T @ residual[own]

@@ -1,4 +1,4 @@
-"""What the laws leave over: single runs far off, and cells that scatter more than their seeds."""
+"""Residuals of the laws: outliers, and lack of fit beyond the scatter of seeds."""
 
 from __future__ import annotations
 
@@ -16,41 +16,42 @@ from chiasm.scaling.parabola import Parabola, design
 from chiasm.scaling.runs import Runs
 
 ODD = 6.0
-"""Robust deviations from the Huber law beyond which a run is named."""
+"""Robust deviations from the Huber law beyond which a run is reported."""
 
 LEAST_DEVIATION = DELTA / 10
-"""A law that fits better than this has no outliers."""
+"""Lower bound of the deviation: a law that fits better than this has no outliers."""
 
 LEAST_LACK = 5e-4
-"""Relative scatter of the cells, beyond their seeds', below which lack of fit changes nothing."""
+"""Relative scatter of the cells, beyond their seeds', below which lack of fit is negligible."""
 
 ALIKE = 1e-6
-"""Relative scatter of all seeds below which they are copies, or without noise: nothing random that
-was trained twice agrees so well, so that they measure no scatter."""
+"""Relative scatter of all seeds below which they are copies, or without noise: no random training
+agrees so well with its repetition, so that they measure no scatter.
+"""
 
 CHANCE = 0.01
-"""How often a law that holds is said to lack fit."""
+"""Significance level of the test for lack of fit."""
 
 DRAWS = 100_000
-"""From which the F distribution's quantile is read."""
+"""Number of draws from which the quantile of the F distribution is estimated."""
 
 SHOWN = 8
-"""Cells that a flag names."""
+"""Number of cells that a flag lists."""
 
 
 @dataclass(frozen=True)
 class Outliers:
-    """Runs far from the Huber law, and what the exponents are without their cells."""
+    """Runs far from the Huber law, and the exponents without their cells."""
 
     cells: tuple[str, ...]
     deviations: tuple[float, ...]
-    """Of each cell's farthest run, in robust standard deviations."""
+    """Deviation of each cell's farthest run, in robust standard deviations."""
     exponents: Mapping[str, Mapping[str, float]]
-    """Method → a, b, alpha and beta without them; empty where too few runs are left."""
+    """Method → a, b, alpha and beta without these cells; empty where too few runs are left."""
 
 
 def find_outliers(runs: Runs, modality: str, cost: Cost, law: Laws) -> Outliers | None:
-    """Runs beyond :data:`ODD` deviations of the Huber fit's ``law``; None where there are none."""
+    """Returns runs beyond :data:`ODD` deviations of the Huber fit's ``law``, or None."""
     losses = runs.losses[modality]
     residual = np.log(losses / law.loss(runs.sizes, runs.tokens)[0])
     freedom = max(len(residual) - law.numbers_RP.shape[1], 1)
@@ -78,7 +79,10 @@ def find_outliers(runs: Runs, modality: str, cost: Cost, law: Laws) -> Outliers 
 
 
 def outlier_flag(found: Outliers, law: Mapping[str, Laws]) -> Flag:
-    """Names them, and tells the exponents beside those with them; ``law`` is each method's."""
+    """Returns a flag with these cells and the exponents with and without them.
+
+    ``law`` is the law of each method.
+    """
     told = [
         f"{cell} ({deviation:+.0f})"
         for cell, deviation in zip(found.cells[:SHOWN], found.deviations, strict=False)
@@ -109,7 +113,7 @@ def pure_error(values: Array, places: Array) -> tuple[float, int]:
 
 
 def alike_seeds(runs: Runs, modality: str) -> Iterator[Flag]:
-    """Whether seeds repeat each other's losses, so that nothing tells how far chance moves them."""
+    """Yields a flag if seeds repeat each other's losses, so that nothing measures their scatter."""
     pure, freedom = pure_error(np.log(runs.losses[modality]), runs.places)
     if freedom and pure <= ALIKE**2:
         yield warning(
@@ -119,14 +123,14 @@ def alike_seeds(runs: Runs, modality: str) -> Iterator[Flag]:
 
 
 def law_lacks_fit(runs: Runs, modality: str, law: Laws) -> Iterator[Flag]:
-    """Whether cells leave the least-squares law by more than their seeds differ."""
+    """Yields a flag if cells leave the least-squares law by more than their seeds differ."""
     residual = np.log(runs.losses[modality] / law.loss(runs.sizes, runs.tokens)[0])
     if told := lack_of_fit(residual, runs.places, law.numbers_RP.shape[1]):
         yield warning(f"approach 3's law: {told}", *FITS)
 
 
 def parabolas_lack_fit(runs: Runs, modality: str, kept: Sequence[Parabola]) -> Iterator[Flag]:
-    """Whether cells leave the parabolas of their budgets by more than their seeds differ."""
+    """Yields a flag if cells leave their budgets' parabolas by more than their seeds differ."""
     residuals, places = [], []
     for parabola in kept:
         low, high = parabola.window
@@ -141,15 +145,16 @@ def parabolas_lack_fit(runs: Runs, modality: str, kept: Sequence[Parabola]) -> I
 
 
 def lack_of_fit(residual: Array, places: Array, num_numbers: int) -> str:
-    """The F test of cells' means about a fit against the pure error between their seeds.
+    """Returns the F test of the fit against the error between seeds, as text; empty if it holds.
 
-    (Draper & Smith, Applied Regression Analysis, section 2.1.) Empty where there are too few seeds,
-    they measure no scatter (:func:`alike_seeds`), or the fit holds.
+    The test compares the cells' means about the fit with the pure error (Draper & Smith, Applied
+    Regression Analysis, section 2.1). Also empty where there are too few seeds, or they measure no
+    scatter (:func:`alike_seeds`).
 
     Args:
         residual: relative, of each run [n].
         places: the number of each run's cell [n].
-        num_numbers: that were fitted.
+        num_numbers: number of fitted parameters.
     """
     _, places, counts = np.unique(places, return_inverse=True, return_counts=True)
     freedom, (pure, pure_freedom) = len(counts) - num_numbers, pure_error(residual, places)

@@ -1,8 +1,8 @@
-"""A checked table as arrays, for the fits, and what its N is.
+"""A checked table as arrays, for the fits, and the measure of N.
 
-Active parameters are what one token uses, embeddings and heads included. In small models those cost
-memory and few FLOPs, so FLOPs per token grow faster than N, and exponents in N are not those of
-models for which C = 6·N·D. A sixth of the FLOPs per token is such an N for every model.
+Active parameters are those that one token uses, embeddings and heads included. In small models
+these cost memory and few FLOPs, so FLOPs per token grow faster than N, and exponents in N are not
+those of models for which C = 6·N·D. A sixth of the FLOPs per token is such an N for every model.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from chiasm.scaling.points import Point
 
 
 class SizeMeasure(StrEnum):
-    """What N is in a fit."""
+    """The measure of N in a fit."""
 
     PARAMETERS = "parameters"
     COMPUTE = "compute"
 
     @property
     def label(self) -> str:
-        """For tables and axes."""
+        """Text for tables and axes."""
         return "active parameters" if self is SizeMeasure.PARAMETERS else "C / (6·D)"
 
 
@@ -37,11 +37,11 @@ class Runs:
 
     cells: tuple[str, ...]
     places: Array
-    """The number of each run's cell: runs of one size at one budget differ by their seed only."""
+    """Number of each run's cell: runs of one size at one budget differ by their seed only."""
     budgets: Array
-    """nan where the table has no budgets."""
+    """Budget of each run; nan where the table has none."""
     groups: Array
-    """What is left out together: budgets, or quantiles of compute."""
+    """Groups for leave-one-out errors: budgets, or quantiles of compute."""
     sizes: Array
     """N, by the chosen measure."""
     tokens: Array
@@ -50,7 +50,7 @@ class Runs:
 
     @classmethod
     def of(cls, points: Sequence[Point], size: SizeMeasure = SizeMeasure.PARAMETERS) -> Runs:
-        """Refuses what :func:`chiasm.scaling.checks.check_points` refuses."""
+        """Returns the arrays of a table, after :func:`chiasm.scaling.checks.check_points`."""
         check_points(points)
         budgets = budgets_of(points)
         sizes, tokens, flops = (
@@ -80,7 +80,7 @@ class Runs:
         )
 
     def only(self, chosen: Array) -> Runs:
-        """The runs of a mask [n]."""
+        """Returns the runs of a mask [n]."""
         arrays = ("places", "budgets", "groups", "sizes", "tokens", "flops")
         return Runs(
             cells=tuple(cell for cell, kept in zip(self.cells, chosen, strict=True) if kept),
@@ -95,11 +95,11 @@ class Runs:
 
     @property
     def c0(self) -> float:
-        """Geometric mean of the groups: where levels are told."""
+        """Geometric mean of the groups, at which levels are given."""
         return geometric_mean(np.unique(self.groups))
 
     def cost(self, size: SizeMeasure) -> Cost:
-        """FLOPs of a token by N."""
+        """Returns the FLOPs of a token as a function of N."""
         if size is SizeMeasure.COMPUTE:
             return Cost(kappa=6.0, gamma=1.0, deviation=0.0)
         return Cost.of(self.sizes, self.tokens, self.flops)

@@ -1,15 +1,15 @@
-"""One cell in its own process: train, measure, and write down what was found.
+"""One cell in its own process: train, measure, and write the results.
 
 A cell's folder is all that the process needs, so that any launcher can start it:
 
     cell.json     the order: name, seed, where the tokenizers lie, what to measure
     recipe.toml   the resolved recipe
     run/          the run folder; its checkpoints go when the cell is finished, its model stays
-    log.txt       what the process said
+    log.txt       output of the process
     result.json   metrics, counts, versions: the cell is finished
     failed.json   why the last attempt ended otherwise, written by the runner
 
-Every step goes on where an earlier process was killed.
+Every step resumes where an earlier process was killed.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ from chiasm.whole import write_json
 
 
 class Order(Settings):
-    """What a cell's process is told to do."""
+    """The work of a cell's process."""
 
     study: str
     title: str
@@ -67,7 +67,7 @@ class Order(Settings):
 
     @classmethod
     def of(cls, study: StudySettings, cell: Cell, inputs_folder: Path) -> Order:
-        """The order for a cell of a study."""
+        """Returns the order for a cell of a study."""
         return cls(
             study=study.name,
             title=cell.title,
@@ -89,7 +89,7 @@ class Order(Settings):
 
 @dataclass(frozen=True)
 class Result:
-    """What a finished cell leaves behind."""
+    """The results of a finished cell."""
 
     key: str
     measures_key: str
@@ -98,19 +98,20 @@ class Result:
     tokens: int
     flops: int
     seconds: Mapping[str, float]
-    """Training and measuring; training that was stopped is included, training that was killed is
-    not."""
+    """Seconds of training and measuring. Training that was stopped is included; training that was
+    killed is not.
+    """
     validation: str
     """Fingerprint of the held-out documents."""
     tokenizer: str
-    """Fingerprint of the text and the vision tokenizer."""
+    """Fingerprint of the text and the vision tokenizers."""
     versions: Mapping[str, Any]
     passed_over: Mapping[str, str] = field(default_factory=dict)
     """Held-out source → what of it could not be used."""
 
     @classmethod
     def read(cls, folder: Path) -> Result | None:
-        """The result of a cell's folder; None where the cell is not finished."""
+        """Returns the result in a cell's folder; None where the cell is not finished."""
         try:
             return cls(**json.loads((folder / "result.json").read_text()))
         except (OSError, ValueError, TypeError):
@@ -118,7 +119,7 @@ class Result:
 
 
 def write_order(study: StudySettings, cell: Cell, folder: Path, inputs_folder: Path) -> Order:
-    """Make a cell's folder, or bring it up to date with the study's measures."""
+    """Makes a cell's folder, or updates the measures in it, and returns its order."""
     folder.mkdir(parents=True, exist_ok=True)
     order = Order.of(study, cell, inputs_folder)
     write_json(folder / "cell.json", order.model_dump(mode="json"))
@@ -128,7 +129,7 @@ def write_order(study: StudySettings, cell: Cell, folder: Path, inputs_folder: P
 
 
 def read_order(folder: Path) -> Order:
-    """The order in a cell's folder.
+    """Returns the order in a cell's folder.
 
     Raises:
         UserError: the folder holds none.
@@ -151,7 +152,7 @@ def run_cell(
     on_stage: Stage = silent,
     on_step: Callable[[StepReport], None] = lambda report: None,
 ) -> None:
-    """Train and measure the cell of a folder.
+    """Trains and measures the cell of a folder.
 
     Raises:
         Stopped: a signal ended the training; its last step is saved.
@@ -225,7 +226,7 @@ def _measured(
 
 
 def _is_evaluated(run: Path, order: Order) -> bool:
-    """Whether the run has a report of just this evaluation."""
+    """Returns whether the run has a report of this very evaluation."""
     try:
         settings = json.loads((run / "report.json").read_text())["settings"]
     except (OSError, ValueError, KeyError):
@@ -234,8 +235,8 @@ def _is_evaluated(run: Path, order: Order) -> bool:
 
 
 def _own_validation(recipe: Recipe) -> str:
-    """Names the rows of the run's own validation by what they follow from."""
+    """Returns a hash of what the rows of the run's own validation depend on."""
     stream, training = recipe.stream, recipe.training
     weights = {name: source.model_dump() for name, source in stream.sources.items()}
-    rows = [stream.row_positions, stream.rows_per_batch, stream.lanes, training.validation_batches]
+    rows = [stream.sequence_length, stream.batch_size, stream.lanes, training.validation_batches]
     return content_hash([recipe.world.model_dump(mode="json"), weights, rows])

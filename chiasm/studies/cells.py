@@ -1,12 +1,11 @@
-"""Cells: what a study trains, one resolved recipe for each cell and seed.
+"""Cells: the runs of a study, one resolved recipe for each cell and seed.
 
-The content hash of a cell is that of its recipe, save for what cannot change what is learned (the
-run's name, the size of its evaluation), of what its tokenizers are made from, and of what the
-users' files hold. Two cells of one hash are one run, and a finished hash is never run again.
-Settings that have their default value are no part of it, so that a version that adds a setting does
-not begin its studies anew; should a default change, :data:`DEFAULTS` does. The code's version is no
-part of it either: it is recorded with every result, and shown where results of several versions
-meet.
+The content hash of a cell covers its recipe, save for what cannot change what is learned (the run's
+name, the size of its evaluation), what its tokenizers are made from, and the content of the users'
+files. Two cells of one hash are one run, and a finished hash is never run again. Settings at their
+default value are left out, so that a version that adds a setting does not start its studies anew;
+if a default changes, :data:`DEFAULTS` does. The code's version is left out too: it is recorded with
+every result, and shown where results of several versions meet.
 """
 
 from __future__ import annotations
@@ -28,7 +27,7 @@ from chiasm.toml import assign, load_toml
 HASH_CHARACTERS = 12
 
 DEFAULTS = 1
-"""Raised when the default value of a setting changes, since hashes leave out what is default."""
+"""Raised when the default value of a setting changes, since hashes leave out defaults."""
 
 
 @dataclass(frozen=True)
@@ -42,9 +41,9 @@ class Cell:
     """The recipe whose sources the tokenizers are made from: all of the base recipe's."""
     budget_flops: float | None
     data: Mapping[str, str] = field(default_factory=dict)
-    """Hash of what the users' files hold, by path: those of all of the base recipe's sources."""
+    """Path → hash of the users' files of all of the base recipe's sources."""
     held_out_data: Mapping[str, str] = field(default_factory=dict)
-    """The same of what the study measures on; no part of the cell's content hash."""
+    """Path → hash of the users' files that the study measures on; no part of the cell's hash."""
 
     @property
     def inputs_key(self) -> str:
@@ -68,25 +67,25 @@ class Cell:
 
     @property
     def title(self) -> str:
-        """For people: the cell and its seed."""
+        """Name of the cell with its seed, for display."""
         return f"{self.name}, seed {self.seed}"
 
 
 def _chosen(recipe: Recipe) -> dict[str, Any]:
-    """The settings that do not have their default value, as plain values."""
+    """Returns the settings that differ from their defaults, as plain values."""
     return recipe.model_dump(mode="json", exclude_defaults=True)
 
 
 def content_hash(content: Any) -> str:
-    """The first hexadecimal digits of the SHA-256 of ``content`` as canonical JSON."""
+    """Returns the first hexadecimal digits of the SHA-256 of ``content`` as canonical JSON."""
     text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(text.encode()).hexdigest()[:HASH_CHARACTERS]
 
 
 def expand(study: StudySettings, data: DataFingerprints | None = None) -> list[Cell]:
-    """Every cell with every seed, in the study's order.
+    """Returns every cell with every seed, in the study's order.
 
-    ``data``: of a study's folder; it knows the files that are not there any more.
+    ``data``: hashes of a study's folder, which also has those of files that are gone.
 
     Raises:
         UserError: a cell whose settings are no valid recipe (the message names the cell), cells
@@ -107,7 +106,7 @@ def expand(study: StudySettings, data: DataFingerprints | None = None) -> list[C
 
 
 def baseline_of(study: StudySettings, cells: list[Cell]) -> str:
-    """The name of the cell that the others are held against."""
+    """Returns the name of the cell that others are compared with."""
     return study.baseline or cells[0].name
 
 
@@ -147,7 +146,7 @@ def _cell(
 
 
 def _choose_sources(content: dict[str, Any], weights: Mapping[str, float]) -> None:
-    """Keep the sources that a cell names, with its weights; none named keeps all."""
+    """Keeps the sources that a cell names, with its weights; none named keeps all."""
     sources = content.get("stream", {}).get("sources", {})
     unknown = [name for name in weights if name not in sources]
     if unknown:

@@ -1,4 +1,4 @@
-"""What a study has found so far: every cell and seed with its state, metrics and counts."""
+"""The results of a study so far: every cell and seed with its state, metrics and counts."""
 
 from __future__ import annotations
 
@@ -23,23 +23,23 @@ from chiasm.studies.settings import StudySettings
 from chiasm.whole import write_json
 
 COMPARED_VERSIONS = ("chiasm", "git_commit", "torch", "numpy", "machine", "threads")
-"""What is shown when the results of a study do not agree in it."""
+"""Versions that are shown where the results of a study differ in them."""
 
 
 TAIL_BYTES = 1 << 14
-"""Longer than a line of metrics."""
+"""Bytes at the end of a log that are sure to hold a whole line of metrics."""
 
 
 class State(StrEnum):
-    """Where a cell stands."""
+    """State of a cell."""
 
     FINISHED = "finished"
     OUTDATED = "to be measured again"
-    """Trained, but the study asks for other measures than were taken."""
+    """Trained, but measured otherwise than the study asks for now."""
     RUNNING = "running"
     FAILED = "failed"
     BEGUN = "begun"
-    """It has a checkpoint or part of one, and nobody works on it."""
+    """It has a checkpoint or part of one, and no process works on it."""
     MISSING = "missing"
 
 
@@ -51,21 +51,21 @@ class Record:
     folder: Path
     state: State
     step: int
-    """Last step that was logged."""
+    """Last logged step."""
     cost: Cost | None
-    """What was planned; None before the first plan."""
+    """Planned cost; None before the first plan."""
     result: Result | None
     """None until the cell is finished, and while the study asks for other measures."""
     error: str = ""
 
     def metric(self, name: str) -> float | None:
-        """A metric's value; None where the cell has none yet."""
+        """Returns a metric's value; None where the cell has none yet."""
         found = self.result.metrics.get(name) if self.result is not None else None
         return None if found is None else float(found["value"])
 
 
 def collect(study: StudySettings, folder: Path) -> list[Record]:
-    """Every cell and seed of the study, in its order.
+    """Returns a record of every cell and seed of the study, in its order.
 
     Raises:
         UserError: cells that are no valid recipes.
@@ -78,7 +78,7 @@ def collect(study: StudySettings, folder: Path) -> list[Record]:
 
 
 def write_cells(study: StudySettings, records: Sequence[Record], path: Path) -> None:
-    """cells.json: one entry for each cell and seed, with everything that is known of it."""
+    """Writes cells.json: one entry for each cell and seed, with everything that is known of it."""
     write_json(
         path,
         {
@@ -91,15 +91,15 @@ def write_cells(study: StudySettings, records: Sequence[Record], path: Path) -> 
 
 
 def is_isoflop(study: StudySettings) -> bool:
-    """Whether the study's cells have budgets, so that they are points of a scaling law."""
+    """Returns whether the study's cells have budgets, so that they are points of a scaling law."""
     return any(cell.budget_flops is not None for cell in study.cells)
 
 
 def points(study: StudySettings, records: Sequence[Record]) -> list[Point]:
-    """The points of an IsoFLOP study, one for each cell and seed.
+    """Returns the points of an IsoFLOP study, one for each cell and seed.
 
-    A cell that is not finished is there with its state and without a loss, so that nothing is
-    fitted on a table that lacks it unawares; its counts are those of the plan.
+    An unfinished cell is included with its state and without a loss, so that no fit misses it
+    unnoticed; its counts are those of the plan.
 
     Raises:
         UserError: no metric is named ``loss_<modality>``, or nothing is finished.
@@ -117,7 +117,7 @@ def points(study: StudySettings, records: Sequence[Record]) -> list[Point]:
 
 
 def last_step(folder: Path) -> int:
-    """The last step that the run in a cell's folder has logged; 0 before the first."""
+    """Returns the last step that the run in a cell's folder has logged; 0 before the first."""
     try:
         with (folder / "run" / "metrics.jsonl").open("rb") as file:
             file.seek(max(0, file.seek(0, os.SEEK_END) - TAIL_BYTES))
@@ -128,7 +128,7 @@ def last_step(folder: Path) -> int:
 
 
 def version_differences(records: Sequence[Record]) -> dict[str, list[str]]:
-    """Versions, machines and threads in which the results differ, each with all its values."""
+    """Returns versions, machines and threads that differ between results, with all values."""
     results = [record.result for record in records if record.result is not None]
     found = {
         name: sorted({str(result.versions.get(name)) for result in results})
@@ -159,6 +159,7 @@ def _record(study: StudySettings, folder: Path, cell: Cell, cost: Cost | None) -
 
 def _is_worked_on(folder: Path) -> bool:
     try:
+        # A shared lock: it probes for the exclusive one, and probes do not hinder each other.
         with (folder / "lock").open("r") as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -189,7 +190,7 @@ def _entry(record: Record) -> dict[str, Any]:
 
 
 def _point(record: Record, names: Sequence[str], known: Result) -> Point:
-    """``known``: any finished cell, for the fingerprints of one that is not."""
+    """Returns a record's point; ``known``, any finished result, lends its fingerprints."""
     cost, result = record.cost, record.result
     if cost is None:
         raise UserError(

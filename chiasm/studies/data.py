@@ -1,4 +1,4 @@
-"""The users' files that a study reads: cells that were run on other data are other cells."""
+"""Hashes of the users' files that a study reads: with other data, cells are other cells."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ FILE = "data.json"
 
 
 class DataFingerprints:
-    """Path → hash of what its files hold.
+    """Path → hash of its files' content.
 
     Args:
         folder: the study's; it keeps the hashes, which count where files are not there any more.
-        as_planned: the kept hashes count whatever the files hold by now, so that a report shows
-            what was run, and reads no data.
+        as_planned: use the kept hashes whatever the files hold by now, so that a report shows what
+            was run, and reads no data.
     """
 
     def __init__(self, folder: Path | None = None, *, as_planned: bool = False) -> None:
@@ -42,13 +42,13 @@ class DataFingerprints:
 
     @property
     def changed(self) -> list[str]:
-        """Paths whose files hold something else than when the study was planned before."""
+        """Paths whose content differs from when the study was last planned."""
         return [
             path for path, found in self._known.items() if self._recorded.get(path, found) != found
         ]
 
     def write(self) -> None:
-        """Keep the hashes in the study's folder."""
+        """Writes the hashes to the study's folder."""
         assert self._folder is not None
         if self._known:
             write_json(self._folder / FILE, self._recorded | self._known)

@@ -18,7 +18,7 @@ PANEL_INCHES = (3.5, 0.42)
 
 @styled
 def comparison_figure(entries: Sequence[Entry], baseline: str) -> str:
-    """One panel for each metric that has a number; empty where none has."""
+    """Returns an SVG with one panel for each metric that has a number; empty where none has."""
     shown = [entry.metric for entry in entries if entry.mean is not None]
     metrics = [
         (metric, [entry for entry in entries if entry.metric == metric])

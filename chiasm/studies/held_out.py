@@ -1,8 +1,8 @@
-"""The documents that every cell of a study is measured on: the same, whatever it was trained on.
+"""The documents that every cell of a study is measured on, whatever it was trained on.
 
-The mixture of a run's own validation follows its sources, so that two cells which read different
-sources would be held against different rows. Here a study names its held-out sources itself, also
-ones that no cell reads: another domain's texts for the loss out of domain.
+The mixture of a run's own validation follows its sources, so that two cells with different sources
+would be measured on different rows. Here a study names its held-out sources itself, also ones that
+no cell reads: texts of another domain for the loss out of domain.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def open_held_out(
     cache_folder: Path | None = None,
     log: ReadingLog | None = None,
 ) -> dict[str, Items]:
-    """The held-out documents of every named source, and their clusters.
+    """Returns the held-out documents of every named source, with their clusters.
 
     Args:
         recipe: gives the embedded world and the length of a row.
@@ -51,10 +51,10 @@ def open_held_out(
 
 
 def refuse_leaks(recipes: Sequence[Recipe], settings: Mapping[str, HeldOutSettings]) -> None:
-    """Raise where cells train on what the study measures as held out.
+    """Checks that no cell trains on what the study measures as held out.
 
     Raises:
-        UserError: they do; the message names the setting.
+        UserError: one does; the message names the setting.
     """
     found = [error for recipe in recipes for error in leaks(recipe.stream.sources, settings)]
     if found:
@@ -62,7 +62,7 @@ def refuse_leaks(recipes: Sequence[Recipe], settings: Mapping[str, HeldOutSettin
 
 
 def fingerprint(held_out: Mapping[str, Items]) -> str:
-    """Hash of everything that is measured on: names, words and pictures."""
+    """Returns a hash of everything that is measured on: names, texts and images."""
     digest = hashlib.sha256()
     for name, items in held_out.items():
         digest.update(f"{name}\0{len(items.documents)}\0".encode())
@@ -85,7 +85,7 @@ def _items(name: str, settings: HeldOutSettings, items: Items) -> Items:
 
 
 def _words(document: Document) -> Document:
-    """A document without its pictures."""
+    """Returns a document without its images."""
     return Document(tuple(span for span in document.spans if isinstance(span, Text)))
 
 

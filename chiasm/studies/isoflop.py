@@ -1,8 +1,8 @@
 """An IsoFLOP study, from budgets and a number of sizes, as cells and as a study file.
 
 For each budget, sizes are spread evenly in ln N about the expected optimum. FLOPs are counted by
-the models' own modules on what the recipe's own stream really reads (see :mod:`chiasm.model.work`);
-a run's number of steps is the one whose FLOPs come nearest to the budget.
+the models' own modules on rows of the recipe's own stream (see :mod:`chiasm.model.work`); a run's
+number of steps is the one whose FLOPs come nearest to the budget.
 """
 
 from __future__ import annotations
@@ -33,26 +33,27 @@ from chiasm.studies.shapes import (
 from chiasm.studies.step import Step
 
 TOKENS_PER_PARAMETER = 20.0
-"""The expected optimum where nothing else is known: 6·N·D = C with D = 20·N, the rule of thumb
-for text (arXiv 2203.15556, table 3). Vision's optimum has fewer tokens per parameter at small
-budgets (about a quarter of text's at 6e18 FLOPs, arXiv 2603.03276)."""
+"""Expected optimum where nothing else is known: 6·N·D = C with D = 20·N, the rule of thumb for text
+(arXiv 2203.15556, table 3). Vision's optimum has fewer tokens per parameter at small budgets
+(about a quarter of text's at 6e18 FLOPs, arXiv 2603.03276).
+"""
 
 SPACING = 2.0
 """Factor between neighbouring sizes."""
 
 MINIMUM_STEPS = 100
-"""Below it, half a step is more than half a percent of a budget."""
+"""Below this number, half a step is more than half a percent of a budget."""
 
 BUDGET_WITHIN = 0.01
-"""Share by which whole steps may miss a budget."""
+"""Most that whole steps may miss a budget by, as a share of it."""
 
 SEARCH_FACTOR, SEARCHED = 1.5, 60
-"""Of the search for a budget that can be met: growth from try to try, and tries."""
+"""Search for a budget that can be met: growth per try, and number of tries."""
 
 STUDY_NAME = re.compile(r"[\w.-]+")
 
 BUDGET_SPAN = 10.0
-"""Largest over smallest budget that an exponent needs to be known."""
+"""Ratio of largest to smallest budget that an exponent needs to be well known."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +64,7 @@ class PlannedCell:
     shape: Shape
     steps: int
     flops: float
-    """That the steps are expected to use."""
+    """Expected FLOPs of all steps."""
     tokens: float
     learning_rate: float
     warmup_steps: int
@@ -75,7 +76,7 @@ class PlannedCell:
 
     @property
     def name(self) -> str:
-        """Such as 3e12-w64-d2."""
+        """Name of the cell, such as 3e12-w64-d2."""
         return f"{self.budget_flops:.3g}-{self.shape.name}".replace("+", "")
 
     @property
@@ -83,7 +84,7 @@ class PlannedCell:
         """Settings of the recipe that the cell changes, by dotted name."""
         return {
             **self.shape.overrides,
-            "training.optimiser.learning_rate": float(f"{self.learning_rate:.4g}"),
+            "training.optimizer.learning_rate": float(f"{self.learning_rate:.4g}"),
             "training.schedule.warmup_steps": self.warmup_steps,
             "training.steps": self.steps,
         }
@@ -91,16 +92,16 @@ class PlannedCell:
 
 @dataclass(frozen=True)
 class Plan:
-    """The cells of an IsoFLOP study and what is doubtful about them."""
+    """The cells of an IsoFLOP study, with warnings."""
 
     cells: tuple[PlannedCell, ...]
     warnings: tuple[str, ...]
     rule: str
-    """How the learning rate follows from the width."""
+    """Rule by which the learning rate follows from the width."""
 
     @property
     def flops(self) -> float:
-        """Of all cells, one seed each."""
+        """FLOPs of all cells, one seed each."""
         return sum(cell.flops for cell in self.cells)
 
 
@@ -117,7 +118,7 @@ class Centre:
         self.known = sorted(known)
 
     def __call__(self, budget_flops: float) -> float:
-        """Active parameters."""
+        """Returns the expected optimal number of active parameters."""
         if not self.known:
             return math.sqrt(budget_flops / (6 * TOKENS_PER_PARAMETER))
         x, y = np.log(np.array(self.known)).T
@@ -140,12 +141,12 @@ def plan_isoflop(
     depth: int | None = None,
     rate_exponent: float = RATE_EXPONENT,
 ) -> Plan:
-    """Choose shapes, learning rates and steps.
+    """Returns the shapes, learning rates and steps of an IsoFLOP study.
 
     Args:
-        recipe: that all runs share.
-        step: what a step of it reads.
-        budgets_flops: of a run.
+        recipe: shared by all runs.
+        step: content of one of its training steps.
+        budgets_flops: budgets of a run.
         num_sizes: models for each budget.
         centre: the expected optima.
         spacing: factor between neighbouring sizes.
@@ -181,14 +182,14 @@ def plan_isoflop(
         cells += own
     if off := [cell for cell in cells if cell.misses]:
         raise UserError(_missed(off, grid))
-    rate, width = recipe.training.optimiser.learning_rate, recipe.model.width
+    rate, width = recipe.training.optimizer.learning_rate, recipe.model.width
     rule = f"learning rate {rate:g} · (width / {width})^-{rate_exponent:g}"
     return Plan(tuple(cells), tuple(warnings), rule)
 
 
 @dataclass(frozen=True)
 class _Grid:
-    """The sizes of a budget, whatever the budget."""
+    """The rule that gives the cells of any budget."""
 
     recipe: Recipe
     step: Step
@@ -199,11 +200,12 @@ class _Grid:
     rate_exponent: float
 
     def cells(self, budget: float) -> list[PlannedCell]:
-        """Of one budget, by size."""
+        """Returns the cells of one budget, by size."""
         training, width = self.recipe.training, self.recipe.model.width
-        rate, cells = training.optimiser.learning_rate, []
+        rate, cells = training.optimizer.learning_rate, []
         for shape in self._shapes(self.centre(budget)):
             steps = max(round(budget / shape.step_flops), 1)
+            # Short runs would end before a warm-up of the recipe's length does.
             own = learning_rate(rate, width, shape.settings.width, self.rate_exponent)
             warmup = min(training.schedule.warmup_steps, int(WARMUP_SHARE * steps))
             flops, tokens = steps * shape.step_flops, steps * self.step.tokens
@@ -221,7 +223,7 @@ class _Grid:
 
 
 def _missed(off: Sequence[PlannedCell], grid: _Grid) -> str:
-    """What to say of cells that miss their budget, with a budget that they would meet."""
+    """Returns a message on cells that miss their budget, with a budget that they would meet."""
     told = ", ".join(f"{cell.name} ({cell.flops / cell.budget_flops:.3f})" for cell in off)
     budget = off[0].budget_flops
     for _ in range(SEARCHED):
@@ -231,13 +233,13 @@ def _missed(off: Sequence[PlannedCell], grid: _Grid) -> str:
     return (
         f"whole steps miss the budget by more than {BUDGET_WITHIN:.0%} (used / budget): {told}; "
         f"give budgets from about {budget:.1e}, or let a step read less "
-        f"(--set stream.rows_per_batch=1; it is {grid.recipe.stream.rows_per_batch} now), or "
+        f"(--set stream.batch_size=1; it is {grid.recipe.stream.batch_size} now), or "
         "centre smaller sizes (--centre)"
     )
 
 
 def _doubts(cells: Sequence[PlannedCell], expected: float) -> list[str]:
-    """What is doubtful about one budget's sizes, by the rule of the fit's own window."""
+    """Returns warnings about one budget's sizes, by the rule of the fit's own window."""
     sizes = np.array([cell.shape.active_parameters for cell in cells], dtype=float)
     about = sizes[window(sizes, sizes[np.abs(np.log(sizes / expected)).argmin()])]
     low, high = about.min(), about.max()
@@ -268,7 +270,7 @@ def write_study(
     modalities: Sequence[str],
     overrides: Sequence[str] = (),
 ) -> None:
-    """Write the plan as a study file; the recipe is named relative to it.
+    """Writes the plan as a study file; the recipe is named relative to it.
 
     ``overrides`` of the recipe, as ``dotted.name=value``, hold for all cells.
     """

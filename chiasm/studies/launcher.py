@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Protocol
 
 STOP_SECONDS = 60
-"""How long a cell may take for its last step and checkpoint when it is asked to stop."""
+"""Time that a cell gets for its last step and checkpoint when it is asked to stop."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +29,17 @@ class Launcher(Protocol):
     """Jobs that may run at once."""
 
     def start(self, job: Job) -> None:
-        """Begin a job; never more than ``slots`` run at once."""
+        """Starts a job; never more than ``slots`` run at once."""
 
     def ended(self) -> list[tuple[Job, int]]:
-        """Jobs that have ended since the last call, each with its exit status; does not wait."""
+        """Returns the jobs that ended since the last call, with exit status; does not wait."""
 
     def stop(self) -> None:
-        """Ask every job to save and stop, and wait until it has."""
+        """Asks every job to save and stop, and waits until it has."""
 
 
 def cell_command(folder: Path, cache_folder: Path | None = None) -> list[str]:
-    """What runs one cell, on any machine that sees the folder."""
+    """Returns the command that runs one cell, on any machine that sees the folder."""
     command = [sys.executable, "-m", "chiasm", "study", "cell", str(folder)]
     return command + (["--cache", str(cache_folder)] if cache_folder else [])
 
@@ -48,7 +48,7 @@ class LocalLauncher:
     """Processes on this machine, which share its cores evenly.
 
     A process holds the reading end of a pipe whose writing end is the launcher's: when the launcher
-    dies, however it dies, the pipe closes and the cell saves and stops.
+    dies, for whatever reason, the pipe closes and the cell saves and stops.
 
     Args:
         slots: processes at once.
@@ -62,11 +62,11 @@ class LocalLauncher:
 
     @property
     def threads(self) -> int:
-        """Threads of each process."""
+        """Number of threads of each process."""
         return threads_per_slot(self.slots)
 
     def start(self, job: Job) -> None:
-        """Begin a job; what it says goes to log.txt in its folder."""
+        """Starts a job; its output goes to log.txt in its folder."""
         assert len(self._running) < self.slots, "no slot is free"
         environment = {**os.environ, "OMP_NUM_THREADS": str(self.threads)}
         with (job.folder / "log.txt").open("wb") as log:
@@ -80,7 +80,7 @@ class LocalLauncher:
             )
 
     def ended(self) -> list[tuple[Job, int]]:
-        """Jobs that have ended since the last call."""
+        """Returns the jobs that ended since the last call, with their exit status."""
         ended = [
             (job, status)
             for job, process in self._running.items()
@@ -91,7 +91,7 @@ class LocalLauncher:
         return ended
 
     def stop(self) -> None:
-        """SIGTERM to every process; those that do not end in time are killed and go on later."""
+        """Sends SIGTERM to every process; kills those that do not end in time, to resume later."""
         for process in self._running.values():
             process.terminate()
         deadline = time.monotonic() + STOP_SECONDS
@@ -106,7 +106,7 @@ class LocalLauncher:
 
 
 def threads_per_slot(slots: int) -> int:
-    """Threads that each of ``slots`` processes gets of this machine's cores."""
+    """Returns the threads that each of ``slots`` processes gets of this machine's cores."""
     return max(1, (os.cpu_count() or 1) // slots)
 
 

@@ -18,6 +18,7 @@ from chiasm.evaluation.material import Items
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.scoring import lossless, score_flow, score_text
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.flow import FLOW_TIMES
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
 from chiasm.studies.settings import MetricSettings
@@ -29,7 +30,7 @@ class Value:
 
     value: float
     standard_error: float | None
-    """Over held-out documents, clustered by map; None where the origin has none."""
+    """Standard error over held-out documents, clustered by map; None where the origin has none."""
     unit: str
 
 
@@ -40,14 +41,14 @@ def measure(
     run: Path,
     settings: EvaluationSettings,
 ) -> dict[str, Value]:
-    """Every metric of a trained run, by name.
+    """Returns every metric of a trained run, by name.
 
     Args:
         metrics: of the study.
         pretrained: the run's model.
-        held_out: what held-out metrics are measured on.
+        held_out: documents of held-out metrics.
         run: the run's folder; for metrics of the report, with report.json in it.
-        settings: seed and noise levels of what is measured.
+        settings: seed and noise levels of held-out metrics.
 
     Raises:
         UserError: a metric that the run does not have (the message lists those it has), or whose
@@ -73,12 +74,12 @@ def measure(
 def refuse_lossy(
     metrics: Sequence[MetricSettings], held_out: Mapping[str, Items], tokenizer: TextTokenizer
 ) -> None:
-    """Refuse bits per byte of text that a tokenizer does not give back.
+    """Refuses bits per byte of text that a tokenizer does not restore.
 
-    Cells are held against each other, so none may leave out documents that others are measured on.
+    Cells are compared with each other, so none may leave out documents that others are measured on.
 
     Raises:
-        UserError: a document of a metric does not come back from its tokens.
+        UserError: a document of a metric is not restored from its tokens.
     """
     for metric in metrics:
         if metric.held_out and metric.loss == "text":
@@ -92,7 +93,7 @@ def _held_out(
 ) -> Value:
     row = (_text_row if metric.loss == "text" else _flow_row)(metric, pretrained, items, settings)
     error = row.standard_error
-    return Value(row.value, error if math.isfinite(error) else None, metric.unit or row.unit)
+    return Value(row.value, error if math.isfinite(error) else None, row.unit)
 
 
 def _text_row(
@@ -115,8 +116,7 @@ def _flow_row(
             'has no pictures to draw; give loss = "text", or a source with target pictures',
             setting=f"held_out.{metric.held_out}",
         ).at(f"metric {metric.name!r}")
-    times = settings.flow_times
-    sums, tokens = score_flow(items.documents, pretrained, times, settings.seed)
+    sums, tokens = score_flow(items.documents, pretrained, FLOW_TIMES, settings.seed)
     measurement = Measurement(
         "flow loss", "velocity loss", "lower", settings.seed, items.clusters, tokens
     )
@@ -135,7 +135,7 @@ def _validation(metric: MetricSettings, run: Path) -> Value:
         )
     value = last[metric.validation]
     unit = "nats/token" if metric.validation.startswith("text_loss") else "loss"
-    return Value(math.nan if value is None else value, None, metric.unit or unit)
+    return Value(math.nan if value is None else value, None, unit)
 
 
 def _report(metric: MetricSettings, run: Path) -> Value:
@@ -150,4 +150,4 @@ def _report(metric: MetricSettings, run: Path) -> Value:
             + ", ".join(map(repr, longer or names))
         )
     value = math.nan if row["value"] is None else row["value"]
-    return Value(value, row["standard_error"], metric.unit or row["unit"])
+    return Value(value, row["standard_error"], row["unit"])

@@ -1,4 +1,4 @@
-"""A study's report: what it found, and how to make it again; and the short text that docs keep."""
+"""A study's report: results and commands to reproduce them; and its short text for docs."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from chiasm.studies.table import Entry, compare
 from chiasm.whole import write_whole
 
 FIGURE = "study.svg"
-"""The figure's file, in the same folder."""
+"""File name of the figure, in the same folder."""
 
 READING = (
     "Each number is the mean over seeds ± its standard error, with Student's 95 % interval in "
@@ -55,13 +55,13 @@ def write_study_report(
     command: str,
     cache_folder: Path | None = None,
 ) -> ReportFiles:
-    """Write report.html, report.json, report.md and its figure into the study's folder.
+    """Writes report.html, report.json, report.md and its figure into the study's folder.
 
     Args:
         study: what was compared.
         records: of :func:`chiasm.studies.collect.collect`.
         folder: the study's folder.
-        command: what runs the study.
+        command: that runs the study.
         cache_folder: where rendered worlds are kept, for distances of texts.
 
     Raises:
@@ -145,7 +145,7 @@ def _time(records: Sequence[Record]) -> str:
 
 
 def _by_metric(entries: Sequence[Entry]) -> Iterator[tuple[str, str, list[Entry]]]:
-    """Each metric with its unit and direction, and its entries."""
+    """Yields each metric, its unit and direction, and its entries."""
     for metric in dict.fromkeys(entry.metric for entry in entries):
         own = [entry for entry in entries if entry.metric == metric]
         unit = f"{own[0].unit}, " if own[0].unit else ""
@@ -197,7 +197,7 @@ def _difference(entry: Entry) -> doc.Words:
 def _told(
     found: SeedMean, unit: str, *, signed: bool = False, with_error: bool = True
 ) -> doc.Words:
-    """A mean with its interval; both are unknown with one seed."""
+    """Returns a mean with its interval; both are unknown with one seed."""
     interval = (found.value - found.half_width, found.value + found.half_width)
     error = found.standard_error if with_error else math.nan
     return estimate(found.value, error, interval, unit, signed=signed)
@@ -217,7 +217,7 @@ def _shift(study: StudySettings, shift: Sequence[Distance]) -> Iterator[doc.Sect
 def _distances(
     settings: ShiftSettings, shift: Sequence[Distance], source: Callable[[str], doc.Words]
 ) -> doc.Table:
-    """``source``: how that of a published distance is told."""
+    """Returns a table of distances; ``source`` formats the source of a published one."""
     rows: list[doc.Row] = [(d.text, estimate(d.value, d.standard_error)) for d in shift]
     for each in settings.published:
         rows.append(((f"published: {each.name}", source(each.source)), f"{each.value:g}"))
@@ -274,7 +274,7 @@ def _summary(
     shift: Sequence[Distance],
     command: str,
 ) -> doc.Report:
-    """What docs keep: the figure, the numbers, and where they come from."""
+    """Returns the report for docs: the figure, the numbers, and where they come from."""
     measured = any(entry.mean is not None for entry in entries)
     blocks: list[doc.Block] = [
         doc.Figure(FIGURE if measured else "", "Every metric, every cell and every seed"),

@@ -1,8 +1,8 @@
-"""What a study will cost, and whether its cells are equal in what they should be equal in.
+"""The cost of a study, and whether its cells are equal in what they should be equal in.
 
 A cell's tokens and FLOPs are counted, not guessed (:mod:`chiasm.studies.step`): the first rows of
 its own stream are packed, the model's modules count what those cost from their shapes and the
-mask's own pairs, and the rest of the run is taken to be alike. Time is that of training steps
+mask's own pairs, and the rest of the run is assumed to be alike. Time is that of training steps
 measured on this machine.
 """
 
@@ -27,28 +27,28 @@ from chiasm.whole import write_json
 
 @dataclass(frozen=True)
 class Cost:
-    """What one run takes, forward and backward."""
+    """The cost of one run, forward and backward."""
 
     steps: int
     flops: float
     tokens: float
     """Positions that are not padding."""
     text_tokens: float
-    """Those of them that hold text or a sign around an image."""
+    """Positions that hold text or a mark around an image."""
     vision_tokens: float
-    """Those of them that hold a latent token."""
+    """Positions that hold a latent token."""
     source_tokens: Mapping[str, float]
     """Positions of each source."""
     active_parameters: int
     total_parameters: int
     seconds: float | None = None
-    """Of training, from measured steps; None: not measured."""
+    """Training time from measured steps; None: not measured."""
     threads: int | None = None
-    """That the steps were measured with."""
+    """Number of threads that the steps were measured with."""
 
 
 Costs = Mapping[str, Cost]
-"""By the content hash of the cell."""
+"""Costs by the content hash of the cell."""
 
 
 def plan_study(
@@ -58,13 +58,13 @@ def plan_study(
     threads: int | None = None,
     on_stage: Stage = silent,
 ) -> dict[str, Cost]:
-    """The cost of every cell; what was counted or measured before is read from the study's folder.
+    """Returns the cost of every cell; earlier counts and times are read from the study's folder.
 
     Args:
         cells: of the study.
         shared: their tokenizers and data.
-        threads: measure steps with as many threads; None measures no time.
-        on_stage: is told how far it is.
+        threads: measure steps with this many threads; None measures no time.
+        on_stage: callback for progress.
     """
     known = read_costs(shared.folder)
     steps_of_stream: dict[str, Step] = {}
@@ -85,7 +85,7 @@ def plan_study(
 
 
 def read_costs(folder: Path) -> dict[str, Cost]:
-    """What was counted in a study's folder before."""
+    """Returns the costs that a study's folder keeps from before."""
     try:
         found = json.loads((folder / "plan.json").read_text())
         return {key: Cost(**cost) for key, cost in found.items()}
@@ -94,10 +94,10 @@ def read_costs(folder: Path) -> dict[str, Cost]:
 
 
 def _count(cell: Cell, shared: Shared, steps_of_stream: dict[str, Step]) -> Cost:
-    """Tokens, FLOPs and parameters of one cell, without training it; streams are packed once."""
+    """Returns tokens, FLOPs and parameters of one cell, untrained; streams are packed once."""
     recipe = cell.recipe
     batches = batches_of_run(recipe)
-    settings = [recipe.stream.model_dump(mode="json"), recipe.training.batches_per_step]
+    settings = [recipe.stream.model_dump(mode="json"), recipe.training.gradient_accumulation_steps]
     stream = content_hash([*settings, recipe.seed, batches, cell.inputs_key])
     if stream not in steps_of_stream:
         sources, inputs = shared.material(cell).train, shared.inputs(cell)
@@ -117,7 +117,7 @@ def _count(cell: Cell, shared: Shared, steps_of_stream: dict[str, Step]) -> Cost
 
 
 def refuse_unequal(study: StudySettings, cells: Sequence[Cell], costs: Costs) -> None:
-    """Refuse cells that differ in what the study says is equal; each budget is compared by itself.
+    """Refuses cells that differ in what the study declares equal, each budget by itself.
 
     Raises:
         UserError: the message has every cell's number, and the steps that would make them equal.
@@ -131,7 +131,9 @@ def refuse_unequal(study: StudySettings, cells: Sequence[Cell], costs: Costs) ->
 
 
 def refuse_off_budget(study: StudySettings, cells: Sequence[Cell], costs: Costs) -> None:
-    """Refuse IsoFLOP cells that no fit would take: what they read is counted, not averaged.
+    """Refuses IsoFLOP cells that miss their budget by more than a fit accepts.
+
+    What the cells read is counted, not averaged over the stream.
 
     Raises:
         UserError: the message has the steps that would spend each budget.
@@ -184,7 +186,7 @@ def _refuse_group(study: StudySettings, costs: Costs) -> None:
 
 
 def quantity(study: StudySettings) -> tuple[str, Callable[[Cost], float]]:
-    """The name of what is equal between the cells, and a cost's amount of it."""
+    """Returns the name of what is equal between the cells, and its amount as a function of cost."""
     equal, source = study.equal, study.equal_source
     if equal == "source":
         return f"tokens of {source}", lambda cost: cost.source_tokens.get(source, 0.0)
@@ -195,7 +197,7 @@ def quantity(study: StudySettings) -> tuple[str, Callable[[Cost], float]]:
 
 
 def _of_one_step(study: StudySettings, cost: Cost, amount: float) -> float:
-    """What no number of steps could mend."""
+    """Returns the amount of one step, which no number of steps can correct."""
     return 0.0 if study.equal == "active_parameters" else amount / cost.steps
 
 

@@ -26,29 +26,29 @@ from chiasm.studies.shared import Shared
 from chiasm.whole import write_json
 
 POLL_SECONDS = 0.05
-"""Between looks at the slots: the longest that one stands idle while cells wait."""
+"""Time between polls of the slots: the longest that one is idle while cells wait."""
 
 ERROR_LINES = 12
-"""Last lines of a failed cell's log that are kept as its error."""
+"""Number of last lines of a failed cell's log that are kept as its error."""
 
 
 @dataclass
-class Progress:
-    """Where a running study stands, told after every change and now and then in between."""
+class StudyProgress:
+    """State of a running study, reported after every change and at every poll."""
 
     cells: dict[str, Cell]
-    """Content hash → one of the cells that it describes."""
+    """Content hash → one of its cells."""
     waiting: list[Job] = field(default_factory=list)
     running: list[Job] = field(default_factory=list)
     finished: list[Job] = field(default_factory=list)
-    """By this call or before it."""
+    """Finished by this call or before it."""
     failed: dict[Job, str] = field(default_factory=dict)
-    """By this call or before it, with the error."""
+    """Failed by this call or before it, with the error."""
     idle_seconds: float = 0.0
-    """Of slots while cells waited, over all slots."""
+    """Time that slots were idle while cells waited, summed over slots."""
     busy_seconds: float = 0.0
     stopped: bool = False
-    """The call was asked to stop before the last cell."""
+    """Whether the call was asked to stop before the last cell."""
 
     @property
     def idle_share(self) -> float:
@@ -56,7 +56,7 @@ class Progress:
         return self.idle_seconds / max(self.idle_seconds + self.busy_seconds, 1e-9)
 
     def account(self, slots: int, seconds: float) -> None:
-        """Count the time since the last look; a slot that fell free in it was idle throughout."""
+        """Adds the time since the last poll; a slot that fell free in it counts as idle."""
         self.busy_seconds += seconds * len(self.running)
         if self.waiting:
             self.idle_seconds += seconds * (slots - len(self.running))
@@ -64,7 +64,7 @@ class Progress:
 
 @dataclass(frozen=True)
 class Planned:
-    """A study ready to run: its cells, tokenizers and data, and what they cost."""
+    """A study ready to run: its cells, tokenizers and data, and their costs."""
 
     study: StudySettings
     folder: Path
@@ -73,11 +73,11 @@ class Planned:
     costs: Costs
 
     def folder_of(self, cell: Cell) -> Path:
-        """The cell's own folder."""
+        """Returns the cell's own folder."""
         return cell_folder(self.folder, cell.key)
 
     def order(self, cell: Cell) -> Order:
-        """Write, and give back, what the cell's process is told."""
+        """Writes and returns the order of the cell's process."""
         inputs = self.shared.inputs_folder(cell)
         return write_order(self.study, cell, self.folder_of(cell), inputs)
 
@@ -91,7 +91,7 @@ def plan(
     cache_folder: Path | None = None,
     on_stage: Stage = silent,
 ) -> Planned:
-    """Expand a study, make what its cells share, and count what they cost.
+    """Expands a study, makes what its cells share, and counts what they cost.
 
     Args:
         study: what to compare.
@@ -99,7 +99,7 @@ def plan(
         slots: cells at once, which share the cores.
         measure_time: measure training steps; a study of equal wall-clock always does.
         cache_folder: where rendered worlds are kept.
-        on_stage: is told how far it is.
+        on_stage: callback for progress.
 
     Raises:
         UserError: cells that are no valid recipes, or are not equal in what they should be.
@@ -127,17 +127,17 @@ def run_study(
     launcher: Launcher,
     *,
     retry_failed: bool = False,
-    on_progress: Callable[[Progress], None] = lambda progress: None,
-) -> Progress:
-    """Run every cell that is not finished, the longest first, and go on past failures.
+    on_progress: Callable[[StudyProgress], None] = lambda progress: None,
+) -> StudyProgress:
+    """Runs every unfinished cell, the longest first, and continues past failures.
 
-    SIGTERM and Ctrl-C stop the cells with a checkpoint; the same call goes on from there.
+    SIGTERM and Ctrl-C stop the cells with a checkpoint; the same call resumes from there.
 
     Args:
         planned: of :func:`plan`.
         launcher: where cells run.
         retry_failed: also run the cells whose last attempt failed.
-        on_progress: is told where the study stands.
+        on_progress: callback for the state of the study.
 
     Raises:
         UserError: another runner works on the study.
@@ -154,12 +154,12 @@ def run_study(
 
 
 def cell_folder(folder: Path, key: str) -> Path:
-    """Where a study keeps the cell of a content hash."""
+    """Returns the folder in which a study keeps the cell of a content hash."""
     return folder / "cells" / key
 
 
 def refuse_foreign_folder(folder: Path) -> None:
-    """A study goes into a new, an empty or a study's folder.
+    """Refuses a folder that is neither new, nor empty, nor a study's.
 
     Raises:
         UserError: the folder holds something else.
@@ -171,15 +171,15 @@ def refuse_foreign_folder(folder: Path) -> None:
 
 
 def is_finished(folder: Path, order: Order) -> bool:
-    """Whether a cell's folder has a result with everything that the study asks for."""
+    """Returns whether a cell's folder has a result with everything that the study asks for."""
     result = Result.read(folder)
     return result is not None and result.measures_key == order.measures_key
 
 
 def failure(folder: Path, measures_key: str) -> dict[str, Any] | None:
-    """What the last attempt at a cell left, where it failed: attempts, status, error.
+    """Returns the record of a cell's failed last attempt: attempts, status, error; otherwise None.
 
-    None where it failed at other measures than those of ``measures_key``, which may succeed.
+    Also None where it failed at other measures than those of ``measures_key``, which may succeed.
     """
     try:
         found: dict[str, Any] = json.loads((folder / "failed.json").read_text())
@@ -188,9 +188,9 @@ def failure(folder: Path, measures_key: str) -> dict[str, Any] | None:
     return found if found.get("measures_key") == measures_key else None
 
 
-def _begin(planned: Planned, retry_failed: bool) -> Progress:
+def _begin(planned: Planned, retry_failed: bool) -> StudyProgress:
     unique = {cell.key: cell for cell in planned.cells}
-    progress = Progress(unique)
+    progress = StudyProgress(unique)
     for cell in unique.values():
         job, order = Job(cell.key, planned.folder_of(cell)), planned.order(cell)
         failed = failure(job.folder, order.measures_key)
@@ -200,15 +200,16 @@ def _begin(planned: Planned, retry_failed: bool) -> Progress:
             progress.failed[job] = failed["error"]
         else:
             progress.waiting.append(job)
+    # The longest first: a long cell that starts last would keep all other slots idle at the end.
     progress.waiting.sort(key=lambda job: -planned.costs[job.key].flops)
     return progress
 
 
 def _work(
-    progress: Progress,
+    progress: StudyProgress,
     launcher: Launcher,
     stop: StopRequest,
-    on_progress: Callable[[Progress], None],
+    on_progress: Callable[[StudyProgress], None],
 ) -> None:
     looked = time.monotonic()
     while (progress.waiting or progress.running) and stop.signal is None:
@@ -223,14 +224,14 @@ def _work(
         on_progress(progress)
 
 
-def _fill(progress: Progress, launcher: Launcher) -> None:
+def _fill(progress: StudyProgress, launcher: Launcher) -> None:
     while progress.waiting and len(progress.running) < launcher.slots:
         job = progress.waiting.pop(0)
         launcher.start(job)
         progress.running.append(job)
 
 
-def _end(progress: Progress, job: Job, status: int) -> None:
+def _end(progress: StudyProgress, job: Job, status: int) -> None:
     measures = read_order(job.folder).measures_key
     before = failure(job.folder, measures)
     if status == 0 and Result.read(job.folder) is not None:
@@ -249,6 +250,7 @@ def _error(folder: Path, status: int) -> str:
         lines = (folder / "log.txt").read_text(errors="replace").rstrip().splitlines()
     except OSError:
         lines = []
+    # A user's mistake is one message behind this prefix; a crash shows in its last lines.
     told = [number for number, line in enumerate(lines) if line.startswith("chiasm: ")]
     kept = lines[told[-1] :] if told else lines[-ERROR_LINES:]
     ended = f"killed by signal {-status}" if status < 0 else f"exit status {status}"

@@ -1,7 +1,7 @@
-"""What a study file says: the runs that are compared, on what, and what was published.
+"""Settings of a study file: the runs that are compared, their metrics, and published values.
 
-A study is one TOML file. Reading is as strict as a recipe's: an unknown name is an error that
-names the nearest one. Nothing about a comparison stands anywhere else.
+A study is one TOML file. Reading is as strict as a recipe's: an unknown name is an error that names
+the nearest one. Nothing about a comparison stands anywhere else.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class _HeldOut(Registry[HeldOutSettings]):
 
     @property
     def kinds(self) -> tuple[str, ...]:
-        """Those of sources."""
+        """Kinds of the registered sources."""
         return SOURCES.kinds
 
     def of(self, kind: str) -> type[HeldOutSettings]:
@@ -99,8 +99,6 @@ class MetricSettings(Settings):
     """A row of the run's report.json; asking for one makes the cell do the whole evaluation."""
     better: Literal["lower", "higher"] = "lower"
     """Which way is better."""
-    unit: str = ""
-    """Shown beside the number; empty: what its origin says."""
 
     @model_validator(mode="after")
     def _one_origin(self) -> MetricSettings:
@@ -182,7 +180,7 @@ class StudySettings(Settings):
 
 
 def load_study(path: Path) -> StudySettings:
-    """Read a study file; its recipe's path is resolved against it.
+    """Returns a study file's settings; its recipe's path is resolved against it.
 
     Raises:
         UserError: unreadable file, unknown setting, wrong value, or names that lead nowhere.
@@ -236,7 +234,7 @@ def _unknown_held_out(study: StudySettings) -> list[UserError]:
 
 
 def _unmeasurable(study: StudySettings) -> list[UserError]:
-    """Metrics that no run can have: better said now than after hours of training."""
+    """Returns errors of metrics that no run can have, instead of after the training."""
     losses = f"{', '.join(VALIDATION_LOSSES)}, each by source, such as text_loss/stories"
     remedy = f"there is {losses}, and of a stream beside pictures, such as series/flow_loss"
     errors = [

@@ -1,13 +1,13 @@
-"""Models of one aspect: how width, depth, heads and learning rate follow from a size.
+"""Models of one aspect ratio: width, depth, heads and learning rate as functions of a size.
 
 Width over depth and the width of a head stay those of the recipe, as nearly as whole heads and
 whole blocks allow, so that size is the only thing that varies. Below a width of about 100 they do
 not allow it: models of one, two and three blocks are no family of one aspect. There all models may
-have one depth, and width alone grows. The learning rate falls as
-(width / recipe's width)^-0.75, through the recipe's own pair: between the published fits
-(GPT-3's table falls as width^-0.83, arXiv 2005.14165; DeepSeek's law C^-1/8 with N ∝ width³ and
-C ∝ N² is width^-0.75, arXiv 2401.02954; the theory for one matrix gives width^-1, arXiv
-2203.03466). Warm-up is the recipe's, and at most a tenth of the run; the decay ends with the run.
+have one depth, and width alone grows. The learning rate falls as (width / recipe's width)^-0.75,
+through the recipe's own pair: between the published fits (GPT-3's table falls as width^-0.83, arXiv
+2005.14165; DeepSeek's law C^-1/8 with N ∝ width³ and C ∝ N² is width^-0.75, arXiv 2401.02954; the
+theory for one matrix gives width^-1, arXiv 2203.03466). Warm-up is the recipe's, and at most a
+tenth of the run; the decay ends with the run.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ from chiasm.model.work import FORWARD_AND_BACKWARD
 from chiasm.studies.step import Step
 
 RATE_EXPONENT = 0.75
-"""Learning rate ∝ width to minus this."""
+"""The learning rate is proportional to the width to minus this."""
 
 WARMUP_SHARE = 0.1
-"""Of a run, at most."""
+"""Largest share of a run that is warm-up."""
 
 ASPECT_WITHIN = 1.7
 """Factor by which width over depth may miss the recipe's, which few blocks cannot meet exactly."""
 
 ASPECT_WEIGHT = 0.3
-"""Of a miss of the aspect against the same miss of the size, both as logarithms."""
+"""Weight of a miss of the aspect relative to a miss of the size, both as logarithms."""
 
 NEIGHBOURS = 4
-"""Widths on each side that are tried."""
+"""Number of widths on each side that are tried."""
 
 WIDEST = 16_384
 
@@ -50,22 +50,22 @@ class Shape:
     active_parameters: int
     total_parameters: int
     step_flops: float
-    """Forward and backward of one step of the recipe's stream."""
+    """FLOPs of one step of the recipe's stream, forward and backward."""
 
     @property
     def overrides(self) -> dict[str, int]:
-        """The settings that make it, by dotted name."""
+        """Settings that make this model, by dotted name."""
         names = ("width", "depth", "query_heads", "key_value_heads")
         return {f"model.{name}": getattr(self.settings, name) for name in names}
 
     @property
     def name(self) -> str:
-        """Such as w192-d5."""
+        """Name of the shape, such as w192-d5."""
         return f"w{self.settings.width}-d{self.settings.depth}"
 
 
 def count_shape(settings: ModelSettings, step: Step) -> Shape:
-    """Build a model without memory for its weights, and let its modules count."""
+    """Returns the counts of a model, built on the meta device without memory for its weights."""
     with torch.device("meta"):
         decoder = Decoder(
             settings,
@@ -82,7 +82,7 @@ class Ladder:
 
     Args:
         model: the recipe's model, whose width over depth and whose heads the family has.
-        step: what the models read.
+        step: content of a training step.
         depth: blocks of every model instead, so that width alone grows.
     """
 
@@ -91,7 +91,10 @@ class Ladder:
         self._counted: dict[tuple[int, int], Shape] = {}
 
     def nearest(self, active_parameters: float, taken: Sequence[Shape]) -> Shape | None:
-        """The free shape nearest in size, the recipe's aspect deciding between near ones."""
+        """Returns the free shape nearest in size, preferring the recipe's aspect among
+        near ones.
+        """
+        # At the recipe's aspect, parameters grow with the width: bisection finds the range.
         middle = bisect_left(
             self._widths,
             active_parameters,
@@ -111,7 +114,7 @@ class Ladder:
         return self.shape(width, depth)
 
     def shape(self, width: int, depth: int) -> Shape:
-        """The model of a width and a depth."""
+        """Returns the model of a width and a depth."""
         if (width, depth) not in self._counted:
             heads = width // self.model.K
             settings = self.model.model_copy(
@@ -132,12 +135,13 @@ class Ladder:
         return size + ASPECT_WEIGHT * abs(math.log(width / depth / self._aspect))
 
     def _active_parameters(self, width: int, depth: int) -> int:
-        """Blocks are alike, so two models of a width say what any depth holds."""
+        """Returns the active parameters at any depth, by extrapolation from depths 1 and 2."""
+        # Blocks are alike, so that two counts determine a line.
         one, two = (self.shape(width, number).active_parameters for number in (1, 2))
         return one + (depth - 1) * (two - one)
 
     def _depths(self, width: int) -> list[int]:
-        """The depth of the recipe's aspect first, then its neighbours that are near enough."""
+        """Returns the depth of the recipe's aspect first, then neighbours that are near enough."""
         if self.depth is not None:
             return [self.depth]
         best = max(round(width / self._aspect), 1)
@@ -154,13 +158,13 @@ class Ladder:
 
     @property
     def _widths(self) -> range:
-        """Whole key-value heads only."""
+        """Widths of whole key-value heads."""
         unit = self.model.K * self.model.query_heads // self.model.key_value_heads
         return range(unit, WIDEST + 1, unit)
 
 
 def refuse_fixed_shape(model: ModelSettings) -> None:
-    """A recipe that fixes what should follow from the width cannot be scaled.
+    """Refuses a recipe that fixes what should follow from the width.
 
     Raises:
         UserError: the feed-forward width or the head width is set.
@@ -177,5 +181,5 @@ def refuse_fixed_shape(model: ModelSettings) -> None:
 def learning_rate(
     recipe_rate: float, recipe_width: int, width: int, exponent: float = RATE_EXPONENT
 ) -> float:
-    """The recipe's rate carried to another width; see the top of this file."""
+    """Returns the recipe's rate at another width; see the module's docstring."""
     return recipe_rate * (width / recipe_width) ** -exponent

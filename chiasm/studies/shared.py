@@ -1,6 +1,6 @@
-"""What the cells of a study share, made once before the first of them starts.
+"""Worlds and tokenizers that the cells of a study share, made before the first of them starts.
 
-Rendered worlds lie in the cache. Tokenizers lie in the study's folder: the text tokenizer, and the
+Rendered worlds are in the cache. Tokenizers are in the study's folder: the text tokenizer, and the
 statistics of the vision tokenizer, come from all sources of the base recipe, also for a cell that
 leaves some of them out, so that the losses of all cells are over the same tokens.
 """
@@ -28,7 +28,7 @@ class Shared:
     Args:
         folder: the study's folder.
         cache_folder: where rendered worlds and trained tokenizers are kept.
-        on_stage: is told how far slow preparations are.
+        on_stage: callback for the progress of slow preparations.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Shared:
         self._material: dict[str, Material] = {}
 
     def prepare(self, cells: Iterable[Cell]) -> None:
-        """Render every world and make every tokenizer that a cell needs.
+        """Renders every world and makes every tokenizer that a cell needs.
 
         Raises:
             UserError: data that cannot be opened, or tokenizers that do not fit or are not there.
@@ -53,11 +53,11 @@ class Shared:
                 self.inputs(cell)
 
     def inputs_folder(self, cell: Cell) -> Path:
-        """Where the cell's tokenizers lie."""
+        """Returns the folder of the cell's tokenizers."""
         return self.folder / "inputs" / cell.inputs_key
 
     def inputs(self, cell: Cell) -> Inputs:
-        """The cell's tokenizers."""
+        """Returns the cell's tokenizers."""
         if cell.inputs_key not in self._inputs:
             folder = self.inputs_folder(cell)
             recipe = cell.inputs_recipe
@@ -68,7 +68,7 @@ class Shared:
         return self._inputs[cell.inputs_key]
 
     def material(self, cell: Cell) -> Material:
-        """The cell's sources."""
+        """Returns the cell's sources."""
         whole = self._opened(cell.inputs_recipe)
         names = cell.recipe.stream.sources
         return Material(
@@ -81,7 +81,7 @@ class Shared:
         stream = recipe.stream
         sources = {n: s.model_dump(exclude={"weight"}) for n, s in stream.sources.items()}
         tables = {name: table.model_dump(mode="json") for name, table in recipe.tables.items()}
-        key = content_hash([tables, sources, stream.row_positions])
+        key = content_hash([tables, sources, stream.sequence_length])
         if key not in self._material:
             self._material[key] = open_material(recipe, self.cache_folder, self.on_stage)
         return self._material[key]
@@ -89,7 +89,7 @@ class Shared:
 
 @contextmanager
 def only_process(folder: Path) -> Iterator[None]:
-    """Wait until no other process works in the folder: a cell whose runner was killed ends soon."""
+    """Waits until no other process works in the folder: a cell without its runner ends soon."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -97,7 +97,7 @@ def only_process(folder: Path) -> Iterator[None]:
 
 
 def tokenizer_fingerprint(inputs_folder: Path) -> str:
-    """Hash of the files of a run's text and vision tokenizer."""
+    """Returns a hash of the files of a run's text and vision tokenizers."""
     digest = hashlib.sha256()
     for path in sorted(path for path in inputs_folder.rglob("*") if path.is_file()):
         digest.update(str(path.relative_to(inputs_folder)).encode() + b"\0" + path.read_bytes())

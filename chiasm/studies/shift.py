@@ -1,11 +1,13 @@
-"""How far one body of text lies from another: cosine distance of mean TF-IDF vectors.
+"""Distance between bodies of text: cosine distance of mean TF-IDF vectors.
 
 The embedding is made here and needs no weights: words and pairs of neighbouring words (lower case,
-numbers as one word) are hashed into :data:`DIMENSIONS` buckets; a document's vector holds
-log(1 + count) · idf, where idf = log((1 + documents) / (1 + documents with the word)) + 1 is taken
-over all compared texts together, and is scaled to length 1. A text's vector is the mean over its
-documents, and the distance is 1 − cosine. 0 is the same choice of words, 1 shares none. Distances
-of other embeddings are on another scale, so that only their order can be compared.
+numbers as one word) are hashed into :data:`DIMENSIONS` buckets; a document's vector holds log(1 +
+count) · idf, where idf = log((1 + documents) / (1 + documents with the word)) + 1 is taken over all
+compared texts together, and is scaled to length 1. A text's vector is the mean over its documents,
+and the distance is 1 − cosine. 0 is the same choice of words, 1 shares none. Distances of other
+embeddings are on another scale, so that only their order can be compared.
+
+Shape suffixes: D documents, F hash buckets, R resamples.
 """
 
 from __future__ import annotations
@@ -38,13 +40,13 @@ class Distance:
     text: str
     value: float
     standard_error: float
-    """Over documents of both sides, by bootstrap."""
+    """Standard error over documents of both sides, by bootstrap."""
 
 
 def study_distances(
     study: StudySettings, records: Sequence[Record], cache_folder: Path | None
 ) -> list[Distance]:
-    """The distances that a study asks for; none where it asks for none."""
+    """Returns the distances that a study asks for; none where it asks for none."""
     if study.shift is None:
         return []
     names = dict.fromkeys((study.shift.corpus, *study.shift.texts))
@@ -58,7 +60,7 @@ def study_distances(
 def distances(
     corpus: Sequence[str], texts: Mapping[str, Sequence[str]], seed: int = 0
 ) -> list[Distance]:
-    """The distance of every text to the corpus, and of the corpus's two halves to each other.
+    """Returns the distance of every text to the corpus, and of the corpus's halves to each other.
 
     Args:
         corpus: documents of the reference.
@@ -88,8 +90,9 @@ def _distance(
 
 
 def _bootstrap(vectors_DF: np.ndarray, random: np.random.Generator) -> np.ndarray:
-    """Means [RESAMPLES, F] over documents drawn with replacement."""
+    """Returns means over documents drawn with replacement: [R, F]."""
     count = len(vectors_DF)
+    # A resample of D documents is a multinomial weight per document: all R means in one product.
     weights = random.multinomial(count, np.full(count, 1 / count), RESAMPLES) / count
     return weights.astype(np.float32) @ vectors_DF
 
@@ -100,7 +103,7 @@ def _cosine_distance(a_RF: np.ndarray, b_RF: np.ndarray) -> np.ndarray:
 
 
 def _counts(documents: list[str]) -> np.ndarray:
-    """Counts of hashed words and word pairs: float32 [D, F]."""
+    """Returns counts of hashed words and word pairs: float32 [D, F]."""
     counts_DF = np.zeros((len(documents), DIMENSIONS), np.float32)
     for number, document in enumerate(documents):
         words = ["0" if word.isdigit() else word for word in _WORD.findall(document.lower())]

@@ -1,8 +1,8 @@
-"""What one training step of a recipe reads, counted on the recipe's own stream.
+"""The content of one training step of a recipe, counted on the recipe's own stream.
 
-A step's FLOPs follow from what it reads (:mod:`chiasm.model.work`), and that is a matter of the
-stream alone: models of every shape read the same rows. So the rows are packed once, and each
-model's modules count what those rows cost.
+A step's FLOPs depend on what it reads (:mod:`chiasm.model.work`), and that depends on the stream
+alone: models of every shape read the same rows. So the rows are packed once, and each model's
+modules count what those rows cost.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ COUNTED_ROWS = 1024
 
 @dataclass(frozen=True)
 class Step:
-    """What some batches of a recipe's stream hold, the text's vocabulary and the streams."""
+    """Counts over some batches of a recipe's stream, with its vocabulary size and streams."""
 
     work: Work
-    """Summed over ``batches`` batches, as are the positions."""
+    """Sum over ``batches`` batches, as are the positions."""
     batches: int
-    batches_per_step: int
+    gradient_accumulation_steps: int
     vocabulary: int
     streams: Streams
     modality_positions: Mapping[str, int]
@@ -52,27 +52,27 @@ class Step:
 
     @property
     def tokens(self) -> float:
-        """Positions of one training step, on average."""
+        """Mean number of positions of one training step."""
         return self.positions * self.share(1)
 
     def share(self, steps: int) -> float:
-        """What so many training steps read, in units of the batches that were counted."""
-        return steps * self.batches_per_step / self.batches
+        """Returns what ``steps`` training steps read, in units of the counted batches."""
+        return steps * self.gradient_accumulation_steps / self.batches
 
 
 def counted_batches(recipe: Recipe) -> int:
-    """Batches that hold :data:`COUNTED_ROWS` rows."""
-    return math.ceil(COUNTED_ROWS / recipe.stream.rows_per_batch)
+    """Returns the number of batches that hold :data:`COUNTED_ROWS` rows."""
+    return math.ceil(COUNTED_ROWS / recipe.stream.batch_size)
 
 
 def batches_of_run(recipe: Recipe) -> int:
-    """Batches that are counted for a run of the recipe's steps."""
+    """Returns the number of batches that are counted for a run of the recipe's steps."""
     training = recipe.training
-    return min(counted_batches(recipe), training.steps * training.batches_per_step)
+    return min(counted_batches(recipe), training.steps * training.gradient_accumulation_steps)
 
 
 def count_step(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, batches: int) -> Step:
-    """Pack the first batches of a recipe's stream and count what they hold.
+    """Returns the counts of the first batches of a recipe's stream.
 
     Args:
         recipe: of the stream, with its seed.
@@ -96,7 +96,7 @@ def count_step(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, ba
     return Step(
         work=reduce(add, works),
         batches=len(works),
-        batches_per_step=recipe.training.batches_per_step,
+        gradient_accumulation_steps=recipe.training.gradient_accumulation_steps,
         vocabulary=inputs.text_tokenizer.vocabulary_size,
         streams=streams,
         modality_positions=dict(zip(streams.modalities, positions[TEXT:].tolist(), strict=True)),
@@ -107,7 +107,7 @@ def count_step(recipe: Recipe, sources: Mapping[str, Source], inputs: Inputs, ba
 def count_recipe_step(
     recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
 ) -> Step:
-    """Open a recipe's data, make its tokenizers and count a step.
+    """Returns the counts of a step, after opening a recipe's data and making its tokenizers.
 
     Raises:
         UserError: data that cannot be opened, or tokenizers that do not fit.

@@ -1,5 +1,6 @@
-"""The comparison: for each metric and cell the mean over seeds, the paired difference, and what was
-published."""
+"""The comparison: for each metric and cell the mean over seeds, the paired difference, and
+published values.
+"""
 
 from __future__ import annotations
 
@@ -22,27 +23,28 @@ class Entry:
     values: dict[int, float]
     """Seed → value, of the finished seeds."""
     num_planned: int
-    """Seeds that the study has."""
+    """Number of seeds of the study."""
     mean: SeedMean | None
-    """None while no seed is finished."""
+    """Mean over the finished seeds; None while there are none."""
     difference: SeedMean | None
-    """To the baseline cell, or to the first of its budget, over the seeds that both have; None for
-    the baseline itself."""
+    """Difference to the baseline cell, or to the first of its budget, over the seeds that both
+    have; None for the baseline itself.
+    """
     published: PublishedSettings | None
     published_difference: float | None
     """The published value minus that of the baseline cell, where both are published."""
 
     @property
     def verdict(self) -> Verdict:
-        """What the difference allows one to say."""
+        """Verdict on the difference."""
         return Verdict.SHOWN if self.difference is None else self.difference.verdict(self.better)
 
 
 def compare(study: StudySettings, records: Sequence[Record]) -> list[Entry]:
-    """One entry for each metric and cell, metric by metric.
+    """Returns one entry for each metric and cell, metric by metric.
 
-    Cells of a budget are compared with the first of that budget: between budgets there is nothing
-    that they have in common.
+    Cells of a budget are compared with the first of that budget: between budgets nothing is held
+    fixed.
     """
     cells = {record.cell.name: record.cell.budget_flops for record in records}
     first = {budget: cell for cell, budget in reversed(cells.items())}
@@ -85,7 +87,7 @@ def _values(records: Sequence[Record], metric: MetricSettings, cell: str) -> dic
 def _unit(records: Sequence[Record], metric: MetricSettings) -> str:
     results = (record.result for record in records if record.result is not None)
     units = (r.metrics[metric.name]["unit"] for r in results if metric.name in r.metrics)
-    return metric.unit or next(units, "")
+    return next(units, "")
 
 
 def _published(study: StudySettings, metric: MetricSettings, cell: str) -> PublishedSettings | None:

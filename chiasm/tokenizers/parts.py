@@ -1,4 +1,4 @@
-"""What a tokenizer is made of: an encoder of items, and a decoder of latents.
+"""The parts of a tokenizer: an encoder of items, and a decoder of latents.
 
 Shape suffixes: B items, P latent tokens of one item, C latent channels.
 """
@@ -18,13 +18,13 @@ from chiasm.errors import UserError
 
 
 class Part(nn.Module):
-    """What a tokenizer is made of: an :class:`Encoder`, a :class:`Decoder`, or both in one.
+    """A part of a tokenizer: an :class:`Encoder`, a :class:`Decoder`, or both in one.
 
-    A subclass says in its header what folders call it: ``class Patches(Encoder, kind="patches")``.
+    A subclass names its kind in its header: ``class Patches(Encoder, kind="patches")``.
     """
 
     kind: ClassVar[str] = ""
-    """What folders call it."""
+    """Name of the kind in a tokenizer's folder."""
     kept: ClassVar[bool] = True
     """Whether a folder keeps its weights; if not, :meth:`describe` says where they are."""
     _kinds: ClassVar[dict[str, type[Part]]] = {}
@@ -33,6 +33,7 @@ class Part(nn.Module):
         super().__init_subclass__(**more)
         cls.kind = kind or cls.kind
         if kind:
+            # A module that is imported anew defines its class again: only another class is refused.
             before = cls._kinds.get(kind, cls)
             if (before.__module__, before.__qualname__) != (cls.__module__, cls.__qualname__):
                 raise ValueError(
@@ -49,7 +50,7 @@ class Part(nn.Module):
         """Refuses a part without a kind.
 
         Raises:
-            UserError: a folder could not tell what it is.
+            UserError: it has none, so that no folder could describe it.
         """
         if not self.kind:
             name = type(self).__name__
@@ -70,7 +71,7 @@ class Part(nn.Module):
 
     @staticmethod
     def open_any(described: Mapping[str, Any]) -> Any:
-        """Returns the part of whichever kind, of which a folder's description tells."""
+        """Returns the part of whichever kind that a folder's description names."""
         rest = dict(described)
         kind = rest.pop("kind")
         if kind not in Part._kinds:
@@ -82,19 +83,19 @@ class Part(nn.Module):
 
 
 class Encoder(Part):
-    """Items of a stream to latents that are not standardised yet."""
+    """Maps items of a stream to latents that are not standardized yet."""
 
     modality: str
-    """What its items are to the model, such as ``vision``."""
+    """Modality of its items in the model, such as ``vision``."""
     grid: tuple[int, ...]
     """Latent tokens along each axis of an item; P is their product."""
     channels: int
-    """C."""
+    """C, the number of channels of a latent token."""
     preprocessing: str = "as given"
-    """What is done to an item before it is encoded, for the record."""
+    """Preprocessing of an item before it is encoded, for the record."""
 
     def label(self, name: str) -> str:
-        """Returns what names its latents, in a tokenizer of this name: one label, one encoder."""
+        """Returns the name of its latents, in a tokenizer of this name: one label, one encoder."""
         return f"{name}, weights {hash_weights(self)[:16]}" if self.state_dict() else name
 
     @abstractmethod
@@ -107,14 +108,14 @@ class Encoder(Part):
 
     @abstractmethod
     def encode(self, items_B: Tensor) -> Tensor:
-        """Returns latents [B, P, C] of items as :meth:`read` gives them.
+        """Returns latents [B, P, C] of items as :meth:`read` returns them.
 
         Raises:
             UserError: they have another shape or range.
         """
 
     def check(self) -> None:
-        """Refuses an encoder that does not say what its latents are.
+        """Refuses an encoder that does not declare the form of its latents.
 
         Raises:
             UserError: modality, grid or channels are missing or of another type; or its __init__
@@ -122,7 +123,7 @@ class Encoder(Part):
         """
         if "_modules" not in vars(self):
             raise UserError(
-                f"opens the encoder {type(self).__name__}, which is not initialised",
+                f"opens the encoder {type(self).__name__}, which is not initialized",
                 setting="kind",
                 remedy="let its __init__ begin with super().__init__()",
             )
@@ -154,11 +155,11 @@ class Encoder(Part):
 
 
 class Decoder(Part):
-    """Latents that are no longer standardised to items."""
+    """Maps latents that are no longer standardized to items."""
 
     @abstractmethod
     def decode(self, raw_BPC: Tensor) -> Tensor:
-        """Returns items [B, ...] of latents [B, P, C]."""
+        """Returns the items [B, ...] of latents [B, P, C]."""
 
     @abstractmethod
     def span(self, item: Tensor, stream: str) -> Continuous:
@@ -170,9 +171,10 @@ def _counts(value: Any) -> bool:
 
 
 def hash_weights(module: nn.Module) -> str:
-    """SHA-256 of names and values of the weights, whatever files they came from."""
+    """Returns the SHA-256 of names and values of the weights, whatever files they came from."""
     digest = hashlib.sha256()
     for name, tensor in sorted(module.state_dict().items()):
         digest.update(f"{name} {tuple(tensor.shape)}".encode())
+        # As bytes, since numpy has no bfloat16.
         digest.update(tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8).numpy())
     return digest.hexdigest()

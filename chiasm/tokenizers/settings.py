@@ -1,4 +1,4 @@
-"""Which tokenizer a stream has: settings classes by kind, open to those of other modules."""
+"""Settings of a stream's tokenizer: classes by kind, extensible by other modules."""
 
 from __future__ import annotations
 

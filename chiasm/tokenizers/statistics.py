@@ -1,4 +1,4 @@
-"""Mean and deviation of each latent channel, and where they were measured.
+"""Mean and deviation of each latent channel, with their provenance.
 
 Shape suffixes: C latent channels; ``...`` any leading dimensions.
 """
@@ -18,10 +18,10 @@ from chiasm.errors import UserError
 from chiasm.whole import write_json
 
 LARGEST_MEAN = 0.5
-"""Root mean square of the channel means beyond which latents count as not standardised."""
+"""Root mean square of the channel means above which latents count as not standardized."""
 
 DEVIATION_RANGE = (0.5, 2.0)
-"""Root mean square of the channel deviations that counts as standardised."""
+"""Root mean square of the channel deviations that counts as standardized."""
 
 
 @dataclass(frozen=True)
@@ -31,13 +31,13 @@ class LatentStatistics:
     mean_C: tuple[float, ...]
     std_C: tuple[float, ...]
     encoder: str
-    """What made the raw latents: a name and, where there are weights, their hash."""
+    """Origin of the raw latents: a name and, where there are weights, their hash."""
     preprocessing: str
-    """What was done to the pixels before the encoder."""
+    """Preprocessing of the pixels before the encoder."""
     data: str
-    """What the statistics were measured on."""
+    """Data that the statistics were measured on."""
     count: int
-    """Latent tokens that were measured."""
+    """Number of latent tokens that were measured."""
 
     def __post_init__(self) -> None:
         if len(self.mean_C) != len(self.std_C):
@@ -49,31 +49,31 @@ class LatentStatistics:
     def neutral(
         cls, channels: int, mean: float, deviation: float, encoder: str, preprocessing: str
     ) -> LatentStatistics:
-        """A guess that stands until items are measured; its count is 0."""
+        """Returns a guess that stands until items are measured; its count is 0."""
         mean_C, std_C = (mean,) * channels, (deviation,) * channels
         return cls(mean_C, std_C, encoder, preprocessing, "no pictures: a neutral guess", count=0)
 
     @property
     def channels(self) -> int:
-        """C."""
+        """C, the number of channels."""
         return len(self.mean_C)
 
-    def standardise(self, raw: Tensor) -> Tensor:
-        """Raw latents [..., C] to mean 0 and deviation 1 in each channel."""
+    def standardize(self, raw: Tensor) -> Tensor:
+        """Returns raw latents [..., C] scaled to mean 0 and deviation 1 in each channel."""
         return (raw - raw.new_tensor(self.mean_C)) / raw.new_tensor(self.std_C)
 
     def restore(self, latents: Tensor) -> Tensor:
-        """The inverse of :meth:`standardise`."""
+        """Returns raw latents: the inverse of :meth:`standardize`."""
         return latents * latents.new_tensor(self.std_C) + latents.new_tensor(self.mean_C)
 
     def refuse(self, latents: Tensor) -> None:
-        """Raise unless latents [..., C] look standardised.
+        """Raises an error unless latents [..., C] look standardized.
 
         Channels are judged together (root mean square over channels), so that a batch in which one
-        colour happens to be rare passes and latents that were never standardised do not.
+        colour happens to be rare passes and latents that were never standardized do not.
 
         Raises:
-            UserError: with the measured mean and deviation and what the statistics stem from.
+            UserError: with the measured mean and deviation and the origin of the statistics.
         """
         flat = latents.reshape(-1, latents.shape[-1]).float()
         mean = float(flat.mean(dim=0).square().mean().sqrt())
@@ -82,7 +82,7 @@ class LatentStatistics:
             return
         _refuse_not_finite(latents)
         raise UserError(
-            f"latents are not standardised: channel means {mean:.2f} from 0 (at most "
+            f"latents are not standardized: channel means {mean:.2f} from 0 (at most "
             f"{LARGEST_MEAN}), deviation {deviation:.2f} (between {DEVIATION_RANGE[0]} and "
             f"{DEVIATION_RANGE[1]}). The tokenizer's statistics stem from {self.encoder} on "
             f"{self.data} ({self.count:,} tokens); measure them again on the items of this run "
@@ -92,12 +92,12 @@ class LatentStatistics:
 
 
 def save_statistics(statistics: LatentStatistics, path: Path) -> None:
-    """Write statistics with their provenance as JSON, for a setting ``statistics``."""
+    """Writes statistics with their provenance as JSON, for a setting ``statistics``."""
     write_json(path, asdict(statistics))
 
 
 def read_statistics(path: Path) -> LatentStatistics:
-    """Statistics that :func:`save_statistics` wrote.
+    """Returns the statistics that :func:`save_statistics` wrote.
 
     Raises:
         UserError: the file is missing, or does not describe statistics.
@@ -114,7 +114,7 @@ def read_statistics(path: Path) -> LatentStatistics:
 
 
 def statistics_of(described: Any) -> LatentStatistics:
-    """Statistics from their fields, as JSON gives them.
+    """Returns statistics from their fields, as JSON has them.
 
     Raises:
         TypeError, ValueError: the fields are not those of statistics.
@@ -137,7 +137,7 @@ class RunningStatistics:
         self._squares_C = np.zeros(channels)
 
     def update(self, latents: Tensor) -> None:
-        """Add latents [..., C].
+        """Adds latents [..., C].
 
         Raises:
             UserError: they are not finite.
@@ -156,11 +156,11 @@ class RunningStatistics:
 
     @property
     def std_C(self) -> np.ndarray:
-        """float64 [C]: population standard deviations."""
+        """Population standard deviations, float64 [C]."""
         return np.sqrt(self._squares_C / max(self.count, 1))
 
     def finish(self, *, encoder: str, preprocessing: str, data: str) -> LatentStatistics:
-        """The statistics so far, with their provenance.
+        """Returns the statistics so far, with their provenance.
 
         Raises:
             UserError: nothing was measured, or a channel never changes.

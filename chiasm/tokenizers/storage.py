@@ -1,9 +1,8 @@
 """A tokenizer as a folder: ``weights.safetensors`` and ``description.json``.
 
-The JSON file holds what encoder and decoder say of themselves, the statistics with their
-provenance, the hash of the weights and the record of how they were made. Weights are kept in
-float16 where that loses nothing. Of weights that are published elsewhere the description has place
-and hash alone.
+The JSON file holds the descriptions of encoder and decoder, the statistics with their provenance,
+the hash of the weights and the record of how they were made. Weights are kept in float16 where that
+loses nothing. For weights that are published elsewhere the description has place and hash alone.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ DESCRIPTION = "description.json"
 def save_tokenizer(
     tokenizer: Tokenizer, folder: Path, record: dict[str, Any] | None = None
 ) -> None:
-    """Write a tokenizer; ``record`` (recipe, seeds, command, figures) goes into the JSON file.
+    """Writes a tokenizer; ``record`` (recipe, seeds, command, figures) goes into the JSON file.
 
     Each file is written aside and renamed, the JSON file last: a folder that has it is whole.
     """
@@ -44,7 +43,7 @@ def save_tokenizer(
 
 
 def load_tokenizer(folder: Path) -> Tokenizer:
-    """The tokenizer that a folder holds, with its weights frozen.
+    """Returns the tokenizer that a folder holds, with its weights frozen.
 
     Raises:
         UserError: the folder is missing or incomplete, its weights are not the ones that its
@@ -73,7 +72,7 @@ def load_tokenizer(folder: Path) -> Tokenizer:
 
 
 def read_description(folder: Path) -> dict[str, Any]:
-    """What ``description.json`` says.
+    """Returns the content of ``description.json``.
 
     Raises:
         UserError: there is no such file, or it is not JSON.
@@ -96,7 +95,7 @@ def read_weights(
     """Returns the tensors of a safetensors file.
 
     Args:
-        sha256: of the file, as ``told_by``, the file beside it, has it.
+        sha256: of the file, as the file ``told_by`` beside it gives it.
         expected: tensors of the names and shapes that go with that file's settings.
 
     Raises:
@@ -122,14 +121,14 @@ def read_weights(
 
 
 def _smallest(tensor: Tensor) -> Tensor:
-    """The same numbers in float16, if they are."""
+    """Returns the tensor in float16 if that keeps all numbers, else as it is."""
     tensor = tensor.detach().cpu()
     half = tensor.half()
     return half if tensor.is_floating_point() and torch.equal(half.float(), tensor) else tensor
 
 
 def round_to_stored(module: torch.nn.Module) -> None:
-    """Round the weights to float16, so that :func:`save_tokenizer` keeps them in half the room."""
+    """Rounds weights to float16, so that :func:`save_tokenizer` keeps them in half the space."""
     with torch.no_grad():
         for parameter in module.parameters():
             parameter.copy_(parameter.half().float())

@@ -22,7 +22,7 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 class StreamTokenizers(Mapping[str, Tokenizer]):
     """Frozen tokenizers by the names of their streams.
 
-    ``context_of``: of a stream that reads another one's context items, that other one.
+    ``context_of``: for a stream that reads another one's context items, the other one.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
 
     @cached_property
     def streams(self) -> Streams:
-        """What they read, as the layout and the model know it."""
+        """Shapes of the streams, for the layout and the model."""
         shapes = [
             StreamShape(name, own.modality, own.grid, own.channels, self._context_of.get(name, ""))
             for name, own in self._tokenizers.items()
@@ -58,7 +58,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return self[self.streams[stream].name]
 
     def to(self, device: torch.device) -> StreamTokenizers:
-        """The same, moved to a device."""
+        """Moves all tokenizers to a device, and returns them."""
         for own in self._tokenizers.values():
             own.to(device)
         return self
@@ -72,9 +72,10 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return self[self.streams.reading(item.stream, item.target).name].read(item.data)
 
     def encode(self, slots: Mapping[str, Slots]) -> dict[str, Tensor]:
-        """Returns the standardised latents [L, C] of each stream's items, on their device.
+        """Returns the standardized latents [L, C] of each stream's items, on their device.
 
-        Items of equal size are encoded together; latents that were read are standardised alone.
+        Items of equal size are encoded together; latents that were read from a cache are only
+        standardized.
         """
         latents = {}
         for name, own in self._tokenizers.items():
@@ -83,7 +84,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return latents
 
     def encode_spans(self, spans: Sequence[Continuous], device: torch.device) -> dict[str, Tensor]:
-        """Returns the standardised latents [L, C] of spans by the streams that read them.
+        """Returns the standardized latents [L, C] of spans by the streams that read them.
 
         Raises:
             UserError: as :meth:`read`; or its encoder fails at one in any other way.
@@ -100,7 +101,7 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         return latents
 
     def decode(self, stream: str, z_NPC: Tensor) -> list[Continuous]:
-        """Returns the items of a stream that standardised latents [N, P, C] stand for, as context.
+        """Returns the items of a stream from standardized latents [N, P, C], as context spans.
 
         Raises:
             UserError: its tokenizer cannot decode.
@@ -121,5 +122,5 @@ def _read(tokenizer: Tokenizer, span: Continuous) -> Tensor:
 
 def _encode(tokenizer: Tokenizer, slots: Slots) -> Tensor:
     if slots.raw_LC is not None:
-        return tokenizer.statistics.standardise(slots.raw_LC)
+        return tokenizer.statistics.standardize(slots.raw_LC)
     return tokenizer.encode_items(slots.items, slots.row_N.device)

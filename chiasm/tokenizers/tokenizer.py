@@ -1,7 +1,7 @@
 """A tokenizer: an encoder of items, a decoder of latents where there is one, and statistics.
 
-Nothing here knows what an item is: a picture, a stretch of a series. Its encoder reads it and its
-decoder gives it back; between them stand standardised latents.
+Nothing here depends on what an item is: an image, a stretch of a series. The encoder reads it and
+the decoder restores it; between them are standardized latents.
 
 Shape suffixes: B or N items, P latent tokens of one item, L of all items, C latent channels.
 """
@@ -25,16 +25,16 @@ from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics, st
 
 
 class Tokenizer(nn.Module):
-    """Items of a stream to latents [B, P, C], standardised per channel, and back.
+    """Maps items of a stream to latents [B, P, C], standardized per channel, and back.
 
-    All weights are frozen: neither :meth:`encode` nor :meth:`decode` makes gradients.
+    All weights are frozen: neither :meth:`encode` nor :meth:`decode` computes gradients.
 
     Args:
-        name: names the kind and its weights, e.g. ``rae-embedded-world``.
+        name: of the kind and its weights, e.g. ``rae-embedded-world``.
         encoder: reads and encodes items.
-        decoder: gives items back; the encoder itself, if it can; None: nothing can be drawn.
-        statistics: of the encoder's latents; a neutral guess if they are not known yet, which
-            :meth:`measure` replaces.
+        decoder: restores items; the encoder itself, if it can; None: nothing can be drawn.
+        statistics: of the encoder's latents; if None, a neutral guess that :meth:`measure`
+            replaces.
 
     Raises:
         UserError: as :meth:`Encoder.check`.
@@ -65,7 +65,7 @@ class Tokenizer(nn.Module):
 
     @property
     def modality(self) -> str:
-        """What items are to the model."""
+        """Modality of the items in the model."""
         return self.encoder.modality
 
     @property
@@ -75,20 +75,20 @@ class Tokenizer(nn.Module):
 
     @property
     def channels(self) -> int:
-        """C."""
+        """C, the number of channels of a latent token."""
         return self.encoder.channels
 
     @property
     def decodes(self) -> bool:
-        """Whether latents can be made items again."""
+        """Whether latents can be decoded to items."""
         return self.decoder is not None
 
     @property
     def image_shape(self) -> ImageShape:
-        """Size and grid of pictures.
+        """Size and grid of images.
 
         Raises:
-            UserError: its items are no pictures.
+            UserError: its items are no images.
         """
         shape = getattr(self.encoder, "image_shape", None)
         if not isinstance(shape, ImageShape):
@@ -96,10 +96,11 @@ class Tokenizer(nn.Module):
         return shape
 
     def read(self, data: Any) -> Tensor:
-        """As :meth:`Encoder.read`.
+        """Returns a span's payload as one item, as :meth:`Encoder.read`.
 
         Raises:
-            UserError: it cannot be used, as the encoder says by this or any OSError or ValueError.
+            UserError: it cannot be used, as the encoder reports by this or any OSError or
+                ValueError.
         """
         try:
             item = self.encoder.read(data)
@@ -111,16 +112,16 @@ class Tokenizer(nn.Module):
 
     @torch.no_grad()
     def encode(self, items_B: Tensor) -> Tensor:
-        """Items to standardised latents [B, P, C].
+        """Returns the standardized latents [B, P, C] of items.
 
         Raises:
-            UserError: as :meth:`Encoder.encode`, or it gave latents of another shape.
+            UserError: as :meth:`Encoder.encode`, or the encoder returned latents of another shape.
         """
-        return self.statistics.standardise(self._raw(items_B))
+        return self.statistics.standardize(self._raw(items_B))
 
     @torch.no_grad()
     def decode(self, latents_BPC: Tensor) -> Tensor:
-        """Standardised latents [B, P, C] to items.
+        """Returns the items of standardized latents [B, P, C].
 
         Raises:
             UserError: there is no decoder.
@@ -128,11 +129,11 @@ class Tokenizer(nn.Module):
         return self._drawing().decode(self.statistics.restore(latents_BPC))
 
     def span(self, item: Tensor, stream: str) -> Continuous:
-        """As :meth:`Decoder.span`."""
+        """Returns one decoded item as a context span, as :meth:`Decoder.span`."""
         return self._drawing().span(item, stream)
 
     def encode_items(self, items: Sequence[Tensor], device: torch.device) -> Tensor:
-        """Returns the standardised latents [L, C] of items, one after another.
+        """Returns the standardized latents [L, C] of items, one after another.
 
         Those of equal size are encoded together.
         """
@@ -152,7 +153,7 @@ class Tokenizer(nn.Module):
         return type(self.encoder).__name__
 
     def _raw(self, items_B: Tensor) -> Tensor:
-        """Latents [B, P, C] of which only the shape is sure."""
+        """Returns latents [B, P, C], of which only the shape is checked."""
         try:
             raw_BPC = self.encoder.encode(items_B)
         except torch.OutOfMemoryError:
@@ -199,7 +200,7 @@ class Tokenizer(nn.Module):
         return self.statistics
 
     def adopt(self, statistics: LatentStatistics, where: str) -> None:
-        """Standardises by statistics that were measured before, of which the file ``where`` tells.
+        """Replaces the statistics by those of an earlier measurement, read from the file ``where``.
 
         Raises:
             UserError: they are those of another encoder or of other preprocessing.
@@ -235,7 +236,7 @@ class Tokenizer(nn.Module):
 
     @property
     def fingerprint(self) -> str:
-        """Hash of encoder, decoder and statistics: equal latents have equal prints."""
+        """Hash of encoder, decoder and statistics: equal prints mean equal latents."""
         told = f"{self.encoder.form} {self.statistics}"
         if self.encoder.kept:
             told = f"{self.name} {told}"

@@ -30,7 +30,7 @@ from chiasm.flow import (
 from chiasm.model.decoder import Decoder, DecoderInput
 from chiasm.model.elementwise import take_rows
 from chiasm.model.mask import IntervalMask
-from chiasm.model.router import Choice
+from chiasm.model.router import RouterOutput
 from chiasm.training.losses import Counts, Losses, Sums
 from chiasm.training.noise import draw_noise, draw_times
 from chiasm.training.settings import ObjectiveSettings
@@ -76,7 +76,7 @@ class Objective:
             name: mix(latents[name], noise[name], times[name][own.item_L]) for name, own in streams
         }
         inputs = DecoderInput.from_batch(batch, z_t, times)
-        x_BTD, choices = decoder.trace(inputs, IntervalMask.from_batch(batch))
+        x_BTD, choices = decoder.forward_with_routing(inputs, IntervalMask.from_batch(batch))
         x_MD = x_BTD.flatten(0, 1)
         text = _text_sums(decoder, batch, x_MD)
         flow = {}
@@ -107,7 +107,7 @@ class Objective:
             return total
         balance = losses.balance_sum / _at_least_one(counts.positions)
         router_z = losses.router_z_sum / _at_least_one(counts.positions)
-        return total + settings.balance_weight * balance + settings.router_z_weight * router_z
+        return total + settings.load_balance_weight * balance + settings.router_z_weight * router_z
 
 
 def _flow_loss(
@@ -140,7 +140,7 @@ def _at_least_one(count: Tensor | int) -> Tensor | int:
 
 
 def _routing_sums(
-    batch: PackedBatch, choices: Sequence[Choice]
+    batch: PackedBatch, choices: Sequence[RouterOutput]
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Balance loss and z-loss, each mean over blocks times positions; positions; every load."""
     modality_M, number = batch.modality_BT.flatten(), len(batch.streams.modalities)

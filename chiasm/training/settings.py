@@ -26,7 +26,7 @@ class ObjectiveSettings(FlowSettings):
     """Weight of the mean cross-entropy, in nats per predicted token."""
     flow_weight: float = Field(3.0, ge=0)
     """Weight of the mean flow loss of each stream, squared error per channel."""
-    balance_weight: float = Field(0.01, ge=0)
+    load_balance_weight: float = Field(0.01, ge=0)
     """Weight of the routers' balance loss, mean over blocks; 1 where every expert is used alike."""
     router_z_weight: float = Field(0.0, ge=0)
     """Weight of the routers' z-loss, mean over blocks."""
@@ -43,15 +43,13 @@ class ObjectiveSettings(FlowSettings):
 class TrainingSettings(LoopSettings):
     """One run of the decoder."""
 
-    batches_per_step: int = Field(1, ge=1)
+    gradient_accumulation_steps: int = Field(1, ge=1)
     """Batches whose gradients add up to one step, with counts taken over all of them."""
-    balance_rate: float = Field(0.0, ge=0)
+    router_bias_rate: float = Field(0.0, ge=0)
     """After each step, experts that got less than the mean are preferred by so much more, the
     others by so much less (arXiv 2408.15664 has 1e-3): balance without a loss."""
     validation_batches: int = Field(8, ge=0)
     """Held-out batches of one validation."""
-    validation_flow_times: tuple[float, ...] = (0.1, 0.3, 0.5, 0.7, 0.9)
-    """Noise levels of validation: 0 is noise, 1 is data."""
     device: str = "auto"
     """cpu, cuda, cuda:1, ...; auto is cuda where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"

@@ -2,7 +2,7 @@
 
 A step knows the counts of its targets before its first forward pass, so that each loss is a sum
 over tokens divided by one number, however the tokens fall into batches. Everything random is keyed
-by rows, so that the stream's position is all the state beside the model and its optimiser.
+by rows, so that the stream's position is all the state beside the model and its optimizer.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from chiasm.device import matmul_dtype
 from chiasm.errors import found_at
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
-from chiasm.loop.optimiser import build_optimiser
+from chiasm.loop.optimizer import build_optimizer
 from chiasm.model.decoder import Decoder
 from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.tokenizers.streams import StreamTokenizers
@@ -67,12 +67,12 @@ class Trainer(Loop[Read]):
         seed: int,
         tell: Callable[[str], None] = print,
     ) -> None:
-        optimiser = build_optimiser(decoder, settings.optimiser, steps_taken=STEPS_TAKEN)
+        optimizer = build_optimizer(decoder, settings.optimizer, steps_taken=STEPS_TAKEN)
         super().__init__(
             decoder,
-            {"gradient_norm": optimiser},
+            {"gradient_norm": optimizer},
             settings,
-            remedy="begin again with a lower training.optimiser.learning_rate or a longer "
+            remedy="begin again with a lower training.optimizer.learning_rate or a longer "
             "training.schedule.warmup_steps",
             compiled=settings.compile_blocks,
             tell=tell,
@@ -102,7 +102,7 @@ class Trainer(Loop[Read]):
 
     def backward(self) -> Read:
         """Read the step's batches, and add the gradients of its loss."""
-        batches = [next(self.stream) for _ in range(self.settings.batches_per_step)]
+        batches = [next(self.stream) for _ in range(self.settings.gradient_accumulation_steps)]
         return Read(batches, self._backward(batches))
 
     def _backward(self, batches: Sequence[PackedBatch]) -> Losses:
@@ -118,8 +118,8 @@ class Trainer(Loop[Read]):
 
     def after_update(self, found: Read) -> None:
         """Shift the routers' balance."""
-        if self.settings.balance_rate:
-            self.decoder.shift_balance(found.losses.load_QXE, self.settings.balance_rate)
+        if self.settings.router_bias_rate:
+            self.decoder.update_expert_bias(found.losses.load_QXE, self.settings.router_bias_rate)
 
     def report(self, found: Read) -> tuple[Values, dict[str, int]]:
         """Losses; positions that are not padding, and the model's products, forward and back."""
@@ -144,7 +144,7 @@ class Trainer(Loop[Read]):
         return self.validation.run(self.decoder, self.objective) if self.validation else {}
 
     def begin(self) -> None:
-        """Refuse latents that are not standardised, by the first items of the stream."""
+        """Refuse latents that are not standardized, by the first items of the stream."""
         begin = self.stream.get_state()
         seen: dict[str, list[torch.Tensor]] = {name: [] for name in self.tokenizers}
         items = 0

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
+from chiasm.flow import FLOW_TIMES
 from chiasm.model.decoder import Decoder
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.objective import Objective
@@ -31,20 +32,18 @@ VALIDATION_SEED = 0
 class Validation:
     """Held-out batches, encoded once, for a decoder on ``device``.
 
-    No condition should be dropped in them; ``flow_times`` are the levels of their targets.
+    No condition should be dropped in them.
     """
 
     def __init__(
         self,
         batches: Iterable[PackedBatch],
         tokenizers: StreamTokenizers,
-        flow_times: Sequence[float],
         device: torch.device,
     ) -> None:
         moved = [batch.to(device) for batch in batches]
         times = {
-            name: _dealt(flow_times, [batch.slots[name].target_N for batch in moved])
-            for name in tokenizers
+            name: _dealt([batch.slots[name].target_N for batch in moved]) for name in tokenizers
         }
         self._items = [
             (batch, tokenizers.encode(batch.slots), {name: own[n] for name, own in times.items()})
@@ -63,10 +62,10 @@ class Validation:
         return tally(total, objective, first.source_names, first.streams.modalities)
 
 
-def _dealt(flow_times: Sequence[float], targets: Sequence[Tensor]) -> list[Tensor]:
+def _dealt(targets: Sequence[Tensor]) -> list[Tensor]:
     """float32 [N] for each batch's bool [N]: over all targets, each level equally often."""
     counts = [int(target_N.sum()) for target_N in targets]
-    levels = np.resize(np.asarray(flow_times, np.float32), sum(counts))
+    levels = np.resize(np.asarray(FLOW_TIMES, np.float32), sum(counts))
     shuffled = torch.from_numpy(np.random.default_rng(VALIDATION_SEED).permutation(levels))
     times = []
     for target_N, own in zip(targets, shuffled.split(counts), strict=True):

@@ -1,6 +1,6 @@
-"""The attention block that encoders and decoders of pictures share.
+"""The attention block that encoders and decoders of images share.
 
-Shape suffixes: B pictures, P tokens of one picture, D width.
+Shape suffixes: B images, P tokens of one image, D width.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from torch.nn import functional
 
 
 class AttentionBlock(nn.Module):
-    """Pre-norm self-attention and a two-layer perceptron over the cells of one picture."""
+    """Pre-norm self-attention and a two-layer perceptron over the tokens of one image."""
 
     def __init__(self, width: int, head_width: int = 32, expansion: int = 2) -> None:
         super().__init__()
@@ -26,7 +26,7 @@ class AttentionBlock(nn.Module):
         )
 
     def forward(self, x_BPD: Tensor) -> Tensor:
-        """Each cell reads all cells of its picture."""
+        """Returns the tokens [B, P, D] after full attention within each image."""
         queries, keys, values = (
             part.unflatten(-1, (self.heads, -1)).transpose(1, 2)
             for part in self.to_qkv(self.norm(x_BPD)).chunk(3, dim=-1)

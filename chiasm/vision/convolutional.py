@@ -1,11 +1,11 @@
-"""A decoder that begins as the best linear one and learns the rest with convolutions.
+"""A decoder that starts as the best linear one and learns the residual with convolutions.
 
-With a frozen encoder (:mod:`chiasm.vision.encoder`) it is a small representation autoencoder:
-Zheng et al., "Diffusion Transformers with Representation Autoencoders" (arXiv 2510.11690), at a
-size that a laptop trains.
+With a frozen encoder (:mod:`chiasm.vision.encoder`) it is a small representation autoencoder: Zheng
+et al., "Diffusion Transformers with Representation Autoencoders" (arXiv 2510.11690), at a size that
+a laptop trains.
 
-Shape suffixes: B pictures, H and W height and width in pixels, Y and X rows and columns of the
-latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
+Shape suffixes: B images, H and W height and width in pixels, Y and X rows and columns of the latent
+grid, P = Y * X latent tokens of one image, C latent channels, D width.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from chiasm.vision.settings import CELL_PIXELS, DecoderSettings
 
 
 class LinearDecoder(nn.Module):
-    """Each cell's pixels as a linear function of its 3 x 3 neighbourhood of latents.
+    """Predicts each cell's pixels as a linear function of its 3 x 3 neighbourhood of latents.
 
     Its best weights have a closed form (:mod:`chiasm.vision.learning.ridge`), from which training
     starts.
@@ -38,12 +38,12 @@ class LinearDecoder(nn.Module):
         self.convolution = nn.Conv2d(channels, 3 * CELL_PIXELS**2, 3, padding=1)
 
     def forward(self, x_BCYX: Tensor) -> Tensor:
-        """Latents on their grid to pictures [B, 3, H, W] around 0."""
+        """Returns images [B, 3, H, W] around 0, of latents on their grid."""
         return functional.pixel_shuffle(self.convolution(x_BCYX), CELL_PIXELS)
 
 
 class ConvolutionalDecoder(FeatureDecoder):
-    """Standardised features [B, P, C] to pictures: the linear decoder plus a learned residual."""
+    """Maps standardized features [B, P, C] to images: linear decoder plus learned residual."""
 
     roles: ClassVar = {"place_PD": Role.TABLE}
 
@@ -88,11 +88,11 @@ class ConvolutionalDecoder(FeatureDecoder):
 
     @property
     def last_weight(self) -> Tensor:
-        """The weight that every drawn pixel of the residual passes last."""
+        """Weight of the last layer of the residual, which every pixel passes."""
         return self.rise[-2].get_parameter("weight")
 
     def forward(self, x_BPC: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W], not clamped."""
+        """Returns images [B, 3, H, W], not clamped."""
         x_BPD = self.enter(x_BPC) + self.place_PD
         for block in self.blocks:
             x_BPD = block(x_BPD)

@@ -1,6 +1,6 @@
-"""Decoders of standardised features that are trained here, by kind.
+"""Decoders of standardized features that are trained here, by kind.
 
-Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens, C channels.
+Shape suffixes: B images, H and W height and width in pixels, P latent tokens, C channels.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from chiasm.vision.tokenizer import PictureDecoder
 
 
 class FeatureDecoder(PictureDecoder, kind="decoder"):
-    """Standardised features [B, P, C] to pictures [B, 3, H, W], not clamped.
+    """Maps standardized features [B, P, C] to images [B, 3, H, W], not clamped.
 
-    The statistics are what features are standardised by, in training and ever after.
+    The statistics standardize features in training and ever after.
     """
 
     def __init__(
@@ -37,11 +37,11 @@ class FeatureDecoder(PictureDecoder, kind="decoder"):
     @property
     @abstractmethod
     def last_weight(self) -> Tensor:
-        """The weight that every drawn pixel passes last."""
+        """Weight of the last layer, which every pixel passes."""
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
-        """Pictures from features that are not standardised."""
-        return self(self.statistics.standardise(raw_BPC))
+        """Returns images from features that are not standardized."""
+        return self(self.statistics.standardize(raw_BPC))
 
     def describe(self) -> dict[str, Any]:
         """Returns settings, shape and statistics."""

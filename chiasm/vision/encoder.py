@@ -1,11 +1,11 @@
-"""The encoder of a small representation autoencoder: pictures to features of their cells.
+"""The encoder of a small representation autoencoder: images to features of their cells.
 
-Shape suffixes: B pictures, H and W height and width in pixels, Y and X rows and columns of the
-latent grid, P = Y * X latent tokens of one picture, C latent channels, D width.
+The encoder reads each image twice: a convolutional pyramid (what is where) and one linear map of
+each cell's pixels (layout and colour, at almost no cost). Attention over the cells joins them. The
+last norm has no affine part, so no channel can be scaled away before it is standardized.
 
-The encoder reads each picture twice: a convolutional pyramid (what is where) and one linear map of
-each cell's pixels (layout and colour, nearly for free). Attention over the cells joins them. The
-last norm has no affine part, so no channel can be scaled away before it is standardised.
+Shape suffixes: B images, H and W height and width in pixels, Y and X rows and columns of the latent
+grid, P = Y * X latent tokens of one image, C latent channels, D width.
 """
 
 from __future__ import annotations
@@ -32,12 +32,12 @@ class Residual(nn.Module):
         self.convolution = nn.Conv2d(width, width, 3, padding=1)
 
     def forward(self, x_BDYX: Tensor) -> Tensor:
-        """Shape is kept."""
+        """Returns a tensor of the same shape."""
         return x_BDYX + self.convolution(functional.gelu(self.norm(x_BDYX)))
 
 
 class RaeEncoder(PictureEncoder, kind="rae"):
-    """Pictures [B, 3, H, W] in [0, 1] to features [B, P, C] that are normed without affine."""
+    """Maps images [B, 3, H, W] in [0, 1] to features [B, P, C] that are normed without affine."""
 
     roles: ClassVar = {"place_PD": Role.TABLE}
 
@@ -61,11 +61,11 @@ class RaeEncoder(PictureEncoder, kind="rae"):
         self.last_norm = nn.LayerNorm(settings.channels, elementwise_affine=False)
 
     def forward(self, images_B3HW: Tensor) -> Tensor:
-        """The last features [B, P, C], row-major over the cells."""
+        """Returns the last features [B, P, C], row-major over the cells."""
         return self.last_norm(self.to_channels(self._after(len(self.blocks), images_B3HW)))
 
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """The features [B, P, C] of the layer that the settings name."""
+        """Returns the features [B, P, C] of the layer in the settings."""
         if self.settings.layer is None:
             return self(images_B3HW)
         return self.last_norm(self._after(self.settings.layer, images_B3HW))
@@ -81,7 +81,7 @@ class RaeEncoder(PictureEncoder, kind="rae"):
             return cls(EncoderSettings(**described)).to_empty(device="cpu")
 
     def _after(self, num_blocks: int, images_B3HW: Tensor) -> Tensor:
-        """What the first blocks make of the cells: [B, P, D]."""
+        """Returns the hidden states of the cells after the first blocks: [B, P, D]."""
         centred = images_B3HW * 4 - 2
         cells_BPD = self.patches(patches(centred, CELL_PIXELS))
         x_BPD = self.pyramid(centred).flatten(2).mT + cells_BPD + self.place_PD

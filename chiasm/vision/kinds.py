@@ -1,6 +1,6 @@
-"""The kinds of tokenizers of pictures and of decoders: what a recipe may say of them.
+"""The kinds of tokenizers of images and of their decoders: settings in a recipe.
 
-Naming them needs no torch; opening or building one imports what it is made of.
+Naming them needs no torch; opening or building one imports its implementation.
 """
 
 from __future__ import annotations

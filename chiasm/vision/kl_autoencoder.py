@@ -3,10 +3,10 @@
 Kingma and Welling, "Auto-Encoding Variational Bayes" (arXiv 1312.6114), in the shape that latent
 diffusion uses (Rombach et al., arXiv 2112.10752): residual blocks at falling resolution, attention
 at the lowest. The first halving is the entry's stride and the last doubling a pixel shuffle, so
-that nothing wide runs at the picture's full size. A token is 2 x 2 latents, as for published VAEs.
+that no wide layer runs at the image's full size. A token is 2 x 2 latents, as for published VAEs.
 
-Shape suffixes: B pictures, H and W height and width in pixels, Z channels of a latent, Y and X rows
-and columns of the latents, D width, P tokens of one picture, C = 4 Z channels of a token.
+Shape suffixes: B images, H and W height and width in pixels, Z channels of a latent, Y and X rows
+and columns of the latents, D width, P tokens of one image, C = 4 Z channels of a token.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from chiasm.vision.settings import PATCH, AutoencoderSettings
 from chiasm.vision.tokenizer import PictureDecoder, PictureEncoder, from_patches, patches
 
 FIRST_LOG_VARIANCE = -4.0
-"""Of an untrained encoder's samples."""
+"""Log-variance of an untrained encoder's samples."""
 
 
 class ResidualBlock(nn.Module):
@@ -38,26 +38,26 @@ class ResidualBlock(nn.Module):
         )
 
     def forward(self, x_BDYX: Tensor) -> Tensor:
-        """Shape is kept."""
+        """Returns a tensor of the same shape."""
         return x_BDYX + self.layers(x_BDYX)
 
 
 class CellAttention(nn.Module):
-    """Attention over all places of a picture."""
+    """Attention over all positions of an image."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
         self.block = AttentionBlock(width, head_width=width)
 
     def forward(self, x_BDYX: Tensor) -> Tensor:
-        """Shape is kept."""
+        """Returns a tensor of the same shape."""
         return self.block(x_BDYX.flatten(2).mT).mT.unflatten(2, x_BDYX.shape[2:])
 
 
 class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
-    """Pictures to the mean and log-variance of a Gaussian, and its samples to pictures.
+    """Maps images to the mean and log-variance of a Gaussian, and its samples to images.
 
-    As a tokenizer it gives the mean, 2 x 2 of it a token.
+    As a tokenizer its latents are means, 2 x 2 of them a token.
     """
 
     def __init__(self, settings: AutoencoderSettings) -> None:
@@ -84,24 +84,24 @@ class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
 
     @property
     def last_weight(self) -> Tensor:
-        """The weight that every drawn pixel passes last."""
+        """Weight of the last layer, which every pixel passes."""
         return self.to_pixels.weight
 
     def moments(self, images_B3HW: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, both [B, Z, Y, X], of pictures in [0, 1]."""
+        """Returns mean and log-variance, both [B, Z, Y, X], of images in [0, 1]."""
         mean, log_variance = self.to_moments(self.down(images_B3HW * 2 - 1)).chunk(2, dim=1)
         return mean, log_variance.clamp(-30, 20)
 
     def pictures(self, z_BZYX: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W], not clamped."""
+        """Returns images [B, 3, H, W], not clamped."""
         return functional.pixel_shuffle(self.to_pixels(self.up(z_BZYX)), PATCH)
 
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """Means [B, P, C]."""
+        """Returns means [B, P, C]."""
         return patches(self.moments(images_B3HW)[0], PATCH)
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
-        """Pictures from means."""
+        """Returns images from means."""
         return self.pictures(from_patches(raw_BPC, self.grid, PATCH))
 
     def describe(self) -> dict[str, Any]:
@@ -116,5 +116,5 @@ class Autoencoder(PictureEncoder, PictureDecoder, kind="vae"):
 
 
 def kl_divergence(mean: Tensor, log_variance: Tensor) -> Tensor:
-    """KL(N(mean, variance) || N(0, 1)) in nats, by element (arXiv 1312.6114, appendix B)."""
+    """Returns KL(N(mean, variance) || N(0, 1)) in nats by element (arXiv 1312.6114, appendix B)."""
     return 0.5 * (mean.square() + log_variance.exp() - 1 - log_variance)

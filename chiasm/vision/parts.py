@@ -1,4 +1,4 @@
-"""Every encoder and decoder of pictures that folders may name: importing this registers them.
+"""Every encoder and decoder of images that folders may name: importing this registers them.
 
 Users' own are registered by the module that defines them.
 """

@@ -1,7 +1,7 @@
 """Pixels as latents: each square patch becomes one token, with nothing learned.
 
-Shape suffixes: B pictures, H and W their height and width in pixels, P latent tokens of one
-picture, C latent channels (3 colours times the pixels of a patch).
+Shape suffixes: B images, H and W their height and width in pixels, P latent tokens of one image, C
+latent channels (3 colours times the pixels of a patch).
 """
 
 from __future__ import annotations
@@ -26,15 +26,15 @@ class Pixels(PictureEncoder, PictureDecoder, kind="pixels"):
         self.patch_pixels = patch_pixels
 
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """Pictures to patches [B, P, C], colours outermost inside a patch."""
+        """Returns patches [B, P, C] of images, colours outermost inside a patch."""
         return patches(images_B3HW, self.patch_pixels)
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
-        """Patches to pictures: the exact inverse of :meth:`features`."""
+        """Returns images from patches: the exact inverse of :meth:`features`."""
         return from_patches(raw_BPC, self.grid, self.patch_pixels)
 
     def describe(self) -> dict[str, Any]:
-        """Returns the sides of pictures and patches."""
+        """Returns the sides of images and patches."""
         return {
             "image_pixels": self.image_shape.height_pixels,
             "patch_pixels": self.patch_pixels,
@@ -44,8 +44,8 @@ class Pixels(PictureEncoder, PictureDecoder, kind="pixels"):
 def pixel_tokenizer(image_pixels: int, patch_pixels: int) -> Tokenizer:
     """Returns a tokenizer of patches.
 
-    Until :meth:`Tokenizer.measure` has seen the pictures of a run, the statistics are those of a
-    neutral picture: mean 0.5 and deviation 0.25 in every channel.
+    Until :meth:`Tokenizer.measure` has seen the images of a run, the statistics are a neutral
+    guess: mean 0.5 and deviation 0.25 in every channel.
     """
     pixels = Pixels(image_pixels, patch_pixels)
     guess = LatentStatistics.neutral(pixels.channels, 0.5, 0.25, "pixels", pixels.preprocessing)

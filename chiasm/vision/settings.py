@@ -24,6 +24,13 @@ CELL_PIXELS = 16
 PATCH = 2
 """Side of the square of latents that makes one token."""
 
+StoredType = Literal["float16", "bfloat16", "float32"]
+"""Of latents on disk. Standardized ones lie within a few units, where float16 rounds eight times as
+finely as bfloat16 in the same 16 bits."""
+
+SHARD_PICTURES = 2048
+"""Pictures of a shard of latents: with 256 tokens of 768 channels in 16 bits, 805 MB."""
+
 
 class EncoderSettings(Settings):
     """Shape of the encoder."""
@@ -58,7 +65,7 @@ class EncoderSettings(Settings):
 
     @property
     def shape(self) -> ImageShape:
-        """The pictures and their grid."""
+        """Size and grid of the images."""
         side = self.image_pixels // CELL_PIXELS
         return ImageShape(self.image_pixels, self.image_pixels, side, side)
 
@@ -104,11 +111,11 @@ class AutoencoderSettings(Settings):
 
     @property
     def widths(self) -> tuple[int, ...]:
-        """D at each resolution, the highest (half the picture's) first."""
+        """D at each resolution, the highest (half the image's) first."""
         return tuple(self.width * min(k, 3) for k in range(1, self.downsampling.bit_length()))
 
     @property
     def shape(self) -> ImageShape:
-        """The pictures and their grid of tokens."""
+        """Size of the images, and their grid of tokens."""
         side = self.image_pixels // (PATCH * self.downsampling)
         return ImageShape(self.image_pixels, self.image_pixels, side, side)

@@ -1,7 +1,7 @@
-"""What tokenizers of pictures share.
+"""Base classes of encoders and decoders of images.
 
-Shape suffixes: B or N pictures, H and W their height and width in pixels, P latent tokens of one
-picture, L latent tokens of all pictures (flattened), C latent channels.
+Shape suffixes: B or N images, H and W their height and width in pixels, P latent tokens of one
+image, L latent tokens of all images (flattened), C latent channels.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Built = TypeVar("Built")
 
 
 class PictureEncoder(Encoder):
-    """Pictures [B, 3, H, W] to latents; a subclass defines :meth:`features`."""
+    """Maps images [B, 3, H, W] to latents; a subclass defines :meth:`features`."""
 
     modality = "vision"
     preprocessing = "RGB in [0, 1]"
@@ -36,10 +36,10 @@ class PictureEncoder(Encoder):
 
     @abstractmethod
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """Returns latents [B, P, C] of pictures in [0, 1], with gradients to the pictures."""
+        """Returns latents [B, P, C] of images in [0, 1], with gradients to the images."""
 
     def read(self, data: Given) -> Tensor:
-        """Returns a picture, uint8 [3, H, W], cropped to the centre and resized.
+        """Returns an image, uint8 [3, H, W], cropped to the centre and resized.
 
         Raises:
             UserError: it cannot be decoded.
@@ -49,7 +49,7 @@ class PictureEncoder(Encoder):
         return torch.from_numpy(pixels.transpose(2, 0, 1).copy())
 
     def encode(self, items_B: Tensor) -> Tensor:
-        """Returns latents [B, P, C] of pictures, uint8 or float in [0, 1].
+        """Returns latents [B, P, C] of images, uint8 or float in [0, 1].
 
         Raises:
             UserError: they are not of this encoder's size, or of that range.
@@ -73,45 +73,45 @@ class PictureEncoder(Encoder):
 
     @property
     def form(self) -> str:
-        """Size of pictures and grid."""
+        """Size of images and grid."""
         return str(self.image_shape)
 
 
 class PictureDecoder(Decoder):
-    """Latents to pictures [B, 3, H, W] in [0, 1]; a subclass defines :meth:`draw`."""
+    """Maps latents to images [B, 3, H, W] in [0, 1]; a subclass defines :meth:`draw`."""
 
     @abstractmethod
     def draw(self, raw_BPC: Tensor) -> Tensor:
-        """Returns pictures [B, 3, H, W], not yet clamped."""
+        """Returns images [B, 3, H, W], not yet clamped."""
 
     def decode(self, raw_BPC: Tensor) -> Tensor:
-        """Returns pictures [B, 3, H, W] in [0, 1]."""
+        """Returns images [B, 3, H, W] in [0, 1]."""
         return self.draw(raw_BPC).clamp(0, 1)
 
     def span(self, item: Tensor, stream: str) -> Image:
-        """Returns a picture [3, H, W] as a context picture of a stream, uint8."""
+        """Returns an image [3, H, W] as a context span of a stream, uint8."""
         pixels_3HW = item.mul(255).round().to(torch.uint8)
         pixels = pixels_3HW.permute(1, 2, 0).contiguous().cpu().numpy()
         return Image(pixels, target=False, stream=stream)
 
 
 def patches(x_BDYX: Tensor, side: int) -> Tensor:
-    """Squares of ``side`` x ``side`` places as tokens [B, P, C], row-major, D outermost in C."""
+    """Returns squares of ``side`` x ``side`` as tokens [B, P, C], row-major, D outermost in C."""
     return functional.pixel_unshuffle(x_BDYX, side).flatten(2).mT
 
 
 def from_patches(x_BPC: Tensor, grid: tuple[int, ...], side: int) -> Tensor:
-    """The inverse of :func:`patches`, for tokens on a grid of rows and columns."""
+    """Returns the inverse of :func:`patches`, for tokens on a grid of rows and columns."""
     return functional.pixel_shuffle(x_BPC.mT.unflatten(2, grid), side)
 
 
 def as_floats(images: Tensor) -> Tensor:
-    """uint8 pictures to float32 in [0, 1]; floats pass unchanged."""
+    """Returns uint8 images as float32 in [0, 1]; floats pass unchanged."""
     return images.float() / 255 if images.dtype == torch.uint8 else images
 
 
 def seeded(seed: int, build: Callable[..., Built], *given: Any) -> Built:
-    """``build(*given)``, whose random numbers depend on the seed alone; no others are drawn."""
+    """Returns ``build(*given)`` with random numbers of this seed; no others are drawn."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         return build(*given)

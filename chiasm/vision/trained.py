@@ -30,7 +30,7 @@ class TrainedSettings(TokenizerSettings):
 
     @property
     def folder(self) -> Path | None:
-        """Where a tokenizer that was trained here lies; None for a published model.
+        """Folder of a tokenizer that was trained here; None for a published model.
 
         Raises:
             UserError: there is no such folder, and hubs have no such names.
@@ -58,7 +58,7 @@ class TrainedSettings(TokenizerSettings):
         """Returns the tokenizer of a folder that the path names.
 
         Raises:
-            UserError: it is damaged, or takes pictures of another size.
+            UserError: it is damaged, or takes images of another size.
         """
         import chiasm.vision.parts  # noqa: F401  (what the folder may name)
         from chiasm.tokenizers.storage import load_tokenizer
@@ -77,5 +77,5 @@ class TrainedSettings(TokenizerSettings):
 
 
 def shipped_folder(name: str) -> Path:
-    """The folder of a tokenizer that the package carries."""
+    """Returns the folder of a tokenizer that the package carries."""
     return Path(str(resources.files("chiasm.vision"))) / "pretrained" / name

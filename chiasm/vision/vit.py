@@ -1,7 +1,7 @@
 """A ViT decoder of frozen features, as in RAE (Zheng et al., arXiv 2510.11690).
 
-Shape suffixes: B pictures, P latent tokens of C channels, Q tokens of the decoder (Q = P * s * s,
-s splits of a latent token in each direction), D width.
+Shape suffixes: B images, P latent tokens of C channels, Q tokens of the decoder (Q = P * s * s, s
+splits of a latent token in each direction), D width.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chiasm.vision.settings import DecoderSettings
 
 
 class ViTDecoder(FeatureDecoder):
-    """Standardised features [B, P, C] to pictures [B, 3, H, W]."""
+    """Maps standardized features [B, P, C] to images [B, 3, H, W]."""
 
     roles: ClassVar = {"place_QD": Role.TABLE}
 
@@ -65,11 +65,11 @@ class ViTDecoder(FeatureDecoder):
 
     @property
     def last_weight(self) -> Tensor:
-        """The weight that every drawn pixel passes last."""
+        """Weight of the last layer, which every pixel passes."""
         return self.to_pixels.weight
 
     def forward(self, x_BPC: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W], not clamped."""
+        """Returns images [B, 3, H, W], not clamped."""
         entered = self.enter(x_BPC).mT.unflatten(2, self.grid)
         spread = functional.pixel_shuffle(entered, self.splits)
         x_BQD = spread.flatten(2).mT + self.place_QD

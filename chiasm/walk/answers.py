@@ -1,4 +1,4 @@
-"""What the page asks for and what it is told, without HTTP."""
+"""Requests of the page and their answers, without HTTP."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ from chiasm.worldmodel.sheet import Strip, contact_sheet
 STARTS_AT_ONCE = 24
 SHEET_COLUMNS = 8
 SHOWN_CHARACTERS = 60
-"""Of a value that is refused."""
+"""Most characters of a refused value in a message."""
 
 
 class Begin(Settings):
-    """Where a walk is to begin: one of the run's views, a picture, or where the page opened."""
+    """A request for a walk: from one of the run's views, a picture, or the page's own start."""
 
     start: int | None = Field(None, ge=0)
     picture: str | None = None
@@ -42,7 +42,7 @@ class Begin(Settings):
 
 
 class Step(Settings):
-    """The next frame."""
+    """A request for the next frame."""
 
     typed: str
     after: int = Field(ge=1)
@@ -56,7 +56,7 @@ class Step(Settings):
 
 
 class Keep(Settings):
-    """Take frames back until ``count`` are left."""
+    """A request to remove the last frames until ``count`` are left."""
 
     count: int
     after: int
@@ -67,13 +67,13 @@ Asked = TypeVar("Asked", bound=Settings)
 
 @dataclass(frozen=True)
 class Opening:
-    """What the page shows when it opens.
+    """Content of the page when it opens.
 
     Args:
-        title: of the run.
-        start: where the first walk begins; None leaves the choice to the user.
-        truth: the true view is shown from the beginning.
-        instructions: the run's training had spoken instructions; None where that is not known.
+        title: title of the run.
+        start: start of the first walk; None leaves the choice to the user.
+        truth: whether the true view is shown from the beginning.
+        instructions: whether the run's training had spoken instructions; None if unknown.
     """
 
     title: str
@@ -83,14 +83,14 @@ class Opening:
 
 
 class Answers:
-    """All that the page asks, as functions from JSON to JSON or to a file's bytes."""
+    """Answers to all requests of the page: functions from JSON to JSON or to a file's bytes."""
 
     def __init__(self, walker: Walker, starts: Starts, opening: Opening) -> None:
         self._walker, self._starts, self._opening = walker, starts, opening
         self._walks = Walks()
 
     def about(self) -> dict[str, Any]:
-        """The run, and what it can do."""
+        """Returns facts about the run, and what it can do."""
         pretrained, sampling = self._walker.pretrained, self._walker.sampling
         vision, actions = pretrained.vision_tokenizer, pretrained.actions
         shape = vision.image_shape
@@ -115,7 +115,7 @@ class Answers:
         }
 
     def starts(self, first: int) -> dict[str, Any]:
-        """Names of some starts, from ``first`` on.
+        """Returns names of up to ``STARTS_AT_ONCE`` starts, from ``first`` on.
 
         Raises:
             UserError: the run has fewer.
@@ -127,20 +127,20 @@ class Answers:
         return {"starts": named, "of": len(self._starts)}
 
     def start_view(self, number: int) -> bytes:
-        """A start as PNG."""
+        """Returns the view of a start as PNG."""
         return png(self._start(number).view)
 
     def begin(self, body: Mapping[str, Any]) -> dict[str, Any]:
-        """A new walk."""
+        """Begins a walk and returns it."""
         asked = _read(Begin, body)
         return self._walk(self._walks.begin(self._walker, self._chosen(asked)), truth=asked.truth)
 
     def walk(self, name: str, *, truth: bool) -> dict[str, Any]:
-        """All frames of a walk."""
+        """Returns all frames of a walk."""
         return self._walk(self._walks[name], truth=truth)
 
     def step(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """The next frame."""
+        """Imagines the next frame and returns it."""
         asked, walk = _read(Step, body), self._walks[name]
         pretrained = self._walker.pretrained
         command = read_command(
@@ -157,13 +157,13 @@ class Answers:
         return told
 
     def keep(self, name: str, body: Mapping[str, Any]) -> dict[str, Any]:
-        """Take frames back."""
+        """Removes the last frames, and returns the number of those left."""
         asked, walk = _read(Keep, body), self._walks[name]
         walk.keep(asked.count, after=asked.after)
         return {"frames": asked.count}
 
     def sheet(self, name: str, *, truth: bool) -> bytes:
-        """The walk as a contact sheet, PNG."""
+        """Returns the walk as a contact sheet, PNG."""
         frames = self._walks[name].frames
         texts = [each.command.text.removeprefix(PREFIX) for each in frames if each.command]
         captions = ["start", *texts]
@@ -178,7 +178,7 @@ class Answers:
         return png(np.asarray(contact_sheet(strips)))
 
     def saved(self, name: str) -> dict[str, Any]:
-        """The walk with all that is needed to walk it again."""
+        """Returns the walk with everything needed to repeat it."""
         walk, sampling = self._walks[name], self._walker.sampling
         return {
             "run": self._opening.title,
@@ -189,7 +189,7 @@ class Answers:
         }
 
     def _chosen(self, asked: Begin) -> Start:
-        """The start that is asked for."""
+        """Returns the requested start."""
         if asked.picture is not None:
             shape = self._walker.pretrained.vision_tokenizer.image_shape
             return given_picture(_bytes(asked.picture), shape, asked.name)
@@ -211,7 +211,7 @@ class Answers:
     def _frames(
         self, walk: Walk, frames: Sequence[Frame], first: int = 0, *, truth: bool
     ) -> list[dict[str, Any]]:
-        """Frames of a walk, from its ``first`` on."""
+        """Returns frames of a walk as JSON; ``first`` is the number of the first of ``frames``."""
         told = [self._frame(frame, number) for number, frame in enumerate(frames, start=first)]
         if truth:
             true_views = self._true_views(frames)
@@ -239,7 +239,7 @@ class Answers:
         return told
 
     def _true_views(self, frames: Sequence[Frame]) -> list[np.ndarray | None]:
-        """Of each frame; None where its place is not known."""
+        """Returns the true view of each frame; None where its place is not known."""
         truth, known = self._walker.truth, [frame.place for frame in frames if frame.place]
         if truth is None or not known:
             return [None] * len(frames)
@@ -270,7 +270,7 @@ def _read(kind: type[Asked], body: Mapping[str, Any]) -> Asked:
 
 
 def _complaint(kind: type[Settings], item: Mapping[str, Any]) -> str:
-    """What is wrong with one field of a request."""
+    """Returns a message about one wrong field of a request."""
     name = ".".join(str(part) for part in item["loc"])
     if item["type"] == "extra_forbidden":
         return f"{name}: there is no such field; there are {', '.join(kind.model_fields)}"

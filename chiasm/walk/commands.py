@@ -1,4 +1,4 @@
-"""What is pressed or typed, as the words that the model reads before the next view."""
+"""Keys and typed words as the text that the model reads before the next view."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from chiasm.actions import PREFIX, Action, ActionFormat, marked
 from chiasm.errors import UserError
 
 MOST_VIEWS = 40
-"""Views over which one instruction may be spread; training spreads it over 40 steps at most."""
+"""Most views over which one instruction is spread, as in training."""
 MOST_CHARACTERS = 300
 FARTHEST_METRES, WIDEST_DEGREES = 100.0, 180.0
-"""A step beyond is a slip of the finger; training never wrote a turn beyond half a circle."""
+"""Bounds of a step: a longer one is a typing error, and training has no wider turns."""
 
 _KEYS = re.compile(r"[wasd]{1,4}|-", re.IGNORECASE)
 _POSE = re.compile(r"\b(?:dx|dy|dyaw|rel_t)\s*=", re.IGNORECASE)
@@ -20,21 +20,21 @@ _POSE = re.compile(r"\b(?:dx|dy|dyaw|rel_t)\s*=", re.IGNORECASE)
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What the model reads before one view."""
+    """The text that the model reads before one view, and its meaning."""
 
     text: str
-    """As training wrote it."""
+    """Text in the format of training."""
     action: Action | None
-    """The step that the text names; an instruction names none."""
+    """Step that the text names; None for an instruction."""
     words: str = ""
-    """Of an instruction, without its mark."""
+    """Text of an instruction without its mark."""
     number: int = 1
-    """Which view of the instruction comes next, from 1 on."""
+    """Number of the instruction's next view, from 1."""
 
     def goes_on_after(self, before: Command) -> bool:
-        """Whether a training document may hold both, this one right behind the other.
+        """Returns whether a training document may hold both, this one right after the other.
 
-        Numeric actions follow each other; an instruction fills a document of its own.
+        Numeric actions share documents; an instruction has documents of its own.
         """
         if self.action is not None:
             return before.action is not None
@@ -49,24 +49,24 @@ def read_command(
     number: int = 1,
     of: int = 1,
 ) -> Command:
-    """A pose, keys (in either case), or else an instruction.
+    """Returns the command for a pose, keys (in either case), or else an instruction.
 
     Args:
-        typed: with or without the leading ``action:``.
-        actions: how the model's training wrote its steps; poses and keys are written again so.
-        horizon_frames: nearest and farthest next view of the model's training.
-        number: which view of an instruction comes next.
-        of: over how many views the instruction is spread.
+        typed: text with or without the leading ``action:``.
+        actions: format of steps in training; poses and keys are rewritten in it.
+        horizon_frames: smallest and largest horizon in training.
+        number: number of the instruction's next view.
+        of: number of views over which the instruction is spread.
 
     Raises:
-        UserError: nothing is typed, or no text, it looks like a pose and is none, keys cancel each
-            other, the step is absurd or leads to a frame that training never showed, or ``number``
-            and ``of`` are out of bounds.
+        UserError: the text is empty, too long or no valid text, looks like a pose and is none, has
+            keys that cancel each other, names a step that is too large or of a horizon outside
+            training, or ``number`` and ``of`` are out of bounds.
     """
     words = " ".join(typed.split()).removeprefix(PREFIX.strip()).strip()
     if not words:
         raise UserError("nothing was typed; write a pose, keys such as WA, or what to do")
-    if any("\ud800" <= letter <= "\udfff" for letter in words):  # halves of one, or broken bytes
+    if any("\ud800" <= letter <= "\udfff" for letter in words):  # lone surrogates: broken bytes
         raise UserError("what was typed is no text: it has characters that UTF-8 cannot write")
     if len(words) > MOST_CHARACTERS:
         raise UserError(f"{len(words)} characters are too many; write at most {MOST_CHARACTERS}")
@@ -82,7 +82,7 @@ def read_command(
 
 
 def _upper_keys(words: str) -> str:
-    """A pose as it is; keys in capitals, if they lead somewhere."""
+    """Returns a pose unchanged, and keys in capitals, unless they cancel each other."""
     keys, *horizon = words.split()
     if not _KEYS.fullmatch(keys):
         return words

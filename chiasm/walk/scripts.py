@@ -1,4 +1,4 @@
-"""Scripts: what is done step by step, and what a model imagines of it.
+"""Scripts: sequences of steps, and the views that a model imagines of them.
 
 Shape suffixes: S steps of a script, H and W height and width of a view in pixels.
 """
@@ -22,14 +22,14 @@ from chiasm.worldmodel.rollout import Context, Rollouts
 
 @dataclass(frozen=True)
 class Script:
-    """What is done, step by step."""
+    """A named sequence of commands."""
 
     name: str
     commands: tuple[Command, ...]
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """As the model reads them."""
+        """Texts of the commands, as the model reads them."""
         return tuple(command.text for command in self.commands)
 
     @property
@@ -39,10 +39,10 @@ class Script:
 
 
 def read_script(words: str, pretrained: Pretrained) -> Script:
-    """Keys with spaces between the steps, or poses (and keys) with semicolons.
+    """Returns a script of keys separated by spaces, or of poses (and keys) by semicolons.
 
     Raises:
-        UserError: too many steps, or one that cannot be read, is absurd or new to the model.
+        UserError: no steps or too many, or one that cannot be read or is outside training.
     """
     parts = words.split(";") if ";" in words or "=" in words else words.split()
     parts = [part.strip() for part in parts if part.strip()]
@@ -69,7 +69,7 @@ def _read_step(part: str, pretrained: Pretrained) -> Command:
 
 
 def read_instruction(words: str, steps: int, actions: ActionFormat) -> Script:
-    """A sentence, with how far along it is before each view.
+    """Returns the script of a sentence, whose text before each view states the progress.
 
     Raises:
         UserError: it is empty, too long, or names a pose or keys.
@@ -85,7 +85,7 @@ def read_instruction(words: str, steps: int, actions: ActionFormat) -> Script:
 def numeric_views(
     pretrained: Pretrained, sampling: SamplingSettings, scripts: Sequence[Script], *, direct: bool
 ) -> WorldModel:
-    """Returns what imagines the numeric scripts: step by step, or each view at once from the start.
+    """Returns a world model for the numeric scripts: step by step, or each view in one step.
 
     Raises:
         UserError: the model was trained without actions, or direct steps lead too far for it.
@@ -107,7 +107,7 @@ def imagine_scripts(
     scripts: Sequence[Script],
     seed: int,
 ) -> list[np.ndarray]:
-    """The views of each script, uint8 [S, H, W, 3], under the same noise.
+    """Returns the views of each script, uint8 [S, H, W, 3], all with the same noise seed.
 
     Numeric steps are imagined by ``numeric``, an instruction in documents of its own.
 

@@ -1,4 +1,4 @@
-"""HTTP on this machine: the page, and the requests that it makes.
+"""HTTP on this machine: the page, and its requests.
 
     GET  /                            the page
     GET  /about                       the run, and what it can do
@@ -11,9 +11,9 @@
     GET  /walks/WALK/sheet.png        contact sheet
     GET  /walks/WALK/walk.json        the walk with its pictures
 
-Whoever reaches the port can use the model. So it listens on the loopback address unless told
-otherwise, and pages of other sites are refused: by their Origin, by what the browser says of the
-fetch, and, against names that are bound to this machine, by the Host that they ask for.
+Every client that reaches the port can use the model. So it listens on the loopback address by
+default, and requests of other sites' pages are refused: by their Origin, by the browser's
+Sec-Fetch headers and, against DNS rebinding, by their Host.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ from chiasm.walk.answers import Answers
 from chiasm.walk.walks import OutOfStep, UnknownWalk
 
 MOST_BODY_BYTES = 16 * 2**20
-"""A picture of 12 MB in base64."""
+"""Largest body, a picture of 12 MB in base64."""
 IDLE_SECONDS = 60.0
-"""After which a connection that says nothing is closed."""
+"""Time after which an idle connection is closed."""
 POLL_SECONDS = 0.1
-"""Between two looks whether to shut down."""
+"""Interval at which the server checks whether to shut down."""
 LOOPBACK_NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 HEADERS = {
     "Cache-Control": "no-store",
@@ -59,7 +59,7 @@ _JSON, _PNG, _HTML = "application/json", "image/png", "text/html; charset=utf-8"
 
 
 class Refused(UserError):
-    """A request that is not answered, and with which status."""
+    """A refused request, and its status."""
 
     def __init__(self, status: HTTPStatus, message: str) -> None:
         super().__init__(message)
@@ -68,12 +68,12 @@ class Refused(UserError):
 
 @dataclass(frozen=True)
 class Reply:
-    """A file's content and its type."""
+    """The content of a reply and its media type."""
 
     content: bytes
     kind: str = _JSON
     file_name: str = ""
-    """To save it under, where it is a download."""
+    """Name of a download; empty if it is none."""
 
 
 Query = Mapping[str, list[str]]
@@ -81,7 +81,7 @@ Body = Mapping[str, Any]
 
 
 class WalkServer(ThreadingHTTPServer):
-    """Listens at once, and serves the page from :meth:`serve` on until it is shut down.
+    """Listens from its construction, and answers from :meth:`serve` until it is shut down.
 
     Args:
         address: host and port; port 0 takes a free one.
@@ -115,19 +115,19 @@ class WalkServer(ThreadingHTTPServer):
             ) from error
 
     def serve(self, answers: Answers) -> None:
-        """Answer requests, until another thread calls ``shutdown``."""
+        """Answers requests until another thread calls ``shutdown``."""
         self.answers = answers
         self.serve_forever(POLL_SECONDS)
 
     @property
     def url(self) -> str:
-        """Where the page is."""
+        """Address of the page."""
         name = f"[{self._host}]" if ":" in self._host else self._host
         return f"http://{name}:{self.server_port}/"
 
     @property
     def is_local(self) -> bool:
-        """Whether nobody but this machine reaches it."""
+        """Whether only this machine can reach it."""
         return ipaddress.ip_address(self._host).is_loopback
 
     @property
@@ -136,37 +136,37 @@ class WalkServer(ThreadingHTTPServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One connection."""
+    """Handler of one connection."""
 
     server: WalkServer
     protocol_version = "HTTP/1.1"
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = (
-        True  # else the second packet of a reply waits for the first's receipt
+        True  # else the second packet of a reply waits for the acknowledgement of the first
     )
 
     def do_GET(self) -> None:
-        """Answer a request that changes nothing."""
+        """Answers a request without a body, which changes nothing."""
         self._answer({})
 
     def do_POST(self) -> None:
-        """Answer a request with a body."""
+        """Answers a request with a body."""
         try:
             self._refuse_strangers()
             body = self._body()
         except Refused as error:
-            self.close_connection = True  # what it still sends is not read
+            self.close_connection = True  # the rest of the body is not read
             self._reply(error.status, _error(error))
         else:
             self._answer(body)
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:
-        """What the library refuses: in JSON, as everything else."""
+        """Replies with the library's own errors in JSON, as with all others."""
         self.close_connection = True
         self._reply(HTTPStatus(code), _error(message or HTTPStatus(code).phrase))
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Requests are not logged."""
+        """Ignores the message: requests are not logged."""
 
     def _answer(self, body: Body) -> None:
         try:
@@ -198,7 +198,7 @@ class Handler(BaseHTTPRequestHandler):
         raise Refused(HTTPStatus.NOT_FOUND, f"there is nothing at {parts.path}")
 
     def _refuse_strangers(self) -> None:
-        """Requests of other sites' pages, and of names that another site chose for this machine."""
+        """Refuses requests of other sites' pages, and those for other names of this machine."""
         host = self.headers.get("Host", "")
         if self.server.is_local and _name_in(host) not in LOOPBACK_NAMES:
             raise Refused(HTTPStatus.FORBIDDEN, f"host {host!r} is not this machine's own")

@@ -1,4 +1,4 @@
-"""Where walks begin: held-out views of a run's places, or any picture."""
+"""Starts of walks: held-out views of a run's places, or any picture."""
 
 from __future__ import annotations
 
@@ -15,40 +15,40 @@ from chiasm.poses import Pose
 from chiasm.rgb import ImageShape, opened
 
 MOST_PICTURE_PIXELS = 50_000_000
-"""Of a picture that is given; what a file unpacks to is known before it is unpacked."""
+"""Largest size of a user's picture, checked by its header before it is decoded."""
 
 LEAST_SIDE_PIXELS = 8
-"""Of a picture that is given; what is enlarged from less shows nothing."""
+"""Least side of a user's picture; a smaller one shows nothing when it is enlarged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A pose where an engine can show what is truly seen."""
+    """A pose where an engine can render the true view."""
 
     place: int
-    """The map."""
+    """Number of the map."""
     pose: Pose
 
 
 @dataclass(frozen=True, eq=False)
 class Start:
-    """Where a walk begins."""
+    """The first view of a walk."""
 
     name: str
     view: np.ndarray
     """uint8 [H, W, 3]."""
     place: Place | None = None
-    """Known where an engine can show what is seen there."""
+    """None if no engine can render the true view."""
 
 
 class Starts(Sequence[Start]):
     """The held-out views of a run, source by source.
 
-    Their order scatters them over maps and trajectories, the same way every time.
+    Their order within a source is a fixed shuffle, which spreads them over maps and trajectories.
 
     Args:
-        shape: of the views that the model reads.
-        sources: held-out walks by name; those of which an engine shows the truth come first.
+        shape: shape of the views that the model reads.
+        sources: held-out walks by name; those with an engine come first.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Starts(Sequence[Start]):
         return len(self._frames)
 
     def __getitem__(self, number: int) -> Start:  # type: ignore[override]
-        """One start.
+        """Returns one start.
 
         Raises:
             IndexError: there are fewer.
@@ -77,11 +77,11 @@ class Starts(Sequence[Start]):
         return self._start(*self._frames[number])
 
     def name_of(self, number: int) -> str:
-        """Its name, without decoding its picture."""
+        """Returns the name of a start without decoding its picture."""
         return self._name(*self._frames[number])
 
     def at(self, map_number: int, view: int) -> Start:
-        """A view by the number of its held-out map or trajectory and its own there, from 0.
+        """Returns a start by the numbers, from 0, of its held-out map or trajectory and its view.
 
         Raises:
             UserError: there is no such map or view, or no held-out views at all.
@@ -96,13 +96,13 @@ class Starts(Sequence[Start]):
 
     @property
     def rendered(self) -> Rendered | None:
-        """The source whose engine shows the truth, where there is one."""
+        """Source whose engine renders true views, if there is one."""
         first = next(iter(self._sources.values()), None)
         return first if isinstance(first, Rendered) else None
 
     def _start(self, name: str, frame: int) -> Start:
         source, place = self._sources[name], None
-        if source is self.rendered:  # of one engine at a time
+        if source is self.rendered:  # only one engine runs
             place = Place(source.place_of(frame), source.pose(frame))
         view = fitted(source.picture(frame), self._shape)
         return Start(self._name(name, frame), view, place)
@@ -115,19 +115,19 @@ class Starts(Sequence[Start]):
 
 
 def _worth_beginning(source: ActionVideos) -> np.ndarray:
-    """Numbers of the frames that a walk may well begin at."""
+    """Returns the numbers of frames that are good starts."""
     if isinstance(source, Browsable):
         return source.clear_frames
     return np.concatenate([np.asarray(walk) for walk in source.walks])
 
 
 def _places(source: ActionVideos) -> Sequence[range]:
-    """The frames of each map or trajectory."""
+    """Returns the frames of each map or trajectory."""
     return source.views if isinstance(source, Browsable) else source.walks
 
 
 def given_picture(encoded: bytes, shape: ImageShape, name: str) -> Start:
-    """A picture file's content as a start, cropped and scaled to the model's views.
+    """Returns a picture file's content as a start, cropped and resized to the model's views.
 
     Raises:
         UserError: it cannot be decoded, or is too large or too small.
@@ -137,10 +137,10 @@ def given_picture(encoded: bytes, shape: ImageShape, name: str) -> Start:
 
 
 def refuse_useless_picture(encoded: bytes, name: str) -> None:
-    """Read a picture file's header alone.
+    """Checks the size of a picture by its file's header alone.
 
     Raises:
-        UserError: it has none, or the picture is too large or too small.
+        UserError: it is no picture file, or the picture is too large or too small.
     """
     with opened(encoded, name) as picture:
         width, height = picture.size

@@ -20,36 +20,36 @@ from chiasm.worldmodel.rollout import Context, Rollouts
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """A view of a walk and how it came about."""
+    """A view of a walk, and how it was imagined."""
 
     view: np.ndarray
     """uint8 [H, W, 3]."""
     command: Command | None = None
-    """What the model read before it; nothing at the start."""
+    """Command that the model read before it; None at the start."""
     document_begin: int = 0
-    """Number of the frame that began the document in which this one was imagined."""
+    """Number of the first frame of the document in which this one was imagined."""
     seed: int = 0
-    """Of its noise."""
+    """Seed of the walk's noise."""
     guidance: float = 1.0
     milliseconds: float = 0.0
-    """That the model took."""
+    """Time that the model took."""
     place: Place | None = None
-    """Where it was really seen; unknown outside the embedded world, and behind an instruction."""
+    """True place; None outside the embedded world, and from an instruction on."""
     blocked: bool = False
-    """The step's way was not free: only its turn was made."""
+    """Whether a wall or an object stopped the step before its goal."""
 
 
 class Walker:
-    """Imagines for any number of walks; one view at a time has the model.
+    """Imagines views for any number of walks, one view at a time.
 
-    A walk is read in documents like those of training: a document goes on for as many views as
-    training showed at most, and the next one then begins with the last half of them, as in
+    A walk is read in documents like those of training: a document has at most as many views as in
+    training, and the next one begins with the last half of them, as in
     :class:`~chiasm.worldmodel.rollout.Rollouts`. Each instruction begins a document.
 
     Args:
-        pretrained: trained with actions.
-        sampling: how a view is drawn; guidance is chosen with each view.
-        truth: the maps of the embedded world, where walks begin there.
+        pretrained: model trained with actions.
+        sampling: sampling settings; guidance is chosen with each view.
+        truth: oracle of the embedded world, if walks begin there.
 
     Raises:
         UserError: the model was trained without actions.
@@ -61,24 +61,24 @@ class Walker:
         Rollouts.of(pretrained, sampling)  # refuses a model without actions
         self.pretrained, self.sampling, self.truth = pretrained, sampling, truth
         self._sampler = Sampler(pretrained)
-        # One thread of its own: others' turns wait here, and torch keeps workers for each thread
-        # that has ever used it.
+        # A single thread queues the requests of all connections; torch would keep a pool of workers
+        # for each thread that has ever used it.
         self._thread = ThreadPoolExecutor(1)
 
     def begin(self, start: Start) -> Frame:
-        """The first frame of a walk."""
+        """Returns the first frame of a walk."""
         return Frame(start.view, place=start.place)
 
     def step(
         self, frames: Sequence[Frame], command: Command, *, seed: int, guidance: float
     ) -> Frame:
-        """The view behind a command.
+        """Returns the frame after a command.
 
         Args:
-            frames: of the walk so far, at least the start.
-            command: what the model reads.
-            seed: of the walk's noise; each view has noise of its own, so that a walk taken back
-                and taken again is the same.
+            frames: frames of the walk so far, at least the start.
+            command: command that the model reads.
+            seed: seed of the walk's noise; each view's noise depends on its number too, so that
+                steps that are undone and repeated give the same views.
             guidance: scale of the guidance; 1 is none, at half the cost.
 
         Raises:
@@ -110,7 +110,7 @@ class Walker:
         return self.truth.after(place, command.action, command.text)
 
     def _document_begin(self, frames: Sequence[Frame], command: Command) -> int:
-        """The frame with which the document begins that the next view is imagined in."""
+        """Returns the number of the first frame of the document of the next view."""
         last = frames[-1]
         if last.command is None or not command.goes_on_after(last.command):
             return len(frames) - 1
@@ -120,6 +120,6 @@ class Walker:
         return len(frames) - views // 2
 
     def _document_views(self, command: Command) -> int | None:
-        """Of a training document with such a command; None: a whole instruction's."""
+        """Returns the most views of a training document with such a command; None: no limit."""
         walks = self.pretrained.walks
         return walks.instruction_views if command.action is None else walks.views

@@ -1,4 +1,4 @@
-"""The walks of all open pages, each for itself."""
+"""The walks of all open pages."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ from chiasm.walk.starts import Start
 from chiasm.walk.walker import Frame, Walker
 
 MOST_WALKS = 64
-"""Kept at once; the one that was not used for longest goes."""
+"""Most walks kept at once; the least recently used one is dropped."""
 MOST_FRAMES = 1000
-"""Of one walk."""
+"""Most frames of one walk."""
 
 
 class UnknownWalk(UserError):
-    """There is no such walk, or no longer."""
+    """The walk does not exist, or not any more."""
 
 
 class OutOfStep(UserError):
-    """The page does not know the walk as it is."""
+    """The page's state of the walk is out of date."""
 
 
 class Walk:
-    """The frames of one walk; whoever changes them holds its lock."""
+    """The frames of one walk; changes hold its lock."""
 
     def __init__(self, start: Start, first: Frame) -> None:
         self.name = secrets.token_urlsafe(12)
@@ -37,19 +37,19 @@ class Walk:
     def step(
         self, walker: Walker, command: Command, *, after: int, seed: int, guidance: float
     ) -> Frame:
-        """Imagine and keep the next frame.
+        """Imagines the next frame, adds it to the walk and returns it.
 
         Args:
-            walker: imagines.
-            command: what it reads.
-            after: how many frames the page knows. A request that comes twice, or from a page that
-                another one's copy of the walk has left behind, changes nothing.
-            seed: see :meth:`Walker.step`, as for ``guidance``.
-            guidance: scale.
+            walker: model that imagines it.
+            command: command that the model reads.
+            after: number of frames that the page knows. A repeated request, or one of a page that
+                is out of date, changes nothing.
+            seed: as in :meth:`Walker.step`.
+            guidance: as in :meth:`Walker.step`.
 
         Raises:
             OutOfStep: the walk has another number of frames.
-            UserError: it has as many as are kept, or the model cannot read the document.
+            UserError: the walk is at its most frames, or the document exceeds the context.
         """
         with self._lock:
             self._expect(after)
@@ -61,11 +61,11 @@ class Walk:
             return frame
 
     def keep(self, count: int, *, after: int) -> None:
-        """Take frames back, until ``count`` are left.
+        """Removes the last frames until ``count`` are left.
 
         Raises:
-            OutOfStep: the walk has not ``after`` frames.
-            UserError: ``count`` is not one of them.
+            OutOfStep: the walk does not have ``after`` frames.
+            UserError: ``count`` is not between 1 and ``after``.
         """
         with self._lock:
             self._expect(after)
@@ -81,14 +81,14 @@ class Walk:
 
 
 class Walks:
-    """The newest walks, by name."""
+    """The most recently used walks, by name."""
 
     def __init__(self) -> None:
         self._walks: OrderedDict[str, Walk] = OrderedDict()
         self._lock = Lock()
 
     def begin(self, walker: Walker, start: Start) -> Walk:
-        """A new walk."""
+        """Begins a walk and returns it."""
         walk = Walk(start, walker.begin(start))
         with self._lock:
             self._walks[walk.name] = walk
@@ -97,10 +97,10 @@ class Walks:
         return walk
 
     def __getitem__(self, name: str) -> Walk:
-        """A walk that is still kept.
+        """Returns a walk that is still kept.
 
         Raises:
-            UnknownWalk: it is not.
+            UnknownWalk: it does not exist or is not kept any more.
         """
         with self._lock:
             if name not in self._walks:

@@ -4,11 +4,11 @@ rollout.py     views imagined one after another, batched over candidate actions
 direct.py      views imagined in one step, by the sum of the actions
 sheet.py       rollouts as a contact sheet and as an animation
 oracle.py      the engine itself in the place of a model
-tracker.py     which walk imagined views show
-settings.py    how plans are sought; presets
+tracker.py     the trajectory that imagined views show
+settings.py    settings of the planner; presets
 lpips.py       a perceptual distance, from weights that the user has
-cost.py        how far an imagined view is from a goal picture
-proposals.py   which paths a planner tries
-planner.py     from a goal picture to actions; baselines
-trajectory.py  how far a plan lies from the true path: ATE and RPE
+cost.py        distance of an imagined view to the goal image
+proposals.py   distributions that candidate paths are drawn from
+planner.py     search for actions that lead to a goal image; baselines
+trajectory.py  error of a plan's trajectory: ATE and RPE
 """

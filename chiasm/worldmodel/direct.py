@@ -1,4 +1,4 @@
-"""What actions lead to, imagined in one step: their sum, with its horizon, stands for all of them.
+"""The view after several actions, imagined in one step by an action that is the sum of them all.
 
 A rollout's errors add up, and its views become contexts that no training document had. A model that
 was trained with horizons can be asked for the view so many frames later at once, as in Navigation
@@ -20,7 +20,7 @@ from chiasm.worldmodel.rollout import Context, Rollouts, one_each
 
 
 class DirectViews:
-    """Imagines every view from the context alone; a world model as :class:`Rollouts` is.
+    """Imagines every view from the context alone; has the interface of :class:`Rollouts`.
 
     Args:
         pretrained: trained with horizons.
@@ -46,9 +46,9 @@ class DirectViews:
         *,
         seed: int | Sequence[int] = 0,
     ) -> list[np.ndarray]:
-        """What is seen after each action; see :meth:`Rollouts.imagine`.
+        """Returns the views after each action, as :meth:`Rollouts.imagine` does.
 
-        All views of a rollout have the same noise.
+        All views of a rollout are drawn from the same noise.
 
         Raises:
             UserError: an action names no pose, or they lead farther than training did.
@@ -71,7 +71,9 @@ class DirectViews:
         *,
         seed: int | Sequence[int] = 0,
     ) -> np.ndarray:
-        """What is seen after the last action of each: uint8 [N, H, W, 3]; paths with one end once.
+        """Returns the view after each rollout's last action: uint8 [N, H, W, 3].
+
+        Paths with equal sums are drawn once.
 
         Raises:
             UserError: as :meth:`imagine`.
@@ -81,7 +83,7 @@ class DirectViews:
         return self._views(list(zip(contexts, last, seeds, strict=True)))
 
     def sums(self, actions: Sequence[str]) -> list[str]:
-        """The text of all actions up to each.
+        """Returns, for each action, the text of the sum of all actions up to it.
 
         Raises:
             UserError: as :meth:`imagine`.
@@ -101,7 +103,8 @@ class DirectViews:
         return texts
 
     def _views(self, asked: Sequence[tuple[Context, str, int]]) -> np.ndarray:
-        """One view for each; what is asked twice is imagined once."""
+        """Returns a view per (context, action, seed): uint8 [N, H, W, 3]; equal ones are one."""
+        # Arrays cannot be compared cheaply: contexts count as equal if they are one object.
         different = {(id(context), text, seed): context for context, text, seed in asked}
         views = self._rollouts.imagine(
             list(different.values()),

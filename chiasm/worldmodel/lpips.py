@@ -41,7 +41,7 @@ LEAST_PIXELS = 31
 
 
 class Lpips:
-    """Perceptual distance of pictures.
+    """Perceptual distance of images.
 
     Args:
         folder: with ``alexnet-owt-7be5be79.pth`` and ``alex.pth``.
@@ -69,7 +69,7 @@ class Lpips:
 
     @torch.inference_mode()
     def __call__(self, pictures_NHW3: np.ndarray, goal_HW3: np.ndarray) -> np.ndarray:
-        """Distance of each uint8 picture to the goal: float64 [N].
+        """Returns distance of each uint8 picture to the goal: float64 [N].
 
         Raises:
             UserError: pictures are too small for the network.
@@ -106,7 +106,7 @@ class Lpips:
 
 
 def refuse_missing_weights(settings: PlannerSettings) -> None:
-    """Say which file is missing, before anything expensive.
+    """Checks that the weights of LPIPS are there, before anything expensive runs.
 
     Raises:
         UserError: plans cost by LPIPS, and one is.

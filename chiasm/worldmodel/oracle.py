@@ -1,7 +1,7 @@
-"""The oracle: the engine behind a source itself shows what actions lead to.
+"""The oracle: the engine behind a source renders what actions lead to.
 
-It has the interface of :class:`~chiasm.worldmodel.rollout.Rollouts`, so that it can stand in for a
-model wherever one is asked what would be seen: the upper bound of any model of these places.
+It has the interface of :class:`~chiasm.worldmodel.rollout.Rollouts` and can replace a model
+wherever one imagines views: the upper bound of any model of these places.
 """
 
 from __future__ import annotations
@@ -23,22 +23,23 @@ from chiasm.worldmodel.rollout import Context
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class PlacedContext(Context):
-    """A context of which is known where its last view was taken."""
+    """A context that records where its last view was taken."""
 
     place: int
-    """As the oracle's camera numbers it: a map."""
+    """Number of the place (a map), as the oracle's camera counts them."""
     pose: Pose
 
 
 class Oracle(ExitStack):
-    """Shows true views; to be used in a ``with`` statement, since it keeps an engine running.
+    """Renders true views; a context manager, since it keeps an engine running.
 
     Args:
         camera: in the places that contexts come from.
-        actions: how actions are read.
-        shape: of the views.
-        stops_at_walls: a step that leads into a wall or an object ends before it. Otherwise all is
-            black from there on, so that a planner, whose walk nothing stops, keeps away.
+        actions: format in which actions are read.
+        shape: size of the views.
+        stops_at_walls: a step that leads into a wall or an object ends before it. Otherwise all
+            views from there on are black, so that a planner keeps away from paths that nothing
+            else would stop.
     """
 
     def __init__(
@@ -60,15 +61,15 @@ class Oracle(ExitStack):
     def imagine(
         self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
     ) -> list[np.ndarray]:
-        """What is truly seen after each action, as a function of contexts and actions alone.
+        """Returns the true view after each action, a function of contexts and actions alone.
 
-        Each pose is photographed once in a call. What moves in the engine (water, flames) is as
-        it happens to be.
+        Each pose is rendered once per call. What moves in the engine (water, flames) is caught in
+        whatever state it is.
 
         Args:
             contexts: each a :class:`PlacedContext`.
             actions: of each rollout, poses or keys.
-            seed: is not read; there is no luck.
+            seed: ignored; nothing is drawn at random.
 
         Returns:
             for each rollout its views, uint8 [S, H, W, 3].
@@ -83,7 +84,7 @@ class Oracle(ExitStack):
     def ends(
         self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
     ) -> np.ndarray:
-        """What is truly seen after the last action of each: uint8 [N, H, W, 3].
+        """Returns the true view after each rollout's last action: uint8 [N, H, W, 3].
 
         Raises:
             UserError, ValueError: as :meth:`imagine`.
@@ -94,7 +95,7 @@ class Oracle(ExitStack):
     def _shown(
         self, contexts: Sequence[Context], walks: Sequence[Sequence[Pose | None]]
     ) -> list[np.ndarray]:
-        """The views of each walk, uint8 [S, H, W, 3]; black where there is no pose."""
+        """Returns the views of each path, uint8 [S, H, W, 3]; black where the pose is None."""
         seeds = [context.place for context in contexts if isinstance(context, PlacedContext)]
         black = np.zeros((self._shape.height_pixels, self._shape.width_pixels, 3), np.uint8)
         views: dict[tuple[int, Pose | None], np.ndarray] = {(n, None): black for n in seeds}
@@ -109,15 +110,15 @@ class Oracle(ExitStack):
         ]
 
     def look(self, place: int, poses: Sequence[Pose]) -> list[np.ndarray]:
-        """What is seen at some poses of a place: uint8 [H, W, 3] each."""
+        """Returns the views at some poses of a place: uint8 [H, W, 3] each."""
         taken = self._camera.look(place, poses)
         return [fitted(Image(each, target=False), self._shape) for each in taken]
 
     def walk(self, context: Context, actions: Sequence[str]) -> list[Pose | None]:
-        """The pose after each action, where the camera can stand.
+        """Returns the pose after each action, where the camera can stand.
 
-        A step that is not free ends where it is stopped, or (``stops_at_walls`` is false) nowhere:
-        None, and so are all poses after it.
+        A blocked step ends where it is stopped or, if ``stops_at_walls`` is false, has no pose: it
+        and all later ones are None.
 
         Raises:
             UserError: an action names no pose.

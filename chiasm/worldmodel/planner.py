@@ -1,4 +1,4 @@
-"""Planning to a goal picture: imagine many paths, keep those that end like it.
+"""Planning to a goal image: imagine many paths, keep those whose last view is nearest to it.
 
 Three methods share one loop. In each iteration N paths are drawn from a proposal, imagined in one
 batch, and scored by how far their last view is from the goal; then
@@ -8,9 +8,9 @@ batch, and scored by how far their last view is from the goal; then
 - random shooting does not refit.
 
 The plan is the refitted proposal's centre, or the best path drawn. The first is what Navigation
-World Models does (arXiv 2412.03572); its published code turns the last yaw by π twice, which is
-not copied here, and gives later steps in the frame of the start, where here they follow the
-heading, as actions in training do.
+World Models does (arXiv 2412.03572); its published code turns the last yaw by π twice, which is not
+copied here, and gives later steps in the frame of the start, where here they follow the heading, as
+actions in training do.
 
 Shape suffixes: N paths, S steps, H and W height and width of a view.
 """
@@ -34,39 +34,44 @@ from chiasm.worldmodel.proposals import (
     horizon_of,
     mean_stride,
     motions,
-    published_prior,
     step_prior,
     straight_prior,
 )
 from chiasm.worldmodel.rollout import Context
 from chiasm.worldmodel.settings import PlannerSettings
 
+INERTIA = 0.5
+"""Share of the proposal that a refit keeps, so that the next draws are not too narrow."""
+TIE = 0.25
+"""Standard deviations (of the first iteration's costs) within which a cost is as good as the least:
+several paths lead to one pose, and imagining them has noise."""
+
 
 class WorldModel(Protocol):
-    """Whatever tells what actions lead to: a trained model's rollouts, or the oracle."""
+    """Predicts the views that actions lead to: a trained model's rollouts, or the oracle."""
 
     def imagine(
         self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
     ) -> list[np.ndarray]:
-        """Of each rollout the view after each action: uint8 [S, H, W, 3]."""
+        """Returns the view after each action of each rollout: uint8 [S, H, W, 3]."""
 
     def ends(
         self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
     ) -> np.ndarray:
-        """Of each rollout the view after its last action: uint8 [N, H, W, 3]."""
+        """Returns the view after each rollout's last action: uint8 [N, H, W, 3]."""
 
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """What a planner proposes."""
+    """The actions that a planner proposes, and what it expects of them."""
 
     actions: tuple[str, ...]
     views_SHW3: np.ndarray
-    """What the world model imagines along it, uint8."""
+    """Views that the world model imagines along the plan, uint8."""
     cost: float
-    """Of the last of these views."""
+    """Cost of the last of these views."""
     best_costs: tuple[float, ...] = ()
-    """The least cost of each iteration."""
+    """Lowest cost of each iteration."""
 
 
 class Planner(Protocol):
@@ -80,20 +85,20 @@ class Planner(Protocol):
         cost: Cost,
         seed: int = 0,
     ) -> Plan:
-        """Plan from ``context`` to a view like ``goal_HW3``, uint8, which is fitted to the views.
+        """Returns a plan from ``context`` to a view like ``goal_HW3``, uint8, resized to the views.
 
         Raises:
-            UserError: the goal is no picture, or the world model refuses.
+            UserError: the goal is no image, or the world model refuses.
         """
 
 
 class SamplingPlanner:
-    """The cross-entropy method, MPPI or random shooting, as the settings say.
+    """The cross-entropy method, MPPI or random shooting, chosen by the settings.
 
     Args:
-        proposal: what is drawn first.
+        proposal: the distribution of the first iteration.
         settings: method and sizes.
-        actions: how steps are written; a plan moves by what is written.
+        actions: format of the steps; a plan moves by what is written, rounding included.
     """
 
     def __init__(
@@ -109,10 +114,11 @@ class SamplingPlanner:
         cost: Cost,
         seed: int = 0,
     ) -> Plan:
-        """See :meth:`Planner.plan`; all draws and all noise follow from ``seed``."""
+        """Returns a plan as :meth:`Planner.plan`; all draws and all noise follow from ``seed``."""
         settings, proposal = self._settings, self._proposal
         goal_HW3 = _fitted_to_views(goal_HW3, context)
         rng = np.random.default_rng([seed, 5])
+        inertia = INERTIA if settings.iterations > 1 else 0.0  # after a single fit nothing is drawn
         drawn, costs = [], []
         for _ in range(settings.iterations):
             paths = proposal.draw(settings.samples, rng)
@@ -121,7 +127,7 @@ class SamplingPlanner:
             drawn.append(paths)
             costs.append(cost_N)
             if settings.method != "random_shooting":
-                proposal = proposal.refit(paths, self._weights(cost_N), settings.inertia)
+                proposal = proposal.refit(paths, self._weights(cost_N), inertia)
         path = proposal.centre() if settings.result == "centre" else self._best(drawn, costs)
         actions = self._write(proposal.actions(path))
         plan = follow(world_model, context, actions, goal_HW3, cost, seed)
@@ -137,7 +143,7 @@ class SamplingPlanner:
         cost: Cost,
         rng: np.random.Generator,
     ) -> np.ndarray:
-        """Of each path, averaged over repeats; paths that read alike are imagined once."""
+        """Returns the cost of each path [N], averaged over repeats; equal texts are drawn once."""
         different = list(dict.fromkeys(texts))
         costs = []
         for noise in rng.integers(2**31, size=self._settings.repeats).tolist():
@@ -147,16 +153,18 @@ class SamplingPlanner:
         return np.array([of_text[text] for text in texts])
 
     def _best(self, drawn: Sequence[np.ndarray], costs: Sequence[np.ndarray]) -> np.ndarray:
-        """Of the paths that end about as near as the best, the most usual one.
+        """Returns, of the paths that end about as near as the best, the most probable a priori.
 
-        Several paths lead to one pose, and a goal picture says nothing of the way.
+        Several paths lead to one pose, and a goal image does not determine the way.
         """
         paths, cost_N = np.concatenate(drawn), np.concatenate(costs)
-        near_N = cost_N <= cost_N.min() + self._settings.tie * costs[0].std()
+        near_N = cost_N <= cost_N.min() + TIE * costs[0].std()
         best: np.ndarray = paths[near_N][self._proposal.log_density(paths[near_N]).argmax()]
         return best
 
     def _weights(self, cost_N: np.ndarray) -> np.ndarray:
+        # Weights are relative to the best path's, so that the exponential cannot underflow for all
+        # paths; equal costs (deviation 0) leave the scale at 1.
         if self._settings.method == "mppi":
             scale = self._settings.temperature * float(cost_N.std()) or 1.0
             weight_N: np.ndarray = np.exp(-(cost_N - cost_N.min()) / scale)
@@ -183,7 +191,7 @@ class FixedPlanner:
         cost: Cost,
         seed: int = 0,
     ) -> Plan:
-        """See :meth:`Planner.plan`."""
+        """Returns the fixed steps as a plan; see :meth:`Planner.plan`."""
         goal_HW3 = _fitted_to_views(goal_HW3, context)
         return follow(world_model, context, self._actions, goal_HW3, cost, seed)
 
@@ -196,7 +204,7 @@ def follow(
     cost: Cost,
     seed: int = 0,
 ) -> Plan:
-    """Given actions as a plan, with what they are imagined to lead to."""
+    """Returns given actions as a plan, with the views and cost that the world model predicts."""
     [views_SHW3] = world_model.imagine([context], [actions], seed=seed)
     return Plan(actions, views_SHW3, float(cost(views_SHW3[-1:], goal_HW3)[0]))
 
@@ -204,7 +212,7 @@ def follow(
 def build_planner(
     settings: PlannerSettings, train: ActionVideos, actions: ActionFormat
 ) -> SamplingPlanner:
-    """The planner of these settings; the prior is that of the training walks, or a published one.
+    """Returns the planner of these settings; its prior is fitted to training walks.
 
     Raises:
         UserError: the training walks are shorter than a straight path.
@@ -213,17 +221,15 @@ def build_planner(
     proposal: Proposal
     if settings.paths == "steps":
         proposal = step_prior(motions(train), settings.steps, horizon)
-    elif settings.prior == "training":
-        proposal = straight_prior(motions(train, settings.steps), settings.steps, horizon)
     else:
-        proposal = published_prior(settings.prior, settings.steps, horizon)
+        proposal = straight_prior(motions(train, settings.steps), settings.steps, horizon)
     return SamplingPlanner(proposal, settings, actions)
 
 
 def build_baselines(
     settings: PlannerSettings, train: ActionVideos, actions: ActionFormat
 ) -> dict[str, FixedPlanner]:
-    """No motion, and straight ahead by the mean length of a training step."""
+    """Returns planners without a goal: no motion, and straight ahead by the mean training step."""
     horizon = horizon_of(train, actions)
     stride = mean_stride(motions(train))
     return {
@@ -233,6 +239,6 @@ def build_baselines(
 
 
 def _fitted_to_views(goal_HW3: np.ndarray, context: Context) -> np.ndarray:
-    """A goal of another size is cropped and resized as every picture of a run is."""
+    """Returns the goal cropped and resized to the size of the context's views."""
     height, width = context.views[-1].shape[:2]
     return fitted(Image(goal_HW3, target=False), ImageShape(height, width, 1, 1))

@@ -1,10 +1,10 @@
-"""What a planner may try: distributions over paths of S steps that are refitted to the best.
+"""Proposals of a planner: distributions over paths of S steps that are refitted to the best ones.
 
-A straight path is one constant motion and a last turn (three numbers); a path of steps chooses
-each step from the steps that training showed.
+A straight path is one constant motion and a last turn (three numbers); a path of steps chooses each
+step among the kinds of steps in the training walks.
 
-Shape suffixes: N paths, S steps, K kinds of steps, M recorded motions; 3 is (dx, dy, dyaw) in
-metres and degrees.
+Shape suffixes: N paths, S steps, K kinds of steps, M recorded motions, B cells of motions; 3 is
+(dx, dy, dyaw) in metres and degrees.
 """
 
 from __future__ import annotations
@@ -24,42 +24,37 @@ from chiasm.poses import relative_pose
 MOST_MOTIONS = 4096
 MOST_KINDS = 64
 _NEAR = 0.25
-"""Of the root mean square step: two steps that differ by less count as one kind."""
+"""Steps that differ by less than this share of the root mean square step are of one kind."""
 _FINENESS = 0.25
-"""Steps are first counted in cells of so much of that."""
-
-
-_SPACING_METRES = {"recon": 0.25, "scand": 0.38, "tartan_drive": 0.72, "huron": 0.255}
-_MEAN = {"recon": -0.1, "scand": -0.25, "tartan_drive": 0.5, "huron": -0.33}
-_DEVIATION = {"recon": 0.02, "scand": 0.04, "tartan_drive": 0.07, "huron": 0.03}
-_LOW, _HIGH = np.array([-2.5, -4.0]), np.array([5.0, 4.0])
+"""Size of the cells in which steps are first counted, as a share of the reach of a kind."""
 
 
 class Proposal(Protocol):
     """A distribution over paths; immutable."""
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Paths as numbers: [N, ...]."""
+        """Returns ``count`` paths as numbers: [N, ...]."""
 
     def actions(self, path: np.ndarray) -> list[Action]:
-        """The steps of one drawn path."""
+        """Returns the steps of one drawn path."""
 
     def refit(self, paths: np.ndarray, weight_N: np.ndarray, inertia: float) -> Proposal:
-        """Fitted to weighted paths; ``inertia`` is the share of the old distribution kept."""
+        """Returns a fit to weighted paths; ``inertia`` is the old distribution's share in it."""
 
     def centre(self) -> np.ndarray:
-        """The one path that the distribution stands for."""
+        """Returns the one path that summarises the distribution."""
 
     def log_density(self, paths: np.ndarray) -> np.ndarray:
-        """How probable each path is, up to a constant: [N]."""
+        """Returns the log probability (density) of each path, up to a constant: [N]."""
 
 
 @dataclass(frozen=True, eq=False)
 class StraightPaths:
     """Normal distributions of a motion repeated S times, and of a turn after the last.
 
-    As in Navigation World Models the heading follows the motion: the first step turns to it. A
-    path is (dx, dy) of each step in the frame of the start, in metres, and the last turn.
+    As in Navigation World Models the heading follows the motion: the first step turns towards it. A
+    path is (dx, dy) of each step in the frame of the start, in metres, and the last turn in
+    degrees.
     """
 
     mean_3: np.ndarray
@@ -68,11 +63,11 @@ class StraightPaths:
     horizon_frames: int = 1
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Paths [N, 3]."""
+        """Returns paths [N, 3]."""
         return rng.normal(self.mean_3, self.deviation_3, (count, 3))
 
     def actions(self, path: np.ndarray) -> list[Action]:
-        """S steps along a straight line, with the turns in the first and the last."""
+        """Returns S steps along a straight line, with the turns in the first and the last."""
         dx, dy, turn = path.tolist()
         heading = math.degrees(math.atan2(dy, dx))
         steps = [(dx, dy, heading)] + [(math.hypot(dx, dy), 0.0, 0.0)] * (self.num_steps - 1)
@@ -81,7 +76,7 @@ class StraightPaths:
         return [Action(x, y, angle, self.horizon_frames) for x, y, angle in steps]
 
     def refit(self, paths: np.ndarray, weight_N: np.ndarray, inertia: float) -> StraightPaths:
-        """Weighted mean and (unbiased) standard deviation of the paths."""
+        """Returns the weighted mean and (unbiased) deviation of the paths, mixed with the old."""
         weight_N1 = (weight_N / weight_N.sum())[:, None]
         mean_3 = (weight_N1 * paths).sum(0)
         lost = 1 - float((weight_N1**2).sum())  # 1 / N for equal weights
@@ -93,11 +88,11 @@ class StraightPaths:
         )
 
     def centre(self) -> np.ndarray:
-        """The mean: [3]."""
+        """Returns the mean: [3]."""
         return self.mean_3
 
     def log_density(self, paths: np.ndarray) -> np.ndarray:
-        """Of the normal distributions: [N]."""
+        """Returns the log density under the normal distributions, up to a constant: [N]."""
         deviation_3 = np.maximum(self.deviation_3, 1e-9)
         log_N: np.ndarray = -0.5 * (((paths - self.mean_3) / deviation_3) ** 2).sum(1)
         return log_N
@@ -105,25 +100,27 @@ class StraightPaths:
 
 @dataclass(frozen=True, eq=False)
 class StepPaths:
-    """Each step is one of K kinds, with probabilities of its own; a path is S numbers of kinds."""
+    """Independent choices of one of K kinds at each step; a path is S numbers of kinds."""
 
     kinds_K3: np.ndarray
     share_SK: np.ndarray
     horizon_frames: int = 1
 
     def draw(self, count: int, rng: np.random.Generator) -> np.ndarray:
-        """Paths [N, S]."""
+        """Returns paths [N, S]."""
+        # Inverse of the cumulative shares at each step; the minimum guards against a sum that
+        # rounds to less than 1.
         level_NS1 = rng.random((count, len(self.share_SK)))[..., None]
         below_NSK = self.share_SK.cumsum(1)[None] < level_NS1
         return np.minimum(below_NSK.sum(2), len(self.kinds_K3) - 1)
 
     def actions(self, path: np.ndarray) -> list[Action]:
-        """S steps."""
+        """Returns the S steps of a path, each the mean motion of its kind."""
         steps = self.kinds_K3[path].tolist()
         return [Action(dx, dy, dyaw, self.horizon_frames) for dx, dy, dyaw in steps]
 
     def refit(self, paths: np.ndarray, weight_N: np.ndarray, inertia: float) -> StepPaths:
-        """Weighted shares of the kinds at each step."""
+        """Returns the weighted shares of the kinds at each step, mixed with the old ones."""
         share_SK = np.stack(
             [
                 np.bincount(kinds_N, weight_N, len(self.kinds_K3)) / weight_N.sum()
@@ -133,18 +130,18 @@ class StepPaths:
         return replace(self, share_SK=inertia * self.share_SK + (1 - inertia) * share_SK)
 
     def centre(self) -> np.ndarray:
-        """The most probable kind of each step: [S]."""
+        """Returns the most probable kind of each step: [S]."""
         return self.share_SK.argmax(1)
 
     def log_density(self, paths: np.ndarray) -> np.ndarray:
-        """Sum over steps of the logarithm of the kind's share: [N]."""
+        """Returns the sum over steps of the logarithm of the kind's share: [N]."""
         share_NS = self.share_SK[np.arange(len(self.share_SK)), paths]
         log_N: np.ndarray = np.log(np.maximum(share_NS, 1e-12)).sum(1)
         return log_N
 
 
 def motions(source: ActionVideos, span: int = 1) -> np.ndarray:
-    """Relative poses of frames ``span`` steps apart, from all over the walks: float64 [M, 3].
+    """Returns relative poses of frames ``span`` steps apart, evenly from all walks: float64 [M, 3].
 
     Raises:
         UserError: no walk is so long.
@@ -160,13 +157,13 @@ def motions(source: ActionVideos, span: int = 1) -> np.ndarray:
 
 
 def horizon_of(source: ActionVideos, actions: ActionFormat) -> int:
-    """How many frames later a step of the source's walks ends, as its actions say."""
+    """Returns the horizon in frames of a source's actions, read from the first one."""
     walk = next(walk for walk in source.walks if len(walk) > 1)
     return actions.read(source.action(walk[0], walk[1])).horizon_frames
 
 
 def straight_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> StraightPaths:
-    """Mean and deviation of walks of S steps, taken as straight: their ends, and the turn left."""
+    """Returns mean and deviation of the ends and last turns of walks of S steps, as if straight."""
     ends_M2 = motions_M3[:, :2]
     heading_M = np.degrees(np.arctan2(ends_M2[:, 1], ends_M2[:, 0]))
     turn_M = 180.0 - (180.0 - motions_M3[:, 2] + heading_M) % 360.0
@@ -174,40 +171,24 @@ def straight_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) 
     return StraightPaths(paths_M3.mean(0), paths_M3.std(0), num_steps, horizon_frames)
 
 
-def published_prior(data_set: str, num_steps: int, horizon_frames: int = 1) -> StraightPaths:
-    """The prior of Navigation World Models, in metres and degrees.
-
-    There (dx, dy) are in waypoint spacings, scaled from [-2.5, 5] x [-4, 4] to [-1, 1], the turn in
-    units of π; the mean is (μ, 0, 0), the deviation (σ, 0.1, 0.1).
-    """
-    spacing = _SPACING_METRES[data_set]
-    half = (_HIGH - _LOW) / 2
-    mean_2 = (np.array([_MEAN[data_set], 0.0]) + 1) * half + _LOW
-    deviation_2 = np.array([_DEVIATION[data_set], 0.1]) * half
-    return StraightPaths(
-        np.append(mean_2 * spacing, 0.0),
-        np.append(deviation_2 * spacing, 0.1 * 180.0),
-        num_steps,
-        horizon_frames,
-    )
-
-
 def step_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> StepPaths:
-    """The most frequent kinds of steps, each its members' mean, and their shares.
+    """Returns the most frequent kinds of steps, each the mean of its members, and their shares.
 
-    Going from frequent to rare, a step is of the first kind that differs from it by less than a
-    quarter of the root mean square step and turn, or begins one: walks with few magnitudes give
-    those few, others a coarse cover.
+    From frequent to rare, a step joins the first kind that differs from it by less than a quarter
+    of the root mean square step and turn, or founds a new one: walks with few distinct motions give
+    exactly those, others a coarse cover.
     """
     metres = math.sqrt(float((motions_M3[:, :2] ** 2).sum(1).mean()))
     degrees = math.sqrt(float((motions_M3[:, 2] ** 2).mean()))
     reach_3 = _NEAR * np.array([metres or 1.0, metres or 1.0, degrees or 1.0])
+    # Equal motions differ in their last bits: counting in small cells first merges them, and leaves
+    # few candidates for the greedy pass, which compares each one with every kind found so far.
     cell_M3 = np.round(motions_M3 / reach_3 / _FINENESS)
-    _, cell_M, count_C = np.unique(cell_M3, axis=0, return_inverse=True, return_counts=True)
+    _, cell_M, count_B = np.unique(cell_M3, axis=0, return_inverse=True, return_counts=True)
     cell_M = cell_M.reshape(-1)
     centres: list[np.ndarray] = []
     kind_M = np.zeros(len(motions_M3), int)
-    for cell in np.argsort(-count_C, kind="stable"):
+    for cell in np.argsort(-count_B, kind="stable"):
         members_M = cell_M == cell
         centre = motions_M3[members_M].mean(0)
         near = (n for n, other in enumerate(centres) if (abs(centre - other) < reach_3).all())
@@ -216,6 +197,8 @@ def step_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> S
             centres.append(centre)
         kind_M[members_M] = kind
     count_K = np.bincount(kind_M)
+    # Means over all members, not the founding cell alone: the kind stands for every step that
+    # joined.
     often_K = np.argsort(-count_K, kind="stable")[:MOST_KINDS]
     kinds_K3 = np.stack([motions_M3[kind_M == kind].mean(0) for kind in often_K])
     share_K = count_K[often_K] / count_K[often_K].sum()
@@ -223,5 +206,5 @@ def step_prior(motions_M3: np.ndarray, num_steps: int, horizon_frames: int) -> S
 
 
 def mean_stride(motions_M3: Sequence[Sequence[float]] | np.ndarray) -> float:
-    """Mean length of a step, in metres."""
+    """Returns the mean length of a step, in metres."""
     return float(np.hypot(*np.asarray(motions_M3)[:, :2].T).mean())

@@ -1,7 +1,7 @@
 """Views imagined one after another, each after an action.
 
 A rollout is one document: context views with the actions between them, then action and imagined
-view in turn. Training shows documents of so many views at most; a longer rollout goes on in a new
+view in turn. Training documents have a limited number of views; a longer rollout continues in a new
 document that begins with the last views of the one before.
 
 Shape suffixes: S steps of a rollout, H and W height and width of a view in pixels.
@@ -23,7 +23,7 @@ from chiasm.inference.sampler import Sampler
 
 @dataclass(frozen=True, eq=False)
 class Context:
-    """What was seen and done so far.
+    """The views and actions so far.
 
     Args:
         views: at least one, uint8 [H, W, 3], oldest first.
@@ -41,14 +41,14 @@ class Context:
             )
 
     def after(self, actions: Sequence[str], views: Sequence[np.ndarray], most: int) -> Context:
-        """With more steps behind it; the last ``most`` views are kept."""
+        """Returns the context with more steps behind it; the last ``most`` views are kept."""
         all_views, all_actions = (*self.views, *views), (*self.actions, *actions)
         kept = all_views[-most:]
         return Context(kept, all_actions[len(all_actions) - len(kept) + 1 :])
 
     @property
     def spans(self) -> tuple[Text | Image, ...]:
-        """As a document begins in training: the first view is given, later ones were targets."""
+        """Beginning of a document as in training: the first view is context, later ones targets."""
         spans: list[Text | Image] = [Image(self.views[0], target=False)]
         for action, view in zip(self.actions, self.views[1:], strict=True):
             spans += [Text(action), Image(view, target=True)]
@@ -56,7 +56,7 @@ class Context:
 
 
 def one_each(seed: int | Sequence[int], count: int) -> list[int]:
-    """A seed for each rollout: one for all of them, or their own."""
+    """Returns one seed per rollout: a single seed is repeated."""
     return [seed] * count if isinstance(seed, int) else list(seed)
 
 
@@ -65,9 +65,9 @@ class Rollouts:
 
     Args:
         sampler: with the model.
-        settings: how to draw.
-        context_views: views that a step is shown at most.
-        document_views: views of a document at most, context included: as many as training showed.
+        settings: of the sampler.
+        context_views: most views that a step is conditioned on.
+        document_views: most views of a document, context included: as many as in training.
 
     Raises:
         UserError: no step fits behind the context.
@@ -91,7 +91,7 @@ class Rollouts:
 
     @classmethod
     def of(cls, pretrained: Pretrained, settings: SamplingSettings) -> Rollouts:
-        """Rollouts in documents as long as those of the model's training, half of them context.
+        """Returns rollouts in documents as long as the model's training documents, half context.
 
         Raises:
             UserError: the model was trained without actions.
@@ -106,7 +106,9 @@ class Rollouts:
 
     @classmethod
     def instructed(cls, pretrained: Pretrained, settings: SamplingSettings, steps: int) -> Rollouts:
-        """Rollouts of instructions over at most so many steps, in documents as training's."""
+        """Returns rollouts for instructions of ``steps`` steps at most, in documents as
+        trained on.
+        """
         views = pretrained.walks.instruction_views
         if views is None:
             return cls(Sampler(pretrained), settings, document_views=steps + 1)
@@ -119,15 +121,15 @@ class Rollouts:
         *,
         seed: int | Sequence[int] = 0,
     ) -> list[np.ndarray]:
-        """What is seen after each action.
+        """Returns the view after each action.
 
         Args:
-            contexts: where each rollout begins; rollouts that begin alike should hold one and the
-                same object, which is then read once for all of them.
+            contexts: where each rollout begins; rollouts with equal beginnings should share one
+                object, which is then read once for all of them.
             actions: of each rollout, at least one; rollouts may differ in length.
-            seed: of the noise. It depends on seed and step alone: rollouts of equal beginnings
-                differ in what is done, and not in luck. One seed for each rollout gives those of
-                different beginnings luck of their own.
+            seed: noise seed. The noise depends on seed and step alone: rollouts of one seed differ
+                in contexts and actions, not in noise; give each a seed of its own for independent
+                noise.
 
         Returns:
             for each rollout its views, uint8 [S, H, W, 3].
@@ -143,12 +145,13 @@ class Rollouts:
         seeds = one_each(seed, len(contexts))
         step = 0
         while unfinished := [n for n, own in enumerate(actions) if len(views[n]) < len(own)]:
+            # As many steps as one document has room for; the next round begins a new one.
             chunks = [
                 tuple(actions[n][len(views[n]) :][: self._document_views - len(now[n].views)])
                 for n in unfinished
             ]
-            luck = [seeds[n] + step for n in unfinished]
-            new = self._draw([now[n] for n in unfinished], chunks, luck)
+            noise_seeds = [seeds[n] + step for n in unfinished]
+            new = self._draw([now[n] for n in unfinished], chunks, noise_seeds)
             step += 1
             for n, chunk, drawn in zip(unfinished, chunks, new, strict=True):
                 views[n] += drawn
@@ -158,7 +161,7 @@ class Rollouts:
     def ends(
         self, contexts: Sequence[Context], actions: Sequence[Sequence[str]], *, seed: int = 0
     ) -> np.ndarray:
-        """What is seen after the last action of each: uint8 [N, H, W, 3].
+        """Returns the view after each rollout's last action: uint8 [N, H, W, 3].
 
         Raises:
             UserError: as :meth:`imagine`.
@@ -166,7 +169,7 @@ class Rollouts:
         return np.stack([views[-1] for views in self.imagine(contexts, actions, seed=seed)])
 
     def _trimmed(self, contexts: Sequence[Context]) -> list[Context]:
-        """The last views of each context; one object stays one object."""
+        """Returns the last views of each context; an object that is shared stays shared."""
         kept = {id(each): each.after((), (), self._context_views) for each in contexts}
         return [kept[id(each)] for each in contexts]
 
@@ -176,7 +179,8 @@ class Rollouts:
         scripts: Sequence[tuple[str, ...]],
         seeds: Sequence[int],
     ) -> list[list[np.ndarray]]:
-        """The views of each script; scripts of one length run as one batch."""
+        """Returns the views of each script; scripts of one length run as one batch."""
+        # One tuple per context object: the sampler reads requests that share it once.
         spans = {id(each): each.spans for each in contexts}
         drawn: list[list[np.ndarray]] = [[] for _ in scripts]
         for length in sorted(set(map(len, scripts))):

@@ -1,4 +1,4 @@
-"""How plans are sought, and the presets."""
+"""Settings of the planner, and presets."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from chiasm.errors import setting
 from chiasm.settings import Settings
 
 MODEL, ORACLE = "model", "oracle"
-"""What may imagine where plans lead."""
+"""World models that plans may be imagined with."""
 BASELINES = ("no motion", "straight line")
-"""Plans of nobody who looks (:func:`~.planner.build_baselines`)."""
+"""Planners that ignore the goal (:func:`~.planner.build_baselines`)."""
 
 
 class PlannerSettings(Settings):
@@ -24,9 +24,6 @@ class PlannerSettings(Settings):
     costs, or leaves it as it is."""
     paths: Literal["steps", "straight"] = "steps"
     """Each step from those of training, or one constant motion with a turn at its end."""
-    prior: Literal["training", "recon", "scand", "tartan_drive", "huron"] = "training"
-    """What is drawn first: statistics of the run's training walks, or (straight paths) those that
-    Navigation World Models use for a data set."""
     steps: int = Field(3, ge=2)
     """Steps of a plan, as many as the held-out walk takes from its start to its goal."""
     samples: int = Field(64, ge=2)
@@ -37,15 +34,11 @@ class PlannerSettings(Settings):
     """How often paths are drawn."""
     repeats: int = Field(1, ge=1)
     """How often each path is imagined, with other noise; the costs are averaged."""
-    inertia: float = Field(0.5, ge=0, lt=1)
-    """Share of the proposal that a refit keeps, so that it does not narrow at once."""
     temperature: float = Field(0.3, gt=0)
     """mppi: λ, in standard deviations of the costs of an iteration."""
     result: Literal["best", "centre"] = "best"
-    """The plan is the best path drawn, or the refitted proposal's centre."""
-    tie: float = Field(0.25, ge=0)
-    """best: paths whose costs are within so many standard deviations (of the first iteration's
-    costs) of the least are as good; the most probable of them under the prior is taken."""
+    """The plan is the best path drawn (of several as good, the most usual in training), or the
+    refitted proposal's centre."""
     cost: Literal["features", "lpips"] = "features"
     """Distance of the last imagined view to the goal: in the frozen vision encoder, or LPIPS."""
     lpips_weights: Path | None = None
@@ -61,9 +54,6 @@ class PlannerSettings(Settings):
         if self.elites > self.samples:
             why = f"are more than {self.assigned('samples')}"
             raise self.error("elites", why, "lower it, or draw more samples")
-        if self.prior != "training" and self.paths != "straight":
-            remedy = f'set {setting("paths")} = "straight"'
-            raise self.error("prior", "is of straight paths", remedy)
         if self.method == "random_shooting" and self.result == "centre":
             raise self.error("method", "refits nothing", f'set {setting("result")} = "best"')
         if self.cost == "lpips" and self.lpips_weights is None:
@@ -83,9 +73,8 @@ PRESETS: dict[str, dict[str, object]] = {
         "elites": 5,
         "iterations": 1,
         "repeats": 3,
-        "inertia": 0.0,
         "result": "centre",
     },
 }
-"""Settings by name. That of Navigation World Models costs by LPIPS there, and has priors by hand:
-set cost and prior for these."""
+"""Settings by name. Navigation World Models cost by LPIPS, for which ``cost`` is to be set, and
+have priors by hand, where plans here begin with the statistics of the training walks."""

@@ -1,8 +1,8 @@
-"""Rollouts as pictures: a contact sheet, and the same side by side in time.
+"""Rollouts as images: a contact sheet, and an animation with the strips side by side.
 
-A strip is one rollout, or a piece of one: its views from left to right, each above what led to it,
-and below them the true views where they are known. A true view behind a step that a wall or an
-object stopped is marked.
+A strip is one rollout, or a part of one: its views from left to right, each above the action that
+led to it, and below them the true views where they are known. A true view behind a step that a wall
+or an object stopped is marked.
 """
 
 from __future__ import annotations
@@ -26,30 +26,30 @@ _LEFT = 84  # what the rows are called
 
 @dataclass(frozen=True, eq=False)
 class Strip:
-    """S views, the one that it begins with included."""
+    """One rollout of S views, its start included."""
 
     name: str
     views: Sequence[np.ndarray]
     """S of uint8 [H, W, 3], as imagined."""
     captions: Sequence[str]
-    """S: what led to each view."""
+    """S texts: the action that led to each view."""
     truth: Sequence[np.ndarray | None] | None = None
-    """S: what is really seen; None, and left grey, where that is not known."""
+    """S true views; None, drawn grey, where one is not known."""
     blocked: Sequence[bool] = ()
-    """S: whether a wall or an object stopped the step to each true view; empty: none."""
+    """S flags: whether a wall or an object stopped the step to each true view; empty: none."""
 
     def is_blocked(self, row: str, step: int) -> bool:
-        """Whether that view of a row is marked."""
+        """Returns whether that view of a row is marked."""
         return row == "true" and bool(self.blocked) and self.blocked[step]
 
     @property
     def rows(self) -> dict[str, Sequence[np.ndarray | None]]:
-        """Views by what they are, from the top."""
+        """Views by the name of their row, from the top."""
         return {"imagined": self.views} | ({} if self.truth is None else {"true": self.truth})
 
 
 def contact_sheet(strips: Sequence[Strip]) -> PillowImage.Image:
-    """A row for each strip and a column for each view."""
+    """Returns an image with a row for each strip and a column for each view."""
     columns = max(len(strip.views) for strip in strips)
     heights = [_height(strip) for strip in strips]
     sheet = _paper(_LEFT + columns * _CELL + GAP_PIXELS, sum(heights) + GAP_PIXELS)
@@ -61,7 +61,7 @@ def contact_sheet(strips: Sequence[Strip]) -> PillowImage.Image:
 
 
 def animation(strips: Sequence[Strip]) -> list[PillowImage.Image]:
-    """A picture for each view, with the strips side by side; a shorter one stays at its end."""
+    """Returns one frame per view, with strips side by side; a shorter strip holds its last view."""
     steps = max(len(strip.views) for strip in strips)
     with_truth = any(strip.truth is not None for strip in strips)
     height = (1 + with_truth) * _CELL + (1 + CAPTION_LINES) * LINE_PIXELS + GAP_PIXELS
@@ -96,7 +96,7 @@ def _draw_strip(sheet: PillowImage.Image, strip: Strip, top: int) -> None:
 
 
 def _draw_moment(picture: PillowImage.Image, strip: Strip, step: int, left: int) -> None:
-    """The strip's view after so many steps, or its last one."""
+    """Draws the strip's view after ``step`` steps, or its last one."""
     step = min(step, len(strip.views) - 1)
     top = GAP_PIXELS
     for name, views in strip.rows.items():

@@ -1,11 +1,11 @@
-"""Which walk do imagined views show? The engine tells, step by step.
+"""Recovers the trajectory that imagined views show, step by step, with the engine's help.
 
-From the pose so far every step that is possible there is photographed, and standing still;
-the photograph whose features are nearest to the imagined view says which step it was. Photographs
-pass the same vision tokenizer as imagined views did, so that both lack the same detail.
+From the pose so far every possible step, and standing still, is rendered; the render whose features
+are nearest to the imagined view gives the step. Renders pass through the same vision tokenizer as
+imagined views did, so that both lack the same detail.
 
-This is greedy: a step that is taken for another one leads every later step astray, which makes the
-measure strict. How often true views are followed to their end says how far it can be trusted.
+This is greedy: a step that is mistaken for another one misleads every later step, which makes the
+measure strict. How often true views are tracked to their end bounds how far it can be trusted.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from chiasm.worldmodel.oracle import Oracle
 
 
 class Tracker:
-    """Follows walks through the places of a source.
+    """Tracks trajectories through the places of a source.
 
     Args:
         pretrained: its vision tokenizer gives the features.
-        oracle: photographs the places.
-        steps_from: where one free step may lead from a pose of a place.
+        oracle: renders the places.
+        steps_from: returns the poses that one free step may lead to from a pose of a place.
     """
 
     def __init__(
@@ -38,15 +38,15 @@ class Tracker:
     def follow(
         self, place: int, starts: Sequence[Pose], walks: Sequence[np.ndarray]
     ) -> list[list[Pose]]:
-        """The poses of some walks through one place, each from its known start on.
+        """Returns the poses of some trajectories through one place, each from its known start on.
 
         Args:
-            place: as the oracle numbers it.
-            starts: where each walk begins.
-            walks: of each the views behind its start, uint8 [S, H, W, 3]; S may differ.
+            place: number of the place, as the oracle counts them.
+            starts: where each trajectory begins.
+            walks: for each, the views behind its start, uint8 [S, H, W, 3]; S may differ.
 
         Returns:
-            for each walk its 1 + S poses.
+            for each trajectory its 1 + S poses.
         """
         seen = [features(self._pretrained, views) for views in walks]
         poses = [[start] for start in starts]
@@ -63,7 +63,7 @@ class Tracker:
     def _photograph(
         self, place: int, ahead: Iterable[Sequence[Pose]], known: dict[Pose, np.ndarray]
     ) -> None:
-        """Add the features of the poses that are not known yet."""
+        """Adds to ``known`` the features of poses that are not in it yet."""
         new = [pose for pose in dict.fromkeys(chain(*ahead)) if pose not in known]
         if new:
             views = np.stack(self._oracle.look(place, new))

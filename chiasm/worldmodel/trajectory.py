@@ -1,4 +1,4 @@
-"""How far a planned trajectory lies from the true one: ATE and RPE, as ``evo`` computes them.
+"""Error of a planned trajectory against the true one: ATE and RPE, as ``evo`` computes them.
 
 The protocol is that of Navigation World Models: positions after each step (the start, which both
 share, is left out), no alignment and no scaling, translation only, and steps of one frame. All
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TrajectoryError:
-    """A trajectory beside the true one."""
+    """Distances between a planned trajectory and the true one."""
 
     ate_metres: float
     rpe_metres: float
     end_metres: float
-    """From end to end."""
+    """Distance between the two ends."""
     end_degrees: float
-    """Between the headings at the end, from 0 to 180."""
+    """Angle between the headings at the end, from 0 to 180."""
 
 
 def refuse_missing_evo() -> None:
-    """Say what to install, before anything expensive.
+    """Checks that evo is installed, before anything expensive runs.
 
     Raises:
         UserError: evo is not installed.
@@ -52,7 +52,7 @@ def refuse_missing_evo() -> None:
 
 
 def trajectory_error(planned: Sequence[Pose], truth: Sequence[Pose]) -> TrajectoryError:
-    """ATE, RPE and where it ends; both lists are the poses after each of S >= 2 steps.
+    """Returns ATE, RPE and the error at the end; both lists are poses after each of S >= 2 steps.
 
     Raises:
         UserError: evo is not installed.
@@ -75,7 +75,7 @@ def trajectory_error(planned: Sequence[Pose], truth: Sequence[Pose]) -> Trajecto
 
 
 def write_tum(poses: Sequence[Pose], path: Path) -> None:
-    """Poses as lines ``frame x y 0 0 0 0 1``: evo_ape and evo_rpe read them, and agree."""
+    """Writes poses as lines ``frame x y 0 0 0 0 1``: TUM format, which evo_ape and evo_rpe read."""
     lines = [f"{n} {pose.x_metres!r} {pose.y_metres!r} 0 0 0 0 1" for n, pose in enumerate(poses)]
     path.write_text("\n".join(lines) + "\n")
 

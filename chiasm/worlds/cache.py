@@ -1,4 +1,4 @@
-"""Rendered folders on disk: written aside and renamed, with checksums, once for all runs.
+"""Rendered folders on disk: written aside and renamed, with checksums, shared by all runs.
 
 A folder's manifest holds each file's checksum, so a half-written or damaged folder is noticed and
 rendered again.
@@ -21,7 +21,7 @@ from threading import Lock
 from chiasm.errors import UserError
 from chiasm.whole import sha256_of, whole
 
-Progress = Callable[[int, int], None]
+ProgressCallback = Callable[[int, int], None]
 _log = logging.getLogger(__name__)
 
 
@@ -32,14 +32,14 @@ def ensure_rendered(
     render: Callable[[Path], None],
     found: Callable[[], None],
 ) -> None:
-    """Have ``render`` fill the folder, written aside first; call ``found`` where it is there.
+    """Makes ``render`` fill the folder, written aside first; calls ``found`` if it is there.
 
     Args:
-        folder: in the cache, named by all that its files depend on.
-        what: it is, in a message: ``train world``.
-        needed_bytes: of the disk.
-        render: is given an empty folder.
-        found: is called instead where the cache holds the folder undamaged.
+        folder: in the cache, named by a hash of all that its files depend on.
+        what: name of the content in messages: ``train world``.
+        needed_bytes: space that it takes on the disk.
+        render: receives an empty folder.
+        found: called instead where the cache has the folder undamaged.
 
     Raises:
         UserError: the cache cannot be written, or the disk is too small.
@@ -67,7 +67,7 @@ def ensure_rendered(
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Two runs that want the same world at once: the second waits for the first."""
+    """Holds a lock on a folder: of two runs that need one world, the second waits for the first."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     with folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -75,7 +75,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def _problem(folder: Path) -> str | None:
-    """What is wrong with a cached folder, or None."""
+    """Returns what is wrong with a cached folder, or None."""
     try:
         manifest = json.loads((folder / "manifest.json").read_text())
         for name, checksum in manifest["checksums"].items():
@@ -87,7 +87,10 @@ def _problem(folder: Path) -> str | None:
 
 
 def _refuse_full_disk(folder: Path, what: str, needed_bytes: int) -> None:
-    """Before any work: writing to a mapped file on a full disk would kill the process."""
+    """Refuses a disk with too little space, before any work.
+
+    Writing to a mapped file on a full disk would kill the process.
+    """
     free_bytes = shutil.disk_usage(folder.parent).free
     if free_bytes < needed_bytes:
         raise UserError(
@@ -99,10 +102,10 @@ def _refuse_full_disk(folder: Path, what: str, needed_bytes: int) -> None:
 def run_workers(
     module: str, aside: Path, num_archives: int, map_done: Callable[[], None], num_processes: int
 ) -> None:
-    """Start workers, each on every n-th archive; ``map_done`` is called for each map they report.
+    """Runs workers, each on every n-th archive; calls ``map_done`` for each map that they report.
 
-    They are programs of their own, not forks of this one: that holds whatever threads this
-    process runs, and needs no guard in the caller's script.
+    They are programs of their own, not forks of this one: this works whatever threads this process
+    runs, and needs no guard in the caller's script.
     """
     num_processes = max(1, min(num_processes, num_archives))
     lock = Lock()
@@ -127,17 +130,17 @@ def run_workers(
 
 
 class MapCount:
-    """Counts maps as they are done and tells of each."""
+    """Counts finished maps and reports each to ``progress``."""
 
-    def __init__(self, num_maps: int, progress: Progress | None) -> None:
+    def __init__(self, num_maps: int, progress: ProgressCallback | None) -> None:
         self._done, self._num_maps, self._progress = 0, num_maps, progress
 
     def one(self) -> None:
-        """One more map is done."""
+        """Counts one more map."""
         self._tell(self._done + 1)
 
     def all(self) -> None:
-        """All were there."""
+        """Reports that all maps were in the cache."""
         self._tell(self._num_maps)
 
     def _tell(self, done: int) -> None:
@@ -147,7 +150,7 @@ class MapCount:
 
 
 def join_lines(aside: Path, pattern: str, name: str) -> None:
-    """Put the files that match ``pattern`` one after another into ``name``, and remove them."""
+    """Concatenates the files that match ``pattern`` into ``name``, and removes them."""
     with (aside / name).open("wb") as joined:
         for part in sorted(aside.glob(pattern)):
             joined.write(part.read_bytes())

@@ -1,4 +1,4 @@
-"""The engine as a camera in the maps of a world: what is seen at any pose, and where steps end."""
+"""The engine as a camera in the maps of a world, with the collisions of steps."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MARGIN_UNITS, _CLEARANCE_UNITS = 36.0, 68.0
 
 
 class WorldCamera(ExitStack):
-    """Photographs the maps of one split; its engine starts with the first picture.
+    """Renders the maps of one split; its engine starts with the first image.
 
     Places are the seeds of maps.
     """
@@ -33,20 +33,21 @@ class WorldCamera(ExitStack):
         self._walked: Map | None = None
 
     def look(self, place: int, poses: Sequence[Pose]) -> list[np.ndarray]:
-        """What is seen at some poses of a map, on whole units: uint8 [side, side, 3] each.
+        """Returns the views at some poses of a map, on whole units: uint8 [side, side, 3] each.
 
-        What moves in the engine (water, flames) is as it happens to be.
+        What moves in the engine (water, flames) is caught in whatever state it is.
         """
         engine, world_map = self._open(place)
         side = self._world.image_pixels
         return [take(engine, world_map, _nudged(pose), side)[0] for pose in poses]
 
     def stopped(self, place: int, pose: Pose, goal: Pose) -> Pose:
-        """The goal of a step, or how far towards it one comes, looking its way.
+        """Returns the goal of a step, or the pose at which the step is stopped, with the goal's
+        heading.
 
-        A step is free where all its quarters keep the distance from walls and objects that
-        numeric walks keep (less 8 cm, since actions are written with few decimals). One that is
-        not ends at its last free quarter, with its turn taken.
+        A step is free if all its quarters keep the distance from walls and objects that numeric
+        walks keep (less 8 cm, since actions are written with few decimals). One that is not ends at
+        its last free quarter, with its turn taken.
         """
         if self._walked is None or self._walked.seed != place:
             self._walked = generate_map(self._world.seed, place)
@@ -61,7 +62,7 @@ class WorldCamera(ExitStack):
         return goal if _is_free(world_map, goal.x_metres, goal.y_metres) else free
 
     def settled(self, pose: Pose) -> Pose:
-        """The whole units that the engine stands on."""
+        """Returns the pose on whole units, as the engine takes it."""
         return Pose(
             round(pose.x_metres * UNITS_PER_METRE) / UNITS_PER_METRE,
             round(pose.y_metres * UNITS_PER_METRE) / UNITS_PER_METRE,
@@ -69,7 +70,7 @@ class WorldCamera(ExitStack):
         )
 
     def _open(self, seed: int) -> tuple[Engine, Map]:
-        """An engine that has just entered the map, so that what moves begins anew."""
+        """Returns the map and an engine that has just entered it, so that motion starts anew."""
         archive, place = divmod(seed % HELD_OUT_FIRST_SEED, MAPS_PER_ARCHIVE)
         if archive != self._archive or self._engine is None:
             self.close()
@@ -91,6 +92,6 @@ def _is_free(world_map: Map, x_metres: float, y_metres: float) -> bool:
 
 
 def _nudged(pose: Pose) -> Pose:
-    """The engine truncates to whole units, and 0.58 m would come out below 29 of them."""
+    """Returns the pose a quarter unit on: the engine truncates, and 0.58 m would be 28 units."""
     quarter = 0.25 / UNITS_PER_METRE
     return Pose(pose.x_metres + quarter, pose.y_metres + quarter, pose.yaw_degrees)

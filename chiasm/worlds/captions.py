@@ -1,4 +1,4 @@
-"""Captions: what a view truly shows, in several phrasings of twelve to thirty words."""
+"""Captions: the true content of a view, in several phrasings of twelve to thirty words."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_OBJECTS = ("nothing stands here", "there are no objects")
 
 
 def caption(view: View, rng: np.random.Generator) -> str:
-    """Two sentences: wall, floor, ceiling and light, then what stands where."""
+    """Returns two sentences: wall, floor, ceiling and light, then the objects and their places."""
     surfaces = _choose(_SURFACES, rng).format(
         light=view.light, wall=view.wall, floor=view.floor, ceiling=view.ceiling
     )
@@ -27,7 +27,7 @@ def caption(view: View, rng: np.random.Generator) -> str:
 
 
 def _objects(view: View, rng: np.random.Generator) -> str:
-    """The nearest two objects from left to right; nothing is said where one hardly shows."""
+    """Returns the nearest two objects from left to right; empty if only faint ones show."""
     if not view.objects:
         return "" if view.faint else _choose(_NO_OBJECTS, rng)
     named = sorted(view.objects, key=lambda one: one.distance_metres)[:2]
@@ -41,9 +41,9 @@ def _place(seen: SeenObject) -> str:
 
 
 def caption_facts(view: View) -> dict[str, str]:
-    """Attribute -> value that the caption names: labels for probes on pictures.
+    """Returns attribute -> value that the caption names: labels for probes on images.
 
-    ``object`` is the nearest object seen, or ``none``.
+    ``object`` is the nearest visible object, or ``none``.
     """
     nearest = min(view.objects, key=lambda one: one.distance_metres, default=None)
     return {

@@ -1,4 +1,4 @@
-"""The ViZDoom engine, and as a camera: at any pose of a map it takes a picture with labels."""
+"""The ViZDoom engine as a camera: it renders any pose of a map, with labels of objects."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _KIND_NAMES = {actor_name(kind): kind.name for kind in KINDS}
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Where the engine drew one object: its mask on the centre square of the screen."""
+    """One object in the engine's image: its position, and its mask on the centre square."""
 
     name: str
     x: float  # map units
@@ -36,7 +36,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """What the engine showed at the pose it really took (position in map units)."""
+    """The engine's image at the pose that it really took (position in map units)."""
 
     x: float
     y: float
@@ -46,10 +46,10 @@ class Shot:
 
 
 class Game:
-    """A running engine; in a ``with`` statement, since it is a process of its own.
+    """A running engine; a context manager, since it is a process of its own.
 
     Args:
-        buttons: what a step may do.
+        buttons: the controls of a step.
         wad: an archive of maps; without one, the engine's own.
     """
 
@@ -79,7 +79,7 @@ class Game:
         self._folder.cleanup()
 
     def open_map(self, map_number: int) -> None:
-        """Enter map ``map_number`` of the archive (0 is MAP01) afresh."""
+        """Enters map ``map_number`` of the archive (0 is MAP01) afresh."""
         self._game.set_doom_map(f"map{map_number + 1:02d}")
         self._game.set_seed(1)
         self._game.new_episode()
@@ -102,7 +102,7 @@ class Game:
 
     @property
     def square(self) -> np.ndarray:
-        """What is seen: uint8 [SCREEN_HEIGHT, SCREEN_HEIGHT, 3], the centre of the screen."""
+        """The view: uint8 [SCREEN_HEIGHT, SCREEN_HEIGHT, 3], the centre of the screen."""
         return _centre(self._state.screen_buffer)
 
     @property
@@ -119,7 +119,7 @@ class Engine(Game):
         super().__init__([vizdoom.Button.TURN_LEFT_RIGHT_DELTA], archive(maps))
 
     def shoot(self, x: float, y: float, yaw_degrees: float) -> Shot:
-        """Picture and labels at a pose; the engine truncates x and y to whole units."""
+        """Returns image and labels at a pose; the engine truncates x and y to whole units."""
         self._game.send_game_command(f"warp {int(x)} {int(y)}")
         angle = self._game.get_game_variable(vizdoom.GameVariable.ANGLE)
         turn = (yaw_degrees - angle + 180.0) % 360.0 - 180.0
@@ -143,7 +143,7 @@ class Engine(Game):
 
 
 def scaled(square: np.ndarray, image_pixels: int) -> np.ndarray:
-    """A square of the screen as uint8 [image_pixels, image_pixels, 3]."""
+    """Returns a square of the screen as uint8 [image_pixels, image_pixels, 3]."""
     picture = PillowImage.fromarray(np.ascontiguousarray(square))
     return np.asarray(picture.resize((image_pixels, image_pixels), PillowImage.Resampling.BOX))
 

@@ -1,8 +1,8 @@
 """Walks through the maps that come with the engine: another domain than the embedded world.
 
 Freedoom's maps (BSD licence) have stairs, machines, water and open sky, and no list of what is in
-them. So nobody plans a walk there: the player is driven by the engine's own physics, which stop it
-at walls, and each frame is recorded with the pose that was really reached. Steps are those of the
+them. So walks cannot be planned: the player is driven by the engine's own physics, which stop it at
+walls, and each frame is recorded with the pose that was really reached. Steps are those of the
 embedded world as far as walls allow. Monsters are left out; doors stay shut.
 
 A folder of walks has the layout of GNM and Navigation World Models: frames 0.png, 1.png, ... beside
@@ -29,13 +29,13 @@ from chiasm.worlds.maps import UNITS_PER_METRE
 
 NUM_MAPS = 32
 _PUSH, _PUSH_TICS, _REST_TICS = 21.4, 8, 20
-"""A metre where nothing is in the way, and time for the player to stop."""
+"""Engine units of a push that moves a metre in the open, and tics until the player has stopped."""
 _BLOCKED_METRES = 0.5
 _TURNS_DEGREES = (20.0, 40.0)
 
 
 class FreedoomWalker(Game):
-    """A player that walks about in the engine's own maps."""
+    """A player that walks in the engine's own maps."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -43,16 +43,16 @@ class FreedoomWalker(Game):
         )
 
     def turn(self, degrees: float) -> None:
-        """On the spot, to the left."""
+        """Turns on the spot, to the left."""
         self._act(-degrees, 0.0, 1)
 
     def push(self, sign: float) -> None:
-        """A metre ahead (1) or back (-1), or as far as nothing is in the way."""
+        """Moves a metre ahead (1) or back (-1), or as far as nothing is in the way."""
         self._act(0.0, sign * _PUSH, _PUSH_TICS)
 
     @property
     def pose(self) -> Pose:
-        """Where the player stands."""
+        """Pose of the player."""
         x, y, yaw = self.place
         return Pose(x / UNITS_PER_METRE, y / UNITS_PER_METRE, yaw)
 
@@ -66,7 +66,7 @@ class FreedoomWalker(Game):
 def _walk(
     walker: FreedoomWalker, num_frames: int, rng: np.random.Generator
 ) -> Iterator[tuple[Pose, np.ndarray]]:
-    """Steps as in the embedded world; where the way is blocked, turns until it is free."""
+    """Yields steps as in the embedded world; where the way is blocked, turns until it is free."""
     sense, blocked = 1.0, False
     for _ in range(num_frames):
         before = walker.pose
@@ -83,7 +83,7 @@ def _walk(
 
 
 def _choice(blocked: bool, rng: np.random.Generator) -> tuple[bool, bool]:
-    """Whether to turn, and whether to move."""
+    """Returns whether to turn, and whether to move."""
     if blocked or rng.random() < 0.3:
         return True, False
     return bool(rng.random() < 0.5), True
@@ -98,7 +98,7 @@ def record_freedoom(
     *,
     seed: int,
 ) -> None:
-    """Record walks through the first maps into a folder; one that is there already is kept.
+    """Records walks through the first maps into a folder; an existing one is kept.
 
     The walks of a map follow each other, so that they lead away from where the player starts.
 

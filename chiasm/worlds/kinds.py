@@ -1,4 +1,4 @@
-"""The kinds ``world`` and ``freedoom``: what a recipe may say of them.
+"""The kinds ``world`` and ``freedoom`` of sources: their settings.
 
 Naming them needs no engine; opening one imports what renders it.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 from pydantic import Field
 
 from chiasm.capabilities import ActionVideos
-from chiasm.data.navigation import TrajectorySettings
+from chiasm.data.navigation import FrameSettings, TrajectorySettings
 from chiasm.data.recorded import RecordedSettings
 from chiasm.data.source import (
     SOURCES,
@@ -50,25 +50,25 @@ class WorldSourceSettings(SourceSettings):
 
     @property
     def has_pictures(self) -> bool:
-        """Stories have none."""
+        """Whether documents have images: all but stories do."""
         return self.task != "text"
 
     def check(self) -> None:
-        """Refuses a task that there is not.
+        """Refuses an unknown task.
 
         Raises:
-            UserError: it is not.
+            UserError: it is unknown.
         """
         check_task(self, self.task, _TASKS)
 
     def open(self, name: str, opening: Opening) -> Opened:
-        """Returns both sides, rendered where the cache has them not."""
+        """Returns both splits, rendered if the cache lacks them."""
         return _opened(*(self._source(self.task, opening, split) for split in Split))
 
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
-        """Returns both sides with their ground truth, whatever the task."""
+        """Returns both splits with their ground truth, whatever the task."""
         own, (setting, pixels) = world_of(opening.tables).image_pixels, side
         if own != pixels:
             raise UserError(
@@ -87,7 +87,7 @@ class WorldSourceSettings(SourceSettings):
         )
 
     def steps(self, tables: Mapping[str, Settings]) -> Steps | None:
-        """Returns what the steps of action videos and of instructed walks are like."""
+        """Returns the shape of the steps of action videos and of instructed walks."""
         if self.task == "action_video":
             world = world_of(tables)
             return Steps(world.action_video_frames[1], world.horizon_frames)
@@ -129,13 +129,13 @@ class FreedoomSettings(SourceSettings):
     """Frames of each walk."""
     held_out_fraction: float = Field(0.8, gt=0, lt=1)
     """Share of the walks that training never sees."""
-    trajectories: TrajectorySettings = TrajectorySettings(frames=(2, 2), horizon_frames=(1, 1))
+    trajectories: FrameSettings = FrameSettings(frames=(2, 2), horizon_frames=(1, 1))
     """Which frames make a document."""
 
     is_made: ClassVar[bool] = True
 
     def open(self, name: str, opening: Opening) -> Opened:
-        """Returns both sides, recorded into the cache first."""
+        """Returns both splits, recorded into the cache first."""
         return self._recorded(opening).open(name, opening)
 
     def open_views(self, name: str, opening: Opening) -> ActionVideos:
@@ -143,7 +143,7 @@ class FreedoomSettings(SourceSettings):
         return self._recorded(opening).open_views(name, opening)
 
     def steps(self, tables: Mapping[str, Settings]) -> Steps:
-        """Returns what the steps are like."""
+        """Returns the shape of the steps."""
         return Steps(self.trajectories.frames[1], self.trajectories.horizon_frames)
 
     def _recorded(self, opening: Opening) -> RecordedSettings:
@@ -157,7 +157,7 @@ class FreedoomSettings(SourceSettings):
             path=str(folder),
             task="action_video",
             held_out_fraction=self.held_out_fraction,
-            trajectories=self.trajectories,
+            trajectories=TrajectorySettings(**self.trajectories.model_dump()),
         )
 
 
@@ -182,7 +182,7 @@ def _rendered(opening: Opening, split: Split) -> World:
 
 
 def _kept(opening: Opening, split: Split, what: str) -> dict[str, Any]:
-    """Where a rendering is kept, who hears of it, and how many processes it may take."""
+    """Returns a rendering's folder, callback for progress, and number of processes."""
     return {
         "cache_folder": opening.cache_folder / "worlds",
         "progress": partial(opening.on_stage, f"{split.value.replace('_', '-')} {what}"),

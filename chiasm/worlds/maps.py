@@ -44,7 +44,7 @@ DIRECTIONS = {"east": (1, 0), "north": (0, 1), "west": (-1, 0), "south": (0, -1)
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of object: how it is called and which sprite of the engine's assets shows it."""
+    """A kind of object: its name, and the sprite of the engine's assets that shows it."""
 
     noun: str
     colour: str | None
@@ -55,7 +55,7 @@ class Kind:
 
     @property
     def name(self) -> str:
-        """What a sentence calls it, such as ``red pillar``."""
+        """Name in a sentence, such as ``red pillar``."""
         return f"{self.colour} {self.noun}" if self.colour else self.noun
 
 
@@ -82,7 +82,7 @@ class Area:
     top: int
 
     def holds(self, x: float, y: float, margin: float = 0.0) -> bool:
-        """Whether the point lies inside, at least ``margin`` units from every side."""
+        """Returns whether the point lies inside, at least ``margin`` units from every side."""
         return (
             self.left + margin <= x <= self.right - margin
             and self.bottom + margin <= y <= self.top - margin
@@ -103,7 +103,7 @@ class Room:
 
     @property
     def name(self) -> str:
-        """What a sentence calls it, such as ``brick room``."""
+        """Name in a sentence, such as ``brick room``."""
         return f"{self.wall} room"
 
 
@@ -129,7 +129,7 @@ class Thing:
 
 @dataclass(frozen=True)
 class Map:
-    """All there is to know about one map."""
+    """The complete description of one map."""
 
     seed: int
     rooms: tuple[Room, ...]
@@ -152,7 +152,7 @@ class Map:
         return exits
 
     def is_free(self, x: float, y: float, margin: float = 40.0, clearance: float = 72.0) -> bool:
-        """Whether one may stand there: ``margin`` from walls, ``clearance`` from objects."""
+        """Returns whether one may stand there: ``margin`` from walls, ``clearance`` of objects."""
         if any((thing.x - x) ** 2 + (thing.y - y) ** 2 < clearance**2 for thing in self.things):
             return False
         if any(room.area.holds(x, y, margin) for room in self.rooms):
@@ -161,7 +161,7 @@ class Map:
 
 
 def _walkway(doorway: Doorway, margin: float) -> Area:
-    """The strip through a doorway that joins the free parts of its two rooms."""
+    """Returns the strip through a doorway that joins the free parts of its two rooms."""
     area, reach, inset = doorway.area, round(margin) + 1, 24
     if doorway.direction == "east":
         return Area(area.left - reach, area.bottom + inset, area.right + reach, area.top - inset)
@@ -169,7 +169,7 @@ def _walkway(doorway: Doorway, margin: float) -> Area:
 
 
 def generate_map(world_seed: int, map_seed: int) -> Map:
-    """Draw the map that belongs to (``world_seed``, ``map_seed``)."""
+    """Returns the map that belongs to (``world_seed``, ``map_seed``)."""
     rng = np.random.default_rng([world_seed, map_seed, 1])
     num_columns = int(rng.integers(2, 4))
     num_rows = 2
@@ -188,19 +188,19 @@ def generate_map(world_seed: int, map_seed: int) -> Map:
 
 
 def _cell_bounds(rng: np.random.Generator, count: int) -> list[tuple[int, int]]:
-    """Bounds along one axis of ``count`` cells with a wall's thickness between them."""
+    """Returns bounds along one axis of ``count`` cells with a wall's thickness between them."""
     sizes = 16 * rng.integers(22, 33, size=count)
     starts = np.concatenate([[0], np.cumsum(sizes + WALL_THICKNESS)])
     return [(int(a), int(b) - WALL_THICKNESS) for a, b in pairwise(starts)]
 
 
 def _draw_ceiling(rng: np.random.Generator) -> str:
-    """The sky is twice as likely as any one ceiling."""
+    """Returns a ceiling; the sky is twice as likely as any other one."""
     return str(rng.choice(list(CEILINGS), p=[0.4, 0.2, 0.2, 0.2]))
 
 
 def _draw_doorways(rng: np.random.Generator, rooms: list[Room]) -> list[Doorway]:
-    """A random spanning tree of the grid's neighbours, and each further wall open one in two."""
+    """Returns a random spanning tree of the grid, and every other wall open one in two."""
     edges = [
         (a, b, direction)
         for (a, room), (b, other) in product(enumerate(rooms), repeat=2)
@@ -232,7 +232,7 @@ def _passage(rng: np.random.Generator, room: Room, other: Room, direction: str) 
 def _furnish(
     rng: np.random.Generator, number: int, room: Room, doorways: list[Doorway]
 ) -> list[Thing]:
-    """One to three objects, apart from walls, from each other and from the ways through doors."""
+    """Returns one to three objects, apart from walls, each other and the ways through doors."""
     things: list[Thing] = []
     for _ in range(int(rng.integers(1, 4))):
         for _ in range(20):

@@ -1,8 +1,8 @@
-"""Stories: someone walks through a map, and what is told again later agrees with what was told.
+"""Stories: someone walks through a map; what is said again later agrees with what was said before.
 
-Rooms are described when first entered and recalled when seen again; directions compose on the
-map's grid; a closing sentence asks for something said early. A model that only knows the last few
-words cannot tell which room lies behind a doorway already passed.
+Rooms are described when first entered and recalled when seen again; directions compose on the map's
+grid; a closing sentence asks for something said early. A model that only knows the last few words
+cannot predict which room lies behind a doorway already passed.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _KNOWN = (
 
 
 def story(world_map: Map, rng: np.random.Generator) -> str:
-    """A walk of two or three moves through ``world_map`` in seven to fifteen short sentences."""
+    """Returns a walk of two or three moves through ``world_map`` in 7 to 15 short sentences."""
     return _Story(world_map, rng).tell()
 
 
 class _Story:
-    """The teller's memory: where the walker is, and what the listener already knows."""
+    """State of a story: the walker's position, and what has been said."""
 
     def __init__(self, world_map: Map, rng: np.random.Generator) -> None:
         self.map, self.rng = world_map, rng
@@ -55,7 +55,7 @@ class _Story:
         self.sentences.append(template.format(who=self.who, room=room.name, **known, **fields))
 
     def _describe(self) -> None:
-        """What the room is like, and one object in it."""
+        """Adds a description of the room, and of one object in it."""
         self._say(_FIRST_SIGHT)
         things = [thing for thing in self.map.things if thing.room == self.room]
         if things:
@@ -64,7 +64,7 @@ class _Story:
             self._say("there is a {thing} here.", thing=thing.kind.name)
 
     def _move(self) -> None:
-        """To a neighbour; back through the last doorway a little more often than chance."""
+        """Moves to a neighbour; back through the last doorway a little more often than chance."""
         exits = self.map.exits[self.room]
         ways = sorted(exits)
         way = self._choose(ways)
@@ -83,7 +83,7 @@ class _Story:
             self._say("{who} sees the {thing} again.", thing=name)
 
     def _recall(self) -> None:
-        """One fact from the beginning, or where something was seen."""
+        """Adds one fact from the beginning, or where something was seen."""
         if self.sightings and self.rng.random() < 0.5:
             room = self._choose_number(sorted(self.sightings))
             name, place = self.sightings[room].kind.name, self.map.rooms[room].name

@@ -35,7 +35,7 @@ PASSAGE_WALL, PASSAGE_FLAT, PASSAGE_LIGHT = "SUPPORT3", "FLAT19", 176
 
 
 def archive(maps: Sequence[Map]) -> bytes:
-    """The bytes of a PWAD whose MAP01, MAP02, ... are ``maps``."""
+    """Returns the bytes of a PWAD whose MAP01, MAP02, ... are ``maps``."""
     lumps = [("DECORATE", _actors().encode()), ("MAPINFO", _skies(len(maps)).encode())]
     lumps += [("TX_START", b""), (SKY_TEXTURE, _sky_picture()), ("TX_END", b"")]
     for number, world_map in enumerate(maps, start=1):
@@ -53,12 +53,12 @@ def archive(maps: Sequence[Map]) -> bytes:
 
 
 def actor_name(kind: Kind) -> str:
-    """The engine's class name of a kind, which its labels report."""
+    """Returns the engine's class name of a kind, which its labels report."""
     return "Chiasm" + kind.name.title().replace(" ", "")
 
 
 def _actors() -> str:
-    """Still, harmless actors: an animated sprite would make a picture depend on the time."""
+    """Returns still, harmless actors: an animated sprite would make an image depend on the time."""
     actors = []
     for number, kind in enumerate(KINDS, start=FIRST_ACTOR_NUMBER):
         glow = " Bright" if kind.glows else ""
@@ -80,7 +80,7 @@ def _skies(num_maps: int) -> str:
 
 @cache
 def _sky_picture() -> bytes:
-    """A pale blue sky with clouds, as PNG: the assets' own skies are as dark as their rocks."""
+    """Returns a pale blue sky with clouds, as PNG: the assets' own skies are dark as rocks."""
     rng = np.random.default_rng(7)
     rows, columns = np.mgrid[0:128, 0:256] / 128.0
     clouds = np.zeros((128, 256))
@@ -120,7 +120,7 @@ class _Builder:
         return self.num_sides - 1
 
     def wall(self, start: tuple[int, int], end: tuple[int, int], sector: int, texture: str) -> None:
-        """A one-sided line; its sector lies to the right of start -> end."""
+        """Adds a one-sided line; its sector lies to the right of start -> end."""
         ends = {"v1": self.vertex(start), "v2": self.vertex(end)}
         front = self.side(sector, texturemiddle=texture)
         self.add("linedef", **ends, sidefront=front, blocking=True)
@@ -128,7 +128,7 @@ class _Builder:
     def opening(
         self, start: tuple[int, int], end: tuple[int, int], sectors: tuple[int, int], lintel: str
     ) -> None:
-        """A two-sided line from a room (right) to a passage (left) with a lintel above it."""
+        """Adds a two-sided line from a room (right) to a passage (left) with a lintel above it."""
         ends = {"v1": self.vertex(start), "v2": self.vertex(end)}
         front = self.side(sectors[0], texturetop=lintel)
         back = self.side(sectors[1])
@@ -142,7 +142,7 @@ def _udmf_value(value: float | str | bool) -> str:
 
 
 def textmap(world_map: Map) -> str:
-    """The map in UDMF."""
+    """Returns the map in UDMF."""
     build = _Builder()
     _add_sectors(build, world_map)
     for number, room in enumerate(world_map.rooms):
@@ -173,7 +173,7 @@ def _add_sectors(build: _Builder, world_map: Map) -> None:
 
 
 def _add_room_outline(build: _Builder, world_map: Map, number: int, texture: str) -> None:
-    """Walk the room's border clockwise, so that the room lies to the right of each line."""
+    """Adds the room's border clockwise, so that the room lies to the right of each line."""
     area = world_map.rooms[number].area
     corners = [
         (area.left, area.bottom),
@@ -197,7 +197,7 @@ def _add_room_outline(build: _Builder, world_map: Map, number: int, texture: str
 
 
 def _gaps(world_map: Map, number: int) -> list[tuple[tuple[int, int], tuple[int, int], int]]:
-    """The two corners of each opening in a room's border, and the passage's sector."""
+    """Returns the two corners of each opening in a room's border, and the passage's sector."""
     gaps = []
     for index, doorway in enumerate(world_map.doorways):
         area, sector = doorway.area, len(world_map.rooms) + index

@@ -1,8 +1,8 @@
 """Questions about a view with exact answers, drawn so that no answer can be guessed blindly.
 
-Every question belongs to a topic, and a picture is asked at most one question of each, because
-one answer could give away another's. A yes/no question falls to yes or no with a fair coin,
-and every other answer is thinned to the share of its question's rarest answer.
+Every question belongs to a topic, and an image gets at most one question of each, because one
+answer could give away another's. A yes/no question has yes or no with equal probability, and every
+other answer is thinned to the share of its question's rarest answer.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ class Question:
 
     @property
     def spans(self) -> tuple[Text, Text]:
-        """What a model is given, ``question: ...? answer:``, and the answer with a line break."""
+        """Prompt, ``question: ...? answer:``, and the answer with a line break."""
         return question_spans(self.question, self.answer)
 
 
 def all_questions(view: View) -> list[Question]:
-    """Every question that the view answers beyond doubt."""
+    """Returns every question that the view answers without ambiguity."""
     if not view.clear:
         return []
     return [*_surface_questions(view), *_object_questions(view)]
@@ -94,7 +94,7 @@ def _yes_no(topic: str, question: str, holds: bool) -> Question:
 
 
 class Balance:
-    """How often each answer is true over some views: what thins the frequent ones."""
+    """Frequency of each true answer over some views, by which frequent ones are thinned."""
 
     def __init__(self, views: Iterable[View]) -> None:
         self._answers: dict[str, Counter[str]] = defaultdict(Counter)  # question -> answers
@@ -106,7 +106,7 @@ class Balance:
                     self._subjects[question.topic][question.question] += 1
 
     def share_to_keep(self, question: Question) -> float:
-        """Keeping this share of a true answer makes all answers equally frequent.
+        """Returns the share of a true answer to keep, so that all answers become equally frequent.
 
         For a yes it makes all that a topic can affirm equally frequent.
         """
@@ -118,7 +118,7 @@ class Balance:
 
 
 def questions(view: View, rng: np.random.Generator, balance: Balance) -> list[Question]:
-    """Three to five questions about one clear view, at most one per topic, in random order."""
+    """Returns three to five questions about a clear view, one per topic at most, shuffled."""
     by_topic: dict[str, list[Question]] = defaultdict(list)
     for question in all_questions(view):
         by_topic[question.topic].append(question)
@@ -132,7 +132,7 @@ def questions(view: View, rng: np.random.Generator, balance: Balance) -> list[Qu
 def _draw(
     candidates: list[Question], rng: np.random.Generator, balance: Balance
 ) -> Question | None:
-    """One of a topic's questions, of the first kind that the view allows, unless thinned."""
+    """Returns one of a topic's questions, of the first kind that the view allows, or None."""
     for turn, kind in enumerate(rng.permutation(KINDS_OF_TOPIC[candidates[0].topic])):
         pool = [question for question in candidates if question.kind == kind]
         # An empty view allows a count and little else; as a last resort it would always be zero.
@@ -145,7 +145,7 @@ def _draw(
 
 
 def _any(pool: list[Question], rng: np.random.Generator) -> tuple[Question, Question]:
-    """A question, which is also what decides whether it is kept."""
+    """Returns a question twice: itself, and the one whose frequency decides whether it is kept."""
     question = pool[int(rng.integers(len(pool)))]
     return question, question
 
@@ -153,9 +153,10 @@ def _any(pool: list[Question], rng: np.random.Generator) -> tuple[Question, Ques
 def _affirm_or_deny(
     pool: list[Question], rng: np.random.Generator
 ) -> tuple[Question, Question] | None:
-    """By a fair coin a true thing affirmed or a false one denied; the true one decides.
+    """Returns a true thing affirmed or a false one denied, with equal probability.
 
-    Where what is true is equally often each thing, each question then has as many yeses as noes.
+    The true one decides whether it is kept. If each thing is equally often true, each question then
+    has as many yeses as noes.
     """
     true = [question for question in pool if question.answer == "yes"]
     false = [question for question in pool if question.answer == "no"]

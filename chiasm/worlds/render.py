@@ -1,6 +1,6 @@
 """Worlds: frames and ground truth, rendered once by a pool of processes and kept.
 
-A world's folder is named by a hash of what its pictures depend on: the settings, the split, the
+A world's folder is named by a hash of what its images depend on: the settings, the split, the
 engine's version and the code of this folder.
 """
 
@@ -17,12 +17,12 @@ import vizdoom
 
 from chiasm.documents import Split
 from chiasm.worlds import world as world_module
-from chiasm.worlds.cache import MapCount, Progress, ensure_rendered, join_lines, run_workers
+from chiasm.worlds.cache import MapCount, ProgressCallback, ensure_rendered, join_lines, run_workers
 from chiasm.worlds.settings import WorldSettings
 from chiasm.worlds.world import World
 
 VIEW_BYTES = 500
-"""About what the truth of one frame takes on disk."""
+"""Approximate size on disk of the ground truth of one frame."""
 _CODE = (
     "maps.py",
     "pwad.py",
@@ -40,10 +40,10 @@ def render_worlds(
     split: Split,
     cache_folder: Path,
     *,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     num_processes: int = 2,
 ) -> World:
-    """Open the split's world from the cache, rendering it first where it is missing.
+    """Returns the split's world from the cache, rendering it first where it is missing.
 
     ``progress`` is called with (maps done, all maps) from the first to the last, also when the
     cache holds them all. The result does not depend on ``num_processes``.
@@ -75,12 +75,12 @@ def render_worlds(
 
 
 def fingerprint(settings: WorldSettings, split: Split) -> str:
-    """16 hexadecimal digits for all that a world's files depend on."""
+    """Returns 16 hexadecimal digits that identify all that a world's files depend on."""
     return digest(settings.rendering(split), split)
 
 
 def digest(settings: Mapping[str, object], split: Split, further_code: Sequence[Path] = ()) -> str:
-    """The same for anything rendered by the code of a world and some further files."""
+    """Returns the same for anything rendered by the code of a world and some further files."""
     code = hashlib.sha256()
     folder = Path(world_module.__file__).parent
     for path in (*(folder / name for name in _CODE), *further_code):

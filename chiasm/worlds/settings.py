@@ -1,4 +1,4 @@
-"""How many maps and pictures an embedded world has; read without the engine."""
+"""Numbers of maps and images of an embedded world; read without the engine."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from chiasm.settings import Settings
 from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
 
 TASKS = ("text", "image_text", "video", "action_video", "vqa")
-"""What documents show a world's frames in."""
+"""Kinds of documents that show a world's frames."""
 HELD_OUT_FIRST_SEED = 1_000_000
 """Training maps have seeds below, held-out maps from here on."""
 
@@ -63,7 +63,7 @@ class WorldSettings(Settings):
 
     @property
     def frames_per_map(self) -> int:
-        """Still views, then the walks' frames."""
+        """Number of frames of a map: still views, then the walks' frames."""
         return self.views_per_map + self.walks_per_map * self.frames_per_walk
 
     @property
@@ -72,20 +72,20 @@ class WorldSettings(Settings):
         return self.image_pixels, self.image_pixels, 3
 
     def num_maps(self, split: Split) -> int:
-        """How many maps the split has."""
+        """Returns the number of maps of the split."""
         return self.train_maps if split is Split.TRAIN else self.held_out_maps
 
     def num_archives(self, split: Split) -> int:
-        """How many archives carry the split's maps to the engine."""
+        """Returns the number of archives that carry the split's maps to the engine."""
         return -(-self.num_maps(split) // MAPS_PER_ARCHIVE)
 
     def rendering(self, split: Split) -> dict[str, int]:
-        """What the split's pictures depend on: not the other split's size."""
+        """Returns the settings that the split's images depend on: not the other split's size."""
         other = {"train_maps", "held_out_maps"}
         other |= {"video_frames", "action_video_frames", "horizon_frames"}
         return self.model_dump(exclude=other) | {"maps": self.num_maps(split)}
 
 
 def map_seed(split: Split, number: int) -> int:
-    """Seed of the split's ``number``-th map (from 0; there are a million of each split)."""
+    """Returns the seed of the split's ``number``-th map (from 0; a million for each split)."""
     return number % HELD_OUT_FIRST_SEED + HELD_OUT_FIRST_SEED * (split is Split.HELD_OUT)

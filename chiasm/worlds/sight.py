@@ -1,4 +1,4 @@
-"""Whether a place can be seen from a pose: by the walls alone, objects do not hide it."""
+"""Visibility of a place from a pose: walls hide it, objects do not."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ _STRIDE_UNITS = 8.0  # finer than any wall
 
 
 def in_sight(world_map: Map, viewer: Pose, place: Pose) -> bool:
-    """Whether ``place`` lies in the picture taken from ``viewer``.
+    """Returns whether ``place`` lies in the image taken from ``viewer``.
 
-    It does where its direction is within half of the field of view (73.7 degrees in all) and the
-    straight line to it stays in rooms and doorways. A place within half a metre has no direction
-    to speak of: there the heading counts, and what is seen of both views overlaps.
+    It does if its direction is within half of the field of view (73.7 degrees in all) and the
+    straight line to it stays in rooms and doorways. A place within half a metre has no meaningful
+    direction: there the headings are compared, since both views overlap.
     """
     dx, dy, dyaw = relative_pose(viewer, place)
     distance = math.hypot(dx, dy)

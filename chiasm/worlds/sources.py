@@ -1,4 +1,6 @@
-"""The five sources of a world: one kind of document each, every task named in words."""
+"""The five sources of a world, one kind of document each; every document names its task
+in words.
+"""
 
 from __future__ import annotations
 
@@ -21,9 +23,9 @@ from chiasm.worlds.sight import in_sight
 from chiasm.worlds.world import World
 
 CAPTIONS_PER_VIEW = 4
-"""Phrasings drawn for each frame; a training step of a tokenizer reads one of them."""
+"""Phrasings drawn for each frame; a training step of a tokenizer uses one of them."""
 _CAPTION_PURPOSE = 91
-"""Sets these captions' random numbers apart from those of documents."""
+"""Separates the random numbers of these captions from those of documents."""
 _PARTS = {
     "text": frozenset[bool](),
     "image_text": frozenset({False, True}),
@@ -39,10 +41,10 @@ class WorldSource:
     """Documents of one task over one world.
 
     ``source[i]`` is a function of the world, the task, ``seed`` and ``i``. Consecutive documents
-    come from scattered maps; every frame is used once before any is used again. Stories are told
-    of a million maps of the world's split, of which only the first ones are rendered. ``actions``
-    is how action videos write their steps. Whatever the task, the source knows its frames, the
-    truth about them and the walks among them.
+    come from scattered maps; every frame is used once before any is used again. Stories are about a
+    million maps of the world's split, of which only the first ones are rendered. ``actions`` is the
+    format of the steps in action videos. Whatever the task, the source has its frames, their ground
+    truth and the walks among them.
     """
 
     scattered = True
@@ -69,23 +71,25 @@ class WorldSource:
 
     @property
     def shown_as(self) -> frozenset[bool]:
-        """Which parts the frames play in its documents: ``Image.target`` of all of them."""
+        """Values of ``Image.target`` of the frames in its documents."""
         return _PARTS[self.name]
 
     def frame_of(self, index: int) -> int:
-        """The frame that document ``index`` starts with; its View is ``world.views[frame]``."""
+        """Returns the first frame of document ``index``; its View is ``world.views[frame]``."""
         return int(self._items[self._order[index % len(self._order)]])
 
     def cluster_of(self, index: int) -> int:
-        """The seed of the document's map; every story has a map of its own."""
+        """Returns the seed of the document's map; every story has a map of its own."""
         return index if self.name == "text" else self.place_of(self.frame_of(index))
 
     def question_kinds(self, index: int) -> list[str]:
-        """The kinds of what document ``index`` asks; nothing for other tasks than ``vqa``."""
+        """Returns the kinds of document ``index``'s questions; none for tasks other
+        than ``vqa``.
+        """
         return [question.kind for question in self.questions_of(index)]
 
     def questions_of(self, index: int) -> list[Question]:
-        """What document ``index`` asks; nothing for other tasks than ``vqa``."""
+        """Returns the questions of document ``index``; none for other tasks than ``vqa``."""
         if self.name != "vqa":
             return []
         return self._ask(self.frame_of(index), np.random.default_rng([*self._key, index, 2]))
@@ -97,38 +101,38 @@ class WorldSource:
 
     @property
     def num_frames(self) -> int:
-        """M."""
+        """M, the number of frames."""
         return len(self.world)
 
     @property
     def frames_name(self) -> str:
-        """The world's, which all its tasks show."""
+        """Name of the world's frames, which all its tasks share."""
         return f"{self.world.split.value} world"
 
     @property
     def frames_told(self) -> str:
-        """The world's settings in words."""
+        """Description of the world's settings."""
         settings, split = self.world.settings, self.world.split
         return f"embedded world, seed {settings.seed}, {settings.num_maps(split)} {split} maps"
 
     @property
     def clear_frames(self) -> np.ndarray:
-        """Numbers of the frames about which captions and questions leave no doubt."""
+        """Numbers of the frames about which captions and questions are unambiguous."""
         return self.world.clear_frames
 
     def facts(self, frame: int) -> dict[str, str]:
-        """Attribute → value of all that a caption of the frame may name."""
+        """Returns attribute → value of all that a caption of the frame may name."""
         return caption_facts(self.world.views[frame])
 
     def captions(self, frame: int) -> tuple[str, ...]:
-        """Some captions of a frame, always the same ones."""
+        """Returns some captions of a frame, always the same ones."""
         view = self.world.views[frame]
         key = [self.world.settings.seed, _CAPTION_PURPOSE, view.map_seed, frame]
         rng = np.random.default_rng(key)
         return tuple(caption(view, rng) for _ in range(CAPTIONS_PER_VIEW))
 
     def objects(self, frame: int) -> list[tuple[str, tuple[float, float, float, float]]]:
-        """What is seen: its kind and its left, top, right and bottom as shares of the picture."""
+        """Returns each visible object's kind and its left, top, right, bottom in image shares."""
         return [(seen.name, seen.box) for seen in self.world.views[frame].objects]
 
     @property
@@ -138,16 +142,16 @@ class WorldSource:
         return [range(first, first + count) for first in range(0, len(self.world), count)]
 
     def view_name(self, frame: int) -> str:
-        """The numbers of its map and of the view of that map."""
+        """Returns the number of its map and of the view in that map, as text."""
         number, view = divmod(frame, self.world.settings.frames_per_map)
         return f"map {number}, view {view}"
 
     def camera(self) -> WorldCamera:
-        """The engine in the world's maps."""
+        """Returns the engine as a camera in the world's maps."""
         return WorldCamera(self.world.settings, self.world.split)
 
     def in_sight(self, place: int, viewer: Pose, goal: Pose) -> bool:
-        """Whether ``goal`` lies in the picture taken from ``viewer``: walls alone can hide it."""
+        """Returns whether ``goal`` lies in the image from ``viewer``: walls alone can hide it."""
         return in_sight(generate_map(self.world.settings.seed, place), viewer, goal)
 
     @property
@@ -156,23 +160,23 @@ class WorldSource:
         return [walk[:: self.world.settings.horizon_frames[0]] for walk in self.world.walks]
 
     def picture(self, frame: int) -> Image:
-        """One frame, as context."""
+        """Returns one frame, as context."""
         return Image(self.world.frames[frame], target=False)
 
     def action(self, before: int, after: int) -> str:
-        """The text of the step between two frames of one walk."""
+        """Returns the text of the step between two frames of one walk."""
         return self._actions.write(self.world.step(before, after).action)
 
     def pose(self, frame: int) -> Pose:
-        """Where one frame was taken."""
+        """Returns the pose at which one frame was taken."""
         return self.world.views[frame].pose
 
     def place_of(self, frame: int) -> int:
-        """The seed of the frame's map."""
+        """Returns the seed of the frame's map."""
         return int(self.world.map_of_frame[frame])
 
     def _first_frames(self) -> np.ndarray:
-        """The frames that a document of this task may start with; none for stories."""
+        """Returns the frames that a document of this task may start with; none for stories."""
         if self.name == "text":
             return np.array([], int)
         if self.name in ("image_text", "vqa"):
@@ -185,7 +189,7 @@ class WorldSource:
         return np.array([frame for walk in self.world.walks for frame in walk[:last]])
 
     def _left(self, frame: int) -> int:
-        """Frames of the walk behind one of its frames."""
+        """Returns the number of frames of the walk behind one of its frames."""
         settings = self.world.settings
         place = frame % settings.frames_per_map - settings.views_per_map
         return settings.frames_per_walk - 1 - place % settings.frames_per_walk
@@ -211,7 +215,7 @@ class WorldSource:
         return action_video(self, [first, *self._goals(first, rng)])
 
     def _goals(self, first: int, rng: np.random.Generator) -> list[int]:
-        """Frames at random horizons, each from the one before, within the walk."""
+        """Returns frames at random horizons, each from the one before, within the walk."""
         settings, left = self.world.settings, self._left(first)
         (fewest, most), (nearest, farthest) = settings.action_video_frames, settings.horizon_frames
         frames = int(rng.integers(fewest, min(most, left // nearest + 1) + 1))

@@ -1,8 +1,10 @@
-"""What is truly seen from a pose: surfaces by casting rays against the map, objects by labels.
+"""Ground truth of a view: surfaces by casting rays against the map, objects by labels.
 
-All picture measures are shares of the square picture (its side is 1), so that they hold at any
-resolution. The engine projects at depth z a width w to ``FOCAL * w / z`` of the side and a height
-h to ``1.2 * FOCAL * h / z``, since its pixels are taller than wide.
+All measures are shares of the square image (its side is 1), so that they hold at any resolution.
+The engine projects at depth z a width w to ``FOCAL * w / z`` of the side and a height h to ``1.2 *
+FOCAL * h / z``, since its pixels are taller than wide.
+
+Shape suffixes: A areas of a map (rooms first, then passages).
 """
 
 from __future__ import annotations
@@ -34,7 +36,7 @@ _NEAR_METRES = 3.0
 
 @dataclass(frozen=True, slots=True)
 class SeenObject:
-    """An object that can be made out; the box is left, top, right, bottom in shares of the side."""
+    """A visible object; the box is left, top, right, bottom in shares of the side."""
 
     name: str
     noun: str
@@ -49,9 +51,9 @@ class SeenObject:
 class View:
     """Ground truth of one frame.
 
-    ``wall``, ``floor``, ``ceiling`` and ``light`` are those that fill most of the picture, with
-    ``clear`` true where each rules its kind of surface beyond doubt. ``faint`` names objects that
-    show only a few pixels: no question is asked about them.
+    ``wall``, ``floor``, ``ceiling`` and ``light`` are those that fill most of the image, with
+    ``clear`` true where each dominates its kind of surface without ambiguity. ``faint`` names
+    objects that show only a few pixels: no question is asked about them.
     """
 
     map_seed: int
@@ -68,7 +70,7 @@ class View:
 
 @dataclass(frozen=True)
 class Surfaces:
-    """Share of the picture that each area's walls, floor and ceiling fill (rooms first)."""
+    """Share of the image that each area's walls, floor and ceiling fill (rooms first)."""
 
     wall_A: np.ndarray
     floor_A: np.ndarray
@@ -77,7 +79,7 @@ class Surfaces:
 
 
 def cast(world_map: Map, x: float, y: float, yaw_degrees: float) -> Surfaces:
-    """Follow one ray per picture column through rooms and passages (map units)."""
+    """Returns the surfaces seen by one ray per image column through all areas (map units)."""
     caster = _Caster(world_map, x, y, yaw_degrees)
     for _ in range(_MAX_AREAS):
         if not caster.step():
@@ -107,7 +109,7 @@ class _Caster:
         self.end_depth = np.zeros(_NUM_RAYS)
 
     def step(self) -> bool:
-        """Carry every live ray to the border of its area and through it where it is open."""
+        """Advances every live ray to the border of its area and through it where it is open."""
         box = self.boxes[self.area]
         with np.errstate(divide="ignore", invalid="ignore"):
             to_x = np.where(self.dx > 0, box[:, 2] - self.x, box[:, 0] - self.x) / self.dx
@@ -116,6 +118,7 @@ class _Caster:
         is_room = self.area < self.num_rooms
         ceiling_height = np.where(is_room, ROOM_HEIGHT, DOORWAY_HEIGHT) - EYE_HEIGHT
         self._add(1, _rows(EYE_HEIGHT, self.depth), _rows(EYE_HEIGHT, exit_depth))
+        # A lintel hides everything above it: only rows below the lowest one so far are visible.
         near_row = np.minimum(_rows(ceiling_height, self.depth), self.top)
         far_row = np.minimum(_rows(ceiling_height, exit_depth), self.top)
         self._add(2, near_row, far_row)
@@ -136,7 +139,7 @@ class _Caster:
         self.sums[kind] += np.bincount(self.area, rows, minlength=len(self.boxes))
 
     def _behind(self, exit_depth: np.ndarray) -> np.ndarray:
-        """The area just past the exit point of each ray, -1 behind a wall."""
+        """Returns the area just past the exit point of each ray, -1 behind a wall."""
         past = exit_depth + 0.5
         px, py = self.x + self.dx * past, self.y + self.dy * past
         left, bottom, right, top = self.boxes.T[:, :, None]
@@ -151,12 +154,12 @@ class _Caster:
 
 
 def _rows(height: float | np.ndarray, depth: np.ndarray) -> np.ndarray:
-    """Rows from the horizon, as a share of the side, of a height at a depth; half at most."""
+    """Returns rows from the horizon of a height at a depth, as a share of the side, to 1/2."""
     return np.minimum(_VERTICAL_FOCAL * height / np.maximum(depth, 1e-6), 0.5)
 
 
 def view_of(world_map: Map, pose: Pose, surfaces: Surfaces, labels: Sequence[Label] = ()) -> View:
-    """Put together what the rays and the labels say about one frame."""
+    """Returns the view that follows from the rays and the labels of one frame."""
     seen, faint = _objects(pose, labels)
     rooms = world_map.rooms
     count = len(rooms)
@@ -185,7 +188,7 @@ def view_of(world_map: Map, pose: Pose, surfaces: Surfaces, labels: Sequence[Lab
 
 
 def _ruler(names: list[str], shares: np.ndarray, total: float, least: float) -> tuple[str, bool]:
-    """The name with the largest share; whether that is ``least`` at least and 3/4 of ``total``."""
+    """Returns the largest share's name, and whether it is ``least`` and 3/4 of ``total``."""
     sums: dict[str, float] = {}
     for name, share in zip(names, shares, strict=True):
         sums[name] = sums.get(name, 0.0) + float(share)
@@ -194,7 +197,7 @@ def _ruler(names: list[str], shares: np.ndarray, total: float, least: float) -> 
 
 
 def _objects(pose: Pose, labels: Sequence[Label]) -> tuple[list[SeenObject], list[str]]:
-    """Objects from left to right that can be made out, and the names of those that hardly can."""
+    """Returns visible objects from left to right, and the names of those that are too faint."""
     seen, faint = [], []
     for label in labels:
         side_pixels = label.mask.shape[0]

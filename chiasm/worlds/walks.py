@@ -1,7 +1,7 @@
-"""Where pictures are taken: still views that show something, and walks whose steps matter.
+"""Poses of the rendered images: still views that show something, and walks whose steps matter.
 
 A step turns by 20 or 40 degrees, or goes one metre ahead or back, or both: few magnitudes, so that
-what an action does can be learned from few examples, and large ones, so that it matters. Among
+the effect of an action can be learned from few examples, and large ones, so that it matters. Among
 several steps that stay clear of walls and objects, one with free space ahead is drawn, so that a
 walk does not stare at walls.
 """
@@ -24,12 +24,12 @@ _STRIDE_METRES = 1.0
 
 
 def draw_views(world_map: Map, count: int, rng: np.random.Generator) -> list[Pose]:
-    """``count`` poses of still views; two in three look towards an object."""
+    """Returns ``count`` poses of still views; two in three look towards an object."""
     return [_draw_view(world_map, rng) for _ in range(count)]
 
 
 def _draw_view(world_map: Map, rng: np.random.Generator) -> Pose:
-    """The first try whose surfaces leave no doubt what the room is made of."""
+    """Returns the first try whose surfaces are unambiguous, or the last one."""
     for _ in range(_VIEW_TRIES):
         aimed = _towards_object(world_map, rng) if rng.random() < 2 / 3 else None
         pose = aimed or _anywhere(world_map, rng)
@@ -63,7 +63,7 @@ def _free_place(world_map: Map, room: Room, rng: np.random.Generator) -> tuple[f
 
 
 def draw_walk(world_map: Map, num_frames: int, rng: np.random.Generator) -> list[Pose]:
-    """``num_frames`` poses one step apart, starting somewhere with a view."""
+    """Returns ``num_frames`` poses one step apart, starting somewhere with a view."""
     poses = [
         max(
             (_anywhere(world_map, rng) for _ in range(4)),
@@ -78,7 +78,7 @@ def draw_walk(world_map: Map, num_frames: int, rng: np.random.Generator) -> list
 
 
 def _draw_step(world_map: Map, pose: Pose, sense: float, rng: np.random.Generator) -> Pose:
-    """The first free step with enough space ahead, else the free one with most."""
+    """Returns the first free step with enough space ahead, else the free one with most."""
     best = _turn(pose, sense, rng)
     best_ahead = 0.0
     for _ in range(_STEP_TRIES):
@@ -94,13 +94,13 @@ def _draw_step(world_map: Map, pose: Pose, sense: float, rng: np.random.Generato
 
 
 def _turn(pose: Pose, sense: float, rng: np.random.Generator) -> Pose:
-    """On the spot."""
+    """Returns the pose after a turn on the spot."""
     yaw = (pose.yaw_degrees + sense * float(rng.choice(_TURNS_DEGREES))) % 360.0
     return Pose(pose.x_metres, pose.y_metres, yaw)
 
 
 def _move(pose: Pose, sense: float, rng: np.random.Generator) -> Pose:
-    """A metre ahead, now and then backwards, with or without a turn."""
+    """Returns the pose a metre ahead, now and then behind, with or without a turn."""
     turn = sense * float(rng.choice(_TURNS_DEGREES)) if rng.random() < 0.5 else 0.0
     heading = math.radians(pose.yaw_degrees)
     stride = -_STRIDE_METRES if rng.random() < 0.1 else _STRIDE_METRES
@@ -122,7 +122,7 @@ def _is_free_path(world_map: Map, pose: Pose, step: Pose) -> bool:
 
 
 def _pose(x: float, y: float, yaw_degrees: float) -> Pose:
-    """A pose from map units; the engine stands on whole units only."""
+    """Returns a pose from map units; the engine stands on whole units only."""
     return Pose(round(x) / UNITS_PER_METRE, round(y) / UNITS_PER_METRE, yaw_degrees % 360.0)
 
 

@@ -24,7 +24,7 @@ from chiasm.worlds.world import view_to_json
 
 
 def render_archive(folder: Path, settings: WorldSettings, split: Split, archive: int) -> None:
-    """Render the maps of one archive; what an engine shows depends on its archive alone."""
+    """Renders the maps of one archive; what an engine shows depends on its archive alone."""
     frames = np.load(folder / "frames.npy", mmap_mode="r+")
     first = archive * MAPS_PER_ARCHIVE
     numbers = range(first, min(first + MAPS_PER_ARCHIVE, settings.num_maps(split)))
@@ -42,7 +42,7 @@ def render_archive(folder: Path, settings: WorldSettings, split: Split, archive:
 
 
 def poses(world_map: Map, settings: WorldSettings) -> list[Pose]:
-    """Where a map's pictures are taken: still views, then walks."""
+    """Returns the poses of a map's images: still views, then walks."""
     rng = np.random.default_rng([settings.seed, world_map.seed, 2])
     drawn = draw_views(world_map, settings.views_per_map, rng)
     for _ in range(settings.walks_per_map):
@@ -51,7 +51,7 @@ def poses(world_map: Map, settings: WorldSettings) -> list[Pose]:
 
 
 def take(engine: Engine, world_map: Map, pose: Pose, image_pixels: int) -> tuple[np.ndarray, View]:
-    """One picture, uint8 [image_pixels, image_pixels, 3], and its truth at the pose taken."""
+    """Returns one image, uint8 [image_pixels, image_pixels, 3], and its truth at the pose taken."""
     shot = engine.shoot(
         pose.x_metres * UNITS_PER_METRE, pose.y_metres * UNITS_PER_METRE, pose.yaw_degrees
     )

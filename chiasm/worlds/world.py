@@ -29,7 +29,7 @@ class Step:
 
 
 class World:
-    """Frames and truth of one split; frames stay on disk and are served as views of the file."""
+    """Frames and ground truth of one split; frames stay on disk, and are views of the file."""
 
     def __init__(self, folder: Path, settings: WorldSettings, split: Split) -> None:
         self.folder = folder
@@ -40,7 +40,7 @@ class World:
             self.views = [view_from_json(line) for line in lines]
 
     def __reduce__(self) -> tuple[type[World], tuple[Path, WorldSettings, Split]]:
-        """Another process opens the same files instead of receiving a copy of them."""
+        """Returns what another process needs to open the same files instead of receiving a copy."""
         return World, (self.folder, self.settings, self.split)
 
     def __len__(self) -> int:
@@ -56,7 +56,7 @@ class World:
 
     @cached_property
     def clear_frames(self) -> np.ndarray:
-        """Numbers of the frames about which captions and questions leave no doubt."""
+        """Numbers of the frames about which captions and questions are unambiguous."""
         return np.flatnonzero([view.clear for view in self.views])
 
     @cached_property
@@ -77,19 +77,19 @@ class World:
         return [self.step(a, b) for walk in self.walks for a, b in pairwise(walk)]
 
     def step(self, before: int, after: int) -> Step:
-        """The step between two frames of one walk."""
+        """Returns the step between two frames of one walk."""
         first, second = self.views[before], self.views[after]
         action = Action.between(first.pose, second.pose, after - before)
         return Step(before, action, after, first.map_seed)
 
 
 def view_to_json(view: View) -> str:
-    """One line of ``views.jsonl``."""
+    """Returns one line of ``views.jsonl``."""
     return json.dumps(asdict(view))
 
 
 def view_from_json(line: str) -> View:
-    """The inverse of :func:`view_to_json`."""
+    """Returns the view of a line: the inverse of :func:`view_to_json`."""
     fields = json.loads(line)
     fields["pose"] = Pose(**fields["pose"])
     fields["objects"] = tuple(

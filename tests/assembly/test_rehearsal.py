@@ -37,13 +37,13 @@ class Tempered(GroupedAttention):
         if mistake == "no flops":
             del self.pair_flops
 
-    def forward(self, x_BTD, turn_BTK, mask, past=None, by_modality=None):
+    def forward(self, x_BTD, rotary_BTK, mask, past=None, by_modality=None):
         if self.mistake == "wrong width":
             x_BTD = x_BTD[..., 1:]
         forgotten = None if self.mistake == "no past" else past
         if self.mistake == "forgets":
             x_BTD = x_BTD * (1 if past is None else 2)
-        return super().forward(x_BTD, turn_BTK, mask, forgotten, by_modality)
+        return super().forward(x_BTD, rotary_BTK, mask, forgotten, by_modality)
 
 
 @ATTENTIONS.register

@@ -43,7 +43,7 @@ def recipe_of(
                 **training,
             },
             "tokenizer": {"vocabulary_tokens": 270},
-            "stream": {"row_positions": 32, "rows_per_batch": 2, "sources": {"pictures": source}},
+            "stream": {"sequence_length": 32, "batch_size": 2, "sources": {"pictures": source}},
             "model": {"width": 16, "depth": 1, "query_heads": 2, "key_value_heads": 1},
             "training": {"steps": 2, "validation_batches": 0, "schedule": {"warmup_steps": 1}},
         }

@@ -16,7 +16,7 @@ from chiasm.recipe import Recipe, parse_recipe
 from chiasm.worlds.instructions.source import InstructionSource
 
 
-def recipe(row_positions: int, **instructions: object) -> Recipe:
+def recipe(sequence_length: int, **instructions: object) -> Recipe:
     return parse_recipe(
         {
             "name": "instructions",
@@ -24,7 +24,7 @@ def recipe(row_positions: int, **instructions: object) -> Recipe:
             "instructions": {"walks_per_map": 6, **instructions},
             "tokenizer": {"vocabulary_tokens": 300},
             "stream": {
-                "row_positions": row_positions,
+                "sequence_length": sequence_length,
                 "sources": {"spoken": {"kind": "world", "task": "instructions"}},
             },
         }
@@ -53,7 +53,8 @@ def test_a_walk_longer_than_a_row_is_refused(tmp_path: Path):
     material = open_material(short, tmp_path)
     inputs = build_inputs(short, material.train)
     match = (
-        r"row_positions = 128 .*spoken: \d{3} positions.* 'action: .*\[8/8\]'.* instructions.steps"
+        r"sequence_length = 128 .*spoken: \d{3} positions.* 'action: .*\[8/8\]'.* "
+        r"instructions.steps"
     )
     with pytest.raises(UserError, match=match):
         build_stream(short, material.train, inputs, seed=0)

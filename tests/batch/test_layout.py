@@ -49,7 +49,7 @@ def part(slots: Slots, begin: int, end: int) -> Slots:
     names = ("row_N", "grid_NA", "target_N", "dropped_N", "source_N")
     own = {name: getattr(slots, name)[inside_N] for name in names}
     start_N = slots.start_N[inside_N] - begin
-    return replace(slots, **own, start_N=start_N, row_positions=end - begin, items=())
+    return replace(slots, **own, start_N=start_N, sequence_length=end - begin, items=())
 
 
 CUTS = [(3, 8, 14, 24), (3, 9, 15, 16, 17, 24)]

@@ -25,7 +25,7 @@ def slots_of(*items: tuple[int, int, tuple[int, ...], bool]) -> Slots:
         target_N=torch.tensor(targets),
         dropped_N=torch.zeros(number, dtype=torch.bool),
         source_N=torch.arange(number),
-        row_positions=T,
+        sequence_length=T,
         items=tuple(torch.full((3,), n) for n in range(number)),
     )
 

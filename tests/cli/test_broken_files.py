@@ -27,8 +27,8 @@ patch_pixels = 4
 [tokenizer]
 vocabulary_tokens = 280
 [stream]
-row_positions = 128
-rows_per_batch = 4
+sequence_length = 128
+batch_size = 4
 [stream.sources]
 captions = {{ kind = "image_text", path = "{folder}/captions", held_out_fraction = 0.5 }}
 asked = {{ kind = "vqa", path = "{folder}/asked", held_out_fraction = 0.5 }}
@@ -59,7 +59,6 @@ questions = 60
 next_views = 60
 rollouts = 20
 rollout_horizons = [1, 2]
-rollout_training_frames = 20
 steps = 1
 answer_tokens = 8
 continuation_tokens = 4
@@ -71,8 +70,8 @@ def write_picture(path: Path, seed: int) -> None:
     PillowImage.fromarray(pixels).save(path)
 
 
-def held_out_of(settings, row_positions):
-    opened = open_sources(settings, Opening(row_positions))
+def held_out_of(settings, sequence_length):
+    opened = open_sources(settings, Opening(sequence_length))
     return {name: each.held_out for name, each in opened.items()}
 
 
@@ -107,7 +106,7 @@ def recipe_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def broken(recipe_path: Path) -> dict[str, Path]:
     """By source a held-out file that is no picture any more."""
     recipe = load_recipe(recipe_path)
-    sources = held_out_of(recipe.stream.sources, recipe.stream.row_positions)
+    sources = held_out_of(recipe.stream.sources, recipe.stream.sequence_length)
     files = {name: next(source[1].images).data for name, source in sources.items()}
     for name, file in files.items():
         break_held_out(recipe, name, file)
@@ -119,7 +118,7 @@ def break_held_out(recipe: Recipe, name: str, file: Path) -> None:
     for number in count():
         file.write_bytes(f"no picture of {name}, {number}".encode())
         settings = {name: recipe.stream.sources[name]}
-        source = held_out_of(settings, recipe.stream.row_positions)[name]
+        source = held_out_of(settings, recipe.stream.sequence_length)[name]
         if file in {image.data for n in range(len(source)) for image in source[n].images}:
             return
 

@@ -13,7 +13,7 @@ from chiasm.cli.data import app
 RECIPE = """
 name = "looked-at"
 streams.image = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}
-stream.row_positions = 64
+stream.sequence_length = 64
 stream.sources.pairs = {{ kind = "image_text", path = "{folder}", held_out_fraction = 0.3 }}
 tokenizer.vocabulary_tokens = 280
 """

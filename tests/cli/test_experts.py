@@ -14,13 +14,13 @@ from chiasm.errors import UserError
 from chiasm.recipe import load_recipe
 
 DENSE = (
-    *("stream.row_positions=64", "model.depth=2", "model.feedforward_width=32"),
+    *("stream.sequence_length=64", "model.depth=2", "model.feedforward_width=32"),
     *("training.steps=4", "training.validation_batches=0"),
 )
 MIXTURE = (
     *DENSE,
     'model.experts="moe"',
-    'model.moe={num_experts=8, granularity=4, shared="modality"}',
+    'model.moe={num_experts=8, granularity=4, shared_experts="modality"}',
 )
 
 
@@ -75,9 +75,9 @@ def test_a_run_that_has_not_ended_has_no_atlas(
 @pytest.mark.parametrize(
     ("option", "value", "bounds"),
     [
-        *(("--cutoff", value, "give a number above 0 and below 1") for value in (0, 1, 1.5, "nan")),
-        ("--documents", 1, "give at least 2"),
-        ("--seed", -1, "give at least 0"),
+        *(("--cutoff", value, "give a number > 0 and < 1") for value in (0, 1, 1.5, "nan")),
+        ("--documents", 1, "give a number ≥ 2"),
+        ("--seed", -1, "give a number ≥ 0"),
     ],
 )
 def test_an_option_out_of_bounds_is_told_with_its_value(

@@ -39,7 +39,7 @@ def refusal(*arguments: object) -> str:
 def test_pictures_come_in_pairs_and_exist(tmp_path: Path, picture: Path):
     assert "--start and --goal belong together" in refusal(tmp_path, "--start", picture)
     missing = refusal(tmp_path, "--start", picture, "--goal", tmp_path / "none.png")
-    assert f"--goal {tmp_path / 'none.png'} does not exist" in missing
+    assert f"--goal {tmp_path / 'none.png'} cannot be read: No such file" in missing
     broken = tmp_path / "broken.png"
     broken.write_bytes(b"no picture")
     assert "cannot be decoded" in refusal(tmp_path, "--start", broken, "--goal", picture)

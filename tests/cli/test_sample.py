@@ -84,7 +84,7 @@ def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: P
         (("--prompt", "k" * 100), "takes 101 positions"),
         (("--image", "missing.png"), "missing.png does not exist"),
         (("--prompt", "<image> and <image>"), "2 times <image> but there are 0"),
-        (("--draw", "--guidance", "inf"), "--guidance inf: give 1 (none) to 20"),
+        (("--draw", "--guidance", "inf"), "--guidance inf: give a number ≥ 1.0 and ≤ 20.0"),
         (("--draw", "--max-items", 0), "max_items = 0"),
     ],
 )

@@ -205,7 +205,7 @@ class Made:
         seed = settings.pop("seed", 3)
         assert isinstance(weights, dict)
         named = {name: TextSettings(weight=weights.get(name, 1.0)) for name in sources}
-        small = {"row_positions": 40, "rows_per_batch": 2, "lanes": 2, "rows_packed_together": 3}
+        small = {"sequence_length": 40, "batch_size": 2, "lanes": 2, "rows_packed_together": 3}
         merged = StreamSettings.model_validate({"sources": named, **small, **settings})
         return Stream(merged, sources, self.tokenizer, self.reader, seed, **ranks)  # type: ignore[arg-type]
 

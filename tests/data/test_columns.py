@@ -105,7 +105,7 @@ def test_pictures_without_words_say_how_to_write_them(kind, line, tmp_path):
             UserError, match=f"write metadata.jsonl .*{re.escape(json.dumps(line))}"
         ):
             columns(kind).refuse_pictures_alone(part)
-        columns(kind).source_of("mine", part, row_positions=1, alone=True)
+        columns(kind).source_of("mine", part, sequence_length=1, alone=True)
 
 
 def test_a_table_fits_whose_words_are_refused_when_they_are_read(table):

@@ -49,7 +49,7 @@ def test_spans_tile_the_row_with_their_roles(batch, made):
 
 
 def test_a_dropped_condition_is_a_role(made):
-    stream = made.stream(made.three_sources(), condition_drop=0.5)
+    stream = made.stream(made.three_sources(), condition_dropout=0.5)
     roles = {span.role for _ in range(5) for span in row_spans(next(stream), 0, made.tokenizer)}
     assert {"target", "target, condition dropped", "context", "text"} <= roles
 

@@ -10,7 +10,9 @@ from chiasm.errors import UserError
 
 @pytest.fixture
 def encoder_of(made):
-    return lambda row_positions: DocumentEncoder(made.tokenizer, made.reader.streams, row_positions)
+    return lambda sequence_length: DocumentEncoder(
+        made.tokenizer, made.reader.streams, sequence_length
+    )
 
 
 def test_layout(made, encoder_of):

@@ -60,7 +60,7 @@ def test_counts_are_of_what_was_given_out(made):
 def test_empty_and_unreadable_documents_are_reported_with_their_reason(made):
     documents = [*made.texts(1, 8), Document(()), made.texts(2, 1)[0]]
     source = made.Listed("text", documents, unreadable=frozenset({9}))
-    stream = made.stream({"text": source}, row_positions=60)
+    stream = made.stream({"text": source}, sequence_length=60)
     take(stream, 10)
     notes = " ".join(stream.report().notes)
     assert "text[8] skipped: empty" in notes

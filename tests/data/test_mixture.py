@@ -11,8 +11,8 @@ from chiasm.documents import Document, Text
 from chiasm.errors import UserError
 
 
-def mixture(made, sources, weights=None, lane=None, row_positions=40, seed=5):
-    encoder = DocumentEncoder(made.tokenizer, made.reader.streams, row_positions)
+def mixture(made, sources, weights=None, lane=None, sequence_length=40, seed=5):
+    encoder = DocumentEncoder(made.tokenizer, made.reader.streams, sequence_length)
     weights = weights or dict.fromkeys(sources, 1.0)
     return Mixture(sources, weights, encoder, lane or Lane(0, 1), seed)
 

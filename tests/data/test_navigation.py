@@ -164,7 +164,7 @@ def test_a_stream_reads_them_and_skips_what_is_broken(folder: Path, made):
     source = opened(folder)
     source.picture(3).data.write_bytes(b"no picture")
     settings = StreamSettings.model_validate(
-        {"sources": {"nav": {"kind": "trajectories", "path": str(folder)}}, "row_positions": 200}
+        {"sources": {"nav": {"kind": "trajectories", "path": str(folder)}}, "sequence_length": 200}
     )
     stream = Stream(settings, {"nav": source}, made.tokenizer, made.reader, seed=0)
     for _ in range(40):
@@ -291,7 +291,7 @@ def test_real_trajectories_open(task: str, made):
     sources = {split: opened(SHARED, split, task) for split in Split}
     assert sum(source.num_frames for source in sources.values()) == 720 + 3 * 150 + 16 * 100
     settings = StreamSettings.model_validate(
-        {"sources": {"nav": {"kind": "trajectories", "path": str(SHARED)}}, "row_positions": 200}
+        {"sources": {"nav": {"kind": "trajectories", "path": str(SHARED)}}, "sequence_length": 200}
     )
     stream = Stream(settings, {"nav": sources[Split.TRAIN]}, made.tokenizer, made.reader, seed=0)
     for _ in range(3):

@@ -90,7 +90,7 @@ def test_a_row_shorter_than_one_image_is_refused(made):
     image = Document((Image(made.picture(0), target=True),))
     pack_documents([image], made.tokenizer, made.reader, smallest).validate()
     with pytest.raises(
-        UserError, match=rf"stream\.row_positions = {smallest - 1} .*{smallest} or more"
+        UserError, match=rf"stream\.sequence_length = {smallest - 1} .*{smallest} or more"
     ):
         pack_documents([image], made.tokenizer, made.reader, smallest - 1)
 

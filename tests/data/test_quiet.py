@@ -16,7 +16,7 @@ class Source:
         return 3
     def __getitem__(self, index):
         return Document((Text("a" * (index + 1)),))
-settings = StreamSettings(sources={"text": TextSettings()}, row_positions=40)
+settings = StreamSettings(sources={"text": TextSettings()}, sequence_length=40)
 tokenizer = TextTokenizer.train(["a"], 262)
 reader = StreamTokenizers({"image": pixel_tokenizer(8, 8)})
 stream = Stream(settings, {"text": Source()}, tokenizer, reader, 0)

@@ -19,7 +19,7 @@ name = "sums"
 imports = ["sums.py"]
 streams.image = { kind = "pixels", image_pixels = 8, patch_pixels = 4 }
 tokenizer.vocabulary_tokens = 280
-stream = { row_positions = 32, sources.sums = { kind = "sums", count = 60 } }
+stream = { sequence_length = 32, sources.sums = { kind = "sums", count = 60 } }
 model = { width = 16, depth = 1, query_heads = 2, key_value_heads = 1 }
 training = { steps = 4, schedule.warmup_steps = 1, validation_batches = 1 }
 """

@@ -92,13 +92,13 @@ def check(batch, tokenizer):
 
 
 @settings(max_examples=60, deadline=None)
-@given(documents=DOCUMENTS, row_positions=st.integers(11, 30))
-@example(documents=[Document((TARGET, TARGET))], row_positions=12)  # both, exactly a row
-@example(documents=[Document((CONTEXT,))] * 3, row_positions=14)  # an image begins and ends it
-@example(documents=[Document((Text(""), TARGET, Text("")))], row_positions=11)
-@example(documents=[Document((Text(""),)), Document((CONTEXT, Text("a")))], row_positions=11)
-def test_tables_match_the_reference(made, documents, row_positions):
-    batch = pack_documents(documents, made.tokenizer, made.reader, row_positions)
+@given(documents=DOCUMENTS, sequence_length=st.integers(11, 30))
+@example(documents=[Document((TARGET, TARGET))], sequence_length=12)  # both, exactly a row
+@example(documents=[Document((CONTEXT,))] * 3, sequence_length=14)  # an image begins and ends it
+@example(documents=[Document((Text(""), TARGET, Text("")))], sequence_length=11)
+@example(documents=[Document((Text(""),)), Document((CONTEXT, Text("a")))], sequence_length=11)
+def test_tables_match_the_reference(made, documents, sequence_length):
+    batch = pack_documents(documents, made.tokenizer, made.reader, sequence_length)
     check(batch, made.tokenizer)
     images = [image for document in documents for image in document.images]
     slots = batch.slots["image"]
@@ -109,14 +109,14 @@ def test_tables_match_the_reference(made, documents, row_positions):
 
 
 @settings(max_examples=40, deadline=None)
-@given(documents=DOCUMENTS, row_positions=st.integers(11, 30))
-@example(documents=[Document((TARGET, CONTEXT, TARGET))], row_positions=22)
+@given(documents=DOCUMENTS, sequence_length=st.integers(11, 30))
+@example(documents=[Document((TARGET, CONTEXT, TARGET))], sequence_length=22)
 def test_tables_match_the_reference_where_streams_differ_in_their_grids(
-    made, documents, row_positions
+    made, documents, sequence_length
 ):
     shapes = {"image": made.shape, "seen": ImageShape(6, 4, 2, 2)}
     reader = made.Reader(shapes, seen="image")
-    batch = pack_documents(documents, made.tokenizer, reader, row_positions)
+    batch = pack_documents(documents, made.tokenizer, reader, sequence_length)
     check(batch, made.tokenizer)
     images = [image for document in documents for image in document.images]
     for name, shape in shapes.items():

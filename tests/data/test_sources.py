@@ -38,15 +38,15 @@ def pairs_folder(tmp_path, made):
     return folder
 
 
-def both_splits(settings, row_positions=40):
-    opened = opened_from({"mine": settings}, row_positions)["mine"]
+def both_splits(settings, sequence_length=40):
+    opened = opened_from({"mine": settings}, sequence_length)["mine"]
     return [opened.side(split) for split in Split]
 
 
-def opened_from(content, row_positions=40):
+def opened_from(content, sequence_length=40):
     """Sources given as tables of a recipe."""
     settings = StreamSettings.model_validate({"sources": content}).sources
-    return open_sources(settings, Opening(row_positions))
+    return open_sources(settings, Opening(sequence_length))
 
 
 def pictures(source):
@@ -77,7 +77,7 @@ def test_no_text_is_on_both_sides(tmp_path):
 
 def test_text_documents_fit_the_row_unless_told_otherwise(tmp_path):
     (tmp_path / "book.txt").write_text(" ".join(f"{k} words." for k in range(400)))
-    train, _ = both_splits({"kind": "text", "path": str(tmp_path)}, row_positions=50)
+    train, _ = both_splits({"kind": "text", "path": str(tmp_path)}, sequence_length=50)
     assert 50 < max(len(train[k].text) for k in range(len(train))) <= 100
 
 
@@ -85,7 +85,7 @@ def test_a_folder_streams_without_code(pairs_folder, made):
     settings = StreamSettings.model_validate(
         {
             "sources": {"pairs": {"kind": "image_text", "path": str(pairs_folder)}},
-            "row_positions": 40,
+            "sequence_length": 40,
         }
     )
     sources = {"pairs": open_sources(settings.sources, Opening(40))["pairs"].train}
@@ -157,7 +157,7 @@ def captioned(tmp_path, made):
 
 
 def captioned_stream(named, made, seed=3, **settings):
-    small = {"sources": named, "row_positions": 24, "rows_per_batch": 2, "lanes": 2}
+    small = {"sources": named, "sequence_length": 24, "batch_size": 2, "lanes": 2}
     merged = StreamSettings.model_validate({**small, **settings})
     sources = {name: each.train for name, each in open_sources(named, Opening(24)).items()}
     return Stream(merged, sources, made.tokenizer, made.reader, seed=seed)
@@ -211,7 +211,7 @@ def test_the_turns_of_captions_are_the_seed_s_and_restore_exactly(captioned, mad
 
 
 def test_what_vanishes_or_shrinks_while_training_is_skipped_and_counted(captioned, made, tmp_path):
-    stream = captioned_stream(captioned, made, prefetched_batches=1)
+    stream = captioned_stream(captioned, made)
     next(stream)
     (tmp_path / "2.png").unlink()
     os.truncate(tmp_path / "3.png", 60)
@@ -257,7 +257,7 @@ def test_real_folders_give_the_documents_that_they_always_gave(path, kind, docum
     if not (SHARED / path).exists():
         pytest.skip("the real data of the trials is not beside this checkout")
     settings = StreamSettings.model_validate(
-        {"sources": {"real": {"kind": kind, "path": str(SHARED / path)}}, "row_positions": 256}
+        {"sources": {"real": {"kind": kind, "path": str(SHARED / path)}}, "sequence_length": 256}
     )
     opened = open_sources(settings.sources, Opening(256))["real"]
     sides = (opened.train, opened.held_out)

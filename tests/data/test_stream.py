@@ -66,8 +66,13 @@ def test_the_state_is_small_and_does_not_grow(made):
     assert sizes[-1] < sizes[0] + 200  # counters gain digits, nothing else
 
 
-def test_prefetching_changes_nothing(made):
-    one, many = (made.stream(troubled_sources(made), prefetched_batches=ready) for ready in (1, 9))
+def prefetching(batches, made, monkeypatch):
+    monkeypatch.setattr("chiasm.data.stream.PREFETCHED_BATCHES", batches)
+    return made.stream(troubled_sources(made))
+
+
+def test_prefetching_changes_nothing(made, monkeypatch):
+    one, many = (prefetching(ready, made, monkeypatch) for ready in (1, 9))
     for _ in range(20):
         assert same(next(one), next(many))
         assert one.get_state() == many.get_state()
@@ -87,7 +92,7 @@ def merged(ranks):
 
 @pytest.mark.parametrize("num_ranks", [2, 4])
 def test_ranks_see_the_same_global_batches(made, num_ranks):
-    shape = {"lanes": 4, "rows_per_batch": 4}
+    shape = {"lanes": 4, "batch_size": 4}
     whole = made.stream(made.three_sources(), **shape)
     ranks = [
         made.stream(made.three_sources(), **shape, rank=rank, num_ranks=num_ranks)
@@ -104,7 +109,7 @@ def test_ranks_see_the_same_global_batches(made, num_ranks):
 
 
 def test_a_run_goes_on_with_another_number_of_ranks(made):
-    shape = {"lanes": 4, "rows_per_batch": 8}
+    shape = {"lanes": 4, "batch_size": 8}
     whole = made.stream(made.three_sources(), **shape)
     pair = [made.stream(made.three_sources(), **shape, rank=r, num_ranks=2) for r in range(2)]
     for stream in (whole, *pair):
@@ -123,7 +128,7 @@ def test_a_run_goes_on_with_another_number_of_ranks(made):
 
 @pytest.mark.parametrize(("lanes", "rows"), [(1, 3), (3, 2), (4, 6)])
 def test_rows_come_from_the_lanes_in_turn(made, lanes, rows):
-    stream = made.stream(made.three_sources(), lanes=lanes, rows_per_batch=rows)
+    stream = made.stream(made.three_sources(), lanes=lanes, batch_size=rows)
     batches = [next(stream) for _ in range(6)]
     given = [
         pair for b in batches for pair in zip(b.lane_B.tolist(), b.number_B.tolist(), strict=True)
@@ -145,8 +150,8 @@ def test_shares_follow_the_weights_by_positions(made):
 
 
 def test_a_row_shorter_than_one_image_is_refused_at_once(made):
-    with pytest.raises(UserError, match=r"stream\.row_positions = 6 is shorter than one item"):
-        made.stream(made.three_sources(), row_positions=6)
+    with pytest.raises(UserError, match=r"stream\.sequence_length = 6 is shorter than one item"):
+        made.stream(made.three_sources(), sequence_length=6)
 
 
 def test_a_source_without_documents_is_refused_at_once(made):
@@ -159,14 +164,14 @@ def test_no_sources_are_refused_at_once(made):
         made.stream({})
 
 
-@pytest.mark.parametrize("shape", [{"lanes": 3}, {"rows_per_batch": 3, "lanes": 4}])
+@pytest.mark.parametrize("shape", [{"lanes": 3}, {"batch_size": 3, "lanes": 4}])
 def test_ranks_that_do_not_divide_are_refused_at_once(made, shape):
     with pytest.raises(UserError, match="= 3 cannot be shared by 2 ranks"):
         made.stream(made.three_sources(), **shape, num_ranks=2)
 
 
 def test_settings_refuse_what_makes_no_sense():
-    for wrong in ({"condition_drop": 1.0}, {"lanes": 0}, {"row_position": 3}):
+    for wrong in ({"condition_dropout": 1.0}, {"lanes": 0}, {"row_position": 3}):
         with pytest.raises(ValueError, match=next(iter(wrong))):
             StreamSettings.model_validate({"sources": {}, **wrong})
 

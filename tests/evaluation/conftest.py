@@ -81,14 +81,12 @@ def settings() -> EvaluationSettings:
         text_documents=12,
         ngram_documents=30,
         flow_documents=4,
-        flow_times=(0.2, 0.8),
         probe_frames=40,
         drawings=6,
         questions=16,
         next_views=6,
         rollouts=4,
         rollout_horizons=(1, 2, 16),
-        rollout_training_frames=20,
         steps=2,
         answer_tokens=2,
         continuation_tokens=8,
@@ -96,9 +94,9 @@ def settings() -> EvaluationSettings:
     )
 
 
-def material_of(settings: dict[str, SourceSettings], row_positions: int) -> Material:
+def material_of(settings: dict[str, SourceSettings], sequence_length: int) -> Material:
     """Both sides of some sources."""
-    opened = open_sources(settings, Opening(row_positions))
+    opened = open_sources(settings, Opening(sequence_length))
     return Material(*({name: each.side(side) for name, each in opened.items()} for side in Split))
 
 

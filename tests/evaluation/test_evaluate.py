@@ -5,6 +5,7 @@ import pytest
 
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.evaluation import Evaluation
+from chiasm.flow import FLOW_TIMES
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 
@@ -71,7 +72,7 @@ def test_flow_points_cover_the_levels_of_every_source(evaluation, settings):
     assert {p.source for p in evaluation.flow_points} == {"image_text", "video", "action_video"}
     for source in ("image_text", "video", "action_video"):
         times = [p.flow_time for p in evaluation.flow_points if p.source == source]
-        assert times == list(settings.flow_times)
+        assert times == list(FLOW_TIMES)
 
 
 def test_progress_names_each_section_once(pretrained, material, settings):

@@ -4,7 +4,7 @@ import pytest
 from chiasm.errors import UserError
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
-from chiasm.evaluation.pictures import open_judge, psnr, ssim
+from chiasm.evaluation.pictures import open_reference_encoder, psnr, ssim
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.inference.pictures import feature_distance, features, through_tokenizer
 from chiasm.tokenizers.settings import open_tokenizer
@@ -32,33 +32,35 @@ def test_an_exact_tokenizer_gives_the_pictures_back(pretrained):
     assert np.array_equal(through_tokenizer(pretrained, original), original)
 
 
-def test_features_are_standardised_latents_in_the_order_of_the_pictures(pretrained):
+def test_features_are_standardized_latents_in_the_order_of_the_pictures(pretrained):
     every = features(pretrained, pictures(0, 5))
     shape, channels = pretrained.vision_tokenizer.image_shape, pretrained.vision_tokenizer.channels
     assert every.shape == (5, shape.num_tokens * channels)
     assert features(pretrained, pictures(0, 5)[2:3])[0] == pytest.approx(every[2], abs=1e-5)
 
 
-def test_a_judge_reads_in_its_own_latents_and_at_its_own_size(pretrained):
-    assert open_judge("own") is None
-    judge = open_judge("embedded-world")
-    read = features(pretrained, pictures(0), judge)
+def test_a_reference_encoder_reads_in_its_own_latents_and_at_its_own_size(pretrained):
+    assert open_reference_encoder("own") is None
+    reference_encoder = open_reference_encoder("embedded-world")
+    read = features(pretrained, pictures(0), reference_encoder)
     assert read.shape == (3, 16 * 32)  # 4 x 4 tokens of 32 channels, of 64 x 64 pixels
     assert not np.allclose(read[0], read[1])
 
 
-def test_a_judge_that_is_not_there_is_told_of_before_anything_is_measured(pretrained):
-    settings = EvaluationSettings(judge="nowhere")
-    with pytest.raises(UserError, match=r"evaluation.judge = 'nowhere' is neither a folder"):
+def test_a_reference_encoder_that_is_not_there_is_told_of_before_anything_is_measured(pretrained):
+    settings = EvaluationSettings(reference_encoder="nowhere")
+    with pytest.raises(
+        UserError, match=r"evaluation.reference_encoder = 'nowhere' is neither a folder"
+    ):
         evaluate(pretrained, Material({}, {}), settings)
 
 
-def test_a_trained_tokenizers_folder_is_a_judge(tmp_path):
+def test_a_trained_tokenizers_folder_is_a_reference_encoder(tmp_path):
     shipped = open_tokenizer(RaeSettings())
-    save_tokenizer(shipped, tmp_path / "judge", {})
-    judge = open_judge(str(tmp_path / "judge"))
-    assert judge is not None
-    assert judge.fingerprint == shipped.fingerprint
+    save_tokenizer(shipped, tmp_path / "reference_encoder", {})
+    reference_encoder = open_reference_encoder(str(tmp_path / "reference_encoder"))
+    assert reference_encoder is not None
+    assert reference_encoder.fingerprint == shipped.fingerprint
 
 
 def reference_ssim(x: np.ndarray, y: np.ndarray, size: int = 11) -> float:

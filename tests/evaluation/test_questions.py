@@ -118,14 +118,14 @@ def knowing(pretrained):
         for document in documents[4:]
     ]
     [(_, batch)] = batches([*documents, *swapped], learner)
-    optimiser = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
+    optimizer = torch.optim.AdamW(decoder.parameters(), lr=1e-2)
     objective = Objective(ObjectiveSettings(**learner.flow.model_dump()))
     latents = learner.tokenizers.encode(batch.slots)
     for step in range(150):
         losses = objective.losses(decoder, batch, latents, step)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         (losses.text.sum / losses.text.count).backward()
-        optimiser.step()
+        optimizer.step()
     decoder.eval().requires_grad_(False)
     return learner
 

@@ -43,7 +43,7 @@ name = "texts"
 imports = ["last_word.py", "broken.py"]
 streams.image = { kind = "pixels", image_pixels = 8, patch_pixels = 4 }
 tokenizer.vocabulary_tokens = 280
-stream.row_positions = 64
+stream.sequence_length = 64
 model = { width = 16, depth = 1, query_heads = 2, key_value_heads = 1 }
 training = { steps = 2, schedule.warmup_steps = 1, validation_batches = 1 }
 evaluation = { last_words = 6, text_documents = 6, shown = 2, steps = 1, continuation_tokens = 4 }
@@ -99,7 +99,10 @@ def test_one_that_fails_is_told_with_its_line_and_the_others_are_measured(run: P
     [
         ("evaluation.last_words=1", r"evaluation\.last_words = 1: should be greater"),
         ("evaluation.last_wrods=4", r"the nearest is evaluation\.last_words"),
-        ("evaluation.judge=nowhere", r"evaluation\.judge = 'nowhere' is neither a folder"),
+        (
+            "evaluation.reference_encoder=nowhere",
+            r"evaluation\.reference_encoder = 'nowhere' is neither a folder",
+        ),
     ],
 )
 def test_its_settings_are_checked_like_any_other(run: Path, override: str, message: str) -> None:

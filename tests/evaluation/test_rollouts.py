@@ -65,8 +65,7 @@ def test_the_nearest_training_frame_is_the_one_with_the_least_distance(
     train, held_out = sources
     truth = cut_pieces(run, held_out, settings.rollouts, 2).frames[:, 2]
     frames = [frame for walk in train.walks for frame in walk]
-    some = np.unique(np.linspace(0, len(frames) - 1, 20).round().astype(int))
-    pictures = np.stack([train.picture(frames[n]).pixels() for n in some])
+    pictures = np.stack([train.picture(frame).pixels() for frame in frames])
     have, wanted = features(pretrained, pictures), features(pretrained, truth)
     nearest = [int(np.argmin([np.linalg.norm(own - one) for one in have])) for own in wanted]
     decoded = through_tokenizer(pretrained, pictures[nearest])

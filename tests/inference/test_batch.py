@@ -82,9 +82,9 @@ def test_images_between_given_texts_are_those_of_whole_passes(
 @pytest.mark.parametrize(
     "model",
     [
-        {"experts": "shared"},
+        {"experts": "dense"},
         {"attention_weights": "modality"},
-        {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}},
+        {"experts": "moe", "moe": {"num_experts": 8, "shared_experts": "modality"}},
         {"time_conditioning": "adaptive"},
     ],
 )

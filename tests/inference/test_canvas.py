@@ -44,7 +44,7 @@ def training_velocity(
         number=0,
     )
     drop = 1.0 if dropped else 0.0
-    batch = Assembler(text, tokenizers.streams, ("one",), condition_drop=drop, seed=0)([row])
+    batch = Assembler(text, tokenizers.streams, ("one",), condition_dropout=drop, seed=0)([row])
     slots = batch.slots[stream]
     assert bool(slots.dropped_N[0]) == dropped
     z = {

@@ -12,14 +12,14 @@ from chiasm.inference.pretrained import Pretrained
 Compose = Callable[[Pretrained, list[int]], Passage]
 
 
-@pytest.fixture(params=["shared", "modality", "moe", "separate"])
+@pytest.fixture(params=["dense", "modality", "moe", "separate"])
 def any_model(build: Callable[..., Pretrained], request: pytest.FixtureRequest) -> Pretrained:
     """Three modalities, with weights of each in several ways."""
     changes: dict[str, object] = {"experts": request.param}
     if request.param == "separate":
         changes = {"attention_weights": "modality"}
     if request.param == "moe":
-        changes["moe"] = {"num_experts": 8, "shared": "modality"}
+        changes["moe"] = {"num_experts": 8, "shared_experts": "modality"}
     return build(series=True, **changes)
 
 

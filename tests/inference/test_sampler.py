@@ -105,7 +105,7 @@ def test_greedy_text_after_a_drawn_image_is_the_same_without_a_cache(
     [
         {},
         {"attention_weights": "modality"},
-        {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}},
+        {"experts": "moe", "moe": {"num_experts": 8, "shared_experts": "modality"}},
     ],
 )
 def test_greedy_text_after_either_item_is_the_same_without_a_cache(
@@ -169,7 +169,7 @@ def test_a_result_does_not_depend_on_what_runs_beside_it(
     for number, request in enumerate(mixed):
         [alone] = sampler.generate([request], QUICK)
         assert_same(together[number], alone)
-    in_threes = sampler.generate(mixed, QUICK.model_copy(update={"rows_at_once": 3}))
+    in_threes = sampler.generate(mixed, QUICK.model_copy(update={"batch_size": 3}))
     for one, other in zip(together, in_threes, strict=True):
         assert_same(one, other)
 
@@ -187,7 +187,7 @@ def test_the_stream_of_events_is_the_result(
 ) -> None:
     pretrained = build()
     prefer(pretrained, pretrained.text_tokenizer.marks["image"].begin, 0.6)
-    settings = QUICK.model_copy(update={"rows_at_once": 4})
+    settings = QUICK.model_copy(update={"batch_size": 4})
     results = Sampler(pretrained).generate(mixed, settings)
     events = list(Sampler(pretrained).stream(mixed, settings))
     for number, spans in enumerate(results):
@@ -330,7 +330,7 @@ def test_a_prompt_longer_than_the_context_is_refused_before_anything_runs(
     sampler = Sampler(build(context_positions=20))
     requests = [Request((Text("a"),)), Request((picture, Text("k" * 30)))]
     with pytest.raises(UserError, match=r"request 1 takes 37 positions but .* holds 20"):
-        next(sampler.stream(requests, QUICK.model_copy(update={"rows_at_once": 1})))
+        next(sampler.stream(requests, QUICK.model_copy(update={"batch_size": 1})))
     with pytest.raises(
         UserError, match=r"takes 17 positions and the image to generate, 23 together"
     ):

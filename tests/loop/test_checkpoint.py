@@ -25,7 +25,7 @@ def checkpoints(tmp_path: Path, told: Told) -> Checkpoints:
 def state(value: float) -> dict:
     return {
         "model": {"weight": torch.full((3, 4), value)},
-        "optimiser": {
+        "optimizer": {
             "state": {"weight": {"step": torch.tensor(value)}},
             "groups": [{"lr": value}],
         },
@@ -35,8 +35,8 @@ def state(value: float) -> dict:
 def restored(checkpoints: Checkpoints) -> tuple[dict | None, float]:
     tensors = state(-1.0)
     progress = checkpoints.restore(tensors)
-    assert tensors["optimiser"]["state"]["weight"]["step"] == tensors["model"]["weight"][0, 0]
-    assert tensors["optimiser"]["groups"][0]["lr"] == tensors["model"]["weight"][0, 0]
+    assert tensors["optimizer"]["state"]["weight"]["step"] == tensors["model"]["weight"][0, 0]
+    assert tensors["optimizer"]["groups"][0]["lr"] == tensors["model"]["weight"][0, 0]
     return progress, float(tensors["model"]["weight"][0, 0])
 
 

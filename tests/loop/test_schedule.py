@@ -7,7 +7,7 @@ from chiasm.loop.schedule import ScheduleSettings, learning_rate
 
 @pytest.mark.parametrize("shape", ["cosine", "linear"])
 def test_rises_peaks_and_ends_at_the_floor(shape: str) -> None:
-    settings = ScheduleSettings(shape=shape, warmup_steps=10, floor=0.2)
+    settings = ScheduleSettings(shape=shape, warmup_steps=10, min_lr_ratio=0.2)
     shares = [learning_rate(settings, 1.0, step, 110) for step in range(110)]
     assert shares[0] == pytest.approx(0.1)
     assert shares[9] == shares[10] == 1.0
@@ -18,12 +18,12 @@ def test_rises_peaks_and_ends_at_the_floor(shape: str) -> None:
 
 def test_half_way_values() -> None:
     for shape, warmup in (("cosine", 0), ("linear", 0)):
-        settings = ScheduleSettings(shape=shape, warmup_steps=warmup, floor=0.0)
+        settings = ScheduleSettings(shape=shape, warmup_steps=warmup, min_lr_ratio=0.0)
         assert learning_rate(settings, 1.0, 50, 101) == pytest.approx(0.5)
 
 
 def test_a_full_cosine_falls_from_the_first_step() -> None:
-    settings = ScheduleSettings(shape="full_cosine", warmup_steps=5, floor=0.01)
+    settings = ScheduleSettings(shape="full_cosine", warmup_steps=5, min_lr_ratio=0.01)
     rates = [learning_rate(settings, 2.0, step, 100) for step in range(100)]
     assert rates[0] == pytest.approx(2.0 / 5)
     assert rates[4] < 2.0

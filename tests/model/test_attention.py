@@ -13,8 +13,8 @@ def test_scores_depend_on_the_distance_alone():
 
     def score(query_position: int, key_position: int) -> torch.Tensor:
         turn = table(torch.tensor([[query_position, key_position]]))
-        turned = rotate(torch.stack((q, k)).view(1, 2, 1, 8), turn)[0, :, 0]
-        return turned[0] @ turned[1]
+        rotated = rotate(torch.stack((q, k)).view(1, 2, 1, 8), turn)[0, :, 0]
+        return rotated[0] @ rotated[1]
 
     torch.testing.assert_close(score(5, 2), score(105, 102), atol=1e-4, rtol=1e-4)
     assert abs(float(score(5, 2) - score(5, 3))) > 1e-4

@@ -8,10 +8,13 @@ from chiasm.model.mask import IntervalMask
 
 VARIANTS = {
     "modality": {},
-    "shared": {"experts": "shared"},
+    "shared": {"experts": "dense"},
     "mixture of transformers": {"attention_weights": "modality"},
-    "mixture of experts": {"experts": "moe", "moe": {"num_experts": 8, "shared": "global"}},
-    "experts of each modality": {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}},
+    "mixture of experts": {"experts": "moe", "moe": {"num_experts": 8, "shared_experts": "global"}},
+    "experts of each modality": {
+        "experts": "moe",
+        "moe": {"num_experts": 8, "shared_experts": "modality"},
+    },
     "adaptive": {"time_conditioning": "adaptive"},
 }
 

@@ -11,11 +11,11 @@ from chiasm.model.settings import ModelSettings
 
 VARIANTS = [
     {},
-    {"experts": "shared"},
+    {"experts": "dense"},
     {"time_conditioning": "adaptive"},
-    {"image_positions": "sinusoidal", "qk_norm": False, "head_width": 12},
+    {"item_positions": "sinusoidal", "qk_norm": False, "head_width": 12},
     {"attention_weights": "modality"},
-    {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality", "dense_blocks": 1}},
+    {"experts": "moe", "moe": {"num_experts": 8, "shared_experts": "modality", "dense_blocks": 1}},
 ]
 
 
@@ -132,10 +132,17 @@ def test_numbers_of_tokens_at_latent_positions_are_not_read(naive):
         assert torch.equal(decoder(inputs, mask), decoder(other, mask))
 
 
-@pytest.mark.parametrize("image_positions", ["learned", "sinusoidal"])
+def test_learned_places_reach_over_the_grid():
+    wide = Streams((StreamShape("image", "vision", (65, 2), 4),))
+    decoder = Decoder(ModelSettings(width=24, depth=1), vocabulary=9, streams=wide)
+    tables = decoder.place_embedding["image"].named_parameters()
+    assert {name: len(table) for name, table in tables} == {"row": 65, "column": 65}
+
+
+@pytest.mark.parametrize("item_positions", ["learned", "sinusoidal"])
 @pytest.mark.parametrize("stream", ["image", "series"])
-def test_time_place_and_latent_each_matter(naive, stream, image_positions):
-    decoder, batch = tiny(naive, image_positions=image_positions), two_documents(naive)
+def test_time_place_and_latent_each_matter(naive, stream, item_positions):
+    decoder, batch = tiny(naive, item_positions=item_positions), two_documents(naive)
     inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
     with torch.no_grad():
         before, own = decoder(inputs, mask), inputs.latents[stream]
@@ -153,9 +160,9 @@ def test_time_place_and_latent_each_matter(naive, stream, image_positions):
 def test_streams_may_stand_in_any_order_and_be_left_out(naive):
     decoder, batch = tiny(naive), two_documents(naive)
     inputs, mask = read(naive, batch), IntervalMask.from_batch(batch)
-    turned = replace(inputs, latents=dict(reversed(inputs.latents.items())))
+    rotated = replace(inputs, latents=dict(reversed(inputs.latents.items())))
     with torch.no_grad():
-        assert torch.equal(decoder(inputs, mask), decoder(turned, mask))
+        assert torch.equal(decoder(inputs, mask), decoder(rotated, mask))
         alone = naive.pack([[[[9, 10], naive.Picture(), [11]]]], 16)
         inputs, mask = read(naive, alone), IntervalMask.from_batch(alone)
         own = replace(inputs, latents={"image": inputs.latents["image"]})
@@ -242,7 +249,7 @@ def test_a_stream_learns_only_what_its_items_pass(naive):
 
 def test_more_modalities_than_shared_experts_are_refused():
     streams = Streams(tuple(StreamShape(f"s{n}", f"m{n}", (2,), 3) for n in range(4)))
-    moe = {"num_experts": 7, "granularity": 4, "shared": "modality"}
+    moe = {"num_experts": 7, "granularity": 4, "shared_experts": "modality"}
     settings = ModelSettings(width=48, feedforward_width=128, experts="moe", moe=moe)
     with pytest.raises(UserError, match=r"num_experts = 7 .* leaves 2 to choose from"):
         Decoder(settings, vocabulary=20, streams=streams)
@@ -267,7 +274,7 @@ def test_bfloat16_activations_with_float32_weights(naive):
 
 
 def test_active_parameters_leave_out_the_other_experts(naive):
-    shared = tiny(naive, experts="shared").count_parameters()
+    shared = tiny(naive, experts="dense").count_parameters()
     split = tiny(naive, experts="modality").count_parameters()
     assert shared.total == shared.active == split.active
     assert split.total > split.active
@@ -282,7 +289,7 @@ def copied(decoder, other, **taken):
 
 @pytest.mark.parametrize("time_conditioning", ["added", "adaptive"])
 def test_a_mixture_of_one_expert_is_the_shared_expert(naive, time_conditioning):
-    shared = tiny(naive, experts="shared", time_conditioning=time_conditioning)
+    shared = tiny(naive, experts="dense", time_conditioning=time_conditioning)
     moe = {"num_experts": 1, "granularity": 1, "weights": "raw"}
     mixture = tiny(naive, experts="moe", moe=moe, time_conditioning=time_conditioning)
     routers = {name: value for name, value in mixture.state_dict().items() if "router" in name}
@@ -296,7 +303,13 @@ def test_a_mixture_of_one_expert_is_the_shared_expert(naive, time_conditioning):
 def test_a_mixture_whose_router_reads_the_modality_is_the_split(naive):
     """One shared expert for each modality, and routed ones that give nothing."""
     split = tiny(naive, experts="modality", feedforward_width=64)
-    moe = {"num_experts": 6, "granularity": 2, "shared": "modality", "weights": "raw", "top_k": 1}
+    moe = {
+        "num_experts": 6,
+        "granularity": 2,
+        "shared_experts": "modality",
+        "weights": "raw",
+        "top_k": 1,
+    }
     mixture = tiny(naive, experts="moe", moe=moe, feedforward_width=128)
     taken = {}
     for number in range(2):
@@ -305,7 +318,7 @@ def test_a_mixture_whose_router_reads_the_modality_is_the_split(naive):
         for part in ("gate_up", "down"):
             values = own[name + part]
             taken[name + part] = torch.cat((torch.zeros_like(values), values))
-        for part in ("router.weight", "router.balance_R"):
+        for part in ("router.weight", "router.expert_bias_R"):
             taken[name + part] = mixture.state_dict()[name + part]
     mixture = copied(split, mixture, **taken)
     batch = naive.random_batch(2)
@@ -343,7 +356,7 @@ PAPER_SHAPE = {
 @pytest.mark.parametrize(
     ("changes", "billions"),
     [
-        ({"experts": "shared"}, 1.498),
+        ({"experts": "dense"}, 1.498),
         ({"experts": "modality"}, 2.304),
         ({"experts": "modality", "attention_weights": "modality"}, 2.47),
         ({"experts": "moe", "moe": {"num_experts": 32, "granularity": 16}}, 2.30),

@@ -2,7 +2,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from chiasm.model.elementwise import EPSILON, rms_norm, rotate, swiglu, take_rows, turn_heads
+from chiasm.model.elementwise import EPSILON, apply_rotary, rms_norm, rotate, swiglu, take_rows
 
 
 def outputs_and_gradients(function, *inputs):
@@ -72,19 +72,19 @@ def test_the_cpu_form_of_turned_heads_matches_the_plain_one(with_gain):
     angle = torch.randn(2, 5, 4)
     turn = torch.stack((angle.cos(), angle.sin()), dim=-1).flatten(-2)  # a turn keeps lengths
 
-    def turned(heads, gain):
-        return turn_heads(heads, gain if with_gain else None, turn, 6) + 0 * gain.sum()
+    def rotated(heads, gain):
+        return apply_rotary(heads, gain if with_gain else None, turn, 6) + 0 * gain.sum()
 
-    assert_same(turned, turned, torch.randn(2, 5, 8, 8), torch.randn(6))
+    assert_same(rotated, rotated, torch.randn(2, 5, 8, 8), torch.randn(6))
 
 
 def test_query_key_norm_gives_each_head_its_gain_as_root_mean_square():
     turn, gain = torch.tensor([1.0, 0.0] * 4).expand(1, 5, 8), torch.tensor([0.5, 2.0, 3.0])
     heads = torch.randn(1, 5, 4, 8)
-    turned = turn_heads(heads, gain, turn, 3)
-    sizes = turned[:, :, :3].square().mean(-1).sqrt()
+    rotated = apply_rotary(heads, gain, turn, 3)
+    sizes = rotated[:, :, :3].square().mean(-1).sqrt()
     torch.testing.assert_close(sizes, gain.expand(1, 5, 3))
-    assert torch.equal(turned[:, :, 3:], heads[:, :, 3:])
+    assert torch.equal(rotated[:, :, 3:], heads[:, :, 3:])
 
 
 def test_taken_rows_send_their_gradient_home():

@@ -105,7 +105,7 @@ def test_the_real_grouped_product_matches_a_loop_over_positions(num_experts):
 @pytest.mark.usefixtures("any_grouped_dtype")
 @pytest.mark.parametrize("shared", ["none", "global", "modality"])
 @pytest.mark.parametrize("score", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("weights", ["normalised", "raw"])
+@pytest.mark.parametrize("weights", ["normalized", "raw"])
 @pytest.mark.parametrize(
     ("modalities", "kinds"),
     [(2, (1, 2)), (2, (1,)), (2, (2,)), (2, (0, 1)), (3, (1, 2, 3)), (3, (3, 1)), (3, (0, 3))],
@@ -126,7 +126,7 @@ def test_a_mixture_matches_its_definition(shared, score, weights, modalities, ki
             scores = logits.softmax(0) if score == "softmax" else logits.sigmoid()
             best = scores.topk(settings.routed_choices).indices
             chosen = scores[best]
-            chosen = chosen / chosen.sum() if weights == "normalised" else chosen
+            chosen = chosen / chosen.sum() if weights == "normalized" else chosen
             y_D = sum(
                 w * expert_output(mixture, e, x_D)
                 for e, w in zip(best.tolist(), chosen, strict=True)
@@ -208,11 +208,11 @@ def test_a_gradient_of_stride_zero_is_accepted():
 
 def test_what_a_position_uses_is_counted():
     experts = Experts(3, width=16, hidden_width=32)
-    assert experts.idle_parameters() == 2 * (64 * 16 + 16 * 32)
+    assert experts.inactive_parameters() == 2 * (64 * 16 + 16 * 32)
     assert experts.flops(rows=5) == 2 * 5 * (64 * 16 + 16 * 32)
-    settings = MoeSettings(num_experts=8, granularity=4, shared="modality")
+    settings = MoeSettings(num_experts=8, granularity=4, shared_experts="modality")
     one_expert = 3 * 16 * 8
     for modalities in (2, 3):
         mixture = MixtureOfExperts(settings, 16, 32, modalities)
-        assert mixture.idle_parameters() == (8 - 4) * one_expert
+        assert mixture.inactive_parameters() == (8 - 4) * one_expert
         assert mixture.flops(rows=5) == 2 * 5 * (4 * one_expert + (8 - modalities) * 16)

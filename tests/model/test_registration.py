@@ -19,8 +19,8 @@ from chiasm.recipe import parse_recipe
 
 
 class SlidingAttention(GroupedAttention):
-    def forward(self, x_BTD, turn_BTK, mask, past=None, by_modality=None):
-        return super().forward(x_BTD, turn_BTK, mask.within(5), past, by_modality)
+    def forward(self, x_BTD, rotary_BTK, mask, past=None, by_modality=None):
+        return super().forward(x_BTD, rotary_BTK, mask.within(5), past, by_modality)
 
 
 @ATTENTIONS.register
@@ -43,7 +43,10 @@ def test_a_new_attention_is_trained_saved_and_read_from_its_cache(attention, tmp
     content = {
         "name": "tiny",
         "tokenizer": {"vocabulary_tokens": 280},
-        "stream": {"row_positions": 64, "sources": {"t": {"kind": "text", "path": str(tmp_path)}}},
+        "stream": {
+            "sequence_length": 64,
+            "sources": {"t": {"kind": "text", "path": str(tmp_path)}},
+        },
         "model": {"width": 48, "depth": 2, "attention": attention, "attention_weights": "modality"},
         "training": {"steps": 5, "schedule": {"warmup_steps": 1}},
     }

@@ -20,7 +20,7 @@ def router(width: int = 6, **changes) -> Router:
 
 
 @pytest.mark.parametrize("score", ["softmax", "sigmoid"])
-@pytest.mark.parametrize("weights", ["normalised", "raw"])
+@pytest.mark.parametrize("weights", ["normalized", "raw"])
 def test_the_best_scores_win_and_are_the_weights(score, weights):
     own = router(score=score, weights=weights)
     x = torch.randn(11, 6)
@@ -32,15 +32,15 @@ def test_the_best_scores_win_and_are_the_weights(score, weights):
         best = sorted(range(8), key=lambda e: -float(scores[row, e]))[:3]
         assert choice.expert_MK[row].tolist() == best
         expected = scores[row, best]
-        expected = expected / expected.sum() if weights == "normalised" else expected
+        expected = expected / expected.sum() if weights == "normalized" else expected
         torch.testing.assert_close(choice.weight_MK[row], expected)
-    torch.testing.assert_close(choice.share_MR.sum(-1), torch.ones(11))
+    torch.testing.assert_close(choice.prob_MR.sum(-1), torch.ones(11))
     torch.testing.assert_close(choice.logit_M, logits.exp().sum(-1).log())
 
 
 def test_scores_are_float32_under_bfloat16():
     choice = router()(torch.randn(4, 6).bfloat16())
-    assert choice.weight_MK.dtype == choice.share_MR.dtype == torch.float32
+    assert choice.weight_MK.dtype == choice.prob_MR.dtype == torch.float32
 
 
 @torch.no_grad()
@@ -49,13 +49,13 @@ def test_balance_moves_choices_and_not_weights():
     x, text = torch.randn(200, 6), torch.full((200,), TEXT)
     before = own(x)
     for _ in range(600):
-        own.shift_balance(own(x).load(text, 2).sum(0), 0.001)
+        own.update_expert_bias(own(x).load(text, 2).sum(0), 0.001)
     after = own(x)
     spread, spread_before = (c.load(text, 2).sum(0).float().std() for c in (after, before))
     assert spread < 0.4 * spread_before
-    torch.testing.assert_close(after.share_MR, before.share_MR)
-    torch.testing.assert_close(after.weight_MK, before.share_MR.gather(1, after.expert_MK))
-    assert abs(float(own.balance_R.mean())) < 1e-6
+    torch.testing.assert_close(after.prob_MR, before.prob_MR)
+    torch.testing.assert_close(after.weight_MK, before.prob_MR.gather(1, after.expert_MK))
+    assert abs(float(own.expert_bias_R.mean())) < 1e-6
 
 
 @torch.no_grad()
@@ -64,7 +64,7 @@ def test_losses_against_their_definitions():
     filled = torch.tensor([True, True, False, True, True])
     rows = [0, 1, 3, 4]
     share = [sum(expert in choice.expert_MK[row] for row in rows) / (4 * 3) for expert in range(8)]
-    mean = [sum(float(choice.share_MR[row, expert]) for row in rows) / 4 for expert in range(8)]
+    mean = [sum(float(choice.prob_MR[row, expert]) for row in rows) / 4 for expert in range(8)]
     expected = 8 * sum(f * p for f, p in zip(share, mean, strict=True))
     assert float(choice.balance_loss(filled)) == pytest.approx(expected, rel=1e-5)
     squares = [float(choice.logit_M[row]) ** 2 for row in rows]
@@ -96,10 +96,19 @@ def test_load_is_told_by_modality():
     ("changes", "message"),
     [
         ({"num_experts": 4, "granularity": 8}, "leaves 4 to choose from"),
-        ({"num_experts": 2, "shared": "modality", "granularity": 2}, "leaves 0 to choose from"),
-        ({"granularity": 1, "shared": "global", "weights": "raw"}, "takes the whole budget"),
+        (
+            {"num_experts": 2, "shared_experts": "modality", "granularity": 2},
+            "leaves 0 to choose from",
+        ),
+        (
+            {"granularity": 1, "shared_experts": "global", "weights": "raw"},
+            "takes the whole budget",
+        ),
         ({"granularity": 1}, "granularity = 1 asks for 1 routed .* set weights = 'raw'"),
-        ({"granularity": 2, "shared": "modality"}, "beside shared = 'modality' asks for 1"),
+        (
+            {"granularity": 2, "shared_experts": "modality"},
+            "beside shared_experts = 'modality' asks for 1",
+        ),
         (
             {"num_experts": 8, "top_k": 9},
             "top_k = 9 asks for 9 .* or lower top_k",

@@ -19,11 +19,11 @@ def grouped_flops(a_shape, b_shape, *_, out_shape=None, **__) -> int:
     "changes",
     [
         {},
-        {"experts": "shared"},
+        {"experts": "dense"},
         {"time_conditioning": "adaptive"},
         {"head_width": 24},
         {"attention_weights": "modality"},
-        {"experts": "moe", "moe": {"num_experts": 12, "shared": "modality"}},
+        {"experts": "moe", "moe": {"num_experts": 12, "shared_experts": "modality"}},
     ],
 )
 def test_the_count_agrees_with_torch_when_all_pairs_are_counted(naive, changes):

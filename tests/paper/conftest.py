@@ -8,8 +8,11 @@ from pathlib import Path
 import pytest
 
 from chiasm.paper import keep
-from chiasm.studies import Cost, Record, State, expand, load_study, write_cells
 from chiasm.studies.cell import Result
+from chiasm.studies.cells import expand
+from chiasm.studies.collect import Record, State, write_cells
+from chiasm.studies.plan import Cost
+from chiasm.studies.settings import load_study
 
 STUDIES = Path(__file__).parents[2] / "recipes" / "studies"
 

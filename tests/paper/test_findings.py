@@ -6,7 +6,8 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.paper.findings import SHIPPED, load_findings, results_of
-from chiasm.studies import expand, load_study
+from chiasm.studies.cells import expand
+from chiasm.studies.settings import load_study
 
 STUDIES = Path(__file__).parents[2] / "recipes" / "studies"
 

@@ -9,6 +9,7 @@ import pytest
 from chiasm.evaluation.evaluation import Evaluation, FlowPoint, HorizonPoint, Panel, Sample
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.settings import EvaluationSettings
+from chiasm.flow import FLOW_TIMES
 from chiasm.report.page import Provenance
 
 MAPS = np.arange(40) // 4
@@ -54,7 +55,7 @@ def evaluation() -> Evaluation:
             ),
         )
         for source, base in (("image_text", 0.7), ("action_video", 0.55))
-        for time in settings.flow_times
+        for time in FLOW_TIMES
     )
     horizons = tuple(
         HorizonPoint(

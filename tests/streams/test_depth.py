@@ -65,7 +65,7 @@ class DepthSettings(SourceSettings):
 
 @pytest.mark.slow
 def test_depth_is_drawn_from_the_picture_in_colour(tmp_path) -> None:
-    stream = {"row_positions": 64, "sources": {"depths": {"kind": "depths"}}}
+    stream = {"sequence_length": 64, "sources": {"depths": {"kind": "depths"}}}
     model = {"width": 32, "depth": 2, "query_heads": 2, "key_value_heads": 1}
     recipe = {"name": "depths", "stream": stream, "model": model, "training": {"steps": 400}}
     recipe["streams"] = {"image": {"kind": "pixels", "image_pixels": 8}}

@@ -104,7 +104,7 @@ def recipe(mistake="", document_57="", stream="sensor"):
         {
             "name": "mistakes",
             "streams": {stream: {"kind": "mistaken-pairs", "mistake": mistake}},
-            "stream": {"row_positions": 64, "sources": {"readings": source}},
+            "stream": {"sequence_length": 64, "sources": {"readings": source}},
             "model": {"width": 16, "depth": 1, "query_heads": 2, "key_value_heads": 1},
             "training": {"steps": 12, "validation_batches": 0, "schedule": {"warmup_steps": 2}},
         }
@@ -118,7 +118,7 @@ def recipe(mistake="", document_57="", stream="sensor"):
         ("no grid", r"streams\.sensor\.kind opens .* no grid; set grid to .* such as \(8,\)"),
         ("no channels", r"streams\.sensor\.kind opens .* no channels; set channels to"),
         ("grid of no tuple", r"streams\.sensor\.kind opens .* has 4 for its grid; set grid"),
-        ("no super", r"streams\.sensor\.kind opens .* not initialised; .* super\(\)"),
+        ("no super", r"streams\.sensor\.kind opens .* not initialized; .* super\(\)"),
         ("opens an encoder", r"streams\.sensor\.kind = 'mistaken-pairs' returned a Pairs"),
         ("modality of text", r"streams\.sensor has .* modality 'text'"),
     ],

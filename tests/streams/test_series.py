@@ -62,7 +62,7 @@ class WaveSettings(SourceSettings):
 
 @pytest.mark.slow
 def test_waves_are_drawn_named_and_resumed_bit_by_bit(tmp_path) -> None:
-    stream = {"row_positions": 64, "rows_per_batch": 4, "sources": {"waves": {"kind": "two-waves"}}}
+    stream = {"sequence_length": 64, "batch_size": 4, "sources": {"waves": {"kind": "two-waves"}}}
     model = {"width": 32, "depth": 2, "query_heads": 2, "key_value_heads": 1}
     recipe = {"name": "waves", "stream": stream, "model": model, "training": {"steps": 400}}
     recipe["streams"] = {"image": {"kind": "pixels", "image_pixels": 8}}

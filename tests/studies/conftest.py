@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.studies import Job, run_cell
+from chiasm.studies.cell import run_cell
+from chiasm.studies.launcher import Job
 
 STUDY = """
 name = "tiny-study"

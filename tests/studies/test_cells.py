@@ -7,8 +7,8 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.recipe import parse_recipe, resolved
-from chiasm.studies import expand, load_study
-from chiasm.studies.cells import DEFAULTS
+from chiasm.studies.cells import DEFAULTS, expand
+from chiasm.studies.settings import load_study
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "defaults.json"
 
@@ -52,9 +52,9 @@ def test_the_hash_is_of_what_is_learned(study_path):
 def test_what_is_default_is_no_part_of_the_hash(study_path):
     """So a version with a further setting goes on with the studies of the one before."""
     before = keys(study_path())
-    assert keys(study_path("set = { 'model.qk_norm' = true, 'training.balance_rate' = 0.0 }")) == (
-        before
-    )
+    assert keys(
+        study_path("set = { 'model.qk_norm' = true, 'training.router_bias_rate' = 0.0 }")
+    ) == (before)
     assert not set(keys(study_path("set = { 'model.qk_norm' = false }"))) & set(before)
 
 

@@ -7,11 +7,11 @@ import pytest
 
 from chiasm.data.source import SOURCES
 from chiasm.errors import UserError
-from chiasm.studies import expand, load_study
 from chiasm.studies.cell import Order
+from chiasm.studies.cells import expand
 from chiasm.studies.data import DataFingerprints
 from chiasm.studies.held_out import refuse_leaks
-from chiasm.studies.settings import HELD_OUT
+from chiasm.studies.settings import HELD_OUT, load_study
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.recipe import load_recipe
 from chiasm.scaling.fit import fit_points
 from chiasm.scaling.points import Point
-from chiasm.studies import load_study
 from chiasm.studies.isoflop import Centre, plan_isoflop, write_study
+from chiasm.studies.settings import load_study
 from chiasm.studies.step import count_recipe_step
 
 pytestmark = pytest.mark.slow
@@ -179,7 +179,7 @@ def test_one_depth_and_a_swept_rate(recipe, step):
     for cell in plan.cells:
         width = cell.shape.settings.width
         assert cell.shape.settings.depth == 3
-        rate = recipe.training.optimiser.learning_rate
+        rate = recipe.training.optimizer.learning_rate
         assert cell.learning_rate == pytest.approx(rate * recipe.model.width / width)
     assert plan.rule.endswith("(width / 32)^-1")
 

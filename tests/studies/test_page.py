@@ -9,8 +9,10 @@ import pytest
 from chiasm.errors import UserError
 from chiasm.scaling.checks import check_points
 from chiasm.scaling.points import read_points, write_points
-from chiasm.studies import collect, load_study, plan, points, run_study, write_cells
+from chiasm.studies.collect import collect, points, write_cells
 from chiasm.studies.page import FIGURE, write_study_report
+from chiasm.studies.runner import plan, run_study
+from chiasm.studies.settings import load_study
 from chiasm.studies.table import compare
 
 pytestmark = pytest.mark.slow

@@ -5,9 +5,10 @@ import re
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.studies import load_study, plan, run_study
 from chiasm.studies.cell import Result
 from chiasm.studies.plan import refuse_off_budget
+from chiasm.studies.runner import plan, run_study
+from chiasm.studies.settings import load_study
 
 
 @pytest.mark.slow
@@ -67,9 +68,9 @@ def test_another_folder_is_left_alone(study_path, tmp_path):
 def test_a_study_that_could_not_be_planned_is_planned_when_it_is_mended(study_path, tmp_path):
     path, recipe = study_path(), tmp_path / "recipe.toml"
     content = recipe.read_text()
-    recipe.write_text(content.replace("row_positions = 32", "row_positions = 4"))
+    recipe.write_text(content.replace("sequence_length = 32", "sequence_length = 4"))
     for _ in range(2):
-        with pytest.raises(UserError, match="row_positions"):
+        with pytest.raises(UserError, match="sequence_length"):
             plan(load_study(path), tmp_path / "out", measure_time=False)
     recipe.write_text(content)
     assert plan(load_study(path), tmp_path / "out", measure_time=False).cells

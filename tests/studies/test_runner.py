@@ -15,19 +15,12 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
-from chiasm.studies import (
-    LocalLauncher,
-    Progress,
-    State,
-    collect,
-    expand,
-    load_study,
-    plan,
-    run_study,
-)
 from chiasm.studies.cell import Result
-from chiasm.studies.collect import last_step
-from chiasm.studies.runner import cell_folder
+from chiasm.studies.cells import expand
+from chiasm.studies.collect import State, collect, last_step
+from chiasm.studies.launcher import LocalLauncher
+from chiasm.studies.runner import StudyProgress, cell_folder, plan, run_study
+from chiasm.studies.settings import load_study
 from chiasm.studies.shared import only_process
 
 pytestmark = pytest.mark.slow
@@ -80,7 +73,7 @@ def test_killed_in_the_middle_it_resumes_and_repeats_nothing(study_path, tmp_pat
     class EnoughError(Exception):
         pass
 
-    def until_it_goes_on(progress: Progress) -> None:
+    def until_it_goes_on(progress: StudyProgress) -> None:
         assert [job.folder for job in progress.finished] == [short]
         if last_step(long) > begun.step + 5:
             raise EnoughError
@@ -144,8 +137,8 @@ def test_other_measures_are_taken_without_training_again(study_path, tmp_path, h
         'name = "last validation"'
     }
     assert collect(load_study(study_path(**UNEQUAL)), out)[1].state is State.FINISHED
-    sizes = load_study(study_path("set = { 'evaluation.flow_times' = [0.5] }", **UNEQUAL))
-    assert collect(sizes, out)[1].state is State.OUTDATED, "measured at other noise levels"
+    sizes = load_study(study_path("set = { 'evaluation.seed' = 1 }", **UNEQUAL))
+    assert collect(sizes, out)[1].state is State.OUTDATED, "measured with other noise"
     only = {'name = "texts alone"\nsources = { texts = 1.0 }': 'name = "texts alone"'}
     study = load_study(study_path(**UNEQUAL, **more, **only))
     pictures = collect(study, out)[1]

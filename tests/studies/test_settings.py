@@ -3,7 +3,7 @@
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.studies import load_study
+from chiasm.studies.settings import load_study
 
 
 def test_a_study_is_read_with_its_recipe_beside_it(study_path):

@@ -28,7 +28,7 @@ STEP = Step(
         latent_rows={"image": 400},
     ),
     batches=2,
-    batches_per_step=3,
+    gradient_accumulation_steps=3,
     vocabulary=300,
     streams=STREAMS,
     modality_positions={"text": 1200, "vision": 800},

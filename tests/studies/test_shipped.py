@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from chiasm.recipe import load_recipe
-from chiasm.studies import expand, load_study
+from chiasm.studies.cells import expand
+from chiasm.studies.settings import load_study
 
 FOLDER = Path(__file__).parents[2] / "recipes" / "studies"
 BASE = FOLDER / "embedded-world.toml"

@@ -29,7 +29,7 @@ def test_a_run_trains_on_it_and_its_model_is_opened_again(
         "name": "mosaic",
         "streams": {"image": {"kind": "mosaic"}},
         "tokenizer": {"vocabulary_tokens": 270},
-        "stream": {"row_positions": 32, "rows_per_batch": 2, "sources": {"noise": source}},
+        "stream": {"sequence_length": 32, "batch_size": 2, "sources": {"noise": source}},
         "model": {"width": 16, "depth": 1, "query_heads": 2, "key_value_heads": 1},
         "training": {"steps": 3, "validation_batches": 1, "schedule": {"warmup_steps": 1}},
     }

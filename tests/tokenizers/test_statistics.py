@@ -47,18 +47,18 @@ def test_provenance_is_kept() -> None:
     assert (statistics.encoder, statistics.data) == ("an encoder", "normal numbers")
 
 
-def test_restore_inverts_standardise() -> None:
+def test_restore_inverts_standardize() -> None:
     raw = raw_latents().reshape(10, 100, 6)
     statistics = measured([raw])
-    latents = statistics.standardise(raw)
+    latents = statistics.standardize(raw)
     assert latents.mean(dim=(0, 1)).abs().max() < 1e-9
     torch.testing.assert_close(latents.std(dim=(0, 1), unbiased=False), torch.ones(6).double())
     torch.testing.assert_close(statistics.restore(latents), raw)
 
 
-def test_standardised_latents_pass() -> None:
+def test_standardized_latents_pass() -> None:
     statistics = measured([raw_latents()])
-    statistics.refuse(statistics.standardise(raw_latents(200)))
+    statistics.refuse(statistics.standardize(raw_latents(200)))
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_standardised_latents_pass() -> None:
 )
 def test_other_latents_are_refused(latents: torch.Tensor) -> None:
     statistics = measured([raw_latents()])
-    with pytest.raises(UserError, match=r"not standardised.*an encoder on normal numbers"):
+    with pytest.raises(UserError, match=r"not standardized.*an encoder on normal numbers"):
         statistics.refuse(latents)
 
 

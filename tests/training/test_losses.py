@@ -18,7 +18,10 @@ from chiasm.training.settings import ObjectiveSettings, StreamObjective
 MODELS = {
     "modality": {},
     "mixture of transformers": {"attention_weights": "modality"},
-    "mixture of experts": {"experts": "moe", "moe": {"num_experts": 8, "shared": "modality"}},
+    "mixture of experts": {
+        "experts": "moe",
+        "moe": {"num_experts": 8, "shared_experts": "modality"},
+    },
 }
 
 
@@ -93,7 +96,7 @@ def test_losses_and_counts_of_each_stream_are_those_of_a_naive_loop(naive, any_d
     batch = naive.random_batch(6, num_rows=5)
     z, noise, times = naive.latents(batch), naive.latents(batch, 1), naive.times(batch, 2)
     own = {"series": StreamObjective(prediction="v", flow_weight=0.5)}
-    objective = Objective(ObjectiveSettings(text_weight=2, streams=own, balance_weight=0))
+    objective = Objective(ObjectiveSettings(text_weight=2, streams=own, load_balance_weight=0))
     losses = objective.losses(any_decoder, batch, z, 0, times, noise)
     expected = by_hand(naive, any_decoder, batch, z, noise, times)
     counts, total = Counts.of([batch]), 0.0

@@ -115,7 +115,9 @@ def test_weights_and_empty_counts():
     load_QXE = torch.zeros(1, 3, 4, dtype=torch.int64)
     losses = Losses(summed(6.0), flow, balance, router_z, positions, load_QXE)
     own = {"series": StreamObjective(flow_weight=0.5)}
-    objective = Objective(ObjectiveSettings(balance_weight=0.1, router_z_weight=0.2, streams=own))
+    objective = Objective(
+        ObjectiveSettings(load_balance_weight=0.1, router_z_weight=0.2, streams=own)
+    )
     flow = 3 * 8 / 4 + 0.5 * 9 / 6
     routing = 0.1 * 10 / 5 + 0.2 * 12 / 5
     counts = Counts(3, {"image": 4, "series": 6}, 5)
@@ -182,7 +184,7 @@ def test_a_new_model_begins_at_chance(naive):
 
 @pytest.fixture(scope="module")
 def mixture(naive) -> Decoder:
-    moe = {"num_experts": 9, "granularity": 4, "shared": "modality"}
+    moe = {"num_experts": 9, "granularity": 4, "shared_experts": "modality"}
     return naive.decoder(experts="moe", moe=moe)
 
 

@@ -41,11 +41,7 @@ def small_settings(
             "name": "scenes",
             "encoder": {"image_pixels": 32, "channels": 16, "widths": (8, 16, 32)},
             "decoder": {"widths": (32, 16, 8), "blocks": 1},
-            "contrastive": {
-                "fit": {**fit, "steps": encoder_steps},
-                "embedding": 16,
-                "text_width": 16,
-            },
+            "contrastive": {"fit": {**fit, "steps": encoder_steps}},
             "reconstruction": {"fit": {**fit, "steps": decoder_steps}},
         }
     )

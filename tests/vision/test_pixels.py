@@ -41,7 +41,7 @@ def test_tokens_are_row_major_patches() -> None:
     assert int(bright.argmax()) == 1 * 4 + 3
 
 
-def test_measured_statistics_standardise() -> None:
+def test_measured_statistics_standardize() -> None:
     tokenizer = measured(settings(), pictures(40))
     latents = tokenizer.encode(pictures(40).float() / 255)
     tokenizer.statistics.refuse(latents)

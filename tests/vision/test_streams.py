@@ -189,8 +189,8 @@ def recipe_of(folder: Path, tables: dict) -> dict:
         "streams": tables,
         "tokenizer": {"vocabulary_tokens": 270},
         "stream": {
-            "row_positions": 64,
-            "rows_per_batch": 2,
+            "sequence_length": 64,
+            "batch_size": 2,
             "sources": {
                 "pictures": {
                     "kind": "image_text",
@@ -222,7 +222,7 @@ def test_the_largest_grid_is_what_a_row_must_hold() -> None:
     recipe = parse_recipe(recipe_of(Path("pictures"), TWO))
     assert [shape.grid for shape in open_tokenizers(recipe).streams] == [(2, 2), (3, 3)]
     short = recipe.model_copy(
-        update={"stream": recipe.stream.model_copy(update={"row_positions": 12})}
+        update={"stream": recipe.stream.model_copy(update={"sequence_length": 12})}
     )
     with pytest.raises(UserError, match="9 latent tokens"):
         check_feasible(short)

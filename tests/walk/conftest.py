@@ -146,7 +146,7 @@ def walker(world_model: Pretrained, world: World) -> Iterator[Walker]:
     model = replace(world_model, walks=WalkDocuments(views=3))
     shape = model.vision_tokenizer.image_shape
     with Oracle(WorldCamera(world.settings, world.split), model.actions, shape) as oracle:
-        yield Walker(model, SamplingSettings(steps=2), Truth(oracle, "action: -"))
+        yield Walker(model, SamplingSettings(steps=2), Truth(oracle))
 
 
 @pytest.fixture(scope="session")

@@ -157,7 +157,6 @@ def test_with_a_trained_models_rollouts_the_plan_is_what_they_show(sampler):
     ("settings", "message"),
     [
         ({"samples": 4, "elites": 5}, "elites = 5 are more than samples = 4"),
-        ({"prior": "recon"}, 'set paths = "straight"'),
         ({"method": "random_shooting", "result": "centre"}, 'set result = "best"'),
         ({"cost": "lpips"}, "needs lpips_weights"),
     ],

@@ -14,7 +14,6 @@ from chiasm.worldmodel.proposals import (
     StraightPaths,
     horizon_of,
     motions,
-    published_prior,
     step_prior,
     straight_prior,
 )
@@ -37,13 +36,6 @@ def test_a_straight_path_keeps_its_line_and_turns_at_the_end():
     assert poses[0].yaw_degrees == pytest.approx(heading % 360)
     assert poses[-1].yaw_degrees == pytest.approx((heading + 25) % 360)
     assert {action.horizon_frames for action in actions} == {2}
-
-
-def test_recons_published_prior_in_metres_and_degrees():
-    prior = published_prior("recon", 8)
-    # (-0.1 + 1) / 2 of [-2.5, 5], and deviations of 0.02 and 0.1 of half the ranges; 0.25 m each
-    assert prior.mean_3 == pytest.approx([0.25 * 0.875, 0, 0])
-    assert prior.deviation_3 == pytest.approx([0.25 * 0.02 * 3.75, 0.25 * 0.1 * 4, 18])
 
 
 def test_a_straight_refit_is_the_elites_mean_and_deviation():

@@ -2,17 +2,12 @@
 
 Files, each importing only from those above it:
 
-settings.py        how much is looked at, and where experts are told apart
-observation.py     what routers choose, counted by document and group of positions
+settings.py        sizes of the atlas, and the cut-off between classes of experts
+observation.py     routers' choices, counted by document and group of positions
 specialisation.py  experts of text, of vision and of both
-tasks.py           pictures that are read against pictures that are drawn
-spread.py          how much choices vary between groups, beside chance
-pairs.py           experts that are chosen together
-reasons.py         why something could not be measured, and the remedy
-atlas.py           all of it
+tasks.py           routing of images that are read and of images that are drawn
+spread.py          variation of choices between groups, beside chance
+pairs.py           co-activation of experts
+reasons.py         reasons for missing sections, with remedies
+atlas.py           all sections
 """
-
-from chiasm.evaluation.atlas.atlas import Atlas, draw_atlas, refuse_dense
-from chiasm.evaluation.atlas.settings import AtlasSettings
-
-__all__ = ["Atlas", "AtlasSettings", "draw_atlas", "refuse_dense"]

@@ -1,4 +1,8 @@
-"""The whole atlas: what the routers of a trained model learned, in one call."""
+"""The whole atlas: what the routers of a trained model learned, in one call.
+
+Shape suffixes: D documents, G groups of positions, Q blocks with a router, R routed experts, X
+modalities.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +20,7 @@ from chiasm.evaluation.atlas.observation import (
     TEXT,
     VISION,
     Observation,
-    Progress,
+    ProgressCallback,
     observe,
 )
 from chiasm.evaluation.atlas.pairs import Pairs, measure_pairs
@@ -38,7 +42,7 @@ from chiasm.model.settings import ModelSettings
 from chiasm.training.tally import load_values
 
 NOISE = "noise"
-"""Spread over tenths of flow time, of the vision experts: what the article shows."""
+"""Spread over tenths of flow time, of the vision experts: the article's figure."""
 
 SPREADS = {
     NOISE: "vision experts, by flow time",
@@ -48,7 +52,7 @@ SPREADS = {
     "text by place": "text, by place in the document",
     "vision by place": "pictures, by place in the image",
 }
-"""Spread → what varies between what."""
+"""Spread → what varies, and over which groups."""
 
 POSITIONS = {
     NOISE: (TARGET,),
@@ -58,7 +62,7 @@ POSITIONS = {
     "text by place": (TEXT,),
     "vision by place": (CONTEXT, TARGET),
 }
-"""Spread → the positions that it looks at."""
+"""Spread → groups of positions that it is measured on."""
 
 Loads = dict[str, dict[str, float]]
 """Modality (or all) → ``largest_load``, ``entropy`` and ``unused`` of a block."""
@@ -66,36 +70,36 @@ Loads = dict[str, dict[str, float]]
 
 @dataclass(frozen=True)
 class Atlas:
-    """Everything that was found; a part that the data does not allow is None or missing."""
+    """All findings; a section that the data does not allow is None or missing."""
 
     settings: AtlasSettings
     model: ModelSettings
     blocks: tuple[int, ...]
     """Numbers of the blocks that have a router, from 0."""
     documents: dict[str, int]
-    """Held-out documents read, by source."""
+    """Number of held-out documents read, by source."""
     holding: dict[str, int]
-    """How many of them hold text, context pictures, targets, and items of other modalities."""
+    """Number of them that hold text, context images, targets, and items of other modalities."""
     clusters: int
-    """Maps (or pictures, or texts) that intervals draw again."""
+    """Number of maps (or images, or texts): the units of the bootstrap."""
     positions: dict[str, int]
-    """Their positions that hold these."""
+    """Number of positions of each of these kinds."""
     loads: tuple[Loads, ...]
-    """Of each block; see :func:`chiasm.training.tally.load_values`."""
+    """Loads of each block; see :func:`chiasm.training.tally.load_values`."""
     dead: tuple[tuple[int, ...], ...]
-    """Experts that no position of any modality chose, of each block."""
+    """Experts of each block that no position of any modality chose."""
     routed_experts: int
     specialisation: Specialisation | None
     tasks: Tasks | None
     spreads: dict[str, Spread]
     pairs: tuple[Pairs, ...]
     skipped: dict[str, str]
-    """Section → why it could not be measured."""
+    """Section → reason why it could not be measured."""
     seconds: float
 
 
 def refuse_dense(settings: ModelSettings) -> None:
-    """An atlas needs routers that learned something.
+    """Raises an error for a model without learned routing.
 
     Raises:
         UserError: such a model has none.
@@ -112,9 +116,9 @@ def draw_atlas(
     pretrained: Pretrained,
     material: Material,
     settings: AtlasSettings | None = None,
-    progress: Progress = lambda what, done, of: None,
+    progress: ProgressCallback = lambda what, done, of: None,
 ) -> Atlas:
-    """Observe the routers on held-out documents and measure what they learned.
+    """Returns what the routers learned, measured on held-out documents.
 
     The result is a function of the model, the data and the settings.
 
@@ -130,7 +134,7 @@ def draw_atlas(
 
 
 class _Measuring:
-    """The sections of one atlas, and why some are missing."""
+    """Measures the sections of one atlas, and collects the reasons of missing ones."""
 
     def __init__(self, observed: Observation, settings: AtlasSettings) -> None:
         self._observed, self._settings = observed, settings
@@ -139,7 +143,7 @@ class _Measuring:
         }
 
     def atlas(self, model: ModelSettings, began: float) -> Atlas:
-        """All sections."""
+        """Returns all sections."""
         observed = self._observed
         resamples = Resamples.draw(observed.cluster_D, self._settings.seed)
         special = measure_specialisation(observed, self._settings.cutoff, resamples)
@@ -184,7 +188,7 @@ class _Measuring:
         )
 
     def _loads(self) -> np.ndarray:
-        """int64 [Q, X, R]: assignments of each modality."""
+        """Returns the assignments of each modality: int64 [Q, X, R]."""
         observed, parts = self._observed, {"text": (TEXT,), VISION: (CONTEXT, TARGET)}
         others = [name for name in observed.modalities if name not in parts]
         parts |= {name: (OTHER + number,) for number, name in enumerate(others)}
@@ -226,7 +230,7 @@ class _Measuring:
 
 
 def _block_loads(load_XR: np.ndarray, modalities: Sequence[str]) -> Loads:
-    """The trainer's numbers of one block's load."""
+    """Returns one block's loads as the trainer logs them."""
     loads: Loads = {}
     for name, value in load_values(torch.from_numpy(load_XR[None]), modalities).items():
         _, measure, modality = name.split("/")

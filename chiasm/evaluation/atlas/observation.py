@@ -1,12 +1,12 @@
-"""What the routers of a trained model choose on held-out documents, counted.
+"""Counts of the choices of a trained model's routers on held-out documents.
 
 Documents are read twice over: once as training reads them, with drawn flow times, and once at the
-middle of each tenth of flow time, with the same noise, so that the tenths differ in nothing but how
-much of the noise is seen.
+middle of each tenth of flow time, with the same noise, so that the tenths differ in the noise level
+alone.
 
 Shape suffixes: D documents, G groups of positions, Q blocks with a router, R routed experts, K
-routed experts of a position, B rows, T positions of a row, M = B·T, L latent tokens of the items of
-a stream, N items, X modalities.
+routed experts of a position, B rows, T positions of a row, M = B·T, P some of these M, L latent
+tokens of the items of a stream, N items, X modalities.
 """
 
 from __future__ import annotations
@@ -37,81 +37,83 @@ from chiasm.training.noise import draw_noise
 from chiasm.training.objective import Objective
 from chiasm.training.settings import ObjectiveSettings
 
-Progress = Callable[[str, int, int], None]
-"""Told what is being done, how much of it is done, and of how much."""
+ProgressCallback = Callable[[str, int, int], None]
+"""Callback: what is being done, how much of it is done, and of how much."""
 
 TEXT, CONTEXT, TARGET, OTHER = range(4)
-"""Groups of ``Observation.parts``: what a position holds. From OTHER on there is one for each
-modality beside text and pictures."""
+"""Groups of ``Observation.parts``: the content of a position. From OTHER on there is one for each
+modality beside text and images.
+"""
 
 VISION = "vision"
-"""The modality of pictures."""
+"""Modality of images."""
 
 PLACES = 10
-"""Equal parts of the longest document, by which text positions are told apart."""
+"""Number of equal parts of the longest document, by which text positions are grouped."""
 
 FIELDS = 4
-"""An image is cut into at most so many fields in each direction."""
+"""Most fields that an image is cut into in each direction."""
 
 
 class Task(StrEnum):
-    """What a document asks of its pictures."""
+    """The use that a document makes of its images."""
 
     UNDERSTANDING = "understanding"
-    """Pictures are context and text follows: captions and questions."""
+    """Images are context and text follows: captions and questions."""
     GENERATION = "generation"
-    """Text asks for one picture, which is the target."""
+    """Text asks for one image, which is the target."""
     OTHER = "other"
 
 
 @dataclass(frozen=True)
 class Table:
-    """How often each expert was chosen, by document and by group of positions."""
+    """Number of choices of each expert, by document and by group of positions."""
 
     groups: tuple[str, ...]
     count_DGQR: np.ndarray
-    """int32: assignments."""
+    """Assignments, int32."""
     positions_DG: np.ndarray
-    """int64: positions; each makes K assignments in every block."""
+    """Positions, int64; each makes K assignments in every block."""
 
 
 @dataclass(frozen=True)
 class Observation:
-    """Everything that the atlas is drawn from."""
+    """All counts that the atlas is computed from."""
 
     source_names: tuple[str, ...]
     held_out: int
-    """Documents that the sources hold out, read or not."""
+    """Number of documents that the sources hold out, read or not."""
     source_D: np.ndarray
-    """int64: the source of each document."""
+    """Source of each document, int64."""
     cluster_D: np.ndarray
-    """int64: documents of one number share a map, or a picture."""
+    """Cluster of each document, int64: documents of one cluster share a map, or an image."""
     task_D: np.ndarray
-    """The :class:`Task` of each document."""
+    """:class:`Task` of each document."""
     parts: Table
-    """By what a position holds: text, a context picture, a target at a drawn flow time, or an item
-    of another modality."""
+    """By content of the position: text, a context image, a target at a drawn flow time, or an item
+    of another modality.
+    """
     noise: Table
-    """Target pictures at the middle of each tenth of flow time, 0 is noise."""
+    """Target images at the middle of each tenth of flow time, where 0 is noise."""
     document_places: Table
-    """Text positions, by how far they are from the beginning of their document."""
+    """Text positions, by distance from the beginning of their document."""
     image_places: Table
-    """Vision positions, by the field of the image that they lie in."""
+    """Vision positions, by field of the image."""
     modalities: tuple[str, ...]
-    """X: text, pictures where there are any, and others."""
+    """The X modalities: text, vision if there are images, and others."""
     pairs_XQRR: np.ndarray
-    """int64: positions that chose both experts, for each modality."""
+    """Number of positions of each modality that chose both experts, int64."""
     choices: int
-    """K."""
+    """K, the number of experts that a position chooses."""
     passed_over: Mapping[str, str]
     """Source → what of it could not be used."""
 
     def positions(self, *parts: int) -> np.ndarray:
-        """int64 [D]: positions of these parts."""
+        """Returns the number of positions of these parts: int64 [D]."""
         return self.parts.positions_DG[:, parts].sum(axis=1)
 
     def counts(self, *parts: int) -> np.ndarray:
-        """int64 [D, Q, R]: assignments of these parts."""
+        """Returns the assignments of these parts: int64 [D, Q, R]."""
         return self.parts.count_DGQR[:, parts].sum(axis=1, dtype=np.int64)
 
 
@@ -119,9 +121,9 @@ def observe(
     pretrained: Pretrained,
     held_out: Mapping[str, Source],
     settings: AtlasSettings,
-    progress: Progress,
+    progress: ProgressCallback,
 ) -> Observation:
-    """Read documents of every source and count what each router chose."""
+    """Reads documents of every source and returns the counts of each router's choices."""
     documents: list[Document] = []
     sources, clusters = [], []
     log = ReadingLog()
@@ -155,7 +157,7 @@ def observe(
 
 
 def task_of(document: Document) -> Task:
-    """What the document asks of its pictures, by its form alone."""
+    """Returns what the document does with its images, judged by its form alone."""
     pictures = list(document.images)
     asked = asked_picture(document)
     if asked is not None and asked[1].target:
@@ -166,13 +168,13 @@ def task_of(document: Document) -> Task:
 
 
 def _cluster(name: str, document: Document, cluster: int) -> str:
-    """Pictures are shared between sources, numbers of texts are not."""
+    """Returns a cluster's name: sources share clusters of images, but not numbers of texts."""
     shared = next(iter(document.images), None) is not None
     return f"{'' if shared else name}:{cluster}"
 
 
 class _Counter:
-    """Counts the choices of one batch after the other."""
+    """Counts the choices in one batch after the other."""
 
     def __init__(self, pretrained: Pretrained, num_documents: int, seed: int) -> None:
         mixtures = pretrained.decoder.mixtures()
@@ -199,7 +201,7 @@ class _Counter:
 
     @torch.inference_mode()
     def read(self, number: int, begin: int, batch: PackedBatch) -> None:
-        """Count the choices of the ``number``-th batch, whose first document is ``begin``."""
+        """Counts the choices of the ``number``-th batch, whose first document is ``begin``."""
         seed = self._seed * SEED_STRIDE + number
         latents = self._pretrained.tokenizers.encode(batch.slots)
         noise = {name: draw_noise(batch, name, seed) for name in batch.slots}
@@ -227,13 +229,15 @@ class _Counter:
         noise: Mapping[str, Tensor],
         times: Mapping[str, Tensor],
     ) -> np.ndarray:
-        """int64 [Q, M, K]: what every router chose for every position."""
+        """Returns what every router chose for every position: int64 [Q, M, K]."""
         z_t = {
             name: mix(latents[name], noise[name], times[name][own.item_L])
             for name, own in batch.slots.items()
         }
         inputs = DecoderInput.from_batch(batch, z_t, times)
-        _, choices = self._pretrained.decoder.trace(inputs, IntervalMask.from_batch(batch))
+        _, choices = self._pretrained.decoder.forward_with_routing(
+            inputs, IntervalMask.from_batch(batch)
+        )
         return torch.stack([choice.expert_MK for choice in choices]).cpu().numpy()
 
     def _count_parts(
@@ -260,7 +264,7 @@ class _Counter:
             count(self.image_places, position_L, self._field(slots))
 
     def _field(self, slots: Slots) -> np.ndarray:
-        """int64 [L]: the field of its picture that each latent token lies in."""
+        """Returns the field of the image that each latent token lies in: int64 [L]."""
         grid_L2 = slots.grid_NA[slots.item_L].cpu().numpy()
         y_L, x_L = (slots.place_LA.cpu().numpy() * self._fields // grid_L2).T
         return y_L * self._fields[1] + x_L
@@ -270,32 +274,35 @@ class _Counter:
         for row in range(len(self.pairs_XQRR)):
             for block, expert_MK in enumerate(expert_QMK):
                 expert_PK = expert_MK[modality_M == TEXT_MODALITY + row]
+                # Indicators as a matrix: CᵀC counts all pairs of a block in one product, exact in
+                # float32 as long as a batch has fewer than 2²⁴ positions.
                 chosen_PR = np.zeros((len(expert_PK), self.pairs_XQRR.shape[-1]), np.float32)
                 np.put_along_axis(chosen_PR, expert_PK, 1, axis=1)
                 self.pairs_XQRR[row, block] += (chosen_PR.T @ chosen_PR).astype(np.int64)
 
 
 def _is_seen(shape: StreamShape) -> bool:
-    """Whether a stream is of pictures."""
+    """Returns whether a stream is of images."""
     return shape.modality == VISION
 
 
 def _levels() -> list[float]:
-    """The middle of each tenth of flow time."""
+    """Returns the middle of each tenth of flow time."""
     return [(bin_ + 0.5) / NOISE_BINS for bin_ in range(NOISE_BINS)]
 
 
 def _add(
-    table: Table, begin: int, document_X: np.ndarray, group_X: np.ndarray, expert_QXK: np.ndarray
+    table: Table, begin: int, document_P: np.ndarray, group_P: np.ndarray, expert_QPK: np.ndarray
 ) -> None:
-    """Add the choices of positions; documents are counted from ``begin``."""
+    """Adds the choices of P positions to a table; documents are counted from ``begin``."""
     _, num_groups, num_blocks, num_experts = table.count_DGQR.shape
     own = slice(begin, begin + DOCUMENTS_PER_BATCH)
     num_cells = table.positions_DG[own].size
-    cell_X = document_X * num_groups + group_X
-    positions = np.bincount(cell_X, minlength=num_cells)
+    cell_P = document_P * num_groups + group_P
+    # Flat indices (document, group, expert) count all documents and groups in one call.
+    positions = np.bincount(cell_P, minlength=num_cells)
     table.positions_DG[own] += positions.reshape(-1, num_groups)
     for block in range(num_blocks):
-        flat = (cell_X[:, None] * num_experts + expert_QXK[block]).ravel()
+        flat = (cell_P[:, None] * num_experts + expert_QPK[block]).ravel()
         counts = np.bincount(flat, minlength=num_cells * num_experts)
         table.count_DGQR[own, :, block] += counts.reshape(-1, num_groups, num_experts)

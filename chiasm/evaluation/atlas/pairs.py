@@ -1,4 +1,4 @@
-"""Which experts are chosen together more often than their own loads would have it.
+"""Experts that are chosen together more often than their loads explain.
 
 A position of k experts makes k·(k - 1) / 2 pairs. No pair holds an expert twice, so that plain
 independence cannot be had; its place is taken by quasi-independence (Goodman 1968),
@@ -20,20 +20,20 @@ import numpy as np
 from chiasm.evaluation.atlas.observation import Observation
 
 TOP_PAIRS = 5
-"""Of each block and modality that are told."""
+"""Number of pairs that are listed for each block and modality."""
 
 FITTING_STEPS = 200
 
 
 @dataclass(frozen=True)
 class Pair:
-    """Two experts that are together more often than expected."""
+    """Two experts that are chosen together more often than expected."""
 
     experts: tuple[int, int]
     observed: float
-    """Share of the block's pairs."""
+    """Observed share of the block's pairs."""
     expected: float
-    """Under quasi-independence."""
+    """Expected share under quasi-independence."""
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class Pairs:
 
     modality: str
     block: int
-    """Among those with a router, from 0."""
+    """Number among the blocks with a router, from 0."""
     moved: float
     """Share of pairs that would have to change to be quasi-independent; 0 is independent."""
     top: tuple[Pair, ...]
@@ -50,7 +50,7 @@ class Pairs:
 
 
 def quasi_independent(observed_RR: np.ndarray) -> np.ndarray:
-    """Expected shares with the row sums of a symmetric table whose diagonal is 0."""
+    """Returns quasi-independent shares with the row sums of ``observed_RR``, of zero diagonal."""
     target_R = observed_RR.sum(axis=1)
     expected_RR = 1.0 - np.eye(len(target_R))
     for _ in range(FITTING_STEPS):  # iterative proportional fitting, both sides at once
@@ -61,7 +61,7 @@ def quasi_independent(observed_RR: np.ndarray) -> np.ndarray:
 
 
 def measure_pairs(observed: Observation) -> list[Pairs]:
-    """Every block and modality; nothing where positions choose a single routed expert."""
+    """Returns the pairs of every block and modality; none if positions choose one routed expert."""
     return [
         _pairs(modality, block, count_RR)
         for modality, count_QRR in zip(observed.modalities, observed.pairs_XQRR, strict=True)

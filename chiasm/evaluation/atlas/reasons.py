@@ -1,7 +1,7 @@
-"""Why a part of the atlas could not be measured, and what would mend it.
+"""Reasons why a section of the atlas could not be measured, with remedies.
 
-A document that was not read may hold what is missing, so that each reason tells what was read and
-whether more is held out.
+A document that was not read may hold what is missing: each reason says what was read and whether
+more is held out.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ HOLDS = {
     (TARGET,): "a picture to draw",
     (CONTEXT, TARGET): "a picture",
 }
-"""Positions → what a document with such positions holds."""
+"""Groups of positions → what a document with such positions holds."""
 
 ASKS = {
     Task.UNDERSTANDING: "reads a picture and goes on in words",
@@ -27,7 +27,7 @@ ASKS = {
 
 
 def no_specialisation(observed: Observation) -> str:
-    """Text or pictures were not seen."""
+    """Returns the reason when text or images were not seen."""
     missing = [
         f"holds {HOLDS[parts]}"
         for parts in ((TEXT,), (CONTEXT, TARGET))
@@ -37,13 +37,13 @@ def no_specialisation(observed: Observation) -> str:
 
 
 def no_tasks(observed: Observation) -> str:
-    """One of the tasks was not seen, or neither."""
+    """Returns the reason when one of the tasks, or both, were not seen."""
     missing = [asks for task, asks in ASKS.items() if not (observed.task_D == task).any()]
     return _none(observed, missing)
 
 
 def no_pairs() -> str:
-    """Nothing but the model decides this."""
+    """Returns the reason for missing pairs, which depends on the model alone."""
     return (
         "each position chooses one routed expert, so that there are no pairs: train with a larger "
         "model.moe.top_k or model.moe.granularity"
@@ -51,7 +51,7 @@ def no_pairs() -> str:
 
 
 def no_vision_experts(observed: Observation, special: Specialisation | None) -> str:
-    """Pictures are drawn, but no expert is known to be of vision."""
+    """Returns the reason when images are drawn but no expert is known to be of vision."""
     if special is None:
         return f"which experts are of vision is not known: {no_specialisation(observed)}"
     least = float(np.nanmin(special.value_QR))
@@ -61,7 +61,7 @@ def no_vision_experts(observed: Observation, special: Specialisation | None) -> 
 
 
 def no_spread(observed: Observation, *parts: int) -> str:
-    """Fewer than two groups have positions of these parts."""
+    """Returns the reason when fewer than two groups have positions of these parts."""
     if not observed.positions(*parts).any():
         return _none(observed, [f"holds {HOLDS[parts]}"])
     return (
@@ -71,7 +71,7 @@ def no_spread(observed: Observation, *parts: int) -> str:
 
 
 def _none(observed: Observation, missing: list[str]) -> str:
-    """No document does any of these things; the remedy is more documents, or other sources."""
+    """Returns that no document does these things, and advice: more documents or other sources."""
     read = len(observed.source_D)
     told = f"of the {read:,} documents read none {', and none '.join(missing)}"
     unread = observed.held_out - read

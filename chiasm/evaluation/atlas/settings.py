@@ -1,4 +1,4 @@
-"""How much of the routing is looked at, and where experts are told apart."""
+"""Sizes of the routing atlas, and the cut-off between classes of experts."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Which experts serve text, which serve vision, and which both.
+"""Specialisation: experts that serve text, vision, or both.
 
-With C_m^(i) the assignments that expert i got from the N_m positions of modality m, each of which
+With C_m^(i) the number of assignments of expert i by the N_m positions of modality m, each of which
 chose k experts (arXiv 2603.03276, section 6.2),
 
     R_m^(i) = C_m^(i) / (N_m · k),        S_i = (R_text - R_vision) / (R_text + R_vision).
@@ -24,8 +24,9 @@ from chiasm.intervals import Interval, Resamples
 CLASSES = ("text", "multimodal", "vision")
 
 OTHER_CUTOFFS = (0.2, 1 / 3, 0.5, 2 / 3, 0.8)
-"""Cut-offs at which classes are counted too, to show how much hangs on the choice: an expert of a
-modality serves it 1.5, 2, 3, 5 and 9 times as often."""
+"""Further cut-offs for the counts of classes, to show how much depends on the choice: an expert of
+a modality serves it 1.5, 2, 3, 5 and 9 times as often.
+"""
 
 
 @dataclass(frozen=True)
@@ -33,45 +34,46 @@ class Specialisation:
     """Rates, S and classes of every routed expert."""
 
     text_QR: np.ndarray
-    """R_text."""
+    """R_text of each expert."""
     vision_QR: np.ndarray
-    """R_vision, over context and target pictures."""
+    """R_vision of each expert, over context and target images."""
     value_QR: np.ndarray
-    """S; nan for an expert that nothing used."""
+    """S of each expert; nan for an unused one."""
     count_Q3: np.ndarray
-    """Experts of each class."""
+    """Number of experts of each class."""
     share_Q3: Interval
-    """Of the routed experts; the unused are what is missing to 1, in every resample too."""
+    """Share of each class among the routed experts; unused ones are the rest, in every resample."""
     left_out: int
-    """Resamples without text or without pictures: S is not defined there, and no interval uses
-    them."""
+    """Number of resamples without text or images, for which S is undefined: no interval
+    uses them.
+    """
     count_by_cutoff: dict[float, np.ndarray]
-    """Cut-off → experts of each class [Q, 3]."""
+    """Cut-off → number of experts of each class [Q, 3]."""
 
     @property
     def unused_Q(self) -> np.ndarray:
-        """Experts that nothing used."""
+        """Number of unused experts of each block."""
         return np.isnan(self.value_QR).sum(axis=1)
 
     def of_vision(self, cutoff: float) -> np.ndarray:
-        """bool [Q, R]: the vision experts."""
+        """Returns a mask of the vision experts: bool [Q, R]."""
         return self.value_QR < -cutoff
 
 
 def rates(count: np.ndarray, positions: np.ndarray | float, choices: int) -> np.ndarray:
-    """R [..., Q, R] from assignments [..., Q, R] of ``positions`` [...]; nan without positions."""
+    """Returns R [..., Q, R] of assignments [..., Q, R] over ``positions`` [...]; nan for none."""
     total = np.asarray(positions, np.float64)[..., None, None] * choices
     return np.divide(count, total, out=np.full(count.shape, np.nan), where=total > 0)
 
 
 def specialisation(text: np.ndarray, vision: np.ndarray) -> np.ndarray:
-    """S of rates of equal shape; nan where both are 0."""
+    """Returns S of two rates of equal shape; nan where both are 0."""
     total = text + vision
     return np.divide(text - vision, total, out=np.full(total.shape, np.nan), where=total > 0)
 
 
 def classes(value_QR: np.ndarray, cutoff: float) -> np.ndarray:
-    """Experts of each class [..., Q, 3] from S [..., Q, R]."""
+    """Returns the number of experts of each class [..., Q, 3] from S [..., Q, R]."""
     text, vision = value_QR > cutoff, value_QR < -cutoff
     between = ~np.isnan(value_QR) & ~text & ~vision
     return np.stack([text.sum(-1), between.sum(-1), vision.sum(-1)], axis=-1)
@@ -80,7 +82,7 @@ def classes(value_QR: np.ndarray, cutoff: float) -> np.ndarray:
 def measure_specialisation(
     observed: Observation, cutoff: float, resamples: Resamples
 ) -> Specialisation | None:
-    """S and classes with intervals; None where text or vision was not seen."""
+    """Returns S and classes with intervals; None if text or vision was not seen."""
     num_text, num_vision = observed.positions(TEXT), observed.positions(CONTEXT, TARGET)
     if not num_text.any() or not num_vision.any():
         return None

@@ -1,18 +1,16 @@
-"""How much the choice of experts varies between groups of positions, beside what chance gives.
+"""Variation of the choice of experts between groups of positions, beside what chance gives.
 
 The measure is the coefficient of variation: for each expert, the standard deviation over groups of
 its selection rate, over its mean; then a weighted mean over experts. Rates of finite counts vary by
 chance, and more so for experts that are seldom used, so that the number stands beside two others:
 
 - multinomial: as many assignments in each group, every one drawn anew at the mean rates;
-- shuffled: the same counts, with the names of the groups shuffled among the parts of a document
-  (or among documents). The positions of one picture choose alike, which the first does not know;
-  this one does.
+- shuffled: the same counts, with the group labels shuffled among the parts of a document (or among
+  documents). The choices of one image's positions are correlated, which only this one accounts for.
 
 Neither is always the larger. Where a document's groups hold the same positions, as tenths of flow
-time do, shuffling moves little; and where groups differ in size, it evens them out, so that none is
-left with the few counts that vary most. A value counts as more than chance only above 97.5 % of
-both.
+time do, shuffling moves little; and where groups differ in size, it evens them out, so that no
+small group with noisy rates remains. A value counts as more than chance only above 97.5 % of both.
 
 Shape suffixes: C cells (a document's positions of one group), G groups, Q blocks with a router, R
 routed experts, S repetitions.
@@ -28,18 +26,18 @@ import numpy as np
 from chiasm.evaluation.atlas.observation import Table
 
 REPETITIONS = 100
-"""Of each kind of chance."""
+"""Number of draws for each kind of chance."""
 
 HIGH = 0.975
 """Quantile of both kinds of chance that a value must exceed to count as more than chance."""
 
 
 class Excess(StrEnum):
-    """A value beside both kinds of chance."""
+    """Verdict on a value beside both kinds of chance."""
 
     MORE = "more than chance"
     ONE = "above one chance alone"
-    """So that nothing is claimed."""
+    """No claim is made from such a value."""
     CHANCE = "as by chance"
     UNKNOWN = "no such expert"
 
@@ -50,15 +48,15 @@ class Cells:
 
     groups: tuple[str, ...]
     count_CQR: np.ndarray
-    """float64, as products of matrices want it."""
+    """Assignments, float64 for matrix products."""
     positions_C: np.ndarray
     group_C: np.ndarray
     block_C: np.ndarray
-    """Groups change places among the cells of one number."""
+    """Number of the block within which groups are shuffled."""
 
     @classmethod
     def within_documents(cls, table: Table) -> Cells:
-        """The table's cells; groups change places inside each document."""
+        """Returns the table's cells; groups are shuffled inside each document."""
         document_C, group_C = np.nonzero(table.positions_DG)
         return cls(
             table.groups,
@@ -76,7 +74,7 @@ class Cells:
         positions_D: np.ndarray,
         group_D: np.ndarray,
     ) -> Cells:
-        """Documents as cells; groups change places among all of them."""
+        """Returns documents as cells; groups are shuffled among all of them."""
         seen = positions_D > 0
         return cls(
             groups,
@@ -87,13 +85,15 @@ class Cells:
         )
 
     def rates(self, group_C: np.ndarray, choices: int) -> np.ndarray:
-        """float64 [G, Q, R] with these groups; those that have no cell are left out."""
+        """Returns rates under these groups: float64 [G, Q, R]; groups without a cell drop out."""
         member_GC = (group_C == np.unique(group_C)[:, None]).astype(np.float64)
         count_GQR = np.tensordot(member_GC, self.count_CQR, axes=1)
         return count_GQR / (member_GC @ self.positions_C * choices)[:, None, None]
 
     def shuffled(self, random: np.random.Generator) -> np.ndarray:
-        """int64 [C]: the groups after they changed places inside their blocks."""
+        """Returns the groups, shuffled inside their blocks: int64 [C]."""
+        # Both orders sort by block, the second at random within one: matching them permutes each
+        # block.
         order = np.argsort(self.block_C, kind="stable")
         again = np.lexsort((random.random(len(order)), self.block_C))
         group_C = np.empty_like(self.group_C)
@@ -106,21 +106,21 @@ class Spread:
     """Coefficients of variation [Q]; nan in a block where no expert has a weight."""
 
     groups: tuple[str, ...]
-    """Those that have positions."""
+    """Groups that have positions."""
     rate_GQR: np.ndarray
     value_Q: np.ndarray
     multinomial_Q: np.ndarray
-    """Mean of what independent draws give."""
+    """Mean over independent draws."""
     multinomial_high_Q: np.ndarray
-    """97.5 % of them lie below."""
+    """97.5 % quantile of these."""
     shuffled_Q: np.ndarray
-    """Mean of what shuffled groups give."""
+    """Mean over shuffled groups."""
     shuffled_high_Q: np.ndarray
-    """97.5 % of them lie below."""
+    """97.5 % quantile of these."""
 
     @property
     def verdicts(self) -> tuple[Excess, ...]:
-        """Of each block."""
+        """Verdict on each block."""
         above_2Q = self.value_Q > np.stack([self.multinomial_high_Q, self.shuffled_high_Q])
         by_number = (Excess.CHANCE, Excess.ONE, Excess.MORE)
         return tuple(
@@ -130,9 +130,9 @@ class Spread:
 
 
 def variation(rate_GQR: np.ndarray, weight_QR: np.ndarray) -> np.ndarray:
-    """float64 [Q]: weighted mean over experts of the coefficient of variation over groups.
+    """Returns the coefficient of variation over groups, a weighted mean over experts: float64 [Q].
 
-    An expert that no group uses has none and no weight.
+    An expert that no group uses has no coefficient and no weight.
     """
     mean_QR = rate_GQR.mean(axis=0)
     used = mean_QR > 0
@@ -145,12 +145,12 @@ def variation(rate_GQR: np.ndarray, weight_QR: np.ndarray) -> np.ndarray:
 def measure_spread(
     cells: Cells, choices: int, seed: int, weight_QR: np.ndarray | None = None
 ) -> Spread | None:
-    """How much the cells' groups differ; None for fewer than two groups with positions.
+    """Returns how much the cells' groups differ; None for fewer than two groups with positions.
 
     Args:
         cells: counts by group.
-        choices: experts of one position.
-        seed: of chance.
+        choices: number of experts that a position chooses.
+        seed: of the draws and shuffles.
         weight_QR: of the experts; None weighs each by its share of assignments.
     """
     present, number_C = np.unique(cells.group_C, return_inverse=True)

@@ -1,16 +1,16 @@
-"""Do pictures that are read and pictures that are drawn use the same experts?
+"""Routing of images that are read (understanding) and of images that are drawn (generation).
 
-Selection rates of vision positions, in documents that read a picture and go on in words, against
-those in documents that ask for a picture: Pearson's correlation over the experts of each block. It
-stands between two others: the least that it could mean (pictures that are read against the words
-beside them) and the most that this many documents could show (read pictures of one half of the
-maps against those of the other).
+Selection rates of vision positions, in documents where text follows an image, against those in
+documents that ask for an image: Pearson's correlation over the experts of each block. It stands
+between two others: a lower reference (images that are read against the text beside them) and a
+ceiling for this number of documents (read images of one half of the maps against those of the
+other).
 
-A picture that is read is clean and one that is drawn is noised. The same correlation with the drawn
-pictures at each tenth of flow time tells one difference from the other.
+An image that is read is clean and one that is drawn is noised. The same correlation with the drawn
+images at each tenth of flow time separates the two differences.
 
-Shape suffixes: D documents, G tenths of flow time, Q blocks with a router, R
-routed experts, S resamples.
+Shape suffixes: D documents, G tenths of flow time, Q blocks with a router, R routed experts, S
+resamples.
 """
 
 from __future__ import annotations
@@ -29,25 +29,25 @@ class Tasks:
     """Correlations over experts [Q], each nan where the experts of a side are used alike."""
 
     between: Interval
-    """Read pictures against drawn ones."""
+    """Read images against drawn ones."""
     with_text_Q: np.ndarray
-    """Read pictures against the text of the same documents."""
+    """Read images against the text of the same documents."""
     halves_Q: np.ndarray
-    """Read pictures of every other cluster against the rest; nan with one cluster."""
+    """Read images of every other cluster against the rest; nan with one cluster."""
     times: tuple[float, ...]
     """Flow times [G]."""
     by_time_GQ: np.ndarray
-    """Read pictures against drawn ones at each of these times."""
+    """Read images against drawn ones at each of these times."""
     read_QR: np.ndarray
-    """Rates of read pictures."""
+    """Rates of read images."""
     drawn_QR: np.ndarray
-    """Rates of drawn pictures."""
+    """Rates of drawn images."""
     documents: dict[Task, int]
-    """How many were seen of each task."""
+    """Number of documents of each task."""
 
 
 def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Correlation [...] along the last axis; nan where one side does not vary."""
+    """Returns Pearson's correlation [...] along the last axis; nan where one side does not vary."""
     a, b = (side - side.mean(axis=-1, keepdims=True) for side in (first, second))
     size = np.sqrt((a**2).sum(-1) * (b**2).sum(-1))
     product = (a * b).sum(-1)
@@ -55,7 +55,7 @@ def pearson(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def measure_tasks(observed: Observation, resamples: Resamples) -> Tasks | None:
-    """The correlations; None where documents of one of the tasks are missing."""
+    """Returns the correlations; None where documents of one of the tasks are missing."""
     reading = observed.task_D == Task.UNDERSTANDING
     drawing = observed.task_D == Task.GENERATION
     if not reading.any() or not drawing.any():
@@ -75,6 +75,7 @@ def measure_tasks(observed: Observation, resamples: Resamples) -> Tasks | None:
 
     read_QR, drawn_QR = rate(CONTEXT, reading), rate(TARGET, drawing)
     between_SQ = pearson(again(CONTEXT, reading), again(TARGET, drawing))
+    # Numbered among clusters that are read, so that both halves have equally many.
     _, place_D = np.unique(np.where(reading, observed.cluster_D, -1), return_inverse=True)
     even, odd = (reading & (place_D % 2 == rest) for rest in range(2))
     return Tasks(
@@ -93,7 +94,7 @@ def measure_tasks(observed: Observation, resamples: Resamples) -> Tasks | None:
 
 
 def _rates_by_time(observed: Observation, chosen_D: np.ndarray) -> np.ndarray:
-    """Rates [G, Q, R] of these documents' targets at each tenth of flow time."""
+    """Returns the rates of these documents' targets at each tenth of flow time: [G, Q, R]."""
     noise = observed.noise
     count_GQR = noise.count_DGQR[chosen_D].sum(axis=0, dtype=np.int64)
     return rates(count_GQR, noise.positions_DG[chosen_D].sum(axis=0), observed.choices)

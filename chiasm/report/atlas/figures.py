@@ -1,6 +1,7 @@
 """The figures of the atlas as SVG: classes, S, tasks, flow time, places.
 
-Shape suffixes: G groups, Q blocks with a router, R routed experts; 3 = text, multimodal, vision.
+Shape suffixes: G groups, Q blocks with a router, R routed experts, V vision experts of all blocks;
+3 = text, multimodal, vision.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ DIVERGING = mpl.colors.LinearSegmentedColormap.from_list(
 )
 
 SIDESTEP = 0.2
-"""Between the classes of a block, in blocks."""
+"""Distance between the classes of a block, in blocks."""
 
 BELOW: dict[str, Any] = {
     "fontsize": 8.5,
@@ -49,15 +50,15 @@ BELOW: dict[str, Any] = {
     "bbox_to_anchor": (0, -0.2),
     "borderaxespad": 0,
 }
-"""A legend under its panel, where it covers nothing."""
+"""Keyword arguments of a legend under its panel, where it covers nothing."""
 
 MOST_NUMBERS = 8
-"""Blocks that are numbered in a panel, or named in a legend."""
+"""Most blocks that are numbered in a panel, or named in a legend."""
 
 
 @styled
 def draw_figures(atlas: Atlas) -> dict[str, str]:
-    """Name → SVG, for what was measured."""
+    """Returns name → SVG, for the sections that were measured."""
     drawn: dict[str, Callable[[], str]] = {}
     special, tasks = atlas.specialisation, atlas.tasks
     if special is not None:
@@ -77,7 +78,7 @@ def draw_figures(atlas: Atlas) -> dict[str, str]:
 
 
 def _classes(special: Specialisation, blocks: Sequence[int]) -> str:
-    """Share of the experts of each class, with intervals; the article's beside them."""
+    """Returns a figure of the share of each class of experts, beside the article's."""
     figure = figure_of(3.6)
     own, other = figure.subplots(1, 2, sharey=True)
     _points(own, blocks, special.share_Q3)
@@ -97,7 +98,7 @@ def _classes(special: Specialisation, blocks: Sequence[int]) -> str:
 
 
 def _points(axes: Axes, blocks: Sequence[int], share_Q3: Interval) -> None:
-    """A point and its whisker for each class, side by side in every block."""
+    """Draws a point and its whisker for each class, side by side in every block."""
     at_Q = np.asarray(blocks)
     for number, name in enumerate(CLASSES):
         value, *ends = (each[:, number] for each in (share_Q3.value, share_Q3.low, share_Q3.high))
@@ -108,7 +109,7 @@ def _points(axes: Axes, blocks: Sequence[int], share_Q3: Interval) -> None:
 
 
 def _specialisation(special: Specialisation, atlas: Atlas) -> str:
-    """S of every expert, in each block in falling order, and how load goes with it."""
+    """Returns a figure of S of every expert, in descending order in each block."""
     num_blocks = len(atlas.blocks)
     figure = figure_of(1.3 + 0.28 * num_blocks)
     axes = figure.subplots()
@@ -126,7 +127,10 @@ def _specialisation(special: Specialisation, atlas: Atlas) -> str:
 
 
 def _tasks(atlas: Atlas, tasks: Tasks) -> str:
-    """Correlation per block between its floor and its ceiling; by flow time; and every expert."""
+    """Returns a figure of the correlation per block, by flow time, and of every expert.
+
+    The correlation stands between its floor and its ceiling.
+    """
     figure = figure_of(3.7)
     left, middle, right = figure.subplots(1, 3, width_ratios=(1.3, 1, 1))
     middle.sharey(left)
@@ -161,7 +165,7 @@ def _scatter(axes: Axes, tasks: Tasks, colours: np.ndarray) -> None:
 
 
 def _noise(atlas: Atlas) -> str:
-    """Variation over flow time per block beside chance, and the rates behind it."""
+    """Returns a figure of variation over flow time per block, beside chance, with the rates."""
     spread = atlas.spreads[NOISE]
     figure = figure_of(3.7)
     left, right = figure.subplots(1, 2, width_ratios=(1, 1.6))
@@ -175,12 +179,12 @@ def _noise(atlas: Atlas) -> str:
 
 
 def _draw_noise_rates(axes: Axes, figure: Figure, atlas: Atlas) -> None:
-    """Heat map: every vision expert of every block, its rate in each tenth over its mean."""
+    """Draws a heat map of every vision expert's rate in each tenth of flow time over its mean."""
     spread, special = atlas.spreads[NOISE], atlas.specialisation
     assert special is not None
     chosen_QR = special.of_vision(atlas.settings.cutoff)
-    relative_GX = (spread.rate_GQR / spread.rate_GQR.mean(axis=0).clip(1e-12))[:, chosen_QR]
-    image = heat_map(axes, relative_GX, cmap="PuOr_r", vmin=0, vmax=2, origin="lower")
+    relative_GV = (spread.rate_GQR / spread.rate_GQR.mean(axis=0).clip(1e-12))[:, chosen_QR]
+    image = heat_map(axes, relative_GV, cmap="PuOr_r", vmin=0, vmax=2, origin="lower")
     ends_Q = chosen_QR.sum(axis=1).cumsum()
     starts_Q = ends_Q - chosen_QR.sum(axis=1)
     for end in ends_Q[:-1]:
@@ -194,7 +198,7 @@ def _draw_noise_rates(axes: Axes, figure: Figure, atlas: Atlas) -> None:
 
 
 def _spreads(atlas: Atlas) -> str:
-    """One small panel for every other grouping, on one scale."""
+    """Returns a figure with one panel for every other grouping, on one scale."""
     names = [name for name in atlas.spreads if name != NOISE]
     figure = figure_of(3.2)
     panels = np.atleast_1d(figure.subplots(1, len(names), sharey=True))
@@ -208,7 +212,7 @@ def _spreads(atlas: Atlas) -> str:
 
 
 def _in_lines(told: str) -> str:
-    """What varies, and below it between what, in lines no wider than a small panel."""
+    """Returns what varies, and below it between what, in lines no wider than a small panel."""
     what, between = told.split(", ")
     return f"{what},\n{textwrap.fill(between, 15)}"
 
@@ -223,7 +227,7 @@ def _draw_spread(axes: Axes, spread: Spread, blocks: Sequence[int]) -> None:
 
 
 def _number_blocks(axes: Axes, blocks: Sequence[int]) -> None:
-    """Blocks are apart from each other: whole numbers, as many as there is room for."""
+    """Labels the block axis with whole numbers, as many as there is room for."""
     axes.set_xticks(blocks[:: _step(blocks)])
     axes.set(xlabel="block", xlim=(blocks[0] - 0.6, blocks[-1] + 0.6))
 

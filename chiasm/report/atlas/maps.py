@@ -1,6 +1,6 @@
-"""Where and for whom experts work, as heat maps: by source and by place in the image.
+"""Heat maps of expert loads: by source and by place in the image.
 
-Shape suffixes: G groups, Q blocks with a router, R routed experts.
+Shape suffixes: G groups, Q blocks with a router, R routed experts, K busiest of them.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from chiasm.evaluation.atlas.atlas import Atlas
 from chiasm.report.charts import WIDTH_INCHES, colour_bar, figure_of, heat_map, svg
 
 BUSIEST = 12
-"""Experts of each block whose places are shown."""
+"""Number of experts of each block whose places are shown."""
 
 LEAST_PLACES = 6
-"""Experts of a row at least, so that the fields of a few do not grow huge."""
+"""Least number of experts that a row has room for, so that the fields of a few do not grow huge."""
 
 TITLE: dict[str, Any] = {"x": 0.01, "ha": "left", "fontsize": 11, "fontweight": "bold"}
-"""Of a figure with panels, as panels have it."""
+"""Keyword arguments of the title of a figure, in the style of a panel's."""
 
 MOST_BAR_INCHES = 2.5
-"""Height of a colour scale beside many blocks."""
+"""Most height of a colour scale beside many blocks."""
 
 EVEN = mpl.colors.LinearSegmentedColormap.from_list("load", ("#f8fafc", "#0b6e8f", "#082f49"))
 MOST_LOAD = 5.0
-"""Where the colours of loads end at the latest, in multiples of an even load."""
+"""Upper end of the colours of loads at most, in multiples of an even load."""
 
 MOST_RATE = 4.0
-"""Where the colours of places end, in multiples of the expert's mean."""
+"""Upper end of the colours of places, in multiples of the expert's mean."""
 
 
 def source_map(atlas: Atlas) -> str:
-    """One panel per block: what share of each source's assignments every expert gets."""
+    """Returns a figure of the share of each source's assignments by expert, one panel per block."""
     rows, labels = [], []
     for name, told in (("text by source", "text"), ("vision by source", "pictures")):
         if name in atlas.spreads:
@@ -70,19 +70,19 @@ def source_map(atlas: Atlas) -> str:
 
 
 def place_map(atlas: Atlas) -> str:
-    """The fields of the image that the busiest experts of each block look after."""
+    """Returns a figure of the image fields that each block's busiest experts are chosen for."""
     spread = atlas.spreads["vision by place"]
     num_rows, num_columns = (
         1 + max(int(group.split(",")[side]) for group in spread.groups) for side in range(2)
     )
     mean_QR = spread.rate_GQR.mean(axis=0)
-    busiest_QX = np.argsort(-mean_QR, axis=1, kind="stable")[:, :BUSIEST]
+    busiest_QK = np.argsort(-mean_QR, axis=1, kind="stable")[:, :BUSIEST]
     shape = (
         len(atlas.blocks) * (num_rows + 1),
-        max(LEAST_PLACES, busiest_QX.shape[1]) * (num_columns + 1) - 1,
+        max(LEAST_PLACES, busiest_QK.shape[1]) * (num_columns + 1) - 1,
     )
     mosaic = np.full(shape, np.nan)
-    for (block, rank), expert in np.ndenumerate(busiest_QX):
+    for (block, rank), expert in np.ndenumerate(busiest_QK):
         if mean_QR[block, expert]:
             relative = spread.rate_GQR[:, block, expert] / mean_QR[block, expert]
             top, left = block * (num_rows + 1), rank * (num_columns + 1)
@@ -91,7 +91,7 @@ def place_map(atlas: Atlas) -> str:
             )
     side = (WIDTH_INCHES - 1.8) / shape[1]  # of a field; labels and colours take the rest
     figure = figure_of(0.5 + side * shape[0])
-    _draw_mosaic(figure, mosaic, atlas, busiest_QX, (num_rows, num_columns))
+    _draw_mosaic(figure, mosaic, atlas, busiest_QK, (num_rows, num_columns))
     return svg(figure, "places")
 
 
@@ -99,7 +99,7 @@ def _draw_mosaic(
     figure: Figure,
     mosaic: np.ndarray,
     atlas: Atlas,
-    busiest_QX: np.ndarray,
+    busiest_QK: np.ndarray,
     field: tuple[int, int],
 ) -> None:
     axes = figure.subplots()
@@ -107,7 +107,7 @@ def _draw_mosaic(
     rows, columns = field
     middles = [block * (rows + 1) + (rows - 1) / 2 for block in range(len(atlas.blocks))]
     axes.set_yticks(middles, [f"block {block}" for block in atlas.blocks])
-    for (block, rank), expert in np.ndenumerate(busiest_QX):
+    for (block, rank), expert in np.ndenumerate(busiest_QK):
         at = rank * (columns + 1) + (columns - 1) / 2, block * (rows + 1) + rows
         axes.text(*at, str(expert), ha="center", va="center", fontsize=8.5, color="#334155")
     axes.set_xticks([])
@@ -119,7 +119,7 @@ def _draw_mosaic(
 
 
 def _scale(figure: Figure, *, more: bool) -> dict[str, Any]:
-    """The look of the scale beside the panels; an arrow where values go on beyond it."""
+    """Returns keyword arguments of the scale beside the panels; an arrow if values exceed it."""
     return {
         "aspect": 15,
         "shrink": min(1.0, MOST_BAR_INCHES / figure.get_figheight()),
@@ -129,7 +129,7 @@ def _scale(figure: Figure, *, more: bool) -> dict[str, Any]:
 
 
 def _order(atlas: Atlas, place: int) -> np.ndarray:
-    """Experts of a block from text to vision; as they are numbered where S is not known."""
+    """Returns the experts of a block from text to vision; by number where S is not known."""
     if atlas.specialisation is None:
         return np.arange(atlas.routed_experts)
     return np.argsort(-atlas.specialisation.value_QR[place], kind="stable")

@@ -1,4 +1,4 @@
-"""The report of an atlas: what experts serve, and what else their choice depends on."""
+"""The report of an atlas: what experts are chosen for, and what else their choice depends on."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ CHANCE = (
 )
 
 FEW = 30
-"""Documents below which a page warns."""
+"""Number of documents below which a page warns."""
 
 HOLDS = {"text": "text", "context": "a picture to read", "target": "a picture to draw"}
 
 Figures = Mapping[str, str]
-"""Name → SVG, of :func:`.figures.draw_figures`."""
+"""Name → SVG, from :func:`.figures.draw_figures`."""
 
 
 def atlas_report(atlas: Atlas, run: RunFolder, figures: Figures, command: str) -> doc.Report:
-    """All of it; a section that was not measured is left out."""
+    """Returns the whole report; sections that were not measured are left out."""
     name = run.path.resolve().name
     moe, positions = atlas.model.moe, atlas.positions
-    shared = {"none": "none", "global": "1", "modality": "1 of each modality"}[moe.shared]
+    shared = {"none": "none", "global": "1", "modality": "1 of each modality"}[moe.shared_experts]
     return doc.Report(
         title=f"chiasm experts: {name}",
         subject=f"experts of {name}",
@@ -81,7 +81,7 @@ def atlas_report(atlas: Atlas, run: RunFolder, figures: Figures, command: str) -
 
 
 def _few(atlas: Atlas) -> Iterator[doc.Words]:
-    """A warning where a group of documents is small."""
+    """Yields a warning where a group of documents is small."""
     few = [
         f"{number} that {'holds' if number == 1 else 'hold'} {HOLDS.get(part, part)}"
         for part, number in atlas.holding.items()
@@ -98,7 +98,7 @@ def _few(atlas: Atlas) -> Iterator[doc.Words]:
 
 
 def _plots(figures: Figures, *names: str) -> list[doc.Figure]:
-    """Those of these figures that were drawn."""
+    """Returns those of these figures that were drawn."""
     return [doc.Figure(figures[name]) for name in names if name in figures]
 
 
@@ -187,7 +187,7 @@ def _correlations(tasks: Tasks, place: int) -> tuple[str, ...]:
 
 
 def _choices(atlas: Atlas, figures: Figures) -> Iterator[doc.Section]:
-    """How experts vary with flow time, where any is known, and with everything else."""
+    """Yields variation of experts with flow time, if vision experts are known, and otherwise."""
     if NOISE in atlas.spreads:
         lead = (
             "Every target picture is read at the middle of each tenth of flow time under the same "

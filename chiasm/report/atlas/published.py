@@ -1,7 +1,7 @@
-"""What the article reports of its own routers (arXiv 2603.03276, section 6.2).
+"""The article's numbers for its own routers (arXiv 2603.03276, section 6.2).
 
-Its model: 16 blocks, 254 routed experts and one more of each modality, 16 for every position, 1 T
-tokens. Its cut-offs between the classes are not published.
+Its model: 16 blocks, 254 routed experts and one shared expert of each modality, 16 for every
+position, 1 T tokens. Its cut-offs between the classes are not published.
 """
 
 from __future__ import annotations
@@ -21,4 +21,4 @@ NOISE_VARIATION = 0.15
 """Coefficient of variation of vision experts over ten bins of flow time, about, in all blocks."""
 
 LEAST_CORRELATION = 0.90
-"""Between understanding and generation, in every block."""
+"""Correlation between understanding and generation that every block exceeds."""

@@ -16,7 +16,7 @@ from chiasm.intervals import LEVEL
 
 
 def atlas_record(atlas: Atlas, command: str, versions: dict[str, Any]) -> dict[str, Any]:
-    """The whole of atlas.json; a section that is missing is null."""
+    """Returns the content of atlas.json; a missing section is null."""
     return {
         "settings": atlas.settings,
         "interval_level": LEVEL,

@@ -1,4 +1,4 @@
-"""Write the atlas into the run's folder ``experts/``: the page, the table and the figures."""
+"""Writes the atlas into the run's folder ``experts/``: the page, the table and the figures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FOLDER = "experts"
 
 
 def write_atlas(run_folder: Path, atlas: Atlas, command: str) -> ReportFiles:
-    """Write atlas.html, atlas.json and one SVG file for each figure, replacing earlier ones.
+    """Writes atlas.html, atlas.json and one SVG file for each figure, replacing earlier ones.
 
     Raises:
         UserError: when the folder cannot be written.
@@ -35,7 +35,7 @@ def write_atlas(run_folder: Path, atlas: Atlas, command: str) -> ReportFiles:
 
 
 def earlier_atlas(run_folder: Path) -> str:
-    """What the atlas in a run's folder is of, in words; empty without one."""
+    """Returns a description of the atlas in a run's folder; empty without one."""
     table = run_folder / FOLDER / "atlas.json"
     try:
         record = json.loads(table.read_text(encoding="utf-8"))

@@ -1,10 +1,11 @@
 """Encoding a gallery ahead of training: shards of latents, written by any number of ranks.
 
-Rank r of R encodes its own stretch of the gallery's numbers, each picture that it meets once. What
-stands in a shard is a function of the gallery and the settings, so that a call that was killed goes
-on with the first shard that is missing and writes the same bytes as one that never was.
+Rank r of R encodes its own stretch of the gallery's numbers, each image once. The content of a
+shard is a function of the gallery and the settings, so that a call that was killed resumes at the
+first missing shard and writes the same bytes as one that never was.
 
-Shape suffixes: M pictures of a shard, P latent tokens of one picture, C latent channels.
+Shape suffixes: M images of a shard, B images encoded together, P latent tokens of one image, C
+latent channels.
 """
 
 from __future__ import annotations
@@ -27,19 +28,16 @@ from chiasm.vision.cached.shards import (
     Manifest,
     Origin,
     Shard,
-    StoredType,
     differences,
     is_whole,
     manifest_path,
     open_shard,
     shard_path,
 )
+from chiasm.vision.settings import SHARD_PICTURES, StoredType
 
-SHARD_PICTURES = 2048
-"""Pictures of a shard: with 256 tokens of 768 channels in 16 bits, 805 MB."""
-
-Progress = Callable[[str, int, int], None]
-"""Called with (stage, done, of)."""
+ProgressCallback = Callable[[str, int, int], None]
+"""Callback with (stage, done, of)."""
 
 
 @dataclass(frozen=True)
@@ -57,7 +55,7 @@ class Rank:
             )
 
     def share(self, length: int) -> range:
-        """Its stretch of so many numbers."""
+        """Returns its stretch of ``length`` numbers."""
         return range(length * self.number // self.of, length * (self.number + 1) // self.of)
 
 
@@ -65,9 +63,9 @@ _ALONE = Rank()
 
 
 class Encoding:
-    """A rank's shards in a folder: those that an earlier call left there, and those to be written.
+    """A rank's shards in a folder: those of an earlier call, and those still to be written.
 
-    Making one reads what the folder holds and writes nothing.
+    Construction reads what the folder holds and writes nothing.
 
     Raises:
         UserError: the folder holds something else, such as latents of other settings.
@@ -88,7 +86,7 @@ class Encoding:
         self._share = rank.share(len(gallery))
         self._ahead = self._share
         self._known: set[bytes] = set()
-        """Keys of the pictures that were met."""
+        """Keys of the images met so far."""
         self._path = manifest_path(folder, rank.number, rank.of)
         lengths = {name: part.length for name, part in gallery.parts.items()}
         self._manifest = _begun(
@@ -99,9 +97,9 @@ class Encoding:
         )
 
     def run(
-        self, device: torch.device, progress: Progress = lambda stage, done, of: None
+        self, device: torch.device, progress: ProgressCallback = lambda stage, done, of: None
     ) -> Manifest:
-        """Write the shards that are missing, or damaged by their sha256; returns the manifest.
+        """Writes the shards that are missing, or damaged by their sha256; returns the manifest.
 
         Raises:
             UserError: a file cannot be written, or latents are not finite in the stored type.
@@ -131,13 +129,13 @@ class Encoding:
         return manifest
 
     def _pass_over(self, shard: Shard) -> None:
-        """Go to the shard's end. Its last number is read again: more pictures may be in it."""
+        """Advances to the shard's end. Its last number is read again: more images may be in it."""
         keys = open_shard(self._path.parent, shard).keys
         self._known.update(keys, map(bytes.fromhex, shard.unreadable))
         self._ahead = range(shard.last, self._share.stop)
 
     def _pictures(self) -> Iterator[tuple[tuple[int, bytes], Image]]:
-        """The pictures still to come, each once, with its number and its key."""
+        """Yields the images still to come, each once, with its number and its key."""
         met: set[bytes] = set()
         for number in self._ahead:
             for image in self._gallery.images(number):
@@ -149,8 +147,10 @@ class Encoding:
                     met.add(key)
                     yield (number, key), image
 
-    def _encode_shard(self, number: int, device: torch.device, progress: Progress) -> Shard | None:
-        """Write a shard of the pictures to come; None where there are none."""
+    def _encode_shard(
+        self, number: int, device: torch.device, progress: ProgressCallback
+    ) -> Shard | None:
+        """Writes a shard of the images to come; returns None where there are none."""
         tokenizer, stored_type = self._tokenizer, self._manifest.stored_type
         shape = tokenizer.image_shape
         images = islice(self._pictures(), self._manifest.shard_pictures)
@@ -189,7 +189,7 @@ def _stored(latents_BPC: Tensor, stored_type: StoredType) -> Tensor:
 
 
 def stream_folders(out: Path, streams: Collection[str]) -> dict[str, Path]:
-    """Returns where each stream's latents lie: in ``out``; of several, in folders of their names.
+    """Returns the folder of each stream's latents: ``out``, or for several one each inside it.
 
     Raises:
         UserError: ``out`` holds latents of several streams where there is one, or of one where
@@ -206,7 +206,7 @@ def stream_folders(out: Path, streams: Collection[str]) -> dict[str, Path]:
 
 
 def _begun(path: Path, wanted: Manifest) -> Manifest:
-    """The rank's manifest as an earlier call left it, or a new one."""
+    """Returns the rank's manifest as an earlier call left it, or a new one."""
     folder = path.parent
     if file := next((above for above in (folder, *folder.parents) if above.is_file()), None):
         raise UserError(f"{file} is a file; give a folder with --out")

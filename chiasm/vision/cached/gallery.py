@@ -1,4 +1,4 @@
-"""Every picture that some sources show, whether context or target, as a numbered list.
+"""All images of some sources, whether context or target, as a numbered list.
 
 A number stands for what is read together: a document, or a frame of a source whose many documents
 show the same few frames (:class:`~chiasm.capabilities.Framed`).
@@ -28,26 +28,27 @@ from chiasm.rgb import ImageShape
 Item = TypeVar("Item")
 
 PICTURES_AT_ONCE = 64
-"""Pictures that the encoder sees together."""
+"""Number of images that are encoded together."""
 
 _THREADS = 8
-"""They decode; Pillow lets go of the interpreter meanwhile."""
+"""Number of decoding threads; Pillow releases the interpreter lock while it decodes."""
 _AHEAD = 128
-"""Pictures that they may be ahead of the encoder."""
+"""Number of images that they may be ahead of the encoder."""
 
 
 @dataclass(frozen=True)
 class Part:
-    """The pictures of one source: ``images(number)`` for numbers from 0 to ``length`` - 1."""
+    """The images of one source: ``images(number)`` for numbers from 0 to ``length`` - 1."""
 
     length: int
     images: Callable[[int], Iterable[Image]]
     shown_as: frozenset[bool] | None = None
-    """Of frames, the parts (``Image.target``) that they play in the documents of all sources; of
-    other pictures None: each says it itself."""
+    """For frames, the values of ``Image.target`` in the documents of all sources; None for other
+    images, which have their own.
+    """
 
     def playing(self, parts: frozenset[bool]) -> Part:
-        """Those that play one of these parts; of frames all, or none if no source shows any so."""
+        """Returns images with one of these values of ``target``; of frames, all or none."""
         if self.shown_as is None:
             return replace(
                 self, images=lambda number: (i for i in self.images(number) if i.target in parts)
@@ -56,17 +57,17 @@ class Part:
 
 
 class Gallery:
-    """Pictures by number, over all parts in their order."""
+    """Images by number, over all parts in their order."""
 
     def __init__(self, parts: Mapping[str, Part]) -> None:
         self.parts = dict(parts)
         self._begins = np.cumsum([0, *(part.length for part in parts.values())])
 
     def playing(self, parts: frozenset[bool]) -> Gallery:
-        """Its pictures that play one of these parts: those drawn (True), those only seen (False).
+        """Returns the images with one of these values of ``target``: True drawn, False only seen.
 
-        Numbers stand for the same documents, whose other pictures are left out. A world's frames
-        all play every part that one of its sources shows frames in.
+        Numbers stand for the same documents, without their other images. A world's frames all have
+        every value that one of its sources shows frames with.
         """
         return Gallery({name: part.playing(parts) for name, part in self.parts.items()})
 
@@ -74,7 +75,7 @@ class Gallery:
         return int(self._begins[-1])
 
     def images(self, number: int) -> Iterator[Image]:
-        """The pictures of a number; none where its document cannot be read."""
+        """Yields the images of a number; none where its document cannot be read."""
         part = int(np.searchsorted(self._begins, number, side="right")) - 1
         try:
             yield from list(self.parts.values())[part].images(number - int(self._begins[part]))
@@ -83,7 +84,7 @@ class Gallery:
 
 
 def gallery_of(sources: Mapping[str, Source]) -> Gallery:
-    """All pictures of these sources; frames once, however many sources tell of them."""
+    """Returns all images of these sources; frames once, however many sources show them."""
     parts: dict[str, Part] = {}
     for name, source in sources.items():
         if isinstance(source, Framed):
@@ -97,7 +98,7 @@ def gallery_of(sources: Mapping[str, Source]) -> Gallery:
 
 
 def gallery_of_folder(folder: Path) -> Gallery:
-    """The picture files under a folder, in the order of their paths.
+    """Returns the image files under a folder, in the order of their paths.
 
     Raises:
         UserError: it holds none.
@@ -113,7 +114,7 @@ def gallery_of_folder(folder: Path) -> Gallery:
 def decoded(
     images: Iterable[tuple[Item, Image]], shape: ImageShape
 ) -> Iterator[list[tuple[Item, Tensor | UserError]]]:
-    """Batches of pictures at the shape's size, uint8 [3, H, W], or why they cannot be decoded.
+    """Yields batches of images at the shape's size, uint8 [3, H, W], or why they cannot be decoded.
 
     Threads decode some pictures ahead of the batch that is asked for; the order is kept.
     """
@@ -121,6 +122,7 @@ def decoded(
     waiting: deque[tuple[Item, Future[Tensor | UserError]]] = deque()
     with ThreadPoolExecutor(_THREADS) as threads:
         while True:
+            # Refilled before a batch is taken, so that the threads decode while the caller encodes.
             for item, image in islice(images, _AHEAD + PICTURES_AT_ONCE - len(waiting)):
                 waiting.append((item, threads.submit(_decode, image, shape)))
             if not waiting:

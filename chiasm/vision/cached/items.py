@@ -15,9 +15,9 @@ from chiasm.vision.cached.latents import CachedLatents
 
 
 class CachedItems:
-    """Reads latents where a stream has them, and items of the others.
+    """Reads latents of streams that have them, and items of the others.
 
-    ``folders`` are, of the streams with latents, what their setting ``latents`` names.
+    ``folders``: stream → its setting ``latents``.
 
     Raises:
         UserError: no latents, those of other settings, or some that are missing or damaged.
@@ -32,7 +32,7 @@ class CachedItems:
 
     @property
     def streams(self) -> Streams:
-        """Those of the tokenizers."""
+        """Streams of the tokenizers."""
         return self._tokenizers.streams
 
     def read(self, item: Continuous) -> Content:

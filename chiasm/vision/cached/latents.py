@@ -1,6 +1,6 @@
-"""Latents that were encoded ahead of training, read by the content of their pictures.
+"""Latents that were encoded ahead of training, looked up by the content of their images.
 
-Shape suffixes: K pictures of the cache, P latent tokens of one picture, C latent channels.
+Shape suffixes: K images of the cache, P latent tokens of one image, C latent channels.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _KEY = np.dtype(f"S{KEY_BYTES}")
 
 
 class CachedLatents:
-    """A folder that ``chiasm vision encode`` has finished; :meth:`read` is a picture reader.
+    """A folder that ``chiasm vision encode`` has finished; :meth:`read` is an item reader.
 
     Args:
-        folder: what the setting ``latents`` names.
-        tokenizer: what made the latents, by encoder, preprocessing and size; its statistics may be
-            others than at that time.
+        folder: value of the setting ``latents``.
+        tokenizer: must have the encoder, preprocessing and size of the latents; its statistics may
+            differ from those at the time of encoding.
 
     Raises:
         UserError: no latents, those of other settings, or some that are missing or damaged.
@@ -70,6 +70,7 @@ class CachedLatents:
         counts = [len(each.keys_M) for each in self._shards]
         shard_K = np.repeat(np.arange(len(counts)), counts)
         row_K = np.concatenate([np.zeros(0, np.int64), *map(np.arange, counts)])
+        # Sorted arrays, searched by bisection, take less memory than a dictionary.
         order_K = np.argsort(keys_K, kind="stable")
         self._keys_K = keys_K[order_K]
         self._place_K2 = np.stack((shard_K, row_K), axis=1)[order_K]
@@ -78,11 +79,11 @@ class CachedLatents:
         return len(self._keys_K)
 
     def read(self, image: Continuous) -> Tensor:
-        """The picture's latents before they are standardised, float32 [P, C]; nothing is decoded.
+        """Returns the image's latents before standardization, float32 [P, C]; nothing is decoded.
 
         Raises:
-            CacheError: the cache does not know the picture, or its latents are damaged.
-            UserError: the picture could not be decoded when it was to be encoded.
+            CacheError: the image is not in the cache, or its latents are damaged.
+            UserError: the image could not be decoded when it was to be encoded.
         """
         key = picture_key(image)
         wanted = np.array(key, _KEY)
@@ -106,7 +107,7 @@ class CachedLatents:
 
 
 def _manifests(folder: Path) -> list[Manifest]:
-    """Those of all ranks, in order."""
+    """Returns the manifests of all ranks, in order."""
     paths = sorted(folder.glob("rank-?????-of-?????.json"))
     if not paths:
         raise _unfit(

@@ -1,4 +1,4 @@
-"""A tokenizer's latent statistics over a gallery, one batch of pictures in memory at a time."""
+"""A tokenizer's latent statistics over a gallery, with one batch of images in memory at a time."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ def measure_gallery(
     progress: Callable[[str, int, int], None] = lambda stage, done, of: None,
     unreadable: Callable[[UserError], None] = lambda error: None,
 ) -> LatentStatistics:
-    """Mean and deviation of each channel over the pictures of at most ``most`` numbers.
+    """Measures mean and deviation of each channel over images of at most ``most`` numbers.
 
-    The numbers are spread evenly over the gallery; pictures that cannot be decoded are left out.
+    The numbers are spread evenly over the gallery; images that cannot be decoded are left out.
 
     Args:
-        data: names the pictures, for the record.
-        unreadable: is told of each picture that is left out.
+        data: names the images, for the record.
+        unreadable: callback for each image that is left out.
 
     Raises:
-        UserError: no picture, or pictures that are all alike.
+        UserError: no image, or images that are all alike.
     """
     count = min(len(gallery), most)
     numbers = [number * len(gallery) // count for number in range(count)]

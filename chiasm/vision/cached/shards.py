@@ -3,10 +3,11 @@
     rank-00000-of-00002.json                        what was encoded, and the rank's shards
     rank-00000-of-00002.shard-00000.safetensors     latents, keys and checks
 
-A manifest is replaced whole after each shard and names its size and sha256. Every picture's latents
-have a check of their own, so that a read costs one picture and still notices damage.
+A manifest is replaced whole after each shard and names its size and sha256. Every image's latents
+have a checksum of their own, so that a read costs one image and still detects damage.
 
-Shape suffixes: M pictures of a shard, P latent tokens of one picture, C latent channels.
+Shape suffixes: M images of a shard, P latent tokens of one image, C latent channels, K bytes of a
+key.
 """
 
 from __future__ import annotations
@@ -15,7 +16,6 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
@@ -29,16 +29,13 @@ from chiasm.errors import UserError
 from chiasm.rgb import RULE
 from chiasm.tokenizers.statistics import LatentStatistics, statistics_of
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.settings import StoredType
 from chiasm.whole import sha256_of, write_whole
-
-StoredType = Literal["float16", "bfloat16", "float32"]
-"""Standardised latents lie within a few units, where float16 rounds eight times as finely as
-bfloat16 in the same 16 bits."""
 
 
 @dataclass(frozen=True)
 class Origin:
-    """What latents depend on beside the pictures' files; the statistics are not part of it."""
+    """Everything that latents depend on beside the image files; statistics are not part of it."""
 
     encoder: str
     preprocessing: str
@@ -48,11 +45,11 @@ class Origin:
     columns: int
     channels: int
     decoding: int
-    """Number of the rule that made pixels of the files (:data:`chiasm.rgb.RULE`)."""
+    """Version of the rule that makes pixels of files (:data:`chiasm.rgb.RULE`)."""
 
     @classmethod
     def of(cls, tokenizer: Tokenizer) -> Origin:
-        """That of a tokenizer's latents."""
+        """Returns the origin of a tokenizer's latents."""
         statistics = tokenizer.statistics
         return cls(
             statistics.encoder,
@@ -65,42 +62,42 @@ class Origin:
 
 @dataclass(frozen=True)
 class Shard:
-    """One finished shard, as its manifest names it."""
+    """One finished shard, as recorded in its manifest."""
 
     file: str
     pictures: int
     bytes: int
     sha256: str
     index: str
-    """xxh3 hash of its keys and checks."""
+    """xxh3 hash of its keys and checksums."""
     last: int
-    """Number, in the gallery, of what the shard's last picture belongs to."""
+    """Gallery number that the shard's last image belongs to."""
     unreadable: dict[str, str] = field(default_factory=dict)
-    """Key of each picture that could not be decoded, in hexadecimal, and why."""
+    """Key of each image that could not be decoded, in hexadecimal, → the reason."""
 
 
 @dataclass
 class Manifest:
-    """What one rank encoded, and how far it is."""
+    """The record of one rank's encoding, and how far it is."""
 
     origin: Origin
     scale: LatentStatistics
-    """Stored latents are standardised by these, so that few bits keep them well."""
+    """Statistics that standardize stored latents, so that few bits represent them well."""
     stored_type: StoredType
     data: dict[str, int]
     """The parts of the gallery and their lengths."""
     shard_pictures: int
-    """Pictures of a shard, unreadable ones included."""
+    """Images of a shard, unreadable ones included."""
     shards: list[Shard] = field(default_factory=list)
     finished: bool = False
 
     def write(self, path: Path) -> None:
-        """Replace the file at ``path``."""
+        """Replaces the file at ``path``."""
         replace_file(path, (json.dumps(asdict(self), indent=1) + "\n").encode())
 
     @classmethod
     def read(cls, path: Path) -> Manifest:
-        """The manifest at ``path``.
+        """Returns the manifest at ``path``.
 
         Raises:
             UserError: it cannot be read, or is none.
@@ -119,28 +116,28 @@ class Manifest:
 
 
 def manifest_path(folder: Path, rank: int, num_ranks: int) -> Path:
-    """The manifest of a rank."""
+    """Returns the path of a rank's manifest."""
     return folder / f"rank-{rank:05d}-of-{num_ranks:05d}.json"
 
 
 def shard_path(manifest: Path, number: int) -> Path:
-    """The file of a rank's shard."""
+    """Returns the path of a rank's shard."""
     return manifest.with_name(f"{manifest.stem}.shard-{number:05d}.safetensors")
 
 
 @dataclass(frozen=True)
 class Latents:
-    """The content of a shard; read from a file, it stays there until a picture is asked for."""
+    """The content of a shard; read from a file, it stays there until an image is asked for."""
 
     latents_MPC: Tensor
     keys_M: np.ndarray
-    """S16 [M]: see :func:`chiasm.data.keys.picture_key`."""
+    """S16 [M]; see :func:`chiasm.data.keys.picture_key`."""
     checks_M: Tensor
-    """int64 [M]: xxh3 hash of each picture's latents."""
+    """xxh3 hash of each image's latents, int64 [M]."""
 
     @classmethod
     def of(cls, keys: list[bytes], latents_MPC: Tensor) -> Latents:
-        """Latents that were just made, with their checks."""
+        """Returns latents that were just made, with their checksums."""
         checks = [check(latents_PC) for latents_PC in latents_MPC]
         keys_M = np.array(keys, dtype=f"S{KEY_BYTES}")
         return cls(latents_MPC, keys_M, torch.tensor(checks, dtype=torch.int64))
@@ -153,13 +150,13 @@ class Latents:
 
     @property
     def index(self) -> str:
-        """xxh3 hash of keys and checks."""
+        """xxh3 hash of keys and checksums."""
         digest = xxhash.xxh3_128(self.keys_M.tobytes())
         digest.update(self.checks_M.numpy().tobytes())
         return digest.hexdigest()
 
     def save(self, path: Path, last: int, unreadable: dict[str, str]) -> Shard:
-        """Write the file aside and rename it; gives what its manifest is to say of it."""
+        """Writes the file aside and renames it; returns its entry for the manifest."""
         keys = np.frombuffer(self.keys_M.tobytes(), np.uint8).reshape(-1, KEY_BYTES)
         keys_MK = torch.from_numpy(keys.copy())
         content = save({"latents": self.latents_MPC, "keys": keys_MK, "checks": self.checks_M})
@@ -169,7 +166,7 @@ class Latents:
 
     @classmethod
     def open(cls, path: Path) -> Latents:
-        """Map a shard's file into memory.
+        """Maps a shard's file into memory.
 
         Raises:
             SafetensorError, OSError: it is not whole.
@@ -181,7 +178,7 @@ class Latents:
 
 
 def open_shard(folder: Path, shard: Shard) -> Latents:
-    """A shard whose file has the size, and the index, that its manifest names.
+    """Returns a shard whose file has the size, and the index, that its manifest names.
 
     Raises:
         UserError: it is missing or damaged.
@@ -200,7 +197,7 @@ def open_shard(folder: Path, shard: Shard) -> Latents:
 
 
 def is_whole(folder: Path, shard: Shard) -> bool:
-    """Whether the shard's file is there, byte for byte."""
+    """Returns whether the shard's file is there, byte for byte."""
     try:
         return sha256_of(folder / shard.file) == shard.sha256
     except OSError:
@@ -208,7 +205,7 @@ def is_whole(folder: Path, shard: Shard) -> bool:
 
 
 def damaged(path: Path, why: str) -> str:
-    """What to say of a shard that cannot be used."""
+    """Returns the message about a shard that cannot be used."""
     return (
         f"the shard {path} of cached latents is missing or damaged ({why}); call chiasm vision "
         "encode again as it was called before, which writes that shard anew"
@@ -216,7 +213,7 @@ def damaged(path: Path, why: str) -> str:
 
 
 def differences(there: Origin | Manifest, here: Origin | Manifest) -> str:
-    """The fields in which the two differ, a line each; empty if there are none."""
+    """Returns the fields in which the two differ, a line each; empty if there are none."""
     found, wanted = asdict(there), asdict(here)
     return "".join(
         f"\n  {name} = {found[name]} there, {wanted[name]} here"
@@ -226,13 +223,13 @@ def differences(there: Origin | Manifest, here: Origin | Manifest) -> str:
 
 
 def check(latents_PC: Tensor) -> int:
-    """xxh3 hash of one picture's latents, as a signed number of 64 bits."""
+    """Returns the xxh3 hash of one image's latents, as a signed number of 64 bits."""
     raw = latents_PC.contiguous().view(torch.uint8).numpy().tobytes()
     return int.from_bytes(xxhash.xxh3_64_digest(raw), "little", signed=True)
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Write a file whole.
+    """Writes a file whole.
 
     Raises:
         UserError: the disk is full or refuses.

@@ -1,12 +1,12 @@
-"""A discriminator that tells drawn pictures from true ones, and what it asks of a decoder.
+"""A discriminator of drawn and true images, and the adversarial loss of a decoder.
 
 As in VQGAN (Esser et al., arXiv 2012.09841): a discriminator of patches (Isola et al., arXiv
 1611.07004), the hinge loss, and a weight that makes the gradient of this term at the decoder's last
 layer as long as that of the reconstruction. It starts late, as in RAE (arXiv 2510.11690): on early,
-blurred pictures it would only be told that blur is false. RAE's discriminator reads features of a
-frozen DINO; this one reads pixels and needs no weights of others.
+blurred images it would only teach that blur is false. RAE's discriminator uses features of a frozen
+DINO; this one uses pixels and needs no published weights.
 
-Shape suffixes: B pictures, H and W height and width in pixels.
+Shape suffixes: B images, H and W height and width in pixels.
 """
 
 from __future__ import annotations
@@ -19,12 +19,14 @@ from torch.nn import functional
 from chiasm.vision.learning.fit import Losses
 from chiasm.vision.learning.settings import AdversarialSettings
 
+LEAD_STEPS = 100
+"""Before the decoder hears of it, in which the discriminator learns: at first it knows nothing."""
 LARGEST_WEIGHT = 1e4
-"""Where the adaptive weight ends, when the adversarial gradient vanishes."""
+"""Upper bound of the adaptive weight, for a vanishing adversarial gradient."""
 
 
 class PatchDiscriminator(nn.Module):
-    """Pictures to one number for each patch: positive for what looks true."""
+    """Maps images to one number per patch: positive for what looks true."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -38,7 +40,7 @@ class PatchDiscriminator(nn.Module):
         self.layers = nn.Sequential(*layers, nn.Conv2d(4 * width, 1, 3, padding=1))
 
     def forward(self, images_B3HW: Tensor) -> Tensor:
-        """Logits [B, 1, H / 8, W / 8] of pictures in [0, 1]."""
+        """Returns logits [B, 1, H / 8, W / 8] of images in [0, 1]."""
         return self.layers(images_B3HW * 2 - 1)
 
 
@@ -58,15 +60,15 @@ class Adversary(nn.Module):
         last_weight: Tensor,
         step: int,
     ) -> Losses:
-        """The terms of a step.
+        """Returns the terms of a step.
 
         Args:
             reconstruction: the sum of the decoder's other terms.
-            last_weight: the decoder's last layer, where the lengths of gradients are compared.
+            last_weight: the decoder's last layer, where the norms of gradients are compared.
             step: steps done before this one.
         """
         settings = self.settings
-        if step < settings.start_step - settings.lead_steps:
+        if step < settings.start_step - LEAD_STEPS:
             return Losses({})
         true, drawn = self.discriminator(true_B3HW), self.discriminator(drawn_B3HW.detach())
         terms = {"discriminator": hinge(true, drawn)}
@@ -81,12 +83,12 @@ class Adversary(nn.Module):
 
 
 def hinge(true: Tensor, drawn: Tensor) -> Tensor:
-    """The discriminator's loss: true patches above 1, drawn ones below -1."""
+    """Returns the discriminator's hinge loss: true patches above 1, drawn ones below -1."""
     return (functional.relu(1 - true).mean() + functional.relu(1 + drawn).mean()) / 2
 
 
 def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_weight: Tensor) -> Tensor:
-    """How much longer the reconstruction's gradient is at the last layer; without a gradient.
+    """Returns the ratio of the two gradients' norms at the last layer, detached.
 
     |d reconstruction / d W| / (|d adversarial / d W| + 1e-4), equation 7 of arXiv 2012.09841.
     """

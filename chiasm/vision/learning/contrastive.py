@@ -1,20 +1,20 @@
-"""Stage 1: what makes an encoder's features worth modelling.
+"""Stage 1: losses that make an encoder's features worth modelling, with captions.
 
-Shape suffixes: B pictures of a step, H and W height and width in pixels, W words of a caption
-(in ``words_BW``), P cells, C latent channels, K kinds of objects, E embedding, F facts (in
-``facts_BF``).
+The terms, each on features with a little noise, so that nothing depends on their last digits:
 
-The terms, each on features with a little noise, so that nothing hangs on their last digits:
-
-- ``contrast``: the sigmoid loss of SigLIP (Zhai et al., arXiv 2303.15343) between picture and
-  caption, every pair of the step a yes-or-no question;
+- ``contrast``: the sigmoid loss of SigLIP (Zhai et al., arXiv 2303.15343) between image and
+  caption, every pair of the step a binary question;
 - ``words``: which words the caption uses, as the best answer over the cells, so that a cell learns
-  to speak for what it shows without being told where it is;
+  to represent what it shows without supervision of the position;
 - ``facts`` and ``objects``: where the source has ground truth, the value of each attribute from the
   mean over cells, and which objects each cell shows;
 - ``pixels``: linear regression of each cell's pixels from its own features, so that layout and
   colour stay in them and a decoder starts near its goal;
-- ``redundancy``: squared correlation between channels, so that no two say the same.
+- ``redundancy``: squared correlation between channels, so that no two are alike.
+
+Shape suffixes: B images of a step, M images of the data, H and W height and width in pixels, T
+words of a caption, V words of the vocabulary, P cells, C latent channels, K kinds of objects, E
+embedding, A attributes (facts).
 """
 
 from __future__ import annotations
@@ -34,28 +34,31 @@ from chiasm.vision.learning.pictures import Pictures, covered_cells
 from chiasm.vision.learning.settings import ContrastiveSettings
 from chiasm.vision.learning.words import TextTower, Vocabulary
 
+EMBEDDING = 128
+"""E: width of the text tower, and of the space in which pictures and captions meet."""
+NOISE = 0.3
+"""Scale of the noise on features: each picture's deviation is |normal(0, NOISE)|."""
+CONTRAST_WEIGHT = 0.5
+"""Of ``contrast``, beside ``words`` and ``facts``, which weigh 1 and say more of each picture."""
+OBJECTS_WEIGHT = 4.0
+"""Of ``objects``: few of a cell's answers are yes, so that their losses are small."""
 NO_VALUE = -1
-"""A fact that a picture does not have."""
+"""Marks a fact that an image does not have."""
 
 
 class Targets:
-    """What stage 1 asks of each picture, as tensors; absent extras have zero columns."""
+    """Targets of stage 1 for each image, as tensors; absent extras have zero columns."""
 
-    def __init__(self, pictures: Pictures, settings: ContrastiveSettings, side: int) -> None:
+    def __init__(self, pictures: Pictures, side: int) -> None:
         captions = pictures.captions
-        self.vocabulary = Vocabulary(
-            (caption for of_one in captions for caption in of_one), settings.vocabulary_words
-        )
-        self.words = [
-            np.stack([self.vocabulary.encode(c, settings.max_words) for c in of_one])
-            for of_one in captions
-        ]
+        self.vocabulary = Vocabulary(caption for of_one in captions for caption in of_one)
+        self.words = [np.stack([*map(self.vocabulary.encode, of_one)]) for of_one in captions]
         self.fact_values = pictures.fact_values()
-        self.facts_MF = np.full((len(pictures), len(self.fact_values)), NO_VALUE, dtype=np.int64)
+        self.facts_MA = np.full((len(pictures), len(self.fact_values)), NO_VALUE, dtype=np.int64)
         for row, of_one in enumerate(pictures.facts or ()):
             for column, (name, values) in enumerate(self.fact_values.items()):
                 if name in of_one:
-                    self.facts_MF[row, column] = values.index(of_one[name])
+                    self.facts_MA[row, column] = values.index(of_one[name])
         self.object_names = sorted({b.name for boxes in pictures.boxes or () for b in boxes})
         self.objects_MPK = np.zeros((len(pictures), side**2, len(self.object_names)), np.float16)
         for row, boxes in enumerate(pictures.boxes or ()):
@@ -63,7 +66,7 @@ class Targets:
 
 
 class ContrastiveStage(Stage):
-    """The encoder with the heads that teach it; only the encoder survives the stage."""
+    """The encoder with its auxiliary heads; only the encoder survives the stage."""
 
     roles: ClassVar = {"scale": Role.GAIN, "bias": Role.GAIN}
 
@@ -74,10 +77,10 @@ class ContrastiveStage(Stage):
         self.settings = settings
         self.pictures = pictures
         cells, channels = encoder.image_shape.num_tokens, encoder.channels
-        self.targets = Targets(pictures, settings, encoder.image_shape.rows)
+        self.targets = Targets(pictures, encoder.image_shape.rows)
         self.encoder = encoder
-        self.text = TextTower(len(self.targets.vocabulary), settings.text_width, settings.embedding)
-        self.to_embedding = nn.Linear(cells * channels, settings.embedding)
+        self.text = TextTower(len(self.targets.vocabulary), EMBEDDING)
+        self.to_embedding = nn.Linear(cells * channels, EMBEDDING)
         self.scale = nn.Parameter(torch.tensor(10.0).log())
         self.bias = nn.Parameter(torch.tensor(-10.0))
         self.to_facts = nn.ModuleList(
@@ -94,50 +97,49 @@ class ContrastiveStage(Stage):
         self.pixels = PixelRegression(channels, pictures.pixel_variance())
 
     def losses(self, draw: Draw) -> Losses:
-        """The weighted terms of one step, by name."""
+        """Returns the weighted terms of one step, by name."""
         settings, targets = self.settings, self.targets
         images_B3HW = self.pictures.batch(draw.numbers, self.device)
         features_BPC = self.encoder(images_B3HW)
-        noised_BPC = add_noise(features_BPC, settings.noise, draw.generator)
-        words_BW = torch.from_numpy(
+        noised_BPC = add_noise(features_BPC, NOISE, draw.generator)
+        words_BT = torch.from_numpy(
             np.stack(
                 [targets.words[n][draw.rng.integers(len(targets.words[n]))] for n in draw.numbers]
             )
         ).to(self.device)
         terms = {
-            "contrast": settings.contrast_weight * self._contrast(noised_BPC, words_BW),
+            "contrast": CONTRAST_WEIGHT * self._contrast(noised_BPC, words_BT),
             "pixels": settings.pixels_weight * self.pixels(noised_BPC, images_B3HW),
             "redundancy": settings.redundancy_weight * redundancy(features_BPC),
         }
         if "words" in self.by_cell:
             best_BV = self.by_cell["words"](noised_BPC).logsumexp(dim=1)
-            words = binary_sum(best_BV, targets.vocabulary.present(words_BW)) / 4
-            terms["words"] = settings.words_weight * words
+            terms["words"] = binary_sum(best_BV, targets.vocabulary.present(words_BT)) / 4
         if "objects" in self.by_cell:
             covered_BPK = torch.from_numpy(targets.objects_MPK[draw.numbers]).to(self.device)
             logits_BPK = self.by_cell["objects"](noised_BPC)
-            terms["objects"] = settings.objects_weight * binary_sum(logits_BPK, covered_BPK.float())
+            terms["objects"] = OBJECTS_WEIGHT * binary_sum(logits_BPK, covered_BPK.float())
         if targets.fact_values:
-            facts_BF = torch.from_numpy(targets.facts_MF[draw.numbers]).to(self.device)
-            terms["facts"] = settings.facts_weight * self._facts(noised_BPC, facts_BF)
+            facts_BA = torch.from_numpy(targets.facts_MA[draw.numbers]).to(self.device)
+            terms["facts"] = self._facts(noised_BPC, facts_BA)
         return Losses(terms)
 
-    def _contrast(self, features_BPC: Tensor, words_BW: Tensor) -> Tensor:
+    def _contrast(self, features_BPC: Tensor, words_BT: Tensor) -> Tensor:
         pictures_BE = functional.normalize(self.to_embedding(features_BPC.flatten(1)), dim=1)
-        captions_BE = functional.normalize(self.text(words_BW), dim=1)
+        captions_BE = functional.normalize(self.text(words_BT), dim=1)
         # Two pictures of one scene may share a caption; calling such a pair wrong would be false.
-        _, caption_B = torch.unique(words_BW, dim=0, return_inverse=True)
+        _, caption_B = torch.unique(words_BT, dim=0, return_inverse=True)
         same_BB = caption_B[:, None] == caption_B[None, :]
         return sigmoid_contrast(pictures_BE, captions_BE, same_BB, self.scale, self.bias)
 
-    def _facts(self, features_BPC: Tensor, facts_BF: Tensor) -> Tensor:
+    def _facts(self, features_BPC: Tensor, facts_BA: Tensor) -> Tensor:
         mean_BC = features_BPC.mean(dim=1)
         known = [
             functional.cross_entropy(
                 head(mean_BC), column_B, ignore_index=NO_VALUE, reduction="sum"
             )
             / (column_B != NO_VALUE).sum().clamp(min=1)
-            for head, column_B in zip(self.to_facts, facts_BF.unbind(1), strict=True)
+            for head, column_B in zip(self.to_facts, facts_BA.unbind(1), strict=True)
         ]
         return torch.stack(known).sum()
 
@@ -145,9 +147,9 @@ class ContrastiveStage(Stage):
 def sigmoid_contrast(
     pictures_BE: Tensor, captions_BE: Tensor, same_BB: Tensor, scale: Tensor, bias: Tensor
 ) -> Tensor:
-    """SigLIP's loss: -sum over pairs of log sigmoid(z (exp(scale) x·y + bias)), per picture.
+    """Returns SigLIP's loss: -sum over pairs of log sigmoid(z (exp(scale) x·y + bias)), per image.
 
-    z is +1 where ``same_BB`` (at least the diagonal) says that the two belong together, else -1.
+    z is +1 where ``same_BB`` (at least the diagonal) marks a matching pair, else -1.
     """
     logits_BB = pictures_BE @ captions_BE.T * scale.exp() + bias
     sign_BB = same_BB.to(logits_BB.dtype) * 2 - 1
@@ -155,6 +157,6 @@ def sigmoid_contrast(
 
 
 def binary_sum(logits: Tensor, targets: Tensor) -> Tensor:
-    """Binary cross-entropy, summed over the last dimension, averaged over the others."""
+    """Returns binary cross-entropy, summed over the last dimension, averaged over the others."""
     elements = functional.binary_cross_entropy_with_logits(logits, targets, reduction="none")
     return elements.sum(dim=-1).mean()

@@ -1,7 +1,7 @@
-"""What encoder objectives share: noise on features, and terms that keep features worth modelling.
+"""Noise on features, and loss terms that keep features worth modelling, for all encoder objectives.
 
-Shape suffixes: B pictures, H and W height and width in pixels, P cells, C channels, F pixel values
-of a cell, N cells of all pictures.
+Shape suffixes: B images, H and W height and width in pixels, P cells, C channels, J pixel values of
+a cell, N cells of all images.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ from chiasm.vision.tokenizer import patches
 
 
 def add_noise(features_BPC: Tensor, scale: float, generator: torch.Generator) -> Tensor:
-    """Gaussian noise of each picture's own deviation |normal(0, scale)|, as in RAE."""
+    """Returns features with noise of each image's own deviation |normal(0, scale)|, as in RAE."""
     deviation = torch.randn(len(features_BPC), 1, 1, generator=generator).abs() * scale
     noise = deviation * torch.randn(features_BPC.shape, generator=generator)
     return features_BPC + noise.to(features_BPC.device)
 
 
 def redundancy(features_BPC: Tensor) -> Tensor:
-    """Sum over channel pairs of the squared correlation, per channel."""
+    """Returns the sum over channel pairs of the squared correlation, per channel."""
     flat = features_BPC.flatten(0, 1)
     centred = flat - flat.mean(dim=0)
     scaled = centred / (centred.square().mean(dim=0) + 1e-4).sqrt()
@@ -32,9 +32,9 @@ def redundancy(features_BPC: Tensor) -> Tensor:
 
 
 def deviation_between_pictures(features_BPC: Tensor) -> Tensor:
-    """float [P, C]: how far each feature of each cell deviates between the pictures of a batch.
+    """Returns each cell feature's deviation between the images of a batch: float [P, C].
 
-    Features that tell of their place alone have none, however much they differ between cells.
+    Features that encode their position alone have none, however much they differ between cells.
     """
     return (features_BPC.var(dim=0, unbiased=False) + 1e-6).sqrt()
 
@@ -48,7 +48,7 @@ class PixelRegression(nn.Module):
         self.pixel_variance = pixel_variance
 
     def forward(self, features_BPC: Tensor, images_B3HW: Tensor) -> Tensor:
-        """Mean squared error over the pixels' variance; 1 for a grey guess."""
-        drawn_NF = self.to_pixels(features_BPC.flatten(0, 1))
-        true_NF = patches(images_B3HW, CELL_PIXELS).flatten(0, 1)
-        return functional.mse_loss(drawn_NF, true_NF) / self.pixel_variance
+        """Returns the mean squared error over the pixels' variance; 1 for a grey guess."""
+        drawn_NJ = self.to_pixels(features_BPC.flatten(0, 1))
+        true_NJ = patches(images_B3HW, CELL_PIXELS).flatten(0, 1)
+        return functional.mse_loss(drawn_NJ, true_NJ) / self.pixel_variance

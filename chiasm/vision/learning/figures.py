@@ -1,7 +1,7 @@
-"""What a tokenizer keeps of pictures it never saw: the figures stored beside its weights.
+"""Quality of a tokenizer on held-out images: the figures stored beside its weights.
 
-Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens, C channels,
-N examples of a probe, F features, K classes.
+Shape suffixes: B images, H and W height and width in pixels, P latent tokens, C channels, N
+examples of a probe, F features, Q classes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from chiasm.vision.learning.pictures import Box, Pictures
 from chiasm.vision.learning.reconstruction import PICTURES_AT_ONCE
 
 CLEARLY_VISIBLE = 0.02
-"""Share of the picture from which on an object counts as clearly visible."""
+"""Share of the image above which an object counts as clearly visible."""
 
 MOST_PROBE_PICTURES = 8000
 
@@ -31,13 +31,12 @@ def held_out_figures(
     network: FeatureNetwork | None = None,
     device: torch.device | str = "cpu",
 ) -> dict[str, float]:
-    """Reconstruction and, where there is ground truth, probe accuracy on held-out pictures.
+    """Returns reconstruction quality and, with ground truth, probe accuracy on held-out images.
 
-    ``rfid`` is the Fréchet distance between pictures and reconstructions in a network's features.
-    ``probe/<fact>`` is the accuracy of a linear probe that was fitted on training pictures'
-    latents; ``majority/<fact>`` is what the most frequent training answer gets.
-    ``drawn_probe/<fact>`` is the same probe's accuracy on the latents of the *reconstructed*
-    pictures: what a drawing still shows.
+    ``rfid`` is the Fréchet distance between images and reconstructions in a network's features.
+    ``probe/<fact>`` is the accuracy of a linear probe that was fitted on training images' latents;
+    ``majority/<fact>`` is that of the most frequent training answer. ``drawn_probe/<fact>`` is the
+    same probe's accuracy on the latents of the *reconstructed* images: what a drawing still shows.
     """
     latents_BPC, drawn_BPC, quality = _reconstructed(tokenizer, held_out, network, device)
     chosen = train.spread(MOST_PROBE_PICTURES)
@@ -58,7 +57,7 @@ Answers = list[str | None]
 
 
 def _questions(train: Pictures, held_out: Pictures) -> dict[str, list[Answers]]:
-    """What can be asked of both, with the answers of training and of held-out pictures."""
+    """Returns the attributes of both data sets, with answers of training and held-out images."""
     both = (train, held_out)
     asked: dict[str, list[Answers]] = {}
     for fact, values in train.fact_values().items():
@@ -70,7 +69,7 @@ def _questions(train: Pictures, held_out: Pictures) -> dict[str, list[Answers]]:
 
 
 def _clear_object(boxes: Sequence[Box]) -> str | None:
-    """Name of the largest object of a picture, if it is clearly visible."""
+    """Returns the name of the largest object of an image, if it is clearly visible."""
     sized = [((box.bottom - box.top) * (box.right - box.left), box.name) for box in boxes]
     area, name = max(sized, default=(0.0, ""))
     return name if area >= CLEARLY_VISIBLE else None
@@ -98,33 +97,33 @@ def _accuracies(
 def linear_probe(
     features_NF: Tensor, answers: Sequence[str], *, penalty: float = 1e-3
 ) -> Callable[[Tensor], list[str]]:
-    """What can be read off frozen features: multinomial logistic regression, standardised.
+    """Returns a classifier of frozen features: multinomial logistic regression, standardized.
 
-    Minimises cross-entropy + penalty / 2 * |W|^2 by L-BFGS from zero: deterministic. Returns what
-    gives the likeliest answer for each row of other features.
+    Minimises cross-entropy + penalty / 2 * |W|^2 by L-BFGS from zero: deterministic. The classifier
+    returns the likeliest answer for each row of other features.
     """
     values = sorted(set(answers))
     class_N = torch.tensor([values.index(answer) for answer in answers])
     mean_F, scale_F = features_NF.mean(dim=0), features_NF.std(dim=0).clamp(min=1e-6)
     scaled_NF = (features_NF - mean_F) / scale_F
-    weight_FK = torch.zeros(features_NF.shape[1], len(values), requires_grad=True)
-    bias_K = torch.zeros(len(values), requires_grad=True)
-    optimiser = torch.optim.LBFGS([weight_FK, bias_K], max_iter=100, line_search_fn="strong_wolfe")
+    weight_FQ = torch.zeros(features_NF.shape[1], len(values), requires_grad=True)
+    bias_Q = torch.zeros(len(values), requires_grad=True)
+    optimizer = torch.optim.LBFGS([weight_FQ, bias_Q], max_iter=100, line_search_fn="strong_wolfe")
 
     def loss() -> Tensor:
-        optimiser.zero_grad()
-        entropy = functional.cross_entropy(scaled_NF @ weight_FK + bias_K, class_N)
-        total = entropy + penalty / 2 * weight_FK.square().sum()
+        optimizer.zero_grad()
+        entropy = functional.cross_entropy(scaled_NF @ weight_FQ + bias_Q, class_N)
+        total = entropy + penalty / 2 * weight_FQ.square().sum()
         total.backward()
         return total
 
     @torch.no_grad()
     def likeliest(features_NF: Tensor) -> list[str]:
-        logits_NK = (features_NF - mean_F) / scale_F @ weight_FK + bias_K
-        return [values[k] for k in logits_NK.argmax(dim=1)]
+        logits_NQ = (features_NF - mean_F) / scale_F @ weight_FQ + bias_Q
+        return [values[k] for k in logits_NQ.argmax(dim=1)]
 
     with torch.enable_grad():
-        optimiser.step(loss)
+        optimizer.step(loss)
     return likeliest
 
 
@@ -138,7 +137,7 @@ def _reconstructed(
     network: FeatureNetwork | None,
     device: torch.device | str,
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """Latents, latents of the reconstructed pictures, and how alike the two are."""
+    """Returns latents, latents of the reconstructed images, and the likeness of the two."""
     latents, drawn, decibels, similarity = [], [], [], []
     features: tuple[list[Tensor], list[Tensor]] = ([], [])
     for images_B3HW in pictures.batches(PICTURES_AT_ONCE, device):
@@ -161,16 +160,16 @@ def _reconstructed(
 
 
 def psnr(drawn_B3HW: Tensor, true_B3HW: Tensor) -> Tensor:
-    """Peak signal-to-noise ratio of each picture in decibels, pixels in [0, 1]: [B]."""
+    """Returns the peak signal-to-noise ratio of each image in decibels, pixels in [0, 1]: [B]."""
     error_B = (drawn_B3HW - true_B3HW).square().mean(dim=(1, 2, 3)).clamp(min=1e-10)
     return -10 * error_B.log10()
 
 
 def ssim(drawn_B3HW: Tensor, true_B3HW: Tensor) -> Tensor:
-    """Structural similarity of each picture: [B].
+    """Returns the structural similarity of each image: [B].
 
     Wang et al. 2004 with its 11 x 11 Gaussian window (deviation 1.5) and constants, over the
-    positions where the window lies inside the picture, averaged over colours.
+    positions where the window lies inside the image, averaged over colours.
     """
     offsets = torch.arange(11, dtype=drawn_B3HW.dtype, device=drawn_B3HW.device) - 5
     bell = torch.exp(-(offsets**2) / (2 * 1.5**2))

@@ -1,7 +1,7 @@
 """The loop that trains a stage of a vision tokenizer.
 
-What a step draws (its pictures, its captions, its noise) is a function of (seed, stage, step), so
-that nothing has to be saved of it.
+All draws of a step (images, captions, noise) are functions of (seed, stage, step), so that
+checkpoints need no random state.
 """
 
 from __future__ import annotations
@@ -18,44 +18,44 @@ from torch import Tensor, nn
 from chiasm.errors import UserError, setting
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
-from chiasm.loop.optimiser import build_optimiser
+from chiasm.loop.optimizer import build_optimizer
 from chiasm.loop.schedule import ScheduleSettings
-from chiasm.loop.settings import LoopSettings, OptimiserSettings
+from chiasm.loop.settings import LoopSettings, OptimizerSettings
 from chiasm.vision.learning.settings import FitSettings
 
 LOG_STEPS = 50
-"""Steps between two lines of the losses."""
+"""Steps between two log entries of the losses."""
 
 
 @dataclass
 class Draw:
-    """What one step draws: its pictures, and random numbers that belong to the step."""
+    """The draws of one step: its images, and random numbers that belong to the step."""
 
     step: int
     """Steps done before this one."""
     numbers: np.ndarray
-    """int64 [B]: the pictures of this step."""
+    """Numbers of the images of this step, int64 [B]."""
     rng: np.random.Generator
-    """For whole numbers and choices."""
+    """Source of whole numbers and choices."""
     generator: torch.Generator
-    """For noise; on the CPU, whatever the device."""
+    """Source of noise; on the CPU, whatever the device."""
 
 
 @dataclass(frozen=True)
 class Losses:
-    """What one step yields."""
+    """The loss terms of one step."""
 
     terms: dict[str, Tensor]
-    """Weighted; the step minimises their sum."""
+    """Weighted terms; the step minimises their sum."""
     measures: dict[str, Tensor] = field(default_factory=dict)
-    """Only logged."""
+    """Values that are only logged."""
 
 
 class Stage(nn.Module):
-    """What a fit trains: its parameters that require gradients.
+    """The module that a fit trains: its parameters that require gradients.
 
     All that changes in training is a parameter or a buffer, so that a checkpoint of the state is
-    whole.
+    complete.
     """
 
     sample_steps: int | None = None
@@ -64,27 +64,27 @@ class Stage(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.opponent: nn.Module | None = None
-        """The part, if any, that is trained against the rest: its gradients are clipped apart."""
+        """The part, if any, that is trained against the rest: its gradients are clipped alone."""
 
     @property
     def device(self) -> torch.device:
-        """Where the parameters lie."""
+        """Device of the parameters."""
         return next(self.parameters()).device
 
     def losses(self, draw: Draw) -> Losses:
-        """The losses of one step."""
+        """Returns the losses of one step."""
         raise NotImplementedError
 
     def after_step(self, step: int) -> None:
         """Called when ``step`` steps are done and before anything is saved."""
 
     def samples(self) -> tuple[Tensor, Tensor] | None:
-        """Held-out pictures and what is drawn of them, both [N, 3, H, W]."""
+        """Returns held-out images and their reconstructions, both [N, 3, H, W], or None."""
         return None
 
 
 class Fit(Loop[Losses]):
-    """The loop that trains a stage, which lies on its device already.
+    """The loop that trains a stage, which is on its device already.
 
     ``key``, the stage's short name, keys its random numbers and names its files; ``folder`` gets
     samples; ``identity`` is a hash of all settings and data.
@@ -104,25 +104,25 @@ class Fit(Loop[Losses]):
         self.key, self.stage, self.num_pictures = key, stage, num_pictures
         self.asked, self.seed, self.folder, self.identity = settings, seed, folder, identity
         self.name = f"stage {key}"
-        asked = OptimiserSettings(
+        asked = OptimizerSettings(
             learning_rate=settings.learning_rate, beta2=0.98, weight_decay=settings.weight_decay
         )
         against = stage.opponent
-        optimisers = {"gradient_norm": build_optimiser(stage, asked, without=against)}
+        optimizers = {"gradient_norm": build_optimizer(stage, asked, without=against)}
         if against is not None:
             others = asked.model_copy(update={"beta1": 0.5, "beta2": 0.9})
-            optimisers["gradient_norm/opponent"] = build_optimiser(against, others)
+            optimizers["gradient_norm/opponent"] = build_optimizer(against, others)
         super().__init__(
             stage,
-            optimisers,
+            optimizers,
             LoopSettings(
                 steps=settings.steps,
                 log_every_steps=LOG_STEPS,
                 validate_every_steps=stage.sample_steps or settings.steps,
                 checkpoint_every_steps=settings.checkpoint_steps,
-                optimiser=asked,
+                optimizer=asked,
                 schedule=ScheduleSettings(
-                    shape="full_cosine", warmup_steps=settings.warmup_steps + 1, floor=0.01
+                    shape="full_cosine", warmup_steps=settings.warmup_steps + 1, min_lr_ratio=0.01
                 ),
             ),
             remedy=f"lower {setting('learning_rate')} or raise {setting('warmup_steps')}",
@@ -130,28 +130,28 @@ class Fit(Loop[Losses]):
         )
 
     def backward(self) -> Losses:
-        """Gradients of the sum of the step's terms."""
+        """Computes gradients of the sum of the step's terms; returns the losses."""
         draw = draw_step(self.seed, self.key, self.progress.step, self.num_pictures, self.asked)
         losses = self.stage.losses(draw)
         torch.stack(list(losses.terms.values())).sum().backward()
         return losses
 
     def after_update(self, found: Losses) -> None:
-        """Let the stage follow."""
+        """Calls the stage's update after a step."""
         self.stage.after_step(self.progress.step + 1)
 
     def report(self, found: Losses) -> tuple[Values, dict[str, int]]:
-        """Terms and measures; pictures, each as often as it was shown."""
+        """Returns terms and measures; images, each as often as it was shown."""
         logged = found.terms | found.measures
         losses = {name: float(value.detach()) for name, value in logged.items()}
         return losses, {"pictures": self.asked.pictures_per_step}
 
     def speed(self, found: Losses, counts: dict[str, int], seconds: float) -> Values:
-        """Pictures per second."""
+        """Returns images per second."""
         return {"pictures_per_second": counts["pictures"] / seconds}
 
     def validate(self) -> Values:
-        """Draw samples."""
+        """Draws samples."""
         samples = self.stage.samples()
         if samples is not None:
             name = f"{self.key}-{self.progress.step:06d}.png"
@@ -160,11 +160,12 @@ class Fit(Loop[Losses]):
 
 
 def draw_step(seed: int, stage: str, step: int, num_pictures: int, settings: FitSettings) -> Draw:
-    """The step's pictures (each epoch is one shuffle of all) and its random numbers."""
+    """Returns the step's images (each epoch is one shuffle of all) and its random numbers."""
     purpose = list(stage.encode())
     first = step * settings.pictures_per_step
     positions = np.arange(first, first + settings.pictures_per_step)
     numbers = np.empty(len(positions), dtype=np.int64)
+    # A step may cross into the next epoch, which has a permutation of its own.
     for epoch in np.unique(positions // num_pictures):
         order = np.random.default_rng([seed, *purpose, 0, int(epoch)]).permutation(num_pictures)
         here = positions // num_pictures == epoch
@@ -175,7 +176,7 @@ def draw_step(seed: int, stage: str, step: int, num_pictures: int, settings: Fit
 
 
 def save_samples(path: Path, true_N3HW: Tensor, drawn_N3HW: Tensor) -> None:
-    """Write N pictures above what was drawn of them as a PNG; values outside [0, 1] are clamped.
+    """Writes N images above their reconstructions as a PNG; values outside [0, 1] are clamped.
 
     Raises:
         UserError: the disk is full or refuses.

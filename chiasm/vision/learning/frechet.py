@@ -1,11 +1,11 @@
-"""The Fréchet distance of two sets of pictures in the features of a network that the user supplies.
+"""The Fréchet distance of two sets of images in the features of a network that the user supplies.
 
 Heusel et al., "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium"
 (arXiv 1706.08500). The network is a TorchScript file: the Inception of the published figures exists
 as one (``inception-2015-12-05.pt`` of StyleGAN2-ADA, also used by EDM and clean-fid), made from the
 original graph with its own resizing, so that no copy of its architecture is needed here.
 
-Shape suffixes: B pictures, H and W height and width in pixels, F features, N pictures in all.
+Shape suffixes: B images, H and W height and width in pixels, F features, N images in all.
 """
 
 from __future__ import annotations
@@ -22,13 +22,13 @@ from chiasm.errors import UserError, first_line
 
 
 class FeatureNetwork:
-    """A TorchScript module: uint8 pictures [B, 3, H, W] to features [B, F].
+    """A TorchScript module: uint8 images [B, 3, H, W] to features [B, F].
 
     A module whose ``forward`` has the argument ``return_features`` is called with it set.
     """
 
     def __init__(self, path: Path, device: torch.device | str = "cpu") -> None:
-        """Read the file.
+        """Reads the file.
 
         Raises:
             UserError: it is missing, or no TorchScript file.
@@ -52,10 +52,10 @@ class FeatureNetwork:
 
     @torch.no_grad()
     def __call__(self, images_B3HW: Tensor) -> Tensor:
-        """Features [B, F] of pictures in [0, 1].
+        """Returns the features [B, F] of images in [0, 1].
 
         Raises:
-            UserError: the module fails on them, or gives no features.
+            UserError: the module fails on them, or returns no features.
         """
         pixels = images_B3HW.mul(255).round().clamp(0, 255).byte().to(self._device)
         try:
@@ -74,7 +74,7 @@ class FeatureNetwork:
 
 
 def frechet_distance(true_NF: Tensor, drawn_NF: Tensor) -> float:
-    """|m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of means m and covariances S, in float64.
+    """Returns |m1 - m2|^2 + tr(S1 + S2 - 2 (S1 S2)^(1/2)) of means m and covariances S, in float64.
 
     tr (S1 S2)^(1/2) is the sum of the square roots of the eigenvalues of S1^(1/2) S2 S1^(1/2),
     which is symmetric: no matrix square root of a general matrix, and no imaginary part.

@@ -21,7 +21,7 @@ from chiasm.vision.learning.pictures import (
     pictures_of_source,
 )
 from chiasm.vision.learning.settings import VisionTrainingSettings
-from chiasm.vision.learning.training import Progress, train_tokenizer
+from chiasm.vision.learning.training import ProgressCallback, train_tokenizer
 
 
 def train_from_settings(
@@ -31,17 +31,17 @@ def train_from_settings(
     cache_folder: Path,
     inception: Path | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress = lambda *told: None,
+    progress: ProgressCallback = lambda *told: None,
     tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
-    """Train the tokenizer that a recipe describes into the folder ``out``, or go on training it.
+    """Trains the tokenizer of a recipe into the folder ``out``, or resumes its training.
 
-    As :func:`train_tokenizer`; rendering is a stage too, and ``cache_folder`` keeps what it made.
+    As :func:`train_tokenizer`; rendering is a stage too, and ``cache_folder`` keeps its result.
     ``inception`` is a TorchScript module (:class:`FeatureNetwork`), for rFID.
 
     Raises:
-        Stopped, UserError: as :func:`train_tokenizer`, and of data that cannot be read.
+        Stopped, UserError: as :func:`train_tokenizer`, and on data that cannot be read.
     """
     network = None if inception is None else FeatureNetwork(inception, device)
     frozen = None
@@ -50,11 +50,10 @@ def train_from_settings(
             frozen = open_tokenizer(settings.frozen)
     pixels = picture_shape(settings, frozen).height_pixels
     opening = Opening(
-        row_positions=1,
+        sequence_length=1,
         tables={"world": settings.world},
         cache_folder=cache_folder,
         on_stage=lambda what, done, total: progress(what, done, total, {}),
-        processes=settings.render_processes,
     )
     with settings_of("source"):
         opened = settings.source.open_pictures(

@@ -1,7 +1,7 @@
-"""What a tokenizer learns from: pictures, with captions and ground truth where a source has them.
+"""Training data of a tokenizer: images, with captions and ground truth where a source has them.
 
-Shape suffixes: M pictures, B of them, H and W height and width in pixels, P cells of the latent
-grid, K kinds of objects.
+Shape suffixes: M images, B of them, H and W height and width in pixels, P cells of the latent grid,
+K kinds of objects.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from chiasm.vision.learning.settings import TokenizerTrainingSettings
 from chiasm.vision.tokenizer import as_floats
 
 _MOST_OBJECTS = 4
-"""Counted as a fact; more of them are as many."""
+"""Largest number of objects that is a fact of its own; more count as this many."""
 
 
 @dataclass(frozen=True)
 class Box:
-    """Where an object is seen: fractions of the picture's height and width, from the top left."""
+    """Position of an object: fractions of the image's height and width, from the top left."""
 
     name: str
     top: float
@@ -43,28 +43,28 @@ class Box:
 
 @dataclass(frozen=True)
 class Pictures:
-    """M square pictures; facts and boxes are extras that may be absent."""
+    """M square images; facts and boxes are extras that may be absent."""
 
     pixels_MHW3: np.ndarray
-    """uint8; may be memory-mapped."""
+    """uint8 pixels; may be memory-mapped."""
     captions: Sequence[tuple[str, ...]]
-    """For each picture, captions that say what it shows; none, one or more."""
+    """Captions of each image: none, one or more."""
     data: str
     """Names the data for the record."""
     facts: Sequence[Mapping[str, str]] | None = None
-    """For each picture, attribute -> value, e.g. wall -> brick; an attribute may be missing."""
+    """For each image, attribute -> value, e.g. wall -> brick; an attribute may be missing."""
     boxes: Sequence[tuple[Box, ...]] | None = None
-    """For each picture, the objects that are seen in it."""
+    """For each image, its visible objects."""
     content: str = ""
-    """Hash of pixels and captions, where ``data`` does not settle them."""
+    """Hash of pixels and captions, where ``data`` does not determine them."""
     unreadable: tuple[str, ...] = ()
-    """What was said of each picture that could not be decoded and is left out."""
+    """Message on each image that could not be decoded and is left out."""
 
     def __len__(self) -> int:
         return len(self.pixels_MHW3)
 
     def select(self, numbers: np.ndarray) -> Pictures:
-        """These pictures only, in this order."""
+        """Returns these images only, in this order."""
         return replace(
             self,
             pixels_MHW3=self.pixels_MHW3[numbers],
@@ -74,27 +74,27 @@ class Pictures:
         )
 
     def batch(self, numbers: np.ndarray, device: torch.device | str = "cpu") -> Tensor:
-        """float32 [B, 3, H, W] in [0, 1]: these pictures."""
+        """Returns these images as float32 [B, 3, H, W] in [0, 1]."""
         pixels = torch.from_numpy(np.ascontiguousarray(self.pixels_MHW3[numbers])).to(device)
         return as_floats(pixels.permute(0, 3, 1, 2).contiguous())
 
     def batches(self, most: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
-        """All pictures in order, at most ``most`` at once."""
+        """Yields all images in order, at most ``most`` at once."""
         for first in range(0, len(self), most):
             yield self.batch(np.arange(first, min(first + most, len(self))), device)
 
     def spread(self, most: int) -> Pictures:
-        """At most ``most`` of the pictures, evenly spread."""
+        """Returns at most ``most`` of the images, evenly spread."""
         total = len(self)
         return self if total <= most else self.select(np.arange(most) * total // most)
 
     def pixel_variance(self) -> float:
-        """Variance of the pixels of up to 1,000 evenly spread pictures, in [0, 1] squared."""
+        """Returns the variance of the pixels, in [0, 1], of up to 1,000 evenly spread images."""
         step = max(1, len(self) // 1000)
         return max(float((self.pixels_MHW3[::step] / 255.0).var()), 1e-6)
 
     def fact_values(self) -> dict[str, tuple[str, ...]]:
-        """Every attribute and its values, both sorted."""
+        """Returns every attribute and its values, both sorted."""
         values: dict[str, set[str]] = {}
         for of_one in self.facts or ():
             for attribute, value in of_one.items():
@@ -103,10 +103,10 @@ class Pictures:
 
 
 def covered_cells(boxes: Sequence[Box], names: Sequence[str], side: int) -> np.ndarray:
-    """float32 [P, K]: how much of the smaller of (cell, box) the two share, for each object kind.
+    """Returns how much of the smaller of (cell, box) the two share, by object kind: float32 [P, K].
 
-    ``side`` cells stand in a row and a column. A small object inside one cell counts as 1 there,
-    and so does a cell that a large object fills.
+    There are ``side`` cells in a row and a column. A small object inside one cell counts as 1
+    there, and so does a cell that a large object fills.
     """
     covered = np.zeros((side, side, len(names)), dtype=np.float32)
     edges = np.arange(side + 1) / side
@@ -116,6 +116,7 @@ def covered_cells(boxes: Sequence[Box], names: Sequence[str], side: int) -> np.n
         rows = np.minimum(box.bottom, edges[1:]) - np.maximum(box.top, edges[:-1])
         columns = np.minimum(box.right, edges[1:]) - np.maximum(box.left, edges[:-1])
         shared = np.clip(rows, 0, None)[:, None] * np.clip(columns, 0, None)[None, :]
+        # Relative to the smaller of the two, so that small objects count fully.
         smaller = min((box.bottom - box.top) * (box.right - box.left), 1 / side**2)
         kind = names.index(box.name)
         covered[..., kind] = np.maximum(covered[..., kind], shared / max(smaller, 1e-9))
@@ -123,7 +124,7 @@ def covered_cells(boxes: Sequence[Box], names: Sequence[str], side: int) -> np.n
 
 
 def pictures_of_frames(source: Labelled, *, clear_only: bool = False) -> Pictures:
-    """All frames of a source; or only those whose truth leaves no doubt."""
+    """Returns all frames of a source, or only those whose ground truth is unambiguous."""
     numbers = source.clear_frames if clear_only else np.arange(len(source.frames))
     objects = [source.objects(int(number)) for number in numbers]
     data = f"{source.frames_told}, {len(numbers)} frames"
@@ -145,11 +146,11 @@ def pictures_of_frames(source: Labelled, *, clear_only: bool = False) -> Picture
 def pictures_of_source(
     source: Source, image_pixels: int, *, data: str, captioned: bool = True
 ) -> Pictures:
-    """The first picture and all the text of each document of a source.
+    """Returns the first image and all the text of each document of a source.
 
-    A picture that several documents show appears once, with all their captions. Documents without
-    a picture, or with one that cannot be decoded, are passed over; and if ``captioned``, those
-    without text.
+    An image that several documents show appears once, with all their captions. Documents without an
+    image, or with one that cannot be decoded, are passed over; and if ``captioned``, those without
+    text.
 
     Raises:
         UserError: no document is left.
@@ -196,11 +197,11 @@ def pictures_of_source(
 
 
 def picture_shape(settings: TokenizerTrainingSettings, frozen: Tokenizer | None) -> ImageShape:
-    """The pictures that training needs, and their grid; refuses settings that do not go together.
+    """Returns the size and grid of training images; refuses settings that do not go together.
 
     Raises:
-        UserError: the frozen tokenizer takes other pictures than the settings say, or such that are
-            not square; or the decoder cannot draw cells of this size.
+        UserError: the frozen tokenizer takes images of another size than the settings say, or that
+            are not square; or the decoder cannot draw cells of this size.
     """
     if settings.kind == "vae":
         shape, channels = settings.vae.shape, 0
@@ -232,10 +233,10 @@ def picture_shape(settings: TokenizerTrainingSettings, frozen: Tokenizer | None)
 def check_pictures(
     pictures: Pictures, shape: ImageShape, settings: TokenizerTrainingSettings
 ) -> None:
-    """Refuse pictures that cannot be learned from, before anything is spent on them.
+    """Refuses images that cannot be learned from, before anything is spent on them.
 
     Raises:
-        UserError: the sizes differ, captions are missing, or there is one picture or none.
+        UserError: the sizes differ, captions are missing, or there is one image or none.
     """
     expected = (shape.height_pixels, shape.width_pixels, 3)
     if pictures.pixels_MHW3.shape[1:] != expected:

@@ -1,13 +1,13 @@
-"""Learning to draw: a decoder of frozen latents, or a variational autoencoder.
+"""Training of a decoder of frozen latents, or of a variational autoencoder.
 
-Shape suffixes: B pictures of a step, N samples, H and W height and width in pixels, P cells, C
-channels, F features and D values of the ridge regression, Z channels of an autoencoder's latent, Y
+Shape suffixes: B images of a step, N samples, H and W height and width in pixels, P cells, C
+channels, F features and J pixel values of a cell, Z channels of an autoencoder's latent, Y
 and X its rows and columns.
 
 The loss is L1 on pixels; where there is a frozen encoder, the squared distance between its latents
-of the drawn and of the true picture (what is drawn must be seen as what it should show: this stands
-in for LPIPS); and, if asked for, a discriminator's. Latents are noised (RAE, arXiv 2510.11690,
-section 4), so that the decoder forgives what a generator gets wrong.
+of the drawn and of the true image (a perceptual loss in place of LPIPS); and, if asked for, a
+discriminator's. Latents are noised (RAE, arXiv 2510.11690, section 4), so that the decoder is
+robust to a generator's errors.
 
 The convolutional decoder starts from the best linear one, solved in closed form, and learns the
 residual; the ViT starts from grey.
@@ -34,22 +34,22 @@ from chiasm.vision.settings import CELL_PIXELS
 from chiasm.vision.tokenizer import patches
 
 PICTURES_AT_ONCE = 256
-"""Pictures encoded together where no gradient is needed."""
+"""Number of images encoded together where no gradient is needed."""
 
 NUM_SAMPLES = 8
-"""Held-out pictures of which samples are drawn."""
+"""Number of held-out images that samples are drawn of."""
 
 Encode = Callable[[Tensor], Tensor]
-"""Pictures [B, 3, H, W] in [0, 1] to standardised latents [B, P, C], with gradients."""
+"""Images [B, 3, H, W] in [0, 1] to standardized latents [B, P, C], with gradients."""
 
 
 class DrawingStage(Stage):
-    """What draws pictures in training, with its losses and held-out samples.
+    """A model that draws images, in training, with its losses and held-out samples.
 
     Args:
-        model: what draws.
-        encode: gives the latents in which pictures are compared, frozen: it is read, never changed;
-            None: they are compared by their pixels alone.
+        model: the decoder or autoencoder.
+        encode: frozen encoder whose latents the images are compared in; None: they are compared by
+            their pixels alone.
     """
 
     opponent: Adversary | None
@@ -75,9 +75,9 @@ class DrawingStage(Stage):
     def picture_loss(
         self, drawn_B3HW: Tensor, true_B3HW: Tensor, step: int, true_BPC: Tensor | None = None
     ) -> Losses:
-        """The weighted terms of the step that comes after ``step`` steps.
+        """Returns the weighted terms of the step that comes after ``step`` steps.
 
-        ``true_BPC`` are the true pictures' latents where they are known already.
+        ``true_BPC`` are the true images' latents where they are known already.
         """
         terms = {"l1": functional.l1_loss(drawn_B3HW, true_B3HW)}
         if self.encode is not None and self.settings.feature_weight > 0:
@@ -94,12 +94,12 @@ class DrawingStage(Stage):
         return Losses(terms | judged.terms, judged.measures)
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
-        """What comes back of pictures, without noise."""
+        """Returns reconstructions of images, without noise."""
         raise NotImplementedError
 
     @torch.no_grad()
     def samples(self) -> tuple[Tensor, Tensor]:
-        """Some held-out pictures, and what is drawn of them."""
+        """Returns some held-out images, and their reconstructions."""
         true_N3HW = next(self.held_out.batches(NUM_SAMPLES, self.device))
         return true_N3HW, self.draw_again(true_N3HW)
 
@@ -111,7 +111,7 @@ class DecoderStage(DrawingStage):
     encode: Encode
 
     def losses(self, draw: Draw) -> Losses:
-        """The terms of one step."""
+        """Returns the terms of one step."""
         images_B3HW = self.pictures.batch(draw.numbers, self.device)
         with torch.no_grad():
             latents_BPC = self.encode(images_B3HW)
@@ -119,17 +119,17 @@ class DecoderStage(DrawingStage):
         return self.picture_loss(drawn_B3HW, images_B3HW, draw.step, latents_BPC)
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
-        """Pictures from clean latents."""
+        """Returns images from clean latents."""
         return self.model(self.encode(images_B3HW))
 
 
 class VariationalStage(DrawingStage):
-    """A variational autoencoder in training: it draws samples, whose source is kept normal."""
+    """A variational autoencoder in training: it draws from samples of the posterior."""
 
     model: Autoencoder
 
     def losses(self, draw: Draw) -> Losses:
-        """The terms of one step.
+        """Returns the terms of one step.
 
         The divergence is summed over a picture's latents and divided by its pixel values, since the
         L1 term is a mean over these: their ratio is that of the sums, as in latent diffusion.
@@ -145,7 +145,7 @@ class VariationalStage(DrawingStage):
         return Losses(drawing.terms | {"kl": kl}, drawing.measures | {"nats": nats})
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
-        """Pictures from the means."""
+        """Returns images from the means."""
         return self.model.pictures(self.model.moments(images_B3HW)[0])
 
 
@@ -153,7 +153,7 @@ class VariationalStage(DrawingStage):
 def solve_linear_decoder(
     linear: LinearDecoder, encode: Encode, pictures: Pictures, noise: float
 ) -> None:
-    """Set the linear decoder to the best one for latents with noise of this deviation.
+    """Sets the linear decoder to the best one for latents with noise of this deviation.
 
     Least squares on inputs with independent noise of variance s^2 is, in expectation, ridge
     regression with the penalty s^2 per row (Bishop 1995, "Training with noise is equivalent to
@@ -162,11 +162,12 @@ def solve_linear_decoder(
     weight = linear.convolution.weight
     channels = weight.shape[1]
     side = pictures.pixels_MHW3.shape[1] // CELL_PIXELS
+    # A 3 x 3 convolution is linear in its neighbourhood and a constant, for the bias.
     ridge = RidgeRegression(9 * channels + 1, 3 * CELL_PIXELS**2)
     for images_B3HW in pictures.batches(PICTURES_AT_ONCE, weight.device):
         grid_BCYX = encode(images_B3HW).mT.unflatten(2, (side, side))
-        true_NF = patches(images_B3HW, CELL_PIXELS).flatten(0, 1)
-        ridge.update(neighbourhoods(grid_BCYX).cpu(), true_NF.cpu())
-    weights_FD = ridge.solve(noise**2)
-    weight.copy_(weights_FD[:-1].T.unflatten(1, (channels, 3, 3)))
-    linear.convolution.get_parameter("bias").copy_(weights_FD[-1])
+        true_NJ = patches(images_B3HW, CELL_PIXELS).flatten(0, 1)
+        ridge.update(neighbourhoods(grid_BCYX).cpu(), true_NJ.cpu())
+    weights_FJ = ridge.solve(noise**2)
+    weight.copy_(weights_FJ[:-1].T.unflatten(1, (channels, 3, 3)))
+    linear.convolution.get_parameter("bias").copy_(weights_FJ[-1])

@@ -1,19 +1,20 @@
-"""Learning to see without captions: predict the latents of hidden cells from the others.
+"""Stage 1 without captions: predict the latents of hidden cells from the others.
 
 A joint-embedding predictive architecture (I-JEPA, Assran et al., arXiv 2301.08243): a teacher, the
-running mean of the encoder, reads the whole picture; the encoder reads it with some rectangles of
-cells greyed out; a predictor says what the teacher sees there. Against collapse stand the two terms
-of VICReg (Bardes et al., arXiv 2105.04906): features must deviate between pictures, and channels
-must not repeat each other; and a linear regression of each cell's pixels keeps layout and colour.
+running mean of the encoder, encodes the whole image; the encoder encodes it with some rectangles of
+cells greyed out; a predictor predicts the teacher's features there. Against collapse stand the two
+terms of VICReg (Bardes et al., arXiv 2105.04906): features must deviate between pictures, and
+channels must not repeat each other; and a linear regression of each cell's pixels keeps layout and
+colour.
 
-Why this and not views that must look the same (DINO): every hidden cell teaches, not two vectors of
-a picture, so that small steps and few cells suffice; nothing is made invariant, and a tokenizer
+Why this and not invariance between views (DINO): every hidden cell gives a target, not two vectors
+of an image, so that small steps and few cells suffice; nothing is made invariant, and a tokenizer
 that is to draw must keep colour, place and left and right, which crops, flips and colour jitter
-take away; and what holds off collapse is a term of the loss that the log shows, where DINO balances
+take away; and what prevents collapse is a term of the loss that the log shows, where DINO balances
 centring against temperatures.
 
-Shape suffixes: B pictures, H and W height and width in pixels, P cells, Y and X rows and columns of
-cells, C latent channels, D width of the predictor, N hidden cells of all pictures.
+Shape suffixes: B images, H and W height and width in pixels, P cells, Y and X rows and columns of
+cells, C latent channels, D width of the predictor, N hidden cells of all images.
 """
 
 from __future__ import annotations
@@ -36,26 +37,31 @@ from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.settings import SelfSupervisedSettings
 from chiasm.vision.settings import CELL_PIXELS
 
+PREDICTOR_WIDTH, PREDICTOR_BLOCKS = 128, 2
+"""Attention blocks of the predictor: small beside the encoder, which is what shall learn."""
+HIDDEN_BLOCKS = 3
+"""Rectangles of cells that are hidden in each picture; they may overlap."""
+REDUNDANCY_WEIGHT = 0.1
+"""Of the squared correlation between channels; prediction and pixels weigh 1."""
 COLLAPSED = 0.05
-"""Mean deviation of features between pictures below which they tell of no picture; 1 is full."""
+"""Mean deviation of features between images below which they are uninformative; 1 is full."""
 
 
 class Predictor(nn.Module):
-    """Features of a picture with hidden cells to what the teacher sees in every cell."""
+    """Predicts the teacher's features in every cell from features of an image with hidden cells."""
 
     roles: ClassVar = {"place_PD": Role.TABLE, "hidden_D": Role.TABLE}
 
-    def __init__(self, cells: int, channels: int, settings: SelfSupervisedSettings) -> None:
+    def __init__(self, cells: int, channels: int, width: int = PREDICTOR_WIDTH) -> None:
         super().__init__()
-        width = settings.predictor_width
         self.enter = nn.Linear(channels, width)
         self.place_PD = nn.Parameter(torch.randn(cells, width) * 0.02)
         self.hidden_D = nn.Parameter(torch.randn(width) * 0.02)
-        self.blocks = nn.ModuleList(AttentionBlock(width) for _ in range(settings.predictor_blocks))
+        self.blocks = nn.ModuleList(AttentionBlock(width) for _ in range(PREDICTOR_BLOCKS))
         self.leave = nn.Sequential(nn.LayerNorm(width), nn.Linear(width, channels))
 
     def forward(self, features_BPC: Tensor, hidden_BP: Tensor) -> Tensor:
-        """Predicted features [B, P, C]."""
+        """Returns the predicted features [B, P, C]."""
         x_BPD = torch.where(hidden_BP.unsqueeze(-1), self.hidden_D, self.enter(features_BPC))
         x_BPD = x_BPD + self.place_PD
         for block in self.blocks:
@@ -75,14 +81,14 @@ class SelfSupervisedStage(Stage):
         self.side = encoder.image_shape.rows
         self.encoder = encoder
         self.teacher = copy.deepcopy(encoder).requires_grad_(False)
-        self.predictor = Predictor(self.side**2, encoder.channels, settings)
+        self.predictor = Predictor(self.side**2, encoder.channels)
         self.pixels = PixelRegression(encoder.channels, pictures.pixel_variance())
 
     def losses(self, draw: Draw) -> Losses:
-        """The terms of one step.
+        """Returns the terms of one step.
 
         Raises:
-            UserError: the features no longer tell one picture from another.
+            UserError: the features no longer distinguish one image from another.
         """
         settings = self.settings
         images_B3HW = self.pictures.batch(draw.numbers, self.device)
@@ -94,26 +100,24 @@ class SelfSupervisedStage(Stage):
         features_BPC = self.encoder(images_B3HW)
         deviation_PC = deviation_between_pictures(features_BPC)
         terms = {
-            "prediction": settings.prediction_weight
-            * functional.smooth_l1_loss(predicted_BPC[hidden_BP], seen_BPC[hidden_BP]),
+            "prediction": functional.smooth_l1_loss(predicted_BPC[hidden_BP], seen_BPC[hidden_BP]),
             "spread": settings.deviation_weight * functional.relu(1 - deviation_PC).mean(),
-            "redundancy": settings.redundancy_weight * redundancy(features_BPC),
-            "pixels": settings.pixels_weight * self.pixels(features_BPC, images_B3HW),
+            "redundancy": REDUNDANCY_WEIGHT * redundancy(features_BPC),
+            "pixels": self.pixels(features_BPC, images_B3HW),
         }
         deviation = deviation_PC.mean().detach()
         if draw.step >= settings.fit.warmup_steps and float(deviation) < COLLAPSED:
             raise UserError(
                 "stage encoder of the vision tokenizer: the features have collapsed at step "
                 f"{draw.step}: between pictures they deviate by {float(deviation):.3f} (1 is full, "
-                f"{COLLAPSED} too little); raise self_supervised.deviation_weight or "
-                "self_supervised.pixels_weight, lower self_supervised.fit.learning_rate, or give "
-                "more varied pictures"
+                f"{COLLAPSED} too little); raise self_supervised.deviation_weight, "
+                "lower self_supervised.fit.learning_rate, or give more varied pictures"
             )
         return Losses(terms, {"deviation": deviation})
 
     @torch.no_grad()
     def after_step(self, step: int) -> None:
-        """The teacher follows the encoder, ever more slowly."""
+        """Moves the teacher towards the encoder, ever more slowly."""
         start = self.settings.momentum
         keep = start + (1 - start) * min(1.0, step / self.settings.fit.steps)
         for mean, latest in zip(self.teacher.parameters(), self.encoder.parameters(), strict=True):
@@ -123,10 +127,10 @@ class SelfSupervisedStage(Stage):
 def hidden_cells(
     count: int, side: int, settings: SelfSupervisedSettings, rng: np.random.Generator
 ) -> Tensor:
-    """bool [B, P]: True where a cell is hidden; at least one cell is, and one is not."""
+    """Returns bool [B, P]: True where a cell is hidden; at least one cell is, and one is not."""
     hidden_BYX = np.zeros((count, side, side), dtype=bool)
     for hidden_YX in hidden_BYX:
-        for _ in range(settings.hidden_blocks):
+        for _ in range(HIDDEN_BLOCKS):
             aspect = np.exp(rng.uniform(np.log(0.5), np.log(2.0)))
             height, width = (
                 int(np.clip(round(side * (settings.hidden_share * ratio) ** 0.5), 1, side))
@@ -140,7 +144,7 @@ def hidden_cells(
 
 
 def grey_out(images_B3HW: Tensor, hidden_BP: Tensor, side: int) -> Tensor:
-    """Pictures whose hidden cells are grey."""
+    """Returns images whose hidden cells are grey."""
     hidden_B1YX = hidden_BP.unflatten(1, (side, side)).unsqueeze(1)
     hidden_B1HW = hidden_B1YX.repeat_interleave(CELL_PIXELS, 2).repeat_interleave(CELL_PIXELS, 3)
     return images_B3HW.masked_fill(hidden_B1HW, 0.5)

@@ -1,4 +1,4 @@
-"""What a tokenizer's training is asked for, and the recipe of ``chiasm vision train``."""
+"""Settings of a tokenizer's training, and the recipe of ``chiasm vision train``."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ from chiasm.vision.settings import (
 
 
 class FitSettings(Settings):
-    """One stage's optimisation."""
+    """One stage's optimization."""
 
     steps: int = Field(default=2000, ge=1)
-    """Optimiser steps."""
+    """Optimizer steps."""
     pictures_per_step: int = Field(default=256, ge=2)
     """Pictures in each step; the contrastive loss compares all of them with each other."""
     learning_rate: float = Field(default=2e-3, gt=0)
@@ -41,25 +41,7 @@ class ContrastiveSettings(Settings):
     """Stage 1 of a vision tokenizer."""
 
     fit: FitSettings = FitSettings(steps=3000)
-    """Its optimisation."""
-    embedding: int = Field(default=128, ge=8)
-    """Width of the space in which pictures and captions meet."""
-    text_width: int = Field(default=128, ge=8)
-    """Width of the text tower."""
-    max_words: int = Field(default=48, ge=1)
-    """Words of a caption that the text tower reads."""
-    vocabulary_words: int = Field(default=1024, ge=1)
-    """Words that the text tower knows."""
-    noise: float = Field(default=0.3, ge=0)
-    """Scale of the noise on features: each picture's deviation is |normal(0, noise)|."""
-    contrast_weight: float = Field(default=0.5, ge=0)
-    """Weight of the sigmoid loss between pictures and captions."""
-    words_weight: float = Field(default=1.0, ge=0)
-    """Weight of which words the caption uses."""
-    facts_weight: float = Field(default=1.0, ge=0)
-    """Weight of the attributes that the source knows."""
-    objects_weight: float = Field(default=4.0, ge=0)
-    """Weight of which objects each cell shows."""
+    """Its optimization."""
     pixels_weight: float = Field(default=10.0, ge=0)
     """Weight of the regression of pixels from features."""
     redundancy_weight: float = Field(default=0.3, ge=0)
@@ -70,25 +52,13 @@ class SelfSupervisedSettings(Settings):
     """Stage 1 of a vision tokenizer without captions."""
 
     fit: FitSettings = FitSettings(steps=3000)
-    """Its optimisation."""
-    hidden_blocks: int = Field(default=3, ge=1)
-    """Rectangles of cells that are hidden in each picture; they may overlap."""
+    """Its optimization."""
     hidden_share: float = Field(default=0.2, gt=0, lt=1)
-    """Share of the picture that each of them covers."""
-    predictor_width: int = Field(default=128, ge=32, multiple_of=32)
-    """D."""
-    predictor_blocks: int = Field(default=2, ge=1)
-    """Attention blocks of the predictor."""
+    """Share of the picture that each of the hidden rectangles covers."""
     momentum: float = Field(default=0.99, ge=0, lt=1)
     """Share of the teacher that a step keeps at first; it rises linearly to 1."""
-    prediction_weight: float = Field(default=1.0, gt=0)
-    """Weight of the distance between predicted and true latents of hidden cells."""
     deviation_weight: float = Field(default=5.0, ge=0)
     """Weight of what features lack of a deviation of 1 between pictures."""
-    redundancy_weight: float = Field(default=0.1, ge=0)
-    """Weight of the squared correlation between channels."""
-    pixels_weight: float = Field(default=1.0, ge=0)
-    """Weight of the regression of pixels from features."""
 
 
 class AdversarialSettings(Settings):
@@ -99,8 +69,6 @@ class AdversarialSettings(Settings):
     RAE has 0.75."""
     start_step: int = Field(default=500, ge=0)
     """Steps of the decoder without it."""
-    lead_steps: int = Field(default=100, ge=0)
-    """Steps before ``start_step`` in which the discriminator already learns."""
     width: int = Field(default=32, ge=8, multiple_of=8)
     """Channels of the discriminator's first layer; the others have two and four times as many."""
 
@@ -109,7 +77,7 @@ class ReconstructionSettings(Settings):
     """How a decoder, or a variational autoencoder, learns to draw."""
 
     fit: FitSettings = FitSettings(steps=2000, pictures_per_step=128)
-    """Its optimisation."""
+    """Its optimization."""
     noise: float = Field(default=0.3, gt=0)
     """rae: scale of the noise on latents; each picture's deviation is |normal(0, noise)|."""
     kl_weight: float = Field(default=1e-4, ge=0)
@@ -118,8 +86,6 @@ class ReconstructionSettings(Settings):
     """Weight of the frozen tokenizer's latent distance beside the L1 loss."""
     adversarial: AdversarialSettings = AdversarialSettings()
     """The discriminator's term."""
-    ridge_pictures: int = Field(default=8192, ge=1)
-    """Pictures that the convolutional decoder's closed-form start is solved on."""
     sample_steps: int = Field(default=500, ge=1)
     """Steps between two grids of held-out pictures and what is drawn of them."""
 
@@ -160,19 +126,17 @@ class TokenizerTrainingSettings(Settings):
     """vae: shape of the autoencoder."""
     reconstruction: ReconstructionSettings = ReconstructionSettings()
     """How the decoder, or the autoencoder, learns to draw."""
-    statistics_pictures: int = Field(default=20_000, ge=1)
-    """Training pictures that the latent statistics are measured on."""
 
     @property
     def size_setting(self) -> str:
-        """The setting that gives the side of the pictures."""
+        """Name of the setting that gives the side of the images."""
         if self.kind == "vae":
             return "vae.image_pixels"
         return "encoder.image_pixels" if self.frozen is None else "frozen.image_pixels"
 
     @property
     def reads_captions(self) -> bool:
-        """Whether pictures need captions."""
+        """Whether images need captions."""
         trains_encoder = self.kind == "rae" and self.frozen is None
         return trains_encoder and self.objective == "contrastive"
 
@@ -185,5 +149,3 @@ class VisionTrainingSettings(TokenizerTrainingSettings, WorldTable):
     )
     """The pictures: the embedded world with its ground truth, or ``image_text`` files; where the
     settings read no captions, a folder of pictures will do."""
-    render_processes: int = Field(default=2, ge=1)
-    """Processes that render the world."""

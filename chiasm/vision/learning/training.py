@@ -1,4 +1,4 @@
-"""Training a vision tokenizer into a folder: its stages, its statistics, its figures.
+"""Training of a vision tokenizer into a folder: its stages, statistics and figures.
 
 ``rae``: an encoder, frozen, then a decoder of its features; or the decoder alone, of any frozen
 tokenizer's latents. ``vae``: encoder and decoder together.
@@ -48,8 +48,14 @@ from chiasm.vision.learning.self_supervised import SelfSupervisedStage
 from chiasm.vision.learning.settings import FitSettings, TokenizerTrainingSettings
 from chiasm.vision.tokenizer import PictureEncoder, seeded
 
-Progress = Callable[[str, int, int, Values], None]
-"""Called with (stage, steps done, steps in all, latest losses)."""
+STATISTICS_PICTURES = 20_000
+"""Training pictures, evenly spread, that latent statistics are measured on: each has many cells."""
+RIDGE_PICTURES = 8192
+"""Training pictures that a convolutional decoder's closed-form start is solved on: at 16 cells of a
+picture, many times the 9 C + 1 numbers that it has for each value."""
+
+ProgressCallback = Callable[[str, int, int, Values], None]
+"""Callback with (stage, steps done, steps in all, latest losses)."""
 
 
 def train_tokenizer(
@@ -61,26 +67,26 @@ def train_tokenizer(
     frozen: Tokenizer | None = None,
     network: FeatureNetwork | None = None,
     device: torch.device | str = "cpu",
-    progress: Progress = lambda *told: None,
+    progress: ProgressCallback = lambda *told: None,
     tell: Callable[[str], None] = print,
     command: str = "",
 ) -> Tokenizer:
-    """Train a tokenizer into ``folder``; a call that was interrupted continues.
+    """Trains a tokenizer into ``folder``; a call that was interrupted resumes.
 
     A folder that holds the finished tokenizer is opened.
 
     Args:
-        train: what all stages learn from, and what the statistics are measured on.
-        held_out: pictures of which samples and the stored figures are taken; never trained on.
+        train: data of all stages and of the statistics.
+        held_out: images of samples and of the stored figures; never trained on.
         frozen: the tokenizer that ``settings.frozen`` names.
-        network: gives the reconstructions' Fréchet distance among the figures.
+        network: for the reconstructions' Fréchet distance among the figures.
         tell: receives one line about anything the user should know.
-        command: what a user types to make the same tokenizer again, for the record.
+        command: that makes the same tokenizer again, for the record.
 
     Raises:
         Stopped: a signal ended a stage's training; its last step is saved.
-        UserError: the folder belongs to other settings, pictures and settings do not fit, or
-            whatever ends a stage's training (see :meth:`chiasm.loop.loop.Loop.run`).
+        UserError: the folder belongs to other settings, images and settings do not fit, or whatever
+            ends a stage's training (see :meth:`chiasm.loop.loop.Loop.run`).
     """
     shape = picture_shape(settings, frozen)
     check_pictures(train, shape, settings)
@@ -122,7 +128,7 @@ def train_tokenizer(
 
 @dataclass
 class _Work:
-    """What every stage needs."""
+    """Arguments of every stage."""
 
     settings: TokenizerTrainingSettings
     train: Pictures
@@ -130,11 +136,11 @@ class _Work:
     folder: Path
     identity: str
     device: torch.device
-    progress: Progress
+    progress: ProgressCallback
     tell: Callable[[str], None]
 
     def fit(self, name: str, table: str, make: Callable[[], Stage]) -> Stage:
-        """A stage trained as ``table`` says; what it begins with is of its name and the seed."""
+        """Returns a stage trained by the settings ``table``; first weights depend on the seed."""
         stage = seeded(self.settings.seed + 1, make).to(self.device).train()
         asked: FitSettings = getattr(self.settings, table).fit
         seed, pictures = self.settings.seed, len(self.train)
@@ -148,9 +154,9 @@ class _Work:
 
     @torch.no_grad()
     def measure(self, encoder: PictureEncoder, label: str) -> LatentStatistics:
-        """Statistics of latents over evenly spread training pictures; ``label`` names them."""
+        """Returns statistics of latents over evenly spread training images named ``label``."""
         running = RunningStatistics(encoder.channels)
-        chosen = self.train.spread(self.settings.statistics_pictures)
+        chosen = self.train.spread(STATISTICS_PICTURES)
         for images_B3HW in chosen.batches(PICTURES_AT_ONCE, self.device):
             running.update(encoder.features(images_B3HW))
         return running.finish(
@@ -159,7 +165,7 @@ class _Work:
 
 
 def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
-    """A frozen encoder, trained first where none is given, with a decoder of its features."""
+    """Returns a frozen encoder, trained first if none is given, with a decoder of its features."""
     settings, asked = work.settings, work.settings.reconstruction
     encoder: PictureEncoder
     if frozen is None:
@@ -169,11 +175,11 @@ def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     else:
         encoder, label = _of_pictures(frozen), frozen.statistics.encoder
     statistics = work.measure(encoder, label)
-    encode = _standardised(encoder, statistics)
+    encode = _standardized(encoder, statistics)
     decoder = seeded(settings.seed + 2, settings.decoder.build, encoder.image_shape, statistics)
     decoder.to(work.device)
     if isinstance(decoder, ConvolutionalDecoder):
-        start = work.train.spread(asked.ridge_pictures)
+        start = work.train.spread(RIDGE_PICTURES)
         solve_linear_decoder(decoder.linear, encode, start, asked.noise)
     work.fit(
         "decoder",
@@ -206,7 +212,7 @@ def _train_vae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     encode = None
     if frozen is not None and asked.feature_weight > 0:
         judge = _of_pictures(frozen)
-        encode = _standardised(judge, work.measure(judge, frozen.statistics.encoder))
+        encode = _standardized(judge, work.measure(judge, frozen.statistics.encoder))
     work.fit(
         "vae",
         "reconstruction",
@@ -226,8 +232,8 @@ def _of_pictures(tokenizer: Tokenizer) -> PictureEncoder:
     return encoder
 
 
-def _standardised(encoder: PictureEncoder, statistics: LatentStatistics) -> Encode:
-    return lambda images_B3HW: statistics.standardise(encoder.features(images_B3HW))
+def _standardized(encoder: PictureEncoder, statistics: LatentStatistics) -> Encode:
+    return lambda images_B3HW: statistics.standardize(encoder.features(images_B3HW))
 
 
 def _weights_hash(module: nn.Module) -> str:

@@ -1,11 +1,10 @@
-"""diffusers' ``AutoencoderRAE``: a representation encoder, and the ViT that draws its features.
+"""diffusers' ``AutoencoderRAE``: a representation encoder, and the ViT decoder of its features.
 
-Zheng et al., "Diffusion Transformers with Representation Autoencoders" (arXiv 2510.11690).
+Zheng et al., "Diffusion Transformers with Representation Autoencoders" (arXiv 2510.11690). The
+decoder is used on its own, as diffusers' own class, since it fits any encoder of the same shape;
+the encoder, where a run has no other, comes with the whole autoencoder.
 
-Shape suffixes: B pictures, P latent tokens of one picture, C channels.
-
-The decoder is taken on its own, by diffusers' own class, since it serves any encoder of the same
-shape; the encoder, where a run has no other, comes with the whole autoencoder.
+Shape suffixes: B images, P latent tokens of one image, C channels.
 """
 
 from __future__ import annotations
@@ -33,22 +32,22 @@ from chiasm.vision.tokenizer import PictureDecoder
 NAME = "AutoencoderRAE"
 
 FAMILIES = {"dinov2": "dinov2_with_registers", "siglip2": "siglip_vision_model"}
-"""The encoders that it names, as transformers names them."""
+"""Its names of encoders → those of transformers."""
 
 PREFIX = "decoder."
-"""What the names of the decoder's weights begin with."""
+"""Prefix of the names of the decoder's weights."""
 
 
 @dataclass(frozen=True)
 class RaeShape:
-    """What an autoencoder's configuration says, before weights are read."""
+    """The shape in an autoencoder's configuration, before weights are read."""
 
     backbone: BackboneShape
     decoder: dict[str, Any]
     """Arguments of diffusers' RAEDecoder."""
 
     def refuse(self, other: BackboneShape, decoder: Checkpoint, encoder: str) -> None:
-        """Raise unless the decoder was made for such features.
+        """Raises an error unless the decoder was made for such features.
 
         Raises:
             UserError: another kind of encoder, width, grid or layer.
@@ -73,7 +72,7 @@ class RaeShape:
 
 
 class RaePixelDecoder(PublishedPart, PictureDecoder, kind="AutoencoderRAE decoder"):
-    """An encoder's features [B, P, C] to pictures around [0, 1]."""
+    """Maps an encoder's features [B, P, C] to images around [0, 1]."""
 
     named_by = "decoder"
 
@@ -86,7 +85,7 @@ class RaePixelDecoder(PublishedPart, PictureDecoder, kind="AutoencoderRAE decode
         self.size = (image_pixels, image_pixels)
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W], scaled to the size of those that the encoder reads."""
+        """Returns images [B, 3, H, W], scaled to the size of the encoder's input."""
         drawn = self.network(raw_BPC.to(self.network.decoder_embed.weight.dtype)).logits
         drawn_B3HW = self.preprocessing.restore(self.network.unpatchify(drawn).float())
         if drawn_B3HW.shape[2:] == self.size:
@@ -95,7 +94,7 @@ class RaePixelDecoder(PublishedPart, PictureDecoder, kind="AutoencoderRAE decode
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, image_pixels: int) -> Any:
-        """Returns the decoder alone; ``image_pixels`` is the side of what the encoder reads.
+        """Returns the decoder alone; ``image_pixels`` is the side of the encoder's input.
 
         Raises:
             UserError: as :func:`describe_rae`; or weights are missing, of other shapes, or damaged.
@@ -119,11 +118,11 @@ class RaePixelDecoder(PublishedPart, PictureDecoder, kind="AutoencoderRAE decode
 
 
 class RaeBackbone(Backbone, kind="AutoencoderRAE encoder"):
-    """The encoder that an autoencoder carries."""
+    """The encoder of an autoencoder."""
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, *_: Any, **used: Any) -> Any:
-        """Returns the encoder; the autoencoder says itself how it is used.
+        """Returns the encoder, used as the autoencoder's configuration says.
 
         Raises:
             UserError: as :func:`describe_rae`; it cannot be read, or these versions of diffusers
@@ -144,7 +143,7 @@ class RaeBackbone(Backbone, kind="AutoencoderRAE encoder"):
 
 
 def describe_rae(checkpoint: Checkpoint) -> RaeShape:
-    """What the configuration says; no weights are read.
+    """Returns the shape in the configuration; no weights are read.
 
     Raises:
         UserError: it is no AutoencoderRAE, or one of an encoder that is not known.

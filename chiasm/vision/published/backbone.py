@@ -1,11 +1,11 @@
-"""A frozen vision model of transformers as an encoder: pictures to features on a grid.
-
-Shape suffixes: B pictures, H and W height and width in pixels, Y and X rows and columns of the
-patch grid, P = Y * X patches, S tokens of the model (patches, class and register tokens), C
-channels, F pixel values of a patch.
+"""A frozen vision model of transformers as an encoder: images to features on a grid.
 
 As in RAE (arXiv 2510.11690) class and register tokens are dropped and the last norm has no affine
-part: features come out with mean 0 and deviation 1 over the channels of each token.
+part: features have mean 0 and deviation 1 over the channels of each token.
+
+Shape suffixes: B images, H and W height and width in pixels, Y and X rows and columns of the patch
+grid, P = Y * X patches, S tokens of the model (patches, class and register tokens), C channels, F
+pixel values of a patch.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ LAST_NORM = {
     "dinov2": "layernorm",
     "dinov2_with_registers": "layernorm",
 }
-"""The vision models that are known, by transformers' ``model_type``, and where their last norm is.
+"""Supported vision models, by transformers' ``model_type``, → the name of their last norm.
 
 ``siglip`` is SigLIP and SigLIP 2 of fixed resolution, ``siglip2`` is SigLIP 2 NaFlex; WebSSL's
 models are ``dinov2``.
@@ -44,28 +44,28 @@ models are ``dinov2``.
 
 @dataclass(frozen=True)
 class BackboneShape:
-    """What a vision model's configuration says about its latents, before its weights are read."""
+    """The shape of latents in a vision model's configuration, before its weights are read."""
 
     family: str
     """transformers' ``model_type`` of the vision tower."""
     channels: int
     patch_pixels: int
     image_pixels: int
-    """Side of the square pictures that it reads here."""
+    """Side of its square input images."""
     layer: int
-    """Blocks that are run: features are those behind this one."""
+    """Number of blocks that are run; features are the output of the last of them."""
     layers: int
-    """Blocks that there are."""
+    """Number of blocks of the model."""
     preprocessing: Preprocessing
 
     @property
     def grid(self) -> int:
-        """Rows, and columns, of patches."""
+        """Number of rows, and of columns, of patches."""
         return self.image_pixels // self.patch_pixels
 
 
 class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
-    """Pictures [B, 3, H, W] in [0, 1] to features [B, P, C], row-major over the patches."""
+    """Maps images [B, 3, H, W] in [0, 1] to features [B, P, C], row-major over the patches."""
 
     def __init__(self, network: nn.Module, shape: BackboneShape, checkpoint: Checkpoint) -> None:
         """``network`` is the vision tower; its last norm loses its affine part here."""
@@ -79,7 +79,7 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         self.preprocessing = str(shape.preprocessing)
 
     def label(self, name: str) -> str:
-        """Names the features, and the weights that they depend on."""
+        """Returns a name of the features, with the weights that they depend on."""
         shape = self.shape
         return (
             f"{shape.family}, layer {shape.layer} of {shape.layers}, at {shape.image_pixels} "
@@ -87,8 +87,8 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         )
 
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """Features [B, P, C], layer-normalised."""
-        pixels = self.shape.preprocessing.normalise(images_B3HW).to(next(self.parameters()).dtype)
+        """Returns layer-normalized features [B, P, C]."""
+        pixels = self.shape.preprocessing.normalize(images_B3HW).to(next(self.parameters()).dtype)
         if self.shape.family == "siglip2_vision_model":
             read = self._read_patches(pixels)
         elif self.shape.family == "siglip_vision_model":
@@ -100,7 +100,7 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, layer: int | None, image_pixels: int | None) -> Any:
-        """Returns the vision tower up to the layer; nothing else is read into memory.
+        """Returns the vision tower up to the layer; no other weights are read into memory.
 
         Raises:
             UserError: as :func:`describe_backbone`; or weights are missing, of other shapes, or
@@ -132,7 +132,9 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
         return cls(network, shape, checkpoint)
 
     def _read_patches(self, pixels_B3HW: Tensor) -> Any:
-        """NaFlex reads patches with the colours innermost, and the grid's size."""
+        """Returns the output of NaFlex, which takes patches with innermost colours, and
+        the grid.
+        """
         patch, grid = self.shape.patch_pixels, self.shape.grid
         patches_BFP = functional.unfold(pixels_B3HW, patch, stride=patch)
         patches_BPF = patches_BFP.unflatten(1, (3, patch * patch)).permute(0, 3, 2, 1).flatten(2)
@@ -146,12 +148,12 @@ class Backbone(PublishedPart, PictureEncoder, kind="vision model"):
 def describe_backbone(
     checkpoint: Checkpoint, layer: int | None, image_pixels: int | None
 ) -> BackboneShape:
-    """What the checkpoint's configurations say; no weights are read.
+    """Returns the shape in the checkpoint's configurations; no weights are read.
 
     Args:
         layer: of which block the features are; the last by default.
-        image_pixels: side of the pictures; the processor's, or else the configuration's, by
-            default. The position embeddings are interpolated for others.
+        image_pixels: side of the images; the processor's, or else the configuration's, by default.
+            The position embeddings are interpolated for others.
 
     Raises:
         UserError: no vision model that is known, no such layer, or no whole number of patches.
@@ -180,7 +182,7 @@ def describe_backbone(
 
 
 def _vision_config(checkpoint: Checkpoint) -> Any:
-    """transformers' configuration of the vision tower."""
+    """Returns transformers' configuration of the vision tower."""
     if "_class_name" in checkpoint.read_json(CONFIG):
         of_vae = checkpoint.kind == "AutoencoderKL"
         remedy = f"set {setting('kind')} = 'vae'" if of_vae else "name another"

@@ -1,7 +1,7 @@
 """A published checkpoint: a local folder, or a repository of the hub in its cache.
 
-Only folders are opened, only JSON and safetensors files are read from them, and nothing is ever
-asked of the network when the cache has the checkpoint or ``HF_HUB_OFFLINE`` is set.
+Only folders are opened, only JSON and safetensors files are read from them, and the network is
+never used when the cache has the checkpoint or ``HF_HUB_OFFLINE`` is set.
 """
 
 from __future__ import annotations
@@ -27,34 +27,35 @@ WEIGHTS = "*.safetensors"
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """Where the files of a published model lie."""
+    """The files of a published model."""
 
     name: str
-    """As settings name it: ``owner/name`` or ``owner/name/subfolder`` of the hub; or a folder, in
-    full, so that it can be found again from elsewhere."""
+    """Name in settings: ``owner/name`` or ``owner/name/subfolder`` of the hub; or the absolute path
+    of a folder, so that it can be found again from elsewhere.
+    """
     setting: str
-    """The setting that named it, for messages."""
+    """Setting that named it, for messages."""
     folder: Path
     revision: str | None
     """Commit of the hub's repository; none for a local folder."""
 
     @property
     def kind(self) -> str | None:
-        """The class or the type of model that its configuration names."""
+        """Class or type of the model in its configuration."""
         content = self.read_json(CONFIG)
         return content.get("_class_name", content.get("model_type"))
 
     @property
     def where(self) -> str:
-        """How messages call it."""
+        """Description in messages."""
         return f"{errors.setting(self.setting)} = {self.name!r}"
 
     def unfit(self, why: str, remedy: str = "") -> UserError:
-        """Returns what is told of a checkpoint that cannot be used."""
+        """Returns the error about a checkpoint that cannot be used."""
         return UserError(why, setting=self.setting, value=self.name, remedy=remedy)
 
     def read_json(self, name: str) -> dict[str, Any]:
-        """One of its JSON files.
+        """Returns the content of one of its JSON files.
 
         Raises:
             UserError: it is missing or unreadable.
@@ -73,18 +74,19 @@ class Checkpoint:
         return content
 
     def has(self, pattern: str) -> bool:
-        """Whether a file of this name, or pattern of names, is there."""
+        """Returns whether a file of this name, or pattern of names, is there."""
         return any(self.folder.glob(pattern))
 
 
 def find_checkpoint(name: str, setting: str, revision: str | None = None) -> Checkpoint:
-    """A folder of this name, or else the hub's repository: from the cache, or fetched once.
+    """Returns a folder of this name, or else the hub's repository: from the cache, or fetched once.
 
-    ``name`` and ``setting`` are as :class:`Checkpoint` has them; ``revision`` is the commit of the
-    hub that a run began with, without it the newest of the cache, or of the hub.
+    ``name`` and ``setting`` are those of :class:`Checkpoint`; ``revision`` is the commit of the hub
+    that a run began with, None the newest of the cache, or of the hub.
 
     Raises:
-        UserError: it is nowhere, and what to fetch; or the folder lacks configuration or weights.
+        UserError: it is not found, with what to fetch; or the folder lacks configuration or
+            weights.
     """
     folder = Path(name).expanduser()
     if folder.is_dir():
@@ -147,7 +149,7 @@ def _of_hub(name: str, setting: str, revision: str | None) -> Checkpoint:
 
 @contextmanager
 def reading_weights(checkpoint: Checkpoint) -> Iterator[None]:
-    """Words a library's errors by their first lines, which may not name the checkpoint."""
+    """Turns a library's errors, which may not name the checkpoint, into a UserError."""
     try:
         yield
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
@@ -161,7 +163,7 @@ def reading_weights(checkpoint: Checkpoint) -> Iterator[None]:
 
 
 def load_autoencoder(kind: Any, checkpoint: Checkpoint) -> Any:
-    """An autoencoder of diffusers, of this class, in float32."""
+    """Returns an autoencoder of diffusers, of this class, in float32."""
     return kind.from_pretrained(
         checkpoint.folder,
         use_safetensors=True,
@@ -173,7 +175,7 @@ def load_autoencoder(kind: Any, checkpoint: Checkpoint) -> Any:
 
 @contextmanager
 def quiet_loading() -> Iterator[None]:
-    """No progress bars, and no report of the weights that a part of a model leaves unread."""
+    """Suppresses progress bars, and reports of the weights that a part of a model leaves unread."""
     from transformers.utils import logging  # slow to import; this is when it is needed
 
     verbosity, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()

@@ -19,14 +19,14 @@ class PublishedPart(Part):
 
     Args:
         network: the other library's model, in float32.
-        checkpoint: where it was read.
-        used: what :meth:`load` needs beside the checkpoint.
-        shape: arguments of the class that stands behind this one.
+        checkpoint: that it was read from.
+        used: arguments of :meth:`load` beside the checkpoint.
+        shape: arguments of the next class in the method resolution order.
     """
 
     kept: ClassVar[bool] = False
     named_by: ClassVar[str] = "path"
-    """The setting that names the checkpoint."""
+    """Setting that names the checkpoint."""
     cuda_dtype = torch.bfloat16
 
     def __init__(
@@ -36,6 +36,7 @@ class PublishedPart(Part):
         self.network: Any = network
         self.checkpoint = checkpoint
         self.used = used
+        # Hashed in float32, before a move to CUDA changes the precision.
         self.weights_sha256 = hash_weights(network)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:

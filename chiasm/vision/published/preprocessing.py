@@ -1,6 +1,6 @@
-"""What a published encoder wants done to pixels, from its own processor configuration.
+"""Preprocessing of pixels for a published encoder, from its own processor configuration.
 
-The JSON file is read as it is: the processors themselves need torchvision.
+The JSON file is read directly: the processors themselves need torchvision.
 """
 
 from __future__ import annotations
@@ -18,23 +18,23 @@ FILES = ("preprocessor_config.json", "processor_config.json")
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """Pixels in [0, 1] to ``(pixels * scale - mean) / deviation`` in each colour."""
+    """Maps pixels in [0, 1] to ``(pixels * scale - mean) / deviation`` in each colour."""
 
     scale: float
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
     image_pixels: int | None = None
-    """Side of the square pictures that the processor would make, where it says one."""
+    """Side of the square images that the processor would make, if it has one."""
 
-    def normalise(self, images_B3HW: Tensor) -> Tensor:
-        """Pictures [B, 3, H, W] in [0, 1] to what the encoder reads."""
+    def normalize(self, images_B3HW: Tensor) -> Tensor:
+        """Returns images [B, 3, H, W] in [0, 1] as the encoder takes them."""
         mean, deviation = self._moments(images_B3HW)
         return (images_B3HW * self.scale - mean) / deviation
 
-    def restore(self, normalised_B3HW: Tensor) -> Tensor:
-        """The inverse of :meth:`normalise`."""
-        mean, deviation = self._moments(normalised_B3HW)
-        return (normalised_B3HW * deviation + mean) / self.scale
+    def restore(self, normalized_B3HW: Tensor) -> Tensor:
+        """Returns images in [0, 1]: the inverse of :meth:`normalize`."""
+        mean, deviation = self._moments(normalized_B3HW)
+        return (normalized_B3HW * deviation + mean) / self.scale
 
     def _moments(self, like: Tensor) -> Tensor:
         return like.new_tensor((self.mean, self.deviation)).reshape(2, 3, 1, 1)
@@ -49,11 +49,11 @@ class Preprocessing:
 
 
 TO_PLUS_MINUS_ONE = Preprocessing(1.0, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5))
-"""Pixels in [-1, 1]: what diffusers' autoencoders read and write."""
+"""Pixels in [-1, 1], as diffusers' autoencoders read and write them."""
 
 
 def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:
-    """What the checkpoint's processor configuration says.
+    """Returns the preprocessing in the checkpoint's processor configuration.
 
     Raises:
         UserError: there is none, or it lacks what it should say.
@@ -62,12 +62,12 @@ def read_preprocessing(checkpoint: Checkpoint) -> Preprocessing:
     content = checkpoint.read_json(name)
     content = content.get("image_processor", content)
     try:
-        rescaled, normalised = (content.get(do, True) for do in ("do_rescale", "do_normalize"))
+        rescaled, normalized = (content.get(do, True) for do in ("do_rescale", "do_normalize"))
         scale = 255 * content.get("rescale_factor", 1 / 255) if rescaled else 255.0
         found = Preprocessing(
             1.0 if abs(scale - 1) < 1e-6 else float(scale),  # 1/255 is written with 18 digits
-            tuple(map(float, content["image_mean"])) if normalised else (0.0,) * 3,
-            tuple(map(float, content["image_std"])) if normalised else (1.0,) * 3,
+            tuple(map(float, content["image_mean"])) if normalized else (0.0,) * 3,
+            tuple(map(float, content["image_std"])) if normalized else (1.0,) * 3,
             _side(content),
         )
         if (len(found.mean), len(found.deviation)) != (3, 3) or not all(found.deviation):

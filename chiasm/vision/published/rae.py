@@ -1,8 +1,8 @@
 """A published vision model as a tokenizer, with the decoder of its features where there is one.
 
-The decoder is an AutoencoderRAE's. Without one a model can be trained and answers about pictures;
-only drawing fails, until a decoder is trained here. Pictures are as large as the vision model reads
-them, also those that are drawn.
+The decoder is an AutoencoderRAE's. Without one a model can be trained and answers about images;
+only drawing fails, until a decoder is trained here. Images, also drawn ones, have the size of the
+vision model's input.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ def open_published_rae(
     layer: int | None = None,
     image_pixels: int | None = None,
 ) -> Tokenizer:
-    """The tokenizer, with neutral statistics; that its parts fit is seen before weights are read.
+    """Returns the tokenizer, with neutral statistics; checks its parts before reading weights.
 
-    ``path`` may be an AutoencoderRAE, which brings its encoder and its decoder.
+    ``path`` may be an AutoencoderRAE, which has its encoder and its decoder.
 
     Raises:
         UserError: a part is missing, unknown or damaged, or the decoder does not fit the encoder.

@@ -1,10 +1,10 @@
 """A variational autoencoder of diffusers (``AutoencoderKL``: SD-VAE, FLUX.1) as a tokenizer.
 
-Shape suffixes: B pictures, H and W height and width in pixels, P latent tokens of one picture,
-C channels of a token (4 times the D of the autoencoder), Y and X rows and columns of its latents.
+Shape suffixes: B images, H and W height and width in pixels, P latent tokens of one image, C
+channels of a token (4 times the D of the autoencoder), Y and X rows and columns of its latents.
 
 Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (arXiv 2112.10752).
-Latents are the mode of the posterior, so that encoding is a function of the picture. 2 x 2 of them
+Latents are the mode of the posterior, so that encoding is a function of the image. 2 x 2 of them
 make a token: at 8 pixels for each latent, a token stands for 16 x 16 pixels, as a patch of a vision
 model does.
 """
@@ -33,11 +33,11 @@ PATCH = 2
 """Side of the square of latents that makes one token."""
 
 IMAGE_PIXELS = 256
-"""Side of the pictures unless a run says otherwise: 16 x 16 tokens at 8 pixels for each latent."""
+"""Default side of the images: 16 x 16 tokens at 8 pixels for each latent."""
 
 
 class Vae(PublishedPart, PictureEncoder, PictureDecoder, kind="AutoencoderKL"):
-    """Pictures to the scaled and shifted mode of the posterior, 2 x 2 of it a token, and back."""
+    """Maps images to the scaled and shifted mode of the posterior, 2 x 2 a token, and back."""
 
     preprocessing = str(TO_PLUS_MINUS_ONE)
 
@@ -52,25 +52,25 @@ class Vae(PublishedPart, PictureEncoder, PictureDecoder, kind="AutoencoderKL"):
         self.cuda_dtype = torch.float32 if config["force_upcast"] else torch.bfloat16
 
     def label(self, name: str) -> str:
-        """Names the latents, and the weights that they depend on."""
+        """Returns a name of the latents, with the weights that they depend on."""
         side = self.image_shape.height_pixels
         return f"AutoencoderKL at {side} pixels, weights {self.weights_sha256[:16]}"
 
     def features(self, images_B3HW: Tensor) -> Tensor:
-        """(mode - shift) * scaling, [B, P, C]."""
-        pixels = TO_PLUS_MINUS_ONE.normalise(images_B3HW).to(self.network.dtype)
+        """Returns (mode - shift) * scaling: [B, P, C]."""
+        pixels = TO_PLUS_MINUS_ONE.normalize(images_B3HW).to(self.network.dtype)
         mode_BDYX = self.network.encode(pixels).latent_dist.mode().float()
         return patches((mode_BDYX - self.shift) * self.scaling, PATCH)
 
     def draw(self, raw_BPC: Tensor) -> Tensor:
-        """The inverse of :meth:`features`, as far as the autoencoder is one."""
+        """Returns images: the inverse of :meth:`features`, up to the autoencoder's error."""
         mode_BDYX = from_patches(raw_BPC, self.grid, PATCH) / self.scaling + self.shift
         drawn_B3HW = self.network.decode(mode_BDYX.to(self.network.dtype)).sample
         return TO_PLUS_MINUS_ONE.restore(drawn_B3HW.float())
 
     @classmethod
     def load(cls, checkpoint: Checkpoint, image_pixels: int | None) -> Any:
-        """Returns the autoencoder, with its weights; that all fits is seen before they are read.
+        """Returns the autoencoder, with its weights; checks that all fits before they are read.
 
         Raises:
             UserError: it is no AutoencoderKL, the picture size does not fit, or the weights cannot
@@ -102,6 +102,6 @@ class Vae(PublishedPart, PictureEncoder, PictureDecoder, kind="AutoencoderKL"):
 
 
 def token_pixels(config: Mapping[str, Any]) -> int:
-    """Side of the square of pixels that a token stands for: every block but the last halves."""
+    """Returns the side in pixels of a token's square: every block but the last halves it."""
     blocks = config.get("block_out_channels", (64,))  # diffusers' default
     return PATCH * 2 ** (len(blocks) - 1)

@@ -1,8 +1,8 @@
-"""The expert, who knows the map and takes the fewest steps to a goal, and one who knows nothing.
+"""The expert, which knows the map and takes the fewest steps to a goal, and a random walker.
 
 Both take the steps of numeric walks: a turn by 20 or 40 degrees on the spot, or a metre ahead (or
-back, where that is asked) with or without such a turn after it. So what an instruction asks for is
-made of the same frames as what numbers ask for.
+back, where that is asked) with or without such a turn after it. So instructions lead to the same
+frames as numeric actions do.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ _MOVES = [(0.0, 0.0, turn) for turn in TURNS_DEGREES] + [
 ]
 _TURN_COST = 0.01  # per 20 degrees: of walks with as few steps, the smoothest
 _Candidate = tuple[float, int, float, Pose, tuple[Pose, ...]]
-"""Cost and way still left, order found, cost, pose, and the walk to it."""
+"""Cost with the remaining distance, order found, cost, pose, and the walk to it."""
 _PLACE_UNITS = 20  # places as near as this, with one heading, are one state of the search
 
 
 def plan(ground: Ground, goal: Goal, start: Pose, most_steps: int) -> list[Pose] | None:
-    """The poses of a shortest walk, ``start`` first; None where it takes more than ``most_steps``.
+    """Returns the poses of a shortest walk, ``start`` first; None above ``most_steps`` steps.
 
     No step comes nearer to walls or objects than ``Map.is_free`` allows.
     """
@@ -55,7 +55,7 @@ def plan(ground: Ground, goal: Goal, start: Pose, most_steps: int) -> list[Pose]
 
 
 def wander(ground: Ground, start: Pose, num_steps: int, rng: np.random.Generator) -> list[Pose]:
-    """The poses of a walk of random free steps, ``start`` first: what a success must exceed."""
+    """Returns a walk of random free steps, ``start`` first: the baseline of a success rate."""
     walk = [start]
     while len(walk) <= num_steps:
         after = step(walk[-1], _MOVES[int(rng.integers(len(_MOVES)))])
@@ -65,7 +65,7 @@ def wander(ground: Ground, start: Pose, num_steps: int, rng: np.random.Generator
 
 
 def step(pose: Pose, move: tuple[float, float, float]) -> Pose:
-    """The pose after a move, on whole map units, where the engine can stand."""
+    """Returns the pose after a move, on whole map units, where the engine can stand."""
     after = compose(pose, move)
     x, y = round(after.x_metres * UNITS_PER_METRE), round(after.y_metres * UNITS_PER_METRE)
     return Pose(x / UNITS_PER_METRE, y / UNITS_PER_METRE, round(after.yaw_degrees, 3) % 360.0)
@@ -84,7 +84,7 @@ def _degrees_to_turn(ground: Ground, goal: Goal, start: Pose) -> float:
 
 
 def _turns(start: Pose, degrees: float) -> list[Pose]:
-    """Turns by 40 degrees, the last by 20 where that comes nearest to the whole."""
+    """Returns turns by 40 degrees, the last by 20 where that comes nearest to the whole."""
     twenties = round(abs(degrees) / 20.0)
     sign = math.copysign(1.0, degrees)
     sizes = [40.0] * (twenties // 2) + [20.0] * (twenties % 2)
@@ -104,7 +104,7 @@ def _strides(ground: Ground, start: Pose, metres: float) -> list[Pose]:
 
 
 def _search(ground: Ground, goal: Goal, start: Pose, most_steps: int) -> list[Pose]:
-    """A* over poses; the way on foot from a pose bounds the steps that it still takes."""
+    """Returns a walk found by A* over poses; the distance on foot bounds the remaining steps."""
     distances = _distances(ground, goal, start)
     ticket = count()  # of equal costs, the one found first
     front: list[_Candidate] = [(0.0, next(ticket), 0.0, start, (start,))]

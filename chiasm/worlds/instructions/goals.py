@@ -1,4 +1,4 @@
-"""Goals that a map really has, and whether a walk has reached one.
+"""Goals in a map, and whether a walk has reached one.
 
 A goal is a kind and what it is about:
 
@@ -25,7 +25,7 @@ from chiasm.worlds.maps import UNITS_PER_METRE, Map, Thing
 PLACES = ("wall", "floor", "ceiling", "light")
 KINDS_OF_GOAL = ("object", "face", *PLACES, "door", "leave", "turn", "walk")
 TURNS = {"left": 90.0, "right": -90.0, "around": 180.0}
-"""Degrees counter-clockwise."""
+"""Degrees, counter-clockwise."""
 COUNTS = {"two": 2, "three": 3, "four": 4}
 
 _DOOR_BEARINGS = {"ahead": 0.0, "left": 90.0, "behind": 180.0, "right": -90.0}
@@ -36,7 +36,7 @@ _TO_BE_TURNED_TO_DEGREES = 40.0  # what is ahead already needs no turn
 
 @dataclass(frozen=True, slots=True)
 class Goal:
-    """What an instruction asks for, without its words."""
+    """The meaning of an instruction, without its words."""
 
     kind: str
     what: str
@@ -44,24 +44,24 @@ class Goal:
 
 @dataclass(frozen=True, slots=True)
 class Tolerance:
-    """How far off is still there."""
+    """Largest errors at which a goal still counts as reached."""
 
     object_metres: float
-    """Most distance from an object that was gone to; its clearance alone is 1.44 m."""
+    """Largest distance from an object gone to; its clearance alone is 1.44 m."""
     object_degrees: float
-    """Most angle between the heading and an object gone to or turned to."""
+    """Largest angle between the heading and an object gone to or turned to."""
     place_metres: float
-    """Most distance from where a turn or counted steps should end."""
+    """Largest distance from where a turn or counted steps should end."""
     turn_degrees: float
-    """Most error of a heading after a turn or counted steps."""
+    """Largest error of a heading after a turn or counted steps."""
     wall_metres: float
     """Least distance from the walls of a room, inside it."""
 
 
 REACHED = Tolerance(2.5, 25.0, 0.5, 25.0, 0.0)
-"""What an imagined walk is measured by."""
+"""Tolerance for imagined walks."""
 EXPERT = Tolerance(2.3, 15.0, 0.1, 10.5, 0.76)
-"""What the expert keeps to, so that none of its walks is a borderline case."""
+"""Tolerance for the expert, so that none of its walks is a borderline case."""
 
 HELD_OUT_GOALS = frozenset(
     {
@@ -71,15 +71,15 @@ HELD_OUT_GOALS = frozenset(
         *(Goal("door", "behind"), Goal("walk", "three back")),
     }
 )
-"""No training document asks for these, though captions and questions know the words."""
+"""Goals of no training document, though captions and questions have the words."""
 
 
 def reached(
     world_map: Map, goal: Goal, start: Pose, end: Pose, tolerance: Tolerance = REACHED
 ) -> bool:
-    """Whether a walk from ``start`` that ends at ``end`` did what ``goal`` asks.
+    """Returns whether a walk from ``start`` that ends at ``end`` did what ``goal`` asks.
 
-    Only the ends count, not the way between them. A goal of kind ``door`` that is not to be had at
+    Only the ends count, not the way between them. A goal of kind ``door`` that does not exist at
     ``start`` is never reached.
     """
     if goal.kind == "object":
@@ -104,7 +104,7 @@ def reached(
 
 
 def relative_goal(goal: Goal) -> tuple[float, float, float]:
-    """(dx, dy, dyaw) from the start, in metres and degrees, of kinds ``turn`` and ``walk``."""
+    """Returns (dx, dy, dyaw) from the start, in metres and degrees, for a turn or a walk."""
     if goal.kind == "turn":
         return 0.0, 0.0, TURNS[goal.what]
     count, direction = goal.what.split()
@@ -112,7 +112,7 @@ def relative_goal(goal: Goal) -> tuple[float, float, float]:
 
 
 def goal_rooms(world_map: Map, goal: Goal, start: Pose) -> list[int]:
-    """Numbers of the rooms in which a goal of kind ``door``, ``leave`` or a place is reached."""
+    """Returns the rooms in which a goal of kind ``door``, ``leave`` or a place is reached."""
     if goal.kind == "door":
         return [room for side, room in _doors(world_map, start) if side == goal.what]
     if goal.kind == "leave":
@@ -126,7 +126,7 @@ def goal_rooms(world_map: Map, goal: Goal, start: Pose) -> list[int]:
 
 
 def possible_goals(world_map: Map, start: Pose) -> list[Goal]:
-    """What can be asked of somebody who stands in a room at ``start`` and has not reached it."""
+    """Returns the goals that can be asked for in a room at ``start`` and are not reached there."""
     here = room_of(world_map, start)
     room = world_map.rooms[here]
     goals = [Goal("object", name) for name in _names(world_map.things)]
@@ -149,30 +149,30 @@ def possible_goals(world_map: Map, start: Pose) -> list[Goal]:
 
 
 def things_named(world_map: Map, name: str) -> list[Thing]:
-    """All objects of a kind, such as ``red torch``."""
+    """Returns all objects of a kind, such as ``red torch``."""
     return [thing for thing in world_map.things if thing.kind.name == name]
 
 
 def room_of(world_map: Map, pose: Pose) -> int:
-    """Number of the room that ``pose`` is in; -1 in a passage or outside."""
+    """Returns the number of the room that ``pose`` is in; -1 in a passage or outside."""
     x, y = pose.x_metres * UNITS_PER_METRE, pose.y_metres * UNITS_PER_METRE
     return next((n for n, room in enumerate(world_map.rooms) if room.area.holds(x, y)), -1)
 
 
 def bearing_degrees(pose: Pose, thing: Thing) -> float:
-    """Degrees counter-clockwise, in (-180, 180], from the heading to an object."""
+    """Returns degrees counter-clockwise, in (-180, 180], from the heading to an object."""
     return _bearing(pose, thing.x / UNITS_PER_METRE, thing.y / UNITS_PER_METRE)
 
 
 def distance_metres(pose: Pose, thing: Thing) -> float:
-    """From a pose to the middle of an object."""
+    """Returns the distance from a pose to the middle of an object."""
     return math.hypot(
         thing.x / UNITS_PER_METRE - pose.x_metres, thing.y / UNITS_PER_METRE - pose.y_metres
     )
 
 
 def _doors(world_map: Map, start: Pose) -> Iterator[tuple[str, int]]:
-    """Side and room behind of each door of the room that words can tell from the others."""
+    """Yields side and room behind of each door of the room that words can distinguish."""
     here = room_of(world_map, start)
     bearings = {}
     for doorway in world_map.doorways:

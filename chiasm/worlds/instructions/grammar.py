@@ -1,8 +1,8 @@
-"""The words of instructions: frames, verbs and what they are about, some held out of training.
+"""Sentences of instructions: frames, verbs and complements, some held out of training.
 
 A sentence is a frame around a verb and a complement: ``please | go to | the red torch``. Training
-knows the first of each pair of tables alone; :data:`NOVELTIES` says what else a held-out sentence
-may have that no training document has, one thing at a time.
+uses the first of each pair of tables alone; :data:`NOVELTIES` lists what a held-out sentence may
+have that no training document has, one thing at a time.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from chiasm.worlds.instructions.goals import HELD_OUT_GOALS, Goal
 
 NOVELTIES = ("none", "goal", "verb", "phrasing")
-"""What is new to a model in a sentence: nothing, its goal, its verb, or the words around them."""
+"""The new part of a sentence to a model: nothing, its goal, its verb, or the words around them."""
 
 FRAMES = ("{}", "please {}", "{} please", "now {}", "{}!")
 HELD_OUT_FRAMES = ("could you {}?", "i want you to {}", "{}, will you?")
@@ -65,7 +65,7 @@ _LIGHT_WORDS = {"dim": ("dim", "dark"), "bright": ("bright",)}
 
 
 def sentences(goal: Goal, novelty: str) -> list[str]:
-    """Every way to say ``goal`` with this novelty; none where the goal's own is another.
+    """Returns every sentence for ``goal`` with this novelty; none where the goal's own is another.
 
     A goal that is held out can only be said with novelty ``goal``.
     """
@@ -80,7 +80,7 @@ def sentences(goal: Goal, novelty: str) -> list[str]:
 
 
 def sentence(goal: Goal, novelty: str, rng: np.random.Generator) -> str:
-    """One of :func:`sentences`."""
+    """Returns one of :func:`sentences`."""
     choices = sentences(goal, novelty)
     return choices[int(rng.integers(len(choices)))]
 

@@ -1,7 +1,9 @@
-"""The ground of a map: where one can stand, and how far a goal is on foot.
+"""The ground of a map: free places, and walking distances to goals.
 
-Places are looked up once and kept, since a search asks for the same ones again and again; distances
-are measured on a grid of ``_CELL`` map units.
+Places are looked up once and kept, since a search asks for the same ones repeatedly; distances are
+measured on a grid of ``_CELL`` map units.
+
+Shape suffixes: X and Y columns and rows of the grid.
 """
 
 from __future__ import annotations
@@ -36,14 +38,14 @@ class Ground:
         )
 
     def is_free(self, x_metres: float, y_metres: float) -> bool:
-        """Whether one may stand there: the map's own margins from walls and objects."""
+        """Returns whether one may stand there: the map's own margins from walls and objects."""
         place = round(x_metres * UNITS_PER_METRE), round(y_metres * UNITS_PER_METRE)
         if place not in self._known:
             self._known[place] = self.map.is_free(*place)
         return self._known[place]
 
     def is_free_path(self, before: Pose, after: Pose) -> bool:
-        """Whether a straight step stays free, looked at every quarter as in numeric walks."""
+        """Returns whether a straight step is free, checked at every quarter as in numeric walks."""
         east, north = after.x_metres - before.x_metres, after.y_metres - before.y_metres
         return all(
             self.is_free(before.x_metres + part * east, before.y_metres + part * north)
@@ -51,7 +53,7 @@ class Ground:
         )
 
     def draw_pose(self, rng: np.random.Generator) -> Pose:
-        """A free place in some room, on whole map units, with any heading."""
+        """Returns a free place in some room, on whole map units, with any heading."""
         area = self.map.rooms[int(rng.integers(len(self.map.rooms)))].area
         while True:
             x = int(rng.integers(area.left, area.right + 1)) / UNITS_PER_METRE
@@ -60,9 +62,9 @@ class Ground:
                 return Pose(x, y, round(float(rng.uniform(0, 360)), 3))
 
     def distances(self, goals: Iterable[tuple[Area, float, float, float]]) -> Distances:
-        """Distances on foot to the nearest of some discs, each cut off by a room.
+        """Returns distances on foot to the nearest of some discs, each cut off by a room.
 
-        ``goals``: of each the room's box, x, y and radius, all in map units.
+        ``goals``: the box of the room, x, y and radius of each disc, all in map units.
         """
         x_X, y_Y = self._x_X[:, None], self._y_Y[None, :]
         there_XY = np.zeros(self._cells_XY.shape, bool)
@@ -75,13 +77,13 @@ class Ground:
 
 
 class Distances:
-    """Lower bounds of the way from anywhere to a goal."""
+    """Lower bounds of the walking distance from anywhere to a goal."""
 
     def __init__(self, metres_XY: np.ndarray, left: int, bottom: int) -> None:
         self._metres_XY, self._left, self._bottom = metres_XY, left, bottom
 
     def metres(self, pose: Pose) -> float:
-        """Infinite where no way leads to the goal."""
+        """Returns the lower bound; infinite where no way leads to the goal."""
         x = round((pose.x_metres * UNITS_PER_METRE - self._left) / _CELL)
         y = round((pose.y_metres * UNITS_PER_METRE - self._bottom) / _CELL)
         near = self._metres_XY[max(x - 1, 0) : x + 2, max(y - 1, 0) : y + 2]
@@ -90,7 +92,7 @@ class Distances:
 
 
 def _spread(cells_XY: np.ndarray, there_XY: np.ndarray) -> np.ndarray:
-    """Dijkstra's algorithm from the goal over free cells; float [X, Y], metres."""
+    """Returns Dijkstra's distances from the goal over free cells: float [X, Y], metres."""
     metres_XY = np.where(there_XY, 0.0, np.inf)
     front = [(0.0, int(x), int(y)) for x, y in np.argwhere(there_XY)]
     width, height = cells_XY.shape

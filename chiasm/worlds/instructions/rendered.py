@@ -1,4 +1,4 @@
-"""The rendered walks of one split: frames, their ground truth and the goals, kept on disk."""
+"""The rendered walks of one split: frames, ground truth and goals on disk."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.documents import Split
-from chiasm.worlds.cache import MapCount, Progress, ensure_rendered, join_lines, run_workers
+from chiasm.worlds.cache import MapCount, ProgressCallback, ensure_rendered, join_lines, run_workers
 from chiasm.worlds.instructions.goals import Goal
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.render import VIEW_BYTES, digest
@@ -29,12 +29,12 @@ class RenderedWalk:
 
     @property
     def num_steps(self) -> int:
-        """Steps from the first frame to the last."""
+        """Number of steps from the first frame to the last."""
         return len(self.frames) - 1
 
 
 class InstructedWalks:
-    """Frames and truth of one split; frames stay on disk and are served as views of the file."""
+    """Frames and ground truth of one split; frames stay on disk, and are views of the file."""
 
     def __init__(
         self, folder: Path, world: WorldSettings, settings: InstructionSettings, split: Split
@@ -58,7 +58,7 @@ class InstructedWalks:
     def __reduce__(
         self,
     ) -> tuple[type[InstructedWalks], tuple[Path, WorldSettings, InstructionSettings, Split]]:
-        """Another process opens the same files instead of receiving a copy of them."""
+        """Returns what another process needs to open the same files instead of receiving a copy."""
         return InstructedWalks, (self.folder, self.world_settings, self.settings, self.split)
 
     def __len__(self) -> int:
@@ -71,10 +71,10 @@ def render_instructions(
     split: Split,
     cache_folder: Path,
     *,
-    progress: Progress | None = None,
+    progress: ProgressCallback | None = None,
     num_processes: int = 2,
 ) -> InstructedWalks:
-    """Open the split's instructed walks from the cache, rendering them first where missing.
+    """Returns the split's instructed walks from the cache, rendering them first where missing.
 
     They lead through the same maps as the world of these settings, and lie in a folder of their
     own: a world's files do not depend on them. ``progress`` and ``num_processes`` are those of

@@ -1,4 +1,4 @@
-"""How much the walks of instructions show."""
+"""Numbers and lengths of instructed walks."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 from chiasm.settings import Settings
 
 INSTRUCTIONS = "instructions"
-"""The task's name."""
+"""Name of the task."""
 
 
 class InstructionSettings(Settings):

@@ -1,4 +1,4 @@
-"""Whether a view shows what an instruction is about."""
+"""Whether a view shows the goal of an instruction."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from chiasm.worlds.maps import UNITS_PER_METRE, Map
 from chiasm.worlds.truth import View, cast
 
 _LEAST_SHARE = 0.02
-"""Of the picture that a room fills to count as shown; the faintest objects fill about as much."""
+"""Share of the image above which a room is shown; the faintest objects fill as much."""
 
 
 def shows_goal(world_map: Map, goal: Goal, view: View) -> bool | None:
-    """Whether something of the goal can be made out in the view where the instruction is given.
+    """Returns whether part of the goal is visible in the view where the instruction is given.
 
-    An object is shown where the engine drew enough of one, as for captions. A room, also the one
-    behind a door or any other to leave for, is shown where its walls, floor and ceiling fill a
-    fiftieth of the picture, by the rays of the ground truth. None for turns and counted steps,
-    which are about no place.
+    An object is visible where the engine drew enough of one, as for captions. A room, also the one
+    behind a door or any other to leave for, is visible where its walls, floor and ceiling fill a
+    fiftieth of the image, by the rays of the ground truth. None for turns and counted steps, which
+    are about no place.
     """
     if goal.kind in ("turn", "walk"):
         return None

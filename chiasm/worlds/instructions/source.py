@@ -1,4 +1,4 @@
-"""The source of instructed walks: what is asked for stands before each next view."""
+"""The source of instructed walks: the instruction stands before each next view."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from chiasm.worlds.instructions.sight import shows_goal
 from chiasm.worlds.maps import generate_map
 
 _VARIANTS = 16
-"""Documents made of one walk, in other words."""
+"""Number of documents made of one walk, with different sentences."""
 _HELD_OUT_NOVELTIES = ("none", "none", "verb", "phrasing")
 _STANDING = (0.0, 0.0, 0.0)
 _STEPS = (
@@ -31,12 +31,12 @@ _STEPS = (
     (-STRIDE_METRES, 0.0, 0.0),
     _STANDING,
 )
-"""What a step may have been."""
+"""All steps that the expert can take, and standing still."""
 
 
 @dataclass(frozen=True, slots=True)
 class Instruction:
-    """What is said, what is meant by it, and what of it no training document has."""
+    """A sentence, its goal, and its novelty."""
 
     words: str
     goal: Goal
@@ -74,30 +74,30 @@ class InstructionSource:
 
     @property
     def shown_as(self) -> frozenset[bool]:
-        """Which parts the frames play in its documents: the first is given, the others drawn."""
+        """Values of ``Image.target``: the first frame of a document is context, others targets."""
         return frozenset({False, True})
 
     @property
     def num_frames(self) -> int:
-        """Of all walks."""
+        """Number of frames of all walks."""
         return len(self.walks.frames)
 
     @property
     def frames_name(self) -> str:
-        """No other source shows these frames."""
+        """Name of the frames, which no other source shows."""
         return f"{self.walks.split.value} instructions"
 
     def picture(self, frame: int) -> Image:
-        """One frame, as context."""
+        """Returns one frame, as context."""
         return Image(self.walks.frames[frame], target=False)
 
     @property
     def num_walks(self) -> int:
-        """Documents from 0 on that show different walks."""
+        """Number of documents, from 0 on, that show different walks."""
         return len(self.walks)
 
     def instructed_walk(self, index: int) -> InstructedWalk:
-        """The whole walk of document ``index``, in its words."""
+        """Returns the whole walk of document ``index``, with its sentence."""
         walk, said = self.walk_of(index), self.instruction_of(index)
         views = [self.walks.views[frame] for frame in walk.frames]
         return InstructedWalk(
@@ -111,13 +111,13 @@ class InstructionSource:
         )
 
     def is_done(self, index: int, end: Pose) -> bool:
-        """Whether a walk that ends there did what document ``index`` says."""
+        """Returns whether a walk that ends at ``end`` did what document ``index`` says."""
         walk = self.walk_of(index)
         start = self.walks.views[walk.frames[0]].pose
         return reached(self._ground(walk.map_seed).map, walk.goal, start, end)
 
     def steps_from(self, place: int, pose: Pose) -> list[Pose]:
-        """Where one free step of the expert may lead; standing still is always possible."""
+        """Returns where one free step of the expert may lead; standing still is always possible."""
         ground, standing = self._ground(place), step(pose, _STANDING)
         moved = (step(pose, move) for move in _STEPS)
         return [to for to in moved if ground.is_free_path(pose, to) or to == standing]
@@ -125,28 +125,28 @@ class InstructionSource:
     def wander(
         self, place: int, start: Pose, num_steps: int, rng: np.random.Generator
     ) -> list[Pose]:
-        """A random walk, its start first."""
+        """Returns a random walk, its start first."""
         return wander(self._ground(place), start, num_steps, rng)
 
     def camera(self) -> WorldCamera:
-        """The engine in the maps of the walks."""
+        """Returns the engine as a camera in the maps of the walks."""
         return WorldCamera(self.walks.world_settings, self.walks.split)
 
     @property
     def shorter(self) -> str:
-        """The setting that makes documents shorter."""
+        """Advice on the setting that makes documents shorter."""
         return f"lower instructions.steps = {list(self.walks.settings.steps)}"
 
     def walk_of(self, index: int) -> RenderedWalk:
-        """The walk that document ``index`` shows."""
+        """Returns the walk that document ``index`` shows."""
         return self.walks.walks[int(self._order[index % len(self._order)])]
 
     def cluster_of(self, index: int) -> int:
-        """The seed of the document's map."""
+        """Returns the seed of the document's map."""
         return self.walk_of(index).map_seed
 
     def instruction_of(self, index: int) -> Instruction:
-        """What document ``index`` says."""
+        """Returns the instruction of document ``index``."""
         rng = np.random.default_rng([self._seed, index, 2])
         goal = self.walk_of(index).goal
         novelty = "none"
@@ -157,7 +157,7 @@ class InstructionSource:
         return Instruction(sentence(goal, novelty, rng), goal, novelty)
 
     def longest_documents(self) -> Iterator[Document]:
-        """A document of each sentence of each goal, with the longest of the goal's walks."""
+        """Yields a document for each sentence of each goal, with the goal's longest walk."""
         longest: dict[Goal, RenderedWalk] = {}
         for walk in sorted(self.walks.walks, key=lambda one: one.num_steps):
             longest[walk.goal] = walk
@@ -167,7 +167,7 @@ class InstructionSource:
                     yield self.document(walk, words, walk.num_steps - self._steps_shown(walk))
 
     def document(self, walk: RenderedWalk, words: str, first: int = 0) -> Document:
-        """[Image context, Text, Image target, Text, Image target, ...] of a walk in these words.
+        """Returns [Image context, Text, Image target, Text, Image target, ...] of a walk.
 
         It begins behind ``first`` steps and has as many views as the settings say.
         """

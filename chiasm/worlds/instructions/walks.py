@@ -1,4 +1,4 @@
-"""Which instructed walks a map has: goals, and the poses of the expert on its way to them."""
+"""The instructed walks of a map: goals, and the poses of the expert on its way to them."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class PlannedWalk:
 
 
 def draw_walks(world_map: Map, settings: InstructionSettings, world_seed: int) -> list[PlannedWalk]:
-    """The map's walks: kinds of goals in turn, as far as the map has them, from anywhere.
+    """Returns the map's walks: kinds of goals in turn, as far as the map has them, from anywhere.
 
     Training maps (by their seed) have none of :data:`HELD_OUT_GOALS`.
     """
@@ -57,7 +57,7 @@ def draw_walks(world_map: Map, settings: InstructionSettings, world_seed: int) -
 def _draw(
     ground: Ground, kind: str, novel: bool, steps: tuple[int, int], rng: np.random.Generator
 ) -> PlannedWalk:
-    """A walk of the kind, or after some tries of any kind."""
+    """Returns a walk of the kind, or after some tries of any kind."""
     tries = 0
     while True:
         walk = _try(ground, kind if tries < _TRIES else "", novel, steps, rng)
@@ -87,7 +87,7 @@ def _try(
 
 
 def _towards(end: Pose, start: Pose, rng: np.random.Generator) -> Pose:
-    """Whoever is asked mostly looks there: from one view nobody knows what is behind them."""
+    """Returns the start, turned roughly towards the end: views do not show what is behind."""
     east, north = end.x_metres - start.x_metres, end.y_metres - start.y_metres
     off = float(rng.uniform(-_TOWARDS_DEGREES, _TOWARDS_DEGREES))
     yaw = math.degrees(math.atan2(north, east)) + off

@@ -31,7 +31,7 @@ def render_archive(
     split: Split,
     archive: int,
 ) -> None:
-    """Render the walks of one archive's maps; they depend on that archive alone."""
+    """Renders the walks of one archive's maps; they depend on that archive alone."""
     first = archive * MAPS_PER_ARCHIVE
     numbers = range(first, min(first + MAPS_PER_ARCHIVE, world.num_maps(split)))
     maps = [generate_map(world.seed, map_seed(split, number)) for number in numbers]

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from chiasm.errors import UserError
-from chiasm.evaluation.atlas import AtlasSettings, draw_atlas
-from chiasm.evaluation.atlas.atlas import SPREADS
+from chiasm.evaluation.atlas.atlas import SPREADS, draw_atlas
+from chiasm.evaluation.atlas.settings import AtlasSettings
 
 TEXT, VISION = 0, 1
 
 
-@pytest.mark.parametrize("experts", ["shared", "modality"])
+@pytest.mark.parametrize("experts", ["dense", "modality"])
 def test_a_dense_run_is_refused(experts, mixture, material):
     with pytest.raises(UserError, match=f"model.experts = '{experts}': this run has no learned"):
         draw_atlas(mixture(experts=experts), material)

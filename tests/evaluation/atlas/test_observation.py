@@ -21,11 +21,11 @@ def ignore(what: str, done: int, of: int) -> None:
 
 @pytest.fixture(scope="module")
 def observed(mixture, material):
-    return observe(mixture(shared="modality", top_k=2), material.held_out, SETTINGS, ignore)
+    return observe(mixture(shared_experts="modality", top_k=2), material.held_out, SETTINGS, ignore)
 
 
 def test_loads_are_those_that_training_would_count(observed, mixture, material):
-    pretrained = mixture(shared="modality", top_k=2)
+    pretrained = mixture(shared_experts="modality", top_k=2)
     objective = Objective(ObjectiveSettings(**pretrained.flow.model_dump()))
     documents = [d for source in material.held_out.values() for d in source.items]
     load_QXR = np.zeros((2, 2, 6), np.int64)
@@ -82,7 +82,7 @@ def test_pairs_are_of_two_experts_and_their_diagonal_is_the_load(observed):
 
 
 def test_dense_blocks_and_shared_experts_are_left_out(mixture, material):
-    pretrained = mixture(depth=3, dense_blocks=1, shared="global", top_k=2)
+    pretrained = mixture(depth=3, dense_blocks=1, shared_experts="global", top_k=2)
     seen = observe(pretrained, material.held_out, SETTINGS, ignore)
     assert seen.parts.count_DGQR.shape[2:] == (2, 7)
     assert seen.choices == 2

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from chiasm.evaluation.atlas import draw_atlas
+from chiasm.evaluation.atlas.atlas import draw_atlas
 from chiasm.evaluation.atlas.pairs import quasi_independent
 
 

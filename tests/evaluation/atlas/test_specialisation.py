@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from chiasm.evaluation.atlas import AtlasSettings, draw_atlas
+from chiasm.evaluation.atlas.atlas import draw_atlas
+from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.atlas.specialisation import classes, rates, specialisation
 from chiasm.intervals import RESAMPLES
 

@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from chiasm.evaluation.atlas import draw_atlas
-from chiasm.evaluation.atlas.atlas import NOISE
+from chiasm.evaluation.atlas.atlas import NOISE, draw_atlas
 from chiasm.evaluation.atlas.spread import Cells, Excess, Spread, measure_spread, variation
 
 GROUPS = ("a", "b", "c", "d")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from chiasm.evaluation.atlas import draw_atlas
+from chiasm.evaluation.atlas.atlas import draw_atlas
 from chiasm.evaluation.atlas.observation import Task
 from chiasm.evaluation.atlas.tasks import pearson
 

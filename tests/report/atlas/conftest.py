@@ -9,7 +9,8 @@ import pytest
 
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
-from chiasm.evaluation.atlas import Atlas, AtlasSettings, draw_atlas
+from chiasm.evaluation.atlas.atlas import Atlas, draw_atlas
+from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.evaluation.material import Material
 from chiasm.flow import FlowSettings
 from chiasm.inference.pretrained import Pretrained

@@ -31,8 +31,8 @@ patch_pixels = 8
 vocabulary_tokens = 280
 
 [stream]
-row_positions = 48
-rows_per_batch = 4
+sequence_length = 48
+batch_size = 4
 
 [stream.sources.pictures]
 kind = "image_text"

@@ -51,8 +51,8 @@ patch_pixels = 4
 vocabulary_tokens = 280
 
 [stream]
-row_positions = 64
-rows_per_batch = 4
+sequence_length = 64
+batch_size = 4
 
 [stream.sources.pictures]
 kind = "image_text"
@@ -210,7 +210,7 @@ def test_each_stream_holds_its_own_pictures(recipe: Recipe, encoded: Path) -> No
             own, found = tokenizers[name], reader.read(image)
             assert isinstance(found, RawLatents)
             wanted_PC = own.encode(own.read(image.data)[None])[0]
-            found_PC = own.statistics.standardise(found.raw_PC)
+            found_PC = own.statistics.standardize(found.raw_PC)
             torch.testing.assert_close(found_PC, wanted_PC, rtol=0, atol=4e-3)
             keys[name] += 1
     assert keys == {"image": PICTURES - 1, "seen": 2 * PICTURES - 1}

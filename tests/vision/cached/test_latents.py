@@ -56,7 +56,7 @@ def test_latents_are_those_of_the_encoder(
                 continue
             pixels = decode_picture(image, tokenizer.image_shape)
             wanted = tokenizer.encode(pixels[None] / 255)[0]
-            found = tokenizer.statistics.standardise(cache.read(image))
+            found = tokenizer.statistics.standardize(cache.read(image))
             torch.testing.assert_close(found, wanted, rtol=0, atol=tolerance)
     assert broken == 3  # a caption, a picture to draw, a question
 

@@ -15,13 +15,13 @@ def losses(step: int, adversary: Adversary, scale: torch.Tensor):
 
 
 def test_the_terms_begin_at_their_steps() -> None:
-    adversary = Adversary(AdversarialSettings(weight=0.5, start_step=10, lead_steps=4, width=8))
+    adversary = Adversary(AdversarialSettings(weight=0.5, start_step=110, width=8))
     scale = torch.ones(1, requires_grad=True)
-    assert losses(5, adversary, scale).terms.keys() == set()
-    assert losses(6, adversary, scale).terms.keys() == {"discriminator"}
-    assert losses(9, adversary, scale).terms.keys() == {"discriminator"}
-    assert losses(10, adversary, scale).terms.keys() == {"discriminator", "adversarial"}
-    assert losses(10, adversary, scale).measures.keys() == {"adversarial_weight"}
+    assert losses(9, adversary, scale).terms.keys() == set()
+    assert losses(10, adversary, scale).terms.keys() == {"discriminator"}
+    assert losses(109, adversary, scale).terms.keys() == {"discriminator"}
+    assert losses(110, adversary, scale).terms.keys() == {"discriminator", "adversarial"}
+    assert losses(110, adversary, scale).measures.keys() == {"adversarial_weight"}
 
 
 def test_each_side_is_moved_by_its_own_term_alone() -> None:
@@ -70,10 +70,10 @@ def test_the_discriminator_judges_patches_and_learns_to() -> None:
     torch.manual_seed(0)
     discriminator = PatchDiscriminator(8)
     assert discriminator(torch.zeros(2, 3, 64, 64)).shape == (2, 1, 8, 8)
-    optimiser = torch.optim.Adam(discriminator.parameters(), lr=1e-2)
+    optimizer = torch.optim.Adam(discriminator.parameters(), lr=1e-2)
     for _ in range(20):
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss = hinge(discriminator(pictures(1)), discriminator(pictures(0) * 0.5))
         loss.backward()
-        optimiser.step()
+        optimizer.step()
     assert float(loss.detach()) < 0.3

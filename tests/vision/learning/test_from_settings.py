@@ -1,10 +1,12 @@
 import json
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from chiasm.removed import built_in
 
 from chiasm.errors import UserError
 from chiasm.tokenizers.storage import load_tokenizer
@@ -66,8 +68,7 @@ def test_a_folder_of_pictures_alone(folder_of, tmp_path, train_scenes, make_sett
         train_from_settings(settings, tmp_path / "out", cache_folder=tmp_path)
     fit = settings.contrastive.fit.model_dump()
     plain = VisionTrainingSettings.model_validate(
-        settings.model_dump()
-        | {"objective": "self_supervised", "self_supervised": {"fit": fit, "predictor_width": 32}}
+        settings.model_dump() | {"objective": "self_supervised", "self_supervised": {"fit": fit}}
     )
     train_from_settings(plain, tmp_path / "out", cache_folder=tmp_path)
     record = json.loads((tmp_path / "out" / "description.json").read_text())["record"]
@@ -124,6 +125,15 @@ def test_a_folder_that_is_missing_is_refused(tmp_path, make_settings) -> None:
         )
 
 
+def removed(told: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
+    """What is built in since, taken out of the settings that a record tells."""
+    for name, value in list(told.items()):
+        if isinstance(value, dict):
+            yield from removed(value, f"{prefix}{name}.")
+        elif built_in(f"{prefix}{name}"):
+            yield f"{prefix}{name}", told.pop(name)
+
+
 def test_the_shipped_tokenizer_is_the_recipes() -> None:
     recipe = VisionTrainingSettings.model_validate(tomllib.loads(RECIPE.read_text()))
     record = json.loads((SHIPPED / "description.json").read_text())["record"]
@@ -132,6 +142,12 @@ def test_the_shipped_tokenizer_is_the_recipes() -> None:
     # When it was trained, all kinds of sources had all settings.
     assert {name: told["source"][name] for name in source} == source
     told["source"] = source
+    gone = dict(removed(told))
+    assert len(gone) == 12
+    del gone["render_processes"]
+    assert {name: f"{value:g}" for name, value in gone.items()} == {
+        name: built_in(name).split()[0] for name in gone
+    }
     assert VisionTrainingSettings.model_validate(told) == recipe
 
 

@@ -28,9 +28,6 @@ image_pixels = 32
 channels = 16
 widths = [8, 16, 32]
 
-[self_supervised]
-predictor_width = 32
-
 [self_supervised.fit]
 steps = 60
 pictures_per_step = 16
@@ -53,7 +50,6 @@ checkpoint_steps = 5
 [reconstruction.adversarial]
 weight = 0.5
 start_step = 30
-lead_steps = 7
 width = 8
 """
 

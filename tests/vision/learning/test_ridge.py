@@ -41,9 +41,9 @@ def test_the_linear_decoder_starts_at_the_solution(train_scenes) -> None:
         running.update(raw)
         statistics = running.finish(encoder="e", preprocessing="p", data="d")
         solve_linear_decoder(
-            linear, lambda x: statistics.standardise(encoder(x)), train_scenes, noise=1e-3
+            linear, lambda x: statistics.standardize(encoder(x)), train_scenes, noise=1e-3
         )
-        grid = statistics.standardise(raw).mT.unflatten(2, (2, 2))
+        grid = statistics.standardize(raw).mT.unflatten(2, (2, 2))
         drawn = patches(linear(grid), 16).flatten(0, 1).numpy()
     features = neighbourhoods(grid).double().numpy()
     values = patches(images, 16).flatten(0, 1).double().numpy()

@@ -19,7 +19,7 @@ FIT = {"pictures_per_step": 32, "warmup_steps": 0, "steps": 40}
 
 
 def stage_of(pictures, **given) -> SelfSupervisedStage:
-    settings = SelfSupervisedSettings.model_validate({"fit": FIT, "predictor_width": 32, **given})
+    settings = SelfSupervisedSettings.model_validate({"fit": FIT, **given})
     torch.manual_seed(0)
     return SelfSupervisedStage(seeded(0, RaeEncoder, SHAPE), settings, pictures)
 

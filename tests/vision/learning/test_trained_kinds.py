@@ -30,12 +30,12 @@ ENCODER = {"image_pixels": 32, "channels": 16, "widths": (8, 16, 32)}
 RECONSTRUCTION = {
     "fit": FIT,
     "sample_steps": 3,
-    "adversarial": {"weight": 0.5, "start_step": 2, "lead_steps": 1, "width": 8},
+    "adversarial": {"weight": 0.5, "start_step": 2, "width": 8},
 }
 KINDS = {
     "self-supervised rae": {
         "objective": "self_supervised",
-        "self_supervised": {"fit": FIT, "predictor_width": 32},
+        "self_supervised": {"fit": FIT},
         "encoder": ENCODER,
         "decoder": VIT,
     },

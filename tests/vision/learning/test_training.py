@@ -38,7 +38,7 @@ def test_it_learns_to_see_and_to_draw(trained) -> None:
     assert figures["psnr_decibels"] > 20
 
 
-def test_latents_are_standardised_on_the_training_pictures(trained, train_scenes) -> None:
+def test_latents_are_standardized_on_the_training_pictures(trained, train_scenes) -> None:
     tokenizer, _ = trained
     latents = tokenizer.encode(train_scenes.batch(np.arange(256)))
     assert latents.mean(dim=(0, 1)).abs().max() < 1e-3

@@ -98,7 +98,7 @@ def test_other_sizes_interpolate_positions(published: Published, name: str) -> N
 
 
 @pytest.mark.parametrize("name", [*MODELS, "rae"])
-def test_measured_latents_are_standardised(
+def test_measured_latents_are_standardized(
     published: Published, pictures: Tensor, name: str
 ) -> None:
     tokenizer = open_tokenizer(RaeSettings(path=str(published(name))))

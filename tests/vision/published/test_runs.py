@@ -51,8 +51,8 @@ def test_one_line_switches_the_tokenizer(
             "streams": {"image": vision},
             "tokenizer": {"vocabulary_tokens": 270},
             "stream": {
-                "row_positions": 64,
-                "rows_per_batch": 2,
+                "sequence_length": 64,
+                "batch_size": 2,
                 "sources": {
                     "pictures": {
                         "kind": "image_text",

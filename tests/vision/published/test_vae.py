@@ -45,7 +45,7 @@ def test_tokens_are_four_scaled_latents(
 
 
 @pytest.mark.parametrize("name", ["sd_vae", "flux_vae"])
-def test_round_trip_and_standardised_latents(
+def test_round_trip_and_standardized_latents(
     published: Published, pictures: Tensor, name: str
 ) -> None:
     tokenizer = opened(published(name))

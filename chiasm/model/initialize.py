@@ -17,7 +17,7 @@ from chiasm.model.settings import ModelSettings
 from chiasm.roles import Role, parameter_roles
 
 
-def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
+def initialize(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     """Draw every parameter from a normal distribution, by its name.
 
     ====================================  =====================================================
@@ -28,7 +28,7 @@ def initialise(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     matrices that write the residual      1 / √inputs / √(2·depth): the sum of all blocks keeps
     (a module's ``writes_residual``)      the size of one
     token embedding, time embedding       1
-    latent embedding of a stream          1 / √channels: standardised latents then enter at the
+    latent embedding of a stream          1 / √channels: standardized latents then enter at the
                                           size of a token
     tables of its places                  PLACE: larger than the latents, which may be noise
     text head                             0: the first loss is ln V whatever the input

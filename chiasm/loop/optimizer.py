@@ -2,7 +2,7 @@
 
 Matrices that multiply activations decay; gains, biases and tables (embeddings) do not: a row of a
 table would be pulled to zero at every step although most steps never read it, and a norm's gain
-whatever its gradient says. Which is which is said where a parameter is made
+against its gradient. A parameter's role is declared by the module that creates it
 (:mod:`chiasm.roles`). The fused kernel is used everywhere: on CPU it takes a quarter of the time of
 `foreach`.
 """
@@ -12,14 +12,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from chiasm.loop.settings import OptimiserSettings
+from chiasm.loop.settings import OptimizerSettings
 from chiasm.roles import Role, parameter_roles
 
 
 def decay_groups(
     model: nn.Module, without: nn.Module | None = None
 ) -> tuple[list[Tensor], list[Tensor]]:
-    """Returns the trainable parameters of ``model``, save a part's, as (decayed, not decayed)."""
+    """Returns trainable parameters of ``model``, not of ``without``: (decayed, not decayed)."""
     others = set() if without is None else set(without.parameters())
     parameters = dict(model.named_parameters())
     decayed: list[Tensor] = []
@@ -30,25 +30,25 @@ def decay_groups(
     return decayed, kept
 
 
-def build_optimiser(
+def build_optimizer(
     model: nn.Module,
-    settings: OptimiserSettings,
+    settings: OptimizerSettings,
     *,
     without: nn.Module | None = None,
     steps_taken: int = 0,
 ) -> torch.optim.AdamW:
-    """AdamW over ``model``'s parameters, at the peak learning rate until the schedule sets it.
+    """Returns AdamW over ``model``'s parameters, at the peak learning rate until it is scheduled.
 
-    Its moments are made here and not at each parameter's first gradient, so that a checkpoint
-    holds the same whenever it is written. ``without`` is a part of ``model`` that another optimiser
-    trains; ``steps_taken`` are those that AdamW's correction for young moments takes for done.
+    Its moments are allocated here and not at each parameter's first gradient, so that checkpoints
+    of all steps hold the same tensors. ``without`` is a part of ``model`` that another optimizer
+    trains; ``steps_taken`` is the initial step count of AdamW's bias correction.
     """
     decayed, kept = decay_groups(model, without)
     groups = [
         {"params": decayed, "weight_decay": settings.weight_decay},
         {"params": kept, "weight_decay": 0.0},
     ]
-    optimiser = torch.optim.AdamW(
+    optimizer = torch.optim.AdamW(
         [group for group in groups if group["params"]],
         lr=settings.learning_rate,
         betas=(settings.beta1, settings.beta2),
@@ -56,9 +56,9 @@ def build_optimiser(
         fused=True,
     )
     for parameter in (*decayed, *kept):
-        optimiser.state[parameter] = {
+        optimizer.state[parameter] = {
             "step": torch.tensor(float(steps_taken), device=parameter.device),
             "exp_avg": torch.zeros_like(parameter),
             "exp_avg_sq": torch.zeros_like(parameter),
         }
-    return optimiser
+    return optimizer

@@ -3,8 +3,8 @@ import torch
 from torch import nn
 
 from chiasm.batch.streams import Streams, StreamShape
-from chiasm.loop.optimiser import build_optimiser, decay_groups
-from chiasm.loop.settings import OptimiserSettings
+from chiasm.loop.optimizer import build_optimizer, decay_groups
+from chiasm.loop.settings import OptimizerSettings
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
 
@@ -27,23 +27,23 @@ def test_only_matrices_decay() -> None:
 def test_decay_moves_matrices_alone_when_gradients_are_zero() -> None:
     model = small_model()
     before = {name: p.detach().clone() for name, p in model.named_parameters()}
-    optimiser = build_optimiser(model, OptimiserSettings(learning_rate=0.1, weight_decay=0.5))
+    optimizer = build_optimizer(model, OptimizerSettings(learning_rate=0.1, weight_decay=0.5))
     for parameter in model.parameters():
         parameter.grad = torch.zeros_like(parameter)
-    optimiser.step()
+    optimizer.step()
     for name, parameter in model.named_parameters():
         share = 0.95 if name == "linear.weight" else 1.0
         assert torch.allclose(parameter, share * before[name], atol=1e-6), name
 
 
-def test_a_part_is_left_to_another_optimiser() -> None:
+def test_a_part_is_left_to_another_optimizer() -> None:
     model = small_model()
-    optimisers = (
-        build_optimiser(model, OptimiserSettings(), without=model["linear"]),
-        build_optimiser(model["linear"], OptimiserSettings()),
+    optimizers = (
+        build_optimizer(model, OptimizerSettings(), without=model["linear"]),
+        build_optimizer(model["linear"], OptimizerSettings()),
     )
     rest, part = (
-        {p for group in optimiser.param_groups for p in group["params"]} for optimiser in optimisers
+        {p for group in optimizer.param_groups for p in group["params"]} for optimizer in optimizers
     )
     assert part == set(model["linear"].parameters())
     assert rest == set(model.parameters()) - part
@@ -53,7 +53,7 @@ def test_moments_that_are_made_at_once_change_no_step() -> None:
     """They are what AdamW makes by itself at a parameter's first gradient."""
     one, other = small_model(), small_model()
     other.load_state_dict(one.state_dict())
-    ours = build_optimiser(one, OptimiserSettings(learning_rate=0.1, weight_decay=0.0))
+    ours = build_optimizer(one, OptimizerSettings(learning_rate=0.1, weight_decay=0.0))
     plain = torch.optim.AdamW(
         other.parameters(), lr=0.1, betas=(0.9, 0.95), weight_decay=0.0, fused=True
     )
@@ -81,11 +81,11 @@ def test_gains_keep_their_value_under_zero_gradients(attention_weights: str) -> 
         )
     )
     decoder = Decoder(settings, vocabulary=20, streams=streams)
-    optimiser = build_optimiser(decoder, OptimiserSettings(learning_rate=0.01, weight_decay=0.1))
+    optimizer = build_optimizer(decoder, OptimizerSettings(learning_rate=0.01, weight_decay=0.1))
     for _ in range(20):
         for parameter in decoder.parameters():
             parameter.grad = torch.zeros_like(parameter)
-        optimiser.step()
+        optimizer.step()
     gains = {n: p for n, p in decoder.named_parameters() if n.endswith("gain")}
     assert len(gains) >= 3
     for name, gain in gains.items():

@@ -5,7 +5,7 @@ import torch
 
 from chiasm.batch.streams import TEXT, Streams, StreamShape
 from chiasm.model.decoder import Decoder
-from chiasm.model.initialise import PLACE
+from chiasm.model.initialize import PLACE
 from chiasm.model.settings import ModelSettings
 
 IMAGE = StreamShape("image", "vision", (2, 2), channels=8)
@@ -45,7 +45,7 @@ def test_deviations_are_those_of_the_table():
 
 def test_weights_depend_on_seed_and_name_alone():
     torch.manual_seed(1)
-    first, deeper, other = build(), build(width=96, experts="shared"), build(seed=1)
+    first, deeper, other = build(), build(width=96, experts="dense"), build(seed=1)
     named, named_deeper = dict(first.named_parameters()), dict(deeper.named_parameters())
     for name in ("token_embedding", "blocks.1.attention.qkv.weight"):
         assert torch.equal(named[name], named_deeper[name])
@@ -56,9 +56,9 @@ def test_weights_depend_on_seed_and_name_alone():
 
 def test_a_further_stream_changes_no_weight_that_was_there():
     """Experts of a modality that is new are drawn with the others: with one for all, all stay."""
-    before = build(IMAGE, experts="shared").state_dict()
+    before = build(IMAGE, experts="dense").state_dict()
     for order in ((IMAGE, SERIES, VIDEO), (VIDEO, SERIES, IMAGE)):
-        after = build(*order, experts="shared").state_dict()
+        after = build(*order, experts="dense").state_dict()
         for name, values in before.items():
             assert torch.equal(values, after[name]), name
         assert not torch.equal(
@@ -70,7 +70,7 @@ def test_a_further_stream_changes_no_weight_that_was_there():
 
 
 def test_sinusoidal_places_are_as_large_as_learned_ones():
-    decoder = build(IMAGE, SERIES, VIDEO, image_positions="sinusoidal")
+    decoder = build(IMAGE, SERIES, VIDEO, item_positions="sinusoidal")
     for shape in decoder.shapes:
         grids = [torch.arange(size) for size in shape.grid]
         place_LA = torch.stack(torch.meshgrid(*grids, indexing="ij"), -1).reshape(-1, len(grids))
