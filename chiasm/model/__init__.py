@@ -6,6 +6,7 @@ also the import order:
 settings.py     what a decoder is made of
 work.py         what one forward pass has to do: positions, rows, pairs; counted in FLOPs
 elementwise.py  the operations between the matrix products: norm, rotary, SwiGLU
+cross_entropy.py  the loss of a vocabulary, without all its logits at once
 windows.py      a packed row cut where no interval crosses, for CPUs
 mask.py         who sees whom: one interval of keys per query, and softmax attention under it
 routing.py      which expert gets which rows: positions sorted by expert

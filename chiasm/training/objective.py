@@ -6,16 +6,16 @@ divides, by counts that the caller takes over all ranks and accumulation steps, 
 average is never an average of averages.
 
 Shape suffixes: N items of a stream, L their latent tokens (of targets only, where it says so), C
-latent channels, R positions that predict a token, V vocabulary, D width, M positions; Q blocks with
-a router, X modalities, E routed experts.
+latent channels, R positions that predict a token, D width, M positions; Q blocks with a router, X
+modalities, E routed experts.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
@@ -127,11 +127,10 @@ def _flow_loss(
 
 def _text_sums(decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Sums:
     """Cross-entropy of each predicted token."""
-    logits_RV = decoder.text_logits(take_rows(x_MD, batch.text_position_R))
-    label_R = batch.label_BT.flatten()[batch.text_position_R]
-    loss_R = F.cross_entropy(logits_RV.float(), label_R, reduction="none")
+    x_RD = take_rows(x_MD, batch.text_position_R)
+    total, loss_R = decoder.text_loss(x_RD, batch.label_BT.flatten()[batch.text_position_R])
     source_R = batch.source_BT.flatten()[batch.text_position_R]
-    return Sums.of(loss_R, source_R, len(batch.source_names))
+    return replace(Sums.of(loss_R, source_R, len(batch.source_names)), sum=total)
 
 
 def _at_least_one(count: Tensor | int) -> Tensor | int:
