@@ -46,7 +46,7 @@ class AdamWSettings(OptimizerSettings):
         """Returns AdamW, with moments at zero.
 
         Its correction for young moments begins after ``steps_taken``: torch's `get_state_dict` once
-        made them by an empty step, and numbers stay. Fused takes a quarter of foreach's time on CPU.
+        made them by an empty step, and numbers stay. Fused takes a quarter of `foreach`'s CPU time.
         """
         import torch
 
