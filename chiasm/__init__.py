@@ -45,12 +45,15 @@ def load(path_or_hub_id: str | Path, device: str = "cpu") -> Model:
     return Model.load(path_or_hub_id, device)
 
 
-def train(recipe: str | Path, out: str | Path | None = None, **settings: Any) -> Model:
+def train(
+    recipe: str | Path, out: str | Path | None = None, *, fresh: bool = False, **settings: Any
+) -> Model:
     """Trains a recipe, or resumes its training, and returns the model.
 
     Args:
         recipe: a TOML file.
         out: the run folder; by default ``runs/`` and the recipe's name.
+        fresh: whether to delete the run in the folder and begin again.
         settings: overrides by their dotted names, as ``**{"model.width": 256}``.
 
     Raises:
@@ -62,7 +65,7 @@ def train(recipe: str | Path, out: str | Path | None = None, **settings: Any) ->
     from chiasm.assembly import train_run  # imports torch: mistakes in the recipe come before
 
     folder = Path(out or Path("runs") / read.name)
-    train_run(read, folder, command=f"chiasm.train({str(recipe)!r}, {str(folder)!r})")
+    train_run(read, folder, fresh=fresh, command=f"chiasm.train({str(recipe)!r}, {str(folder)!r})")
     return load(folder, read.training.device)
 
 

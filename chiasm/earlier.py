@@ -1,4 +1,4 @@
-"""Settings of earlier versions: what they are called now, or what is built in instead."""
+"""Names of settings in earlier versions and in other libraries, for messages about unknown ones."""
 
 from __future__ import annotations
 
@@ -72,6 +72,33 @@ BUILT_IN: Mapping[str, str] = {
 """Last parts of a name of before → what is built in now."""
 
 
+ELSEWHERE = {
+    **dict.fromkeys(("lr", "max_lr", "peak_lr"), "learning_rate"),
+    **dict.fromkeys(
+        ("num_layers", "num_layer", "n_layers", "n_layer", "num_hidden_layers"), "depth"
+    ),
+    **dict.fromkeys(("d_model", "n_embd", "hidden_size", "dim", "embed_dim"), "width"),
+    **dict.fromkeys(("num_heads", "n_heads", "n_head", "num_attention_heads"), "query_heads"),
+    **dict.fromkeys(("num_key_value_heads", "n_kv_heads", "num_kv_heads"), "key_value_heads"),
+    **dict.fromkeys(("head_dim", "head_size"), "head_width"),
+    **dict.fromkeys(("intermediate_size", "d_ff", "ffn_dim"), "feedforward_width"),
+    **dict.fromkeys(("vocab_size", "vocabulary_size"), "vocabulary_tokens"),
+    **dict.fromkeys(("n_experts", "num_local_experts"), "num_experts"),
+    "num_experts_per_tok": "top_k",
+    **dict.fromkeys(("seq_len", "seq_length", "block_size", "max_seq_len"), "sequence_length"),
+    **dict.fromkeys(("global_batch_size", "micro_batch_size"), "batch_size"),
+    **dict.fromkeys(("grad_clip", "clip_grad", "clip_grad_norm"), "max_grad_norm"),
+    **dict.fromkeys(("max_steps", "max_iters", "num_train_steps"), "steps"),
+    **dict.fromkeys(("warmup", "warmup_iters", "num_warmup_steps"), "warmup_steps"),
+    "eps": "epsilon",
+    **dict.fromkeys(("num_inference_steps", "num_sampling_steps"), "steps"),
+    **dict.fromkeys(("guidance_scale", "cfg", "cfg_scale"), "guidance"),
+    **dict.fromkeys(("max_new_tokens", "max_length"), "max_tokens"),
+    **dict.fromkeys(("top_p", "min_p", "dropout"), ""),
+}
+"""Last part of a name in other libraries → in this one; empty: there is no such thing here."""
+
+
 def name_now(name: str) -> str | None:
     """Returns the name now of a setting of before; None for any other."""
     last = RENAMED.get(name)
@@ -87,3 +114,8 @@ def built_in(name: str) -> str:
     """Returns what is built in instead of a setting of before; empty for any other."""
     name = re.sub(r"\.\d+\.", ".", f".{name}")  # of one of a list
     return next((what for old, what in BUILT_IN.items() if name.endswith(f".{old}")), "")
+
+
+def elsewhere(last: str) -> str | None:
+    """Returns what a name of other libraries is here; empty: nothing; None: it is no such name."""
+    return ELSEWHERE.get(last)

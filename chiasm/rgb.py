@@ -100,8 +100,8 @@ def held(given: Given) -> Held:
         with _decoding("in memory"):
             return _of_picture(given, "in memory")
     raise UserError(
-        f"a picture is given as {type(given).__name__}; give a path, the bytes of a file, an array "
-        "[H, W, 3], or a PIL picture"
+        f"a picture is given as {type(given).__name__}; give a path, the bytes of a file, a PIL "
+        "picture, or an array [H, W, 3] (of a tensor [3, H, W]: tensor.permute(1, 2, 0).numpy())"
     )
 
 
@@ -171,6 +171,8 @@ def _decoding(name: str) -> Iterator[None]:
         yield
     except UserError:
         raise
+    except FileNotFoundError as error:
+        raise UserError(f"picture {name} does not exist") from error
     except UnidentifiedImageError as error:
         raise UserError(f"picture {name} cannot be decoded: no known format") from error
     except Exception as error:  # broken bytes make the decoders raise almost anything

@@ -17,12 +17,15 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from chiasm.earlier import built_in, name_now, value_now
+from chiasm.earlier import built_in, elsewhere, name_now, value_now
 from chiasm.errors import SettingsError, UserError, found_at, joined, setting
 from chiasm.registry import Registry
 from chiasm.settings import Settings
 
 AnySettings = TypeVar("AnySettings", bound=Settings)
+
+MOST_MEANT = 3
+"""Settings of one name that a message lists for an unknown one."""
 
 
 def load_settings(kind: type[AnySettings], path: Path, overrides: Sequence[str]) -> AnySettings:
@@ -111,19 +114,8 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
         if what := built_in(name):
             why = f"{setting(name)} is built in now: {what}"
             return UserError(why, setting=name, remedy="leave it out")
-        last = {candidate.rpartition(".")[2]: candidate for candidate in reversed(known)}
-        others = [each for each in known if not name.startswith(f"{each}.")]  # its own tables
-        near = difflib.get_close_matches(name, others, n=1, cutoff=0.75) or [
-            last[match]
-            for match in difflib.get_close_matches(name.rpartition(".")[2], last, n=1, cutoff=0.6)
-        ]
-        group = name.rpartition(".")[0]
-        beside = [each.rpartition(".")[2] for each in known if each.rpartition(".")[0] == group]
-        hint = f"{group or 'a recipe'} has {', '.join(beside)}" if beside else ""
-        if near:
-            hint = f"the nearest is {near[0]}"
-        if now := name_now(name):
-            hint = f"it is called {now} now"
+        now = name_now(name)
+        hint = f"it is called {now} now" if now else _meant(name, known)
         return UserError(f"unknown setting {setting(name)}", setting=name, remedy=hint)
     if item["type"] == "missing":
         return UserError("is missing", setting=name, remedy="set it")
@@ -133,9 +125,33 @@ def _explain(kind: type[BaseModel], content: Mapping[str, Any], item: Any) -> Us
     wanted = f": {cause or item['msg'].removeprefix('Input ')}"
     if isinstance(item["input"], Mapping):
         return UserError(wanted, setting=name)
-    now = value_now(name, item["input"])
-    called = f"it is called {now} now" if now else ""
-    return UserError(wanted, setting=name, value=item["input"], remedy=called)
+    if now := value_now(name, item["input"]):
+        why = "is a name of before"
+        return UserError(why, setting=name, value=item["input"], remedy=f"write {now}")
+    return UserError(wanted, setting=name, value=item["input"])
+
+
+def _meant(name: str, known: Sequence[str]) -> str:
+    """Returns what an unknown name may stand for: a setting's, or those of its table."""
+    group, _, last = name.rpartition(".")
+    others = [each for each in known if not name.startswith(f"{each}.")]  # its own tables
+    root = f"{name.partition('.')[0]}."
+    near = [each for each in others if each.startswith(root)] or others
+    wanted = elsewhere(last)
+    same = [each for each in near if _last(each) == (wanted or last)]
+    if same := [each for each in same if each == f"{group}.{_last(each)}"] or same:
+        same.sort(key=lambda each: each.count("."))
+        return f"there is {' and '.join(same[:MOST_MEANT])}"
+    beside = [each for each in known if each.rpartition(".")[0] == group]
+    for candidates in (beside, near) if wanted is None else ():
+        of_last = {_last(each): each for each in reversed(candidates)}
+        if close := difflib.get_close_matches(last, of_last, n=1, cutoff=0.75):
+            return f"the nearest is {of_last[close[0]]}"
+    return f"{group or 'this table'} has {', '.join(map(_last, beside))}" if beside else ""
+
+
+def _last(name: str) -> str:
+    return name.rpartition(".")[2]
 
 
 def _name(known: Sequence[str], location: Sequence[Any]) -> str:

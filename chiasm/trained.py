@@ -23,6 +23,7 @@ import numpy as np
 import torch
 from PIL import Image as PillowImage
 
+from chiasm.data.encoding import DocumentEncoder
 from chiasm.documents import Document, Image, Span, Text
 from chiasm.errors import UserError, found_at
 from chiasm.inference import tasks
@@ -186,9 +187,9 @@ class Model(Pretrained):
         """
         from chiasm.evaluation.scoring import score_text
 
-        documents = [Document(request.spans) for request in self._requests(prompts, seed)]
+        documents = self._documents(prompts, seed)
         if any(not document.text for document in documents):
-            raise UserError("there is no text to score", setting="prompts", remedy="give some")
+            raise UserError(": there is no text to score", setting="prompts", remedy="give some")
         nats = score_text(documents, self, seed).nats.tolist()
         sizes = [len(document.text.encode()) for document in documents]
         return _like(prompts, [Score(*pair) for pair in zip(nats, sizes, strict=True)])
@@ -204,7 +205,7 @@ class Model(Pretrained):
         """
         from chiasm.evaluation.scoring import all_at, batches
 
-        documents = [Document(request.spans) for request in self._requests(prompts, 0)]
+        documents = self._documents(prompts, 0)
         sums_ND = torch.zeros(len(documents), self.decoder.settings.width, device=self.device)
         counts_N1 = sums_ND.new_zeros(len(documents), 1)
         for begin, batch in batches(documents, self):
@@ -226,6 +227,18 @@ class Model(Pretrained):
     def _requests(self, prompts: Prompt | list[Prompt], seed: int) -> list[Request]:
         [given] = _lists(prompts=prompts)
         return [Request(_spans(prompt), seed + number) for number, prompt in enumerate(given)]
+
+    def _documents(self, prompts: Prompt | list[Prompt], seed: int) -> list[Document]:
+        """Returns prompts as documents; refuses one beyond the context, which would be cut."""
+        documents = [Document(request.spans) for request in self._requests(prompts, seed)]
+        streams, positions = self.tokenizers.streams, self.context_positions
+        encode = DocumentEncoder(self.text_tokenizer, streams, positions)
+        for number, document in enumerate(documents):
+            if len(pieces := encode(document)) > 1:
+                size = sum(len(piece.ids) for piece in pieces)
+                told = f": number {number} takes {size} positions, and the context {positions}"
+                raise UserError(told, setting="prompts", remedy="give it in shorter ones")
+        return documents
 
     def _script(self, actions: str | Sequence[str], views: int | None) -> Script:
         from chiasm.walk.scripts import read_instruction, read_script

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from chiasm.earlier import BUILT_IN, RENAMED, RENAMED_VALUES, built_in
+from chiasm.earlier import BUILT_IN, ELSEWHERE, RENAMED, RENAMED_VALUES, built_in
 from chiasm.errors import UserError
 from chiasm.recipe import Recipe, load_recipe
 from chiasm.studies.settings import StudySettings
@@ -36,7 +36,7 @@ def test_a_renamed_setting_is_told_with_its_new_name(old):
 @pytest.mark.parametrize(("name", "old"), RENAMED_VALUES)
 def test_a_renamed_value_is_told_with_its_new_one(name, old):
     new = RENAMED_VALUES[name, old]
-    with pytest.raises(UserError, match=f"{name} = '{old}'.* it is called {new} now"):
+    with pytest.raises(UserError, match=f"{name} = '{old}'.* is a name of before; write {new}"):
         load_recipe(QUICKSTART, [f"{name}={old}"])
     load_recipe(QUICKSTART, [f"{name}={new}"])
 
@@ -73,3 +73,26 @@ def test_no_setting_that_is_there_is_removed():
     assert len(names) > 200
     assert all(name.startswith("stream.sources.NAME.trajectories.") for name in gone), gone
     assert len(gone) == sum(name.startswith("trajectories.") for name in BUILT_IN)
+
+
+@pytest.mark.parametrize(
+    ("name", "told"),
+    [
+        ("training.optimizer.lr", "there is training.optimizer.learning_rate"),
+        ("model.d_model", "there is model.width"),
+        ("training.grad_clip", "there is training.max_grad_norm"),
+        ("training.lr", "there is training.optimizer.learning_rate"),
+        ("model.dropout", "model has width, depth"),
+        ("steps", "there is instructions.steps and training.steps and evaluation.steps"),
+    ],
+)
+def test_a_name_of_other_libraries_is_told_with_ours(name, told):
+    with pytest.raises(UserError, match=f"unknown setting {name}; {told}"):
+        load_recipe(QUICKSTART, [f"{name}=1"])
+
+
+def test_names_of_other_libraries_lead_to_settings_that_are_there():
+    names = re.findall(r"^\| `([\w.]+)` \|", PAGE.read_text(), re.MULTILINE)
+    here = {name.rpartition(".")[2] for name in names}
+    assert {ours for ours in ELSEWHERE.values() if ours} <= here
+    assert not here & ELSEWHERE.keys()

@@ -79,8 +79,8 @@ def test_overrides_reach_every_kind_of_setting(small: Path) -> None:
     [
         ("model.widht=96", "unknown setting model.widht; the nearest is model.width"),
         ("modle.width=96", "unknown setting modle; the nearest is model"),
-        ("width=96", "unknown setting width; the nearest is model.width"),
-        ("training.learning_rate=1", "the nearest is training.optimizer.learning_rate"),
+        ("width=96", "unknown setting width; there is model.width"),
+        ("training.learning_rate=1", "there is training.optimizer.learning_rate"),
         ("stream.sources.books.wieght=2", "the nearest is stream.sources.books.weight"),
         ("model.moe.zzz=1", "unknown setting model.moe.zzz; model.moe has num_experts, gran"),
         ("model.width=wide", "model.width = 'wide': should be a valid integer"),

@@ -283,9 +283,7 @@ def test_arrays_of_other_shapes_are_refused(shape):
 
 @pytest.mark.parametrize("thing", [None, 3, [[1, 2]], object()])
 def test_other_things_are_refused(thing):
-    with pytest.raises(
-        UserError, match=r"given as \w+; give a path, the bytes of a file, an array"
-    ):
+    with pytest.raises(UserError, match=r"given as \w+; give a path, the bytes of a file, a PIL"):
         held(thing)
 
 
@@ -320,5 +318,5 @@ def test_what_fails_while_a_file_is_open_is_named(tmp_path):
     file.write_bytes(CUT_OFF)
     with pytest.raises(UserError, match=r"cut\.ppm cannot be decoded"), opened(file) as picture:
         picture.load()
-    with pytest.raises(UserError, match=r"gone\.png cannot be decoded"):
+    with pytest.raises(UserError, match=r"gone\.png does not exist"):
         oriented_size(tmp_path / "gone.png")

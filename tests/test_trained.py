@@ -153,7 +153,15 @@ def test_it_shows_itself(model) -> None:
         (lambda m: m.caption(np.zeros((4, 4, 7))), r"shape \(4, 4, 7\) .* give \[H, W\]"),
         (lambda m: m.imagine(BLACK, ["jump"]), "actions: step 1 of 1: 'jump' is neither"),
         (lambda m: m.write((1, "a")), "given as int; give a path"),
-        (lambda m: m.score(BLACK), "no text to score; give some"),
+        (lambda m: m.score(BLACK), "prompts: there is no text to score; give some"),
+        (
+            lambda m: m.score(["a", "view " * 400]),
+            "prompts: number 1 takes .* and the context 400;",
+        ),
+        (lambda m: m.embed("view " * 400), "prompts: number 0 takes"),
+        (lambda m: m.write("view", seed=-1), "seed = -1 is no seed; give 0"),
+        (lambda m: m.write("view", seed=0.5), r"seed = 0\.5 is no seed"),
+        (lambda m: m.draw("a", num_inference_steps=3), "num_inference_steps; there is steps"),
         (lambda m: m.write(Continuous([1.0], False, "series")), "no stream 'series' here, only im"),
     ],
 )
@@ -174,7 +182,9 @@ def test_a_recipe_is_looked_at_and_trained(tmp_path: Path, monkeypatch: pytest.M
         "[training]\nsteps = 9\nschedule.warmup_steps = 1\nvalidation_batches = 0\n"
     )
     monkeypatch.chdir(tmp_path)
-    assert chiasm.sources(recipe).train["t"][0].text.startswith("this is text")
+    material = chiasm.sources(recipe)
+    assert material.train["t"][0].text.startswith("this is text")
+    assert repr(material) == "<Material: documents of train: t 19; of held_out: t 1>"
     trained = chiasm.train(recipe, **{"training.steps": 2})
     assert isinstance(trained.write("this", **QUICK), str)
     assert (tmp_path / "runs" / "tiny" / "model").is_dir()

@@ -150,10 +150,10 @@ def refuse_foreign_folder(folder: Path) -> None:
         UserError: the folder holds something else.
     """
     if folder.exists() and not folder.is_dir():
-        raise UserError(f"--out {folder} is a file; give a folder")
+        raise UserError(f"{folder} is a file; give another folder as out (--out)")
     half = folder / "recipe.toml.partial"  # of a run that was killed at once
     if any(path != half for path in folder.glob("*")) and not (folder / "recipe.toml").exists():
-        raise UserError(f"{folder} exists and holds no run; give another folder with --out")
+        raise UserError(f"{folder} exists and holds no run; give another folder as out (--out)")
 
 
 def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
@@ -180,8 +180,8 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
             raise UserError(
                 f"{folder} holds a run with other settings:\n  "
                 + "\n  ".join(changed)
-                + "\nGo on with its own settings, give another folder with --out, or begin again "
-                "with --fresh, which deletes it"
+                + "\nGo on with its own settings, give another folder as out (--out), or "
+                "begin again with fresh (--fresh), which deletes it"
             )
         shutil.rmtree(folder / "inputs", ignore_errors=True)
         (folder / "versions.json").unlink(missing_ok=True)
@@ -207,8 +207,8 @@ def data_on_disk(
         raise UserError(
             f"{folder} holds a run on other data:\n  "
             + "\n  ".join(changed.values())
-            + "\nPut the data back as they were, give another folder with --out, or begin again "
-            "with --fresh, which deletes it"
+            + "\nPut the data back as they were, give another folder as out (--out), or "
+            "begin again with fresh (--fresh), which deletes it"
         )
     for line in changed.values():
         tell(line)

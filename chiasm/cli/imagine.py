@@ -24,8 +24,8 @@ from chiasm.inference.request import IMAGINING, SamplingSettings
 from chiasm.walk.commands import MOST_VIEWS
 from chiasm.worldmodel.sheet import Strip, animation, contact_sheet
 
-STEPS = 5
-"""Default number of steps of an instruction."""
+VIEWS = 5
+"""Default number of views of an instruction."""
 MILLISECONDS = 600
 """Duration of each picture of the animation; the last one is shown longer."""
 
@@ -38,17 +38,17 @@ def imagine(
         typer.Option(help="Keys such as 'W W A W', or poses with ; between them; repeatable."),
     ] = None,
     instruction: Annotated[
-        list[str] | None, typer.Option(help="A sentence, spread over --steps; repeatable.")
+        list[str] | None, typer.Option(help="A sentence, spread over --views; repeatable.")
     ] = None,
-    steps: Annotated[
+    views: Annotated[
         int | None,
         typer.Option(
-            min=1, max=MOST_VIEWS, help="Views of an --instruction.", show_default=str(STEPS)
+            min=1, max=MOST_VIEWS, help="Views of an --instruction.", show_default=str(VIEWS)
         ),
     ] = None,
     choice: Choice = FIRST,
     out: Annotated[Path, typer.Option(help="A new folder.")] = Path("imagined"),
-    seed: Annotated[int, typer.Option(min=0, help="Of the noise, for all scripts.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the noise of all scripts.")] = 0,
     sampling: Annotated[SamplingSettings, only("guidance", steps="solver_steps")] = IMAGINING,
     direct: Annotated[
         bool,
@@ -67,11 +67,11 @@ def imagine(
 
       chiasm imagine RUN --map 3 --view 12 --actions "dx=+1 dy=0 dyaw=0; dx=0 dy=0 dyaw=-40"
 
-      chiasm imagine RUN --image room.jpg --instruction "go to the red torch" --steps 6
+      chiasm imagine RUN --image room.jpg --instruction "go to the red torch" --views 6
     """
     _refuse_full(out)
-    if steps is not None and not instruction:
-        raise UserError(f"--steps {steps} is of an --instruction; --actions are as long as written")
+    if views is not None and not instruction:
+        raise UserError(f"--views {views} is of an --instruction; --actions are as long as written")
     # With torch, which a mistyped option need not wait for.
     from chiasm.cli.starts import WalkedRun, true_views
     from chiasm.walk.scripts import imagine_scripts, numeric_views, read_instruction, read_script
@@ -82,7 +82,7 @@ def imagine(
         scripts = [read_script(words, pretrained) for words in actions or ()]
     with found_at("--instruction"):
         format_ = pretrained.actions
-        scripts += [read_instruction(each, steps or STEPS, format_) for each in instruction or ()]
+        scripts += [read_instruction(each, views or VIEWS, format_) for each in instruction or ()]
     if not scripts:
         raise UserError('nothing to imagine; give --actions "W W A" or --instruction "turn left"')
     # Refuses models without actions and steps that are too long before a world is opened.
@@ -94,7 +94,7 @@ def imagine(
         typer.echo(
             "this run was trained on numeric actions alone; sentences are new to it", err=True
         )
-    views = imagine_scripts(pretrained, sampling, numeric, start.view, scripts, seed)
+    imagined = imagine_scripts(pretrained, sampling, numeric, start.view, scripts, seed)
     truth = true_views(pretrained, starts.rendered, start, scripts)
     strips = [
         Strip(
@@ -104,7 +104,7 @@ def imagine(
             None if true is None else [start.view, *true.views],
             () if true is None else [False, *true.blocked],
         )
-        for script, own, true in zip(scripts, views, truth, strict=True)
+        for script, own, true in zip(scripts, imagined, truth, strict=True)
     ]
     typer.echo(f"from {start.name}")
     for path in _write(out, strips):

@@ -46,9 +46,9 @@ def only(*fields: str, **named: str) -> Names:
     return lambda settings: {name: name for name in fields} | named
 
 
-def but(*fields: str) -> Names:
-    """Options for all fields except these."""
-    return lambda settings: {n: n for n in settings.model_fields if n not in fields}
+def but(*fields: str, **named: str) -> Names:
+    """Options for all fields except these; those that are given a name are called by it."""
+    return lambda settings: {n: named.get(n, n) for n in settings.model_fields if n not in fields}
 
 
 def with_settings(verb: Callable[..., None]) -> Callable[..., None]:

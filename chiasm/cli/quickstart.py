@@ -36,7 +36,7 @@ def quickstart(
         float, typer.Option(min=1, help="How long the whole of it may take on this machine.")
     ] = FULL_MINUTES,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/quickstart"),
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, data order and noise.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of weights, data order and noise.")] = 0,
     fresh: Fresh = False,
     cache: Cache = None,
 ) -> None:

@@ -48,8 +48,8 @@ def sample(
         str | None, typer.Option(metavar="STREAM", help="Begin with an item of this stream.")
     ] = None,
     out: Annotated[Path, typer.Option(help="Folder of what is drawn.")] = Path("samples"),
-    seed: Annotated[int, typer.Option(min=0, help="Of all that is drawn at random.")] = 0,
-    settings: Annotated[SamplingSettings, but("batch_size")] = DEFAULTS,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of all that is drawn at random.")] = 0,
+    settings: Annotated[SamplingSettings, but("batch_size", steps="solver_steps")] = DEFAULTS,
     device: Device = "auto",
 ) -> None:
     """Go on with a document: write, answer, draw, imagine the next view.
@@ -157,7 +157,7 @@ def prompt_spans(prompt: str, items: Sequence[Continuous]) -> tuple[Span, ...]:
         if (marked := rest[::2].count(stream)) != given:
             option = "--image" if stream == IMAGE else f"--item {stream}=..."
             raise UserError(
-                f"--prompt has {marked} times <{stream}> but there are {given} {option}; give as "
+                f"--prompt has {marked} of <{stream}> and {option} stands {given} times; give as "
                 "many, or leave all marks out to put the items first"
             )
     following = {name: iter([i for i in items if i.stream == name]) for name in num_given}

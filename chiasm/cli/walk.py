@@ -22,10 +22,14 @@ if TYPE_CHECKING:
 def walk(
     run: Trained,
     port: Annotated[int, typer.Option(min=0, max=65535, help="0 takes a free one.")] = 8000,
-    host: Annotated[str, typer.Option(help="Who may reach it; this machine alone.")] = "127.0.0.1",
-    truth: Annotated[bool, typer.Option("--truth", help="Show the engine's true view.")] = False,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; this one is for this machine alone.")
+    ] = "127.0.0.1",
+    truth: Annotated[
+        bool, typer.Option("--truth", help="Show the true view beside, of an embedded world.")
+    ] = False,
     choice: Choice = FIRST,
-    sampling: Annotated[SamplingSettings, only("steps")] = IMAGINING,
+    sampling: Annotated[SamplingSettings, only(steps="solver_steps")] = IMAGINING,
     device: Device = "auto",
     cache: Cache = None,
 ) -> None:
@@ -37,7 +41,7 @@ def walk(
 
       chiasm walk RUN --map 3 --view 12 --truth
 
-      chiasm walk RUN --image room.jpg --steps 10
+      chiasm walk RUN --image room.jpg --solver-steps 10
     """
     # With torch, which a mistyped option need not wait for.
     from chiasm.cli.starts import WalkedRun, open_oracle

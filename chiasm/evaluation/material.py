@@ -22,7 +22,7 @@ class NothingToMeasure(UserError):
     """A source has too little data for a section; other sources are measured all the same."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Material:
     """Both splits of every source, under the same names.
 
@@ -38,6 +38,14 @@ class Material:
     """Facts found when the sources were opened."""
     log: ReadingLog = field(default_factory=ReadingLog, compare=False)
     """Counts the held-out documents that cannot be used."""
+
+    def __repr__(self) -> str:
+        sides = {"train": self.train, "held_out": self.held_out}
+        told = (
+            f"{side}: {', '.join(f'{name} {len(own):,}' for name, own in of_side.items())}"
+            for side, of_side in sides.items()
+        )
+        return f"<Material: documents of {'; of '.join(told)}>"
 
     def described(self) -> tuple[Described, Described] | None:
         """Returns the train and held-out split of the first source with ground truth of the images

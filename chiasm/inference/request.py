@@ -80,6 +80,8 @@ class Request:
     """Stream of the items that ``opens`` and ``script`` open."""
 
     def __post_init__(self) -> None:
+        if not isinstance(self.seed, int) or self.seed < 0:
+            raise UserError("is no seed", setting="seed", value=self.seed, remedy="give 0, 1, 2, …")
         try:
             Document(self.spans)
         except TypeError as error:

@@ -96,8 +96,10 @@ class PictureDecoder(Decoder):
 
 
 def patches(x_BDYX: Tensor, side: int) -> Tensor:
-    """Returns squares of ``side`` x ``side`` as tokens [B, P, C], row-major, D outermost in C."""
-    return functional.pixel_unshuffle(x_BDYX, side).flatten(2).mT
+    """Returns squares of ``side`` x ``side`` places as tokens [B, P, C], row-major, D outermost."""
+    # One copy whose inner runs are contiguous; pixel_unshuffle makes two that are not.
+    x_BDRYCX = x_BDYX.unflatten(3, (-1, side)).unflatten(2, (-1, side))
+    return x_BDRYCX.permute(0, 2, 4, 1, 3, 5).flatten(3).flatten(1, 2)
 
 
 def from_patches(x_BPC: Tensor, grid: tuple[int, ...], side: int) -> Tensor:

@@ -128,6 +128,6 @@ def imagine_scripts(
             except UserError as error:
                 raise UserError(
                     f"the instruction {script.name!r} over {len(script.commands)} views: {error}. "
-                    "Lower the steps, or say it shorter"
+                    "Lower the views, or say it shorter"
                 ) from error
     return [views[number] for number in range(len(scripts))]

@@ -91,7 +91,7 @@ class Starts(Sequence[Start]):
         ]
         _inside("--map", map_number, len(places), "held-out maps or trajectories")
         name, place = places[map_number]
-        _inside("--view", view, len(place), f"views of number {map_number}")
+        _inside("--view", view, len(place), f"views of --map {map_number}")
         return self._start(name, place[view])
 
     @property

@@ -83,7 +83,7 @@ def test_frames_are_those_of_a_rollout_and_scripts_share_their_noise(
     result = invoke(
         *(run, "--image", picture, "--out", out, "--seed", 3, "--solver-steps", 2),
         *("--actions", "W A", "--actions", "dx=1 dy=0 dyaw=0; D; -", "--instruction", "turn left"),
-        *("--steps", 2),
+        *("--views", 2),
     )
     assert result.exit_code == 0, result.output
     assert result.stdout.splitlines()[1:] == [
@@ -187,16 +187,16 @@ def test_a_start_of_the_world_has_true_views_below(run: Path, cache: Path, tmp_p
         (("--actions", "dx=1 dy=0 dyaw=0 rel_t=4"), "rel_t leads 4 frames on, and training showed"),
         (("--actions", "W sW"), "step 2 of 2: sW: W and S cancel each other"),
         (("--actions", "W " * 41), "--actions: 41 steps are too many; give 40"),
-        (("--actions", "W", "--steps", 4), "--steps 4 is of an --instruction"),
+        (("--actions", "W", "--views", 4), "--views 4 is of an --instruction"),
         (("--instruction", "  "), "--instruction: the instruction is empty"),
         (("--view", 1, "--actions", "W"), "--view 1 and --image"),
         (("--actions", "dx=1 dy=nan dyaw=0"), "cannot be read"),
         (("--actions", "dx=5000 dy=0 dyaw=0"), "5000 metres is too far"),
         (("--actions", " ; "), "has no steps"),
         (("--instruction", "W"), "which are actions, and no instruction"),
-        (("--instruction", "go on " * 20, "--steps", 9), "over 9 views: the prompt of the request"),
-        (("--instruction", "go on " * 20, "--steps", 9), "context holds 400"),
-        (("--instruction", "go on " * 20, "--steps", 9), "Lower the steps, or say it shorter"),
+        (("--instruction", "go on " * 20, "--views", 9), "over 9 views: the prompt of the request"),
+        (("--instruction", "go on " * 20, "--views", 9), "context holds 400"),
+        (("--instruction", "go on " * 20, "--views", 9), "Lower the views, or say it shorter"),
     ],
 )
 def test_what_cannot_be_imagined_is_told(

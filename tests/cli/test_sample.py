@@ -51,7 +51,7 @@ def test_pictures_are_written_and_their_paths_printed(model: Path, tmp_path: Pat
     out = tmp_path / "pictures"
     result = invoke(
         *(model, "--prompt", "picture: a wall", "--draw", "--max-tokens", 0),
-        *("--steps", 2, "--out", out, "--seed", 4),
+        *("--solver-steps", 2, "--out", out, "--seed", 4),
     )
     assert result.exit_code == 0, result.output
     path = out / "seed-4-image-1.png"
@@ -61,7 +61,7 @@ def test_pictures_are_written_and_their_paths_printed(model: Path, tmp_path: Pat
 
 
 def test_a_picture_never_takes_the_place_of_another(model: Path, tmp_path: Path) -> None:
-    arguments = (model, "--prompt", "x", "--draw", "--max-tokens", 0, "--steps", 1)
+    arguments = (model, "--prompt", "x", "--draw", "--max-tokens", 0, "--solver-steps", 1)
     first = Path(invoke(*arguments, "--out", tmp_path).stdout.strip())
     before = first.read_bytes()
     second = Path(invoke(*arguments, "--image", first, "--out", tmp_path).stdout.strip())
@@ -83,7 +83,7 @@ def test_text_is_the_same_for_the_same_seed(model: Path, file: Path, tmp_path: P
     [
         (("--prompt", "k" * 100), "takes 101 positions"),
         (("--image", "missing.png"), "missing.png does not exist"),
-        (("--prompt", "<image> and <image>"), "2 times <image> but there are 0"),
+        (("--prompt", "<image> and <image>"), "2 of <image> and --image stands 0"),
         (("--draw", "--guidance", "inf"), "--guidance inf: give a number ≥ 1.0 and ≤ 20.0"),
         (("--draw", "--max-items", 0), "max_items = 0"),
     ],
@@ -109,9 +109,9 @@ def test_marks_say_where_items_stand(file: Path) -> None:
     mixed = prompt_spans("a<series><image>b<series>", [image, first, second])
     assert mixed == (Text("a"), first, image, Text("b"), second)
     assert prompt_spans("a<series>", []) == (Text("a<series>"),)  # no word of this prompt's
-    with pytest.raises(UserError, match=r"1 times <series> but there are 2 --item series="):
+    with pytest.raises(UserError, match=r"1 of <series> and --item series=... stands 2"):
         prompt_spans("a<series>", [first, second])
-    with pytest.raises(UserError, match=r"0 times <series> but there are 1 --item series="):
+    with pytest.raises(UserError, match=r"0 of <series> and --item series=... stands 1"):
         prompt_spans("a<image>", [first, image])
 
 

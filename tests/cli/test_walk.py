@@ -55,7 +55,7 @@ def test_a_page_is_served_until_it_is_interrupted(model: Path, tmp_path: Path) -
     PillowImage.new("RGB", (9, 9), "red").save(picture)
     command = [sys.executable, "-m", "chiasm", "walk", str(model), "--port", "0"]
     with subprocess.Popen(
-        [*command, "--image", str(picture), "--steps", "3"],
+        [*command, "--image", str(picture), "--solver-steps", "3"],
         stdout=subprocess.PIPE,
         text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1"},

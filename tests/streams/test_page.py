@@ -28,7 +28,7 @@ def sample_on_the_command_line(folder: Path) -> None:
     def sample(*arguments: object) -> Result:
         return CliRunner().invoke(app, ["sample", str(run), *map(str, arguments)])
 
-    asked = ("--prompt", "wave: slow", "--max-tokens", 0, "--steps", 5, "--out", out)
+    asked = ("--prompt", "wave: slow", "--max-tokens", 0, "--solver-steps", 5, "--out", out)
     for number, how in enumerate((("--draw",), ("--draw-stream", "series")), start=1):
         drawn = sample(*asked, *how)
         assert drawn.exit_code == 0, drawn.output

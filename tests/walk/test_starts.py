@@ -111,5 +111,5 @@ def test_recorded_walks_begin_at_held_out_frames_without_a_place(recorded: Path,
     start = starts.at(0, 5)
     assert start.view[0, 0, 1] == 50
     assert start.place is None
-    with pytest.raises(UserError, match="--view 6: there are 6 views of number 0"):
+    with pytest.raises(UserError, match="--view 6: there are 6 views of --map 0"):
         starts.at(0, 6)
