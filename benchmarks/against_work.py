@@ -143,7 +143,7 @@ def mixtures(arguments: dict[str, Any]) -> None:
 def memory(arguments: dict[str, Any]) -> None:
     """Most bytes that a step holds at once, over those before its model was made.
 
-    The second step: the first one makes the optimiser's moments. Text and pictures as in the other
+    The second step: the first one makes the optimizer's moments. Text and pictures as in the other
     benchmarks, in more rows and with a larger vocabulary.
     """
     import train_step

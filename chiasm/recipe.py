@@ -39,7 +39,8 @@ class Recipe(ProviderTables):
     """Names the run in its report."""
     imports: tuple[str, ...] = ()
     """Modules, by dotted names or as files that end in .py, that are imported before anything is
-    read here: they register kinds of sources, tokenizers and attention, and measures."""
+    read here: they register kinds of sources, tokenizers, attention and optimizers, and
+    measures."""
     seed: int = Field(0, ge=0)
     """Keys the first weights, the order of the data, noise and flow times."""
     actions: ActionFormat = ActionFormat()

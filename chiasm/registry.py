@@ -78,6 +78,7 @@ class Registry(Generic[Base]):
 
     def class_of(self, table: Any) -> type[Base] | None:
         """Returns the class that a table's ``kind`` names; None if it names no registered one."""
+        table = {} if table is None else table
         kind = table.get("kind", self.default) if isinstance(table, Mapping) else None
         return self._classes.get(kind) if isinstance(kind, str) else None
 

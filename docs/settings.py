@@ -141,7 +141,12 @@ def kinds(path: str, registry: Registry[Any], value: Any) -> Iterator[Table]:
     }
     rows = {kind: first.rows for kind, [first, *_] in found.items()}
     some = next(iter(rows.values()))
-    common = [each for each in some if all(each in own for own in rows.values())]
+    owned = {name for kind in found for name in inspect.get_annotations(classes[kind])}
+    common = [
+        each
+        for each in some
+        if all(each in own for own in rows.values()) and not (len(rows) == 1 and each[0] in owned)
+    ]
     default = f"`{json.dumps(value.kind)}`" if isinstance(value, Settings) else "required"
     named = ", ".join(f"`{json.dumps(kind)}`" for kind in found)
     meaning = f"Which kind of {registry.what}; each has settings of its own."

@@ -249,8 +249,8 @@ def test_short_rows_are_refused_before_anything_is_made(recipe: Recipe, tmp_path
 
 
 def test_what_later_stages_need_is_looked_for_first(recipe: Recipe, tmp_path: Path) -> None:
-    settings = recipe.evaluation.model_copy(update={"judge": "nowhere"})
-    with pytest.raises(UserError, match=r"evaluation\.judge = 'nowhere'"):
+    settings = recipe.evaluation.model_copy(update={"reference_encoder": "nowhere"})
+    with pytest.raises(UserError, match=r"evaluation\.reference_encoder = 'nowhere'"):
         train_run(recipe.model_copy(update={"evaluation": settings}), tmp_path / "run")
     device = recipe.training.model_copy(update={"device": "gpu"})
     with pytest.raises(UserError, match="'gpu' is not known"):

@@ -336,6 +336,7 @@ OF_NO_FILE = {
     "cli": "broken_files",
     "data": "registration",
     "evaluation": "registration",
+    "loop": "registration",
     "model": "registration",
     "streams": "depth mistakes page series",
     "studies": "shipped",

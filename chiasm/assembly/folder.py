@@ -24,6 +24,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from chiasm.assembly.objects import (
     Inputs,
     Run,
@@ -40,6 +42,7 @@ from chiasm.device import choose_device
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.settings import check_measures
+from chiasm.loop.groups import build_optimizer
 from chiasm.loop.progress import StepReport
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
 from chiasm.stop import Stopped
@@ -86,6 +89,7 @@ def train_run(
     """
     with settings_of("training"):
         choose_device(recipe.training.device)
+        build_optimizer(nn.Linear(2, 2), recipe.training)  # fails at once, if ever
     check_measures(recipe.evaluation)  # an evaluation hours later would find it missing
     check_feasible(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)

@@ -158,13 +158,13 @@ class _Batches:
     """Takes rows from the lanes in turn."""
 
     def __init__(self, lanes: Mapping[int, LaneRows], assemble: Assembler, batch_size: int) -> None:
-        self._lanes, self._assemble, self._rows_per_batch = lanes, assemble, batch_size
+        self._lanes, self._assemble, self._batch_size = lanes, assemble, batch_size
         self._given = 0
 
     def __next__(self) -> PackedBatch:
         in_turn = list(self._lanes.values())
-        begin = self._given * self._rows_per_batch
-        turns = range(begin, begin + self._rows_per_batch)
+        begin = self._given * self._batch_size
+        turns = range(begin, begin + self._batch_size)
         self._given += 1
         return self._assemble([next(in_turn[turn % len(in_turn)]) for turn in turns])
 

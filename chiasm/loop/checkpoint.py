@@ -23,6 +23,7 @@ import torch.distributed.checkpoint as dcp
 import xxhash
 from torch import Tensor
 from torch.distributed.checkpoint.api import CheckpointException
+from torch.distributed.checkpoint.state_dict_loader import _load_state_dict_from_keys
 
 from chiasm.errors import UserError, first_line
 from chiasm.whole import whole
@@ -82,9 +83,10 @@ class Checkpoints:
             shutil.rmtree(leaving)
         return self.path(step)
 
-    def restore(self, tensors: dict[str, Any]) -> dict[str, Any] | None:
+    def restore(self, tensors: dict[str, Any], added: str = "") -> dict[str, Any] | None:
         """Loads the newest undamaged checkpoint into ``tensors``, in place.
 
+        What was written under the name ``added`` is added, whatever it holds.
         Half-written ones are removed, damaged ones renamed to ``.damaged``; both are reported.
         Returns the checkpoint's progress, or None if there is no checkpoint at all.
 
@@ -98,7 +100,7 @@ class Checkpoints:
         steps = self.steps()
         for step in reversed(steps):
             try:
-                return self._load(self.path(step), tensors)
+                return self._load(self.path(step), tensors, added)
             except DamagedError as error:
                 aside = self.path(step).with_suffix(".damaged")
                 shutil.rmtree(aside, ignore_errors=True)
@@ -113,13 +115,16 @@ class Checkpoints:
             )
         return None
 
-    def _load(self, path: Path, tensors: dict[str, Any]) -> dict[str, Any]:
+    def _load(self, path: Path, tensors: dict[str, Any], added: str) -> dict[str, Any]:
         _verify(path)
         try:
             content: dict[str, Any] = json.loads((path / "progress.json").read_text())
             if content["identity"] == self.identity:
+                reader = dcp.FileSystemReader(path)
                 with _single_process():
-                    dcp.load(tensors, storage_reader=dcp.FileSystemReader(path), no_dist=True)
+                    dcp.load(tensors, storage_reader=reader, no_dist=True)
+                    if added:
+                        tensors |= _load_state_dict_from_keys(added, storage_reader=reader)
                 return content["progress"]
         except (Exception, CheckpointException) as error:
             raise DamagedError(first_line(error)) from error
@@ -174,5 +179,5 @@ def _num_bytes(tree: Any) -> int:
 def _single_process() -> Iterator[None]:
     """Silences torch's warning that no process group was started, which is intended here."""
     with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="torch.distributed is disabled")
+        warnings.filterwarnings("ignore", message="torch.distributed is")
         yield

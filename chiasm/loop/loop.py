@@ -23,7 +23,6 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import torch
 from torch import nn
-from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
 
 from chiasm.device import deterministic_on_cpu, synchronise
 from chiasm.errors import UserError
@@ -227,19 +226,23 @@ class Loop(ABC, Generic[Found]):
         log.sync()
         stream = self.stream.get_state() if self.stream else None
         progress = {"counters": asdict(self.progress), "stream": stream}
-        checkpoints.save(self.progress.step, self._tensors(), progress)
+        optimizers = {name: each.state_dict() for name, each in self.optimizers.items()}
+        tensors = {**self._tensors(), "optimizers": optimizers}
+        checkpoints.save(self.progress.step, tensors, progress)
 
     def _resume(self, checkpoints: Checkpoints) -> bool:
         tensors = self._tensors()
-        progress = checkpoints.restore(tensors)
+        progress = checkpoints.restore(tensors, "optimizers")  # whose states only steps make
         if progress is None:
             return False
-        set_state_dict(
-            self.module,
-            list(self.optimizers.values()),
-            model_state_dict=tensors["model"],
-            optim_state_dict=tensors["optimizer"],
-        )
+        if "optimizers" not in tensors:
+            why = f"{checkpoints.folder} was written by an earlier version of chiasm"
+            raise UserError(why, remedy="start the run again with --fresh")
+        self.module.load_state_dict(tensors["model"])
+        for name, optimizer in self.optimizers.items():
+            kept = tensors["optimizers"][name]
+            numbered = {int(number): state for number, state in kept.get("state", {}).items()}
+            optimizer.load_state_dict({**kept, "state": numbered})
         torch.set_rng_state(tensors["random"])
         if self.stream:
             self.stream.set_state(progress["stream"])
@@ -248,8 +251,7 @@ class Loop(ABC, Generic[Found]):
         return True
 
     def _tensors(self) -> dict[str, Any]:
-        model, optimizer = get_state_dict(self.module, list(self.optimizers.values()))
-        return {"model": model, "optimizer": optimizer, "random": torch.get_rng_state()}
+        return {"model": self.module.state_dict(), "random": torch.get_rng_state()}
 
     @property
     def _where(self) -> str:

@@ -1,26 +1,14 @@
-"""Settings of the loop and of the optimizer."""
+"""Settings of the loop."""
 
 from __future__ import annotations
 
+from typing import Annotated
+
 from pydantic import Field
 
+from chiasm.loop.optimizer import OPTIMIZERS, AdamWSettings, OptimizerSettings
 from chiasm.loop.schedule import ScheduleSettings
 from chiasm.settings import Settings
-
-
-class OptimizerSettings(Settings):
-    """AdamW (Loshchilov & Hutter, arXiv:1711.05101)."""
-
-    learning_rate: float = Field(1.5e-3, gt=0)
-    """Peak learning rate; the schedule scales it."""
-    beta1: float = Field(0.9, ge=0, lt=1)
-    """Decay of the mean of gradients."""
-    beta2: float = Field(0.95, ge=0, lt=1)
-    """Decay of the mean of squared gradients."""
-    epsilon: float = Field(1e-8, gt=0)
-    """Added to the root of the mean of squared gradients."""
-    weight_decay: float = Field(0.1, ge=0)
-    """Decoupled decay of matrices, times the learning rate."""
 
 
 class LoopSettings(Settings):
@@ -38,5 +26,5 @@ class LoopSettings(Settings):
     """Steps between checkpoints; the last step, and a stop on request, always make one."""
     keep_checkpoints: int = Field(2, ge=1)
     """Newest checkpoints that stay on disk."""
-    optimizer: OptimizerSettings = OptimizerSettings()
+    optimizer: Annotated[OptimizerSettings, OPTIMIZERS] = AdamWSettings()
     schedule: ScheduleSettings = ScheduleSettings()

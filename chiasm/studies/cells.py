@@ -19,6 +19,7 @@ from itertools import product
 from typing import Any
 
 from chiasm.errors import UserError, found_at, joined
+from chiasm.loop.optimizer import OPTIMIZERS
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.studies.data import DataFingerprints
 from chiasm.studies.settings import CellSettings, StudySettings
@@ -73,7 +74,11 @@ class Cell:
 
 def _chosen(recipe: Recipe) -> dict[str, Any]:
     """Returns the settings that differ from their defaults, as plain values."""
-    return recipe.model_dump(mode="json", exclude_defaults=True)
+    chosen = recipe.model_dump(mode="json", exclude_defaults=True)
+    optimizer = chosen.get("training", {}).get("optimizer", {})
+    if optimizer.get("kind") == OPTIMIZERS.default:  # as before there were kinds
+        del optimizer["kind"]
+    return chosen
 
 
 def content_hash(content: Any) -> str:

@@ -17,10 +17,10 @@ import torch
 from chiasm.batch.packed import PackedBatch
 from chiasm.data.stream import Stream
 from chiasm.device import matmul_dtype
-from chiasm.errors import found_at
+from chiasm.errors import found_at, settings_of
+from chiasm.loop.groups import build_optimizer
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
-from chiasm.loop.optimizer import build_optimizer
 from chiasm.model.decoder import Decoder
 from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.tokenizers.streams import StreamTokenizers
@@ -33,10 +33,6 @@ from chiasm.training.validation import Validation
 
 CHECKED_ITEMS = 64
 """Items whose latents are looked at before the first step, and batches to find them in."""
-
-STEPS_TAKEN = 1
-"""AdamW's correction for young moments begins at its second step, where the empty step by which
-torch's `get_state_dict` made the moments had left it in every run so far: numbers stay."""
 
 
 class Read(NamedTuple):
@@ -67,7 +63,8 @@ class Trainer(Loop[Read]):
         seed: int,
         tell: Callable[[str], None] = print,
     ) -> None:
-        optimizer = build_optimizer(decoder, settings.optimizer, steps_taken=STEPS_TAKEN)
+        with settings_of("training"):
+            optimizer = build_optimizer(decoder, settings)
         super().__init__(
             decoder,
             {"gradient_norm": optimizer},

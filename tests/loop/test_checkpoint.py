@@ -51,6 +51,19 @@ def test_keeps_the_newest_and_restores_the_last(checkpoints: Checkpoints) -> Non
     assert restored(checkpoints) == ({"step": 3, "share": 0.1 + 0.2}, 3.0)
 
 
+def test_what_only_the_checkpoint_knows_is_added(checkpoints: Checkpoints) -> None:
+    there = state(1)["optimizer"] | {"counts": torch.arange(3), "nothing": None}
+    checkpoints.save(1, {"weight": torch.ones(2), "optimizer": there}, {"step": 1})
+    tensors = {"weight": torch.zeros(2)}
+    assert checkpoints.restore(tensors, "optimizer") == {"step": 1}
+    assert tensors["weight"].tolist() == [1, 1]
+    added = tensors["optimizer"]
+    assert added["counts"].tolist() == [0, 1, 2]
+    assert added["counts"].dtype == torch.int64
+    assert (added["groups"], added["nothing"]) == ([{"lr": 1}], None)
+    assert float(added["state"]["weight"]["step"]) == 1
+
+
 def test_half_written_is_ignored_with_a_message(checkpoints: Checkpoints, told: Told) -> None:
     checkpoints.save(1, state(1), {"step": 1})
     half = checkpoints.folder / "step-0000002.partial"

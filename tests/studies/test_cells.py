@@ -7,7 +7,7 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.recipe import parse_recipe, resolved
-from chiasm.studies.cells import DEFAULTS, expand
+from chiasm.studies.cells import DEFAULTS, _chosen, expand
 from chiasm.studies.settings import load_study
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "defaults.json"
@@ -56,6 +56,13 @@ def test_what_is_default_is_no_part_of_the_hash(study_path):
         study_path("set = { 'model.qk_norm' = true, 'training.router_bias_rate' = 0.0 }")
     ) == (before)
     assert not set(keys(study_path("set = { 'model.qk_norm' = false }"))) & set(before)
+
+
+def test_the_kind_of_optimizer_was_implied_before_there_were_kinds(study_path):
+    study = load_study(study_path("set = { 'training.optimizer.learning_rate' = 0.5 }"))
+    recipe = expand(study)[0].recipe
+    assert recipe.training.optimizer.kind == "adamw"
+    assert _chosen(recipe)["training"]["optimizer"] == {"learning_rate": 0.5}
 
 
 def test_a_default_that_changes_begins_studies_anew():

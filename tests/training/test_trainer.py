@@ -16,10 +16,11 @@ from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
+from chiasm.loop.checkpoint import Checkpoints
 from chiasm.loop.metrics import read_metrics
+from chiasm.loop.optimizer import AdamWSettings
 from chiasm.loop.progress import StepReport
 from chiasm.loop.schedule import ScheduleSettings
-from chiasm.loop.settings import OptimizerSettings
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
 from chiasm.tokenizers.streams import StreamTokenizers
@@ -73,7 +74,7 @@ def build(tokenizer: TextTokenizer) -> Build:
                 "validation_batches": 2,
                 "validate_every_steps": 4,
                 "checkpoint_every_steps": 3,
-                "optimizer": OptimizerSettings(learning_rate=1e-2),
+                "optimizer": AdamWSettings(learning_rate=1e-2),
                 "schedule": ScheduleSettings(warmup_steps=2),
                 **settings,
             }
@@ -141,7 +142,7 @@ def test_accumulation_equals_one_big_batch(build: Build) -> None:
     """Counts differ from batch to batch, so an average of averages would differ."""
     # A large epsilon keeps updates proportional to gradients: without it, rounding decides the
     # sign of updates wherever a gradient is nearly zero.
-    optimizer = OptimizerSettings(learning_rate=1e-2, epsilon=1.0)
+    optimizer = AdamWSettings(learning_rate=1e-2, epsilon=1.0)
     big = build(batch_size=8, optimizer=optimizer)
     small = build(batch_size=2, gradient_accumulation_steps=4, optimizer=optimizer)
     for _ in range(3):
@@ -181,6 +182,14 @@ def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dic
         assert torch.equal(weights(resumed)[name], weight), name
     metrics = [(tmp_path / name / "metrics.jsonl").read_bytes() for name in ("whole", "killed")]
     assert metrics[0] == metrics[1]
+
+
+def test_a_checkpoint_of_an_earlier_version_is_told(build: Build, tmp_path: Path) -> None:
+    tensors = build()._tensors() | {"optimizer": {"groups": [{"lr": 1e-2}]}}
+    progress = {"counters": {"step": 1}, "stream": build().stream.get_state()}
+    Checkpoints(tmp_path / "checkpoints", 2, print).save(1, tensors, progress)
+    with pytest.raises(UserError, match="an earlier version of chiasm; start the run again with"):
+        build().run(tmp_path)
 
 
 @pytest.mark.parametrize("changes", [{}, {"model": MIXTURE, "router_bias_rate": 1e-3}])

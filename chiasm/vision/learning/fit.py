@@ -16,11 +16,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from chiasm.errors import UserError, setting
+from chiasm.loop.groups import parameter_groups
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
-from chiasm.loop.optimizer import build_optimizer
+from chiasm.loop.optimizer import AdamWSettings
 from chiasm.loop.schedule import ScheduleSettings
-from chiasm.loop.settings import LoopSettings, OptimizerSettings
+from chiasm.loop.settings import LoopSettings
 from chiasm.vision.learning.settings import FitSettings
 
 LOG_STEPS = 50
@@ -104,14 +105,16 @@ class Fit(Loop[Losses]):
         self.key, self.stage, self.num_pictures = key, stage, num_pictures
         self.asked, self.seed, self.folder, self.identity = settings, seed, folder, identity
         self.name = f"stage {key}"
-        asked = OptimizerSettings(
+        asked = AdamWSettings(
             learning_rate=settings.learning_rate, beta2=0.98, weight_decay=settings.weight_decay
         )
         against = stage.opponent
-        optimizers = {"gradient_norm": build_optimizer(stage, asked, without=against)}
+        groups = parameter_groups(stage, asked.weight_decay, without=against)
+        optimizers = {"gradient_norm": asked.build(groups, steps_taken=0)}
         if against is not None:
             others = asked.model_copy(update={"beta1": 0.5, "beta2": 0.9})
-            optimizers["gradient_norm/opponent"] = build_optimizer(against, others)
+            groups = parameter_groups(against, asked.weight_decay)
+            optimizers["gradient_norm/opponent"] = others.build(groups, steps_taken=0)
         super().__init__(
             stage,
             optimizers,

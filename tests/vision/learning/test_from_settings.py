@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from chiasm.removed import built_in
 
+from chiasm.earlier import built_in
 from chiasm.errors import UserError
 from chiasm.tokenizers.storage import load_tokenizer
 from chiasm.vision.kinds import RaeSettings

@@ -1,0 +1,47 @@
+"""Groups of parameters, the same for every optimizer: matrices, which decay, and the rest.
+
+Gains, biases and tables (embeddings) do not decay: a row of a table would be pulled to zero at
+every step although most steps never read it, and a norm's gain against its gradient. A parameter's
+role is declared by the module that creates it (:mod:`chiasm.roles`).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from chiasm.errors import settings_of
+from chiasm.loop.settings import LoopSettings
+from chiasm.roles import Role, parameter_roles
+
+
+def parameter_groups(
+    model: nn.Module, weight_decay: float, without: nn.Module | None = None
+) -> list[dict[str, Any]]:
+    """Returns the trainable parameters of ``model``, matrices first; no group is empty.
+
+    ``without`` is a part of ``model`` that another optimizer trains.
+    """
+    others = set() if without is None else set(without.parameters())
+    parameters = dict(model.named_parameters())
+    groups: list[dict[str, Any]] = [
+        {"params": [], "weight_decay": weight_decay, "matrices": True},
+        {"params": [], "weight_decay": 0.0, "matrices": False},
+    ]
+    for name, role in parameter_roles(model).items():
+        if parameters[name] not in others:
+            groups[role is not Role.MATRIX]["params"].append(parameters[name])
+    return [group for group in groups if group["params"]]
+
+
+def build_optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.Optimizer:
+    """Returns the optimizer that a loop asks for; a kind whose code fails is a UserError."""
+    asked = settings.optimizer
+    with settings_of("optimizer"), asked.calling("build()"):
+        optimizer = asked.build(parameter_groups(model, asked.weight_decay))
+        if not isinstance(optimizer, torch.optim.Optimizer):
+            told = f"gives a {type(optimizer).__name__} in {type(asked).__name__}.build()"
+            raise asked.error("kind", told, "return a torch.optim.Optimizer")
+    return optimizer
