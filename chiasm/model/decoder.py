@@ -22,9 +22,11 @@ from torch import Tensor, nn
 
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import Streams
+from chiasm.device import return_freed_memory
 from chiasm.errors import settings_of
 from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
+from chiasm.model.checkpointing import calling
 from chiasm.model.cross_entropy import linear_cross_entropy
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialize import initialize
@@ -33,11 +35,14 @@ from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import RouterOutput
 from chiasm.model.routing import Routing
-from chiasm.model.settings import ModelSettings
+from chiasm.model.settings import ActivationCheckpointing, ModelSettings
 from chiasm.model.work import Parameters, Work
 from chiasm.roles import Role
 
 _Module = TypeVar("_Module", bound=nn.Module)
+
+LARGE_LOGITS_BYTES = 2**30
+"""Logits of all positions of a batch, in float32, from which on memory may be worth time."""
 
 
 class LatentInput(NamedTuple):
@@ -108,6 +113,7 @@ class Decoder(nn.Module):
             with settings_of("model.moe"):
                 settings.moe.refuse_choices(modalities)
         self.settings, self.compute_dtype = settings, compute_dtype
+        self.activation_checkpointing: ActivationCheckpointing = "auto"
         self.vocabulary, self.shapes = vocabulary, streams
         self.token_embedding = nn.Parameter(torch.empty(vocabulary, width))
         self.latent_embedding = _named(
@@ -155,9 +161,12 @@ class Decoder(nn.Module):
         _ = mask.attend  # chosen here: compiled blocks would trace the choice anew at every step
         shared = self._share(inputs, mask, time_LD)
         past = cache.layers(inputs.ids_BT.shape[1]) if cache else [None] * len(self.blocks)
-        choices = []
+        mode = self._checkpointing(inputs)
+        if mode != "none":  # the embedding's gradient comes last, and may be the largest
+            x_BTD.register_hook(lambda grad: return_freed_memory(grad.device))
+        choices, call = [], calling(mode)
         for block, layer in zip(self.blocks, past, strict=True):
-            x_BTD, choice = block(x_BTD, shared, layer)
+            x_BTD, choice = call(block, x_BTD, shared, layer)
             choices += [choice] if choice is not None else []
         return self.final_norm(x_BTD, inputs.modality_BT), choices
 
@@ -208,6 +217,20 @@ class Decoder(nn.Module):
         """The learned mixtures of the blocks that have one, in their order."""
         experts = (block.experts for block in self.blocks)
         return [own for own in experts if isinstance(own, MixtureOfExperts)]
+
+    def _checkpointing(self, inputs: DecoderInput) -> ActivationCheckpointing:
+        """What holds for these inputs: "auto" is "full" on a CPU where the vocabulary is large and
+        its head has twice the products of the blocks, so that it costs a ninth of a step's."""
+        if not (torch.is_grad_enabled() and self.token_embedding.requires_grad):
+            return "none"
+        if self.activation_checkpointing != "auto":
+            return self.activation_checkpointing
+        large = 4 * inputs.ids_BT.numel() * self.vocabulary >= LARGE_LOGITS_BYTES
+        if not large or self.device.type != "cpu":
+            return "none"
+        head = self.text_head.weight.numel()
+        blocks = self.count_parameters().active - head - self.token_embedding.numel()
+        return "full" if head >= 2 * blocks else "none"
 
     def _embed(self, inputs: DecoderInput) -> tuple[Tensor, Tensor | None]:
         """Positions [B, T, D] with the latents in their places, and the times [L, D] of these."""

@@ -13,6 +13,8 @@ from chiasm.settings import Settings
 if TYPE_CHECKING:
     from torch import nn
 
+ActivationCheckpointing = Literal["auto", "none", "selective", "full"]
+
 LEAST_MODALITIES = 2
 """Text and one other: with how many settings alone are checked; a decoder knows how many it has."""
 

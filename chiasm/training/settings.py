@@ -8,6 +8,7 @@ from pydantic import Field
 
 from chiasm.flow import FlowSettings, LossSpace, StreamFlow
 from chiasm.loop.settings import LoopSettings
+from chiasm.model.settings import ActivationCheckpointing
 
 
 class StreamObjective(StreamFlow):
@@ -54,5 +55,9 @@ class TrainingSettings(LoopSettings):
     """cpu, cuda, cuda:1, ...; auto is cuda where there is one."""
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Of matrix products; auto is bfloat16 on CUDA and float32 on CPU. Weights are float32."""
+    activation_checkpointing: ActivationCheckpointing = "auto"
+    """Compute activations of the blocks again in the backward pass instead of keeping them: none of
+    them, all but products and attention (selective), or all (full). auto is full on a CPU where a
+    large vocabulary makes it cheap, and none elsewhere."""
     compile_blocks: bool = False
     """Compile the decoder's blocks with torch.compile."""

@@ -81,6 +81,7 @@ class Trainer(Loop[Read]):
         self.validation = validation
         self.seed = seed
         decoder.compute_dtype = matmul_dtype(self.device, settings.precision)
+        decoder.activation_checkpointing = settings.activation_checkpointing
         if settings.compile_blocks:  # one short compilation that all blocks share
             for block in decoder.blocks:
                 block.compile()
