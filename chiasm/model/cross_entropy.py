@@ -16,9 +16,7 @@ LOGITS_BYTES = 64 * 2**20
 """Most logits, in float32, that exist at once."""
 
 
-def linear_cross_entropy(
-    x_RD: Tensor, weight_VD: Tensor, label_R: Tensor
-) -> tuple[Tensor, Tensor]:
+def linear_cross_entropy(x_RD: Tensor, weight_VD: Tensor, label_R: Tensor) -> tuple[Tensor, Tensor]:
     """Returns the cross-entropy of labels under the logits x Wᵀ, in nats: its sum over positions,
     which carries gradients, and that of each position, float32 [R], which carries none.
 

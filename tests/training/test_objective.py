@@ -1,11 +1,9 @@
 import math
 from dataclasses import replace
-from functools import partial
 
 import pytest
 import torch
 import torch.nn.functional as F
-from torch.utils.checkpoint import checkpoint
 
 from chiasm.flow import default_shift, mix
 from chiasm.model.decoder import Decoder, DecoderInput
@@ -102,6 +100,20 @@ def test_the_text_loss_is_cross_entropy_of_the_labels(naive, decoder):
     for own in losses.flow.values():
         assert own.count == 0
         assert own.sum == 0
+
+
+def test_losses_do_not_depend_on_how_many_logits_exist_at_once(naive, decoder, monkeypatch):
+    batch = naive.random_batch(7)
+    z, objective = naive.latents(batch), Objective(ObjectiveSettings())
+    whole = objective.losses(decoder, batch, z, seed=0)
+    expected = gradients(decoder, objective.total(whole, Counts.of([batch])))
+    monkeypatch.setattr("chiasm.model.cross_entropy.LOGITS_BYTES", 1000)
+    chunked = objective.losses(decoder, batch, z, seed=0)
+    found = gradients(decoder, objective.total(chunked, Counts.of([batch])))
+    torch.testing.assert_close(chunked.text.sum, whole.text.sum)
+    torch.testing.assert_close(chunked.text.sum_S, whole.text.sum_S, check_dtype=True)
+    for gradient, wanted in zip(found, expected, strict=True):
+        torch.testing.assert_close(gradient, wanted, atol=1e-5, rtol=1e-4)
 
 
 def summed(value: float) -> Sums:
@@ -205,20 +217,15 @@ def test_a_mixture_trains_on_batches_that_lack_a_modality(naive, mixture, kinds)
     assert losses.load_QXE.sum((0, 2)).tolist() == [2 * 3 * number for number in positions]
 
 
-def test_recomputed_blocks_route_alike_and_count_once(naive, mixture):
+@pytest.mark.parametrize("mode", ["selective", "full"])
+def test_recomputed_blocks_route_alike_and_count_once(naive, mixture, monkeypatch, mode):
     batch = naive.random_batch(11)
     z, objective = naive.latents(batch), Objective(ObjectiveSettings())
     whole = objective.losses(mixture, batch, z, seed=0)
     expected = gradients(mixture, objective.total(whole, Counts.of([batch])))
-    forwards = [(block, block.forward) for block in mixture.blocks]
-    for block, forward in forwards:
-        block.forward = partial(checkpoint, forward, use_reentrant=False)
-    try:
-        again = objective.losses(mixture, batch, z, seed=0)
-        found = gradients(mixture, objective.total(again, Counts.of([batch])))
-    finally:
-        for block, forward in forwards:
-            block.forward = forward
+    monkeypatch.setattr(mixture, "activation_checkpointing", mode)
+    again = objective.losses(mixture, batch, z, seed=0)
+    found = gradients(mixture, objective.total(again, Counts.of([batch])))
     assert torch.equal(again.load_QXE, whole.load_QXE)
     for gradient, wanted in zip(found, expected, strict=True):
         assert torch.equal(gradient, wanted)

@@ -206,6 +206,15 @@ def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
     assert torch.equal(plain._tensors()["random"], rehearsed._tensors()["random"])
 
 
+def test_activations_made_again_change_no_bit_of_a_run(build: Build) -> None:
+    kept, again = (build(activation_checkpointing=mode) for mode in ("none", "full"))
+    assert again.decoder.activation_checkpointing == "full"
+    for _ in range(2):
+        assert kept.step().values["loss"] == again.step().values["loss"]
+    for name, own in weights(kept).items():
+        assert torch.equal(own, weights(again)[name])
+
+
 @pytest.fixture
 def nobody_decided(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Torch has two threads of its own accord."""
