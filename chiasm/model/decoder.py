@@ -27,7 +27,6 @@ from chiasm.errors import settings_of
 from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.checkpointing import calling
-from chiasm.model.cross_entropy import linear_cross_entropy
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialize import initialize
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
@@ -180,11 +179,6 @@ class Decoder(nn.Module):
     def text_logits(self, x_RD: Tensor) -> Tensor:
         """Hidden vectors [R, D] → scores of the next token [R, V]."""
         return self.text_head(x_RD)
-
-    def text_loss(self, x_RD: Tensor, label_R: Tensor) -> tuple[Tensor, Tensor]:
-        """Hidden vectors [R, D], next tokens [R] → cross-entropy: sum and each position's [R]; see
-        :func:`chiasm.model.cross_entropy.linear_cross_entropy`."""
-        return linear_cross_entropy(x_RD, self.text_head.weight, label_R)
 
     def latent_output(self, stream: str, x_LD: Tensor) -> Tensor:
         """Hidden vectors [L, D] → the flow's prediction [L, C]; the objective says of what."""

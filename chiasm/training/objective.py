@@ -27,6 +27,7 @@ from chiasm.flow import (
     mix,
     shift_time,
 )
+from chiasm.model.cross_entropy import linear_cross_entropy
 from chiasm.model.decoder import Decoder, DecoderInput
 from chiasm.model.elementwise import take_rows
 from chiasm.model.mask import IntervalMask
@@ -128,7 +129,8 @@ def _flow_loss(
 def _text_sums(decoder: Decoder, batch: PackedBatch, x_MD: Tensor) -> Sums:
     """Cross-entropy of each predicted token."""
     x_RD = take_rows(x_MD, batch.text_position_R)
-    total, loss_R = decoder.text_loss(x_RD, batch.label_BT.flatten()[batch.text_position_R])
+    label_R = batch.label_BT.flatten()[batch.text_position_R]
+    total, loss_R = linear_cross_entropy(x_RD, decoder.text_head.weight, label_R)
     source_R = batch.source_BT.flatten()[batch.text_position_R]
     return replace(Sums.of(loss_R, source_R, len(batch.source_names)), sum=total)
 
