@@ -132,7 +132,10 @@ def pick(
     """
     numbers = picked(source, count).tolist()
     found = list((log or ReadingLog()).documents(source, numbers, pictures=pictures))
-    clusters = [cluster_of(source, *each) for each in found]
+    if isinstance(source, Clustered):  # asked once: it looks at all of the source's attributes
+        clusters = [source.cluster_of(number) for number, _ in found]
+    else:
+        clusters = [cluster_of(source, *each) for each in found]
     return Items([document for _, document in found], np.array(clusters, dtype=np.int64))
 
 

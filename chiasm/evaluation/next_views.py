@@ -14,7 +14,7 @@ from chiasm.documents import Image
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.measure import WalkMeasure
-from chiasm.evaluation.pictures import LIKENESS, Truth, where
+from chiasm.evaluation.pictures import LIKENESS, Truth, psnr, where
 from chiasm.evaluation.pieces import Pieces, cut_pieces
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import WalkSettings
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from chiasm.evaluation.run import Run
 
 LAST, SHUFFLED = "last frame, decoded", "shuffled actions"
+_MEASURES = ("PSNR", "feature distance")
 
 
 class NextViewSettings(WalkSettings):
@@ -62,16 +63,16 @@ class NextViews(WalkMeasure[NextViewSettings]):
         raw_last, truth = pieces.frames[:, -2], pieces.frames[:, -1]
         through, judge = run.through_tokenizer(truth), Truth(run, truth)
         imagined = _imagine(run, pieces, true)
-        own = judge.likeness(imagined)
+        own = judge.likeness(imagined, _MEASURES)
         contenders = {LAST: run.through_tokenizer(raw_last), "raw last frame": raw_last}
-        beside = {name: judge.likeness(each) for name, each in contenders.items()}
+        beside = {name: judge.likeness(each, _MEASURES) for name, each in contenders.items()}
         others: list[tuple[str, np.ndarray] | None] = [None] * len(pieces)
         skipped = {}
         try:
             wrong = pieces.shuffled(history, run.settings.seed)
             shuffled = _imagine(run, pieces, wrong)
             other_N = np.array([other != own for other, own in zip(wrong, true, strict=True)])
-            beside[SHUFFLED] = where(other_N, judge.likeness(shuffled))
+            beside[SHUFFLED] = where(other_N, judge.likeness(shuffled, _MEASURES))
             others = [
                 (action, view) if is_other else None
                 for [action], view, is_other in zip(wrong, shuffled, other_N, strict=True)
@@ -79,13 +80,13 @@ class NextViews(WalkMeasure[NextViewSettings]):
         except NothingToMeasure as error:
             skipped[f"{self.section}, {SHUFFLED}{of}"] = str(error)
         rows: list[Row] = []
-        for name in ("PSNR", "feature distance"):
+        for name in _MEASURES:
             measure = run.measurement(self.section, *LIKENESS[name], pieces.clusters)
             baselines = {contender: each[name] for contender, each in beside.items()}
             title = f"{name} of the imagined next view{of}"
             rows += measure.rows(title, own[name], baselines, (LAST, SHUFFLED))
             if name == "PSNR":
-                ceiling = judge.likeness(through)[name]
+                ceiling = psnr(through, truth)
                 rows.append(measure.row(f"PSNR of the truth{of}, decoded: the ceiling", ceiling))
         shown = spread(len(pieces), run.settings.shown).tolist()
         samples = [_sample(pieces, imagined, through, others, n) for n in shown]

@@ -51,30 +51,42 @@ class NGram:
         self._orders = orders
 
     @classmethod
-    def fit(cls, sequences: Sequence[np.ndarray], order: int, vocabulary: int) -> NGram:
-        """Returns the model fitted to the grams of all lengths up to ``order``.
+    def fit(
+        cls, sequences: Sequence[np.ndarray], orders: Sequence[int], vocabulary: int
+    ) -> list[NGram]:
+        """Returns a model of each order, fitted to the grams of all lengths up to it.
+
+        What the orders have in common, all but their longest grams' counts, is counted once.
 
         Raises:
             ValueError: when no token is predicted or a token is not below ``vocabulary``.
         """
-        tokens, predicted = _padded(sequences, order)
+        longest = max(orders)
+        tokens, predicted = _padded(sequences, longest)
         if not predicted.any() or tokens.max() >= vocabulary:
             raise ValueError(f"{predicted.sum()} tokens to count, vocabulary {vocabulary}")
         # Number 0 of length 0: the empty context, which every token follows.
-        numbers, tables = [np.zeros(len(tokens), np.int64)], []
-        for _ in range(order):
+        numbers, tables = [np.zeros(len(tokens), np.int64)], [np.zeros(1, np.int64)]
+        for _ in range(longest):
             keys = _keys(numbers[-1], tokens, vocabulary)
             unique, number = np.unique(keys, return_inverse=True)
             tables.append(unique)
             numbers.append(number)
-        orders: list[_Order] = []
-        counts = np.bincount(numbers[order][predicted], minlength=len(tables[order - 1]))
-        for length in range(order, 0, -1):
-            contexts = len(tables[length - 2]) if length > 1 else 1
-            orders.insert(0, _discount(tables[length - 1], counts, contexts, vocabulary))
-            if length > 1:
-                counts = _continuations(numbers, tables, length, predicted)
-        return cls(order, vocabulary, orders)
+        numbers = [number[predicted] for number in numbers]
+
+        def discount(length: int, counts: np.ndarray) -> _Order:
+            return _discount(tables[length], counts, len(tables[length - 1]), vocabulary)
+
+        below = [
+            discount(length, _continuations(numbers, tables, length + 1))
+            for length in range(1, longest)
+        ]
+        tops = [
+            discount(order, np.bincount(numbers[order], minlength=len(tables[order])))
+            for order in orders
+        ]
+        pairs = zip(orders, tops, strict=True)
+        return [cls(order, vocabulary, [*below[: order - 1], top]) for order, top in pairs]
 
     def log2_probabilities(self, sequences: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Returns log2 p of every token but the first, for each sequence: float64 [len - 1]."""
@@ -107,13 +119,11 @@ def _keys(number: np.ndarray, tokens: np.ndarray, vocabulary: int) -> np.ndarray
     return np.concatenate(([0], number[:-1])) * vocabulary + tokens
 
 
-def _continuations(
-    numbers: list[np.ndarray], tables: list[np.ndarray], length: int, predicted: np.ndarray
-) -> np.ndarray:
+def _continuations(numbers: list[np.ndarray], tables: list[np.ndarray], length: int) -> np.ndarray:
     """Returns, for each gram of ``length - 1``, how many grams of ``length`` end in it."""
-    _, first = np.unique(numbers[length][predicted], return_index=True)
-    suffix = numbers[length - 1][predicted][first]
-    return np.bincount(suffix, minlength=len(tables[length - 2]))
+    suffix = np.full(len(tables[length]), UNKNOWN)
+    suffix[numbers[length]] = numbers[length - 1]
+    return np.bincount(suffix[suffix != UNKNOWN], minlength=len(tables[length - 1]))
 
 
 def _discount(keys: np.ndarray, counts: np.ndarray, contexts: int, vocabulary: int) -> _Order:

@@ -5,7 +5,7 @@ Shape suffixes: N images, H and W their height and width.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -76,6 +76,7 @@ def ssim(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
     For smaller images the window is the largest odd one that fits.
     """
     import torch
+    from torch.nn import functional
 
     height, width = truth_NHW3.shape[1:3]
     size = min(_SSIM_WINDOW, height - 1 + height % 2, width - 1 + width % 2)
@@ -83,12 +84,17 @@ def ssim(pictures_NHW3: np.ndarray, truth_NHW3: np.ndarray) -> np.ndarray:
     window = torch.exp(-(away**2) / (2 * _SSIM_DEVIATION**2))
     window /= window.sum()
 
+    def windows(length: int) -> Tensor:  # as rows of a matrix: products are faster than conv2d
+        rows = [functional.pad(window, (n, length - size - n)) for n in range(length - size + 1)]
+        return torch.stack(rows)
+
+    down, across = windows(height), windows(width).T
+
     def mean(values: Tensor) -> Tensor:
-        along = torch.nn.functional.conv2d(values, window.reshape(1, 1, -1, 1))
-        return torch.nn.functional.conv2d(along, window.reshape(1, 1, 1, -1))
+        return down @ (values @ across)
 
     def planes(pictures: np.ndarray) -> Tensor:
-        return torch.from_numpy(pictures / 255).permute(0, 3, 1, 2).reshape(-1, 1, height, width)
+        return torch.from_numpy(pictures / 255).permute(0, 3, 1, 2).reshape(-1, height, width)
 
     x, y = planes(pictures_NHW3), planes(truth_NHW3)
     m_x, m_y = mean(x), mean(y)
@@ -106,13 +112,18 @@ class Truth:
         self.features = run.features(pictures_NHW3)
         self._run = run
 
-    def likeness(self, pictures_NHW3: np.ndarray) -> dict[str, np.ndarray]:
-        """Returns each of :data:`LIKENESS` for each image: float64 [N]."""
+    def likeness(
+        self, pictures_NHW3: np.ndarray, names: Collection[str] = LIKENESS
+    ) -> dict[str, np.ndarray]:
+        """Returns these of :data:`LIKENESS` for each image: float64 [N]."""
+        measures: dict[str, Callable[..., np.ndarray]] = {
+            "PSNR": psnr,
+            "SSIM": ssim,
+            "feature distance": self._feature_distance,
+        }
+        return {name: measures[name](pictures_NHW3, self.pictures) for name in names}
+
+    def _feature_distance(self, pictures_NHW3: np.ndarray, _: np.ndarray) -> np.ndarray:
         from chiasm.inference.pictures import feature_distance
 
-        own = self._run.features(pictures_NHW3)
-        return {
-            "PSNR": psnr(pictures_NHW3, self.pictures),
-            "SSIM": ssim(pictures_NHW3, self.pictures),
-            "feature distance": feature_distance(own, self.features),
-        }
+        return feature_distance(self._run.features(pictures_NHW3), self.features)

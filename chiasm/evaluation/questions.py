@@ -198,8 +198,14 @@ def _answers(run: Run[QuestionSettings], asked: list[Asked], images: list[Image]
     # What follows the longest answer must have room to show that it is over.
     over = len(run.pretrained.text_tokenizer.encode(NEXT_QUESTION))
     greedy = run.settings.writing(min(longest, run.settings.answer_tokens) + over)
-    prompts, seed = [each.prompt.text for each in asked], run.settings.seed
-    return answer_prompts(run.sampler, images, prompts, settings=greedy, seed=seed)
+    # Greedy answers draw nothing: an image is asked each question once, the blank one above all.
+    pairs = zip(images, asked, strict=True)
+    keys = [(id(image), each.prompt.text) for image, each in pairs]
+    once = dict(zip(keys, images, strict=True))
+    prompts, seed = [prompt for _, prompt in once], run.settings.seed
+    answers = answer_prompts(run.sampler, list(once.values()), prompts, settings=greedy, seed=seed)
+    answer_of = dict(zip(once, answers, strict=True))
+    return [answer_of[key] for key in keys]
 
 
 def _answer_tokens(run: Run[QuestionSettings], asked: Asked) -> int:

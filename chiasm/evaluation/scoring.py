@@ -173,7 +173,7 @@ def without_images(ids: np.ndarray, pretrained: Pretrained) -> np.ndarray:
     """Returns a mask of the tokens that an n-gram reads: all but an item's inside and its end."""
     tokenizer = pretrained.text_tokenizer
     inside = [mark for marks in tokenizer.marks.values() for mark in (marks.fill, marks.end)]
-    return ~np.isin(ids, [*inside, tokenizer.pad_id])
+    return np.logical_and.reduce([ids != mark for mark in (*inside, tokenizer.pad_id)])
 
 
 def _texts(batch: PackedBatch, begin: int, pretrained: Pretrained) -> list[DocumentText]:

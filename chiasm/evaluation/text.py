@@ -100,15 +100,17 @@ def _source_rows(run: Run[TextSettings], name: str, items: Items) -> list[Row]:
     training = pick(run.material.train[name], count, pictures=False).documents
     sequences = _read(training, run.pretrained)
     is_text = not any(any(document.images) for document in items.documents)
+    vocabulary = run.pretrained.text_tokenizer.vocabulary_size
+    models = NGram.fit(sequences, list(ORDERS.values()), vocabulary)
     rows = [
         measure.row(
             f"{name}: bits per byte" + ("" if is_text else " of its text, given its pictures"),
             bits,
-            _ngram_bits(score.texts, sequences, order, run.pretrained, len(bits)),
+            _ngram_bits(score.texts, model, len(bits)),
             baseline,
             headline=is_text and baseline == HEADLINE_BASELINE,
         )
-        for baseline, order in ORDERS.items()
+        for baseline, model in zip(ORDERS, models, strict=True)
     ]
     if not is_text:
         return rows
@@ -127,15 +129,8 @@ def _read(documents: list[Document], pretrained: Pretrained) -> list[np.ndarray]
     return [ids[without_images(ids, pretrained)] for ids in pieces]
 
 
-def _ngram_bits(
-    texts: list[DocumentText],
-    sequences: list[np.ndarray],
-    order: int,
-    pretrained: Pretrained,
-    num_documents: int,
-) -> np.ndarray:
+def _ngram_bits(texts: list[DocumentText], model: NGram, num_documents: int) -> np.ndarray:
     """Returns the bits of each document's scored tokens under an n-gram: float64 [documents]."""
-    model = NGram.fit(sequences, order, pretrained.text_tokenizer.vocabulary_size)
     bits = np.zeros(num_documents)
     log2 = model.log2_probabilities([text.tokens for text in texts])
     for text, own in zip(texts, log2, strict=True):

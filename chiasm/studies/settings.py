@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import Field, create_model, model_validator
 
+import chiasm.recipe  # noqa: F401  (registers the kinds of sources)
 from chiasm.data.source import SOURCES, SourceSettings
 from chiasm.errors import UserError, joined, setting
 from chiasm.registry import Registry

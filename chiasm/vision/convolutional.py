@@ -69,7 +69,8 @@ class ConvolutionalDecoder(FeatureDecoder):
         wide, middle, narrow = widths
         self.linear = LinearDecoder(statistics.channels)
         self.enter = nn.Linear(statistics.channels, wide)
-        self.place_PD = nn.Parameter(torch.randn(shape.num_tokens, wide) * 0.02)
+        # In place: on the meta device a product out of place imports torch._dynamo, a second.
+        self.place_PD = nn.Parameter(torch.randn(shape.num_tokens, wide).mul_(0.02))
         self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(blocks))
         self.rise = nn.Sequential(
             nn.Conv2d(wide, 4 * middle, 1),

@@ -55,7 +55,8 @@ class RaeEncoder(PictureEncoder, kind="rae"):
             nn.Conv2d(middle, wide, 3, stride=2, padding=1),
         )
         self.patches = nn.Linear(3 * CELL_PIXELS**2, wide)
-        self.place_PD = nn.Parameter(torch.randn(settings.shape.num_tokens, wide) * 0.02)
+        # In place: on the meta device a product out of place imports torch._dynamo, a second.
+        self.place_PD = nn.Parameter(torch.randn(settings.shape.num_tokens, wide).mul_(0.02))
         self.blocks = nn.ModuleList(AttentionBlock(wide) for _ in range(settings.blocks))
         self.to_channels = nn.Linear(wide, settings.channels)
         self.last_norm = nn.LayerNorm(settings.channels, elementwise_affine=False)

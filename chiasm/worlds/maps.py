@@ -6,6 +6,7 @@ east, y to the north, and angles turn counter-clockwise from east. Every floor l
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise, product
@@ -39,6 +40,7 @@ FLOORS = {
 }
 CEILINGS = {"sky": "F_SKY1", "plaster": "FLAT20", "timber": "CEIL1_1", "velvet": "FLOOR6_1"}
 LIGHTS = {"bright": 255, "dim": 168}
+_CEILING_SHARES = np.cumsum([0.4, 0.2, 0.2, 0.2])
 DIRECTIONS = {"east": (1, 0), "north": (0, 1), "west": (-1, 0), "south": (0, -1)}
 
 
@@ -179,8 +181,8 @@ def generate_map(world_seed: int, map_seed: int) -> Map:
     rooms = []
     for number, (row, column) in enumerate(product(range(num_rows), range(num_columns))):
         area = Area(lefts[column][0], bottoms[row][0], lefts[column][1], bottoms[row][1])
-        floor, ceiling = str(rng.choice(list(FLOORS))), _draw_ceiling(rng)
-        light = str(rng.choice(list(LIGHTS)))
+        floor, ceiling = _drawn(rng, FLOORS), _draw_ceiling(rng)
+        light = _drawn(rng, LIGHTS)
         rooms.append(Room(area, column, row, str(walls[number]), floor, ceiling, light))
     doorways = _draw_doorways(rng, rooms)
     things = [thing for n, room in enumerate(rooms) for thing in _furnish(rng, n, room, doorways)]
@@ -194,9 +196,15 @@ def _cell_bounds(rng: np.random.Generator, count: int) -> list[tuple[int, int]]:
     return [(int(a), int(b) - WALL_THICKNESS) for a, b in pairwise(starts)]
 
 
+def _drawn(rng: np.random.Generator, names: Mapping[str, object]) -> str:
+    """Returns one of the names, as ``rng.choice`` draws it, which makes an array of them first."""
+    return list(names)[rng.integers(len(names))]
+
+
 def _draw_ceiling(rng: np.random.Generator) -> str:
-    """Returns a ceiling; the sky is twice as likely as any other one."""
-    return str(rng.choice(list(CEILINGS), p=[0.4, 0.2, 0.2, 0.2]))
+    """Returns a ceiling; the sky, the first, is twice as likely as any other one."""
+    bounds = _CEILING_SHARES / _CEILING_SHARES[-1]
+    return list(CEILINGS)[bounds.searchsorted(rng.random(), side="right")]
 
 
 def _draw_doorways(rng: np.random.Generator, rooms: list[Room]) -> list[Doorway]:
@@ -233,14 +241,14 @@ def _furnish(
     rng: np.random.Generator, number: int, room: Room, doorways: list[Doorway]
 ) -> list[Thing]:
     """Returns one to three objects, apart from walls, each other and the ways through doors."""
+    ways = [_walkway(door, 88.0) for door in doorways if number in (door.room, door.neighbour)]
     things: list[Thing] = []
     for _ in range(int(rng.integers(1, 4))):
         for _ in range(20):
             x = int(rng.integers(room.area.left + 64, room.area.right - 63))
             y = int(rng.integers(room.area.bottom + 64, room.area.top - 63))
             apart = all((t.x - x) ** 2 + (t.y - y) ** 2 >= 128**2 for t in things)
-            blocks = any(_walkway(door, 88.0).holds(x, y) for door in doorways)
-            if apart and not blocks:
+            if apart and not any(way.holds(x, y) for way in ways):
                 kind = KINDS[int(rng.integers(len(KINDS)))]
                 things.append(Thing(kind, number, x, y))
                 break

@@ -64,9 +64,11 @@ def test_one_picture_is_one_thing_however_it_is_given(tmp_path):
 
 def test_broken_files_are_refused(made, tmp_path):
     whole = made.picture_file(0, (64, 64))
-    for data in (b"", b"not a picture", whole[:200], tmp_path / "missing.png"):
+    for data in (b"", b"not a picture", whole[:200]):
         with pytest.raises(UserError, match="cannot be decoded"):
             decode_picture(Image(data, target=True), made.shape)
+    with pytest.raises(UserError, match=r"missing\.png does not exist"):
+        decode_picture(Image(tmp_path / "missing.png", target=True), made.shape)
 
 
 def test_a_bomb_is_refused(made, monkeypatch):

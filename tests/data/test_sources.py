@@ -222,7 +222,8 @@ def test_what_vanishes_or_shrinks_while_training_is_skipped_and_counted(captione
     report = stream.report()
     assert report.skipped["pairs"] > 20
     notes = " ".join(report.notes)
-    assert "2.png cannot be decoded" in notes
+    assert "2.png does not exist" in notes
+    assert "3.png cannot be decoded" in notes
     assert "has become shorter since it was opened" in notes
     assert report.broken["pairs"] < report.skipped["pairs"] < report.documents["pairs"]
 

@@ -20,6 +20,10 @@ def documents(seed: int, count: int = 30) -> list[np.ndarray]:
     return made
 
 
+def fit(sequences: list[np.ndarray], order: int, vocabulary: int = VOCABULARY) -> NGram:
+    return NGram.fit(sequences, [order], vocabulary)[0]
+
+
 class Reference:
     """Interpolated Kneser-Ney over tuples in dictionaries, one probability at a time."""
 
@@ -57,7 +61,7 @@ class Reference:
 @pytest.mark.parametrize("order", [1, 2, 3, 5])
 def test_probabilities_equal_a_reference_in_dictionaries(order):
     train, test = documents(0), documents(1, count=6)
-    model, reference = NGram.fit(train, order, VOCABULARY), Reference(train, order)
+    model, reference = fit(train, order), Reference(train, order)
     for sequence, found in zip(test, model.log2_probabilities(test), strict=True):
         padded = [sequence[0]] * max(order - 1, 1) + list(sequence[1:])
         for number, log2 in enumerate(found):
@@ -66,9 +70,18 @@ def test_probabilities_equal_a_reference_in_dictionaries(order):
             assert 2**log2 == pytest.approx(expected, rel=1e-9)
 
 
+def test_orders_that_are_fitted_together_equal_each_one_alone():
+    train, test, orders = documents(0), documents(1, count=6), [3, 1, 5, 2]
+    for order, model in zip(orders, NGram.fit(train, orders, VOCABULARY), strict=True):
+        assert model.order == order
+        alone = fit(train, order).log2_probabilities(test)
+        found = model.log2_probabilities(test)
+        assert all(np.array_equal(a, b) for a, b in zip(found, alone, strict=True))
+
+
 @pytest.mark.parametrize("order", [1, 3, 5])
 def test_probabilities_sum_to_one(order):
-    model = NGram.fit(documents(0), order, VOCABULARY)
+    model = fit(documents(0), order)
     for history in ([0], [0, 3], [0, 5, 5, 1, 2], [0, 11, 11, 11]):  # 11 is never seen
         every = [np.array([*history, token]) for token in range(VOCABULARY)]
         last = [2 ** log2[-1] for log2 in model.log2_probabilities(every)]
@@ -79,8 +92,7 @@ def test_probabilities_sum_to_one(order):
 def test_longer_contexts_help_on_text_that_needs_them():
     cycle = [np.array([0, *([1, 2, 1, 3] * 20)]) for _ in range(10)]
     bits = {
-        order: -NGram.fit(cycle[:5], order, VOCABULARY).log2_probabilities(cycle[5:])[0].mean()
-        for order in (1, 2, 3)
+        order: -fit(cycle[:5], order).log2_probabilities(cycle[5:])[0].mean() for order in (1, 2, 3)
     }
     assert bits[1] > bits[2] > bits[3]
     assert bits[3] < 0.3
@@ -88,24 +100,24 @@ def test_longer_contexts_help_on_text_that_needs_them():
 
 def test_contexts_do_not_cross_documents():
     one = [np.array([0, 1, 2]), np.array([0, 3, 4])]
-    forward = NGram.fit(one, 3, VOCABULARY).log2_probabilities(one)
-    backward = NGram.fit(one[::-1], 3, VOCABULARY).log2_probabilities(one)
+    forward = fit(one, 3).log2_probabilities(one)
+    backward = fit(one[::-1], 3).log2_probabilities(one)
     assert all(np.array_equal(a, b) for a, b in zip(forward, backward, strict=True))
 
 
 def test_a_document_of_one_token_predicts_nothing():
-    scores = NGram.fit(documents(0), 3, VOCABULARY).log2_probabilities([np.array([0])])
+    scores = fit(documents(0), 3).log2_probabilities([np.array([0])])
     assert [len(score) for score in scores] == [0]
 
 
 def test_nothing_to_count_is_refused():
     with pytest.raises(ValueError, match="0 tokens to count"):
-        NGram.fit([np.array([0])], 2, VOCABULARY)
+        fit([np.array([0])], 2)
 
 
 def test_large_vocabularies_do_not_collide():
     train = [np.array([0, 199_999, 5, 199_999, 5]), np.array([0, 199_999, 7])]
-    model = NGram.fit(train, 5, 200_000)
+    model = fit(train, 5, 200_000)
     seen, unseen = model.log2_probabilities([np.array([0, 199_999, 5]), np.array([0, 199_999, 6])])
     assert seen[1] > unseen[1]
     assert seen[0] == unseen[0]

@@ -113,7 +113,7 @@ def test_the_real_grouped_product_matches_a_loop_over_positions(num_experts):
 def test_a_mixture_matches_its_definition(shared, score, weights, modalities, kinds):
     """Scores, shared experts and weights, for batches that lack a modality too."""
     settings = MoeSettings(
-        num_experts=7, granularity=3, shared=shared, score=score, weights=weights
+        num_experts=7, granularity=3, shared_experts=shared, score=score, weights=weights
     )
     mixture = filled(MixtureOfExperts(settings, 12, 24, modalities))
     generator = torch.Generator().manual_seed(2)

@@ -48,9 +48,10 @@ def states(study, out: Path) -> dict[str, State]:
     return {record.cell.title: record.state for record in collect(study, out)}
 
 
-def wait_until(condition, seconds: float = 600) -> None:
+def wait_until(condition, process: subprocess.Popen, seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
+        assert process.poll() is None, process.stdout.read()
         assert time.monotonic() < deadline, "it never happened"
         time.sleep(0.05)
 
@@ -61,7 +62,7 @@ def test_killed_in_the_middle_it_resumes_and_repeats_nothing(study_path, tmp_pat
     study = load_study(path)
     short, long = (cell_folder(out, cell.key) for cell in expand(study))
     with running(path, out, "--slots", "2") as process:
-        wait_until(lambda: (short / "result.json").exists() and last_step(long) > 5)
+        wait_until(lambda: (short / "result.json").exists() and last_step(long) > 5, process)
         process.send_signal(signal.SIGKILL)
     with only_process(long):  # it stops by itself, with a checkpoint
         pass

@@ -1,8 +1,10 @@
 from itertools import combinations
 
+import numpy as np
 import pytest
 
-from chiasm.worlds.maps import DIRECTIONS, Area, Map, generate_map
+from chiasm.worlds import maps
+from chiasm.worlds.maps import CEILINGS, DIRECTIONS, FLOORS, Area, Map, generate_map
 
 MAPS = [generate_map(0, seed) for seed in range(40)]
 
@@ -74,3 +76,12 @@ def test_an_area_holds_its_inside():
     assert area.holds(10, 20)
     assert not area.holds(10, 20, margin=1)
     assert not area.holds(11, 5)
+
+
+def test_materials_are_drawn_as_choice_draws_them():
+    own, reference = np.random.default_rng(3), np.random.default_rng(3)
+    for _ in range(200):
+        assert maps._drawn(own, FLOORS) == reference.choice(list(FLOORS))
+        expected = reference.choice(list(CEILINGS), p=[0.4, 0.2, 0.2, 0.2])
+        assert maps._draw_ceiling(own) == expected
+    assert own.random() == reference.random()
