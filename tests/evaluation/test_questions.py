@@ -11,6 +11,7 @@ from chiasm.evaluation.material import Material
 from chiasm.evaluation.questions import (
     Asked,
     Questions,
+    _answers,
     _balanced,
     _questions,
     majorities,
@@ -134,6 +135,19 @@ def answered(pretrained, source, settings, **changes):
     material = Material({"a": source}, {"a": source})
     settings = settings.model_copy(update={"answer_tokens": 256, **changes})
     return Questions().measure_source(Run(pretrained, material, settings), "a")
+
+
+@pytest.mark.slow
+def test_questions_that_recur_are_answered_as_each_one_alone(knowing, settings):
+    source = Album(together=True)
+    run = Run(knowing, Material({"a": source}, {"a": source}), settings)
+    every = list(_questions(source, 2, ReadingLog()))
+    blank = Image(np.full((32, 32, 3), 128, np.uint8), target=False)
+    asked, images = [*every, *every[::-1]], [*[each.image for each in every], *[blank] * len(every)]
+    alone = [_answers(run, [each], [image])[0] for each, image in zip(asked, images, strict=True)]
+    assert _answers(run, asked, images) == alone
+    assert _answers(run, asked * 2, images * 2) == alone * 2
+    assert len(set(alone)) > 2
 
 
 @pytest.mark.slow
