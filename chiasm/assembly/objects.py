@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -22,7 +23,7 @@ from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.reading import ReadingLog, defect
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources, sample_texts
-from chiasm.data.stream import Stream
+from chiasm.data.stream import PREFETCHED_BATCHES, Stream
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, deterministic_on_cpu
 from chiasm.documents import Continuous, Source
@@ -190,6 +191,11 @@ def seconds_per_step(
     checkpoints come on top; nothing is written and no model is kept.
     """
     inputs = inputs or build_inputs(recipe, material.train)
+    run = build_run(recipe, material, inputs, lambda line: None, cache_folder)
+    # Most steps of a training find their latents: those of these steps are kept beforehand.
+    with closing(run.stream) as read:
+        for _ in islice(read, warmup_steps + steps + PREFETCHED_BATCHES):
+            pass
     run = build_run(recipe, material, inputs, lambda line: None, cache_folder)
     trainer = run.trainer
     try:
