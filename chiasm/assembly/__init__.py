@@ -5,6 +5,7 @@ vision.py   the vision tokenizer of a recipe
 walks.py    shape of documents with actions, and whether rows hold them
 rehearsal.py parts that only sampling runs, tried before the first step
 objects.py  data, tokenizers, stream, model and trainer from a recipe
+pace.py     time of a training step on this machine
 pictures.py images of a recipe's sources, and its held-out trajectories
 folder.py   a run folder, and training that resumes in it
 measured.py a trained run measured on held-out data, and its report
@@ -17,8 +18,8 @@ from chiasm.assembly.objects import (
     build_stream,
     check_feasible,
     open_material,
-    seconds_per_step,
 )
+from chiasm.assembly.pace import seconds_per_step
 from chiasm.assembly.pictures import open_gallery, open_held_out_walks
 from chiasm.assembly.vision import open_tokenizers
 from chiasm.data.preparation import default_cache_folder

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
-from statistics import median
 
 import torch
 from torch import Tensor
@@ -23,9 +21,9 @@ from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.reading import ReadingLog, defect
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources, sample_texts
-from chiasm.data.stream import PREFETCHED_BATCHES, Stream
+from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.device import choose_device, deterministic_on_cpu
+from chiasm.device import choose_device
 from chiasm.documents import Continuous, Source
 from chiasm.errors import UserError, found_at
 from chiasm.evaluation.material import Material
@@ -173,40 +171,6 @@ def build_run(
         tell=tell,
     )
     return Run(recipe, inputs, stream, trainer)
-
-
-def seconds_per_step(
-    recipe: Recipe,
-    material: Material,
-    *,
-    inputs: Inputs | None = None,
-    threads: int | None = None,
-    warmup_steps: int = 3,
-    steps: int = 12,
-    cache_folder: Path | None = None,
-) -> float:
-    """Returns the median time of a training step on this machine, to choose a number of steps by.
-
-    With ``threads`` threads, or as many as a training that begins now would take. Validation and
-    checkpoints come on top; nothing is written and no model is kept.
-    """
-    inputs = inputs or build_inputs(recipe, material.train)
-    run = build_run(recipe, material, inputs, lambda line: None, cache_folder)
-    # Most steps of a training find their latents: those of these steps are kept beforehand.
-    with closing(run.stream) as read:
-        for _ in islice(read, warmup_steps + steps + PREFETCHED_BATCHES):
-            pass
-    run = build_run(recipe, material, inputs, lambda line: None, cache_folder)
-    trainer = run.trainer
-    try:
-        with (
-            deterministic_on_cpu(trainer.device),
-            trainer.threads(None, threads).in_use(0),
-        ):
-            seconds = [trainer.step().timing["seconds"] for _ in range(warmup_steps + steps)]
-    finally:
-        run.stream.close()
-    return median(seconds[warmup_steps:])
 
 
 def check_feasible(
