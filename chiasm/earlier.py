@@ -114,8 +114,3 @@ def built_in(name: str) -> str:
     """Returns what is built in instead of a setting of before; empty for any other."""
     name = re.sub(r"\.\d+\.", ".", f".{name}")  # of one of a list
     return next((what for old, what in BUILT_IN.items() if name.endswith(f".{old}")), "")
-
-
-def elsewhere(last: str) -> str | None:
-    """Returns what a name of other libraries is here; empty: nothing; None: it is no such name."""
-    return ELSEWHERE.get(last)

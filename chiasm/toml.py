@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from chiasm.earlier import built_in, elsewhere, name_now, value_now
+from chiasm.earlier import ELSEWHERE, built_in, name_now, value_now
 from chiasm.errors import SettingsError, UserError, found_at, joined, setting
 from chiasm.registry import Registry
 from chiasm.settings import Settings
@@ -137,7 +137,7 @@ def _meant(name: str, known: Sequence[str]) -> str:
     others = [each for each in known if not name.startswith(f"{each}.")]  # its own tables
     root = f"{name.partition('.')[0]}."
     near = [each for each in others if each.startswith(root)] or others
-    wanted = elsewhere(last)
+    wanted = ELSEWHERE.get(last)
     same = [each for each in near if _last(each) == (wanted or last)]
     if same := [each for each in same if each == f"{group}.{_last(each)}"] or same:
         same.sort(key=lambda each: each.count("."))

@@ -159,6 +159,7 @@ def test_it_shows_itself(model) -> None:
             "prompts: number 1 takes .* and the context 400;",
         ),
         (lambda m: m.embed("view " * 400), "prompts: number 0 takes"),
+        (lambda m: m.write("view", seed=np.int64(-1)), "seed = .* is no seed; give 0"),
         (lambda m: m.write("view", seed=-1), "seed = -1 is no seed; give 0"),
         (lambda m: m.write("view", seed=0.5), r"seed = 0\.5 is no seed"),
         (lambda m: m.draw("a", num_inference_steps=3), "num_inference_steps; there is steps"),

@@ -27,7 +27,7 @@ def seconds_per_step(
     """Returns the median time of a training step on this machine, to choose a number of steps by.
 
     With ``threads`` threads, or as many as a training that begins now would take. Validation and
-    checkpoints come on top; nothing is written and no model is kept.
+    checkpoints come on top; no model is kept, and nothing is written but kept latents.
     """
     inputs = inputs or build_inputs(recipe, material.train)
     run = build_run(recipe, material, inputs, lambda line: None, cache_folder)

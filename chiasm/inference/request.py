@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
+from numbers import Integral
 from typing import TYPE_CHECKING
 
 from pydantic import Field
@@ -80,7 +81,7 @@ class Request:
     """Stream of the items that ``opens`` and ``script`` open."""
 
     def __post_init__(self) -> None:
-        if not isinstance(self.seed, int) or self.seed < 0:
+        if not isinstance(self.seed, Integral) or self.seed < 0:
             raise UserError("is no seed", setting="seed", value=self.seed, remedy="give 0, 1, 2, …")
         try:
             Document(self.spans)
