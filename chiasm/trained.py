@@ -31,7 +31,7 @@ from chiasm.inference.pictures import fitted
 from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.request import IMAGINING, Ended, Request, SamplingSettings, TextWritten
 from chiasm.inference.sampler import Sampler
-from chiasm.model.decoder import DecoderInput
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.rgb import Given
 from chiasm.toml import parse_settings

@@ -1,4 +1,6 @@
 import os
+import platform
+import subprocess
 import sys
 from pathlib import Path
 
@@ -48,3 +50,25 @@ def test_freed_memory_goes_back() -> None:
     before = resident()
     return_freed_memory(torch.device("cpu"))
     assert resident() < before - 50e6
+
+
+FAULTS = """
+import resource, torch
+from chiasm.device import keep_freed_memory
+torch.set_num_threads(1)
+keep_freed_memory(torch.device("cpu"))
+for repeat in range(30):
+    if repeat == 10:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    several = [torch.ones(600_000) for _ in range(20)]
+    del several
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_kept_memory_is_not_asked_for_again() -> None:
+    command = [sys.executable, "-c", FAULTS]
+    faults = int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    assert faults < 1000  # 20 rounds of 48 MB are 234,000 pages

@@ -15,7 +15,7 @@ from chiasm.errors import UserError
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.inference.walks import WalkDocuments
-from chiasm.model.decoder import DecoderInput
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.worldmodel.rollout import Context, Rollouts
 

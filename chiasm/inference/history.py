@@ -22,7 +22,8 @@ from chiasm.batch.slots import Slots
 from chiasm.batch.streams import Streams
 from chiasm.inference.passage import Passage
 from chiasm.model.cache import KeyValueCache
-from chiasm.model.decoder import Decoder, DecoderInput, LatentInput
+from chiasm.model.decoder import Decoder
+from chiasm.model.inputs import DecoderInput, LatentInput
 from chiasm.model.mask import IntervalMask
 
 

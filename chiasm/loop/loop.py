@@ -24,7 +24,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
-from chiasm.device import deterministic_on_cpu, synchronise
+from chiasm.device import deterministic_on_cpu, keep_freed_memory, synchronise
 from chiasm.errors import UserError
 from chiasm.loop.checkpoint import Checkpoints
 from chiasm.loop.metrics import MetricsLog, Values
@@ -89,6 +89,7 @@ class Loop(ABC, Generic[Found]):
         self.compiled = compiled
         self.tell = tell
         self.device = next(module.parameters()).device
+        keep_freed_memory(self.device)
         self.progress = Progress()
         moved = {
             name: {p for group in optimizer.param_groups for p in group["params"]}

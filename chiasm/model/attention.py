@@ -16,6 +16,7 @@ from chiasm.model.layers import Linear
 from chiasm.model.mask import IntervalMask
 from chiasm.model.routing import Routing
 from chiasm.model.settings import ModelSettings
+from chiasm.model.windowed import attend_windowed
 from chiasm.model.work import Work
 from chiasm.roles import Role
 
@@ -27,6 +28,8 @@ class Attention(nn.Module):
     implements ``forward(x_BTD, rotary_BTK, mask, past, by_modality)`` as :class:`GroupedAttention`
     does; ``rotary_BTK`` are the angles as ``apply_rotary`` takes them, ``past`` is the layer's
     cache that this pass extends, and ``by_modality`` goes to projections of each modality.
+    Without a cache, positions may lie in any order, in one row
+    (:meth:`chiasm.model.inputs.DecoderInput.by_modality`): only ``mask`` knows who sees whom.
     """
 
     cached: tuple[tuple[int, ...], ...]
@@ -74,6 +77,10 @@ class GroupedAttention(Attention):
         """[B, T, D] → [B, T, D]."""
         H, G = self.query_heads, self.key_value_heads
         heads_BTHK = self.qkv(x_BTD, by_modality).unflatten(-1, (H + 2 * G, self.head_width))
+        if past is None and (rows := mask.head_rows(heads_BTHK, H)):
+            heads_MAK, turn_MK = heads_BTHK.flatten(0, 1), rotary_BTK.flatten(0, 1)
+            y_MX = attend_windowed(heads_MAK, self.qk_gain, turn_MK, rows)
+            return self.out(y_MX.unflatten(0, x_BTD.shape[:2]), by_modality)
         heads_BTHK = apply_rotary(heads_BTHK, self.qk_gain, rotary_BTK, H + G)
         q_BTHK, k_BSGK, v_BSGK = heads_BTHK.split((H, G, G), dim=2)
         if past is not None:

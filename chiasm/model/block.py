@@ -6,6 +6,7 @@ both halves of a block.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar, cast
 
@@ -16,7 +17,9 @@ from chiasm.batch.streams import TEXT
 from chiasm.errors import settings_of
 from chiasm.model.attention import Attention
 from chiasm.model.cache import LayerCache
+from chiasm.model.elementwise import by_hand
 from chiasm.model.experts import Experts, MixtureOfExperts
+from chiasm.model.fused import add_experts
 from chiasm.model.layers import RMSNorm
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import RouterOutput
@@ -35,6 +38,8 @@ class Shared:
     modality_BT: Tensor
     by_modality: Routing | None
     """None where nothing has weights of each modality."""
+    ends: Sequence[int] | None
+    """Where positions that lie sorted by modality end; None: they do not."""
     modulation_BT6D: Tensor | None
     """By flow time, 0 where there is none; None where time is added."""
 
@@ -62,6 +67,11 @@ class Block(nn.Module):
         modality_BT = shared.modality_BT
         if shared.modulation_BT6D is None:
             x_BTD = x_BTD + self._attend(self.attention_norm(x_BTD, modality_BT), shared, past)
+            if (ends := self._runs(x_BTD, shared)) is not None:
+                gain, own = self.experts_norm.gain, self.experts
+                gain_XD = gain if gain.ndim == 2 else gain.unsqueeze(0)
+                x_MD = add_experts(x_BTD.flatten(0, 1), gain_XD, own.gate_up, own.down, ends)
+                return x_MD.view_as(x_BTD), None
             y_BTD, choice = self._transform(self.experts_norm(x_BTD, modality_BT), shared)
             return x_BTD + y_BTD, choice
         latent_BT11 = (modality_BT > TEXT)[..., None, None]
@@ -79,6 +89,13 @@ class Block(nn.Module):
 
     def _attend(self, x_BTD: Tensor, shared: Shared, past: LayerCache | None) -> Tensor:
         return self.attention(x_BTD, shared.rotary_BTK, shared.mask, past, shared.by_modality)
+
+    def _runs(self, x_BTD: Tensor, shared: Shared) -> Sequence[int] | None:
+        """Where the rows of each expert and norm end; None where they do not lie in runs."""
+        if isinstance(self.experts, MixtureOfExperts) or not by_hand(x_BTD):
+            return None
+        single = len(self.experts.gate_up) == 1 and self.experts_norm.gain.ndim == 1
+        return (x_BTD.shape[:2].numel(),) if single else shared.ends
 
     def _transform(self, x_BTD: Tensor, shared: Shared) -> tuple[Tensor, RouterOutput | None]:
         if isinstance(self.experts, MixtureOfExperts):

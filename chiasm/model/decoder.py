@@ -11,24 +11,23 @@ modalities, E experts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cached_property
-from typing import ClassVar, NamedTuple, TypeVar, cast
+from dataclasses import replace
+from typing import ClassVar, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from chiasm.batch.packed import PackedBatch
-from chiasm.batch.streams import Streams
+from chiasm.batch.streams import PADDING, Streams
 from chiasm.device import return_freed_memory
 from chiasm.errors import settings_of
 from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.checkpointing import calling
+from chiasm.model.elementwise import by_hand, put_rows
 from chiasm.model.experts import Experts, MixtureOfExperts
 from chiasm.model.initialize import initialize
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.latents import PlaceEmbedding, TimeEmbedding
 from chiasm.model.layers import Linear, RMSNorm, RotaryTable
 from chiasm.model.mask import IntervalMask
@@ -42,49 +41,6 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 LARGE_LOGITS_BYTES = 2**30
 """Logits of all positions of a batch, in float32, from which on memory may be worth time."""
-
-
-class LatentInput(NamedTuple):
-    """The latents of one stream that the decoder reads."""
-
-    z_LC: Tensor
-    """float: latents as the model sees them, (1 - t)·noise + t·data."""
-    time_L: Tensor
-    """float: flow time of each latent token; 0 is noise, 1 is data."""
-    position_L: Tensor
-    """int64: where each lies in the flattened [B·T] positions."""
-    place_LA: Tensor
-    """int64: its coordinates inside its item."""
-
-
-@dataclass(frozen=True)
-class DecoderInput:
-    """What the decoder reads: tokens everywhere, latents where items lie."""
-
-    ids_BT: Tensor
-    """int64: token numbers; those at latent tokens are not read."""
-    modality_BT: Tensor
-    """int64: each position's modality (:mod:`chiasm.batch.streams`)."""
-    position_BT: Tensor
-    """int64: rotary position, counted from the start of the document."""
-    latents: Mapping[str, LatentInput]
-    """By stream; one that has no items here may be left out."""
-
-    @classmethod
-    def from_batch(
-        cls, batch: PackedBatch, z: Mapping[str, Tensor], times: Mapping[str, Tensor]
-    ) -> DecoderInput:
-        """Read a packed batch, each stream's latents [L, C] noised to its items' times [N]."""
-        latents = {
-            name: LatentInput(z[name], times[name][own.item_L], own.position_L, own.place_LA)
-            for name, own in batch.slots.items()
-        }
-        return cls(batch.ids_BT, batch.modality_BT, batch.position_BT, latents)
-
-    @cached_property
-    def latent_position_L(self) -> Tensor:
-        """int64: where the latents of all streams lie, one stream after the other."""
-        return torch.cat([each.position_L for each in self.latents.values()])
 
 
 class Decoder(nn.Module):
@@ -156,6 +112,8 @@ class Decoder(nn.Module):
         :mod:`chiasm.model.cache`).
         """
         assert (cache is None) == (mask.held_B is None)
+        if cache is None and self._sorts(inputs):
+            return self._forward_sorted(inputs, mask)
         x_BTD, time_LD = self._embed(inputs)
         _ = mask.attend  # chosen here: compiled blocks would trace the choice anew at every step
         shared = self._share(inputs, mask, time_LD)
@@ -168,6 +126,17 @@ class Decoder(nn.Module):
             x_BTD, choice = call(block, x_BTD, shared, layer)
             choices += [choice] if choice is not None else []
         return self.final_norm(x_BTD, inputs.modality_BT), choices
+
+    def _forward_sorted(
+        self, inputs: DecoderInput, mask: IntervalMask
+    ) -> tuple[Tensor, list[RouterOutput]]:
+        """As :meth:`forward_with_routing`, positions sorted by modality once for all blocks."""
+        rows, order_M = inputs.by_modality(self.shapes)
+        x_1MD, choices = self.forward_with_routing(rows, replace(mask, order_M=order_M))
+        number = inputs.ids_BT.numel()
+        x_MD = put_rows(x_1MD[0], order_M, number)
+        choices = [RouterOutput(*(put_rows(x, order_M, number) for x in own)) for own in choices]
+        return x_MD.unflatten(0, inputs.ids_BT.shape), choices
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
         """Returns an empty cache of ``capacity`` slots for each of ``rows`` rows."""
@@ -226,10 +195,22 @@ class Decoder(nn.Module):
         blocks = self.count_parameters().active - head - self.token_embedding.numel()
         return "full" if head >= 2 * blocks else "none"
 
+    def _sorts(self, inputs: DecoderInput) -> bool:
+        """Whether positions are to be sorted by modality for all blocks."""
+        own = self._has_runs and inputs.ends is None and by_hand(self.token_embedding)
+        float32 = self.compute_dtype == torch.float32
+        return own and float32 and bool((inputs.modality_BT != PADDING).any())
+
+    @property
+    def _has_runs(self) -> bool:
+        """Whether something has weights of each modality."""
+        return "modality" in (self.settings.experts, self.settings.attention_weights)
+
     def _embed(self, inputs: DecoderInput) -> tuple[Tensor, Tensor | None]:
         """Positions [B, T, D] with the latents in their places, and the times [L, D] of these."""
         dtype = self.compute_dtype
-        x_BTD = F.embedding(inputs.ids_BT, self.token_embedding).to(dtype)
+        token_BT = inputs.ids_BT if inputs.ends is None else inputs.ids_BT[:, : inputs.ends[0]]
+        x_BTD = F.embedding(token_BT, self.token_embedding).to(dtype)
         if not inputs.latents:
             return x_BTD, None
         read = inputs.latents.values()
@@ -243,13 +224,17 @@ class Decoder(nn.Module):
         )
         if self.settings.time_conditioning == "added":
             latent_LD = latent_LD + time_LD
+        if inputs.ends is not None:
+            return torch.cat((x_BTD[0], latent_LD)).unsqueeze(0), time_LD
         x_MD = x_BTD.flatten(0, 1).index_copy(0, inputs.latent_position_L, latent_LD)
         return x_MD.view_as(x_BTD), time_LD
 
     def _share(self, inputs: DecoderInput, mask: IntervalMask, time_LD: Tensor | None) -> Shared:
         modality_BT, settings = inputs.modality_BT, self.settings
         by_modality = modulation = None
-        if "modality" in (settings.experts, settings.attention_weights):
+        if inputs.ends is not None:
+            by_modality = Routing.of_runs(inputs.ends, self.device)
+        elif self._has_runs:
             by_modality = Routing.by_modality(modality_BT, len(self.shapes.modalities))
         if settings.time_conditioning == "adaptive":
             size = (modality_BT.numel(), 6 * settings.width)
@@ -258,7 +243,8 @@ class Decoder(nn.Module):
                 modulation_LF = self.time_modulation(F.silu(time_LD))
                 modulation = modulation.index_copy(0, inputs.latent_position_L, modulation_LF)
             modulation = modulation.view(*modality_BT.shape, 6, -1)
-        return Shared(self.rotary(inputs.position_BT), mask, modality_BT, by_modality, modulation)
+        rotary_BTK = self.rotary(inputs.position_BT)
+        return Shared(rotary_BTK, mask, modality_BT, by_modality, inputs.ends, modulation)
 
 
 def _named(layers: dict[str, _Module]) -> dict[str, _Module]:

@@ -22,6 +22,24 @@ EPSILON = 1e-6
 """Added to the mean square before its root is taken."""
 
 
+def by_hand(x: Tensor) -> bool:
+    """Whether x is computed by the functions that have their gradient written out: for float32 on a
+    CPU, where nothing is compiled."""
+    own = x.device.type == "cpu" and x.dtype == torch.float32
+    return own and not torch.compiler.is_compiling()
+
+
+def inverse_rms(x_MD: Tensor) -> Tensor:
+    """1 / sqrt(mean(x²) + ε) over the last dimension, [..., 1]."""
+    square = torch.linalg.vector_norm(x_MD, dim=-1, keepdim=True).square_()
+    return square.div_(x_MD.shape[-1]).add_(EPSILON).rsqrt_()
+
+
+def as_complex(x_MK: Tensor) -> Tensor:
+    """Each pair (x[2i], x[2i+1]) as one number; a view, [..., K] → [..., K / 2]."""
+    return torch.view_as_complex(x_MK.unflatten(-1, (-1, 2)))
+
+
 def rms_norm(x_MD: Tensor, gain_D: Tensor) -> Tensor:
     """x / sqrt(mean(x²) + ε) · gain over the last dimension (arXiv 1910.07467, equation 4)."""
     if x_MD.device.type == "cpu" and x_MD.dtype == torch.float32:
@@ -69,6 +87,11 @@ def take_rows(x_MD: Tensor, row_R: Tensor) -> Tensor:
     return _TakeRows.apply(x_MD, row_R)
 
 
+def put_rows(x_RD: Tensor, row_R: Tensor, num_rows: int) -> Tensor:
+    """The rows of a tensor of ``num_rows``, each of ``row_R`` once; the others are 0."""
+    return x_RD.new_zeros(num_rows, *x_RD.shape[1:]).index_copy(0, row_R, x_RD)
+
+
 def spread_rows(row_R: Tensor, owner_M: Tensor, *tensors_MD: Tensor) -> tuple[Tensor, ...]:
     """x[row] of each x, where only the copy ``owner`` of a row has a gradient that is not zero."""
     return _SpreadRows.apply(row_R, owner_M, *tensors_MD)
@@ -77,9 +100,7 @@ def spread_rows(row_R: Tensor, owner_M: Tensor, *tensors_MD: Tensor) -> tuple[Te
 class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x_MD: Tensor, gain_D: Tensor) -> Tensor:
-        width = x_MD.shape[-1]
-        square_M = torch.linalg.vector_norm(x_MD, dim=-1, keepdim=True).square_()
-        scale_M = square_M.div_(width).add_(EPSILON).rsqrt_()
+        scale_M = inverse_rms(x_MD)
         ctx.save_for_backward(x_MD, gain_D, scale_M)
         return (x_MD * scale_M).mul_(gain_D)
 
@@ -101,10 +122,6 @@ class _RMSNorm(torch.autograd.Function):
         return grad_x.add_(mean_M.mul_(scale_M)), grad_gain
 
 
-def _complex(x_BTXK: Tensor) -> Tensor:
-    return torch.view_as_complex(x_BTXK.unflatten(-1, (-1, 2)))
-
-
 class _ApplyRotary(torch.autograd.Function):
     """A turn keeps a head's length, so norm and turn commute: one complex product does the turn,
     one real product norm and gain, and neither direction copies heads together."""
@@ -116,11 +133,10 @@ class _ApplyRotary(torch.autograd.Function):
         y_BTHK = torch.empty(heads_BTHK.shape)
         y_BTHK[:, :, rotated:] = heads_BTHK[:, :, rotated:]
         x_BTXK, y_BTXK = heads_BTHK[:, :, :rotated], y_BTHK[:, :, :rotated]
-        torch.mul(_complex(x_BTXK), _complex(rotary_BTK.unsqueeze(2)), out=_complex(y_BTXK))
+        torch.mul(as_complex(x_BTXK), as_complex(rotary_BTK.unsqueeze(2)), out=as_complex(y_BTXK))
         scale_BTX1 = None
         if gain_X is not None:
-            square = torch.linalg.vector_norm(x_BTXK, dim=-1, keepdim=True).square_()
-            scale_BTX1 = square.div_(x_BTXK.shape[-1]).add_(EPSILON).rsqrt_()
+            scale_BTX1 = inverse_rms(x_BTXK)
             y_BTXK.mul_(scale_BTX1 * gain_X.unsqueeze(-1))
         ctx.save_for_backward(heads_BTHK, gain_X, rotary_BTK, scale_BTX1)
         ctx.rotated = rotated
@@ -134,8 +150,8 @@ class _ApplyRotary(torch.autograd.Function):
         grad_BTHK = torch.empty(heads_BTHK.shape)
         grad_BTHK[:, :, rotated:] = grad_y_BTHK[:, :, rotated:]
         x_BTXK, grad_BTXK = heads_BTHK[:, :, :rotated], grad_BTHK[:, :, :rotated]
-        back = _complex(rotary_BTK.unsqueeze(2)).conj().resolve_conj()
-        torch.mul(_complex(grad_y_BTHK[:, :, :rotated]), back, out=_complex(grad_BTXK))
+        back = as_complex(rotary_BTK.unsqueeze(2)).conj().resolve_conj()
+        torch.mul(as_complex(grad_y_BTHK[:, :, :rotated]), back, out=as_complex(grad_BTXK))
         if gain_X is None:
             return grad_BTHK, None, None, None
         # With n = x / sqrt(mean x² + ε) and g the gradient rotated back:

@@ -14,7 +14,7 @@ of queries, J blocks of keys; M = B·T, N windows of one size, W positions of al
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 
@@ -24,8 +24,9 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from chiasm.batch.packed import PackedBatch
-from chiasm.model.elementwise import spread_rows, take_rows
-from chiasm.model.windows import Windows
+from chiasm.model.elementwise import by_hand, spread_rows, take_rows
+from chiasm.model.windowed import LARGEST, HeadRows
+from chiasm.model.windows import Windows, additive, seen
 
 BLOCK = 128
 """Queries and keys of one FlexAttention block."""
@@ -47,7 +48,14 @@ class IntervalMask:
     held_B: Tensor | None = None
     """int64: keys that each row's cache holds before the queries; None: there is no cache, and
     the queries' own positions are the keys."""
+    order_M: Tensor | None = None
+    """int64: which of the B·T positions attend, in their order in the one row that then holds them;
+    None: all do, in B rows."""
     _narrower: dict[int, IntervalMask] = field(default_factory=dict, init=False, repr=False)
+
+    _head_rows: dict[tuple[int, int], HeadRows] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @classmethod
     def from_batch(cls, batch: PackedBatch) -> IntervalMask:
@@ -65,13 +73,26 @@ class IntervalMask:
         # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
         if device == "cuda" and own_keys:
             return partial(_attend, self.block_mask)
-        if device == "cpu" and own_keys and (windows := Windows.of(self.first_BT, self.last_BT)):
-            masks = [
-                IntervalMask(first, last, num_keys=first.shape[1]).additive_B1TS
-                for first, last in windows.intervals
-            ]
-            return partial(_attend_in_windows, windows, masks)
+        if device == "cpu" and own_keys:
+            return partial(_attend_in_windows, self.windows)
         return partial(_attend, self.additive_B1TS)
+
+    @cached_property
+    def windows(self) -> Windows:
+        """The windows of a CPU."""
+        return Windows.of(self.first_BT, self.last_BT, self.order_M)
+
+    def head_rows(self, heads_BTHK: Tensor, heads: int) -> HeadRows | None:
+        """Where H query heads and their keys and values [B, T, H + 2·G, K] lie in the windows; None
+        where :meth:`attend` is for them."""
+        if self.held_B is not None or not by_hand(heads_BTHK):
+            return None
+        if self.windows.intervals[-1].shape[-1] > LARGEST:
+            return None
+        groups = (heads_BTHK.shape[2] - heads) // 2
+        if (heads, groups) not in self._head_rows:
+            self._head_rows[heads, groups] = HeadRows.of(self.windows, heads, groups)
+        return self._head_rows[heads, groups]
 
     def within(self, window: int) -> IntervalMask:
         """Returns the mask without the keys that lie ``window`` positions or more back."""
@@ -85,8 +106,7 @@ class IntervalMask:
     @cached_property
     def dense_BTS(self) -> Tensor:
         """bool [B, T, S]: the reference."""
-        key_S = torch.arange(self.num_keys, device=self.first_BT.device)
-        return (key_S >= self.first_BT.unsqueeze(-1)) & (key_S <= self.last_BT.unsqueeze(-1))
+        return seen(self.first_BT, self.last_BT, self.num_keys)
 
     @cached_property
     def additive_B1TS(self) -> Tensor:
@@ -94,8 +114,7 @@ class IntervalMask:
 
         scaled_dot_product_attention would make this from a boolean mask again in every layer.
         """
-        seen = self.dense_BTS.unsqueeze(1)
-        return torch.zeros(seen.shape, device=seen.device).masked_fill_(~seen, float("-inf"))
+        return additive(self.first_BT, self.last_BT, self.num_keys)
 
     @cached_property
     def block_mask(self) -> BlockMask:
@@ -163,10 +182,9 @@ def _attend(mask: Tensor | BlockMask, q_BTHK: Tensor, k_BSGK: Tensor, v_BSGK: Te
     return y_BHTK.transpose(1, 2)
 
 
-def _attend_in_windows(
-    windows: Windows, masks: Sequence[Tensor], q_BTHK: Tensor, k_BTGK: Tensor, v_BTGK: Tensor
-) -> Tensor:
+def _attend_in_windows(windows: Windows, q_BTHK: Tensor, k_BTGK: Tensor, v_BTGK: Tensor) -> Tensor:
     """The same as :func:`_attend` over a whole row, window by window."""
+    masks = windows.masks
     heads_M = (x.flatten(0, 1) for x in (q_BTHK, k_BTGK, v_BTGK))
     heads_W = spread_rows(windows.position_W, windows.owner_M, *heads_M)
     sizes_N2 = [(mask.shape[0], mask.shape[-1]) for mask in masks]

@@ -11,6 +11,7 @@ E experts.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,9 +26,9 @@ from chiasm.model.elementwise import take_rows
 class Routing:
     """Assignment a is choice a % K of position a // K."""
 
-    order_A: Tensor
-    """int64: the assignments, sorted by expert and stable inside each."""
-    inverse_A: Tensor
+    order_A: Tensor | None
+    """int64: the assignments, sorted by expert and stable inside each; None: they lie so."""
+    inverse_A: Tensor | None
     """int64: where each assignment went."""
     ends_E: Tensor
     """int32: where each expert's run of sorted rows ends."""
@@ -55,13 +56,18 @@ class Routing:
         """Text (and padding, whose outputs nobody reads) to expert 0, the others in their order."""
         return cls.by_expert(own_expert(modality_BT).reshape(-1, 1), num_modalities)
 
+    @classmethod
+    def of_runs(cls, ends: Sequence[int], device: torch.device) -> Routing:
+        """Of positions that lie sorted by expert, each expert's up to one of ``ends``."""
+        return cls(None, None, torch.tensor(ends, dtype=torch.int32, device=device), choices=1)
+
     def dispatch(self, x_MD: Tensor) -> Tensor:
         """Rows in position order → one row for each assignment, sorted by expert."""
-        return _Move.apply(x_MD, self, False)
+        return x_MD if self.order_A is None else _Move.apply(x_MD, self, False)
 
     def combine(self, y_AD: Tensor) -> Tensor:
         """Rows sorted by expert → their sum for each position."""
-        return _Move.apply(y_AD, self, True)
+        return y_AD if self.order_A is None else _Move.apply(y_AD, self, True)
 
 
 def own_expert(modality: Tensor) -> Tensor:
@@ -84,6 +90,8 @@ class _Move(torch.autograd.Function):
 
 def _moved(x: Tensor, routing: Routing, combine: bool) -> Tensor:
     choices = routing.choices
+    assert routing.order_A is not None
+    assert routing.inverse_A is not None
     if not combine:
         order_A = routing.order_A
         return x.index_select(0, order_A if choices == 1 else order_A // choices)

@@ -28,8 +28,9 @@ from chiasm.flow import (
     shift_time,
 )
 from chiasm.model.cross_entropy import linear_cross_entropy
-from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.decoder import Decoder
 from chiasm.model.elementwise import take_rows
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import RouterOutput
 from chiasm.training.losses import Counts, Losses, Sums

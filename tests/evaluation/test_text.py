@@ -15,7 +15,8 @@ from chiasm.evaluation.material import Material, pick
 from chiasm.evaluation.run import Run
 from chiasm.evaluation.scoring import batches, lossless
 from chiasm.evaluation.text import BitsPerByte
-from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.decoder import Decoder
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 
 WORDS = ("the", "wall", "is", "brick", "and", "floor", "grass")

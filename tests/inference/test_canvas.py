@@ -14,7 +14,7 @@ from chiasm.inference.canvas import Canvas, item_passage
 from chiasm.inference.history import History
 from chiasm.inference.passage import Passage, prompt_passage
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model.decoder import DecoderInput
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 
 TIME = 0.4

@@ -3,7 +3,8 @@ from dataclasses import replace
 import pytest
 import torch
 
-from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.decoder import Decoder
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 
 VARIANTS = {

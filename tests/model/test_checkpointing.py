@@ -4,7 +4,8 @@ from torch.multiprocessing.reductions import StorageWeakRef
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.decoder import Decoder
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.settings import ModelSettings, MoeSettings
 
@@ -30,13 +31,18 @@ class Peak(TorchDispatchMode):
 
     def __torch_dispatch__(self, func, types, args=(), kwargs=None):
         found = func(*args, **(kwargs or {}))
-        for each in tree_leaves(found):
-            if isinstance(each, torch.Tensor):
-                storage = each.untyped_storage()
-                self.live[StorageWeakRef(storage)] = storage.nbytes()
+        read = storages((args, kwargs))  # a view of a weight is nothing new
+        self.live |= {own: size for own, size in storages(found).items() if own not in read}
         self.live = {own: size for own, size in self.live.items() if not own.expired()}
         self.bytes = max(self.bytes, sum(self.live.values()))
         return found
+
+
+def storages(tree) -> dict[StorageWeakRef, int]:
+    """The bytes of each storage that a tensor in a nest of containers lies in."""
+    tensors = [each for each in tree_leaves(tree) if isinstance(each, torch.Tensor)]
+    each = [tensor.untyped_storage() for tensor in tensors]
+    return {StorageWeakRef(storage): storage.nbytes() for storage in each}
 
 
 def peak_and_gradients(naive, decoder: Decoder) -> tuple[int, list[torch.Tensor]]:
@@ -48,16 +54,19 @@ def peak_and_gradients(naive, decoder: Decoder) -> tuple[int, list[torch.Tensor]
     return peak.bytes, [each.grad for each in decoder.parameters() if each.grad is not None]
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("kind", KINDS)
-def test_gradients_are_equal_and_the_peak_is_lower(naive, kind):
+def test_gradients_are_equal_and_the_peak_is_lower(naive, kind, dtype):
     decoder, found = naive.decoder(noise=0.1, depth=6, **KINDS[kind]), {}
+    decoder.compute_dtype = dtype
     for mode in MODES:
         decoder.activation_checkpointing = mode
         found[mode] = peak_and_gradients(naive, decoder)
     for mode in MODES[1:]:
         for gradient, wanted in zip(found[mode][1], found["none"][1], strict=True):
             assert torch.equal(gradient, wanted)
-    assert found["full"][0] < 0.7 * found["selective"][0]
+    # Products inside a half of a block that is one function are computed again in both.
+    assert found["full"][0] < 0.9 * found["selective"][0]
     assert found["selective"][0] < 0.8 * found["none"][0]
 
 

@@ -5,8 +5,9 @@ import torch
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from chiasm.model.decoder import DecoderInput
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
+from chiasm.model.windows import Windows
 from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 
 
@@ -47,9 +48,12 @@ def test_the_count_agrees_with_torch_when_all_pairs_are_counted(naive, changes):
             loss = loss + decoder.latent_output(name, x_MD[slots.position_L[target_L]]).sum()
         forward = counter.get_total_flops()
         loss.backward()
-    # Dense kernels execute padding and every pair of a row, allowed or not.
-    positions = batch.num_rows * batch.num_positions
-    pairs = positions * batch.num_positions
+    # Kernels execute every pair of a window, allowed or not; padding where nothing is sorted.
+    sorts = "modality" in (decoder.settings.experts, decoder.settings.attention_weights)
+    order_M = inputs.by_modality(decoder.shapes)[1] if sorts else None
+    positions = len(order_M) if sorts else batch.num_rows * batch.num_positions
+    windows = Windows.of(batch.first_BT, batch.last_BT, order_M)
+    pairs = sum(first.numel() * first.shape[1] for first, _ in windows.intervals)
     work = replace(Work.useful(batch), positions=positions, pairs=pairs)
     own = decoder.forward_flops(work)
     assert own == pytest.approx(forward, rel=0.01)

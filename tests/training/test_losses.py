@@ -9,7 +9,8 @@ import pytest
 import torch
 
 from chiasm.batch.packed import NO_LABEL
-from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.decoder import Decoder
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.training.losses import NOISE_BINS, Counts, Losses, Sums
 from chiasm.training.objective import Objective

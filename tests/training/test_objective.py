@@ -6,7 +6,8 @@ import torch
 import torch.nn.functional as F
 
 from chiasm.flow import default_shift, mix
-from chiasm.model.decoder import Decoder, DecoderInput
+from chiasm.model.decoder import Decoder
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.training.losses import NOISE_BINS, Counts, Losses, Sums
 from chiasm.training.objective import Objective

@@ -30,7 +30,7 @@ from chiasm.evaluation.material import asked_picture, pick
 from chiasm.evaluation.scoring import DOCUMENTS_PER_BATCH, SEED_STRIDE, batches
 from chiasm.flow import mix
 from chiasm.inference.pretrained import Pretrained
-from chiasm.model.decoder import DecoderInput
+from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.training.losses import NOISE_BINS
 from chiasm.training.noise import draw_noise

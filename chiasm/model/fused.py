@@ -1,0 +1,94 @@
+"""The experts' half of a block as one autograd function, for float32 on a CPU.
+
+x + down(silu(gate) · up) with gate, up = norm(x) W: apart, it is a dozen nodes that each read and
+write all positions. Here the gain of the norm goes into the weights, the residual is added by the
+product that ends the half, and the sigmoid stays for the gradient.
+
+Shape suffixes: M rows, sorted so that those of one expert follow each other; R runs of them, D
+width, F hidden width; E experts, X modalities, each 1 or R.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+from chiasm.model.elementwise import inverse_rms
+
+
+def add_experts(
+    x_MD: Tensor, gain_XD: Tensor, gate_up_EFD: Tensor, down_EDF: Tensor, ends: Sequence[int]
+) -> Tensor:
+    """x + expert(norm(x) · gain), run by run of rows, which end at ``ends``."""
+    return _AddExperts.apply(x_MD, gain_XD, gate_up_EFD, down_EDF, ends)
+
+
+def _runs(ends: Sequence[int], *weights: Tensor) -> Iterator[Any]:
+    """The rows of each run, and its own part of each of the weights, which may be the only one."""
+    for number, (begin, end) in enumerate(pairwise((0, *ends))):
+        yield slice(begin, end), *(weight[number % len(weight)] for weight in weights)
+
+
+class _AddExperts(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any,
+        x_MD: Tensor,
+        gain_XD: Tensor,
+        gate_up_EFD: Tensor,
+        down_EDF: Tensor,
+        ends: Sequence[int],
+    ) -> Tensor:
+        scale_M1 = inverse_rms(x_MD)
+        n_MD = x_MD * scale_M1
+        h_M2F = x_MD.new_empty(len(x_MD), gate_up_EFD.shape[1])
+        for run, weight in _runs(ends, gate_up_EFD * gain_XD.unsqueeze(1)):
+            torch.mm(n_MD[run], weight.T, out=h_M2F[run])
+        silu_MF, up_MF = h_M2F.chunk(2, dim=-1)
+        sigmoid_MF = silu_MF.sigmoid()
+        silu_MF.mul_(sigmoid_MF)
+        y_MF = silu_MF * up_MF
+        out_MD = torch.empty_like(x_MD)
+        for run, weight in _runs(ends, down_EDF):
+            torch.addmm(x_MD[run], y_MF[run], weight.T, out=out_MD[run])
+        ctx.save_for_backward(
+            gain_XD, gate_up_EFD, down_EDF, scale_M1, n_MD, h_M2F, sigmoid_MF, y_MF
+        )
+        ctx.ends = ends
+        return out_MD
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_MD: Tensor) -> tuple[Tensor | None, ...]:
+        gain_XD, gate_up_EFD, down_EDF, scale_M1, n_MD, h_M2F, sigmoid_MF, y_MF = ctx.saved_tensors
+        grad_MD = grad_MD.contiguous()
+        grad_y_MF = torch.empty_like(y_MF)
+        grad_down_RDF = down_EDF.new_empty(len(ctx.ends), *down_EDF.shape[1:])
+        for run, weight, own in _runs(ctx.ends, down_EDF, grad_down_RDF):
+            torch.mm(grad_MD[run], weight, out=grad_y_MF[run])
+            torch.mm(grad_MD[run].T, y_MF[run], out=own)
+        silu_MF, up_MF = h_M2F.chunk(2, dim=-1)
+        grad_h_M2F = torch.empty_like(h_M2F)
+        grad_gate_MF, grad_up_MF = grad_h_M2F.chunk(2, dim=-1)
+        torch.mul(grad_y_MF, silu_MF, out=grad_up_MF)
+        # The gradient of silu(g) · u by g is silu(g) · u + sigmoid(g) · (u - silu(g) · u).
+        torch.mul(torch.lerp(y_MF, up_MF, sigmoid_MF), grad_y_MF, out=grad_gate_MF)
+        grad_n_MD, weight_RFD = torch.empty_like(n_MD), gate_up_EFD * gain_XD.unsqueeze(1)
+        grad_weight_RFD = torch.empty_like(weight_RFD)
+        for run, weight, own in _runs(ctx.ends, weight_RFD, grad_weight_RFD):
+            torch.mm(grad_h_M2F[run], weight, out=grad_n_MD[run])
+            torch.mm(grad_h_M2F[run].T, n_MD[run], out=own)
+        along_M1 = torch.linalg.vecdot(grad_n_MD, n_MD).unsqueeze_(-1)
+        grad_n_MD.addcmul_(n_MD, along_M1, value=-1 / n_MD.shape[-1])
+        return (
+            torch.addcmul(grad_MD, grad_n_MD, scale_M1),
+            (grad_weight_RFD * gate_up_EFD).sum(1).sum_to_size(gain_XD.shape),
+            (grad_weight_RFD * gain_XD.unsqueeze(1)).sum_to_size(gate_up_EFD.shape),
+            grad_down_RDF.sum_to_size(down_EDF.shape),
+            None,
+        )

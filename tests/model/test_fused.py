@@ -1,0 +1,46 @@
+"""Functions with their gradient written out against a loop over positions in float64."""
+
+import pytest
+import torch
+
+from chiasm.model.elementwise import EPSILON
+from chiasm.model.fused import add_experts
+
+
+def one_by_one(x_MD, gain_XD, gate_up_EFD, down_EDF, ends):
+    rows, number = [], 0
+    for row, x_D in enumerate(x_MD):
+        while row >= ends[number]:
+            number += 1
+        gain, gate_up, down = (own[number % len(own)] for own in (gain_XD, gate_up_EFD, down_EDF))
+        n_D = x_D / (x_D.square().mean() + EPSILON).sqrt() * gain
+        gate, up = (gate_up @ n_D).chunk(2)
+        rows.append(x_D + down @ (gate * torch.sigmoid(gate) * up))
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize(
+    ("gains", "experts", "ends"),
+    [(1, 1, (13,)), (1, 3, (4, 9, 13)), (3, 1, (4, 4, 13)), (3, 3, (0, 6, 13)), (1, 2, (13, 13))],
+)
+def test_experts_are_those_of_a_loop_over_positions(gains, experts, ends):
+    """Runs may be empty; gains and experts are one for all or one for each run."""
+    generator = torch.Generator().manual_seed(experts)
+    shapes = ((13, 6), (gains, 6), (experts, 16, 6), (experts, 6, 8))
+    given = [torch.randn(shape, generator=generator) for shape in shapes]
+    weight = torch.randn(13, 6, generator=generator)
+    found = []
+    for dtype, compute in ((torch.float32, add_experts), (torch.float64, one_by_one)):
+        leaves = [x.to(dtype, copy=True).requires_grad_() for x in given]
+        y = compute(*leaves, ends)
+        (y * weight).sum().backward()
+        found.append([y.detach(), *(leaf.grad for leaf in leaves)])
+    for got, expected in zip(*found, strict=True):
+        torch.testing.assert_close(got, expected.float(), atol=2e-5, rtol=2e-5)
+
+
+def test_a_gradient_of_stride_zero_is_accepted():
+    x = torch.randn(5, 6, requires_grad=True)
+    y = add_experts(x, torch.ones(1, 6), torch.randn(1, 8, 6), torch.randn(1, 6, 4), (5,))
+    y.sum().backward()
+    assert torch.isfinite(x.grad).all()
