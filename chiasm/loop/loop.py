@@ -123,6 +123,9 @@ class Loop(ABC, Generic[Found]):
     def begin(self) -> None:
         """Checks what is to be trained, before the first step of a new run; not on a resume."""
 
+    def prepare(self) -> None:
+        """Makes ready what is not saved, before the first step of a run, new or resumed."""
+
     def rehearse(self) -> None:
         """Runs forward and backward passes of the next step without any effect on training."""
         self.backward()
@@ -144,6 +147,7 @@ class Loop(ABC, Generic[Found]):
         with deterministic_on_cpu(self.device):
             if not self._resume(checkpoints):
                 self.begin()
+            self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
             with closing(MetricsLog(folder, step)) as log, threads.in_use(step):
                 self._train(checkpoints, log, on_step, threads.after_step)
