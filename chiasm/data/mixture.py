@@ -16,7 +16,7 @@ Choices:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import lru_cache
@@ -115,7 +115,7 @@ class Mixture(grain.DatasetIterator):
             if isinstance(source, Varied) and source.varied
         }
         total = sum(weights[name] for name in self.names)
-        self._weights = np.array([weights[name] / total for name in self.names])
+        self._weights = [weights[name] / total for name in self.names]
         self._orders = tuple(Order(name, len(source), seed) for name, source in sources.items())
         self._encoder = encoder
         # A document with items is read twice, when it is drawn and when its row is due: the cache
@@ -144,8 +144,8 @@ class Mixture(grain.DatasetIterator):
             if not self._pieces:  # the state was restored amid a document
                 self._pieces = self._encoded(drawn, self.read(*drawn))
             return self._give(drawn, given)
-        consumed = np.array(self._state["consumed_positions"])
-        number = int(np.argmax(self._weights * consumed.sum() - consumed))
+        consumed = self._state["consumed_positions"]
+        number = self._neediest(consumed, sum(consumed))
         self._state["source"] = number
         # Counted first: `_drawn_last` goes by the counters alone, here as after a restart.
         self._state["drawn"][number] += 1
@@ -164,6 +164,12 @@ class Mixture(grain.DatasetIterator):
     def place(self, source: int, number: int) -> str:
         """Returns the name of a document in messages."""
         return f"{self.names[source]}[{number}]"
+
+    def _neediest(self, consumed: Sequence[int], total: int) -> int:
+        """Returns the first source with the largest deficit."""
+        # Not in numpy, which would take a tenth of a document's time for three numbers.
+        deficits = [w * total - own for w, own in zip(self._weights, consumed, strict=True)]
+        return deficits.index(max(deficits))
 
     def _document(self, source: int, number: int, turn: int) -> Document:
         varied = self._varied.get(source)

@@ -24,7 +24,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import torch
 from torch import nn
 
-from chiasm.device import deterministic_on_cpu, keep_freed_memory, synchronise
+from chiasm.device import deterministic_on_cpu, keep_freed_memory, return_freed_memory, synchronise
 from chiasm.errors import UserError
 from chiasm.loop.checkpoint import Checkpoints
 from chiasm.loop.metrics import MetricsLog, Values
@@ -147,6 +147,7 @@ class Loop(ABC, Generic[Found]):
             step, threads = self.progress.step, self.threads(folder / "threads.json")
             with closing(MetricsLog(folder, step)) as log, threads.in_use(step):
                 self._train(checkpoints, log, on_step, threads.after_step)
+        return_freed_memory(self.device)
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
         """Returns what sets the number of threads; compiled code keeps that of its compilation."""

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from chiasm.batch.streams import TEXT
@@ -95,5 +96,7 @@ def _moved(x: Tensor, routing: Routing, combine: bool) -> Tensor:
     if not combine:
         order_A = routing.order_A
         return x.index_select(0, order_A if choices == 1 else order_A // choices)
+    if choices > 1 and x.device.type == "cpu":  # gathers and adds in one pass, in the same order
+        return F.embedding_bag(routing.inverse_A.view(-1, choices), x, mode="sum")
     y_AD = x.index_select(0, routing.inverse_A)
     return y_AD if choices == 1 else y_AD.view(-1, choices, y_AD.shape[-1]).sum(dim=1)

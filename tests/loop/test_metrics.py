@@ -24,6 +24,7 @@ def test_lines_and_values_that_are_not_finite(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_tensorboard_has_the_same_numbers(tmp_path: Path) -> None:
     for begun, steps in ((0, (1, 2, 3)), (2, (3, 4))):
         log = MetricsLog(tmp_path, step=begun)
