@@ -86,7 +86,8 @@ def _ends(modality_BT: np.ndarray, streams: Streams) -> tuple[int, ...] | None:
     if others:
         return None
     return tuple(
-        modality_BT.size * bool(own >= number) for own in range(TEXT, TEXT + len(streams.modalities))
+        modality_BT.size * bool(own >= number)
+        for own in range(TEXT, TEXT + len(streams.modalities))
     )
 
 

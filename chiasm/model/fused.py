@@ -21,7 +21,6 @@ from torch.autograd.function import once_differentiable
 
 from chiasm.model.elementwise import inverse_rms
 
-
 ROWS_AT_ONCE = 256
 """Rows whose hidden vectors stay in a core's cache, where no gradient wants them all."""
 

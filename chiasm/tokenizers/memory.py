@@ -38,5 +38,5 @@ class LatentMemory:
 
 
 def _key(item: Tensor) -> Hashable:
-    content = item.contiguous().flatten().view(torch.uint8).numpy()
+    content = item.contiguous().flatten().view(torch.uint8).numpy().tobytes()
     return item.shape, item.dtype, xxhash.xxh3_128_digest(content)
