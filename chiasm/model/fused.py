@@ -29,7 +29,7 @@ def add_experts(
     x_MD: Tensor, gain_XD: Tensor, gate_up_EFD: Tensor, down_EDF: Tensor, ends: Sequence[int]
 ) -> Tensor:
     """x + expert(norm(x) · gain), run by run of rows, which end at ``ends``."""
-    if not torch.is_grad_enabled():
+    if torch.is_inference_mode_enabled():  # validation keeps the bits of training
         return _added(x_MD, gain_XD, gate_up_EFD, down_EDF, ends)
     return _AddExperts.apply(x_MD, gain_XD, gate_up_EFD, down_EDF, ends)
 
@@ -43,7 +43,7 @@ def _runs(ends: Sequence[int], *weights: Tensor) -> Iterator[Any]:
 def _added(
     x_MD: Tensor, gain_XD: Tensor, gate_up_EFD: Tensor, down_EDF: Tensor, ends: Sequence[int]
 ) -> Tensor:
-    """The same without a gradient: nothing is kept, a few rows at a time."""
+    """The same in inference: nothing is kept, a few rows at a time."""
     out_MD, scale_M1 = torch.empty_like(x_MD), inverse_rms(x_MD)
     for run, gain_D, gate_up_FD, down_DF in _runs(ends, gain_XD, gate_up_EFD, down_EDF):
         for begin in range(run.start, run.stop, ROWS_AT_ONCE):

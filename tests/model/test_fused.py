@@ -39,12 +39,12 @@ def test_experts_are_those_of_a_loop_over_positions(gains, experts, ends):
         torch.testing.assert_close(got, expected.float(), atol=2e-5, rtol=2e-5)
 
 
-def test_without_a_gradient_experts_are_computed_some_rows_at_a_time():
+def test_in_inference_experts_are_computed_some_rows_at_a_time():
     generator = torch.Generator().manual_seed(0)
     ends = (40, 40, 2 * ROWS_AT_ONCE + 70)
     shapes = ((ends[-1], 6), (3, 6), (3, 16, 6), (3, 6, 8))
     given = [torch.randn(shape, generator=generator) for shape in shapes]
-    with torch.no_grad():
+    with torch.inference_mode():
         got = add_experts(*given, ends)
     expected = one_by_one(*(each.double() for each in given), ends)
     torch.testing.assert_close(got, expected.float(), atol=2e-5, rtol=2e-5)
