@@ -21,14 +21,13 @@ from chiasm.flow import velocity
 from chiasm.inference.history import History, Reading, lay_out
 from chiasm.inference.passage import Passage
 from chiasm.inference.pretrained import Pretrained
+from chiasm.model.decoder import Decoder
 
 
-def item_passage(
-    shape: StreamShape, marks: Marks, *, opened: bool = False, closed: bool = False
-) -> Passage:
-    """Returns an item's latent tokens, behind the mark that opens it or before its closing one."""
-    ids = [*[marks.begin] * opened, *[marks.fill] * shape.num_tokens, *[marks.end] * closed]
-    return Passage(ids, ((shape.name, int(opened)),))
+def item_passage(shape: StreamShape, marks: Marks, *, closed: bool = False) -> Passage:
+    """Returns an item's latent tokens, before its closing mark or without it."""
+    ids = [*[marks.fill] * shape.num_tokens, *[marks.end] * closed]
+    return Passage(ids, ((shape.name, 0),))
 
 
 class Canvas:
@@ -36,7 +35,7 @@ class Canvas:
 
     Classifier-free guidance (arXiv 2207.12598): the unconditional branch is what a document with a
     dropped condition looks like in training. The item attends to the mark that opens it and to
-    itself, without history, at unchanged rotary positions.
+    itself, without history, at unchanged rotary positions. Both branches are rows of one pass.
 
     Args:
         pretrained: the model.
@@ -58,30 +57,48 @@ class Canvas:
         self._decoder, self._stream, self._guidance = pretrained.decoder, stream, guidance
         self._prediction = pretrained.flow.of(stream).prediction
         decoder, marks = pretrained.decoder, pretrained.text_tokenizer.marks[stream]
-        count, shape = len(group), decoder.shapes[stream]
-        size = (count * shape.num_tokens, shape.channels)
-        latents = {stream: torch.zeros(size, device=decoder.device)}
-        alone = [item_passage(shape, marks)] * count
-        self._conditional = history.lay_out(group, alone, latents, 0.0)
-        begins = [history.held(member) - 1 for member in group]
-        opened = [item_passage(shape, marks, opened=True)] * count
-        self._unconditional = lay_out(decoder, opened, latents, 0.0, begins, cache=None)
+        shape = decoder.shapes[stream]
+        item = item_passage(shape, marks)
+        self._reading = (
+            history.lay_out(group, [item] * len(group), _no_latents(decoder, item, len(group)), 0.0)
+            if guidance == 1
+            else _both_branches(decoder, history, group, marks.begin, item)
+        )
+        self._fixed = decoder.fix(self._reading.inputs)
 
     def velocity(self, z_NPC: Tensor, time: float) -> Tensor:
         """Returns the guided velocity of all items, float32 [N, P, C], at one flow time."""
-        conditional_LC = self._predict(self._conditional, z_NPC, time)
         if self._guidance == 1:
-            return conditional_LC.view_as(z_NPC)
-        velocity_LC = self._predict(self._unconditional, z_NPC, time)
-        velocity_LC = velocity_LC + self._guidance * (conditional_LC - velocity_LC)
-        return velocity_LC.view_as(z_NPC)
+            return self._predict(z_NPC, time)
+        without_NPC, with_NPC = self._predict(torch.cat((z_NPC, z_NPC)), time).chunk(2)
+        return without_NPC + self._guidance * (with_NPC - without_NPC)
 
-    def _predict(self, reading: Reading, z_NPC: Tensor, time: float) -> Tensor:
-        z_LC = z_NPC.flatten(0, 1)
-        time_L = z_LC.new_full((len(z_LC),), time)
-        own = reading.inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_L)
-        inputs = replace(reading.inputs, latents={self._stream: own})
-        x_BTD = self._decoder(*reading._replace(inputs=inputs))
-        x_LD = x_BTD.flatten(0, 1)[own.position_L]
-        output_LC = self._decoder.latent_output(self._stream, x_LD).float()
-        return velocity(output_LC, z_LC, time_L, self._prediction)
+    def _predict(self, z_BPC: Tensor, time: float) -> Tensor:
+        (inputs, *behind), z_LC = self._reading, z_BPC.flatten(0, 1)
+        time_1 = z_LC.new_full((1,), time)
+        own = inputs.latents[self._stream]._replace(z_LC=z_LC, time_L=time_1)
+        x_BPD = self._decoder(replace(inputs, latents={self._stream: own}), *behind, self._fixed)
+        output_LC = self._decoder.latent_output(self._stream, x_BPD.flatten(0, 1)).float()
+        return velocity(output_LC, z_LC, time_1, self._prediction).view_as(z_BPC)
+
+
+def _both_branches(
+    decoder: Decoder, history: History, group: Sequence[int], begin: int, item: Passage
+) -> Reading:
+    """Returns each item twice: behind the mark that opens it alone, then behind its history."""
+    count, rows = len(group), 2 * len(group)
+    held = [history.held(member) for member in group]
+    cache = history.branch(group, beside=count, room=len(item))
+    marks, nothing = [Passage([begin])] * count, [0] * count
+    opening = cache.slice(cache.lengths_B[:count], slots=1)
+    decoder(*lay_out(decoder, marks, {}, 1.0, nothing, opening, [each - 1 for each in held]))
+    cache.lengths_B[:count] = 1
+    latents = _no_latents(decoder, item, rows)
+    return lay_out(decoder, [item] * rows, latents, 0.0, [1] * count + held, cache, held + held)
+
+
+def _no_latents(decoder: Decoder, item: Passage, count: int) -> dict[str, Tensor]:
+    """Returns zeros in place of the latents of so many items."""
+    shape = decoder.shapes[item.items[0][0]]
+    size = (count * shape.num_tokens, shape.channels)
+    return {shape.name: torch.zeros(size, device=decoder.device)}

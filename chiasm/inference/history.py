@@ -19,7 +19,7 @@ from torch import Tensor
 
 from chiasm.batch.layout import lay_out as layout_of
 from chiasm.batch.slots import Slots
-from chiasm.batch.streams import Streams
+from chiasm.batch.streams import TEXT, Streams
 from chiasm.inference.passage import Passage
 from chiasm.model.cache import KeyValueCache
 from chiasm.model.decoder import Decoder
@@ -42,6 +42,7 @@ def lay_out(
     time: float,
     held_B: Sequence[int],
     cache: KeyValueCache | None,
+    begin_B: Sequence[int] | None = None,
 ) -> Reading:
     """Returns passages as the decoder's input, shorter ones padded on the right.
 
@@ -50,9 +51,10 @@ def lay_out(
         passages: one per row.
         latents: [L, C] of the passages' items of each stream, row after row.
         time: flow time of them all.
-        held_B: the rotary position of each passage's first position.
-        cache: what the rows hold, ``held_B`` positions each, before the passages; without one the
-            passages are all that can be seen.
+        held_B: the number of positions that each row holds before its passage.
+        cache: what the rows hold; without one the passages are all that can be seen.
+        begin_B: the rotary position of each passage's first position, where it is not the number
+            of those that the row holds.
     """
     rows, width = len(passages), max(map(len, passages))
     ids_BT, filled_BT = np.zeros((rows, width), np.int64), np.zeros((rows, width), bool)
@@ -60,7 +62,7 @@ def lay_out(
         ids_BT[row, : len(passage)] = passage.ids
         filled_BT[row, : len(passage)] = True
     held = np.array(held_B)
-    position_BT = np.arange(width) + held[:, None]
+    position_BT = np.arange(width) + np.array(held_B if begin_B is None else begin_B)[:, None]
     slots = _slots(decoder.shapes, passages, width)
     layout = layout_of(filled_BT, position_BT, slots, decoder.shapes, 0 if cache is None else held)
     tables = (ids_BT, position_BT, *layout)
@@ -72,7 +74,21 @@ def lay_out(
         read[name] = LatentInput(latents[name], time_L, there.position_L, there.place_LA)
     keys = (width, None) if cache is None else (cache.capacity, cache.lengths_B)
     mask = IntervalMask(first, last, *keys)
-    return Reading(DecoderInput(ids, modality, position, read), mask, cache)
+    ends = None
+    if cache is not None and len(read) < 2:  # those of two streams may take turns
+        ends = _ends(layout.modality_BT, decoder.shapes)
+    return Reading(DecoderInput(ids, modality, position, read, ends), mask, cache)
+
+
+def _ends(modality_BT: np.ndarray, streams: Streams) -> tuple[int, ...] | None:
+    """Returns where each modality's positions end, if all are of one; padding counts as text."""
+    number, *others = np.unique(np.maximum(modality_BT, TEXT))
+    if others:
+        return None
+    return tuple(
+        modality_BT.size * bool(own >= number)
+        for own in range(TEXT, TEXT + len(streams.modalities))
+    )
 
 
 def _slots(streams: Streams, passages: Sequence[Passage], width: int) -> dict[str, Slots]:
@@ -131,6 +147,19 @@ class History:
         held_B = torch.tensor(held, device=self._cache.lengths_B.device)
         cache = self._cache.slice(held_B, num_slots)
         return lay_out(self._decoder, passages, latents, time, held, cache)
+
+    def branch(self, group: Sequence[int], beside: int, room: int) -> KeyValueCache:
+        """Returns a cache of its own: ``beside`` empty rows, then what each member has read.
+
+        For a group of :meth:`gather`; every row has ``room`` slots more than the longest holds.
+        """
+        held = [self._held[member] for member in group]
+        branch = self._decoder.new_cache(beside + len(group), max(held) + room)
+        for own, layer in zip(self._cache.whole, branch.whole, strict=True):
+            for kept, copied in zip(own.tensors, layer.tensors, strict=True):
+                copied[beside:, : max(held)] = kept[: len(group), : max(held)]
+        branch.lengths_B[beside:] = torch.tensor(held)
+        return branch
 
     def read(
         self,

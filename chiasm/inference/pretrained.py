@@ -24,7 +24,7 @@ import chiasm.vision.parts  # noqa: F401  (what folders of tokenizers name)
 from chiasm.actions import ActionFormat
 from chiasm.batch.streams import IMAGE
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.device import choose_device, matmul_dtype
+from chiasm.device import choose_device, keep_freed_memory, matmul_dtype
 from chiasm.errors import UserError
 from chiasm.flow import FlowSettings, default_shift
 from chiasm.hub import download
@@ -164,6 +164,7 @@ class Pretrained:
                 model.
         """
         device = choose_device(str(device))
+        keep_freed_memory(device)
         folder = _find(path_or_hub_id)
         config = _read_config(folder)
         text_tokenizer, tokenizers = _load_tokenizers(folder, config)

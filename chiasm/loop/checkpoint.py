@@ -19,11 +19,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import torch.distributed.checkpoint as dcp
 import xxhash
 from torch import Tensor
-from torch.distributed.checkpoint.api import CheckpointException
-from torch.distributed.checkpoint.state_dict_loader import _load_state_dict_from_keys
 
 from chiasm.errors import UserError, first_line
 from chiasm.whole import whole
@@ -68,6 +65,10 @@ class Checkpoints:
         Raises:
             UserError: the disk is full or the write fails; earlier checkpoints stay as they are.
         """
+        # Here, because its import takes as long as torch's and whoever reads a model needs none.
+        import torch.distributed.checkpoint as dcp
+        from torch.distributed.checkpoint.api import CheckpointException
+
         content = json.dumps({"identity": self.identity, "progress": progress})
         try:
             with whole(self.path(step)) as aside, _single_process():
@@ -116,6 +117,10 @@ class Checkpoints:
         return None
 
     def _load(self, path: Path, tensors: dict[str, Any], added: str) -> dict[str, Any]:
+        import torch.distributed.checkpoint as dcp
+        from torch.distributed.checkpoint.api import CheckpointException
+        from torch.distributed.checkpoint.state_dict_loader import _load_state_dict_from_keys
+
         _verify(path)
         try:
             content: dict[str, Any] = json.loads((path / "progress.json").read_text())

@@ -11,8 +11,9 @@ modalities, E experts.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
-from typing import ClassVar, TypeVar, cast
+from typing import ClassVar, NamedTuple, TypeVar, cast
 
 import torch
 import torch.nn.functional as F
@@ -41,6 +42,16 @@ _Module = TypeVar("_Module", bound=nn.Module)
 
 LARGE_LOGITS_BYTES = 2**30
 """Logits of all positions of a batch, in float32, from which on memory may be worth time."""
+
+
+class Fixed(NamedTuple):
+    """What of a pass depends on neither latents nor their times."""
+
+    rotary_BTK: Tensor
+    by_modality: Routing | None
+    """As of :class:`~chiasm.model.block.Shared`."""
+    place_LD: Mapping[str, Tensor]
+    """By stream: the embedded place of each latent token."""
 
 
 class Decoder(nn.Module):
@@ -97,26 +108,35 @@ class Decoder(nn.Module):
         return self.token_embedding.device
 
     def forward(
-        self, inputs: DecoderInput, mask: IntervalMask, cache: KeyValueCache | None = None
+        self,
+        inputs: DecoderInput,
+        mask: IntervalMask,
+        cache: KeyValueCache | None = None,
+        fixed: Fixed | None = None,
     ) -> Tensor:
         """Hidden vectors [B, T, D] of :meth:`forward_with_routing`."""
-        return self.forward_with_routing(inputs, mask, cache)[0]
+        return self.forward_with_routing(inputs, mask, cache, fixed)[0]
 
     def forward_with_routing(
-        self, inputs: DecoderInput, mask: IntervalMask, cache: KeyValueCache | None = None
+        self,
+        inputs: DecoderInput,
+        mask: IntervalMask,
+        cache: KeyValueCache | None = None,
+        fixed: Fixed | None = None,
     ) -> tuple[Tensor, list[RouterOutput]]:
         """Hidden vectors [B, T, D] after the final norm, and what each block's router chose.
 
         With a cache, the T positions continue what its rows hold, ``mask`` counts keys in the
         cache's slots and has its lengths, and what is new is written but not yet held (see
-        :mod:`chiasm.model.cache`).
+        :mod:`chiasm.model.cache`). ``fixed``: from :meth:`fix`, where a pass is repeated.
         """
         assert (cache is None) == (mask.held_B is None)
         if cache is None and self._sorts(inputs):
             return self._forward_sorted(inputs, mask)
-        x_BTD, time_LD = self._embed(inputs)
+        fixed = fixed or self.fix(inputs)
+        x_BTD, time_LD = self._embed(inputs, fixed)
         _ = mask.attend  # chosen here: compiled blocks would trace the choice anew at every step
-        shared = self._share(inputs, mask, time_LD)
+        shared = self._share(inputs, mask, fixed, time_LD)
         past = cache.layers(inputs.ids_BT.shape[1]) if cache else [None] * len(self.blocks)
         mode = self._checkpointing(inputs)
         if mode != "none":  # the embedding's gradient comes last, and may be the largest
@@ -206,44 +226,56 @@ class Decoder(nn.Module):
         """Whether something has weights of each modality."""
         return "modality" in (self.settings.experts, self.settings.attention_weights)
 
-    def _embed(self, inputs: DecoderInput) -> tuple[Tensor, Tensor | None]:
+    def fix(self, inputs: DecoderInput) -> Fixed:
+        """What a pass over inputs with other latents and times would compute once more."""
+        by_modality = None
+        if inputs.ends is not None:
+            by_modality = Routing.of_runs(inputs.ends, self.device)
+        elif self._has_runs:
+            by_modality = Routing.by_modality(inputs.modality_BT, len(self.shapes.modalities))
+        place_LD = {
+            name: self.place_embedding[name](each.place_LA, self.compute_dtype)
+            for name, each in inputs.latents.items()
+        }
+        return Fixed(self.rotary(inputs.position_BT), by_modality, place_LD)
+
+    def _embed(self, inputs: DecoderInput, fixed: Fixed) -> tuple[Tensor, Tensor | None]:
         """Positions [B, T, D] with the latents in their places, and the times [L, D] of these."""
-        dtype = self.compute_dtype
-        token_BT = inputs.ids_BT if inputs.ends is None else inputs.ids_BT[:, : inputs.ends[0]]
-        x_BTD = F.embedding(token_BT, self.token_embedding).to(dtype)
+        dtype, shape = self.compute_dtype, inputs.ids_BT.shape
+        token_M = inputs.ids_BT.flatten()[: None if inputs.ends is None else inputs.ends[0]]
+        x_MD = F.embedding(token_M, self.token_embedding).to(dtype)
         if not inputs.latents:
-            return x_BTD, None
+            return x_MD.unflatten(0, shape), None
         read = inputs.latents.values()
         time_LD = self.time_embedding(torch.cat([each.time_L for each in read]), dtype)
         latent_LD = torch.cat(
             [
-                self.latent_embedding[name](each.z_LC.to(dtype))
-                + self.place_embedding[name](each.place_LA, dtype)
+                self.latent_embedding[name](each.z_LC.to(dtype)) + fixed.place_LD[name]
                 for name, each in inputs.latents.items()
             ]
         )
         if self.settings.time_conditioning == "added":
             latent_LD = latent_LD + time_LD
         if inputs.ends is not None:
-            return torch.cat((x_BTD[0], latent_LD)).unsqueeze(0), time_LD
-        x_MD = x_BTD.flatten(0, 1).index_copy(0, inputs.latent_position_L, latent_LD)
-        return x_MD.view_as(x_BTD), time_LD
+            x_MD = torch.cat((x_MD, latent_LD))
+        else:
+            x_MD = x_MD.index_copy(0, inputs.latent_position_L, latent_LD)
+        return x_MD.unflatten(0, shape), time_LD
 
-    def _share(self, inputs: DecoderInput, mask: IntervalMask, time_LD: Tensor | None) -> Shared:
+    def _share(
+        self, inputs: DecoderInput, mask: IntervalMask, fixed: Fixed, time_LD: Tensor | None
+    ) -> Shared:
         modality_BT, settings = inputs.modality_BT, self.settings
-        by_modality = modulation = None
-        if inputs.ends is not None:
-            by_modality = Routing.of_runs(inputs.ends, self.device)
-        elif self._has_runs:
-            by_modality = Routing.by_modality(modality_BT, len(self.shapes.modalities))
+        modulation = None
         if settings.time_conditioning == "adaptive":
             size = (modality_BT.numel(), 6 * settings.width)
             modulation = torch.zeros(size, dtype=self.compute_dtype, device=self.device)
             if time_LD is not None:
-                modulation_LF = self.time_modulation(F.silu(time_LD))
-                modulation = modulation.index_copy(0, inputs.latent_position_L, modulation_LF)
+                position_L = inputs.latent_position_L
+                modulation_LF = self.time_modulation(F.silu(time_LD)).expand(len(position_L), -1)
+                modulation = modulation.index_copy(0, position_L, modulation_LF)
             modulation = modulation.view(*modality_BT.shape, 6, -1)
-        rotary_BTK = self.rotary(inputs.position_BT)
+        rotary_BTK, by_modality, _ = fixed
         return Shared(rotary_BTK, mask, modality_BT, by_modality, inputs.ends, modulation)
 
 

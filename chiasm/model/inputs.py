@@ -28,7 +28,8 @@ class LatentInput(NamedTuple):
     z_LC: Tensor
     """float: latents as the model sees them, (1 - t)·noise + t·data."""
     time_L: Tensor
-    """float: flow time of each latent token; 0 is noise, 1 is data."""
+    """float: flow time of each latent token; 0 is noise, 1 is data. One, [1], holds for all latents
+    where there are no others."""
     position_L: Tensor
     """int64: where each lies in the flattened [B·T] positions."""
     place_LA: Tensor
@@ -48,8 +49,8 @@ class DecoderInput:
     latents: Mapping[str, LatentInput]
     """By stream; one that has no items here may be left out."""
     ends: tuple[int, ...] | None = None
-    """Where the positions of each modality end, in a row that is sorted by it; None: in B rows of
-    documents."""
+    """Where the flattened positions of each modality end, if they are sorted by it and hold the
+    latents in their order; None: they lie as in documents."""
 
     @classmethod
     def from_batch(

@@ -14,7 +14,7 @@ of queries, J blocks of keys; M = B·T, N windows of one size, W positions of al
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache, cached_property, partial
 
@@ -30,6 +30,9 @@ from chiasm.model.windows import Windows, additive, seen
 
 BLOCK = 128
 """Queries and keys of one FlexAttention block."""
+
+POSITIONS_AT_ONCE = 512
+"""Queries behind a cache whose keys and values stay near a core."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +78,8 @@ class IntervalMask:
             return partial(_attend, self.block_mask)
         if device == "cpu" and own_keys:
             return partial(_attend_in_windows, self.windows)
+        if device == "cpu":
+            return partial(_attend_in_rows, self.additive_B1TS, (self.last_BT.amax(1) + 1).tolist())
         return partial(_attend, self.additive_B1TS)
 
     @cached_property
@@ -180,6 +185,23 @@ def _attend(mask: Tensor | BlockMask, q_BTHK: Tensor, k_BSGK: Tensor, v_BSGK: Te
         mask = mask.to(q.dtype)
         y_BHTK = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=grouped)
     return y_BHTK.transpose(1, 2)
+
+
+def _attend_in_rows(
+    mask_B1TS: Tensor,
+    needed_B: Sequence[int],
+    q_BTHK: Tensor,
+    k_BSGK: Tensor,
+    v_BSGK: Tensor,
+) -> Tensor:
+    """The same as :func:`_attend`, a few rows at a time, with the keys that one of them needs."""
+    at_once = max(1, POSITIONS_AT_ONCE // q_BTHK.shape[1])
+    parts = []
+    for begin in range(0, len(q_BTHK), at_once):
+        rows, keys = slice(begin, begin + at_once), slice(max(needed_B[begin : begin + at_once]))
+        mask = mask_B1TS[rows, ..., keys]
+        parts.append(_attend(mask, q_BTHK[rows], k_BSGK[rows, keys], v_BSGK[rows, keys]))
+    return torch.cat(parts) if len(parts) > 1 else parts[0]
 
 
 def _attend_in_windows(windows: Windows, q_BTHK: Tensor, k_BTGK: Tensor, v_BTGK: Tensor) -> Tensor:

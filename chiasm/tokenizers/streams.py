@@ -6,6 +6,7 @@ Shape suffixes: L latent tokens of all items of a stream, C latent channels.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 
 import torch
@@ -16,6 +17,7 @@ from chiasm.batch.slots import Slots
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.documents import Continuous
 from chiasm.errors import UserError, found_at
+from chiasm.tokenizers.memory import LatentMemory
 from chiasm.tokenizers.tokenizer import Tokenizer
 
 
@@ -62,6 +64,17 @@ class StreamTokenizers(Mapping[str, Tokenizer]):
         for own in self._tokenizers.values():
             own.to(device)
         return self
+
+    @contextmanager
+    def remembering(self, most_bytes: int) -> Iterator[None]:
+        """While it is open, items on a CPU are encoded once, as far as ``most_bytes`` hold them."""
+        for own in self._tokenizers.values():
+            own.memory = LatentMemory(most_bytes // len(self))
+        try:
+            yield
+        finally:
+            for own in self._tokenizers.values():
+                own.memory = None
 
     def read(self, item: Continuous) -> Content:
         """Returns a span's payload as an item of the stream that reads it.

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from chiasm.documents import Continuous
 from chiasm.errors import UserError, origin
 from chiasm.rgb import ImageShape
+from chiasm.tokenizers.memory import LatentMemory
 from chiasm.tokenizers.parts import Decoder, Encoder, Part
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics, statistics_of
 
@@ -57,6 +58,7 @@ class Tokenizer(nn.Module):
         self.name = name
         self.encoder = encoder
         self.decoder = decoder
+        self.memory: LatentMemory | None = None
         self.statistics = statistics or LatentStatistics.neutral(
             encoder.channels, 0.0, 1.0, encoder.label(name), encoder.preprocessing
         )
@@ -117,7 +119,8 @@ class Tokenizer(nn.Module):
         Raises:
             UserError: as :meth:`Encoder.encode`, or the encoder returned latents of another shape.
         """
-        return self.statistics.standardize(self._raw(items_B))
+        raw_BPC = self.memory.encode(items_B, self._raw) if self.memory else self._raw(items_B)
+        return self.statistics.standardize(raw_BPC)
 
     @torch.no_grad()
     def decode(self, latents_BPC: Tensor) -> Tensor:

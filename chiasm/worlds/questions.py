@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 
@@ -48,20 +49,21 @@ def all_questions(view: View) -> list[Question]:
     """Returns every question that the view answers without ambiguity."""
     if not view.clear:
         return []
-    return [*_surface_questions(view), *_object_questions(view)]
+    surfaces = _surface_questions(view.wall, view.floor, view.ceiling, view.light)
+    return [*surfaces, *_object_questions(view)]
 
 
-def _surface_questions(view: View) -> Iterator[Question]:
-    yield Question("wall", "material", "what is the wall made of?", view.wall)
-    yield Question("floor", "material", "what is on the floor?", view.floor)
-    yield Question("ceiling", "material", "what is above?", view.ceiling)
-    yield Question("light", "light", "is the room bright or dim?", view.light)
-    for name in WALLS:
-        yield _yes_no("wall", f"is the wall made of {name}?", name == view.wall)
-    for name in FLOORS:
-        yield _yes_no("floor", f"is there {name} on the floor?", name == view.floor)
-    for name in CEILINGS:
-        yield _yes_no("ceiling", f"is there {name} above?", name == view.ceiling)
+@cache
+def _surface_questions(wall: str, floor: str, ceiling: str, light: str) -> tuple[Question, ...]:
+    return (
+        Question("wall", "material", "what is the wall made of?", wall),
+        Question("floor", "material", "what is on the floor?", floor),
+        Question("ceiling", "material", "what is above?", ceiling),
+        Question("light", "light", "is the room bright or dim?", light),
+        *(_yes_no("wall", f"is the wall made of {name}?", name == wall) for name in WALLS),
+        *(_yes_no("floor", f"is there {name} on the floor?", name == floor) for name in FLOORS),
+        *(_yes_no("ceiling", f"is there {name} above?", name == ceiling) for name in CEILINGS),
+    )
 
 
 def _object_questions(view: View) -> Iterator[Question]:

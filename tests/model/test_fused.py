@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from chiasm.model.elementwise import EPSILON
-from chiasm.model.fused import add_experts
+from chiasm.model.fused import ROWS_AT_ONCE, add_experts
 
 
 def one_by_one(x_MD, gain_XD, gate_up_EFD, down_EDF, ends):
@@ -37,6 +37,17 @@ def test_experts_are_those_of_a_loop_over_positions(gains, experts, ends):
         found.append([y.detach(), *(leaf.grad for leaf in leaves)])
     for got, expected in zip(*found, strict=True):
         torch.testing.assert_close(got, expected.float(), atol=2e-5, rtol=2e-5)
+
+
+def test_in_inference_experts_are_computed_some_rows_at_a_time():
+    generator = torch.Generator().manual_seed(0)
+    ends = (40, 40, 2 * ROWS_AT_ONCE + 70)
+    shapes = ((ends[-1], 6), (3, 6), (3, 16, 6), (3, 6, 8))
+    given = [torch.randn(shape, generator=generator) for shape in shapes]
+    with torch.inference_mode():
+        got = add_experts(*given, ends)
+    expected = one_by_one(*(each.double() for each in given), ends)
+    torch.testing.assert_close(got, expected.float(), atol=2e-5, rtol=2e-5)
 
 
 def test_a_gradient_of_stride_zero_is_accepted():

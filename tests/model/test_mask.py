@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from torch.nn.attention.flex_attention import create_block_mask
 
 from chiasm.batch.streams import TEXT
-from chiasm.model.mask import BLOCK, IntervalMask
+from chiasm.model.mask import BLOCK, POSITIONS_AT_ONCE, IntervalMask
 
 
 def random_mask(seed: int, num_positions: int, num_rows: int = 2) -> IntervalMask:
@@ -118,6 +118,25 @@ def test_attend_is_the_softmax_over_seen_keys_of_the_group():
         expected[row, query, head] = score.softmax(0) @ v[row, keys, head // 2]
     mask = IntervalMask(first, last, 7, held_B=torch.tensor([2, 2]))
     torch.testing.assert_close(mask.attend(q, k, v), expected)
+
+
+def test_behind_a_cache_rows_attend_some_at_a_time_to_the_keys_that_they_need():
+    held_B = torch.tensor([3, 40, 0, 9, 17])
+    num_queries, num_keys = 200, 256
+    rows_at_once = POSITIONS_AT_ONCE // num_queries
+    assert 1 < rows_at_once < len(held_B)
+    own_BT = held_B.unsqueeze(1) + torch.arange(num_queries)
+    mask = IntervalMask(own_BT // 2, own_BT, num_keys, held_B)
+    generator = torch.Generator().manual_seed(0)
+    q = torch.randn(5, num_queries, 4, 8, generator=generator)
+    k, v = torch.randn(2, 5, num_keys, 2, 8, generator=generator)
+    for row, held in enumerate(held_B.tolist()):  # what is not held or new is never read
+        k[row, held + num_queries :] = v[row, held + num_queries :] = 1e6
+    k_BSHK, v_BSHK = (each.repeat_interleave(2, dim=2).double() for each in (k, v))
+    score = torch.einsum("bthk,bshk->bhts", q.double(), k_BSHK) / 8**0.5
+    weight = score.masked_fill(~mask.dense_BTS.unsqueeze(1), -torch.inf).softmax(-1)
+    expected = torch.einsum("bhts,bshk->bthk", weight, v_BSHK)
+    torch.testing.assert_close(mask.attend(q, k, v), expected.float(), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("window", [1, 5, 40])
