@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
 
 from chiasm.cli.progress import RunDisplay
+from chiasm.device import choose_device
 from chiasm.recipe import load_recipe
 from chiasm.report.doc import Table
 from chiasm.report.numbers import duration, short_count
@@ -17,6 +19,17 @@ from chiasm.studies.settings import StudySettings
 
 SHOW_SECONDS = 1.0
 """Interval between updates of the running cells."""
+
+
+def chosen_slots(study: StudySettings, given: int | None) -> int:
+    """Returns the cells at once: on a CPU one per core if none are ``given``, on a GPU one.
+
+    With one thread a cell also gives the same bits, however many cores there are.
+    """
+    if given:
+        return given
+    device = study.set.get("training.device", load_recipe(study.recipe).training.device)
+    return (os.cpu_count() or 1) if choose_device(str(device)).type == "cpu" else 1
 
 
 def planned_study(

@@ -25,15 +25,21 @@ StudyFile = Annotated[Path, typer.Argument(help="A study: a TOML file.")]
 Out = Annotated[
     Path | None, typer.Option(help="The study's folder; without it runs/studies/ and its name.")
 ]
-Slots = Annotated[int, typer.Option(min=1, help="Cells at once, which share the cores.")]
+Slots = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Cells at once, which share the cores; without it one per core, on a GPU one."
+    ),
+]
 
 
 @app.command("plan")
-def plan_(study: StudyFile, out: Out = None, slots: Slots = 1, cache: Cache = None) -> None:
+def plan_(study: StudyFile, out: Out = None, slots: Slots = None, cache: Cache = None) -> None:
     """Show the study's cells and what they cost, from counted batches and measured steps."""
     settings = load_study(study)
-    from chiasm.cli.cells import plan_table, planned_study, total
+    from chiasm.cli.cells import chosen_slots, plan_table, planned_study, total
 
+    slots = chosen_slots(settings, slots)
     with RunDisplay() as display:
         planned = planned_study(
             settings, _folder(settings, out), slots, cache, display, measure_time=True
@@ -46,7 +52,7 @@ def plan_(study: StudyFile, out: Out = None, slots: Slots = 1, cache: Cache = No
 def run(
     study: StudyFile,
     out: Out = None,
-    slots: Slots = 1,
+    slots: Slots = None,
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run cells again whose last attempt failed.")
     ] = False,
@@ -54,10 +60,11 @@ def run(
 ) -> None:
     """Run every cell that is not finished; what was stopped or killed goes on where it was."""
     settings = load_study(study)
-    from chiasm.cli.cells import CellsShown, planned_study
+    from chiasm.cli.cells import CellsShown, chosen_slots, planned_study
     from chiasm.studies.launcher import LocalLauncher
     from chiasm.studies.runner import run_study
 
+    slots = chosen_slots(settings, slots)
     with RunDisplay() as display:
         planned = planned_study(
             settings, _folder(settings, out), slots, cache, display, measure_time=False
