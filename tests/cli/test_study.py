@@ -45,7 +45,7 @@ def test_from_plan_to_page(study: Path) -> None:
     plan = said("plan", *where, "--slots", "2")
     assert "2 runs" in plan
     assert "CPU-hours" in plan
-    said("run", *where, "--slots", "2")
+    said("run", *where)
     status = said("status", *where)
     assert "2 of 2 finished" in status
     assert "4/4" in status
