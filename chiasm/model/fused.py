@@ -1,4 +1,4 @@
-"""The experts' half of a block as one autograd function, for float32 on a CPU.
+"""The experts' half of a block as one autograd function, for float32 on a CPU; and single products.
 
 x + down(silu(gate) · up) with gate, up = norm(x) W: apart, it is a dozen nodes that each read and
 write all positions. Here the gain of the norm goes into the weights, the residual is added by the
@@ -26,6 +26,18 @@ def add_experts(
 ) -> Tensor:
     """x + expert(norm(x) · gain), run by run of rows, which end at ``ends``."""
     return _AddExperts.apply(x_MD, gain_XD, gate_up_EFD, down_EDF, ends)
+
+
+def normed_product(
+    x_MD: Tensor, gain_XD: Tensor, weight_EFD: Tensor, ends: Sequence[int]
+) -> Tensor:
+    """(norm(x) · gain) Wᵀ, run by run of rows, which end at ``ends``."""
+    return _NormedProduct.apply(x_MD, gain_XD, weight_EFD, ends)
+
+
+def add_product(x_MD: Tensor, y_MF: Tensor, weight_EDF: Tensor, ends: Sequence[int]) -> Tensor:
+    """x + y Wᵀ, run by run of rows, which end at ``ends``."""
+    return _AddProduct.apply(x_MD, y_MF, weight_EDF, ends)
 
 
 def _runs(ends: Sequence[int], *weights: Tensor) -> Iterator[Any]:
@@ -92,18 +104,6 @@ class _AddExperts(torch.autograd.Function):
             grad_down_RDF.sum_to_size(down_EDF.shape),
             None,
         )
-
-
-def normed_product(
-    x_MD: Tensor, gain_XD: Tensor, weight_EFD: Tensor, ends: Sequence[int]
-) -> Tensor:
-    """(norm(x) · gain) Wᵀ, run by run of rows, which end at ``ends``."""
-    return _NormedProduct.apply(x_MD, gain_XD, weight_EFD, ends)
-
-
-def add_product(x_MD: Tensor, y_MF: Tensor, weight_EDF: Tensor, ends: Sequence[int]) -> Tensor:
-    """x + y Wᵀ, run by run of rows, which end at ``ends``."""
-    return _AddProduct.apply(x_MD, y_MF, weight_EDF, ends)
 
 
 class _NormedProduct(torch.autograd.Function):
