@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -60,7 +61,7 @@ class PackedBatch:
         """The rows of several batches of one size, one batch after another."""
         first = batches[0]
         names = [name for name in vars(first) if name.endswith(("_BT", "_B"))]
-        tables = {name: torch.cat([getattr(own, name) for own in batches]) for name in names}
+        tables: Any = {name: torch.cat([getattr(own, name) for own in batches]) for name in names}
         slots = {
             name: Slots.joined([own.slots[name] for own in batches], first.num_rows)
             for name in first.slots

@@ -148,15 +148,13 @@ class DecoderStack:
     def _block(
         self, name: str, x_MD: Tensor, turn_MK: Tensor, mask: IntervalMask, own: _Sorted
     ) -> Tensor:
-        gain, qkv, out, ends = self._in_runs(
-            own, f"{name}attention_norm.gain", f"{name}attention.qkv.weight",
-            f"{name}attention.out.weight",
-        )  # fmt: skip
+        names = ("attention_norm.gain", "attention.qkv.weight", "attention.out.weight")
+        gain, qkv, out, ends = self._in_runs(own, *(name + part for part in names))
         heads_MX = normed_product(x_MD, gain, qkv, ends)
         y_MX = self._attend(name, heads_MX, turn_MK, mask, own)
         x_MD = add_product(x_MD, y_MX, out, ends)
-        parts = (f"{name}{part}" for part in ("experts_norm.gain", "experts.gate_up", "experts.down"))
-        return add_experts(x_MD, *self._in_runs(own, *parts))
+        names = ("experts_norm.gain", "experts.gate_up", "experts.down")
+        return add_experts(x_MD, *self._in_runs(own, *(name + part for part in names)))
 
     def _attend(
         self, name: str, heads_MX: Tensor, turn_MK: Tensor, mask: IntervalMask, own: _Sorted
@@ -172,10 +170,11 @@ class DecoderStack:
             return attend_windowed(heads_MAK, gain_XM, turn_MK, rows)
         one_X = None if gain_MX is None else torch.ones(H + G)
         heads_1MAK = apply_rotary(heads_MAK.unsqueeze(0), one_X, turn_MK.unsqueeze(0), H + G)
-        x_1MXK, v_1MGK = heads_1MAK.split((H + G, G), dim=2)
         if gain_MX is not None:
-            x_1MXK = x_1MXK * gain_MX.unsqueeze(-1)
-        return mask.attend(*x_1MXK.split((H, G), dim=2), v_1MGK).flatten(2)[0]
+            gain_MA = F.pad(gain_MX, (0, G), value=1.0)
+            heads_1MAK = heads_1MAK * gain_MA.unsqueeze(-1)
+        q_1MHK, k_1MGK, v_1MGK = heads_1MAK.split((H, G, G), dim=2)
+        return mask.attend(q_1MHK, k_1MGK, v_1MGK).flatten(2)[0]
 
     def _in_runs(self, own: _Sorted, gain: str, *matrices: str) -> tuple[Any, ...]:
         """A gain and matrices [E, …] of the same runs of rows, and where these end: the runs are

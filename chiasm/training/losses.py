@@ -42,6 +42,15 @@ class Counts:
             sum(batch.num_filled for batch in batches),
         )
 
+    @classmethod
+    def of_models(cls, counts: Sequence[Counts]) -> Counts:
+        """Those of several models, which become a first dimension."""
+        return cls(
+            torch.tensor([own.text for own in counts]),
+            {name: torch.tensor([own.flow[name] for own in counts]) for name in counts[0].flow},
+            torch.tensor([own.positions for own in counts]),
+        )
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -77,7 +86,8 @@ class Sums:
         model = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
 
         def by(group: Tensor, number: int) -> Iterator[Tensor]:
-            both = _sums(loss[: len(group)], number * model[: len(group)] + group, number * len(counts))
+            group = number * model[: len(group)] + group
+            both = _sums(loss[: len(group)], group, number * len(counts))
             return (own.view(len(counts), number) for own in both)
 
         total = torch.stack([own.sum() for own in loss.split(list(counts))])
