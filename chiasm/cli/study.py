@@ -6,11 +6,8 @@ told at once.
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
 import sys
-import threading
 from pathlib import Path
 from typing import Annotated
 
@@ -149,23 +146,21 @@ def report(study: StudyFile, out: Out = None, cache: Cache = None) -> None:
 @app.command()
 def cell(
     folder: Annotated[Path, typer.Argument(help="A cell's folder, made by chiasm study run.")],
-    while_stdin_is_open: Annotated[
-        bool, typer.Option(help="Save and stop when the standard input closes.")
-    ] = False,
     cache: Cache = None,
 ) -> None:
     """Run one cell of a study, as each slot does."""
-    if while_stdin_is_open:
-        threading.Thread(target=_stop_with_stdin, daemon=True).start()
     from chiasm.studies.cell import run_cell
+    from chiasm.studies.opened import Opened
 
-    run_cell(folder, cache_folder=cache, command=command())
+    run_cell(folder, opened=Opened(cache), command=command())
 
 
-def _stop_with_stdin() -> None:
-    while os.read(0, 1024):
-        pass
-    os.kill(os.getpid(), signal.SIGTERM)
+@app.command(hidden=True)
+def slot(cache: Cache = None) -> None:
+    """Run the cells that the standard input names, in succession; chiasm study run starts it."""
+    from chiasm.studies.slot import run_cells
+
+    run_cells(cache)
 
 
 def _folder(study: StudySettings, out: Path | None) -> Path:

@@ -5,6 +5,7 @@ plan → run → collect → report. Files, each importing only from those above
 settings.py    the study file
 data.py        hashes of the users' files that a study reads
 cells.py       a resolved recipe and a content hash for each cell and seed
+opened.py      opened data, which stay open for the next cell of a process
 held_out.py    the documents that every cell is measured on
 shared.py      worlds and tokenizers, made once for all cells
 step.py        content of one training step of a recipe
@@ -12,6 +13,7 @@ shapes.py      models of one aspect, and their learning rates
 plan.py        tokens, FLOPs, parameters and time of every cell; refusal of unequal cells
 measures.py    the metrics of one trained cell
 cell.py        one cell in its own process
+slot.py        a process that runs cells in succession
 launcher.py    where cells run: processes of this machine
 runner.py      keeps the slots busy until every cell is finished or failed
 collect.py     results so far, as JSON and as points of a scaling law

@@ -24,8 +24,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chiasm.assembly import open_material, train_run
-from chiasm.data.preparation import Stage, silent
+from chiasm.assembly import train_run
 from chiasm.data.reading import ReadingLog
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
@@ -42,6 +41,7 @@ from chiasm.stop import Stopped
 from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure, refuse_lossy
+from chiasm.studies.opened import Opened
 from chiasm.studies.settings import HELD_OUT, HeldOutSettings, MetricSettings, StudySettings
 from chiasm.studies.shared import only_process, tokenizer_fingerprint
 from chiasm.training.versions import versions
@@ -146,13 +146,12 @@ def read_order(folder: Path) -> Order:
 def run_cell(
     folder: Path,
     *,
-    cache_folder: Path | None = None,
+    opened: Opened | None = None,
     command: str = "",
     tell: Callable[[str], None] = print,
-    on_stage: Stage = silent,
     on_step: Callable[[StepReport], None] = lambda report: None,
 ) -> None:
-    """Trains and measures the cell of a folder.
+    """Trains and measures the cell of a folder; ``opened`` may have its data open.
 
     Raises:
         Stopped: a signal ended the training; its last step is saved.
@@ -161,10 +160,11 @@ def run_cell(
     recipe = load_recipe(folder / "recipe.toml")  # first: it imports what an order may name
     order = read_order(folder)
     run, clock = folder / "run", folder / "training_seconds.json"
+    opened = opened or Opened()
     with only_process(folder):
-        material = open_material(recipe, cache_folder, on_stage)
+        material = opened.material(recipe)
         log = ReadingLog()
-        held_out = open_held_out(recipe, order.held_out, cache_folder, log)
+        held_out = open_held_out(recipe, order.held_out, opened, log)
         passed_over = {name: str(found) for name, found in log.passed_over().items()}
         for name, found in passed_over.items():
             tell(f"held_out.{name}: {found}")
@@ -179,10 +179,9 @@ def run_cell(
                     run,
                     material=material,
                     inputs_from=order.inputs,
-                    cache_folder=cache_folder,
+                    cache_folder=opened.cache_folder,
                     command=command,
                     tell=tell,
-                    on_stage=on_stage,
                     on_step=on_step,
                 )
             except Stopped:

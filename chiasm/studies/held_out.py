@@ -13,20 +13,20 @@ from pathlib import Path
 
 import numpy as np
 
-from chiasm.assembly import open_material
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import leaks
 from chiasm.documents import Document, Text
 from chiasm.errors import UserError, joined
 from chiasm.evaluation.material import Items, pick
 from chiasm.recipe import Recipe
+from chiasm.studies.opened import Opened
 from chiasm.studies.settings import HeldOutSettings
 
 
 def open_held_out(
     recipe: Recipe,
     settings: Mapping[str, HeldOutSettings],
-    cache_folder: Path | None = None,
+    opened: Opened,
     log: ReadingLog | None = None,
 ) -> dict[str, Items]:
     """Returns the held-out documents of every named source, with their clusters.
@@ -34,7 +34,7 @@ def open_held_out(
     Args:
         recipe: gives the embedded world and the length of a row.
         settings: name → source.
-        cache_folder: where rendered worlds and the manual's texts are kept.
+        opened: opens the sources.
         log: counts the documents that cannot be used, which are passed over.
 
     Raises:
@@ -43,7 +43,7 @@ def open_held_out(
     if not settings:
         return {}
     stream = recipe.stream.model_copy(update={"sources": dict(settings)})
-    material = open_material(recipe.model_copy(update={"stream": stream}), cache_folder)
+    material = opened.material(recipe.model_copy(update={"stream": stream}))
     return {
         name: _items(name, source, pick(material.held_out[name], source.documents, log))
         for name, source in settings.items()

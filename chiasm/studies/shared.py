@@ -19,7 +19,8 @@ from chiasm.data.preparation import Stage, silent
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.settings import check_measures
 from chiasm.recipe import Recipe
-from chiasm.studies.cells import Cell, content_hash
+from chiasm.studies.cells import Cell
+from chiasm.studies.opened import data_key
 
 
 class Shared:
@@ -78,10 +79,7 @@ class Shared:
         )
 
     def _opened(self, recipe: Recipe) -> Material:
-        stream = recipe.stream
-        sources = {n: s.model_dump(exclude={"weight"}) for n, s in stream.sources.items()}
-        tables = {name: table.model_dump(mode="json") for name, table in recipe.tables.items()}
-        key = content_hash([tables, sources, stream.sequence_length])
+        key = data_key(recipe)
         if key not in self._material:
             self._material[key] = open_material(recipe, self.cache_folder, self.on_stage)
         return self._material[key]

@@ -24,6 +24,7 @@ import numpy as np
 
 from chiasm.studies.collect import Record
 from chiasm.studies.held_out import open_held_out
+from chiasm.studies.opened import Opened
 from chiasm.studies.settings import StudySettings
 
 EMBEDDING = "mean TF-IDF vector of hashed words and word pairs"
@@ -51,7 +52,7 @@ def study_distances(
         return []
     names = dict.fromkeys((study.shift.corpus, *study.shift.texts))
     settings = {name: study.held_out[name] for name in names}
-    opened = open_held_out(records[0].cell.recipe, settings, cache_folder)
+    opened = open_held_out(records[0].cell.recipe, settings, Opened(cache_folder))
     texts = {name: [document.text for document in opened[name].documents] for name in names}
     corpus = texts[study.shift.corpus]
     return distances(corpus, {name: texts[name] for name in study.shift.texts})
