@@ -11,7 +11,13 @@ folder.py   a run folder, and training that resumes in it
 measured.py a trained run measured on held-out data, and its report
 """
 
-from chiasm.assembly.folder import changed_data, kept_inputs, refuse_foreign_folder, train_run
+from chiasm.assembly.folder import (
+    changed_data,
+    kept_inputs,
+    refuse_foreign_folder,
+    train_run,
+    train_runs,
+)
 from chiasm.assembly.objects import (
     build_inputs,
     build_run,
@@ -39,4 +45,5 @@ __all__ = [
     "refuse_foreign_folder",
     "seconds_per_step",
     "train_run",
+    "train_runs",
 ]

@@ -18,8 +18,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from collections.abc import Callable, Container, Mapping
-from contextlib import closing
+from collections.abc import Callable, Container, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -49,6 +49,7 @@ from chiasm.stop import Stopped
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.toml import load_toml
+from chiasm.training.together import train_together
 from chiasm.training.versions import versions
 from chiasm.whole import whole, write_json
 
@@ -87,6 +88,74 @@ def train_run(
             else or another recipe's run, data that cannot be opened, and whatever ends the training
             (see :meth:`chiasm.loop.loop.Loop.run`).
     """
+    with _prepared(
+        recipe,
+        folder,
+        material=material,
+        inputs_from=inputs_from,
+        cache_folder=cache_folder,
+        fresh=fresh,
+        command=command,
+        tell=tell,
+        on_stage=on_stage,
+    ) as run:
+        run.trainer.run(folder, on_step)
+    run.pretrained.save(folder / "model")
+
+
+def train_runs(
+    recipes: Mapping[Path, Recipe],
+    *,
+    material: Material,
+    inputs_from: Path,
+    cache_folder: Path | None = None,
+    command: str = "",
+    tell: Mapping[Path, Callable[[str], None]],
+) -> dict[Path, UserError]:
+    """Trains recipes that differ by seed in their run folders, as :func:`train_run` trains each.
+
+    Returns what ended those that failed; the others are trained all the same.
+
+    Raises:
+        Stopped: a signal ended the training; every run's last step is saved.
+    """
+    failed, runs = {}, {}
+    with ExitStack() as opened:
+        for folder, recipe in recipes.items():
+            try:
+                runs[folder] = opened.enter_context(
+                    _prepared(
+                        recipe,
+                        folder,
+                        material=material,
+                        inputs_from=inputs_from,
+                        cache_folder=cache_folder,
+                        command=command,
+                        tell=tell[folder],
+                    )
+                )
+            except UserError as error:
+                failed[folder] = error
+        failed |= train_together({folder: run.trainer for folder, run in runs.items()})
+    for folder in runs.keys() - failed.keys():
+        runs[folder].pretrained.save(folder / "model")
+    return failed
+
+
+@contextmanager
+def _prepared(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    material: Material | None,
+    inputs_from: Path | None,
+    cache_folder: Path | None,
+    fresh: bool = False,
+    command: str,
+    tell: Callable[[str], None],
+    on_stage: Stage = silent,
+) -> Iterator[Run]:
+    """The run of a folder, whose record says at the end what it has read."""
     with settings_of("training"):
         choose_device(recipe.training.device)
         build_optimizer(nn.Linear(2, 2), recipe.training)  # fails at once, if ever
@@ -106,12 +175,11 @@ def train_run(
     run = build_run(recipe, material, inputs, tell, cache_folder)
     with closing(run.stream):
         try:
-            run.trainer.run(folder, on_step)
+            yield run
         except Stopped:
             _record_stream(run, material, folder / "stream.json", tell)
             raise
         _record_stream(run, material, folder / "stream.json", tell)
-    run.pretrained.save(folder / "model")
 
 
 def kept_inputs(

@@ -86,12 +86,19 @@ class Shared:
 
 
 @contextmanager
-def only_process(folder: Path) -> Iterator[None]:
-    """Waits until no other process works in the folder: a cell without its runner ends soon."""
+def only_process(folder: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Waits until no other process works in the folder: a cell without its runner ends soon.
+
+    Without ``wait``, False where another one does.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
 
 
 def tokenizer_fingerprint(inputs_folder: Path) -> str:

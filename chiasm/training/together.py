@@ -20,20 +20,40 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
-from chiasm.device import deterministic_on_cpu
+from chiasm.device import choose_device, deterministic_on_cpu, matmul_dtype
 from chiasm.errors import UserError
 from chiasm.flow import mix
 from chiasm.loop.loop import Ahead
 from chiasm.model.elementwise import take_rows
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
+from chiasm.model.settings import ATTENTIONS, ModelSettings
 from chiasm.model.stacked import DecoderStack
 from chiasm.stop import Stopped, StopRequest
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.losses import Counts, Losses, Sums
 from chiasm.training.noise import draw_noise
 from chiasm.training.objective import Objective, flow_loss
+from chiasm.training.settings import TrainingSettings
 from chiasm.training.trainer import Read, Trainer
+
+WIDEST = 64
+"""Width up to which it pays: the numbers of wider models outweigh the calls."""
+
+
+def trains_faster_together(model: ModelSettings, training: TrainingSettings) -> bool:
+    """Whether models of these settings, of several seeds, take less time together than alone."""
+    float32 = matmul_dtype(device := choose_device(training.device), training.precision)
+    return (
+        model.width <= WIDEST
+        and model.experts != "moe"
+        and model.attention.kind == ATTENTIONS.default
+        and model.time_conditioning == "added"
+        and device.type == "cpu"
+        and float32 == torch.float32
+        and not training.compile_blocks
+        and training.activation_checkpointing in ("auto", "none")
+    )
 
 
 def train_together(trainers: Mapping[Path, Trainer]) -> dict[Path, UserError]:
@@ -49,8 +69,7 @@ def train_together(trainers: Mapping[Path, Trainer]) -> dict[Path, UserError]:
     stopped: Stopped | None = None
     stack: DecoderStack | None = None
     in_stack: list[Trainer] = []
-    device = next(iter(trainers.values())).device
-    with deterministic_on_cpu(device), StopRequest() as stop:
+    with deterministic_on_cpu(torch.device("cpu")), StopRequest() as stop:
         turns = {folder: own.turns(folder, stop) for folder, own in trainers.items()}
 
         def go_on(folder: Path, given: Ahead[Read] | UserError | None = None) -> None:
