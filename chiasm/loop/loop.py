@@ -228,7 +228,7 @@ class Loop(ABC, Generic[Found]):
             done = progress.step
             try:
                 ahead = yield
-                if stop.signal is not None:
+                if stop.signal is not None and ahead is None:
                     break
                 report = self.step(ahead)
             except UserError:

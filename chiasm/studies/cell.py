@@ -70,7 +70,7 @@ class Order(Settings):
 
     @classmethod
     def of(
-        cls, study: StudySettings, cell: Cell, inputs_folder: Path, beside: Iterable[Path]
+        cls, study: StudySettings, cell: Cell, inputs_folder: Path, beside: Iterable[Path] = ()
     ) -> Order:
         """Returns the order for a cell of a study."""
         return cls(

@@ -24,13 +24,13 @@ from chiasm.device import choose_device, deterministic_on_cpu, matmul_dtype
 from chiasm.errors import UserError
 from chiasm.flow import mix
 from chiasm.loop.loop import Ahead
+from chiasm.model.cross_entropy import LOGITS_BYTES
 from chiasm.model.elementwise import take_rows
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.settings import ATTENTIONS, ModelSettings
 from chiasm.model.stacked import DecoderStack
 from chiasm.stop import Stopped, StopRequest
-from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.losses import Counts, Losses, Sums
 from chiasm.training.noise import draw_noise
 from chiasm.training.objective import Objective, flow_loss
@@ -117,31 +117,37 @@ def _backward(
     stack: DecoderStack | None,
 ) -> list[Losses]:
     """Adds the gradients of the loss of each trainer's batches; returns the losses without them."""
-    if len(trainers) < 2 or stack is None:
+    if len(trainers) < 2 or stack is None or _are_large(trainers[0], batches[0][0]):
         return [own.backward_of(read) for own, read in zip(trainers, batches, strict=True)]
     first, seeds = trainers[0], [own.seed for own in trainers]
     counts = Counts.of_models([Counts.of(own) for own in batches])
     found = []
     for of_each in zip(*batches, strict=True):
-        losses = losses_together(stack, first.objective, first.tokenizers, of_each, seeds)
+        joined = PackedBatch.joined(of_each)
+        latents = first.tokenizers.encode(joined.slots)
+        losses = losses_together(stack, first.objective, of_each, joined, latents, seeds)
         first.objective.total(losses, counts).sum().backward()
         found.append(losses.detach())
     stack.hand_over()
     return reduce(operator.add, found).unbind(len(trainers))
 
 
+def _are_large(trainer: Trainer, batch: PackedBatch) -> bool:
+    """Whether a batch has more logits than are to exist at once."""
+    return 4 * trainer.decoder.vocabulary * batch.ids_BT.numel() > LOGITS_BYTES
+
+
 def losses_together(
     stack: DecoderStack,
     objective: Objective,
-    tokenizers: StreamTokenizers,
     batches: Sequence[PackedBatch],
+    joined: PackedBatch,
+    latents: Mapping[str, Tensor],
     seeds: Sequence[int],
 ) -> Losses:
     """As :meth:`Objective.losses` of each model on its batch with its seed; each tensor has a
-    first dimension S."""
-    joined = PackedBatch.joined(batches)
+    first dimension S. ``latents`` are those of the joined batches."""
     pairs = list(zip(batches, seeds, strict=True))
-    latents = tokenizers.encode(joined.slots)
     times_S = [objective.flow_times(batch, seed) for batch, seed in pairs]
     times, noise, z_t = {}, {}, {}
     for name, slots in joined.slots.items():
