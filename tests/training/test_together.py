@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import shutil
 import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -137,15 +138,21 @@ def test_fifty_steps_are_those_of_each_alone(builds, tmp_path: Path, settings) -
     assert len({values["20/loss"] for values in found}) == len(SEEDS)
 
 
-@pytest.mark.slow
-def test_passes_are_made_together(builds, tmp_path: Path, monkeypatch) -> None:
-    sizes = []
+@pytest.fixture
+def sizes(monkeypatch) -> list[int]:
+    """How many models each joint pass was of."""
+    found = []
 
     def counted(stack, objective, batches, *rest):
-        sizes.append(len(batches))
+        found.append(len(batches))
         return losses_together(stack, objective, batches, *rest)
 
     monkeypatch.setattr(together, "losses_together", counted)
+    return found
+
+
+@pytest.mark.slow
+def test_passes_are_made_together(builds, tmp_path: Path, sizes: list[int], monkeypatch) -> None:
     train_together(in_step(builds(), tmp_path))
     assert sizes == [len(SEEDS)] * 10
     monkeypatch.setattr(together, "LOGITS_BYTES", 1000)
@@ -217,16 +224,17 @@ def test_stopped_they_are_saved_at_one_step_and_go_on_bit_for_bit(builds, tmp_pa
 
 
 @pytest.mark.slow
-def test_who_was_saved_earlier_catches_up(builds, tmp_path: Path) -> None:
-    given = in_step(builds("training.steps=10"), tmp_path)
-    train_together(given)
-    late = tmp_path / "together-2"
-    for path in (late / "checkpoints").iterdir():
-        if "10" in path.name:
-            shutil.rmtree(path)
-    again = in_step(builds("training.steps=10"), tmp_path)
+def test_who_was_saved_earlier_catches_up(builds, tmp_path: Path, sizes: list[int]) -> None:
+    settings = ("training.steps=15", "training.keep_checkpoints=3")
+    train_together(in_step(builds(*settings), tmp_path))
+    sizes.clear()
+    for seed, lost in ((0, (15,)), (1, (10, 15))):
+        for step in lost:
+            shutil.rmtree(tmp_path / f"together-{seed}" / "checkpoints" / f"step-{step:07}")
+    again = in_step(builds(*settings), tmp_path)
     train_together(again)
-    assert_equal(trained(again), trained(alone(builds("training.steps=10"), tmp_path)))
+    assert sizes == [2] * 5
+    assert_equal(trained(again), trained(alone(builds(*settings), tmp_path)))
 
 
 @pytest.mark.slow
