@@ -42,7 +42,8 @@ from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure, refuse_lossy
 from chiasm.studies.opened import Opened
 from chiasm.studies.settings import HELD_OUT, HeldOutSettings, MetricSettings, StudySettings
-from chiasm.studies.shared import only_process, tokenizer_fingerprint
+from chiasm.studies.shared import if_free, only_process, tokenizer_fingerprint
+from chiasm.training.together import trains_faster_together
 from chiasm.training.versions import versions
 from chiasm.whole import write_json
 
@@ -65,12 +66,12 @@ class Order(Settings):
     metrics: tuple[MetricSettings, ...]
     evaluation: Annotated[EvaluationSettings, TABLE]
     """Sizes, seed and noise levels of what is measured; the cell's hash leaves them out."""
-    beside: tuple[Path, ...] = ()
-    """Folders of the cells that train with it, if they are not trained."""
+    beside: tuple[str, ...] = ()
+    """Keys of the cells that train with it, if they are not trained."""
 
     @classmethod
     def of(
-        cls, study: StudySettings, cell: Cell, inputs_folder: Path, beside: Iterable[Path] = ()
+        cls, study: StudySettings, cell: Cell, inputs_folder: Path, beside: Iterable[str] = ()
     ) -> Order:
         """Returns the order for a cell of a study."""
         return cls(
@@ -82,7 +83,7 @@ class Order(Settings):
             held_out_data=dict(cell.held_out_data),
             metrics=study.metrics,
             evaluation=cell.recipe.evaluation,
-            beside=tuple(own.resolve() for own in beside),
+            beside=tuple(beside),
         )
 
     @property
@@ -129,7 +130,7 @@ def write_order(
     cell: Cell,
     folder: Path,
     inputs_folder: Path,
-    beside: Iterable[Path] = (),
+    beside: Iterable[str] = (),
 ) -> Order:
     """Makes a cell's folder, or updates the measures in it, and returns its order."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -206,24 +207,25 @@ def _train(
 
     One of those that fails now will fail again by itself.
     """
-    began = time.monotonic()
+    began, recipe = time.monotonic(), load_recipe(folder / "recipe.toml")
+    together = trains_faster_together(recipe.model, recipe.training)
     with ExitStack() as held:
         folders = [folder]
-        for own in order.beside:
-            free = held.enter_context(only_process(own, wait=False))
+        for own in (folder.parent / key for key in order.beside if together):
+            free = (own / "recipe.toml").exists() and held.enter_context(if_free(own))
             if free and not (own / "run" / "model").exists() and not (own / FAILED).exists():
                 folders.append(own)
         before = [_trained_seconds(own) for own in folders]
         given: dict[str, Any] = {"material": material, "inputs_from": order.inputs}
         given |= {"cache_folder": cache_folder, "command": command}
-        recipes = {own / "run": load_recipe(own / "recipe.toml") for own in folders}
         try:
             if len(folders) == 1:
-                train_run(recipes[folder / "run"], folder / "run", tell=tell, **given)
+                train_run(recipe, folder / "run", tell=tell, **given)
                 return
-            names = {own / "run": f"seed {recipes[own / 'run'].seed}: " for own in folders}
+            recipes = {own / "run": load_recipe(own / "recipe.toml") for own in folders}
             tells = {
-                run: (lambda line, name=name: tell(name + line)) for run, name in names.items()
+                run: (lambda line, seed=own.seed: tell(f"seed {seed}: {line}"))
+                for run, own in recipes.items()
             }
             tell(f"{len(folders)} seeds train together")
             failed = train_runs(recipes, tell=tells, **given)

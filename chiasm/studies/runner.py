@@ -80,7 +80,7 @@ class Planned:
         """Returns the cell's own folder."""
         return cell_folder(self.folder, cell.key)
 
-    def order(self, cell: Cell, beside: Iterable[Path] = ()) -> Order:
+    def order(self, cell: Cell, beside: Iterable[str] = ()) -> Order:
         """Writes and returns the order of the cell's process; ``beside`` it train other cells."""
         inputs = self.shared.inputs_folder(cell)
         return write_order(self.study, cell, self.folder_of(cell), inputs, beside)
@@ -219,12 +219,13 @@ def _beside_each_other(planned: Planned, progress: StudyProgress, slots: int) ->
         together = trains_faster_together(recipe.model, recipe.training)
         kind = recipe.model_dump_json() if together else job.key
         alike.setdefault((kind, cell.inputs_key), []).append(job)
-    most = min(MOST_TOGETHER, len(progress.waiting) // slots)  # no slot is to be without a cell
+    # No more than a slot's share of the cells, so that none is idle for it.
+    most = min(MOST_TOGETHER, -(-len(progress.waiting) // slots))
     for jobs in alike.values():
-        for begin in range(0, len(jobs), max(most, 1)):
-            group = jobs[begin : begin + max(most, 1)]
+        for begin in range(0, len(jobs), most):
+            group = jobs[begin : begin + most]
             for job in group:
-                others = [own.folder for own in group if own != job]
+                others = [own.key for own in group if own != job]
                 planned.order(progress.cells[job.key], others)
                 yield replace(job, beside=frozenset(others))
 
@@ -250,8 +251,8 @@ def _work(
 
 def _fill(progress: StudyProgress, launcher: Launcher) -> None:
     while len(progress.running) < launcher.slots:
-        in_training = {folder for job in progress.running for folder in job.beside}
-        job = next((job for job in progress.waiting if job.folder not in in_training), None)
+        in_training = {key for job in progress.running for key in job.beside}
+        job = next((job for job in progress.waiting if job.key not in in_training), None)
         if job is None:
             return
         progress.waiting.remove(job)

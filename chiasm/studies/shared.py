@@ -86,15 +86,20 @@ class Shared:
 
 
 @contextmanager
-def only_process(folder: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Waits until no other process works in the folder: a cell without its runner ends soon.
-
-    Without ``wait``, False where another one does.
-    """
+def only_process(folder: Path) -> Iterator[None]:
+    """Waits until no other process works in the folder: a cell without its runner ends soon."""
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def if_free(folder: Path) -> Iterator[bool]:
+    """As :func:`only_process`, but gives False at once where another process works there."""
+    with (folder / "lock").open("a") as lock:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             yield False
         else:

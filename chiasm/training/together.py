@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
-from chiasm.device import choose_device, deterministic_on_cpu, matmul_dtype
+from chiasm.device import choose_device, deterministic_on_cpu
 from chiasm.errors import UserError
 from chiasm.flow import mix
 from chiasm.loop.loop import Ahead
@@ -43,14 +43,14 @@ WIDEST = 64
 
 def trains_faster_together(model: ModelSettings, training: TrainingSettings) -> bool:
     """Whether models of these settings, of several seeds, take less time together than alone."""
-    float32 = matmul_dtype(device := choose_device(training.device), training.precision)
+    cpu = training.device in ("auto", "cpu") and choose_device(training.device).type == "cpu"
     return (
-        model.width <= WIDEST
+        cpu
+        and model.width <= WIDEST
         and model.experts != "moe"
         and model.attention.kind == ATTENTIONS.default
         and model.time_conditioning == "added"
-        and device.type == "cpu"
-        and float32 == torch.float32
+        and training.precision != "bfloat16"
         and not training.compile_blocks
         and training.activation_checkpointing in ("auto", "none")
     )

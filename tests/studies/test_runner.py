@@ -189,7 +189,7 @@ def test_every_slot_is_filled_and_none_twice(study_path, tmp_path):
             self.running, self.most, self.order = [], 0, []
 
         def start(self, job) -> None:
-            assert not any(job.folder in other.beside for other in self.running)
+            assert not any(job.key in other.beside for other in self.running)
             self.running.append(job)
             self.order.append(job.key)
             self.most = max(self.most, len(self.running))
