@@ -14,9 +14,7 @@ import torch
 
 from chiasm.errors import UserError
 
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3  # of malloc.h
-_KEPT_BYTES = 1 << 30
-_LARGEST_KEPT_BYTES = 32 << 20  # glibc takes no more
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
 
 def choose_device(name: str) -> torch.device:
@@ -73,8 +71,8 @@ def keep_freed_memory(device: torch.device) -> None:
     """
     change = getattr(ctypes.CDLL(None), "mallopt", None) if sys.platform == "linux" else None
     if device.type == "cpu" and change is not None:
-        change(_M_TRIM_THRESHOLD, _KEPT_BYTES)
-        change(_M_MMAP_THRESHOLD, _LARGEST_KEPT_BYTES)
+        change(_M_TRIM_THRESHOLD, -1)  # never
+        change(_M_MMAP_MAX, 0)  # large pieces too come from what is kept
 
 
 @contextmanager

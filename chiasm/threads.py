@@ -35,6 +35,9 @@ MEASURING_SECONDS = 3.0
 WORTH = 1.2
 """Least speed-up for which the number is changed: a smaller one may be chance."""
 
+TIE = 1.05
+"""Slow-down up to which fewer threads are preferred: they leave cores to others."""
+
 HOPELESS = 3.0
 """Slow-down relative to the best number beyond which one is not rehearsed again."""
 
@@ -158,7 +161,7 @@ class Threads:
             self._to_come = []
             self._write()
         if self.given is None:
-            self._change(Change(step, self._fastest(step, last or self.limit)))
+            self._change(Change(step, self._fastest(step, last)))
             return
         if last not in (None, self.given):
             self.tell(
@@ -176,21 +179,23 @@ class Threads:
             self._change(Change(step, self._fastest(step, now)))
             self._best_seconds = math.inf
 
-    def _fastest(self, step: int, now: int) -> int:
-        """Returns ``now``, or a number that is clearly faster, which is reported."""
+    def _fastest(self, step: int, now: int | None) -> int:
+        """Returns ``now``, or a number that is clearly faster; a change is reported."""
         if self.limit == 1:
             return 1
         begin = self.clock()
         seconds = {number: median(times) for number, times in self._measure().items()}
         self._rests_until = self.clock() + REST * (self.clock() - begin)
-        best = min(seconds, key=seconds.__getitem__)
-        if now in seconds and seconds[now] <= WORTH * seconds[best]:
+        least = min(seconds.values())
+        if now in seconds and seconds[now] <= WORTH * least:
             return now
-        figures = ", ".join(f"{taken:.3f} s with {number}" for number, taken in seconds.items())
-        self.tell(
-            f"threads: {best} instead of {now} from step {step} on; forward and backward take "
-            f"{figures}. OMP_NUM_THREADS fixes the number"
-        )
+        best = min(number for number, taken in seconds.items() if taken <= TIE * least)
+        if best != (now or self.limit):
+            figures = ", ".join(f"{taken:.3f} s with {number}" for number, taken in seconds.items())
+            self.tell(
+                f"threads: {best} instead of {now or self.limit} from step {step} on; forward and "
+                f"backward take {figures}. OMP_NUM_THREADS fixes the number"
+            )
         return best
 
     def _measure(self) -> dict[int, list[float]]:

@@ -38,6 +38,7 @@ settings.py    settings of the stream and of the text tokenizer
 encoding.py    documents as token numbers
 keys.py        content hashes of pictures
 pictures.py    one picture, decoded and resized
+best_fit.py    documents packed into rows by best fit
 mixture.py     sources mixed by positions
 rows.py        packed rows to PackedBatch
 packing.py     a list of documents as one batch

@@ -7,6 +7,8 @@ number, and costs microseconds where decoding costs milliseconds.
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import xxhash
 
@@ -24,7 +26,7 @@ def picture_key(image: Continuous) -> bytes:
     """
     data = image.data
     if isinstance(data, np.ndarray):
-        digest = xxhash.xxh3_128(f"{data.shape} {data.dtype}".encode())
+        digest = xxhash.xxh3_128(f"{data.shape} {_name(data.dtype)}".encode())
         digest.update(np.ascontiguousarray(data).data)
         return digest.digest()
     if isinstance(data, bytes):
@@ -33,3 +35,9 @@ def picture_key(image: Continuous) -> bytes:
         return xxhash.xxh3_128_digest(data.read_bytes())
     except OSError as error:
         raise UserError(f"picture {data} cannot be read: {error}") from error
+
+
+@cache
+def _name(dtype: np.dtype) -> str:
+    """Returns its name, which numpy puts together anew at every call."""
+    return str(dtype)

@@ -1,4 +1,4 @@
-"""One lane of the stream: mixture → grain's packer → rows with their items, and counts.
+"""One lane of the stream: mixture → packer → rows with their items, and counts.
 
 Only small integer arrays are packed; items are read when their row is due. If an item cannot be
 decoded, the positions of its document become padding and the row is emitted without it.
@@ -12,8 +12,8 @@ import numpy as np
 
 from chiasm.batch.items import CacheError, Content, ItemReader
 from chiasm.batch.packed import NOBODY
+from chiasm.data.best_fit import BestFit
 from chiasm.data.mixture import Condition, Mixture, copied
-from chiasm.data.quiet import grain
 from chiasm.data.reading import UNREADABLE, defect, refuse_absurd
 from chiasm.data.rows import Row
 
@@ -35,20 +35,13 @@ class LaneRows:
         seed: int,
         reader: ItemReader,
     ) -> None:
-        # grain bounds each array of a row. The bounds of items and documents are so wide that the
-        # positions alone fill a row, save for very many documents without content, which have none.
+        # The bounds of items and documents are so wide that the positions alone fill a row, save
+        # for very many documents without content, which have none.
         smallest = min((each.num_tokens for each in reader.streams), default=1)
-        packer = grain.experimental.BestFitPackIterDataset(
-            _Parent(mixture),
-            length_struct={
-                "ids": sequence_length,
-                "items": sequence_length // smallest,
-                "documents": sequence_length,
-            },
-            num_packing_bins=rows_packed_together,
-            seed=int(np.random.SeedSequence([seed, mixture.lane.number]).generate_state(1)[0]),
-        )
-        self._packer = packer.__iter__()
+        capacity = (sequence_length, sequence_length // smallest, sequence_length)
+        own = int(np.random.SeedSequence([seed, mixture.lane.number]).generate_state(1)[0])
+        self._packer = BestFit(mixture, capacity, rows_packed_together, own)
+        self._length = sequence_length
         self._mixture, self._read = mixture, reader.read
         self._counts: dict[str, Any] = {name: [0] * len(mixture.names) for name in COUNTS}
         self._counts |= {"rows": 0, "notes": []}
@@ -63,21 +56,26 @@ class LaneRows:
 
     def __next__(self) -> Row:
         packed = next(self._packer)
-        # grain numbers the documents of a row from 1, alike in all arrays, with 0 at padding.
-        documents = packed["documents"][packed["documents_segment_ids"] > 0]
-        document_T = packed["ids_segment_ids"].astype(np.int64) - 1
-        items = packed["items"][packed["items_segment_ids"] > 0]
+        lengths = [len(each.ids) for each in packed]
+        documents = np.array([each.document for each in packed])
+        document_T = np.full(self._length, NOBODY)
+        position_T, ids_T = (np.zeros(self._length, np.int64) for _ in range(2))
+        end = sum(lengths)
+        document_T[:end] = np.arange(len(packed)).repeat(lengths)
+        position_T[:end] = np.concatenate([np.arange(length) for length in lengths])
+        ids_T[:end] = np.concatenate([each.ids for each in packed])
+        items = np.concatenate([each.items for each in packed])
         # The document of each item, by its number in the row.
-        owner_I = packed["items_segment_ids"][packed["items_segment_ids"] > 0] - 1
+        owner_I = np.arange(len(packed)).repeat([len(each.items) for each in packed])
         contents, broken = self._contents(documents, items[:, 0], owner_I)
         self._count(documents, document_T, broken)
         kept = self._kept(documents, broken)
         kept_I = kept[owner_I] != NOBODY
         row = Row(
-            ids_T=packed["ids"],
+            ids_T=ids_T,
             # Padding has the number -1 and so picks the appended entry.
             document_T=np.append(kept, NOBODY)[document_T],
-            position_T=packed["ids_positions"].astype(np.int64),
+            position_T=position_T,
             source_S=documents[kept != NOBODY, 0],
             stream_I=items[kept_I, 1],
             target_I=items[kept_I, 2].astype(bool),
@@ -155,14 +153,3 @@ class LaneRows:
         note, notes = f"{self._mixture.place(source, index)} {what}", self._counts["notes"]
         if len(notes) < _NOTES and note not in notes:
             notes.append(note)
-
-
-class _Parent(grain.IterDataset):
-    """Adapter: grain's packer takes a dataset, of which it asks one iterator."""
-
-    def __init__(self, mixture: Mixture) -> None:
-        super().__init__()
-        self._mixture = mixture
-
-    def __iter__(self) -> Mixture:
-        return self._mixture

@@ -4,7 +4,7 @@ Read in this order:
 
 1. a source gives documents by index (``sources.py``);
 2. a lane's mixture picks the source with the largest deficit, reads and encodes (``mixture.py``);
-3. grain's packer fills rows with whole documents, the lane reads items (``lanes.py``);
+3. a packer fills rows with whole documents, the lane reads items (``lanes.py``);
 4. global row g is row g // L of lane g % L; a batch takes the next B of them (here);
 5. a thread keeps some batches ready (grain's prefetch); the state follows the batch given out.
 

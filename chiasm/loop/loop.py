@@ -24,7 +24,7 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import torch
 from torch import nn
 
-from chiasm.device import deterministic_on_cpu, keep_freed_memory, synchronise
+from chiasm.device import deterministic_on_cpu, keep_freed_memory, return_freed_memory, synchronise
 from chiasm.errors import UserError
 from chiasm.loop.checkpoint import Checkpoints
 from chiasm.loop.metrics import MetricsLog, Values
@@ -131,6 +131,9 @@ class Loop(ABC, Generic[Found]):
     def begin(self) -> None:
         """Checks what is to be trained, before the first step of a new run; not on a resume."""
 
+    def prepare(self) -> None:
+        """Makes ready what is not saved, before the first step of a run, new or resumed."""
+
     def rehearse(self) -> None:
         """Runs forward and backward passes of the next step without any effect on training."""
         self.backward()
@@ -166,9 +169,11 @@ class Loop(ABC, Generic[Found]):
         with deterministic_on_cpu(self.device):
             if not self._resume(checkpoints):
                 self.begin()
+            self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
             with closing(MetricsLog(folder, step)) as log, threads.in_use(step):
                 yield from self._train(checkpoints, log, stop, on_step, threads.after_step)
+        return_freed_memory(self.device)
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
         """Returns what sets the number of threads; compiled code keeps that of its compilation."""

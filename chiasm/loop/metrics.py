@@ -31,12 +31,10 @@ class MetricsLog:
     """
 
     def __init__(self, folder: Path, step: int) -> None:
-        from torch.utils.tensorboard import SummaryWriter  # slow, and readers of metrics need none
-
+        self._board = _Board(folder / "tensorboard", step)
         self.folder = folder
         self._metrics = _open_at(folder / "metrics.jsonl", step)
         self._timing = _open_at(folder / "timing.jsonl", step)
-        self._board = SummaryWriter(str(folder / "tensorboard"), purge_step=step + 1)
 
     def write(self, phase: str, step: int, values: Values, timing: Values) -> None:
         """Adds a line to each file with values; numbers that are not finite become null.
@@ -55,8 +53,7 @@ class MetricsLog:
                 f"metrics cannot be written to {self.folder}: {error.strerror}. Earlier "
                 "checkpoints are intact; make room and run the same command again to go on"
             ) from error
-        for name, value in {**values, **timing}.items():
-            self._board.add_scalar(f"{phase}/{name}", value, step)
+        self._board.write(phase, step, {**values, **timing})
 
     def sync(self) -> None:
         """Flushes all lines to disk: a checkpoint is never ahead of its metrics."""
@@ -68,6 +65,30 @@ class MetricsLog:
         self._metrics.close()
         self._timing.close()
         self._board.close()
+
+
+class _Board:
+    """TensorBoard's file: one event a line, where ``SummaryWriter`` would write one for each number
+    and take a twentieth of a small model's step for it."""
+
+    def __init__(self, folder: Path, step: int) -> None:
+        # Slow, and readers of metrics need none.
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog
+        from torch.utils.tensorboard.writer import FileWriter
+
+        self._writer = FileWriter(str(folder))
+        self._writer.add_event(Event(file_version="brain.Event:2"), step + 1)
+        # What an earlier process wrote of later steps is not shown.
+        self._writer.add_event(Event(session_log=SessionLog(status=SessionLog.START)), step + 1)
+
+    def write(self, phase: str, step: int, values: Values) -> None:
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        each = [Summary.Value(tag=f"{phase}/{n}", simple_value=v) for n, v in values.items()]
+        self._writer.add_summary(Summary(value=each), step)
+
+    def close(self) -> None:
+        self._writer.close()
 
 
 def read_metrics(path: Path) -> list[dict[str, Any]]:

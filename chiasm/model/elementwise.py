@@ -25,8 +25,12 @@ EPSILON = 1e-6
 def by_hand(x: Tensor) -> bool:
     """Whether x is computed by the functions that have their gradient written out: for float32 on a
     CPU, where nothing is compiled."""
-    own = x.device.type == "cpu" and x.dtype == torch.float32
-    return own and not torch.compiler.is_compiling()
+    return on_cpu_in_float32(x) and not torch.compiler.is_compiling()
+
+
+def on_cpu_in_float32(x: Tensor) -> bool:
+    """Whether x is computed there, compiled or not."""
+    return x.device.type == "cpu" and x.dtype == torch.float32
 
 
 def inverse_rms(x_MD: Tensor) -> Tensor:
@@ -42,14 +46,14 @@ def as_complex(x_MK: Tensor) -> Tensor:
 
 def rms_norm(x_MD: Tensor, gain_D: Tensor) -> Tensor:
     """x / sqrt(mean(x²) + ε) · gain over the last dimension (arXiv 1910.07467, equation 4)."""
-    if x_MD.device.type == "cpu" and x_MD.dtype == torch.float32:
+    if by_hand(x_MD):
         return _RMSNorm.apply(x_MD, gain_D)
     return F.rms_norm(x_MD, (x_MD.shape[-1],), gain_D, EPSILON)
 
 
 def swiglu(h_MF2: Tensor) -> Tensor:
     """silu(gate) · up for h = [gate, up] along the last dimension (arXiv 2002.05202)."""
-    if h_MF2.device.type == "cpu" and h_MF2.dtype == torch.float32:
+    if by_hand(h_MF2):
         return _SwiGLU.apply(h_MF2)
     gate_MF, up_MF = h_MF2.chunk(2, dim=-1)
     return F.silu(gate_MF) * up_MF
@@ -73,7 +77,7 @@ def apply_rotary(
     With ``gain_X`` each rotated head is first normalized to mean square 1 and multiplied by its
     gain (query-key norm, arXiv 2010.04245).
     """
-    if heads_BTHK.device.type == "cpu" and heads_BTHK.dtype == torch.float32:
+    if by_hand(heads_BTHK):
         return _ApplyRotary.apply(heads_BTHK, gain_X, rotary_BTK, rotated)
     x_BTXK, v_BTGK = heads_BTHK.split((rotated, heads_BTHK.shape[2] - rotated), dim=2)
     if gain_X is not None:

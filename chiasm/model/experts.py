@@ -43,10 +43,10 @@ class Experts(nn.Module):
         if routing is None:
             return F.linear(swiglu(F.linear(x_BTD, gate_up[0])), down[0])
         x_sorted = routing.dispatch(x_BTD.flatten(0, 1))
-        h_sorted = swiglu(F.grouped_mm(x_sorted, gate_up.transpose(1, 2), offs=routing.ends_E))
+        h_sorted = swiglu(routing.products(x_sorted, gate_up))
         if routing.weight_A1 is not None:  # the hidden width is the narrowest place for it
             h_sorted = h_sorted * routing.weight_A1.to(h_sorted.dtype)
-        y_sorted = F.grouped_mm(h_sorted, down.transpose(1, 2), offs=routing.ends_E)
+        y_sorted = routing.products(h_sorted, down)
         return routing.combine(y_sorted).view_as(x_BTD)
 
     def flops(self, rows: int) -> int:

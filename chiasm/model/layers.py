@@ -36,8 +36,7 @@ class Linear(nn.Module):
         if weight.ndim == 2:
             return F.linear(x_MD, weight)
         assert by_modality is not None  # the decoder sorts where a layer needs it
-        rows = by_modality.dispatch(x_MD.flatten(0, -2))
-        rows = F.grouped_mm(rows, weight.transpose(1, 2), offs=by_modality.ends_E)
+        rows = by_modality.products(by_modality.dispatch(x_MD.flatten(0, -2)), weight)
         return by_modality.combine(rows).unflatten(0, x_MD.shape[:-1])
 
     def flops(self, rows: int) -> int:

@@ -13,13 +13,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from chiasm.batch.streams import TEXT
-from chiasm.model.elementwise import take_rows
+from chiasm.model.elementwise import on_cpu_in_float32, take_rows
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,8 @@ class Routing:
     """K."""
     weight_A1: Tensor | None = None
     """float: weight of each sorted assignment; None: each counts as it is."""
+    runs: tuple[int, ...] | None = None
+    """How many rows each expert has, where the host knows."""
 
     @classmethod
     def by_expert(
@@ -59,11 +63,21 @@ class Routing:
     @classmethod
     def of_runs(cls, ends: Sequence[int], device: torch.device) -> Routing:
         """Of positions that lie sorted by expert, each expert's up to one of ``ends``."""
-        return cls(None, None, torch.tensor(ends, dtype=torch.int32, device=device), choices=1)
+        ends_E = torch.tensor(ends, dtype=torch.int32, device=device)
+        runs = tuple(end - begin for begin, end in pairwise((0, *ends)))
+        return cls(None, None, ends_E, choices=1, runs=runs)
 
     def dispatch(self, x_MD: Tensor) -> Tensor:
         """Rows in position order → one row for each assignment, sorted by expert."""
         return x_MD if self.order_A is None else _Move.apply(x_MD, self, False)
+
+    def products(self, x_AD: Tensor, weight_EFD: Tensor) -> Tensor:
+        """Sorted rows times the weight of their expert: [A, D] → [A, F]."""
+        if self.runs is not None and torch.compiler.is_compiling() and on_cpu_in_float32(x_AD):
+            # There a compiler takes grouped products of bfloat16 alone.
+            parts = zip(x_AD.split(self.runs), weight_EFD, strict=True)
+            return torch.cat([F.linear(rows, weight) for rows, weight in parts])
+        return F.grouped_mm(x_AD, weight_EFD.transpose(1, 2), offs=self.ends_E)
 
     def combine(self, y_AD: Tensor) -> Tensor:
         """Rows sorted by expert → their sum for each position."""
@@ -95,5 +109,7 @@ def _moved(x: Tensor, routing: Routing, combine: bool) -> Tensor:
     if not combine:
         order_A = routing.order_A
         return x.index_select(0, order_A if choices == 1 else order_A // choices)
+    if choices > 1 and x.device.type == "cpu":  # gathers and adds in one pass, in the same order
+        return F.embedding_bag(routing.inverse_A.view(-1, choices), x, mode="sum")
     y_AD = x.index_select(0, routing.inverse_A)
     return y_AD if choices == 1 else y_AD.view(-1, choices, y_AD.shape[-1]).sum(dim=1)

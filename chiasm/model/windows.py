@@ -55,7 +55,10 @@ class Windows:
     @cached_property
     def masks(self) -> list[Tensor]:
         """Of each size the additive mask [N, 1, S, S]."""
-        return [additive(first, last, first.shape[-1]) for first, last in self.intervals]
+        # A neighbour's positions may see nothing inside the window. Their outputs are not read, but
+        # a compiled softmax would make NaN of them, and of gradients.
+        each = [(ends.clamp(0, ends.shape[-1] - 1), ends.shape[-1]) for ends in self.intervals]
+        return [additive(first, last, size) for (first, last), size in each]
 
     @classmethod
     def of(cls, first_BT: Tensor, last_BT: Tensor, order_M: Tensor | None = None) -> Windows:

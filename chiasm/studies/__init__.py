@@ -12,7 +12,7 @@ step.py        content of one training step of a recipe
 shapes.py      models of one aspect, and their learning rates
 plan.py        tokens, FLOPs, parameters and time of every cell; refusal of unequal cells
 measures.py    the metrics of one trained cell
-cell.py        one cell in its own process
+cell.py        one cell: train, measure, write the results
 slot.py        a process that runs cells in succession
 launcher.py    where cells run: processes of this machine
 runner.py      keeps the slots busy until every cell is finished or failed

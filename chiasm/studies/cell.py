@@ -1,6 +1,6 @@
-"""One cell in its own process: train, measure, and write the results.
+"""One cell: train, measure, and write the results.
 
-A cell's folder is all that the process needs, so that any launcher can start it:
+A cell's folder is all that its process needs, so that any launcher can start it:
 
     cell.json     the order: name, seed, where the tokenizers lie, what to measure
     recipe.toml   the resolved recipe

@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 
 from chiasm.assembly import open_material
-from chiasm.data.preparation import Stage, silent
 from chiasm.evaluation.material import Material
 from chiasm.recipe import Recipe
 from chiasm.studies.cells import content_hash
@@ -19,14 +18,11 @@ class Opened:
 
     Only what is rendered stays open: users' files may change from one cell to the next.
 
-    Args:
-        cache_folder: where rendered worlds are kept.
-        on_stage: callback for the progress of slow preparations.
+    ``cache_folder`` is where rendered worlds are kept.
     """
 
-    def __init__(self, cache_folder: Path | None = None, on_stage: Stage = silent) -> None:
+    def __init__(self, cache_folder: Path | None = None) -> None:
         self.cache_folder = cache_folder
-        self.on_stage = on_stage
         self._material: dict[str, Material] = {}
 
     def material(self, recipe: Recipe) -> Material:
@@ -40,7 +36,7 @@ class Opened:
         if found is None:
             while len(self._material) >= KEPT:
                 del self._material[next(iter(self._material))]
-            found = open_material(recipe, self.cache_folder, self.on_stage)
+            found = open_material(recipe, self.cache_folder)
         if not any(path for source in recipe.stream.sources.values() for path in source.paths):
             self._material[key] = found
         return found

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -60,11 +61,11 @@ class LatentStatistics:
 
     def standardize(self, raw: Tensor) -> Tensor:
         """Returns raw latents [..., C] scaled to mean 0 and deviation 1 in each channel."""
-        return (raw - raw.new_tensor(self.mean_C)) / raw.new_tensor(self.std_C)
+        return (raw - _like(raw, self.mean_C)) / _like(raw, self.std_C)
 
     def restore(self, latents: Tensor) -> Tensor:
         """Returns raw latents: the inverse of :meth:`standardize`."""
-        return latents * latents.new_tensor(self.std_C) + latents.new_tensor(self.mean_C)
+        return latents * _like(latents, self.std_C) + _like(latents, self.mean_C)
 
     def refuse(self, latents: Tensor) -> None:
         """Raises an error unless latents [..., C] look standardized.
@@ -181,3 +182,13 @@ def _refuse_not_finite(latents: Tensor) -> None:
             "latents are not finite",
             remedy="mend the encoder, or let its read() raise a ValueError for such an item",
         )
+
+
+@lru_cache(maxsize=8)
+def _tensor(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    with torch.inference_mode(False):  # whoever asks first, a later one may want gradients
+        return torch.tensor(values, dtype=dtype, device=device)
+
+
+def _like(x: Tensor, values: tuple[float, ...]) -> Tensor:
+    return _tensor(values, x.dtype, x.device)

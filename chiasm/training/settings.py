@@ -60,4 +60,5 @@ class TrainingSettings(LoopSettings):
     them, all but products and attention (selective), or all (full). auto is full on a CPU where a
     large vocabulary makes it cheap, and none elsewhere."""
     compile_blocks: bool = False
-    """Compile the decoder's blocks with torch.compile."""
+    """Compile the decoder's blocks with torch.compile. On a CPU this takes half a minute and a C++
+    compiler, and gains little; where it fails, the run says so and goes on uncompiled."""

@@ -82,9 +82,26 @@ class Trainer(Loop[Read]):
         self.seed = seed
         decoder.compute_dtype = matmul_dtype(self.device, settings.precision)
         decoder.activation_checkpointing = settings.activation_checkpointing
-        if settings.compile_blocks:  # one short compilation that all blocks share
-            for block in decoder.blocks:
-                block.compile()
+
+    def prepare(self) -> None:
+        """Compile the blocks if that is wanted; on a CPU that cannot, they run as they are."""
+        if not self.settings.compile_blocks:
+            return
+        for block in self.decoder.blocks:  # one short compilation that all blocks share
+            block.compile()
+        if self.device.type != "cpu":
+            return
+        try:
+            self.rehearse()
+        except RuntimeError as error:  # no compiler, or operations that it does not take
+            self.compiled = False
+            for block in self.decoder.blocks:
+                block._compiled_call_impl = None  # as before compile()
+            self.module.zero_grad()
+            why = next(iter(str(error).splitlines()), type(error).__name__)
+            self.tell(
+                f"training.compile_blocks: they cannot be compiled and run as they are: {why}"
+            )
 
     def rehearse(self) -> None:
         """A pass over the stream's next batch, again and again the same."""

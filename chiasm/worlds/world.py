@@ -35,7 +35,8 @@ class World:
         self.folder = folder
         self.settings = settings
         self.split = split
-        self.frames = np.load(folder / "frames.npy", mmap_mode="r")  # uint8 [M, side, side, 3]
+        # uint8 [M, side, side, 3]; as a plain array, of which a frame is taken in half the time.
+        self.frames = np.asarray(np.load(folder / "frames.npy", mmap_mode="r"))
         with (folder / "views.jsonl").open() as lines:
             self.views = [view_from_json(line) for line in lines]
 

@@ -18,7 +18,7 @@ def mixture(made, sources, weights=None, lane=None, sequence_length=40, seed=5):
 
 
 def drawn(elements):
-    return [tuple(element["documents"][0, :2].tolist()) for element in elements]
+    return [element.document[:2] for element in elements]
 
 
 @pytest.mark.parametrize("length", [10, 1 << 14])  # a table, and grain's shuffle
@@ -62,7 +62,7 @@ def test_shares_are_of_positions_and_exact_to_a_document(made):
     positions = Counter()
     elements = islice(mixture(made, sources, weights), 400)
     for element in elements:
-        positions[int(element["documents"][0, 0])] += len(element["ids"])
+        positions[element.document[0]] += len(element.ids)
         total = positions.total()
         assert abs(positions[0] - 0.75 * total) <= 40
     assert positions[0] > 1000
@@ -79,13 +79,13 @@ def test_the_state_restores_at_every_document(made):
     for _ in range(80):
         states.append(json.dumps(iterator.get_state()))
         elements.append(next(iterator))
-    assert Condition.CONTINUED in {int(e["documents"][0, 2]) for e in elements}
+    assert Condition.CONTINUED in {e.document[2] for e in elements}
     other = iter(mixture(made, sources))
     for place in reversed(range(78)):
         other.set_state(json.loads(states[place]))
         for expected in elements[place : place + 2]:
-            got = next(other)
-            assert all(np.array_equal(got[name], expected[name]) for name in expected)
+            for got, wanted in zip(next(other), expected, strict=True):
+                assert np.array_equal(got, wanted)
 
 
 def test_empty_and_unreadable_documents_travel_without_positions(made):
@@ -93,12 +93,12 @@ def test_empty_and_unreadable_documents_travel_without_positions(made):
     source = made.Listed("text", documents, unreadable=frozenset({3}))
     source.documents += [Document((Text("b"),))] * 4
     elements = list(islice(mixture(made, {"text": source}), 8))
-    found = {int(e["documents"][0, 1]): int(e["documents"][0, 2]) for e in elements}
+    found = {e.document[1]: e.document[2] for e in elements}
     assert found == {
         0: Condition.WHOLE, 1: Condition.EMPTY, 2: Condition.EMPTY, 3: Condition.UNREADABLE,
         **dict.fromkeys(range(4, 8), Condition.WHOLE),
     }  # fmt: skip
-    assert all((len(e["ids"]) == 0) == (e["documents"][0, 2] >= Condition.EMPTY) for e in elements)
+    assert all((len(e.ids) == 0) == (e.document[2] >= Condition.EMPTY) for e in elements)
 
 
 def test_a_source_of_nothing_but_bad_documents_is_refused_and_not_searched_forever(made):

@@ -204,7 +204,7 @@ def test_the_turns_of_captions_are_the_seed_s_and_restore_exactly(captioned, mad
         encoder = DocumentEncoder(made.tokenizer, made.reader.streams, 24)
         sources = {"pairs": open_sources(captioned, Opening(24))["pairs"].train}
         drawn = islice(Mixture(sources, {"pairs": 1.0}, encoder, Lane(0, 1), seed), 3)
-        return [int(element["documents"][0, 3]) % 3 for element in drawn]
+        return [element.document[3] % 3 for element in drawn]
 
     assert first_turns(3) == first_turns(3)
     assert {tuple(first_turns(seed)) for seed in range(8)} == {(0, 0, 0), (1, 1, 1), (2, 2, 2)}

@@ -1,8 +1,10 @@
 import json
+import time
 from io import FileIO
 from pathlib import Path
 
 import pytest
+from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from chiasm.errors import UserError
 from chiasm.loop.metrics import MetricsLog, read_metrics
@@ -20,7 +22,21 @@ def test_lines_and_values_that_are_not_finite(tmp_path: Path) -> None:
     assert read_metrics(tmp_path / "timing.jsonl") == [
         {"step": 1, "phase": "train", "seconds": 2.0}
     ]
-    assert list((tmp_path / "tensorboard").iterdir())
+
+
+@pytest.mark.slow
+def test_tensorboard_has_the_same_numbers(tmp_path: Path) -> None:
+    for begun, steps in ((0, (1, 2, 3)), (2, (3, 4))):
+        log = MetricsLog(tmp_path, step=begun)
+        for step in steps:
+            log.write("train", step, {"loss": begun + 1 / step}, {"seconds": 2.0})
+        log.close()
+        time.sleep(1)  # TensorBoard reads files in the order of their names, which tell the second
+    board = EventAccumulator(str(tmp_path / "tensorboard"))
+    board.Reload()
+    assert board.Tags()["scalars"] == ["train/loss", "train/seconds"]
+    found = [(each.step, each.value) for each in board.Scalars("train/loss")]
+    assert found == [(1, 1.0), (2, 0.5), (3, pytest.approx(2 + 1 / 3)), (4, 2.25)]
 
 
 def test_resuming_drops_later_and_torn_lines(tmp_path: Path) -> None:

@@ -1,3 +1,4 @@
+import shutil
 from dataclasses import replace
 
 import pytest
@@ -9,6 +10,8 @@ from chiasm.model.decoder import Decoder
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.settings import ModelSettings
+
+COMPILER = shutil.which("g++") or shutil.which("clang++")
 
 VARIANTS = [
     {},
@@ -382,3 +385,23 @@ def test_the_papers_shapes_have_the_papers_parameters(changes, billions):
     count = decoder.count_parameters()
     assert (count.total - outside) / 1e9 == pytest.approx(billions, rel=0.01)
     assert (count.active - outside) / 1e9 == pytest.approx(1.498, rel=0.01)
+
+
+def hidden_and_gradients(naive, decoder) -> list[torch.Tensor]:
+    batch = naive.random_batch(5, num_rows=4)
+    inputs = DecoderInput.from_batch(batch, naive.latents(batch), naive.times(batch))
+    x_MD = decoder(inputs, IntervalMask.from_batch(batch)).flatten(0, 1)
+    x_MD = x_MD[(batch.modality_BT != 0).flatten()]
+    x_MD.square().sum().backward()
+    return [x_MD.detach(), *(p.grad for p in decoder.parameters() if p.grad is not None)]
+
+
+@pytest.mark.filterwarnings("ignore")  # of what tracing imports and reads
+@pytest.mark.skipif(COMPILER is None, reason="no C++ compiler")
+def test_compiled_blocks_on_a_cpu_give_the_same(naive):
+    settings = {"noise": 0.1, "depth": 1, "attention_weights": "modality"}
+    expected = hidden_and_gradients(naive, naive.decoder(**settings))
+    decoder = naive.decoder(**settings)
+    decoder.blocks[0].compile()
+    for found, wanted in zip(hidden_and_gradients(naive, decoder), expected, strict=True):
+        torch.testing.assert_close(found, wanted, rtol=1e-4, atol=1e-4 * wanted.abs().max().item())

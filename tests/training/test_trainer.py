@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch._inductor import config
 
 from chiasm.data.kinds import TextSettings
 from chiasm.data.settings import StreamSettings
@@ -204,6 +205,19 @@ def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
         assert torch.equal(weights(rehearsed)[name], weight), name
     assert plain.stream.get_state() == rehearsed.stream.get_state()
     assert torch.equal(plain._tensors()["random"], rehearsed._tensors()["random"])
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # of its own imports
+def test_without_a_compiler_blocks_run_as_they_are(build: Build, monkeypatch) -> None:
+    monkeypatch.setattr(config.cpp, "cxx", ("a-compiler-that-is-not-there",))
+    monkeypatch.setattr(config, "force_disable_caches", True)
+    torch._dynamo.reset()
+    plain, compiled, told = build(), build(compile_blocks=True), []
+    compiled.tell = told.append
+    compiled.prepare()
+    assert len(told) == 1
+    assert "they cannot be compiled and run as they are" in told[0]
+    assert compiled.step().losses == plain.step().losses
 
 
 def test_activations_made_again_change_no_bit_of_a_run(build: Build) -> None:

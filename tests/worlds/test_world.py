@@ -25,7 +25,7 @@ def test_splits_share_no_picture(train: World, held_out: World):
 def test_frames_and_views_stand_side_by_side(train: World, settings: WorldSettings):
     assert train.frames.shape == (10 * settings.frames_per_map, 64, 64, 3)
     assert train.frames.dtype == np.uint8
-    assert isinstance(train.frames, np.memmap)
+    assert isinstance(train.frames.base, np.memmap)
     assert len(train) == len(train.views) == len(train.map_of_frame)
     frame, view = next(iter(train))
     assert frame.shape == (64, 64, 3)
