@@ -42,8 +42,9 @@ def add_product(x_MD: Tensor, y_MF: Tensor, weight_EDF: Tensor, ends: Sequence[i
 
 def _runs(ends: Sequence[int], *weights: Tensor) -> Iterator[Any]:
     """The rows of each run, and its own part of each of the weights, which may be the only one."""
+    parts = [weight.unbind() for weight in weights]
     for number, (begin, end) in enumerate(pairwise((0, *ends))):
-        yield slice(begin, end), *(weight[number % len(weight)] for weight in weights)
+        yield slice(begin, end), *(own[number % len(own)] for own in parts)
 
 
 class _AddExperts(torch.autograd.Function):
