@@ -17,7 +17,11 @@ from against_pair import Checkout, Pair, Unable, commands_in_turn
 EVALUATED = ("training.steps=100", "world.train_maps=16")
 """Of the run that is evaluated; on the recipe's held-out maps."""
 
-SEEDS = 4
+SLOTS = os.cpu_count() or 1
+"""One for each core, so that each run has one thread."""
+
+SEEDS = 4 * SLOTS
+"""So that four of them train together in each slot."""
 SEED_STEPS = 200
 """Steps of each seed's run; what a run of one step costs is taken off."""
 
@@ -105,9 +109,7 @@ def _toml(settings: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _run_study(checkout: Checkout, study: Path, out: str) -> list[str]:
-    """One slot for each core, so that each run has one thread."""
-    slots = str(os.cpu_count() or 1)
-    return ["study", "run", str(study), "--slots", slots, "--out", str(checkout.folder / out)]
+    return ["study", "run", str(study), "--slots", str(SLOTS), "--out", str(checkout.folder / out)]
 
 
 def _given(

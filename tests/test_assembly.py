@@ -17,7 +17,7 @@ import pytest
 from safetensors.torch import load_file
 
 from chiasm.assembly import build_inputs, open_material, seconds_per_step, train_run
-from chiasm.assembly.folder import recipe_on_disk
+from chiasm.assembly.record import recipe_on_disk
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics

@@ -7,11 +7,12 @@ rehearsal.py parts that only sampling runs, tried before the first step
 objects.py  data, tokenizers, stream, model and trainer from a recipe
 pace.py     time of a training step on this machine
 pictures.py images of a recipe's sources, and its held-out trajectories
+record.py   what a run folder says of its run
 folder.py   a run folder, and training that resumes in it
 measured.py a trained run measured on held-out data, and its report
 """
 
-from chiasm.assembly.folder import changed_data, kept_inputs, refuse_foreign_folder, train_run
+from chiasm.assembly.folder import kept_inputs, train_run, train_runs
 from chiasm.assembly.objects import (
     build_inputs,
     build_run,
@@ -21,6 +22,7 @@ from chiasm.assembly.objects import (
 )
 from chiasm.assembly.pace import seconds_per_step
 from chiasm.assembly.pictures import open_gallery, open_held_out_walks
+from chiasm.assembly.record import changed_data, refuse_foreign_folder
 from chiasm.assembly.vision import open_tokenizers
 from chiasm.data.preparation import default_cache_folder
 
@@ -39,4 +41,5 @@ __all__ = [
     "refuse_foreign_folder",
     "seconds_per_step",
     "train_run",
+    "train_runs",
 ]

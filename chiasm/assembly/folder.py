@@ -15,14 +15,10 @@ A run folder holds
 
 from __future__ import annotations
 
-import json
-import re
 import shutil
-from collections.abc import Callable, Container, Mapping
-from contextlib import closing
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
@@ -34,9 +30,9 @@ from chiasm.assembly.objects import (
     check_feasible,
     open_material,
 )
+from chiasm.assembly.record import data_on_disk, recipe_on_disk, record_stream, record_versions
 from chiasm.assembly.vision import context_of
 from chiasm.data.preparation import Stage, silent
-from chiasm.data.source import SourceFacts
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device
 from chiasm.errors import UserError, settings_of
@@ -44,13 +40,12 @@ from chiasm.evaluation.material import Material
 from chiasm.evaluation.settings import check_measures
 from chiasm.loop.groups import build_optimizer
 from chiasm.loop.progress import StepReport
-from chiasm.recipe import Recipe, differences, parse_recipe, resolved, write_recipe
+from chiasm.recipe import Recipe, write_recipe
 from chiasm.stop import Stopped
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.toml import load_toml
-from chiasm.training.versions import versions
-from chiasm.whole import whole, write_json
+from chiasm.training.together import train_together
+from chiasm.whole import whole
 
 
 def train_run(
@@ -87,13 +82,81 @@ def train_run(
             else or another recipe's run, data that cannot be opened, and whatever ends the training
             (see :meth:`chiasm.loop.loop.Loop.run`).
     """
+    with _prepared(
+        recipe,
+        folder,
+        material=material,
+        inputs_from=inputs_from,
+        cache_folder=cache_folder,
+        fresh=fresh,
+        command=command,
+        tell=tell,
+        on_stage=on_stage,
+    ) as run:
+        run.trainer.run(folder, on_step)
+    run.pretrained.save(folder / "model")
+
+
+def train_runs(
+    recipes: Mapping[Path, Recipe],
+    *,
+    material: Material,
+    inputs_from: Path,
+    cache_folder: Path | None = None,
+    command: str = "",
+    tell: Mapping[Path, Callable[[str], None]],
+) -> dict[Path, UserError]:
+    """Trains recipes that differ by seed in their run folders, as :func:`train_run` trains each.
+
+    Returns what ended those that failed; the others are trained all the same.
+
+    Raises:
+        Stopped: a signal ended the training; every run's last step is saved.
+    """
+    failed, runs = {}, {}
+    with ExitStack() as opened:
+        for folder, recipe in recipes.items():
+            try:
+                runs[folder] = opened.enter_context(
+                    _prepared(
+                        recipe,
+                        folder,
+                        material=material,
+                        inputs_from=inputs_from,
+                        cache_folder=cache_folder,
+                        command=command,
+                        tell=tell[folder],
+                    )
+                )
+            except UserError as error:
+                failed[folder] = error
+        failed |= train_together({folder: run.trainer for folder, run in runs.items()})
+    for folder in runs.keys() - failed.keys():
+        runs[folder].pretrained.save(folder / "model")
+    return failed
+
+
+@contextmanager
+def _prepared(
+    recipe: Recipe,
+    folder: Path,
+    *,
+    material: Material | None,
+    inputs_from: Path | None,
+    cache_folder: Path | None,
+    fresh: bool = False,
+    command: str,
+    tell: Callable[[str], None],
+    on_stage: Stage = silent,
+) -> Iterator[Run]:
+    """The run of a folder, whose record says at the end what it has read."""
     with settings_of("training"):
         choose_device(recipe.training.device)
         build_optimizer(nn.Linear(2, 2), recipe.training)  # fails at once, if ever
     check_measures(recipe.evaluation)  # an evaluation hours later would find it missing
     check_feasible(recipe, cache_folder, on_stage)
     recipe_on_disk(recipe, folder, fresh=fresh)
-    _record_versions(folder, command, tell)
+    record_versions(folder, command, tell)
     material = material or open_material(recipe, cache_folder, on_stage)
     data_on_disk(material.facts, folder, tell)
     write_recipe(recipe, folder / "recipe.toml")  # the data may have been moved
@@ -106,12 +169,11 @@ def train_run(
     run = build_run(recipe, material, inputs, tell, cache_folder)
     with closing(run.stream):
         try:
-            run.trainer.run(folder, on_step)
+            yield run
         except Stopped:
-            _record_stream(run, material, folder / "stream.json", tell)
+            record_stream(run, material, folder / "stream.json", tell)
             raise
-        _record_stream(run, material, folder / "stream.json", tell)
-    run.pretrained.save(folder / "model")
+        record_stream(run, material, folder / "stream.json", tell)
 
 
 def kept_inputs(
@@ -141,153 +203,3 @@ def _load_tokenizers(recipe: Recipe, folder: Path) -> StreamTokenizers:
         {name: load_tokenizer(folder / "streams" / name) for name in recipe.streams},
         context_of(recipe),
     )
-
-
-def refuse_foreign_folder(folder: Path) -> None:
-    """Refuses a folder that is neither new, nor empty, nor a run's.
-
-    Raises:
-        UserError: the folder holds something else.
-    """
-    if folder.exists() and not folder.is_dir():
-        raise UserError(f"{folder} is a file; give another folder as out (--out)")
-    half = folder / "recipe.toml.partial"  # of a run that was killed at once
-    if any(path != half for path in folder.glob("*")) and not (folder / "recipe.toml").exists():
-        raise UserError(f"{folder} exists and holds no run; give another folder as out (--out)")
-
-
-def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
-    """Makes the run folder and writes the recipe, or checks that the folder holds this very recipe.
-
-    A recipe that nothing was trained from, because its data could not be read, is replaced. So are
-    the paths of data that were moved: their content is compared once they are open.
-
-    Raises:
-        UserError: the folder holds something else, or a run with other settings.
-    """
-    refuse_foreign_folder(folder)
-    path = folder / "recipe.toml"
-    if fresh and path.exists():
-        shutil.rmtree(folder)
-    if path.exists():
-        changed = differences(_read_today(path), resolved(recipe))
-        if not changed:
-            return
-        compared = (folder / "data.json").exists()
-        if all(compared and _MOVED.match(line) for line in changed):
-            return
-        if _has_trained(folder):
-            raise UserError(
-                f"{folder} holds a run with other settings:\n  "
-                + "\n  ".join(changed)
-                + "\nGo on with its own settings, give another folder as out (--out), or "
-                "begin again with fresh (--fresh), which deletes it"
-            )
-        shutil.rmtree(folder / "inputs", ignore_errors=True)
-        (folder / "versions.json").unlink(missing_ok=True)
-    write_recipe(recipe, path)
-
-
-_MOVED = re.compile(r"stream\.sources\.[^.]+\.(held_out_)?path = ")
-"""A difference between recipes that does not matter if the data are the same."""
-
-
-def data_on_disk(
-    facts: Mapping[str, SourceFacts], folder: Path, tell: Callable[[str], None] = print
-) -> None:
-    """Writes hashes of the sources' files beside the run, or checks that the files are unchanged.
-
-    Raises:
-        UserError: the folder holds a run that was trained on other data.
-    """
-    path = folder / "data.json"
-    now = {name: found.summary() for name, found in facts.items()}
-    changed = changed_data(facts, folder)
-    if changed and _has_trained(folder):
-        raise UserError(
-            f"{folder} holds a run on other data:\n  "
-            + "\n  ".join(changed.values())
-            + "\nPut the data back as they were, give another folder as out (--out), or "
-            "begin again with fresh (--fresh), which deletes it"
-        )
-    for line in changed.values():
-        tell(line)
-    if changed:  # tokenizers were made of what the sources held then
-        shutil.rmtree(folder / "inputs", ignore_errors=True)
-    write_json(path, now)  # half a record would say that nothing has changed
-
-
-def changed_data(
-    facts: Mapping[str, SourceFacts], folder: Path, *, held_out_elsewhere: Container[str] = ()
-) -> dict[str, str]:
-    """Returns the sources whose files have changed since the run began, each with a message.
-
-    ``held_out_elsewhere``: sources whose held-out files are others on purpose.
-
-    Raises:
-        UserError: the run's record of its data is damaged.
-    """
-    path = folder / "data.json"
-    try:
-        then = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError) as error:
-        raise UserError(
-            f"{path} cannot be read ({error}); delete it to go on without knowing whether the data "
-            "are those that the run began with"
-        ) from error
-    return {
-        name: f"stream.sources.{name}: its data have changed since the run began: "
-        f"{then[name]['rows']:,} rows then, {found.rows:,} now"
-        for name, found in facts.items()
-        if name in then and _differs(then[name], found, held_out=name not in held_out_elsewhere)
-    }
-
-
-def _differs(then: Mapping[str, Any], now: SourceFacts, *, held_out: bool) -> bool:
-    held_out_then = then.get("held_out_fingerprint", "")
-    return then["fingerprint"] != now.fingerprint or (
-        held_out and held_out_then != now.held_out_fingerprint
-    )
-
-
-def _read_today(path: Path) -> dict[str, Any]:
-    """Returns a kept recipe as this version resolves it: missing settings are defaults."""
-    content = load_toml(path)
-    try:
-        return resolved(parse_recipe(content))
-    except UserError:  # it knew settings that are gone: they are told as differences
-        return content
-
-
-def _has_trained(folder: Path) -> bool:
-    """Returns whether the folder holds anything that a training step left."""
-    return any((folder / name).exists() for name in ("metrics.jsonl", "checkpoints", "model"))
-
-
-def _record_versions(folder: Path, command: str, tell: Callable[[str], None]) -> None:
-    path, now = folder / "versions.json", versions(command)
-    try:
-        then = json.loads(path.read_text())
-    except (OSError, ValueError):
-        write_json(path, now)
-        return
-    for name in ("torch", "machine"):
-        if then.get(name) != now[name]:
-            tell(
-                f"the run began with {name} {then.get(name)}, here it is {now[name]}: "
-                "it goes on, but its last digits may differ from an uninterrupted run's"
-            )
-
-
-def _record_stream(run: Run, material: Material, path: Path, tell: Callable[[str], None]) -> None:
-    report = run.stream.report()
-    sources = {name: facts.summary() for name, facts in material.facts.items()}
-    write_json(path, asdict(report) | {"sources": sources})
-    for alarm in report.alarms:
-        tell(alarm)
-    for what, count in (("skipped", report.skipped), ("longer than a row, split", report.split)):
-        for source, documents in count.items():
-            if documents:
-                tell(f"{source}: {documents} of {report.documents[source]} documents {what}")

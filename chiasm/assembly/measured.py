@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.assembly.folder import changed_data
 from chiasm.assembly.objects import open_material
+from chiasm.assembly.record import changed_data
 from chiasm.data.preparation import Stage, silent
 from chiasm.data.source import FileSettings, leaks
 from chiasm.errors import UserError, joined, setting

@@ -9,9 +9,10 @@ Shape suffixes: B rows, T positions of a row, R positions that predict a token.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,6 +55,18 @@ class PackedBatch:
     number_B: Tensor
     """int64 [B]: the row's number in its lane; (seed, lane, number) keys all its randomness."""
     source_names: tuple[str, ...]
+
+    @classmethod
+    def joined(cls, batches: Sequence[PackedBatch]) -> PackedBatch:
+        """The rows of several batches of one size, one batch after another."""
+        first = batches[0]
+        names = [name for name in vars(first) if name.endswith(("_BT", "_B"))]
+        tables: Any = {name: torch.cat([getattr(own, name) for own in batches]) for name in names}
+        slots = {
+            name: Slots.joined([own.slots[name] for own in batches], first.num_rows)
+            for name in first.slots
+        }
+        return replace(first, **tables, slots=slots)
 
     @property
     def num_rows(self) -> int:

@@ -78,6 +78,23 @@ class Slots:
             raw_LC=torch.cat(raw) if raw else None,
         )
 
+    @classmethod
+    def joined(cls, parts: Sequence[Slots], rows: int) -> Slots:
+        """The items of several batches of so many rows each, one batch after another."""
+
+        def cat(name: str) -> Tensor:
+            return torch.cat([getattr(own, name) for own in parts])
+
+        names = ("start_N", "grid_NA", "target_N", "dropped_N", "source_N")
+        raw = [own.raw_LC for own in parts if own.raw_LC is not None]
+        return cls(
+            row_N=torch.cat([own.row_N + rows * number for number, own in enumerate(parts)]),
+            **{name: cat(name) for name in names},
+            sequence_length=parts[0].sequence_length,
+            items=tuple(item for own in parts for item in own.items),
+            raw_LC=torch.cat(raw) if raw else None,
+        )
+
     def __len__(self) -> int:
         return len(self.row_N)
 

@@ -15,11 +15,11 @@ from __future__ import annotations
 import math
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
 import torch
 from torch import nn
@@ -40,6 +40,14 @@ many are no accident of the data."""
 
 Found = TypeVar("Found")
 """Result of a step's backward pass, read by the rest of the step."""
+
+
+class Ahead(NamedTuple, Generic[Found]):
+    """A step's backward pass that was made before the step."""
+
+    found: Found
+    seconds: float
+    """The step's share of the time that it took."""
 
 
 class Stream(Protocol):
@@ -141,6 +149,20 @@ class Loop(ABC, Generic[Found]):
             UserError: the run cannot begin, too many gradients in a row are not finite, the disk
                 is full, or all checkpoints are damaged.
         """
+        with StopRequest() as stop:
+            for _ in self.turns(folder, stop, on_step):
+                pass
+
+    def turns(
+        self,
+        folder: Path,
+        stop: StopRequest,
+        on_step: Callable[[StepReport], None] = lambda report: None,
+    ) -> Generator[None, Ahead[Found] | None, None]:
+        """As :meth:`run`, but waits before each step, and takes it when it is iterated further.
+
+        It may be sent what the step's backward pass found, where others made the pass.
+        """
         checkpoints = Checkpoints(
             folder / "checkpoints", self.settings.keep_checkpoints, self.tell, self.identity
         )
@@ -150,7 +172,7 @@ class Loop(ABC, Generic[Found]):
             self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
             with closing(MetricsLog(folder, step)) as log, threads.in_use(step):
-                self._train(checkpoints, log, on_step, threads.after_step)
+                yield from self._train(checkpoints, log, stop, on_step, threads.after_step)
         return_freed_memory(self.device)
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
@@ -160,18 +182,20 @@ class Loop(ABC, Generic[Found]):
         given = given or given_threads() or (torch.get_num_threads() if self.compiled else None)
         return Threads(record, self.rehearse, given=given, tell=self.tell)
 
-    def step(self) -> StepReport:
+    def step(self, ahead: Ahead[Found] | None = None) -> StepReport:
         """Updates the weights once and returns a report; skips the update if a norm is not finite.
+
+        ``ahead``: of the step's backward pass, where it was made already.
 
         Raises:
             UserError: too many steps in a row were skipped.
         """
-        begin_seconds = time.perf_counter()
+        begin_seconds = time.perf_counter() - (ahead.seconds if ahead else 0.0)
         settings, progress = self.settings, self.progress
         rate = learning_rate(
             settings.schedule, settings.optimizer.learning_rate, progress.step, settings.steps
         )
-        found = self.backward()
+        found = ahead.found if ahead else self.backward()
         norms = {
             name: float(nn.utils.clip_grad_norm_(own, settings.max_grad_norm))
             for name, own in self._parameters.items()
@@ -199,32 +223,35 @@ class Loop(ABC, Generic[Found]):
         self,
         checkpoints: Checkpoints,
         log: MetricsLog,
+        stop: StopRequest,
         on_step: Callable[[StepReport], None],
         after_step: Callable[[int, float], None],
-    ) -> None:
+    ) -> Generator[None, Ahead[Found] | None, None]:
         settings, progress = self.settings, self.progress
         saved_step = progress.step
-        with StopRequest() as stop:
-            while progress.step < settings.steps and stop.signal is None:
-                done = progress.step
-                try:
-                    report = self.step()
-                except UserError:
-                    if saved_step < done == progress.step:  # a document's mistake, not the step's
-                        self._save(checkpoints, log)
-                    raise
-                after_step(progress.step, report.timing["seconds"])
-                last = progress.step == settings.steps
-                if last or progress.step % settings.log_every_steps == 0:
-                    log.write("train", progress.step, report.values, report.timing)
-                if last or progress.step % settings.validate_every_steps == 0:
-                    log.write("validation", progress.step, self.validate(), {})
-                if last or stop.signal or progress.step % settings.checkpoint_every_steps == 0:
+        while progress.step < settings.steps and stop.signal is None:
+            done = progress.step
+            try:
+                ahead = yield
+                if stop.signal is not None and ahead is None:
+                    break
+                report = self.step(ahead)
+            except UserError:
+                if saved_step < done == progress.step:  # a document's mistake, not the step's
                     self._save(checkpoints, log)
-                    saved_step = progress.step
-                on_step(report)
-            if saved_step < progress.step:  # the signal came while the step was told
+                raise
+            after_step(progress.step, report.timing["seconds"])
+            last = progress.step == settings.steps
+            if last or progress.step % settings.log_every_steps == 0:
+                log.write("train", progress.step, report.values, report.timing)
+            if last or progress.step % settings.validate_every_steps == 0:
+                log.write("validation", progress.step, self.validate(), {})
+            if last or stop.signal or progress.step % settings.checkpoint_every_steps == 0:
                 self._save(checkpoints, log)
+                saved_step = progress.step
+            on_step(report)
+        if saved_step < progress.step:  # the signal came while the step was told
+            self._save(checkpoints, log)
         if stop.signal is not None:
             raise Stopped(stop.signal, self._where)
 

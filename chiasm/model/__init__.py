@@ -24,6 +24,7 @@ latents.py      latents, flow time and place inside the item, embedded
 checkpointing.py  which activations are computed again in the backward pass
 initialize.py   a decoder's first weights
 decoder.py      the whole model
+stacked.py      several decoders of one shape that make their passes together
 """
 
 import chiasm.model.kinds  # noqa: F401

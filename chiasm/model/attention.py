@@ -79,7 +79,8 @@ class GroupedAttention(Attention):
         heads_BTHK = self.qkv(x_BTD, by_modality).unflatten(-1, (H + 2 * G, self.head_width))
         if past is None and (rows := mask.head_rows(heads_BTHK, H)):
             heads_MAK, turn_MK = heads_BTHK.flatten(0, 1), rotary_BTK.flatten(0, 1)
-            y_MX = attend_windowed(heads_MAK, self.qk_gain, turn_MK, rows)
+            gain_X1 = None if self.qk_gain is None else self.qk_gain.unsqueeze(1)
+            y_MX = attend_windowed(heads_MAK, gain_X1, turn_MK, rows)
             return self.out(y_MX.unflatten(0, x_BTD.shape[:2]), by_modality)
         heads_BTHK = apply_rotary(heads_BTHK, self.qk_gain, rotary_BTK, H + G)
         q_BTHK, k_BSGK, v_BSGK = heads_BTHK.split((H, G, G), dim=2)

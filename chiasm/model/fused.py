@@ -1,4 +1,4 @@
-"""The experts' half of a block as one autograd function, for float32 on a CPU.
+"""The experts' half of a block as one autograd function, for float32 on a CPU; and single products.
 
 x + down(silu(gate) · up) with gate, up = norm(x) W: apart, it is a dozen nodes that each read and
 write all positions. Here the gain of the norm goes into the weights, the residual is added by the
@@ -34,10 +34,23 @@ def add_experts(
     return _AddExperts.apply(x_MD, gain_XD, gate_up_EFD, down_EDF, ends)
 
 
+def normed_product(
+    x_MD: Tensor, gain_XD: Tensor, weight_EFD: Tensor, ends: Sequence[int]
+) -> Tensor:
+    """(norm(x) · gain) Wᵀ, run by run of rows, which end at ``ends``."""
+    return _NormedProduct.apply(x_MD, gain_XD, weight_EFD, ends)
+
+
+def add_product(x_MD: Tensor, y_MF: Tensor, weight_EDF: Tensor, ends: Sequence[int]) -> Tensor:
+    """x + y Wᵀ, run by run of rows, which end at ``ends``."""
+    return _AddProduct.apply(x_MD, y_MF, weight_EDF, ends)
+
+
 def _runs(ends: Sequence[int], *weights: Tensor) -> Iterator[Any]:
     """The rows of each run, and its own part of each of the weights, which may be the only one."""
+    parts = [weight.unbind() for weight in weights]
     for number, (begin, end) in enumerate(pairwise((0, *ends))):
-        yield slice(begin, end), *(weight[number % len(weight)] for weight in weights)
+        yield slice(begin, end), *(own[number % len(own)] for own in parts)
 
 
 def _added(
@@ -112,3 +125,62 @@ class _AddExperts(torch.autograd.Function):
             grad_down_RDF.sum_to_size(down_EDF.shape),
             None,
         )
+
+
+class _NormedProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x_MD: Tensor, gain_XD: Tensor, weight_EFD: Tensor, ends: Sequence[int]
+    ) -> Tensor:
+        scale_M1 = inverse_rms(x_MD)
+        n_MD = x_MD * scale_M1
+        y_MF = x_MD.new_empty(len(x_MD), weight_EFD.shape[1])
+        for run, weight in _runs(ends, weight_EFD * gain_XD.unsqueeze(1)):
+            torch.mm(n_MD[run], weight.T, out=y_MF[run])
+        ctx.save_for_backward(gain_XD, weight_EFD, scale_M1, n_MD)
+        ctx.ends = ends
+        return y_MF
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_MF: Tensor) -> tuple[Tensor | None, ...]:
+        gain_XD, weight_EFD, scale_M1, n_MD = ctx.saved_tensors
+        grad_MF = grad_MF.contiguous()
+        grad_n_MD, weight_RFD = torch.empty_like(n_MD), weight_EFD * gain_XD.unsqueeze(1)
+        grad_weight_RFD = torch.empty_like(weight_RFD)
+        for run, weight, own in _runs(ctx.ends, weight_RFD, grad_weight_RFD):
+            torch.mm(grad_MF[run], weight, out=grad_n_MD[run])
+            torch.mm(grad_MF[run].T, n_MD[run], out=own)
+        along_M1 = torch.linalg.vecdot(grad_n_MD, n_MD).unsqueeze_(-1)
+        grad_n_MD.addcmul_(n_MD, along_M1, value=-1 / n_MD.shape[-1]).mul_(scale_M1)
+        return (
+            grad_n_MD,
+            (grad_weight_RFD * weight_EFD).sum(1).sum_to_size(gain_XD.shape),
+            (grad_weight_RFD * gain_XD.unsqueeze(1)).sum_to_size(weight_EFD.shape),
+            None,
+        )
+
+
+class _AddProduct(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, x_MD: Tensor, y_MF: Tensor, weight_EDF: Tensor, ends: Sequence[int]
+    ) -> Tensor:
+        out_MD = torch.empty_like(x_MD)
+        for run, weight in _runs(ends, weight_EDF):
+            torch.addmm(x_MD[run], y_MF[run], weight.T, out=out_MD[run])
+        ctx.save_for_backward(y_MF, weight_EDF)
+        ctx.ends = ends
+        return out_MD
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_MD: Tensor) -> tuple[Tensor | None, ...]:
+        y_MF, weight_EDF = ctx.saved_tensors
+        grad_MD = grad_MD.contiguous()
+        grad_y_MF = torch.empty_like(y_MF)
+        grad_weight_EDF = torch.empty_like(weight_EDF)
+        for run, weight, own in _runs(ctx.ends, weight_EDF, grad_weight_EDF):
+            torch.mm(grad_MD[run], weight, out=grad_y_MF[run])
+            torch.mm(grad_MD[run].T, y_MF[run], out=own)
+        return grad_MD, grad_y_MF, grad_weight_EDF, None

@@ -46,8 +46,7 @@ class TimeEmbedding(nn.Module):
 
     def forward(self, time_L: Tensor, dtype: torch.dtype) -> Tensor:
         """[L] in [0, 1] → [L, D]."""
-        features = sinusoids(time_L * TIME_SCALE, TIME_FEATURES, TIME_SCALE)
-        return self.out(F.silu(self.hidden(features.to(dtype))))
+        return self.out(F.silu(self.hidden(time_features(time_L).to(dtype))))
 
     def flops(self, rows: int) -> int:
         """Of the forward pass over ``rows`` times."""
@@ -72,12 +71,20 @@ class PlaceEmbedding(nn.Module):
 
     def forward(self, place_LA: Tensor, dtype: torch.dtype) -> Tensor:
         """[L, A] → [L, D]."""
-        places = place_LA.unbind(-1)
         if self.learned:
             tables = map(self.get_parameter, self.axes)
-            return reduce(torch.add, map(F.embedding, places, tables)).to(dtype)
+            return reduce(torch.add, map(F.embedding, place_LA.unbind(-1), tables)).to(dtype)
+        return (self.waves(place_LA) * self.gain).to(dtype)
+
+    def waves(self, place_LA: Tensor) -> Tensor:
+        """Sines and cosines of coordinates, [L, A] → [L, D]."""
         parts = [
-            sinusoids(place_L, (self.width + axis) // len(places), longest_period=100.0)
-            for axis, place_L in enumerate(places)
+            sinusoids(place_L, (self.width + axis) // len(self.axes), longest_period=100.0)
+            for axis, place_L in enumerate(place_LA.unbind(-1))
         ]
-        return (torch.cat(parts, dim=-1) * self.gain).to(dtype)
+        return torch.cat(parts, dim=-1)
+
+
+def time_features(time_L: Tensor) -> Tensor:
+    """Sines and cosines of flow times, [L] → [L, TIME_FEATURES]."""
+    return sinusoids(time_L * TIME_SCALE, TIME_FEATURES, TIME_SCALE)

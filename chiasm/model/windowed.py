@@ -91,10 +91,11 @@ class HeadRows:
 
 
 def attend_windowed(
-    heads_MAK: Tensor, gain_X: Tensor | None, turn_MK: Tensor, rows: HeadRows
+    heads_MAK: Tensor, gain_XM: Tensor | None, turn_MK: Tensor, rows: HeadRows
 ) -> Tensor:
-    """Outputs [M, H·K] of heads that :func:`~chiasm.model.elementwise.apply_rotary` would turn."""
-    return _AttendWindowed.apply(heads_MAK, gain_X, turn_MK, rows)
+    """Outputs [M, H·K] of heads that :func:`~chiasm.model.elementwise.apply_rotary` would turn;
+    gains [X, 1], or of each position."""
+    return _AttendWindowed.apply(heads_MAK, gain_XM, turn_MK, rows)
 
 
 @cache
@@ -110,21 +111,21 @@ class _AttendWindowed(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, heads_MAK: Tensor, gain_X: Tensor | None, turn_MK: Tensor, rows: HeadRows
+        ctx: Any, heads_MAK: Tensor, gain_XM: Tensor | None, turn_MK: Tensor, rows: HeadRows
     ) -> Tensor:
         x_AMK, turned = heads_MAK.transpose(0, 1), rows.heads + rows.groups
         n_AMK = torch.empty(x_AMK.shape)
         n_XMK = n_AMK[:turned]
         torch.mul(as_complex(x_AMK[:turned]), as_complex(turn_MK), out=as_complex(n_XMK))
         n_AMK[turned:] = x_AMK[turned:]
-        factor_A11 = torch.ones(len(n_AMK), 1, 1)
+        factor_AM1 = torch.ones(len(n_AMK), 1 if gain_XM is None else gain_XM.shape[1], 1)
         scale_XM1 = None
-        if gain_X is not None:
+        if gain_XM is not None:
             scale_XM1 = inverse_rms(n_XMK)
             n_XMK.mul_(scale_XM1)
-            factor_A11[:turned, 0, 0] = gain_X
-        factor_A11[: rows.heads] *= n_AMK.shape[-1] ** -0.5
-        y = (n_AMK * factor_A11).flatten(0, 1).index_select(0, rows.gather)
+            factor_AM1[:turned, :, 0] = gain_XM
+        factor_AM1[: rows.heads] *= n_AMK.shape[-1] ** -0.5
+        y = (n_AMK * factor_AM1).flatten(0, 1).index_select(0, rows.gather)
         outputs = torch.empty(rows.heads * len(y) // len(n_AMK), y.shape[-1])
         weights, begin = [], 0
         for (q, k, v), mask in zip(rows.split(y), rows.masks, strict=True):
@@ -132,14 +133,14 @@ class _AttendWindowed(torch.autograd.Function):
             end = begin + q.shape[0] * q.shape[1]
             _product(weights[-1], v, out=outputs[begin:end].view_as(q))
             begin = end
-        ctx.save_for_backward(n_AMK, scale_XM1, factor_A11, turn_MK, y, *weights)
+        ctx.save_for_backward(n_AMK, scale_XM1, factor_AM1, turn_MK, y, *weights)
         ctx.rows = rows
         return outputs.index_select(0, rows.output_MH).view(len(turn_MK), -1)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_MHK: Tensor) -> tuple[Tensor, Tensor | None, None, None]:
-        n_AMK, scale_XM1, factor_A11, turn_MK, y, *weights = ctx.saved_tensors
+        n_AMK, scale_XM1, factor_AM1, turn_MK, y, *weights = ctx.saved_tensors
         rows, width = ctx.rows, y.shape[-1]
         turned = rows.heads + rows.groups
         grad_outputs = torch.zeros(rows.heads * len(y) // len(n_AMK), width)
@@ -158,22 +159,22 @@ class _AttendWindowed(torch.autograd.Function):
             _product(grad_score.mT, q, out=grad_k)
         grad_AMK = grad_y.index_select(0, rows.gradient_AM).view_as(n_AMK)
         grad_XMK, n_XMK = grad_AMK[:turned], n_AMK[:turned]
-        grad_gain_X = None
+        grad_gain_XM = None
         if scale_XM1 is not None:
             # ∂t = gain · scale · (∂y - n · mean(∂y · n)) and ∂gain = Σ ∂y · n.
             along_XM = torch.linalg.vecdot(grad_XMK, n_XMK)
-            grad_gain_X = along_XM.sum(1)
-            grad_gain_X[: rows.heads] *= width**-0.5
+            grad_gain_XM = along_XM.sum_to_size(turned, factor_AM1.shape[1]).clone()
+            grad_gain_XM[: rows.heads] *= width**-0.5
             grad_XMK.addcmul_(n_XMK, along_XM.unsqueeze(-1), value=-1 / width)
-            grad_XMK.mul_(scale_XM1 * factor_A11[:turned])
+            grad_XMK.mul_(scale_XM1 * factor_AM1[:turned])
         else:
-            grad_XMK.mul_(factor_A11[:turned])
+            grad_XMK.mul_(factor_AM1[:turned])
         grad_MAK = torch.empty(len(turn_MK), len(n_AMK), width)
         grad_x_AMK = grad_MAK.transpose(0, 1)
         back = as_complex(turn_MK).conj().resolve_conj()
         torch.mul(as_complex(grad_XMK), back, out=as_complex(grad_x_AMK[:turned]))
         grad_x_AMK[turned:] = grad_AMK[turned:]
-        return grad_MAK, grad_gain_X, None, None
+        return grad_MAK, grad_gain_XM, None, None
 
 
 def _product(a: Tensor, b: Tensor, out: Tensor) -> None:

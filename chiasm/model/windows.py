@@ -114,7 +114,8 @@ def _pieces(
     free = (reach_forward[:, :-1] < here) & (reach_back[:, 1:] >= here)
     for row, kept in zip(free, kept_BT, strict=True):
         borders = [0, *(np.flatnonzero(row) + 1).tolist(), first_BT.shape[1]]
-        yield [(begin, end) for begin, end in pairwise(borders) if kept[begin:end].any()]
+        before = [0, *kept.cumsum().tolist()]
+        yield [(begin, end) for begin, end in pairwise(borders) if before[begin] < before[end]]
 
 
 def _joined(pieces: list[tuple[int, int]], num_positions: int) -> list[tuple[int, int]]:

@@ -17,14 +17,15 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field
 
-from chiasm.assembly import train_run
+from chiasm.assembly import train_run, train_runs
 from chiasm.data.reading import ReadingLog
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
@@ -33,19 +34,20 @@ from chiasm.evaluation.material import Items, Material
 from chiasm.evaluation.settings import TABLE, EvaluationSettings
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.metrics import read_metrics
-from chiasm.loop.progress import StepReport
 from chiasm.recipe import Recipe, load_recipe, write_recipe
 from chiasm.report.page import Provenance, write_report
 from chiasm.settings import Settings
-from chiasm.stop import Stopped
 from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure, refuse_lossy
 from chiasm.studies.opened import Opened
 from chiasm.studies.settings import HELD_OUT, HeldOutSettings, MetricSettings, StudySettings
-from chiasm.studies.shared import only_process, tokenizer_fingerprint
+from chiasm.studies.shared import if_free, only_process, tokenizer_fingerprint
+from chiasm.training.together import trains_faster_together
 from chiasm.training.versions import versions
 from chiasm.whole import write_json
+
+CLOCK, FAILED = "training_seconds.json", "failed.json"
 
 
 class Order(Settings):
@@ -64,9 +66,13 @@ class Order(Settings):
     metrics: tuple[MetricSettings, ...]
     evaluation: Annotated[EvaluationSettings, TABLE]
     """Sizes, seed and noise levels of what is measured; the cell's hash leaves them out."""
+    beside: tuple[str, ...] = ()
+    """Keys of the cells that train with it, if they are not trained."""
 
     @classmethod
-    def of(cls, study: StudySettings, cell: Cell, inputs_folder: Path) -> Order:
+    def of(
+        cls, study: StudySettings, cell: Cell, inputs_folder: Path, beside: Iterable[str] = ()
+    ) -> Order:
         """Returns the order for a cell of a study."""
         return cls(
             study=study.name,
@@ -77,6 +83,7 @@ class Order(Settings):
             held_out_data=dict(cell.held_out_data),
             metrics=study.metrics,
             evaluation=cell.recipe.evaluation,
+            beside=tuple(beside),
         )
 
     @property
@@ -118,10 +125,16 @@ class Result:
             return None
 
 
-def write_order(study: StudySettings, cell: Cell, folder: Path, inputs_folder: Path) -> Order:
+def write_order(
+    study: StudySettings,
+    cell: Cell,
+    folder: Path,
+    inputs_folder: Path,
+    beside: Iterable[str] = (),
+) -> Order:
     """Makes a cell's folder, or updates the measures in it, and returns its order."""
     folder.mkdir(parents=True, exist_ok=True)
-    order = Order.of(study, cell, inputs_folder)
+    order = Order.of(study, cell, inputs_folder, beside)
     write_json(folder / "cell.json", order.model_dump(mode="json"))
     if not (folder / "recipe.toml").exists():
         write_recipe(cell.recipe, folder / "recipe.toml")
@@ -149,9 +162,10 @@ def run_cell(
     opened: Opened | None = None,
     command: str = "",
     tell: Callable[[str], None] = print,
-    on_step: Callable[[StepReport], None] = lambda report: None,
 ) -> None:
     """Trains and measures the cell of a folder; ``opened`` may have its data open.
+
+    Cells that its order names beside it are trained too, and left to be measured.
 
     Raises:
         Stopped: a signal ended the training; its last step is saved.
@@ -159,7 +173,7 @@ def run_cell(
     """
     recipe = load_recipe(folder / "recipe.toml")  # first: it imports what an order may name
     order = read_order(folder)
-    run, clock = folder / "run", folder / "training_seconds.json"
+    run = folder / "run"
     opened = opened or Opened()
     with only_process(folder):
         material = opened.material(recipe)
@@ -170,32 +184,64 @@ def run_cell(
             tell(f"held_out.{name}: {found}")
         inputs = run / "inputs" if (run / "inputs").is_dir() else order.inputs
         refuse_lossy(order.metrics, held_out, TextTokenizer.load(inputs))
-        trained = json.loads(clock.read_text()) if clock.exists() else 0.0
         if not (run / "model").is_dir():
-            began = time.monotonic()
-            try:
-                train_run(
-                    recipe,
-                    run,
-                    material=material,
-                    inputs_from=order.inputs,
-                    cache_folder=opened.cache_folder,
-                    command=command,
-                    tell=tell,
-                    on_step=on_step,
-                )
-            except Stopped:
-                clock.write_text(json.dumps(trained + time.monotonic() - began))
-                raise
-            trained += time.monotonic() - began
-            clock.write_text(json.dumps(trained))
+            _train(folder, order, material, opened.cache_folder, command, tell)
         began = time.monotonic()
         result = _measured(order, recipe, material, held_out, run, command)
-        seconds = {"training": trained, "measuring": time.monotonic() - began}
+        seconds = {"training": _trained_seconds(folder), "measuring": time.monotonic() - began}
         write_json(
             folder / "result.json", {**result, "seconds": seconds, "passed_over": passed_over}
         )
         shutil.rmtree(run / "checkpoints", ignore_errors=True)
+
+
+def _train(
+    folder: Path,
+    order: Order,
+    material: Material,
+    cache_folder: Path | None,
+    command: str,
+    tell: Callable[[str], None],
+) -> None:
+    """Trains a cell, and those beside it that have neither a model nor failed nor another process.
+
+    One of those that fails now will fail again by itself.
+    """
+    began, recipe = time.monotonic(), load_recipe(folder / "recipe.toml")
+    together = trains_faster_together(recipe.model, recipe.training)
+    with ExitStack() as held:
+        folders = [folder]
+        for own in (folder.parent / key for key in order.beside if together):
+            free = (own / "recipe.toml").exists() and held.enter_context(if_free(own))
+            if free and not (own / "run" / "model").exists() and not (own / FAILED).exists():
+                folders.append(own)
+        before = [_trained_seconds(own) for own in folders]
+        given: dict[str, Any] = {"material": material, "inputs_from": order.inputs}
+        given |= {"cache_folder": cache_folder, "command": command}
+        try:
+            if len(folders) == 1:
+                train_run(recipe, folder / "run", tell=tell, **given)
+                return
+            recipes = {own / "run": load_recipe(own / "recipe.toml") for own in folders}
+            tells = {
+                run: (lambda line, seed=own.seed: tell(f"seed {seed}: {line}"))
+                for run, own in recipes.items()
+            }
+            tell(f"{len(folders)} seeds train together")
+            failed = train_runs(recipes, tell=tells, **given)
+        finally:
+            seconds = (time.monotonic() - began) / len(folders)
+            for own, earlier in zip(folders, before, strict=True):
+                (own / CLOCK).write_text(json.dumps(earlier + seconds))
+    for run, error in failed.items():
+        if run == folder / "run":
+            raise error
+        tells[run](f"its training ended, and will be tried once more alone: {error}")
+
+
+def _trained_seconds(folder: Path) -> float:
+    clock = folder / CLOCK
+    return float(json.loads(clock.read_text())) if clock.exists() else 0.0
 
 
 def _measured(

@@ -20,6 +20,8 @@ class Job:
 
     key: str
     folder: Path
+    beside: frozenset[str] = frozenset()
+    """Keys of the cells that train with it: the first one trains all, the others follow it."""
 
 
 class Launcher(Protocol):

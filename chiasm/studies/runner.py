@@ -6,16 +6,16 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from chiasm.data.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.stop import StopRequest
-from chiasm.studies.cell import Order, Result, read_order, write_order
+from chiasm.studies.cell import FAILED, Order, Result, read_order, write_order
 from chiasm.studies.cells import Cell, expand
 from chiasm.studies.data import FILE, DataFingerprints
 from chiasm.studies.held_out import refuse_leaks
@@ -23,10 +23,14 @@ from chiasm.studies.launcher import Job, Launcher, threads_per_slot
 from chiasm.studies.plan import Costs, plan_study, refuse_unequal
 from chiasm.studies.settings import StudySettings
 from chiasm.studies.shared import Shared
+from chiasm.training.together import trains_faster_together
 from chiasm.whole import write_json
 
 POLL_SECONDS = 0.05
 """Time between polls of the slots: the longest that one is idle while cells wait."""
+
+MOST_TOGETHER = 4
+"""Seeds of a cell that train together; more gain little."""
 
 ERROR_LINES = 12
 """Number of last lines of a failed cell's log that are kept as its error."""
@@ -76,10 +80,10 @@ class Planned:
         """Returns the cell's own folder."""
         return cell_folder(self.folder, cell.key)
 
-    def order(self, cell: Cell) -> Order:
-        """Writes and returns the order of the cell's process."""
+    def order(self, cell: Cell, beside: Iterable[str] = ()) -> Order:
+        """Writes and returns the order of the cell's process; ``beside`` it train other cells."""
         inputs = self.shared.inputs_folder(cell)
-        return write_order(self.study, cell, self.folder_of(cell), inputs)
+        return write_order(self.study, cell, self.folder_of(cell), inputs, beside)
 
 
 def plan(
@@ -143,7 +147,7 @@ def run_study(
         UserError: another runner works on the study.
     """
     with _only_runner(planned.folder), StopRequest() as stop:
-        progress = _begin(planned, retry_failed)
+        progress = _begin(planned, retry_failed, launcher.slots)
         try:
             on_progress(progress)
             _work(progress, launcher, stop, on_progress)
@@ -182,13 +186,13 @@ def failure(folder: Path, measures_key: str) -> dict[str, Any] | None:
     Also None where it failed at other measures than those of ``measures_key``, which may succeed.
     """
     try:
-        found: dict[str, Any] = json.loads((folder / "failed.json").read_text())
+        found: dict[str, Any] = json.loads((folder / FAILED).read_text())
     except (OSError, ValueError):
         return None
     return found if found.get("measures_key") == measures_key else None
 
 
-def _begin(planned: Planned, retry_failed: bool) -> StudyProgress:
+def _begin(planned: Planned, retry_failed: bool, slots: int) -> StudyProgress:
     unique = {cell.key: cell for cell in planned.cells}
     progress = StudyProgress(unique)
     for cell in unique.values():
@@ -200,9 +204,30 @@ def _begin(planned: Planned, retry_failed: bool) -> StudyProgress:
             progress.failed[job] = failed["error"]
         else:
             progress.waiting.append(job)
+    progress.waiting = list(_beside_each_other(planned, progress, slots))
     # The longest first: a long cell that starts last would keep all other slots idle at the end.
     progress.waiting.sort(key=lambda job: -planned.costs[job.key].flops)
     return progress
+
+
+def _beside_each_other(planned: Planned, progress: StudyProgress, slots: int) -> Iterator[Job]:
+    """Yields the waiting jobs, told which cells train with them: those of other seeds."""
+    alike: dict[tuple[str, str], list[Job]] = {}
+    for job in progress.waiting:
+        cell = progress.cells[job.key]
+        recipe = cell.recipe.model_copy(update={"seed": 0, "name": ""})
+        together = trains_faster_together(recipe.model, recipe.training)
+        kind = recipe.model_dump_json() if together else job.key
+        alike.setdefault((kind, cell.inputs_key), []).append(job)
+    # No more than a slot's share of the cells, so that none is idle for it.
+    most = min(MOST_TOGETHER, -(-len(progress.waiting) // slots))
+    for jobs in alike.values():
+        for begin in range(0, len(jobs), most):
+            group = jobs[begin : begin + most]
+            for job in group:
+                others = [own.key for own in group if own != job]
+                planned.order(progress.cells[job.key], others)
+                yield replace(job, beside=frozenset(others))
 
 
 def _work(
@@ -225,8 +250,12 @@ def _work(
 
 
 def _fill(progress: StudyProgress, launcher: Launcher) -> None:
-    while progress.waiting and len(progress.running) < launcher.slots:
-        job = progress.waiting.pop(0)
+    while len(progress.running) < launcher.slots:
+        in_training = {key for job in progress.running for key in job.beside}
+        job = next((job for job in progress.waiting if job.key not in in_training), None)
+        if job is None:
+            return
+        progress.waiting.remove(job)
         launcher.start(job)
         progress.running.append(job)
 
@@ -235,13 +264,13 @@ def _end(progress: StudyProgress, job: Job, status: int) -> None:
     measures = read_order(job.folder).measures_key
     before = failure(job.folder, measures)
     if status == 0 and Result.read(job.folder) is not None:
-        (job.folder / "failed.json").unlink(missing_ok=True)
+        (job.folder / FAILED).unlink(missing_ok=True)
         progress.finished.append(job)
         return
     error = _error(job.folder, status)
     attempts = 1 + (before["attempts"] if before else 0)
     content = {"attempts": attempts, "status": status, "error": error}
-    write_json(job.folder / "failed.json", {**content, "measures_key": measures})
+    write_json(job.folder / FAILED, {**content, "measures_key": measures})
     progress.failed[job] = error
 
 

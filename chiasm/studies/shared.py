@@ -94,6 +94,18 @@ def only_process(folder: Path) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def if_free(folder: Path) -> Iterator[bool]:
+    """As :func:`only_process`, but gives False at once where another process works there."""
+    with (folder / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
 def tokenizer_fingerprint(inputs_folder: Path) -> str:
     """Returns a hash of the files of a run's text and vision tokenizers."""
     digest = hashlib.sha256()

@@ -10,5 +10,6 @@ speed.py       what this machine can do at most
 tally.py       sums and counts as the named numbers that a run reports
 validation.py  the same held-out rows at the same noise levels
 trainer.py     the loop that trains the decoder
+together.py    several seeds of a model in one process, their passes made together
 versions.py    what a run was made with
 """

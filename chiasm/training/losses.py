@@ -5,7 +5,8 @@ Shape suffixes: S sources, 10 noise bins; Q blocks with a router, X modalities, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -41,6 +42,15 @@ class Counts:
             sum(batch.num_filled for batch in batches),
         )
 
+    @classmethod
+    def of_models(cls, counts: Sequence[Counts]) -> Counts:
+        """Those of several models, which become a first dimension."""
+        return cls(
+            torch.tensor([own.text for own in counts]),
+            {name: torch.tensor([own.flow[name] for own in counts]) for name in counts[0].flow},
+            torch.tensor([own.positions for own in counts]),
+        )
+
 
 @dataclass(frozen=True)
 class Sums:
@@ -61,8 +71,28 @@ class Sums:
         by_source = _sums(loss, source, num_sources)
         if time is None:
             return cls(loss.sum(), *by_source, *_sums(loss[:0], source[:0], 0))
-        bins = (time * NOISE_BINS).long().clamp(0, NOISE_BINS - 1)
-        return cls(loss.sum(), *by_source, *_sums(loss, bins, NOISE_BINS))
+        return cls(loss.sum(), *by_source, *_sums(loss, _bins(time), NOISE_BINS))
+
+    @classmethod
+    def of_models(
+        cls,
+        loss: Tensor,
+        counts: Sequence[int],
+        source: Tensor,
+        num_sources: int,
+        time: Tensor | None = None,
+    ) -> Sums:
+        """Those of each model along a first dimension; each has ``counts`` of the targets."""
+        model = torch.arange(len(counts)).repeat_interleave(torch.tensor(counts))
+
+        def by(group: Tensor, number: int) -> Iterator[Tensor]:
+            group = number * model[: len(group)] + group
+            both = _sums(loss[: len(group)], group, number * len(counts))
+            return (own.view(len(counts), number) for own in both)
+
+        total = torch.stack([own.sum() for own in loss.split(list(counts))])
+        bins = (source[:0], 0) if time is None else (_bins(time), NOISE_BINS)
+        return cls(total, *by(source, num_sources), *by(*bins))
 
     @property
     def count(self) -> Tensor:
@@ -100,6 +130,10 @@ class Losses:
         """The same numbers without their gradients."""
         return _each(Tensor.detach, self)
 
+    def unbind(self, number: int) -> list[Losses]:
+        """Those of each of so many models, which lie along the first dimension."""
+        return [_each(operator.itemgetter(own), self) for own in range(number)]
+
 
 def _each(change: Callable[..., Tensor], first: Any, *others: Any) -> Any:
     """Change each tensor of losses, together with those that stand in its place in others."""
@@ -110,6 +144,10 @@ def _each(change: Callable[..., Tensor], first: Any, *others: Any) -> Any:
     names = [field.name for field in fields(first)]
     own = (_each(change, *(getattr(part, name) for part in (first, *others))) for name in names)
     return type(first)(*own)
+
+
+def _bins(time: Tensor) -> Tensor:
+    return (time * NOISE_BINS).long().clamp(0, NOISE_BINS - 1)
 
 
 def _sums(loss: Tensor, group: Tensor, num_groups: int) -> tuple[Tensor, Tensor]:

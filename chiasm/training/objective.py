@@ -90,7 +90,7 @@ class Objective:
                 for each in (latents[name], noise[name], slots.item_L)
             )
             time_L = times[name][item_L]
-            loss_L = _flow_loss(output_LC, z_LC, noise_LC, time_L, own)
+            loss_L = flow_loss(output_LC, z_LC, noise_LC, time_L, own)
             flow[name] = Sums.of(loss_L, slots.source_N[item_L], len(batch.source_names), time_L)
         return Losses(text, flow, *_routing_sums(batch, choices))
 
@@ -112,7 +112,7 @@ class Objective:
         return total + settings.load_balance_weight * balance + settings.router_z_weight * router_z
 
 
-def _flow_loss(
+def flow_loss(
     output_LC: Tensor, z_LC: Tensor, noise_LC: Tensor, time_L: Tensor, settings: ObjectiveSettings
 ) -> Tensor:
     """Squared error of each latent token, mean over channels: float32 [L]."""

@@ -105,7 +105,7 @@ class Trainer(Loop[Read]):
 
     def rehearse(self) -> None:
         """A pass over the stream's next batch, again and again the same."""
-        self._backward([self._sample])
+        self.backward_of([self._sample])
         self.module.zero_grad()
 
     @cached_property
@@ -117,10 +117,15 @@ class Trainer(Loop[Read]):
 
     def backward(self) -> Read:
         """Read the step's batches, and add the gradients of its loss."""
-        batches = [next(self.stream) for _ in range(self.settings.gradient_accumulation_steps)]
-        return Read(batches, self._backward(batches))
+        batches = self.read()
+        return Read(batches, self.backward_of(batches))
 
-    def _backward(self, batches: Sequence[PackedBatch]) -> Losses:
+    def read(self) -> list[PackedBatch]:
+        """Takes the next step's batches from the stream."""
+        return [next(self.stream) for _ in range(self.settings.gradient_accumulation_steps)]
+
+    def backward_of(self, batches: Sequence[PackedBatch]) -> Losses:
+        """Adds the gradients of the loss of a step's batches; returns it without them."""
         counts = Counts.of(batches)
         found = []
         for batch in batches:

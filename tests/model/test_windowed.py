@@ -17,7 +17,7 @@ def one_by_one(heads, gain, turn, mask, num_heads):
     groups = num_turned - num_heads
     x = heads[:, :num_turned]
     if gain is not None:
-        x = x / (x.square().mean(-1, keepdim=True) + EPSILON).sqrt() * gain[:, None]
+        x = x / (x.square().mean(-1, keepdim=True) + EPSILON).sqrt() * gain.T[..., None]
     pair, angle = x.unflatten(-1, (-1, 2)), turn.unsqueeze(1).unflatten(-1, (-1, 2))
     x0, x1, cosine, sine = *pair.unbind(-1), *angle.unbind(-1)
     x = torch.stack((x0 * cosine - x1 * sine, x0 * sine + x1 * cosine), -1).flatten(-2)
@@ -38,8 +38,8 @@ def one_by_one(heads, gain, turn, mask, num_heads):
 @pytest.mark.parametrize(
     ("num_heads", "groups", "width"), [(4, 2, 8), (2, 2, 16), (3, 1, 20), (1, 1, 4)]
 )
-@pytest.mark.parametrize("with_gain", [True, False])
-def test_outputs_and_gradients_are_those_of_a_loop(naive, num_heads, groups, width, with_gain):
+@pytest.mark.parametrize("gains", ["of each head", "of each position", "none"])
+def test_outputs_and_gradients_are_those_of_a_loop(naive, num_heads, groups, width, gains):
     generator = torch.Generator().manual_seed(num_heads)
     rows = naive.random_rows(np.random.default_rng(width), 2, 90)
     batch = naive.pack([[*rows[0], [[9] * 50]], rows[1][:1]], 150)
@@ -47,7 +47,8 @@ def test_outputs_and_gradients_are_those_of_a_loop(naive, num_heads, groups, wid
     order_M = order_M[torch.randperm(len(order_M), generator=generator)]
     mask = replace(IntervalMask.from_batch(batch), order_M=order_M)
     heads = torch.randn(len(order_M), num_heads + 2 * groups, width, generator=generator)
-    gain = torch.randn(num_heads + groups, generator=generator) if with_gain else None
+    number = {"of each head": 1, "of each position": len(order_M), "none": 0}[gains]
+    gain = torch.randn(num_heads + groups, number, generator=generator) if number else None
     angle = torch.randn(len(order_M), width // 2, generator=generator)
     turn = torch.stack((angle.cos(), angle.sin()), dim=-1).flatten(-2)
     weight = torch.randn(len(order_M), num_heads * width, generator=generator)

@@ -15,7 +15,7 @@ import pytest
 
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
-from chiasm.studies.cell import Result
+from chiasm.studies.cell import Result, run_cell
 from chiasm.studies.cells import expand
 from chiasm.studies.collect import State, collect, last_step
 from chiasm.studies.launcher import LocalLauncher
@@ -155,6 +155,30 @@ def test_other_measures_are_taken_without_training_again(study_path, tmp_path, h
     assert (pictures.folder / "run" / "metrics.jsonl").read_bytes() == before
 
 
+def test_seeds_train_with_the_first_of_them(study_path, tmp_path, here):
+    """The others are measured when their turn comes; alone, each gives the same losses."""
+    study, out = load_study(study_path()), tmp_path / "out"
+    found, start = [], here.start
+
+    def started(job) -> None:
+        found.append((job.folder / "run" / "model").exists())
+        start(job)
+
+    here.start = started
+    planned = plan(study, out, measure_time=False)
+    assert not run_study(planned, here).failed
+    assert found == [False, True, False, True]
+    alone = plan(study, tmp_path / "alone", measure_time=False)
+    for cell in planned.cells:
+        alone.order(cell)
+        run_cell(alone.folder_of(cell), tell=lambda line: None)
+        lone, together = (Result.read(each.folder_of(cell)) for each in (alone, planned))
+        assert (lone.tokens, lone.flops) == (together.tokens, together.flops)
+        assert together.seconds["training"] > 0
+        for name, value in lone.metrics.items():
+            assert together.metrics[name]["value"] == pytest.approx(value["value"], rel=1e-4)
+
+
 def test_every_slot_is_filled_and_none_twice(study_path, tmp_path):
     """Two slots and four cells, seen from a launcher that ends jobs one by one."""
 
@@ -165,6 +189,7 @@ def test_every_slot_is_filled_and_none_twice(study_path, tmp_path):
             self.running, self.most, self.order = [], 0, []
 
         def start(self, job) -> None:
+            assert not any(job.key in other.beside for other in self.running)
             self.running.append(job)
             self.order.append(job.key)
             self.most = max(self.most, len(self.running))
@@ -181,7 +206,8 @@ def test_every_slot_is_filled_and_none_twice(study_path, tmp_path):
     assert launcher.most == 2
     assert sorted(launcher.order) == sorted(cell.key for cell in planned.cells)
     flops = [planned.costs[key].flops for key in launcher.order]
-    assert flops == sorted(flops, reverse=True), "the longest first"
+    assert flops[0] > flops[1], "the longest first"
+    assert flops[2] > flops[3], "and so of the seeds that wait for these"
     assert all(error.startswith("(killed by signal 9)") for error in progress.failed.values())
 
 
