@@ -208,13 +208,13 @@ def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # of its own imports
-def test_without_a_compiler_blocks_run_as_they_are(build: Build, monkeypatch) -> None:
-    monkeypatch.setattr(config.cpp, "cxx", ("a-compiler-that-is-not-there",))
-    monkeypatch.setattr(config, "force_disable_caches", True)
+def test_without_a_compiler_blocks_run_as_they_are(build: Build) -> None:
     torch._dynamo.reset()
     plain, compiled, told = build(), build(compile_blocks=True), []
     compiled.tell = told.append
-    compiled.prepare()
+    missing = {"cpp.cxx": ("a-compiler-that-is-not-there",), "force_disable_caches": True}
+    with config.patch(missing):
+        compiled.prepare()
     assert len(told) == 1
     assert "they cannot be compiled and run as they are" in told[0]
     assert compiled.step().losses == plain.step().losses
