@@ -11,10 +11,11 @@ SHORT_WAIT = {
 }
 """Threads of one operation that wait for each other soon sleep, instead of spinning on a core that
 the awaited one may need: GNU's OpenMP by default spins 300,000 times, which cost a step beside
-other programs more than ten times its processor time. Nor do they sleep at once: where a process has more
-of GNU's threads than cores, as beside a reading thread, it spins 0 times if waiting is passive, and
-1,000 if it is active; a step on two free cores then takes 0.84 of the time. Other libraries
-take active waiting at its word, so that it is asked for on Linux alone, where torch has GNU's.
+other programs more than ten times its processor time. Nor do they sleep at once: where a process
+has more of GNU's threads than cores, as beside a reading thread, it spins 0 times if waiting is
+passive, and 1,000 if it is active; a step on two free cores then takes 0.84 of the time. Other
+libraries take active waiting at its word, so that it is asked for on Linux alone, where torch has
+GNU's.
 """
 
 
