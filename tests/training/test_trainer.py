@@ -208,6 +208,23 @@ def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
 
 
 @pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # of its own imports
+@pytest.mark.parametrize("experts", ["modality", "dense"])
+def test_fifty_steps_by_hand_are_those_of_plain_definitions(
+    build: Build, monkeypatch, experts: str
+) -> None:
+    """Sorted positions, attention by windows and fused halves against none of them."""
+    model = {"experts": experts}
+    rate = AdamWSettings(learning_rate=2e-3)
+    by_hand = build(steps=50, model=model, optimizer=rate)
+    found = [by_hand.step().losses["text_loss"] for _ in range(50)]
+    monkeypatch.setattr("chiasm.model.elementwise.on_cpu_in_float32", lambda x: False)
+    plain = build(steps=50, model=model, optimizer=rate)
+    wanted = [plain.step().losses["text_loss"] for _ in range(50)]
+    assert wanted[-1] < 0.9 * wanted[0]
+    assert found == pytest.approx(wanted, rel=1e-4)
+    assert found != wanted  # other kernels, other last digits
+
+
 def test_without_a_compiler_blocks_run_as_they_are(build: Build) -> None:
     torch._dynamo.reset()
     plain, compiled, told = build(), build(compile_blocks=True), []
