@@ -207,7 +207,6 @@ def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
     assert torch.equal(plain._tensors()["random"], rehearsed._tensors()["random"])
 
 
-@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # of its own imports
 @pytest.mark.parametrize("experts", ["modality", "dense"])
 def test_fifty_steps_by_hand_are_those_of_plain_definitions(
     build: Build, monkeypatch, experts: str
@@ -225,6 +224,7 @@ def test_fifty_steps_by_hand_are_those_of_plain_definitions(
     assert found != wanted  # other kernels, other last digits
 
 
+@pytest.mark.filterwarnings("ignore:.*torch.jit.*:DeprecationWarning")  # of its own imports
 def test_without_a_compiler_blocks_run_as_they_are(build: Build) -> None:
     torch._dynamo.reset()
     plain, compiled, told = build(), build(compile_blocks=True), []
