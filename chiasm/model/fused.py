@@ -67,6 +67,45 @@ def _added(
     return out_MD
 
 
+def _products(x_MD: Tensor, weight_EFD: Tensor, ends: Sequence[int]) -> Tensor:
+    """Rows times the transposed weight of their run: [M, F]."""
+    y_MF = x_MD.new_empty(len(x_MD), weight_EFD.shape[1])
+    for run, weight in _runs(ends, weight_EFD):
+        torch.mm(x_MD[run], weight.T, out=y_MF[run])
+    return y_MF
+
+
+def _products_added(x_MD: Tensor, y_MF: Tensor, weight_EDF: Tensor, ends: Sequence[int]) -> Tensor:
+    out_MD = torch.empty_like(x_MD)
+    for run, weight in _runs(ends, weight_EDF):
+        torch.addmm(x_MD[run], y_MF[run], weight.T, out=out_MD[run])
+    return out_MD
+
+
+def _gradients(
+    grad_MF: Tensor, x_MD: Tensor, weight_EFD: Tensor, ends: Sequence[int]
+) -> tuple[Tensor, Tensor]:
+    """Of :func:`_products` by the rows, [M, D], and by the weight of each run, [R, F, D]."""
+    grad_x_MD = torch.empty_like(x_MD)
+    grad_weight_RFD = weight_EFD.new_empty(len(ends), *weight_EFD.shape[1:])
+    for run, weight, own in _runs(ends, weight_EFD, grad_weight_RFD):
+        torch.mm(grad_MF[run], weight, out=grad_x_MD[run])
+        torch.mm(grad_MF[run].T, x_MD[run], out=own)
+    return grad_x_MD, grad_weight_RFD
+
+
+def _normed_gradients(
+    grad_MF: Tensor, n_MD: Tensor, gain_XD: Tensor, weight_EFD: Tensor, ends: Sequence[int]
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Of the products with the gain in the weights: by x over its scale, by gain and weight."""
+    grad_n_MD, grad_RFD = _gradients(grad_MF, n_MD, weight_EFD * gain_XD.unsqueeze(1), ends)
+    along_M1 = torch.linalg.vecdot(grad_n_MD, n_MD).unsqueeze_(-1)
+    grad_n_MD.addcmul_(n_MD, along_M1, value=-1 / n_MD.shape[-1])
+    grad_gain_XD = (grad_RFD * weight_EFD).sum(1).sum_to_size(gain_XD.shape)
+    grad_weight_EFD = (grad_RFD * gain_XD.unsqueeze(1)).sum_to_size(weight_EFD.shape)
+    return grad_n_MD, grad_gain_XD, grad_weight_EFD
+
+
 class _AddExperts(torch.autograd.Function):
     @staticmethod
     def forward(
@@ -79,52 +118,32 @@ class _AddExperts(torch.autograd.Function):
     ) -> Tensor:
         scale_M1 = inverse_rms(x_MD)
         n_MD = x_MD * scale_M1
-        h_M2F = x_MD.new_empty(len(x_MD), gate_up_EFD.shape[1])
-        for run, weight in _runs(ends, gate_up_EFD * gain_XD.unsqueeze(1)):
-            torch.mm(n_MD[run], weight.T, out=h_M2F[run])
+        h_M2F = _products(n_MD, gate_up_EFD * gain_XD.unsqueeze(1), ends)
         silu_MF, up_MF = h_M2F.chunk(2, dim=-1)
         sigmoid_MF = silu_MF.sigmoid()
         silu_MF.mul_(sigmoid_MF)
         y_MF = silu_MF * up_MF
-        out_MD = torch.empty_like(x_MD)
-        for run, weight in _runs(ends, down_EDF):
-            torch.addmm(x_MD[run], y_MF[run], weight.T, out=out_MD[run])
         ctx.save_for_backward(
             gain_XD, gate_up_EFD, down_EDF, scale_M1, n_MD, h_M2F, sigmoid_MF, y_MF
         )
         ctx.ends = ends
-        return out_MD
+        return _products_added(x_MD, y_MF, down_EDF, ends)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_MD: Tensor) -> tuple[Tensor | None, ...]:
         gain_XD, gate_up_EFD, down_EDF, scale_M1, n_MD, h_M2F, sigmoid_MF, y_MF = ctx.saved_tensors
         grad_MD = grad_MD.contiguous()
-        grad_y_MF = torch.empty_like(y_MF)
-        grad_down_RDF = down_EDF.new_empty(len(ctx.ends), *down_EDF.shape[1:])
-        for run, weight, own in _runs(ctx.ends, down_EDF, grad_down_RDF):
-            torch.mm(grad_MD[run], weight, out=grad_y_MF[run])
-            torch.mm(grad_MD[run].T, y_MF[run], out=own)
+        grad_y_MF, grad_down_RDF = _gradients(grad_MD, y_MF, down_EDF, ctx.ends)
         silu_MF, up_MF = h_M2F.chunk(2, dim=-1)
         grad_h_M2F = torch.empty_like(h_M2F)
         grad_gate_MF, grad_up_MF = grad_h_M2F.chunk(2, dim=-1)
         torch.mul(grad_y_MF, silu_MF, out=grad_up_MF)
         # The gradient of silu(g) · u by g is silu(g) · u + sigmoid(g) · (u - silu(g) · u).
         torch.mul(torch.lerp(y_MF, up_MF, sigmoid_MF), grad_y_MF, out=grad_gate_MF)
-        grad_n_MD, weight_RFD = torch.empty_like(n_MD), gate_up_EFD * gain_XD.unsqueeze(1)
-        grad_weight_RFD = torch.empty_like(weight_RFD)
-        for run, weight, own in _runs(ctx.ends, weight_RFD, grad_weight_RFD):
-            torch.mm(grad_h_M2F[run], weight, out=grad_n_MD[run])
-            torch.mm(grad_h_M2F[run].T, n_MD[run], out=own)
-        along_M1 = torch.linalg.vecdot(grad_n_MD, n_MD).unsqueeze_(-1)
-        grad_n_MD.addcmul_(n_MD, along_M1, value=-1 / n_MD.shape[-1])
-        return (
-            torch.addcmul(grad_MD, grad_n_MD, scale_M1),
-            (grad_weight_RFD * gate_up_EFD).sum(1).sum_to_size(gain_XD.shape),
-            (grad_weight_RFD * gain_XD.unsqueeze(1)).sum_to_size(gate_up_EFD.shape),
-            grad_down_RDF.sum_to_size(down_EDF.shape),
-            None,
-        )
+        grad_n_MD, *of_weights = _normed_gradients(grad_h_M2F, n_MD, gain_XD, gate_up_EFD, ctx.ends)
+        grad_x_MD = torch.addcmul(grad_MD, grad_n_MD, scale_M1)
+        return grad_x_MD, *of_weights, grad_down_RDF.sum_to_size(down_EDF.shape), None
 
 
 class _NormedProduct(torch.autograd.Function):
@@ -134,31 +153,18 @@ class _NormedProduct(torch.autograd.Function):
     ) -> Tensor:
         scale_M1 = inverse_rms(x_MD)
         n_MD = x_MD * scale_M1
-        y_MF = x_MD.new_empty(len(x_MD), weight_EFD.shape[1])
-        for run, weight in _runs(ends, weight_EFD * gain_XD.unsqueeze(1)):
-            torch.mm(n_MD[run], weight.T, out=y_MF[run])
         ctx.save_for_backward(gain_XD, weight_EFD, scale_M1, n_MD)
         ctx.ends = ends
-        return y_MF
+        return _products(n_MD, weight_EFD * gain_XD.unsqueeze(1), ends)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_MF: Tensor) -> tuple[Tensor | None, ...]:
         gain_XD, weight_EFD, scale_M1, n_MD = ctx.saved_tensors
-        grad_MF = grad_MF.contiguous()
-        grad_n_MD, weight_RFD = torch.empty_like(n_MD), weight_EFD * gain_XD.unsqueeze(1)
-        grad_weight_RFD = torch.empty_like(weight_RFD)
-        for run, weight, own in _runs(ctx.ends, weight_RFD, grad_weight_RFD):
-            torch.mm(grad_MF[run], weight, out=grad_n_MD[run])
-            torch.mm(grad_MF[run].T, n_MD[run], out=own)
-        along_M1 = torch.linalg.vecdot(grad_n_MD, n_MD).unsqueeze_(-1)
-        grad_n_MD.addcmul_(n_MD, along_M1, value=-1 / n_MD.shape[-1]).mul_(scale_M1)
-        return (
-            grad_n_MD,
-            (grad_weight_RFD * weight_EFD).sum(1).sum_to_size(gain_XD.shape),
-            (grad_weight_RFD * gain_XD.unsqueeze(1)).sum_to_size(weight_EFD.shape),
-            None,
+        grad_n_MD, *of_weights = _normed_gradients(
+            grad_MF.contiguous(), n_MD, gain_XD, weight_EFD, ctx.ends
         )
+        return grad_n_MD.mul_(scale_M1), *of_weights, None
 
 
 class _AddProduct(torch.autograd.Function):
@@ -166,21 +172,13 @@ class _AddProduct(torch.autograd.Function):
     def forward(
         ctx: Any, x_MD: Tensor, y_MF: Tensor, weight_EDF: Tensor, ends: Sequence[int]
     ) -> Tensor:
-        out_MD = torch.empty_like(x_MD)
-        for run, weight in _runs(ends, weight_EDF):
-            torch.addmm(x_MD[run], y_MF[run], weight.T, out=out_MD[run])
         ctx.save_for_backward(y_MF, weight_EDF)
         ctx.ends = ends
-        return out_MD
+        return _products_added(x_MD, y_MF, weight_EDF, ends)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad_MD: Tensor) -> tuple[Tensor | None, ...]:
         y_MF, weight_EDF = ctx.saved_tensors
-        grad_MD = grad_MD.contiguous()
-        grad_y_MF = torch.empty_like(y_MF)
-        grad_weight_EDF = torch.empty_like(weight_EDF)
-        for run, weight, own in _runs(ctx.ends, weight_EDF, grad_weight_EDF):
-            torch.mm(grad_MD[run], weight, out=grad_y_MF[run])
-            torch.mm(grad_MD[run].T, y_MF[run], out=own)
-        return grad_MD, grad_y_MF, grad_weight_EDF, None
+        grad_y_MF, grad_RDF = _gradients(grad_MD.contiguous(), y_MF, weight_EDF, ctx.ends)
+        return grad_MD, grad_y_MF, grad_RDF.sum_to_size(weight_EDF.shape), None
