@@ -104,6 +104,14 @@ class UserErrors(UserError):
         return UserErrors([error.at(place) for error in self.errors])
 
 
+class OtherRankError(Exception):
+    """Another rank has failed and tells why; this one ends with it and says nothing."""
+
+
+class RankLostError(Exception):
+    """Another rank was killed, or does not answer; the message is for the user."""
+
+
 def joined(errors: Sequence[UserError]) -> UserError:
     """Returns a single mistake unchanged, or several as one error."""
     return errors[0] if len(errors) == 1 else UserErrors(errors)

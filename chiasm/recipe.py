@@ -115,7 +115,7 @@ def resolved(recipe: Recipe) -> dict[str, Any]:
 
 def differences(there: Mapping[str, Any], here: Mapping[str, Any]) -> list[str]:
     """Returns one line per setting in which two resolved recipes differ."""
-    flat_there, flat_here = dict(_leaves(there)), dict(_leaves(here))
+    flat_there, flat_here = dict(leaves(there)), dict(leaves(here))
     names = [*flat_here, *(name for name in flat_there if name not in flat_here)]
     return [
         f"{name} = {flat_there.get(name, 'unset')} there, {flat_here.get(name, 'unset')} here"
@@ -172,9 +172,10 @@ def _routing_without_router(recipe: Recipe) -> Iterator[UserError]:
             yield recipe.error(name, why, "set model.experts = 'moe', or leave it out")
 
 
-def _leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(table: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yields the plain values of nested tables by their dotted names."""
     for name, value in table.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{name}.")
+            yield from leaves(value, f"{prefix}{name}.")
         else:
             yield f"{prefix}{name}", value

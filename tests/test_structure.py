@@ -39,6 +39,7 @@ ORDER = [
         "poses",
         "rgb",
         "device",
+        "ranks",
         "flow",
         "documents",
     ),

@@ -40,11 +40,13 @@ from chiasm.evaluation.material import Material
 from chiasm.evaluation.settings import check_measures
 from chiasm.loop.groups import build_optimizer
 from chiasm.loop.progress import StepReport
-from chiasm.recipe import Recipe, write_recipe
+from chiasm.ranks import ALONE, Ranks, agree
+from chiasm.recipe import Recipe, leaves, resolved, write_recipe
 from chiasm.stop import Stopped
 from chiasm.tokenizers.storage import load_tokenizer, save_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.together import train_together
+from chiasm.training.versions import code_versions
 from chiasm.whole import whole
 
 
@@ -60,6 +62,7 @@ def train_run(
     tell: Callable[[str], None] = print,
     on_stage: Stage = silent,
     on_step: Callable[[StepReport], None] = lambda report: None,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Trains a recipe in a run folder, resuming where an earlier call was stopped or killed.
 
@@ -75,6 +78,7 @@ def train_run(
         tell: receives one line about anything the user should know.
         on_stage: callback for the progress of slow preparations.
         on_step: callback after each step.
+        ranks: the ranks that train it together, each by a call of its own; all see the folder.
 
     Raises:
         Stopped: a signal ended the training; its last step is saved.
@@ -92,9 +96,10 @@ def train_run(
         command=command,
         tell=tell,
         on_stage=on_stage,
+        ranks=ranks,
     ) as run:
         run.trainer.run(folder, on_step)
-    run.pretrained.save(folder / "model")
+    run.save_model(folder / "model")
 
 
 def train_runs(
@@ -132,7 +137,7 @@ def train_runs(
                 failed[folder] = error
         failed |= train_together({folder: run.trainer for folder, run in runs.items()})
     for folder in runs.keys() - failed.keys():
-        runs[folder].pretrained.save(folder / "model")
+        runs[folder].save_model(folder / "model")
     return failed
 
 
@@ -148,25 +153,41 @@ def _prepared(
     command: str,
     tell: Callable[[str], None],
     on_stage: Stage = silent,
+    ranks: Ranks = ALONE,
 ) -> Iterator[Run]:
     """The run of a folder, whose record says at the end what it has read."""
-    with settings_of("training"):
+    with ranks.together(), settings_of("training"):
         choose_device(recipe.training.device)
         build_optimizer(nn.Linear(2, 2), recipe.training)  # fails at once, if ever
-    check_measures(recipe.evaluation)  # an evaluation hours later would find it missing
-    check_feasible(recipe, cache_folder, on_stage)
-    recipe_on_disk(recipe, folder, fresh=fresh)
-    record_versions(folder, command, tell)
-    material = material or open_material(recipe, cache_folder, on_stage)
-    data_on_disk(material.facts, folder, tell)
-    write_recipe(recipe, folder / "recipe.toml")  # the data may have been moved
-    for name, facts in material.facts.items():
-        tell(facts.line(name))
-    if inputs_from is not None and not (folder / "inputs").exists():
-        with whole(folder / "inputs") as aside:
-            shutil.copytree(inputs_from, aside)
-    inputs = kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
-    run = build_run(recipe, material, inputs, tell, cache_folder)
+        check_measures(recipe.evaluation)  # an evaluation hours later would find it missing
+    ranks.once_per_machine(lambda: check_feasible(recipe, cache_folder, on_stage, ranks))
+    agree(ranks, {**dict(leaves(resolved(recipe))), **code_versions()})
+    with ranks.together():
+        if ranks.is_first:
+            recipe_on_disk(recipe, folder, fresh=fresh)
+            record_versions(folder, command, tell)
+    material = material or ranks.once_per_machine(
+        lambda: open_material(recipe, cache_folder, on_stage)
+    )
+    agree(ranks, {"the data": {name: own.summary() for name, own in material.facts.items()}})
+    with ranks.together():
+        if ranks.is_first:
+            data_on_disk(material.facts, folder, tell)
+            write_recipe(recipe, folder / "recipe.toml")  # the data may have been moved
+            for name, facts in material.facts.items():
+                tell(facts.line(name))
+            if inputs_from is not None and not (folder / "inputs").exists():
+                with whole(folder / "inputs") as aside:
+                    shutil.copytree(inputs_from, aside)
+            kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
+    with ranks.together():
+        if not (folder / "inputs").exists():
+            raise UserError(
+                f"{folder} is not what rank 0 writes to: all ranks must see the same run folder",
+                remedy="give a folder on a file system that all machines share as out (--out)",
+            )
+        inputs = kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
+    run = build_run(recipe, material, inputs, tell, cache_folder, ranks)
     with closing(run.stream):
         try:
             yield run

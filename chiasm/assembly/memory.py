@@ -9,14 +9,16 @@ import torch
 from chiasm.batch.streams import Streams
 from chiasm.device import choose_device
 from chiasm.model.decoder import Decoder
+from chiasm.ranks import ALONE, Ranks
 from chiasm.recipe import Recipe
 
 BYTES_PER_PARAMETER = 16
 """Bytes of training: a float32 weight, its gradient, and the optimizer's two moments."""
 
 
-def refuse_large_model(recipe: Recipe, streams: Streams) -> None:
-    """Refuses a model whose weights, gradients and optimizer state alone exceed the memory.
+def refuse_large_model(recipe: Recipe, streams: Streams, ranks: Ranks = ALONE) -> None:
+    """Refuses a model whose weights, gradients and optimizer state alone exceed the memory of a
+    device, or of a machine on whose CPUs its ranks are.
 
     Raises:
         UserError: they do.
@@ -28,7 +30,11 @@ def refuse_large_model(recipe: Recipe, streams: Streams) -> None:
             streams=streams,
         )
     parameters = sum(parameter.numel() for parameter in decoder.parameters())
-    needed, there = BYTES_PER_PARAMETER * parameters, memory_bytes(recipe.training.device)
+    device = choose_device(recipe.training.device)
+    shards = recipe.training.parallel.shards(ranks.local_size, device.type)
+    copies = ranks.local_size if device.type == "cpu" else 1
+    needed = BYTES_PER_PARAMETER * parameters * copies // shards
+    there = memory_bytes(recipe.training.device)
     if needed > there:
         settings = ["model.width", "model.depth"]
         settings += ["model.moe.num_experts"] * (recipe.model.experts == "moe")

@@ -23,16 +23,18 @@ from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources, sample_texts
 from chiasm.data.stream import Stream
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.device import choose_device
+from chiasm.device import choose_device, matmul_dtype
 from chiasm.documents import Continuous, Source
-from chiasm.errors import UserError, found_at
+from chiasm.errors import UserError, found_at, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
+from chiasm.ranks import ALONE, Ranks
 from chiasm.recipe import Recipe
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import Objective
+from chiasm.training.parallel import parallelize, refuse_misfit, whole_weights
 from chiasm.training.trainer import Trainer
 from chiasm.training.validation import VALIDATION_SEED, Validation
 from chiasm.vision.cached.items import CachedItems
@@ -62,9 +64,21 @@ class Run:
     stream: Stream
     trainer: Trainer
 
+    def save_model(self, folder: Path) -> None:
+        """Writes the model in its present state, with all that its use needs; all ranks call it.
+
+        Raises:
+            UserError: the folder cannot be written, or its name belongs to something else.
+        """
+        ranks, decoder = self.trainer.ranks, self.trainer.decoder
+        weights = whole_weights(decoder, ranks)
+        with ranks.together():
+            if ranks.is_first:
+                self.pretrained.save(folder, weights)
+
     @property
     def pretrained(self) -> Pretrained:
-        """The model in its present state, with all that its use needs."""
+        """The model in its present state, for use in this process."""
         return Pretrained(
             self.trainer.decoder,
             self.inputs.text_tokenizer,
@@ -140,8 +154,9 @@ def build_run(
     inputs: Inputs,
     tell: Callable[[str], None] = print,
     cache_folder: Path | None = None,
+    ranks: Ranks = ALONE,
 ) -> Run:
-    """Returns stream, model and trainer, ready for their first step.
+    """Returns stream, model and trainer, ready for their first step, of one rank.
 
     The cache folder keeps latents of items that were met before.
     """
@@ -150,31 +165,43 @@ def build_run(
     encoding = {name: own for name, own in tokenizers.items() if not recipe.streams[name].latents}
     folder = (cache_folder or default_cache_folder()) / "latents"
     most_bytes = recipe.stream.kept_latents_megabytes * 10**6
-    kept = keep_latents(encoding, device, folder, most_bytes, tell)
-    reader = _reader(recipe, tokenizers, kept)
-    stream = build_stream(recipe, material.train, inputs, recipe.seed, reader)
-    decoder = Decoder(
-        recipe.model,
-        vocabulary=inputs.text_tokenizer.vocabulary_size,
-        streams=tokenizers.streams,
-        seed=recipe.seed,
-    ).to(device)
-    rehearse(decoder, tokenizers)
+    training = recipe.training
+    with ranks.together():
+        kept = keep_latents(encoding, device, folder, most_bytes, tell)
+        reader = _reader(recipe, tokenizers, kept)
+        stream = build_stream(recipe, material.train, inputs, recipe.seed, reader, ranks)
+        decoder = Decoder(
+            recipe.model,
+            vocabulary=inputs.text_tokenizer.vocabulary_size,
+            streams=tokenizers.streams,
+            seed=recipe.seed,
+        ).to(device)
+        rehearse(decoder, tokenizers)
+        with settings_of("training.parallel"):
+            refuse_misfit(decoder, ranks, training.parallel)
+        validation = _validation(recipe, material.held_out, inputs, reader, device, tell, ranks)
+    dtype = matmul_dtype(device, training.precision)
+    placement = parallelize(decoder, ranks, training.parallel, dtype)
     trainer = Trainer(
         decoder,
-        Objective(recipe.objective),
+        Objective(recipe.objective, ranks),
         tokenizers,
         stream,
-        _validation(recipe, material.held_out, inputs, reader, device, tell),
-        recipe.training,
+        validation,
+        training,
         seed=recipe.seed,
+        ranks=ranks,
+        placement=placement,
         tell=tell,
     )
     return Run(recipe, inputs, stream, trainer)
 
 
 def check_feasible(
-    recipe: Recipe, cache_folder: Path | None = None, on_stage: Stage = silent
+    recipe: Recipe,
+    cache_folder: Path | None = None,
+    on_stage: Stage = silent,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Refuses, before anything expensive, what the vision tokenizer or the machine rules out.
 
@@ -182,7 +209,7 @@ def check_feasible(
     """
     tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
     refuse_short_rows(recipe.stream.sequence_length, tokenizers.streams)
-    refuse_large_model(recipe, tokenizers.streams)
+    refuse_large_model(recipe, tokenizers.streams, ranks)
     _reader(recipe, tokenizers, {})
 
 
@@ -192,6 +219,7 @@ def build_stream(
     inputs: Inputs,
     seed: int,
     reader: ItemReader | None = None,
+    ranks: Ranks = ALONE,
 ) -> Stream:
     """Returns the packed batches of these sources in the order that the seed gives.
 
@@ -207,6 +235,8 @@ def build_stream(
         inputs.text_tokenizer,
         reader or _reader(recipe, inputs.tokenizers, {}),
         seed,
+        rank=ranks.rank,
+        num_ranks=ranks.size,
     )
 
 
@@ -225,6 +255,7 @@ def _validation(
     reader: ItemReader,
     device: torch.device,
     tell: Callable[[str], None],
+    ranks: Ranks,
 ) -> Validation | None:
     settings = recipe.training
     if not settings.validation_batches:
@@ -238,6 +269,7 @@ def _validation(
             islice(stream, settings.validation_batches),
             inputs.tokenizers,
             device,
+            ranks,
         )
         report = stream.report()
     finally:

@@ -48,6 +48,7 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
         shutil.rmtree(folder)
     if path.exists():
         changed = differences(_read_today(path), resolved(recipe))
+        changed = [line for line in changed if not line.startswith(_SHARED)]
         if not changed:
             return
         compared = (folder / "data.json").exists()
@@ -64,6 +65,9 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
         (folder / "versions.json").unlink(missing_ok=True)
     write_recipe(recipe, path)
 
+
+_SHARED = "training.parallel."
+"""Settings of how ranks share the work, which another start may choose anew."""
 
 _MOVED = re.compile(r"stream\.sources\.[^.]+\.(held_out_)?path = ")
 """A difference between recipes that does not matter if the data are the same."""
@@ -159,7 +163,10 @@ def record_versions(folder: Path, command: str, tell: Callable[[str], None]) -> 
 
 
 def record_stream(run: Run, material: Material, path: Path, tell: Callable[[str], None]) -> None:
-    report = run.stream.report()
+    ranks, stream = run.trainer.ranks, run.stream
+    report = stream.report(stream.merged(ranks.gather(stream.get_state())))
+    if not ranks.is_first:
+        return
     sources = {name: facts.summary() for name, facts in material.facts.items()}
     write_json(path, asdict(report) | {"sources": sources})
     for alarm in report.alarms:

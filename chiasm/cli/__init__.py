@@ -6,6 +6,7 @@ verbs.py       verbs that are imported when they run
 progress.py    what the terminal shows while a run is prepared and trained
 options.py     what several verbs read of the command line
 choice.py      options that choose where a walk through a model's imagination begins
+ranks.py       opens the ranks that torchrun started
 data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
 train.py       chiasm train: pretrain from a recipe
@@ -33,7 +34,7 @@ from typing import Annotated
 import typer
 
 from chiasm.cli.verbs import list_verb
-from chiasm.errors import UserError, found_at
+from chiasm.errors import OtherRankError, RankLostError, UserError, found_at
 from chiasm.imports import import_all
 from chiasm.stop import Stopped
 
@@ -103,6 +104,11 @@ def main() -> None:
     except UserError as error:
         print(f"chiasm: {error}", file=sys.stderr)
         sys.exit(2)
+    except OtherRankError:
+        sys.exit(2)
+    except RankLostError as error:
+        print(f"chiasm: {error}", file=sys.stderr)
+        sys.exit(1)
     except Stopped as stopped:
         print(f"chiasm: {stopped}", file=sys.stderr)
         sys.exit(128 + stopped.signal)

@@ -89,7 +89,10 @@ class RunDisplay:
     manager; its methods are callbacks of :func:`chiasm.assembly.train_run`.
     """
 
-    def __init__(self, num_steps: int = 0, console: Console | None = None) -> None:
+    def __init__(
+        self, num_steps: int = 0, console: Console | None = None, *, silent: bool = False
+    ) -> None:
+        console = Console(quiet=True) if silent else console
         self.num_steps = num_steps
         self.progress = Progress(
             _whole("{task.description}"),

@@ -9,6 +9,7 @@ import typer
 
 from chiasm.cli.options import Cache, Fresh, RecipeFile, command, overrides
 from chiasm.cli.progress import RunDisplay
+from chiasm.cli.ranks import several_ranks
 from chiasm.recipe import load_recipe
 
 
@@ -22,19 +23,22 @@ def train(
     cache: Cache = None,
 ) -> None:
     """Pretrain a model from a recipe; a run that was stopped or killed goes on where it was."""
-    settings = load_recipe(recipe, set_ or [])
-    from chiasm.assembly import train_run  # imports torch: mistakes in the recipe come before
+    with several_ranks(lambda: load_recipe(recipe, set_ or [])) as (settings, ranks):
+        from chiasm.assembly import train_run  # imports torch: mistakes in the recipe come before
 
-    folder = out or Path("runs") / settings.name
-    with RunDisplay(settings.training.steps) as display:
-        train_run(
-            settings,
-            folder,
-            cache_folder=cache,
-            fresh=fresh,
-            command=command(),
-            tell=display.tell,
-            on_stage=display.on_stage,
-            on_step=display.on_step,
-        )
-    print(f"trained {settings.training.steps} steps; the model is in {folder / 'model'}")
+        folder = out or Path("runs") / settings.name
+        with RunDisplay(settings.training.steps, silent=not ranks.is_first) as display:
+            train_run(
+                settings,
+                folder,
+                cache_folder=cache,
+                fresh=fresh,
+                command=command(),
+                tell=display.tell,
+                on_stage=display.on_stage,
+                on_step=display.on_step,
+                ranks=ranks,
+            )
+        if ranks.is_first:
+            steps = settings.training.steps
+            print(f"trained {steps} steps; the model is in {folder / 'model'}")

@@ -15,7 +15,7 @@ of ranks that divides both the lanes and the rows of a batch sees the same globa
 from __future__ import annotations
 
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -124,13 +124,19 @@ class Stream:
         """Continues from a state of this stream, or of all ranks' states merged."""
         self._running[0].set_state(state)
 
+    def merged(self, states: Sequence[dict[str, Any]]) -> dict[str, Any]:
+        """Returns one state of those of all ranks; any number of ranks goes on from it."""
+        lanes = {number: own for state in states for number, own in state["lanes"].items()}
+        in_turn = sorted(lanes.items(), key=lambda lane: int(lane[0]))
+        return {**states[0], "lanes": dict(in_turn)}
+
     def close(self) -> None:
         """Stops the reading thread."""
         _stop(self._running)
 
-    def report(self) -> StreamReport:
-        """Returns counts of the batches so far, over this rank's lanes."""
-        lanes = list(self.get_state()["lanes"].values())
+    def report(self, state: Mapping[str, Any] | None = None) -> StreamReport:
+        """Returns counts of the batches so far, over this rank's lanes, or those of ``state``."""
+        lanes = list((state or self.get_state())["lanes"].values())
         totals = {}
         for count in COUNTS:
             sums = np.sum([lane[count] for lane in lanes], 0).tolist()

@@ -11,6 +11,7 @@ A folder of that name is whole: it is made under another one.
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -19,6 +20,7 @@ import torch
 from pydantic import Field, ValidationError
 from safetensors import SafetensorError
 from safetensors.torch import save_file
+from torch import Tensor
 
 import chiasm.vision.parts  # noqa: F401  (what folders of tokenizers name)
 from chiasm.actions import ActionFormat
@@ -108,8 +110,10 @@ class Pretrained:
         shape = self.decoder.shapes[stream]
         return self.flow.of(stream).shift or default_shift(shape.num_tokens, shape.channels)
 
-    def save(self, folder: Path | str) -> None:
+    def save(self, folder: Path | str, weights: Mapping[str, Tensor] | None = None) -> None:
         """Writes the model; another one of that name is replaced when all is on disk.
+
+        ``weights`` are given where the decoder has only a part of its own.
 
         Raises:
             UserError: the folder cannot be written, or the name belongs to something else. What was
@@ -120,12 +124,11 @@ class Pretrained:
             raise UserError(f"{folder} exists and holds no model; give another folder")
         try:
             with whole(folder) as aside:
-                self._write(aside)
+                self._write(aside, weights or self.decoder.state_dict())
         except (OSError, SafetensorError) as error:
             raise UserError(f"the model cannot be written to {folder}: {error}") from error
 
-    def _write(self, folder: Path) -> None:
-        state = self.decoder.state_dict()
+    def _write(self, folder: Path, state: Mapping[str, Tensor]) -> None:
         weights = {name: tensor.float().cpu().contiguous() for name, tensor in state.items()}
         self.text_tokenizer.save(folder)
         save_file(weights, folder / WEIGHTS, metadata={"format": "pt"})

@@ -3,9 +3,11 @@
 schedule.py    learning rate as a function of the step
 optimizer.py   kinds of optimizers: a registry, and AdamW
 settings.py    settings of the loop
+clipping.py    gradients clipped by one norm over all ranks
 groups.py      groups of parameters: those that decay, and the rest
 metrics.py     JSON lines and TensorBoard
 checkpoint.py  training state, written aside, renamed and verified
+state.py       what optimizers keep, by the names of parameters
 progress.py    counters of a loop, and the report of a step
 loop.py        the loop
 """

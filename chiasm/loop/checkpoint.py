@@ -3,7 +3,8 @@
 A checkpoint is a folder ``step-0000100/``: tensors as `torch.distributed.checkpoint` writes them,
 ``progress.json`` (step, stream position, counters) and ``manifest.json`` (xxh3 hash of every
 other file). A folder of that name was complete when it was renamed, and the manifest verifies that
-it still is.
+it still is. Several ranks write one checkpoint together, each its own files, and any number of them
+reads it.
 """
 
 from __future__ import annotations
@@ -14,15 +15,17 @@ import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
+import torch
 import xxhash
 from torch import Tensor
 
 from chiasm.errors import UserError, first_line
+from chiasm.ranks import ALONE, Ranks, is_loss
 from chiasm.whole import whole
 
 _COMPLETE = re.compile(r"step-(\d{7})$")
@@ -32,20 +35,30 @@ class DamagedError(Exception):
     """A checkpoint that differs from what was written; the message says how."""
 
 
+Empty = Callable[[tuple[str, ...], torch.Size, torch.dtype], Tensor]
+"""Returns a tensor for what a checkpoint holds under nested names, of this shape and type."""
+
+
 class Checkpoints:
     """The checkpoints of one run: the newest ``keep`` of them stay in ``folder``.
 
     ``identity`` is a hash of everything that determines the numbers; checkpoints of another one are
-    refused.
+    refused. All ranks of ``ranks`` save and restore together, in a folder that all of them see.
     """
 
     def __init__(
-        self, folder: Path, keep: int, tell: Callable[[str], None], identity: str = ""
+        self,
+        folder: Path,
+        keep: int,
+        tell: Callable[[str], None],
+        identity: str = "",
+        ranks: Ranks = ALONE,
     ) -> None:
         self.folder = folder
         self.keep = keep
         self.tell = tell
         self.identity = identity
+        self.ranks = ranks
         folder.mkdir(parents=True, exist_ok=True)
 
     def steps(self) -> list[int]:
@@ -60,7 +73,8 @@ class Checkpoints:
     def save(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> Path:
         """Writes a checkpoint and removes all but the newest ``keep``; returns its folder.
 
-        ``tensors`` may be nested, with plain values among them; ``progress`` must be JSON-able.
+        ``tensors`` may be nested, with plain values among them, and split over ranks; ``progress``,
+        the first rank's, must be JSON-able.
 
         Raises:
             UserError: the disk is full or the write fails; earlier checkpoints stay as they are.
@@ -69,25 +83,55 @@ class Checkpoints:
         import torch.distributed.checkpoint as dcp
         from torch.distributed.checkpoint.api import CheckpointException
 
-        content = json.dumps({"identity": self.identity, "progress": progress})
+        path, ranks = self.path(step), self.ranks
+        aside = path.with_name(f"{path.name}.partial")
         try:
-            with whole(self.path(step)) as aside, _single_process():
-                dcp.save(tensors, storage_writer=dcp.FileSystemWriter(aside), no_dist=True)
-                (aside / "progress.json").write_text(content)
-                (aside / "manifest.json").write_text(json.dumps(_manifest(aside)))
+            with ExitStack() as made:
+                with ranks.together():
+                    if ranks.is_first:
+                        made.enter_context(whole(path)).mkdir()
+                with _quiet():
+                    dcp.save(tensors, storage_writer=dcp.FileSystemWriter(aside), **self._group)
+                written = ranks.gather(_hashes(aside.glob(f"__{ranks.rank}_*")))
+                with ranks.together():
+                    if ranks.is_first:
+                        self._finish(aside, progress, written)
+                        made.close()
+                        self._remove_old()
         except (OSError, RuntimeError, CheckpointException) as error:
+            if is_loss(error):
+                raise
             raise UserError(self._cannot_write(step, tensors, error)) from error
+        return path
+
+    def _finish(self, aside: Path, progress: dict[str, Any], written: list[dict[str, str]]) -> None:
+        content = json.dumps({"identity": self.identity, "progress": progress})
+        (aside / "progress.json").write_text(content)
+        own = _hashes([aside / "progress.json", aside / ".metadata"])
+        hashes = {name: digest for part in (own, *written) for name, digest in part.items()}
+        (aside / "manifest.json").write_text(json.dumps(hashes))
+
+    def _remove_old(self) -> None:
         for old in self.steps()[: -self.keep]:
             leaving = self.path(old).with_suffix(".partial")
             # Renamed before it is deleted: a kill in between leaves no damaged checkpoint.
             os.replace(self.path(old), leaving)
             shutil.rmtree(leaving)
-        return self.path(step)
 
-    def restore(self, tensors: dict[str, Any], added: str = "") -> dict[str, Any] | None:
+    @property
+    def _group(self) -> dict[str, Any]:
+        """Who takes part, as torch's functions are told."""
+        if self.ranks.size == 1:
+            return {"no_dist": True}
+        return {"process_group": self.ranks.files}
+
+    def restore(
+        self, tensors: dict[str, Any], added: str = "", empty: Empty | None = None
+    ) -> dict[str, Any] | None:
         """Loads the newest undamaged checkpoint into ``tensors``, in place.
 
-        What was written under the name ``added`` is added, whatever it holds.
+        What was written under the name ``added`` is added, whatever it holds: its tensors are read
+        into those that ``empty`` makes.
         Half-written ones are removed, damaged ones renamed to ``.damaged``; both are reported.
         Returns the checkpoint's progress, or None if there is no checkpoint at all.
 
@@ -95,41 +139,61 @@ class Checkpoints:
             UserError: there are checkpoints, and all are damaged, or the newest undamaged one is of
                 another identity.
         """
+        while True:
+            newest = None
+            with self.ranks.together():
+                if self.ranks.is_first:
+                    newest = self._newest()
+            newest = self.ranks.gather(newest)[0]
+            if newest is None:
+                return None
+            try:
+                return self._load(self.path(newest), tensors, added, empty)
+            except DamagedError as error:
+                with self.ranks.together():
+                    if self.ranks.is_first:
+                        self._set_aside(self.path(newest), error)
+
+    def _newest(self) -> int | None:
+        """Returns the step of the newest checkpoint whose files are those that were written."""
         for partial in sorted(self.folder.glob("step-*.partial")):
             self.tell(f"ignored the half-written checkpoint {partial.name} and removed it")
             shutil.rmtree(partial)
-        steps = self.steps()
-        for step in reversed(steps):
+        for step in reversed(self.steps()):
             try:
-                return self._load(self.path(step), tensors, added)
+                _verify(self.path(step))
+                return step
             except DamagedError as error:
-                aside = self.path(step).with_suffix(".damaged")
-                shutil.rmtree(aside, ignore_errors=True)
-                os.replace(self.path(step), aside)
-                self.tell(
-                    f"checkpoint {self.path(step)} is damaged ({error}); "
-                    f"set aside as {aside.name}, falling back to the one before"
-                )
-        if steps:
+                self._set_aside(self.path(step), error)
+        if any(self.folder.glob("step-*.damaged")):
             raise UserError(
                 f"every checkpoint in {self.folder} is damaged; start the run again with --fresh"
             )
         return None
 
-    def _load(self, path: Path, tensors: dict[str, Any], added: str) -> dict[str, Any]:
+    def _set_aside(self, path: Path, error: DamagedError) -> None:
+        aside = path.with_suffix(".damaged")
+        shutil.rmtree(aside, ignore_errors=True)
+        os.replace(path, aside)
+        self.tell(
+            f"checkpoint {path} is damaged ({error}); "
+            f"set aside as {aside.name}, falling back to the one before"
+        )
+
+    def _load(
+        self, path: Path, tensors: dict[str, Any], added: str, empty: Empty | None
+    ) -> dict[str, Any]:
         import torch.distributed.checkpoint as dcp
         from torch.distributed.checkpoint.api import CheckpointException
-        from torch.distributed.checkpoint.state_dict_loader import _load_state_dict_from_keys
 
-        _verify(path)
         try:
             content: dict[str, Any] = json.loads((path / "progress.json").read_text())
             if content["identity"] == self.identity:
                 reader = dcp.FileSystemReader(path)
-                with _single_process():
-                    dcp.load(tensors, storage_reader=reader, no_dist=True)
-                    if added:
-                        tensors |= _load_state_dict_from_keys(added, storage_reader=reader)
+                if added:
+                    tensors[added] = _made(reader, added, empty or _plain).get(added, {})
+                with _quiet():
+                    dcp.load(tensors, storage_reader=reader, **self._group)
                 return content["progress"]
         except (Exception, CheckpointException) as error:
             raise DamagedError(first_line(error)) from error
@@ -150,10 +214,33 @@ class Checkpoints:
         )
 
 
-def _manifest(folder: Path) -> dict[str, str]:
+def _plain(names: tuple[str, ...], shape: torch.Size, dtype: torch.dtype) -> Tensor:
+    return torch.empty(shape, dtype=dtype)
+
+
+def _made(reader: Any, added: str, empty: Empty) -> dict[str, Any]:
+    """Returns the nested dictionaries of what was written under a name, for its content."""
+    from torch.distributed.checkpoint.metadata import TensorStorageMetadata
+
+    metadata = reader.read_metadata()
+    made: dict[str, Any] = {}
+    for key, names in metadata.planner_data.items():
+        if names[0] != added:
+            continue
+        there, inner = metadata.state_dict_metadata[key], made
+        for name in names[:-1]:
+            inner = inner.setdefault(name, {})
+        of_tensor = isinstance(there, TensorStorageMetadata)
+        inner[names[-1]] = (
+            empty(names, there.size, there.properties.dtype) if of_tensor else None
+        )
+    return made
+
+
+def _hashes(paths: Iterable[Path]) -> dict[str, str]:
     """Returns the hash of every file by its name."""
     hashes = {}
-    for path in sorted(folder.iterdir()):
+    for path in sorted(paths):
         with path.open("rb") as file:
             hashes[path.name] = hashlib.file_digest(file, xxhash.xxh3_64).hexdigest()
     return hashes
@@ -164,7 +251,7 @@ def _verify(folder: Path) -> None:
         manifest = json.loads((folder / "manifest.json").read_text())
     except (OSError, ValueError) as error:
         raise DamagedError(f"manifest.json: {error}") from error
-    found = _manifest(folder)
+    found = _hashes(folder.iterdir())
     for name, written in manifest.items():
         if name not in found:
             raise DamagedError(f"{name} is missing")
@@ -181,8 +268,8 @@ def _num_bytes(tree: Any) -> int:
 
 
 @contextmanager
-def _single_process() -> Iterator[None]:
-    """Silences torch's warning that no process group was started, which is intended here."""
+def _quiet() -> Iterator[None]:
+    """Silences torch's warning that no process group was started, which is intended for one."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is")
         yield

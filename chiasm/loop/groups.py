@@ -13,6 +13,7 @@ import torch
 from torch import nn
 
 from chiasm.errors import settings_of
+from chiasm.loop.clipping import by_mesh
 from chiasm.loop.settings import LoopSettings
 from chiasm.roles import Role, parameter_roles
 
@@ -20,7 +21,8 @@ from chiasm.roles import Role, parameter_roles
 def parameter_groups(
     model: nn.Module, weight_decay: float, without: nn.Module | None = None
 ) -> list[dict[str, Any]]:
-    """Returns the trainable parameters of ``model``, matrices first; no group is empty.
+    """Returns the trainable parameters of ``model``, matrices first; no group is empty, and none
+    has weights that are split over ranks in several ways.
 
     ``without`` is a part of ``model`` that another optimizer trains.
     """
@@ -33,7 +35,7 @@ def parameter_groups(
     for name, role in parameter_roles(model).items():
         if parameters[name] not in others:
             groups[role is not Role.MATRIX]["params"].append(parameters[name])
-    return [group for group in groups if group["params"]]
+    return [{**group, "params": own} for group in groups for own in by_mesh(group["params"])]
 
 
 def build_optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.Optimizer:

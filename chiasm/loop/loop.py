@@ -6,6 +6,8 @@ Choices:
 - A step whose gradients are not finite is skipped and counted; too many in a row end the run.
 - The saved state is the module, the optimizers, a few counters and the position in the data. Random
   numbers are keyed by what they are drawn for.
+- Several ranks take each step together, decide together whether it counts and when to stop, and
+  save one state; files and messages are the first rank's.
 - On CPU algorithms are deterministic and the number of threads is recorded, so that a resumed run
   equals an uninterrupted one, bit for bit.
 """
@@ -13,11 +15,14 @@ Choices:
 from __future__ import annotations
 
 import math
+import os
+import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -25,18 +30,24 @@ import torch
 from torch import nn
 
 from chiasm.device import deterministic_on_cpu, keep_freed_memory, return_freed_memory, synchronise
-from chiasm.errors import UserError
+from chiasm.errors import OtherRankError, UserError
 from chiasm.loop.checkpoint import Checkpoints
-from chiasm.loop.metrics import MetricsLog, Values
+from chiasm.loop.clipping import clip_grad_norm
+from chiasm.loop.metrics import MetricsLog, NoLog, Values
 from chiasm.loop.progress import Progress, StepReport
 from chiasm.loop.schedule import learning_rate
 from chiasm.loop.settings import LoopSettings
+from chiasm.loop.state import empty_state, load_optimizer, optimizer_state
+from chiasm.ranks import ALONE, Ranks, reshard
 from chiasm.stop import Stopped, StopRequest
 from chiasm.threads import Threads, given_threads
 
 NON_FINITE_LIMIT = 10
 """Steps without a finite gradient, one after another, that end the run: single ones pass, and so
 many are no accident of the data."""
+
+FORMAT = 3
+"""Of the saved state."""
 
 Found = TypeVar("Found")
 """Result of a step's backward pass, read by the rest of the step."""
@@ -59,6 +70,9 @@ class Stream(Protocol):
     def set_state(self, state: Any) -> None:
         """Restores a position."""
 
+    def merged(self, states: Sequence[Any]) -> Any:
+        """Returns the position of all ranks, from which any number of them goes on."""
+
 
 class Loop(ABC, Generic[Found]):
     """Trains ``module`` in place; nothing is written before :meth:`run`.
@@ -71,6 +85,7 @@ class Loop(ABC, Generic[Found]):
             are clipped together: two networks trained against each other have two.
         remedy: advice to the user about gradients that are not finite.
         compiled: whether parts of the module are compiled, for torch's present number of threads.
+        ranks: the ranks that train the module together.
     """
 
     name = ""
@@ -88,9 +103,11 @@ class Loop(ABC, Generic[Found]):
         *,
         remedy: str,
         compiled: bool = False,
+        ranks: Ranks = ALONE,
         tell: Callable[[str], None] = print,
     ) -> None:
         self.module = module
+        self.ranks = ranks
         self.optimizers = optimizers
         self.settings = settings
         self.remedy = remedy
@@ -163,15 +180,16 @@ class Loop(ABC, Generic[Found]):
 
         It may be sent what the step's backward pass found, where others made the pass.
         """
+        keep = self.settings.keep_checkpoints
         checkpoints = Checkpoints(
-            folder / "checkpoints", self.settings.keep_checkpoints, self.tell, self.identity
+            folder / "checkpoints", keep, self.tell, self.identity, self.ranks
         )
         with deterministic_on_cpu(self.device):
             if not self._resume(checkpoints):
                 self.begin()
             self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
-            with closing(MetricsLog(folder, step)) as log, threads.in_use(step):
+            with closing(self._log(folder)) as log, threads.in_use(step):
                 yield from self._train(checkpoints, log, stop, on_step, threads.after_step)
         return_freed_memory(self.device)
 
@@ -179,6 +197,9 @@ class Loop(ABC, Generic[Found]):
         """Returns what sets the number of threads; compiled code keeps that of its compilation."""
         if self.device.type != "cpu":
             return Threads(None, self.rehearse, given=torch.get_num_threads())
+        if self.ranks.size > 1:  # a measurement of one rank would wait for the others'
+            given = given_threads() or max(1, (os.cpu_count() or 1) // self.ranks.local_size)
+            return Threads(record if self.ranks.is_first else None, self.rehearse, given=given)
         given = given or given_threads() or (torch.get_num_threads() if self.compiled else None)
         return Threads(record, self.rehearse, given=given, tell=self.tell)
 
@@ -197,7 +218,7 @@ class Loop(ABC, Generic[Found]):
         )
         found = ahead.found if ahead else self.backward()
         norms = {
-            name: float(nn.utils.clip_grad_norm_(own, settings.max_grad_norm))
+            name: clip_grad_norm(own, settings.max_grad_norm)
             for name, own in self._parameters.items()
         }
         finite = all(map(math.isfinite, norms.values()))
@@ -222,60 +243,84 @@ class Loop(ABC, Generic[Found]):
     def _train(
         self,
         checkpoints: Checkpoints,
-        log: MetricsLog,
+        log: MetricsLog | NoLog,
         stop: StopRequest,
         on_step: Callable[[StepReport], None],
         after_step: Callable[[int, float], None],
     ) -> Generator[None, Ahead[Found] | None, None]:
-        settings, progress = self.settings, self.progress
+        settings, progress, ranks = self.settings, self.progress, self.ranks
         saved_step = progress.step
-        while progress.step < settings.steps and stop.signal is None:
+        while progress.step < settings.steps:
             done = progress.step
             try:
                 ahead = yield
-                if stop.signal is not None and ahead is None:
+                if ahead is None and self._stops(stop):
                     break
+                ranks.alive()
                 report = self.step(ahead)
-            except UserError:
+            except (UserError, OtherRankError):
                 if saved_step < done == progress.step:  # a document's mistake, not the step's
                     self._save(checkpoints, log)
                 raise
             after_step(progress.step, report.timing["seconds"])
             last = progress.step == settings.steps
             if last or progress.step % settings.log_every_steps == 0:
-                log.write("train", progress.step, report.values, report.timing)
+                with ranks.together():
+                    log.write("train", progress.step, report.values, report.timing)
             if last or progress.step % settings.validate_every_steps == 0:
-                log.write("validation", progress.step, self.validate(), {})
-            if last or stop.signal or progress.step % settings.checkpoint_every_steps == 0:
+                values = self.validate()
+                with ranks.together():
+                    log.write("validation", progress.step, values, {})
+            if last or progress.step % settings.checkpoint_every_steps == 0:
                 self._save(checkpoints, log)
                 saved_step = progress.step
             on_step(report)
-        if saved_step < progress.step:  # the signal came while the step was told
+        if saved_step < progress.step:
             self._save(checkpoints, log)
-        if stop.signal is not None:
+        if self._stops(stop):
+            assert stop.signal is not None
             raise Stopped(stop.signal, self._where)
 
-    def _save(self, checkpoints: Checkpoints, log: MetricsLog) -> None:
+    def _stops(self, stop: StopRequest) -> bool:
+        """Whether a rank was asked to stop, so that all do."""
+        if number := self.ranks.most(stop.signal or 0):
+            stop.signal = signal.Signals(number)
+        return number > 0
+
+    def _log(self, folder: Path) -> MetricsLog | NoLog:
+        return MetricsLog(folder, self.progress.step) if self.ranks.is_first else NoLog()
+
+    def _save(self, checkpoints: Checkpoints, log: MetricsLog | NoLog) -> None:
         log.sync()
-        stream = self.stream.get_state() if self.stream else None
-        progress = {"counters": asdict(self.progress), "stream": stream}
-        optimizers = {name: each.state_dict() for name, each in self.optimizers.items()}
-        tensors = {**self._tensors(), "optimizers": optimizers}
-        checkpoints.save(self.progress.step, tensors, progress)
+        progress = {
+            "format": FORMAT,
+            "counters": asdict(self.progress),
+            "stream": self._stream_state(),
+        }
+        optimizers = {
+            name: optimizer_state(self.module, own) for name, own in self.optimizers.items()
+        }
+        checkpoints.save(
+            self.progress.step, {**self._tensors(), "optimizers": optimizers}, progress
+        )
+
+    def _stream_state(self) -> Any:
+        """The position in the data, of all ranks together."""
+        if self.stream is None:
+            return None
+        return self.stream.merged(self.ranks.gather(self.stream.get_state()))
 
     def _resume(self, checkpoints: Checkpoints) -> bool:
         tensors = self._tensors()
-        progress = checkpoints.restore(tensors, "optimizers")  # whose states only steps make
+        progress = checkpoints.restore(tensors, "optimizers", partial(empty_state, self.module))
         if progress is None:
             return False
-        if "optimizers" not in tensors:
+        if progress.get("format") != FORMAT:
             why = f"{checkpoints.folder} was written by an earlier version of chiasm"
             raise UserError(why, remedy="start the run again with --fresh")
         self.module.load_state_dict(tensors["model"])
         for name, optimizer in self.optimizers.items():
-            kept = tensors["optimizers"][name]
-            numbered = {int(number): state for number, state in kept.get("state", {}).items()}
-            optimizer.load_state_dict({**kept, "state": numbered})
+            load_optimizer(self.module, optimizer, tensors["optimizers"].get(name, {}))
         torch.set_rng_state(tensors["random"])
         if self.stream:
             self.stream.set_state(progress["stream"])
@@ -284,6 +329,7 @@ class Loop(ABC, Generic[Found]):
         return True
 
     def _tensors(self) -> dict[str, Any]:
+        reshard(self.module)
         return {"model": self.module.state_dict(), "random": torch.get_rng_state()}
 
     @property
@@ -293,7 +339,9 @@ class Loop(ABC, Generic[Found]):
 
     def _refuse_repeated_failure(self, rate: float) -> None:
         failures = self.progress.skipped_in_a_row
-        if failures >= NON_FINITE_LIMIT:
+        if failures < NON_FINITE_LIMIT:
+            return
+        with self.ranks.together():  # one of them tells
             raise UserError(
                 f"training stopped at {self._where}: the gradient was not finite in {failures} "
                 f"steps in a row, at learning rate {rate:.3g}. The weights are those of the last "

@@ -67,6 +67,17 @@ class MetricsLog:
         self._board.close()
 
 
+class NoLog:
+    """Of a rank whose numbers another one writes."""
+
+    def write(self, phase: str, step: int, values: Values, timing: Values) -> None:
+        """Writes nothing, as its other methods."""
+
+    def sync(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class _Board:
     """TensorBoard's file: one event a line, where ``SummaryWriter`` would write one for each number
     and take a twentieth of a small model's step for it."""

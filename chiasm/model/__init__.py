@@ -13,6 +13,7 @@ mask.py         who sees whom: one interval of keys per query, and softmax atten
 routing.py      which expert gets which rows: positions sorted by expert
 layers.py       linear layer, norm, rotary table
 fused.py        the experts' half of a block, one autograd function
+exchange.py     rows that travel to the ranks that have their experts
 router.py       how a position chooses its experts, and what is told of it
 experts.py      capacity: one grouped product for all experts
 cache.py        what attention keeps of what was already read

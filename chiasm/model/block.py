@@ -99,10 +99,8 @@ class Block(nn.Module):
 
     def _transform(self, x_BTD: Tensor, shared: Shared) -> tuple[Tensor, RouterOutput | None]:
         if isinstance(self.experts, MixtureOfExperts):
-            routing, choice = self.experts.choose(x_BTD, shared.modality_BT)
-            return self.experts(x_BTD, routing), choice
-        single = len(self.experts.gate_up) == 1
-        return self.experts(x_BTD, None if single else shared.by_modality), None
+            return self.experts.transform(x_BTD, shared.by_modality)
+        return self.experts(x_BTD, self.experts.own(shared.by_modality)), None
 
 
 def _experts(settings: ModelSettings, number: int, modalities: int) -> Experts:

@@ -115,7 +115,7 @@ class Decoder(nn.Module):
         fixed: Fixed | None = None,
     ) -> Tensor:
         """Hidden vectors [B, T, D] of :meth:`forward_with_routing`."""
-        return self.forward_with_routing(inputs, mask, cache, fixed)[0]
+        return self._hidden(inputs, mask, cache, fixed)[0]
 
     def forward_with_routing(
         self,
@@ -130,10 +130,29 @@ class Decoder(nn.Module):
         cache's slots and has its lengths, and what is new is written but not yet held (see
         :mod:`chiasm.model.cache`). ``fixed``: from :meth:`fix`, where a pass is repeated.
         """
+        return self._hidden(inputs, mask, cache, fixed)
+
+    def _hidden(
+        self,
+        inputs: DecoderInput,
+        mask: IntervalMask,
+        cache: KeyValueCache | None,
+        fixed: Fixed | None,
+    ) -> tuple[Tensor, list[RouterOutput]]:
+        """Positions as they lie, or sorted by modality once for all blocks."""
         assert (cache is None) == (mask.held_B is None)
-        if cache is None and self._sorts(inputs):
-            return self._forward_sorted(inputs, mask)
-        fixed = fixed or self.fix(inputs)
+        if cache is not None or not self._sorts(inputs):
+            return self._pass(inputs, mask, cache, fixed or self.fix(inputs))
+        rows, order_M = inputs.by_modality(self.shapes)
+        x_1MD, choices = self._pass(rows, replace(mask, order_M=order_M), None, self.fix(rows))
+        number = inputs.ids_BT.numel()
+        x_MD = put_rows(x_1MD[0], order_M, number)
+        choices = [RouterOutput(*(put_rows(x, order_M, number) for x in own)) for own in choices]
+        return x_MD.unflatten(0, inputs.ids_BT.shape), choices
+
+    def _pass(
+        self, inputs: DecoderInput, mask: IntervalMask, cache: KeyValueCache | None, fixed: Fixed
+    ) -> tuple[Tensor, list[RouterOutput]]:
         x_BTD, time_LD = self._embed(inputs, fixed)
         _ = mask.attend  # chosen here: compiled blocks would trace the choice anew at every step
         shared = self._share(inputs, mask, fixed, time_LD)
@@ -146,17 +165,6 @@ class Decoder(nn.Module):
             x_BTD, choice = call(block, x_BTD, shared, layer)
             choices += [choice] if choice is not None else []
         return self.final_norm(x_BTD, inputs.modality_BT), choices
-
-    def _forward_sorted(
-        self, inputs: DecoderInput, mask: IntervalMask
-    ) -> tuple[Tensor, list[RouterOutput]]:
-        """As :meth:`forward_with_routing`, positions sorted by modality once for all blocks."""
-        rows, order_M = inputs.by_modality(self.shapes)
-        x_1MD, choices = self.forward_with_routing(rows, replace(mask, order_M=order_M))
-        number = inputs.ids_BT.numel()
-        x_MD = put_rows(x_1MD[0], order_M, number)
-        choices = [RouterOutput(*(put_rows(x, order_M, number) for x in own)) for own in choices]
-        return x_MD.unflatten(0, inputs.ids_BT.shape), choices
 
     def new_cache(self, rows: int, capacity: int) -> KeyValueCache:
         """Returns an empty cache of ``capacity`` slots for each of ``rows`` rows."""
@@ -224,7 +232,12 @@ class Decoder(nn.Module):
     @property
     def _has_runs(self) -> bool:
         """Whether something has weights of each modality."""
-        return "modality" in (self.settings.experts, self.settings.attention_weights)
+        settings = self.settings
+        return "modality" in (
+            settings.experts,
+            settings.attention_weights,
+            settings.moe.shared_experts,
+        )
 
     def fix(self, inputs: DecoderInput) -> Fixed:
         """What a pass over inputs with other latents and times would compute once more."""

@@ -32,22 +32,22 @@ class RouterOutput(NamedTuple):
     logit_M: Tensor
     """float32: log of the sum of the logits' exponentials."""
 
-    def balance_loss(self, filled_M: Tensor) -> Tensor:
-        """R · Σ_e f_e P_e over filled positions: f_e is the share of assignments that expert e got,
-        P_e its mean score; 1 when both are even (arXiv 2101.03961, equation 4).
+    def balance_loss(self, filled_M: Tensor, load_R: Tensor, count: Tensor) -> Tensor:
+        """R · Σ_e f_e Σ_m p_me over filled positions: f_e is the share of all assignments that
+        expert e got, p_me its score; 1 on the average of positions when both are even
+        (arXiv 2101.03961, equation 4, times the positions).
 
-        ``filled_M``: bool, the positions that are not padding.
+        ``filled_M``: bool, the positions that are not padding. ``load_R`` and ``count``:
+        assignments and positions that f is taken over, which may be more than these.
         """
-        filled_M1 = filled_M.unsqueeze(1).to(self.prob_MR.dtype)
-        count = filled_M1.sum().clamp_min(1)
-        mean_R = (self.prob_MR * filled_M1).sum(dim=0) / count
-        got_R = self.load(TEXT * filled_M, 1)[0] / (count * self.expert_MK.shape[1])
-        return self.prob_MR.shape[1] * (got_R * mean_R).sum()
+        sum_R = (self.prob_MR * filled_M.unsqueeze(1)).sum(dim=0)
+        share_R = load_R / (count.clamp_min(1) * self.expert_MK.shape[1])
+        return self.prob_MR.shape[1] * (share_R * sum_R).sum()
 
     def z_loss(self, filled_M: Tensor) -> Tensor:
-        """Mean square of ``logit_M``, which keeps logits small (arXiv 2202.08906, equation 5)."""
-        filled = filled_M.to(self.logit_M.dtype)
-        return (self.logit_M.square() * filled).sum() / filled.sum().clamp_min(1)
+        """Sum over filled positions of squares of ``logit_M``, whose mean keeps logits small
+        (arXiv 2202.08906, equation 5)."""
+        return (self.logit_M.square() * filled_M).sum()
 
     def load(self, modality_M: Tensor, num_modalities: int) -> Tensor:
         """int64 [X, R]: assignments of each modality's positions that each expert got."""

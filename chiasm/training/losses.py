@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from chiasm.batch.packed import PackedBatch
+from chiasm.ranks import Ranks
 
 NOISE_BINS = 10
 """The flow loss is also summed in this many equal bins of flow time."""
@@ -41,6 +42,11 @@ class Counts:
             },
             sum(batch.num_filled for batch in batches),
         )
+
+    def over(self, ranks: Ranks) -> Counts:
+        """Those of all ranks; of whole numbers."""
+        text, positions, *flow = ranks.sums([self.text, self.positions, *self.flow.values()])
+        return Counts(text, dict(zip(self.flow, flow, strict=True)), positions)
 
     @classmethod
     def of_models(cls, counts: Sequence[Counts]) -> Counts:
@@ -129,6 +135,17 @@ class Losses:
     def detach(self) -> Losses:
         """The same numbers without their gradients."""
         return _each(Tensor.detach, self)
+
+    def zeros(self) -> Losses:
+        """Those of no batch."""
+        return _each(torch.zeros_like, self)
+
+    def over(self, ranks: Ranks) -> Losses:
+        """The same over all ranks, without their gradients."""
+        tensors: list[Tensor] = []
+        _each(tensors.append, self)
+        summed = iter(ranks.all_sum(*tensors))
+        return _each(lambda own: next(summed), self)
 
     def unbind(self, number: int) -> list[Losses]:
         """Those of each of so many models, which lie along the first dimension."""

@@ -33,16 +33,17 @@ from chiasm.model.elementwise import take_rows
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
 from chiasm.model.router import RouterOutput
+from chiasm.ranks import ALONE, Ranks
 from chiasm.training.losses import Counts, Losses, Sums
 from chiasm.training.noise import draw_noise, draw_times
 from chiasm.training.settings import ObjectiveSettings
 
 
 class Objective:
-    """Computes :class:`Losses` of a decoder on packed batches."""
+    """Computes :class:`Losses` of a decoder on packed batches, each rank on its own rows."""
 
-    def __init__(self, settings: ObjectiveSettings) -> None:
-        self.settings = settings
+    def __init__(self, settings: ObjectiveSettings, ranks: Ranks = ALONE) -> None:
+        self.settings, self.ranks = settings, ranks
 
     def flow_times(self, batch: PackedBatch, seed: int) -> dict[str, Tensor]:
         """One flow time per item of each stream, float32 [N]: drawn, shifted; context exactly 1."""
@@ -92,13 +93,13 @@ class Objective:
             time_L = times[name][item_L]
             loss_L = flow_loss(output_LC, z_LC, noise_LC, time_L, own)
             flow[name] = Sums.of(loss_L, slots.source_N[item_L], len(batch.source_names), time_L)
-        return Losses(text, flow, *_routing_sums(batch, choices))
+        return Losses(text, flow, *_routing_sums(batch, choices, self.ranks))
 
     def total(self, losses: Losses, counts: Counts) -> Tensor:
         """The loss to differentiate; counts are global, over all ranks and accumulation steps.
 
-        The routers' losses are not linear in positions: each batch has its own, and they are
-        averaged by positions.
+        The balance loss is of each batch by itself, on all ranks together; batches are averaged by
+        positions.
         """
         settings = self.settings
         total = settings.text_weight * (losses.text.sum / _at_least_one(counts.text))
@@ -142,17 +143,22 @@ def _at_least_one(count: Tensor | int) -> Tensor | int:
 
 
 def _routing_sums(
-    batch: PackedBatch, choices: Sequence[RouterOutput]
+    batch: PackedBatch, choices: Sequence[RouterOutput], ranks: Ranks
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Balance loss and z-loss, each mean over blocks times positions; positions; every load."""
+    """Balance loss and z-loss, means over blocks and sums over positions; positions; every load.
+
+    The balance loss is linear in positions once the load is known, which is that of all ranks.
+    """
     modality_M, number = batch.modality_BT.flatten(), len(batch.streams.modalities)
     filled_M = modality_M != PADDING
+    positions = filled_M.sum()
     if not choices:
         zero = torch.zeros((), device=modality_M.device)
         no_load = torch.zeros(0, number, 0, dtype=torch.int64, device=modality_M.device)
-        return zero, zero, filled_M.sum(), no_load
-    balance = torch.stack([choice.balance_loss(filled_M) for choice in choices]).mean()
-    router_z = torch.stack([choice.z_loss(filled_M) for choice in choices]).mean()
+        return zero, zero, positions, no_load
     load_QXE = torch.stack([choice.load(modality_M, number) for choice in choices])
-    positions = filled_M.sum()
-    return balance * positions, router_z * positions, positions, load_QXE
+    load_QE, count = ranks.all_sum(load_QXE.sum(dim=1), positions)
+    pairs = zip(choices, load_QE, strict=True)
+    balance = torch.stack([each.balance_loss(filled_M, load_E, count) for each, load_E in pairs])
+    router_z = torch.stack([choice.z_loss(filled_M) for choice in choices])
+    return balance.mean(), router_z.mean(), positions, load_QXE

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from chiasm.flow import FlowSettings, LossSpace, StreamFlow
 from chiasm.loop.settings import LoopSettings
 from chiasm.model.settings import ActivationCheckpointing
+from chiasm.settings import Settings
 
 
 class StreamObjective(StreamFlow):
@@ -41,6 +42,25 @@ class ObjectiveSettings(FlowSettings):
         return FlowSettings(**self.model_dump(include=names, exclude=weights))
 
 
+class ParallelSettings(Settings):
+    """How several ranks share the model; what is computed does not depend on it."""
+
+    shard_ranks: Annotated[int, Field(ge=1)] | Literal["auto"] = "auto"
+    """Ranks over which weights, gradients and the optimizer's state are split (FSDP2); each further
+    group of as many holds a copy. auto is all ranks of a machine on CUDA, and 1 on CPU, where
+    messages cost more than memory."""
+    expert_ranks: int = Field(1, ge=1)
+    """Ranks over which the routed experts of a block are split; rows travel to them."""
+    timeout_seconds: float = Field(600.0, gt=0)
+    """Time that ranks wait for one that does not answer before all end."""
+
+    def shards(self, ranks_of_machine: int, device: str) -> int:
+        """Returns the number of ranks that weights are split over."""
+        if self.shard_ranks == "auto":
+            return ranks_of_machine if device == "cuda" else 1
+        return self.shard_ranks
+
+
 class TrainingSettings(LoopSettings):
     """One run of the decoder."""
 
@@ -59,6 +79,7 @@ class TrainingSettings(LoopSettings):
     """Compute activations of the blocks again in the backward pass instead of keeping them: none of
     them, all but products and attention (selective), or all (full). auto is full on a CPU where a
     large vocabulary makes it cheap, and none elsewhere."""
+    parallel: ParallelSettings = ParallelSettings()
     compile_blocks: bool = False
     """Compile the decoder's blocks with torch.compile. On a CPU this takes half a minute and a C++
     compiler, and gains little; where it fails, the run says so and goes on uncompiled."""

@@ -23,9 +23,11 @@ from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
 from chiasm.model.decoder import Decoder
 from chiasm.model.work import FORWARD_AND_BACKWARD, Work
+from chiasm.ranks import ALONE, Ranks
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.losses import Counts, Losses
 from chiasm.training.objective import Objective
+from chiasm.training.parallel import WHOLE, Placement
 from chiasm.training.settings import TrainingSettings
 from chiasm.training.speed import peak_flops_per_second
 from chiasm.training.tally import tally
@@ -45,7 +47,8 @@ class Read(NamedTuple):
 class Trainer(Loop[Read]):
     """The loop that trains the decoder; ``seed`` is of noise and flow times.
 
-    The tokenizers are frozen and lie on the decoder's device.
+    The tokenizers are frozen and lie on the decoder's device. Each rank reads its own rows, and the
+    decoder's weights lie on the ranks as ``placement`` says.
     """
 
     stream: Stream
@@ -61,6 +64,8 @@ class Trainer(Loop[Read]):
         settings: TrainingSettings,
         *,
         seed: int,
+        ranks: Ranks = ALONE,
+        placement: Placement = WHOLE,
         tell: Callable[[str], None] = print,
     ) -> None:
         with settings_of("training"):
@@ -72,8 +77,10 @@ class Trainer(Loop[Read]):
             remedy="begin again with a lower training.optimizer.learning_rate or a longer "
             "training.schedule.warmup_steps",
             compiled=settings.compile_blocks,
+            ranks=ranks,
             tell=tell,
         )
+        self.placement = placement
         self.decoder = decoder
         self.objective = objective
         self.tokenizers = tokenizers
@@ -117,7 +124,8 @@ class Trainer(Loop[Read]):
 
     def backward(self) -> Read:
         """Read the step's batches, and add the gradients of its loss."""
-        batches = self.read()
+        with self.ranks.together():
+            batches = self.read()
         return Read(batches, self.backward_of(batches))
 
     def read(self) -> list[PackedBatch]:
@@ -125,8 +133,9 @@ class Trainer(Loop[Read]):
         return [next(self.stream) for _ in range(self.settings.gradient_accumulation_steps)]
 
     def backward_of(self, batches: Sequence[PackedBatch]) -> Losses:
-        """Adds the gradients of the loss of a step's batches; returns it without them."""
-        counts = Counts.of(batches)
+        """Adds the gradients of the loss of a step's batches, over all ranks; returns it without
+        them."""
+        counts = Counts.of(batches).over(self.ranks)
         found = []
         for batch in batches:
             moved = batch.to(self.device)
@@ -134,7 +143,8 @@ class Trainer(Loop[Read]):
             losses = self.objective.losses(self.decoder, moved, latents, self.seed)
             self.objective.total(losses, counts).backward()
             found.append(losses.detach())
-        return reduce(operator.add, found)
+        self.placement.sum_gradients()
+        return reduce(operator.add, found).over(self.ranks)
 
     def after_update(self, found: Read) -> None:
         """Shift the routers' balance."""
@@ -145,6 +155,7 @@ class Trainer(Loop[Read]):
         """Losses; positions that are not padding, and the model's products, forward and back."""
         forward = sum(self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches)
         tokens = sum(batch.num_filled for batch in found.batches)
+        tokens, forward = self.ranks.sums([tokens, forward])
         names, modalities = found.batches[0].source_names, found.batches[0].streams.modalities
         losses = tally(found.losses, self.objective, names, modalities)
         return losses, {"tokens": tokens, "flops": FORWARD_AND_BACKWARD * forward}
@@ -152,7 +163,8 @@ class Trainer(Loop[Read]):
     def speed(self, found: Read, counts: dict[str, int], seconds: float) -> Values:
         """Tokens, positions with padding, and the share of the machine's peak."""
         positions = sum(batch.num_rows * batch.num_positions for batch in found.batches)
-        peak = peak_flops_per_second(self.device, self.decoder.compute_dtype)
+        positions *= self.ranks.size
+        peak = self.ranks.size * peak_flops_per_second(self.device, self.decoder.compute_dtype)
         return {
             "tokens_per_second": counts["tokens"] / seconds,
             "positions_per_second": positions / seconds,
@@ -176,7 +188,8 @@ class Trainer(Loop[Read]):
             if items >= CHECKED_ITEMS:
                 break
         self.stream.set_state(begin)
-        for name, latents in seen.items():
-            if len(found := torch.cat(latents)):
-                with found_at(f"streams.{name}"):
-                    self.tokenizers[name].statistics.refuse(found)
+        with self.ranks.together():
+            for name, latents in seen.items():
+                if len(found := torch.cat(latents)):
+                    with found_at(f"streams.{name}"):
+                        self.tokenizers[name].statistics.refuse(found)

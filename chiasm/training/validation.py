@@ -21,6 +21,7 @@ from torch import Tensor
 from chiasm.batch.packed import PackedBatch
 from chiasm.flow import FLOW_TIMES
 from chiasm.model.decoder import Decoder
+from chiasm.ranks import ALONE, Ranks
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.objective import Objective
 from chiasm.training.tally import tally
@@ -30,9 +31,9 @@ VALIDATION_SEED = 0
 
 
 class Validation:
-    """Held-out batches, encoded once, for a decoder on ``device``.
+    """Held-out batches, encoded once, for a decoder on ``device``; ranks share them.
 
-    No condition should be dropped in them.
+    All ranks give the same batches. No condition should be dropped in them.
     """
 
     def __init__(
@@ -40,25 +41,33 @@ class Validation:
         batches: Iterable[PackedBatch],
         tokenizers: StreamTokenizers,
         device: torch.device,
+        ranks: Ranks = ALONE,
     ) -> None:
         moved = [batch.to(device) for batch in batches]
         times = {
             name: _dealt([batch.slots[name].target_N for batch in moved]) for name in tokenizers
         }
-        self._items = [
-            (batch, tokenizers.encode(batch.slots), {name: own[n] for name, own in times.items()})
-            for n, batch in enumerate(moved)
-        ]
+        self._ranks = ranks
+        size, number = ranks.size, len(moved)
+        # Ranks make equally many passes: those that are left over count for nothing.
+        turns = range(ranks.rank, -(-number // size) * size, size)
+        self._items = []
+        for turn in turns:
+            n = turn % number
+            own = {name: each[n] for name, each in times.items()}
+            item = (moved[n], tokenizers.encode(moved[n].slots), own)
+            self._items.append((item, turn < number))
 
     @torch.no_grad()
     def run(self, decoder: Decoder, objective: Objective) -> dict[str, float]:
         """Losses of the decoder as it is, by name (see :func:`chiasm.training.tally.tally`)."""
-        found = [
-            objective.losses(decoder, batch, latents, VALIDATION_SEED, times)
-            for batch, latents, times in self._items
-        ]
-        first = self._items[0][0]
-        total = reduce(operator.add, found)
+        alone = Objective(objective.settings)  # batches of several ranks have nothing in common
+        found = []
+        for (batch, latents, times), counts in self._items:
+            losses = alone.losses(decoder, batch, latents, VALIDATION_SEED, times)
+            found.append(losses if counts else losses.zeros())
+        first = self._items[0][0][0]
+        total = reduce(operator.add, found).over(self._ranks)
         return tally(total, objective, first.source_names, first.streams.modalities)
 
 

@@ -24,11 +24,16 @@ def versions(command: str) -> dict[str, Any]:
         "command": command,
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "python": platform.python_version(),
-        **{name: importlib.metadata.version(name) for name in NAMED_PACKAGES},
-        "git_commit": _git_commit(),
+        **code_versions(),
         "machine": f"{platform.platform()}, {processor()}, {os.cpu_count()} cores",
         "threads": torch.get_num_threads(),
     }
+
+
+def code_versions() -> dict[str, str | None]:
+    """Versions of the packages that decide the numbers, and the commit."""
+    packages = {name: importlib.metadata.version(name) for name in NAMED_PACKAGES}
+    return {**packages, "git_commit": _git_commit()}
 
 
 def _git_commit() -> str | None:

@@ -321,7 +321,8 @@ def test_a_mixture_whose_router_reads_the_modality_is_the_split(naive):
         own = split.state_dict()
         for part in ("gate_up", "down"):
             values = own[name + part]
-            taken[name + part] = torch.cat((torch.zeros_like(values), values))
+            taken[f"{name}shared.{part}"] = values
+            taken[name + part] = torch.zeros_like(values)
         for part in ("router.weight", "router.expert_bias_R"):
             taken[name + part] = mixture.state_dict()[name + part]
     mixture = copied(split, mixture, **taken)

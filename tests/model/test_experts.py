@@ -132,13 +132,13 @@ def test_a_mixture_matches_its_definition(shared, score, weights, modalities, ki
                 for e, w in zip(best.tolist(), chosen, strict=True)
             )
             if shared != "none":
-                own = 6 if shared == "global" else 7 - modalities + max(kind - 1, 0)
-                y_D = y_D + expert_output(mixture, own, x_D)
+                own = 0 if shared == "global" else max(kind - 1, 0)
+                y_D = y_D + expert_output(mixture.shared, own, x_D)
             rows.append(y_D)
         return torch.stack(rows).view_as(x)
 
     def fast(x):
-        return mixture(x, mixture.choose(x, modality)[0])
+        return mixture.transform(x, Routing.by_modality(modality, modalities))[0]
 
     x = torch.randn(2, 5, 12, dtype=DTYPE, generator=generator)
     results = (values_and_gradients(mixture, x, compute) for compute in (fast, definition))
@@ -214,5 +214,6 @@ def test_what_a_position_uses_is_counted():
     one_expert = 3 * 16 * 8
     for modalities in (2, 3):
         mixture = MixtureOfExperts(settings, 16, 32, modalities)
-        assert mixture.inactive_parameters() == (8 - 4) * one_expert
+        idle = mixture.inactive_parameters() + mixture.shared.inactive_parameters()
+        assert idle == (8 - 4) * one_expert
         assert mixture.flops(rows=5) == 2 * 5 * (4 * one_expert + (8 - modalities) * 16)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from chiasm.batch.streams import PADDING, TEXT
-from chiasm.model.router import Router
+from chiasm.model.router import Router, RouterOutput
 from chiasm.model.settings import MoeSettings
 
 VISION, MOTION = 2, 3
@@ -66,17 +66,36 @@ def test_losses_against_their_definitions():
     share = [sum(expert in choice.expert_MK[row] for row in rows) / (4 * 3) for expert in range(8)]
     mean = [sum(float(choice.prob_MR[row, expert]) for row in rows) / 4 for expert in range(8)]
     expected = 8 * sum(f * p for f, p in zip(share, mean, strict=True))
-    assert float(choice.balance_loss(filled)) == pytest.approx(expected, rel=1e-5)
+    assert mean_balance(choice, filled) == pytest.approx(expected, rel=1e-5)
     squares = [float(choice.logit_M[row]) ** 2 for row in rows]
-    assert float(choice.z_loss(filled)) == pytest.approx(sum(squares) / 4, rel=1e-5)
+    assert float(choice.z_loss(filled)) == pytest.approx(sum(squares), rel=1e-5)
+
+
+@torch.no_grad()
+def test_the_balance_loss_of_parts_adds_up():
+    """Where the load is that of all parts, as for ranks."""
+    whole = router()(torch.randn(9, 6))
+    filled = torch.tensor([True, True, False, True, True, False, True, True, True])
+    load_R, count = whole.load(filled.long(), 1)[0], filled.sum()
+    parts = [
+        RouterOutput(*(each[rows] for each in whole)).balance_loss(filled[rows], load_R, count)
+        for rows in (slice(0, 4), slice(4, 9))
+    ]
+    torch.testing.assert_close(sum(parts), whole.balance_loss(filled, load_R, count))
+
+
+def mean_balance(choice: RouterOutput, filled: torch.Tensor) -> float:
+    count = filled.sum()
+    loss = choice.balance_loss(filled, choice.load(filled.long(), 1)[0], count)
+    return float(loss / count.clamp_min(1))
 
 
 @torch.no_grad()
 def test_even_use_costs_one_and_padding_nothing():
     own = router(num_experts=3, granularity=3)
     choice = own(torch.zeros(6, 6))
-    assert float(choice.balance_loss(torch.ones(6, dtype=torch.bool))) == pytest.approx(1.0)
-    assert float(choice.balance_loss(torch.zeros(6, dtype=torch.bool))) == 0
+    assert mean_balance(choice, torch.ones(6, dtype=torch.bool)) == pytest.approx(1.0)
+    assert mean_balance(choice, torch.zeros(6, dtype=torch.bool)) == 0
     assert float(choice.z_loss(torch.zeros(6, dtype=torch.bool))) == 0
     assert float(choice.logit_M[0]) == pytest.approx(math.log(3))
 

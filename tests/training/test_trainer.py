@@ -186,7 +186,7 @@ def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dic
 
 
 def test_a_checkpoint_of_an_earlier_version_is_told(build: Build, tmp_path: Path) -> None:
-    tensors = build()._tensors() | {"optimizer": {"groups": [{"lr": 1e-2}]}}
+    tensors = build()._tensors() | {"optimizers": {"state": {"0": {"step": torch.ones(1)}}}}
     progress = {"counters": {"step": 1}, "stream": build().stream.get_state()}
     Checkpoints(tmp_path / "checkpoints", 2, print).save(1, tensors, progress)
     with pytest.raises(UserError, match="an earlier version of chiasm; start the run again with"):

@@ -1,0 +1,274 @@
+"""The ranks of a run: who they are, and the few things that they agree on.
+
+One process is a ranks of one: every agreement is with itself, and nothing is sent. Ranks that
+``torchrun`` starts find each other by the variables of its environment.
+
+Numbers that the host needs travel through a group of their own on the CPU, whatever device trains,
+so that no agreement waits for a device. A failure on one rank is told to all before it is raised:
+else the others would wait for it in the next collective.
+"""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import sys
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import torch
+from torch import Tensor, nn
+
+from chiasm.errors import OtherRankError, RankLostError, UserError, first_line
+
+if TYPE_CHECKING:
+    from torch.distributed import ProcessGroup
+
+T = TypeVar("T")
+
+TIMEOUT_SECONDS = 600.0
+"""Time that a rank waits for another one while training before it gives up."""
+
+PREPARATION_HOURS = 24.0
+"""Likewise before training: one rank of a machine renders and encodes for all of them."""
+
+
+class Ranks:
+    """One process alone; :class:`SeveralRanks` are several."""
+
+    rank = 0
+    size = 1
+    local_rank = 0
+    """Number of this rank on its machine."""
+    local_size = 1
+    """Ranks on this machine."""
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this is the rank that writes and tells what is one for all."""
+        return self.rank == 0
+
+    def sums(self, numbers: Sequence[int]) -> list[int]:
+        """Returns sums over the ranks of whole numbers."""
+        return list(numbers)
+
+    def most(self, number: int) -> int:
+        """Returns the largest of the ranks' numbers."""
+        return number
+
+    def all_sum(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        """Returns sums over the ranks of tensors without gradients, which stay as they are."""
+        return tensors
+
+    def gather(self, own: T) -> list[T]:
+        """Returns what every rank gives, by rank."""
+        return [own]
+
+    def barrier(self) -> None:
+        """Waits until all ranks are here."""
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """All ranks leave the context, or none: the first failure inside ends all of them.
+
+        Ranks must not wait for each other inside.
+
+        Raises:
+            OtherRankError: another rank failed, or one of a lower number failed as well.
+        """
+        yield
+
+    def once_per_machine(self, make: Callable[[], T]) -> T:
+        """Returns what ``make`` gives, which the first rank of each machine does before others.
+
+        The others find what the first one has left in the machine's caches.
+        """
+        return make()
+
+    def alive(self) -> None:
+        """Says that a step begins: from the first one on ranks wait no longer than the time-out for
+        each other, and one that does not get so far again within it prints its stack."""
+
+
+ALONE = Ranks()
+"""Of a process that has no others."""
+
+
+class SeveralRanks(Ranks):
+    """Several processes that train one model, started by ``torchrun``."""
+
+    def __init__(self, timeout_seconds: float) -> None:
+        import torch.distributed as dist
+
+        self.rank, self.size = dist.get_rank(), dist.get_world_size()
+        self.local_rank = int(os.environ.get("LOCAL_RANK", self.rank))
+        self.local_size = int(os.environ.get("LOCAL_WORLD_SIZE", self.size))
+        self.timeout_seconds = timeout_seconds
+        wait = timedelta(seconds=timeout_seconds)
+        self._strict = dist.new_group(backend="gloo", timeout=wait)
+        self._host = dist.new_group(backend="gloo", timeout=timedelta(hours=PREPARATION_HOURS))
+        self.files: ProcessGroup = dist.new_group(backend="gloo", timeout=wait)
+        """For what ranks write together."""
+
+    def sums(self, numbers: Sequence[int]) -> list[int]:
+        import torch.distributed as dist
+
+        sent = torch.tensor(numbers, dtype=torch.int64)
+        with self.reached():
+            dist.all_reduce(sent, group=self._host)
+        return sent.tolist()
+
+    def most(self, number: int) -> int:
+        import torch.distributed as dist
+
+        sent = torch.tensor(number)
+        with self.reached():
+            dist.all_reduce(sent, dist.ReduceOp.MAX, group=self._host)
+        return int(sent)
+
+    def all_sum(self, *tensors: Tensor) -> tuple[Tensor, ...]:
+        import torch.distributed as dist
+
+        summed = {}
+        for dtype in dict.fromkeys(tensor.dtype for tensor in tensors):
+            own = [tensor for tensor in tensors if tensor.dtype == dtype]
+            flat = torch.cat([tensor.detach().flatten() for tensor in own])
+            with self.reached():
+                dist.all_reduce(flat)
+            parts = flat.split([tensor.numel() for tensor in own])
+            summed[dtype] = iter([p.view_as(t) for p, t in zip(parts, own, strict=True)])
+        return tuple(next(summed[tensor.dtype]) for tensor in tensors)
+
+    def gather(self, own: T) -> list[T]:
+        import torch.distributed as dist
+
+        found: list[Any] = [None] * self.size
+        with self.reached():
+            dist.all_gather_object(found, own, group=self._host)
+        return found
+
+    def barrier(self) -> None:
+        import torch.distributed as dist
+
+        with self.reached():
+            dist.barrier(group=self._host)
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        failed: BaseException | None = None
+        try:
+            yield
+        except Exception as error:
+            failed = error
+        if not self.most(int(failed is not None)):
+            return
+        told = self.gather(None if failed is None else first_line(failed))
+        first = next(rank for rank, line in enumerate(told) if line is not None)
+        if failed is not None and first == self.rank:
+            raise failed
+        raise OtherRankError(f"rank {first}: {told[first]}") from failed
+
+    def once_per_machine(self, make: Callable[[], T]) -> T:
+        made: list[T] = []
+        for turn in (True, False):
+            with self.together():
+                if turn == (self.local_rank == 0):
+                    made.append(make())
+        return made[0]
+
+    def alive(self) -> None:
+        self._host = self._strict
+        faulthandler.dump_traceback_later(self.timeout_seconds, file=sys.__stderr__ or sys.stderr)
+
+    @contextmanager
+    def reached(self) -> Iterator[None]:
+        """Names ranks that are gone, where a collective inside fails."""
+        try:
+            yield
+        except RuntimeError as error:
+            if not is_loss(error):
+                raise
+            raise RankLostError(
+                f"rank {self.rank} of {self.size}: another rank has ended or did not answer within "
+                f"{self.timeout_seconds:g} s ({first_line(error)})"
+            ) from error
+
+
+def is_loss(error: BaseException) -> bool:
+    """Whether an error of a collective says that another rank is not there."""
+    return any(told in str(error) for told in _LOST)
+
+
+_LOST = ("onnection closed", "onnection reset", "imed out", "Broken pipe", "Socket Timeout")
+
+
+def agree(ranks: Ranks, what: Mapping[str, Any]) -> None:
+    """Refuses ranks that differ in one of the things in ``what``, by their names.
+
+    Raises:
+        UserError: they do; on rank 0, and on the others :class:`OtherRankError`.
+    """
+    found = ranks.gather(dict(what))
+    with ranks.together():
+        for rank, others in enumerate(found if ranks.is_first else ()):
+            for name in {**what, **others}:
+                here, there = what.get(name), others.get(name)
+                if here != there:
+                    raise UserError(
+                        f"{name} differs between ranks: {here!r} on rank 0, {there!r} on rank "
+                        f"{rank}",
+                        remedy="start all ranks with one recipe and one version of the code, on "
+                        "the same data",
+                    )
+
+
+def reshard(module: nn.Module) -> None:
+    """Lets sharded modules drop the weights that a pass without gradients has gathered."""
+    for part in module.modules():
+        if hasattr(part, "reshard"):
+            part.reshard()
+
+
+@contextmanager
+def open_ranks(timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Ranks]:
+    """Yields the ranks that the environment describes: one process, unless torchrun says otherwise.
+
+    Raises:
+        UserError: the ranks do not find each other.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        yield Ranks()
+        return
+    import torch.distributed as dist
+
+    _join(timeout_seconds)
+    ranks = SeveralRanks(timeout_seconds)
+    try:
+        with ranks.reached():
+            yield ranks
+            ranks.barrier()
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+    dist.destroy_process_group()
+
+
+def _join(timeout_seconds: float) -> None:
+    import torch.distributed as dist
+
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
+    where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
+    try:
+        dist.init_process_group(
+            "cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(seconds=timeout_seconds)
+        )
+    except (RuntimeError, ValueError) as error:
+        raise UserError(
+            f"rank {os.environ.get('RANK')} of {os.environ['WORLD_SIZE']} does not find the others "
+            f"at {where} (MASTER_ADDR, MASTER_PORT): {first_line(error)}",
+            remedy="start as many processes as WORLD_SIZE says, all with the same address and a "
+            "free port; torchrun --nproc-per-node N -m chiasm train RECIPE does it on one machine",
+        ) from error

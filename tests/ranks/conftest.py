@@ -1,0 +1,72 @@
+"""Starts ranks: processes of this machine that find each other as those of torchrun do."""
+
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+Start = Callable[..., list[subprocess.Popen[str]]]
+
+
+def start(ranks: int, command: Sequence[str], **environment: str) -> list[subprocess.Popen[str]]:
+    """Starts so many ranks of a Python command, which write to pipes."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
+    told |= {"LOCAL_WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1", **environment}
+    return [
+        subprocess.Popen(
+            [sys.executable, *command],
+            env=os.environ | told | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for rank in range(ranks)
+    ]
+
+
+def ended(processes: Sequence[subprocess.Popen[str]], seconds: float = 240) -> list[str]:
+    """Waits for all; returns what each wrote. None outlives the wait."""
+    try:
+        return [process.communicate(timeout=seconds)[0] for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+
+
+@pytest.fixture(scope="session")
+def start_ranks() -> Start:
+    return start
+
+
+@pytest.fixture(scope="session")
+def ended_ranks() -> Callable[..., list[str]]:
+    return ended
+
+
+@pytest.fixture(scope="session")
+def ranks_recipe(
+    tiny_recipe: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """Pictures with captions and texts, four rows a batch from four lanes."""
+    path = tmp_path_factory.mktemp("ranks") / "recipe.toml"
+    return tiny_recipe(
+        path,
+        "model.width=32",
+        "model.depth=3",
+        "model.query_heads=4",
+        "model.key_value_heads=2",
+        "stream.sequence_length=64",
+        "stream.batch_size=4",
+        "stream.lanes=4",
+        "training.validation_batches=3",
+        "training.optimizer.learning_rate=1e-2",
+        "training.optimizer.epsilon=1e-3",
+        "training.max_grad_norm=0.3",
+    )
