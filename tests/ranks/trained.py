@@ -16,10 +16,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chiasm.assembly.objects import build_inputs, build_run, open_material
+from chiasm.assembly.objects import Inputs, build_inputs, build_run, open_material
 from chiasm.device import deterministic_on_cpu
+from chiasm.evaluation.material import Material
 from chiasm.ranks import Ranks, open_ranks
-from chiasm.recipe import load_recipe
+from chiasm.recipe import Recipe, load_recipe
 from chiasm.training.parallel import whole_weights
 from chiasm.training.trainer import Trainer
 
@@ -44,10 +45,9 @@ def whole(tensor: Tensor) -> Tensor:
     return getattr(tensor, "full_tensor", lambda: tensor)().clone()
 
 
-def train(recipe: Path, overrides: dict[str, Any], ranks: Ranks) -> dict[str, Any]:
-    settings = load_recipe(recipe, overrides)
-    material = open_material(settings)
-    inputs = build_inputs(settings, material.train)
+def train(
+    settings: Recipe, material: Material, inputs: Inputs, ranks: Ranks
+) -> dict[str, Any]:
     run = build_run(settings, material, inputs, lambda line: None, ranks=ranks)
     trainer = run.trainer
     with closing(run.stream), deterministic_on_cpu(trainer.device):
@@ -80,9 +80,12 @@ def train(recipe: Path, overrides: dict[str, Any], ranks: Ranks) -> dict[str, An
 def main() -> None:
     recipe, cases, out = Path(sys.argv[1]), json.loads(sys.argv[2]), Path(sys.argv[3])
     torch.set_num_threads(1)
+    of_all = load_recipe(recipe)
+    material = open_material(of_all)
+    inputs = build_inputs(of_all, material.train)
     with open_ranks(60.0) as ranks:
         for name, overrides in cases.items():
-            found = train(recipe, overrides, ranks)
+            found = train(load_recipe(recipe, overrides), material, inputs, ranks)
             if ranks.is_first:
                 torch.save(found, out / f"{name}.pt")
 
