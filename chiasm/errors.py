@@ -105,7 +105,14 @@ class UserErrors(UserError):
 
 
 class OtherRankError(Exception):
-    """Another rank has failed and tells why; this one ends with it and says nothing."""
+    """Another rank has failed and tells why; this one ends with it and says nothing.
+
+    ``mistake``: whether the other failed by a user's mistake, and not by a defect.
+    """
+
+    def __init__(self, told: str, *, mistake: bool) -> None:
+        super().__init__(told)
+        self.mistake = mistake
 
 
 class RankLostError(Exception):

@@ -15,6 +15,7 @@ import os
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from copy import copy
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -49,6 +50,11 @@ class Ranks:
     def is_first(self) -> bool:
         """Whether this is the rank that writes and tells what is one for all."""
         return self.rank == 0
+
+    @property
+    def aside(self) -> Ranks:
+        """The same ranks by a channel of its own, for a thread beside the training."""
+        return self
 
     def sums(self, numbers: Sequence[int]) -> list[int]:
         """Returns sums over the ranks of whole numbers."""
@@ -112,6 +118,12 @@ class SeveralRanks(Ranks):
         self.files: ProcessGroup = dist.new_group(backend="gloo", timeout=wait)
         """For what ranks write together."""
 
+    @property
+    def aside(self) -> Ranks:
+        other = copy(self)
+        other._host = other._strict = self.files
+        return other
+
     def sums(self, numbers: Sequence[int]) -> list[int]:
         import torch.distributed as dist
 
@@ -164,11 +176,13 @@ class SeveralRanks(Ranks):
             failed = error
         if not self.most(int(failed is not None)):
             return
-        told = self.gather(None if failed is None else first_line(failed))
-        first = next(rank for rank, line in enumerate(told) if line is not None)
-        if failed is not None and first == self.rank:
+        told = self.gather(
+            None if failed is None else (first_line(failed), isinstance(failed, UserError))
+        )
+        rank, first = next((rank, own) for rank, own in enumerate(told) if own is not None)
+        if failed is not None and rank == self.rank:
             raise failed
-        raise OtherRankError(f"rank {first}: {told[first]}") from failed
+        raise OtherRankError(f"rank {rank}: {first[0]}", mistake=first[1]) from failed
 
     def once_per_machine(self, make: Callable[[], T]) -> T:
         made: list[T] = []
@@ -192,7 +206,8 @@ class SeveralRanks(Ranks):
                 raise
             raise RankLostError(
                 f"rank {self.rank} of {self.size}: another rank has ended or did not answer within "
-                f"{self.timeout_seconds:g} s ({first_line(error)})"
+                f"{self.timeout_seconds:g} s ({first_line(error)}). What was saved is whole: the "
+                "same command goes on from the last checkpoint, on any number of ranks"
             ) from error
 
 

@@ -4,7 +4,8 @@ memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
 walks.py    shape of documents with actions, and whether rows hold them
 rehearsal.py parts that only sampling runs, tried before the first step
-objects.py  data, tokenizers, stream, model and trainer from a recipe
+inputs.py   tokenizers of text and streams, trained or measured
+objects.py  data, stream, model and trainer from a recipe
 pace.py     time of a training step on this machine
 pictures.py images of a recipe's sources, and its held-out trajectories
 record.py   what a run folder says of its run
@@ -13,8 +14,8 @@ measured.py a trained run measured on held-out data, and its report
 """
 
 from chiasm.assembly.folder import kept_inputs, train_run, train_runs
+from chiasm.assembly.inputs import build_inputs
 from chiasm.assembly.objects import (
-    build_inputs,
     build_run,
     build_stream,
     check_feasible,

@@ -22,10 +22,9 @@ from pathlib import Path
 
 from torch import nn
 
+from chiasm.assembly.inputs import Inputs, build_inputs
 from chiasm.assembly.objects import (
-    Inputs,
     Run,
-    build_inputs,
     build_run,
     check_feasible,
     open_material,

@@ -2,57 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from itertools import chain, islice
+from functools import partial
+from itertools import islice
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
+from chiasm.assembly.inputs import Inputs
 from chiasm.assembly.memory import refuse_large_model
 from chiasm.assembly.rehearsal import rehearse
 from chiasm.assembly.vision import open_tokenizers
 from chiasm.assembly.walks import refuse_cut_walks, walk_documents
 from chiasm.batch.items import ItemReader
-from chiasm.batch.streams import IMAGE, StreamShape
 from chiasm.data.encoding import refuse_short_rows
 from chiasm.data.preparation import Stage, default_cache_folder, silent
-from chiasm.data.reading import ReadingLog, defect
 from chiasm.data.source import Opening
-from chiasm.data.sources import open_sources, sample_texts
+from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream
-from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device, matmul_dtype
-from chiasm.documents import Continuous, Source
-from chiasm.errors import UserError, found_at, settings_of
+from chiasm.documents import Source
+from chiasm.errors import settings_of
 from chiasm.evaluation.material import Material
 from chiasm.inference.pretrained import Pretrained
 from chiasm.model.decoder import Decoder
 from chiasm.ranks import ALONE, Ranks
 from chiasm.recipe import Recipe
 from chiasm.tokenizers.streams import StreamTokenizers
-from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.objective import Objective
-from chiasm.training.parallel import parallelize, refuse_misfit, whole_weights
+from chiasm.training.parallel import (
+    parallelize,
+    refuse_misfit,
+    whole_weights,
+    without_memory,
+)
 from chiasm.training.trainer import Trainer
 from chiasm.training.validation import VALIDATION_SEED, Validation
 from chiasm.vision.cached.items import CachedItems
 from chiasm.vision.cached.kept import KeptLatents, keep_latents
-
-MEASURED_ITEMS = 1024
-"""Number of training items that the statistics of a tokenizer without its own are measured on."""
-TRAINING_CHARACTERS = 2_000_000
-"""Number of characters that a text tokenizer is trained on: many times what a vocabulary of some
-thousand tokens needs, and a few seconds' work."""
-
-
-@dataclass(frozen=True)
-class Inputs:
-    """The tokenizers that turn documents into a model's inputs."""
-
-    text_tokenizer: TextTokenizer
-    tokenizers: StreamTokenizers
 
 
 @dataclass(frozen=True)
@@ -119,35 +107,6 @@ def opening_of(
     )
 
 
-def build_inputs(
-    recipe: Recipe,
-    train: Mapping[str, Source],
-    cache_folder: Path | None = None,
-    on_stage: Stage = silent,
-) -> Inputs:
-    """Returns the tokenizers that the recipe names, trained or measured on the training sources.
-
-    ``cache_folder`` and ``on_stage`` are those of :func:`~chiasm.assembly.vision.open_tokenizers`.
-
-    Raises:
-        UserError: a tokenizer that is not there, or does not fit the recipe.
-    """
-    settings = recipe.tokenizer
-    tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
-    marked = [shape.name for shape in tokenizers.streams if IMAGE != shape.name == shape.marks]
-    if settings.path:
-        text_tokenizer = TextTokenizer.load(settings.path, marked)
-    else:
-        texts = sample_texts(train, TRAINING_CHARACTERS)
-        text_tokenizer = TextTokenizer.train(texts, settings.vocabulary_tokens, marked)
-    for name, own in tokenizers.items():
-        if not own.statistics.count:
-            with found_at(f"streams.{name}"):
-                device = choose_device(recipe.training.device)
-                _measure(own, tokenizers.streams[name], train, device)
-    return Inputs(text_tokenizer, tokenizers)
-
-
 def build_run(
     recipe: Recipe,
     material: Material,
@@ -170,18 +129,26 @@ def build_run(
         kept = keep_latents(encoding, device, folder, most_bytes, tell)
         reader = _reader(recipe, tokenizers, kept)
         stream = build_stream(recipe, material.train, inputs, recipe.seed, reader, ranks)
-        decoder = Decoder(
-            recipe.model,
+        build = partial(
+            Decoder,
             vocabulary=inputs.text_tokenizer.vocabulary_size,
             streams=tokenizers.streams,
             seed=recipe.seed,
-        ).to(device)
-        rehearse(decoder, tokenizers)
+        )
+        rehearse(build(recipe.model.model_copy(update={"depth": 1})).to(device), tokenizers)
+        with without_memory(ranks, training.parallel, device):
+            decoder = build(recipe.model)
         with settings_of("training.parallel"):
             refuse_misfit(decoder, ranks, training.parallel)
         validation = _validation(recipe, material.held_out, inputs, reader, device, tell, ranks)
-    dtype = matmul_dtype(device, training.precision)
-    placement = parallelize(decoder, ranks, training.parallel, dtype)
+    placement = parallelize(
+        decoder,
+        ranks,
+        training.parallel,
+        device,
+        compute_dtype=matmul_dtype(device, training.precision),
+        seed=recipe.seed,
+    )
     trainer = Trainer(
         decoder,
         Objective(recipe.objective, ranks),
@@ -282,39 +249,3 @@ def _validation(
                 f"{name!r} are passed over: {first}"
             )
     return validation
-
-
-def _measure(
-    tokenizer: Tokenizer,
-    shape: StreamShape,
-    sources: Mapping[str, Source],
-    device: torch.device,
-) -> None:
-    """Measures latent statistics on training items, where the sources have any."""
-    items = _items(sources, shape.marks, tokenizer)
-    first = next(items, None)
-    if first is not None:
-        whole = (item.to(device) for item in chain([first], items))
-        tokenizer.to(device).measure(whole, data=", ".join(sources))
-
-
-def _items(sources: Mapping[str, Source], stream: str, tokenizer: Tokenizer) -> Iterator[Tensor]:
-    """Yields batches of one item of a stream each, spread evenly over the sources."""
-    for source in sources.values():
-        wanted = min(len(source), MEASURED_ITEMS // len(sources))
-        numbers = (number * len(source) // wanted for number in range(wanted))
-        # The stream counts and reports what is passed over.
-        for number, document in ReadingLog().documents(source, numbers):
-            for item in document.items:
-                if item.stream == stream:
-                    yield from _read(tokenizer, item, f"{source.name}[{number}]")
-
-
-def _read(tokenizer: Tokenizer, item: Continuous, place: str) -> list[Tensor]:
-    """Returns a batch of the item; none where it is broken."""
-    try:
-        return [tokenizer.read(item.data)[None]]
-    except UserError:
-        return []
-    except Exception as error:
-        raise defect(place, error) from error

@@ -7,7 +7,8 @@ from itertools import islice
 from pathlib import Path
 from statistics import median
 
-from chiasm.assembly.objects import Inputs, build_inputs, build_run
+from chiasm.assembly.inputs import Inputs, build_inputs
+from chiasm.assembly.objects import build_run
 from chiasm.data.stream import PREFETCHED_BATCHES
 from chiasm.device import deterministic_on_cpu
 from chiasm.evaluation.material import Material

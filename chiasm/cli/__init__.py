@@ -104,8 +104,8 @@ def main() -> None:
     except UserError as error:
         print(f"chiasm: {error}", file=sys.stderr)
         sys.exit(2)
-    except OtherRankError:
-        sys.exit(2)
+    except OtherRankError as error:
+        sys.exit(2 if error.mistake else 1)
     except RankLostError as error:
         print(f"chiasm: {error}", file=sys.stderr)
         sys.exit(1)

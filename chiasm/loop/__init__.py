@@ -7,7 +7,7 @@ clipping.py    gradients clipped by one norm over all ranks
 groups.py      groups of parameters: those that decay, and the rest
 metrics.py     JSON lines and TensorBoard
 checkpoint.py  training state, written aside, renamed and verified
-state.py       what optimizers keep, by the names of parameters
 progress.py    counters of a loop, and the report of a step
+state.py       what is saved: weights, optimizers, counters, the position in the data
 loop.py        the loop
 """

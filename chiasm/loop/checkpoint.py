@@ -16,7 +16,9 @@ import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +60,9 @@ class Checkpoints:
         self.keep = keep
         self.tell = tell
         self.identity = identity
-        self.ranks = ranks
+        self.ranks = ranks.aside
+        self._pool = ThreadPoolExecutor(1, "checkpoints")
+        self._writing: Future[None] | None = None
         folder.mkdir(parents=True, exist_ok=True)
 
     def steps(self) -> list[int]:
@@ -70,15 +74,50 @@ class Checkpoints:
         """Returns the folder of the checkpoint after ``step`` steps."""
         return self.folder / f"step-{step:07d}"
 
-    def save(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> Path:
+    def save(
+        self,
+        step: int,
+        tensors: dict[str, Any],
+        progress: dict[str, Any],
+        *,
+        background: bool = False,
+    ) -> Path:
         """Writes a checkpoint and removes all but the newest ``keep``; returns its folder.
 
         ``tensors`` may be nested, with plain values among them, and split over ranks; ``progress``,
-        the first rank's, must be JSON-able.
+        the first rank's, must be JSON-able. In the background a copy of the tensors is written
+        while the caller goes on, one checkpoint at a time.
 
         Raises:
-            UserError: the disk is full or the write fails; earlier checkpoints stay as they are.
+            UserError: the disk is full or the write fails, this one's or, in the background, the
+                one's before; earlier checkpoints stay as they are.
         """
+        self.wait()
+        if background:
+            self._writing = self._pool.submit(self._write, step, self._copy(tensors), progress)
+        else:
+            self._write(step, tensors, progress)
+        return self.path(step)
+
+    def wait(self) -> None:
+        """Waits for the checkpoint that is written in the background.
+
+        Raises:
+            UserError: the write failed.
+        """
+        writing, self._writing = self._writing, None
+        if writing is not None:
+            writing.result()
+
+    @cached_property
+    def _copy(self) -> Callable[[dict[str, Any]], dict[str, Any]]:
+        """Copies tensors into the host's memory, again and again the same."""
+        from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
+
+        pinned = torch.cuda.is_available()
+        return DefaultStager(StagingOptions(pinned, False, False, False)).stage
+
+    def _write(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> None:
         # Here, because its import takes as long as torch's and whoever reads a model needs none.
         import torch.distributed.checkpoint as dcp
         from torch.distributed.checkpoint.api import CheckpointException
@@ -102,7 +141,6 @@ class Checkpoints:
             if is_loss(error):
                 raise
             raise UserError(self._cannot_write(step, tensors, error)) from error
-        return path
 
     def _finish(self, aside: Path, progress: dict[str, Any], written: list[dict[str, str]]) -> None:
         content = json.dumps({"identity": self.identity, "progress": progress})
@@ -231,9 +269,7 @@ def _made(reader: Any, added: str, empty: Empty) -> dict[str, Any]:
         for name in names[:-1]:
             inner = inner.setdefault(name, {})
         of_tensor = isinstance(there, TensorStorageMetadata)
-        inner[names[-1]] = (
-            empty(names, there.size, there.properties.dtype) if of_tensor else None
-        )
+        inner[names[-1]] = empty(names, there.size, there.properties.dtype) if of_tensor else None
     return made
 
 

@@ -19,12 +19,10 @@ import os
 import signal
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
-from dataclasses import asdict
-from functools import partial
 from pathlib import Path
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import torch
 from torch import nn
@@ -37,17 +35,14 @@ from chiasm.loop.metrics import MetricsLog, NoLog, Values
 from chiasm.loop.progress import Progress, StepReport
 from chiasm.loop.schedule import learning_rate
 from chiasm.loop.settings import LoopSettings
-from chiasm.loop.state import empty_state, load_optimizer, optimizer_state
-from chiasm.ranks import ALONE, Ranks, reshard
+from chiasm.loop.state import Stream, TrainingState
+from chiasm.ranks import ALONE, Ranks
 from chiasm.stop import Stopped, StopRequest
 from chiasm.threads import Threads, given_threads
 
 NON_FINITE_LIMIT = 10
 """Steps without a finite gradient, one after another, that end the run: single ones pass, and so
 many are no accident of the data."""
-
-FORMAT = 3
-"""Of the saved state."""
 
 Found = TypeVar("Found")
 """Result of a step's backward pass, read by the rest of the step."""
@@ -61,19 +56,6 @@ class Ahead(NamedTuple, Generic[Found]):
     """The step's share of the time that it took."""
 
 
-class Stream(Protocol):
-    """Data that steps read; its state is JSON-able."""
-
-    def get_state(self) -> Any:
-        """Returns the current position."""
-
-    def set_state(self, state: Any) -> None:
-        """Restores a position."""
-
-    def merged(self, states: Sequence[Any]) -> Any:
-        """Returns the position of all ranks, from which any number of them goes on."""
-
-
 class Loop(ABC, Generic[Found]):
     """Trains ``module`` in place; nothing is written before :meth:`run`.
 
@@ -85,6 +67,7 @@ class Loop(ABC, Generic[Found]):
             are clipped together: two networks trained against each other have two.
         remedy: advice to the user about gradients that are not finite.
         compiled: whether parts of the module are compiled, for torch's present number of threads.
+        stream: data of the steps, unless it is a function of the step alone.
         ranks: the ranks that train the module together.
     """
 
@@ -92,8 +75,6 @@ class Loop(ABC, Generic[Found]):
     """Name in messages, as in "step 7 of 10 of NAME"; empty for the decoder."""
     identity = ""
     """Hash of everything that determines the numbers: other checkpoints are refused."""
-    stream: Stream | None = None
-    """Data of the steps, unless it is a function of the step alone."""
 
     def __init__(
         self,
@@ -103,6 +84,7 @@ class Loop(ABC, Generic[Found]):
         *,
         remedy: str,
         compiled: bool = False,
+        stream: Stream | None = None,
         ranks: Ranks = ALONE,
         tell: Callable[[str], None] = print,
     ) -> None:
@@ -115,7 +97,7 @@ class Loop(ABC, Generic[Found]):
         self.tell = tell
         self.device = next(module.parameters()).device
         keep_freed_memory(self.device)
-        self.progress = Progress()
+        self.state = TrainingState(module, optimizers, stream=stream, ranks=ranks)
         moved = {
             name: {p for group in optimizer.param_groups for p in group["params"]}
             for name, optimizer in optimizers.items()
@@ -124,6 +106,11 @@ class Loop(ABC, Generic[Found]):
         self._parameters = {
             name: [p for p in module.parameters() if p in own] for name, own in moved.items()
         }
+
+    @property
+    def progress(self) -> Progress:
+        """Counters of the steps done."""
+        return self.state.progress
 
     @abstractmethod
     def backward(self) -> Found:
@@ -185,7 +172,9 @@ class Loop(ABC, Generic[Found]):
             folder / "checkpoints", keep, self.tell, self.identity, self.ranks
         )
         with deterministic_on_cpu(self.device):
-            if not self._resume(checkpoints):
+            if self.state.restore(checkpoints):
+                self.tell(f"going on from {self._where}")
+            else:
                 self.begin()
             self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
@@ -258,8 +247,9 @@ class Loop(ABC, Generic[Found]):
                     break
                 ranks.alive()
                 report = self.step(ahead)
-            except (UserError, OtherRankError):
-                if saved_step < done == progress.step:  # a document's mistake, not the step's
+            except (UserError, OtherRankError) as error:
+                mistake = getattr(error, "mistake", True)
+                if mistake and saved_step < done == progress.step:  # a document's, not the step's
                     self._save(checkpoints, log)
                 raise
             after_step(progress.step, report.timing["seconds"])
@@ -272,11 +262,12 @@ class Loop(ABC, Generic[Found]):
                 with ranks.together():
                     log.write("validation", progress.step, values, {})
             if last or progress.step % settings.checkpoint_every_steps == 0:
-                self._save(checkpoints, log)
+                self._save(checkpoints, log, background=not last and self._saves_in_background)
                 saved_step = progress.step
             on_step(report)
         if saved_step < progress.step:
             self._save(checkpoints, log)
+        checkpoints.wait()
         if self._stops(stop):
             assert stop.signal is not None
             raise Stopped(stop.signal, self._where)
@@ -290,47 +281,17 @@ class Loop(ABC, Generic[Found]):
     def _log(self, folder: Path) -> MetricsLog | NoLog:
         return MetricsLog(folder, self.progress.step) if self.ranks.is_first else NoLog()
 
-    def _save(self, checkpoints: Checkpoints, log: MetricsLog | NoLog) -> None:
-        log.sync()
-        progress = {
-            "format": FORMAT,
-            "counters": asdict(self.progress),
-            "stream": self._stream_state(),
-        }
-        optimizers = {
-            name: optimizer_state(self.module, own) for name, own in self.optimizers.items()
-        }
-        checkpoints.save(
-            self.progress.step, {**self._tensors(), "optimizers": optimizers}, progress
-        )
+    @property
+    def _saves_in_background(self) -> bool:
+        asked = self.settings.background_checkpoints
+        return self.device.type != "cpu" if asked == "auto" else asked
 
-    def _stream_state(self) -> Any:
-        """The position in the data, of all ranks together."""
-        if self.stream is None:
-            return None
-        return self.stream.merged(self.ranks.gather(self.stream.get_state()))
-
-    def _resume(self, checkpoints: Checkpoints) -> bool:
-        tensors = self._tensors()
-        progress = checkpoints.restore(tensors, "optimizers", partial(empty_state, self.module))
-        if progress is None:
-            return False
-        if progress.get("format") != FORMAT:
-            why = f"{checkpoints.folder} was written by an earlier version of chiasm"
-            raise UserError(why, remedy="start the run again with --fresh")
-        self.module.load_state_dict(tensors["model"])
-        for name, optimizer in self.optimizers.items():
-            load_optimizer(self.module, optimizer, tensors["optimizers"].get(name, {}))
-        torch.set_rng_state(tensors["random"])
-        if self.stream:
-            self.stream.set_state(progress["stream"])
-        self.progress = Progress(**progress["counters"])
-        self.tell(f"going on from {self._where}")
-        return True
-
-    def _tensors(self) -> dict[str, Any]:
-        reshard(self.module)
-        return {"model": self.module.state_dict(), "random": torch.get_rng_state()}
+    def _save(
+        self, checkpoints: Checkpoints, log: MetricsLog | NoLog, *, background: bool = False
+    ) -> None:
+        with self.ranks.together():
+            log.sync()
+        self.state.save(checkpoints, background=background)
 
     @property
     def _where(self) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -26,5 +26,8 @@ class LoopSettings(Settings):
     """Steps between checkpoints; the last step, and a stop on request, always make one."""
     keep_checkpoints: int = Field(2, ge=1)
     """Newest checkpoints that stay on disk."""
+    background_checkpoints: bool | Literal["auto"] = "auto"
+    """Write checkpoints while the training goes on, from a copy in the host's memory; auto is true
+    except on a CPU."""
     optimizer: Annotated[OptimizerSettings, OPTIMIZERS] = AdamWSettings()
     schedule: ScheduleSettings = ScheduleSettings()

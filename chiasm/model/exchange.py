@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExchangedRouting:
-    """As :class:`~chiasm.model.routing.Routing`, where each rank of a group holds as many experts."""
+    """As :class:`~chiasm.model.routing.Routing`, where each rank of a group has as many experts."""
 
     home: Routing
     """Own assignments to the experts of all ranks."""

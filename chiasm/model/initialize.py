@@ -8,7 +8,7 @@ import zlib
 from collections.abc import Iterator
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from chiasm.batch.streams import IMAGE
 from chiasm.errors import UserError
@@ -37,20 +37,37 @@ def initialize(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
     ====================================  =====================================================
 
     A parameter's values depend on (seed, its name) alone, so adding a part to the model changes
-    nothing elsewhere. The layers of pictures are named without their stream: they were there first.
+    nothing elsewhere, and each rank takes its part of those that lie on several. Parameters without
+    memory are passed over. The layers of pictures are named without their stream: they were there
+    first.
     """
     writing = {parameter for module in decoder.modules() for parameter in _writing(module)}
     for full, role in parameter_roles(decoder).items():
         if role is Role.GAIN:
             continue
         parameter, kind = decoder.get_parameter(full), _OF_A_STREAM.sub(r"\1", full)
+        if parameter.is_meta:
+            continue
         deviation = _deviation(kind, parameter)
         if parameter in writing:
             deviation = 1 / math.sqrt(parameter.shape[-1] * 2 * settings.depth)
         name = kind if f".{IMAGE}." in full else full
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
-            parameter.copy_(deviation * torch.randn(parameter.shape, generator=generator))
+            drawn = deviation * torch.randn(parameter.shape, generator=generator)
+            parameter.copy_(_part_of(parameter, drawn))
+
+
+def _part_of(parameter: nn.Parameter, whole: Tensor) -> Tensor:
+    """What of a whole tensor lies where this rank's part of a parameter does."""
+    mesh = getattr(parameter, "device_mesh", None)
+    if mesh is None:
+        return whole
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(parameter, DTensor)
+    whole = whole.to(parameter.device)
+    return distribute_tensor(whole, mesh, parameter.placements, src_data_rank=None)
 
 
 _OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")

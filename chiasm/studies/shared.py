@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from chiasm.assembly import check_feasible, kept_inputs, open_material
-from chiasm.assembly.objects import Inputs
+from chiasm.assembly.inputs import Inputs
 from chiasm.data.preparation import Stage, silent
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.settings import check_measures

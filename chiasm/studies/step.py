@@ -18,7 +18,7 @@ from pathlib import Path
 import torch
 
 from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
-from chiasm.assembly.objects import Inputs
+from chiasm.assembly.inputs import Inputs
 from chiasm.batch.packed import PackedBatch
 from chiasm.batch.streams import TEXT, Streams
 from chiasm.data.preparation import Stage, silent

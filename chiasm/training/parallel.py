@@ -6,7 +6,8 @@
    a block's ``forward``, so that what follows lies around them;
 3. shards: weights, gradients and the optimizer's state are split over ranks (FSDP2, arXiv
    2304.11277), and copied where there are more ranks than shards;
-4. the first weights, drawn by name, each rank its part.
+4. the first weights, drawn by name: before the split where each rank has room for all of them,
+   else after it, each rank its part.
 
 Losses are sums over a global count of targets, so that gradients of ranks are summed and never
 averaged.
@@ -15,15 +16,18 @@ averaged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from chiasm.model.decoder import Decoder
 from chiasm.model.exchange import ExchangedRouting
 from chiasm.model.experts import MixtureOfExperts
+from chiasm.model.initialize import initialize
 from chiasm.ranks import Ranks, reshard
 from chiasm.training.settings import ParallelSettings
 
@@ -69,27 +73,60 @@ WHOLE = Placement()
 """Of one process."""
 
 
+@contextmanager
+def without_memory(
+    ranks: Ranks, settings: ParallelSettings, device: torch.device
+) -> Iterator[None]:
+    """Matrices and tables of a model that is built inside get no memory, where it will be split."""
+    if settings.shards(ranks.local_size, device.type) == 1:
+        yield
+        return
+    with _Unallocated():
+        yield
+
+
+class _Unallocated(TorchFunctionMode):
+    """What is not filled when it is made is made on the meta device."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        kwargs = kwargs or {}
+        return func(*args, **kwargs | ({"device": "meta"} if func is torch.empty else {}))
+
+
 def parallelize(
-    decoder: Decoder, ranks: Ranks, settings: ParallelSettings, compute_dtype: torch.dtype
+    decoder: Decoder,
+    ranks: Ranks,
+    settings: ParallelSettings,
+    device: torch.device,
+    *,
+    compute_dtype: torch.dtype,
+    seed: int,
 ) -> Placement:
-    """Splits the decoder over the ranks, in place; one process keeps it as it is."""
+    """Splits the decoder over the ranks, in place, and moves it to the device.
+
+    ``seed`` is of its first weights, where it has none yet.
+    """
     if ranks.size == 1:
+        decoder.to(device)
         return WHOLE
     from torch.distributed.device_mesh import init_device_mesh
 
-    device = decoder.device.type
-    by_expert = None
-    if (degree := settings.expert_ranks) > 1:
-        names = ("expert_replicas", "experts")
-        by_expert = init_device_mesh(device, (ranks.size // degree, degree), mesh_dim_names=names)
+    by_expert, degree = None, settings.expert_ranks
+    shards = settings.shards(ranks.local_size, device.type)
+    if shards == 1:
+        decoder.to(device)
+    if degree > 1:
+        size, names = (ranks.size // degree, degree), ("expert_replicas", "experts")
+        by_expert = init_device_mesh(device.type, size, mesh_dim_names=names)
         _spread_experts(decoder, by_expert["experts"])
-    shards = settings.shards(ranks.local_size, device)
     if shards == 1:
         return _copied(decoder, by_expert)
     size = (ranks.size // shards, shards)
-    mesh = init_device_mesh(device, size, mesh_dim_names=("replicas", "shards"))
+    mesh = init_device_mesh(device.type, size, mesh_dim_names=("replicas", "shards"))
     _shard(decoder, mesh if size[0] > 1 else mesh["shards"], by_expert, compute_dtype)
-    return Placement()
+    decoder._apply(lambda own: torch.empty_like(own, device=device) if own.is_meta else own)
+    initialize(decoder, decoder.settings, seed)
+    return WHOLE
 
 
 def refuse_misfit(decoder: Decoder, ranks: Ranks, settings: ParallelSettings) -> None:

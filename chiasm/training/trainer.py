@@ -77,6 +77,7 @@ class Trainer(Loop[Read]):
             remedy="begin again with a lower training.optimizer.learning_rate or a longer "
             "training.schedule.warmup_steps",
             compiled=settings.compile_blocks,
+            stream=stream,
             ranks=ranks,
             tell=tell,
         )

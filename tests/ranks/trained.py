@@ -16,7 +16,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from chiasm.assembly.objects import Inputs, build_inputs, build_run, open_material
+from chiasm.assembly.inputs import Inputs, build_inputs
+from chiasm.assembly.objects import build_run, open_material
 from chiasm.device import deterministic_on_cpu
 from chiasm.evaluation.material import Material
 from chiasm.ranks import Ranks, open_ranks
@@ -45,9 +46,7 @@ def whole(tensor: Tensor) -> Tensor:
     return getattr(tensor, "full_tensor", lambda: tensor)().clone()
 
 
-def train(
-    settings: Recipe, material: Material, inputs: Inputs, ranks: Ranks
-) -> dict[str, Any]:
+def train(settings: Recipe, material: Material, inputs: Inputs, ranks: Ranks) -> dict[str, Any]:
     run = build_run(settings, material, inputs, lambda line: None, ranks=ranks)
     trainer = run.trainer
     with closing(run.stream), deterministic_on_cpu(trainer.device):

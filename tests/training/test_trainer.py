@@ -186,7 +186,7 @@ def test_resumed_equals_uninterrupted(build: Build, tmp_path: Path, changes: dic
 
 
 def test_a_checkpoint_of_an_earlier_version_is_told(build: Build, tmp_path: Path) -> None:
-    tensors = build()._tensors() | {"optimizers": {"state": {"0": {"step": torch.ones(1)}}}}
+    tensors = build().state.tensors() | {"optimizers": {"state": {"0": {"step": torch.ones(1)}}}}
     progress = {"counters": {"step": 1}, "stream": build().stream.get_state()}
     Checkpoints(tmp_path / "checkpoints", 2, print).save(1, tensors, progress)
     with pytest.raises(UserError, match="an earlier version of chiasm; start the run again with"):
@@ -204,7 +204,7 @@ def test_a_rehearsal_leaves_no_trace(build: Build, changes: dict) -> None:
     for name, weight in weights(plain).items():
         assert torch.equal(weights(rehearsed)[name], weight), name
     assert plain.stream.get_state() == rehearsed.stream.get_state()
-    assert torch.equal(plain._tensors()["random"], rehearsed._tensors()["random"])
+    assert torch.equal(plain.state.tensors()["random"], rehearsed.state.tensors()["random"])
 
 
 @pytest.mark.parametrize("experts", ["modality", "dense"])

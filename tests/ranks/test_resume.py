@@ -1,0 +1,89 @@
+"""A run goes on where its ranks were killed, on any number of ranks, with the very same data."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chiasm.loop.metrics import read_metrics
+
+pytestmark = pytest.mark.slow
+
+STEPS = 60
+
+
+@pytest.fixture(scope="module")
+def train(ranks_recipe: Path, start_ranks: Callable[..., Any]) -> Callable[..., Any]:
+    def train(ranks: int, out: Path, *settings: str) -> list[subprocess.Popen[str]]:
+        told = [f"--set={each}" for each in (f"training.steps={STEPS}", *settings)]
+        return start_ranks(
+            ranks, ["-m", "chiasm", "train", str(ranks_recipe), "--out", str(out), *told]
+        )
+
+    return train
+
+
+def wait_for(out: Path, step: int, processes: Sequence[subprocess.Popen[str]]) -> None:
+    while not any(line["step"] >= step for line in read_metrics(out / "metrics.jsonl")):
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.02)
+
+
+def last_state(out: Path) -> dict[str, Any]:
+    content = json.loads((out / "checkpoints" / f"step-{STEPS:07d}" / "progress.json").read_text())
+    return content["progress"]
+
+
+@pytest.mark.parametrize("split", ["copies", "shards"])
+def test_four_ranks_then_two_then_one(
+    train: Callable[..., Any],
+    ended_ranks: Callable[..., list[str]],
+    tmp_path: Path,
+    split: str,
+) -> None:
+    moe = ["model.experts=moe", "model.moe.num_experts=8", "model.feedforward_width=96"]
+    [said] = ended_ranks(train(1, tmp_path / "whole", *moe))
+    assert f"trained {STEPS} steps" in said
+    out = tmp_path / "killed"
+    degrees = {
+        4: {"copies": (1, 4), "shards": (4, 2)}[split],
+        2: {"copies": (1, 1), "shards": (2, 1)}[split],
+        1: (1, 1),
+    }
+
+    def go_on(ranks: int) -> list[subprocess.Popen[str]]:
+        shards, experts = degrees[ranks]
+        names = ("shard_ranks", "expert_ranks")
+        parallel = [
+            f"training.parallel.{name}={value}"
+            for name, value in zip(names, (shards, experts), strict=True)
+        ]
+        return train(ranks, out, *moe, *parallel)
+
+    four = go_on(4)
+    wait_for(out, 12, four)
+    four[2].kill()
+    said = ended_ranks(four)
+    assert [process.returncode for process in four] == [1, 1, -signal.SIGKILL, 1]
+    assert "another rank has ended" in "".join(said)
+    two = go_on(2)
+    wait_for(out, 25, two)
+    two[1].send_signal(signal.SIGTERM)  # one is told, and all stop and save
+    said = ended_ranks(two)
+    assert [process.returncode for process in two] == [128 + signal.SIGTERM] * 2
+    assert "stopped by SIGTERM at step" in "".join(said)
+    [said] = ended_ranks(go_on(1))
+    assert "going on from step" in said
+
+    assert last_state(out) == last_state(tmp_path / "whole")
+    found, expected = (read_metrics(each / "metrics.jsonl") for each in (out, tmp_path / "whole"))
+    for mine, theirs in zip(found, expected, strict=True):
+        assert mine.pop("phase") == theirs.pop("phase")
+        assert mine == pytest.approx(theirs, rel=1e-3)
+    streams = [json.loads((each / "stream.json").read_text()) for each in (out, tmp_path / "whole")]
+    assert streams[0] == streams[1]
