@@ -239,6 +239,11 @@ def agree(ranks: Ranks, what: Mapping[str, Any]) -> None:
                     )
 
 
+def own_part(tensor: Tensor) -> Tensor:
+    """What this rank has of a tensor: all, unless it is split over ranks."""
+    return getattr(tensor, "to_local", lambda: tensor)()
+
+
 def reshard(module: nn.Module) -> None:
     """Lets sharded modules drop the weights that a pass without gradients has gathered."""
     for part in module.modules():

@@ -26,7 +26,7 @@ from chiasm.model.settings import ModelSettings
 from chiasm.providers import ProviderTables
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
 from chiasm.toml import as_toml, load_toml, parse_settings
-from chiasm.training.settings import ObjectiveSettings, TrainingSettings
+from chiasm.training.settings import InitializeSettings, ObjectiveSettings, TrainingSettings
 from chiasm.vision.kinds import RaeSettings
 from chiasm.vision.learning.settings import VisionTrainingSettings
 from chiasm.whole import write_whole
@@ -52,6 +52,7 @@ class Recipe(ProviderTables):
     stream: StreamSettings
     model: ModelSettings = ModelSettings()
     objective: ObjectiveSettings = ObjectiveSettings()
+    initialize: InitializeSettings = InitializeSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: Annotated[EvaluationSettings, TABLE] = EvaluationSettings()
     vision_training: VisionTrainingSettings | None = None

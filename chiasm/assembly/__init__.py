@@ -9,6 +9,7 @@ objects.py  data, stream, model and trainer from a recipe
 pace.py     time of a training step on this machine
 pictures.py images of a recipe's sources, and its held-out trajectories
 record.py   what a run folder says of its run
+beginning.py a trained model or a checkpoint of another run, to begin with
 folder.py   a run folder, and training that resumes in it
 measured.py a trained run measured on held-out data, and its report
 """

@@ -22,6 +22,7 @@ from pathlib import Path
 
 from torch import nn
 
+from chiasm.assembly.beginning import branched, opened_beginning
 from chiasm.assembly.inputs import Inputs, build_inputs
 from chiasm.assembly.objects import (
     Run,
@@ -37,6 +38,7 @@ from chiasm.device import choose_device
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.settings import check_measures
+from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.groups import build_optimizer
 from chiasm.loop.progress import StepReport
 from chiasm.ranks import ALONE, Ranks, agree
@@ -97,8 +99,22 @@ def train_run(
         on_stage=on_stage,
         ranks=ranks,
     ) as run:
-        run.trainer.run(folder, on_step)
+        run.trainer.run(folder, _saving_models(run, folder, on_step))
     run.save_model(folder / "model")
+
+
+def _saving_models(
+    run: Run, folder: Path, on_step: Callable[[StepReport], None]
+) -> Callable[[StepReport], None]:
+    """Returns a callback that also writes the model as often as the recipe asks."""
+    every = run.recipe.training.model_every_steps
+
+    def after_step(report: StepReport) -> None:
+        on_step(report)
+        if every is not None and report.step % every == 0:
+            run.save_model(folder / "model")
+
+    return after_step
 
 
 def train_runs(
@@ -170,15 +186,18 @@ def _prepared(
     )
     agree(ranks, {"the data": {name: own.summary() for name, own in material.facts.items()}})
     with ranks.together():
+        beginning = opened_beginning(recipe, folder)
+    with ranks.together():
         if ranks.is_first:
             data_on_disk(material.facts, folder, tell)
+            branched(recipe, material.facts, folder, tell)
             write_recipe(recipe, folder / "recipe.toml")  # the data may have been moved
             for name, facts in material.facts.items():
                 tell(facts.line(name))
             if inputs_from is not None and not (folder / "inputs").exists():
                 with whole(folder / "inputs") as aside:
                     shutil.copytree(inputs_from, aside)
-            kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
+            kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder, beginning)
     with ranks.together():
         if not (folder / "inputs").exists():
             raise UserError(
@@ -186,7 +205,7 @@ def _prepared(
                 remedy="give a folder on a file system that all machines share as out (--out)",
             )
         inputs = kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
-    run = build_run(recipe, material, inputs, tell, cache_folder, ranks)
+    run = build_run(recipe, material, inputs, tell, cache_folder, ranks, beginning)
     with closing(run.stream):
         try:
             yield run
@@ -202,13 +221,14 @@ def kept_inputs(
     folder: Path,
     on_stage: Stage = silent,
     cache_folder: Path | None = None,
+    beginning: Pretrained | None = None,
 ) -> Inputs:
     """Returns the tokenizers kept in ``folder``; the first call makes them from training data."""
     if folder.exists():
         text_tokenizer = TextTokenizer.load(folder)
         return Inputs(text_tokenizer, _load_tokenizers(recipe, folder))
     on_stage("preparing tokenizers", 0, 1)
-    inputs = build_inputs(recipe, material.train, cache_folder, on_stage)
+    inputs = build_inputs(recipe, material.train, cache_folder, on_stage, beginning)
     with whole(folder) as aside:
         inputs.text_tokenizer.save(aside)
         for name, tokenizer in inputs.tokenizers.items():

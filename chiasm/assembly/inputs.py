@@ -19,6 +19,7 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device
 from chiasm.documents import Continuous, Source
 from chiasm.errors import UserError, found_at
+from chiasm.inference.pretrained import Pretrained
 from chiasm.recipe import Recipe
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.tokenizers.tokenizer import Tokenizer
@@ -43,8 +44,12 @@ def build_inputs(
     train: Mapping[str, Source],
     cache_folder: Path | None = None,
     on_stage: Stage = silent,
+    beginning: Pretrained | None = None,
 ) -> Inputs:
     """Returns the tokenizers that the recipe names, trained or measured on the training sources.
+
+    A run that begins with a model takes its text tokenizer, and its statistics of latents where
+    the recipe's tokenizer has none.
 
     ``cache_folder`` and ``on_stage`` are those of :func:`~chiasm.assembly.vision.open_tokenizers`.
 
@@ -54,7 +59,10 @@ def build_inputs(
     settings = recipe.tokenizer
     tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
     marked = [shape.name for shape in tokenizers.streams if IMAGE != shape.name == shape.marks]
-    if settings.path:
+    if beginning is not None:
+        tokenizers = _measured_before(tokenizers, beginning)
+        text_tokenizer = beginning.text_tokenizer.with_streams(marked)
+    elif settings.path:
         text_tokenizer = TextTokenizer.load(settings.path, marked)
     else:
         texts = sample_texts(train, TRAINING_CHARACTERS)
@@ -65,6 +73,17 @@ def build_inputs(
                 device = choose_device(recipe.training.device)
                 _measure(own, tokenizers.streams[name], train, device)
     return Inputs(text_tokenizer, tokenizers)
+
+
+def _measured_before(tokenizers: StreamTokenizers, beginning: Pretrained) -> StreamTokenizers:
+    """The tokenizers, those of the model in place of their like that have not been measured."""
+    chosen = {}
+    for name, own in tokenizers.items():
+        chosen[name] = own
+        there = beginning.tokenizers[name] if name in beginning.tokenizers else own
+        if not own.statistics.count and (there.grid, there.channels) == (own.grid, own.channels):
+            chosen[name] = there
+    return StreamTokenizers(chosen, {each.name: each.context_of for each in tokenizers.streams})
 
 
 def _measure(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -38,6 +39,7 @@ from chiasm.training.parallel import (
     without_memory,
 )
 from chiasm.training.trainer import Trainer
+from chiasm.training.transfer import take_weights
 from chiasm.training.validation import VALIDATION_SEED, Validation
 from chiasm.vision.cached.items import CachedItems
 from chiasm.vision.cached.kept import KeptLatents, keep_latents
@@ -55,11 +57,15 @@ class Run:
     def save_model(self, folder: Path) -> None:
         """Writes the model in its present state, with all that its use needs; all ranks call it.
 
+        Where a run keeps an average of its weights, that is what is written.
+
         Raises:
             UserError: the folder cannot be written, or its name belongs to something else.
         """
         ranks, decoder = self.trainer.ranks, self.trainer.decoder
-        weights = whole_weights(decoder, ranks)
+        average = self.trainer.average
+        with average.in_use() if average else nullcontext():
+            weights = whole_weights(decoder, ranks)
         with ranks.together():
             if ranks.is_first:
                 self.pretrained.save(folder, weights)
@@ -114,10 +120,12 @@ def build_run(
     tell: Callable[[str], None] = print,
     cache_folder: Path | None = None,
     ranks: Ranks = ALONE,
+    beginning: Pretrained | None = None,
 ) -> Run:
     """Returns stream, model and trainer, ready for their first step, of one rank.
 
-    The cache folder keeps latents of items that were met before.
+    The cache folder keeps latents of items that were met before. ``beginning``: a model whose
+    weights are taken.
     """
     device = choose_device(recipe.training.device)
     tokenizers = inputs.tokenizers.to(device)
@@ -149,6 +157,9 @@ def build_run(
         compute_dtype=matmul_dtype(device, training.precision),
         seed=recipe.seed,
     )
+    if beginning is not None:
+        with ranks.together(), settings_of("initialize"):
+            take_weights(decoder, beginning.decoder, tell)
     trainer = Trainer(
         decoder,
         Objective(recipe.objective, ranks),

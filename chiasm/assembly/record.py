@@ -47,7 +47,7 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
     if fresh and path.exists():
         shutil.rmtree(folder)
     if path.exists():
-        changed = differences(_read_today(path), resolved(recipe))
+        changed = differences(read_today(path), resolved(recipe))
         changed = [line for line in changed if not line.startswith(_SHARED)]
         if not changed:
             return
@@ -133,7 +133,7 @@ def _differs(then: Mapping[str, Any], now: SourceFacts, *, held_out: bool) -> bo
     )
 
 
-def _read_today(path: Path) -> dict[str, Any]:
+def read_today(path: Path) -> dict[str, Any]:
     """Returns a kept recipe as this version resolves it: missing settings are defaults."""
     content = load_toml(path)
     try:

@@ -115,6 +115,10 @@ class TextTokenizer:
                 raise UserError(f"tokenizer file {file} cannot be read: {error}") from error
         return cls(_hub_backend(str(path_or_name)), streams)
 
+    def with_streams(self, streams: Sequence[str]) -> TextTokenizer:
+        """Returns the same tokenizer with marks for further streams behind its own tokens."""
+        return TextTokenizer(Tokenizer.from_str(self._backend.to_str()), streams)
+
     def save(self, folder: Path) -> None:
         """Writes ``tokenizer.json`` into the folder."""
         folder.mkdir(parents=True, exist_ok=True)

@@ -7,12 +7,15 @@ role is declared by the module that creates it (:mod:`chiasm.roles`).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any
 
 import torch
 from torch import nn
 
-from chiasm.errors import settings_of
+from chiasm.errors import UserError, settings_of
 from chiasm.loop.clipping import by_mesh
 from chiasm.loop.settings import LoopSettings
 from chiasm.roles import Role, parameter_roles
@@ -36,6 +39,26 @@ def parameter_groups(
         if parameters[name] not in others:
             groups[role is not Role.MATRIX]["params"].append(parameters[name])
     return [{**group, "params": own} for group in groups for own in by_mesh(group["params"])]
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> None:
+    """Leaves parameters whose names match one of the patterns without gradients.
+
+    Raises:
+        UserError: a pattern that no name matches, or nothing left to train.
+    """
+    parameters = dict(model.named_parameters())
+    for pattern in patterns:
+        matching = [name for name in parameters if fnmatchcase(name, pattern)]
+        if not matching:
+            near = get_close_matches(pattern, parameters, 1, cutoff=0)
+            raise UserError(
+                f"matches no parameter; one is called {near[0]}", setting="frozen", value=pattern
+            )
+        for name in matching:
+            parameters[name].requires_grad_(False)
+    if not any(own.requires_grad for own in parameters.values()):
+        raise UserError("leaves nothing to train", setting="frozen", value=[*patterns])
 
 
 def build_optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.Optimizer:

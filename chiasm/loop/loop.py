@@ -167,9 +167,13 @@ class Loop(ABC, Generic[Found]):
 
         It may be sent what the step's backward pass found, where others made the pass.
         """
-        keep = self.settings.keep_checkpoints
         checkpoints = Checkpoints(
-            folder / "checkpoints", keep, self.tell, self.identity, self.ranks
+            folder / "checkpoints",
+            self.settings.keep_checkpoints,
+            self.tell,
+            self.identity,
+            self.ranks,
+            self.settings.keep_every_steps,
         )
         with deterministic_on_cpu(self.device):
             if self.state.restore(checkpoints):

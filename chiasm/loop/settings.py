@@ -26,6 +26,8 @@ class LoopSettings(Settings):
     """Steps between checkpoints; the last step, and a stop on request, always make one."""
     keep_checkpoints: int = Field(2, ge=1)
     """Newest checkpoints that stay on disk."""
+    keep_every_steps: int | None = Field(None, ge=1)
+    """Checkpoints of multiples of so many steps stay as well, for branches."""
     background_checkpoints: bool | Literal["auto"] = "auto"
     """Write checkpoints while the training goes on, from a copy in the host's memory; auto is true
     except on a CPU."""

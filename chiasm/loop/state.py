@@ -45,6 +45,8 @@ class TrainingState:
     progress: Progress = field(default_factory=Progress)
     stream: Stream | None = None
     ranks: Ranks = ALONE
+    more: dict[str, Any] = field(default_factory=dict)
+    """Further tensors by name, nested; a checkpoint is read into them."""
 
     def save(self, checkpoints: Checkpoints, *, background: bool) -> None:
         """Writes a checkpoint; in the background if the training is to go on meanwhile.
@@ -88,7 +90,11 @@ class TrainingState:
     def tensors(self) -> dict[str, Any]:
         """Returns all but the optimizers: tensors of which each rank has a part."""
         reshard(self.module)
-        return {"model": self.module.state_dict(), "random": torch.get_rng_state()}
+        return {
+            "model": self.module.state_dict(),
+            "random": torch.get_rng_state(),
+            **self.more,
+        }
 
     def _empty(self, names: tuple[str, ...], shape: torch.Size, dtype: torch.dtype) -> Tensor:
         """A tensor for what an optimizer kept of a parameter: split over ranks as this is, where

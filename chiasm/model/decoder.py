@@ -212,7 +212,7 @@ class Decoder(nn.Module):
     def _checkpointing(self, inputs: DecoderInput) -> ActivationCheckpointing:
         """What holds for these inputs: "auto" is "full" on a CPU where the vocabulary is large and
         its head has twice the products of the blocks, so that it costs a ninth of a step's."""
-        if not (torch.is_grad_enabled() and self.token_embedding.requires_grad):
+        if not (torch.is_grad_enabled() and self.training):
             return "none"
         if self.activation_checkpointing != "auto":
             return self.activation_checkpointing

@@ -22,6 +22,7 @@ from chiasm.model.exchange import ExchangedRouting
 from chiasm.model.router import Router, RouterOutput
 from chiasm.model.routing import Routing
 from chiasm.model.settings import MoeSettings
+from chiasm.ranks import own_part
 from chiasm.roles import Role
 
 
@@ -41,7 +42,7 @@ class Experts(nn.Module):
 
     def forward(self, x_BTD: Tensor, routing: Routing | ExchangedRouting | None) -> Tensor:
         """[B, T, D] → [B, T, D]; ``routing`` None sends every position to the only expert."""
-        gate_up, down = (_own_part(own).to(x_BTD.dtype) for own in (self.gate_up, self.down))
+        gate_up, down = (own_part(own).to(x_BTD.dtype) for own in (self.gate_up, self.down))
         if routing is None:
             return F.linear(swiglu(F.linear(x_BTD, gate_up[0])), down[0])
         x_sorted = routing.dispatch(x_BTD.flatten(0, 1))
@@ -99,8 +100,3 @@ class MixtureOfExperts(Experts):
         """Of the forward pass over ``rows`` rows, with the router and what needs no choice."""
         shared = 0 if self.shared is None else self.shared.flops(rows)
         return super().flops(rows) + self.router.flops(rows) + shared
-
-
-def _own_part(weight: Tensor) -> Tensor:
-    """Those of a weight's experts that this rank has: all, unless they lie on several."""
-    return getattr(weight, "to_local", lambda: weight)()

@@ -55,19 +55,18 @@ def initialize(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
         generator = torch.Generator().manual_seed(zlib.crc32(f"{seed} {name}".encode()))
         with torch.no_grad():
             drawn = deviation * torch.randn(parameter.shape, generator=generator)
-            parameter.copy_(_part_of(parameter, drawn))
+            parameter.copy_(part_of(parameter, drawn))
 
 
-def _part_of(parameter: nn.Parameter, whole: Tensor) -> Tensor:
-    """What of a whole tensor lies where this rank's part of a parameter does."""
-    mesh = getattr(parameter, "device_mesh", None)
+def part_of(like: Tensor, whole: Tensor) -> Tensor:
+    """What of a whole tensor lies where this rank's part of one like it does."""
+    mesh = getattr(like, "device_mesh", None)
     if mesh is None:
         return whole
     from torch.distributed.tensor import DTensor, distribute_tensor
 
-    assert isinstance(parameter, DTensor)
-    whole = whole.to(parameter.device)
-    return distribute_tensor(whole, mesh, parameter.placements, src_data_rank=None)
+    assert isinstance(like, DTensor)
+    return distribute_tensor(whole.to(like.device), mesh, like.placements, src_data_rank=None)
 
 
 _OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")

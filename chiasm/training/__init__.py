@@ -9,6 +9,8 @@ objective.py   what is minimised: the losses of a packed batch
 speed.py       what this machine can do at most
 tally.py       sums and counts as the named numbers that a run reports
 parallel.py    how the weights lie on several ranks
+transfer.py    weights of a trained model that another one begins with
+average.py     a moving average of the weights
 validation.py  the same held-out rows at the same noise levels
 trainer.py     the loop that trains the decoder
 together.py    several seeds of a model in one process, their passes made together

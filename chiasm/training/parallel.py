@@ -28,7 +28,7 @@ from chiasm.model.decoder import Decoder
 from chiasm.model.exchange import ExchangedRouting
 from chiasm.model.experts import MixtureOfExperts
 from chiasm.model.initialize import initialize
-from chiasm.ranks import Ranks, reshard
+from chiasm.ranks import Ranks, own_part, reshard
 from chiasm.training.settings import ParallelSettings
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Copied(NamedTuple):
         """Sums their gradients over the group, in place."""
         import torch.distributed as dist
 
-        grads = [_own(each.grad) for each in self.parameters if each.grad is not None]
+        grads = [own_part(each.grad) for each in self.parameters if each.grad is not None]
         for bucket in _buckets(grads):
             flat = torch.cat([grad.flatten() for grad in bucket])
             dist.all_reduce(flat, group=self.group)
@@ -215,10 +215,6 @@ def _shard(
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
     register_fsdp_forward_method(decoder, "forward_with_routing")
-
-
-def _own(tensor: Tensor) -> Tensor:
-    return getattr(tensor, "to_local", lambda: tensor)()
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:

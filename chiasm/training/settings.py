@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from pathlib import Path
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from chiasm.errors import setting
 from chiasm.flow import FlowSettings, LossSpace, StreamFlow
 from chiasm.loop.settings import LoopSettings
 from chiasm.model.settings import ActivationCheckpointing
@@ -40,6 +42,30 @@ class ObjectiveSettings(FlowSettings):
         """What a trained model keeps of these."""
         names, weights = set(FlowSettings.model_fields), {"streams": {"__all__": {"flow_weight"}}}
         return FlowSettings(**self.model_dump(include=names, exclude=weights))
+
+
+class InitializeSettings(Settings):
+    """What a run begins with instead of random weights."""
+
+    model: str | None = None
+    """A run, a saved model or a hub id. Its text tokenizer is taken, and its weights where names and
+    shapes allow; a larger vocabulary gets new rows, items of another grid stretched places."""
+    branch: Path | None = None
+    """A run that this one goes on from: weights, optimizer, counters and position in the data of one
+    of its checkpoints. Data, model and kind of optimizer must be the same; the other settings are
+    this run's."""
+    branch_step: int | None = Field(None, ge=1)
+    """Steps of that checkpoint; None: the newest."""
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.model is not None and self.branch is not None:
+            why = f"is set, and so is {setting('model')}: a run has one beginning"
+            raise self.error("branch", why, "leave one of them out")
+        if self.branch_step is not None and self.branch is None:
+            why = f"is of a checkpoint of {setting('branch')}, which is not set"
+            raise self.error("branch_step", why, "name the run, or leave it out")
+        return self
 
 
 class ParallelSettings(Settings):
@@ -79,6 +105,14 @@ class TrainingSettings(LoopSettings):
     """Compute activations of the blocks again in the backward pass instead of keeping them: none of
     them, all but products and attention (selective), or all (full). auto is full on a CPU where a
     large vocabulary makes it cheap, and none elsewhere."""
+    frozen: tuple[str, ...] = ()
+    """Parameters that stay as they are, by patterns of their names, such as ``blocks.0.*``."""
+    ema_decay: float | None = Field(None, gt=0, lt=1)
+    """Keep an exponential moving average of the weights, with this share of it kept at each step:
+    the model that is written, sampled and evaluated is then the average."""
+    model_every_steps: int | None = Field(None, ge=1)
+    """Steps between writings of model/, so that an unfinished run can be sampled and evaluated;
+    None: only at the end."""
     parallel: ParallelSettings = ParallelSettings()
     compile_blocks: bool = False
     """Compile the decoder's blocks with torch.compile. On a CPU this takes half a minute and a C++

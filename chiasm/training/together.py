@@ -52,6 +52,7 @@ def trains_faster_together(model: ModelSettings, training: TrainingSettings) -> 
         and model.time_conditioning == "added"
         and training.precision != "bfloat16"
         and not training.compile_blocks
+        and not training.frozen
         and training.activation_checkpointing in ("auto", "none")
     )
 

@@ -18,13 +18,14 @@ from chiasm.batch.packed import PackedBatch
 from chiasm.data.stream import Stream
 from chiasm.device import matmul_dtype
 from chiasm.errors import found_at, settings_of
-from chiasm.loop.groups import build_optimizer
+from chiasm.loop.groups import build_optimizer, freeze
 from chiasm.loop.loop import Loop
 from chiasm.loop.metrics import Values
 from chiasm.model.decoder import Decoder
 from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.ranks import ALONE, Ranks
 from chiasm.tokenizers.streams import StreamTokenizers
+from chiasm.training.average import Average
 from chiasm.training.losses import Counts, Losses
 from chiasm.training.objective import Objective
 from chiasm.training.parallel import WHOLE, Placement
@@ -69,6 +70,7 @@ class Trainer(Loop[Read]):
         tell: Callable[[str], None] = print,
     ) -> None:
         with settings_of("training"):
+            freeze(decoder, settings.frozen)
             optimizer = build_optimizer(decoder, settings)
         super().__init__(
             decoder,
@@ -82,6 +84,10 @@ class Trainer(Loop[Read]):
             tell=tell,
         )
         self.placement = placement
+        self.average = None
+        if settings.ema_decay is not None:
+            self.average = Average(decoder, settings.ema_decay)
+            self.state.more["average"] = self.average.weights
         self.decoder = decoder
         self.objective = objective
         self.tokenizers = tokenizers
@@ -96,7 +102,7 @@ class Trainer(Loop[Read]):
         if not self.settings.compile_blocks:
             return
         for block in self.decoder.blocks:  # one short compilation that all blocks share
-            block.compile()
+            block.forward = torch.compile(block.forward)  # type: ignore[method-assign]
         if self.device.type != "cpu":
             return
         try:
@@ -104,7 +110,7 @@ class Trainer(Loop[Read]):
         except RuntimeError as error:  # no compiler, or operations that it does not take
             self.compiled = False
             for block in self.decoder.blocks:
-                block._compiled_call_impl = None  # as before compile()
+                del block.forward
             self.module.zero_grad()
             why = next(iter(str(error).splitlines()), type(error).__name__)
             self.tell(
@@ -148,7 +154,9 @@ class Trainer(Loop[Read]):
         return reduce(operator.add, found).over(self.ranks)
 
     def after_update(self, found: Read) -> None:
-        """Shift the routers' balance."""
+        """Shift the routers' balance, and move the average of the weights."""
+        if self.average is not None:
+            self.average.update(self.progress.step + 1)
         if self.settings.router_bias_rate:
             self.decoder.update_expert_bias(found.losses.load_QXE, self.settings.router_bias_rate)
 
@@ -173,8 +181,15 @@ class Trainer(Loop[Read]):
         }
 
     def validate(self) -> Values:
-        """Losses on the held-out batches."""
-        return self.validation.run(self.decoder, self.objective) if self.validation else {}
+        """Losses on the held-out batches; those of the average begin with ``average/``."""
+        if self.validation is None:
+            return {}
+        values = self.validation.run(self.decoder, self.objective)
+        if self.average is not None:
+            with self.average.in_use():
+                averaged = self.validation.run(self.decoder, self.objective)
+            values |= {f"average/{name}": value for name, value in averaged.items()}
+        return values
 
     def begin(self) -> None:
         """Refuse latents that are not standardized, by the first items of the stream."""

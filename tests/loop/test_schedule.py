@@ -37,3 +37,31 @@ def test_runs_shorter_than_the_warm_up_stay_finite() -> None:
     assert [learning_rate(settings, 1.0, step, 3) for step in range(3)] == [
         pytest.approx((step + 1) / 60) for step in range(3)
     ]
+
+
+def test_wsd_is_stable_until_its_last_steps() -> None:
+    settings = ScheduleSettings(shape="wsd", warmup_steps=4, decay_steps=16, min_lr_ratio=0.1)
+    rates = [learning_rate(settings, 1.0, step, 100) for step in range(100)]
+    assert rates[:4] == [0.25, 0.5, 0.75, 1.0]
+    assert set(rates[4:84]) == {1.0}
+    assert rates[87] == pytest.approx(0.1 + 0.9 * (1 - (4 / 16) ** 0.5))
+    assert rates[99] == pytest.approx(0.1)
+    by_default = settings.model_copy(update={"decay_steps": None})
+    assert [learning_rate(by_default, 1.0, step, 100) for step in (79, 99)] == [
+        1.0,
+        pytest.approx(0.1),
+    ]
+
+
+def test_a_branch_repeats_the_stable_stretch_of_the_long_run() -> None:
+    settings = ScheduleSettings(shape="wsd", warmup_steps=4, decay_steps=10)
+    long, short = (
+        [learning_rate(settings, 1.0, step, steps) for step in range(steps)] for steps in (100, 50)
+    )
+    assert short[:40] == long[:40]
+    assert short[40:] == long[90:]
+
+
+def test_only_wsd_has_steps_of_decay() -> None:
+    with pytest.raises(ValueError, match="decay_steps = 3 is for shape = 'wsd'"):
+        ScheduleSettings(decay_steps=3)

@@ -1,0 +1,113 @@
+"""What a run begins with besides random weights: a trained model, or another run's checkpoint."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from chiasm.assembly.record import changed_data, read_today
+from chiasm.data.source import SourceFacts
+from chiasm.errors import UserError, settings_of
+from chiasm.inference.pretrained import Pretrained
+from chiasm.loop.checkpoint import Checkpoints
+from chiasm.recipe import Recipe, differences, resolved
+from chiasm.whole import whole
+
+EQUAL = (
+    *("seed", "model.", "stream.", "streams.", "tokenizer.", "actions.", "training.frozen"),
+    *("training.optimizer.kind", "training.ema_decay"),
+)
+"""Settings, or the beginnings of their names, that a checkpoint's content depends on."""
+
+
+def opened_beginning(recipe: Recipe, folder: Path) -> Pretrained | None:
+    """Returns the model whose weights a new run begins with, if the recipe names one.
+
+    Raises:
+        UserError: it cannot be opened.
+    """
+    if recipe.initialize.model is None or _goes_on(folder):
+        return None
+    with settings_of("initialize"):
+        try:
+            return Pretrained.load(recipe.initialize.model)
+        except UserError as error:
+            raise recipe.initialize.error("model", f"cannot be opened: {error}") from error
+
+
+def branched(
+    recipe: Recipe,
+    facts: Mapping[str, SourceFacts],
+    folder: Path,
+    tell: Callable[[str], None],
+) -> None:
+    """Lets a new run go on from a checkpoint of the run that the recipe names.
+
+    Checkpoint, tokenizers, metrics and numbers of threads become those of the new run.
+
+    Raises:
+        UserError: there is no such checkpoint, or it is of other data or of another model.
+    """
+    settings = recipe.initialize
+    if settings.branch is None or _goes_on(folder):
+        return
+    origin = settings.branch
+    if not (origin / "recipe.toml").is_file():
+        raise settings.error("branch", "is no run", "name the folder of a run").under("initialize")
+    changed = differences(read_today(origin / "recipe.toml"), resolved(recipe))
+    if wrong := [line for line in changed if line.startswith(EQUAL)]:
+        told = "\n  ".join(wrong)
+        why = f"is of a run with other settings:\n  {told}\nA branch shares them"
+        raise settings.error("branch", why).under("initialize")
+    if lines := changed_data(facts, origin):
+        told = "\n  ".join(lines.values())
+        raise settings.error("branch", f"is of a run on other data:\n  {told}").under("initialize")
+    step = _chosen_step(recipe, origin)
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # empty
+    for line in changed:
+        if line.startswith(("training.", "objective.")):
+            tell(f"a branch: {line}")
+    shutil.rmtree(folder / "inputs", ignore_errors=True)
+    with whole(folder / "inputs") as aside:
+        shutil.copytree(origin / "inputs", aside)
+    for name in ("metrics.jsonl", "timing.jsonl", "threads.json"):
+        if (origin / name).exists():
+            shutil.copyfile(origin / name, folder / name)
+    name = f"step-{step:07d}"
+    with whole(folder / "checkpoints") as aside:
+        aside.mkdir()
+        shutil.copytree(origin / "checkpoints" / name, aside / name, copy_function=_linked)
+
+
+def _goes_on(folder: Path) -> bool:
+    """Whether a run has checkpoints of its own."""
+    return any((folder / "checkpoints").glob("step-" + 7 * "[0-9]"))
+
+
+def _chosen_step(recipe: Recipe, origin: Path) -> int:
+    settings = recipe.initialize
+    steps = Checkpoints(origin / "checkpoints", 1, lambda line: None).steps()
+    step = settings.branch_step or max(steps, default=0)
+    if step not in steps:
+        told = ", ".join(map(str, steps)) or "none"
+        why = f"is no checkpoint of {origin}; those of its steps are: {told}"
+        remedy = "choose one, or keep more with training.keep_checkpoints or keep_every_steps"
+        raise settings.error("branch_step", why, remedy).under("initialize")
+    if step >= recipe.training.steps:
+        raise recipe.error(
+            "training.steps",
+            f"leaves nothing to do after the {step} steps of {origin}",
+            "train for more steps, or branch from an earlier one",
+        )
+    return step
+
+
+def _linked(source: str, target: str) -> str:
+    """Link a file that nobody writes again, or copy it where links are not possible."""
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copyfile(source, target)
+    return target
