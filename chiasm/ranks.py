@@ -244,6 +244,17 @@ def own_part(tensor: Tensor) -> Tensor:
     return getattr(tensor, "to_local", lambda: tensor)()
 
 
+def part_of(like: Tensor, whole: Tensor) -> Tensor:
+    """What of a whole tensor lies where this rank's part of one like it does."""
+    mesh = getattr(like, "device_mesh", None)
+    if mesh is None:
+        return whole
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    assert isinstance(like, DTensor)
+    return distribute_tensor(whole.to(like.device), mesh, like.placements, src_data_rank=None)
+
+
 def reshard(module: nn.Module) -> None:
     """Lets sharded modules drop the weights that a pass without gradients has gathered."""
     for part in module.modules():

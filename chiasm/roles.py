@@ -3,7 +3,9 @@
 An optimizer treats a matrix and a norm's gain differently, and neither the name nor the shape of a
 parameter distinguishes them: gains of two modalities are [2, width] as a small matrix is, and a
 table of embeddings is as large as a matrix. A module therefore declares the roles of its own
-parameters in a class attribute ``roles``; those of torch's layers are defined here.
+parameters in a class attribute ``roles``, and by dotted names those of its parts that it knows
+better; those of torch's layers are defined here. A weight of several matrices, one above the other,
+says in an attribute ``row_parts`` how many rows each has.
 """
 
 from __future__ import annotations
@@ -21,6 +23,9 @@ class Role(Enum):
 
     MATRIX = "matrix"
     """Multiplies activations: a linear layer's weight, a convolution's kernel."""
+    HIDDEN = "hidden"
+    """A matrix, or several, between hidden vectors: not what enters or leaves a network, and no
+    scores. Muon orthogonalizes these alone."""
     TABLE = "table"
     """Vectors that are looked up by number or added by place: an embedding."""
     GAIN = "gain"
@@ -45,7 +50,8 @@ def parameter_roles(model: nn.Module) -> dict[str, Role]:
     Raises:
         UserError: a module does not declare the role of one of its parameters.
     """
-    roles = {}
+    roles: dict[str, Role] = {}
+    known = _dotted(model, "roles")
     for prefix, module in model.named_modules():
         own = _declared(module)
         for name, parameter in module.named_parameters(prefix, recurse=False):
@@ -59,8 +65,22 @@ def parameter_roles(model: nn.Module) -> dict[str, Role]:
                     remedy=f'write roles = {{"{short}": Role.GAIN}}, or MATRIX or TABLE, of '
                     "chiasm.roles, so that it is drawn and decays as it should",
                 )
-            roles[name] = own[short]
+            roles[name] = known.get(name, own[short])
     return roles
+
+
+def row_parts(model: nn.Module) -> dict[str, tuple[int, ...]]:
+    """Returns the rows of each matrix of the weights that hold several, by their names."""
+    return _dotted(model, "row_parts")
+
+
+def _dotted(model: nn.Module, attribute: str) -> dict[str, Any]:
+    """What modules say of parameters in an attribute, by full names; the outermost is right."""
+    found: dict[str, Any] = {}
+    for prefix, module in model.named_modules():
+        for name, said in (getattr(module, attribute, None) or {}).items():
+            found.setdefault(f"{prefix}.{name}" if prefix else name, said)
+    return found
 
 
 def _declared(module: nn.Module) -> dict[str, Role]:

@@ -45,6 +45,9 @@ def test_every_parameter_of_a_decoder_has_the_role_that_its_use_says(changes):
             assert role is Role.GAIN, name
         elif last in ("token_embedding", "row", "column", "axis0", "modulation"):
             assert role is Role.TABLE, name
+        elif last in ("gate_up", "down") or name.endswith(("qkv.weight", "out.weight")):
+            inside = name.startswith("blocks.")
+            assert role is (Role.HIDDEN if inside else Role.MATRIX), name
         else:
             assert role is Role.MATRIX, name
 

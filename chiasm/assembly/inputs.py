@@ -80,7 +80,7 @@ def _measured_before(tokenizers: StreamTokenizers, beginning: Pretrained) -> Str
     chosen = {}
     for name, own in tokenizers.items():
         chosen[name] = own
-        there = beginning.tokenizers[name] if name in beginning.tokenizers else own
+        there = beginning.tokenizers.get(name, own)
         if not own.statistics.count and (there.grid, there.channels) == (own.grid, own.channels):
             chosen[name] = there
     return StreamTokenizers(chosen, {each.name: each.context_of for each in tokenizers.streams})

@@ -1,7 +1,8 @@
 """The training loop of decoders and tokenizers: a run killed at any moment resumes exactly.
 
 schedule.py    learning rate as a function of the step
-optimizer.py   kinds of optimizers: a registry, and AdamW
+muon.py        Muon, with AdamW for what it does not take
+optimizer.py   kinds of optimizers: a registry, AdamW and Muon
 settings.py    settings of the loop
 clipping.py    gradients clipped by one norm over all ranks
 groups.py      groups of parameters: those that decay, and the rest

@@ -1,4 +1,5 @@
-"""Groups of parameters, the same for every optimizer: matrices, which decay, and the rest.
+"""Groups of parameters, the same for every optimizer: matrices, which decay, and the rest; of the
+matrices those between hidden vectors are a group of their own.
 
 Gains, biases and tables (embeddings) do not decay: a row of a table would be pulled to zero at
 every step although most steps never read it, and a norm's gain against its gradient. A parameter's
@@ -18,7 +19,7 @@ from torch import nn
 from chiasm.errors import UserError, settings_of
 from chiasm.loop.clipping import by_mesh
 from chiasm.loop.settings import LoopSettings
-from chiasm.roles import Role, parameter_roles
+from chiasm.roles import Role, parameter_roles, row_parts
 
 
 def parameter_groups(
@@ -31,14 +32,20 @@ def parameter_groups(
     """
     others = set() if without is None else set(without.parameters())
     parameters = dict(model.named_parameters())
-    groups: list[dict[str, Any]] = [
-        {"params": [], "weight_decay": weight_decay, "matrices": True},
-        {"params": [], "weight_decay": 0.0, "matrices": False},
-    ]
-    for name, role in parameter_roles(model).items():
-        if parameters[name] not in others:
-            groups[role is not Role.MATRIX]["params"].append(parameters[name])
-    return [{**group, "params": own} for group in groups for own in by_mesh(group["params"])]
+    roles = {n: role for n, role in parameter_roles(model).items() if parameters[n] not in others}
+    parts = {id(parameters[name]): rows for name, rows in row_parts(model).items()}
+    groups: list[dict[str, Any]] = []
+    for asked in (Role.HIDDEN, Role.MATRIX, None):
+        matrices = asked is not None
+        told = {"weight_decay": weight_decay * matrices, "matrices": matrices}
+        told |= {"hidden": asked is Role.HIDDEN, "row_parts": parts}
+        own = [
+            parameters[name]
+            for name, role in roles.items()
+            if role is asked or (not matrices and role not in (Role.HIDDEN, Role.MATRIX))
+        ]
+        groups += [{"params": each, **told} for each in by_mesh(own)]
+    return groups
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> None:

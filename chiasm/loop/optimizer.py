@@ -1,7 +1,8 @@
-"""Kinds of optimizers: their settings, and AdamW; a recipe names one by ``kind``."""
+"""Kinds of optimizers: their settings, AdamW and Muon; a recipe names one by ``kind``."""
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field
@@ -59,3 +60,20 @@ class AdamWSettings(OptimizerSettings):
                 "exp_avg_sq": torch.zeros_like(parameter),
             }
         return optimizer
+
+
+@OPTIMIZERS.register
+class MuonSettings(AdamWSettings):
+    """Muon for matrices between hidden vectors, AdamW for embeddings, heads, routers and gains;
+    both take the learning rate of AdamW (:mod:`chiasm.loop.muon`)."""
+
+    kind: Literal["muon"] = "muon"  # type: ignore[assignment]
+    momentum: float = Field(0.95, ge=0, lt=1)
+    """Decay of the sum of gradients that is orthogonalized."""
+
+    def build(self, groups: list[dict[str, Any]], steps_taken: int = 0) -> Optimizer:
+        """Returns Muon, with momentum and moments at zero."""
+        from chiasm.loop.muon import Muon
+
+        others = partial(super().build, steps_taken=steps_taken)
+        return Muon(groups, self.learning_rate, self.momentum, others)

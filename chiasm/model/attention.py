@@ -50,7 +50,11 @@ class Attention(nn.Module):
 class GroupedAttention(Attention):
     """Queries, keys and values from one product, rotary positions, one output product."""
 
-    roles: ClassVar = {"qk_gain": Role.GAIN}
+    roles: ClassVar = {
+        "qk_gain": Role.GAIN,
+        "qkv.weight": Role.HIDDEN,
+        "out.weight": Role.HIDDEN,
+    }
     writes_residual: ClassVar = ("out.weight",)
 
     def __init__(self, settings: ModelSettings, modalities: int | None) -> None:
@@ -63,6 +67,8 @@ class GroupedAttention(Attention):
         self.out = Linear(self.query_heads * self.head_width, settings.width, modalities)
         # One gain per head is the scale of its scores; finer gains would not commute with the turn.
         self.qk_gain = nn.Parameter(torch.ones(rotated)) if settings.qk_norm else None
+        queries, others = (n * self.head_width for n in (self.query_heads, self.key_value_heads))
+        self.row_parts = {"qkv.weight": (queries, others, others)}
         self.cached = ((self.key_value_heads, self.head_width),) * 2
         self.pair_flops = 4 * self.query_heads * self.head_width
 

@@ -32,13 +32,14 @@ class Experts(nn.Module):
     choices = 1
     """Experts that one position uses."""
 
-    roles: ClassVar = {"gate_up": Role.MATRIX, "down": Role.MATRIX}
+    roles: ClassVar = {"gate_up": Role.HIDDEN, "down": Role.HIDDEN}
     writes_residual: ClassVar = ("down",)
 
     def __init__(self, num_experts: int, width: int, hidden_width: int) -> None:
         super().__init__()
         self.gate_up = nn.Parameter(torch.empty(num_experts, 2 * hidden_width, width))
         self.down = nn.Parameter(torch.empty(num_experts, width, hidden_width))
+        self.row_parts = {"gate_up": (hidden_width, hidden_width)}
 
     def forward(self, x_BTD: Tensor, routing: Routing | ExchangedRouting | None) -> Tensor:
         """[B, T, D] → [B, T, D]; ``routing`` None sends every position to the only expert."""

@@ -8,12 +8,13 @@ import zlib
 from collections.abc import Iterator
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from chiasm.batch.streams import IMAGE
 from chiasm.errors import UserError
 from chiasm.model.latents import PLACE, TIME_FEATURES
 from chiasm.model.settings import ModelSettings
+from chiasm.ranks import part_of
 from chiasm.roles import Role, parameter_roles
 
 
@@ -56,17 +57,6 @@ def initialize(decoder: nn.Module, settings: ModelSettings, seed: int) -> None:
         with torch.no_grad():
             drawn = deviation * torch.randn(parameter.shape, generator=generator)
             parameter.copy_(part_of(parameter, drawn))
-
-
-def part_of(like: Tensor, whole: Tensor) -> Tensor:
-    """What of a whole tensor lies where this rank's part of one like it does."""
-    mesh = getattr(like, "device_mesh", None)
-    if mesh is None:
-        return whole
-    from torch.distributed.tensor import DTensor, distribute_tensor
-
-    assert isinstance(like, DTensor)
-    return distribute_tensor(whole.to(like.device), mesh, like.placements, src_data_rank=None)
 
 
 _OF_A_STREAM = re.compile(r"^((?:latent|place)_\w+\.)[^.]+\.")

@@ -48,12 +48,12 @@ class InitializeSettings(Settings):
     """What a run begins with instead of random weights."""
 
     model: str | None = None
-    """A run, a saved model or a hub id. Its text tokenizer is taken, and its weights where names and
-    shapes allow; a larger vocabulary gets new rows, items of another grid stretched places."""
+    """A run, a saved model or a hub id: its text tokenizer is taken, and its weights by name; a
+    larger vocabulary gets new rows, items of another grid stretched places."""
     branch: Path | None = None
-    """A run that this one goes on from: weights, optimizer, counters and position in the data of one
-    of its checkpoints. Data, model and kind of optimizer must be the same; the other settings are
-    this run's."""
+    """A run that this one goes on from: weights, optimizer, counters and position in the data of
+    one of its checkpoints. Data, model and kind of optimizer must be the same; the other settings
+    are this run's."""
     branch_step: int | None = Field(None, ge=1)
     """Steps of that checkpoint; None: the newest."""
 

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from chiasm.errors import UserError
 from chiasm.model.decoder import Decoder
-from chiasm.model.initialize import part_of
+from chiasm.ranks import part_of
 
 GROWING = ("token_embedding", "text_head.weight")
 """Tables with a row for each token: a larger vocabulary keeps its first rows."""

@@ -30,6 +30,7 @@ MODELS: dict[str, dict[str, Any]] = {
         "model.moe.shared_experts": "modality",
         "model.moe.dense_blocks": 1,
     },
+    "muon": {**MOE, "training.optimizer.kind": "muon"},
     "accumulated": {**MOE, "training.gradient_accumulation_steps": 2},
     "checkpointed": {**MOE, "training.activation_checkpointing": "full"},
 }
