@@ -39,6 +39,9 @@ PREPARATION_HOURS = 24.0
 class Ranks:
     """One process alone; :class:`SeveralRanks` are several."""
 
+    files: ProcessGroup | None = None
+    """Group for what ranks write together, beside the training."""
+
     rank = 0
     size = 1
     local_rank = 0
@@ -115,8 +118,7 @@ class SeveralRanks(Ranks):
         wait = timedelta(seconds=timeout_seconds)
         self._strict = dist.new_group(backend="gloo", timeout=wait)
         self._host = dist.new_group(backend="gloo", timeout=timedelta(hours=PREPARATION_HOURS))
-        self.files: ProcessGroup = dist.new_group(backend="gloo", timeout=wait)
-        """For what ranks write together."""
+        self.files = dist.new_group(backend="gloo", timeout=wait)
 
     @property
     def aside(self) -> Ranks:
@@ -241,7 +243,8 @@ def agree(ranks: Ranks, what: Mapping[str, Any]) -> None:
 
 def own_part(tensor: Tensor) -> Tensor:
     """What this rank has of a tensor: all, unless it is split over ranks."""
-    return getattr(tensor, "to_local", lambda: tensor)()
+    local: Callable[[], Tensor] = getattr(tensor, "to_local", lambda: tensor)
+    return local()
 
 
 def part_of(like: Tensor, whole: Tensor) -> Tensor:
@@ -258,8 +261,9 @@ def part_of(like: Tensor, whole: Tensor) -> Tensor:
 def reshard(module: nn.Module) -> None:
     """Lets sharded modules drop the weights that a pass without gradients has gathered."""
     for part in module.modules():
-        if hasattr(part, "reshard"):
-            part.reshard()
+        drop: Callable[[], None] | None = getattr(part, "reshard", None)
+        if drop is not None:
+            drop()
 
 
 @contextmanager

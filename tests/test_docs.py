@@ -26,6 +26,7 @@ from chiasm.cli.verbs import load_verb
 from chiasm.data.source import SOURCES
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.inference.request import SamplingSettings
+from chiasm.loop.optimizer import OPTIMIZERS
 from chiasm.recipe import Recipe, load_recipe, parse_recipe
 from chiasm.registry import Registry
 from chiasm.studies.settings import HELD_OUT, MetricSettings, ShiftSettings, StudySettings
@@ -223,6 +224,8 @@ def roots() -> Iterator[dict[str, Any]]:
         yield {"stream": {"sources": {"NAME": kind}}}
     for kind in kinds(TOKENIZERS):
         yield {"streams": {"NAME": kind, "image": kind}}
+    for kind in kinds(OPTIMIZERS):
+        yield {"training": {"optimizer": kind}}
     yield {"objective": {"streams": {"NAME": StreamObjective().model_dump(mode="json")}}}
     yield VisionTrainingSettings().model_dump(mode="json")
     for kind in kinds(DECODERS):

@@ -117,7 +117,8 @@ class Checkpoints:
         from torch.distributed.checkpoint.staging import DefaultStager, StagingOptions
 
         pinned = torch.cuda.is_available()
-        return DefaultStager(StagingOptions(pinned, False, False, False)).stage
+        stager: Any = DefaultStager(StagingOptions(pinned, False, False, False))
+        return stager.stage
 
     def _write(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> None:
         # Here, because its import takes as long as torch's and whoever reads a model needs none.

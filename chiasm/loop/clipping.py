@@ -21,7 +21,8 @@ def by_mesh(parameters: Iterable[nn.Parameter]) -> list[list[nn.Parameter]]:
 def clip_grad_norm(parameters: Sequence[nn.Parameter], max_norm: float) -> float:
     """Shortens gradients to ``max_norm`` together; returns their norm before, over all ranks."""
     groups = by_mesh(own for own in parameters if own.grad is not None)
-    norms = [_whole(nn.utils.get_total_norm([own.grad for own in group])) for group in groups]
+    grads = [[own.grad for own in group if own.grad is not None] for group in groups]
+    norms = [_whole(nn.utils.get_total_norm(group)) for group in grads]
     total = norms[0] if len(norms) == 1 else torch.stack(norms).square().sum().sqrt()
     for group in groups:
         nn.utils.clip_grads_with_norm_(group, max_norm, total)

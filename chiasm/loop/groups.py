@@ -37,7 +37,7 @@ def parameter_groups(
     groups: list[dict[str, Any]] = []
     for asked in (Role.HIDDEN, Role.MATRIX, None):
         matrices = asked is not None
-        told = {"weight_decay": weight_decay * matrices, "matrices": matrices}
+        told: dict[str, Any] = {"weight_decay": weight_decay * matrices, "matrices": matrices}
         told |= {"hidden": asked is Role.HIDDEN, "row_parts": parts}
         own = [
             parameters[name]

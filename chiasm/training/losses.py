@@ -45,7 +45,8 @@ class Counts:
 
     def over(self, ranks: Ranks) -> Counts:
         """Those of all ranks; of whole numbers."""
-        text, positions, *flow = ranks.sums([self.text, self.positions, *self.flow.values()])
+        own = [int(count) for count in (self.text, self.positions, *self.flow.values())]
+        text, positions, *flow = ranks.sums(own)
         return Counts(text, dict(zip(self.flow, flow, strict=True)), positions)
 
     @classmethod
@@ -143,7 +144,12 @@ class Losses:
     def over(self, ranks: Ranks) -> Losses:
         """The same over all ranks, without their gradients."""
         tensors: list[Tensor] = []
-        _each(tensors.append, self)
+
+        def collect(own: Tensor) -> Tensor:
+            tensors.append(own)
+            return own
+
+        _each(collect, self)
         summed = iter(ranks.all_sum(*tensors))
         return _each(lambda own: next(summed), self)
 

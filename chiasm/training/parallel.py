@@ -193,7 +193,7 @@ def _shard(
     policy = MixedPrecisionPolicy(
         param_dtype=narrow, reduce_dtype=torch.float32, cast_forward_inputs=False
     )
-    split: Callable[..., None] = partial(
+    split: Callable[..., Any] = partial(
         fully_shard,
         # The first dimension of weights of each modality or expert is short.
         shard_placement_fn=lambda weight: Shard(1) if weight.ndim == 3 else None,
