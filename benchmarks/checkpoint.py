@@ -38,16 +38,12 @@ def main() -> None:
             if step > 2:  # the first ones also import and allocate
                 stalls[background].append(taken)
     at_once, beside = median(stalls[False]), median(stalls[True])
-    print(
-        f"written at once {at_once:.3f} s, in the background {beside:.3f} s: {beside / at_once:.1%}"
-    )
+    share = beside / at_once
+    print(f"written at once {at_once:.3f} s, in the background {beside:.3f} s: {share:.1%}")
     if asked.record is not None:
-        content = {
-            "megabytes": asked.megabytes,
-            "at_once": stalls[False],
-            "background": stalls[True],
-        }
-        write_record("checkpoint", content, asked.record)
+        seconds = {"at_once": stalls[False], "background": stalls[True]}
+        figures = {"megabytes": asked.megabytes, "seconds": seconds, "share": share}
+        write_record("checkpoint", {"remark": asked.record, **figures})
 
 
 if __name__ == "__main__":

@@ -77,7 +77,7 @@ def main() -> None:
             print(f"{width:>6} {median(speeds[one]):>26,.0f} {median(speeds[two]):>28,.0f}", end="")
             print(f" {ratio:>7.2f}", flush=True)
     if asked.record is not None:
-        write_record("ranks", {"positions_per_second": found}, asked.record)
+        write_record("ranks", {"remark": asked.record, "positions_per_second": found})
 
 
 if __name__ == "__main__":
