@@ -221,13 +221,16 @@ def is_loss(error: BaseException) -> bool:
 _LOST = ("onnection closed", "onnection reset", "imed out", "Broken pipe", "Socket Timeout")
 
 
-def agree(ranks: Ranks, what: Mapping[str, Any]) -> None:
-    """Refuses ranks that differ in one of the things in ``what``, by their names.
+def agree(ranks: Ranks, tell: Callable[[], Mapping[str, Any]]) -> None:
+    """Refuses ranks that differ in one of the things that each of them tells, by their names.
 
     Raises:
         UserError: they do; on rank 0, and on the others :class:`OtherRankError`.
     """
-    found = ranks.gather(dict(what))
+    if ranks.size == 1:
+        return
+    what = dict(tell())
+    found = ranks.gather(what)
     with ranks.together():
         for rank, others in enumerate(found if ranks.is_first else ()):
             for name in {**what, **others}:

@@ -171,12 +171,10 @@ def _prepared(
     ranks: Ranks = ALONE,
 ) -> Iterator[Run]:
     """The run of a folder, whose record says at the end what it has read."""
-    with ranks.together(), settings_of("training"):
-        choose_device(recipe.training.device)
-        build_optimizer(nn.Linear(2, 2), recipe.training)  # fails at once, if ever
-        check_measures(recipe.evaluation)  # an evaluation hours later would find it missing
+    with ranks.together():
+        _check(recipe)
     ranks.once_per_machine(lambda: check_feasible(recipe, cache_folder, on_stage, ranks))
-    agree(ranks, {**dict(leaves(resolved(recipe))), **code_versions()})
+    agree(ranks, lambda: {**dict(leaves(resolved(recipe))), **code_versions()})
     with ranks.together():
         if ranks.is_first:
             recipe_on_disk(recipe, folder, fresh=fresh)
@@ -184,27 +182,24 @@ def _prepared(
     material = material or ranks.once_per_machine(
         lambda: open_material(recipe, cache_folder, on_stage)
     )
-    agree(ranks, {"the data": {name: own.summary() for name, own in material.facts.items()}})
+    facts = material.facts
+    agree(ranks, lambda: {"the data": {name: own.summary() for name, own in facts.items()}})
     with ranks.together():
         beginning = opened_beginning(recipe, folder)
     with ranks.together():
         if ranks.is_first:
-            data_on_disk(material.facts, folder, tell)
-            branched(recipe, material.facts, folder, tell)
+            data_on_disk(facts, folder, tell)
+            branched(recipe, facts, folder, tell)
             write_recipe(recipe, folder / "recipe.toml")  # the data may have been moved
-            for name, facts in material.facts.items():
-                tell(facts.line(name))
+            for name, own in facts.items():
+                tell(own.line(name))
             if inputs_from is not None and not (folder / "inputs").exists():
                 with whole(folder / "inputs") as aside:
                     shutil.copytree(inputs_from, aside)
             kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder, beginning)
     with ranks.together():
-        if not (folder / "inputs").exists():
-            raise UserError(
-                f"{folder} is not what rank 0 writes to: all ranks must see the same run folder",
-                remedy="give a folder on a file system that all machines share as out (--out)",
-            )
-        inputs = kept_inputs(recipe, material, folder / "inputs", on_stage, cache_folder)
+        _refuse_unseen(folder)
+        inputs = kept_inputs(recipe, material, folder / "inputs")
     run = build_run(recipe, material, inputs, tell, cache_folder, ranks, beginning)
     with closing(run.stream):
         try:
@@ -213,6 +208,22 @@ def _prepared(
             record_stream(run, material, folder / "stream.json", tell)
             raise
         record_stream(run, material, folder / "stream.json", tell)
+
+
+def _check(recipe: Recipe) -> None:
+    """Refuses at once what would fail hours later."""
+    with settings_of("training"):
+        choose_device(recipe.training.device)
+        build_optimizer(nn.Linear(2, 2), recipe.training)
+    check_measures(recipe.evaluation)
+
+
+def _refuse_unseen(folder: Path) -> None:
+    if not (folder / "inputs").exists():
+        raise UserError(
+            f"{folder} is not what rank 0 writes to: all ranks must see the same run folder",
+            remedy="give a folder on a file system that all machines share as out (--out)",
+        )
 
 
 def kept_inputs(
