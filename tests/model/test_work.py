@@ -49,7 +49,7 @@ def test_the_count_agrees_with_torch_when_all_pairs_are_counted(naive, changes):
         forward = counter.get_total_flops()
         loss.backward()
     # Kernels execute every pair of a window, allowed or not; padding where nothing is sorted.
-    sorts = "modality" in (decoder.settings.experts, decoder.settings.attention_weights)
+    sorts = decoder._sorts(inputs)
     order_M = inputs.by_modality(decoder.shapes)[1] if sorts else None
     positions = len(order_M) if sorts else batch.num_rows * batch.num_positions
     windows = Windows.of(batch.first_BT, batch.last_BT, order_M)
