@@ -35,6 +35,7 @@ from chiasm.loop.metrics import MetricsLog, NoLog, Values
 from chiasm.loop.progress import Progress, StepReport
 from chiasm.loop.schedule import learning_rate
 from chiasm.loop.settings import LoopSettings
+from chiasm.loop.spikes import asks_for_rollback, is_spike
 from chiasm.loop.state import Stream, TrainingState
 from chiasm.ranks import ALONE, Ranks
 from chiasm.stop import Stopped, StopRequest
@@ -215,7 +216,8 @@ class Loop(ABC, Generic[Found]):
             for name, own in self._parameters.items()
         }
         finite = all(map(math.isfinite, norms.values()))
-        if finite:
+        updates = finite and not is_spike(progress, norms, settings.spike_factor)
+        if updates:
             for optimizer in self.optimizers.values():
                 for group in optimizer.param_groups:
                     group["lr"] = rate
@@ -223,7 +225,7 @@ class Loop(ABC, Generic[Found]):
             self.after_update(found)
         self.module.zero_grad()
         losses, counts = self.report(found)
-        progress.count(counts, finite)
+        progress.count(counts, updates=updates, finite=finite)
         values = {**losses, **norms, "learning_rate": rate, **progress.counters}
         values["skipped_steps"] = progress.skipped_steps
         synchronise(self.device)
@@ -256,6 +258,12 @@ class Loop(ABC, Generic[Found]):
                 if mistake and saved_step < done == progress.step:  # a document's, not the step's
                     self._save(checkpoints, log)
                 raise
+            with ranks.together():
+                goes_back = asks_for_rollback(progress)
+            if goes_back and self.state.return_weights(checkpoints):
+                self.tell(
+                    f"at {self._where}: spikes in a row, back to the last checkpoint's weights"
+                )
             after_step(progress.step, report.timing["seconds"])
             last = progress.step == settings.steps
             if last or progress.step % settings.log_every_steps == 0:

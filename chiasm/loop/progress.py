@@ -15,15 +15,21 @@ class Progress:
     step: int = 0
     """Steps done, skipped ones included."""
     skipped_steps: int = 0
-    """Steps whose gradient was not finite."""
+    """Steps whose gradient was not finite or a spike."""
     skipped_in_a_row: int = 0
+    mean_norms: dict[str, float] = field(default_factory=dict)
+    """Running means of gradient norms, where spikes are looked for."""
+    norm_steps: int = 0
+    """Steps in them."""
+    spikes_in_a_row: int = 0
+    rollbacks: int = 0
     counters: dict[str, int] = field(default_factory=dict)
     """Sums over steps, such as tokens."""
 
-    def count(self, counts: Mapping[str, int], finite: bool) -> None:
+    def count(self, counts: Mapping[str, int], *, updates: bool, finite: bool) -> None:
         """Counts a step."""
         self.step += 1
-        self.skipped_steps += not finite
+        self.skipped_steps += not updates
         self.skipped_in_a_row = 0 if finite else self.skipped_in_a_row + 1
         for name, value in counts.items():
             self.counters[name] = self.counters.get(name, 0) + value

@@ -18,6 +18,10 @@ class LoopSettings(Settings):
     """Updates of the weights: the horizon of the schedule and the end of the run."""
     max_grad_norm: float = Field(1.0, gt=0)
     """Gradients longer than this are shortened to it."""
+    spike_factor: float | None = Field(None, gt=1)
+    """Skip steps whose gradients are longer than this many times their running mean. After five in
+    a row the weights go back to the last checkpoint, and the data go on; none: nothing is a
+    spike."""
     log_every_steps: int = Field(1, ge=1)
     """Steps between lines of metrics."""
     validate_every_steps: int = Field(200, ge=1)

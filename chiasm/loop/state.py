@@ -71,21 +71,34 @@ class TrainingState:
         Raises:
             UserError: all are damaged, or an earlier version wrote them.
         """
+        progress = self._read(checkpoints)
+        if progress is None:
+            return False
+        torch.set_rng_state(progress["random"])
+        if self.stream:
+            self.stream.set_state(progress["stream"])
+        self.progress = Progress(**progress["counters"])
+        return True
+
+    def return_weights(self, checkpoints: Checkpoints) -> bool:
+        """Restores weights and optimizers of the newest checkpoint, and nothing else; returns False
+        where there is none."""
+        checkpoints.wait()
+        return self._read(checkpoints) is not None
+
+    def _read(self, checkpoints: Checkpoints) -> dict[str, Any] | None:
+        """Restores weights and optimizers; returns the rest."""
         tensors = self.tensors()
         progress = checkpoints.restore(tensors, "optimizers", self._empty)
         if progress is None:
-            return False
+            return None
         if progress.get("format") != FORMAT:
             why = f"{checkpoints.folder} was written by an earlier version of chiasm"
             raise UserError(why, remedy="start the run again with --fresh")
         self.module.load_state_dict(tensors["model"])
         for name, optimizer in self.optimizers.items():
             give(self.module, optimizer, tensors["optimizers"].get(name, {}))
-        torch.set_rng_state(tensors["random"])
-        if self.stream:
-            self.stream.set_state(progress["stream"])
-        self.progress = Progress(**progress["counters"])
-        return True
+        return {**progress, "random": tensors["random"]}
 
     def tensors(self) -> dict[str, Any]:
         """Returns all but the optimizers: tensors of which each rank has a part."""

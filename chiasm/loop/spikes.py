@@ -1,0 +1,56 @@
+"""Gradients that are suddenly many times longer than usual: told by a running mean of their norm."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from chiasm.errors import UserError
+from chiasm.loop.progress import Progress
+
+DECAY = 0.98
+"""Of the running mean of the norm: about the last 50 steps."""
+
+LEARNED_STEPS = 50
+"""Steps that are in the mean before anything is called a spike."""
+
+SPIKES_IN_A_ROW = 5
+"""So many are no accident of one batch: the weights go back to the last checkpoint."""
+
+ROLLBACKS = 3
+"""So often in one run; the next time it ends."""
+
+
+def is_spike(progress: Progress, norms: Mapping[str, float], factor: float | None) -> bool:
+    """Whether a norm exceeds ``factor`` times its running mean; else the means learn it."""
+    if factor is None:
+        return False
+    learned = progress.norm_steps >= LEARNED_STEPS
+    if learned and any(norm > factor * progress.mean_norms[name] for name, norm in norms.items()):
+        progress.spikes_in_a_row += 1
+        return True
+    progress.spikes_in_a_row = 0
+    progress.norm_steps += 1
+    for name, norm in norms.items():
+        mean = progress.mean_norms.get(name, norm)
+        progress.mean_norms[name] = DECAY * mean + (1 - DECAY) * norm
+    return False
+
+
+def asks_for_rollback(progress: Progress) -> bool:
+    """Whether the last steps were all spikes.
+
+    Raises:
+        UserError: the run has gone back too often.
+    """
+    if progress.spikes_in_a_row < SPIKES_IN_A_ROW:
+        return False
+    progress.spikes_in_a_row = 0
+    progress.rollbacks += 1
+    if progress.rollbacks > ROLLBACKS:
+        raise UserError(
+            f"training stopped at step {progress.step}: gradients were spikes {SPIKES_IN_A_ROW} "
+            f"times in a row, again after {ROLLBACKS} returns to a checkpoint",
+            remedy="lower training.optimizer.learning_rate or training.max_grad_norm, or raise "
+            "training.spike_factor",
+        )
+    return True
