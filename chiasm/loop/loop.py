@@ -183,7 +183,10 @@ class Loop(ABC, Generic[Found]):
                 self.begin()
             self.prepare()
             step, threads = self.progress.step, self.threads(folder / "threads.json")
-            with closing(self._log(folder)) as log, threads.in_use(step):
+            with (
+                closing(MetricsLog(folder, step) if self.ranks.is_first else NoLog()) as log,
+                threads.in_use(step),
+            ):
                 yield from self._train(checkpoints, log, stop, on_step, threads.after_step)
         return_freed_memory(self.device)
 
@@ -261,9 +264,7 @@ class Loop(ABC, Generic[Found]):
             with ranks.together():
                 goes_back = asks_for_rollback(progress)
             if goes_back and self.state.return_weights(checkpoints):
-                self.tell(
-                    f"at {self._where}: spikes in a row, back to the last checkpoint's weights"
-                )
+                self.tell(f"spikes at {self._where}: back to the last checkpoint's weights")
             after_step(progress.step, report.timing["seconds"])
             last = progress.step == settings.steps
             if last or progress.step % settings.log_every_steps == 0:
@@ -289,9 +290,6 @@ class Loop(ABC, Generic[Found]):
         if number := self.ranks.most(stop.signal or 0):
             stop.signal = signal.Signals(number)
         return number > 0
-
-    def _log(self, folder: Path) -> MetricsLog | NoLog:
-        return MetricsLog(folder, self.progress.step) if self.ranks.is_first else NoLog()
 
     @property
     def _saves_in_background(self) -> bool:

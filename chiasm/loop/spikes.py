@@ -1,4 +1,4 @@
-"""Gradients that are suddenly many times longer than usual: told by a running mean of their norm."""
+"""Gradients that are suddenly many times longer than the running mean of their norm."""
 
 from __future__ import annotations
 

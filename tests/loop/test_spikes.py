@@ -38,7 +38,7 @@ def test_a_run_that_goes_back_again_and_again_ends() -> None:
         assert asks_for_rollback(progress)
         assert not asks_for_rollback(progress)
     progress.spikes_in_a_row = 5
-    with pytest.raises(UserError, match="again after 3 returns .* raise training.spike_factor"):
+    with pytest.raises(UserError, match="again after 3 returns to a checkpoint"):
         asks_for_rollback(progress)
 
 
@@ -69,9 +69,7 @@ def test_a_run_passes_over_spikes_and_resumes_among_them(
     monkeypatch.setattr(Trainer, "backward", spiking)
     told: list[str] = []
     train_run(load_recipe(path), tmp_path / "whole", tell=told.append)
-    assert (
-        told.count("at step 65 of 80: spikes in a row, back to the last checkpoint's weights") == 1
-    )
+    assert told.count("spikes at step 65 of 80: back to the last checkpoint's weights") == 1
     assert torch.equal(weights[60], weights[66])  # the checkpoint of step 60
     lines = read_metrics(tmp_path / "whole" / "metrics.jsonl")
     skipped = [line["skipped_steps"] for line in lines if line["phase"] == "train"]
