@@ -97,6 +97,8 @@ class Loop(ABC, Generic[Found]):
         self.compiled = compiled
         self.tell = tell
         self.device = next(module.parameters()).device
+        asked = settings.background_checkpoints
+        self._in_background = self.device.type != "cpu" if asked == "auto" else asked
         keep_freed_memory(self.device)
         self.state = TrainingState(module, optimizers, stream=stream, ranks=ranks)
         moved = {
@@ -275,7 +277,7 @@ class Loop(ABC, Generic[Found]):
                 with ranks.together():
                     log.write("validation", progress.step, values, {})
             if last or progress.step % settings.checkpoint_every_steps == 0:
-                self._save(checkpoints, log, background=not last and self._saves_in_background)
+                self._save(checkpoints, log, background=not last and self._in_background)
                 saved_step = progress.step
             on_step(report)
         if saved_step < progress.step:
@@ -290,11 +292,6 @@ class Loop(ABC, Generic[Found]):
         if number := self.ranks.most(stop.signal or 0):
             stop.signal = signal.Signals(number)
         return number > 0
-
-    @property
-    def _saves_in_background(self) -> bool:
-        asked = self.settings.background_checkpoints
-        return self.device.type != "cpu" if asked == "auto" else asked
 
     def _save(
         self, checkpoints: Checkpoints, log: MetricsLog | NoLog, *, background: bool = False
