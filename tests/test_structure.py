@@ -28,6 +28,7 @@ ORDER = [
         "intervals",
         "hub",
         "whole",
+        "slurm",
         "stop",
         "threads",
         "settings",
