@@ -1,4 +1,4 @@
-"""A run and a study on a real Slurm, pre-empted in the middle, beside the same without interruption.
+"""A run and a study on a real Slurm, pre-empted, beside the same without interruption.
 
     python benchmarks/slurm.py [FOLDER]
 
@@ -23,7 +23,7 @@ from record import write_record
 
 from chiasm.loop.metrics import read_metrics
 
-STEPS = 1200
+STEPS = 500
 BEGUN = 100
 """Steps after which a run is pre-empted."""
 WAIT_SECONDS = 900
@@ -32,12 +32,14 @@ RECIPE = f"""
 name = "tiny"
 streams.image = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}
 tokenizer.vocabulary_tokens = 280
-stream = {{ sequence_length = 64, batch_size = 4, lanes = 4 }}
+stream.sequence_length = 64
+stream.batch_size = 4
+stream.lanes = 4
 stream.sources.manual = {{ kind = "python_manual" }}
 model = {{ width = 32, depth = 2, query_heads = 2, key_value_heads = 1 }}
 training.steps = {STEPS}
 training.validation_batches = 2
-training.checkpoint_every_steps = 400
+training.checkpoint_every_steps = 200
 """
 
 STUDY = """
@@ -114,8 +116,11 @@ def a_study(folder: Path) -> dict[str, Any]:
     words = chiasm("study", "run", str(study), "--slots", "2", "--out")
     options = ("--launcher", "slurm", "--partition", "low", "--time", "01:00:00")
     with subprocess.Popen([*words, str(there), *options], stdout=subprocess.PIPE) as runner:
-        preempt_at(lambda: any(last_step(cell / "run") >= BEGUN for cell in cells(there)))
-        assert runner.wait(2 * WAIT_SECONDS) == 0
+        try:
+            preempt_at(lambda: any(last_step(cell / "run") >= BEGUN for cell in cells(there)))
+            assert runner.wait(2 * WAIT_SECONDS) == 0
+        finally:
+            runner.terminate()
     told(*words, str(here))
     logs = [(cell / "log.txt").read_text() for cell in cells(there)]
     pairs = [(cell, here / "cells" / cell.name) for cell in cells(there)]
