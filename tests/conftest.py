@@ -1,5 +1,5 @@
 """A naive packer: the reference that model and objective are tested on; a small world model; a
-recipe of files that trains in a second.
+recipe of files that trains in a second; a cluster of this machine.
 
 A document is a list of spans; a span is a list of token numbers, a :class:`Picture` or a
 :class:`Series`.
@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -424,3 +427,42 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time() -> None:
     torch.manual_seed(0)
+
+
+class StandInSlurm:
+    """Where ``slurm_stand_in.py`` is called by the names of Slurm's commands."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def running(self) -> list[int]:
+        """Numbers of the jobs that have tasks."""
+        return [int(task.parents[1].name) for task in self.folder.glob("jobs/*/tasks/*")]
+
+    def submitted(self) -> int:
+        """How many jobs were ever submitted."""
+        return len(list(self.folder.glob("given-*")))
+
+    def signal(self, number: int, name: str) -> None:
+        """What Slurm sends to the tasks of a job that it pre-empts, with TERM."""
+        subprocess.run(["scancel", f"--signal={name}", str(number)], check=True)
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInSlurm]:
+    """A cluster of this machine, by small programs in PATH; no job outlives the test."""
+    folder, programs = tmp_path / "slurm-state", tmp_path / "slurm-bin"
+    (folder / "jobs").mkdir(parents=True)
+    programs.mkdir()
+    for name in ("sbatch", "squeue", "scancel", "scontrol", "srun"):
+        program = programs / name
+        stand_in = Path(__file__).with_name("slurm_stand_in.py")
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {stand_in} {name} "$@"\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("STAND_IN_SLURM", str(folder))
+    yield StandInSlurm(folder)
+    while left := [job.name for job in (folder / "jobs").glob("*")]:
+        subprocess.run(["scancel", "--signal=KILL", *left], check=True)
+        subprocess.run(["scancel", *left], check=True)
+        time.sleep(0.02)
