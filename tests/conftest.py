@@ -432,8 +432,8 @@ def _same_numbers_every_time() -> None:
 class StandInSlurm:
     """Where ``slurm_stand_in.py`` is called by the names of Slurm's commands."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder, self.programs = folder, programs
 
     def running(self) -> list[int]:
         """Numbers of the jobs that have tasks."""
@@ -443,9 +443,10 @@ class StandInSlurm:
         """How many jobs were ever submitted."""
         return len(list(self.folder.glob("given-*")))
 
-    def signal(self, number: int, name: str) -> None:
-        """What Slurm sends to the tasks of a job that it pre-empts, with TERM."""
-        subprocess.run(["scancel", f"--signal={name}", str(number)], check=True)
+    def cancel(self, *jobs: object, signal: str | None = None) -> None:
+        """As an administrator does; with TERM, as Slurm does to the tasks that it pre-empts."""
+        told = [f"--signal={signal}"] if signal else []
+        subprocess.run([self.programs / "scancel", *told, *map(str, jobs)], check=True)
 
 
 @pytest.fixture
@@ -461,8 +462,9 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInSl
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
     monkeypatch.setenv("STAND_IN_SLURM", str(folder))
-    yield StandInSlurm(folder)
+    cluster = StandInSlurm(folder, programs)
+    yield cluster
     while left := [job.name for job in (folder / "jobs").glob("*")]:
-        subprocess.run(["scancel", "--signal=KILL", *left], check=True)
-        subprocess.run(["scancel", *left], check=True)
+        cluster.cancel(*left, signal="KILL")
+        cluster.cancel(*left)
         time.sleep(0.02)

@@ -144,7 +144,7 @@ def test_pre_empted_it_goes_back_into_the_queue(
     own = job(f"if attempt: os._exit(0)\n{WAITS}", STOPPABLE, ranks_per_node=2)
     number = own.submit()
     wait_until(lambda: len(found(tmp_path)) == 2)
-    slurm.signal(number, "TERM")
+    slurm.cancel(number, signal="TERM")
     wait_until(lambda: own.status is not None)
     assert own.status == 0
     assert len(found(tmp_path, attempt=1)) == 2
@@ -162,7 +162,7 @@ def test_only_once_where_the_cluster_does_not_queue_again(
     own = job(WAITS, STOPPABLE)
     number = own.submit()
     wait_until(lambda: found(tmp_path))
-    slurm.signal(number, "TERM")
+    slurm.cancel(number, signal="TERM")
     wait_until(lambda: own.status is not None)
     assert own.status == 128 + signal.SIGTERM
     assert "presently disabled" in own.log.read_text()

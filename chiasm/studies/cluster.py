@@ -111,12 +111,12 @@ class SlurmLauncher:
 
     def _status(self, job: Job, now: float) -> int | None:
         own = self._running[job]
-        status = own.status
-        if status is None and now - self._missing.get(job, now) >= LOST_SECONDS:
-            with own.log.open("a") as log:
-                log.write(
-                    f"chiasm: job {own.last} has left the queue without an exit status: it was "
-                    "cancelled, or killed at a limit of time or memory\n"
-                )
-            return 1
-        return status
+        status, missed = own.status, self._missing.get(job)
+        if status is not None or missed is None or now - missed < LOST_SECONDS:
+            return status
+        with own.log.open("a") as log:
+            log.write(
+                f"chiasm: job {own.last} has left the queue without an exit status: it was "
+                "cancelled, or killed at a limit of time or memory\n"
+            )
+        return 1
