@@ -26,6 +26,7 @@ import shlex
 import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -239,7 +240,8 @@ def cancel(numbers: Iterable[int], *, waiting: bool = False) -> None:
 
 def _tell(*words: str) -> None:
     # Jobs that have ended meanwhile, or do not run yet, are errors to scancel.
-    subprocess.run(words, capture_output=True, timeout=ANSWER_SECONDS)
+    with suppress(subprocess.TimeoutExpired):
+        subprocess.run(words, capture_output=True, timeout=ANSWER_SECONDS)
 
 
 def _answer(*words: str) -> str:
