@@ -23,7 +23,7 @@ from record import write_record
 
 from chiasm.loop.metrics import read_metrics
 
-STEPS = 500
+STEPS = 300
 BEGUN = 100
 """Steps after which a run is pre-empted."""
 WAIT_SECONDS = 900
