@@ -1,5 +1,5 @@
 """A naive packer: the reference that model and objective are tested on; a small world model; a
-recipe of files that trains in a second.
+recipe of files that trains in a second; a cluster of this machine.
 
 A document is a list of spans; a span is a list of token numbers, a :class:`Picture` or a
 :class:`Series`.
@@ -10,7 +10,10 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Callable, Iterable, Sequence
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import prod
 from pathlib import Path
@@ -424,3 +427,44 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time() -> None:
     torch.manual_seed(0)
+
+
+class StandInSlurm:
+    """Where ``slurm_stand_in.py`` is called by the names of Slurm's commands."""
+
+    def __init__(self, folder: Path, programs: Path) -> None:
+        self.folder, self.programs = folder, programs
+
+    def running(self) -> list[int]:
+        """Numbers of the jobs that have tasks."""
+        return [int(task.parents[1].name) for task in self.folder.glob("jobs/*/tasks/*")]
+
+    def submitted(self) -> int:
+        """How many jobs were ever submitted."""
+        return len(list(self.folder.glob("given-*")))
+
+    def cancel(self, *jobs: object, signal: str | None = None) -> None:
+        """As an administrator does; with TERM, as Slurm does to the tasks that it pre-empts."""
+        told = [f"--signal={signal}"] if signal else []
+        subprocess.run([self.programs / "scancel", *told, *map(str, jobs)], check=True)
+
+
+@pytest.fixture
+def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInSlurm]:
+    """A cluster of this machine, by small programs in PATH; no job outlives the test."""
+    folder, programs = tmp_path / "slurm-state", tmp_path / "slurm-bin"
+    (folder / "jobs").mkdir(parents=True)
+    programs.mkdir()
+    for name in ("sbatch", "squeue", "scancel", "scontrol", "srun"):
+        program = programs / name
+        stand_in = Path(__file__).with_name("slurm_stand_in.py")
+        program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {stand_in} {name} "$@"\n')
+        program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")
+    monkeypatch.setenv("STAND_IN_SLURM", str(folder))
+    cluster = StandInSlurm(folder, programs)
+    yield cluster
+    while left := [job.name for job in (folder / "jobs").glob("*")]:
+        cluster.cancel(*left, signal="KILL")
+        cluster.cancel(*left)
+        time.sleep(0.02)

@@ -30,6 +30,20 @@ Fresh = Annotated[
 Cache = Annotated[
     Path | None, typer.Option(help="Where rendered worlds are kept.", envvar="CHIASM_CACHE")
 ]
+Partition = Annotated[
+    str | None, typer.Option(help="Slurm's partition; without it the cluster's default.")
+]
+Time = Annotated[
+    str | None,
+    typer.Option(
+        help="Limit of a Slurm job's time, such as 04:00:00; without it the partition's. A job "
+        "that reaches it saves and queues again."
+    ),
+]
+Sbatch = Annotated[
+    list[str] | None,
+    typer.Option(help='A further option of sbatch, as "--constraint=h200"; repeatable.'),
+]
 
 
 def overrides(example: str) -> Any:

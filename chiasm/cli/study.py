@@ -8,16 +8,22 @@ from __future__ import annotations
 
 import shlex
 import sys
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from chiasm.cli.options import Cache, command
+from chiasm.cli.options import Cache, Partition, Sbatch, Time, command
 from chiasm.cli.progress import RunDisplay
+from chiasm.errors import UserError
 from chiasm.report.doc import Table
 from chiasm.report.terminal import show
+from chiasm.slurm import Resources, queued
 from chiasm.studies.settings import StudySettings, load_study
+
+if TYPE_CHECKING:
+    from chiasm.studies.launcher import Launcher
 
 app = typer.Typer(help="Comparisons: a TOML file in, a page out.", no_args_is_help=True)
 
@@ -28,9 +34,18 @@ Out = Annotated[
 Slots = Annotated[
     int | None,
     typer.Option(
-        min=1, help="Cells at once, which share the cores; without it one per core, on a GPU one."
+        min=1,
+        help="Cells at once, which share the cores; without it one per core, on a GPU one, on a "
+        "cluster 8.",
     ),
 ]
+
+
+class Where(StrEnum):
+    """What runs the cells of a study."""
+
+    LOCAL = "local"
+    SLURM = "slurm"
 
 
 @app.command("plan")
@@ -56,23 +71,35 @@ def run(
     retry_failed: Annotated[
         bool, typer.Option("--retry-failed", help="Run cells again whose last attempt failed.")
     ] = False,
+    launcher: Annotated[
+        Where, typer.Option(help="Processes of this machine, or jobs of a Slurm cluster.")
+    ] = Where.LOCAL,
+    partition: Partition = None,
+    time: Time = None,
+    sbatch: Sbatch = None,
     cache: Cache = None,
 ) -> None:
     """Run every cell that is not finished; what was stopped or killed goes on where it was."""
+    resources = Resources(partition=partition, time=time, options=tuple(sbatch or ()))
+    if launcher is Where.SLURM:
+        queued()  # fails at once where there is no Slurm
+    elif resources != Resources():
+        raise UserError(
+            "--partition, --time and --sbatch are of Slurm", remedy="add --launcher slurm"
+        )
     settings = load_study(study)
-    from chiasm.cli.cells import CellsShown, chosen_slots, planned_study
-    from chiasm.studies.launcher import LocalLauncher
+    from chiasm.cli.cells import CellsShown, planned_study
     from chiasm.studies.runner import run_study
 
-    slots = chosen_slots(settings, slots)
+    chosen = _launcher(launcher, settings, slots, resources, cache)
+    slots = chosen.slots
     with RunDisplay() as display:
         planned = planned_study(
             settings, _folder(settings, out), slots, cache, display, measure_time=False
         )
         shown = CellsShown(planned, display)
-        launcher = LocalLauncher(slots, cache)
         progress = run_study(
-            planned, launcher, retry_failed=retry_failed, on_progress=shown.on_progress
+            planned, chosen, retry_failed=retry_failed, on_progress=shown.on_progress
         )
     rest = len(progress.waiting) + len(progress.running)
     print(
@@ -168,6 +195,18 @@ def slot(cache: Cache = None) -> None:
     from chiasm.studies.slot import run_cells
 
     run_cells(cache)
+
+
+def _launcher(
+    where: Where, study: StudySettings, slots: int | None, resources: Resources, cache: Path | None
+) -> Launcher:
+    from chiasm.cli.cells import chosen_slots
+    from chiasm.studies.cluster import SLOTS, SlurmLauncher
+    from chiasm.studies.launcher import LocalLauncher
+
+    if where is Where.SLURM:
+        return SlurmLauncher(slots or SLOTS, resources, cache)
+    return LocalLauncher(chosen_slots(study, slots), cache)
 
 
 def _folder(study: StudySettings, out: Path | None) -> Path:

@@ -15,6 +15,7 @@ measures.py    the metrics of one trained cell
 cell.py        one cell: train, measure, write the results
 slot.py        a process that runs cells in succession
 launcher.py    where cells run: processes of this machine
+cluster.py     where cells run: jobs of a Slurm cluster
 runner.py      keeps the slots busy until every cell is finished or failed
 collect.py     results so far, as JSON and as points of a scaling law
 shift.py       distances of texts to a corpus

@@ -58,6 +58,18 @@ def test_from_plan_to_page(study: Path) -> None:
     assert f"chiasm study run {study} --out {out}" in (out / "report.html").read_text()
 
 
+def test_what_only_slurm_has_is_named(
+    study: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(UserError, match="are of Slurm; add --launcher slurm"):
+        said("run", str(study), "--partition", "low")
+    with pytest.raises(UserError, match="--time 4h is no time limit"):
+        said("run", str(study), "--launcher", "slurm", "--time", "4h")
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="there is no squeue on this machine"):
+        said("run", str(study), "--launcher", "slurm")
+
+
 def test_mistakes_are_named(study: Path) -> None:
     with pytest.raises(UserError, match="does not exist; give a TOML file"):
         said("status", str(study.parent / "nothing.toml"))
