@@ -2,6 +2,10 @@
 
 memory.py   whether a model fits the machine
 vision.py   the vision tokenizer of a recipe
+ledger.py   what the operations of a step allocate, send and wait for
+full_rows.py batches of full rows, without data
+planned.py  ranks and a CUDA device that are not there
+footprint.py what one rank needs, from a step on tensors without memory
 walks.py    shape of documents with actions, and whether rows hold them
 rehearsal.py parts that only sampling runs, tried before the first step
 inputs.py   tokenizers of text and streams, trained or measured
