@@ -12,7 +12,7 @@ import operator
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import reduce
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -46,7 +46,7 @@ from chiasm.training.average import Average
 from chiasm.training.losses import Counts, Losses
 from chiasm.training.noise import draw_noise
 from chiasm.training.objective import Objective
-from chiasm.training.parallel import Meshes, Placement, parallelize, refuse_misfit
+from chiasm.training.parallel import Placement, parallelize, refuse_misfit
 from chiasm.training.settings import ParallelSettings
 from chiasm.training.tally import tally
 
@@ -128,35 +128,28 @@ def footprint(
     shards = parallel.shards(here.local_size, "cuda") if ranks > 1 else 1
     parallel = parallel.model_copy(update={"shard_ranks": shards})
     with not_there(ranks), planned_for("cuda"):
-        meshes = Meshes.of(here, parallel, HERE)
-        with FakeTensorMode():
-            decoder, placement = _split(recipe, streams, here, parallel, meshes)
-            step = _Step(recipe, here, decoder, placement, counted, meshes)
+        with FakeTensorMode() as without_memory:
+            decoder = _decoder(recipe, streams)
+        with settings_of("training.parallel"):
+            refuse_misfit(decoder, here, parallel)
+        # Outside of the mode: tables of ranks are ordinary tensors.
+        dtype, seed = decoder.compute_dtype, recipe.seed
+        placement = parallelize(decoder, here, parallel, HERE, compute_dtype=dtype, seed=seed)
+        with without_memory:
+            step = _Step(recipe, here, decoder, placement, counted)
             step.take()
     return step.footprint(parallel)
 
 
-def _split(
-    recipe: Recipe,
-    streams: Streams,
-    ranks: PlannedRanks,
-    parallel: ParallelSettings,
-    meshes: Meshes,
-) -> tuple[Decoder, Placement]:
-    """The decoder as it lies on the ranks."""
+def _decoder(recipe: Recipe, streams: Streams) -> Decoder:
+    """The decoder as the trainer sets it, not yet split."""
     vocabulary, training = _vocabulary(recipe, streams), recipe.training
     decoder = Decoder(recipe.model, vocabulary=vocabulary, streams=streams, seed=recipe.seed)
-    with settings_of("training.parallel"):
-        refuse_misfit(decoder, ranks, parallel)
-    dtype = matmul_dtype(torch.device("cuda"), training.precision)
-    placement = parallelize(
-        decoder, ranks, parallel, HERE, compute_dtype=dtype, seed=recipe.seed, meshes=meshes
-    )
     with settings_of("training"):
         freeze(decoder, training.frozen)
-    decoder.compute_dtype = dtype
+    decoder.compute_dtype = matmul_dtype(torch.device("cuda"), training.precision)
     decoder.activation_checkpointing = training.activation_checkpointing
-    return decoder, placement
+    return decoder
 
 
 class _Rows(NamedTuple):
@@ -177,9 +170,8 @@ class _Step:
         decoder: Decoder,
         placement: Placement,
         rows: _Rows,
-        meshes: Meshes,
     ) -> None:
-        self.recipe, self.ranks, self.decoder, self.meshes = recipe, ranks, decoder, meshes
+        self.recipe, self.ranks, self.decoder = recipe, ranks, decoder
         self.placement, (self.read, self.work, self.counts) = placement, rows
         self.objective = Objective(recipe.objective, ranks)
         self.ledger = Ledger()
@@ -190,7 +182,7 @@ class _Step:
             self.optimizer = build_optimizer(decoder, training)
         decay = training.ema_decay
         self.average = None if decay is None else Average(decoder, decay)
-        self.activations = self.gathered_root = self.gradients = 0
+        self.activations = self.gathered_root = self.gradients = self.forward_flops = 0
 
     def take(self) -> None:
         """Takes the step."""
@@ -209,6 +201,7 @@ class _Step:
             with ledger.during("report"):
                 names, modalities = self.read.source_names, self.read.streams.modalities
                 tally(losses, self.objective, names, modalities)
+                self.forward_flops = self.decoder.forward_flops(self.work)
 
     def backward(self) -> Losses:
         """Adds the gradients of one batch; returns its losses without them."""
@@ -284,12 +277,12 @@ class _Step:
                 average=_bytes(self.held_average),
                 activations=self.activations,
                 gathered_root=self.gathered_root,
-                gathered_block=_largest_block(self.decoder, self.meshes),
+                gathered_block=_largest_block(self.decoder),
                 peak=ledger.peak_bytes,
             ),
             peak_phase=ledger.peak_phase,
             traffic=ledger.traffic,
-            flops=FORWARD_AND_BACKWARD * batches * self.decoder.forward_flops(self.work),
+            flops=FORWARD_AND_BACKWARD * batches * self.forward_flops,
             product_flops=ledger.product_flops,
             waits=dict(ledger.waits),
         )
@@ -340,17 +333,17 @@ def _gathered(decoder: Decoder) -> list[Tensor]:
     return [own for own in parameters if fsdp and not hasattr(own, "to_local")]
 
 
-def _largest_block(decoder: Decoder, meshes: Meshes) -> int:
+def _largest_block(decoder: Decoder) -> int:
     """Bytes of the largest block's weights as FSDP2 gathers them; 0 where it does not."""
-    if meshes.shards is None:
-        return 0
     exact = {mixture.router.weight for mixture in decoder.mixtures()}
-    spread = {own for mixture in decoder.mixtures() for own in (mixture.gate_up, mixture.down)}
 
-    def gathered(parameter: Tensor) -> int:
+    def gathered(parameter: Any) -> int:
+        split = getattr(parameter, "device_mesh", None)
+        if split is None or split.mesh_dim_names == ("experts",):
+            return 0
         numbers = parameter.numel()
-        if parameter in spread and meshes.experts is not None:
-            numbers = numbers // meshes.experts.size() if meshes.expert_replicas else 0
+        if "experts" in split.mesh_dim_names:
+            numbers //= split.size(split.mesh_dim_names.index("experts"))
         return numbers * (4 if parameter in exact else decoder.compute_dtype.itemsize)
 
     return max(sum(map(gathered, block.parameters())) for block in decoder.blocks)

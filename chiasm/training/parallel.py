@@ -73,36 +73,6 @@ WHOLE = Placement()
 """Of one process."""
 
 
-class Meshes(NamedTuple):
-    """The ranks as tables, by what is split over them; None: nothing is."""
-
-    shards: DeviceMesh | None = None
-    """Weights along the last dimension, and copies along a first one if there are any."""
-    experts: DeviceMesh | None = None
-    """The routed experts of a block."""
-    expert_replicas: DeviceMesh | None = None
-    """Copies of the same experts."""
-
-    @classmethod
-    def of(cls, ranks: Ranks, settings: ParallelSettings, device: torch.device) -> Meshes:
-        """Those that the settings ask for; all ranks call it."""
-        if ranks.size == 1:
-            return cls()
-        from torch.distributed.device_mesh import init_device_mesh
-
-        shards, experts, replicas, degree = None, None, None, settings.expert_ranks
-        if degree > 1:
-            size, names = (ranks.size // degree, degree), ("expert_replicas", "experts")
-            by_expert = init_device_mesh(device.type, size, mesh_dim_names=names)
-            experts = by_expert["experts"]
-            replicas = by_expert["expert_replicas"] if size[0] > 1 else None
-        if (asked := settings.shards(ranks.local_size, device.type)) > 1:
-            size, names = (ranks.size // asked, asked), ("replicas", "shards")
-            mesh = init_device_mesh(device.type, size, mesh_dim_names=names)
-            shards = mesh if size[0] > 1 else mesh["shards"]
-        return cls(shards, experts, replicas)
-
-
 @contextmanager
 def without_memory(
     ranks: Ranks, settings: ParallelSettings, device: torch.device
@@ -131,24 +101,31 @@ def parallelize(
     *,
     compute_dtype: torch.dtype,
     seed: int,
-    meshes: Meshes | None = None,
 ) -> Placement:
     """Splits the decoder over the ranks, in place, and moves it to the device.
 
-    ``seed`` is of its first weights, where it has none yet; ``meshes``: of the ranks, where they
-    are made already.
+    ``seed`` is of its first weights, where it has none yet.
     """
-    meshes = meshes or Meshes.of(ranks, settings, device)
-    if meshes.shards is None and decoder.device != device:
+    if decoder.device.type not in ("meta", device.type):
         decoder.to(device)
-    if meshes.experts is not None:
-        _spread_experts(decoder, meshes.experts)
-    if meshes.shards is None:
-        return WHOLE if ranks.size == 1 else _copied(decoder, meshes)
-    _shard(decoder, meshes.shards, meshes, compute_dtype)
-    if any(own.is_meta for own in decoder.parameters()):
+    if ranks.size == 1:
+        return WHOLE
+    from torch.distributed.device_mesh import init_device_mesh
+
+    by_expert, degree = None, settings.expert_ranks
+    shards = settings.shards(ranks.local_size, device.type)
+    if degree > 1:
+        size, names = (ranks.size // degree, degree), ("expert_replicas", "experts")
+        by_expert = init_device_mesh(device.type, size, mesh_dim_names=names)
+        _spread_experts(decoder, by_expert["experts"])
+    if shards == 1:
+        return _copied(decoder, by_expert)
+    size = (ranks.size // shards, shards)
+    mesh = init_device_mesh(device.type, size, mesh_dim_names=("replicas", "shards"))
+    _shard(decoder, mesh if size[0] > 1 else mesh["shards"], by_expert, compute_dtype)
+    if decoder.device.type == "meta":
         decoder._apply(lambda own: torch.empty_like(own, device=device) if own.is_meta else own)
-    initialize(decoder, decoder.settings, seed)
+        initialize(decoder, decoder.settings, seed)
     return WHOLE
 
 
@@ -192,17 +169,17 @@ def _spread_experts(decoder: Decoder, mesh: DeviceMesh) -> None:
         mixture.route = partial(ExchangedRouting.by_expert, group=mesh.get_group())
 
 
-def _copied(decoder: Decoder, meshes: Meshes) -> Placement:
+def _copied(decoder: Decoder, by_expert: DeviceMesh | None) -> Placement:
     whole = [own for own in decoder.parameters() if not hasattr(own, "to_local")]
     copied = [Copied(whole, None)]
-    if meshes.expert_replicas is not None:
+    if by_expert is not None and by_expert["expert_replicas"].size() > 1:
         parts = [own for own in decoder.parameters() if hasattr(own, "to_local")]
-        copied.append(Copied(parts, meshes.expert_replicas.get_group()))
+        copied.append(Copied(parts, by_expert["expert_replicas"].get_group()))
     return Placement(copied)
 
 
 def _shard(
-    decoder: Decoder, mesh: DeviceMesh, meshes: Meshes, compute_dtype: torch.dtype
+    decoder: Decoder, mesh: DeviceMesh, by_expert: DeviceMesh | None, compute_dtype: torch.dtype
 ) -> None:
     from torch.distributed.fsdp import (
         FSDPModule,
@@ -227,8 +204,8 @@ def _shard(
             split(mixture.router, mesh=mesh)  # whose scores are float32 whatever the rest is
             if mixture.shared is not None:
                 split(mixture.shared, mesh=mesh, mp_policy=policy)
-            if meshes.expert_replicas is not None:
-                split(mixture, mesh=meshes.expert_replicas, mp_policy=policy)
+            if by_expert is not None and by_expert["expert_replicas"].size() > 1:
+                split(mixture, mesh=by_expert["expert_replicas"], mp_policy=policy)
                 spread -= {mixture.gate_up, mixture.down}
         split(block, mesh=mesh, mp_policy=policy, ignored_params=spread)
     # The heads read their weights after the pass, which therefore keeps them.
