@@ -44,7 +44,6 @@ from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.training.average import Average
 from chiasm.training.losses import Counts, Losses
-from chiasm.training.noise import draw_noise
 from chiasm.training.objective import Objective
 from chiasm.training.parallel import Placement, parallelize, refuse_misfit
 from chiasm.training.settings import ParallelSettings
@@ -123,7 +122,8 @@ def footprint(
     read = full_batch(streams, rows, length, stream.condition_dropout, recipe.seed)
     here = PlannedRanks(ranks, of_a_machine)
     batches = recipe.training.gradient_accumulation_steps
-    counted = _Rows(read.to("meta"), Work.useful(read), Counts.of([read] * batches).over(here))
+    read = changed(read, lambda own: own)  # with the lists that the host makes of it
+    counted = _Rows(read, Work.useful(read), Counts.of([read] * batches).over(here))
     parallel = recipe.training.parallel
     shards = parallel.shards(here.local_size, "cuda") if ranks > 1 else 1
     parallel = parallel.model_copy(update={"shard_ranks": shards})
@@ -207,16 +207,11 @@ class _Step:
         """Adds the gradients of one batch; returns its losses without them."""
         ledger = self.ledger
         with ledger.during("input"):
-            batch = changed(self.read, _without_memory)
+            batch = changed(self.read, self.without_memory)
             latents = {name: _latents(batch, name) for name in batch.slots}
-            noise = {name: torch.empty_like(own) for name, own in latents.items()}
-            times = {name: torch.empty(len(own)) for name, own in batch.slots.items()}
-            self.draw(batch)
         before = ledger.live_bytes
         with ledger.during("forward"):
-            losses = self.objective.losses(
-                self.decoder, batch, latents, self.recipe.seed, times, noise
-            )
+            losses = self.objective.losses(self.decoder, batch, latents, self.recipe.seed)
             total = self.objective.total(losses, self.counts)
         self.gathered_root = _bytes(_gathered(self.decoder))
         self.activations = ledger.live_bytes - before - self.gathered_root
@@ -224,11 +219,12 @@ class _Step:
             total.backward()
         return losses.detach()
 
-    def draw(self, batch: PackedBatch) -> None:
-        """What a step draws, for the sake of what it waits for: the numbers are no use here."""
-        self.objective.flow_times(batch, self.recipe.seed)
-        for name in batch.slots:
-            draw_noise(batch, name, self.recipe.seed)
+    def without_memory(self, tensor: Tensor) -> Tensor:
+        """The same on the device, of which the host knows the numbers."""
+        made = torch.empty(tensor.shape, dtype=tensor.dtype)
+        if not tensor.is_meta:
+            self.ledger.known[made] = tensor
+        return made
 
     def update(self, losses: Losses) -> None:
         """Clips the gradients and moves the weights."""
@@ -315,10 +311,6 @@ def _vocabulary(recipe: Recipe, streams: Streams) -> int:
         return recipe.tokenizer.vocabulary_tokens
     marked = [shape.name for shape in streams if IMAGE != shape.name == shape.marks]
     return TextTokenizer.load(recipe.tokenizer.path, marked).vocabulary_size
-
-
-def _without_memory(tensor: Tensor) -> Tensor:
-    return torch.empty(tensor.shape, dtype=tensor.dtype)
 
 
 def _latents(batch: PackedBatch, name: str) -> Tensor:

@@ -14,16 +14,23 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, NamedTuple
+from unittest.mock import patch
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch._subclasses.fake_tensor import DataDependentOutputException, DynamicOutputShapeException
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensor,
+)
 from torch.distributed.tensor import DTensor
+from torch.distributed.tensor._sharding_prop import ShardingPropagator
 from torch.overrides import TorchFunctionMode
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import flop_registry
+from torch.utils.weak import WeakIdKeyDictionary
 
 from chiasm.errors import UserError
 
@@ -43,6 +50,20 @@ COLLECTIVES: dict[str, tuple[str, int | None]] = {
     "_c10d_functional.all_to_all_single": ("all-to-all", 0),
 }
 """Kind of each operation, and the argument that is the whole of what travels; None: its result."""
+
+
+NAMES = {
+    _aten._local_scalar_dense.default: "item",
+    _aten.equal.default: "equal",
+    _aten.nonzero.default: "nonzero",
+    _aten.masked_select.default: "masked_select",
+    _aten.index.Tensor: "boolean index",
+    _aten.repeat_interleave.Tensor: "repeat_interleave",
+}
+"""What the operations that wait are called."""
+
+HOST = torch.device("meta")
+"""Where copies to the host lie, to tell them from what is on the planned device."""
 
 
 class Place(NamedTuple):
@@ -65,8 +86,8 @@ class Traffic(NamedTuple):
 class Ledger(TorchDispatchMode):
     """The storages that are alive, what was sent, and where the host would have waited.
 
-    Numbers that the host asks for stand in as 1, and positions that a mask chooses as all of them,
-    so that the step goes on.
+    Numbers that the host asks for are those of the tensors in ``known``, else stand in as 1, and
+    positions that a mask chooses as all of them, so that the step goes on.
     """
 
     def __init__(self) -> None:
@@ -80,13 +101,17 @@ class Ledger(TorchDispatchMode):
         self._sent: Counter[str] = Counter()
         self._sent_bytes: Counter[str] = Counter()
         self._storages: dict[int, tuple[weakref.ref[Any], int]] = {}
-        self._reading: FrameType | None = None
+        self.known: WeakIdKeyDictionary = WeakIdKeyDictionary()
+        """Ordinary tensors, by those without memory that were made of them."""
+        self._paused = False
 
     @contextmanager
     def open(self) -> Iterator[None]:
         """Writes down what is dispatched inside."""
         with ExitStack() as stack:
             stack.enter_context(self._resizing())
+            stack.enter_context(self._without_propagation())
+            stack.enter_context(self._reading())
             stack.enter_context(_Copies(self))
             stack.enter_context(self)
             yield
@@ -109,29 +134,28 @@ class Ledger(TorchDispatchMode):
         """Counts the storages of tensors, as long as they live."""
         for tensor in tensors:
             storage = tensor.untyped_storage()
-            if id(storage) not in self._storages:
+            if tensor.device != HOST and id(storage) not in self._storages:
                 key = id(storage)
                 there = weakref.ref(storage, lambda _, key=key: self._set(key, None))  # type: ignore[misc]
                 self._storages[key] = there, 0
                 self._set(key, storage.nbytes())
 
     def wait(self, operation: str) -> None:
-        """Writes down that the host waits here; once, where it reads a list number by number."""
-        frame, reading = sys._getframe(1), None
-        found = None
-        while frame is not None:
-            file = Path(frame.f_code.co_filename)
-            if frame.f_code.co_name == "tolist":
-                reading, operation = frame, "tolist"
-            elif PACKAGE in file.parents and file.parent != PACKAGE / "assembly":
-                found = found or Place(str(file.relative_to(PACKAGE)), frame.f_lineno, operation)
-                break
-            elif not _is_torch(file) and found is None and file.parent != PACKAGE / "assembly":
-                found = Place(str(file), frame.f_lineno, operation)
-            frame = frame.f_back  # type: ignore[assignment]
-        if reading is None or reading is not self._reading:
-            self.waits[self.phase, found or Place("", 0, operation)] += 1
-        self._reading = reading
+        """Writes down that the host waits here."""
+        frame: FrameType | None = sys._getframe(1)
+        while frame is not None and not _is_cause(Path(frame.f_code.co_filename)):
+            frame = frame.f_back
+        file, line = ("", 0) if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+        inside = PACKAGE in Path(file).parents
+        told = str(Path(file).relative_to(PACKAGE)) if inside else file
+        self.waits[self.phase, Place(told, line, operation)] += 1
+
+    def numbers(self, tensor: Tensor) -> np.ndarray:
+        """Returns what the host reads of a tensor."""
+        if (known := self.known.get(tensor)) is not None:
+            with _disable_current_modes():
+                return known.numpy()
+        return np.ones(tensor.shape, np.float64 if tensor.is_floating_point() else np.int64)
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -139,8 +163,11 @@ class Ledger(TorchDispatchMode):
         if any(issubclass(each, DTensor) for each in types):
             return NotImplemented  # its parts come here one by one
         kwargs = kwargs or {}
+        if self._paused:
+            return func(*args, **kwargs)
         if (stand_in := _stand_in(func, args, kwargs)) is not None:
-            self.wait(func._schema.name.removeprefix("aten::"))
+            if args[0].device != HOST:
+                self.wait(NAMES.get(func, str(func)))
             out = stand_in()
         else:
             try:
@@ -148,8 +175,8 @@ class Ledger(TorchDispatchMode):
             except (DataDependentOutputException, DynamicOutputShapeException) as error:
                 self.wait(str(func))
                 [*_, (_, last)] = self.waits
-                told = f"{last.file}:{last.line}: the shape after {func} depends on data"
-                raise UserError(told, remedy="give the operation its output size") from error
+                told = f"{last.file}:{last.line}: what {func} gives depends on data"
+                raise UserError(told, remedy="do without it, or give its output size") from error
         self.hold(each for each in tree_leaves(out) if isinstance(each, Tensor))
         self._count(func, args, kwargs, out)
         return out
@@ -190,11 +217,39 @@ class Ledger(TorchDispatchMode):
                 self._set(id(storage), storage.nbytes())
             return found
 
-        torch.UntypedStorage.resize_ = heard  # type: ignore[method-assign, assignment]
-        try:
+        with patch.object(torch.UntypedStorage, "resize_", heard):
             yield
-        finally:
-            torch.UntypedStorage.resize_ = resize  # type: ignore[method-assign]
+
+
+    @contextmanager
+    def _reading(self) -> Iterator[None]:
+        """Hears of lists, which would be read number by number."""
+
+        def heard(tensor: Tensor) -> Any:
+            if tensor.device != HOST:
+                self.wait("tolist")
+            return self.numbers(tensor).tolist()
+
+        with patch.object(FakeTensor, "tolist", heard):
+            yield
+
+    @contextmanager
+    def _without_propagation(self) -> Iterator[None]:
+        """Passes over what DTensor tries on whole shapes to learn how a result is split."""
+        with patch.object(ShardingPropagator, "_fake_mode_lock", self._pause()):
+            yield
+
+    def _pause(self) -> Any:
+        ledger = self
+
+        class Pause:
+            def __enter__(self) -> None:
+                ledger._paused = True
+
+            def __exit__(self, *_: object) -> None:
+                ledger._paused = False
+
+        return Pause()
 
 
 class _Copies(TorchFunctionMode):
@@ -207,10 +262,15 @@ class _Copies(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
-        if func is Tensor.cpu:
+        planned = bool(args) and isinstance(args[0], FakeTensor)
+        if planned and func is Tensor.cpu:
             self.ledger.wait("cpu")
-        elif func is Tensor.numpy:  # of what was copied before
-            return np.ones(args[0].shape, np.int64)
+            copy = torch.empty_like(args[0], device=HOST)
+            if (known := self.ledger.known.get(args[0])) is not None:
+                self.ledger.known[copy] = known
+            return copy
+        if planned and func is Tensor.numpy:  # of what was copied before
+            return self.ledger.numbers(args[0])
         return func(*args, **(kwargs or {}))
 
 
@@ -247,5 +307,6 @@ def _places(indices: Iterable[Tensor | None]) -> list[Tensor | None]:
     return places
 
 
-def _is_torch(file: Path) -> bool:
-    return Path(torch.__file__).parent in file.parents
+def _is_cause(file: Path) -> bool:
+    """Whether a file is neither torch nor part of the rehearsal."""
+    return not {Path(torch.__file__).parent, Path(__file__).parent} & {*file.parents}
