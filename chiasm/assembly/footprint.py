@@ -9,7 +9,7 @@ Shape suffixes: L latent tokens of a stream, C latent channels, N its items.
 from __future__ import annotations
 
 import operator
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from typing import Any, NamedTuple
@@ -101,9 +101,7 @@ class Footprint:
     """How often the host waits for the device, by part of a step and place."""
 
 
-def footprint(
-    recipe: Recipe, ranks: int = 1, of_a_machine: int = RANKS_OF_A_MACHINE
-) -> Footprint:
+def footprint(recipe: Recipe, ranks: int = 1, of_a_machine: int = RANKS_OF_A_MACHINE) -> Footprint:
     """Returns what rank 0 of so many needs, ``of_a_machine`` of them on each machine.
 
     No data is opened, and no tokenizer trained.

@@ -78,7 +78,7 @@ class Place(NamedTuple):
 class Traffic(NamedTuple):
     """Collectives of one kind."""
 
-    count: int
+    calls: int
     bytes: int
     """Of the whole tensors that travel: an all-gather's result, what others take in."""
 
@@ -219,7 +219,6 @@ class Ledger(TorchDispatchMode):
 
         with patch.object(torch.UntypedStorage, "resize_", heard):
             yield
-
 
     @contextmanager
     def _reading(self) -> Iterator[None]:

@@ -60,7 +60,8 @@ def rehearse(
         console.print(table)
     print(
         f"products of a step: {found.flops:.3e} FLOPs on this rank, {found.flops * ranks:.3e} on "
-        f"all; {found.product_flops:.3e} on this rank without attention, with what is computed again"
+        f"all; {found.product_flops:.3e} on this rank without attention, with what is "
+        "computed again"
     )
     for line in told:
         print(f"assumed: {line}")
@@ -77,8 +78,8 @@ def assumptions(recipe: Recipe, found: Footprint, machine_ranks: int) -> list[st
         split += f", routed experts over {found.expert_ranks}, which get as many rows each"
     told = [
         f"rank 0 of {found.ranks} ({machine_ranks} on a machine), {split}",
-        f"{found.batches} batch(es) of {found.rows} full rows of {found.positions} positions: up to "
-        "half of them latents of items behind captions, one document of text",
+        f"{found.batches} batch(es) of {found.rows} full rows of {found.positions} positions: up "
+        "to half of them latents of items behind captions, one document of text",
         f"training.precision = {training.precision}, activation_checkpointing = "
         f"{training.activation_checkpointing}, optimizer {training.optimizer.kind}",
         "operations take the way of CUDA, uncompiled; FlexAttention is counted by the shapes of "
@@ -130,7 +131,7 @@ def _traffic(found: Footprint) -> Table:
     for column in ("calls", "bytes", "GiB"):
         table.add_column(column, justify="right")
     for kind, own in sorted(found.traffic.items()):
-        table.add_row(kind, str(own.count), f"{own.bytes:,}", f"{own.bytes / 2**30:.3f}")
+        table.add_row(kind, str(own.calls), f"{own.bytes:,}", f"{own.bytes / 2**30:.3f}")
     return table
 
 

@@ -45,7 +45,7 @@ def found(
 
 @pytest.mark.parametrize("model", MODELS)
 def test_a_step_asks_for_numbers_only_where_it_begins_and_ends(found, model: str) -> None:
-    """Flow times and noise are drawn by what rows hold; then nothing until gradients are clipped."""
+    """Times and noise are drawn by what rows hold; then nothing until gradients are clipped."""
     waits = found(**MODELS[model]).waits
     begins = {"training/noise.py", "training/objective.py"}
     assert {place.file for phase, place in waits if phase == "forward"} == begins
@@ -63,9 +63,7 @@ ADDED = {
 
 
 @pytest.mark.parametrize("operation", ADDED)
-def test_one_that_is_added_is_named(
-    found, operation: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_one_that_is_added_is_named(found, operation: str, monkeypatch: pytest.MonkeyPatch) -> None:
     forward = Router.forward
 
     def asking(router: Router, x_MD: torch.Tensor):
@@ -94,8 +92,8 @@ def test_collectives_of_shards_are_those_of_the_algorithm(found) -> None:
     weights = found().memory.parameters
     shards, copies = found(8).traffic, found(8, **{"training.parallel.shard_ranks": 1}).traffic
     blocks = 2
-    assert shards["all-gather"].count == 2 * blocks + 1
-    assert shards["reduce-scatter"].count == blocks + 1
+    assert shards["all-gather"].calls == 2 * blocks + 1
+    assert shards["reduce-scatter"].calls == blocks + 1
     assert shards["reduce-scatter"].bytes == pytest.approx(weights, rel=0.02)
     assert set(copies) == {"all-reduce"}
     assert copies["all-reduce"].bytes == pytest.approx(weights, rel=0.02)
@@ -106,7 +104,7 @@ def test_experts_in_parallel_travel_four_times_a_block_and_are_waited_for(found)
     pass."""
     apart = {**MODELS["moe"], "training.parallel.expert_ranks": 4}
     moe = found(4, **apart)
-    assert moe.traffic["all-to-all"].count == 2 * (4 + 3)
+    assert moe.traffic["all-to-all"].calls == 2 * (4 + 3)
     waits = {(phase, place.file): n for (phase, place), n in moe.waits.items()}
     assert waits["forward", "model/exchange.py"] == 2
     again = found(4, **apart, **{"training.activation_checkpointing": "full"})

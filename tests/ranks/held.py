@@ -1,6 +1,6 @@
 """What ranks hold after the backward pass of their first step, in bytes; rank 0 prints it as JSON.
 
-    python held.py RECIPE
+python held.py RECIPE
 """
 
 import json
