@@ -16,6 +16,25 @@ from chiasm.errors import UserError
 
 _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4  # of malloc.h
 
+_planned: str | None = None
+
+
+@contextmanager
+def planned_for(kind: str) -> Iterator[None]:
+    """Lets code that asks :func:`kind_of` take the way of a device that is not there: for tensors
+    without memory, of which only shapes are wanted."""
+    global _planned
+    before, _planned = _planned, kind
+    try:
+        yield
+    finally:
+        _planned = before
+
+
+def kind_of(tensor: torch.Tensor) -> str:
+    """Returns the type of the device that a tensor is computed on, such as cuda."""
+    return _planned or tensor.device.type
+
 
 def choose_device(name: str) -> torch.device:
     """Returns the device of that name; ``auto`` is CUDA if available, else CPU.

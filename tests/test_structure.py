@@ -344,7 +344,7 @@ OF_NO_FILE = {
     "evaluation": "registration",
     "loop": "registration",
     "model": "registration",
-    "ranks": "equal faults resume",
+    "ranks": "equal faults footprint resume",
     "streams": "depth mistakes page series",
     "studies": "shipped",
     "tokenizers": "registration",

@@ -5,6 +5,11 @@ vision.py   the vision tokenizer of a recipe
 walks.py    shape of documents with actions, and whether rows hold them
 rehearsal.py parts that only sampling runs, tried before the first step
 inputs.py   tokenizers of text and streams, trained or measured
+ledger.py   what the operations of a step allocate, send and wait for
+full_rows.py batches of full rows, without data
+planned.py  ranks and a CUDA device that are not there
+planned_step.py a training step on tensors without memory
+footprint.py what one rank needs for a step
 objects.py  data, stream, model and trainer from a recipe
 pace.py     time of a training step on this machine
 pictures.py images of a recipe's sources, and its held-out trajectories

@@ -6,7 +6,7 @@ axes of an item, C latent channels, G latent tokens of targets.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -156,6 +156,11 @@ def moved(own: Any, device: torch.device | str) -> Any:
 
     Lists derived of it have data-dependent lengths: made on the host, they cost the device no sync.
     """
+    return changed(own, lambda tensor: tensor.to(device, non_blocking=True))
+
+
+def changed(own: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """Returns a dataclass with each of its tensors changed, those of its cached properties too."""
     derived = [name for name, of in vars(type(own)).items() if isinstance(of, cached_property)]
 
     def there(value: Any) -> Any:
@@ -164,8 +169,8 @@ def moved(own: Any, device: torch.device | str) -> Any:
         if isinstance(value, Mapping):
             return {name: there(each) for name, each in value.items()}
         if isinstance(value, Tensor):
-            return value.to(device, non_blocking=True)
-        return value.to(device) if isinstance(value, Slots) else value
+            return change(value)
+        return changed(value, change) if isinstance(value, Slots) else value
 
     copy = replace(own, **{field.name: there(getattr(own, field.name)) for field in fields(own)})
     copy.__dict__.update({name: there(getattr(own, name)) for name in derived})

@@ -11,6 +11,7 @@ data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
 train.py       chiasm train: pretrain from a recipe
 launch.py      chiasm launch: the same as a job of a Slurm cluster
+rehearse.py    chiasm rehearse: what one rank would need, without a device
 sample.py      chiasm sample: write, answer and draw with a trained model
 starts.py      opens where such a walk begins
 imagine.py     chiasm imagine: what scripts of actions lead to, as pictures
@@ -47,6 +48,7 @@ VERBS = {
     "was.",
     "launch": "Train a recipe as a job of a Slurm cluster, which goes on by itself after an "
     "interruption.",
+    "rehearse": "What one rank would need for a training step: memory, messages, FLOPs, waits.",
     "sample": "Go on with a document: write, answer, draw, imagine the next view.",
     "imagine": "Imagine what scripts of actions or instructions lead to, all from one view.",
     "walk": "Serve a page on which W, A, S, D and words drive the model's imagination, view by "

@@ -19,6 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from chiasm.device import kind_of
 from chiasm.ranks import own_part, part_of
 
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
@@ -122,7 +123,7 @@ def orthogonalized(x_NRC: Tensor) -> Tensor:
     a, b, c = COEFFICIENTS
     wide = x_NRC.shape[-2] <= x_NRC.shape[-1]
     x = x_NRC if wide else x_NRC.mT
-    x = x.bfloat16() if x.device.type == "cuda" else x
+    x = x.bfloat16() if kind_of(x) == "cuda" else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
     for _ in range(ITERATIONS):
         square = x @ x.mT

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from chiasm.device import kind_of
+
 LOGITS_BYTES = 64 * 2**20
 """Most logits, in float32, that exist at once on a CPU; eight times as many on a GPU, whose
 products need more rows (by estimate, not measured)."""
@@ -25,7 +27,7 @@ def linear_cross_entropy(x_RD: Tensor, weight_VD: Tensor, label_R: Tensor) -> tu
     ``LOGITS_BYTES``, they are made and forgotten chunk by chunk of positions, in the forward pass
     the gradients from them as well: equal within rounding, and the backward pass runs once only.
     """
-    chunk = LOGITS_BYTES * (8 if x_RD.is_cuda else 1) // (4 * len(weight_VD))
+    chunk = LOGITS_BYTES * (8 if kind_of(x_RD) == "cuda" else 1) // (4 * len(weight_VD))
     exact = torch.promote_types(x_RD.dtype, torch.float32)
     if len(x_RD) <= chunk:
         logits_RV = F.linear(x_RD, weight_VD.to(x_RD.dtype))

@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from chiasm.batch.streams import PADDING, Streams
-from chiasm.device import return_freed_memory
+from chiasm.device import kind_of, return_freed_memory
 from chiasm.errors import settings_of
 from chiasm.model.block import Block, Shared
 from chiasm.model.cache import KeyValueCache
@@ -217,7 +217,7 @@ class Decoder(nn.Module):
         if self.activation_checkpointing != "auto":
             return self.activation_checkpointing
         large = 4 * inputs.ids_BT.numel() * self.vocabulary >= LARGE_LOGITS_BYTES
-        if not large or self.device.type != "cpu":
+        if not large or kind_of(self.token_embedding) != "cpu":
             return "none"
         head = self.text_head.weight.numel()
         blocks = self.count_parameters().active - head - self.token_embedding.numel()

@@ -18,6 +18,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from chiasm.device import kind_of
+
 EPSILON = 1e-6
 """Added to the mean square before its root is taken."""
 
@@ -30,7 +32,7 @@ def by_hand(x: Tensor) -> bool:
 
 def on_cpu_in_float32(x: Tensor) -> bool:
     """Whether x is computed there, compiled or not."""
-    return x.device.type == "cpu" and x.dtype == torch.float32
+    return x.dtype == torch.float32 and kind_of(x) == "cpu"
 
 
 def inverse_rms(x_MD: Tensor) -> Tensor:

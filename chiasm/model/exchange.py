@@ -11,7 +11,7 @@ came, D width; N ranks, E experts of one of them.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -42,9 +42,17 @@ class ExchangedRouting:
 
     @classmethod
     def by_expert(
-        cls, expert_MK: Tensor, num_experts: int, weight_MK: Tensor, group: ProcessGroup
+        cls,
+        expert_MK: Tensor,
+        num_experts: int,
+        weight_MK: Tensor,
+        group: ProcessGroup,
+        told: Callable[[Tensor], list[list[int]]] = Tensor.tolist,
     ) -> ExchangedRouting:
-        """Sort positions by the experts [M, K] that each is sent to, and tell their ranks."""
+        """Sort positions by the experts [M, K] that each is sent to, and tell their ranks.
+
+        ``told`` gives the host the rows [2, N] that go to each rank and come from it.
+        """
         import torch.distributed as dist
 
         home = Routing.by_expert(expert_MK, num_experts, weight_MK)
@@ -53,9 +61,10 @@ class ExchangedRouting:
         count_NE = home.ends_E.diff(prepend=home.ends_E.new_zeros(1)).view(ranks, -1)
         came_NE = torch.empty_like(count_NE)
         dist.all_to_all_single(came_NE, count_NE, group=group)
-        sent, came = torch.stack((count_NE.sum(dim=1), came_NE.sum(dim=1))).tolist()
+        sent, came = told(torch.stack((count_NE.sum(dim=1), came_NE.sum(dim=1))))
         own_E = torch.arange(num_experts // ranks, device=expert_MK.device)
-        expert_B = own_E.repeat(ranks).repeat_interleave(came_NE.flatten())
+        # Told its length, it need not wait for it.
+        expert_B = own_E.repeat(ranks).repeat_interleave(came_NE.flatten(), output_size=sum(came))
         away = Routing.by_expert(expert_B.unsqueeze(1), num_experts // ranks)
         weight_B1 = _exchange(home.weight_A1, came, sent, group)
         return cls(home, away, sent, came, away.dispatch(weight_B1), group)

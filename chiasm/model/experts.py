@@ -59,12 +59,16 @@ class Experts(nn.Module):
 
     def flops(self, rows: int) -> int:
         """Of the forward pass over ``rows`` rows."""
-        return 2 * rows * self.choices * (self.gate_up[0].numel() + self.down[0].numel())
+        return 2 * rows * self.choices * self._numbers
 
     def inactive_parameters(self) -> int:
         """Numbers that one position does not use."""
-        idle = len(self.gate_up) - self.choices
-        return idle * (self.gate_up[0].numel() + self.down[0].numel())
+        return (len(self.gate_up) - self.choices) * self._numbers
+
+    @property
+    def _numbers(self) -> int:
+        """Of one expert; a part of a weight that is split over ranks would be gathered for it."""
+        return (self.gate_up.numel() + self.down.numel()) // len(self.gate_up)
 
 
 class MixtureOfExperts(Experts):

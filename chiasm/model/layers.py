@@ -45,7 +45,7 @@ class Linear(nn.Module):
 
     def inactive_parameters(self) -> int:
         """Numbers that one row does not use: those of other modalities."""
-        return self.weight[1:].numel() if self.weight.ndim == 3 else 0
+        return _others(self.weight) if self.weight.ndim == 3 else 0
 
 
 class RMSNorm(nn.Module):
@@ -74,7 +74,12 @@ class RMSNorm(nn.Module):
 
     def inactive_parameters(self) -> int:
         """Numbers that one position does not use: those of other modalities."""
-        return self.gain[1:].numel() if self.gain.ndim == 2 else 0
+        return _others(self.gain) if self.gain.ndim == 2 else 0
+
+
+def _others(weight: Tensor) -> int:
+    """Numbers of all modalities but one; slices of what is split over ranks would be gathered."""
+    return weight.numel() // len(weight) * (len(weight) - 1)
 
 
 class RotaryTable(nn.Module):

@@ -24,6 +24,7 @@ from torch import Tensor
 from torch.nn.attention.flex_attention import BlockMask, flex_attention
 
 from chiasm.batch.packed import PackedBatch
+from chiasm.device import kind_of
 from chiasm.model.elementwise import by_hand, spread_rows, take_rows
 from chiasm.model.windowed import LARGEST, HeadRows
 from chiasm.model.windows import Windows, additive, seen
@@ -72,7 +73,7 @@ class IntervalMask:
         The fastest kernel here. H / G query heads share a key-value head; values may have a width
         of their own.
         """
-        device, own_keys = self.first_BT.device.type, self.held_B is None
+        device, own_keys = kind_of(self.first_BT), self.held_B is None
         # FlexAttention compiles for a fixed shape: training has one, a growing history has not.
         if device == "cuda" and own_keys:
             return partial(_attend, self.block_mask)

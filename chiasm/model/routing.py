@@ -21,6 +21,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from chiasm.batch.streams import TEXT
+from chiasm.device import kind_of
 from chiasm.model.elementwise import on_cpu_in_float32, take_rows
 
 
@@ -109,7 +110,7 @@ def _moved(x: Tensor, routing: Routing, combine: bool) -> Tensor:
     if not combine:
         order_A = routing.order_A
         return x.index_select(0, order_A if choices == 1 else order_A // choices)
-    if choices > 1 and x.device.type == "cpu":  # gathers and adds in one pass, in the same order
+    if choices > 1 and kind_of(x) == "cpu":  # gathers and adds in one pass, in the same order
         return F.embedding_bag(routing.inverse_A.view(-1, choices), x, mode="sum")
     y_AD = x.index_select(0, routing.inverse_A)
     return y_AD if choices == 1 else y_AD.view(-1, choices, y_AD.shape[-1]).sum(dim=1)

@@ -106,15 +106,14 @@ def parallelize(
 
     ``seed`` is of its first weights, where it has none yet.
     """
-    if ranks.size == 1:
+    if decoder.device.type not in ("meta", device.type):
         decoder.to(device)
+    if ranks.size == 1:
         return WHOLE
     from torch.distributed.device_mesh import init_device_mesh
 
     by_expert, degree = None, settings.expert_ranks
     shards = settings.shards(ranks.local_size, device.type)
-    if shards == 1:
-        decoder.to(device)
     if degree > 1:
         size, names = (ranks.size // degree, degree), ("expert_replicas", "experts")
         by_expert = init_device_mesh(device.type, size, mesh_dim_names=names)
@@ -124,8 +123,9 @@ def parallelize(
     size = (ranks.size // shards, shards)
     mesh = init_device_mesh(device.type, size, mesh_dim_names=("replicas", "shards"))
     _shard(decoder, mesh if size[0] > 1 else mesh["shards"], by_expert, compute_dtype)
-    decoder._apply(lambda own: torch.empty_like(own, device=device) if own.is_meta else own)
-    initialize(decoder, decoder.settings, seed)
+    if decoder.device.type == "meta":
+        decoder._apply(lambda own: torch.empty_like(own, device=device) if own.is_meta else own)
+        initialize(decoder, decoder.settings, seed)
     return WHOLE
 
 
