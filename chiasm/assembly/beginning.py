@@ -12,7 +12,9 @@ from chiasm.data.source import SourceFacts
 from chiasm.errors import UserError, settings_of
 from chiasm.inference.pretrained import Pretrained
 from chiasm.loop.checkpoint import Checkpoints
-from chiasm.recipe import Recipe, differences, resolved
+from chiasm.loop.schedule import learning_rate
+from chiasm.recipe import Recipe, differences, parse_recipe, resolved
+from chiasm.toml import load_toml
 from chiasm.whole import whole
 
 EQUAL = (
@@ -55,17 +57,23 @@ def branched(
         return
     origin = settings.branch
     if not (origin / "recipe.toml").is_file():
-        raise settings.error("branch", "is no run", "name the folder of a run").under("initialize")
+        raise UserError(f"initialize.branch: {origin} is no run; name the folder of a run")
     changed = differences(read_today(origin / "recipe.toml"), resolved(recipe))
     if wrong := [line for line in changed if line.startswith(EQUAL)]:
         told = "\n  ".join(wrong)
-        why = f"is of a run with other settings:\n  {told}\nA branch shares them"
-        raise settings.error("branch", why).under("initialize")
+        why = (
+            f"initialize.branch: {origin} is a run with other settings:\n  {told}\nA branch shares "
+        )
+        raise UserError(f"{why}them: give this run the same")
     if lines := changed_data(facts, origin):
         told = "\n  ".join(lines.values())
-        raise settings.error("branch", f"is of a run on other data:\n  {told}").under("initialize")
+        raise UserError(
+            f"initialize.branch: {origin} is a run on other data:\n  {told}\nA branch goes on with "
+            "the same data"
+        )
     step = _chosen_step(recipe, origin)
     shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # empty
+    _tell_fallen(recipe, origin, step, tell)
     for line in changed:
         if line.startswith(("training.", "objective.")):
             tell(f"a branch: {line}")
@@ -102,6 +110,19 @@ def _chosen_step(recipe: Recipe, origin: Path) -> int:
             "train for more steps, or branch from an earlier one",
         )
     return step
+
+
+def _tell_fallen(recipe: Recipe, origin: Path, step: int, tell: Callable[[str], None]) -> None:
+    """Tell that the rate of the run had fallen before the step that is branched from."""
+    there = parse_recipe(load_toml(origin / "recipe.toml")).training
+    rates = [
+        learning_rate(each.schedule, 1.0, step - 1, each.steps) for each in (there, recipe.training)
+    ]
+    if rates[0] < 0.999 * rates[1]:
+        tell(
+            f"a branch: at step {step} {origin} had {rates[0]:.0%} of its peak learning rate, "
+            f"and this run's is {rates[1]:.0%} there: an earlier step would have both the same"
+        )
 
 
 def _linked(source: str, target: str) -> str:

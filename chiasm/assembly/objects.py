@@ -21,7 +21,7 @@ from chiasm.data.encoding import refuse_short_rows
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources
-from chiasm.data.stream import Stream
+from chiasm.data.stream import Stream, refuse_uneven
 from chiasm.device import choose_device, matmul_dtype
 from chiasm.documents import Source
 from chiasm.errors import settings_of
@@ -185,6 +185,8 @@ def check_feasible(
 
     A tokenizer that the recipe trains is trained first.
     """
+    with settings_of("stream"):
+        refuse_uneven(recipe.stream, ranks.size)
     tokenizers = open_tokenizers(recipe, cache_folder, on_stage)
     refuse_short_rows(recipe.stream.sequence_length, tokenizers.streams)
     refuse_large_model(recipe, tokenizers.streams, ranks)

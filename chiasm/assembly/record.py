@@ -58,8 +58,9 @@ def recipe_on_disk(recipe: Recipe, folder: Path, *, fresh: bool) -> None:
             raise UserError(
                 f"{folder} holds a run with other settings:\n  "
                 + "\n  ".join(changed)
-                + "\nGo on with its own settings, give another folder as out (--out), or "
-                "begin again with fresh (--fresh), which deletes it"
+                + "\nGo on with its own settings, give another folder as out (--out), with "
+                "initialize.branch if it is to go on from this run's checkpoints, or begin again "
+                "with fresh (--fresh), which deletes it"
             )
         shutil.rmtree(folder / "inputs", ignore_errors=True)
         (folder / "versions.json").unlink(missing_ok=True)

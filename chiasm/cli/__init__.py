@@ -29,6 +29,7 @@ quickstart.py  chiasm quickstart: all of it on the embedded world
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -115,5 +116,6 @@ def main() -> None:
         print(f"chiasm: {error}", file=sys.stderr)
         sys.exit(1)
     except Stopped as stopped:
-        print(f"chiasm: {stopped}", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # all ranks stop at once
+            print(f"chiasm: {stopped}", file=sys.stderr)
         sys.exit(128 + stopped.signal)

@@ -199,12 +199,19 @@ def _refuse(
     for name, source in sources.items():
         if not len(source):
             raise UserError(f"source {name!r} has no documents; check its path and settings")
+    refuse_uneven(settings, num_ranks)
+
+
+def refuse_uneven(settings: StreamSettings, num_ranks: int) -> None:
+    """Refuses lanes and rows that ranks cannot share evenly.
+
+    Raises:
+        UserError: they cannot.
+    """
     for what in ("lanes", "batch_size"):
-        value = getattr(settings, what)
-        if value % num_ranks:
-            raise UserError(
-                f"{what} = {value} cannot be shared by {num_ranks} ranks; give a multiple of it"
-            )
+        if getattr(settings, what) % num_ranks:
+            why = f"cannot be shared by {num_ranks} ranks"
+            raise settings.error(what, why, f"give a multiple of {num_ranks}")
 
 
 def _alarms(

@@ -207,7 +207,8 @@ def _find(path_or_hub_id: str | Path) -> Path:
     if path.exists():
         raise UserError(
             f"{path} holds no model: neither {CONFIG} nor model/{CONFIG} is there. A run gets its "
-            "model/ when its training ends; if it was interrupted, run chiasm train again to go on"
+            "model/ when its training ends, or as often as training.model_every_steps says; if it "
+            "was interrupted, run chiasm train again to go on"
         )
     name = str(path_or_hub_id)
     if name.count("/") != 1 or name.startswith((".", "~", "/")):

@@ -15,6 +15,7 @@ averaged.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -135,6 +136,8 @@ def refuse_misfit(decoder: Decoder, ranks: Ranks, settings: ParallelSettings) ->
     Raises:
         UserError: they do not.
     """
+    if ranks.size == 1:  # which has all to itself, whatever is asked of several
+        return
     for name, value in (("shards", settings.shard_ranks), ("experts", settings.expert_ranks)):
         if isinstance(value, int) and ranks.size % value:
             raise settings.error(
@@ -215,6 +218,8 @@ def _shard(
             module.set_gradient_divide_factor(1.0)
             module.set_force_sum_reduction_for_comms(True)
     register_fsdp_forward_method(decoder, "forward_with_routing")
+    # torch warns of outputs that are views: nothing here changes one in place.
+    warnings.filterwarnings("ignore", message="FSDP2-wrapped module .* returned a view")
 
 
 def _buckets(tensors: Sequence[Tensor]) -> Iterator[list[Tensor]]:
