@@ -158,6 +158,7 @@ RECIPES = PACKAGE.parent / "recipes"
 
 MISTAKEN = {
     "train": ("quickstart.toml", "model.widht"),
+    "rehearse": ("quickstart.toml", "model.widht"),
     "data inspect": ("quickstart.toml", "model.widht"),
     "vision stats --out OUT": ("quickstart.toml", "model.widht"),
     "vision encode --out OUT": ("quickstart.toml", "model.widht"),
@@ -214,7 +215,17 @@ for verb in sys.argv[1:]:
 
 
 def test_a_mistyped_option_is_told_before_torch_is_imported() -> None:
-    verbs = ("quickstart", "train", "sample", "imagine", "walk", "evaluate", "plan", "experts")
+    verbs = (
+        "quickstart",
+        "train",
+        "rehearse",
+        "sample",
+        "imagine",
+        "walk",
+        "evaluate",
+        "plan",
+        "experts",
+    )
     names = loaded(MISTYPED, *verbs)
     assert {f"chiasm.cli.{MODULES[verb]}" for verb in verbs} <= names
     assert not names & NOT_OF_A_RECIPE
