@@ -159,11 +159,8 @@ RECIPES = PACKAGE.parent / "recipes"
 
 MISTAKEN = {
     "train": ("quickstart.toml", "model.widht"),
-<<<<<<< HEAD
     "launch": ("quickstart.toml", "model.widht"),
-=======
     "rehearse": ("quickstart.toml", "model.widht"),
->>>>>>> rehearse
     "data inspect": ("quickstart.toml", "model.widht"),
     "vision stats --out OUT": ("quickstart.toml", "model.widht"),
     "vision encode --out OUT": ("quickstart.toml", "model.widht"),
@@ -221,18 +218,8 @@ for verb in sys.argv[1:]:
 
 def test_a_mistyped_option_is_told_before_torch_is_imported() -> None:
     verbs = (
-<<<<<<< HEAD
-        *("quickstart", "train", "launch", "sample", "imagine", "walk", "evaluate", "plan"),
-=======
-        "quickstart",
-        "train",
-        "rehearse",
-        "sample",
-        "imagine",
-        "walk",
-        "evaluate",
+        *("quickstart", "train", "launch", "rehearse", "sample", "imagine", "walk", "evaluate"),
         "plan",
->>>>>>> rehearse
         "experts",
     )
     names = loaded(MISTYPED, *verbs)
