@@ -41,18 +41,18 @@ SPLITS = {
 """Ranks → (ranks of shards, ranks of experts)."""
 
 
-ON_FOUR = ("modality", "moe", "moe-shared")
-"""Models that four ranks train: two ranks do not show the placement of weights with two experts."""
+ON_FOUR = {"copies-modality", "shards-modality", "hybrid-moe", "both-moe-shared", "experts-moe"}
+"""Two ranks do not show the placement of weights with two experts, nor copies of shards."""
 
 
 def cases(ranks: int) -> dict[str, dict[str, Any]]:
     found = {}
     for split, (shards, experts) in SPLITS[ranks].items():
         for model, settings in MODELS.items():
-            dense = settings.get("model.experts") != "moe"
-            if (experts > 1 and dense) or (ranks == 4 and model not in ON_FOUR):
+            name, dense = f"{split}-{model}", settings.get("model.experts") != "moe"
+            if (experts > 1 and dense) or (ranks == 4 and name not in ON_FOUR):
                 continue
-            found[f"{split}-{model}"] = {
+            found[name] = {
                 **settings,
                 "training.parallel.shard_ranks": shards,
                 "training.parallel.expert_ranks": experts,

@@ -43,8 +43,6 @@ def messages(said: list[str]) -> list[str]:
             ["stream.batch_size=3"],
             "stream.batch_size = 3 cannot be shared by 2 ranks; give a multiple of 2",
         ),
-        (["training.parallel.shard_ranks=3"], "training.parallel.shard_ranks = 3 does not divide"),
-        (["training.parallel.expert_ranks=2"], "training.parallel.expert_ranks = 2 needs routed"),
         (
             [
                 "model.experts=moe",

@@ -15,6 +15,8 @@ from chiasm.loop.metrics import read_metrics
 pytestmark = pytest.mark.slow
 
 STEPS = 60
+SPLITS = {4: (4, 2), 2: (1, 2), 1: (1, 1)}
+"""Ranks → (ranks of shards, ranks of experts)."""
 
 
 @pytest.fixture(scope="module")
@@ -39,29 +41,19 @@ def last_state(out: Path) -> dict[str, Any]:
     return content["progress"]
 
 
-@pytest.mark.parametrize("split", ["copies", "shards"])
 def test_four_ranks_then_two_then_one(
-    train: Callable[..., Any],
-    ended_ranks: Callable[..., list[str]],
-    tmp_path: Path,
-    split: str,
+    train: Callable[..., Any], ended_ranks: Callable[..., list[str]], tmp_path: Path
 ) -> None:
     moe = ["model.experts=moe", "model.moe.num_experts=8", "model.feedforward_width=96"]
     [said] = ended_ranks(train(1, tmp_path / "whole", *moe))
     assert f"trained {STEPS} steps" in said
     out = tmp_path / "killed"
-    degrees = {
-        4: {"copies": (1, 4), "shards": (4, 2)}[split],
-        2: {"copies": (1, 1), "shards": (2, 1)}[split],
-        1: (1, 1),
-    }
 
     def go_on(ranks: int) -> list[subprocess.Popen[str]]:
-        shards, experts = degrees[ranks]
-        names = ("shard_ranks", "expert_ranks")
+        shards, experts = SPLITS[ranks]
         parallel = [
             f"training.parallel.{name}={value}"
-            for name, value in zip(names, (shards, experts), strict=True)
+            for name, value in (("shard_ranks", shards), ("expert_ranks", experts))
         ]
         return train(ranks, out, *moe, *parallel)
 
