@@ -121,7 +121,8 @@ class _RMSNorm(torch.autograd.Function):
             grad_MD, x_MD, [width], torch.zeros_like(scale_M), scale_M, gain_D, None,
             [True, False, False],
         )  # fmt: skip
-        mean_M = (grad_MD @ gain_D).div_(width).unsqueeze_(-1)
+        # A product of matrix and vector has other last digits where threads cut the rows elsewhere.
+        mean_M = torch.linalg.vecdot(grad_MD, gain_D).div_(width).unsqueeze_(-1)
         # The kernel's own gradient of the gain adds up a part for each thread: other threads, other
         # last digits. A sum over the first dimension splits the columns and adds in one order.
         grad_gain = (grad_MD * x_MD).mul_(scale_M).flatten(0, -2).sum(0)
