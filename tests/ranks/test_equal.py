@@ -36,28 +36,34 @@ MODELS: dict[str, dict[str, Any]] = {
 }
 SPLITS = {
     2: {"copies": (1, 1), "shards": (2, 1), "experts": (1, 2), "both": (2, 2)},
-    4: {"copies": (1, 1), "shards": (4, 1), "hybrid": (2, 1), "both": (4, 2), "experts": (1, 2)},
+    4: {"shards": (4, 1), "hybrid": (2, 1), "both": (4, 2)},
 }
 """Ranks → (ranks of shards, ranks of experts)."""
 
 
-ON_FOUR = {"copies-modality", "shards-modality", "hybrid-moe", "both-moe-shared", "experts-moe"}
-"""Two ranks do not show the placement of weights with two experts, nor copies of shards."""
+TRAINED = {
+    2: {
+        "copies": ("dense", "moe-shared"),
+        "shards": tuple(MODELS),
+        "experts": ("moe", "muon"),
+        "both": ("moe-shared", "accumulated", "checkpointed"),
+    },
+    4: {"shards": ("modality",), "hybrid": ("moe",), "both": ("moe-shared",)},
+}
+"""Ranks → models by the way of splitting. Two ranks do not show the placement of weights with two
+experts, nor copies of shards."""
 
 
 def cases(ranks: int) -> dict[str, dict[str, Any]]:
-    found = {}
-    for split, (shards, experts) in SPLITS[ranks].items():
-        for model, settings in MODELS.items():
-            name, dense = f"{split}-{model}", settings.get("model.experts") != "moe"
-            if (experts > 1 and dense) or (ranks == 4 and name not in ON_FOUR):
-                continue
-            found[name] = {
-                **settings,
-                "training.parallel.shard_ranks": shards,
-                "training.parallel.expert_ranks": experts,
-            }
-    return found
+    return {
+        f"{split}-{model}": {
+            **MODELS[model],
+            "training.parallel.shard_ranks": SPLITS[ranks][split][0],
+            "training.parallel.expert_ranks": SPLITS[ranks][split][1],
+        }
+        for split, models in TRAINED[ranks].items()
+        for model in models
+    }
 
 
 Run = Callable[[int], Path]
