@@ -53,6 +53,7 @@ def trains_faster_together(model: ModelSettings, training: TrainingSettings) -> 
         and training.precision != "bfloat16"
         and not training.compile_blocks
         and not training.frozen
+        and training.model_every_steps is None  # which a run's own folder writes
         and training.activation_checkpointing in ("auto", "none")
     )
 

@@ -272,6 +272,8 @@ def test_runs_together_leave_what_each_leaves_alone(recipes, tmp_path: Path) -> 
         ({}, {"precision": "bfloat16"}, False),
         ({}, {"compile_blocks": True}, False),
         ({}, {"activation_checkpointing": "full"}, False),
+        ({}, {"model_every_steps": 5}, False),
+        ({}, {"frozen": ("blocks.*",)}, False),
     ],
 )
 def test_what_trains_together(model, training, faster) -> None:
