@@ -41,6 +41,7 @@ ORDER = [
         "rgb",
         "device",
         "ranks",
+        "rendezvous",
         "flow",
         "documents",
     ),

@@ -29,7 +29,7 @@ def several_ranks(load: Callable[[], Recipe]) -> Iterator[tuple[Recipe, Ranks]]:
         if os.environ.get("WORLD_SIZE", "1") == "1":
             raise
         failed = error
-    from chiasm.ranks import open_ranks
+    from chiasm.rendezvous import open_ranks
 
     with open_ranks(**seconds) as ranks:
         with ranks.together():

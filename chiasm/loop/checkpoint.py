@@ -42,8 +42,8 @@ Empty = Callable[[tuple[str, ...], torch.Size, torch.dtype], Tensor]
 
 
 class Checkpoints:
-    """The checkpoints of one run: the newest ``keep`` of them stay in ``folder``, and those of
-    multiples of ``keep_every`` steps.
+    """The checkpoints of one run: the newest ``keep`` of them stay in ``folder``, and those whose
+    steps ``stays`` is true of.
 
     ``identity`` is a hash of everything that determines the numbers; checkpoints of another one are
     refused. All ranks of ``ranks`` save and restore together, in a folder that all of them see.
@@ -56,10 +56,10 @@ class Checkpoints:
         tell: Callable[[str], None],
         identity: str = "",
         ranks: Ranks = ALONE,
-        keep_every: int | None = None,
+        stays: Callable[[int], bool] = lambda step: False,
     ) -> None:
         self.folder = folder
-        self.keep, self.keep_every = keep, keep_every
+        self.keep, self.stays = keep, stays
         self.tell = tell
         self.identity = identity
         self.ranks = ranks.aside
@@ -153,9 +153,7 @@ class Checkpoints:
         (aside / "manifest.json").write_text(json.dumps(hashes))
 
     def _remove_old(self) -> None:
-        passing = [
-            step for step in self.steps() if self.keep_every is None or step % self.keep_every
-        ]
+        passing = [step for step in self.steps() if not self.stays(step)]
         for old in passing[: -self.keep]:
             leaving = self.path(old).with_suffix(".partial")
             # Renamed before it is deleted: a kill in between leaves no damaged checkpoint.

@@ -20,8 +20,9 @@ from chiasm.assembly.inputs import Inputs, build_inputs
 from chiasm.assembly.objects import build_run, open_material
 from chiasm.device import deterministic_on_cpu
 from chiasm.evaluation.material import Material
-from chiasm.ranks import Ranks, open_ranks
+from chiasm.ranks import Ranks
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.rendezvous import open_ranks
 from chiasm.training.parallel import whole_weights
 from chiasm.training.trainer import Trainer
 
