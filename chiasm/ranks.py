@@ -108,6 +108,9 @@ class Ranks:
         """Says that a step begins: from the first one on ranks wait no longer than the time-out for
         each other, and one that does not get so far again within it prints its stack."""
 
+    def at_rest(self) -> None:
+        """Says that the steps are over: ranks wait for each other as long as before them."""
+
 
 ALONE = Ranks()
 """Of a process that has no others."""
@@ -129,7 +132,8 @@ class SeveralRanks(Ranks):
         self.timeout_seconds = timeout_seconds
         wait = timedelta(seconds=timeout_seconds)
         self._strict = dist.new_group(backend="gloo", timeout=wait)
-        self._host = dist.new_group(backend="gloo", timeout=timedelta(hours=PREPARATION_HOURS))
+        hours = timedelta(hours=PREPARATION_HOURS)
+        self._host = self._patient = dist.new_group(backend="gloo", timeout=hours)
         self.files = dist.new_group(backend="gloo", timeout=wait)
         self._late: Exception | None = None
 
@@ -240,6 +244,10 @@ class SeveralRanks(Ranks):
     def alive(self) -> None:
         self._host = self._strict
         faulthandler.dump_traceback_later(self.timeout_seconds, file=sys.__stderr__ or sys.stderr)
+
+    def at_rest(self) -> None:
+        self._host = self._patient
+        faulthandler.cancel_dump_traceback_later()
 
     @contextmanager
     def reached(self) -> Iterator[None]:

@@ -7,6 +7,7 @@ settings.py    settings of the loop
 clipping.py    gradients clipped by one norm over all ranks
 groups.py      groups of parameters: those that decay, and the rest
 metrics.py     JSON lines and TensorBoard
+manifest.py    hashes of a folder's files, kept in the folder
 checkpoint.py  training state, written aside, renamed and verified
 progress.py    counters of a loop, and the report of a step
 spikes.py      gradients that are not finite, or suddenly many times longer than usual
