@@ -76,8 +76,10 @@ class Watch:
         if settings.keep_best is not None and report.validation:
             self._keep_best(settings.keep_best, report)
         if evaluates:
-            with self.run.trainer.ranks.together():
-                if self.run.trainer.ranks.is_first:
+            ranks = self.run.trainer.ranks
+            ranks.at_rest()  # the next step begins when the first of them has evaluated
+            with ranks.together():
+                if ranks.is_first:
                     self._evaluate(step)
 
     def _keep_best(self, name: str, report: StepReport) -> None:

@@ -117,8 +117,8 @@ class TrainingSettings(LoopSettings):
     """A loss of the validation, such as ``text_loss``: the model at its lowest value is kept in
     best/ of the run."""
     evaluate_every_steps: int | None = Field(None, ge=1)
-    """Steps between evaluations on held-out data with samples, into evaluations/ of the run. On
-    several ranks one must end within ``parallel.timeout_seconds``."""
+    """Steps between evaluations on held-out data with samples, into evaluations/ of the run; of
+    several ranks one evaluates and the others wait."""
     evaluated: tuple[str, ...] = ()
     """Sections of those evaluations, such as ``text`` or ``caption to picture``; empty: all. Their
     sizes are those of ``evaluation``."""

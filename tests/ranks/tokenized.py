@@ -16,7 +16,8 @@ import numpy as np
 import torch
 
 from chiasm.device import deterministic_on_cpu
-from chiasm.ranks import Ranks, open_ranks
+from chiasm.ranks import Ranks
+from chiasm.rendezvous import open_ranks
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics
 from chiasm.vision.convolutional import LinearDecoder
