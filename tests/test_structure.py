@@ -44,7 +44,7 @@ ORDER = [
         "flow",
         "documents",
     ),
-    *("actions", "capabilities", "imports", "batch", "model", "tokenizers", "data", "worlds"),
+    *("controls", "actions", "capabilities", "imports", "batch", "model", "tokenizers", "data", "worlds"),
     *("providers", "loop", "vision", "inference", "training", "worldmodel", "walk", "evaluation"),
     *("trained", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),

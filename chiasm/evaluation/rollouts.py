@@ -174,10 +174,12 @@ def _imagine(
     seeds = [run.settings.seed + number * num_steps for number in range(len(pieces))]
     walks = np.stack(Rollouts.of(pretrained, sampling).imagine(contexts, scripts, seed=seeds))
     found = {"": {ahead: walks[:, ahead - 1] for ahead in horizons}}
-    step_frames = pretrained.actions.read(scripts[0][0]).horizon_frames
     farthest = pretrained.walks.horizon_frames[1]
     # Only a model with horizons sees more than one step ahead, and only poses can be summed.
-    if farthest > step_frames and pretrained.actions.style != "keys":
+    if pretrained.actions.style == "keys" or pretrained.actions.names_controls(scripts[0][0]):
+        return found
+    step_frames = pretrained.actions.read(scripts[0][0]).horizon_frames
+    if farthest > step_frames:
         near = [each for each in horizons if each * step_frames <= farthest]
         direct = DirectViews(pretrained, sampling)
         found[DIRECT] = {

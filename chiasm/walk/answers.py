@@ -224,7 +224,7 @@ class Answers:
         told: dict[str, Any] = {
             "number": number,
             "text": frame.command.text if frame.command else "",
-            "instruction": frame.command is not None and frame.command.action is None,
+            "instruction": frame.command is not None and frame.command.is_spoken,
             "blocked": frame.blocked,
             "document_begin": frame.document_begin,
             "seed": frame.seed,
