@@ -38,6 +38,7 @@ ORDER = [
         "toml",
         "roles",
         "poses",
+        "video",
         "rgb",
         "device",
         "ranks",
