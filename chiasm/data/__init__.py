@@ -33,7 +33,9 @@ episode_source.py  documents of such episodes
 recordings.py  settings of recordings, and both sides
 catalog_rows.py  the rows of catalogs: pictures with controls
 catalog.py     episodes of catalogs
+lerobot_files.py  files of LeRobot data sets
 lerobot_layout.py  metadata of LeRobot data sets
+lerobot_rows.py  rows of their episodes
 lerobot.py     episodes of LeRobot data sets
 opened.py      training and held-out documents of tables
 columns.py     the columns of a table that a source reads

@@ -219,7 +219,7 @@ def _notes(
     longest: float,
     episodes: int,
 ) -> tuple[str, ...]:
-    many = f"{len(sessions)} sessions" if columns.session else "no column of sessions"
+    many = _many(len(sessions), "session") if columns.session else "no column of sessions"
     if not columns.time:
         return (f"{many}; no column of times: rows count as evenly recorded",)
     between = _intervals(rows, sessions)
@@ -227,7 +227,11 @@ def _notes(
     short = int((between < interval / 2).sum())
     return (
         f"{many}; {1e9 / interval if interval else 0:.3g} rows a second by {columns.time!r}",
-        f"{gaps} gaps of more than {longest / 1e6:.0f} ms, at which an episode ends: {episodes} "
-        "episodes",
-        *([f"{short} intervals are shorter than half of the usual one"] if short else []),
+        f"{_many(gaps, 'gap')} of more than {longest / 1e6:.0f} ms, at which an episode ends: "
+        f"{_many(episodes, 'episode')}",
+        *([f"{_many(short, 'interval')} shorter than half of the usual one"] if short else []),
     )
+
+
+def _many(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

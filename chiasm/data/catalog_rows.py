@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -167,7 +168,12 @@ def column_names(
 
 
 def catalog_rows(table: Table, columns: ColumnNames, skipped: Counter[str]) -> Iterator[CatalogRow]:
-    """Yields the usable rows; others are counted."""
+    """Yields the usable rows; others are counted.
+
+    Where files lie in several folders, those of each are sessions of their own.
+    """
+    folders = {str(file.parent) for file in table.files}
+    above = os.path.commonpath(folders) if len(folders) > 1 else ""
     wanted = {columns.image, columns.time, columns.session, *columns.controls} - {""}
     for number in range(len(table)):
         try:
@@ -177,9 +183,7 @@ def catalog_rows(table: Table, columns: ColumnNames, skipped: Counter[str]) -> I
                 number,
                 found if isinstance(found, Path) else None,
                 _nanoseconds(cells, columns) if columns.time else number,
-                " ".join(texts(cells.get(columns.session), columns.session)).strip()
-                if columns.session
-                else "",
+                _session(table, cells, number, columns, above),
                 tuple(_number(cells.get(column), column) for column in columns.controls),
             )
         except Unusable as error:
@@ -198,13 +202,19 @@ def stored_picture(table: Table, cells: Row, number: int, column: str) -> Path |
         raise Unusable("no picture")
     if isinstance(found, bytes):
         return found
-    inside = folder / _PICTURES / str(cells.get(column))
-    file = next((each for each in (found, inside) if each.is_file()), None)
+    others = (above / str(cells.get(column)) for above in (folder / _PICTURES, folder.parent))
+    file = next((each for each in (found, *others) if each.is_file()), None)
     if file is None:
         raise Unusable("picture file missing", str(found))
     if not file.stat().st_size:
         raise Unusable("picture file empty", str(file))
     return file
+
+
+def _session(table: Table, cells: Row, number: int, columns: ColumnNames, above: str) -> str:
+    own = " ".join(texts(cells.get(columns.session), columns.session)) if columns.session else ""
+    folder = os.path.relpath(table.folder(number), above) if above else ""
+    return " ".join(filter(None, (folder, own.strip())))
 
 
 def _nanoseconds(cells: Row, columns: ColumnNames) -> int:

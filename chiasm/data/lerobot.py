@@ -13,33 +13,42 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
-import xxhash
 
 from chiasm.controls import ControlSettings
-from chiasm.data.arrow_tables import ArrowTable, open_arrow
-from chiasm.data.cells import picture
 from chiasm.data.episodes import Episode, RecordedControl, Recordings, usable_controls
 from chiasm.data.fingerprint import fingerprint
+from chiasm.data.lerobot_files import parquet_columns, read_parquet
 from chiasm.data.lerobot_layout import (
     EpisodePlace,
     Feature,
     LeRobotLayout,
-    parquet_columns,
     read_layout,
-    read_parquet,
 )
-from chiasm.data.table import Unusable
+from chiasm.data.lerobot_rows import (
+    INDEX,
+    NUMBER,
+    STATE,
+    StoredPictures,
+    VideoFrames,
+    contradiction,
+    episode_identity,
+    numbers_at,
+    vectors_at,
+)
 from chiasm.errors import UserError
 from chiasm.rgb import Given
 from chiasm.settings import Settings
+from chiasm.video.errors import VideoError
 
-_INDEX, _NUMBER, _TIME, _TASK = "episode_index", "frame_index", "timestamp", "task_index"
-_STATE = "observation.state"
+if TYPE_CHECKING:
+    from chiasm.video.extent import Extent
+
+_TIME, _TASK = "timestamp", "task_index"
 _PADDED = "_is_pad"
 _SHOWN = 3
 
@@ -125,6 +134,7 @@ class _Reader:
             [] if action is None else [_number(action, *own) for own in controls.items()]
         )
         self.found, self.rows = _Read(), 0
+        self._extents: dict[Path, Extent | str] = {}
 
     def episodes(self) -> Iterator[Episode]:
         """Yields the usable episodes, file by file."""
@@ -139,7 +149,7 @@ class _Reader:
                 continue
             self.found.files[file] = None
             table = self._table(file)
-            index_R = table[_INDEX].to_numpy(zero_copy_only=False)
+            index_R = table[INDEX].to_numpy(zero_copy_only=False)
             for place in places:
                 rows = np.flatnonzero(index_R == place.index)
                 if (episode := self._episode(place, table, rows)) is not None:
@@ -149,18 +159,18 @@ class _Reader:
         """Returns the columns of a data file that are read, without pictures."""
         there = parquet_columns(file)
         action = [] if self._action is None else [self._action.name]
-        if lacking := {_INDEX, *action} - set(there):
+        if lacking := {INDEX, *action} - set(there):
             raise UserError(f"{file} lacks {', '.join(sorted(lacking))}; write it again")
         flags = [f"{name}{_PADDED}" for name in (*action, self._camera.name)]
-        wanted = [_INDEX, _NUMBER, _TIME, _TASK, "action", _STATE, *action, *flags]
+        wanted = [INDEX, NUMBER, _TIME, _TASK, "action", STATE, *action, *flags]
         return read_parquet(file, [name for name in dict.fromkeys(wanted) if name in there])
 
     def _episode(self, place: EpisodePlace, table: pa.Table, rows: np.ndarray) -> Episode | None:
-        if why := _contradiction(place, table, rows):
+        if why := contradiction(place, table, rows):
             self.found.leave_out(place, why)
             return None
-        if _NUMBER in table.column_names:
-            rows = rows[np.argsort(_column(table, _NUMBER, rows), kind="stable")]
+        if NUMBER in table.column_names:
+            rows = rows[np.argsort(numbers_at(table, NUMBER, rows), kind="stable")]
         frames = self._frames(place, table, rows)
         if isinstance(frames, str):
             self.found.leave_out(place, frames)
@@ -176,7 +186,7 @@ class _Reader:
         whole_TA[~padded_T] = controls_TA
         name = f"episode {place.index}"
         task = self._task(table, rows)
-        identity = _identity(place, table, rows, task)
+        identity = episode_identity(place, table, rows, task)
         episode = Episode(name, frames, whole_TA, identity, name, task)
         return episode if kept == len(rows) else episode.part(0, kept)
 
@@ -185,13 +195,44 @@ class _Reader:
     ) -> Sequence[Given] | str:
         """Returns the pictures of an episode, or why it has none."""
         if self._camera.dtype == "image":
-            return _StoredPictures(place.data, rows, self._camera.name, self._layout.root)
+            return StoredPictures(place.data, rows, self._camera.name, self._layout.root)
         if place.video is None:
             return "no video named"
         if not place.video.is_file():
             return "video file missing"
         self.found.files[place.video] = None
-        return "videos are not read yet"
+        extent = self._extent(place.video)
+        return extent if isinstance(extent, str) else self._in_video(place, extent, table, rows)
+
+    def _extent(self, video: Path) -> Extent | str:
+        """Returns the stamps of a video's frames, or why it cannot be used; it is read once."""
+        from chiasm.video.extent import read_extent
+
+        if video not in self._extents:
+            try:
+                self._extents[video] = read_extent(video)
+            except VideoError as error:
+                self._extents[video] = f"video: {error.reason}"
+        return self._extents[video]
+
+    def _in_video(
+        self, place: EpisodePlace, extent: Extent, table: pa.Table, rows: np.ndarray
+    ) -> Sequence[Given] | str:
+        """Returns the frame nearest to each row's time, or why not every row has one."""
+        assert place.video is not None
+        half = 0.5 / self._layout.frames_per_second
+        wanted_T = place.begin_seconds + self._times(table, rows)
+        stamp_F = extent.ticks_F * float(extent.time_base)
+        if wanted_T[-1] > min(stamp_F[-1] + half, place.end_seconds - half):
+            return "video shorter than its rows"
+        after_T = np.searchsorted(stamp_F, wanted_T).clip(1, max(1, len(stamp_F) - 1))
+        after_T = after_T.clip(0, len(stamp_F) - 1)
+        before_T = (after_T - 1).clip(0)
+        is_after_T = stamp_F[after_T] - wanted_T < wanted_T - stamp_F[before_T]
+        chosen_T = np.where(is_after_T, after_T, before_T)
+        if (np.abs(stamp_F[chosen_T] - wanted_T) > half).any():
+            return "no frame of the video at a row's time"
+        return VideoFrames(place.video, extent.ticks_F[chosen_T], extent.time_base)
 
     def _times(self, table: pa.Table, rows: np.ndarray) -> np.ndarray:
         """Returns the times of frames in their episode, in seconds: float64 [T].
@@ -201,7 +242,7 @@ class _Reader:
         nominal_T = np.arange(len(rows)) / self._layout.frames_per_second
         if _TIME not in table.column_names:
             return nominal_T
-        recorded_T = _column(table, _TIME, rows).astype(np.float64)
+        recorded_T = numbers_at(table, _TIME, rows).astype(np.float64)
         near_T = np.abs(recorded_T - nominal_T) < 0.1 / self._layout.frames_per_second
         return np.where(near_T, nominal_T, recorded_T)
 
@@ -210,7 +251,7 @@ class _Reader:
         if self._action is None:
             return np.zeros((len(rows), 0))
         width = max(self._numbers, default=-1) + 1
-        found_TF = _vectors(table[self._action.name], rows, width)
+        found_TF = vectors_at(table[self._action.name], rows, width)
         factors = [own.factor for own in self._controls.values()]
         return found_TF[:, self._numbers] * factors
 
@@ -219,37 +260,16 @@ class _Reader:
         padded_T = np.zeros(len(rows), bool)
         for name in table.column_names:
             if name.endswith(_PADDED):
-                padded_T |= np.nan_to_num(_vectors(table[name], rows, 1)[:, 0]).astype(bool)
+                padded_T |= np.nan_to_num(vectors_at(table[name], rows, 1)[:, 0]).astype(bool)
         return padded_T
 
     def _task(self, table: pa.Table, rows: np.ndarray) -> str:
         """Returns the texts of an episode's tasks, in the order in which they begin."""
         if _TASK not in table.column_names:
             return ""
-        numbers_T = _column(table, _TASK, rows).astype(np.float64)
+        numbers_T = numbers_at(table, _TASK, rows).astype(np.float64)
         numbers = dict.fromkeys(numbers_T[np.isfinite(numbers_T)].astype(int).tolist())
         return "; ".join(filter(None, (self._layout.tasks.get(number, "") for number in numbers)))
-
-
-class _StoredPictures(Sequence[Given]):
-    """Pictures in the rows of a parquet file, read when they are asked for."""
-
-    def __init__(self, file: Path, rows: np.ndarray, column: str, root: Path) -> None:
-        self._file, self._rows, self._column, self._root = file, rows, column, root
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def __getitem__(self, number: int) -> Given:  # type: ignore[override]
-        row = self._table.row(int(self._rows[number]), self._column)
-        found = picture(row.get(self._column), self._root, self._column)
-        if found is None:
-            raise Unusable("no picture", f"{self._file}, row {self._rows[number]}")
-        return found
-
-    @cached_property
-    def _table(self) -> ArrowTable:
-        return open_arrow(self._file)
 
 
 def _number(action: Feature, name: str, where: RecordedControl) -> int:
@@ -269,50 +289,3 @@ def _number(action: Feature, name: str, where: RecordedControl) -> int:
         setting=f"controls.{name}.column",
         remedy=f"choose one of: {names}",
     )
-
-
-def _contradiction(place: EpisodePlace, table: pa.Table, rows: np.ndarray) -> str:
-    """Returns why the rows of an episode are not what its metadata says; empty if they are."""
-    if not len(rows):
-        return "no rows"
-    if len(rows) != place.length:
-        return "not as many rows as meta/episodes says"
-    if _NUMBER in table.column_names:
-        numbers_T = np.sort(_column(table, _NUMBER, rows))
-        if not np.array_equal(numbers_T, np.arange(len(rows))):
-            return "frame_index has gaps"
-    return ""
-
-
-def _identity(place: EpisodePlace, table: pa.Table, rows: np.ndarray, task: str) -> bytes:
-    """Returns a hash that is the same for every choice of cameras and controls."""
-    whole = xxhash.xxh3_128(f"{len(rows)} {task}".encode())
-    recorded = [name for name in ("action", _STATE) if name in table.column_names]
-    for name in recorded:
-        whole.update((_vectors(table[name], rows, 0) + 0.0).tobytes())
-    if not recorded:
-        whole.update(f"episode {place.index}".encode())
-    return whole.digest()
-
-
-def _column(table: pa.Table, name: str, rows: np.ndarray) -> np.ndarray:
-    """Returns a column of single numbers at some rows, also where each is a list of one."""
-    column = table[name]
-    if pa.types.is_list(column.type) or pa.types.is_fixed_size_list(column.type):
-        return _vectors(column, rows, 1)[:, 0]
-    found: np.ndarray = column.to_numpy(zero_copy_only=False)[rows]
-    return found
-
-
-def _vectors(column: pa.ChunkedArray, rows: np.ndarray, width: int) -> np.ndarray:
-    """Returns vectors at some rows: float64 [T, F], F at least ``width``.
-
-    Rows that are missing or shorter than others are filled with NaN.
-    """
-    picked = column.take(pa.array(rows)).to_pylist()
-    lists = [own if isinstance(own, list) else [own] for own in picked]
-    longest = max([width, *map(len, lists)])
-    found_TF = np.full((len(lists), longest), np.nan)
-    for number, own in enumerate(lists):
-        found_TF[number, : len(own)] = [np.nan if value is None else value for value in own]
-    return found_TF

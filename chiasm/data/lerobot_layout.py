@@ -7,22 +7,27 @@ independently; before, each episode has files of its own. Paths are made by the 
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, TypeGuard
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet
-
-from chiasm.errors import UserError, first_line
+from chiasm.data.lerobot_files import (
+    is_number,
+    parquet_columns,
+    read_json,
+    read_json_lines,
+    read_parquet,
+)
+from chiasm.errors import UserError
 
 INFO = "meta/info.json"
 _TASKS, _EPISODES = "meta/tasks.parquet", "meta/episodes"
 _OLD_TASKS, _OLD_EPISODES = "meta/tasks.jsonl", "meta/episodes.jsonl"
+_INDEX, _FILE = "episode_index", ("chunk_index", "file_index")
 _HELD_OUT_NAMES = ("test", "val", "valid", "validation", "held_out", "eval")
 _PICTURES = ("video", "image")
 
@@ -52,8 +57,10 @@ class EpisodePlace:
     data: Path
     video: Path | None
     """None for a camera whose pictures stand in the rows, and where no file is named."""
-    begin_seconds: float
+    begin_seconds: float = 0.0
     """Time of its first frame in the video's file."""
+    end_seconds: float = math.inf
+    """Time in that file when it ends, which another episode may follow."""
 
 
 @dataclass(frozen=True)
@@ -127,34 +134,37 @@ class LeRobotLayout:
             remedy=f"choose one of: {', '.join(vectors)}",
         )
 
-    def episodes(self, camera: Feature) -> Iterator[EpisodePlace]:
-        """Yields where each episode is, in order.
+    def episodes(self, camera: Feature) -> list[EpisodePlace]:
+        """Returns where each episode is, in order.
 
         Raises:
             UserError: the files of episodes are missing or cannot be read.
         """
-        for row in sorted(self._episode_rows(camera), key=lambda row: int(row["episode_index"])):
-            index = int(row["episode_index"])
-            names = {"episode_index": index, "episode_chunk": index // self._chunk_size}
-            video, begin = None, 0.0
-            if camera.dtype == "video":
-                of_video = {"video_key": camera.name} | names
-                if self.version.startswith("v2"):
-                    video = self._path("video_path", of_video)
-                else:
-                    chunk, file, start = (
-                        row.get(f"videos/{camera.name}/{part}")
-                        for part in ("chunk_index", "file_index", "from_timestamp")
-                    )
-                    if _is_number(chunk) and _is_number(file) and _is_number(start):
-                        begin = float(start)
-                        of_video |= {"chunk_index": int(chunk), "file_index": int(file)}
-                        video = self._path("video_path", of_video)
-            if not self.version.startswith("v2"):
-                names |= {part: int(row[f"data/{part}"]) for part in ("chunk_index", "file_index")}
-            yield EpisodePlace(
-                index, int(row["length"]), self._path("data_path", names), video, begin
-            )
+        rows = sorted(self._episode_rows(camera), key=lambda row: int(row[_INDEX]))
+        return _bounded([self._place(row, camera) for row in rows])
+
+    def _place(self, row: Mapping[str, Any], camera: Feature) -> EpisodePlace:
+        index, length = int(row[_INDEX]), int(row["length"])
+        names = {_INDEX: index, "episode_chunk": index // self._chunk_size}
+        of_video = {"video_key": camera.name} | names
+        if self.version.startswith("v2"):
+            video = self._path("video_path", of_video) if camera.dtype == "video" else None
+            return EpisodePlace(index, length, self._path("data_path", names), video)
+        names |= {part: int(row[f"data/{part}"]) for part in _FILE}
+        place = EpisodePlace(index, length, self._path("data_path", names), None)
+        chunk, file, begin, end = (
+            row.get(f"videos/{camera.name}/{part}")
+            for part in (*_FILE, "from_timestamp", "to_timestamp")
+        )
+        if not (is_number(chunk) and is_number(file) and is_number(begin)):
+            return place
+        of_video |= dict(zip(_FILE, (int(chunk), int(file)), strict=True))
+        return replace(
+            place,
+            video=self._path("video_path", of_video),
+            begin_seconds=float(begin),
+            end_seconds=float(end) if is_number(end) else math.inf,
+        )
 
     @property
     def _chunk_size(self) -> int:
@@ -170,19 +180,26 @@ class LeRobotLayout:
             ) from error
 
     def _episode_rows(self, camera: Feature) -> list[dict[str, Any]]:
+        """Returns the metadata of each episode that is read, by its names in v3.0."""
+        needed = [_INDEX, "length"]
         if self.version.startswith("v2"):
-            return _json_lines(self.root / _OLD_EPISODES)
-        files = sorted((self.root / _EPISODES).glob("*/*.parquet"))
-        if not files:
-            raise UserError(f"{self.root / _EPISODES} holds no parquet files; fetch them")
-        wanted = ("episode_index", "length", "data/", f"videos/{camera.name}/")
-        rows = []
-        for file in files:
-            columns = [name for name in parquet_columns(file) if name.startswith(wanted)]
-            rows += read_parquet(file, columns).to_pylist()
-        needed = {"episode_index", "length", "data/chunk_index", "data/file_index"}
-        if rows and (lacking := needed - rows[0].keys()):
-            raise UserError(f"{files[0]} lacks {', '.join(sorted(lacking))}; write it again")
+            file = self.root / _OLD_EPISODES
+            rows = read_json_lines(file)
+        else:
+            needed += [f"data/{part}" for part in _FILE]
+            files = sorted((self.root / _EPISODES).glob("*/*.parquet"))
+            if not files:
+                raise UserError(f"{self.root / _EPISODES} holds no parquet files; fetch them")
+            rows, file = [], files[0].parent
+            for own in files:
+                wanted = (*needed, f"videos/{camera.name}/")
+                names = [name for name in parquet_columns(own) if name.startswith(wanted)]
+                rows += read_parquet(own, names).to_pylist()
+        for row in rows:
+            if lacking := [name for name in needed if not is_number(row.get(name))]:
+                raise UserError(
+                    f"{file}: an episode has no number as its {lacking[0]} ({row}); write it again"
+                )
         return rows
 
 
@@ -200,7 +217,7 @@ def read_layout(path: str, blamed: str = "path") -> LeRobotLayout:
         fetched = "give the folder of a LeRobot data set; those of the hub are fetched first"
         why = f"has no {INFO}{hint}" if root.is_dir() else "is not there: no such folder"
         raise UserError(why, setting=blamed, value=path, remedy=fetched)
-    info = _json(root / INFO)
+    info = read_json(root / INFO)
     version = str(info.get("codebase_version", ""))
     if not re.match(r"v(2\.[01]|3\.\d+)$", version):
         raise UserError(
@@ -210,35 +227,24 @@ def read_layout(path: str, blamed: str = "path") -> LeRobotLayout:
             remedy="v3.0, v2.1 and v2.0 are read; convert it with LeRobot's own scripts",
         )
     rate = info.get("fps")
-    if not _is_number(rate) or not float(rate) > 0:
+    if not is_number(rate) or not float(rate) > 0:
         raise UserError(f"{root / INFO}: fps = {rate!r} is no rate; mend it")
     features = {name: _feature(name, own) for name, own in (info.get("features") or {}).items()}
     return LeRobotLayout(root, version, float(rate), features, _tasks(root, version), info)
 
 
-def read_parquet(file: Path, columns: list[str]) -> pa.Table:
-    """Returns some columns of a parquet file.
+def _bounded(places: Sequence[EpisodePlace]) -> list[EpisodePlace]:
+    """Returns places that end, at the latest, where the next episode in their video begins."""
+    begins: dict[Path | None, list[float]] = {}
+    for place in places:
+        begins.setdefault(place.video, []).append(place.begin_seconds)
+    ordered = {video: [*sorted(own), math.inf] for video, own in begins.items()}
 
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    try:
-        return pa.parquet.ParquetFile(file).read(columns)
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file} cannot be read as parquet ({first_line(error)})") from error
+    def end(place: EpisodePlace) -> float:
+        own = ordered[place.video]
+        return min(place.end_seconds, own[bisect_right(own, place.begin_seconds, hi=len(own) - 1)])
 
-
-def parquet_columns(file: Path) -> list[str]:
-    """Returns the names of the columns of a parquet file.
-
-    Raises:
-        UserError: it is missing or damaged.
-    """
-    try:
-        names: list[str] = pa.parquet.read_schema(file).names
-    except (pa.ArrowException, OSError) as error:
-        raise UserError(f"{file} cannot be read as parquet ({first_line(error)})") from error
-    return names
+    return [replace(place, end_seconds=end(place)) for place in places]
 
 
 def _feature(name: str, own: Mapping[str, Any]) -> Feature:
@@ -269,7 +275,7 @@ def _flat(names: Any) -> Iterator[str]:
 def _tasks(root: Path, version: str) -> dict[int, str]:
     """Returns the texts of tasks by number; texts that were written as numbers are texts."""
     if version.startswith("v2"):
-        rows = _json_lines(root / _OLD_TASKS) if (root / _OLD_TASKS).is_file() else []
+        rows = read_json_lines(root / _OLD_TASKS) if (root / _OLD_TASKS).is_file() else []
         found = [(row.get("task_index"), row.get("task")) for row in rows]
     elif (root / _TASKS).is_file():
         names = parquet_columns(root / _TASKS)
@@ -284,7 +290,7 @@ def _tasks(root: Path, version: str) -> dict[int, str]:
     return {
         int(number): str(text).strip()
         for number, text in found
-        if _is_number(number) and text is not None and text == text
+        if is_number(number) and text is not None and text == text
     }
 
 
@@ -292,24 +298,3 @@ def _numbers(text: Any) -> frozenset[int]:
     """Returns the episodes of a split, ``"40:50"``."""
     match = re.fullmatch(r"\s*(\d+)\s*:\s*(\d+)\s*", str(text))
     return frozenset(range(int(match[1]), int(match[2]))) if match else frozenset()
-
-
-def _is_number(value: Any) -> TypeGuard[float]:
-    return isinstance(value, int | float) and math.isfinite(value)
-
-
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} is no JSON ({error}); fetch or write it again") from error
-    if not isinstance(found, dict):
-        raise UserError(f"{file} is no JSON object; fetch or write it again")
-    return found
-
-
-def _json_lines(file: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in file.read_text("utf-8").splitlines() if line.strip()]
-    except (OSError, ValueError) as error:
-        raise UserError(f"{file} cannot be read ({error}); fetch or write it again") from error

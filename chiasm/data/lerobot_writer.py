@@ -54,6 +54,7 @@ class _Place:
 
     number: int = -1
     frames: int = 0
+    bytes: int = 0
 
     @property
     def indices(self) -> dict[str, int]:
@@ -119,7 +120,7 @@ class LeRobotWriter:
         self._video.frames += length
         assert self._video.frames == encoder.written
         columns = self._columns(length, number, vectors, task)
-        self._open_data(pa.table(columns)).write_table(pa.table(columns))
+        self._write_rows(pa.table(columns))
         rate = self._settings.frames_per_second
         video = {f"videos/{CAMERA}/{name}": own for name, own in self._video.indices.items()}
         self._episodes.append(
@@ -171,17 +172,18 @@ class LeRobotWriter:
             "task_index": pa.array(np.full(length, task_index)),
         }
 
-    def _open_data(self, table: pa.Table) -> pa.parquet.ParquetWriter:
-        """Returns the writer of rows, a new one where the last file is large enough."""
-        path = self._folder / _DATA.format(**self._data.indices)
-        if self._rows is not None and path.stat().st_size >= self._settings.data_megabytes * 1e6:
+    def _write_rows(self, table: pa.Table) -> None:
+        """Writes rows as a group of their own, into a new file where the last is large enough."""
+        limit = self._settings.data_megabytes * 1e6
+        if self._rows is not None and self._data.bytes >= limit:
             self._rows.close()
             self._rows = None
         if self._rows is None:
             self._data = _Place(self._data.number + 1)
             path = self._made(_DATA.format(**self._data.indices))
             self._rows = pa.parquet.ParquetWriter(path, table.schema)
-        return self._rows
+        self._rows.write_table(table)
+        self._data.bytes += table.nbytes
 
     def _open_video(self) -> Encoder:
         """Returns the encoder, a new one where the last file is large enough."""
