@@ -51,6 +51,7 @@ def read_command(
     actions: ActionFormat,
     *,
     horizon_frames: tuple[int, int] = (1, 1),
+    poses: bool = True,
     number: int = 1,
     of: int = 1,
 ) -> Command:
@@ -60,13 +61,15 @@ def read_command(
         typed: text with or without the leading ``action:``.
         actions: format of steps in training; poses, controls and keys are rewritten in it.
         horizon_frames: smallest and largest horizon in training.
+        poses: whether training had poses or keys.
         number: number of the instruction's next view.
         of: number of views over which the instruction is spread.
 
     Raises:
         UserError: the text is empty, too long or no valid text, looks like a pose and is none, has
             keys that cancel each other, names a step that is too large or of a horizon outside
-            training, or ``number`` and ``of`` are out of bounds.
+            training, or a pose where training had controls alone, or ``number`` and ``of`` are out
+            of bounds.
     """
     words = " ".join(typed.split()).removeprefix(PREFIX.strip()).strip()
     if not words:
@@ -78,6 +81,11 @@ def read_command(
     if actions.names_controls(words):
         return Command(actions.write_controls(actions.read_controls(words)), None)
     if _KEYS.fullmatch(words) or _POSE.search(words):
+        if not poses:
+            raise UserError(
+                f"{words!r} is a pose or a key, and this model learned controls alone: "
+                f"{', '.join(f'{name} ({own.told})' for name, own in actions.controls.items())}"
+            )
         action = actions.read(_upper_keys(words))
         text = actions.write(_sensible(action, horizon_frames))
         return Command(text, actions.read(text))

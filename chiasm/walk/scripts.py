@@ -63,12 +63,14 @@ def read_script(words: str, pretrained: Pretrained) -> Script:
 
 
 def _read_step(part: str, pretrained: Pretrained) -> Command:
-    horizon_frames = pretrained.walks.horizon_frames
-    command = read_command(part, pretrained.actions, horizon_frames=horizon_frames)
+    walks = pretrained.walks
+    command = read_command(
+        part, pretrained.actions, horizon_frames=walks.horizon_frames, poses=walks.poses
+    )
     if command.is_spoken:
         raise UserError(
             f"{part!r} is neither keys, such as WA, nor a pose, such as "
-            "'dx=+0.34 dy=-0.02 dyaw=+12'; a sentence is an instruction"
+            "'dx=+0.34 dy=-0.02 dyaw=+12', nor controls; a sentence is an instruction"
         )
     return command
 

@@ -50,6 +50,9 @@ def test_controls_are_written_as_training_wrote_them() -> None:
     with pytest.raises(UserError, match="stering"):
         read_command("stering=0.5", car)
     assert read_command("stering=0.5", POSES).is_spoken, "a run without controls"
+    for pose in ("W", "dx=1 dy=0 dyaw=0"):
+        with pytest.raises(UserError, match=r"learned controls alone: steering \(-1 to 1\)"):
+            read_command(pose, car, poses=False)
 
 
 def test_other_words_are_an_instruction_with_its_mark() -> None:
