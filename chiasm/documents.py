@@ -1,10 +1,10 @@
 """Everything a model reads is a :class:`Document`: an ordered list of spans.
 
 A span is text, or continuous data of a named stream; there are no other kinds: a picture is an item
-of the stream ``image``, a sound one of the stream ``sound``. A caption pair is [Image, Text] or [Text, Image]; a video is
-[Image, Image, ...]; an action step is [Image, Text, Image]; a question is [Image, Text, Text]:
-question and answer are two spans, so that no code has to parse words. Where several continuations
-are possible the text names its task in words.
+of the stream ``image``, a sound one of the stream ``sound``. A caption pair is [Image, Text] or
+[Text, Image]; a video is [Image, Image, ...]; an action step is [Image, Text, Image]; a question is
+[Image, Text, Text]: question and answer are two spans, so that no code has to parse words. Where
+several continuations are possible the text names its task in words.
 """
 
 from __future__ import annotations

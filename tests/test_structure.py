@@ -39,8 +39,6 @@ ORDER = [
         "roles",
         "poses",
         "rgb",
-        "resampling",
-        "cut_off",
         "waveform",
         "device",
         "ranks",
@@ -48,14 +46,24 @@ ORDER = [
         "documents",
     ),
     *("actions", "capabilities", "imports", "batch", "model", "tokenizers", "data", "worlds"),
-    *("providers", "loop", "vision", "inference", "training", "worldmodel", "walk", "evaluation"),
-    *("trained", "report", "recipe", "assembly"),
+    *(
+        "providers",
+        "loop",
+        "vision",
+        "sound",
+        "inference",
+        "training",
+        "worldmodel",
+        "walk",
+        "evaluation",
+    ),
+    *("prompts", "trained", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 
 NOT_OF_A_TRAINED_MODEL = {
     *("training", "worlds", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
-    *("scaling", "studies", "paper", "cli", "vision.learning", "vision.cached"),
+    *("scaling", "studies", "paper", "cli", "vision.learning", "vision.cached", "sound.learning"),
 }
 """Of chiasm: what neither loading a model nor sampling from it reads."""
 
@@ -387,8 +395,8 @@ def test_one_file_knows_of_the_embedded_world() -> None:
 KINDS = [
     (("data",), {"__len__", "__getitem__"}),
     (("worlds",), {"__len__", "__getitem__"}),
-    (("tokenizers", "vision"), {"encode", "decode"}),
-    (("tokenizers", "vision"), {"Part"}),
+    (("tokenizers", "vision", "sound"), {"encode", "decode"}),
+    (("tokenizers", "vision", "sound"), {"Part"}),
 ]
 """Folders, and the methods or the base that make a class of theirs one that nobody asks for."""
 

@@ -11,11 +11,13 @@ line_tables.py  JSON lines, JSON, CSV, plain texts
 arrow_tables.py  parquet, Arrow and the hub's datasets
 tars.py        samples in tar files
 picture_folder.py  pictures in folders, with captions and JSON beside them
+sound_folder.py  sounds in folders, likewise
 tables.py      a user's folder, file or hub name as tables
 survey.py      one pass over a table's rows
 source.py      one source: the base of its settings, its two sides and facts
 fingerprint.py  short hash of the content of users' files
 folders.py     sources from such tables
+sounds.py      sources of sounds with words
 pickles.py     pickled arrays, read without running code
 cameras.py     poses in space, conventions of axes, the ground
 frames.py      the frames of a recorded walk on disk
@@ -31,6 +33,7 @@ navigation.py  sources from recorded walks
 opened.py      training and held-out documents of tables
 columns.py     the columns of a table that a source reads
 kinds.py       the kinds text, image_text and vqa
+audio.py       the kind audio_text
 recorded.py    the kind trajectories
 python_manual.py  the kind python_manual
 sources.py     the sources that a recipe names

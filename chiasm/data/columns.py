@@ -22,7 +22,10 @@ from chiasm.data.tables import choose_column, open_tables
 from chiasm.errors import UserError
 
 _IMAGE = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
-_TEXT = ("text", "caption", "txt", "content", "sentence", "description", "label")
+_TEXT = (
+    *("text", "caption", "txt", "content", "sentence", "transcription", "transcript"),
+    *("description", "label"),
+)
 _NAMES_OF_LABELS = ("{}_name", "{}_names", "{}_text", "{}_str")
 _LOOKED_AT = 16
 """First rows by which the content of a column is judged."""
@@ -39,6 +42,8 @@ class TableSettings(FileSettings):
     held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
+    has_sounds: ClassVar[bool] = False
+    """Whether rows have sounds, and no pictures."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
@@ -67,7 +72,7 @@ class TableSettings(FileSettings):
     def fits(self, table: Table, *, alone: bool = False) -> bool:
         """Returns whether a table has all needed columns; ``alone``: no words are needed."""
         try:
-            return self._shows_pictures(table) and (alone or bool(self.words(table)))
+            return self._holds_media(table) and (alone or bool(self.words(table)))
         except UserError:
             return False
 
@@ -87,7 +92,8 @@ class TableSettings(FileSettings):
             self.path,
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
-            texts=not self.has_pictures,
+            texts=not self.has_pictures and not self.has_sounds,
+            sounds=self.has_sounds,
         )
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
@@ -118,7 +124,7 @@ class TableSettings(FileSettings):
             fingerprint=source.survey.fingerprint,
         )
 
-    def _shows_pictures(self, table: Table) -> bool:
+    def _holds_media(self, table: Table) -> bool:
         return True
 
 
@@ -144,7 +150,7 @@ class PictureTableSettings(TableSettings):
             UserError: there is none.
         """
         usual = tuple(name for name in _IMAGE if name in table.columns)
-        found = tuple(name for name in usual if _holds_pictures(table, name))
+        found = tuple(name for name in usual if holds_files(table, name))
         return choose_column(table, "image_column", self.image_column, found or usual or _IMAGE)
 
     def source_of(
@@ -178,10 +184,10 @@ class PictureTableSettings(TableSettings):
             "pictures, as barn.txt, do as well, and folders called after labels, not after splits)",
         )
 
-    def _shows_pictures(self, table: Table) -> bool:
+    def _holds_media(self, table: Table) -> bool:
         """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
         column = self.image(table)
-        return bool(self.image_column) or _holds_pictures(table, column)
+        return bool(self.image_column) or holds_files(table, column)
 
 
 def text_column(table: Table, wanted: str) -> str:
@@ -197,7 +203,8 @@ def text_column(table: Table, wanted: str) -> str:
     return column
 
 
-def _holds_pictures(table: Table, column: str) -> bool:
+def holds_files(table: Table, column: str) -> bool:
+    """Returns whether the first rows' cells are bytes, or name files that are there."""
     for number, row in _first(table, column):
         folder = table.folder(number)
         try:

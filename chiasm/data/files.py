@@ -22,6 +22,22 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 )
+SOUND_SUFFIXES = frozenset(
+    (
+        ".wav",
+        ".flac",
+        ".mp3",
+        ".ogg",
+        ".oga",
+        ".opus",
+        ".m4a",
+        ".aac",
+        ".aif",
+        ".aiff",
+        ".webm",
+        ".mka",
+    )
+)
 _WORDS = {
     "train": TRAIN,
     "training": TRAIN,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from chiasm.data.files import PICTURE_SUFFIXES, split_folders
 from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
@@ -19,11 +19,13 @@ CAPTION_SUFFIXES = (".txt", ".caption")
 class PictureFolder(FileTable):
     """A row per picture: ``image``, and if present ``text``, ``label`` and entries of JSON."""
 
+    column: ClassVar[str] = "image"
+
     def __init__(self, root: Path, pictures: Sequence[Path], beside: Sequence[Path]) -> None:
         super().__init__(*pictures)
         self._beside = _sidecars(pictures, beside)
         captions = [file for file in pictures if self._caption(file)]
-        self.columns: tuple[str, ...] = ("image",)
+        self.columns: tuple[str, ...] = (self.column,)
         # Captions count only if most pictures have one: a single text may be a note.
         if 2 * len(captions) > len(pictures):
             self.columns += ("text",)
@@ -41,7 +43,7 @@ class PictureFolder(FileTable):
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
         file = self.files[number]
-        row: Row = self._entries(number) | {"image": file}
+        row: Row = self._entries(number) | {self.column: file}
         caption = self._caption(file)
         if caption and "text" in self.columns and "text" in (columns or self.columns):
             row["text"] = read_text(caption)
