@@ -176,6 +176,7 @@ MISTAKEN = {
     "vision stats --out OUT": ("quickstart.toml", "model.widht"),
     "vision encode --out OUT": ("quickstart.toml", "model.widht"),
     "vision train --out OUT": ("vision-vae.toml", "sede"),
+    "sound train --out OUT": ("vocoder.toml", "sede"),
     "study plan": ("studies/targets.toml", "sede"),
 }
 """Verb → what it reads, and a setting of it that nothing has."""
@@ -243,10 +244,13 @@ import sys
 from pathlib import Path
 from chiasm.recipe import load_recipe
 from chiasm.toml import load_settings
+from chiasm.sound.learning.settings import SoundTrainingSettings
 from chiasm.vision.learning.settings import VisionTrainingSettings
 for path in map(Path, sys.argv[1:]):
     if path.name.startswith("vision-"):
         load_settings(VisionTrainingSettings, path, [])
+    elif path.name == "vocoder.toml":
+        load_settings(SoundTrainingSettings, path, [])
     else:
         load_recipe(path)
 """
