@@ -29,8 +29,8 @@ from chiasm.inference.request import SamplingSettings
 from chiasm.loop.optimizer import OPTIMIZERS
 from chiasm.recipe import Recipe, load_recipe, parse_recipe
 from chiasm.registry import Registry
-from chiasm.studies.settings import HELD_OUT, MetricSettings, ShiftSettings, StudySettings
 from chiasm.sound.learning.settings import SoundTrainingSettings
+from chiasm.studies.settings import HELD_OUT, MetricSettings, ShiftSettings, StudySettings
 from chiasm.tokenizers.settings import TOKENIZERS
 from chiasm.toml import load_settings, parse_settings
 from chiasm.training.settings import StreamObjective

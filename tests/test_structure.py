@@ -362,6 +362,7 @@ OF_NO_FILE = {
     "loop": "registration",
     "model": "registration",
     "ranks": "equal faults footprint resume",
+    "sound": "streams",
     "streams": "depth mistakes page series",
     "studies": "shipped",
     "tokenizers": "registration",
