@@ -35,7 +35,7 @@ def read(file: Path | bytes, part: tuple[int, int] | None, rate: int) -> Part:
         else:
             refuse(name, found.num_samples, found.own or LEAST_RATE, 1)
             _refuse_early_end(container, name, found.num_samples / found.own)
-        samples_CT = found.samples_CT(knows_end=_knows_end(container))
+        samples_CT = found.samples_CT(_end_seconds(container))
     length = samples_CT.shape[1]
     begin, end = part or (0, length)
     if end > length:
@@ -58,8 +58,8 @@ def measure(file: Path | bytes) -> Length:
         stream = _track(container, name)
         rate, channels = stream.rate, stream.channels
         refuse(name, 1, rate, channels)
-        if _knows_end(container) and stream.duration:
-            return Length(round(stream.duration * stream.time_base * rate), rate, channels)
+        if end_seconds := _end_seconds(container):
+            return Length(round(end_seconds * rate), rate, channels)
     found = read(file, None, rate)
     return Length(found.end, found.rate, channels)
 
@@ -93,11 +93,13 @@ class _Decoded:
                 self._parts.append(plain.to_ndarray())
                 self.num_samples += self._parts[-1].shape[1]
 
-    def samples_CT(self, *, knows_end: bool) -> np.ndarray:
-        """Returns the samples up to the end that the last packet tells, where it ``knows_end``."""
-        length = round((self._end_seconds - self._begin_seconds) * self.own)
+    def samples_CT(self, end_seconds: Fraction | None) -> np.ndarray:
+        """Returns the samples up to the end that the header and the last packet tell, if any."""
         samples_CT = np.concatenate(self._parts, axis=1)
-        return samples_CT[:, :length] if knows_end and length > 0 else samples_CT
+        if end_seconds is None:
+            return samples_CT
+        end_seconds = min(end_seconds, self._end_seconds or end_seconds)
+        return samples_CT[:, : round((end_seconds - self._begin_seconds) * self.own)]
 
 
 def _track(container: Any, name: str) -> Any:
@@ -106,9 +108,13 @@ def _track(container: Any, name: str) -> Any:
     return container.streams.audio[0]
 
 
-def _knows_end(container: Any) -> bool:
-    """Returns whether packets tell where a sound ends, to the sample: those of mp4, m4a, mov."""
-    return "mp4" in container.format.name
+def _end_seconds(container: Any) -> Fraction | None:
+    """Returns where a track ends, as the headers of mp4, m4a and mov tell to the sample."""
+    stream = container.streams.audio[0]
+    if "mp4" not in container.format.name or not stream.duration:
+        return None
+    end_seconds: Fraction = ((stream.start_time or 0) + stream.duration) * stream.time_base
+    return end_seconds
 
 
 def _refuse_early_end(container: Any, name: str, seconds: float) -> None:

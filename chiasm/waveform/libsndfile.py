@@ -33,13 +33,14 @@ def measure(file: Path | bytes) -> Length | None:
     """Returns what the header says; None where libsndfile does not know the format.
 
     Raises:
-        UserError: it is refused.
+        UserError: it is refused, or cut off.
     """
     import soundfile
 
     try:
         with soundfile.SoundFile(source(file)) as opened:
             if opened.frames < UNKNOWN_SAMPLES:
+                refuse_cut_off(file, described(file))
                 refuse(described(file), opened.frames, opened.samplerate, opened.channels)
                 return Length(opened.frames, opened.samplerate, opened.channels)
     except soundfile.LibsndfileError:

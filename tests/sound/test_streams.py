@@ -61,8 +61,9 @@ def test_a_run_learns_resumes_and_makes_sounds(stream: str, tmp_path: Path, soun
     assert made.rate == 8000
     assert np.isfinite(made.samples_CT).all()
     one, other = model.synthesize(["sound: chirp 1"] * 2, steps=3)
-    assert (one.samples_CT == made.samples_CT).all()
-    assert (one.samples_CT != other.samples_CT).any()  # another seed
+    # Of equal seeds, but for the rounding of a batch.
+    assert np.abs(one.samples_CT - made.samples_CT).max() < 1e-3 * np.abs(made.samples_CT).max()
+    assert np.abs(one.samples_CT - other.samples_CT).max() > 0.01 * np.abs(made.samples_CT).max()
     assert isinstance(model.write((made, "caption:"), max_tokens=4), str)
 
 
@@ -95,11 +96,15 @@ def test_longer_sounds_are_several_items_and_broken_ones_are_counted(
     data = sounds.folder(tmp_path / "chirps", 12, samples=4000)
     run = trained(tmp_path / "run", data, "mdct", clip_seconds=0.26)
     assert (run / "model").is_dir()
-    content = (data / "3.wav").read_bytes()
-    (data / "3.wav").write_bytes(content[: len(content) // 2])  # its header is whole
+    with pytest.raises(
+        UserError, match=r"has 0\.5\d* seconds, more than .* of an audio_text source"
+    ):
+        trained(tmp_path / "refused", data, "mdct")
+    for number in range(2, 6):
+        content = sounds.written(sounds.chirp(4000, 8000, number), 8000, format="FLAC")
+        (data / f"{number}.wav").write_bytes(content[: len(content) // 2])  # its header is whole
     told = (
         trained(tmp_path / "other", data, "mdct", clip_seconds=0.26) / "stream.json"
     ).read_text()
-    assert "is cut off: its last" in told
-    with pytest.raises(UserError, match="clip_seconds of an audio_text source"):
-        trained(tmp_path / "refused", data, "mdct")
+    assert "sound cannot be read" not in told
+    assert ".wav [0, 2080) cannot be decoded" in told

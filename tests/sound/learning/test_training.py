@@ -97,7 +97,7 @@ def test_the_command_trains_on_sounds_without_words(tmp_path: Path, sounds) -> N
 def test_what_has_no_sounds_is_refused(tmp_path: Path, sounds) -> None:
     with pytest.raises(UserError, match=r"source\.kind = 'text' has no sounds"):
         train_from_settings(settings(tmp_path, source={"kind": "text", "path": "x"}), tmp_path)
-    with pytest.raises(UserError, match=r"path is missing"):
+    with pytest.raises(UserError, match=r"path = '' is missing"):
         VocoderTokenizerSettings().open()
     one = sounds.folder(tmp_path / "one", 2)
     with pytest.raises(UserError, match="has 1 sounds; give at least 2"):
