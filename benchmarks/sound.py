@@ -1,8 +1,8 @@
 """Seconds of sound per second of the data stream's one reading thread, beside a bare reader's.
 
-For files of several formats: what libsndfile decodes on one thread, what this library's reader does,
-and what the stream makes of the same files, with words, packed rows and everything. Beside it the
-time that encoding takes.
+For files of several formats: what libsndfile decodes on one thread, what the reader of this library
+does, and what the stream makes of the same files, with words, packed rows and everything. Beside it
+the time that encoding takes.
 
     python benchmarks/sound.py [seconds=10]
 """

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from chiasm.errors import UserError
+from chiasm.loop.metrics import Values
 from chiasm.sound.learning.sounds import Sounds
 from chiasm.sound.mel import FLOOR, LogMel
 from chiasm.sound.spectrum import Spectrum
@@ -32,15 +33,14 @@ class SpectralLoss(nn.Module):
 
     def __init__(self, hop: int) -> None:
         super().__init__()
-        self.spectra = nn.ModuleList(Spectrum(max(8, round(hop * share))) for share in HOPS)
+        self.hops = [max(8, round(hop * share)) for share in HOPS]
+        self.spectra = nn.ModuleList(map(Spectrum, self.hops))
 
     def forward(self, made_NT: Tensor, true_NT: Tensor) -> dict[str, Tensor]:
         """Returns the terms ``log_magnitude`` and ``convergence``."""
         logs, convergences = [], []
-        for spectrum in self.spectra:
-            made_NFK, true_NFK = (
-                spectrum(_whole(x_NT, spectrum)).abs() for x_NT in (made_NT, true_NT)
-            )
+        for spectrum, hop in zip(self.spectra, self.hops, strict=True):
+            made_NFK, true_NFK = (_magnitudes(x_NT, spectrum, hop) for x_NT in (made_NT, true_NT))
             logs.append(functional.l1_loss(_log(made_NFK), _log(true_NFK)))
             distance = (made_NFK - true_NFK).square().sum() + 1e-8
             convergences.append((distance / (true_NFK.square().sum() + 1e-8)).sqrt())
@@ -79,12 +79,12 @@ class VocoderStage(Stage):
 class VocoderFit(Fit):
     """The loop that trains the vocoder."""
 
-    def report(self, found: Losses) -> tuple[dict[str, float], dict[str, int]]:
+    def report(self, found: Losses) -> tuple[Values, dict[str, int]]:
         """Returns terms; sounds, each as often as it was heard."""
         losses, counts = super().report(found)
         return losses, {"sounds": counts["pictures"]}
 
-    def speed(self, found: Losses, counts: dict[str, int], seconds: float) -> dict[str, float]:
+    def speed(self, found: Losses, counts: dict[str, int], seconds: float) -> Values:
         """Returns sounds per second."""
         return {"sounds_per_second": counts["sounds"] / seconds}
 
@@ -99,9 +99,10 @@ def refuse_few(sounds: Sounds) -> None:
         raise UserError(f"{sounds.data} has {len(sounds)} sounds; give at least 2")
 
 
-def _whole(x_NT: Tensor, spectrum: Spectrum) -> Tensor:
-    """Returns sounds with silence behind them, up to a whole number of hops."""
-    return functional.pad(x_NT, (0, -x_NT.shape[1] % spectrum.hop))
+def _magnitudes(x_NT: Tensor, spectrum: nn.Module, hop: int) -> Tensor:
+    """Returns magnitudes [N, F, K] of sounds with silence behind them up to a whole number of hops."""
+    magnitudes: Tensor = spectrum(functional.pad(x_NT, (0, -x_NT.shape[1] % hop))).abs()
+    return magnitudes
 
 
 def _log(magnitudes: Tensor) -> Tensor:
