@@ -100,7 +100,7 @@ def refuse_few(sounds: Sounds) -> None:
 
 
 def _magnitudes(x_NT: Tensor, spectrum: nn.Module, hop: int) -> Tensor:
-    """Returns magnitudes [N, F, K] of sounds with silence behind them up to a whole number of hops."""
+    """Returns magnitudes [N, F, K] of sounds, silent behind their end up to a whole hop."""
     magnitudes: Tensor = spectrum(functional.pad(x_NT, (0, -x_NT.shape[1] % hop))).abs()
     return magnitudes
 
