@@ -22,6 +22,8 @@ SOUNDS_AT_ONCE = 32
 
 MOST_WORDS = 64
 """Different texts up to which they are answers of a probe."""
+LEAST_DEVIATION = 0.1
+"""Of a standardized latent, for a probe: where sounds have ended, all are alike but for noise."""
 DECIBELS = 20 / 2.302585092994046
 """Of a magnitude's natural logarithm."""
 
@@ -53,7 +55,7 @@ def held_out_figures(
     if _recur(train.words, held_out.words):
         batches = train.batches(SOUNDS_AT_ONCE, device)
         learned = torch.cat([tokenizer.encode(each).flatten(1).cpu() for each in batches])
-        probe = linear_probe(learned, train.words)
+        probe = linear_probe(learned, train.words, least_deviation=LEAST_DEVIATION)
         most_common = Counter(train.words).most_common(1)[0][0]
         figures["probe/words"] = _share(probe(torch.cat(latents)), held_out.words)
         figures["drawn_probe/words"] = _share(probe(torch.cat(again)), held_out.words)
