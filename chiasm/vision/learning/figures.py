@@ -105,7 +105,7 @@ def linear_probe(
 
     Minimises cross-entropy + penalty / 2 * |W|^2 by L-BFGS from zero: deterministic. The classifier
     returns the likeliest answer for each row of other features. A feature that deviates by less
-    than ``least_deviation`` is not scaled up to 1, where one that hardly changes would drown others.
+    than ``least_deviation`` is not scaled up to 1, where one that hardly changes would drown all.
     """
     values = sorted(set(answers))
     class_N = torch.tensor([values.index(answer) for answer in answers])
