@@ -4,19 +4,21 @@ preparation.py  the cache folder, and the callback that reports slow preparation
 quiet.py       grain, imported without its warning
 tokenizer.py   text and token numbers
 reading.py     usable documents, and a count of the others
-cells.py       cells of a table as words or as a picture
+media.py       pictures, videos and sounds: suffixes, usual columns
+cells.py       cells of a table as words, or as a file
 files.py       the files of a path, and those held out by their names
 table.py       rows by number
 line_tables.py  JSON lines, JSON, CSV, plain texts
 arrow_tables.py  parquet, Arrow and the hub's datasets
 tars.py        samples in tar files
-picture_folder.py  pictures or videos in folders, with captions and JSON beside them
+picture_folder.py  pictures, videos or sounds in folders, with captions and JSON beside them
 tables.py      a user's folder, file or hub name as tables
 survey.py      one pass over a table's rows
 source.py      one source: the base of its settings, its two sides and facts
 fingerprint.py  short hash of the content of users' files
 folders.py     sources from such tables
 clips.py       clips of video files
+sounds.py      sources of sounds with words
 pickles.py     pickled arrays, read without running code
 cameras.py     poses in space, conventions of axes, the ground
 frames.py      the frames of a recorded walk on disk
@@ -42,6 +44,7 @@ opened.py      training and held-out documents of tables
 columns.py     the columns of a table that a source reads
 kinds.py       the kinds text, image_text and vqa
 video_files.py  the kind video
+audio.py       the kind audio_text
 recorded.py    the kind trajectories
 robots.py      the kinds catalog and lerobot
 encoder.py     pictures as mp4

@@ -17,9 +17,10 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from chiasm.data.cells import picture, texts
+from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.episodes import RecordedControl
 from chiasm.data.line_tables import JsonLines
+from chiasm.data.media import IMAGE
 from chiasm.data.stamps import nanoseconds
 from chiasm.data.table import Joined, Row, Table, Unusable
 from chiasm.data.tables import choose_column, open_tables
@@ -93,7 +94,7 @@ def open_catalog(
     def fits(table: Table) -> bool:
         return any(name in table.columns for name in names)
 
-    found = open_tables(path, fits)
+    found = open_tables(path, fits, medium=IMAGE)
     return found.train, found.held_out, found.root, found.notes
 
 
@@ -197,7 +198,7 @@ def stored_picture(table: Table, cells: Row, number: int, column: str) -> Path |
         Unusable: it has none, or the file is missing or empty.
     """
     folder = table.folder(number)
-    found = picture(cells.get(column), folder, column)
+    found = file_or_bytes(cells.get(column), folder, column)
     if found is None:
         raise Unusable("no picture")
     if isinstance(found, bytes):

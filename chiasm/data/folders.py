@@ -11,15 +11,16 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from chiasm.data.cells import picture, texts
+from chiasm.data.cells import file_or_bytes, texts
+from chiasm.data.media import IMAGE, Medium
 from chiasm.data.survey import (
     Survey,
+    file_identity,
     hashed,
-    picture_identity,
     survey,
     text_identity,
 )
@@ -44,6 +45,8 @@ class FolderSource(ABC):
     documents_per_row = 1
     varied = False
     """Whether any document has several forms: see :meth:`variant`."""
+    medium: ClassVar[Medium] = IMAGE
+    """What the first column holds."""
 
     def __init__(
         self, name: str, table: Table, *columns: str, root: Path = Path(), group_column: str = ""
@@ -76,7 +79,7 @@ class FolderSource(ABC):
         """
         data, *words = self._row(number)
         self.varied |= any(len(texts) > 1 for texts in words)
-        own = picture_identity(data)
+        own = file_identity(data, self.medium)
         return self._group(number) or own, own, *self._said(*words)
 
     def _said(self, *words: tuple[str, ...]) -> Iterable[bytes]:
@@ -125,7 +128,7 @@ class FolderSource(ABC):
             Unusable: there is none.
         """
         folder = self._table.folder(number)
-        data = picture(row.get(column), folder, column)
+        data = file_or_bytes(row.get(column), folder, column, self.medium)
         if data is None:
             raise Unusable(f"no {column}")
         if isinstance(data, Path) and not os.path.isfile(data):

@@ -1,4 +1,4 @@
-"""Pictures or videos in folders as a table: the file, words beside it, name of its folder.
+"""Pictures, videos or sounds in folders as a table: file, words beside it, name of its folder.
 
 ``barn.jpg`` may have ``barn.txt`` or ``barn.caption`` beside it, and ``barn.json`` with more
 columns. Where pictures lie in several folders, a folder's name is the label of its pictures.
@@ -10,26 +10,24 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import MEDIA, split_folders
+from chiasm.data.files import split_folders
+from chiasm.data.media import IMAGE, Medium
 from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
 
 CAPTION_SUFFIXES = (".txt", ".caption")
 
 
 class PictureFolder(FileTable):
-    """A row per picture: ``image``, and if present ``text``, ``label`` and entries of JSON.
-
-    ``column``: another name for the column of the files, as ``video``.
-    """
+    """A row per file: its medium's column, and if present text, label and entries of JSON."""
 
     def __init__(
-        self, root: Path, pictures: Sequence[Path], beside: Sequence[Path], column: str = "image"
+        self, root: Path, pictures: Sequence[Path], beside: Sequence[Path], medium: Medium = IMAGE
     ) -> None:
         super().__init__(*pictures)
-        self._column = column
+        self._column = medium.column
         self._beside = _sidecars(pictures, beside)
         captions = [file for file in pictures if self._caption(file)]
-        self.columns: tuple[str, ...] = (column,)
+        self.columns: tuple[str, ...] = (self._column,)
         # Captions count only if most pictures have one: a single text may be a note.
         if 2 * len(captions) > len(pictures):
             self.columns += ("text",)
@@ -78,11 +76,6 @@ class PictureFolder(FileTable):
         file = next((file for file in beside if _is_json(file)), None)
         found = parsed_json(read_text(file), file) if file else None
         return found if isinstance(found, dict) else {}
-
-
-def is_picture(file: Path, media: str = "image") -> bool:
-    """Returns whether the file's suffix is that of a picture format, or of other media's."""
-    return file.suffix.lower() in MEDIA[media]
 
 
 def _is_json(file: Path) -> bool:

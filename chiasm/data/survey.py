@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
+from chiasm.data.media import IMAGE, Medium
 from chiasm.data.table import Table, Unusable
 from chiasm.errors import UserError
 from chiasm.rgb import RULE
@@ -77,8 +78,8 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
     return Survey(np.array(identities, dtype=np.int64), dict(skipped), whole.hexdigest(), first)
 
 
-def picture_identity(data: Path | bytes) -> bytes:
-    """Returns a hash of an encoded picture's bytes: equal for equal files, whatever their names.
+def file_identity(data: Path | bytes, medium: Medium = IMAGE) -> bytes:
+    """Returns a hash of a file's bytes: equal for equal files, whatever their names.
 
     Raises:
         Unusable: the file is not there, may not be read, or is empty.
@@ -86,11 +87,11 @@ def picture_identity(data: Path | bytes) -> bytes:
     try:
         content = data if isinstance(data, bytes) else data.read_bytes()
     except (FileNotFoundError, ValueError) as error:  # no name holds a NUL
-        raise Unusable("picture file missing", str(data)) from error
+        raise Unusable(f"{medium.noun} file missing", str(data)) from error
     except OSError as error:
-        raise Unusable(f"picture file cannot be read ({error.strerror})") from error
+        raise Unusable(f"{medium.noun} file cannot be read ({error.strerror})") from error
     if not content:
-        raise Unusable("picture file empty")
+        raise Unusable(f"{medium.noun} file empty")
     return xxhash.xxh3_128_digest(content)
 
 

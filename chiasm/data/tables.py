@@ -2,7 +2,8 @@
 
 Of a folder, the files with the columns that the source needs are read. Formats are tried in this
 order: ``metadata.*`` files if documents have pictures, then the formats by their number of bytes,
-pictures in folders last; of videos likewise. Notes report what was read and what was left.
+pictures in folders last; of videos and sounds likewise. Notes report what was read and what was
+left.
 """
 
 from __future__ import annotations
@@ -16,7 +17,8 @@ from pathlib import Path
 from chiasm.data.arrow_tables import open_arrow, open_hub
 from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, shown_name, split_by_name
 from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
-from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder, is_picture
+from chiasm.data.media import Medium
+from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder
 from chiasm.data.table import Joined, Table
 from chiasm.data.tars import Tar
 from chiasm.errors import UserError, setting
@@ -33,8 +35,8 @@ _OPEN_ONE: dict[str, Callable[[Path], Table]] = {
 }
 _COMPRESSED = frozenset((".gz", ".tgz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".rar", ".lz4"))
 _FORMS = "metadata.jsonl, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .tar or .txt files"
-_PICTURES = "pictures"
-_NOUNS = {"image": "pictures", "video": "videos"}
+_TEXT = ".txt"
+_LOOSE = "files that are rows by themselves"
 _SHOWN_NAMES = 3
 
 Fits = Callable[[Table], bool]
@@ -60,25 +62,22 @@ class _Chosen:
     found: Files
     form: str
     table: Table
-    media: str
+    medium: Medium | None
 
     @property
     def by_file(self) -> bool:
-        """Whether names of files may define splits: those of pictures never do."""
-        return self.form != _PICTURES
+        """Whether names of files may define splits: those of pictures and their like do not."""
+        return self.form != _LOOSE
 
 
-def open_tables(
-    path: str, fits: Fits, *, held_out_path: str = "", texts: bool = False, media: str = "image"
-) -> Tables:
+def open_tables(path: str, fits: Fits, *, medium: Medium | None, held_out_path: str = "") -> Tables:
     """Returns the opened tables of a path.
 
     Args:
         path: a folder, a file, a pattern, or a dataset's name on the hub.
         fits: whether a table has the needed columns.
+        medium: which files may be rows by themselves; None: plain texts.
         held_out_path: held-out files, in the same forms; empty: by names.
-        texts: whether plain text files count as tables.
-        media: which files are rows by themselves: image or video.
 
     Raises:
         UserError: the path does not exist or has nothing readable, or a file is malformed.
@@ -86,10 +85,10 @@ def open_tables(
     found = find_files(path)
     if found is None:
         return _of_hub(path, "path", beside=held_out_path)
-    chosen = _choose(found, path, "path", fits, texts, media)
+    chosen = _choose(found, path, "path", fits, medium)
     table = chosen.table
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
-    notes = [_left(chosen), "" if texts else _without_row(chosen)]
+    notes = [_left(chosen), _without_row(chosen)]
     held_out, train, unread = None, split.train, split.left
     if not train:
         raise UserError(
@@ -101,7 +100,7 @@ def open_tables(
             f"with {setting('held_out_path')}",
         )
     if held_out_path:
-        held_out = _open_held_out(held_out_path, fits, texts, media)
+        held_out = _open_held_out(held_out_path, fits, medium)
         same = {_place(file) for file in held_out.files}
         train = tuple(file for file in train if _place(file) not in same)
         unread = tuple(f for f in (*split.held_out, *split.left) if _place(f) not in same)
@@ -125,13 +124,13 @@ def open_tables(
     return Tables(table, held_out, found.root, tuple(note for note in notes if note))
 
 
-def _open_held_out(path: str, fits: Fits, texts: bool, media: str) -> Table:
+def _open_held_out(path: str, fits: Fits, medium: Medium | None) -> Table:
     """Returns all rows of the path, or only its split that is held out by name, if it has one."""
     found = find_files(path, "held_out_path")
     if found is None:
         of_hub = _of_hub(path, "held_out_path")
         return of_hub.held_out or of_hub.train
-    chosen = _choose(found, path, "held_out_path", fits, texts, media)
+    chosen = _choose(found, path, "held_out_path", fits, medium)
     split = split_by_name(found.root, chosen.table.files, by_file=chosen.by_file)
     return chosen.table.of_files(set(split.held_out)) if split.held_out else chosen.table
 
@@ -156,7 +155,7 @@ def _of_hub(path: str, blamed: str, *, beside: str = "") -> Tables:
     return Tables(splits[trained], splits[name] if name else None, Path(), tuple(notes))
 
 
-def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool, media: str) -> _Chosen:
+def _choose(found: Files, path: str, blamed: str, fits: Fits, medium: Medium | None) -> _Chosen:
     """Returns the first format with files that fit, and their table; else the first of all.
 
     Of a format with a table per file, files that do not fit are left out.
@@ -164,9 +163,9 @@ def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool, media
     wrong = partial(UserError, setting=blamed, value=path)
     first: _Chosen | None = None
     reasons: list[NoTable] = []
-    for form, files in _candidates(found, texts, media):
+    for form, files in _candidates(found, medium):
         try:
-            chosen = _Chosen(found, form, _open(found, form, files, fits, media), media)
+            chosen = _Chosen(found, form, _open(found, form, files, fits, medium), medium)
         except NoTable as reason:
             reasons.append(reason)
             continue
@@ -185,15 +184,16 @@ def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool, media
     if compressed:
         why = f"holds compressed files ({_names(found, compressed)}), which are not read"
         raise wrong(why, remedy="unpack them first")
-    raise wrong(
-        "holds nothing that can be read", remedy=f"give a folder with {_FORMS}, or {_NOUNS[media]}"
-    )
+    others = f", or {medium.nouns}" if medium else ""
+    raise wrong("holds nothing that can be read", remedy=f"give a folder with {_FORMS}{others}")
 
 
-def _open(found: Files, form: str, files: Sequence[Path], fits: Fits, media: str) -> Table:
-    if form == _PICTURES:
-        return PictureFolder(found.root, files, found.data, media)
-    if form == ".txt":
+def _open(
+    found: Files, form: str, files: Sequence[Path], fits: Fits, medium: Medium | None
+) -> Table:
+    if medium and form == _LOOSE:
+        return PictureFolder(found.root, files, found.data, medium)
+    if form == _TEXT:
         return Texts(files)
     tables = list(_readable(form, files))
     own = [table for table in tables if fits(table)] or tables
@@ -211,26 +211,24 @@ def _readable(form: str, files: Sequence[Path]) -> Iterator[Table]:
         raise reasons[0]
 
 
-def _candidates(found: Files, texts: bool, media: str) -> list[tuple[str, list[Path]]]:
+def _candidates(found: Files, medium: Medium | None) -> list[tuple[str, list[Path]]]:
     """Returns formats and their files, in the order in which they are tried."""
     by_form: dict[str, list[Path]] = {}
     for file in found.data:
         suffix = file.suffix.lower()
-        if suffix in _OPEN_ONE or (texts and suffix == ".txt"):
+        if suffix in _OPEN_ONE or (medium is None and suffix == _TEXT):
             by_form.setdefault(suffix, []).append(file)
-        elif is_picture(file, media):
-            by_form.setdefault(_PICTURES, []).append(file)
-    pictures = by_form.pop(_PICTURES, [])
+        elif medium and medium.is_of(file):
+            by_form.setdefault(_LOOSE, []).append(file)
+    loose = by_form.pop(_LOOSE, [])
     metadata = []
-    for form, files in by_form.items() if not texts else ():  # of texts, it may have titles only
+    for form, files in by_form.items() if medium else ():  # of texts, it may have titles only
         own = [file for file in files if file.stem == "metadata"]
         own = [file for file in own if file.parent == found.root] or own
         if own:
             metadata.append((form, own))
     tables = sorted(by_form.items(), key=lambda each: -sum(f.stat().st_size for f in each[1]))
-    if texts:  # the names of labels are no texts
-        pictures = []
-    return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
+    return [*metadata, *tables] + [(_LOOSE, loose)] * bool(loose)
 
 
 def _left(chosen: _Chosen) -> str:
@@ -246,10 +244,11 @@ def _left(chosen: _Chosen) -> str:
 
 
 def _without_row(chosen: _Chosen) -> str:
-    """Returns a note about pictures without a row, a lower bound of their number."""
-    own = sum(is_picture(file, chosen.media) for file in chosen.found.data)
-    more = own - len(chosen.table)
-    return f"{more:,} {_NOUNS[chosen.media]} have no row" if more > 0 else ""
+    """Returns a note about pictures and their like without a row, a lower bound of their number."""
+    if chosen.medium is None:
+        return ""
+    more = sum(map(chosen.medium.is_of, chosen.found.data)) - len(chosen.table)
+    return f"{more:,} {chosen.medium.nouns} have no row" if more > 0 else ""
 
 
 def _names(found: Files, files: Sequence[Path]) -> str:

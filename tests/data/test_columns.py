@@ -45,7 +45,7 @@ def test_words_come_from_the_first_usual_column(row, column, table):
 def test_a_column_that_is_wanted_is_taken(table):
     rows = table({"label": 3, "label_name": "cat", "text": "x", "in": "a.png", "image": "a.png"})
     assert columns(text_column="label").words(rows) == ("label",)
-    assert columns(image_column="in").image(rows) == "in"
+    assert columns(image_column="in").files_column(rows) == "in"
     with pytest.raises(UserError, match=r"^text_column = 'tag' is no column; there are: label"):
         columns(text_column="tag").words(rows)
     with pytest.raises(UserError, match=r"^group_column = 'of' is no column"):
@@ -67,7 +67,7 @@ def test_a_column_that_is_wanted_is_taken(table):
     ],
 )
 def test_pictures_come_from_the_first_usual_column_that_holds_some(row, column, table):
-    assert columns().image(table({"caption": "x"}, row)) == column
+    assert columns().files_column(table({"caption": "x"}, row)) == column
 
 
 def test_a_table_fits_that_has_all_that_is_needed(table):
@@ -88,7 +88,7 @@ def test_a_ragged_row_does_not_hide_a_table(made, tmp_path):
     made.files(tmp_path, {"a.png": "x", "rows.csv": "image,text\na.png,1,2\nb\na.png,3\n"})
     rows = Csv(tmp_path / "rows.csv")
     assert columns().fits(rows)
-    assert (columns().image(rows), columns().words(rows)) == ("image", ("text",))
+    assert (columns().files_column(rows), columns().words(rows)) == ("image", ("text",))
 
 
 @pytest.mark.parametrize(
