@@ -40,7 +40,7 @@ def evaluate(
     """
     asked = complete(settings or EvaluationSettings())
     check_measures(asked)
-    run = Run(pretrained, replace(material, log=ReadingLog()), asked)
+    run = Run(pretrained, replace(material, log=ReadingLog(pretrained.tokenizers)), asked)
     parts, seconds = [], {}
     with pretrained.tokenizers.remembering(REMEMBERED_BYTES):
         for number, measure in enumerate(MEASURES):
