@@ -11,7 +11,7 @@ from pydantic import Field
 
 from chiasm.data.columns import TableSettings, holds_files, text_column
 from chiasm.data.folders import FolderSource
-from chiasm.data.sound_folder import is_sound
+from chiasm.data.picture_folder import is_picture
 from chiasm.data.sounds import PROMPTS, AudioTextSource, Cut, SoundSource
 from chiasm.data.source import SOURCES, Opened, Opening, SourceFacts
 from chiasm.data.table import Table
@@ -42,7 +42,7 @@ class AudioTextSettings(TableSettings):
     """Items of one sound, from its beginning; without it, all."""
 
     held_out_by: ClassVar[str] = "sounds"
-    has_sounds: ClassVar[bool] = True
+    media: ClassVar[str] = "audio"
 
     @property
     def has_pictures(self) -> bool:
@@ -105,7 +105,7 @@ class AudioTextSettings(TableSettings):
         return bool(self.audio_column) or holds_files(table, self.audio(table))
 
     def _refuse_sounds_alone(self, table: Table) -> None:
-        if not table.files or not is_sound(table.files[0]) or self.fits(table):
+        if not table.files or not is_picture(table.files[0], self.media) or self.fits(table):
             return
         line = json.dumps({"file_name": "bark.wav", self.text_column or "text": "a dog barks"})
         raise self.error(

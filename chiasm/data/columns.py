@@ -42,8 +42,8 @@ class TableSettings(FileSettings):
     held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
-    has_sounds: ClassVar[bool] = False
-    """Whether rows have sounds, and no pictures."""
+    media: ClassVar[str] = "image"
+    """Which files are rows by themselves: image, video or audio."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
@@ -92,8 +92,8 @@ class TableSettings(FileSettings):
             self.path,
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
-            texts=not self.has_pictures and not self.has_sounds,
-            sounds=self.has_sounds,
+            texts=not self.has_pictures and self.media != "audio",
+            media=self.media,
         )
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
@@ -204,7 +204,7 @@ def text_column(table: Table, wanted: str) -> str:
 
 
 def holds_files(table: Table, column: str) -> bool:
-    """Returns whether the first rows' cells are bytes, or name files that are there."""
+    """Returns whether any of the first cells of a column is a file, or holds bytes."""
     for number, row in _first(table, column):
         folder = table.folder(number)
         try:

@@ -22,22 +22,24 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 )
-SOUND_SUFFIXES = frozenset(
+VIDEO_SUFFIXES = frozenset(
     (
-        ".wav",
-        ".flac",
-        ".mp3",
-        ".ogg",
-        ".oga",
-        ".opus",
-        ".m4a",
-        ".aac",
-        ".aif",
-        ".aiff",
-        ".webm",
-        ".mka",
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".3gp", ".wmv", ".ogv"),
+        *(".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
     )
 )
+SOUND_SUFFIXES = frozenset(
+    (
+        *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff"),
+        *(".webm", ".mka"),
+    )
+)
+MEDIA: dict[str, frozenset[str]] = {
+    "image": PICTURE_SUFFIXES,
+    "video": VIDEO_SUFFIXES,
+    "audio": SOUND_SUFFIXES,
+}
+"""Suffixes of files that are rows by themselves, by the column that holds them."""
 _WORDS = {
     "train": TRAIN,
     "training": TRAIN,

@@ -44,7 +44,7 @@ class FolderSource(ABC):
     documents_per_row = 1
     varied = False
     """Whether any document has several forms: see :meth:`variant`."""
-    media: ClassVar[str] = "picture"
+    noun: ClassVar[str] = "picture"
     """What the first column holds, as messages call it."""
 
     def __init__(
@@ -66,6 +66,10 @@ class FolderSource(ABC):
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms: ``turn`` chooses among its texts."""
 
+    def selected(self, indices: np.ndarray) -> Selection:
+        """Returns some of the documents as a source."""
+        return Selection(self, indices)
+
     def _content(self, number: int) -> tuple[bytes, ...]:
         """Returns a row's identity, then everything else that its documents are made of.
 
@@ -74,7 +78,7 @@ class FolderSource(ABC):
         """
         data, *words = self._row(number)
         self.varied |= any(len(texts) > 1 for texts in words)
-        own = picture_identity(data, self.media)
+        own = picture_identity(data, self.noun)
         return self._group(number) or own, own, *self._said(*words)
 
     def _said(self, *words: tuple[str, ...]) -> Iterable[bytes]:
@@ -123,7 +127,7 @@ class FolderSource(ABC):
             Unusable: there is none.
         """
         folder = self._table.folder(number)
-        data = picture(row.get(column), folder, column, self.media)
+        data = picture(row.get(column), folder, column, self.noun)
         if data is None:
             raise Unusable(f"no {column}")
         if isinstance(data, Path) and not os.path.isfile(data):

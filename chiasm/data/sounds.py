@@ -37,7 +37,7 @@ WHOLE = Cut()
 class SoundSource(FolderSource):
     """Sounds without words: [Sound(context), ...], the items of one row."""
 
-    media: ClassVar[str] = "sound"
+    noun: ClassVar[str] = "sound"
 
     def __init__(
         self, name: str, table: Table, *columns: str, cut: Cut = WHOLE, **own: Any
@@ -70,7 +70,7 @@ class SoundSource(FolderSource):
         self._found.append((0, 0))
         data, *words = self._row(number)
         self.varied |= any(len(texts) > 1 for texts in words)
-        own = picture_identity(data, self.media)
+        own = picture_identity(data, self.noun)
         try:
             size = measured(data)
         except UserError as error:
