@@ -100,7 +100,7 @@ class AudioTextSettings(TableSettings):
         )
         return replace(facts, audio_column=self.audio(table), notes=(told, *facts.notes))
 
-    def _holds_media(self, table: Table) -> bool:
+    def _shows_pictures(self, table: Table) -> bool:
         """Returns False for a usual name whose cells name files elsewhere."""
         return bool(self.audio_column) or holds_files(table, self.audio(table))
 

@@ -72,7 +72,7 @@ class TableSettings(FileSettings):
     def fits(self, table: Table, *, alone: bool = False) -> bool:
         """Returns whether a table has all needed columns; ``alone``: no words are needed."""
         try:
-            return self._holds_media(table) and (alone or bool(self.words(table)))
+            return self._shows_pictures(table) and (alone or bool(self.words(table)))
         except UserError:
             return False
 
@@ -124,7 +124,7 @@ class TableSettings(FileSettings):
             fingerprint=source.survey.fingerprint,
         )
 
-    def _holds_media(self, table: Table) -> bool:
+    def _shows_pictures(self, table: Table) -> bool:
         return True
 
 
@@ -184,7 +184,7 @@ class PictureTableSettings(TableSettings):
             "pictures, as barn.txt, do as well, and folders called after labels, not after splits)",
         )
 
-    def _holds_media(self, table: Table) -> bool:
+    def _shows_pictures(self, table: Table) -> bool:
         """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
         column = self.image(table)
         return bool(self.image_column) or holds_files(table, column)
