@@ -4,13 +4,20 @@ preparation.py  the cache folder, and the callback that reports slow preparation
 quiet.py       grain, imported without its warning
 tokenizer.py   text and token numbers
 reading.py     usable documents, and a count of the others
+storage.py     bytes of files, here or where fsspec opens them
+index.py       what was found in files, kept while they are unchanged
+copies.py      copies of files in a form that can be read at any place
 cells.py       cells of a table as words or as a picture
+patterns.py    lists of files in braces
 files.py       the files of a path, and those held out by their names
 table.py       rows by number
 line_tables.py  JSON lines, JSON, CSV, plain texts
 arrow_tables.py  parquet, Arrow and the hub's datasets
+tar_members.py  members of a tar by its headers
 tars.py        samples in tar files
 picture_folder.py  pictures in folders, with captions and JSON beside them
+picture_files.py  the picture files that cells name
+formats.py     which reader opens a file
 tables.py      a user's folder, file or hub name as tables
 survey.py      one pass over a table's rows
 source.py      one source: the base of its settings, its two sides and facts

@@ -12,14 +12,16 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from chiasm.data.cells import picture, texts
-from chiasm.data.files import shown_name
+from chiasm.data.files import shown_names
 from chiasm.data.folders import FolderSource, PictureSource
 from chiasm.data.opened import both_sides
+from chiasm.data.picture_files import PictureFiles
 from chiasm.data.picture_folder import is_picture
 from chiasm.data.source import FileSettings, Opened, Opening, SourceFacts
-from chiasm.data.table import Row, Table
-from chiasm.data.tables import choose_column, open_tables
+from chiasm.data.table import Row, Table, cells
+from chiasm.data.tables import Tables, choose_column, open_tables
 from chiasm.errors import UserError
+from chiasm.rgb import opened
 
 _IMAGE = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
 _TEXT = ("text", "caption", "txt", "content", "sentence", "description", "label")
@@ -48,7 +50,7 @@ class TableSettings(FileSettings):
         """
         raise NotImplementedError
 
-    def image(self, table: Table) -> str:
+    def image(self, table: Table, pictures: PictureFiles) -> str:
         """Returns the column of pictures; empty where rows have none.
 
         Raises:
@@ -64,15 +66,22 @@ class TableSettings(FileSettings):
         """
         return self.group_column and choose_column(table, "group_column", self.group_column)
 
-    def fits(self, table: Table, *, alone: bool = False) -> bool:
+    def fits(self, table: Table, pictures: PictureFiles, *, alone: bool = False) -> bool:
         """Returns whether a table has all needed columns; ``alone``: no words are needed."""
         try:
-            return self._shows_pictures(table) and (alone or bool(self.words(table)))
+            return self._shows_pictures(table, pictures) and (alone or bool(self.words(table)))
         except UserError:
             return False
 
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        pictures: PictureFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the source of a table's rows; ``own`` are arguments common to all such sources.
 
@@ -88,37 +97,42 @@ class TableSettings(FileSettings):
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
             texts=not self.has_pictures,
+            index=opening.index,
         )
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
-            own = {"root": tables.root, "group_column": self.group(table)}
+            own = {"group_column": self.group(table), "index": opening.index}
             positions = opening.sequence_length
             try:
-                source = self.source_of(name, table, sequence_length=positions, alone=alone, **own)
+                source = self.source_of(
+                    name, table, tables.pictures, sequence_length=positions, alone=alone, **own
+                )
             except UserError as error:
                 if error.setting:
                     raise
                 raise UserError(f": {error}", setting="path", value=self.path) from error
             source.survey.refuse_absurd()
-            return source, self._facts(source, table, tables.root, alone=alone)
+            return source, self._facts(source, table, tables, alone=alone)
 
         return both_sides(tables, read, self.held_out_fraction)
 
-    def _facts(self, source: FolderSource, table: Table, root: Path, *, alone: bool) -> SourceFacts:
+    def _facts(
+        self, source: FolderSource, table: Table, tables: Tables, *, alone: bool
+    ) -> SourceFacts:
         return SourceFacts(
             kind=self.kind,
             rows=len(table),
             documents=0,
             held_out=0,
-            files=tuple(shown_name(file, root) for file in table.files),
+            files=tuple(shown_names(table.files, tables.root)),
             column="" if alone else ", ".join(self.words(table)),
-            image_column=self.image(table),
+            image_column=self.image(table, tables.pictures),
             skipped=source.survey.skipped,
             notes=("the column 'split' is not read",) if "split" in table.columns else (),
             fingerprint=source.survey.fingerprint,
         )
 
-    def _shows_pictures(self, table: Table) -> bool:
+    def _shows_pictures(self, table: Table, pictures: PictureFiles) -> bool:
         return True
 
 
@@ -137,24 +151,37 @@ class PictureTableSettings(TableSettings):
         """Words of an example row, for the message about missing ones."""
         raise NotImplementedError
 
-    def image(self, table: Table) -> str:
+    def image(self, table: Table, pictures: PictureFiles) -> str:
         """Returns the column of pictures; of usual names preferably one whose pictures exist.
+
+        Without usual names it is the first column of encoded pictures.
 
         Raises:
             UserError: there is none.
         """
-        usual = tuple(name for name in _IMAGE if name in table.columns)
-        found = tuple(name for name in usual if _holds_pictures(table, name))
-        return choose_column(table, "image_column", self.image_column, found or usual or _IMAGE)
+        if not self.image_column:
+            usual = tuple(name for name in _IMAGE if name in table.columns)
+            found = tuple(name for name in usual if _holds_pictures(table, name, pictures))
+            usual = found or usual or tuple(islice(_encoded(table), 1)) or _IMAGE
+            return choose_column(table, "image_column", "", usual)
+        return choose_column(table, "image_column", self.image_column)
 
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        pictures: PictureFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the documents of a table's rows."""
+        own["pictures"] = pictures
         if alone:
-            return PictureSource(name, table, self.image(table), **own)
-        self.refuse_pictures_alone(table)
-        return self.source(name, table, self.image(table), *self.words(table), **own)
+            return PictureSource(name, table, self.image(table, pictures), **own)
+        self.refuse_pictures_alone(table, pictures)
+        return self.source(name, table, self.image(table, pictures), *self.words(table), **own)
 
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
@@ -162,13 +189,13 @@ class PictureTableSettings(TableSettings):
         """Returns both sides; without ``captioned``, a folder of pictures alone is enough."""
         return self.open(name, opening, alone=not captioned)
 
-    def refuse_pictures_alone(self, table: Table) -> None:
+    def refuse_pictures_alone(self, table: Table, pictures: PictureFiles) -> None:
         """Raises a UserError where words are needed and a folder has pictures alone.
 
         Raises:
             UserError: there are no words; the message shows how to write them.
         """
-        if not table.files or not is_picture(table.files[0]) or self.fits(table):
+        if not table.files or not is_picture(table.files[0]) or self.fits(table, pictures):
             return
         line = json.dumps({self.image_column or "file_name": "barn.jpg", **self.example})
         raise self.error(
@@ -178,10 +205,10 @@ class PictureTableSettings(TableSettings):
             "pictures, as barn.txt, do as well, and folders called after labels, not after splits)",
         )
 
-    def _shows_pictures(self, table: Table) -> bool:
+    def _shows_pictures(self, table: Table, pictures: PictureFiles) -> bool:
         """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
-        column = self.image(table)
-        return bool(self.image_column) or _holds_pictures(table, column)
+        column = self.image(table, pictures)
+        return bool(self.image_column) or _holds_pictures(table, column, pictures)
 
 
 def text_column(table: Table, wanted: str) -> str:
@@ -197,21 +224,30 @@ def text_column(table: Table, wanted: str) -> str:
     return column
 
 
-def _holds_pictures(table: Table, column: str) -> bool:
+def _holds_pictures(table: Table, column: str, pictures: PictureFiles) -> bool:
     for number, row in _first(table, column):
-        folder = table.folder(number)
+        file = table.file(number)
         try:
-            data = picture(row.get(column), folder, column)
+            data = picture(row.get(column), file.parent, column)
         except UserError:
             return True  # told when it is read
         if isinstance(data, bytes):
             return True
-        if data is not None:
-            name = data.relative_to(folder) if data.is_relative_to(folder) else data
-            above = (each / name for each in islice(folder.parents, 8))
-            if any(map(os.path.isfile, (data, *above))):
-                return True
+        if data is not None and os.path.isfile(pictures.find(data, file)):
+            return True
     return False
+
+
+def _encoded(table: Table) -> Iterator[str]:
+    """Yields the columns whose first cell holds the bytes of a picture."""
+    for column in table.columns:
+        cells = (row.get(column) for _, row in _first(table, column))
+        with suppress(UserError):
+            data = next((each for each in cells if each is not None), None)
+            data = picture(data, Path(), column)
+            if isinstance(data, bytes):
+                with opened(data):
+                    yield column
 
 
 def _holds_numbers(table: Table, column: str) -> bool:
@@ -228,4 +264,4 @@ def _first(table: Table, column: str) -> Iterator[tuple[int, Row]]:
     """Yields the readable ones of the first rows; the survey of all rows reports others."""
     for number in range(min(_LOOKED_AT, len(table))):
         with suppress(UserError):
-            yield number, table.row(number, column)
+            yield number, cells(table, number, column)

@@ -7,8 +7,8 @@ held out (:mod:`chiasm.data.survey`).
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -16,14 +16,18 @@ from typing import Any
 import numpy as np
 
 from chiasm.data.cells import picture, texts
+from chiasm.data.index import NO_INDEX, Found, Index
+from chiasm.data.picture_files import PictureFiles
+from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
+    READING,
     Survey,
     hashed,
     picture_identity,
     survey,
     text_identity,
 )
-from chiasm.data.table import Table, Unusable
+from chiasm.data.table import Table, cells
 from chiasm.documents import Document, Image, Text, question_spans
 
 
@@ -34,8 +38,9 @@ class FolderSource(ABC):
         name: name of the source, for messages.
         table: table of the rows; each is read once when the source is opened.
         columns: columns that are read, that of the pictures first.
-        root: folder of all files: pictures are looked for in folders up to this one.
+        pictures: finds the files of pictures.
         group_column: column with the group of a row; empty: rows have no groups.
+        index: knows what was found when unchanged files were read.
 
     Raises:
         UserError: a column cannot be used at all.
@@ -46,13 +51,40 @@ class FolderSource(ABC):
     """Whether any document has several forms: see :meth:`variant`."""
 
     def __init__(
-        self, name: str, table: Table, *columns: str, root: Path = Path(), group_column: str = ""
+        self,
+        name: str,
+        table: Table,
+        *columns: str,
+        pictures: PictureFiles | None = None,
+        group_column: str = "",
+        index: Index = NO_INDEX,
     ) -> None:
         self.name = name
         self._table, self._columns = table, columns
-        self._root = root
+        self._pictures = pictures or PictureFiles()
         self._group_column = group_column
-        self.survey: Survey = survey(table, self._content)
+        if not table.files:  # of the hub
+            index = NO_INDEX
+        found = index.of(self._described(), (*table.files, *table.beside), self._surveyed)
+        self._take(found)
+
+    def _described(self) -> str:
+        """Returns all that what is found depends on, beside the files."""
+        own = (READING, type(self).__name__, self._columns, self._group_column)
+        return repr(("survey", *own, str(self._pictures.root), self._pictures.digest))
+
+    def _surveyed(self) -> Found:
+        self._pictures.looked_at = {}
+        whole = survey(self._table, self._content)
+        looked_at, self._pictures.looked_at = list(self._pictures.looked_at), None
+        facts = {name: getattr(whole, name) for name in ("skipped", "fingerprint", "first")}
+        arrays = {"identity": whole.identity_R}
+        return Found({**facts, "varied": self.varied}, arrays, looked_at)
+
+    def _take(self, found: Found) -> None:
+        facts = {name: found.facts[name] for name in ("skipped", "fingerprint", "first")}
+        self.survey = Survey(found.arrays["identity"], **facts)
+        self.varied = found.facts["varied"]
 
     def __len__(self) -> int:
         return self.documents_per_row * len(self._table)
@@ -88,7 +120,7 @@ class FolderSource(ABC):
         """Returns the group of a row; None without a column of groups."""
         if not self._group_column:
             return None
-        row = self._table.row(number, self._group_column)
+        row = cells(self._table, number, self._group_column)
         return "\0".join(self._words(row, self._group_column)).encode()
 
     def _words(self, row: dict, column: str) -> tuple[str, ...]:
@@ -110,7 +142,7 @@ class FolderSource(ABC):
             Unusable: the row lacks one.
         """
         image, *columns = self._columns
-        row = self._table.row(number, *self._columns)
+        row = cells(self._table, number, *self._columns)
         data = self._picture(row, image, number)
         return data, *(self._words(row, column) for column in columns)
 
@@ -120,15 +152,11 @@ class FolderSource(ABC):
         Raises:
             Unusable: there is none.
         """
-        folder = self._table.folder(number)
-        data = picture(row.get(column), folder, column)
+        file = self._table.file(number)
+        data = picture(row.get(column), file.parent, column)
         if data is None:
             raise Unusable(f"no {column}")
-        if isinstance(data, Path) and not os.path.isfile(data):
-            relative = data.relative_to(folder) if data.is_relative_to(folder) else data
-            above = (each / relative for each in folder.parents if each.is_relative_to(self._root))
-            return next((file for file in above if os.path.isfile(file)), data)
-        return data
+        return self._pictures.find(data, file) if isinstance(data, Path) else data
 
 
 class TextSource(FolderSource):
@@ -139,11 +167,22 @@ class TextSource(FolderSource):
 
     def __init__(self, name: str, table: Table, column: str, characters: int, **own: Any) -> None:
         self._characters = characters
-        self._found: list[tuple[int, int, int, int]] = []
+        self._found = array("q")
         super().__init__(name, table, column, **own)
+
+    def _described(self) -> str:
+        return f"{super()._described()} {self._characters}"
+
+    def _surveyed(self) -> Found:
+        found = super()._surveyed()
         # Row, begin and end in bytes of UTF-8, and identity of each document.
-        self._parts_N4 = np.array(self._found, dtype=np.int64).reshape(-1, 4)
-        self._found.clear()  # a list of tuples takes many times the memory of the array
+        parts_N4 = np.array(self._found, dtype=np.int64).reshape(-1, 4)
+        self._found = array("q")
+        return Found(found.facts, {**found.arrays, "parts": parts_N4}, found.looked_at)
+
+    def _take(self, found: Found) -> None:
+        super()._take(found)
+        self._parts_N4 = found.arrays["parts"]
 
     def __len__(self) -> int:
         return len(self._parts_N4)
@@ -161,7 +200,7 @@ class TextSource(FolderSource):
 
     def _content(self, number: int) -> tuple[bytes, ...]:
         [column] = self._columns
-        text = "\n".join(texts(self._table.row(number, column).get(column), column))
+        text = "\n".join(texts(cells(self._table, number, column)[column], column))
         group = self._group(number)
         if not text.strip():
             raise Unusable(f"no {column}")
@@ -170,7 +209,7 @@ class TextSource(FolderSource):
         for part in cut_text(text, self._characters):
             end = begin + len(part.encode())
             if part.strip():
-                self._found.append((number, begin, end, hashed(group or text_identity(part))))
+                self._found.extend((number, begin, end, hashed(group or text_identity(part))))
             begin = end
         return group or whole, whole, str(self._characters).encode()
 

@@ -8,6 +8,7 @@ from pydantic import Field
 
 from chiasm.data.columns import PictureTableSettings, TableSettings, text_column
 from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource, TextSource
+from chiasm.data.picture_files import PictureFiles
 from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
 from chiasm.data.tables import choose_column
@@ -38,7 +39,14 @@ class TextSettings(TableSettings):
         return (text_column(table, self.text_column),)
 
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        pictures: PictureFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the texts of a table, cut into documents."""
         characters = self.document_characters or _CHARACTERS_PER_POSITION * sequence_length

@@ -20,6 +20,10 @@ UNREADABLE = (UserError, OSError, ValueError)
 """Errors by which a source reports a document that it cannot read."""
 
 
+class LostError(UserError):
+    """A file with many documents is gone or cannot be reached: an end, where one is skipped."""
+
+
 def defect(place: str, error: Exception) -> UserError:
     """Returns the error that ends a run when a source or an encoder fails unexpectedly."""
     return UserError(
@@ -38,6 +42,17 @@ def checked(document: Document) -> Document:
     if not isinstance(document, Document):
         raise TypeError(f"the source gave a {type(document).__name__}; a Document is asked for")
     return document
+
+
+class Unusable(UserError):
+    """A row that lacks something that a document needs; the message is the reason in few words.
+
+    ``detail`` is specific to this row, such as the missing path.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
 
 
 EMPTY, UNREAD, UNDECODED = "empty", "cannot be read", "a picture cannot be decoded"
@@ -123,6 +138,8 @@ def _read(source: Source, number: int, pictures: bool) -> tuple[Document | None,
     """Returns a document or None, and why it is unusable in a few words and in full."""
     try:
         document = checked(source[number])
+    except LostError as error:
+        raise error.at(f"{source.name}[{number}]") from error
     except UNREADABLE as error:
         return None, UNREAD, str(error)
     except Exception as error:

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from chiasm.actions import ActionFormat
 from chiasm.capabilities import ActionVideos
+from chiasm.data.index import Index
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.survey import told
 from chiasm.documents import Source
@@ -45,6 +46,11 @@ class Opening:
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes that may render."""
     _shared: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def index(self) -> Index:
+        """What was found in files by earlier openings."""
+        return Index(self.cache_folder / "index")
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Returns an object that several sources share; the first call makes it."""

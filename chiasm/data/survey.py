@@ -6,6 +6,7 @@ Shape suffixes: R rows.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,7 +15,8 @@ from pathlib import Path
 import numpy as np
 import xxhash
 
-from chiasm.data.table import Table, Unusable
+from chiasm.data.reading import Unusable
+from chiasm.data.table import Table
 from chiasm.errors import UserError
 from chiasm.rgb import RULE
 
@@ -59,7 +61,7 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
     Raises:
         UserError: ``read`` raises one that is not ``Unusable``: a whole column is at fault.
     """
-    identities, skipped, first = [], Counter[str](), ""
+    identities, skipped, first = array("q"), Counter[str](), ""
     whole = xxhash.xxh3_128(f"reading {READING}".encode())
     for number in range(len(table)):
         try:

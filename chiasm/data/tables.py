@@ -13,30 +13,21 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from chiasm.data.arrow_tables import open_arrow, open_hub
+from chiasm.data.arrow_tables import open_hub
 from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, shown_name, split_by_name
-from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
+from chiasm.data.formats import COMPRESSED, FORMS, form_of, open_one
+from chiasm.data.index import NO_INDEX, Index
+from chiasm.data.line_tables import NoTable, Texts
+from chiasm.data.picture_files import PictureFiles
 from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder, is_picture
-from chiasm.data.table import Joined, Table
-from chiasm.data.tars import Tar
+from chiasm.data.storage import stamp, url_of
+from chiasm.data.table import Joined, Table, head_of
 from chiasm.errors import UserError, setting
 
-_OPEN_ONE: dict[str, Callable[[Path], Table]] = {
-    ".jsonl": JsonLines,
-    ".ndjson": JsonLines,
-    ".json": open_json,
-    ".csv": Csv,
-    ".tsv": partial(Csv, delimiter="\t"),
-    ".parquet": open_arrow,
-    ".arrow": open_arrow,
-    ".tar": Tar,
-}
-_COMPRESSED = frozenset((".gz", ".tgz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".rar", ".lz4"))
-_FORMS = "metadata.jsonl, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .tar or .txt files"
 _PICTURES = "pictures"
 _SHOWN_NAMES = 3
 
-Fits = Callable[[Table], bool]
+Fits = Callable[[Table, PictureFiles], bool]
 """Predicate: whether a table has the columns that a source needs."""
 
 
@@ -50,6 +41,8 @@ class Tables:
     root: Path
     notes: tuple[str, ...]
     """What was not read, and by which rule rows are held out, in words."""
+    pictures: PictureFiles
+    """Finds the picture files that rows name."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,7 @@ class _Chosen:
     found: Files
     form: str
     table: Table
+    pictures: PictureFiles
 
     @property
     def by_file(self) -> bool:
@@ -66,7 +60,14 @@ class _Chosen:
         return self.form != _PICTURES
 
 
-def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool = False) -> Tables:
+def open_tables(
+    path: str,
+    fits: Fits,
+    *,
+    held_out_path: str = "",
+    texts: bool = False,
+    index: Index = NO_INDEX,
+) -> Tables:
     """Returns the opened tables of a path.
 
     Args:
@@ -74,6 +75,7 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
         fits: whether a table has the needed columns.
         held_out_path: held-out files, in the same forms; empty: by names.
         texts: whether plain text files count as tables.
+        index: knows what was found in unchanged files.
 
     Raises:
         UserError: the path does not exist or has nothing readable, or a file is malformed.
@@ -81,7 +83,7 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
     found = find_files(path)
     if found is None:
         return _of_hub(path, "path", beside=held_out_path)
-    chosen = _choose(found, path, "path", fits, texts)
+    chosen = _choose(found, path, "path", fits, texts, index)
     table = chosen.table
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
     notes = [_left(chosen), "" if texts else _without_row(chosen)]
@@ -96,7 +98,7 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
             f"with {setting('held_out_path')}",
         )
     if held_out_path:
-        held_out = _open_held_out(held_out_path, fits, texts)
+        held_out = _open_held_out(held_out_path, fits, texts, index)
         same = {_place(file) for file in held_out.files}
         train = tuple(file for file in train if _place(file) not in same)
         unread = tuple(f for f in (*split.held_out, *split.left) if _place(f) not in same)
@@ -117,16 +119,16 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
         if side is not None and not len(side):
             blamed = "path" if side is table else "held_out_path"
             raise UserError("holds no rows", setting=blamed, value=own or path)
-    return Tables(table, held_out, found.root, tuple(note for note in notes if note))
+    return Tables(table, held_out, found.root, tuple(filter(None, notes)), chosen.pictures)
 
 
-def _open_held_out(path: str, fits: Fits, texts: bool) -> Table:
+def _open_held_out(path: str, fits: Fits, texts: bool, index: Index) -> Table:
     """Returns all rows of the path, or only its split that is held out by name, if it has one."""
     found = find_files(path, "held_out_path")
     if found is None:
         of_hub = _of_hub(path, "held_out_path")
         return of_hub.held_out or of_hub.train
-    chosen = _choose(found, path, "held_out_path", fits, texts)
+    chosen = _choose(found, path, "held_out_path", fits, texts, index)
     split = split_by_name(found.root, chosen.table.files, by_file=chosen.by_file)
     return chosen.table.of_files(set(split.held_out)) if split.held_out else chosen.table
 
@@ -148,20 +150,23 @@ def _of_hub(path: str, blamed: str, *, beside: str = "") -> Tables:
     notes += [f"trained on the split {trained!r}: none is called train"] * (trained != TRAIN)
     unread = [repr(split) for split in splits if split not in (trained, name)]
     notes += [f"not read: {', '.join(unread)}"] if unread else []
-    return Tables(splits[trained], splits[name] if name else None, Path(), tuple(notes))
+    held_out = splits[name] if name else None
+    return Tables(splits[trained], held_out, Path(), tuple(notes), PictureFiles())
 
 
-def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool) -> _Chosen:
+def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool, index: Index) -> _Chosen:
     """Returns the first format with files that fit, and their table; else the first of all.
 
     Of a format with a table per file, files that do not fit are left out.
     """
     wrong = partial(UserError, setting=blamed, value=path)
     first: _Chosen | None = None
+    pictures = PictureFiles(found.root, tuple(filter(is_picture, found.data)))
+    suits = partial(fits, pictures=pictures)
     reasons: list[NoTable] = []
     for form, files in _candidates(found, texts):
         try:
-            chosen = _Chosen(found, form, _open(found, form, files, fits))
+            chosen = _Chosen(found, form, _open(found, form, files, suits, index), pictures)
         except NoTable as reason:
             reasons.append(reason)
             continue
@@ -169,37 +174,41 @@ def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool) -> _C
             raise wrong(f": {error.filename} cannot be read: {error.strerror}") from error
         except UserError as error:
             raise wrong(f": {error}") from error
-        if fits(chosen.table):
+        if suits(chosen.table):
             return chosen
         first = first or chosen
     if first:
         return first
     if reasons:
         raise wrong(f"cannot be read: {reasons[0]}")
-    compressed = [file for file in found.data if file.suffix.lower() in _COMPRESSED]
+    compressed = [file for file in found.data if file.suffix.lower() in COMPRESSED]
     if compressed:
         why = f"holds compressed files ({_names(found, compressed)}), which are not read"
         raise wrong(why, remedy="unpack them first")
-    raise wrong(
-        "holds nothing that can be read", remedy=f"give a folder with {_FORMS}, or pictures"
-    )
+    raise wrong("holds nothing that can be read", remedy=f"give a folder with {FORMS}, or pictures")
 
 
-def _open(found: Files, form: str, files: Sequence[Path], fits: Fits) -> Table:
+def _open(
+    found: Files,
+    form: str,
+    files: Sequence[Path],
+    suits: Callable[[Table], bool],
+    index: Index,
+) -> Table:
     if form == _PICTURES:
-        return PictureFolder(found.root, files, found.data)
+        return PictureFolder(found.root, files, found.data, index)
     if form == ".txt":
         return Texts(files)
-    tables = list(_readable(form, files))
-    own = [table for table in tables if fits(table)] or tables
+    tables = list(_readable(form, files, index))
+    own = [table for table in tables if suits(table)] or tables
     return own[0] if len(own) == 1 else Joined(own)
 
 
-def _readable(form: str, files: Sequence[Path]) -> Iterator[Table]:
+def _readable(form: str, files: Sequence[Path], index: Index) -> Iterator[Table]:
     reasons = []
     for file in files:
         try:
-            yield _OPEN_ONE[form](file)
+            yield open_one(form, file, index)
         except NoTable as reason:
             reasons.append(reason)
     if len(reasons) == len(files):
@@ -210,19 +219,20 @@ def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
     """Returns formats and their files, in the order in which they are tried."""
     by_form: dict[str, list[Path]] = {}
     for file in found.data:
-        suffix = file.suffix.lower()
-        if suffix in _OPEN_ONE or (texts and suffix == ".txt"):
-            by_form.setdefault(suffix, []).append(file)
-        elif is_picture(file):
+        if is_picture(file):
             by_form.setdefault(_PICTURES, []).append(file)
+        elif texts and file.suffix.lower() == ".txt":
+            by_form.setdefault(".txt", []).append(file)
+        elif form := form_of(file):
+            by_form.setdefault(form, []).append(file)
     pictures = by_form.pop(_PICTURES, [])
     metadata = []
     for form, files in by_form.items() if not texts else ():  # of texts, it may have titles only
-        own = [file for file in files if file.stem == "metadata"]
+        own = [file for file in files if Path(file.name.removesuffix(".gz")).stem == "metadata"]
         own = [file for file in own if file.parent == found.root] or own
         if own:
             metadata.append((form, own))
-    tables = sorted(by_form.items(), key=lambda each: -sum(f.stat().st_size for f in each[1]))
+    tables = sorted(by_form.items(), key=lambda each: -sum(stamp(str(f))[0] for f in each[1]))
     if texts:  # the names of labels are no texts
         pictures = []
     return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
@@ -231,11 +241,10 @@ def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
 def _left(chosen: _Chosen) -> str:
     """Returns a note about files that could have been read too."""
     found, table = chosen.found, chosen.table
-    read = set(table.files)
-    if isinstance(table, PictureFolder):
-        read.update(table.sidecars)
-    readable = {*_OPEN_ONE, *_COMPRESSED, *CAPTION_SUFFIXES}
-    left = [f for f in found.data if f not in read and f.suffix.lower() in readable]
+    read = {*map(str, table.files), *map(str, table.beside)}
+    further = {*COMPRESSED, *CAPTION_SUFFIXES}
+    others = (file for file in found.data if str(file) not in read and not is_picture(file))
+    left = [file for file in others if form_of(file) or file.suffix.lower() in further]
     left += found.left
     return f"left: {_names(found, left)}" if left else ""
 
@@ -252,8 +261,10 @@ def _names(found: Files, files: Sequence[Path]) -> str:
     return f"{shown} and {more} more" if more > 0 else shown
 
 
-def _place(file: Path) -> tuple[int, int]:
-    """Returns device and inode: equal for one file under several names."""
+def _place(file: Path) -> tuple[int, int] | str:
+    """Returns device and inode, equal for one file under several names; else the address."""
+    if url := url_of(file):
+        return url
     found = os.stat(file)
     return found.st_dev, found.st_ino
 
@@ -279,6 +290,8 @@ def choose_column(table: Table, setting: str, wanted: str, usual: tuple[str, ...
     for name in (wanted,) if wanted else usual:
         if name in table.columns:
             return name
+    if wanted and head_of(wanted, table.columns) in table.columns:
+        return wanted  # of an entry in its cells
     available = ", ".join(table.columns)
     if wanted:
         there = f"there are: {available}"
