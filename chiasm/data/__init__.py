@@ -23,6 +23,7 @@ survey.py      one pass over a table's rows
 source.py      one source: the base of its settings, its two sides and facts
 fingerprint.py  short hash of the content of users' files
 folders.py     sources from such tables
+interleaved.py  documents of sentences and pictures in order
 pickles.py     pickled arrays, read without running code
 cameras.py     poses in space, conventions of axes, the ground
 frames.py      the frames of a recorded walk on disk
@@ -37,7 +38,7 @@ goals.py       documents of videos and action videos
 navigation.py  sources from recorded walks
 opened.py      training and held-out documents of tables
 columns.py     the columns of a table that a source reads
-kinds.py       the kinds text, image_text and vqa
+kinds.py       the kinds text, image_text, vqa and interleaved
 recorded.py    the kind trajectories
 python_manual.py  the kind python_manual
 sources.py     the sources that a recipe names

@@ -9,7 +9,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from chiasm.data.cells import picture, texts
 from chiasm.data.files import shown_names
@@ -119,6 +119,7 @@ class TableSettings(FileSettings):
     def _facts(
         self, source: FolderSource, table: Table, tables: Tables, *, alone: bool
     ) -> SourceFacts:
+        unread = ("the column 'split' is not read",) if "split" in table.columns else ()
         return SourceFacts(
             kind=self.kind,
             rows=len(table),
@@ -128,7 +129,7 @@ class TableSettings(FileSettings):
             column="" if alone else ", ".join(self.words(table)),
             image_column=self.image(table, tables.pictures),
             skipped=source.survey.skipped,
-            notes=("the column 'split' is not read",) if "split" in table.columns else (),
+            notes=(*source.notes, *unread),
             fingerprint=source.survey.fingerprint,
         )
 
@@ -142,7 +143,12 @@ class PictureTableSettings(TableSettings):
     image_column: str = ""
     """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
 
+    known_by: Literal["content", "name"] = "content"
+    """What tells rows apart. ``name``, for sources too large to be read before training: their
+    names decide what is held out, and no row is read when the source is opened."""
+
     held_out_by: ClassVar[str] = "pictures"
+    shares: ClassVar[tuple[str, ...]] = ("group_column", "known_by")
     source: ClassVar[type[FolderSource]]
     """Class of the source; its arguments are the column of pictures, then those of words."""
 
@@ -150,6 +156,17 @@ class PictureTableSettings(TableSettings):
     def example(self) -> dict[str, str]:
         """Words of an example row, for the message about missing ones."""
         raise NotImplementedError
+
+    def check(self) -> None:
+        """Refuses groups where no row is read.
+
+        Raises:
+            UserError: groups are asked for.
+        """
+        super().check()
+        if self.known_by == "name" and self.group_column:
+            why = f"is read from rows, which {self.assigned('known_by')} does not"
+            raise self.error("group_column", why, "leave one of them out")
 
     def image(self, table: Table, pictures: PictureFiles) -> str:
         """Returns the column of pictures; of usual names preferably one whose pictures exist.
@@ -177,7 +194,7 @@ class PictureTableSettings(TableSettings):
         **own: Any,
     ) -> FolderSource:
         """Returns the documents of a table's rows."""
-        own["pictures"] = pictures
+        own |= {"pictures": pictures, "by_name": self.known_by == "name"}
         if alone:
             return PictureSource(name, table, self.image(table, pictures), **own)
         self.refuse_pictures_alone(table, pictures)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from chiasm.data.survey import (
     READING,
     Survey,
     hashed,
+    outline,
     picture_identity,
     survey,
     text_identity,
@@ -40,6 +41,7 @@ class FolderSource(ABC):
         columns: columns that are read, that of the pictures first.
         pictures: finds the files of pictures.
         group_column: column with the group of a row; empty: rows have no groups.
+        by_name: whether no row is read when the source is opened: see :func:`outline`.
         index: knows what was found when unchanged files were read.
 
     Raises:
@@ -57,6 +59,7 @@ class FolderSource(ABC):
         *columns: str,
         pictures: PictureFiles | None = None,
         group_column: str = "",
+        by_name: bool = False,
         index: Index = NO_INDEX,
     ) -> None:
         self.name = name
@@ -65,8 +68,11 @@ class FolderSource(ABC):
         self._group_column = group_column
         if not table.files:  # of the hub
             index = NO_INDEX
-        found = index.of(self._described(), (*table.files, *table.beside), self._surveyed)
-        self._take(found)
+        if by_name:
+            self._take(self._outlined())
+        else:
+            files = (*table.files, *table.beside)
+            self._take(index.of(self._described(), files, self._surveyed))
 
     def _described(self) -> str:
         """Returns all that what is found depends on, beside the files."""
@@ -77,6 +83,13 @@ class FolderSource(ABC):
         self._pictures.looked_at = {}
         whole = survey(self._table, self._content)
         looked_at, self._pictures.looked_at = list(self._pictures.looked_at), None
+        return self._found_in(whole, looked_at)
+
+    def _outlined(self) -> Found:
+        self.varied = True  # any row may have several texts
+        return self._found_in(outline(self._table), ())
+
+    def _found_in(self, whole: Survey, looked_at: Sequence[str]) -> Found:
         facts = {name: getattr(whole, name) for name in ("skipped", "fingerprint", "first")}
         arrays = {"identity": whole.identity_R}
         return Found({**facts, "varied": self.varied}, arrays, looked_at)
@@ -91,6 +104,11 @@ class FolderSource(ABC):
 
     def __getitem__(self, index: int) -> Document:
         return self.variant(index, 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how rows were read."""
+        return ()
 
     @abstractmethod
     def variant(self, index: int, turn: int) -> Document:

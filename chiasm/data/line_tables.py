@@ -201,6 +201,14 @@ class Texts:
         """See :class:`~chiasm.data.table.Table`."""
         return self.files[number]
 
+    def name(self, number: int) -> bytes:
+        """See :class:`~chiasm.data.table.Table`."""
+        return str(self.files[number]).encode(errors="replace")
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """See :class:`~chiasm.data.table.Table`."""
+        return None
+
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`~chiasm.data.table.Table`."""
         file = self.files[number]

@@ -16,12 +16,16 @@ import numpy as np
 import xxhash
 
 from chiasm.data.reading import Unusable
+from chiasm.data.storage import stamp
 from chiasm.data.table import Table
 from chiasm.errors import UserError
 from chiasm.rgb import RULE
 
 READING = f"1, pictures by rule {RULE}"
 """Version of the reading code: changed when the same files give other documents than before."""
+
+BESIDE = "a picture without a document of its own"
+"""Reason of rows that are no mistake: pictures that the documents beside them may show."""
 
 _HASH_BITS = 48
 
@@ -45,11 +49,11 @@ class Survey:
 
         Most is more than three quarters.
         """
-        bad = sum(self.skipped.values())
-        if 4 * bad > 3 * len(self.identity_R):
+        total = len(self.identity_R) - self.skipped.get(BESIDE, 0)
+        bad = sum(self.skipped.values()) - self.skipped.get(BESIDE, 0)
+        if 4 * bad > 3 * total or not total:
             first = f"; the first: {self.first}" if self.first else ""
-            rows = f"{bad} of {len(self.identity_R)} rows"
-            why = f": {rows} cannot be used ({told(self.skipped)}{first})"
+            why = f": {bad} of {total} rows cannot be used ({told(self.skipped)}{first})"
             raise UserError(why, setting="path", remedy="check it and the column settings")
 
 
@@ -77,6 +81,17 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
         for part in parts:
             whole.update(len(part).to_bytes(8, "little") + part)
     return Survey(np.array(identities, dtype=np.int64), dict(skipped), whole.hexdigest(), first)
+
+
+def outline(table: Table) -> Survey:
+    """Returns a survey that reads no row: identities and fingerprint by names, and files' sizes."""
+    names = [table.name(number) for number in range(len(table))]
+    sizes = [stamp(str(file))[0] for file in table.files]
+    whole = xxhash.xxh3_128(f"outline {READING} {sizes}".encode())
+    for name in names:
+        whole.update(len(name).to_bytes(8, "little") + name)
+    identities = np.array([hashed(name) for name in names], dtype=np.int64)
+    return Survey(identities, {}, whole.hexdigest())
 
 
 def picture_identity(data: Path | bytes) -> bytes:

@@ -53,6 +53,12 @@ class Table(Protocol):
     def file(self, number: int) -> Path:
         """Returns the row's file; paths in the row are relative to its folder."""
 
+    def name(self, number: int) -> bytes:
+        """Returns what tells a row from all others, without reading it."""
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """Returns what lies beside the row in its file under a name, as in a tar; else None."""
+
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """Returns UTF-8 bytes ``begin`` to ``end`` of a cell of text."""
 
@@ -83,6 +89,14 @@ class FileTable(ABC):
     def file(self, number: int) -> Path:
         """See :class:`Table`; that of the hub is of the working folder."""
         return self.files[0] if self.files else Path()
+
+    def name(self, number: int) -> bytes:
+        """See :class:`Table`."""
+        return f"{self.file(number).name}\0{number}".encode(errors="replace")
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """See :class:`Table`."""
+        return None
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`Table`."""
@@ -120,6 +134,16 @@ class Joined:
         table, own = self._place(number)
         return table.file(own)
 
+    def name(self, number: int) -> bytes:
+        """See :class:`Table`."""
+        table, own = self._place(number)
+        return table.name(own)
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """See :class:`Table`."""
+        table, own = self._place(number)
+        return table.member(own, name)
+
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`Table`."""
         table, own = self._place(number)
@@ -155,6 +179,14 @@ class Part:
     def file(self, number: int) -> Path:
         """See :class:`Table`."""
         return self.files[number]
+
+    def name(self, number: int) -> bytes:
+        """See :class:`Table`."""
+        return self._table.name(self._numbers[number])
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """See :class:`Table`."""
+        return self._table.member(self._numbers[number], name)
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`Table`."""

@@ -1,4 +1,4 @@
-"""The members of a tar, found by their headers alone: nothing is unpacked, no content is read.
+"""The members of a tar, found by their headers: nothing is unpacked.
 
 POSIX (ustar, pax), GNU and old tars. Refused are members whose bytes stand elsewhere or not as they
 are (links, sparse files, parts of several volumes), names that lead out of a folder into which the
@@ -34,6 +34,8 @@ class Member(NamedTuple):
     begin: int
     """Place of its first byte in the tar."""
     size: int
+    content: bytes = b""
+    """Of those that are wanted."""
 
 
 class _Header(NamedTuple):
@@ -46,15 +48,23 @@ class _BadError(Exception):
     """A tar is damaged; the message says how."""
 
 
-def tar_members(file: Path) -> Iterator[Member]:
+def tar_members(file: Path, wanted: str = "") -> Iterator[Member]:
     """Yields the files in a tar, in order.
+
+    Of those whose lower-case names end in ``wanted`` the content is read too.
 
     Raises:
         UserError: it is damaged or no tar, or has members that are refused.
     """
     try:
         with opened(file) as source:
-            yield from _members(source, file)
+            for member in _members(source, file):
+                if wanted and member.name.lower().endswith(wanted):
+                    content = source.read_at(member.begin, member.size)
+                    member = member._replace(content=content)
+                yield member
+    except FileNotFoundError as error:
+        raise UserError(f"{file} is not there; fetch it again, or leave it out") from error
     except (_BadError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         raise UserError(

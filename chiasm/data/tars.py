@@ -14,6 +14,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +25,7 @@ from chiasm.data.files import PICTURE_SUFFIXES, is_leaving
 from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.storage import read_part
 from chiasm.data.table import FileTable, Row, decoded, parsed_json
-from chiasm.data.tar_members import tar_members
+from chiasm.data.tar_members import Member, tar_members
 
 IMAGE = "image"
 """Column of a sample's picture, in any format."""
@@ -48,9 +49,15 @@ class Tar(FileTable):
 
     def __init__(self, file: Path, index: Index = NO_INDEX, content: Path | None = None) -> None:
         super().__init__(file, content=content)
-        found = index.of(f"tar {_LISTING}", [self.content], self._listed)
-        self._take(found)
+        found = index.of(f"tar {_LISTING}", [self.content], lambda: _listed(self.content))
+        self._fields: list[str] = found.facts["fields"]
         self.columns = tuple(found.facts["columns"])
+        arrays = found.arrays
+        self._starts_S, self._field_M = arrays["starts"], arrays["field"]
+        self._place_M2, self._keys_S = arrays["place"], arrays["keys"]
+        self._folders: list[str] = found.facts["folders"]
+        self._folder_S = arrays["folder"]
+        self._names_M, self._named_M = arrays["names"], arrays["named"]
 
     def __len__(self) -> int:
         return len(self._starts_S) - 1
@@ -70,20 +77,26 @@ class Tar(FileTable):
                 row[column] = entries[column]
         return row
 
-    def member(self, number: int, name: str) -> bytes | None:
-        """Returns the bytes of a member of a row's sample, or of the tar, by its name.
+    def name(self, number: int) -> bytes:
+        """See :class:`~chiasm.data.table.Table`."""
+        return self.files[0].name.encode(errors="replace") + self._keys_S[number].tobytes()
 
-        A sample's member is called by its field, with or without the key.
+    def member(self, number: int, name: str) -> bytes | None:
+        """Returns the bytes of a member, by its name.
+
+        It is a field of the row's sample, or the member's path from the sample's folder, or from
+        the tar's begin.
         """
         fields = self._sample(number)
-        last = name.rpartition("/")[2]
-        for field in (name.lower(), last.partition(".")[2].lower()):
-            if field in fields:
-                return read_part(self.content, *self._place(fields[field]))
-        place = int(np.searchsorted(self._names_M, _hashed(name.split("/"))))
-        if place < len(self._names_M) and self._names_M[place] == _hashed(name.split("/")):
-            return read_part(self.content, *self._place(int(self._named_M[place])))
-        return None
+        folder = self._folders[self._folder_S[number]]
+        members = [fields.get(name.lower(), -1)]
+        for path in (f"{folder}/{name}", name):
+            key = _hashed(path.split("/"))
+            place = int(np.searchsorted(self._names_M, key, side="right")) - 1
+            found = place >= 0 and self._names_M[place] == key
+            members.append(int(self._named_M[place]) if found else -1)
+        known = next((member for member in members if member >= 0), None)
+        return None if known is None else read_part(self.content, *self._place(known))
 
     def _sample(self, number: int) -> dict[str, int]:
         """Returns the members of a sample by field; of two of one name the later, as tars do."""
@@ -107,37 +120,22 @@ class Tar(FileTable):
         found = parsed_json(decoded(content, self.files[0]), where)
         return found if isinstance(found, dict) else {}
 
-    def _listed(self) -> Found:
-        found = _arranged(self.content)
-        self._take(found)
-        names: dict[str, None] = {}
-        for number in range(len(self)):
-            fields = self._sample(number)
-            if _picture_field(fields):
-                names[IMAGE] = None
-            names.update(dict.fromkeys(fields))
-            names.update(dict.fromkeys(self._entries(fields, number)))
-        return Found({**found.facts, "columns": list(names)}, found.arrays)
 
-    def _take(self, found: Found) -> None:
-        self._fields: list[str] = found.facts["fields"]
-        arrays = found.arrays
-        self._starts_S, self._field_M = arrays["starts"], arrays["field"]
-        self._place_M2 = arrays["place"]
-        self._names_M, self._named_M = arrays["names"], arrays["named"]
-
-
-def _arranged(file: Path) -> Found:
-    """Returns the members of a tar, those of a sample together."""
+def _listed(file: Path) -> Found:
+    """Returns the members of a tar, those of a sample together, and the columns."""
     places, names = array("q"), []
-    for member in tar_members(file):
+    entries: dict[int, tuple[str, ...]] = {}
+    for member in tar_members(file, ".json"):
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if parts and "." in parts[-1] and not any(map(_is_no_data, parts)):
+            if parts[-1].lower().endswith(".json"):
+                entries[len(names)] = _keys(member, file)
             names.append(("/".join(parts[:-1]), parts[-1]))
             places.extend((member.begin, member.size))
     torn = _torn(names)
     samples: dict[Name, int] = {}
     fields: dict[str, int] = {}
+    folders: dict[str, int] = {}
     sample, field = array("q"), array("i")
     for folder, name in names:
         key, _, own = name.partition(".")
@@ -145,18 +143,51 @@ def _arranged(file: Path) -> Found:
             key, _, own = name.rpartition(".")
         sample.append(samples.setdefault((folder, key), len(samples)))
         field.append(fields.setdefault(own.lower(), len(fields)))
-    sample_M = np.array(sample, dtype=np.int64)
+    sample_M, field_M = np.array(sample, np.int64), np.array(field, np.int32)
     order_M = np.argsort(sample_M, kind="stable")
     hashes_M = np.array([_hashed((*f.split("/"), n)) for f, n in names], dtype=np.int64)[order_M]
     named_M = np.argsort(hashes_M, kind="stable")
     arrays = {
         "starts": np.searchsorted(sample_M[order_M], np.arange(len(samples) + 1)),
-        "field": np.array(field, dtype=np.int32)[order_M],
+        "field": field_M[order_M],
         "place": np.array(places, dtype=np.int64).reshape(-1, 2)[order_M],
+        "keys": np.array([_hashed(key) for key in samples], dtype=np.int64),
         "names": hashes_M[named_M],
         "named": named_M,
     }
-    return Found({"fields": list(fields)}, arrays)
+    for folder, _ in samples:
+        folders.setdefault(folder, len(folders))
+    arrays["folder"] = np.array([folders[folder] for folder, _ in samples], dtype=np.int32)
+    own_entries = [entries.get(member, ()) for member in order_M.tolist()]
+    columns = _columns(list(fields), arrays["starts"], arrays["field"], own_entries)
+    return Found({"fields": [*fields], "folders": [*folders], "columns": columns}, arrays)
+
+
+def _columns(
+    fields: Sequence[str], starts_S: np.ndarray, field_M: np.ndarray, entries: Sequence[tuple]
+) -> list[str]:
+    """Returns the columns of all samples, in the order in which they are met."""
+    columns: dict[str, None] = {}
+    known = set()  # samples are alike
+    begins, own = starts_S.tolist(), field_M.tolist()
+    for begin, end in pairwise(begins):
+        kind = (*own[begin:end], *entries[begin:end])
+        if kind in known:
+            continue
+        known.add(kind)
+        names = [fields[field] for field in own[begin:end]]
+        if _picture_field(names):
+            columns[IMAGE] = None
+        columns.update(dict.fromkeys(names))
+        if "json" in names:
+            columns.update(dict.fromkeys(entries[begin + names.index("json")]))
+    return list(columns)
+
+
+def _keys(member: Member, file: Path) -> tuple[str, ...]:
+    """Returns the names of the entries in a JSON file."""
+    found = parsed_json(decoded(member.content, file), f"{file}: {member.name}")
+    return tuple(found) if isinstance(found, dict) else ()
 
 
 def _is_no_data(name: str) -> bool:

@@ -539,9 +539,9 @@ def test_pictures_without_a_row_are_told(made, pictures, tmp_path):
     [
         (
             {"kind": "image_text", "text_column": "tags"},
-            r"mine\.path = '.*': column 'tags' holds dict",
+            r"mine\.path: 2 of 2 rows cannot .*column 'tags' holds dictionaries \(of a\); name one",
         ),
-        ({"kind": "text", "text_column": "tags"}, r"mine\.path = '.*': column 'tags' holds dict"),
+        ({"kind": "text", "text_column": "tags"}, r"mine\.path: 2 of 2 rows .*as tags\.a\)"),
         ({"kind": "vqa"}, r"mine\.question_column = 'question' is no column; there are: image, "),
         (
             {"kind": "image_text", "image_column": "url"},
