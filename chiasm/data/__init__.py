@@ -46,6 +46,7 @@ settings.py    settings of the stream and of the text tokenizer
 encoding.py    documents as token numbers
 keys.py        content hashes of pictures
 pictures.py    one picture, decoded and resized
+census.py      what the documents of a source hold
 best_fit.py    documents packed into rows by best fit
 mixture.py     sources mixed by positions
 rows.py        packed rows to PackedBatch

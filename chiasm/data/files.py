@@ -162,7 +162,8 @@ def _split_off(root: Path, found: Iterable[str]) -> Files:
     names = {name.removeprefix("./").removeprefix(begin) for name in found}
     parted = sorted(name.split("/") for name in names)  # as paths are sorted
     runs = {tuple(parts[:-1]) for parts in parted if parts[-1] == "recipe.toml"} - {()}
-    data, left = [], []
+    data: list[Path] = []
+    left: list[Path] = []
     for parts in parted:
         if any(map(is_leaving, parts)) or (runs and not runs.isdisjoint(_above(parts))):
             continue

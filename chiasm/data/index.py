@@ -84,7 +84,7 @@ NO_INDEX = Index(None)
 
 def _unchanged(path: Path) -> Found | None:
     try:
-        with np.load(path, allow_pickle=False) as kept:
+        with path.open("rb") as opened, np.load(opened, allow_pickle=False) as kept:
             arrays = {name: kept[name] for name in kept.files}
         facts, names, stamps, began = (arrays.pop(name) for name in _OWN)
         files = os.fsdecode(names.tobytes()).split("\0") if names.size else []

@@ -127,7 +127,7 @@ class InterleavedSource(FolderSource):
         found: list[Content] = []
         for part in listed(row, self._columns):
             own = part.value if part.is_text else self._picture_of(part.value, number, counted)
-            if own is not None and not (part.is_text and not own.strip()):
+            if own is not None and not (isinstance(own, str) and not own.strip()):
                 found.append(own)
         if not found:
             raise Unusable("neither a text nor a picture")

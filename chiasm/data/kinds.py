@@ -13,7 +13,7 @@ from chiasm.data.picture_files import PictureFiles
 from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
 from chiasm.data.tables import choose_column
-from chiasm.errors import setting
+from chiasm.errors import UserError, setting
 
 _CHARACTERS_PER_POSITION = 2
 
@@ -127,7 +127,8 @@ class InterleavedSettings(PictureTableSettings):
         super().check()
         if bool(self.image_column) != bool(self.text_column):
             missing = "text_column" if self.image_column else "image_column"
-            raise self.error(missing, "is missing beside the other column", "name both or neither")
+            why = "is missing beside the other column"
+            raise UserError(why, setting=missing, remedy="name both or neither")
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the column of texts."""

@@ -261,15 +261,17 @@ def _rows_of(content: Any, file: Path) -> list[Row]:
 
 
 def _is_coco(content: Any) -> bool:
+    keys = {"images": "file_name", "annotations": "image_id"}
     return isinstance(content, dict) and all(
-        _is_table(content.get(key)) for key in ("images", "annotations")
+        _is_table(content.get(key)) and any(own in each for each in content[key])
+        for key, own in keys.items()
     )
 
 
 def _of_coco(content: Mapping[str, Any]) -> list[Row]:
     """Returns a row for each image of a COCO file, with what its annotations say of it."""
-    named = content.get("categories")
-    names = {each.get("id"): each.get("name") for each in named} if _is_table(named) else {}
+    kinds = content.get("categories") or []
+    names = {each.get("id"): each.get("name") for each in kinds if isinstance(each, dict)}
     said: dict[Any, dict[str, list[Any]]] = {}
     for each in content["annotations"]:
         own = said.setdefault(str(each.get("image_id")), {})

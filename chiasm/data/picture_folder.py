@@ -58,7 +58,9 @@ class PictureFolder(FileTable):
             try:
                 row["text"] = read_text(caption)
             except UserError as error:
-                raise Unusable("caption cannot be read", str(error)) from error
+                if isinstance(error.__cause__, OSError):
+                    raise
+                raise Unusable("caption is no UTF-8", str(error)) from error
         if "label" in self.columns:
             row.setdefault("label", self._labels[number])
         return row

@@ -101,7 +101,7 @@ class ReadingLog:
         known = self._reason.setdefault(source.name, {})
         for number in numbers:
             look = pictures and known.get(number) != ""  # decoding is slow: once per document
-            document, reason, why = _read(source, number, look)
+            document, reason, why = examined(source, number, pictures=look)
             if reason or look:
                 known[number] = reason
             known.setdefault(number, None)
@@ -134,8 +134,20 @@ class ReadingLog:
         return found
 
 
-def _read(source: Source, number: int, pictures: bool) -> tuple[Document | None, str, str]:
-    """Returns a document or None, and why it is unusable in a few words and in full."""
+def examined(
+    source: Source, number: int, *, pictures: bool = True
+) -> tuple[Document | None, str, str]:
+    """Returns a document or None, and why it is unusable in a few words and in full.
+
+    Args:
+        source: source of the document.
+        number: number of the document.
+        pictures: whether its pictures are decoded too.
+
+    Raises:
+        LostError: a file with many documents is gone.
+        UserError: the source fails unexpectedly.
+    """
     try:
         document = checked(source[number])
     except LostError as error:

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from chiasm.data.arrow_tables import open_hub
 from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, shown_name, split_by_name
@@ -27,8 +28,11 @@ from chiasm.errors import UserError, setting
 _PICTURES = "pictures"
 _SHOWN_NAMES = 3
 
-Fits = Callable[[Table, PictureFiles], bool]
-"""Predicate: whether a table has the columns that a source needs."""
+
+class Fits(Protocol):
+    """Predicate: whether a table has the columns that a source needs."""
+
+    def __call__(self, table: Table, pictures: PictureFiles) -> bool: ...
 
 
 @dataclass(frozen=True)

@@ -48,27 +48,31 @@ class _BadError(Exception):
     """A tar is damaged; the message says how."""
 
 
-def tar_members(file: Path, wanted: str = "") -> Iterator[Member]:
+def tar_members(file: Path, wanted: str = "", told: Path | None = None) -> Iterator[Member]:
     """Yields the files in a tar, in order.
 
-    Of those whose lower-case names end in ``wanted`` the content is read too.
+    Args:
+        file: the tar.
+        wanted: the content of files whose lower-case names end so is read too.
+        told: the file that messages name.
 
     Raises:
         UserError: it is damaged or no tar, or has members that are refused.
     """
+    told = told or file
     try:
         with opened(file) as source:
-            for member in _members(source, file):
+            for member in _members(source, told):
                 if wanted and member.name.lower().endswith(wanted):
                     content = source.read_at(member.begin, member.size)
                     member = member._replace(content=content)
                 yield member
     except FileNotFoundError as error:
-        raise UserError(f"{file} is not there; fetch it again, or leave it out") from error
+        raise UserError(f"{told} is not there; fetch it again, or leave it out") from error
     except (_BadError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         raise UserError(
-            f"{file} cannot be read as a tar ({why}); unpack it if it is compressed in another way "
+            f"{told} cannot be read as a tar ({why}); unpack it if it is compressed in another way "
             "than by gzip, or fetch it again"
         ) from error
 

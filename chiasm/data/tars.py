@@ -26,6 +26,7 @@ from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.storage import read_part
 from chiasm.data.table import FileTable, Row, decoded, parsed_json
 from chiasm.data.tar_members import Member, tar_members
+from chiasm.errors import UserError
 
 IMAGE = "image"
 """Column of a sample's picture, in any format."""
@@ -49,7 +50,7 @@ class Tar(FileTable):
 
     def __init__(self, file: Path, index: Index = NO_INDEX, content: Path | None = None) -> None:
         super().__init__(file, content=content)
-        found = index.of(f"tar {_LISTING}", [self.content], lambda: _listed(self.content))
+        found = index.of(f"tar {_LISTING}", [self.content], lambda: _listed(self.content, file))
         self._fields: list[str] = found.facts["fields"]
         self.columns = tuple(found.facts["columns"])
         arrays = found.arrays
@@ -121,11 +122,12 @@ class Tar(FileTable):
         return found if isinstance(found, dict) else {}
 
 
-def _listed(file: Path) -> Found:
+def _listed(content: Path, file: Path) -> Found:
     """Returns the members of a tar, those of a sample together, and the columns."""
-    places, names = array("q"), []
-    entries: dict[int, tuple[str, ...]] = {}
-    for member in tar_members(file, ".json"):
+    places = array("q")
+    names: list[Name] = []
+    entries: dict[int, tuple[str, ...] | UserError] = {}
+    for member in tar_members(content, ".json", file):
         parts = [part for part in member.name.split("/") if part not in ("", ".")]
         if parts and "." in parts[-1] and not any(map(_is_no_data, parts)):
             if parts[-1].lower().endswith(".json"):
@@ -147,7 +149,7 @@ def _listed(file: Path) -> Found:
     order_M = np.argsort(sample_M, kind="stable")
     hashes_M = np.array([_hashed((*f.split("/"), n)) for f, n in names], dtype=np.int64)[order_M]
     named_M = np.argsort(hashes_M, kind="stable")
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         "starts": np.searchsorted(sample_M[order_M], np.arange(len(samples) + 1)),
         "field": field_M[order_M],
         "place": np.array(places, dtype=np.int64).reshape(-1, 2)[order_M],
@@ -159,7 +161,12 @@ def _listed(file: Path) -> Found:
         folders.setdefault(folder, len(folders))
     arrays["folder"] = np.array([folders[folder] for folder, _ in samples], dtype=np.int32)
     own_entries = [entries.get(member, ()) for member in order_M.tolist()]
-    columns = _columns(list(fields), arrays["starts"], arrays["field"], own_entries)
+    is_json_M = arrays["field"] == fields.get("json", -1)
+    for nth in np.flatnonzero(is_json_M).tolist():
+        if isinstance(error := own_entries[nth], UserError):
+            raise error
+    keys = [own if isinstance(own, tuple) else () for own in own_entries]
+    columns = _columns(list(fields), arrays["starts"], arrays["field"], keys)
     return Found({"fields": [*fields], "folders": [*folders], "columns": columns}, arrays)
 
 
@@ -184,9 +191,12 @@ def _columns(
     return list(columns)
 
 
-def _keys(member: Member, file: Path) -> tuple[str, ...]:
-    """Returns the names of the entries in a JSON file."""
-    found = parsed_json(decoded(member.content, file), f"{file}: {member.name}")
+def _keys(member: Member, file: Path) -> tuple[str, ...] | UserError:
+    """Returns the names of the entries in a JSON file, or why it is none."""
+    try:
+        found = parsed_json(decoded(member.content, file), f"{file}: {member.name}")
+    except UserError as error:  # which counts only if it is a field of that name
+        return error
     return tuple(found) if isinstance(found, dict) else ()
 
 

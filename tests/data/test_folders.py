@@ -182,9 +182,8 @@ def test_dictionaries_take_their_rows_and_their_column_is_named(source):
     column = reason[-1]
     assert found.first.startswith(f"column '{column}' holds dictionaries (of raw); name one of its")
     inside = [f"{name}.raw" if name in ("t", "q") else name for name in columns[source]]
-    assert source("mine", table, *inside).survey.skipped == {f"no {inside[-1]}": 1} or source == (
-        QuestionSource
-    )
+    [(reason, count)] = source("mine", table, *inside).survey.skipped.items()
+    assert (reason, count) in [("no t.raw", 1), ("no q.raw", 1)]  # which the first row lacks
 
 
 def test_identities_belong_to_the_picture_and_not_to_its_name(rows, made, tmp_path):

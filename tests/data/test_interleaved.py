@@ -159,7 +159,7 @@ def test_a_picture_must_match_a_sentence(index):
         "text_list": ["a", "b"],
         "image_info": [{"image_name": "x", "matched_text_index": index}],
     }
-    with pytest.raises(Unusable, match="^a picture without a matched_text_index that is a sent"):
+    with pytest.raises(Unusable, match=r"^a picture without a matched_text_index that is a sent"):
         list(listed(row, ("image_info", "text_list")))
 
 

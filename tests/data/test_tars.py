@@ -188,8 +188,9 @@ def test_a_shards_description_of_itself_is_no_sample(tar):
 
 def test_members_are_found_by_their_names(tar):
     table = tar(
-        ("d/1.json", "{}"), ("d/1.0.jpg", b"own 0"), ("d/1.png", b"own png"), ("d/x.jpg", b"beside"),
-        ("pool/x.jpg", b"pool"), ("x.jpg", b"root"), ("d/2.json", "{}"), ("d/2.0.jpg", b"other 0"),
+        ("d/1.json", "{}"), ("d/1.0.jpg", b"own 0"), ("d/1.png", b"own png"),
+        ("d/x.jpg", b"beside"), ("pool/x.jpg", b"pool"), ("x.jpg", b"root"),
+        ("d/2.json", "{}"), ("d/2.0.jpg", b"other 0"),
     )  # fmt: skip
     asked = ["0.jpg", "PNG", "1.0.jpg", "2.0.jpg", "x.jpg", "./pool/x.jpg", "d/x.jpg", "y.jpg"]
     found = [table.member(0, name) for name in asked]
