@@ -47,11 +47,12 @@ class Index:
 
     Args:
         folder: where it is kept; None: nowhere.
-        least_seconds: what is found in less time is not kept.
+        least_seconds: what is found in less time is not kept; None: ``LEAST_SECONDS``.
     """
 
-    def __init__(self, folder: Path | None, least_seconds: float = LEAST_SECONDS) -> None:
-        self._folder, self._least_seconds = folder, least_seconds
+    def __init__(self, folder: Path | None, least_seconds: float | None = None) -> None:
+        self._folder = folder
+        self._least_seconds = LEAST_SECONDS if least_seconds is None else least_seconds
 
     def of(self, what: str, files: Iterable[Path], find: Callable[[], Found]) -> Found:
         """Returns what was found in files, earlier if they are unchanged since, else now.

@@ -181,7 +181,8 @@ class FileSettings(SourceSettings):
     """The base of kinds that read users' files."""
 
     path: str = ""
-    """A folder, a file, a pattern (``data/train-*.parquet``), or a dataset's name on the hub."""
+    """A folder, a file, a pattern (``data/train-*.parquet``), a list in braces
+    (``{0000..0127}.tar``), an address of tars, or a dataset's name on the hub."""
     held_out_path: str = ""
     """What is held out, in the same forms; empty: files that are held out by their names, and
     where there are none a share."""
