@@ -41,6 +41,8 @@ class TableSettings(FileSettings):
     held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
+    media: ClassVar[str] = "image"
+    """Which files are rows by themselves: image or video."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
@@ -97,6 +99,7 @@ class TableSettings(FileSettings):
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
             texts=not self.has_pictures,
+            media=self.media,
             index=opening.index,
         )
 
@@ -178,7 +181,7 @@ class PictureTableSettings(TableSettings):
         """
         if not self.image_column:
             usual = tuple(name for name in _IMAGE if name in table.columns)
-            found = tuple(name for name in usual if _holds_pictures(table, name, pictures))
+            found = tuple(name for name in usual if holds_files(table, name, pictures))
             usual = found or usual or tuple(islice(_encoded(table), 1)) or _IMAGE
             return choose_column(table, "image_column", "", usual)
         return choose_column(table, "image_column", self.image_column)
@@ -225,7 +228,7 @@ class PictureTableSettings(TableSettings):
     def _shows_pictures(self, table: Table, pictures: PictureFiles) -> bool:
         """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
         column = self.image(table, pictures)
-        return bool(self.image_column) or _holds_pictures(table, column, pictures)
+        return bool(self.image_column) or holds_files(table, column, pictures)
 
 
 def text_column(table: Table, wanted: str) -> str:
@@ -241,7 +244,8 @@ def text_column(table: Table, wanted: str) -> str:
     return column
 
 
-def _holds_pictures(table: Table, column: str, pictures: PictureFiles) -> bool:
+def holds_files(table: Table, column: str, pictures: PictureFiles) -> bool:
+    """Returns whether any of the first cells of a column is a file, or holds bytes."""
     for number, row in _first(table, column):
         file = table.file(number)
         try:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -83,21 +83,14 @@ class FolderSource(ABC):
         self._pictures.looked_at = {}
         whole = survey(self._table, self._content)
         looked_at, self._pictures.looked_at = list(self._pictures.looked_at), None
-        return self._found_in(whole, looked_at)
+        return whole.found(self.varied, looked_at)
 
     def _outlined(self) -> Found:
         self.varied = True  # any row may have several texts
-        return self._found_in(outline(self._table), ())
-
-    def _found_in(self, whole: Survey, looked_at: Sequence[str]) -> Found:
-        facts = {name: getattr(whole, name) for name in ("skipped", "fingerprint", "first")}
-        arrays = {"identity": whole.identity_R}
-        return Found({**facts, "varied": self.varied}, arrays, looked_at)
+        return outline(self._table).found(self.varied)
 
     def _take(self, found: Found) -> None:
-        facts = {name: found.facts[name] for name in ("skipped", "fingerprint", "first")}
-        self.survey = Survey(found.arrays["identity"], **facts)
-        self.varied = found.facts["varied"]
+        self.survey, self.varied = Survey.of(found), found.facts["varied"]
 
     def __len__(self) -> int:
         return self.documents_per_row * len(self._table)
@@ -113,6 +106,10 @@ class FolderSource(ABC):
     @abstractmethod
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms: ``turn`` chooses among its texts."""
+
+    def selected(self, indices: np.ndarray) -> Selection:
+        """Returns some of the documents as a source."""
+        return Selection(self, indices)
 
     def _content(self, number: int) -> tuple[bytes, ...]:
         """Returns a row's identity, then everything else that its documents are made of.

@@ -1,4 +1,4 @@
-"""Pictures in folders as a table: picture, words beside it, name of its folder.
+"""Pictures or videos in folders as a table: the file, words beside it, name of its folder.
 
 ``barn.jpg`` may have ``barn.txt`` or ``barn.caption`` beside it, and ``barn.json`` with more
 columns. Where pictures lie in several folders, a folder's name is the label of its pictures.
@@ -11,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import PICTURE_SUFFIXES, relative_names, split_folders
+from chiasm.data.files import MEDIA, relative_names, split_folders
 from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.reading import Unusable
 from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
@@ -23,18 +23,23 @@ _LISTING = 1
 
 
 class PictureFolder(FileTable):
-    """A row per picture: ``image``, and if present ``text``, ``label`` and entries of JSON."""
+    """A row per picture: ``image``, and if present ``text``, ``label`` and entries of JSON.
+
+    ``column``: another name for the column of the files, as ``video``.
+    """
 
     def __init__(
         self,
         root: Path,
         pictures: Sequence[Path],
         beside: Sequence[Path],
+        column: str = "image",
         index: Index = NO_INDEX,
     ) -> None:
         super().__init__(*pictures)
+        self._column = column
         self._captions, self._json = _sidecars(pictures, beside)
-        self.columns: tuple[str, ...] = ("image",)
+        self.columns: tuple[str, ...] = (column,)
         # Captions count only if most pictures have one: a single text may be a note.
         if 2 * len(self._captions) > len(pictures):
             self.columns += ("text",)
@@ -52,7 +57,7 @@ class PictureFolder(FileTable):
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
-        row: Row = self._entries(number) | {"image": self.files[number]}
+        row: Row = self._entries(number) | {self._column: self.files[number]}
         caption = self._captions.get(number)
         if caption and "text" in (columns or self.columns):
             try:
@@ -85,9 +90,9 @@ class PictureFolder(FileTable):
         return found if isinstance(found, dict) else {}
 
 
-def is_picture(file: Path) -> bool:
-    """Returns whether the file's suffix is that of a picture format."""
-    return os.path.splitext(str(file))[1].lower() in PICTURE_SUFFIXES
+def is_picture(file: Path, media: str = "image") -> bool:
+    """Returns whether the file's suffix is that of a picture format, or of other media's."""
+    return os.path.splitext(str(file))[1].lower() in MEDIA[media]
 
 
 def _sidecars(

@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xxhash
 
+from chiasm.data.index import Found
 from chiasm.data.reading import Unusable
 from chiasm.data.storage import stamp
 from chiasm.data.table import Table
@@ -43,6 +44,17 @@ class Survey:
     """Hash of everything that documents are made of, and of the code that makes them."""
     first: str = ""
     """Detail of the first unusable row that has one, such as a missing path."""
+
+    def found(self, varied: bool, looked_at: Sequence[str] = ()) -> Found:
+        """Returns the result as an index keeps it; see :meth:`of`."""
+        facts = {name: getattr(self, name) for name in ("skipped", "fingerprint", "first")}
+        return Found({**facts, "varied": varied}, {"identity": self.identity_R}, looked_at)
+
+    @classmethod
+    def of(cls, found: Found) -> Survey:
+        """Returns the result that an index has kept."""
+        facts = {name: found.facts[name] for name in ("skipped", "fingerprint", "first")}
+        return cls(found.arrays["identity"], **facts)
 
     def refuse_absurd(self) -> None:
         """Raises a UserError if most rows are unusable, which means that a setting is wrong.

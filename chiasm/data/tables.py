@@ -1,38 +1,24 @@
 """A user's folder, file, pattern or hub name → training and held-out tables.
 
-Of a folder, the files with the columns that the source needs are read. Formats are tried in this
-order: ``metadata.*`` files if documents have pictures, then the formats by their number of bytes,
-pictures in folders last. Notes report what was read and what was left.
+Notes report what was read and what was left.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Protocol
 
 from chiasm.data.arrow_tables import open_hub
-from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, shown_name, split_by_name
-from chiasm.data.formats import COMPRESSED, FORMS, form_of, open_one
+from chiasm.data.choice import NOUNS, Chosen, Fits, Wanted, choose, few_names
+from chiasm.data.files import TEST, TRAIN, VALIDATION, find_files, split_by_name
+from chiasm.data.formats import COMPRESSED, form_of
 from chiasm.data.index import NO_INDEX, Index
-from chiasm.data.line_tables import NoTable, Texts
 from chiasm.data.picture_files import PictureFiles
-from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder, is_picture
-from chiasm.data.storage import stamp, url_of
-from chiasm.data.table import Joined, Table, head_of
+from chiasm.data.picture_folder import CAPTION_SUFFIXES, is_picture
+from chiasm.data.storage import url_of
+from chiasm.data.table import Table, head_of
 from chiasm.errors import UserError, setting
-
-_PICTURES = "pictures"
-_SHOWN_NAMES = 3
-
-
-class Fits(Protocol):
-    """Predicate: whether a table has the columns that a source needs."""
-
-    def __call__(self, table: Table, pictures: PictureFiles) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -49,27 +35,13 @@ class Tables:
     """Finds the picture files that rows name."""
 
 
-@dataclass(frozen=True)
-class _Chosen:
-    """The files of a path that are read, as one table."""
-
-    found: Files
-    form: str
-    table: Table
-    pictures: PictureFiles
-
-    @property
-    def by_file(self) -> bool:
-        """Whether names of files may define splits: those of pictures never do."""
-        return self.form != _PICTURES
-
-
 def open_tables(
     path: str,
     fits: Fits,
     *,
     held_out_path: str = "",
     texts: bool = False,
+    media: str = "image",
     index: Index = NO_INDEX,
 ) -> Tables:
     """Returns the opened tables of a path.
@@ -79,6 +51,7 @@ def open_tables(
         fits: whether a table has the needed columns.
         held_out_path: held-out files, in the same forms; empty: by names.
         texts: whether plain text files count as tables.
+        media: which files are rows by themselves: image or video.
         index: knows what was found in unchanged files.
 
     Raises:
@@ -87,22 +60,23 @@ def open_tables(
     found = find_files(path)
     if found is None:
         return _of_hub(path, "path", beside=held_out_path)
-    chosen = _choose(found, path, "path", fits, texts, index)
+    wanted = Wanted(fits, texts, media, index)
+    chosen = choose(found, path, "path", wanted)
     table = chosen.table
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
-    notes = [_left(chosen), "" if texts else _without_row(chosen)]
+    notes = [_left(chosen), "" if texts else _without_row(chosen, media)]
     held_out, train, unread = None, split.train, split.left
     if not train:
         raise UserError(
             "holds files to validate and to test on, and none to train on "
-            f"({_names(found, split.held_out)})",
+            f"({few_names(found, split.held_out)})",
             setting="path",
             value=path,
             remedy=f"name the file to train on with {setting('path')}, and the one to hold out "
             f"with {setting('held_out_path')}",
         )
     if held_out_path:
-        held_out = _open_held_out(held_out_path, fits, texts, index)
+        held_out = _open_held_out(held_out_path, wanted)
         same = {_place(file) for file in held_out.files}
         train = tuple(file for file in train if _place(file) not in same)
         unread = tuple(f for f in (*split.held_out, *split.left) if _place(f) not in same)
@@ -110,13 +84,13 @@ def open_tables(
             where = f"{setting('held_out_path')} = {held_out_path!r}"
             why = f"has no file to train on that {where} does not hold out"
             raise UserError(why, setting="path", value=path, remedy="give other files")
-        notes += [f"held out: {_names(found, held_out.files)} (held_out_path)"]
+        notes += [f"held out: {few_names(found, held_out.files)} (held_out_path)"]
     elif split.held_out:
         held_out = table.of_files(set(split.held_out))
-        notes += [f"held out by name: {_names(found, split.held_out)}"]
+        notes += [f"held out by name: {few_names(found, split.held_out)}"]
     if split.doubtful and not held_out_path:
-        notes += [f"trained on whatever it is called: {', '.join(split.doubtful[:_SHOWN_NAMES])}"]
-    notes += [f"not read: {_names(found, unread)}"] if unread else []
+        notes += [f"trained on whatever it is called: {', '.join(split.doubtful[:3])}"]
+    notes += [f"not read: {few_names(found, unread)}"] if unread else []
     if len(train) < len(table.files):
         table = table.of_files(set(train))
     for side, own in ((table, ""), (held_out, held_out_path)):
@@ -126,13 +100,13 @@ def open_tables(
     return Tables(table, held_out, found.root, tuple(filter(None, notes)), chosen.pictures)
 
 
-def _open_held_out(path: str, fits: Fits, texts: bool, index: Index) -> Table:
+def _open_held_out(path: str, wanted: Wanted) -> Table:
     """Returns all rows of the path, or only its split that is held out by name, if it has one."""
     found = find_files(path, "held_out_path")
     if found is None:
         of_hub = _of_hub(path, "held_out_path")
         return of_hub.held_out or of_hub.train
-    chosen = _choose(found, path, "held_out_path", fits, texts, index)
+    chosen = choose(found, path, "held_out_path", wanted)
     split = split_by_name(found.root, chosen.table.files, by_file=chosen.by_file)
     return chosen.table.of_files(set(split.held_out)) if split.held_out else chosen.table
 
@@ -158,91 +132,7 @@ def _of_hub(path: str, blamed: str, *, beside: str = "") -> Tables:
     return Tables(splits[trained], held_out, Path(), tuple(notes), PictureFiles())
 
 
-def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool, index: Index) -> _Chosen:
-    """Returns the first format with files that fit, and their table; else the first of all.
-
-    Of a format with a table per file, files that do not fit are left out.
-    """
-    wrong = partial(UserError, setting=blamed, value=path)
-    first: _Chosen | None = None
-    pictures = PictureFiles(found.root, tuple(filter(is_picture, found.data)))
-    suits = partial(fits, pictures=pictures)
-    reasons: list[NoTable] = []
-    for form, files in _candidates(found, texts):
-        try:
-            chosen = _Chosen(found, form, _open(found, form, files, suits, index), pictures)
-        except NoTable as reason:
-            reasons.append(reason)
-            continue
-        except OSError as error:
-            raise wrong(f": {error.filename} cannot be read: {error.strerror}") from error
-        except UserError as error:
-            raise wrong(f": {error}") from error
-        if suits(chosen.table):
-            return chosen
-        first = first or chosen
-    if first:
-        return first
-    if reasons:
-        raise wrong(f"cannot be read: {reasons[0]}")
-    compressed = [file for file in found.data if file.suffix.lower() in COMPRESSED]
-    if compressed:
-        why = f"holds compressed files ({_names(found, compressed)}), which are not read"
-        raise wrong(why, remedy="unpack them first")
-    raise wrong("holds nothing that can be read", remedy=f"give a folder with {FORMS}, or pictures")
-
-
-def _open(
-    found: Files,
-    form: str,
-    files: Sequence[Path],
-    suits: Callable[[Table], bool],
-    index: Index,
-) -> Table:
-    if form == _PICTURES:
-        return PictureFolder(found.root, files, found.data, index)
-    if form == ".txt":
-        return Texts(files)
-    tables = list(_readable(form, files, index))
-    own = [table for table in tables if suits(table)] or tables
-    return own[0] if len(own) == 1 else Joined(own)
-
-
-def _readable(form: str, files: Sequence[Path], index: Index) -> Iterator[Table]:
-    reasons = []
-    for file in files:
-        try:
-            yield open_one(form, file, index)
-        except NoTable as reason:
-            reasons.append(reason)
-    if len(reasons) == len(files):
-        raise reasons[0]
-
-
-def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
-    """Returns formats and their files, in the order in which they are tried."""
-    by_form: dict[str, list[Path]] = {}
-    for file in found.data:
-        if is_picture(file):
-            by_form.setdefault(_PICTURES, []).append(file)
-        elif texts and file.suffix.lower() == ".txt":
-            by_form.setdefault(".txt", []).append(file)
-        elif form := form_of(file):
-            by_form.setdefault(form, []).append(file)
-    pictures = by_form.pop(_PICTURES, [])
-    metadata = []
-    for form, files in by_form.items() if not texts else ():  # of texts, it may have titles only
-        own = [file for file in files if Path(file.name.removesuffix(".gz")).stem == "metadata"]
-        own = [file for file in own if file.parent == found.root] or own
-        if own:
-            metadata.append((form, own))
-    tables = sorted(by_form.items(), key=lambda each: -sum(stamp(str(f))[0] for f in each[1]))
-    if texts:  # the names of labels are no texts
-        pictures = []
-    return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
-
-
-def _left(chosen: _Chosen) -> str:
+def _left(chosen: Chosen) -> str:
     """Returns a note about files that could have been read too."""
     found, table = chosen.found, chosen.table
     read = {*map(str, table.files), *map(str, table.beside)}
@@ -250,19 +140,14 @@ def _left(chosen: _Chosen) -> str:
     others = (file for file in found.data if str(file) not in read and not is_picture(file))
     left = [file for file in others if form_of(file) or file.suffix.lower() in further]
     left += found.left
-    return f"left: {_names(found, left)}" if left else ""
+    return f"left: {few_names(found, left)}" if left else ""
 
 
-def _without_row(chosen: _Chosen) -> str:
+def _without_row(chosen: Chosen, media: str) -> str:
     """Returns a note about pictures without a row, a lower bound of their number."""
-    more = sum(map(is_picture, chosen.found.data)) - len(chosen.table)
-    return f"{more:,} pictures have no row" if more > 0 else ""
-
-
-def _names(found: Files, files: Sequence[Path]) -> str:
-    shown = ", ".join(shown_name(file, found.root) for file in files[:_SHOWN_NAMES])
-    more = len(files) - _SHOWN_NAMES
-    return f"{shown} and {more} more" if more > 0 else shown
+    own = sum(is_picture(file, media) for file in chosen.found.data)
+    more = own - len(chosen.table)
+    return f"{more:,} {NOUNS[media]} have no row" if more > 0 else ""
 
 
 def _place(file: Path) -> tuple[int, int] | str:

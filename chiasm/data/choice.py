@@ -1,0 +1,157 @@
+"""Which files of a path a source reads, as one table.
+
+Files with the columns that the source needs; formats are tried in this order: ``metadata.*`` files
+if documents have pictures, then the formats by their number of bytes, pictures in folders last; of
+videos likewise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from chiasm.data.files import Files, shown_name
+from chiasm.data.formats import COMPRESSED, FORMS, form_of, open_one
+from chiasm.data.index import Index
+from chiasm.data.line_tables import NoTable, Texts
+from chiasm.data.picture_files import PictureFiles
+from chiasm.data.picture_folder import PictureFolder, is_picture
+from chiasm.data.storage import stamp
+from chiasm.data.table import Joined, Table
+from chiasm.errors import UserError
+
+NOUNS = {"image": "pictures", "video": "videos"}
+"""What files that are rows by themselves are called."""
+
+_PICTURES = "pictures"
+_SHOWN_NAMES = 3
+
+
+class Fits(Protocol):
+    """Predicate: whether a table has the columns that a source needs."""
+
+    def __call__(self, table: Table, pictures: PictureFiles) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a source reads: the arguments of :func:`open_tables`."""
+
+    fits: Fits
+    texts: bool
+    media: str
+    index: Index
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The files of a path that are read, as one table."""
+
+    found: Files
+    form: str
+    table: Table
+    pictures: PictureFiles
+
+    @property
+    def by_file(self) -> bool:
+        """Whether names of files may define splits: those of pictures never do."""
+        return self.form != _PICTURES
+
+
+def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
+    """Returns the first format with files that fit, and their table; else the first of all.
+
+    Of a format with a table per file, files that do not fit are left out.
+    """
+    wrong = partial(UserError, setting=blamed, value=path)
+    first: Chosen | None = None
+    own = tuple(file for file in found.data if is_picture(file, wanted.media))
+    pictures = PictureFiles(found.root, own)
+    suits = partial(wanted.fits, pictures=pictures)
+    reasons: list[NoTable] = []
+    for form, files in _candidates(found, wanted):
+        try:
+            table = _open(found, form, files, suits, wanted)
+            chosen = Chosen(found, form, table, pictures)
+        except NoTable as reason:
+            reasons.append(reason)
+            continue
+        except OSError as error:
+            raise wrong(f": {error.filename} cannot be read: {error.strerror}") from error
+        except UserError as error:
+            raise wrong(f": {error}") from error
+        if suits(chosen.table):
+            return chosen
+        first = first or chosen
+    if first:
+        return first
+    if reasons:
+        raise wrong(f"cannot be read: {reasons[0]}")
+    compressed = [file for file in found.data if file.suffix.lower() in COMPRESSED]
+    if compressed:
+        why = f"holds compressed files ({few_names(found, compressed)}), which are not read"
+        raise wrong(why, remedy="unpack them first")
+    noun = NOUNS[wanted.media]
+    raise wrong("holds nothing that can be read", remedy=f"give a folder with {FORMS}, or {noun}")
+
+
+def _open(
+    found: Files,
+    form: str,
+    files: Sequence[Path],
+    suits: Callable[[Table], bool],
+    wanted: Wanted,
+) -> Table:
+    if form == _PICTURES:
+        return PictureFolder(found.root, files, found.data, wanted.media, wanted.index)
+    if form == ".txt":
+        return Texts(files)
+    tables = list(_readable(form, files, wanted.index))
+    own = [table for table in tables if suits(table)] or tables
+    return own[0] if len(own) == 1 else Joined(own)
+
+
+def _readable(form: str, files: Sequence[Path], index: Index) -> Iterator[Table]:
+    reasons = []
+    for file in files:
+        try:
+            yield open_one(form, file, index)
+        except NoTable as reason:
+            reasons.append(reason)
+    if len(reasons) == len(files):
+        raise reasons[0]
+
+
+def _candidates(found: Files, wanted: Wanted) -> list[tuple[str, list[Path]]]:
+    """Returns formats and their files, in the order in which they are tried."""
+    by_form: dict[str, list[Path]] = {}
+    for file in found.data:
+        if is_picture(file, wanted.media):
+            by_form.setdefault(_PICTURES, []).append(file)
+        elif wanted.texts and file.suffix.lower() == ".txt":
+            by_form.setdefault(".txt", []).append(file)
+        elif form := form_of(file):
+            by_form.setdefault(form, []).append(file)
+    pictures = by_form.pop(_PICTURES, [])
+    metadata = []
+    for form, files in (
+        by_form.items() if not wanted.texts else ()
+    ):  # of texts, it may have titles only
+        own = [file for file in files if Path(file.name.removesuffix(".gz")).stem == "metadata"]
+        own = [file for file in own if file.parent == found.root] or own
+        if own:
+            metadata.append((form, own))
+    tables = sorted(by_form.items(), key=lambda each: -sum(stamp(str(f))[0] for f in each[1]))
+    if wanted.texts:  # the names of labels are no texts
+        pictures = []
+    return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
+
+
+def few_names(found: Files, files: Sequence[Path]) -> str:
+    """Returns the names of the first files, and how many more there are."""
+    shown = ", ".join(shown_name(file, found.root) for file in files[:_SHOWN_NAMES])
+    more = len(files) - _SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
