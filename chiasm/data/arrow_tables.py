@@ -2,7 +2,7 @@
 
 A row of a parquet file can only be read together with those that are compressed with it. So every
 file is copied once into an Arrow stream, which is memory-mapped, in the cache of the ``datasets``
-library. The copy is named by a hash of the file's content: names and time stamps do not count.
+library (:mod:`chiasm.data.copies`).
 """
 
 from __future__ import annotations
@@ -17,22 +17,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
-import xxhash
 
-from chiasm.data.table import FileTable, Row, Unusable, refuse_repeated
+from chiasm.data.copies import copied
+from chiasm.data.index import NO_INDEX, Index
+from chiasm.data.reading import Unusable
+from chiasm.data.table import FileTable, Row, refuse_repeated
 from chiasm.errors import UserError, first_line
 from chiasm.hub import gave_none, require_hub
-from chiasm.whole import whole
 
-_BLOCK_BYTES = 1 << 22
 _ROWS_A_BATCH = 256
 """Rows held in memory at once; a row may be a picture of megabytes."""
 _FILE_MAGIC = b"ARROW1"
 _CONTINUATION, _END = b"\xff" * 4, b"\xff" * 4 + b"\0" * 4
 """First bytes of a stream, since Arrow 0.15, and last bytes of such a stream."""
-
-_COPYING = 2
-"""Version of the copies: raised when the same file gives another copy than before."""
 
 
 class ArrowTable(FileTable):
@@ -64,13 +61,9 @@ class ArrowTable(FileTable):
                     raise Unusable(f"{name} holds a date that no calendar has") from error
         return row
 
-    def folder(self, number: int) -> Path:
-        """See :class:`~chiasm.data.table.Table`; the working folder for those of the hub."""
-        return super().folder(number) if self.files else Path()
-
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`~chiasm.data.table.Table`."""
-        cell = self._cell(number, column)
+        cell = self._cell(number, column) if column in self.columns else pa.NULL
         if cell.is_valid and isinstance(cell, pa.StringScalar | pa.LargeStringScalar):
             # Nothing but the part is copied, of a cell that may be a book.
             return bytes(memoryview(cell.as_buffer())[begin:end])
@@ -82,13 +75,13 @@ class ArrowTable(FileTable):
         return batch.column(column)[number - int(self._ends[which]) + len(batch)]
 
 
-def open_arrow(file: Path) -> ArrowTable:
+def open_arrow(file: Path, index: Index = NO_INDEX) -> ArrowTable:
     """Returns the table in a parquet or Arrow file.
 
     Raises:
         UserError: it is damaged, two columns have one name, or the cache has no room.
     """
-    copy = _copied(file)
+    copy = copied(file, ".arrow", lambda aside: _write(file, aside), index)
     with pa.memory_map(str(copy)) as mapped, pa.ipc.open_stream(mapped) as stream:
         table = stream.read_all()
     refuse_repeated(table.column_names, file)
@@ -115,32 +108,15 @@ def open_hub(path: str, setting: str) -> dict[str, ArrowTable]:
     }
 
 
-def _copied(file: Path) -> Path:
-    """Returns the path of the file's copy in the cache, an Arrow stream; makes it if missing."""
-    from datasets import config
-
-    folder = Path(config.HF_DATASETS_CACHE) / f"by-content-{_COPYING}"
-    try:
-        copy = folder / f"{_digest(file)}.arrow"
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from error
-    if copy.exists():
-        return copy
-    with _batches(file) as (schema, batches):
-        try:  # ranks may copy one file at the same time
-            with (
-                whole(copy, shared=True) as aside,
-                aside.open("wb") as written,
-                pa.ipc.new_stream(written, schema) as writer,
-            ):
-                for batch in batches:
-                    writer.write_batch(batch)
-        except OSError as error:
-            raise UserError(
-                f"{file} cannot be copied to {folder} ({error.strerror or error}); set HF_HOME to "
-                "a folder with room"
-            ) from error
-    return copy
+def _write(file: Path, aside: Path) -> None:
+    """Writes the rows of a file as an Arrow stream."""
+    with (
+        _batches(file) as (schema, batches),
+        aside.open("wb") as written,
+        pa.ipc.new_stream(written, schema) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 @contextmanager
@@ -224,11 +200,3 @@ def _label(number: Any, names: list[str]) -> Any:
     """Returns a label's name; None for numbers without one, such as -1."""
     known = isinstance(number, int) and 0 <= number < len(names)
     return names[number] if known else None
-
-
-def _digest(file: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with file.open("rb") as opened:
-        while block := opened.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

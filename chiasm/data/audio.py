@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -11,8 +9,9 @@ from pydantic import Field
 from chiasm.data.columns import MediumSettings, text_column
 from chiasm.data.folders import FolderSource
 from chiasm.data.media import AUDIO, Medium
+from chiasm.data.picture_files import PictureFiles
 from chiasm.data.sounds import PROMPTS, AudioTextSource, Cut, SoundSource
-from chiasm.data.source import SOURCES, Opened, Opening, SourceFacts
+from chiasm.data.source import SOURCES, Opened, Opening
 from chiasm.data.table import Table
 
 
@@ -62,14 +61,22 @@ class AudioTextSettings(MediumSettings):
         return (text_column(table, self.text_column),)
 
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        files: PictureFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the documents of a table's rows."""
         cut = Cut(self.clip_seconds, self.most_clips)
-        audio = self.files_column(table)
+        audio = self.files_column(table, files)
+        own |= {"files": files}
         if alone:
             return SoundSource(name, table, audio, cut=cut, **own)
-        self.refuse_files_alone(table)
+        self.refuse_files_alone(table, files)
         prompts = PROMPTS[self.task]
         return AudioTextSource(
             name, table, audio, *self.words(table), cut=cut, prompts=prompts, **own
@@ -78,12 +85,3 @@ class AudioTextSettings(MediumSettings):
     def open_sounds(self, name: str, opening: Opening) -> Opened:
         """Returns both sides for the training of a tokenizer; sounds alone are enough."""
         return self.open(name, opening, alone=True)
-
-    def _facts(self, source: FolderSource, table: Table, root: Path, *, alone: bool) -> SourceFacts:
-        facts = super()._facts(source, table, root, alone=alone)
-        assert isinstance(source, SoundSource)
-        told = (
-            f"{source.seconds / 3600:.3g} hours of sound, the longest "
-            f"{source.longest_seconds:.3g} seconds"
-        )
-        return replace(facts, notes=(told, *facts.notes))

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from chiasm.data.media import IMAGE, Medium
+from chiasm.data.reading import Unusable
 from chiasm.errors import UserError
 
 
@@ -22,7 +23,8 @@ def texts(value: Any, column: str) -> tuple[str, ...]:
     """Returns the texts of a cell: none, one, or all of a list.
 
     Raises:
-        UserError: a dictionary, a list of such, or bytes that are no UTF-8.
+        Unusable: a dictionary, a list of such, or bytes that are no UTF-8.
+        UserError: something that is no text at all.
     """
     found = []
     parts = [value]
@@ -51,13 +53,12 @@ def _text(value: Any, column: str) -> str | None:
             try:
                 return value.decode()
             except UnicodeDecodeError as error:
-                raise UserError(f"column {column!r} holds bytes that are no UTF-8 text") from error
+                raise Unusable(f"{column} is no UTF-8") from error
         case dict() | tuple():  # pairs are those of Arrow's maps
             keys = value if isinstance(value, dict) else value[:1]
-            raise UserError(
-                f"column {column!r} holds dictionaries (of {', '.join(map(str, keys))}); write "
-                "the text into a column of its own"
-            )
+            told = f"column {column!r} holds dictionaries (of {', '.join(map(str, keys))})"
+            example = next((f", as {column}.{key}" for key in keys), "")
+            raise Unusable(f"a dictionary in {column}", f"{told}; name one of its entries{example}")
     raise UserError(f"column {column!r} holds {type(value).__name__}, which is no text")
 
 

@@ -9,17 +9,19 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
 from chiasm.data.cells import file_or_bytes, texts
-from chiasm.data.files import shown_name
+from chiasm.data.files import shown_names
 from chiasm.data.folders import FolderSource, PictureSource
 from chiasm.data.media import IMAGE, Medium
 from chiasm.data.opened import both_sides
+from chiasm.data.picture_files import PictureFiles
 from chiasm.data.source import FileSettings, Opened, Opening, SourceFacts
-from chiasm.data.table import Row, Table
-from chiasm.data.tables import choose_column, open_tables
+from chiasm.data.table import Row, Table, cells
+from chiasm.data.tables import Tables, choose_column, open_tables
 from chiasm.errors import UserError
+from chiasm.rgb import opened
 
 _TEXT = (
     *("text", "caption", "txt", "content", "sentence", "transcription", "transcript"),
@@ -60,15 +62,22 @@ class TableSettings(FileSettings):
         """
         return self.group_column and choose_column(table, "group_column", self.group_column)
 
-    def fits(self, table: Table, *, alone: bool = False) -> bool:
+    def fits(self, table: Table, files: PictureFiles, *, alone: bool = False) -> bool:
         """Returns whether a table has all needed columns; ``alone``: no words are needed."""
         try:
-            return self._has_files(table) and (alone or bool(self.words(table)))
+            return self._has_files(table, files) and (alone or bool(self.words(table)))
         except UserError:
             return False
 
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        files: PictureFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the source of a table's rows; ``own`` are arguments common to all such sources.
 
@@ -84,36 +93,42 @@ class TableSettings(FileSettings):
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
             medium=self.medium,
+            index=opening.index,
         )
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
-            own = {"root": tables.root, "group_column": self.group(table)}
+            own = {"group_column": self.group(table), "index": opening.index}
             positions = opening.sequence_length
             try:
-                source = self.source_of(name, table, sequence_length=positions, alone=alone, **own)
+                source = self.source_of(
+                    name, table, tables.files, sequence_length=positions, alone=alone, **own
+                )
             except UserError as error:
                 if error.setting:
                     raise
                 raise UserError(f": {error}", setting="path", value=self.path) from error
             source.survey.refuse_absurd()
-            return source, self._facts(source, table, tables.root, alone=alone)
+            return source, self._facts(source, table, tables, alone=alone)
 
         return both_sides(tables, read, self.held_out_fraction)
 
-    def _facts(self, source: FolderSource, table: Table, root: Path, *, alone: bool) -> SourceFacts:
+    def _facts(
+        self, source: FolderSource, table: Table, tables: Tables, *, alone: bool
+    ) -> SourceFacts:
+        unread = ("the column 'split' is not read",) if "split" in table.columns else ()
         return SourceFacts(
             kind=self.kind,
             rows=len(table),
             documents=0,
             held_out=0,
-            files=tuple(shown_name(file, root) for file in table.files),
+            files=tuple(shown_names(table.files, tables.root)),
             column="" if alone else ", ".join(self.words(table)),
             skipped=source.survey.skipped,
-            notes=("the column 'split' is not read",) if "split" in table.columns else (),
+            notes=(*source.notes, *unread),
             fingerprint=source.survey.fingerprint,
         )
 
-    def _has_files(self, table: Table) -> bool:
+    def _has_files(self, table: Table, files: PictureFiles) -> bool:
         return True
 
 
@@ -135,16 +150,17 @@ class MediumSettings(TableSettings):
         """The column of files that the settings name, or an empty name."""
         return str(getattr(self, f"{self.medium.column}_column"))
 
-    def files_column(self, table: Table) -> str:
+    def files_column(self, table: Table, files: PictureFiles) -> str:
         """Returns the column of files; of usual names preferably one whose files exist.
 
         Raises:
             UserError: there is none.
         """
-        usual = tuple(name for name in self.medium.usual if name in table.columns)
-        found = tuple(name for name in usual if _holds_files(table, name))
-        usual = found or usual or self.medium.usual
-        return choose_column(table, f"{self.medium.column}_column", self.wanted_column, usual)
+        wanted = self.wanted_column
+        usual = () if wanted else tuple(n for n in self.medium.usual if n in table.columns)
+        found = tuple(name for name in usual if _holds_files(table, name, files))
+        usual = found or usual or self._unusual(table) or self.medium.usual
+        return choose_column(table, f"{self.medium.column}_column", wanted, usual)
 
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
@@ -154,7 +170,7 @@ class MediumSettings(TableSettings):
             return self.open(name, opening, alone=True)
         return super().open_pictures(name, opening, side=side, captioned=captioned)
 
-    def refuse_files_alone(self, table: Table, otherwise: str = "") -> None:
+    def refuse_files_alone(self, table: Table, files: PictureFiles, otherwise: str = "") -> None:
         """Raises a UserError where words are needed and a folder has files of the medium alone.
 
         ``otherwise``: what else may help, as the end of a sentence.
@@ -162,7 +178,9 @@ class MediumSettings(TableSettings):
         Raises:
             UserError: there are no words; the message shows how to write them.
         """
-        if not table.files or not self.medium.is_of(table.files[0]) or self.fits(table):
+        if not table.files or not self.medium.is_of(table.files[0]):
+            return
+        if self.fits(table, files):
             return
         file, noun, nouns = self.medium.example, self.medium.noun, self.medium.nouns
         line = json.dumps({self.wanted_column or "file_name": file, **self.example})
@@ -174,13 +192,20 @@ class MediumSettings(TableSettings):
             f"after splits){otherwise}",
         )
 
-    def _facts(self, source: FolderSource, table: Table, root: Path, *, alone: bool) -> SourceFacts:
-        facts = super()._facts(source, table, root, alone=alone)
-        return facts.with_files(self.medium, self.files_column(table))
+    def _unusual(self, table: Table) -> tuple[str, ...]:
+        """Returns a column that is known by what its cells hold, where none has a usual name."""
+        return ()
 
-    def _has_files(self, table: Table) -> bool:
+    def _facts(
+        self, source: FolderSource, table: Table, tables: Tables, *, alone: bool
+    ) -> SourceFacts:
+        facts = super()._facts(source, table, tables, alone=alone)
+        return facts.with_files(self.medium, self.files_column(table, tables.files))
+
+    def _has_files(self, table: Table, files: PictureFiles) -> bool:
         """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
-        return bool(self.wanted_column) or _holds_files(table, self.files_column(table))
+        column = self.files_column(table, files)
+        return bool(self.wanted_column) or _holds_files(table, column, files)
 
 
 class PictureTableSettings(MediumSettings):
@@ -188,20 +213,47 @@ class PictureTableSettings(MediumSettings):
 
     image_column: str = ""
     """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
+    known_by: Literal["content", "name"] = "content"
+    """What tells rows apart. ``name``, for sources too large to be read before training: their
+    names decide what is held out, and no row is read when the source is opened."""
 
     medium: ClassVar[Medium] = IMAGE
     held_out_by: ClassVar[str] = "pictures"
+    shares: ClassVar[tuple[str, ...]] = ("group_column", "known_by")
     source: ClassVar[type[FolderSource]]
     """Class of the source; its arguments are the column of pictures, then those of words."""
 
+    def check(self) -> None:
+        """Refuses groups where no row is read.
+
+        Raises:
+            UserError: groups are asked for.
+        """
+        super().check()
+        if self.known_by == "name" and self.group_column:
+            why = f"is read from rows, which {self.assigned('known_by')} does not"
+            raise self.error("group_column", why, "leave one of them out")
+
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        files: PictureFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the documents of a table's rows."""
+        own |= {"files": files, "by_name": self.known_by == "name"}
         if alone:
-            return PictureSource(name, table, self.files_column(table), **own)
-        self.refuse_files_alone(table)
-        return self.source(name, table, self.files_column(table), *self.words(table), **own)
+            return PictureSource(name, table, self.files_column(table, files), **own)
+        self.refuse_files_alone(table, files)
+        return self.source(name, table, self.files_column(table, files), *self.words(table), **own)
+
+    def _unusual(self, table: Table) -> tuple[str, ...]:
+        """Returns the first column of encoded pictures."""
+        return tuple(islice(_encoded(table), 1))
 
 
 def text_column(table: Table, wanted: str) -> str:
@@ -217,22 +269,31 @@ def text_column(table: Table, wanted: str) -> str:
     return column
 
 
-def _holds_files(table: Table, column: str) -> bool:
+def _holds_files(table: Table, column: str, files: PictureFiles) -> bool:
     """Returns whether any of the first cells of a column is a file, or holds bytes."""
     for number, row in _first(table, column):
-        folder = table.folder(number)
+        file = table.file(number)
         try:
-            data = file_or_bytes(row.get(column), folder, column)
+            data = file_or_bytes(row.get(column), file.parent, column)
         except UserError:
             return True  # told when it is read
         if isinstance(data, bytes):
             return True
-        if data is not None:
-            name = data.relative_to(folder) if data.is_relative_to(folder) else data
-            above = (each / name for each in islice(folder.parents, 8))
-            if any(map(os.path.isfile, (data, *above))):
-                return True
+        if data is not None and os.path.isfile(files.find(data, file)):
+            return True
     return False
+
+
+def _encoded(table: Table) -> Iterator[str]:
+    """Yields the columns whose first cell holds the bytes of a picture."""
+    for column in table.columns:
+        cells = (row.get(column) for _, row in _first(table, column))
+        with suppress(UserError):
+            data = next((each for each in cells if each is not None), None)
+            data = file_or_bytes(data, Path(), column)
+            if isinstance(data, bytes):
+                with opened(data):
+                    yield column
 
 
 def _holds_numbers(table: Table, column: str) -> bool:
@@ -249,4 +310,4 @@ def _first(table: Table, column: str) -> Iterator[tuple[int, Row]]:
     """Yields the readable ones of the first rows; the survey of all rows reports others."""
     for number in range(min(_LOOKED_AT, len(table))):
         with suppress(UserError):
-            yield number, table.row(number, column)
+            yield number, cells(table, number, column)

@@ -1,6 +1,7 @@
 """The files of a path: which are read, which are left out, and which are held out.
 
-A path is a file, a folder, or a pattern such as ``data/train-*.parquet``. Of a folder, hidden
+A path is a file, a folder, a pattern such as ``data/train-*.parquet``, or a list such as
+``{0000..0127}.tar``; lists may be of addresses that ``fsspec`` opens. Of a folder, hidden
 files, leftovers of editors and archives, folders of runs, and files *about* data (licences,
 read-mes, descriptions) are left out. A name counts as held out only by whole words and where the
 names beside it agree: ``toy train.png`` and a label folder called ``test`` do not count.
@@ -16,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
+from chiasm.data.patterns import expanded, has_braces
+from chiasm.data.storage import URL, listed, url_of
 from chiasm.errors import UserError
 
 TRAIN, VALIDATION, TEST = "train", "validation", "test"
@@ -53,10 +56,28 @@ class Files:
     """Files not read because of their names (licences, read-mes, descriptions), and dead links."""
 
 
+def relative_names(root: Path, files: Iterable[Path]) -> list[str]:
+    """Returns names relative to the root, of files that lie there."""
+    # Of ten thousands of files Path.relative_to takes a second.
+    begin = len(_beginning(root))
+    return [str(file)[begin:] for file in files]
+
+
+def _beginning(root: Path) -> str:
+    """Returns what the names of files below a folder begin with."""
+    return "" if root == Path() else f"{str(root).rstrip('/')}/"
+
+
+def shown_names(files: Iterable[Path], root: Path) -> list[str]:
+    """Returns names to print: relative to the root where they lie there, always valid Unicode."""
+    begin = _beginning(root)
+    names = (str(file).removeprefix(begin) for file in files)
+    return [os.fsencode(name).decode(errors="replace") for name in names]
+
+
 def shown_name(file: Path, root: Path) -> str:
-    """Returns a name to print: relative to the root where it lies there, always valid Unicode."""
-    name = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
-    return os.fsencode(name).decode(errors="replace")
+    """Returns one of :func:`shown_names`."""
+    return shown_names([file], root)[0]
 
 
 def find_files(path: str, setting: str = "path") -> Files | None:
@@ -70,20 +91,49 @@ def find_files(path: str, setting: str = "path") -> Files | None:
         return Files(given.parent, (given,), ())
     if os.path.isdir(path):
         return _split_off(given, _inside(given, setting))
+    if URL.match(path):
+        places = [place for each in expanded(path, setting) for place in listed(each, setting)]
+        if places and not url_of(places[0]):  # of file://
+            return _joined(path, map(str, places), setting)
+        parent = places[0].parent if places else Path()
+        return Files(parent, tuple(sorted({*places})), ())
+    if has_braces(path):
+        return _joined(path, expanded(path, setting), setting)
     root = next((above for above in given.parents if os.path.isdir(above)), Path())
     pattern = str(given.relative_to(root))  # an existing folder may be called a[1]
     if not _PATTERN.search(pattern):
         return None
     found = [root / match for match in glob.glob(pattern, root_dir=root, recursive=True)]
     inside = [
-        file for each in found for file in ([each] if each.is_file() else _inside(each, setting))
+        name
+        for each in found
+        for name in ([str(each)] if each.is_file() else _inside(each, setting))
     ]
     if not inside:
         raise UserError("matches no file", setting=setting, value=path, remedy="check the pattern")
     return _split_off(root, inside)
 
 
-def _inside(folder: Path, setting: str) -> Iterator[Path]:
+def _joined(path: str, parts: Iterable[str], setting: str) -> Files:
+    """Returns the files of several paths.
+
+    Raises:
+        UserError: one is not there.
+    """
+    found = {part: find_files(part, setting) for part in parts}
+    gone = [part for part, own in found.items() if own is None]
+    if gone:
+        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+        why = f"names files that are not there: {', '.join(gone[:3])}{more}"
+        raise UserError(why, setting=setting, value=path, remedy="fetch them, or leave them out")
+    every = [own for own in found.values() if own is not None]
+    root = Path(os.path.commonpath([own.root for own in every]))
+    data = {file: None for own in every for file in own.data}
+    left = {file: None for own in every for file in own.left}
+    return Files(root, tuple(sorted(data)), tuple(left))
+
+
+def _inside(folder: Path, setting: str) -> Iterator[str]:
     """Yields the files below a folder, following links; each real folder is read once."""
 
     def refuse(error: OSError) -> NoReturn:
@@ -91,7 +141,7 @@ def _inside(folder: Path, setting: str) -> Iterator[Path]:
         raise UserError(why, setting=setting) from error
 
     seen: set[str] = set()
-    starts = [folder]
+    starts = [str(folder)]
     for start in starts:
         for above, folders, names in os.walk(start, onerror=refuse):
             real = os.path.realpath(above)
@@ -100,23 +150,27 @@ def _inside(folder: Path, setting: str) -> Iterator[Path]:
                 folders.clear()
                 continue
             seen.add(real)
-            here = Path(above)
-            starts += [here / name for name in folders if (here / name).is_symlink()]
-            yield from (here / name for name in names)
+            starts += filter(os.path.islink, (os.path.join(above, name) for name in folders))
+            yield from (os.path.join(above, name) for name in names)
 
 
-def _split_off(root: Path, found: Iterable[Path]) -> Files:
-    paths = sorted(set(found))
-    runs = {path.parent for path in paths if path.name == "recipe.toml"} - {root}
-    paths = [
-        path
-        for path in paths
-        if not any(map(is_leaving, path.relative_to(root).parts))
-        and (not runs or runs.isdisjoint(path.parents))
-    ]
-    data = tuple(path for path in paths if path.is_file() and not _is_about(path))
-    kept = set(data)
-    return Files(root, data, tuple(path for path in paths if path not in kept))
+def _split_off(root: Path, found: Iterable[str]) -> Files:
+    begin = _beginning(root)
+    names = {name.removeprefix("./").removeprefix(begin) for name in found}
+    parted = sorted(name.split("/") for name in names)  # as paths are sorted
+    runs = {tuple(parts[:-1]) for parts in parted if parts[-1] == "recipe.toml"} - {()}
+    data: list[Path] = []
+    left: list[Path] = []
+    for parts in parted:
+        if any(map(is_leaving, parts)) or (runs and not runs.isdisjoint(_above(parts))):
+            continue
+        path = Path(begin + "/".join(parts))
+        (data if os.path.isfile(path) and not _is_about(path) else left).append(path)
+    return Files(root, tuple(data), tuple(left))
+
+
+def _above(parts: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(parts[:end]) for end in range(1, len(parts)))
 
 
 def is_leaving(name: str) -> bool:
@@ -161,7 +215,7 @@ def split_by_name(root: Path, files: Sequence[Path], *, by_file: bool = True) ->
       parts (``train-00000-of-00003.parquet``, ``cc-test-0001.tar``) and another file differs from
       it in that word and in numbers alone.
     """
-    names = [file.relative_to(root) for file in files]
+    names = list(map(Path, relative_names(root, files)))
     folders = split_folders(names)
     if folders:
         of_folder = {folder: _outermost(folder, folders) for folder in {n.parent for n in names}}

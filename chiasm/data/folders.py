@@ -7,8 +7,8 @@ held out (:mod:`chiasm.data.survey`).
 
 from __future__ import annotations
 
-import os
 from abc import ABC, abstractmethod
+from array import array
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,15 +16,20 @@ from typing import Any, ClassVar
 import numpy as np
 
 from chiasm.data.cells import file_or_bytes, texts
+from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.media import IMAGE, Medium
+from chiasm.data.picture_files import PictureFiles
+from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
+    READING,
     Survey,
     file_identity,
     hashed,
+    outline,
     survey,
     text_identity,
 )
-from chiasm.data.table import Table, Unusable
+from chiasm.data.table import Table, cells
 from chiasm.documents import Document, Image, Text, question_spans
 
 
@@ -34,9 +39,11 @@ class FolderSource(ABC):
     Args:
         name: name of the source, for messages.
         table: table of the rows; each is read once when the source is opened.
-        columns: columns that are read, that of the pictures first.
-        root: folder of all files: pictures are looked for in folders up to this one.
+        columns: columns that are read, that of the files first.
+        files: finds files that rows name.
         group_column: column with the group of a row; empty: rows have no groups.
+        by_name: whether no row is read when the source is opened: see :func:`outline`.
+        index: knows what was found when unchanged files were read.
 
     Raises:
         UserError: a column cannot be used at all.
@@ -49,19 +56,55 @@ class FolderSource(ABC):
     """What the first column holds."""
 
     def __init__(
-        self, name: str, table: Table, *columns: str, root: Path = Path(), group_column: str = ""
+        self,
+        name: str,
+        table: Table,
+        *columns: str,
+        files: PictureFiles | None = None,
+        group_column: str = "",
+        by_name: bool = False,
+        index: Index = NO_INDEX,
     ) -> None:
         self.name = name
         self._table, self._columns = table, columns
-        self._root = root
+        self._files = files or PictureFiles()
         self._group_column = group_column
-        self.survey: Survey = survey(table, self._content)
+        if not table.files:  # of the hub
+            index = NO_INDEX
+        if by_name:
+            self._take(self._outlined())
+        else:
+            read = (*table.files, *table.beside)
+            self._take(index.of(self._described(), read, self._surveyed))
+
+    def _described(self) -> str:
+        """Returns all that what is found depends on, beside the files."""
+        own = (READING, type(self).__name__, self._columns, self._group_column)
+        return repr(("survey", *own, str(self._files.root), self._files.digest))
+
+    def _surveyed(self) -> Found:
+        self._files.looked_at = {}
+        whole = survey(self._table, self._content)
+        looked_at, self._files.looked_at = list(self._files.looked_at), None
+        return whole.found(self.varied, looked_at)
+
+    def _outlined(self) -> Found:
+        self.varied = True  # any row may have several texts
+        return outline(self._table).found(self.varied)
+
+    def _take(self, found: Found) -> None:
+        self.survey, self.varied = Survey.of(found), found.facts["varied"]
 
     def __len__(self) -> int:
         return self.documents_per_row * len(self._table)
 
     def __getitem__(self, index: int) -> Document:
         return self.variant(index, 0)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What the user should know of how rows were read."""
+        return ()
 
     @abstractmethod
     def variant(self, index: int, turn: int) -> Document:
@@ -95,7 +138,7 @@ class FolderSource(ABC):
         """Returns the group of a row; None without a column of groups."""
         if not self._group_column:
             return None
-        row = self._table.row(number, self._group_column)
+        row = cells(self._table, number, self._group_column)
         return "\0".join(self._words(row, self._group_column)).encode()
 
     def _words(self, row: dict, column: str) -> tuple[str, ...]:
@@ -111,31 +154,27 @@ class FolderSource(ABC):
         return found
 
     def _row(self, number: int) -> tuple[Any, ...]:
-        """Returns the picture of a row, its file or bytes, and the texts of each further column.
+        """Returns the file of a row or its bytes, and the texts of each further column.
 
         Raises:
             Unusable: the row lacks one.
         """
         image, *columns = self._columns
-        row = self._table.row(number, *self._columns)
-        data = self._picture(row, image, number)
+        row = cells(self._table, number, *self._columns)
+        data = self._file(row, image, number)
         return data, *(self._words(row, column) for column in columns)
 
-    def _picture(self, row: dict, column: str, number: int) -> Path | bytes:
-        """Returns a picture's file or bytes; paths are relative to the table's folder or one above.
+    def _file(self, row: dict, column: str, number: int) -> Path | bytes:
+        """Returns a file or its bytes; paths are relative to the table's folder or one above.
 
         Raises:
             Unusable: there is none.
         """
-        folder = self._table.folder(number)
-        data = file_or_bytes(row.get(column), folder, column, self.medium)
+        file = self._table.file(number)
+        data = file_or_bytes(row.get(column), file.parent, column, self.medium)
         if data is None:
             raise Unusable(f"no {column}")
-        if isinstance(data, Path) and not os.path.isfile(data):
-            relative = data.relative_to(folder) if data.is_relative_to(folder) else data
-            above = (each / relative for each in folder.parents if each.is_relative_to(self._root))
-            return next((file for file in above if os.path.isfile(file)), data)
-        return data
+        return self._files.find(data, file) if isinstance(data, Path) else data
 
 
 class TextSource(FolderSource):
@@ -146,11 +185,22 @@ class TextSource(FolderSource):
 
     def __init__(self, name: str, table: Table, column: str, characters: int, **own: Any) -> None:
         self._characters = characters
-        self._found: list[tuple[int, int, int, int]] = []
+        self._found = array("q")
         super().__init__(name, table, column, **own)
+
+    def _described(self) -> str:
+        return f"{super()._described()} {self._characters}"
+
+    def _surveyed(self) -> Found:
+        found = super()._surveyed()
         # Row, begin and end in bytes of UTF-8, and identity of each document.
-        self._parts_N4 = np.array(self._found, dtype=np.int64).reshape(-1, 4)
-        self._found.clear()  # a list of tuples takes many times the memory of the array
+        parts_N4 = np.array(self._found, dtype=np.int64).reshape(-1, 4)
+        self._found = array("q")
+        return Found(found.facts, {**found.arrays, "parts": parts_N4}, found.looked_at)
+
+    def _take(self, found: Found) -> None:
+        super()._take(found)
+        self._parts_N4 = found.arrays["parts"]
 
     def __len__(self) -> int:
         return len(self._parts_N4)
@@ -168,7 +218,7 @@ class TextSource(FolderSource):
 
     def _content(self, number: int) -> tuple[bytes, ...]:
         [column] = self._columns
-        text = "\n".join(texts(self._table.row(number, column).get(column), column))
+        text = "\n".join(texts(cells(self._table, number, column)[column], column))
         group = self._group(number)
         if not text.strip():
             raise Unusable(f"no {column}")
@@ -177,7 +227,7 @@ class TextSource(FolderSource):
         for part in cut_text(text, self._characters):
             end = begin + len(part.encode())
             if part.strip():
-                self._found.append((number, begin, end, hashed(group or text_identity(part))))
+                self._found.extend((number, begin, end, hashed(group or text_identity(part))))
             begin = end
         return group or whole, whole, str(self._characters).encode()
 

@@ -17,7 +17,7 @@ import xxhash
 from chiasm.data.arrow_tables import ArrowTable, open_arrow
 from chiasm.data.cells import file_or_bytes
 from chiasm.data.lerobot_layout import EpisodePlace
-from chiasm.data.table import Unusable
+from chiasm.data.reading import Unusable
 from chiasm.rgb import Given
 from chiasm.video.frame import VideoFrame
 

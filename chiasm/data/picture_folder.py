@@ -6,35 +6,46 @@ columns. Where pictures lie in several folders, a folder's name is the label of 
 
 from __future__ import annotations
 
+import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import split_folders
+from chiasm.data.files import relative_names, split_folders
+from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.media import IMAGE, Medium
+from chiasm.data.reading import Unusable
 from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
+from chiasm.errors import UserError
 
 CAPTION_SUFFIXES = (".txt", ".caption")
+_LISTING = 1
+"""Version of what the index holds of JSON files."""
 
 
 class PictureFolder(FileTable):
     """A row per file: its medium's column, and if present text, label and entries of JSON."""
 
     def __init__(
-        self, root: Path, pictures: Sequence[Path], beside: Sequence[Path], medium: Medium = IMAGE
+        self,
+        root: Path,
+        pictures: Sequence[Path],
+        beside: Sequence[Path],
+        medium: Medium = IMAGE,
+        index: Index = NO_INDEX,
     ) -> None:
         super().__init__(*pictures)
         self._column = medium.column
-        self._beside = _sidecars(pictures, beside)
-        captions = [file for file in pictures if self._caption(file)]
+        self._captions, self._json = _sidecars(pictures, beside)
         self.columns: tuple[str, ...] = (self._column,)
         # Captions count only if most pictures have one: a single text may be a note.
-        if 2 * len(captions) > len(pictures):
+        if 2 * len(self._captions) > len(pictures):
             self.columns += ("text",)
-        names: dict[str, None] = {}
-        for number in range(len(pictures)):
-            names.update(dict.fromkeys(self._entries(number)))
-        self.columns += tuple(name for name in names if name not in self.columns)
+        else:
+            self._captions = {}
+        self.beside = (*self._captions.values(), *self._json.values())
+        found = index.of(f"json {_LISTING}", self._json.values(), self._entered)
+        self.columns += tuple(n for n in found.facts["columns"] if n not in self.columns)
         self._labels = _labels(root, pictures)
         if len(set(self._labels) - {None}) > 1 and "label" not in self.columns:
             self.columns += ("label",)
@@ -44,62 +55,69 @@ class PictureFolder(FileTable):
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
-        file = self.files[number]
-        row: Row = self._entries(number) | {self._column: file}
-        caption = self._caption(file)
-        if caption and "text" in self.columns and "text" in (columns or self.columns):
-            row["text"] = read_text(caption)
+        row: Row = self._entries(number) | {self._column: self.files[number]}
+        caption = self._captions.get(number)
+        if caption and "text" in (columns or self.columns):
+            try:
+                row["text"] = read_text(caption)
+            except UserError as error:
+                if isinstance(error.__cause__, OSError):
+                    raise
+                raise Unusable("caption is no UTF-8", str(error)) from error
         if "label" in self.columns:
             row.setdefault("label", self._labels[number])
         return row
 
-    def folder(self, number: int) -> Path:
+    def file(self, number: int) -> Path:
         """See :class:`~chiasm.data.table.Table`."""
-        return self.files[number].parent
+        return self.files[number]
 
     def of_files(self, files: Collection[Path]) -> Table:
         """See :class:`~chiasm.data.table.Table`."""
         return Part(self, files)
 
-    @property
-    def sidecars(self) -> list[Path]:
-        """Files beside pictures that are read with them."""
-        own = [file for beside in self._beside.values() for file in beside]
-        return [file for file in own if _is_json(file) or "text" in self.columns]
-
-    def _caption(self, picture: Path) -> Path | None:
-        beside = self._beside.get(picture, [])
-        return next((file for file in beside if not _is_json(file)), None)
+    def _entered(self) -> Found:
+        names: dict[str, None] = {}
+        for number in self._json:
+            names.update(dict.fromkeys(self._entries(number)))
+        return Found({"columns": list(names)})
 
     def _entries(self, number: int) -> dict[str, Any]:
-        beside = self._beside.get(self.files[number], [])
-        file = next((file for file in beside if _is_json(file)), None)
+        file = self._json.get(number)
         found = parsed_json(read_text(file), file) if file else None
         return found if isinstance(found, dict) else {}
 
 
-def _is_json(file: Path) -> bool:
-    return file.suffix.lower() == ".json"
+def _sidecars(
+    pictures: Sequence[Path], beside: Sequence[Path]
+) -> tuple[dict[int, Path], dict[int, Path]]:
+    """Returns captions, and JSON, by the number of the picture.
 
-
-def _sidecars(pictures: Sequence[Path], beside: Sequence[Path]) -> Mapping[Path, list[Path]]:
-    """Returns captions and JSON by picture: barn.txt or barn.jpg.txt beside barn.jpg."""
-    by_stem: dict[Path, list[Path]] = {}
+    They are barn.txt or barn.jpg.txt beside barn.jpg.
+    """
+    captions: dict[str, Path] = {}
+    entries: dict[str, Path] = {}
     for file in beside:
-        if file.suffix.lower() in (*CAPTION_SUFFIXES, ".json"):
-            by_stem.setdefault(file.with_suffix(""), []).append(file)
-    found = {
-        picture: by_stem.get(picture.with_suffix(""), []) + by_stem.get(picture, [])
-        for picture in pictures
-    }
-    return {picture: files for picture, files in found.items() if files}
+        stem, suffix = os.path.splitext(str(file))
+        if suffix.lower() in CAPTION_SUFFIXES:
+            captions.setdefault(stem, file)
+        elif suffix.lower() == ".json":
+            entries.setdefault(stem, file)
+    return _of_pictures(pictures, captions), _of_pictures(pictures, entries)
+
+
+def _of_pictures(pictures: Sequence[Path], by_stem: Mapping[str, Path]) -> dict[int, Path]:
+    found = {}
+    for number, picture in enumerate(map(str, pictures) if by_stem else ()):
+        file = by_stem.get(os.path.splitext(picture)[0]) or by_stem.get(picture)
+        if file is not None:
+            found[number] = file
+    return found
 
 
 def _labels(root: Path, pictures: Sequence[Path]) -> list[str | None]:
     """Returns the name of each picture's folder; None in the root or in a folder of a split."""
-    names = [picture.relative_to(root) for picture in pictures]
-    splits = split_folders(names)
-    return [
-        None if name.parent in splits or name.parent == Path() else name.parent.name
-        for name in names
-    ]
+    folders = [Path(os.path.dirname(name)) for name in relative_names(root, pictures)]
+    known = {folder: None if folder == Path() else folder.name for folder in {*folders}}
+    known |= dict.fromkeys(split_folders(folder / "picture" for folder in known), None)
+    return [known[folder] for folder in folders]

@@ -17,6 +17,7 @@ from pydantic import Field
 
 from chiasm.actions import ActionFormat
 from chiasm.capabilities import ActionVideos
+from chiasm.data.index import Index
 from chiasm.data.media import MEDIA, Medium
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.survey import told
@@ -46,6 +47,11 @@ class Opening:
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes that may render."""
     _shared: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def index(self) -> Index:
+        """What was found in files by earlier openings."""
+        return Index(self.cache_folder / "index")
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Returns an object that several sources share; the first call makes it."""
@@ -183,7 +189,8 @@ class FileSettings(SourceSettings):
     """The base of kinds that read users' files."""
 
     path: str = ""
-    """A folder, a file, a pattern (``data/train-*.parquet``), or a dataset's name on the hub."""
+    """A folder, a file, a pattern (``data/train-*.parquet``), a list in braces
+    (``{0000..0127}.tar``), an address of tars, or a dataset's name on the hub."""
     held_out_path: str = ""
     """What is held out, in the same forms; empty: files that are held out by their names, and
     where there are none a share."""

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -13,7 +11,8 @@ from chiasm.data.clips import Sampling, VideoSource
 from chiasm.data.columns import MediumSettings, text_column
 from chiasm.data.folders import FolderSource
 from chiasm.data.media import VIDEO, Medium
-from chiasm.data.source import SOURCES, Opened, Opening, SourceFacts, check_task
+from chiasm.data.picture_files import PictureFiles
+from chiasm.data.source import SOURCES, Opened, Opening, check_task
 from chiasm.data.table import Table
 from chiasm.video.rule import Matrix
 
@@ -67,14 +66,22 @@ class VideoSettings(MediumSettings):
         return {self.text_column or "text": "a barn door opens"}
 
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        files: PictureFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the clips of a table's files."""
         if not alone:
-            self.refuse_files_alone(table, ', or set task = "video" to read frames alone')
+            self.refuse_files_alone(table, files, ', or set task = "video" to read frames alone')
         words = () if alone else self.words(table)
-        columns = (self.files_column(table), *words)
-        return VideoSource(name, table, self._sampling, *columns, captioned=not alone, **own)
+        columns = (self.files_column(table, files), *words)
+        own |= {"files": files, "captioned": not alone}
+        return VideoSource(name, table, self._sampling, *columns, **own)
 
     def open(self, name: str, opening: Opening, *, alone: bool = False) -> Opened:
         """Returns both sides; ``alone``: without captions, whatever the task."""
@@ -90,8 +97,3 @@ class VideoSettings(MediumSettings):
             self.clips_per_file,
             self.untagged_matrix,
         )
-
-    def _facts(self, source: FolderSource, table: Table, root: Path, *, alone: bool) -> SourceFacts:
-        facts = super()._facts(source, table, root, alone=alone)
-        assert isinstance(source, VideoSource)
-        return replace(facts, notes=(*facts.notes, *source.notes))

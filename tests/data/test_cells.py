@@ -47,10 +47,10 @@ def test_strings_stay_what_they_are(text):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"en": "a", "de": "b"}, r"column 'words' holds dictionaries \(of en, de\)"),
-        ([{"raw": "a"}], r"column 'words' holds dictionaries \(of raw\)"),
-        ([("en", "a"), ("de", "b")], r"column 'words' holds dictionaries \(of en\)"),
-        (b"\xff\xfe", "column 'words' holds bytes that are no UTF-8 text"),
+        ({"en": "a", "de": "b"}, "^a dictionary in words$"),
+        ([{"raw": "a"}], "^a dictionary in words$"),
+        ([("en", "a"), ("de", "b")], "^a dictionary in words$"),
+        (b"\xff\xfe", "^words is no UTF-8$"),
         (datetime.timedelta(1), "column 'words' holds timedelta, which is no text"),
     ],
 )

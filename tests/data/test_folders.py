@@ -15,9 +15,9 @@ from chiasm.data.folders import (
     TextSource,
     cut_text,
 )
+from chiasm.data.picture_files import PictureFiles
 from chiasm.data.table import FileTable
 from chiasm.documents import Document, Image, Text
-from chiasm.errors import UserError
 
 
 class Rows(FileTable):
@@ -106,7 +106,7 @@ def test_paths_count_from_the_table_or_a_folder_above_it_below_the_root(made, tm
     )
     cells = ["a.png", "b.png", "out.png", str(tmp_path / "out.png"), "../b.png", "x" * 300, "."]
     table = Rows(tmp_path / "mine" / "deep", [{"image": cell} for cell in cells])
-    source = PictureSource("p", table, "image", root=tmp_path / "mine")
+    source = PictureSource("p", table, "image", pictures=PictureFiles(tmp_path / "mine"))
     good = [number for number, identity in enumerate(source.identities) if identity >= 0]
     found = [next(source[number].images).data.resolve() for number in good]
     names = ["mine/deep/a.png", "mine/b.png", "out.png", "mine/b.png"]
@@ -172,11 +172,18 @@ def test_answers_in_lists_take_turns_and_the_first_is_the_one_to_score():
 
 
 @pytest.mark.parametrize("source", [ImageTextSource, TextSource, QuestionSource])
-def test_dictionaries_are_refused_by_the_name_of_their_column(source):
-    table = Rows(Path("/x"), [{"i": b"p", "t": {"raw": "a"}, "q": {"raw": "b"}}])
+def test_dictionaries_take_their_rows_and_their_column_is_named(source):
+    good = {"i": b"p", "t": "a", "q": "b"}
+    table = Rows(Path("/x"), [good, {"i": b"p", "t": {"raw": "a"}, "q": {"raw": "b"}}])
     columns = {ImageTextSource: ("i", "t"), TextSource: ("t", 9), QuestionSource: ("i", "q", "t")}
-    with pytest.raises(UserError, match=r"column '[tq]' holds dictionaries \(of raw\)"):
-        source("mine", table, *columns[source])
+    found = source("mine", table, *columns[source]).survey
+    [(reason, count)] = found.skipped.items()
+    assert (reason, count) in [("a dictionary in t", 1), ("a dictionary in q", 1)]
+    column = reason[-1]
+    assert found.first.startswith(f"column '{column}' holds dictionaries (of raw); name one of its")
+    inside = [f"{name}.raw" if name in ("t", "q") else name for name in columns[source]]
+    [(reason, count)] = source("mine", table, *inside).survey.skipped.items()
+    assert (reason, count) in [("no t.raw", 1), ("no q.raw", 1)]  # which the first row lacks
 
 
 def test_identities_belong_to_the_picture_and_not_to_its_name(rows, made, tmp_path):

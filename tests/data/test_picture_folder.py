@@ -34,15 +34,15 @@ def test_words_beside_pictures_are_read_with_them(folder, tmp_path):
         *(row | {"text": text} for row, text in zip(rows, texts, strict=False)),
         rows[3],
     ]
-    assert tmp_path / "lone.txt" not in table.sidecars
-    assert len(table.sidecars) == 3
+    assert tmp_path / "lone.txt" not in table.beside
+    assert len(table.beside) == 3
 
 
 def test_a_stray_note_is_no_caption(folder):
     table = folder({"a.jpg": "", "b.jpg": "", "a.txt": "note to self"})
     assert table.columns == ("image",)
     assert "text" not in table.row(0)
-    assert table.sidecars == []
+    assert table.beside == ()
 
 
 def test_json_beside_pictures_gives_columns(folder):

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image as PillowImage
 
+from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
     Survey,
     draw,
@@ -13,7 +14,6 @@ from chiasm.data.survey import (
     text_identity,
     told,
 )
-from chiasm.data.table import Unusable
 from chiasm.errors import UserError
 
 

@@ -13,7 +13,7 @@ ROWS = [{"image": f"{k}.png", "caption": f"number {k}"} for k in range(5)]
 
 
 def has(*columns):
-    return lambda table: set(columns) <= set(table.columns)
+    return lambda table, pictures: set(columns) <= set(table.columns)
 
 
 def opened(path, *columns, medium=IMAGE, **options):
@@ -125,7 +125,7 @@ def test_metadata_of_all_sub_folders_is_read(made, tmp_path):
     made.files(tmp_path, {f"{k}/metadata.csv": f"image\n{k}.png\n" for k in range(3)})
     train = opened(tmp_path, "image").train
     assert rows_of(train) == [{"image": f"{k}.png"} for k in range(3)]
-    assert [train.folder(k).name for k in range(3)] == ["0", "1", "2"]
+    assert [train.file(k).parent.name for k in range(3)] == ["0", "1", "2"]
 
 
 def test_metadata_of_pictures_beside_shards_is_left(made, tmp_path):
@@ -216,7 +216,8 @@ def test_nothing_to_train_on_is_refused(made, tmp_path):
         ({}, "holds nothing that can be read; give a folder with"),
         ({"notes.md": "x"}, "holds nothing that can be read"),
         ({"a.txt": "x"}, "holds nothing that can be read"),
-        ({"a.tar.gz": "x"}, r"holds compressed files \(a\.tar\.gz\).*unpack them first"),
+        ({"a.tar.gz": "x"}, r"a\.tar\.gz cannot be read as gzip \(Not a gzipped file"),
+        ({"a.tar.xz": "x"}, r"holds compressed files \(a\.tar\.xz\).*unpack them first"),
         ({"a.jsonl.zst": "x", "b.zip": "x"}, "holds compressed files"),
         ({"a.jsonl": ""}, "holds no rows"),
         ({"a.csv": "text\n"}, "holds no rows"),

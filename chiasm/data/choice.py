@@ -1,0 +1,151 @@
+"""Which files of a path a source reads, as one table.
+
+Files with the columns that the source needs; formats are tried in this order: ``metadata.*`` files
+if documents have pictures, then the formats by their number of bytes, pictures in folders last; of
+videos and sounds likewise.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Protocol
+
+from chiasm.data.files import Files, shown_name
+from chiasm.data.formats import COMPRESSED, FORMS, form_of, open_one
+from chiasm.data.index import Index
+from chiasm.data.line_tables import NoTable, Texts
+from chiasm.data.media import Medium
+from chiasm.data.picture_files import PictureFiles
+from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.storage import stamp
+from chiasm.data.table import Joined, Table
+from chiasm.errors import UserError
+
+_TEXT = ".txt"
+_LOOSE = "files that are rows by themselves"
+_SHOWN_NAMES = 3
+
+
+class Fits(Protocol):
+    """Predicate: whether a table has the columns that a source needs."""
+
+    def __call__(self, table: Table, files: PictureFiles) -> bool: ...
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a source reads: the arguments of :func:`open_tables`."""
+
+    fits: Fits
+    medium: Medium | None
+    index: Index
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The files of a path that are read, as one table."""
+
+    found: Files
+    form: str
+    table: Table
+    files: PictureFiles
+
+    @property
+    def by_file(self) -> bool:
+        """Whether names of files may define splits: those of pictures and their like do not."""
+        return self.form != _LOOSE
+
+
+def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
+    """Returns the first format with files that fit, and their table; else the first of all.
+
+    Of a format with a table per file, files that do not fit are left out.
+    """
+    wrong = partial(UserError, setting=blamed, value=path)
+    first: Chosen | None = None
+    own = filter(wanted.medium.is_of, found.data) if wanted.medium else ()
+    named = PictureFiles(found.root, tuple(own))
+    suits = partial(wanted.fits, files=named)
+    reasons: list[NoTable] = []
+    for form, files in _candidates(found, wanted):
+        try:
+            table = _open(found, form, files, suits, wanted)
+            chosen = Chosen(found, form, table, named)
+        except NoTable as reason:
+            reasons.append(reason)
+            continue
+        except OSError as error:
+            raise wrong(f": {error.filename} cannot be read: {error.strerror}") from error
+        except UserError as error:
+            raise wrong(f": {error}") from error
+        if suits(chosen.table):
+            return chosen
+        first = first or chosen
+    if first:
+        return first
+    if reasons:
+        raise wrong(f"cannot be read: {reasons[0]}")
+    compressed = [file for file in found.data if file.suffix.lower() in COMPRESSED]
+    if compressed:
+        why = f"holds compressed files ({few_names(found, compressed)}), which are not read"
+        raise wrong(why, remedy="unpack them first")
+    others = f", or {wanted.medium.nouns}" if wanted.medium else ""
+    raise wrong("holds nothing that can be read", remedy=f"give a folder with {FORMS}{others}")
+
+
+def _open(
+    found: Files,
+    form: str,
+    files: Sequence[Path],
+    suits: Callable[[Table], bool],
+    wanted: Wanted,
+) -> Table:
+    if wanted.medium and form == _LOOSE:
+        return PictureFolder(found.root, files, found.data, wanted.medium, wanted.index)
+    if form == _TEXT:
+        return Texts(files)
+    tables = list(_readable(form, files, wanted.index))
+    own = [table for table in tables if suits(table)] or tables
+    return own[0] if len(own) == 1 else Joined(own)
+
+
+def _readable(form: str, files: Sequence[Path], index: Index) -> Iterator[Table]:
+    reasons = []
+    for file in files:
+        try:
+            yield open_one(form, file, index)
+        except NoTable as reason:
+            reasons.append(reason)
+    if len(reasons) == len(files):
+        raise reasons[0]
+
+
+def _candidates(found: Files, wanted: Wanted) -> list[tuple[str, list[Path]]]:
+    """Returns formats and their files, in the order in which they are tried."""
+    by_form: dict[str, list[Path]] = {}
+    for file in found.data:
+        if wanted.medium and wanted.medium.is_of(file):
+            by_form.setdefault(_LOOSE, []).append(file)
+        elif not wanted.medium and file.suffix.lower() == _TEXT:
+            by_form.setdefault(_TEXT, []).append(file)
+        elif form := form_of(file):
+            by_form.setdefault(form, []).append(file)
+    loose = by_form.pop(_LOOSE, [])
+    metadata = []
+    for form, files in by_form.items() if wanted.medium else ():  # else it may have titles only
+        own = [file for file in files if Path(file.name.removesuffix(".gz")).stem == "metadata"]
+        own = [file for file in own if file.parent == found.root] or own
+        if own:
+            metadata.append((form, own))
+    tables = sorted(by_form.items(), key=lambda each: -sum(stamp(str(f))[0] for f in each[1]))
+    return [*metadata, *tables] + [(_LOOSE, loose)] * bool(loose)
+
+
+def few_names(found: Files, files: Sequence[Path]) -> str:
+    """Returns the names of the first files, and how many more there are."""
+    shown = ", ".join(shown_name(file, found.root) for file in files[:_SHOWN_NAMES])
+    more = len(files) - _SHOWN_NAMES
+    return f"{shown} and {more} more" if more > 0 else shown
