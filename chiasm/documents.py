@@ -45,7 +45,8 @@ class Image(Continuous):
     """A picture: a file that is not decoded yet, or pixels.
 
     ``data`` is a path, also as a string; the bytes of an encoded file; pixels in an array, [H, W]
-    or [H, W, C]; or a PIL picture. :mod:`chiasm.rgb` defines how each becomes RGB.
+    or [H, W, C]; a PIL picture; or a :class:`~chiasm.video.frame.VideoFrame`. :mod:`chiasm.rgb`
+    defines how each becomes RGB.
 
     Raises:
         UserError: ``data`` is none of these, or its pixels are no picture.

@@ -1,4 +1,6 @@
-"""Conversion of pictures of all kinds to uint8 RGB; no other file opens pictures.
+"""Conversion of pictures of all kinds to uint8 RGB; no other file opens those of picture formats.
+
+Frames of videos have a rule of their own, :mod:`chiasm.video.rule`.
 
 The rule, by the content of the picture:
 
@@ -31,15 +33,27 @@ from PIL import Image as PillowImage
 from PIL.Image import Transpose
 
 from chiasm.errors import UserError
+from chiasm.video.frame import VideoFrame
 
 RULE = 2
 """Version of the rule above; latents computed under another one are invalid."""
 
-Given = str | os.PathLike[str] | bytes | bytearray | memoryview | np.ndarray | PillowImage.Image
-"""Accepted forms of a picture: a path, an encoded file's content, pixels, a PIL picture."""
+Given = (
+    str
+    | os.PathLike[str]
+    | bytes
+    | bytearray
+    | memoryview
+    | np.ndarray
+    | PillowImage.Image
+    | VideoFrame
+)
+"""Accepted forms of a picture: a path, an encoded file's content, pixels, a PIL picture, or a
+frame of a video."""
 
-Held = Path | bytes | np.ndarray
-"""Stored forms of a picture: a path, an encoded file's content, or uint8 [H, W, 3]."""
+Held = Path | bytes | np.ndarray | VideoFrame
+"""Stored forms of a picture: a path, an encoded file's content, uint8 [H, W, 3], or a frame of a
+video."""
 
 _EIGHT_BITS = frozenset({"1", "L", "P", "LA", "PA", "RGB", "RGBX", "RGBA", "RGBa"})
 _EIGHT_BITS |= {"CMYK", "YCbCr", "HSV"}
@@ -92,6 +106,8 @@ def held(given: Given) -> Held:
         if given.dtype == np.uint8 and given.shape[2:] == (3,) and given.size:
             return given
         return _of_array(given, f"of shape {given.shape} and type {given.dtype}")
+    if isinstance(given, VideoFrame):
+        return given
     if isinstance(given, bytes | bytearray | memoryview):
         return bytes(given)
     if isinstance(given, str | os.PathLike):
@@ -113,6 +129,8 @@ def decoded(data: Held) -> np.ndarray:
     """
     if isinstance(data, np.ndarray):
         return data
+    if isinstance(data, VideoFrame):
+        return data.pixels()
     with opened(data) as picture:
         return _of_picture(picture, described(data))
 
@@ -135,7 +153,7 @@ def fitted(pixels: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def described(data: Held) -> str:
-    """Returns a picture's name in messages: its path, or its size."""
+    """Returns a picture's name in messages: its path, its size, or its place in a video."""
     if isinstance(data, np.ndarray):
         return f"pixels of shape {data.shape}"
     return f"{len(data)} bytes" if isinstance(data, bytes) else str(data)

@@ -1,5 +1,5 @@
 """A naive packer: the reference that model and objective are tested on; a small world model; a
-recipe of files that trains in a second; a cluster of this machine.
+recipe of files that trains in a second; a cluster of this machine; video files.
 
 A document is a list of spans; a span is a list of token numbers, a :class:`Picture` or a
 :class:`Series`.
@@ -15,10 +15,12 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from math import prod
 from pathlib import Path
 from typing import ClassVar
 
+import av
 import numpy as np
 import pytest
 import torch
@@ -468,3 +470,88 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInSl
         cluster.cancel(*left, signal="KILL")
         cluster.cancel(*left)
         time.sleep(0.02)
+
+
+class Films:
+    """Writes video files whose frames show their number, by PyAV."""
+
+    X264: ClassVar = {"preset": "ultrafast", "x264-params": "keyint=15:min-keyint=15:scenecut=0"}
+    """A key frame every half second, and B-frames between."""
+    BITS = 10
+
+    def picture(self, number: int, height: int = 64, width: int = 96) -> np.ndarray:
+        """uint8 [H, W, 3]: a red corner at the top left, and below the number as bars."""
+        pixels = np.full((height, width, 3), 40, np.uint8)
+        pixels[: height // 4, : width // 4] = 255, 0, 0
+        for bit in range(self.BITS):
+            bar = slice(bit * width // self.BITS, (bit + 1) * width // self.BITS)
+            pixels[height // 2 :, bar] = 255 * (number >> bit & 1)
+        return pixels
+
+    def number(self, pixels: np.ndarray) -> int:
+        height, width, _ = pixels.shape
+        row = pixels[3 * height // 4].mean(-1)
+        middle = [(2 * bit + 1) * width // (2 * self.BITS) for bit in range(self.BITS)]
+        return sum(1 << bit for bit, at in enumerate(middle) if row[at] > 128)
+
+    def write(
+        self,
+        path: Path,
+        frames: int | Iterable[av.VideoFrame] = 60,
+        *,
+        first: int = 0,
+        codec: str = "libx264",
+        pixel_format: str = "yuv420p",
+        options: dict[str, str] | None = None,
+        container: dict[str, str] | None = None,
+        rate: int = 30,
+        stamps: Sequence[int] | None = None,
+        sound: bool = False,
+        prepare: Callable[[av.VideoStream], object] = lambda stream: None,
+    ) -> Path:
+        """The first frame shows ``first``. ``stamps`` count milliseconds; without them frames are
+        1 / ``rate`` apart."""
+        if isinstance(frames, int):
+            frames = map(self._frame, range(first, first + frames))
+        if codec == "libx264":
+            options = {**self.X264, "bf": "2", **(options or {})}
+        tick = Fraction(1, 1000) if stamps else Fraction(1, rate)
+        with av.open(str(path), "w", options=container or {}) as file:
+            stream = file.add_stream(codec, rate=rate, options=options or {})
+            stream.pix_fmt, stream.codec_context.time_base = pixel_format, tick
+            beside = file.add_stream("aac", rate=48000) if sound else None
+            heard = 0
+            for number, frame in enumerate(frames):
+                if not number:
+                    stream.width, stream.height = frame.width, frame.height
+                    prepare(stream)
+                frame.pts, frame.time_base = stamps[number] if stamps else number, tick
+                file.mux(stream.encode(frame.reformat(format=pixel_format)))
+                while beside and heard < (number + 1) * 48000 // rate:
+                    file.mux(beside.encode(self._sound(heard)))
+                    heard += 1024
+            file.mux(stream.encode(None))
+            if beside:
+                file.mux(beside.encode(None))
+        return path
+
+    def cut(self, path: Path, share: float) -> Path:
+        """A copy without its end."""
+        whole = path.read_bytes()
+        short = path.with_stem(f"{path.stem}-cut")
+        short.write_bytes(whole[: int(len(whole) * share)])
+        return short
+
+    def _frame(self, number: int) -> av.VideoFrame:
+        return av.VideoFrame.from_ndarray(self.picture(number), format="rgb24")
+
+    def _sound(self, begin: int) -> av.AudioFrame:
+        noise = np.random.default_rng(begin).normal(0, 0.1, (1, 1024)).astype(np.float32)
+        frame = av.AudioFrame.from_ndarray(noise, format="fltp", layout="mono")
+        frame.pts, frame.sample_rate, frame.time_base = begin, 48000, Fraction(1, 48000)
+        return frame
+
+
+@pytest.fixture(scope="session")
+def films() -> Films:
+    return Films()

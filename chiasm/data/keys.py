@@ -1,8 +1,9 @@
 """Keys of pictures: content hashes, computed without decoding.
 
 The key of a picture is the 128-bit xxh3 hash of its source: the bytes of the file, or the pixels
-where the source has pixels. It does not depend on the file's path, on the document or on its
-number, and costs microseconds where decoding costs milliseconds.
+where the source has pixels; for the frame of a video, of the file's hash and the time. It does not
+depend on the file's path, on the document or on its number, and costs microseconds where decoding
+costs milliseconds.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import xxhash
 
 from chiasm.documents import Continuous
 from chiasm.errors import UserError
+from chiasm.video.frame import VideoFrame
 
 KEY_BYTES = 16
 
@@ -29,6 +31,8 @@ def picture_key(image: Continuous) -> bytes:
         digest = xxhash.xxh3_128(f"{data.shape} {_name(data.dtype)}".encode())
         digest.update(np.ascontiguousarray(data).data)
         return digest.digest()
+    if isinstance(data, VideoFrame):
+        return xxhash.xxh3_128_digest(data.content())
     if isinstance(data, bytes):
         return xxhash.xxh3_128_digest(data)
     try:

@@ -30,6 +30,14 @@ MODELS: dict[str, dict[str, Any]] = {
         "model.moe.shared_experts": "modality",
         "model.moe.dense_blocks": 1,
     },
+    "two-streams": {
+        "streams.seen": {
+            "context_of": "image",
+            "kind": "pixels",
+            "image_pixels": 8,
+            "patch_pixels": 2,
+        }
+    },
     "muon": {**MOE, "training.optimizer.kind": "muon"},
     "accumulated": {**MOE, "training.gradient_accumulation_steps": 2},
     "checkpointed": {**MOE, "training.activation_checkpointing": "full"},
@@ -43,7 +51,7 @@ SPLITS = {
 
 TRAINED = {
     2: {
-        "copies": ("dense", "moe-shared"),
+        "copies": ("dense", "moe-shared", "two-streams"),
         "shards": tuple(MODELS),
         "experts": ("moe", "muon"),
         "both": ("moe-shared", "accumulated", "checkpointed"),

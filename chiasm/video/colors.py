@@ -1,0 +1,97 @@
+"""One decoded frame of a video → upright uint8 RGB, by the rule of :mod:`chiasm.video.rule`."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Any
+
+import av
+import numpy as np
+from av.sidedata.sidedata import Type
+from av.video.reformatter import ColorRange, Colorspace
+
+from chiasm.video import hdr
+from chiasm.video.rule import Matrix, is_hd
+
+_UNTAGGED = frozenset({2, 3})
+_KNOWN = frozenset({0, 1, 4, 5, 6, 7, 9})
+"""Matrices by their number in ITU-T H.273 which the conversion knows: RGB, BT.709, FCC, BT.601
+(twice), SMPTE 240M, BT.2020."""
+
+_UNKNOWN_TRANSFERS = frozenset({8, 9, 10, 17})
+"""Transfers by their number there, of which none is converted: linear, logarithmic, of film."""
+
+
+class Refused(ValueError):
+    """The rule does not say what the frame's colours are; the message is the reason."""
+
+
+def upright(frame: av.VideoFrame, aspect: Fraction | None, untagged: Matrix) -> np.ndarray:
+    """Returns a frame as a viewer shows it: uint8 [H, W, 3], contiguous.
+
+    Args:
+        frame: the decoded frame.
+        aspect: width of a pixel over its height; None: unknown, taken as square.
+        untagged: matrix for frames that do not name theirs.
+
+    Raises:
+        Refused: its colours cannot be known.
+    """
+    refuse_colors(frame)
+    width = round(frame.width * aspect) if aspect else frame.width
+    transfer = hdr.TRANSFERS.get(int(frame.color_trc))
+    rgb = frame.reformat(
+        width=max(1, width),
+        format="rgb48le" if transfer else "rgb24",
+        src_colorspace=_colorspace(frame, untagged),
+        dst_color_range=ColorRange.JPEG,
+        threads=1,
+    )
+    pixels = rgb.to_ndarray()
+    if transfer:
+        pixels = hdr.shown(pixels, transfer)
+    return np.ascontiguousarray(_turned(pixels, display_matrix(frame)))
+
+
+def refuse_colors(frame: av.VideoFrame) -> None:
+    """Refuses a frame whose colours the rule does not know.
+
+    Raises:
+        Refused: it is one.
+    """
+    if (transfer := int(frame.color_trc)) in _UNKNOWN_TRANSFERS:
+        raise Refused(f"transfer function {transfer} of H.273 is not known")
+    matrix = int(frame.colorspace)
+    if matrix not in _KNOWN | _UNTAGGED:
+        raise Refused(f"color matrix {matrix} of H.273 is not known")
+
+
+def is_tagged(frame: av.VideoFrame) -> bool:
+    """Returns whether the frame says by which matrix it is RGB, or needs none."""
+    return int(frame.colorspace) not in _UNTAGGED or frame.format.is_rgb
+
+
+def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
+    """Returns a, b, c, d of the display matrix: x' = a x + c y and y' = b x + d y, y down."""
+    side_data: Any = frame.side_data  # whose types are declared wrongly
+    if Type.DISPLAYMATRIX not in side_data:
+        return 1, 0, 0, 1
+    a, b, _, c, d = np.frombuffer(side_data[Type.DISPLAYMATRIX], np.int32)[:5].tolist()
+    return a, b, c, d
+
+
+def _colorspace(frame: av.VideoFrame, untagged: Matrix) -> Colorspace | None:
+    if is_tagged(frame):
+        return None  # the conversion goes by the tag
+    if int(frame.color_trc) in hdr.TRANSFERS:
+        return Colorspace.BT2020
+    if untagged == "by_size":
+        untagged = "bt709" if is_hd(frame.width, frame.height) else "bt601"
+    return Colorspace.ITU709 if untagged == "bt709" else Colorspace.ITU601
+
+
+def _turned(pixels: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
+    a, b, c, d = matrix
+    if abs(b) + abs(c) > abs(a) + abs(d):  # rows become columns
+        pixels, a, d = pixels.transpose(1, 0, 2), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

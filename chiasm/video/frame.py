@@ -1,0 +1,174 @@
+"""The payload "the frame at time t of file f", and the open files that payloads share.
+
+A payload is a value: it is hashed, compared, pickled and stored in documents like a path, and what
+it shows depends on nothing else. That frames of one clip are decoded in one pass is the work of the
+readers behind, which go on from the frame before.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+from typing import TYPE_CHECKING
+
+import numpy as np
+import xxhash
+
+from chiasm.errors import UserError
+from chiasm.video.errors import VideoError
+from chiasm.video.rule import RULE, Matrix
+
+if TYPE_CHECKING:
+    from chiasm.video.reader import VideoReader
+
+_MOST_OPEN = 8
+"""Open files, each with a decoder and a few frames in memory."""
+_BLOCK_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class VideoFrame:
+    """The frame of a video file on display at a time.
+
+    Args:
+        path: the file.
+        time: seconds since the first frame.
+        untagged: matrix of files that do not name theirs.
+    """
+
+    path: Path
+    time: Fraction
+    untagged: Matrix = "by_size"
+
+    def __str__(self) -> str:
+        return f"{self.path} at {float(self.time):.3f} s"
+
+    def pixels(self) -> np.ndarray:
+        """Returns the frame as a viewer shows it: uint8 [H, W, 3].
+
+        Raises:
+            VideoError: it cannot be read, is damaged, or has colours that are not known.
+        """
+        return next(frames(self.path, [self.time], self.untagged))
+
+    def content(self) -> bytes:
+        """Returns what the pixels depend on, as bytes: the file's content, the time, the rule.
+
+        Nothing is decoded. The file is read once, and again where it has changed.
+
+        Raises:
+            UserError: the file cannot be read.
+        """
+        rule = f"video frame by rule {RULE}, {self.untagged}, at {self.time} s of "
+        return rule.encode() + content_hash(self.path)
+
+
+def frames(
+    path: Path, times: Iterable[Fraction], untagged: Matrix = "by_size"
+) -> Iterator[np.ndarray]:
+    """Yields the frames of a file at some times, uint8 [H, W, 3] each, in the order of the times.
+
+    Rising times are decoded in one pass; one frame and its few predecessors are in memory.
+
+    Args:
+        path: the file.
+        times: seconds since the first frame.
+        untagged: matrix of files that do not name theirs.
+
+    Raises:
+        VideoError: a frame cannot be read, is damaged, or has colours that are not known.
+    """
+    from chiasm.video.colors import Refused, upright
+
+    for time in times:
+        with _OPEN.reader(path) as reader:
+            try:
+                pixels = upright(reader.at(Fraction(time)), reader.pixel_aspect, untagged)
+            except Refused as error:
+                raise VideoError(path, str(error)) from error
+        yield pixels
+
+
+def content_hash(path: Path) -> bytes:
+    """Returns a 128-bit hash of a file's bytes; a file that stays is read once in a process.
+
+    Raises:
+        UserError: it cannot be read.
+    """
+    try:
+        return _hashed(path, *_version(path))
+    except OSError as error:
+        raise UserError(f"video {path} cannot be read: {error.strerror}") from error
+
+
+@lru_cache(1 << 16)
+def _hashed(path: Path, *version: int) -> bytes:
+    digest = xxhash.xxh3_128()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.digest()
+
+
+def _version(path: Path) -> tuple[int, ...]:
+    """Returns numbers that change whenever a file does: its change time nobody can set back."""
+    found = os.stat(path)
+    return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
+class _Shared:
+    """A reader for one thread at a time."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.reader: VideoReader | None = None
+
+
+class _OpenFiles:
+    """Readers of the files that were read last."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._shared: OrderedDict[tuple, _Shared] = OrderedDict()
+
+    @contextmanager
+    def reader(self, path: Path) -> Iterator[VideoReader]:
+        """Yields a file's reader, whose place in the file is that of the last call.
+
+        Raises:
+            VideoError: it cannot be opened, or the code inside fails.
+        """
+        from chiasm.video.reader import VideoReader
+
+        try:
+            version = _version(path)
+        except OSError as error:
+            raise VideoError(path, f"cannot be read: {error.strerror}") from error
+        with self._lock:
+            shared = self._shared.setdefault((path, version), _Shared())
+            self._shared.move_to_end((path, version))
+            if len(self._shared) > _MOST_OPEN:
+                self._shared.popitem(last=False)
+        with shared.lock:
+            reader, shared.reader = shared.reader or VideoReader(path), None
+            yield reader
+            shared.reader = reader  # one that failed is opened anew
+
+
+_OPEN = _OpenFiles()
+
+
+def _forget() -> None:
+    """Opens files anew in a forked process: it would share their places with the first one."""
+    global _OPEN
+    _OPEN = _OpenFiles()
+
+
+os.register_at_fork(after_in_child=_forget)

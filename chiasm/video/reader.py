@@ -1,0 +1,246 @@
+"""One open video file: seeking, and the frame at a time.
+
+Times are exact seconds since the first frame that is decoded, whatever the file's clock says then.
+The frame at time t is the one on display at t. The one after it counts as on display from half a
+source frame before its stamp, where t is nearer to it: stamps are rounded (to milliseconds in mkv
+and webm), and so may the times be that are asked for. Frame counts and rates in headers are often
+wrong; nothing here believes them, but for the length of that half frame.
+
+What a seek leads to differs by container, and is looked at: frames count from the first key frame
+on, and where that is later than the wanted time the reader seeks further back, at last by opening
+the file again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
+from math import floor
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.stream import Disposition
+
+from chiasm.video.errors import CUT_OFF, NO_STAMPS, VideoError
+
+_RECENT_BYTES, _RECENT_FRAMES = 1 << 25, 16
+"""Bounds of the frames that are kept for times a little earlier than the last one."""
+_FIRST_REACH = 8
+"""Frames ahead from which on a seek is tried, until the distance of key frames is known."""
+_STEPS_BACK = (0, 1, 4, 16)
+"""Seconds before the wanted time to which seeks go, until one leads to a key frame before it."""
+
+_IN_ORDER = frozenset({"avi", "mpeg"})
+"""Formats of which not every frame has a time of display; what FFmpeg guesses may go back."""
+_NO_INDEX = "its index is missing or damaged"
+
+
+class VideoReader:
+    """The frames of one file, of which a few are in memory; not for several threads at once.
+
+    Decoding goes on from the last frame where the next one wanted is not far ahead.
+
+    Raises:
+        VideoError: the file cannot be opened, or holds no frame.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._recent: deque[tuple[Fraction, av.VideoFrame]] = deque()
+        self._open()
+        if not self._advance():
+            raise VideoError(path, NO_STAMPS)
+        self.origin, self.first = self._recent[0]
+        rates = [self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate]
+        frames = [1 / Fraction(rate) for rate in rates if rate]
+        self._last_duration = max(frames, default=Fraction(1, 10))
+        if self._advance():  # where the rate varies, those of the header are often far too low
+            frames.append(self._recent[1][0] - self.origin)
+        self.slack = max(self.time_base, min(frames, default=self.time_base) / 2)
+        """Half a source frame in seconds."""
+        self._reach = _FIRST_REACH * 2 * self.slack
+
+    @property
+    def pixel_aspect(self) -> Fraction | None:
+        """Width of a pixel over its height; None: the file does not say."""
+        return self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
+
+    @property
+    def time_base(self) -> Fraction:
+        """Seconds of a tick of the stream's stamps."""
+        return Fraction(self._stream.time_base or 0)
+
+    @property
+    def format(self) -> str:
+        """Name of the container's format."""
+        return self._container.format.name
+
+    def at(self, time: Fraction) -> av.VideoFrame:
+        """Returns the decoded frame on display at a time, in seconds since the first frame.
+
+        Raises:
+            VideoError: there is none then, or it is damaged.
+        """
+        wanted = self.origin + time
+        if time < -self.slack:
+            raise VideoError(self.path, "no frame before the first", f"at {float(time):.3f} s")
+        if not self._holds(wanted) and not self._is_near(wanted):
+            self._seek(wanted)
+        while self._recent[-1][0] < wanted and self._advance():
+            pass
+        stamp, frame = self._chosen(wanted)
+        if stamp == self._recent[-1][0] and wanted >= stamp + self._shown(frame):
+            end = float(stamp + self._shown(frame) - self.origin)
+            detail = f"asked for {float(time):.3f} s, where it ends at {end:.3f} s"
+            raise VideoError(self.path, "no frame after the last", detail)
+        if frame.is_corrupt:
+            raise VideoError(self.path, "a damaged frame", f"at {float(time):.3f} s")
+        return frame
+
+    def since_first(self, frame: av.VideoFrame) -> Fraction:
+        """Returns the stamp of a frame, in seconds since the first frame."""
+        return next(stamp for stamp, own in self._recent if own is frame) - self.origin
+
+    @property
+    def meets_damage(self) -> bool:
+        """Whether any frame in memory is damaged."""
+        return any(frame.is_corrupt for _, frame in self._recent)
+
+    def _chosen(self, wanted: Fraction) -> tuple[Fraction, av.VideoFrame]:
+        """Returns the stamp and the frame of those in memory that counts as on display."""
+        after = None
+        for stamp, frame in reversed(self._recent):
+            if stamp <= wanted:
+                near = after is not None and after[0] - wanted < min(self.slack, wanted - stamp)
+                return after if near and after is not None else (stamp, frame)
+            after = stamp, frame
+        return self._recent[0]
+
+    def _shown(self, frame: av.VideoFrame) -> Fraction:
+        """Returns for how long a last frame is on display, in seconds."""
+        ticks = frame.duration or 0
+        return max(ticks * self.time_base, self._last_duration) + self.slack
+
+    def _holds(self, wanted: Fraction) -> bool:
+        """Returns whether the frame is in memory, if the file has it."""
+        first, last = self._recent[0][0], self._recent[-1][0]
+        return (first <= wanted or first == self.origin) and wanted <= last
+
+    def _is_near(self, wanted: Fraction) -> bool:
+        return 0 <= wanted - self._recent[-1][0] <= self._reach
+
+    def _seek(self, wanted: Fraction) -> None:
+        """Leads to a frame at or before a time, from which on decoding is right."""
+        before = self._recent[-1][0]
+        for back in _STEPS_BACK:
+            if wanted - back <= self.origin:
+                break
+            if self._sought(wanted - back) and self._recent[0][0] <= wanted:
+                if self._recent[0][0] <= before < wanted:  # to go on would have been as fast
+                    self._reach = max(self._reach, wanted - self._recent[0][0])
+                return
+        self._open()
+        if not self._advance():
+            raise VideoError(self.path, "has changed while it was read")
+
+    def _sought(self, target: Fraction) -> bool:
+        """Seeks on the file's clock; returns whether a key frame follows."""
+        try:
+            self._container.seek(floor(target / self.time_base), stream=self._stream)
+        except av.FFmpegError:
+            return False  # some demuxers cannot
+        self._begin()
+        while self._advance():
+            # Frames before the first key frame in order of display may lack what they refer to.
+            if self._recent[-1][1].key_frame and not self._recent[-1][1].is_corrupt:
+                while len(self._recent) > 1:
+                    self._recent.popleft()
+                return True
+        return False
+
+    def _open(self) -> None:
+        self._container, self._stream, self.in_order = open_video(self.path)
+        # One thread: memory is bounded, and a file that is cut off is an error (with threads by
+        # frame it ends in silence).
+        self._stream.codec_context.thread_count, self._stream.thread_type = 1, "NONE"
+        self._begin()
+
+    def _begin(self) -> None:
+        self._decoded: Iterator[av.VideoFrame] = self._container.decode(self._stream)
+        self._recent.clear()
+
+    def _advance(self) -> bool:
+        """Decodes a frame; returns False at the end of the file."""
+        with self._decoding():
+            for frame in self._decoded:
+                stamp = self._stamp(frame)
+                if stamp is None:
+                    continue
+                if self._recent and stamp <= self._recent[-1][0]:
+                    if stamp == self._recent[-1][0]:
+                        continue
+                    remedy = "convert it, or leave it out"
+                    raise VideoError(self.path, "time stamps that go back", remedy=remedy)
+                self._recent.append((stamp, frame))
+                self._forget()
+                return True
+        return False
+
+    def _stamp(self, frame: av.VideoFrame) -> Fraction | None:
+        """Returns a frame's time on the file's clock; None: unknown."""
+        ticks = frame.pts
+        if self.in_order:
+            ticks = frame.dts
+            if ticks is None and self._recent:  # the decoder's last frames
+                last = self._recent[-1]
+                return last[0] + (last[1].duration or 1) * self.time_base
+        return None if ticks is None else ticks * self.time_base
+
+    def _forget(self) -> None:
+        size = sum(plane.buffer_size for plane in self._recent[-1][1].planes)
+        most = min(_RECENT_FRAMES, max(2, _RECENT_BYTES // max(1, size)))
+        while len(self._recent) > most:
+            self._recent.popleft()
+
+    @contextmanager
+    def _decoding(self) -> Iterator[None]:
+        try:
+            yield
+        except av.FFmpegError as error:
+            detail = f"{error.strerror}: damaged, or cut off"
+            raise VideoError(self.path, "cannot be decoded", detail) from error
+
+
+def open_video(path: Path) -> tuple[InputContainer, av.VideoStream, bool]:
+    """Returns an opened file, its video stream, and whether only its times of decoding are right.
+
+    Raises:
+        VideoError: it cannot be opened, or holds no video.
+    """
+    try:
+        container = av.open(str(path))
+    except FileNotFoundError as error:
+        raise VideoError(path, "does not exist") from error
+    except (av.FFmpegError, OSError) as error:
+        if _begins_as_video(path):
+            raise VideoError(path, CUT_OFF, _NO_INDEX) from error
+        raise VideoError(path, "cannot be opened", error.strerror or "") from error
+    if not container.streams:
+        raise VideoError(path, CUT_OFF, _NO_INDEX)
+    stream = container.streams.best("video")
+    if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
+        raise VideoError(path, "holds no video")
+    return container, stream, container.format.name in _IN_ORDER
+
+
+def _begins_as_video(path: Path) -> bool:
+    """Returns whether a file begins as mp4, avi, mkv or flv do."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError:
+        return False
+    return head[4:] == b"ftyp" or head.startswith((b"RIFF", b"\x1aE\xdf\xa3", b"FLV"))

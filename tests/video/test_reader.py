@@ -1,0 +1,124 @@
+"""The frame at a time is the right one in every container, in order and after a seek."""
+
+import random
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import pytest
+
+from chiasm.video.errors import VideoError
+from chiasm.video.reader import VideoReader
+
+VP9 = {
+    "codec": "libvpx-vp9",
+    "options": {"g": "15", "deadline": "realtime", "cpu-used": "8", "lag-in-frames": "8"},
+}
+MPEG = {"g": "15", "bf": "2"}
+
+FILES = {
+    "plain.mp4": {},
+    "fragmented.mp4": {"container": {"movflags": "frag_keyframe+empty_moov"}},
+    "no-edit-list.mp4": {"container": {"use_editlist": "0"}},
+    "sound.mp4": {"sound": True},
+    "open.mp4": {"options": {"x264-params": "keyint=15:open-gop=1:bframes=3:scenecut=0"}},
+    "refreshed.mp4": {"options": {"x264-params": "keyint=40:intra-refresh=1:bframes=0"}},
+    "long.mkv": {"options": {"x264-params": "keyint=250:scenecut=0"}},
+    "plain.mkv": {},
+    "plain.webm": VP9,
+    "plain.ts": {},
+    "refreshed.ts": {"options": {"x264-params": "keyint=20:intra-refresh=1:bframes=0"}},
+    "plain.mpg": {"codec": "mpeg2video", "options": MPEG},
+    "plain.flv": {},
+    "h264.avi": {},
+    "mpeg4.avi": {"codec": "mpeg4", "options": MPEG},
+    "plain.mov": {"codec": "mjpeg", "pixel_format": "yuvj420p"},
+}
+
+
+@pytest.fixture(scope="module")
+def written(films, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("videos")
+    return {name: films.write(folder / name, **how) for name, how in FILES.items()}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_every_frame_is_at_its_time(name: str, films, written) -> None:
+    reader = VideoReader(written[name])
+    shown = [films.number(rgb(reader.at(Fraction(n, 30)))) for n in range(60)]
+    assert shown == list(range(60))
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_frames_in_any_order_are_the_same(name: str, films, written) -> None:
+    reader = VideoReader(written[name])
+    order = [59, 0, 1, *random.Random(0).sample(range(60), 30)]
+    assert [films.number(rgb(reader.at(Fraction(n, 30)))) for n in order] == order
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_a_time_between_two_stamps_shows_the_nearer_frame(name: str, films, written) -> None:
+    reader = VideoReader(written[name])
+    shown = [films.number(rgb(reader.at(Fraction(n, 8)))) for n in range(16)]
+    assert shown == [0, 4, 7, 11, 15, 19, 22, 26, 30, 34, 37, 41, 45, 49, 52, 56]
+
+
+def test_a_frame_stays_until_the_next_one_where_the_rate_varies(films, tmp_path: Path) -> None:
+    stamps = [0, 40, 80, 520, 530, 1000, 3000]
+    for name in ("a.mp4", "a.mkv"):
+        file = films.write(tmp_path / name, 7, stamps=stamps, rate=25, options={"bf": "0"})
+        reader = VideoReader(file)
+        wanted = {0: 0, 40: 1, 80: 2, 300: 2, 495: 2, 515: 3, 520: 3, 530: 4, 990: 5, 2900: 5}
+        wanted |= {3000: 6, 3030: 6}
+        for time, number in wanted.items():
+            assert films.number(rgb(reader.at(Fraction(time, 1000)))) == number, (name, time)
+
+
+def test_a_trimmed_file_begins_with_its_first_decoded_frame(films, tmp_path: Path) -> None:
+    """Cut between key frames by copying packets: those before the cut are decoded, not shown."""
+    whole = films.write(tmp_path / "whole.mp4")
+    trimmed = tmp_path / "trimmed.mp4"
+    with av.open(str(whole)) as source, av.open(str(trimmed), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        begin = 22 * 512
+        for packet in source.demux(video=0):
+            if packet.dts is not None and packet.pts >= 15 * 512:
+                packet.pts, packet.dts = packet.pts - begin, packet.dts - begin
+                packet.stream = stream
+                target.mux(packet)
+    reader = VideoReader(trimmed)
+    shown = [films.number(rgb(reader.at(Fraction(n, 30)))) for n in range(30)]
+    assert shown == [shown[0] + n for n in range(30)]
+    assert shown[0] in (15, 22)
+
+
+def test_times_that_the_file_has_not_are_told(films, written) -> None:
+    reader = VideoReader(written["plain.mp4"])
+    with pytest.raises(VideoError, match=r"plain\.mp4: no frame after the last"):
+        reader.at(Fraction(21, 10))
+    with pytest.raises(VideoError, match="no frame before the first"):
+        reader.at(Fraction(-1, 10))
+    assert films.number(rgb(reader.at(Fraction(59, 30)))) == 59
+
+
+def test_memory_does_not_grow_with_the_file(written) -> None:
+    reader = VideoReader(written["long.mkv"])
+    reader.at(Fraction(59, 30))
+    assert len(reader._recent) <= 16
+
+
+def test_what_is_no_video_is_told(films, tmp_path: Path) -> None:
+    text, sound = tmp_path / "text.mp4", tmp_path / "sound.m4a"
+    text.write_text("no video")
+    with av.open(str(sound), "w") as file:
+        stream = file.add_stream("aac", rate=48000)
+        file.mux(stream.encode(films._sound(0)) + stream.encode(None))
+    for file, why in ((text, "cannot be opened"), (tmp_path / "gone.mp4", "does not exist")):
+        with pytest.raises(VideoError, match=why):
+            VideoReader(file)
+    with pytest.raises(VideoError, match="holds no video"):
+        VideoReader(sound)
+
+
+def rgb(frame: av.VideoFrame):
+    return frame.to_ndarray(format="rgb24")
