@@ -60,16 +60,16 @@ def _text(value: Any, column: str) -> str | None:
     raise UserError(f"column {column!r} holds {type(value).__name__}, which is no text")
 
 
-def picture(value: Any, folder: Path, column: str) -> Path | bytes | None:
-    """Returns the content of a cell of a picture column: a path, encoded bytes, or None.
+def picture(value: Any, folder: Path, column: str, what: str = "picture") -> Path | bytes | None:
+    """Returns the content of a cell of pictures, or of ``what`` else: a path, bytes, or None.
 
     Raises:
-        UserError: several pictures, a web address, or something else.
+        UserError: several of them, a web address, or something else.
     """
     if isinstance(value, list):
         if len(value) > 1:
             raise UserError(
-                f"column {column!r} holds {len(value)} pictures in one row; write a row for each"
+                f"column {column!r} holds {len(value)} {what}s in one row; write a row for each"
             )
         value = value[0] if value else None
     if isinstance(value, dict):  # as the datasets library writes pictures
@@ -82,7 +82,7 @@ def picture(value: Any, folder: Path, column: str) -> Path | bytes | None:
         case str():
             if value.startswith(("http://", "https://")):
                 raise UserError(
-                    f"column {column!r} holds web addresses; fetch the pictures first and write "
+                    f"column {column!r} holds web addresses; fetch the {what}s first and write "
                     "their paths"
                 )
             return folder / value

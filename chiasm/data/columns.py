@@ -22,7 +22,10 @@ from chiasm.data.tables import choose_column, open_tables
 from chiasm.errors import UserError
 
 _IMAGE = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
-_TEXT = ("text", "caption", "txt", "content", "sentence", "description", "label")
+_TEXT = (
+    *("text", "caption", "txt", "content", "sentence", "transcription", "transcript"),
+    *("description", "label"),
+)
 _NAMES_OF_LABELS = ("{}_name", "{}_names", "{}_text", "{}_str")
 _LOOKED_AT = 16
 """First rows by which the content of a column is judged."""
@@ -40,7 +43,7 @@ class TableSettings(FileSettings):
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
     media: ClassVar[str] = "image"
-    """Which files are rows by themselves: image or video."""
+    """Which files are rows by themselves: image, video or audio."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
@@ -89,7 +92,7 @@ class TableSettings(FileSettings):
             self.path,
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
-            texts=not self.has_pictures,
+            texts=not self.has_pictures and self.media != "audio",
             media=self.media,
         )
 

@@ -28,7 +28,17 @@ VIDEO_SUFFIXES = frozenset(
         *(".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
     )
 )
-MEDIA: dict[str, frozenset[str]] = {"image": PICTURE_SUFFIXES, "video": VIDEO_SUFFIXES}
+SOUND_SUFFIXES = frozenset(
+    (
+        *(".wav", ".flac", ".mp3", ".ogg", ".oga", ".opus", ".m4a", ".aac", ".aif", ".aiff"),
+        *(".webm", ".mka"),
+    )
+)
+MEDIA: dict[str, frozenset[str]] = {
+    "image": PICTURE_SUFFIXES,
+    "video": VIDEO_SUFFIXES,
+    "audio": SOUND_SUFFIXES,
+}
 """Suffixes of files that are rows by themselves, by the column that holds them."""
 _WORDS = {
     "train": TRAIN,

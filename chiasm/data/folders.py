@@ -11,7 +11,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -44,6 +44,8 @@ class FolderSource(ABC):
     documents_per_row = 1
     varied = False
     """Whether any document has several forms: see :meth:`variant`."""
+    noun: ClassVar[str] = "picture"
+    """What the first column holds, as messages call it."""
 
     def __init__(
         self, name: str, table: Table, *columns: str, root: Path = Path(), group_column: str = ""
@@ -76,7 +78,7 @@ class FolderSource(ABC):
         """
         data, *words = self._row(number)
         self.varied |= any(len(texts) > 1 for texts in words)
-        own = picture_identity(data)
+        own = picture_identity(data, self.noun)
         return self._group(number) or own, own, *self._said(*words)
 
     def _said(self, *words: tuple[str, ...]) -> Iterable[bytes]:
@@ -125,7 +127,7 @@ class FolderSource(ABC):
             Unusable: there is none.
         """
         folder = self._table.folder(number)
-        data = picture(row.get(column), folder, column)
+        data = picture(row.get(column), folder, column, self.noun)
         if data is None:
             raise Unusable(f"no {column}")
         if isinstance(data, Path) and not os.path.isfile(data):

@@ -1,7 +1,7 @@
 """Usable documents, and a count of the others.
 
-The stream skips a document that is empty, that cannot be read, or that holds a picture which cannot
-be decoded. All other code that reads documents skips the same ones through this file, so that one
+The stream skips a document that is empty, that cannot be read, or that holds an item which cannot
+be read. All other code that reads documents skips the same ones through this file, so that one
 broken file does not end a run, and reports how many there were.
 """
 
@@ -13,7 +13,8 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 
-from chiasm.documents import Document, Source
+from chiasm.batch.items import ItemReader
+from chiasm.documents import Document, Image, Source
 from chiasm.errors import UserError, origin
 
 UNREADABLE = (UserError, OSError, ValueError)
@@ -41,6 +42,7 @@ def checked(document: Document) -> Document:
 
 
 EMPTY, UNREAD, UNDECODED = "empty", "cannot be read", "a picture cannot be decoded"
+UNREAD_ITEM = "an item cannot be read"
 
 
 @dataclass(frozen=True)
@@ -61,9 +63,13 @@ class PassedOver:
 
 
 class ReadingLog:
-    """Reads documents of named sources, and records the unusable ones and their reasons."""
+    """Reads documents of named sources, and records the unusable ones and their reasons.
 
-    def __init__(self) -> None:
+    ``reader``: of items that are no pictures; without one they are not looked at.
+    """
+
+    def __init__(self, reader: ItemReader | None = None) -> None:
+        self._reader = reader
         self._reason: dict[str, dict[int, str | None]] = {}
         """By source and document number: why it is unusable; empty: usable; None: its pictures were
         not decoded yet."""
@@ -78,7 +84,8 @@ class ReadingLog:
         Args:
             source: source of the documents; records are kept by its name.
             numbers: numbers of the documents.
-            pictures: whether documents are skipped if a picture cannot be decoded.
+            pictures: whether documents are skipped if a picture, or an item that the reader is
+                asked for, cannot be decoded.
 
         Raises:
             UserError: more than three quarters of a fair number of documents cannot be used.
@@ -86,7 +93,7 @@ class ReadingLog:
         known = self._reason.setdefault(source.name, {})
         for number in numbers:
             look = pictures and known.get(number) != ""  # decoding is slow: once per document
-            document, reason, why = _read(source, number, look)
+            document, reason, why = _read(source, number, look, self._reader)
             if reason or look:
                 known[number] = reason
             known.setdefault(number, None)
@@ -119,7 +126,9 @@ class ReadingLog:
         return found
 
 
-def _read(source: Source, number: int, pictures: bool) -> tuple[Document | None, str, str]:
+def _read(
+    source: Source, number: int, pictures: bool, reader: ItemReader | None
+) -> tuple[Document | None, str, str]:
     """Returns a document or None, and why it is unusable in a few words and in full."""
     try:
         document = checked(source[number])
@@ -129,12 +138,15 @@ def _read(source: Source, number: int, pictures: bool) -> tuple[Document | None,
         raise defect(f"{source.name}[{number}]", error) from error
     if not document.text and not any(document.items):
         return None, EMPTY, "is empty"
-    if pictures:
+    for item in document.items if pictures else ():
         try:
-            for image in document.images:
-                image.pixels()
+            if isinstance(item, Image):
+                item.pixels()
+            elif reader is not None:
+                reader.read(item)
         except UserError as error:
-            return None, UNDECODED, str(error)
+            reason = UNDECODED if isinstance(item, Image) else UNREAD_ITEM
+            return None, reason, str(error)
     return document, "", ""
 
 

@@ -240,6 +240,7 @@ class SourceFacts:
     column: str = ""
     """Columns of the text."""
     image_column: str = ""
+    audio_column: str = ""
     skipped: dict[str, int] = field(default_factory=dict)
     """Number of unusable rows by reason."""
     repeated: int = 0
@@ -266,14 +267,15 @@ class SourceFacts:
             return f"{name}: {documents}, {self.held_out:,} of them held out"
         read = f" in {self.files[0]}" if len(self.files) == 1 else ""
         read = f" in {len(self.files):,} files" if len(self.files) > 1 else read
-        pictures = f", pictures from {self.image_column!r}" if self.image_column else ""
+        media = f", pictures from {self.image_column!r}" if self.image_column else ""
+        media += f", sounds from {self.audio_column!r}" if self.audio_column else ""
         words = f", words from {self.column!r}" if self.column else ""
         skipped = f"; rows skipped: {told(self.skipped)}" if self.skipped else ""
         notes = "".join(f"; {note}" for note in self.notes)
         if self.repeated:
             notes += f"; {self.repeated:,} documents on both sides are not trained on"
         return (
-            f"{name}: {self.rows:,} rows{read}{pictures}{words} -> {self.documents:,} documents, "
+            f"{name}: {self.rows:,} rows{read}{media}{words} -> {self.documents:,} documents, "
             f"{self.held_out:,} of them held out{skipped}{notes}"
         )
 

@@ -77,8 +77,10 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
     return Survey(np.array(identities, dtype=np.int64), dict(skipped), whole.hexdigest(), first)
 
 
-def picture_identity(data: Path | bytes) -> bytes:
+def picture_identity(data: Path | bytes, what: str = "picture") -> bytes:
     """Returns a hash of an encoded picture's bytes: equal for equal files, whatever their names.
+
+    ``what``: as reasons call it.
 
     Raises:
         Unusable: the file is not there, may not be read, or is empty.
@@ -86,11 +88,11 @@ def picture_identity(data: Path | bytes) -> bytes:
     try:
         content = data if isinstance(data, bytes) else data.read_bytes()
     except (FileNotFoundError, ValueError) as error:  # no name holds a NUL
-        raise Unusable("picture file missing", str(data)) from error
+        raise Unusable(f"{what} file missing", str(data)) from error
     except OSError as error:
-        raise Unusable(f"picture file cannot be read ({error.strerror})") from error
+        raise Unusable(f"{what} file cannot be read ({error.strerror})") from error
     if not content:
-        raise Unusable("picture file empty")
+        raise Unusable(f"{what} file empty")
     return xxhash.xxh3_128_digest(content)
 
 

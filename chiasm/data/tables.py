@@ -34,7 +34,7 @@ _OPEN_ONE: dict[str, Callable[[Path], Table]] = {
 _COMPRESSED = frozenset((".gz", ".tgz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".rar", ".lz4"))
 _FORMS = "metadata.jsonl, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .tar or .txt files"
 _PICTURES = "pictures"
-_NOUNS = {"image": "pictures", "video": "videos"}
+_NOUNS = {"image": "pictures", "video": "videos", "audio": "sounds"}
 _SHOWN_NAMES = 3
 
 Fits = Callable[[Table], bool]
@@ -78,7 +78,7 @@ def open_tables(
         fits: whether a table has the needed columns.
         held_out_path: held-out files, in the same forms; empty: by names.
         texts: whether plain text files count as tables.
-        media: which files are rows by themselves: image or video.
+        media: which files are rows by themselves: image, video or audio.
 
     Raises:
         UserError: the path does not exist or has nothing readable, or a file is malformed.

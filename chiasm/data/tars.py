@@ -15,15 +15,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import PICTURE_SUFFIXES, is_leaving
+from chiasm.data.files import PICTURE_SUFFIXES, SOUND_SUFFIXES, is_leaving
 from chiasm.data.table import FileTable, Row, decoded, parsed_json, read_part
 from chiasm.errors import UserError
 
 _END_BYTES = 1 << 16
 """Bytes searched for another archive; the zeros at the end of one are usually 10 KiB at most."""
 
-IMAGE = "image"
-"""Column of a sample's picture, in any format."""
+IMAGE, AUDIO = "image", "audio"
+"""Columns of a sample's picture and of its sound, in any format."""
+_SUFFIXES = {IMAGE: PICTURE_SUFFIXES, AUDIO: SOUND_SUFFIXES}
 
 Name = tuple[str, str]
 """Folder and name of a member, or folder and key of a sample."""
@@ -35,8 +36,8 @@ Place = tuple[int, int]
 class Tar(FileTable):
     """The samples of one tar file, in the order of their first members.
 
-    Columns are the fields, the entries of JSON fields, and ``image``: the first field whose name is
-    a picture's suffix.
+    Columns are the fields, the entries of JSON fields, ``image``, the first field whose name is a
+    picture's suffix, and ``audio``, the first of a sound's.
     """
 
     def __init__(self, file: Path) -> None:
@@ -44,8 +45,7 @@ class Tar(FileTable):
         self._samples = _samples(_members(file))
         names: dict[str, None] = {}
         for number, fields in enumerate(self._samples):
-            if _picture_field(fields):
-                names[IMAGE] = None
+            names.update(dict.fromkeys(name for name in _SUFFIXES if _field_of(name, fields)))
             names.update(dict.fromkeys(fields))
             if "json" in fields:
                 names.update(dict.fromkeys(self._json(number)))
@@ -60,10 +60,10 @@ class Tar(FileTable):
         row: Row = {}
         entries = self._json(number) if "json" in fields else {}
         for column in columns or self.columns:
-            field = _picture_field(fields) if column == IMAGE else column
+            field = _field_of(column, fields) or column
             if field in fields:
                 content = self._content(fields[field])
-                row[column] = content if _is_picture(field) else _text(content)
+                row[column] = content if _is_media(field) else _text(content)
             elif column in entries:
                 row[column] = entries[column]
         return row
@@ -152,12 +152,14 @@ def _torn(names: Iterable[Name]) -> set[Name]:
     return unclear if len(different) > len(unclear) else set()
 
 
-def _picture_field(fields: Mapping[str, Place]) -> str:
-    return next((field for field in fields if f".{field}" in PICTURE_SUFFIXES), "")
+def _field_of(column: str, fields: Mapping[str, Place]) -> str:
+    """Returns the field that a column of media stands for, or an empty name."""
+    suffixes = _SUFFIXES.get(column, frozenset())
+    return next((field for field in fields if f".{field}" in suffixes), "")
 
 
-def _is_picture(field: str) -> bool:
-    return f".{field.rpartition('.')[2]}" in PICTURE_SUFFIXES
+def _is_media(field: str) -> bool:
+    return any(f".{field.rpartition('.')[2]}" in suffixes for suffixes in _SUFFIXES.values())
 
 
 def _text(content: bytes) -> str | bytes:

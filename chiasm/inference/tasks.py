@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.documents import NEXT_QUESTION, Document, Image, Span, Text, question_prompt
+from chiasm.documents import NEXT_QUESTION, Document, Image, Sound, Span, Text, question_prompt
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
+from chiasm.waveform import Waveform
 
 DEFAULTS = SamplingSettings()
 
@@ -70,6 +71,23 @@ def draw(
     """Returns one image per caption: uint8 [H, W, 3]."""
     prompts = [(Text(f"picture: {words}"),) for words in captions]
     return _draw(sampler, prompts, settings, seed)
+
+
+def synthesize(
+    sampler: Sampler,
+    prompts: Sequence[str],
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[Waveform]:
+    """Returns one sound per prompt, such as ``sound: a dog barks``, of the stream ``sound``."""
+    limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
+    requests = [
+        Request((Text(prompt),), seed + number, opens=True, stream="sound")
+        for number, prompt in enumerate(prompts)
+    ]
+    results = sampler.generate(requests, limits)
+    return [span.data for spans in results for span in spans if isinstance(span, Sound)]
 
 
 def next_view(
