@@ -7,14 +7,14 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.documents import Continuous, Document, Image, Text
+from chiasm.documents import Continuous, Document, Image, Sound, Text
+from chiasm.waveform import Waveform
 from chiasm.worlds.captions import sound_caption
 from chiasm.worlds.hearing import Hearing
 from chiasm.worlds.questions import Balance, Question
 from chiasm.worlds.sound_questions import all_sound_questions, sound_questions
+from chiasm.worlds.sounds import SAMPLES_PER_SECOND
 from chiasm.worlds.sources import WorldSource
-
-STREAM = "sound"
 
 
 class SoundSource(WorldSource):
@@ -26,10 +26,10 @@ class SoundSource(WorldSource):
             return []
         return self._ask(self.frame_of(index), np.random.default_rng([*self._key, index, 2]))
 
-    def sound(self, frame: int, *, target: bool) -> Continuous:
-        """Returns one period of what is heard in a frame."""
+    def sound(self, frame: int, *, target: bool) -> Sound:
+        """Returns one period of what is heard in a frame, of two channels."""
         assert self.world.sounds is not None
-        return Continuous(self.world.sounds[frame], target, STREAM)
+        return Sound(Waveform(self.world.sounds[frame], SAMPLES_PER_SECOND), target)
 
     def hearing(self, frame: int) -> Hearing:
         """Returns the truth of what is heard in a frame."""
