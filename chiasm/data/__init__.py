@@ -16,8 +16,8 @@ line_tables.py  JSON lines, JSON, CSV, plain texts
 arrow_tables.py  parquet, Arrow and the hub's datasets
 tar_members.py  members of a tar by its headers
 tars.py        samples in tar files
-picture_folder.py  pictures, videos or sounds in folders, with captions and JSON beside them
-picture_files.py  the files that cells name
+media_folder.py  pictures, videos or sounds in folders, with captions and JSON beside them
+media_files.py  the files that cells name
 formats.py     which reader opens a file
 choice.py      which files of a path are read
 tables.py      a user's folder, file or hub name as tables

@@ -9,7 +9,7 @@ from pydantic import Field
 from chiasm.data.columns import MediumSettings, text_column
 from chiasm.data.folders import FolderSource
 from chiasm.data.media import AUDIO, Medium
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.sounds import PROMPTS, AudioTextSource, Cut, SoundSource
 from chiasm.data.source import SOURCES, Opened, Opening
 from chiasm.data.table import Table
@@ -64,7 +64,7 @@ class AudioTextSettings(MediumSettings):
         self,
         name: str,
         table: Table,
-        files: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,

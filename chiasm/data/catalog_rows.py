@@ -21,7 +21,7 @@ from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.episodes import RecordedControl
 from chiasm.data.line_tables import JsonLines
 from chiasm.data.media import IMAGE
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.reading import Unusable
 from chiasm.data.stamps import nanoseconds
 from chiasm.data.table import Joined, Row, Table
@@ -93,7 +93,7 @@ def open_catalog(
         return Joined(tables), None, folder, (many,)
     names = (settings.image_column,) if settings.image_column else _IMAGE
 
-    def fits(table: Table, files: PictureFiles) -> bool:
+    def fits(table: Table, files: MediaFiles) -> bool:
         return any(name in table.columns for name in names)
 
     found = open_tables(path, fits, medium=IMAGE)

@@ -18,8 +18,8 @@ from chiasm.data.formats import COMPRESSED, FORMS, form_of, open_one
 from chiasm.data.index import Index
 from chiasm.data.line_tables import NoTable, Texts
 from chiasm.data.media import Medium
-from chiasm.data.picture_files import PictureFiles
-from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.media_files import MediaFiles
+from chiasm.data.media_folder import MediaFolder
 from chiasm.data.storage import stamp
 from chiasm.data.table import Joined, Table
 from chiasm.errors import UserError
@@ -32,7 +32,7 @@ _SHOWN_NAMES = 3
 class Fits(Protocol):
     """Predicate: whether a table has the columns that a source needs."""
 
-    def __call__(self, table: Table, files: PictureFiles) -> bool: ...
+    def __call__(self, table: Table, files: MediaFiles) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,7 @@ class Chosen:
     found: Files
     form: str
     table: Table
-    files: PictureFiles
+    files: MediaFiles
 
     @property
     def by_file(self) -> bool:
@@ -67,7 +67,7 @@ def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
     wrong = partial(UserError, setting=blamed, value=path)
     first: Chosen | None = None
     own = filter(wanted.medium.is_of, found.data) if wanted.medium else ()
-    named = PictureFiles(found.root, tuple(own))
+    named = MediaFiles(found.root, tuple(own))
     suits = partial(wanted.fits, files=named)
     reasons: list[NoTable] = []
     for form, files in _candidates(found, wanted):
@@ -104,7 +104,7 @@ def _open(
     wanted: Wanted,
 ) -> Table:
     if wanted.medium and form == _LOOSE:
-        return PictureFolder(found.root, files, found.data, wanted.medium, wanted.index)
+        return MediaFolder(found.root, files, found.data, wanted.medium, wanted.index)
     if form == _TEXT:
         return Texts(files)
     tables = list(_readable(form, files, wanted.index))

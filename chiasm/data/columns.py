@@ -15,8 +15,8 @@ from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.files import shown_names
 from chiasm.data.folders import FolderSource, PictureSource
 from chiasm.data.media import IMAGE, Medium
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.opened import both_sides
-from chiasm.data.picture_files import PictureFiles
 from chiasm.data.source import FileSettings, Opened, Opening, SourceFacts
 from chiasm.data.table import Row, Table, cells
 from chiasm.data.tables import Tables, choose_column, open_tables
@@ -62,7 +62,7 @@ class TableSettings(FileSettings):
         """
         return self.group_column and choose_column(table, "group_column", self.group_column)
 
-    def fits(self, table: Table, files: PictureFiles, *, alone: bool = False) -> bool:
+    def fits(self, table: Table, files: MediaFiles, *, alone: bool = False) -> bool:
         """Returns whether a table has all needed columns; ``alone``: no words are needed."""
         try:
             return self._has_files(table, files) and (alone or bool(self.words(table)))
@@ -73,7 +73,7 @@ class TableSettings(FileSettings):
         self,
         name: str,
         table: Table,
-        files: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
@@ -128,7 +128,7 @@ class TableSettings(FileSettings):
             fingerprint=source.survey.fingerprint,
         )
 
-    def _has_files(self, table: Table, files: PictureFiles) -> bool:
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
         return True
 
 
@@ -150,7 +150,7 @@ class MediumSettings(TableSettings):
         """The column of files that the settings name, or an empty name."""
         return str(getattr(self, f"{self.medium.column}_column"))
 
-    def files_column(self, table: Table, files: PictureFiles) -> str:
+    def files_column(self, table: Table, files: MediaFiles) -> str:
         """Returns the column of files; of usual names preferably one whose files exist.
 
         Raises:
@@ -170,7 +170,7 @@ class MediumSettings(TableSettings):
             return self.open(name, opening, alone=True)
         return super().open_pictures(name, opening, side=side, captioned=captioned)
 
-    def refuse_files_alone(self, table: Table, files: PictureFiles, otherwise: str = "") -> None:
+    def refuse_files_alone(self, table: Table, files: MediaFiles, otherwise: str = "") -> None:
         """Raises a UserError where words are needed and a folder has files of the medium alone.
 
         ``otherwise``: what else may help, as the end of a sentence.
@@ -202,7 +202,7 @@ class MediumSettings(TableSettings):
         facts = super()._facts(source, table, tables, alone=alone)
         return facts.with_files(self.medium, self.files_column(table, tables.files))
 
-    def _has_files(self, table: Table, files: PictureFiles) -> bool:
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
         """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
         column = self.files_column(table, files)
         return bool(self.wanted_column) or _holds_files(table, column, files)
@@ -238,7 +238,7 @@ class PictureTableSettings(MediumSettings):
         self,
         name: str,
         table: Table,
-        files: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
@@ -269,7 +269,7 @@ def text_column(table: Table, wanted: str) -> str:
     return column
 
 
-def _holds_files(table: Table, column: str, files: PictureFiles) -> bool:
+def _holds_files(table: Table, column: str, files: MediaFiles) -> bool:
     """Returns whether any of the first cells of a column is a file, or holds bytes."""
     for number, row in _first(table, column):
         file = table.file(number)

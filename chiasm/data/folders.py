@@ -18,7 +18,7 @@ import numpy as np
 from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.media import IMAGE, Medium
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
     READING,
@@ -60,14 +60,14 @@ class FolderSource(ABC):
         name: str,
         table: Table,
         *columns: str,
-        files: PictureFiles | None = None,
+        files: MediaFiles | None = None,
         group_column: str = "",
         by_name: bool = False,
         index: Index = NO_INDEX,
     ) -> None:
         self.name = name
         self._table, self._columns = table, columns
-        self._files = files or PictureFiles()
+        self._files = files or MediaFiles()
         self._group_column = group_column
         if not table.files:  # of the hub
             index = NO_INDEX

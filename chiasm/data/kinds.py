@@ -9,7 +9,7 @@ from pydantic import Field
 from chiasm.data.columns import PictureTableSettings, TableSettings, text_column
 from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource, TextSource
 from chiasm.data.interleaved import FORMS, InterleavedSource
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
 from chiasm.data.tables import choose_column
@@ -44,7 +44,7 @@ class TextSettings(TableSettings):
         self,
         name: str,
         table: Table,
-        files: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
@@ -134,7 +134,7 @@ class InterleavedSettings(PictureTableSettings):
         """Returns the column of texts."""
         return self._columns(table)[-1:]
 
-    def files_column(self, table: Table, files: PictureFiles) -> str:
+    def files_column(self, table: Table, files: MediaFiles) -> str:
         """Returns the column of pictures, which may be that of texts too.
 
         Raises:
@@ -146,7 +146,7 @@ class InterleavedSettings(PictureTableSettings):
         self,
         name: str,
         table: Table,
-        files: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
@@ -156,7 +156,7 @@ class InterleavedSettings(PictureTableSettings):
         own |= {"files": files, "by_name": self.known_by == "name"}
         return InterleavedSource(name, table, *self._columns(table), **own)
 
-    def _has_files(self, table: Table, files: PictureFiles) -> bool:
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
         return bool(self._columns(table))
 
     def _columns(self, table: Table) -> tuple[str, ...]:

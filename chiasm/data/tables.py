@@ -15,8 +15,8 @@ from chiasm.data.files import TEST, TRAIN, VALIDATION, find_files, split_by_name
 from chiasm.data.formats import COMPRESSED, form_of
 from chiasm.data.index import NO_INDEX, Index
 from chiasm.data.media import Medium
-from chiasm.data.picture_files import PictureFiles
-from chiasm.data.picture_folder import CAPTION_SUFFIXES
+from chiasm.data.media_files import MediaFiles
+from chiasm.data.media_folder import CAPTION_SUFFIXES
 from chiasm.data.storage import url_of
 from chiasm.data.table import Table, head_of
 from chiasm.errors import UserError, setting
@@ -32,7 +32,7 @@ class Tables:
     root: Path
     notes: tuple[str, ...]
     """What was not read, and by which rule rows are held out, in words."""
-    files: PictureFiles
+    files: MediaFiles
     """Finds the files that rows name."""
 
 
@@ -128,7 +128,7 @@ def _of_hub(path: str, blamed: str, *, beside: str = "") -> Tables:
     unread = [repr(split) for split in splits if split not in (trained, name)]
     notes += [f"not read: {', '.join(unread)}"] if unread else []
     held_out = splits[name] if name else None
-    return Tables(splits[trained], held_out, Path(), tuple(notes), PictureFiles())
+    return Tables(splits[trained], held_out, Path(), tuple(notes), MediaFiles())
 
 
 def _left(chosen: Chosen, medium: Medium | None) -> str:

@@ -11,7 +11,7 @@ from chiasm.data.clips import Sampling, VideoSource
 from chiasm.data.columns import MediumSettings, text_column
 from chiasm.data.folders import FolderSource
 from chiasm.data.media import VIDEO, Medium
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES, Opened, Opening, check_task
 from chiasm.data.table import Table
 from chiasm.video.rule import Matrix
@@ -69,7 +69,7 @@ class VideoSettings(MediumSettings):
         self,
         name: str,
         table: Table,
-        files: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,

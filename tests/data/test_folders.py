@@ -15,7 +15,7 @@ from chiasm.data.folders import (
     TextSource,
     cut_text,
 )
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.table import FileTable
 from chiasm.documents import Document, Image, Text
 
@@ -106,7 +106,7 @@ def test_paths_count_from_the_table_or_a_folder_above_it_below_the_root(made, tm
     )
     cells = ["a.png", "b.png", "out.png", str(tmp_path / "out.png"), "../b.png", "x" * 300, "."]
     table = Rows(tmp_path / "mine" / "deep", [{"image": cell} for cell in cells])
-    source = PictureSource("p", table, "image", files=PictureFiles(tmp_path / "mine"))
+    source = PictureSource("p", table, "image", files=MediaFiles(tmp_path / "mine"))
     good = [number for number, identity in enumerate(source.identities) if identity >= 0]
     found = [next(source[number].images).data.resolve() for number in good]
     names = ["mine/deep/a.png", "mine/b.png", "out.png", "mine/b.png"]

@@ -5,7 +5,7 @@ import pytest
 
 from chiasm.data.arrow_tables import ArrowTable
 from chiasm.data.media import IMAGE
-from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.media_folder import MediaFolder
 from chiasm.data.tables import choose_column, open_tables
 from chiasm.errors import UserError, settings_of
 
@@ -145,7 +145,7 @@ def test_pictures_come_last(made, tmp_path):
     )
     assert rows_of(opened(tmp_path, "image", "text").train) == [{"image": "a.png", "text": "b"}]
     tables = opened(tmp_path / "*.[pt][nx][gt]", "image", "text")
-    assert isinstance(tables.train, PictureFolder)
+    assert isinstance(tables.train, MediaFolder)
     assert tables.notes == ()  # the text beside the picture is read
 
 

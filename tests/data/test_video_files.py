@@ -15,7 +15,7 @@ def folder(films, tmp_path):
 def test_a_folder_of_videos_is_enough(folder, made):
     facts = made.open(folder, "video").facts
     assert (facts.kind, facts.rows, facts.video_column) == ("video", 3, "video")
-    assert facts.line("films").startswith("films: 3 rows in 3 files, pictures from 'video' ->")
+    assert facts.line("films").startswith("films: 3 rows in 3 files, videos from 'video' ->")
 
 
 def test_a_file_and_a_pattern_are_read(folder, films, made):
