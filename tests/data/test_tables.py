@@ -13,7 +13,7 @@ ROWS = [{"image": f"{k}.png", "caption": f"number {k}"} for k in range(5)]
 
 
 def has(*columns):
-    return lambda table, pictures: set(columns) <= set(table.columns)
+    return lambda table, files: set(columns) <= set(table.columns)
 
 
 def opened(path, *columns, medium=IMAGE, **options):
