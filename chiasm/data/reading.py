@@ -12,10 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
-from chiasm.batch.items import ItemReader
 from chiasm.documents import Document, Image, Source
 from chiasm.errors import UserError, origin
+
+if TYPE_CHECKING:
+    from chiasm.batch.items import ItemReader
 
 UNREADABLE = (UserError, OSError, ValueError)
 """Errors by which a source reports a document that it cannot read."""

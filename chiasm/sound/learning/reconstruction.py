@@ -21,8 +21,9 @@ from chiasm.sound.mel import FLOOR, LogMel
 from chiasm.sound.spectrum import Spectrum
 from chiasm.sound.vocoder import Vocoder
 from chiasm.tokenizers.statistics import LatentStatistics
+from chiasm.vision.learning.draw import Draw
 from chiasm.vision.learning.features import add_noise
-from chiasm.vision.learning.fit import Draw, Fit, Losses, Stage
+from chiasm.vision.learning.fit import Fit, Losses, Stage
 
 HOPS = (0.25, 0.5, 1.0, 2.0)
 """Hops of the compared spectra, relative to the encoder's."""
@@ -72,7 +73,7 @@ class VocoderStage(Stage):
         sounds_BAT = self.sounds.batch(draw.numbers, self.device)
         with torch.no_grad():
             latents_BPC = self.statistics.standardize(self.encoder.features(sounds_BAT))
-        made_BAT = self.vocoder(add_noise(latents_BPC, self.noise, draw.generator))
+        made_BAT = self.vocoder(add_noise(latents_BPC, self.noise, draw))
         return Losses(self.loss(made_BAT.flatten(0, 1), sounds_BAT.flatten(0, 1)))
 
 
