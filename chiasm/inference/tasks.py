@@ -39,15 +39,15 @@ def answer(
 
 def answer_prompts(
     sampler: Sampler,
-    images: Sequence[Image],
+    items: Sequence[Image | Sound],
     prompts: Sequence[str],
     *,
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
 ) -> list[str]:
-    """Returns :func:`answer` to whole prompts, in the form of a document's first text."""
+    """Returns :func:`answer` to whole prompts about pictures or sounds, as documents have them."""
     limits = settings.model_copy(update={"stop": (NEXT_QUESTION, *settings.stop)})
-    return _write(sampler, images, prompts, limits, seed)
+    return _write(sampler, items, prompts, limits, seed)
 
 
 def caption(
@@ -125,12 +125,12 @@ def next_view(
 
 def _write(
     sampler: Sampler,
-    images: Sequence[Image],
+    items: Sequence[Image | Sound],
     prompts: Sequence[str],
     settings: SamplingSettings,
     seed: int,
 ) -> list[str]:
-    asked = [(image, Text(prompt)) for image, prompt in zip(images, prompts, strict=True)]
+    asked = [(item, Text(prompt)) for item, prompt in zip(items, prompts, strict=True)]
     limits = settings.model_copy(update={"max_items": 0})
     requests = [Request(spans, seed + number) for number, spans in enumerate(asked)]
     results = sampler.generate(requests, limits)

@@ -31,6 +31,7 @@ volume-adjust = 0
 resampler = linear
 stereo-mode = speakers
 stereo-encoding = panpot
+cf_level = 0
 """
 """Settings of the engine's library of sound, whatever the user's own are. Dither and limiter would
 make what is heard at a pose depend on what was heard before."""

@@ -32,9 +32,7 @@ def refuse_silent(engine: Engine) -> None:
     engine.shoot(176, 256, 0.0)
     if not engine.listen().any():
         raise UserError(
-            "renders silence where a thing sounds, as the engine does without the library OpenAL",
-            setting="world.sounds",
-            value=True,
-            remedy="install OpenAL (apt-get install libopenal1 on Debian and Ubuntu), or leave "
-            "world.sounds out",
+            "world.sounds = true, but the engine renders silence where a thing sounds, as it does "
+            "without the library OpenAL; install it (apt-get install libopenal1 on Debian and "
+            "Ubuntu), or leave world.sounds out"
         )

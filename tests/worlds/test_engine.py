@@ -1,4 +1,5 @@
 import math
+import os
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -144,3 +145,17 @@ def test_sounds_add_up(ears: Engine):
     first, second, both = told
     assert min(np.abs(each).max() for each in (first, second)) > 1000
     assert np.abs(first + second - both).max() <= 2
+
+
+@pytest.mark.slow
+def test_a_users_settings_of_the_library_change_nothing(
+    ears: Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = tmp_path / "alsoft.conf"
+    own.write_text("[general]\nvolume-adjust = -20\nhrtf = true\ndither = true\ncf_level = 6\n")
+    monkeypatch.setenv("XDG_CONFIG_HOME", str(tmp_path))
+    monkeypatch.setenv("ALSOFT_CONF", str(own))
+    with Engine([SOUNDING_ROOM], sounds=True) as engine:
+        engine.open_map(0)
+        np.testing.assert_array_equal(heard(engine, 60, 80), heard(ears, 60, 80))
+    assert os.environ["ALSOFT_CONF"] == str(own)
