@@ -30,6 +30,7 @@ BESIDE = "a picture without a document of its own"
 """Reason of rows that are no mistake: pictures that the documents beside them may show."""
 
 _HASH_BITS = 48
+_BY_NAME = "names-"
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,12 @@ def outline(table: Table) -> Survey:
     for name in names:
         whole.update(len(name).to_bytes(8, "little") + name)
     identities = np.array([hashed(name) for name in names], dtype=np.int64)
-    return Survey(identities, {}, whole.hexdigest())
+    return Survey(identities, {}, f"{_BY_NAME}{whole.hexdigest()}")
+
+
+def is_of_content(fingerprint: str) -> bool:
+    """Returns whether a fingerprint is one of content, and not of names and sizes alone."""
+    return not fingerprint.startswith(_BY_NAME)
 
 
 def file_identity(data: Path | bytes, medium: Medium = IMAGE) -> bytes:

@@ -76,7 +76,7 @@ def _table(counted: Sequence[Counted]) -> doc.Table:
         for each in counted
     ]
     columns = ["", "documents read", "unusable", "bytes of text", "pictures"]
-    return doc.Table(rows, [*columns, *(f"positions of {name}" for name in streams)])
+    return doc.Table(rows, [*columns, *(f"positions of {name}" for name in streams)], (0,))
 
 
 def _section(source: str, counted: Sequence[Counted], facts: SourceFacts) -> doc.Section:

@@ -43,7 +43,7 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
             "rows skipped: no text",
         ),
         *("a, b, c and 2 more", "left: x.csv", "2,000", "a caption &amp; more", "&lt;b&gt;7"),
-        *("words ...", "positions of image"),
+        *("...", "positions of image"),
     ):
         assert said in page, said
     assert page.count("<img") == 1
