@@ -68,11 +68,14 @@ def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
     """
     wrong = partial(UserError, setting=blamed, value=path)
     first: Chosen | None = None
-    own = tuple(file for file in found.data if is_picture(file, wanted.media))
-    pictures = PictureFiles(found.root, own)
+    loose: list[Path] = []
+    others: list[Path] = []
+    for file in found.data:
+        (loose if is_picture(file, wanted.media) else others).append(file)
+    pictures = PictureFiles(found.root, loose)
     suits = partial(wanted.fits, pictures=pictures)
     reasons: list[NoTable] = []
-    for form, files in _candidates(found, wanted):
+    for form, files in _candidates(found.root, others, loose, wanted):
         try:
             table = _open(found, form, files, suits, wanted)
             chosen = Chosen(found, form, table, pictures)
@@ -125,29 +128,26 @@ def _readable(form: str, files: Sequence[Path], index: Index) -> Iterator[Table]
         raise reasons[0]
 
 
-def _candidates(found: Files, wanted: Wanted) -> list[tuple[str, list[Path]]]:
+def _candidates(
+    root: Path, files: Sequence[Path], pictures: Sequence[Path], wanted: Wanted
+) -> list[tuple[str, Sequence[Path]]]:
     """Returns formats and their files, in the order in which they are tried."""
     by_form: dict[str, list[Path]] = {}
-    for file in found.data:
-        if is_picture(file, wanted.media):
-            by_form.setdefault(_PICTURES, []).append(file)
-        elif wanted.texts and file.suffix.lower() == ".txt":
+    for file in files:
+        if wanted.texts and file.suffix.lower() == ".txt":
             by_form.setdefault(".txt", []).append(file)
         elif form := form_of(file):
             by_form.setdefault(form, []).append(file)
-    pictures = by_form.pop(_PICTURES, [])
-    metadata = []
-    for form, files in (
-        by_form.items() if not wanted.texts else ()
-    ):  # of texts, it may have titles only
-        own = [file for file in files if Path(file.name.removesuffix(".gz")).stem == "metadata"]
-        own = [file for file in own if file.parent == found.root] or own
-        if own:
-            metadata.append((form, own))
     tables = sorted(by_form.items(), key=lambda each: -sum(stamp(str(f))[0] for f in each[1]))
-    if wanted.texts:  # the names of labels are no texts
-        pictures = []
-    return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
+    if wanted.texts:  # metadata may have titles only, and names of labels are no texts
+        return [*tables]
+    metadata = []
+    for form, own in by_form.items():
+        named = [file for file in own if Path(file.name.removesuffix(".gz")).stem == "metadata"]
+        named = [file for file in named if file.parent == root] or named
+        if named:
+            metadata.append((form, named))
+    return [*metadata, *tables, *([(_PICTURES, pictures)] if pictures else [])]
 
 
 def few_names(found: Files, files: Sequence[Path]) -> str:

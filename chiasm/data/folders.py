@@ -64,7 +64,7 @@ class FolderSource(ABC):
     ) -> None:
         self.name = name
         self._table, self._columns = table, columns
-        self._pictures = pictures or PictureFiles()
+        self._pictures = PictureFiles() if pictures is None else pictures
         self._group_column = group_column
         if not table.files:  # of the hub
             index = NO_INDEX

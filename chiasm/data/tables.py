@@ -64,7 +64,7 @@ def open_tables(
     chosen = choose(found, path, "path", wanted)
     table = chosen.table
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
-    notes = [_left(chosen), "" if texts else _without_row(chosen, media)]
+    notes = [_left(chosen), "" if texts else _without_row(chosen, NOUNS[media])]
     held_out, train, unread = None, split.train, split.left
     if not train:
         raise UserError(
@@ -143,11 +143,10 @@ def _left(chosen: Chosen) -> str:
     return f"left: {few_names(found, left)}" if left else ""
 
 
-def _without_row(chosen: Chosen, media: str) -> str:
+def _without_row(chosen: Chosen, noun: str) -> str:
     """Returns a note about pictures without a row, a lower bound of their number."""
-    own = sum(is_picture(file, media) for file in chosen.found.data)
-    more = own - len(chosen.table)
-    return f"{more:,} {NOUNS[media]} have no row" if more > 0 else ""
+    more = len(chosen.pictures) - len(chosen.table)
+    return f"{more:,} {noun} have no row" if more > 0 else ""
 
 
 def _place(file: Path) -> tuple[int, int] | str:
