@@ -8,8 +8,10 @@ library (:mod:`chiasm.data.copies`).
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +43,9 @@ class ArrowTable(FileTable):
         super().__init__(*files)
         self.columns = tuple(table.column_names)
         self._labels = labels
-        self._batches = table.to_batches()
-        self._ends = np.cumsum([len(batch) for batch in self._batches])
+        batches = table.to_batches()
+        self._arrays = [dict(zip(self.columns, each.columns, strict=True)) for each in batches]
+        self._ends = list(accumulate(map(len, batches)))
         self._length = len(table)
 
     def __len__(self) -> int:
@@ -70,9 +73,10 @@ class ArrowTable(FileTable):
         return super().utf8(number, column, begin, end)
 
     def _cell(self, number: int, column: str) -> pa.Scalar:
-        which = int(np.searchsorted(self._ends, number, side="right"))
-        batch = self._batches[which]
-        return batch.column(column)[number - int(self._ends[which]) + len(batch)]
+        which = bisect_right(self._ends, number)
+        array = self._arrays[which][column]
+        cell: pa.Scalar = array[number - self._ends[which] + len(array)]
+        return cell
 
 
 def open_arrow(file: Path, index: Index = NO_INDEX) -> ArrowTable:
@@ -130,7 +134,9 @@ def _batches(file: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with _blamed(file, kind):
-            yield from batches
+            for batch in batches:
+                _refuse_invalid(batch)
+                yield batch
 
     with pa.OSFile(str(file)) as opened:
         with _blamed(file, kind):
@@ -148,6 +154,19 @@ def _batches(file: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]
         yield schema, read(rows)
 
 
+def _refuse_invalid(batch: pa.RecordBatch) -> None:
+    """Raises ArrowInvalid where reading cells would read memory that is not the file's.
+
+    Text that is no UTF-8 is left to its row.
+    """
+    for column in batch.columns:
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            if "UTF8" not in str(error):
+                raise
+
+
 def _refuse_cut(stream: pa.NativeFile) -> None:
     """Raises EOFError if a stream was cut between two batches: readers take that for its end."""
     stream.seek(0)
@@ -162,7 +181,7 @@ def _refuse_cut(stream: pa.NativeFile) -> None:
 def _blamed(file: Path, kind: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, ValueError) as error:
         said = first_line(error.__cause__ or error)
         raise UserError(
             f"{file} cannot be read as {kind} ({said}); fetch or write it again"
@@ -173,14 +192,14 @@ def _labels(schema: pa.Schema) -> dict[str, list[str]]:
     """Returns names of class labels by column, as the datasets library stores them in a schema."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
-        return {}
-    own = {name: feature.get("feature", feature) for name, feature in features.items()}
-    return {
-        name: feature["names"]
-        for name, feature in own.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-    }
+        own = {name: feature.get("feature", feature) for name, feature in features.items()}
+        return {
+            name: feature["names"]
+            for name, feature in own.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}  # there are none, or they are damaged
 
 
 def _value(cell: pa.Scalar, names: list[str] | None) -> Any:

@@ -66,11 +66,15 @@ def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
     """
     wrong = partial(UserError, setting=blamed, value=path)
     first: Chosen | None = None
-    own = filter(wanted.medium.is_of, found.data) if wanted.medium else ()
-    named = MediaFiles(found.root, tuple(own))
+    medium = wanted.medium
+    loose: list[Path] = []
+    others: list[Path] = []
+    for file in found.data:
+        (loose if medium and medium.is_of(file) else others).append(file)
+    named = MediaFiles(found.root, loose)
     suits = partial(wanted.fits, files=named)
     reasons: list[NoTable] = []
-    for form, files in _candidates(found, wanted):
+    for form, files in _candidates(found.root, others, loose, wanted):
         try:
             table = _open(found, form, files, suits, wanted)
             chosen = Chosen(found, form, table, named)
@@ -92,8 +96,8 @@ def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
     if compressed:
         why = f"holds compressed files ({few_names(found, compressed)}), which are not read"
         raise wrong(why, remedy="unpack them first")
-    others = f", or {wanted.medium.nouns}" if wanted.medium else ""
-    raise wrong("holds nothing that can be read", remedy=f"give a folder with {FORMS}{others}")
+    nouns = f", or {medium.nouns}" if medium else ""
+    raise wrong("holds nothing that can be read", remedy=f"give a folder with {FORMS}{nouns}")
 
 
 def _open(
@@ -123,25 +127,26 @@ def _readable(form: str, files: Sequence[Path], index: Index) -> Iterator[Table]
         raise reasons[0]
 
 
-def _candidates(found: Files, wanted: Wanted) -> list[tuple[str, list[Path]]]:
+def _candidates(
+    root: Path, files: Sequence[Path], loose: Sequence[Path], wanted: Wanted
+) -> list[tuple[str, Sequence[Path]]]:
     """Returns formats and their files, in the order in which they are tried."""
     by_form: dict[str, list[Path]] = {}
-    for file in found.data:
-        if wanted.medium and wanted.medium.is_of(file):
-            by_form.setdefault(_LOOSE, []).append(file)
-        elif not wanted.medium and file.suffix.lower() == _TEXT:
+    for file in files:
+        if wanted.medium is None and file.suffix.lower() == _TEXT:
             by_form.setdefault(_TEXT, []).append(file)
         elif form := form_of(file):
             by_form.setdefault(form, []).append(file)
-    loose = by_form.pop(_LOOSE, [])
-    metadata = []
-    for form, files in by_form.items() if wanted.medium else ():  # else it may have titles only
-        own = [file for file in files if Path(file.name.removesuffix(".gz")).stem == "metadata"]
-        own = [file for file in own if file.parent == found.root] or own
-        if own:
-            metadata.append((form, own))
     tables = sorted(by_form.items(), key=lambda each: -sum(stamp(str(f))[0] for f in each[1]))
-    return [*metadata, *tables] + [(_LOOSE, loose)] * bool(loose)
+    if wanted.medium is None:  # metadata may have titles only
+        return [*tables]
+    metadata = []
+    for form, own in by_form.items():
+        named = [file for file in own if Path(file.name.removesuffix(".gz")).stem == "metadata"]
+        named = [file for file in named if file.parent == root] or named
+        if named:
+            metadata.append((form, named))
+    return [*metadata, *tables, *([(_LOOSE, loose)] if loose else [])]
 
 
 def few_names(found: Files, files: Sequence[Path]) -> str:

@@ -12,10 +12,10 @@ from __future__ import annotations
 import glob
 import os
 import re
+from collections import deque
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
 from chiasm.data.patterns import expanded, has_braces
 from chiasm.data.storage import URL, listed, url_of
@@ -105,9 +105,9 @@ def find_files(path: str, setting: str = "path") -> Files | None:
         return None
     found = [root / match for match in glob.glob(pattern, root_dir=root, recursive=True)]
     inside = [
-        name
+        own
         for each in found
-        for name in ([str(each)] if each.is_file() else _inside(each, setting))
+        for own in ([(str(each), True)] if each.is_file() else _inside(each, setting))
     ]
     if not inside:
         raise UserError("matches no file", setting=setting, value=path, remedy="check the pattern")
@@ -133,39 +133,52 @@ def _joined(path: str, parts: Iterable[str], setting: str) -> Files:
     return Files(root, tuple(sorted(data)), tuple(left))
 
 
-def _inside(folder: Path, setting: str) -> Iterator[str]:
-    """Yields the files below a folder, following links; each real folder is read once."""
+def _inside(folder: Path, setting: str) -> Iterator[tuple[str, bool]]:
+    """Yields what lies below a folder and is no folder, and whether it is a file.
 
-    def refuse(error: OSError) -> NoReturn:
-        why = f": {error.filename} cannot be read: {error.strerror}"
-        raise UserError(why, setting=setting) from error
-
+    Links are followed, after all folders that are none; each real folder is read once.
+    """
     seen: set[str] = set()
-    starts = [str(folder)]
-    for start in starts:
-        for above, folders, names in os.walk(start, onerror=refuse):
-            real = os.path.realpath(above)
-            folders[:] = sorted(name for name in folders if not is_leaving(name))
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            starts += filter(os.path.islink, (os.path.join(above, name) for name in folders))
-            yield from (os.path.join(above, name) for name in names)
+    folders, links = [str(folder)], deque[str]()
+    while folders or links:
+        above = folders.pop() if folders else links.popleft()
+        real = os.path.realpath(above)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(above) as entries:
+                for entry in entries:
+                    is_folder, is_file = _kind(entry)
+                    if not is_folder:
+                        yield entry.path, is_file
+                    elif not is_leaving(entry.name):
+                        (links if entry.is_symlink() else folders).append(entry.path)
+        except OSError as error:
+            why = f": {error.filename} cannot be read: {error.strerror}"
+            raise UserError(why, setting=setting) from error
 
 
-def _split_off(root: Path, found: Iterable[str]) -> Files:
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Returns whether an entry is a folder, and whether a file; of links, what they lead to."""
+    if entry.is_symlink():
+        return os.path.isdir(entry.path), os.path.isfile(entry.path)
+    return entry.is_dir(), entry.is_file()
+
+
+def _split_off(root: Path, found: Iterable[tuple[str, bool]]) -> Files:
     begin = _beginning(root)
-    names = {name.removeprefix("./").removeprefix(begin) for name in found}
-    parted = sorted(name.split("/") for name in names)  # as paths are sorted
-    runs = {tuple(parts[:-1]) for parts in parted if parts[-1] == "recipe.toml"} - {()}
+    names = {name.removeprefix("./").removeprefix(begin): is_file for name, is_file in found}
+    # As paths are sorted.
+    parted = sorted((name.split("/"), is_file) for name, is_file in names.items())
+    runs = {tuple(parts[:-1]) for parts, _ in parted if parts[-1] == "recipe.toml"} - {()}
     data: list[Path] = []
     left: list[Path] = []
-    for parts in parted:
+    for parts, is_file in parted:
         if any(map(is_leaving, parts)) or (runs and not runs.isdisjoint(_above(parts))):
             continue
         path = Path(begin + "/".join(parts))
-        (data if os.path.isfile(path) and not _is_about(path) else left).append(path)
+        (data if is_file and not _is_about(parts[-1]) else left).append(path)
     return Files(root, tuple(data), tuple(left))
 
 
@@ -182,8 +195,8 @@ def is_leaving(name: str) -> bool:
     )
 
 
-def _is_about(file: Path) -> bool:
-    return file.name in _DESCRIPTIONS or _ABOUT.fullmatch(file.name) is not None
+def _is_about(name: str) -> bool:
+    return name in _DESCRIPTIONS or _ABOUT.fullmatch(name) is not None
 
 
 @dataclass(frozen=True)
@@ -215,19 +228,23 @@ def split_by_name(root: Path, files: Sequence[Path], *, by_file: bool = True) ->
       parts (``train-00000-of-00003.parquet``, ``cc-test-0001.tar``) and another file differs from
       it in that word and in numbers alone.
     """
-    names = list(map(Path, relative_names(root, files)))
+    relative = relative_names(root, files)
+    inside = [name.rpartition("/")[0] for name in relative]
+    # Of pictures, of which there may be many, the folders' names alone are looked at.
+    names = [Path(name) for name in (relative if by_file else (f"{own}/x" for own in {*inside}))]
     folders = split_folders(names)
     if folders:
-        of_folder = {folder: _outermost(folder, folders) for folder in {n.parent for n in names}}
-        splits = [of_folder[name.parent] for name in names]
+        of_folder = {own: _outermost(Path(own), folders) for own in {*inside}}
+        splits = [of_folder[own] for own in inside]
     else:
-        splits = _by_file(names) if by_file else [TRAIN] * len(names)
+        splits = _by_file(names) if by_file else [TRAIN] * len(files)
     of = {
         split: tuple(file for file, own in zip(files, splits, strict=True) if own == split)
         for split in (TRAIN, VALIDATION, TEST)
     }
-    pairs = zip(names, splits, strict=True)
-    trained = [name for name, split in pairs if split == TRAIN]
+    trained = names
+    if by_file:
+        trained = [name for name, own in zip(names, splits, strict=True) if own == TRAIN]
     doubtful = () if folders else _doubtful(trained, by_file=by_file)
     return SplitFiles(of[TRAIN], of[VALIDATION], of[TEST], doubtful)
 

@@ -67,7 +67,7 @@ class FolderSource(ABC):
     ) -> None:
         self.name = name
         self._table, self._columns = table, columns
-        self._files = files or MediaFiles()
+        self._files = MediaFiles() if files is None else files
         self._group_column = group_column
         if not table.files:  # of the hub
             index = NO_INDEX

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -35,11 +36,11 @@ FORMS = (
 
 def form_of(file: Path) -> str:
     """Returns the form of a table in a file, such as ``.csv`` or ``.csv.gz``; empty: none."""
-    *_, before, suffix = ("", "", *file.suffixes)
-    before, suffix = before.lower(), suffix.lower()
+    stem, suffix = os.path.splitext(file.name.lower())
     if suffix == ".tgz":
         return f".tar{_GZIP}"
     if suffix == _GZIP:
+        before = os.path.splitext(stem)[1]
         return before + suffix if before in _PLACED else ""
     return suffix if suffix in _PLACED or suffix in _TYPED else ""
 
@@ -50,8 +51,8 @@ def open_one(form: str, file: Path, index: Index) -> Table:
     Raises:
         UserError: it is damaged, or NoTable: it holds none.
     """
-    if url_of(file) and form != ".tar":
-        raise UserError(f"{file} is no tar: other files are read from this machine's disks alone")
+    if (url := url_of(file)) and form != ".tar":
+        raise UserError(f"{url} is no tar: other files are read from this machine's disks alone")
     if form in _TYPED:
         return _TYPED[form](file, index)
     if form.endswith(_GZIP):

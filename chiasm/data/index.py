@@ -74,8 +74,8 @@ class Index:
         found = find()
         if time.perf_counter() - seconds >= self._least_seconds:
             # A further file may have changed since it was read; then it is too young to be trusted.
-            stamps = [*before, *map(stamp, found.looked_at)]
-            _keep(path, found, [*names, *found.looked_at], stamps, began)
+            further = list(dict.fromkeys(found.looked_at).keys() - {*names})
+            _keep(path, found, [*names, *further], [*before, *map(stamp, further)], began)
         return found
 
 

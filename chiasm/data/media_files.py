@@ -29,6 +29,9 @@ class MediaFiles:
         self.looked_at: dict[str, None] | None = None
         """Where files were looked for, if that is noted."""
 
+    def __len__(self) -> int:
+        return len(self._files)
+
     def find(self, file: Path, table: Path) -> Path:
         """Returns a file by its name; where there is none, ``file``, which was to lead to it.
 

@@ -117,7 +117,10 @@ def _by_number(files: Sequence[Path], by_stem: Mapping[str, Path]) -> dict[int, 
 
 def _labels(root: Path, files: Sequence[Path]) -> list[str | None]:
     """Returns the name of each file's folder; None in the root or in a folder of a split."""
-    folders = [Path(os.path.dirname(name)) for name in relative_names(root, files)]
-    known = {folder: None if folder == Path() else folder.name for folder in {*folders}}
-    known |= dict.fromkeys(split_folders(folder / "picture" for folder in known), None)
+    folders = [name.rpartition("/")[0] for name in relative_names(root, files)]
+    splits = split_folders(Path(folder, "file") for folder in {*folders})
+    known = {
+        folder: None if Path(folder) in splits else Path(folder).name or None
+        for folder in {*folders}
+    }
     return [known[folder] for folder in folders]

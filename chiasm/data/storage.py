@@ -63,6 +63,11 @@ def url_of(file: Path) -> str:
     return f"{found['scheme']}://{found['rest']}" if found else ""
 
 
+def named(file: Path) -> str:
+    """Returns the name of a file in messages: its address or its path."""
+    return url_of(file) or str(file)
+
+
 def path_of(url: str) -> Path:
     """Returns the path of an address; that of ``file://`` is one of this machine."""
     found = URL.fullmatch(url)
@@ -142,11 +147,11 @@ def read_part(file: Path, begin: int, end: int) -> bytes:
     except UserError:
         raise
     except OSError as error:
-        raise LostError(f"{file} cannot be read: {error.strerror or error}") from error
+        raise LostError(f"{named(file)} cannot be read: {error.strerror or error}") from error
     except Exception as error:  # those of the libraries behind fsspec are of any class
-        raise LostError(f"{file} cannot be read: {first_line(error)}") from error
+        raise LostError(f"{named(file)} cannot be read: {first_line(error)}") from error
     if len(found) < end - begin:
-        raise LostError(f"{file} has become shorter since it was opened")
+        raise LostError(f"{named(file)} has become shorter since it was opened")
     return found
 
 

@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import json
 from abc import ABC, abstractmethod
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
-
-import numpy as np
 
 from chiasm.data.cells import texts
 from chiasm.data.reading import Unusable
@@ -115,14 +115,14 @@ class Joined:
 
     def __init__(self, tables: Sequence[Table], columns: Sequence[str] = ()) -> None:
         self._tables = tuple(tables)
-        self._ends = np.cumsum([len(table) for table in tables])
+        self._ends = list(accumulate(map(len, tables)))
         every = (name for table in tables for name in table.columns)
         self.columns = tuple(columns or dict.fromkeys(every))
         self.files = tuple(file for table in tables for file in table.files)
         self.beside = tuple(file for table in tables for file in table.beside)
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return self._ends[-1]
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`Table`."""
@@ -154,8 +154,8 @@ class Joined:
         return Joined([table for table in self._tables if table.files[0] in files], self.columns)
 
     def _place(self, number: int) -> tuple[Table, int]:
-        which = int(np.searchsorted(self._ends, number, side="right"))
-        return self._tables[which], number - int(self._ends[which]) + len(self._tables[which])
+        which = bisect_right(self._ends, number)
+        return self._tables[which], number - self._ends[which] + len(self._tables[which])
 
 
 class Part:
@@ -206,6 +206,9 @@ def cells(table: Table, number: int, *columns: str) -> Row:
     Raises:
         UserError: the row cannot be read.
     """
+    if all(column in table.columns or "." not in column for column in columns):
+        row = table.row(number, *columns)
+        return {column: row.get(column) for column in columns}
     heads = {column: head_of(column, table.columns) for column in columns}
     row = table.row(number, *dict.fromkeys(heads.values()))
     try:

@@ -145,10 +145,8 @@ def _left(chosen: Chosen, medium: Medium | None) -> str:
 
 def _without_row(chosen: Chosen, medium: Medium | None) -> str:
     """Returns a note about pictures and their like without a row, a lower bound of their number."""
-    if medium is None:
-        return ""
-    more = sum(map(medium.is_of, chosen.found.data)) - len(chosen.table)
-    return f"{more:,} {medium.nouns} have no row" if more > 0 else ""
+    more = len(chosen.files) - len(chosen.table)
+    return f"{more:,} {medium.nouns} have no row" if medium and more > 0 else ""
 
 
 def _place(file: Path) -> tuple[int, int] | str:

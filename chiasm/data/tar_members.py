@@ -12,7 +12,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple
 
-from chiasm.data.storage import ByteReader, opened
+from chiasm.data.storage import ByteReader, named, opened
 from chiasm.errors import UserError, first_line
 
 BLOCK_BYTES = 512
@@ -68,12 +68,12 @@ def tar_members(file: Path, wanted: str = "", told: Path | None = None) -> Itera
                     member = member._replace(content=content)
                 yield member
     except FileNotFoundError as error:
-        raise UserError(f"{told} is not there; fetch it again, or leave it out") from error
+        raise UserError(f"{named(told)} is not there; fetch it again, or leave it out") from error
     except (_BadError, OSError) as error:
         why = error.strerror if isinstance(error, OSError) and error.strerror else first_line(error)
         raise UserError(
-            f"{told} cannot be read as a tar ({why}); unpack it if it is compressed in another way "
-            "than by gzip, or fetch it again"
+            f"{named(told)} cannot be read as a tar ({why}); unpack it if it is compressed in "
+            "another way than by gzip, or fetch it again"
         ) from error
 
 
@@ -174,15 +174,15 @@ def _decoded(name: bytes) -> str:
 def _refuse_outside(name: str, file: Path) -> None:
     if name.startswith("/") or ".." in name.split("/"):
         raise UserError(
-            f"{file}: the member {name!r} leads out of the folder that a tar is unpacked into; "
-            "write the tar with names below one folder"
+            f"{named(file)}: the member {name!r} leads out of the folder that a tar is unpacked "
+            "into; write the tar with names below one folder"
         )
 
 
 def _refuse_elsewhere(name: bytes, file: Path) -> None:
     raise UserError(
-        f"{file}: {_decoded(name)} is a link, a sparse file or a part of several volumes, which "
-        "holds no bytes of its own; write the tar with --dereference --hard-dereference, and "
+        f"{named(file)}: {_decoded(name)} is a link, a sparse file or a part of several volumes, "
+        "which holds no bytes of its own; write the tar with --dereference --hard-dereference, and "
         "without --sparse"
     )
 
@@ -192,11 +192,11 @@ def _refuse_another_end(source: ByteReader, end: int, file: Path) -> None:
     rest = source.read_at(end, _END_BYTES)
     if rest.strip(b"\0"):
         raise UserError(
-            f"{file} goes on after its end, as tars do that were joined by cat; give them one "
-            "by one, or join them with tar --concatenate"
+            f"{named(file)} goes on after its end, as tars do that were joined by cat; give them "
+            "one by one, or join them with tar --concatenate"
         )
     if len(rest) < BLOCK_BYTES:
         raise UserError(
-            f"{file} has no end mark, as tars that are cut off between two members; fetch or write "
-            "it again"
+            f"{named(file)} has no end mark, as tars that are cut off between two members; fetch "
+            "or write it again"
         )

@@ -198,3 +198,23 @@ def test_a_cache_that_cannot_be_written_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "file")
     with pytest.raises(UserError, match=r"a\.parquet cannot be copied to .*set HF_HOME"):
         open_arrow(written(pa.table({"text": ["a"]}), tmp_path, "parquet"))
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(form=st.sampled_from(["parquet", "stream", "file"]), data=st.data())
+def test_whatever_a_file_holds_ends_in_rows_or_in_one_message(form, data, tmp_path):
+    table = pa.table({"text": [f"{k} " * 20 for k in range(9)], "n": range(9)})
+    file = written(table, tmp_path, form)
+    whole = bytearray(file.read_bytes())
+    for _ in range(data.draw(st.integers(1, 3))):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    file.write_bytes(whole)
+    told = ""
+    try:
+        for row in rows_of(open_arrow(file)):
+            texts(row.get("text"), "text")
+    except UserError as error:
+        told = str(error)
+    assert "\n" not in told

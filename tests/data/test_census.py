@@ -1,5 +1,8 @@
 """Counts of what documents hold, on documents whose content is known."""
 
+import struct
+import zlib
+
 import numpy as np
 import pytest
 
@@ -64,3 +67,24 @@ def test_sizes_are_told_by_their_quantiles(made, taken):
     assert shown["largest"] == (100, 100, 0.01)
     assert taken([Document((Text("a"),))]).shown_sizes() == {}
     assert taken(documents).to_json()["pictures"] == 100
+
+
+def png_of(width, height):
+    """A PNG that says so of its size, and has a few bytes of pixels."""
+
+    def chunk(kind, content):
+        checksum = zlib.crc32(kind + content)
+        return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", checksum)
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
+    pixels = chunk(b"IDAT", zlib.compress(bytes(1000)))
+    return b"\x89PNG\r\n\x1a\n" + header + pixels + chunk(b"IEND", b"")
+
+
+@pytest.mark.parametrize("size", [(0, 0), (0, 5), (20_000, 10_000), (2**31 - 1, 1)])
+def test_pictures_of_no_size_and_bombs_are_counted(size, made, taken):
+    documents = [Document((Image(data, target=False),)) for data in (png_of(*size), png_of(3, 4))]
+    found = taken(documents)
+    assert found.rejects == {"a picture cannot be decoded": 1}
+    assert found.told[0].startswith("mine[0]: picture ")
+    assert found.sizes_I2.tolist() == [[4, 3]]

@@ -29,5 +29,5 @@ def test_the_form_of_a_file_is_told_by_its_suffixes(name, form):
 
 
 def test_files_elsewhere_are_tars():
-    with pytest.raises(UserError, match=r"memory:/b/a\.csv is no tar: other files are read from"):
+    with pytest.raises(UserError, match=r"memory://b/a\.csv is no tar: other files are read from"):
         open_one(".csv", Path("memory:/b/a.csv"), NO_INDEX)

@@ -34,10 +34,10 @@ def test_parts_of_files_elsewhere_are_read_as_those_here(memory):
     with opened(file) as source:
         assert (source.size, source.read_at(7, 9), source.read_at(1, 2)) == (10, b"789", b"12")
     memory.pipe("/bucket/a", b"0123")
-    with pytest.raises(LostError, match=r"memory:/bucket/a has become shorter"):
+    with pytest.raises(LostError, match=r"memory://bucket/a has become shorter"):
         read_part(file, 2, 5)
     memory.rm("/bucket/a")
-    with pytest.raises(LostError, match=r"memory:/bucket/a cannot be read"):
+    with pytest.raises(LostError, match=r"memory://bucket/a cannot be read"):
         read_part(file, 2, 5)
 
 

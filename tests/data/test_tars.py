@@ -223,7 +223,7 @@ def test_a_tar_elsewhere_is_read_as_one_here(made, tmp_path):
     elsewhere = Tar(path_of("memory://shards/a.tar"))
     memory.store.clear()
     assert len(elsewhere) == 9
-    with pytest.raises(LostError, match=r"memory:/shards/a\.tar cannot be read"):
+    with pytest.raises(LostError, match=r"memory://shards/a\.tar cannot be read"):
         elsewhere.row(3)
     memory.pipe("/shards/a.tar", file.read_bytes())
     assert rows_of(elsewhere) == rows_of(Tar(file))
