@@ -10,7 +10,8 @@ index.py       what was found in files, kept while they are unchanged
 copies.py      copies of files in a form that can be read at any place
 cells.py       cells of a table as words, or as a file
 patterns.py    lists of files in braces
-files.py       the files of a path, and those held out by their names
+files.py       the files of a path
+splits.py      files that are held out by their names
 table.py       rows by number
 line_tables.py  JSON lines, JSON, CSV, plain texts
 arrow_tables.py  parquet, Arrow and the hub's datasets

@@ -11,10 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import relative_names, split_folders
+from chiasm.data.files import relative_names
 from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.media import IMAGE, Medium
 from chiasm.data.reading import Unusable
+from chiasm.data.splits import split_folders
 from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
 from chiasm.errors import UserError
 

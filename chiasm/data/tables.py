@@ -11,12 +11,13 @@ from pathlib import Path
 
 from chiasm.data.arrow_tables import open_hub
 from chiasm.data.choice import Chosen, Fits, Wanted, choose, few_names
-from chiasm.data.files import TEST, TRAIN, VALIDATION, find_files, split_by_name
+from chiasm.data.files import find_files
 from chiasm.data.formats import COMPRESSED, form_of
 from chiasm.data.index import NO_INDEX, Index
 from chiasm.data.media import Medium
 from chiasm.data.media_files import MediaFiles
 from chiasm.data.media_folder import CAPTION_SUFFIXES
+from chiasm.data.splits import TEST, TRAIN, VALIDATION, split_by_name
 from chiasm.data.storage import url_of
 from chiasm.data.table import Table, head_of
 from chiasm.errors import UserError, setting
