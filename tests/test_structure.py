@@ -363,7 +363,7 @@ OF_NO_FILE = {
     "evaluation": "registration",
     "loop": "registration",
     "model": "registration",
-    "ranks": "equal faults footprint resume",
+    "ranks": "equal faults footprint resume vision",
     "sound": "streams",
     "streams": "depth mistakes page series",
     "studies": "shipped",

@@ -45,4 +45,5 @@ def train(
             )
         if ranks.is_first:
             steps = settings.training.steps
-            print(f"trained {steps} steps; the model is in {folder / 'model'}")
+            done = f"trained {steps} steps" if display.steps else f"all {steps} steps were done"
+            print(f"{done}; the model is in {folder / 'model'}")

@@ -87,6 +87,9 @@ class Trainer(Loop[Read]):
             ranks=ranks,
             tell=tell,
         )
+        if settings.frozen:
+            fixed = sum(own.numel() for own in decoder.parameters() if not own.requires_grad)
+            tell(f"training.frozen: {fixed:,} of {_numbers(decoder):,} parameters stay as they are")
         self.placement = placement
         self.average = None
         if settings.ema_decay is not None:
@@ -214,3 +217,7 @@ class Trainer(Loop[Read]):
                 if len(found := torch.cat(latents)):
                     with found_at(f"streams.{name}"):
                         self.tokenizers[name].statistics.refuse(found)
+
+
+def _numbers(decoder: Decoder) -> int:
+    return sum(own.numel() for own in decoder.parameters())

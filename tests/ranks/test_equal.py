@@ -43,16 +43,18 @@ MODELS: dict[str, dict[str, Any]] = {
     "checkpointed": {**MOE, "training.activation_checkpointing": "full"},
 }
 SPLITS = {
-    2: {"copies": (1, 1), "shards": (2, 1), "experts": (1, 2), "both": (2, 2)},
+    2: {"copies": (1, 1), "messages": (1, 1), "shards": (2, 1), "experts": (1, 2), "both": (2, 2)},
     4: {"shards": (4, 1), "hybrid": (2, 1), "both": (4, 2)},
 }
-"""Ranks → (ranks of shards, ranks of experts)."""
+"""Ranks → (ranks of shards, ranks of experts). Copies are summed in shared memory, or by messages
+where there is none."""
 
 
 TRAINED = {
     2: {
-        "copies": ("dense", "moe-shared", "two-streams"),
-        "shards": tuple(MODELS),
+        "copies": ("dense", "moe-shared"),
+        "messages": ("dense",),
+        "shards": ("modality", "mot", "moe", "muon", "two-streams"),
         "experts": ("moe", "muon"),
         "both": ("moe-shared", "accumulated", "checkpointed"),
     },
