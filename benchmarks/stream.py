@@ -46,8 +46,9 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
 WINDOWS = 7
 WINDOW_SECONDS = 2.0
 PICTURE_FILES = 2000
-SHARD_SAMPLES = 10_000
-SHARD_PIXELS = 96
+SHARD_SAMPLES = 4_000
+SHARD_PIXELS = {"small": 96, "usual": 384}
+"""Sides of pictures in shards: some kilobytes, and some tens of kilobytes."""
 FOLDER_PICTURES, TAR_SAMPLES = 10_000, 100_000
 
 
@@ -81,20 +82,21 @@ def picture_files(captions: Source, folder: Path) -> Mapping[str, object]:
     return {"kind": "image_text", "path": str(folder)}
 
 
-def jpeg(number: int) -> bytes:
-    """A picture of noise in few colours: some kilobytes, another one for each number."""
+def jpeg(number: int, pixels: int = SHARD_PIXELS["small"]) -> bytes:
+    """A picture of coarse noise, another one for each number."""
     random = np.random.default_rng(number)
-    coarse = PillowImage.fromarray(random.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+    shape = (pixels // 8, pixels // 8, 3)
+    coarse = PillowImage.fromarray(random.integers(0, 256, shape, dtype=np.uint8))
     file = io.BytesIO()
-    coarse.resize((SHARD_PIXELS, SHARD_PIXELS)).save(file, "JPEG", quality=90)
+    coarse.resize((pixels, pixels)).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
-def samples(count: int) -> Iterator[tuple[str, bytes]]:
+def samples(count: int, pixels: int = SHARD_PIXELS["small"]) -> Iterator[tuple[str, bytes]]:
     """Members of a tar; its pictures repeat, but for their last bytes."""
-    pictures = [jpeg(number) for number in range(min(count, 1000))]
+    pictures = [jpeg(number, pixels) for number in range(min(count, 200))]
     for number in range(count):
-        yield f"{number:07}.jpg", pictures[number % 1000] + b"%07d" % number
+        yield f"{number:07}.jpg", pictures[number % len(pictures)] + b"%07d" % number
         yield f"{number:07}.txt", f"a picture of noise, number {number}".encode()
 
 
@@ -107,8 +109,8 @@ def write_tar(path: Path, members: Iterator[tuple[str, bytes]]) -> Path:
     return path
 
 
-def write_parquet(path: Path, count: int) -> Path:
-    contents = [content for _, content in samples(count)]
+def write_parquet(path: Path, count: int, pixels: int) -> Path:
+    contents = [content for _, content in samples(count, pixels)]
     texts = [text.decode() for text in contents[1::2]]
     parquet.write_table(pa.table({"image": contents[::2], "text": texts}), path)
     return path
@@ -147,28 +149,34 @@ def best_seconds(work: Callable[[], object], times: int = 3) -> float:
 
 
 def of_shards(folder: Path) -> dict[str, object]:
-    """Rates of shards beside those of bare readers."""
+    """Rates of shards beside those of bare readers, by the size of their pictures."""
     figures: dict[str, object] = {}
-    shards = {
-        "tar": (write_tar(folder / "a.tar", samples(SHARD_SAMPLES)), bare_tar),
-        "parquet": (write_parquet(folder / "a.parquet", SHARD_SAMPLES), bare_parquet),
-    }
-    for name, (path, bare) in shards.items():
-        source = opened(path, folder / "cache").train
-        order = np.random.default_rng(0).permutation(len(source) // 2) * 2
-
-        def read(source: Source = source, order: np.ndarray = order) -> None:
-            for number in order.tolist():
-                source[number]
-
-        rate = len(order) / best_seconds(read)
-        bare_rate = SHARD_SAMPLES / best_seconds(lambda bare=bare, path=path: bare(path))
-        figures[name] = {
-            "samples_per_second": round(rate),
-            "bare_samples_per_second": round(bare_rate),
-            "ratio": round(rate / bare_rate, 2),
-        }
+    for size, pixels in SHARD_PIXELS.items():
+        tar = write_tar(folder / f"{size}.tar", samples(SHARD_SAMPLES, pixels))
+        table = write_parquet(folder / f"{size}.parquet", SHARD_SAMPLES, pixels)
+        kilobytes = round(tar.stat().st_size / SHARD_SAMPLES / 1000, 1)
+        figures[f"{size}, kilobytes of a sample"] = kilobytes
+        figures[f"{size}, tar"] = beside(tar, bare_tar, folder / "cache")
+        figures[f"{size}, parquet"] = beside(table, bare_parquet, folder / "cache")
     return figures
+
+
+def beside(path: Path, bare: Callable[[Path], int], cache: Path) -> dict[str, float]:
+    """Samples per processor second of shuffled documents, and of a bare reader in order."""
+    source = opened(path, cache).train
+    order = (np.random.default_rng(0).permutation(len(source) // 2) * 2).tolist()
+
+    def read() -> None:
+        for number in order:
+            source[number]
+
+    rate = len(order) / best_seconds(read)
+    bare_rate = SHARD_SAMPLES / best_seconds(lambda: bare(path))
+    return {
+        "samples_per_second": round(rate),
+        "bare_samples_per_second": round(bare_rate),
+        "ratio": round(rate / bare_rate, 2),
+    }
 
 
 def of_openings(folder: Path) -> dict[str, object]:

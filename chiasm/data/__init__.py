@@ -26,6 +26,7 @@ survey.py      one pass over a table's rows
 source.py      one source: the base of its settings, its two sides and facts
 fingerprint.py  short hash of the content of users' files
 folders.py     sources from such tables
+texts.py       sources of plain texts
 interleaved.py  documents of sentences and pictures in order
 clips.py       clips of video files
 sounds.py      sources of sounds with words

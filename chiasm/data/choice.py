@@ -137,7 +137,9 @@ def _candidates(
             by_form.setdefault(_TEXT, []).append(file)
         elif form := form_of(file):
             by_form.setdefault(form, []).append(file)
-    tables = sorted(by_form.items(), key=lambda each: -sum(stamp(str(f))[0] for f in each[1]))
+    tables = list(by_form.items())
+    if len(tables) > 1:
+        tables.sort(key=lambda each: -sum(stamp(str(file))[0] for file in each[1]))
     if wanted.medium is None:  # metadata may have titles only
         return [*tables]
     metadata = []

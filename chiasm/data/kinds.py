@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from chiasm.data.columns import PictureTableSettings, TableSettings, text_column
-from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource, TextSource
+from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource
 from chiasm.data.interleaved import FORMS, InterleavedSource
 from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
 from chiasm.data.tables import choose_column
+from chiasm.data.texts import TextSource
 from chiasm.errors import UserError, setting
 
 _CHARACTERS_PER_POSITION = 2

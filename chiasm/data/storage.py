@@ -169,8 +169,8 @@ def stamp(file: str) -> Stamp:
 def _remote_stamp(file: str) -> Stamp:
     system, place = file_system(url_of(Path(file)))
     try:
-        size = int(system.size(place) or 0)
-        known = xxhash.xxh3_64_intdigest(str(system.ukey(place)).encode()) >> 1
-    except (OSError, NotImplementedError):
+        told = system.info(place)
+    except Exception:  # those of the libraries behind fsspec are of any class
         return GONE
-    return size, 0, 0, known
+    known = repr(sorted((name, repr(value)) for name, value in told.items()))
+    return int(told.get("size") or 0), 0, 0, xxhash.xxh3_64_intdigest(known.encode()) >> 1
