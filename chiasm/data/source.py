@@ -195,8 +195,8 @@ class FileSettings(SourceSettings):
     """What is held out, in the same forms; empty: files that are held out by their names, and
     where there are none a share."""
     held_out_fraction: float = Field(0.05, gt=0, lt=1)
-    """Share that training never sees, chosen by a hash of the group, the picture's file or the
-    text; of trajectories, whole ones. Not read where files are held out."""
+    """Share that training never sees, chosen by a hash of the group, the file or the text; of
+    trajectories, whole ones. Not read where files are held out."""
 
     held_out_by: ClassVar[str]
     """What is hashed; kinds that hash the same hold out the same documents of one folder."""
