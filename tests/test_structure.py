@@ -47,19 +47,9 @@ ORDER = [
         "flow",
         "documents",
     ),
-    *(
-        "controls",
-        "actions",
-        "capabilities",
-        "imports",
-        "batch",
-        "model",
-        "tokenizers",
-        "data",
-        "worlds",
-    ),
-    *("providers", "loop", "vision", "sound", "inference", "training", "worldmodel", "walk"),
-    *("evaluation", "prompts", "trained", "report", "recipe", "assembly"),
+    *("controls", "actions", "capabilities", "imports", "batch", "model", "tokenizers"),
+    *("data", "worlds", "providers", "loop", "vision", "sound", "inference", "training"),
+    *("worldmodel", "walk", "evaluation", "prompts", "trained", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 

@@ -15,7 +15,7 @@ from PIL import Image as PillowImage
 
 from chiasm.batch.streams import IMAGE, Streams
 from chiasm.cli.options import Device, Trained, but, check_folder, with_settings
-from chiasm.data.files import SOUND_SUFFIXES
+from chiasm.data.media import AUDIO
 from chiasm.documents import Continuous, Image, Sound, Span, Text
 from chiasm.errors import UserError, found_at
 from chiasm.inference.request import Ended, Event, Generated, Request, SamplingSettings, TextWritten
@@ -127,7 +127,7 @@ class GivenItem:
         """
         if not self.file.is_file():
             raise UserError(f"{self.option} does not exist; give a file")
-        if self.file.suffix.lower() in SOUND_SUFFIXES:
+        if AUDIO.is_of(self.file):
             return Sound(self.file, target=False, stream=self.stream)
         if self.file.suffix != ".npy":
             try:

@@ -18,10 +18,14 @@ from chiasm.documents import Document, Image, Source
 from chiasm.errors import UserError, origin
 
 if TYPE_CHECKING:
-    from chiasm.batch.items import ItemReader
+    from chiasm.batch.items import ItemReader  # imports torch, and recipes import this file
 
 UNREADABLE = (UserError, OSError, ValueError)
 """Errors by which a source reports a document that it cannot read."""
+
+
+class LostError(UserError):
+    """A file with many documents is gone or cannot be reached: an end, where one is skipped."""
 
 
 def defect(place: str, error: Exception) -> UserError:
@@ -42,6 +46,17 @@ def checked(document: Document) -> Document:
     if not isinstance(document, Document):
         raise TypeError(f"the source gave a {type(document).__name__}; a Document is asked for")
     return document
+
+
+class Unusable(UserError):
+    """A row that lacks something that a document needs; the message is the reason in few words.
+
+    ``detail`` is specific to this row, such as the missing path.
+    """
+
+    def __init__(self, reason: str, detail: str = "") -> None:
+        super().__init__(reason)
+        self.detail = detail
 
 
 EMPTY, UNREAD, UNDECODED = "empty", "cannot be read", "a picture cannot be decoded"
@@ -96,7 +111,8 @@ class ReadingLog:
         known = self._reason.setdefault(source.name, {})
         for number in numbers:
             look = pictures and known.get(number) != ""  # decoding is slow: once per document
-            document, reason, why = _read(source, number, look, self._reader)
+            reader = self._reader
+            document, reason, why = examined(source, number, reader, pictures=look)
             if reason or look:
                 known[number] = reason
             known.setdefault(number, None)
@@ -129,12 +145,25 @@ class ReadingLog:
         return found
 
 
-def _read(
-    source: Source, number: int, pictures: bool, reader: ItemReader | None
+def examined(
+    source: Source, number: int, reader: ItemReader | None = None, *, pictures: bool = True
 ) -> tuple[Document | None, str, str]:
-    """Returns a document or None, and why it is unusable in a few words and in full."""
+    """Returns a document or None, and why it is unusable in a few words and in full.
+
+    Args:
+        source: source of the document.
+        number: number of the document.
+        reader: of items that are no pictures; None: they are not looked at.
+        pictures: whether pictures, and what the reader is asked for, are decoded too.
+
+    Raises:
+        LostError: a file with many documents is gone.
+        UserError: the source fails unexpectedly.
+    """
     try:
         document = checked(source[number])
+    except LostError as error:
+        raise error.at(f"{source.name}[{number}]") from error
     except UNREADABLE as error:
         return None, UNREAD, str(error)
     except Exception as error:

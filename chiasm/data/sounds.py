@@ -9,8 +9,11 @@ from typing import Any, ClassVar, NamedTuple
 import numpy as np
 
 from chiasm.data.folders import FolderSource
-from chiasm.data.survey import picture_identity
-from chiasm.data.table import Table, Unusable
+from chiasm.data.index import Found
+from chiasm.data.media import AUDIO, Medium
+from chiasm.data.reading import Unusable
+from chiasm.data.survey import file_identity
+from chiasm.data.table import Table
 from chiasm.documents import Document, Sound, Text
 from chiasm.errors import UserError
 from chiasm.waveform import RULE, Segment, measured
@@ -37,17 +40,34 @@ WHOLE = Cut()
 class SoundSource(FolderSource):
     """Sounds without words: [Sound(context), ...], the items of one row."""
 
-    noun: ClassVar[str] = "sound"
+    medium: ClassVar[Medium] = AUDIO
 
     def __init__(
         self, name: str, table: Table, *columns: str, cut: Cut = WHOLE, **own: Any
     ) -> None:
         self._cut = cut
-        self._found: list[tuple[int, int]] = []
+        self._sizes: list[tuple[int, int]] = []
         super().__init__(name, table, *columns, **own)
+
+    def _described(self) -> str:
+        return f"{RULE} {self._cut} {super()._described()}"
+
+    def _surveyed(self) -> Found:
+        found = super()._surveyed()
         # Samples of each row's sound, and samples per second; 0 where it is unusable.
-        self._size_R2 = np.array(self._found, dtype=np.int64).reshape(-1, 2)
-        self._found.clear()
+        size_R2 = np.array(self._sizes, dtype=np.int64).reshape(-1, 2)
+        self._sizes.clear()
+        return Found(found.facts, {**found.arrays, "sizes": size_R2}, found.looked_at)
+
+    def _take(self, found: Found) -> None:
+        super()._take(found)
+        self._size_R2 = found.arrays["sizes"]
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """Notes for the user: how much sound there is."""
+        hours, longest = self.seconds / 3600, self.longest_seconds
+        return (f"{hours:.3g} hours of sound, the longest {longest:.3g} seconds",)
 
     @property
     def seconds(self) -> float:
@@ -67,15 +87,15 @@ class SoundSource(FolderSource):
         return Document(self._sounds(index, data, target=False))
 
     def _content(self, number: int) -> tuple[bytes, ...]:
-        self._found.append((0, 0))
+        self._sizes.append((0, 0))
         data, *words = self._row(number)
         self.varied |= any(len(texts) > 1 for texts in words)
-        own = picture_identity(data, self.noun)
+        own = file_identity(data, self.medium)
         try:
             size = measured(data)
         except UserError as error:
             raise Unusable("sound cannot be read", str(error)) from error
-        self._found[-1] = size.samples, size.rate
+        self._sizes[-1] = size.samples, size.rate
         form = f"{self._cut} rule {RULE}".encode()
         return self._group(number) or own, own, form, *self._said(*words)
 

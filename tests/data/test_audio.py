@@ -98,7 +98,7 @@ def test_parquet_as_the_hub_has_it(tmp_path, sounds) -> None:
 def test_sounds_without_words_are_told_how_to_have_some(tmp_path, sounds) -> None:
     folder = sounds.folder(tmp_path / "chirps", 4)
     (folder / "metadata.jsonl").unlink()
-    with pytest.raises(UserError, match="holds sounds, but no words were found; write metadata"):
+    with pytest.raises(UserError, match="holds sounds, but no captions were found; write metadata"):
         opened(folder)
     alone = AudioTextSettings(path=str(folder)).open_sounds("chirps", Opening())
     assert alone.facts.documents == 4

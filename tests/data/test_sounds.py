@@ -1,6 +1,9 @@
+import time
+
 import numpy as np
 import pytest
 
+from chiasm.data.index import SETTLED_NS, Index
 from chiasm.data.line_tables import JsonLines
 from chiasm.data.sounds import PROMPTS, AudioTextSource, Cut, SoundSource
 from chiasm.documents import Sound, Text
@@ -72,3 +75,21 @@ def test_the_fingerprint_changes_with_sounds_and_with_their_cut(table, tmp_path,
     (tmp_path / "chirps/0.wav").write_bytes(sounds.written(sounds.chirp(2000), 8000))
     prints.add(SoundSource("chirps", table, "audio").survey.fingerprint)
     assert len(prints) == 4
+
+
+def test_what_an_index_kept_is_what_is_found(table, tmp_path) -> None:
+    """The lengths of sounds included, which later cuts go by."""
+    (tmp_path / "chirps/3.wav").write_bytes(b"no sound")
+    time.sleep(SETTLED_NS / 1e9)
+    index = Index(tmp_path / "index", least_seconds=0)
+
+    def found(seconds=0.1, index=index):
+        source = SoundSource("chirps", table, "audio", cut=Cut(seconds), index=index)
+        usable = np.flatnonzero(source.identities >= 0)
+        spans = [[span.data for span in source[number].spans] for number in usable]
+        return spans, source.survey.skipped, source.survey.fingerprint, source.notes
+
+    assert found() == found() == found(index=Index(None))
+    [kept] = (tmp_path / "index").rglob("*.npz")
+    assert found(0.2) == found(0.2, Index(None)) != found()
+    assert [*(tmp_path / "index").rglob("*.npz")] != [kept]

@@ -70,7 +70,7 @@ class VocoderStage(Stage):
 
     def losses(self, draw: Draw) -> Losses:
         """Returns the terms of one step."""
-        sounds_BAT = self.sounds.batch(draw.numbers, self.device)
+        sounds_BAT = self.sounds.batch(draw.numbers[draw.own], self.device)
         with torch.no_grad():
             latents_BPC = self.statistics.standardize(self.encoder.features(sounds_BAT))
         made_BAT = self.vocoder(add_noise(latents_BPC, self.noise, draw))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,21 +15,17 @@ from chiasm.data.audio import AudioTextSettings
 from chiasm.data.source import Opening
 from chiasm.documents import Split
 from chiasm.errors import UserError, settings_of
-from chiasm.loop.metrics import Values, read_metrics
+from chiasm.loop.metrics import Values
+from chiasm.ranks import ALONE
 from chiasm.sound.learning.figures import SOUNDS_AT_ONCE, held_out_figures
 from chiasm.sound.learning.reconstruction import VocoderFit, VocoderStage, refuse_few
 from chiasm.sound.learning.settings import SoundTrainingSettings
 from chiasm.sound.learning.sounds import Sounds, sounds_of_source
 from chiasm.sound.mel import LogMel, mel_tokenizer
 from chiasm.sound.vocoder import Vocoder
-from chiasm.tokenizers.storage import (
-    DESCRIPTION,
-    load_tokenizer,
-    read_description,
-    round_to_stored,
-    save_tokenizer,
-)
+from chiasm.tokenizers.storage import load_tokenizer, round_to_stored
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.learning.folder import begin_folder, finish_folder
 from chiasm.vision.tokenizer import seeded
 
 ProgressCallback = Callable[[str, int, int, Values], None]
@@ -69,14 +64,8 @@ def train_from_settings(
     train, held_out = _sounds(settings, encoder, tell)
     refuse_few(train)
     identity = _identity(settings, train)
-    if (folder / DESCRIPTION).exists():
-        if read_description(folder).get("record", {}).get("identity") != identity:
-            raise UserError(
-                f"{folder} already holds a tokenizer of other settings or data; train into "
-                "another folder"
-            )
+    if begin_folder(folder, identity, ALONE):
         return load_tokenizer(folder)
-    folder.mkdir(parents=True, exist_ok=True)
     untrained.to(device)
     statistics = untrained.measure(train.batches(SOUNDS_AT_ONCE, device), data=train.data)
     vocoder = seeded(settings.seed, Vocoder, settings.mel, settings.decoder, statistics)
@@ -99,10 +88,8 @@ def train_from_settings(
         "unreadable_sounds": len(train.unreadable) + len(held_out.unreadable),
         "torch": torch.__version__,
         "figures": held_out_figures(tokenizer, train, held_out, device),
-        "losses": read_metrics(folder / "vocoder" / "metrics.jsonl")[-1],
     }
-    save_tokenizer(tokenizer.cpu(), folder, record)
-    shutil.rmtree(folder / "vocoder" / "checkpoints", ignore_errors=True)
+    finish_folder(folder, tokenizer.cpu(), record)
     return tokenizer
 
 
