@@ -264,6 +264,12 @@ class SourceFacts:
     origin: str = ""
     """What documents are generated from; empty for those of files."""
 
+    @property
+    def files_columns(self) -> dict[str, str]:
+        """Columns of pictures, videos and sounds, by what these are called."""
+        own = {each.nouns: str(getattr(self, f"{each.column}_column")) for each in MEDIA}
+        return {nouns: column for nouns, column in own.items() if column}
+
     def with_files(self, medium: Medium, column: str) -> SourceFacts:
         """Returns the facts with the column of the files of a medium."""
         own: dict[str, Any] = {f"{medium.column}_column": column}
@@ -281,8 +287,7 @@ class SourceFacts:
             return f"{name}: {documents}, {self.held_out:,} of them held out"
         read = f" in {self.files[0]}" if len(self.files) == 1 else ""
         read = f" in {len(self.files):,} files" if len(self.files) > 1 else read
-        columns = {each.nouns: getattr(self, f"{each.column}_column") for each in MEDIA}
-        media = "".join(f", {nouns} from {column!r}" for nouns, column in columns.items() if column)
+        media = "".join(f", {nouns} from {own!r}" for nouns, own in self.files_columns.items())
         words = f", words from {self.column!r}" if self.column else ""
         skipped = f"; rows skipped: {told(self.skipped)}" if self.skipped else ""
         notes = "".join(f"; {note}" for note in self.notes)

@@ -95,7 +95,7 @@ def _opened(facts: SourceFacts) -> doc.Terms:
     if facts.files:
         more = f" and {len(facts.files) - 3:,} more" if len(facts.files) > 3 else ""
         entries["files"] = ", ".join(facts.files[:3]) + more
-    entries |= {"columns": ", ".join(filter(None, (facts.image_column, facts.column)))}
+    entries |= {"columns": ", ".join(filter(None, (*facts.files_columns.values(), facts.column)))}
     entries |= {"on both sides, not trained on": f"{facts.repeated:,}"} if facts.repeated else {}
     entries |= {"notes": "\n".join(facts.notes)} if facts.notes else {}
     return doc.Terms({name: words for name, words in entries.items() if words})

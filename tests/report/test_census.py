@@ -28,7 +28,7 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
     ]
     facts = SourceFacts(
         "image_text", rows=80, documents=160, held_out=8, files=tuple("abcde"),
-        skipped={"no text": 2}, notes=("left: x.csv",), column="text",
+        skipped={"no text": 2}, notes=("left: x.csv",), column="text", video_column="clip",
     )  # fmt: skip
     counted = [Counted("pairs", "train", 152, census, documents)]
     report = census_report("mine", counted, {"pairs": facts})
@@ -42,7 +42,14 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
             "a picture cannot be decoded",
             "rows skipped: no text",
         ),
-        *("a, b, c and 2 more", "left: x.csv", "2,000", "a caption &amp; more", "&lt;b&gt;7"),
+        *(
+            "a, b, c and 2 more",
+            "left: x.csv",
+            "clip, text",
+            "2,000",
+            "a caption &amp; more",
+            "&lt;b&gt;7",
+        ),
         *("...", "positions of image"),
     ):
         assert said in page, said
