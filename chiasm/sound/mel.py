@@ -71,6 +71,11 @@ class LogMel(SoundEncoder, kind="mel"):
         magnitudes_NFK = self.spectrum(sounds_BAT.flatten(0, 1)).abs()
         return tokens(self.bands(magnitudes_NFK), self.settings)
 
+    @property
+    def form(self) -> str:
+        """Size of sounds and tokens, and the bands of their spectra."""
+        return f"{self.sound_shape} {self.settings.mels} bands of {self.settings.hop}"
+
     def describe(self) -> dict[str, Any]:
         """Returns the settings."""
         return self.settings.model_dump(mode="json")

@@ -53,6 +53,14 @@ def test_a_folder_gives_it_back(tmp_path, sounds) -> None:
     assert torch.equal(*(each.decode(each.encode(given)) for each in (loaded, tokenizer)))
 
 
+def test_latents_of_other_spectra_have_another_name() -> None:
+    """Both have 40 tokens of 128 channels."""
+    one = MelSettings(rate=8000, hops_per_token=2, mels=64).open()
+    other = MelSettings(rate=8000, hop_samples=200, hops_per_token=1, mels=128).open()
+    assert (one.grid, one.channels) == (other.grid, other.channels)
+    assert one.statistics.encoder != other.statistics.encoder
+
+
 def test_more_bands_than_a_spectrum_tells_apart_are_refused() -> None:
     with pytest.raises(UserError, match=r"mels = 200 are more bands than spectra of 400 samples"):
         MelSettings(rate=8000, mels=200).open()
