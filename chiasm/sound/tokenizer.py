@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from abc import abstractmethod
 
+import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from chiasm.documents import Sound
 from chiasm.errors import UserError
@@ -46,7 +46,7 @@ class SoundEncoder(Encoder):
             UserError: it cannot be decoded, or is longer than an item.
         """
         shape, sound = self.sound_shape, held(data)
-        samples_AT = torch.from_numpy(decoded(sound, shape.rate, shape.channels))
+        samples_AT = decoded(sound, shape.rate, shape.channels)
         missing = shape.num_samples - samples_AT.shape[1]
         if missing < -LONGER * shape.num_samples:
             seconds = samples_AT.shape[1] / shape.rate
@@ -55,7 +55,9 @@ class SoundEncoder(Encoder):
                 f"{shape.seconds:g} of an item; raise seconds of the stream, or cut such sounds "
                 "into several items (clip_seconds of an audio_text source)"
             )
-        return functional.pad(samples_AT, (0, missing))
+        if missing > 0:
+            samples_AT = np.pad(samples_AT, ((0, 0), (0, missing)))
+        return torch.from_numpy(samples_AT[:, : shape.num_samples])
 
     def encode(self, items_B: Tensor) -> Tensor:
         """Returns latents [B, P, C] of sounds [B, A, T].
