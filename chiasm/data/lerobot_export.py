@@ -59,8 +59,10 @@ def vectors_of(source: ActionVideos) -> dict[str, tuple[str, ...]]:
         UserError: it tells its steps in words alone.
     """
     if isinstance(source, ControlledVideos):
-        walk = next(iter(source.walks))
-        return {ACTION: tuple(source.last_controls(walk[0]))}
+        names = tuple(source.last_controls(0))
+        if not names:
+            raise UserError(f"source {source.name!r} reads no controls; give it some")
+        return {ACTION: names}
     if isinstance(source, PosedVideos):
         return {ACTION: STEP, STATE: POSE}
     raise UserError(
@@ -97,7 +99,8 @@ def export_walks(
         for number, (split, source, walk) in enumerate(walks):
             on_walk(number, len(walks))
             vectors = _vectors(source, walk)
-            task = f"walk of {source.name}"
+            told = source.task_of(walk[0]) if isinstance(source, ControlledVideos) else ""
+            task = told or f"walk of {source.name}"
             writer.write(_pictures(source, walk), vectors, task, _SPLITS[split])
             frames += len(walk)
     on_walk(len(walks), len(walks))
