@@ -499,6 +499,7 @@ class Films:
         path: Path,
         frames: int | Iterable[av.VideoFrame] = 60,
         *,
+        first: int = 0,
         codec: str = "libx264",
         pixel_format: str = "yuv420p",
         options: dict[str, str] | None = None,
@@ -508,9 +509,10 @@ class Films:
         sound: bool = False,
         prepare: Callable[[av.VideoStream], object] = lambda stream: None,
     ) -> Path:
-        """``stamps`` count milliseconds; without them frames are 1 / ``rate`` apart."""
+        """The first frame shows ``first``. ``stamps`` count milliseconds; without them frames are
+        1 / ``rate`` apart."""
         if isinstance(frames, int):
-            frames = map(self._frame, range(frames))
+            frames = map(self._frame, range(first, first + frames))
         if codec == "libx264":
             options = {**self.X264, "bf": "2", **(options or {})}
         tick = Fraction(1, 1000) if stamps else Fraction(1, rate)

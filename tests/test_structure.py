@@ -42,6 +42,7 @@ ORDER = [
         "rgb",
         "device",
         "ranks",
+        "rendezvous",
         "flow",
         "documents",
     ),

@@ -10,12 +10,13 @@ table.py       rows by number
 line_tables.py  JSON lines, JSON, CSV, plain texts
 arrow_tables.py  parquet, Arrow and the hub's datasets
 tars.py        samples in tar files
-picture_folder.py  pictures in folders, with captions and JSON beside them
+picture_folder.py  pictures or videos in folders, with captions and JSON beside them
 tables.py      a user's folder, file or hub name as tables
 survey.py      one pass over a table's rows
 source.py      one source: the base of its settings, its two sides and facts
 fingerprint.py  short hash of the content of users' files
 folders.py     sources from such tables
+clips.py       clips of video files
 pickles.py     pickled arrays, read without running code
 cameras.py     poses in space, conventions of axes, the ground
 frames.py      the frames of a recorded walk on disk
@@ -40,6 +41,7 @@ lerobot.py     episodes of LeRobot data sets
 opened.py      training and held-out documents of tables
 columns.py     the columns of a table that a source reads
 kinds.py       the kinds text, image_text and vqa
+video_files.py  the kind video
 recorded.py    the kind trajectories
 robots.py      the kinds catalog and lerobot
 encoder.py     pictures as mp4

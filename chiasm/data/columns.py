@@ -39,6 +39,8 @@ class TableSettings(FileSettings):
     held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
+    media: ClassVar[str] = "image"
+    """Which files are rows by themselves: image or video."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
@@ -88,6 +90,7 @@ class TableSettings(FileSettings):
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
             texts=not self.has_pictures,
+            media=self.media,
         )
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
@@ -144,7 +147,7 @@ class PictureTableSettings(TableSettings):
             UserError: there is none.
         """
         usual = tuple(name for name in _IMAGE if name in table.columns)
-        found = tuple(name for name in usual if _holds_pictures(table, name))
+        found = tuple(name for name in usual if holds_files(table, name))
         return choose_column(table, "image_column", self.image_column, found or usual or _IMAGE)
 
     def source_of(
@@ -181,7 +184,7 @@ class PictureTableSettings(TableSettings):
     def _shows_pictures(self, table: Table) -> bool:
         """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
         column = self.image(table)
-        return bool(self.image_column) or _holds_pictures(table, column)
+        return bool(self.image_column) or holds_files(table, column)
 
 
 def text_column(table: Table, wanted: str) -> str:
@@ -197,7 +200,8 @@ def text_column(table: Table, wanted: str) -> str:
     return column
 
 
-def _holds_pictures(table: Table, column: str) -> bool:
+def holds_files(table: Table, column: str) -> bool:
+    """Returns whether any of the first cells of a column is a file, or holds bytes."""
     for number, row in _first(table, column):
         folder = table.folder(number)
         try:

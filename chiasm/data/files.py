@@ -22,6 +22,14 @@ TRAIN, VALIDATION, TEST = "train", "validation", "test"
 PICTURE_SUFFIXES = frozenset(
     (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
 )
+VIDEO_SUFFIXES = frozenset(
+    (
+        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".3gp", ".wmv", ".ogv"),
+        *(".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
+    )
+)
+MEDIA: dict[str, frozenset[str]] = {"image": PICTURE_SUFFIXES, "video": VIDEO_SUFFIXES}
+"""Suffixes of files that are rows by themselves, by the column that holds them."""
 _WORDS = {
     "train": TRAIN,
     "training": TRAIN,

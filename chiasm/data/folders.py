@@ -64,6 +64,10 @@ class FolderSource(ABC):
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms: ``turn`` chooses among its texts."""
 
+    def selected(self, indices: np.ndarray) -> Selection:
+        """Returns some of the documents as a source."""
+        return Selection(self, indices)
+
     def _content(self, number: int) -> tuple[bytes, ...]:
         """Returns a row's identity, then everything else that its documents are made of.
 

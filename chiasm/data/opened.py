@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from chiasm.data.folders import FolderSource, Selection
+from chiasm.data.folders import FolderSource
 from chiasm.data.source import Opened, SourceFacts
-from chiasm.data.survey import draw
+from chiasm.data.survey import draw, told
 from chiasm.data.table import Table
 from chiasm.data.tables import Tables
 from chiasm.errors import UserError
@@ -44,14 +44,15 @@ def _held_out_by_share(source: FolderSource, facts: SourceFacts, fraction: float
     smallest = identities[usable].min(initial=np.iinfo(np.int64).max)
     held_out = (draw(identities) < fraction) | (identities == smallest)
     train, other = (
-        Selection(source, np.flatnonzero(usable & side)) for side in (~held_out, held_out)
+        source.selected(np.flatnonzero(usable & side)) for side in (~held_out, held_out)
     )
     if not len(train):
         number = len(np.unique(identities[usable]))
         less = "a smaller fraction" if number > 1 else "name what is held out with held_out_path"
+        skipped = facts.skipped and f" (rows skipped: {told(facts.skipped)})"
         raise UserError(
             "leaves nothing to train on beside at least one held-out document: the data hold "
-            f"{number} different",
+            f"{number} different{skipped or ''}",
             setting="held_out_fraction",
             value=fraction,
             remedy=f"give more, or {less}",
@@ -79,8 +80,8 @@ def _held_out_by_files(
         raise UserError("has no document to measure on", setting="held_out_path")
     other_words = [f"held out are words from {other.column!r}"] * (other.column != facts.column)
     return Opened(
-        Selection(train, kept),
-        Selection(held_out, measured),
+        train.selected(kept),
+        held_out.selected(measured),
         replace(
             facts,
             rows=facts.rows + other.rows,

@@ -1,4 +1,4 @@
-"""Pictures in folders as a table: picture, words beside it, name of its folder.
+"""Pictures or videos in folders as a table: the file, words beside it, name of its folder.
 
 ``barn.jpg`` may have ``barn.txt`` or ``barn.caption`` beside it, and ``barn.json`` with more
 columns. Where pictures lie in several folders, a folder's name is the label of its pictures.
@@ -10,20 +10,26 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import PICTURE_SUFFIXES, split_folders
+from chiasm.data.files import MEDIA, split_folders
 from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
 
 CAPTION_SUFFIXES = (".txt", ".caption")
 
 
 class PictureFolder(FileTable):
-    """A row per picture: ``image``, and if present ``text``, ``label`` and entries of JSON."""
+    """A row per picture: ``image``, and if present ``text``, ``label`` and entries of JSON.
 
-    def __init__(self, root: Path, pictures: Sequence[Path], beside: Sequence[Path]) -> None:
+    ``column``: another name for the column of the files, as ``video``.
+    """
+
+    def __init__(
+        self, root: Path, pictures: Sequence[Path], beside: Sequence[Path], column: str = "image"
+    ) -> None:
         super().__init__(*pictures)
+        self._column = column
         self._beside = _sidecars(pictures, beside)
         captions = [file for file in pictures if self._caption(file)]
-        self.columns: tuple[str, ...] = ("image",)
+        self.columns: tuple[str, ...] = (column,)
         # Captions count only if most pictures have one: a single text may be a note.
         if 2 * len(captions) > len(pictures):
             self.columns += ("text",)
@@ -41,7 +47,7 @@ class PictureFolder(FileTable):
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
         file = self.files[number]
-        row: Row = self._entries(number) | {"image": file}
+        row: Row = self._entries(number) | {self._column: file}
         caption = self._caption(file)
         if caption and "text" in self.columns and "text" in (columns or self.columns):
             row["text"] = read_text(caption)
@@ -74,9 +80,9 @@ class PictureFolder(FileTable):
         return found if isinstance(found, dict) else {}
 
 
-def is_picture(file: Path) -> bool:
-    """Returns whether the file's suffix is that of a picture format."""
-    return file.suffix.lower() in PICTURE_SUFFIXES
+def is_picture(file: Path, media: str = "image") -> bool:
+    """Returns whether the file's suffix is that of a picture format, or of other media's."""
+    return file.suffix.lower() in MEDIA[media]
 
 
 def _is_json(file: Path) -> bool:

@@ -2,6 +2,7 @@
 
 errors.py   files that cannot be used, and why in few words
 rule.py     how frames become RGB, in words and as settings
+hdr.py      high dynamic range as an ordinary screen shows it
 colors.py   one decoded frame as upright RGB
 reader.py   one open file: seeking, and the frame at a time
 frame.py    the payload "the frame at time t of file f", and the readers that payloads share

@@ -10,6 +10,7 @@ import numpy as np
 from av.sidedata.sidedata import Type
 from av.video.reformatter import ColorRange, Colorspace
 
+from chiasm.video import hdr
 from chiasm.video.rule import Matrix, is_hd
 
 _UNTAGGED = frozenset({2, 3})
@@ -17,7 +18,8 @@ _KNOWN = frozenset({0, 1, 4, 5, 6, 7, 9})
 """Matrices by their number in ITU-T H.273 which the conversion knows: RGB, BT.709, FCC, BT.601
 (twice), SMPTE 240M, BT.2020."""
 
-_TRANSFERS = {16: "PQ", 18: "HLG"}
+_UNKNOWN_TRANSFERS = frozenset({8, 9, 10, 17})
+"""Transfers by their number there, of which none is converted: linear, logarithmic, of film."""
 
 
 class Refused(ValueError):
@@ -37,14 +39,18 @@ def upright(frame: av.VideoFrame, aspect: Fraction | None, untagged: Matrix) -> 
     """
     refuse_colors(frame)
     width = round(frame.width * aspect) if aspect else frame.width
+    transfer = hdr.TRANSFERS.get(int(frame.color_trc))
     rgb = frame.reformat(
         width=max(1, width),
-        format="rgb24",
+        format="rgb48le" if transfer else "rgb24",
         src_colorspace=_colorspace(frame, untagged),
         dst_color_range=ColorRange.JPEG,
         threads=1,
     )
-    return np.ascontiguousarray(_turned(rgb.to_ndarray(), display_matrix(frame)))
+    pixels = rgb.to_ndarray()
+    if transfer:
+        pixels = hdr.shown(pixels, transfer)
+    return np.ascontiguousarray(_turned(pixels, display_matrix(frame)))
 
 
 def refuse_colors(frame: av.VideoFrame) -> None:
@@ -53,8 +59,8 @@ def refuse_colors(frame: av.VideoFrame) -> None:
     Raises:
         Refused: it is one.
     """
-    if name := _TRANSFERS.get(int(frame.color_trc)):
-        raise Refused(f"high dynamic range ({name}), which is not converted")
+    if (transfer := int(frame.color_trc)) in _UNKNOWN_TRANSFERS:
+        raise Refused(f"transfer function {transfer} of H.273 is not known")
     matrix = int(frame.colorspace)
     if matrix not in _KNOWN | _UNTAGGED:
         raise Refused(f"color matrix {matrix} of H.273 is not known")
@@ -77,6 +83,8 @@ def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
 def _colorspace(frame: av.VideoFrame, untagged: Matrix) -> Colorspace | None:
     if is_tagged(frame):
         return None  # the conversion goes by the tag
+    if int(frame.color_trc) in hdr.TRANSFERS:
+        return Colorspace.BT2020
     if untagged == "by_size":
         untagged = "bt709" if is_hd(frame.width, frame.height) else "bt601"
     return Colorspace.ITU709 if untagged == "bt709" else Colorspace.ITU601

@@ -17,7 +17,7 @@ import numpy as np
 from av.container import InputContainer
 
 from chiasm.video.colors import Refused, is_tagged, refuse_colors
-from chiasm.video.errors import CUT_OFF, NO_STAMPS, VideoError
+from chiasm.video.errors import CUT_OFF, EQUAL_STAMPS, NO_STAMPS, VideoError
 from chiasm.video.reader import VideoReader, open_video
 from chiasm.video.rule import is_hd
 
@@ -40,6 +40,8 @@ class Extent:
     """int64 [F]: stamps of the frames since the first one, rising."""
     time_base: Fraction
     """Seconds of a tick."""
+    slack: Fraction
+    """Half a frame in seconds: what stamps and the times asked for may be off."""
     names_matrix: bool
     """Whether the file names its color matrix, or needs none."""
     is_hd: bool
@@ -65,9 +67,15 @@ def read_extent(path: Path) -> Extent:
         raise VideoError(path, str(error)) from error
     origin = min(ticks) if reader.in_order else int(reader.origin / reader.time_base)
     ticks_F = np.unique(np.array(ticks, np.int64)) - origin
+    if 2 * len(ticks_F) < len(ticks):
+        raise VideoError(path, EQUAL_STAMPS)
     width, height = reader.first.width, reader.first.height
     extent = Extent(
-        ticks_F[ticks_F >= 0], reader.time_base, is_tagged(reader.first), is_hd(width, height)
+        ticks_F[ticks_F >= 0],
+        reader.time_base,
+        reader.slack,
+        is_tagged(reader.first),
+        is_hd(width, height),
     )
     if reader.format in _WITHOUT_END:
         _refuse_half_pictures(reader, extent)

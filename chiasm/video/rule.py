@@ -5,8 +5,9 @@
   576, since most such files mean it.
 - **Range**: limited, unless the stream is tagged as full.
 - **More than 8 bits a channel**: rounded to 8.
-- **High dynamic range** (transfer PQ or HLG): refused. Other transfers and primaries are not
-  converted.
+- **High dynamic range** (transfer PQ or HLG): rolled off to what an ordinary screen shows, by
+  :mod:`chiasm.video.hdr`. Linear and logarithmic transfers are refused; others, and primaries, are
+  not converted.
 - **Pixels that are not square** are made square by changing the width.
 - **Orientation**: turned and mirrored by the display matrix, in quarters of a turn.
 - Interlaced frames are taken as they are stored.

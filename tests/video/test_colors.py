@@ -1,6 +1,6 @@
 """Colours, range, depth and orientation of frames, from YUV that is computed here."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -31,12 +31,17 @@ def yuv(color: tuple[int, ...], matrix: str, full: bool, bits: int) -> list[int]
 
 
 def stripes(
-    matrix: str, *, full: bool = False, bits: int = 8, size: tuple[int, int] = (32, 224)
+    matrix: str,
+    *,
+    full: bool = False,
+    bits: int = 8,
+    size: tuple[int, int] = (32, 224),
+    colors: Sequence[tuple[int, ...]] = COLORS,
 ) -> Iterator[av.VideoFrame]:
-    """Two frames of vertical stripes, one for each of the colours."""
+    """Two frames of vertical stripes, one for each of seven colors."""
     height, width = size
-    columns = np.arange(width) * len(COLORS) // width
-    planes = np.array([yuv(color, matrix, full, bits) for color in COLORS]).T
+    columns = np.arange(width) * len(colors) // width
+    planes = np.array([yuv(color, matrix, full, bits) for color in colors]).T
     for _ in range(2):
         frame = av.VideoFrame(width, height, "yuv420p" if bits == 8 else "yuv420p10le")
         for number, plane in enumerate(frame.planes):
@@ -129,15 +134,28 @@ def test_without_a_tag_the_size_decides_or_the_setting(
     assert_right(shown(wrong, other))
 
 
-@pytest.mark.parametrize(("transfer", "name"), [(16, "PQ"), (18, "HLG")])
-def test_high_dynamic_range_is_told(transfer: int, name: str, films, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("transfer", "white"), [(16, 0.5807), (18, 0.75)])
+def test_high_dynamic_range_is_rolled_off(
+    transfer: int, white: float, films, tmp_path: Path
+) -> None:
+    codes = (round(255 * white),) * 3
     file = films.write(
         tmp_path / "a.mp4",
-        stripes("bt2020", bits=10),
+        stripes("bt2020", bits=10, colors=[*COLORS[:3], (0, 0, 0), codes, (255,) * 3, (128,) * 3]),
         pixel_format="yuv420p10le",
+        options={"crf": "1"},
         prepare=tagged("bt2020", False, transfer),
     )
-    with pytest.raises(UserError, match=rf"high dynamic range \({name}\)"):
+    red, green, blue, black, diffuse, brightest, _ = shown(file)
+    assert_right([black, diffuse, brightest], [(0, 0, 0), (229, 229, 229), (255, 255, 255)])
+    for number, color in enumerate((red, green, blue)):  # of BT.2020, which BT.709 has not
+        assert color[number] > 230
+        assert max(each for other, each in enumerate(color) if other != number) < 60
+
+
+def test_other_transfers_are_refused(films, tmp_path: Path) -> None:
+    file = films.write(tmp_path / "a.mp4", stripes("bt709"), prepare=tagged("bt709", False, 8))
+    with pytest.raises(UserError, match="transfer function 8"):
         shown(file)
 
 

@@ -1,0 +1,153 @@
+"""Frames of video files per second and thread, beside a bare PyAV loop over the same files.
+
+Bare: each file is decoded from its first frame to its last, by one thread, and the frames that are
+wanted are converted to RGB as they come. Here: the same frames as clips in random order, each with
+its seek, by ``Image.pixels``. Both at every frame of the file and at 4 per second. Beside them the
+memory that a process gains by reading clips all over a long file.
+
+    python benchmarks/video.py
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from statistics import median
+
+import av
+import numpy as np
+from record import write_record
+
+from chiasm.data.source import Opening
+from chiasm.data.sources import open_sources
+from chiasm.data.video_files import VideoSettings
+from chiasm.documents import Source
+
+RATE, CLIP, REPEATS = 30, 16, 5
+FILES, SECONDS, LONG_SECONDS = 4, 20, 900
+SIZES = {"360p": (640, 360), "720p": (1280, 720)}
+RATES = {"every frame": {"frame_stride": 1}, "4 per second": {"frames_per_second": 4.0}}
+
+
+def write_film(path: Path, size: tuple[int, int], seconds: int, seed: int) -> None:
+    """H.264 with B-frames and a key frame every 4 seconds: a texture that drifts, and noise."""
+    random = np.random.default_rng(seed)
+    width, height = size
+    texture = random.integers(0, 256, (height // 8, width // 8, 3), dtype=np.uint8)
+    texture = texture.repeat(8, 0).repeat(8, 1)
+    options = {"preset": "veryfast", "g": str(4 * RATE), "bf": "2"}
+    with av.open(str(path), "w") as file:
+        stream = file.add_stream("libx264", rate=RATE, options=options)
+        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        for number in range(seconds * RATE):
+            pixels = np.roll(texture, (number % height, 2 * number % width), (0, 1))
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            frame.pts, frame.time_base = number, Fraction(1, RATE)
+            file.mux(stream.encode(frame))
+        file.mux(stream.encode(None))
+
+
+def opened(folder: Path, **settings: object) -> Source:
+    """The clips of a folder but for its last file, which is held out."""
+    last = max(folder.iterdir())
+    given = {"path": str(folder), "held_out_path": str(last), "frames": CLIP, **settings}
+    own = VideoSettings.model_validate(given)
+    return open_sources({"films": own}, Opening())["films"].train
+
+
+def as_clips(source: Source, seed: int) -> int:
+    """Decodes all clips of a source in random order; returns the number of frames."""
+    frames = 0
+    for number in np.random.default_rng(seed).permutation(len(source)).tolist():
+        for image in source[number].images:
+            frames += len(image.pixels()) > 0
+    return frames
+
+
+def bare(source: Source) -> int:
+    """Decodes the files of a source from begin to end, and converts the frames of its clips."""
+    wanted: dict[Path, set[Fraction]] = {}
+    for number in range(len(source)):
+        for image in source[number].images:
+            wanted.setdefault(image.data.path, set()).add(image.data.time)
+    frames = 0
+    for path, times in wanted.items():
+        numbers = {round(each * RATE) for each in times}
+        with av.open(str(path)) as container:
+            stream = container.streams.video[0]
+            stream.codec_context.thread_count = 1
+            for number, frame in enumerate(container.decode(stream)):
+                if number in numbers:
+                    frames += len(frame.to_ndarray(format="rgb24")) > 0
+    return frames
+
+
+def frames_per_second(run: Callable[[], int]) -> float:
+    rates = []
+    for _ in range(REPEATS):
+        begin = time.perf_counter()
+        frames = run()
+        rates.append(frames / (time.perf_counter() - begin))
+    return median(rates)
+
+
+def gained_megabytes(folder: Path) -> float:
+    """Memory that a process of its own gains while it reads clips all over a long file."""
+    command = [sys.executable, __file__, "--memory", str(folder)]
+    told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    return float(told.split()[-1])
+
+
+def _read_all_over(folder: Path) -> None:
+    source = opened(folder, clips_per_file=64)
+    next(iter(source[0].images)).pixels()
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    as_clips(source, 0)
+    print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+
+def figures() -> dict[str, object]:
+    """All figures, by size and rate."""
+    found: dict[str, object] = {}
+    with tempfile.TemporaryDirectory() as name:
+        for size, pixels in SIZES.items():
+            folder = Path(name) / size
+            folder.mkdir()
+            for number in range(FILES):
+                write_film(folder / f"{number}.mp4", pixels, SECONDS, number)
+            for rate, settings in RATES.items():
+                source = opened(folder, **settings)
+                own, other = (
+                    frames_per_second(lambda s=source: as_clips(s, 0)),
+                    frames_per_second(lambda s=source: bare(s)),
+                )
+                found[f"{size}, {rate}"] = {
+                    "clips_frames_per_second": round(own),
+                    "bare_frames_per_second": round(other),
+                    "share_of_bare": round(own / other, 2),
+                }
+        folder = Path(name) / "long"
+        folder.mkdir()
+        for number, seconds in enumerate((LONG_SECONDS, 8)):
+            write_film(folder / f"{number}.mp4", SIZES["360p"], seconds, number)
+        found["long_file_gained_megabytes"] = round(gained_megabytes(folder), 1)
+    return found
+
+
+def main() -> None:
+    if sys.argv[1:2] == ["--memory"]:
+        return _read_all_over(Path(sys.argv[2]))
+    found = figures()
+    write_record("video", found)
+    print(json.dumps(found, indent=2))
+
+
+if __name__ == "__main__":
+    main()
