@@ -17,6 +17,7 @@ from chiasm.data.lerobot_writer import LeRobotWriter, SetSettings
 from chiasm.documents import Source
 from chiasm.errors import UserError
 from chiasm.poses import relative_pose
+from chiasm.whole import whole
 
 ACTION, STATE = "action", "observation.state"
 STEP = ("dx_metres", "dy_metres", "dyaw_degrees")
@@ -81,7 +82,7 @@ def export_walks(
 
     Args:
         sides: training and held-out source, by ``train`` and ``held_out``.
-        folder: a new one.
+        folder: a new one, which is there as a whole or not at all.
         settings: how it is written.
         on_walk: is told of the number of walks that are written, and of all.
 
@@ -95,7 +96,7 @@ def export_walks(
         for walk in source.walks
     ]
     frames = 0
-    with LeRobotWriter(folder, settings) as writer:
+    with whole(folder) as aside, LeRobotWriter(aside, settings) as writer:
         for number, (split, source, walk) in enumerate(walks):
             on_walk(number, len(walks))
             vectors = _vectors(source, walk)

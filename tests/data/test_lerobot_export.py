@@ -210,6 +210,19 @@ def test_statistics_are_those_of_what_was_written(drives: Opened, tmp_path: Path
     )
 
 
+def test_a_set_is_written_as_a_whole_or_not_at_all(drives: Opened, tmp_path: Path) -> None:
+    held_out = drives.held_out
+    assert isinstance(held_out, EpisodeSource)
+    last = Path(held_out.picture(held_out.num_frames - 1).data)
+    last.write_bytes(last.read_bytes()[:50])
+    with pytest.raises(UserError, match=last.name):
+        exported(drives, tmp_path / "set")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("set")]
+    PillowImage.fromarray(noise(0, (8, 8))).save(last)
+    with pytest.raises(UserError, match="a picture has 8 x 8 pixels and the first one 14 x 10"):
+        exported(drives, tmp_path / "set")
+
+
 class Told:
     """A source whose steps have words and no numbers."""
 
