@@ -111,9 +111,10 @@ def inside(folder: str, expected: str) -> None:
 
 
 def differences(dataset: Any, folder: str, rows: Any, backend: str) -> dict[str, Any]:
-    """Returns numbers of rows and the largest differences of what is read from what was written."""
+    """Returns numbers of rows, and how far what is read is from what was written."""
     own = dataset("chiasm/exported", root=folder, video_backend=backend)
     far = dict.fromkeys(rows.files, 0.0)
+    mean = 0.0
     starts = np.concatenate([[0], np.cumsum(LENGTHS)])
     wrong = {"task": 0, "timestamp": 0, "episode_index": 0}
     for number in range(len(own)):
@@ -123,13 +124,19 @@ def differences(dataset: Any, folder: str, rows: Any, backend: str) -> dict[str,
             if name == CAMERA:
                 value = value.transpose(1, 2, 0) * 255
             gap = np.abs(value.astype(np.float64) - rows[name][number])
+            mean += float(gap.mean()) / len(own) if name == CAMERA else 0.0
             far[name] = max(far[name], round(float(gap.max()), 4))
         episode = int(np.searchsorted(starts, number, side="right")) - 1
-        wrong["episode_index"] += int(row["episode_index"]) != episode
-        wrong["task"] += row["task"] != f"task {episode % 2}"
+        wrong["episode_index"] += int(int(row["episode_index"]) != episode)
+        wrong["task"] += int(row["task"] != f"task {episode % 2}")
         time = (number - starts[episode]) / RATE
-        wrong["timestamp"] += abs(float(row["timestamp"]) - time) > 1e-4
-    return {"rows": len(own), "largest difference": far, "rows that are wrong": wrong}
+        wrong["timestamp"] += int(abs(float(row["timestamp"]) - time) > 1e-4)
+    return {
+        "rows": len(own),
+        "largest difference": far,
+        "mean difference of a channel of a pixel": round(mean, 4),
+        "rows that are wrong": wrong,
+    }
 
 
 if __name__ == "__main__":
