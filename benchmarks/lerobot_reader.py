@@ -4,7 +4,7 @@ Walks of noise with recorded controls, and walks with poses, are written as ``ch
 writes them, without loss and with it, in files that roll over at different episodes. Python of an
 environment that has lerobot (its versions of torch and av are not those of chiasm) reads every row
 of each: picture, action, state, task and times are compared with what was exported. Then lerobot
-writes a set by its own defaults, of pictures that say their episode and number, and chiasm reads it.
+writes a set by its own defaults, whose pictures say their episode and number, and chiasm reads it.
 
     python benchmarks/lerobot_reader.py path/to/environment/bin/python
 """
