@@ -191,7 +191,8 @@ def export(
 def _of_one_source(recipe: Recipe, wanted: str) -> Recipe:
     """Returns the recipe with the one source that is exported: others are not opened."""
     sources = recipe.stream.sources
-    with_steps = [name for name, own in sources.items() if own.steps(recipe.tables) is not None]
+    steps = {name: own.steps(recipe.tables) for name, own in sources.items()}
+    with_steps = [name for name, own in steps.items() if own is not None and not own.spoken]
     names = [wanted] if wanted else with_steps
     if wanted and wanted not in sources:
         raise UserError(f"--source {wanted}: the sources are {', '.join(sources)}")
