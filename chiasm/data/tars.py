@@ -21,8 +21,9 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from chiasm.data.files import PICTURE_SUFFIXES, is_leaving
+from chiasm.data.files import PICTURE_SUFFIXES
 from chiasm.data.index import NO_INDEX, Found, Index
+from chiasm.data.listing import is_leaving
 from chiasm.data.storage import read_part
 from chiasm.data.table import FileTable, Row, decoded, parsed_json
 from chiasm.data.tar_members import Member, tar_members
