@@ -9,6 +9,7 @@ storage.py     bytes of files, here or where fsspec opens them
 index.py       what was found in files, kept while they are unchanged
 copies.py      copies of files in a form that can be read at any place
 cells.py       cells of a table as words, or as a file
+listing.py     what lies below a folder
 patterns.py    lists of files in braces
 files.py       the files of a path
 splits.py      files that are held out by their names

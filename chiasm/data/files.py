@@ -11,11 +11,11 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from chiasm.data.listing import below, is_leaving
 from chiasm.data.patterns import expanded, has_braces
 from chiasm.data.storage import URL, listed, url_of
 from chiasm.errors import UserError
@@ -26,7 +26,6 @@ _ABOUT = re.compile(
     re.IGNORECASE,
 )
 _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
-_LEAVINGS = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -75,7 +74,7 @@ def find_files(path: str, setting: str = "path") -> Files | None:
     if os.path.isfile(path):
         return Files(given.parent, (given,), ())
     if os.path.isdir(path):
-        return _split_off(given, _inside(given, setting))
+        return _split_off(given, below(given, setting))
     if URL.match(path):
         places = [place for each in expanded(path, setting) for place in listed(each, setting)]
         if places and not url_of(places[0]):  # of file://
@@ -92,7 +91,7 @@ def find_files(path: str, setting: str = "path") -> Files | None:
     inside = [
         own
         for each in found
-        for own in ([(str(each), True)] if each.is_file() else _inside(each, setting))
+        for own in ([(str(each), True)] if each.is_file() else below(each, setting))
     ]
     if not inside:
         raise UserError("matches no file", setting=setting, value=path, remedy="check the pattern")
@@ -118,39 +117,6 @@ def _joined(path: str, parts: Iterable[str], setting: str) -> Files:
     return Files(root, tuple(sorted(data)), tuple(left))
 
 
-def _inside(folder: Path, setting: str) -> Iterator[tuple[str, bool]]:
-    """Yields what lies below a folder and is no folder, and whether it is a file.
-
-    Links are followed, after all folders that are none; each real folder is read once.
-    """
-    seen: set[str] = set()
-    folders, links = [str(folder)], deque[str]()
-    while folders or links:
-        above = folders.pop() if folders else links.popleft()
-        real = os.path.realpath(above)
-        if real in seen:
-            continue
-        seen.add(real)
-        try:
-            with os.scandir(above) as entries:
-                for entry in entries:
-                    is_folder, is_file = _kind(entry)
-                    if not is_folder:
-                        yield entry.path, is_file
-                    elif not is_leaving(entry.name):
-                        (links if entry.is_symlink() else folders).append(entry.path)
-        except OSError as error:
-            why = f": {error.filename} cannot be read: {error.strerror}"
-            raise UserError(why, setting=setting) from error
-
-
-def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
-    """Returns whether an entry is a folder, and whether a file; of links, what they lead to."""
-    if entry.is_symlink():
-        return os.path.isdir(entry.path), os.path.isfile(entry.path)
-    return entry.is_dir(), entry.is_file()
-
-
 def _split_off(root: Path, found: Iterable[tuple[str, bool]]) -> Files:
     begin = _beginning(root)
     names = {name.removeprefix("./").removeprefix(begin): is_file for name, is_file in found}
@@ -169,15 +135,6 @@ def _split_off(root: Path, found: Iterable[tuple[str, bool]]) -> Files:
 
 def _above(parts: Sequence[str]) -> Iterator[tuple[str, ...]]:
     return (tuple(parts[:end]) for end in range(1, len(parts)))
-
-
-def is_leaving(name: str) -> bool:
-    """Returns whether a name is hidden, or a leftover of an editor, an archive or a library."""
-    return (
-        name.startswith((".", "~$"))
-        or name.lower() in _LEAVINGS
-        or (name.startswith("cache-") and name.endswith(".arrow"))  # of datasets' map and filter
-    )
 
 
 def _is_about(name: str) -> bool:

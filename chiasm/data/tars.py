@@ -21,8 +21,8 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from chiasm.data.files import is_leaving
 from chiasm.data.index import NO_INDEX, Found, Index
+from chiasm.data.listing import is_leaving
 from chiasm.data.media import MEDIA
 from chiasm.data.storage import read_part
 from chiasm.data.table import FileTable, Row, decoded, parsed_json

@@ -34,9 +34,12 @@ def write_shard(path: Path, pictures: list[np.ndarray], first: int) -> None:
 def recipe(
     tmp_path: Path, tiny_recipe: Callable[..., Path], noise_pictures: Callable[..., list]
 ) -> Recipe:
-    """Shards of 12, 3 and 25 samples, which the recipe names as a list."""
+    """Shards of 12, 3 and 400 samples, which the recipe names as a list.
+
+    The last has more than what is read ahead of the first steps.
+    """
     begin = 0
-    for shard, count in enumerate((12, 3, 25)):
+    for shard, count in enumerate((12, 3, 400)):
         write_shard(tmp_path / f"{shard}.tar", noise_pictures(count, (8, 8), seed=shard), begin)
         begin += count
     shards = f"{{kind = 'image_text', path = '{tmp_path}/{{0..2}}.tar', held_out_fraction = 0.2}}"
@@ -45,6 +48,8 @@ def recipe(
             tmp_path / "recipe.toml",
             f"stream.sources={{shards = {shards}}}",
             "training.checkpoint_every_steps=100",
+            "training.steps=30",
+            "stream.rows_packed_together=2",
         )
     )
 
