@@ -5,8 +5,8 @@ longer, and kills one of them (SIGKILL); the others must end by themselves. At l
 trains to the end. What was read (every lane's position and packing buffer), the counts and the
 losses are compared.
 
-A rank is a process forked from this one, which has imported all that a rank imports and has no
-threads: so that a cycle takes seconds, of which most are training.
+A rank is a process forked from this one, which has imported all that a rank imports and has started
+no thread that computes: imports would be three quarters of its work.
 
     python benchmarks/kills.py [--kills 100] [--seed 0] [--record REMARK]
 """
@@ -29,12 +29,14 @@ from pathlib import Path
 
 os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which is imported next
 
+import torch._dynamo
 import torch.distributed.checkpoint
 import torch.utils.tensorboard.writer  # noqa: F401
 from record import write_record
 
 import chiasm.assembly
-import chiasm.cli.train  # noqa: F401
+import chiasm.cli.train
+import chiasm.rendezvous  # noqa: F401
 from chiasm.cli import main as chiasm_verb
 from chiasm.loop.metrics import read_metrics
 
