@@ -5,9 +5,6 @@ longer, and kills one of them (SIGKILL); the others must end by themselves. At l
 trains to the end. What was read (every lane's position and packing buffer), the counts and the
 losses are compared.
 
-A rank is a process forked from this one, which has imported all that a rank imports and has no
-threads: so that a cycle takes seconds, of which most are training.
-
     python benchmarks/kills.py [--kills 100] [--seed 0] [--record REMARK]
 """
 
@@ -15,30 +12,20 @@ from __future__ import annotations
 
 import argparse
 import json
-import multiprocessing
-import os
 import random
-import runpy
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable
-from multiprocessing.context import ForkProcess
 from pathlib import Path
 
-os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which is imported next
-
-import torch.distributed.checkpoint
-import torch.utils.tensorboard.writer  # noqa: F401
 from record import write_record
 
-import chiasm.assembly
-import chiasm.cli.train  # noqa: F401
-from chiasm.cli import main as chiasm_verb
 from chiasm.loop.metrics import read_metrics
 
-TESTS = Path(__file__).parents[1] / "tests" / "ranks" / "conftest.py"
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "ranks"))
+
+from nursery import Forked, start
 
 RECIPE = """
 name = "kills"
@@ -71,32 +58,11 @@ SPLITS = {1: [(1, 1)], 2: [(1, 1), (2, 1), (1, 2), (2, 2)], 4: [(1, 4), (4, 2), 
 """Ranks → ranks of shards and of experts."""
 
 
-environments: Callable[[int], list[dict[str, str]]] = runpy.run_path(str(TESTS))["environments"]
-
-
-def start(recipe: Path, out: Path, ranks: int, split: tuple[int, int]) -> list[ForkProcess]:
+def train(recipe: Path, out: Path, ranks: int, split: tuple[int, int]) -> list[Forked]:
     """Starts ranks as torchrun would."""
     settings = zip(("shard_ranks", "expert_ranks"), split, strict=True)
     told = [f"--set=training.parallel.{name}={value}" for name, value in settings]
-    arguments = ["train", str(recipe), "--out", str(out), *told]
-    fork = multiprocessing.get_context("fork")
-    processes = [
-        fork.Process(target=rank, args=(variables, arguments), daemon=True)
-        for variables in environments(ranks)
-    ]
-    for process in processes:
-        process.start()
-    return processes
-
-
-def rank(variables: dict[str, str], arguments: list[str]) -> None:
-    """Runs the verb in silence; its status is that of the process."""
-    os.environ.update(variables)
-    silent = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(silent, 1)
-    os.dup2(silent, 2)
-    sys.argv = ["chiasm", *arguments]
-    chiasm_verb()
+    return start(ranks, ["-m", "chiasm", "train", str(recipe), "--out", str(out), *told])
 
 
 def last_step(out: Path) -> int:
@@ -116,17 +82,15 @@ def killed_run(recipe: Path, out: Path, kills: int, drawn: random.Random) -> Cou
     while sum(done.values()) < kills:
         ranks = drawn.choice(list(SPLITS))
         goal = last_step(out) + drawn.randint(1, STEPS)
-        processes = start(recipe, out, ranks, drawn.choice(SPLITS[ranks]))
-        while last_step(out) < goal and all(each.is_alive() for each in processes):
+        processes = train(recipe, out, ranks, drawn.choice(SPLITS[ranks]))
+        while last_step(out) < goal and all(each.poll() is None for each in processes):
             time.sleep(0.01)
         time.sleep(drawn.uniform(0, MOMENT_SECONDS))
-        if not all(each.is_alive() for each in processes):
-            raise SystemExit(f"a rank ended by itself: {[each.exitcode for each in processes]}")
+        if not all(each.poll() is None for each in processes):
+            raise SystemExit(f"a rank ended by itself: {[each.poll() for each in processes]}")
         victim = drawn.randrange(ranks)
         processes[victim].kill()
-        for each in processes:
-            each.join(120)
-        statuses = [each.exitcode for each in processes]
+        statuses = [each.wait(120) for each in processes]
         if set(statuses[:victim] + statuses[victim + 1 :]) - {1}:
             raise SystemExit(f"after a kill the ranks ended with {statuses}")
         done[f"{ranks} ranks"] += 1
@@ -137,11 +101,10 @@ def killed_run(recipe: Path, out: Path, kills: int, drawn: random.Random) -> Cou
     return done
 
 
-def ended(out: Path, process: ForkProcess) -> tuple[dict, list[dict]]:
+def ended(out: Path, process: Forked) -> tuple[dict, list[dict]]:
     """Waits for a run; returns the saved counts and positions, and the metrics."""
-    process.join()
-    if process.exitcode:
-        raise SystemExit(f"the run in {out} ended with {process.exitcode}")
+    if process.wait():
+        raise SystemExit(f"the run in {out} ended with {process.returncode}")
     newest = max((out / "checkpoints").iterdir())
     return json.loads((newest / "progress.json").read_text()), read_metrics(out / "metrics.jsonl")
 
@@ -165,7 +128,7 @@ def main() -> None:
         done = killed_run(recipe, killed, asked.kills, drawn)
         seconds = time.monotonic() - begin_seconds
         # Together: each is one process of one thread.
-        [rest], [whole] = (start(recipe, out, 1, (1, 1)) for out in (killed, alone))
+        [rest], [whole] = (train(recipe, out, 1, (1, 1)) for out in (killed, alone))
         state, found = ended(killed, rest)
         wanted, expected = ended(alone, whole)
         steps = [line["step"] for line in found]

@@ -1,6 +1,5 @@
 """Starts ranks: processes of this machine that find each other as those of torchrun do."""
 
-import socket
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -9,24 +8,9 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the forked ones find it too
 
-from nursery import Forked
+from nursery import Forked, start
 
 Start = Callable[..., list[Forked]]
-
-
-def environments(ranks: int) -> list[dict[str, str]]:
-    """Variables of so many ranks of this machine; benchmarks/kills.py starts its own by them."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
-    common |= {"LOCAL_WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1"}
-    return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
-
-
-def start(ranks: int, command: Sequence[str], **more: str) -> list[Forked]:
-    """Starts so many ranks of a Python command; ``more`` are variables."""
-    return [Forked(command, {**variables, **more}) for variables in environments(ranks)]
 
 
 def ended(processes: Sequence[Forked], seconds: float = 240) -> list[str]:

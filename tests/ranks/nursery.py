@@ -1,7 +1,7 @@
 """Processes with all imports done: forked from one that has imported what a rank imports.
 
 A start of Python, torch and chiasm takes some seconds of a core, which tests of ranks would spend
-on every rank.
+on every rank, and benchmarks/kills.py, which starts ranks by this file too.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import runpy
+import socket
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -17,8 +18,9 @@ from signal import Signals
 from subprocess import TimeoutExpired
 
 PRELOADED = [
-    *("torch.distributed.checkpoint", "torch.distributed.tensor", "torch.utils.tensorboard.writer"),
-    *("chiasm.assembly", "chiasm.cli.train", "chiasm.cli.vision"),
+    *("torch._dynamo", "torch.distributed.checkpoint"),
+    *("torch.distributed.tensor", "torch.utils.tensorboard.writer"),
+    *("chiasm.assembly", "chiasm.cli.train", "chiasm.cli.vision", "chiasm.rendezvous"),
 ]
 
 FORKS = multiprocessing.get_context("forkserver")
@@ -63,6 +65,21 @@ class Forked:
 
     def send_signal(self, number: Signals) -> None:
         os.kill(self.pid, number)
+
+
+def start(ranks: int, command: Sequence[str], **more: str) -> list[Forked]:
+    """Starts so many ranks of a Python command; ``more`` are variables."""
+    return [Forked(command, {**variables, **more}) for variables in environments(ranks)]
+
+
+def environments(ranks: int) -> list[dict[str, str]]:
+    """Variables of so many ranks of this machine."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
+    common |= {"LOCAL_WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1"}
+    return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
 
 
 def run(command: list[str], variables: dict[str, str], said: str) -> None:

@@ -117,7 +117,8 @@ def test_a_shard_that_vanishes_ends_all_and_saves(
     said = ended_ranks(processes, 60)
     assert [process.returncode for process in processes] == [2, 2], said
     [message] = messages(said)
-    assert "source 'pictures': " in message
+    # Most documents of the source, or one that was drawn and whose row is due.
+    assert message.startswith(("chiasm: source 'pictures': ", "chiasm: pictures["))
     assert "shard.tar cannot be read: No such file" in message
     steps = [line["step"] for line in read_metrics(out / "metrics.jsonl")]
     assert (out / "checkpoints" / f"step-{steps[-1]:07}").is_dir()
