@@ -13,6 +13,7 @@ the file again.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -67,11 +68,6 @@ class VideoReader:
     def pixel_aspect(self) -> Fraction | None:
         """Width of a pixel over its height; None: the file does not say."""
         return self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
-
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds of a tick of the stream's stamps."""
-        return Fraction(self._stream.time_base or 0)
 
     @property
     def format(self) -> str:
@@ -163,6 +159,8 @@ class VideoReader:
 
     def _open(self) -> None:
         self._container, self._stream, self.in_order = open_video(self.path)
+        self.time_base = Fraction(self._stream.time_base or 0)
+        """Seconds of a tick of the stream's stamps."""
         # One thread: memory is bounded, and a file that is cut off is an error (with threads by
         # frame it ends in silence).
         self._stream.codec_context.thread_count, self._stream.thread_type = 1, "NONE"
@@ -221,7 +219,8 @@ def open_video(path: Path) -> tuple[InputContainer, av.VideoStream, bool]:
         VideoError: it cannot be opened, or holds no video.
     """
     try:
-        container = av.open(str(path))
+        # An absolute path is no address, whatever the name, and a playlist leads to files alone.
+        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
     except FileNotFoundError as error:
         raise VideoError(path, "does not exist") from error
     except (av.FFmpegError, OSError) as error:
