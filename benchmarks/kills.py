@@ -1,8 +1,12 @@
 """A run whose ranks are killed at random moments, beside one that is left alone.
 
-Every cycle starts 1, 2 or 4 ranks, waits until they have trained, and a little longer, and kills
-one of them (SIGKILL); the others must end by themselves. At last one process trains to the end.
-What was read (every lane's position and packing buffer), the counts and the losses are compared.
+Every cycle starts 1, 2 or 4 ranks, waits until they have trained for some steps, and a little
+longer, and kills one of them (SIGKILL); the others must end by themselves. At last one process
+trains to the end. What was read (every lane's position and packing buffer), the counts and the
+losses are compared.
+
+A rank is a process forked from this one, which has imported all that a rank imports and has no
+threads: so that a cycle takes seconds, of which most are training.
 
     python benchmarks/kills.py [--kills 100] [--seed 0] [--record REMARK]
 """
@@ -11,19 +15,30 @@ from __future__ import annotations
 
 import argparse
 import json
+import multiprocessing
 import os
 import random
-import socket
-import subprocess
+import runpy
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable
+from multiprocessing.context import ForkProcess
 from pathlib import Path
 
+os.environ["OMP_NUM_THREADS"] = "1"  # of torch, which is imported next
+
+import torch.distributed.checkpoint
+import torch.utils.tensorboard.writer  # noqa: F401
 from record import write_record
 
+import chiasm.assembly
+import chiasm.cli.train  # noqa: F401
+from chiasm.cli import main as chiasm_verb
 from chiasm.loop.metrics import read_metrics
+
+TESTS = Path(__file__).parents[1] / "tests" / "ranks" / "conftest.py"
 
 RECIPE = """
 name = "kills"
@@ -43,41 +58,56 @@ model.moe.num_experts = 8
 training.steps = {steps}
 training.validation_batches = 1
 training.validate_every_steps = 100000
-training.checkpoint_every_steps = 20
+training.checkpoint_every_steps = 5
 training.schedule.warmup_steps = 10
 training.parallel.timeout_seconds = 30
 """
 WORDS = ("the", "red", "door", "stands", "left", "of", "a", "green", "lamp")
 
+STEPS = 25
+"""Most steps of a cycle before its kill, which may come a moment later."""
+MOMENT_SECONDS = 0.1
 SPLITS = {1: [(1, 1)], 2: [(1, 1), (2, 1), (1, 2), (2, 2)], 4: [(1, 4), (4, 2), (2, 1)]}
 """Ranks → ranks of shards and of experts."""
 
 
-def start(recipe: Path, out: Path, ranks: int, split: tuple[int, int]) -> list[subprocess.Popen]:
+environments: Callable[[int], list[dict[str, str]]] = runpy.run_path(str(TESTS))["environments"]
+
+
+def start(recipe: Path, out: Path, ranks: int, split: tuple[int, int]) -> list[ForkProcess]:
     """Starts ranks as torchrun would."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = str(free.getsockname()[1])
     settings = zip(("shard_ranks", "expert_ranks"), split, strict=True)
     told = [f"--set=training.parallel.{name}={value}" for name, value in settings]
-    command = [sys.executable, "-m", "chiasm", "train", str(recipe), "--out", str(out), *told]
-    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "WORLD_SIZE": str(ranks)}
-    common |= {"LOCAL_WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1"}
-    return [
-        subprocess.Popen(
-            command,
-            env=os.environ | common | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        for rank in range(ranks)
+    arguments = ["train", str(recipe), "--out", str(out), *told]
+    fork = multiprocessing.get_context("fork")
+    processes = [
+        fork.Process(target=rank, args=(variables, arguments), daemon=True)
+        for variables in environments(ranks)
     ]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def rank(variables: dict[str, str], arguments: list[str]) -> None:
+    """Runs the verb in silence; its status is that of the process."""
+    os.environ.update(variables)
+    silent = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(silent, 1)
+    os.dup2(silent, 2)
+    sys.argv = ["chiasm", *arguments]
+    chiasm_verb()
 
 
 def last_step(out: Path) -> int:
-    """The last step that is in the metrics."""
-    lines = read_metrics(out / "metrics.jsonl")
-    return lines[-1]["step"] if lines else 0
+    """The last step that is in the metrics, whose last line may be cut off."""
+    path = out / "metrics.jsonl"
+    if not path.exists():
+        return 0
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 10_000))
+        lines = file.read().split(b"\n")[:-1]
+    return json.loads(lines[-1])["step"] if lines else 0
 
 
 def killed_run(recipe: Path, out: Path, kills: int, drawn: random.Random) -> Counter[str]:
@@ -85,16 +115,18 @@ def killed_run(recipe: Path, out: Path, kills: int, drawn: random.Random) -> Cou
     done: Counter[str] = Counter()
     while sum(done.values()) < kills:
         ranks = drawn.choice(list(SPLITS))
-        begin = last_step(out)
+        goal = last_step(out) + drawn.randint(1, STEPS)
         processes = start(recipe, out, ranks, drawn.choice(SPLITS[ranks]))
-        while last_step(out) <= begin and all(each.poll() is None for each in processes):
-            time.sleep(0.05)
-        time.sleep(drawn.uniform(0, 2))
-        if any(each.poll() is not None for each in processes):
-            raise SystemExit(f"a rank ended by itself: {[each.poll() for each in processes]}")
+        while last_step(out) < goal and all(each.is_alive() for each in processes):
+            time.sleep(0.01)
+        time.sleep(drawn.uniform(0, MOMENT_SECONDS))
+        if not all(each.is_alive() for each in processes):
+            raise SystemExit(f"a rank ended by itself: {[each.exitcode for each in processes]}")
         victim = drawn.randrange(ranks)
         processes[victim].kill()
-        statuses = [each.wait(120) for each in processes]
+        for each in processes:
+            each.join(120)
+        statuses = [each.exitcode for each in processes]
         if set(statuses[:victim] + statuses[victim + 1 :]) - {1}:
             raise SystemExit(f"after a kill the ranks ended with {statuses}")
         done[f"{ranks} ranks"] += 1
@@ -105,11 +137,11 @@ def killed_run(recipe: Path, out: Path, kills: int, drawn: random.Random) -> Cou
     return done
 
 
-def finished(recipe: Path, out: Path) -> tuple[dict, list[dict]]:
-    """Trains to the end; returns the saved counts and positions, and the metrics."""
-    [process] = start(recipe, out, 1, (1, 1))
-    if process.wait():
-        raise SystemExit(f"the run in {out} ended with {process.returncode}")
+def ended(out: Path, process: ForkProcess) -> tuple[dict, list[dict]]:
+    """Waits for a run; returns the saved counts and positions, and the metrics."""
+    process.join()
+    if process.exitcode:
+        raise SystemExit(f"the run in {out} ended with {process.exitcode}")
     newest = max((out / "checkpoints").iterdir())
     return json.loads((newest / "progress.json").read_text()), read_metrics(out / "metrics.jsonl")
 
@@ -125,19 +157,22 @@ def main() -> None:
         texts.mkdir()
         drawn = random.Random(asked.seed)
         for number in range(200):
-            words = (
-                drawn.choice(["the", "red", "door", "stands", "left", "of", "a", "green", "lamp"])
-                for _ in range(30)
-            )
+            words = (drawn.choice(WORDS) for _ in range(30))
             (texts / f"{number}.txt").write_text(f"{number}: {' '.join(words)}")
-        recipe.write_text(RECIPE.format(texts=texts, steps=60 * asked.kills + 100))
-        done = killed_run(recipe, Path(folder) / "killed", asked.kills, drawn)
-        state, found = finished(recipe, Path(folder) / "killed")
-        wanted, expected = finished(recipe, Path(folder) / "alone")
+        recipe.write_text(RECIPE.format(texts=texts, steps=2 * STEPS * asked.kills + 20))
+        killed, alone = Path(folder) / "killed", Path(folder) / "alone"
+        begin_seconds = time.monotonic()
+        done = killed_run(recipe, killed, asked.kills, drawn)
+        seconds = time.monotonic() - begin_seconds
+        # Together: each is one process of one thread.
+        [rest], [whole] = (start(recipe, out, 1, (1, 1)) for out in (killed, alone))
+        state, found = ended(killed, rest)
+        wanted, expected = ended(alone, whole)
         steps = [line["step"] for line in found]
         figures = {
             "remark": asked.record,
             "kills": dict(done),
+            "seconds_a_kill": round(seconds / asked.kills, 2),
             "steps": len(found),
             "same_documents_and_counts": state == wanted,
             "every_step_once": steps == [line["step"] for line in expected],

@@ -1,10 +1,12 @@
 """Actions as text: the format, precision and parsing of steps.
 
-An action is one of three kinds of text:
+An action is one of four kinds of text:
 
 - a relative pose with its horizon, ``action: dx=+0.34 dy=-0.02 dyaw=+12 rel_t=+4``: metres ahead,
   metres to the left, degrees counter-clockwise, and how many frames later. A step to the next
   frame has no ``rel_t``;
+- controls, ``action: steering=+0.47 throttle=0.50``: named numbers, by the one rule of
+  :mod:`chiasm.controls`;
 - keys, ``action: WA``: W ahead, S back, A turns left, D turns right;
 - an instruction, any other sentence, ``action: go to the red torch``, without a pose.
 """
@@ -13,12 +15,20 @@ from __future__ import annotations
 
 import math
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from chiasm.controls import (
+    ControlSettings,
+    names_controls,
+    read_controls,
+    refuse_wrong_names,
+    write_controls,
+)
 from chiasm.errors import UserError
 from chiasm.poses import Pose, relative_pose, wrap_degrees
 from chiasm.settings import Settings
@@ -74,6 +84,15 @@ class ActionFormat(Settings):
     """What W and S go; half of it is the least distance that is written as a key."""
     turn_degrees: float = Field(20.0, gt=0, le=90)
     """What A and D turn; half of it is the least angle that is written as a key."""
+    controls: dict[str, ControlSettings] = Field({})
+    """Named numbers of the actions of recordings, in the order in which they are written; a source
+    has some of them or all."""
+
+    @field_validator("controls")
+    @classmethod
+    def _check_controls(cls, value: dict[str, ControlSettings]) -> dict[str, ControlSettings]:
+        refuse_wrong_names(value)
+        return value
 
     def write(self, action: Action) -> str:
         """Returns the action's text; actions that are equal as rounded have equal texts."""
@@ -92,7 +111,7 @@ class ActionFormat(Settings):
         Raises:
             UserError: it has neither, or a number is not finite.
         """
-        words = text.strip().removeprefix(PREFIX.strip()).strip()
+        words = _words(text)
         if match := _POSE.search(words):
             dx, dy, dyaw = (float(match[part]) for part in (1, 2, 3))
             return self._checked(Action(dx, dy, dyaw, self._frames(match[4], text)), text)
@@ -108,6 +127,28 @@ class ActionFormat(Settings):
         ahead, left = (match[1].count(a) - match[1].count(b) for a, b in ("WS", "AD"))
         dx, dyaw = ahead * self.stride_metres, left * self.turn_degrees
         return self._checked(Action(dx, 0.0, dyaw, self._frames(match[2], text)), text)
+
+    def write_controls(self, numbers: Mapping[str, float]) -> str:
+        """Returns the text of controls by their names.
+
+        Raises:
+            UserError: there are none, one is unknown, not finite or out of its range.
+        """
+        return PREFIX + write_controls(numbers, self.controls)
+
+    def names_controls(self, text: str) -> bool:
+        """Returns whether a text gives a number to a control of the recipe."""
+        return names_controls(_words(text), self.controls)
+
+    def read_controls(self, text: str) -> dict[str, float]:
+        """Returns the numbers of a text's controls as they are written, in the recipe's order.
+
+        With or without the leading ``action:``, in any order.
+
+        Raises:
+            UserError: something else stands in it, or a control is unknown or out of its range.
+        """
+        return read_controls(_words(text), self.controls)
 
     def written(self, steps_N3: np.ndarray) -> np.ndarray:
         """Returns steps (dx, dy, dyaw) after writing and reading them: float64 [N, 3]."""
@@ -151,6 +192,10 @@ class ActionFormat(Settings):
         if not all(math.isfinite(value) for value in action.step):
             raise UserError(f"action {text!r} has a number that is not finite")
         return action
+
+
+def _words(text: str) -> str:
+    return text.strip().removeprefix(PREFIX.strip()).strip()
 
 
 def _signed(value: float, decimals: int) -> str:

@@ -19,7 +19,7 @@ from chiasm.poses import Pose
 
 @runtime_checkable
 class ActionVideos(Source, Protocol):
-    """A source whose frames lie on walks with known poses, so that any step has an action."""
+    """A source whose frames lie on walks, with the action from any frame to a later one."""
 
     @property
     def walks(self) -> Sequence[range]:
@@ -31,11 +31,31 @@ class ActionVideos(Source, Protocol):
     def action(self, before: int, after: int) -> str:
         """Returns the text of the action between two frames of one walk."""
 
+    def place_of(self, frame: int) -> int:
+        """Returns the number of the frame's place, the cluster of standard errors."""
+
+
+@runtime_checkable
+class PosedVideos(ActionVideos, Protocol):
+    """A source whose walks have known poses."""
+
     def pose(self, frame: int) -> Pose:
         """Returns the pose of one frame, in metres and degrees."""
 
-    def place_of(self, frame: int) -> int:
-        """Returns the number of the frame's place, the cluster of standard errors."""
+
+@runtime_checkable
+class ControlledVideos(ActionVideos, Protocol):
+    """A source whose walks have recorded controls, such as steering and throttle."""
+
+    def controls(self, before: int, after: int) -> Mapping[str, float]:
+        """Returns the controls that led from one frame of a walk to a later one, by name."""
+
+    def last_controls(self, frame: int) -> Mapping[str, float]:
+        """Returns the controls that were given at a frame, where the next one need not be known."""
+
+    @property
+    def frames_per_second(self) -> float | None:
+        """Rate of its walks; None where it is not known."""
 
 
 @runtime_checkable
@@ -163,7 +183,7 @@ class Camera(Protocol):
 
 
 @runtime_checkable
-class Rendered(ActionVideos, Protocol):
+class Rendered(PosedVideos, Protocol):
     """A source of walks whose engine can render the result of any step: it has an oracle."""
 
     def camera(self) -> AbstractContextManager[Camera]:

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import copy
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from torch.distributed import ProcessGroup
 
 T = TypeVar("T")
-
-TIMEOUT_SECONDS = 600.0
-"""Time that a rank waits for another one while training before it gives up."""
 
 PREPARATION_HOURS = 24.0
 """Likewise before training: one rank of a machine renders and encodes for all of them."""
@@ -89,6 +86,17 @@ class Ranks:
         """
         yield
 
+    @contextmanager
+    def before_sums(self) -> Iterator[None]:
+        """As :meth:`together` where all call :meth:`sums` next, whose message does for both."""
+        yield
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        """A failure inside ends all ranks where they next leave :meth:`together`, or
+        :meth:`before_sums`: no message is spent on it now."""
+        yield
+
     def once_per_machine(self, make: Callable[[], T]) -> T:
         """Returns what ``make`` gives, which the first rank of each machine does before others.
 
@@ -100,9 +108,16 @@ class Ranks:
         """Says that a step begins: from the first one on ranks wait no longer than the time-out for
         each other, and one that does not get so far again within it prints its stack."""
 
+    def at_rest(self) -> None:
+        """Says that the steps are over: ranks wait for each other as long as before them."""
+
 
 ALONE = Ranks()
 """Of a process that has no others."""
+
+
+SUMMED_NUMBERS = 256
+"""The most that :meth:`SeveralRanks.sums` sums at once."""
 
 
 class SeveralRanks(Ranks):
@@ -117,8 +132,10 @@ class SeveralRanks(Ranks):
         self.timeout_seconds = timeout_seconds
         wait = timedelta(seconds=timeout_seconds)
         self._strict = dist.new_group(backend="gloo", timeout=wait)
-        self._host = dist.new_group(backend="gloo", timeout=timedelta(hours=PREPARATION_HOURS))
+        hours = timedelta(hours=PREPARATION_HOURS)
+        self._host = self._patient = dist.new_group(backend="gloo", timeout=hours)
         self.files = dist.new_group(backend="gloo", timeout=wait)
+        self._late: Exception | None = None
 
     @property
     def aside(self) -> Ranks:
@@ -127,12 +144,21 @@ class SeveralRanks(Ranks):
         return other
 
     def sums(self, numbers: Sequence[int]) -> list[int]:
+        found, failed = self._sums(numbers, None)
+        if failed:
+            self._end_all(None)
+        return found
+
+    def _sums(self, numbers: Sequence[int], failed: Exception | None) -> tuple[list[int], int]:
+        """Sums, and how many ranks failed: a message of one length, so that both can meet."""
         import torch.distributed as dist
 
-        sent = torch.tensor(numbers, dtype=torch.int64)
+        sent = torch.zeros(SUMMED_NUMBERS + 1, dtype=torch.int64)
+        sent[: len(numbers)] = torch.tensor(numbers, dtype=torch.int64)
+        sent[-1] = failed is not None
         with self.reached():
             dist.all_reduce(sent, group=self._host)
-        return sent.tolist()
+        return sent[: len(numbers)].tolist(), int(sent[-1])
 
     def most(self, number: int) -> int:
         import torch.distributed as dist
@@ -171,13 +197,34 @@ class SeveralRanks(Ranks):
 
     @contextmanager
     def together(self) -> Iterator[None]:
-        failed: BaseException | None = None
+        failed, self._late = self._late, None
         try:
             yield
         except Exception as error:
-            failed = error
-        if not self.most(int(failed is not None)):
-            return
+            failed = failed or error
+        if self.most(int(failed is not None)):
+            self._end_all(failed)
+
+    @contextmanager
+    def before_sums(self) -> Iterator[None]:
+        failed, self._late = self._late, None
+        try:
+            yield
+        except Exception as error:
+            failed = failed or error
+        if failed is not None:
+            self._sums([], failed)
+            self._end_all(failed)
+
+    @contextmanager
+    def later(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            self._late = self._late or error
+
+    def _end_all(self, failed: Exception | None) -> NoReturn:
+        """Raises on every rank; ``failed``: what failed on this one."""
         told = self.gather(
             None if failed is None else (first_line(failed), isinstance(failed, UserError))
         )
@@ -197,6 +244,10 @@ class SeveralRanks(Ranks):
     def alive(self) -> None:
         self._host = self._strict
         faulthandler.dump_traceback_later(self.timeout_seconds, file=sys.__stderr__ or sys.stderr)
+
+    def at_rest(self) -> None:
+        self._host = self._patient
+        faulthandler.cancel_dump_traceback_later()
 
     @contextmanager
     def reached(self) -> Iterator[None]:
@@ -267,46 +318,3 @@ def reshard(module: nn.Module) -> None:
         drop: Callable[[], None] | None = getattr(part, "reshard", None)
         if drop is not None:
             drop()
-
-
-@contextmanager
-def open_ranks(timeout_seconds: float = TIMEOUT_SECONDS) -> Iterator[Ranks]:
-    """Yields the ranks that the environment describes: one process, unless torchrun says otherwise.
-
-    Raises:
-        UserError: the ranks do not find each other.
-    """
-    if int(os.environ.get("WORLD_SIZE", "1")) == 1:
-        yield Ranks()
-        return
-    import torch.distributed as dist
-
-    _join(timeout_seconds)
-    ranks = SeveralRanks(timeout_seconds)
-    try:
-        with ranks.reached():
-            yield ranks
-            ranks.barrier()
-    finally:
-        faulthandler.cancel_dump_traceback_later()
-    dist.destroy_process_group()
-
-
-def _join(timeout_seconds: float) -> None:
-    import torch.distributed as dist
-
-    cuda = torch.cuda.is_available()
-    if cuda:
-        torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
-    where = f"{os.environ.get('MASTER_ADDR')}:{os.environ.get('MASTER_PORT')}"
-    try:
-        dist.init_process_group(
-            "cpu:gloo,cuda:nccl" if cuda else "gloo", timeout=timedelta(seconds=timeout_seconds)
-        )
-    except (RuntimeError, ValueError) as error:
-        raise UserError(
-            f"rank {os.environ.get('RANK')} of {os.environ['WORLD_SIZE']} does not find the others "
-            f"at {where} (MASTER_ADDR, MASTER_PORT): {first_line(error)}",
-            remedy="start as many processes as WORLD_SIZE says, all with the same address and a "
-            "free port; torchrun --nproc-per-node N -m chiasm train RECIPE does it on one machine",
-        ) from error

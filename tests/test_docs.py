@@ -23,6 +23,8 @@ import pytest
 
 from chiasm.cli import MODULES
 from chiasm.cli.verbs import load_verb
+from chiasm.controls import ControlSettings
+from chiasm.data.episodes import RecordedControl
 from chiasm.data.source import SOURCES
 from chiasm.evaluation.atlas.settings import AtlasSettings
 from chiasm.inference.request import SamplingSettings
@@ -226,6 +228,9 @@ def roots() -> Iterator[dict[str, Any]]:
         yield {"streams": {"NAME": kind, "image": kind}}
     for kind in kinds(OPTIMIZERS):
         yield {"training": {"optimizer": kind}}
+    yield {"actions": {"controls": {"NAME": ControlSettings().model_dump(mode="json")}}}
+    where = RecordedControl().model_dump(mode="json")
+    yield {"stream": {"sources": {"NAME": {"controls": {"NAME": where}}}}}
     yield {"objective": {"streams": {"NAME": StreamObjective().model_dump(mode="json")}}}
     yield VisionTrainingSettings().model_dump(mode="json")
     for kind in kinds(DECODERS):

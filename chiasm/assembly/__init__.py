@@ -15,10 +15,12 @@ pace.py     time of a training step on this machine
 pictures.py images of a recipe's sources, and its held-out trajectories
 record.py   what a run folder says of its run
 beginning.py a trained model or a checkpoint of another run, to begin with
-folder.py   a run folder, and training that resumes in it
 measured.py a trained run measured on held-out data, and its report
+watch.py    what is written while a run trains: models, the best one, evaluations
+folder.py   a run folder, and training that resumes in it
 """
 
+from chiasm.assembly.beginning import CommonSteps
 from chiasm.assembly.folder import kept_inputs, train_run, train_runs
 from chiasm.assembly.inputs import build_inputs
 from chiasm.assembly.objects import (
@@ -34,6 +36,7 @@ from chiasm.assembly.vision import open_tokenizers
 from chiasm.data.preparation import default_cache_folder
 
 __all__ = [
+    "CommonSteps",
     "build_inputs",
     "build_run",
     "build_stream",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from chiasm.assembly.record import changed_data, read_today
@@ -16,6 +17,22 @@ from chiasm.loop.schedule import learning_rate
 from chiasm.recipe import Recipe, differences, parse_recipe, resolved
 from chiasm.toml import load_toml
 from chiasm.whole import whole
+
+
+@dataclass(frozen=True)
+class CommonSteps:
+    """The steps that a run has in common with others, which one of them makes for all."""
+
+    origin: Path | None = None
+    """A run that makes them for this one."""
+    origin_step: int = 0
+    kept_steps: frozenset[int] = frozenset()
+    """Steps whose checkpoints stay for others."""
+
+
+OWN_STEPS = CommonSteps()
+"""None in common."""
+
 
 EQUAL = (
     *("seed", "model.", "stream.", "streams.", "tokenizer.", "actions.", "training.frozen"),
@@ -72,11 +89,24 @@ def branched(
             "the same data"
         )
     step = _chosen_step(recipe, origin)
-    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # empty
     _tell_fallen(recipe, origin, step, tell)
     for line in changed:
         if line.startswith(("training.", "objective.")):
             tell(f"a branch: {line}")
+    _go_on_from(origin, step, folder)
+
+
+def begun_with(common: CommonSteps, folder: Path, tell: Callable[[str], None]) -> None:
+    """Lets a new run go on from the run that it shares its first steps with, if that has them."""
+    origin, step = common.origin, common.origin_step
+    if origin is None or _goes_on(folder) or step not in _steps_of(origin):
+        return
+    tell(f"the first {step} steps are those of {origin}")
+    _go_on_from(origin, step, folder)
+
+
+def _go_on_from(origin: Path, step: int, folder: Path) -> None:
+    shutil.rmtree(folder / "checkpoints", ignore_errors=True)  # empty
     shutil.rmtree(folder / "inputs", ignore_errors=True)
     with whole(folder / "inputs") as aside:
         shutil.copytree(origin / "inputs", aside)
@@ -94,9 +124,15 @@ def _goes_on(folder: Path) -> bool:
     return any((folder / "checkpoints").glob("step-" + 7 * "[0-9]"))
 
 
+def _steps_of(run: Path) -> list[int]:
+    """Steps of a run's checkpoints, oldest first."""
+    folder = run / "checkpoints"
+    return Checkpoints(folder, 1, lambda line: None).steps() if folder.is_dir() else []
+
+
 def _chosen_step(recipe: Recipe, origin: Path) -> int:
     settings = recipe.initialize
-    steps = Checkpoints(origin / "checkpoints", 1, lambda line: None).steps()
+    steps = _steps_of(origin)
     step = settings.branch_step or max(steps, default=0)
     if step not in steps:
         told = ", ".join(map(str, steps)) or "none"

@@ -11,6 +11,8 @@ A run folder holds
     checkpoints/    training state
     stream.json     what was read: shares, skipped and split documents
     model/          the trained model, when the run has ended
+    best/, evaluations/   what is written on the way, where the recipe asks (see watch.py)
+    trace/          operations of the step that it asks to record
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from pathlib import Path
 
 from torch import nn
 
-from chiasm.assembly.beginning import branched, opened_beginning
+from chiasm.assembly.beginning import OWN_STEPS, CommonSteps, begun_with, branched, opened_beginning
 from chiasm.assembly.inputs import Inputs, build_inputs
 from chiasm.assembly.objects import (
     Run,
@@ -32,6 +34,7 @@ from chiasm.assembly.objects import (
 )
 from chiasm.assembly.record import data_on_disk, recipe_on_disk, record_stream, record_versions
 from chiasm.assembly.vision import context_of
+from chiasm.assembly.watch import Watch, refuse_unknown_names
 from chiasm.data.preparation import Stage, silent
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.device import choose_device
@@ -57,6 +60,7 @@ def train_run(
     *,
     material: Material | None = None,
     inputs_from: Path | None = None,
+    common: CommonSteps = OWN_STEPS,
     cache_folder: Path | None = None,
     fresh: bool = False,
     command: str = "",
@@ -73,6 +77,7 @@ def train_run(
         material: the recipe's data when it is already open.
         inputs_from: a folder of :func:`kept_inputs` whose tokenizers the run uses, copied into it,
             instead of making its own.
+        common: the steps that it has in common with other runs.
         cache_folder: where rendered worlds, trained tokenizers and latents are kept.
         fresh: delete the run that the folder holds and begin again.
         command: as the user typed it, for the record.
@@ -92,29 +97,22 @@ def train_run(
         folder,
         material=material,
         inputs_from=inputs_from,
+        common=common,
         cache_folder=cache_folder,
         fresh=fresh,
         command=command,
         tell=tell,
         on_stage=on_stage,
         ranks=ranks,
-    ) as run:
-        run.trainer.run(folder, _saving_models(run, folder, on_step))
+    ) as (run, opened):
+        watch = Watch(run, folder, opened, command, tell)
+
+        def after_step(report: StepReport) -> None:
+            on_step(report)
+            watch(report)
+
+        run.trainer.run(folder, after_step)
     run.save_model(folder / "model")
-
-
-def _saving_models(
-    run: Run, folder: Path, on_step: Callable[[StepReport], None]
-) -> Callable[[StepReport], None]:
-    """Returns a callback that also writes the model as often as the recipe asks."""
-    every = run.recipe.training.model_every_steps
-
-    def after_step(report: StepReport) -> None:
-        on_step(report)
-        if every is not None and report.step % every == 0:
-            run.save_model(folder / "model")
-
-    return after_step
 
 
 def train_runs(
@@ -122,6 +120,7 @@ def train_runs(
     *,
     material: Material,
     inputs_from: Path,
+    common: Mapping[Path, CommonSteps] | None = None,
     cache_folder: Path | None = None,
     command: str = "",
     tell: Mapping[Path, Callable[[str], None]],
@@ -137,12 +136,13 @@ def train_runs(
     with ExitStack() as opened:
         for folder, recipe in recipes.items():
             try:
-                runs[folder] = opened.enter_context(
+                runs[folder], _ = opened.enter_context(
                     _prepared(
                         recipe,
                         folder,
                         material=material,
                         inputs_from=inputs_from,
+                        common=(common or {}).get(folder, OWN_STEPS),
                         cache_folder=cache_folder,
                         command=command,
                         tell=tell[folder],
@@ -163,14 +163,15 @@ def _prepared(
     *,
     material: Material | None,
     inputs_from: Path | None,
+    common: CommonSteps,
     cache_folder: Path | None,
     fresh: bool = False,
     command: str,
     tell: Callable[[str], None],
     on_stage: Stage = silent,
     ranks: Ranks = ALONE,
-) -> Iterator[Run]:
-    """The run of a folder, whose record says at the end what it has read."""
+) -> Iterator[tuple[Run, Material]]:
+    """The run of a folder, whose record says at the end what it has read, and its open data."""
     with ranks.together():
         _check(recipe)
     ranks.once_per_machine(lambda: check_feasible(recipe, cache_folder, on_stage, ranks))
@@ -190,6 +191,7 @@ def _prepared(
         if ranks.is_first:
             data_on_disk(facts, folder, tell)
             branched(recipe, facts, folder, tell)
+            begun_with(common, folder, tell)
             write_recipe(recipe, folder / "recipe.toml")  # the data may have been moved
             for name, own in facts.items():
                 tell(own.line(name))
@@ -201,9 +203,10 @@ def _prepared(
         _refuse_unseen(folder)
         inputs = kept_inputs(recipe, material, folder / "inputs")
     run = build_run(recipe, material, inputs, tell, cache_folder, ranks, beginning)
+    run.trainer.kept_steps = common.kept_steps
     with closing(run.stream):
         try:
-            yield run
+            yield run, material
         except Stopped:
             record_stream(run, material, folder / "stream.json", tell)
             raise
@@ -216,6 +219,7 @@ def _check(recipe: Recipe) -> None:
         choose_device(recipe.training.device)
         build_optimizer(nn.Linear(2, 2), recipe.training)
     check_measures(recipe.evaluation)
+    refuse_unknown_names(recipe)
 
 
 def _refuse_unseen(folder: Path) -> None:

@@ -103,7 +103,7 @@ def footprint(recipe: Recipe, ranks: int = 1, of_a_machine: int = RANKS_OF_A_MAC
     here = PlannedRanks(ranks, of_a_machine)
     batches = recipe.training.gradient_accumulation_steps
     read = changed(read, lambda own: own)  # with the lists that the host makes of it
-    counted = Rows(read, Work.useful(read), Counts.of([read] * batches).over(here))
+    counted = Rows(read, Work.useful(read), Counts.of([read] * batches).over(here)[0])
     parallel = recipe.training.parallel
     shards = parallel.shards(here.local_size, "cuda") if ranks > 1 else 1
     parallel = parallel.model_copy(update={"shard_ranks": shards})

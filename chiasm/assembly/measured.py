@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -128,18 +128,22 @@ def write_evaluation(
     recipe: Recipe,
     material: Material,
     *,
+    into: Path | None = None,
+    sections: Collection[str] = (),
     seconds: Mapping[str, float] | None = None,
     command: str,
     notes: Sequence[str] = (),
     tell: Callable[[str], None],
     on_section: Callable[[str, int, int], None],
 ) -> tuple[Evaluation, ReportFiles]:
-    """Evaluates the model of a run folder and writes the report beside it.
+    """Evaluates the model of a run folder and writes the report.
 
     Args:
         folder: of the run.
         recipe: with the settings of the evaluation.
         material: its data, open.
+        into: a folder for the report; None: beside the model.
+        sections: those that are measured; empty: all.
         seconds: stage → its duration, for the report's account of time.
         command: as the user typed it.
         notes: on the data, for the report.
@@ -151,11 +155,11 @@ def write_evaluation(
     """
     _refuse_untrained(folder)
     pretrained = Pretrained.load(folder, recipe.training.device)
-    evaluation = evaluate(pretrained, material, recipe.evaluation, on_section)
+    evaluation = evaluate(pretrained, material, recipe.evaluation, on_section, sections)
     for name, found in evaluation.passed_over.items():
         tell(f"held-out data of source {name!r}: {found}")
     facts = _facts(pretrained, folder) | ({"data": "; ".join(notes)} if notes else {})
-    files = write_report(folder, evaluation, Provenance(command, seconds or {}, facts))
+    files = write_report(folder, evaluation, Provenance(command, seconds or {}, facts), into)
     return evaluation, files
 
 

@@ -50,6 +50,7 @@ def walk_documents(recipe: Recipe) -> WalkDocuments:
     return WalkDocuments(
         views=max((steps.views for steps in numeric or spoken), default=0),
         horizon_frames=(min(nearest), max(farthest)),
+        poses=not numeric or any(steps.posed for steps in numeric),
         instruction_views=max((s.stretch for s in spoken if s.stretch is not None), default=None),
     )
 

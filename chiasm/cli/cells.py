@@ -11,10 +11,12 @@ from chiasm.device import choose_device
 from chiasm.recipe import load_recipe
 from chiasm.report.doc import Table
 from chiasm.report.numbers import duration, short_count
+from chiasm.studies.branches import trained
 from chiasm.studies.cells import Cell
 from chiasm.studies.collect import last_step
 from chiasm.studies.plan import Cost, refuse_off_budget
-from chiasm.studies.runner import Planned, StudyProgress, plan
+from chiasm.studies.planned import Planned, plan
+from chiasm.studies.runner import StudyProgress
 from chiasm.studies.settings import StudySettings
 
 SHOW_SECONDS = 1.0
@@ -81,15 +83,22 @@ def _plan_row(name: str, own: list[Cell], cost: Cost, planned: Planned) -> list[
 
 def total(planned: Planned, slots: int) -> str:
     """Returns the sum of all cells in words."""
-    costs = [planned.costs[key] for key in {cell.key for cell in planned.cells}]
-    seconds = sum(cost.seconds or 0.0 for cost in costs)
-    cpu_hours = sum((cost.seconds or 0.0) * (cost.threads or 1) for cost in costs) / 3600
+    costs = {cell.key: planned.costs[cell.key] for cell in planned.cells}
+    seconds = {key: cost.seconds or 0.0 for key, cost in costs.items()}
+    cpu_seconds = {key: own * (costs[key].threads or 1) for key, own in seconds.items()}
+    flops = {key: cost.flops for key, cost in costs.items()}
+    seconds_left, cpu_left, flops_left = (
+        trained(planned.cells, own) for own in (seconds, cpu_seconds, flops)
+    )
     on_gpu = planned.cells[0].recipe.training.device.startswith("cuda")
-    hours = f"{seconds / 3600:.2f} GPU-hours" if on_gpu else f"{cpu_hours:.2f} CPU-hours"
-    flops = sum(cost.flops for cost in costs)
+    hours = f"{seconds_left / 3600:.2f} GPU-" if on_gpu else f"{cpu_left / 3600:.2f} CPU-"
+    all_flops = sum(flops.values())
+    told = f"{all_flops:.3g} FLOPs"
+    if flops_left < all_flops:
+        told += f" ({flops_left / all_flops:.0%} of them trained: cells share their first steps)"
     return (
-        f"{len(costs)} runs, {flops:.3g} FLOPs, {hours} of training, about "
-        f"{duration(seconds / slots)} with {slots} at once; measuring and starting come on top"
+        f"{len(costs)} runs, {told}, {hours}hours of training, about "
+        f"{duration(seconds_left / slots)} with {slots} at once; measuring and starting come on top"
     )
 
 

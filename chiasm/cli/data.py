@@ -1,11 +1,11 @@
-"""chiasm data: see what a recipe's stream gives the model; record walks in another domain."""
+"""chiasm data: see what a recipe's stream gives the model; record walks, and export them."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 from rich.console import Console
@@ -14,7 +14,7 @@ from chiasm.cli.options import Cache, RecipeFile, overrides
 from chiasm.cli.progress import RunDisplay
 from chiasm.errors import UserError
 from chiasm.providers import record_freedoom
-from chiasm.recipe import load_recipe
+from chiasm.recipe import Recipe, load_recipe
 
 app = typer.Typer(help="The data stream.", no_args_is_help=True)
 
@@ -71,6 +71,68 @@ def inspect(
     for note in (*report.alarms, *report.notes):
         print(note)
     print(f"the picture of the row is {out}")
+
+
+@app.command()
+def export(
+    recipe: Annotated[Path, typer.Argument(help="A TOML file, or a run folder.")],
+    out: Annotated[Path, typer.Argument(help="The folder to make.")],
+    source: Annotated[
+        str, typer.Option(help="Which source of walks; without it the only one.")
+    ] = "",
+    format_: Annotated[Literal["lerobot"], typer.Option("--format", help="What is written.")] = (
+        "lerobot"
+    ),
+    fps: Annotated[
+        int | None,
+        typer.Option(
+            min=1, help="Frames a second; without it as recorded, and 10 of walks without times."
+        ),
+    ] = None,
+    crf: Annotated[
+        int,
+        typer.Option(
+            min=0, max=51, help="Loss of H.264: 0 keeps every bit as RGB, more is in 4:2:0."
+        ),
+    ] = 0,
+    set_: Annotated[list[str] | None, overrides("world.train_maps=24")] = None,
+    cache: Cache = None,
+) -> None:
+    """Write the walks of a source, both sides, as a LeRobot data set, v3.0."""
+    if out.exists():
+        raise UserError(f"{out} exists already; give the name of a new folder")
+    path = recipe / "recipe.toml" if recipe.is_dir() else recipe
+    settings = _of_one_source(load_recipe(path, set_ or []), source)
+    # Imports torch: mistakes in the recipe are reported before.
+    from chiasm.assembly import open_material
+    from chiasm.data.lerobot_export import export_walks, set_settings
+
+    [name] = settings.stream.sources
+    with RunDisplay() as display:
+        material = open_material(settings, cache, display.on_stage)
+        sides = {"train": material.train[name], "held_out": material.held_out[name]}
+        written = set_settings(sides, fps, crf)
+        episodes, frames = export_walks(
+            sides, out, written, lambda done, of: display.on_stage("walks", done, of)
+        )
+    print(
+        f"{episodes:,} episodes of {frames:,} frames are in {out}, {written.frames_per_second} a "
+        f'second; a source reads them with kind = "lerobot"'
+    )
+
+
+def _of_one_source(recipe: Recipe, wanted: str) -> Recipe:
+    """Returns the recipe with the one source that is exported: others are not opened."""
+    sources = recipe.stream.sources
+    with_steps = [name for name, own in sources.items() if own.steps(recipe.tables) is not None]
+    names = [wanted] if wanted else with_steps
+    if wanted and wanted not in sources:
+        raise UserError(f"--source {wanted}: the sources are {', '.join(sources)}")
+    if len(names) != 1:
+        why = f"{len(names)} sources have walks with actions"
+        raise UserError(f"--source: {why}; choose one of: {', '.join(names or sources)}")
+    stream = recipe.stream.model_copy(update={"sources": {names[0]: sources[names[0]]}})
+    return recipe.model_copy(update={"stream": stream})
 
 
 @app.command()

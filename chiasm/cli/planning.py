@@ -15,7 +15,8 @@ from chiasm.recipe import load_recipe
 from chiasm.report.doc import Table
 from chiasm.report.numbers import short_count
 from chiasm.report.terminal import show
-from chiasm.studies.isoflop import SPACING, STUDY_NAME, Centre, plan_isoflop, write_study
+from chiasm.studies.grid import SPACING, Centre
+from chiasm.studies.isoflop import STUDY_NAME, plan_isoflop, write_study
 from chiasm.studies.settings import load_study
 from chiasm.studies.shapes import RATE_EXPONENT
 from chiasm.studies.step import count_recipe_step
@@ -99,9 +100,11 @@ def plan(
     for warning in planned.warnings:
         print(f"warning: {warning}")
     print(planned.rule)
+    share = planned.trained_flops / planned.flops
+    begun = f", {share:.0%} of them trained: longer runs begin with shorter ones"
     print(
         f"{len(planned.cells)} cells, {seeds} seeds each, {seeds * planned.flops:.3g} FLOPs in "
-        f"all; the study is {out}: chiasm study run {out}"
+        f"all{begun if share < 1 else ''}; the study is {out}: chiasm study run {out}"
     )
 
 

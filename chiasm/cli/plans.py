@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 import typer
 
-from chiasm.capabilities import ActionVideos, Rendered
+from chiasm.capabilities import PosedVideos, Rendered
 from chiasm.cli.choice import read_picture
 from chiasm.cli.options import Cache, EndedRun, check_folder, check_run, command, overrides
 from chiasm.cli.progress import RunDisplay
@@ -195,20 +195,22 @@ def _with_walks(recipe: Recipe) -> Recipe:
     sources = {
         name: source
         for name, source in recipe.stream.sources.items()
-        if (steps := source.steps(recipe.tables)) is not None and not steps.spoken
+        if (steps := source.steps(recipe.tables)) is not None and steps.posed
     }
     stream = recipe.stream.model_copy(update={"sources": sources})
     return recipe.model_copy(update={"stream": stream})
 
 
-def _sides(material: Material, name: str) -> tuple[ActionVideos, ActionVideos]:
-    sources = material.action_videos()
+def _sides(material: Material, name: str) -> tuple[PosedVideos, PosedVideos]:
+    sources = material.posed_videos()
     chosen = name or next(iter(sources))
-    return material.training_walks(chosen), sources[chosen]
+    train = material.training_walks(chosen)
+    assert isinstance(train, PosedVideos)
+    return train, sources[chosen]
 
 
 def _true_ends(
-    planned: Sequence[PlannedScene], source: ActionVideos, pretrained: Pretrained
+    planned: Sequence[PlannedScene], source: PosedVideos, pretrained: Pretrained
 ) -> list[dict[str, np.ndarray]]:
     """Returns the true view at the end of each plan; empty for recorded walks."""
     if not isinstance(source, Rendered):

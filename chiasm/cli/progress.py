@@ -94,6 +94,8 @@ class RunDisplay:
     ) -> None:
         console = Console(quiet=True) if silent else console
         self.num_steps = num_steps
+        self.steps = 0
+        """Steps of training that were shown."""
         self.progress = Progress(
             _whole("{task.description}"),
             BarColumn(bar_width=20),
@@ -157,6 +159,7 @@ class RunDisplay:
 
     def on_step(self, report: StepReport) -> None:
         """Shows a step of training."""
+        self.steps += 1
         values = report.values
         # Bars show only the share of steps; lines count them.
         parts = [f"{report.step}/{self.num_steps}"] if self._lines is None else []

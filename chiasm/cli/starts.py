@@ -83,6 +83,6 @@ def true_views(
     with open_oracle(source, pretrained) as oracle:
         truth = Truth(oracle)
         return [
-            truth.walk(start.place, script.commands) if script.is_numeric else None
+            truth.walk(start.place, script.commands) if script.has_poses else None
             for script in scripts
         ]

@@ -23,7 +23,11 @@ def train(
     cache: Cache = None,
 ) -> None:
     """Pretrain a model from a recipe; a run that was stopped or killed goes on where it was."""
-    with several_ranks(lambda: load_recipe(recipe, set_ or [])) as (settings, ranks):
+    opening = several_ranks(
+        lambda: load_recipe(recipe, set_ or []),
+        lambda settings: settings.training.parallel.timeout_seconds,
+    )
+    with opening as (settings, ranks):
         from chiasm.assembly import train_run  # imports torch: mistakes in the recipe come before
 
         folder = out or Path("runs") / settings.name
@@ -41,4 +45,5 @@ def train(
             )
         if ranks.is_first:
             steps = settings.training.steps
-            print(f"trained {steps} steps; the model is in {folder / 'model'}")
+            done = f"trained {steps} steps" if display.steps else f"all {steps} steps were done"
+            print(f"{done}; the model is in {folder / 'model'}")

@@ -14,9 +14,10 @@ import typer
 from chiasm.batch.streams import IMAGE
 from chiasm.cli.options import Cache, Device, RecipeFile, command, overrides
 from chiasm.cli.progress import RunDisplay
+from chiasm.cli.ranks import several_ranks
 from chiasm.documents import Split
 from chiasm.errors import UserError
-from chiasm.recipe import Recipe, load_recipe
+from chiasm.recipe import Recipe, leaves, load_recipe
 from chiasm.tokenizers.settings import TokenizerSettings
 from chiasm.toml import load_settings
 from chiasm.vision.learning.settings import VisionTrainingSettings
@@ -45,24 +46,32 @@ def train(
     cache: Cache = None,
 ) -> None:
     """Train a tokenizer, by the recipe's kind; a call that was stopped goes on."""
-    settings = load_settings(VisionTrainingSettings, recipe, set_ or [])
-    from chiasm.assembly import default_cache_folder
-    from chiasm.device import choose_device
-    from chiasm.vision.learning.from_settings import train_from_settings
+    opening = several_ranks(lambda: load_settings(VisionTrainingSettings, recipe, set_ or []))
+    with opening as (settings, ranks):
+        from chiasm.assembly import default_cache_folder
+        from chiasm.device import choose_device
+        from chiasm.ranks import agree
+        from chiasm.training.versions import code_versions
+        from chiasm.vision.learning.from_settings import train_from_settings
 
-    with RunDisplay() as display:
-        train_from_settings(
-            settings,
-            out,
-            cache_folder=cache or default_cache_folder(),
-            inception=inception,
-            device=choose_device(device),
-            progress=display.on_fit,
-            tell=display.tell,
-            command=command(),
-        )
-    uses = f'kind = "{settings.kind}" and path = "{out}"'
-    print(f"the tokenizer is in {out}; a recipe uses it with {uses} under [streams.image]")
+        with ranks.together():
+            chosen = choose_device(device)
+        agree(ranks, lambda: {**dict(leaves(settings.model_dump())), **code_versions()})
+        with RunDisplay(silent=not ranks.is_first) as display:
+            train_from_settings(
+                settings,
+                out,
+                cache_folder=cache or default_cache_folder(),
+                inception=inception,
+                device=chosen,
+                progress=display.on_fit,
+                tell=display.tell,
+                command=command(),
+                ranks=ranks,
+            )
+        if ranks.is_first:
+            uses = f'kind = "{settings.kind}" and path = "{out}"'
+            print(f"the tokenizer is in {out}; a recipe uses it with {uses} under [streams.image]")
 
 
 @app.command()

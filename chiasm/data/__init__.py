@@ -29,11 +29,25 @@ trajectories.py  recorded walks: frames and poses
 sides.py       training and held-out walks
 goals.py       documents of videos and action videos
 navigation.py  sources from recorded walks
+episodes.py    recorded episodes: pictures, controls, the split
+episode_source.py  documents of such episodes
+recordings.py  settings of recordings, and both sides
+catalog_rows.py  the rows of catalogs: pictures with controls
+catalog.py     episodes of catalogs
+lerobot_files.py  files of LeRobot data sets
+lerobot_layout.py  metadata of LeRobot data sets
+lerobot_rows.py  rows of their episodes
+lerobot.py     episodes of LeRobot data sets
 opened.py      training and held-out documents of tables
 columns.py     the columns of a table that a source reads
 kinds.py       the kinds text, image_text and vqa
 video_files.py  the kind video
 recorded.py    the kind trajectories
+robots.py      the kinds catalog and lerobot
+encoder.py     pictures as mp4
+lerobot_stats.py  statistics of features
+lerobot_writer.py  writes LeRobot data sets
+lerobot_export.py  walks as LeRobot data sets
 python_manual.py  the kind python_manual
 sources.py     the sources that a recipe names
 settings.py    settings of the stream and of the text tokenizer

@@ -64,8 +64,15 @@ class Steps:
     """Smallest and largest horizon to the next view."""
     spoken: bool = False
     """Whether steps are sentences instead of numbers."""
+    controlled: bool = False
+    """Whether steps are recorded controls, whose motion nothing tells."""
     stretch: int | None = None
     """Views of a document with sentences; None: the whole path."""
+
+    @property
+    def posed(self) -> bool:
+        """Whether steps are relative poses."""
+        return not (self.spoken or self.controlled)
 
 
 class SourceSettings(Settings):

@@ -12,6 +12,7 @@ import numpy as np
 import chiasm.data.kinds
 import chiasm.data.python_manual
 import chiasm.data.recorded
+import chiasm.data.robots
 import chiasm.data.video_files  # noqa: F401
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import Opened, Opening, SourceSettings

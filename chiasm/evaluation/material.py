@@ -8,7 +8,14 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from chiasm.capabilities import ActionVideos, Clustered, Described, Instructed, Scattered
+from chiasm.capabilities import (
+    ActionVideos,
+    Clustered,
+    Described,
+    Instructed,
+    PosedVideos,
+    Scattered,
+)
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import SourceFacts
 from chiasm.documents import Document, Image, Source, Text
@@ -60,11 +67,19 @@ class Material:
         return None
 
     def action_videos(self) -> dict[str, ActionVideos]:
-        """Returns the held-out sources with poses whose documents have actions between frames."""
+        """Returns the held-out sources whose documents have actions between frames."""
         return {
             name: source
             for name, source in self.held_out.items()
             if isinstance(source, ActionVideos) and _tells_actions(source)
+        }
+
+    def posed_videos(self) -> dict[str, PosedVideos]:
+        """Returns those of them whose walks have poses."""
+        return {
+            name: source
+            for name, source in self.action_videos().items()
+            if isinstance(source, PosedVideos)
         }
 
     def instructions(self) -> dict[str, Instructed]:

@@ -31,6 +31,10 @@ AnySource = TypeVar("AnySource")
 
 NO_DECODER = "there is no decoder of pictures, so none can be drawn"
 NO_WALKS = (
+    "no source has walks with actions; those that do are stream.sources.NAME.kind = 'trajectories' "
+    "or 'world', 'catalog' or 'lerobot' with task = 'action_video'"
+)
+NO_POSES = (
     "no source has walks with actions and poses; those that do are stream.sources.NAME.kind = "
     "'trajectories' or 'world' with task = 'action_video'"
 )
@@ -102,10 +106,14 @@ class WalkMeasure(Measure[Walked]):
             return NO_DECODER
         return "" if run.material.action_videos() else NO_WALKS
 
+    def sources(self, run: Run[Walked]) -> Mapping[str, ActionVideos]:
+        """Returns the held-out sources that it is measured on."""
+        return run.material.action_videos()
+
     def measure(self, run: Run[Walked]) -> Findings:
         """Returns the findings on each source."""
         return self.by_source(
-            run.material.action_videos(),
+            self.sources(run),
             lambda name, source, of: self.measure_walks(
                 run, run.material.training_walks(name), source, of
             ),

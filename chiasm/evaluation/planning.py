@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chiasm.actions import ActionFormat
-from chiasm.capabilities import ActionVideos, Rendered
+from chiasm.capabilities import PosedVideos, Rendered
 from chiasm.documents import Image
 from chiasm.errors import UserError, settings_of
 from chiasm.evaluation.run import Run
@@ -46,8 +46,8 @@ def plan_scenes(
     run: Run[WalkSettings],
     count: int,
     planner_settings: PlannerSettings,
-    train: ActionVideos,
-    source: ActionVideos,
+    train: PosedVideos,
+    source: PosedVideos,
     *,
     world_models: Sequence[str] = (MODEL,),
 ) -> list[PlannedScene]:
@@ -99,7 +99,7 @@ def plan_scenes(
 def plan_between(
     run: Run[WalkSettings],
     planner_settings: PlannerSettings,
-    train: ActionVideos,
+    train: PosedVideos,
     start_HW3: np.ndarray,
     goal_HW3: np.ndarray,
 ) -> Plan:
@@ -121,7 +121,7 @@ def _world_model(run: Run[WalkSettings], settings: PlannerSettings) -> WorldMode
     return Rollouts.of(run.pretrained, sampling)
 
 
-def rendered(source: ActionVideos) -> Rendered:
+def rendered(source: PosedVideos) -> Rendered:
     """Returns the source, if an engine can render what its actions lead to.
 
     Raises:

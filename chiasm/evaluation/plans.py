@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -10,11 +10,11 @@ import numpy as np
 from pydantic import Field
 
 from chiasm.actions import PREFIX
-from chiasm.capabilities import ActionVideos
+from chiasm.capabilities import ActionVideos, PosedVideos
 from chiasm.errors import settings_of
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import spread
-from chiasm.evaluation.measure import WalkMeasure
+from chiasm.evaluation.measure import NO_POSES, WalkMeasure
 from chiasm.evaluation.rows import Measurement, Row
 from chiasm.evaluation.shared import WalkSettings
 from chiasm.intervals import Better
@@ -62,7 +62,13 @@ class Plans(WalkMeasure[PlanSettings]):
 
     def applies(self, run: Run[PlanSettings]) -> str:
         """Returns the reason why it cannot be measured; empty where it can, or is switched off."""
-        return super().applies(run) if run.settings.plans else ""
+        if not run.settings.plans:
+            return ""
+        return super().applies(run) or ("" if self.sources(run) else NO_POSES)
+
+    def sources(self, run: Run[PlanSettings]) -> Mapping[str, PosedVideos]:
+        """Returns the held-out sources whose walks have poses, which a path is held against."""
+        return run.material.posed_videos()
 
     def measure(self, run: Run[PlanSettings]) -> Findings:
         """Returns the findings on each source, where plans are asked for."""
@@ -79,6 +85,8 @@ class Plans(WalkMeasure[PlanSettings]):
         """
         from chiasm.evaluation.planning import plan_scenes
 
+        assert isinstance(train, PosedVideos)
+        assert isinstance(held_out, PosedVideos)
         settings = run.settings
         planned = plan_scenes(run, settings.plans, settings.planner, train, held_out)
         samples = [_sample(planned[n]) for n in spread(len(planned), settings.shown)]

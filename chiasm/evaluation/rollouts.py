@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Annotated
 import numpy as np
 from pydantic import Field
 
-from chiasm.actions import PREFIX
+from chiasm.actions import PREFIX, ActionFormat
 from chiasm.capabilities import ActionVideos
 from chiasm.data.reading import UNREADABLE
+from chiasm.errors import UserError
 from chiasm.evaluation.evaluation import Findings, HorizonPoint, Panel, Sample
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.measure import WalkMeasure
@@ -174,10 +175,10 @@ def _imagine(
     seeds = [run.settings.seed + number * num_steps for number in range(len(pieces))]
     walks = np.stack(Rollouts.of(pretrained, sampling).imagine(contexts, scripts, seed=seeds))
     found = {"": {ahead: walks[:, ahead - 1] for ahead in horizons}}
-    step_frames = pretrained.actions.read(scripts[0][0]).horizon_frames
     farthest = pretrained.walks.horizon_frames[1]
+    step_frames = _pose_frames(pretrained.actions, scripts[0][0])
     # Only a model with horizons sees more than one step ahead, and only poses can be summed.
-    if farthest > step_frames and pretrained.actions.style != "keys":
+    if step_frames is not None and farthest > step_frames:
         near = [each for each in horizons if each * step_frames <= farthest]
         direct = DirectViews(pretrained, sampling)
         found[DIRECT] = {
@@ -185,6 +186,16 @@ def _imagine(
             for ahead in near
         }
     return found
+
+
+def _pose_frames(actions: ActionFormat, text: str) -> int | None:
+    """Returns how many frames later a step leads; None of one that is no pose."""
+    if actions.style == "keys":
+        return None
+    try:
+        return actions.read(text).horizon_frames
+    except UserError:
+        return None
 
 
 def _nearest(

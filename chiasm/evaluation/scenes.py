@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import numpy as np
 
-from chiasm.capabilities import ActionVideos, Rendered
+from chiasm.capabilities import PosedVideos, Rendered
 from chiasm.data.reading import UNDECODED, UNREADABLE
 from chiasm.evaluation.material import NothingToMeasure, spread
 from chiasm.evaluation.run import Run
@@ -36,9 +36,7 @@ class Scene:
     """Whether the goal's position is visible from the start; None where no map is known."""
 
 
-def pick_scenes(
-    run: Run[WalkSettings], source: ActionVideos, count: int, steps: int
-) -> list[Scene]:
+def pick_scenes(run: Run[WalkSettings], source: PosedVideos, count: int, steps: int) -> list[Scene]:
     """Returns at most ``count`` scenes, spread evenly over the walks.
 
     Args:
@@ -76,7 +74,7 @@ def pick_scenes(
     return scenes
 
 
-def _scene(run: Run[WalkSettings], source: ActionVideos, moment: range) -> Scene:
+def _scene(run: Run[WalkSettings], source: PosedVideos, moment: range) -> Scene:
     history_frames = run.settings.history_frames
     seen, start, goal = moment[:history_frames], moment[history_frames - 1], moment[-1]
     views = tuple(run.fitted(source.picture(frame)) for frame in seen)

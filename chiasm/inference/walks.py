@@ -14,5 +14,7 @@ class WalkDocuments(Settings):
     """Of the longest one with numeric actions, or (without these) instructions; 0: no actions."""
     horizon_frames: tuple[int, int] = (1, 1)
     """Nearest and farthest next view."""
+    poses: bool = True
+    """Whether numeric actions may be poses or keys; False: they are recorded controls alone."""
     instruction_views: int | None = Field(None, ge=2)
     """Of one with an instruction; None: the whole way."""

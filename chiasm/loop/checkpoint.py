@@ -9,13 +9,12 @@ reads it.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
 import shutil
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
@@ -23,18 +22,14 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import xxhash
 from torch import Tensor
 
 from chiasm.errors import UserError, first_line
+from chiasm.loop.manifest import DamagedError, hashes, verify, write_manifest
 from chiasm.ranks import ALONE, Ranks, is_loss
 from chiasm.whole import whole
 
 _COMPLETE = re.compile(r"step-(\d{7})$")
-
-
-class DamagedError(Exception):
-    """A checkpoint that differs from what was written; the message says how."""
 
 
 Empty = Callable[[tuple[str, ...], torch.Size, torch.dtype], Tensor]
@@ -42,8 +37,8 @@ Empty = Callable[[tuple[str, ...], torch.Size, torch.dtype], Tensor]
 
 
 class Checkpoints:
-    """The checkpoints of one run: the newest ``keep`` of them stay in ``folder``, and those of
-    multiples of ``keep_every`` steps.
+    """The checkpoints of one run: the newest ``keep`` of them stay in ``folder``, and those whose
+    steps ``stays`` is true of.
 
     ``identity`` is a hash of everything that determines the numbers; checkpoints of another one are
     refused. All ranks of ``ranks`` save and restore together, in a folder that all of them see.
@@ -56,10 +51,10 @@ class Checkpoints:
         tell: Callable[[str], None],
         identity: str = "",
         ranks: Ranks = ALONE,
-        keep_every: int | None = None,
+        stays: Callable[[int], bool] = lambda step: False,
     ) -> None:
         self.folder = folder
-        self.keep, self.keep_every = keep, keep_every
+        self.keep, self.stays = keep, stays
         self.tell = tell
         self.identity = identity
         self.ranks = ranks.aside
@@ -123,39 +118,44 @@ class Checkpoints:
     def _write(self, step: int, tensors: dict[str, Any], progress: dict[str, Any]) -> None:
         # Here, because its import takes as long as torch's and whoever reads a model needs none.
         import torch.distributed.checkpoint as dcp
-        from torch.distributed.checkpoint.api import CheckpointException
 
         path, ranks = self.path(step), self.ranks
         aside = path.with_name(f"{path.name}.partial")
-        try:
-            with ExitStack() as made:
-                with ranks.together():
-                    if ranks.is_first:
-                        made.enter_context(whole(path)).mkdir()
-                with _quiet():
-                    dcp.save(tensors, storage_writer=dcp.FileSystemWriter(aside), **self._group)
-                written = ranks.gather(_hashes(aside.glob(f"__{ranks.rank}_*")))
-                with ranks.together():
-                    if ranks.is_first:
-                        self._finish(aside, progress, written)
-                        made.close()
-                        self._remove_old()
-        except (OSError, RuntimeError, CheckpointException) as error:
-            if is_loss(error):
-                raise
-            raise UserError(self._cannot_write(step, tensors, error)) from error
+        with ExitStack() as made:
+            with self._together(step, tensors):
+                if ranks.is_first:
+                    made.enter_context(whole(path)).mkdir()
+            with self._together(step, tensors), _quiet():  # a failure of one rank is told to all
+                dcp.save(tensors, storage_writer=dcp.FileSystemWriter(aside), **self._group)
+                own = hashes(aside.glob(f"__{ranks.rank}_*"))
+            written = ranks.gather(own)
+            with self._together(step, tensors):
+                if ranks.is_first:
+                    self._finish(aside, progress, written)
+                    made.close()
+                    self._remove_old()
+
+    @contextmanager
+    def _together(self, step: int, tensors: dict[str, Any]) -> Iterator[None]:
+        """As :meth:`Ranks.together`; what a disk refuses to one rank is the user's to mend."""
+        from torch.distributed.checkpoint.api import CheckpointException
+
+        with self.ranks.together():
+            try:
+                yield
+            except (OSError, RuntimeError, CheckpointException) as error:
+                if is_loss(error):
+                    raise
+                raise UserError(self._cannot_write(step, tensors, error)) from error
 
     def _finish(self, aside: Path, progress: dict[str, Any], written: list[dict[str, str]]) -> None:
         content = json.dumps({"identity": self.identity, "progress": progress})
         (aside / "progress.json").write_text(content)
-        own = _hashes([aside / "progress.json", aside / ".metadata"])
-        hashes = {name: digest for part in (own, *written) for name, digest in part.items()}
-        (aside / "manifest.json").write_text(json.dumps(hashes))
+        own = hashes([aside / "progress.json", aside / ".metadata"])
+        write_manifest(aside, (own, *written))
 
     def _remove_old(self) -> None:
-        passing = [
-            step for step in self.steps() if self.keep_every is None or step % self.keep_every
-        ]
+        passing = [step for step in self.steps() if not self.stays(step)]
         for old in passing[: -self.keep]:
             leaving = self.path(old).with_suffix(".partial")
             # Renamed before it is deleted: a kill in between leaves no damaged checkpoint.
@@ -205,7 +205,7 @@ class Checkpoints:
             shutil.rmtree(partial)
         for step in reversed(self.steps()):
             try:
-                _verify(self.path(step))
+                verify(self.path(step))
                 return step
             except DamagedError as error:
                 self._set_aside(self.path(step), error)
@@ -250,7 +250,9 @@ class Checkpoints:
         free_bytes, needed_bytes = shutil.disk_usage(self.folder).free, _num_bytes(tensors)
         steps = self.steps()
         intact = f"intact up to step {steps[-1]}" if steps else "none so far"
-        cause = "the disk is full" if free_bytes < needed_bytes else first_line(error)
+        failures = list(getattr(error, "failures", {}).values())  # by rank, with their traces
+        first = failures[0][0] if failures else error
+        cause = "the disk is full" if free_bytes < needed_bytes else first_line(first)
         return (
             f"the checkpoint of step {step} cannot be written to {self.folder}: {cause} "
             f"({needed_bytes / 2**20:.1f} MiB needed, {free_bytes / 2**20:.1f} MiB free). "
@@ -277,28 +279,6 @@ def _made(reader: Any, added: str, empty: Empty) -> dict[str, Any]:
         of_tensor = isinstance(there, TensorStorageMetadata)
         inner[names[-1]] = empty(names, there.size, there.properties.dtype) if of_tensor else None
     return made
-
-
-def _hashes(paths: Iterable[Path]) -> dict[str, str]:
-    """Returns the hash of every file by its name."""
-    hashes = {}
-    for path in sorted(paths):
-        with path.open("rb") as file:
-            hashes[path.name] = hashlib.file_digest(file, xxhash.xxh3_64).hexdigest()
-    return hashes
-
-
-def _verify(folder: Path) -> None:
-    try:
-        manifest = json.loads((folder / "manifest.json").read_text())
-    except (OSError, ValueError) as error:
-        raise DamagedError(f"manifest.json: {error}") from error
-    found = _hashes(folder.iterdir())
-    for name, written in manifest.items():
-        if name not in found:
-            raise DamagedError(f"{name} is missing")
-        if found[name] != written:
-            raise DamagedError(f"{name} differs from what was written")
 
 
 def _num_bytes(tree: Any) -> int:

@@ -21,6 +21,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
 
@@ -35,15 +36,12 @@ from chiasm.loop.metrics import MetricsLog, NoLog, Values
 from chiasm.loop.progress import Progress, StepReport
 from chiasm.loop.schedule import learning_rate
 from chiasm.loop.settings import LoopSettings
-from chiasm.loop.spikes import asks_for_rollback, is_spike
+from chiasm.loop.spikes import asks_for_rollback, is_spike, refuse_repeated_failure
 from chiasm.loop.state import Stream, TrainingState
+from chiasm.loop.trace import Trace
 from chiasm.ranks import ALONE, Ranks
 from chiasm.stop import Stopped, StopRequest
 from chiasm.threads import Threads, given_threads
-
-NON_FINITE_LIMIT = 10
-"""Steps without a finite gradient, one after another, that end the run: single ones pass, and so
-many are no accident of the data."""
 
 Found = TypeVar("Found")
 """Result of a step's backward pass, read by the rest of the step."""
@@ -76,6 +74,8 @@ class Loop(ABC, Generic[Found]):
     """Name in messages, as in "step 7 of 10 of NAME"; empty for the decoder."""
     identity = ""
     """Hash of everything that determines the numbers: other checkpoints are refused."""
+    kept_steps: frozenset[int] = frozenset()
+    """Steps after which a checkpoint is made and stays, beside those of the settings."""
 
     def __init__(
         self,
@@ -176,7 +176,7 @@ class Loop(ABC, Generic[Found]):
             self.tell,
             self.identity,
             self.ranks,
-            self.settings.keep_every_steps,
+            self._stays,
         )
         with deterministic_on_cpu(self.device):
             if self.state.restore(checkpoints):
@@ -189,7 +189,8 @@ class Loop(ABC, Generic[Found]):
                 closing(MetricsLog(folder, step) if self.ranks.is_first else NoLog()) as log,
                 threads.in_use(step),
             ):
-                yield from self._train(checkpoints, log, stop, on_step, threads.after_step)
+                trace = Trace(folder, self.settings.trace_step, self.ranks.rank, self.tell)
+                yield from self._train(checkpoints, log, stop, on_step, threads.after_step, trace)
         return_freed_memory(self.device)
 
     def threads(self, record: Path | None, given: int | None = None) -> Threads:
@@ -237,7 +238,7 @@ class Loop(ABC, Generic[Found]):
         seconds = time.perf_counter() - begin_seconds
         timing = {"seconds": seconds, "threads": torch.get_num_threads()}
         timing |= self.speed(found, counts, seconds)
-        self._refuse_repeated_failure(rate)
+        refuse_repeated_failure(progress, self._where, rate, self.remedy, self.ranks)
         return StepReport(progress.step, losses, values, timing)
 
     def _train(
@@ -247,6 +248,7 @@ class Loop(ABC, Generic[Found]):
         stop: StopRequest,
         on_step: Callable[[StepReport], None],
         after_step: Callable[[int, float], None],
+        trace: Trace,
     ) -> Generator[None, Ahead[Found] | None, None]:
         settings, progress, ranks = self.settings, self.progress, self.ranks
         saved_step = progress.step
@@ -257,26 +259,26 @@ class Loop(ABC, Generic[Found]):
                 if ahead is None and self._stops(stop):
                     break
                 ranks.alive()
-                report = self.step(ahead)
+                with trace.of(progress.step + 1):
+                    report = self.step(ahead)
             except (UserError, OtherRankError) as error:
                 mistake = getattr(error, "mistake", True)
                 if mistake and saved_step < done == progress.step:  # a document's, not the step's
                     self._save(checkpoints, log)
                 raise
-            with ranks.together():
-                goes_back = asks_for_rollback(progress)
-            if goes_back and self.state.return_weights(checkpoints):
+            if asks_for_rollback(progress, ranks) and self.state.return_weights(checkpoints):
                 self.tell(f"spikes at {self._where}: back to the last checkpoint's weights")
             after_step(progress.step, report.timing["seconds"])
             last = progress.step == settings.steps
             if last or progress.step % settings.log_every_steps == 0:
-                with ranks.together():
+                with ranks.later():
                     log.write("train", progress.step, report.values, report.timing)
             if last or progress.step % settings.validate_every_steps == 0:
-                values = self.validate()
-                with ranks.together():
-                    log.write("validation", progress.step, values, {})
-            if last or progress.step % settings.checkpoint_every_steps == 0:
+                report = replace(report, validation=self.validate())
+                with ranks.later():
+                    log.write("validation", progress.step, report.validation, {})
+            due = progress.step % settings.checkpoint_every_steps == 0
+            if last or due or progress.step in self.kept_steps:
                 self._save(checkpoints, log, background=not last and self._in_background)
                 saved_step = progress.step
             on_step(report)
@@ -286,6 +288,11 @@ class Loop(ABC, Generic[Found]):
         if self._stops(stop):
             assert stop.signal is not None
             raise Stopped(stop.signal, self._where)
+
+    def _stays(self, step: int) -> bool:
+        """Whether the checkpoint of a step stays when newer ones come."""
+        every = self.settings.keep_every_steps
+        return step in self.kept_steps or (every is not None and step % every == 0)
 
     def _stops(self, stop: StopRequest) -> bool:
         """Whether a rank was asked to stop, so that all do."""
@@ -304,15 +311,3 @@ class Loop(ABC, Generic[Found]):
     def _where(self) -> str:
         of = f" of {self.name}" if self.name else ""
         return f"step {self.progress.step} of {self.settings.steps}{of}"
-
-    def _refuse_repeated_failure(self, rate: float) -> None:
-        failures = self.progress.skipped_in_a_row
-        if failures < NON_FINITE_LIMIT:
-            return
-        with self.ranks.together():  # one of them tells
-            raise UserError(
-                f"training stopped at {self._where}: the gradient was not finite in {failures} "
-                f"steps in a row, at learning rate {rate:.3g}. The weights are those of the last "
-                "finite step",
-                remedy=self.remedy,
-            )

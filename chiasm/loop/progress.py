@@ -46,3 +46,5 @@ class StepReport:
     """Losses, gradient norms, learning rate and counters: a line of the metrics file."""
     timing: Values
     """Seconds, threads and rates: a line of the timing file."""
+    validation: Values = field(default_factory=dict)
+    """Losses on held-out data, where they were taken after this step."""

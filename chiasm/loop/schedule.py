@@ -46,9 +46,14 @@ def learning_rate(settings: ScheduleSettings, peak: float, step: int, num_steps:
     return peak * rise * (settings.min_lr_ratio + (1.0 - settings.min_lr_ratio) * height)
 
 
+def stable_steps(settings: ScheduleSettings, num_steps: int) -> int:
+    """Returns the number of steps before the fall of wsd."""
+    return max(num_steps - _falling_steps(settings, num_steps), 0)
+
+
 def _height(settings: ScheduleSettings, step: int, num_steps: int) -> float:
     if settings.shape == "wsd":
-        falling_steps = settings.decay_steps or max(num_steps // 5, 1)
+        falling_steps = _falling_steps(settings, num_steps)
         progress = max(step + 1 - (num_steps - falling_steps), 0) / falling_steps
         return 1.0 - math.sqrt(progress)
     if settings.shape == "full_cosine":
@@ -59,3 +64,7 @@ def _height(settings: ScheduleSettings, step: int, num_steps: int) -> float:
     if settings.shape == "linear":
         return 1.0 - progress
     return (1.0 + math.cos(math.pi * progress)) / 2.0
+
+
+def _falling_steps(settings: ScheduleSettings, num_steps: int) -> int:
+    return settings.decay_steps or max(num_steps // 5, 1)

@@ -32,6 +32,9 @@ class LoopSettings(Settings):
     """Newest checkpoints that stay on disk."""
     keep_every_steps: int | None = Field(None, ge=1)
     """Checkpoints of multiples of so many steps stay as well, for branches."""
+    trace_step: int | None = Field(None, ge=1)
+    """Step whose operations are recorded by torch's profiler, into trace/ of the run, for Perfetto
+    or chrome://tracing; the first steps of a process are slower than the rest."""
     background_checkpoints: bool | Literal["auto"] = "auto"
     """Write checkpoints while the training goes on, from a copy in the host's memory; auto is true
     except on a CPU."""

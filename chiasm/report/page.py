@@ -44,8 +44,10 @@ class Provenance:
     """Short facts for the head of the page, for example parameters and tokens."""
 
 
-def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenance) -> ReportFiles:
-    """Writes report.html, report.json and overview.png.
+def write_report(
+    run_folder: Path, evaluation: Evaluation, provenance: Provenance, into: Path | None = None
+) -> ReportFiles:
+    """Writes report.html, report.json and overview.png, into the run's folder or another one.
 
     An earlier report of the same settings and numbers is replaced; any other is kept, as
     report-1.html, report-1.json and overview-1.png, or with the next number that is free.
@@ -54,14 +56,15 @@ def write_report(run_folder: Path, evaluation: Evaluation, provenance: Provenanc
         UserError: when the folder cannot be written.
     """
     report = run_report(evaluation, RunFolder.read(run_folder), provenance)
-    kept = [run_folder / name for name in ("report.json", "report.html", "overview.png")]
+    folder = into or run_folder
+    kept = [folder / name for name in ("report.json", "report.html", "overview.png")]
     table, page, overview = kept
     text = json_text(report.record, indent=2)
     remedy = "The run itself is intact; make room and write the report again"
-    with writing("the report", run_folder, remedy):
-        run_folder.stat()  # a run that is not there is not made
+    with writing("the report", folder, remedy):
+        folder.stat()  # a run that is not there is not made
         if table.exists() and not _tell_the_same(table.read_text(), text):
-            _keep(run_folder, kept)
+            _keep(folder, kept)
         write_overview(evaluation, overview)
         return write_page(report, page, indent=2)
 

@@ -17,7 +17,7 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -25,7 +25,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from chiasm.assembly import train_run, train_runs
+from chiasm.assembly import CommonSteps, train_run, train_runs
 from chiasm.data.reading import ReadingLog
 from chiasm.data.tokenizer import TextTokenizer
 from chiasm.errors import UserError
@@ -37,6 +37,7 @@ from chiasm.loop.metrics import read_metrics
 from chiasm.recipe import Recipe, load_recipe, write_recipe
 from chiasm.report.page import Provenance, write_report
 from chiasm.settings import Settings
+from chiasm.studies.branches import Branch
 from chiasm.studies.cells import Cell, content_hash
 from chiasm.studies.held_out import fingerprint, open_held_out
 from chiasm.studies.measures import measure, refuse_lossy
@@ -68,10 +69,23 @@ class Order(Settings):
     """Sizes, seed and noise levels of what is measured; the cell's hash leaves them out."""
     beside: tuple[str, ...] = ()
     """Keys of the cells that train with it, if they are not trained."""
+    trunk: str = ""
+    """Key of the cell whose first steps are its own as well; empty: none."""
+    trunk_step: int = 0
+    """How many of them."""
+    kept_steps: tuple[int, ...] = ()
+    """Steps after which others leave it: their checkpoints stay until the study's runner has run
+    those."""
 
     @classmethod
     def of(
-        cls, study: StudySettings, cell: Cell, inputs_folder: Path, beside: Iterable[str] = ()
+        cls,
+        study: StudySettings,
+        cell: Cell,
+        inputs_folder: Path,
+        beside: Iterable[str] = (),
+        branch: Branch | None = None,
+        kept_steps: Iterable[int] = (),
     ) -> Order:
         """Returns the order for a cell of a study."""
         return cls(
@@ -84,7 +98,15 @@ class Order(Settings):
             metrics=study.metrics,
             evaluation=cell.recipe.evaluation,
             beside=tuple(beside),
+            trunk=branch.trunk if branch else "",
+            trunk_step=branch.step if branch else 0,
+            kept_steps=tuple(kept_steps),
         )
+
+    def common(self, folder: Path) -> CommonSteps:
+        """Returns the steps that it has in common with other cells, beside its own folder."""
+        origin = folder.parent / self.trunk / "run" if self.trunk else None
+        return CommonSteps(origin, self.trunk_step, frozenset(self.kept_steps))
 
     @property
     def measures_key(self) -> str:
@@ -125,16 +147,9 @@ class Result:
             return None
 
 
-def write_order(
-    study: StudySettings,
-    cell: Cell,
-    folder: Path,
-    inputs_folder: Path,
-    beside: Iterable[str] = (),
-) -> Order:
+def write_order(cell: Cell, folder: Path, order: Order) -> Order:
     """Makes a cell's folder, or updates the measures in it, and returns its order."""
     folder.mkdir(parents=True, exist_ok=True)
-    order = Order.of(study, cell, inputs_folder, beside)
     write_json(folder / "cell.json", order.model_dump(mode="json"))
     if not (folder / "recipe.toml").exists():
         write_recipe(cell.recipe, folder / "recipe.toml")
@@ -192,7 +207,23 @@ def run_cell(
         write_json(
             folder / "result.json", {**result, "seconds": seconds, "passed_over": passed_over}
         )
-        shutil.rmtree(run / "checkpoints", ignore_errors=True)
+        remove_checkpoints(folder, set(order.kept_steps))
+
+
+def remove_checkpoints(folder: Path, kept_steps: Collection[int] = ()) -> None:
+    """Removes the checkpoints of a trained cell, but for those that others begin with."""
+    checkpoints = folder / "run" / "checkpoints"
+    kept = {checkpoint(folder, step).name for step in kept_steps}
+    for path in checkpoints.iterdir() if checkpoints.is_dir() else ():
+        if path.name not in kept:
+            shutil.rmtree(path, ignore_errors=True)
+    if not kept:
+        shutil.rmtree(checkpoints, ignore_errors=True)
+
+
+def checkpoint(folder: Path, step: int) -> Path:
+    """Returns where a cell's checkpoint after so many steps is, or would be."""
+    return folder / "run" / "checkpoints" / f"step-{step:07d}"
 
 
 def _train(
@@ -220,9 +251,10 @@ def _train(
         given |= {"cache_folder": cache_folder, "command": command}
         try:
             if len(folders) == 1:
-                train_run(recipe, folder / "run", tell=tell, **given)
+                train_run(recipe, folder / "run", common=order.common(folder), tell=tell, **given)
                 return
             recipes = {own / "run": load_recipe(own / "recipe.toml") for own in folders}
+            given["common"] = {own / "run": read_order(own).common(own) for own in folders}
             tells = {
                 run: (lambda line, seed=own.seed: tell(f"seed {seed}: {line}"))
                 for run, own in recipes.items()

@@ -18,7 +18,8 @@ from chiasm.studies.cell import Order, Result
 from chiasm.studies.cells import Cell, expand
 from chiasm.studies.data import DataFingerprints
 from chiasm.studies.plan import Cost, read_costs
-from chiasm.studies.runner import cell_folder, failure
+from chiasm.studies.planned import cell_folder
+from chiasm.studies.runner import failure
 from chiasm.studies.settings import StudySettings
 from chiasm.whole import write_json
 

@@ -1,8 +1,7 @@
 """An IsoFLOP study, from budgets and a number of sizes, as cells and as a study file.
 
-For each budget, sizes are spread evenly in ln N about the expected optimum. FLOPs are counted by
-the models' own modules on rows of the recipe's own stream (see :mod:`chiasm.model.work`); a run's
-number of steps is the one whose FLOPs come nearest to the budget.
+FLOPs are counted by the models' own modules on rows of the recipe's own stream (see
+:mod:`chiasm.model.work`); a run's number of steps is the one that comes nearest to its budget.
 """
 
 from __future__ import annotations
@@ -19,33 +18,16 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.errors import UserError
+from chiasm.loop.schedule import stable_steps
 from chiasm.recipe import Recipe
 from chiasm.scaling.flags import OFF_CENTRE, grid_width_flag
 from chiasm.scaling.parabola import MINIMUM_SIZES, window
-from chiasm.studies.shapes import (
-    RATE_EXPONENT,
-    WARMUP_SHARE,
-    Ladder,
-    Shape,
-    learning_rate,
-    refuse_fixed_shape,
-)
+from chiasm.studies.grid import BUDGET_WITHIN, SPACING, Centre, Grid, PlannedCell
+from chiasm.studies.shapes import RATE_EXPONENT, Ladder, refuse_fixed_shape
 from chiasm.studies.step import Step
-
-TOKENS_PER_PARAMETER = 20.0
-"""Expected optimum where nothing else is known: 6·N·D = C with D = 20·N, the rule of thumb for text
-(arXiv 2203.15556, table 3). Vision's optimum has fewer tokens per parameter at small budgets
-(about a quarter of text's at 6e18 FLOPs, arXiv 2603.03276).
-"""
-
-SPACING = 2.0
-"""Factor between neighbouring sizes."""
 
 MINIMUM_STEPS = 100
 """Below this number, half a step is more than half a percent of a budget."""
-
-BUDGET_WITHIN = 0.01
-"""Most that whole steps may miss a budget by, as a share of it."""
 
 SEARCH_FACTOR, SEARCHED = 1.5, 60
 """Search for a budget that can be met: growth per try, and number of tries."""
@@ -57,40 +39,6 @@ BUDGET_SPAN = 10.0
 
 
 @dataclass(frozen=True)
-class PlannedCell:
-    """One size at one budget."""
-
-    budget_flops: float
-    shape: Shape
-    steps: int
-    flops: float
-    """Expected FLOPs of all steps."""
-    tokens: float
-    learning_rate: float
-    warmup_steps: int
-
-    @property
-    def misses(self) -> bool:
-        """Whether whole steps come no nearer to the budget than :data:`BUDGET_WITHIN`."""
-        return abs(self.flops / self.budget_flops - 1) > BUDGET_WITHIN
-
-    @property
-    def name(self) -> str:
-        """Name of the cell, such as 3e12-w64-d2."""
-        return f"{self.budget_flops:.3g}-{self.shape.name}".replace("+", "")
-
-    @property
-    def overrides(self) -> dict[str, float]:
-        """Settings of the recipe that the cell changes, by dotted name."""
-        return {
-            **self.shape.overrides,
-            "training.optimizer.learning_rate": float(f"{self.learning_rate:.4g}"),
-            "training.schedule.warmup_steps": self.warmup_steps,
-            "training.steps": self.steps,
-        }
-
-
-@dataclass(frozen=True)
 class Plan:
     """The cells of an IsoFLOP study, with warnings."""
 
@@ -98,36 +46,13 @@ class Plan:
     warnings: tuple[str, ...]
     rule: str
     """Rule by which the learning rate follows from the width."""
+    trained_flops: float
+    """FLOPs that are trained, one seed each: less where longer runs begin with shorter ones."""
 
     @property
     def flops(self) -> float:
         """FLOPs of all cells, one seed each."""
         return sum(cell.flops for cell in self.cells)
-
-
-class Centre:
-    """The expected optimal size as a function of the budget.
-
-    Args:
-        known: (budget, active parameters) pairs; a line in logarithms through one pair has
-            exponent 0.5, through more it joins them and goes on at its ends. None: the rule of
-            :data:`TOKENS_PER_PARAMETER`.
-    """
-
-    def __init__(self, known: Sequence[tuple[float, float]] = ()) -> None:
-        self.known = sorted(known)
-
-    def __call__(self, budget_flops: float) -> float:
-        """Returns the expected optimal number of active parameters."""
-        if not self.known:
-            return math.sqrt(budget_flops / (6 * TOKENS_PER_PARAMETER))
-        x, y = np.log(np.array(self.known)).T
-        if len(x) == 1:
-            return float(np.exp(y[0] + 0.5 * (math.log(budget_flops) - x[0])))
-        here = math.log(budget_flops)
-        last = max(0, min(int(np.searchsorted(x, here)) - 1, len(x) - 2))
-        slope = (y[last + 1] - y[last]) / (x[last + 1] - x[last])
-        return float(np.exp(y[last] + slope * (here - x[last])))
 
 
 def plan_isoflop(
@@ -169,7 +94,9 @@ def plan_isoflop(
         )
     refuse_fixed_shape(recipe.model)
     ladder = Ladder(recipe.model, step, depth)
-    grid = _Grid(recipe, step, ladder, centre or Centre(), num_sizes, spacing, rate_exponent)
+    grid = Grid(
+        recipe, step, ladder, centre or Centre(), num_sizes, spacing, rate_exponent, budgets
+    )
     cells, warnings = [], []
     if budgets[-1] / budgets[0] < BUDGET_SPAN:
         warnings.append(
@@ -184,45 +111,22 @@ def plan_isoflop(
         raise UserError(_missed(off, grid))
     rate, width = recipe.training.optimizer.learning_rate, recipe.model.width
     rule = f"learning rate {rate:g} · (width / {width})^-{rate_exponent:g}"
-    return Plan(tuple(cells), tuple(warnings), rule)
+    return Plan(tuple(cells), tuple(warnings), rule, _trained(cells, grid))
 
 
-@dataclass(frozen=True)
-class _Grid:
-    """The rule that gives the cells of any budget."""
-
-    recipe: Recipe
-    step: Step
-    ladder: Ladder
-    centre: Centre
-    num_sizes: int
-    spacing: float
-    rate_exponent: float
-
-    def cells(self, budget: float) -> list[PlannedCell]:
-        """Returns the cells of one budget, by size."""
-        training, width = self.recipe.training, self.recipe.model.width
-        rate, cells = training.optimizer.learning_rate, []
-        for shape in self._shapes(self.centre(budget)):
-            steps = max(round(budget / shape.step_flops), 1)
-            # Short runs would end before a warm-up of the recipe's length does.
-            own = learning_rate(rate, width, shape.settings.width, self.rate_exponent)
-            warmup = min(training.schedule.warmup_steps, int(WARMUP_SHARE * steps))
-            flops, tokens = steps * shape.step_flops, steps * self.step.tokens
-            cells.append(PlannedCell(budget, shape, steps, flops, tokens, own, warmup))
-        return cells
-
-    def _shapes(self, centre: float) -> list[Shape]:
-        chosen: list[Shape] = []
-        for number in range(self.num_sizes):
-            wanted = centre * self.spacing ** (number - (self.num_sizes - 1) / 2)
-            shape = self.ladder.nearest(wanted, chosen)
-            if shape is not None:
-                chosen.append(shape)
-        return sorted(chosen, key=lambda shape: shape.active_parameters)
+def _trained(cells: Sequence[PlannedCell], grid: Grid) -> float:
+    """Returns the FLOPs of the cells without those of first steps that a longer one makes."""
+    flops = sum(cell.flops for cell in cells)
+    if not grid.shares:
+        return flops
+    for shape in {cell.shape.name: cell.shape for cell in cells}.values():
+        steps = sorted(cell.steps for cell in cells if cell.shape.name == shape.name)
+        schedule = grid.recipe.training.schedule
+        flops -= sum(stable_steps(schedule, own) * shape.step_flops for own in steps[:-1])
+    return flops
 
 
-def _missed(off: Sequence[PlannedCell], grid: _Grid) -> str:
+def _missed(off: Sequence[PlannedCell], grid: Grid) -> str:
     """Returns a message on cells that miss their budget, with a budget that they would meet."""
     told = ", ".join(f"{cell.name} ({cell.flops / cell.budget_flops:.3f})" for cell in off)
     budget = off[0].budget_flops

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from chiasm.studies.branches import Branch
 from chiasm.studies.slot import Slot
 
 STOP_SECONDS = 60
@@ -22,6 +23,12 @@ class Job:
     folder: Path
     beside: frozenset[str] = frozenset()
     """Keys of the cells that train with it: the first one trains all, the others follow it."""
+    branch: Branch | None = None
+    """Where it leaves another cell, whose checkpoint it waits for."""
+
+    def left_at(self, other: Job) -> int:
+        """Returns the steps of another job's checkpoint that it begins with; 0: it does not."""
+        return self.branch.step if self.branch and self.branch.trunk == other.key else 0
 
 
 class Launcher(Protocol):

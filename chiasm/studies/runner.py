@@ -6,23 +6,19 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.preparation import Stage, silent
 from chiasm.errors import UserError
 from chiasm.stop import StopRequest
-from chiasm.studies.cell import FAILED, Order, Result, read_order, write_order
-from chiasm.studies.cells import Cell, expand
-from chiasm.studies.data import FILE, DataFingerprints
-from chiasm.studies.held_out import refuse_leaks
-from chiasm.studies.launcher import Job, Launcher, threads_per_slot
-from chiasm.studies.plan import Costs, plan_study, refuse_unequal
-from chiasm.studies.settings import StudySettings
-from chiasm.studies.shared import Shared
+from chiasm.studies.branches import branches
+from chiasm.studies.cell import FAILED, Order, Result, checkpoint, read_order, remove_checkpoints
+from chiasm.studies.cells import Cell
+from chiasm.studies.launcher import Job, Launcher
+from chiasm.studies.planned import Planned
 from chiasm.training.together import trains_faster_together
 from chiasm.whole import write_json
 
@@ -66,66 +62,6 @@ class StudyProgress:
             self.idle_seconds += seconds * (slots - len(self.running))
 
 
-@dataclass(frozen=True)
-class Planned:
-    """A study ready to run: its cells, tokenizers and data, and their costs."""
-
-    study: StudySettings
-    folder: Path
-    cells: list[Cell]
-    shared: Shared
-    costs: Costs
-
-    def folder_of(self, cell: Cell) -> Path:
-        """Returns the cell's own folder."""
-        return cell_folder(self.folder, cell.key)
-
-    def order(self, cell: Cell, beside: Iterable[str] = ()) -> Order:
-        """Writes and returns the order of the cell's process; ``beside`` it train other cells."""
-        inputs = self.shared.inputs_folder(cell)
-        return write_order(self.study, cell, self.folder_of(cell), inputs, beside)
-
-
-def plan(
-    study: StudySettings,
-    folder: Path,
-    *,
-    slots: int = 1,
-    measure_time: bool,
-    cache_folder: Path | None = None,
-    on_stage: Stage = silent,
-) -> Planned:
-    """Expands a study, makes what its cells share, and counts what they cost.
-
-    Args:
-        study: what to compare.
-        folder: the study's folder.
-        slots: cells at once, which share the cores.
-        measure_time: measure training steps; a study of equal wall-clock always does.
-        cache_folder: where rendered worlds are kept.
-        on_stage: callback for progress.
-
-    Raises:
-        UserError: cells that are no valid recipes, or are not equal in what they should be.
-    """
-    refuse_foreign_folder(folder)
-    data = DataFingerprints(folder)
-    cells = expand(study, data)
-    refuse_leaks([cell.recipe for cell in cells], study.held_out)
-    for path in data.changed:
-        on_stage(f"{path}: its data have changed; cells run again on the new ones", 1, 1)
-    data.write()
-    shared = Shared(folder, cache_folder, on_stage)
-    shared.prepare(cells)
-    threads = threads_per_slot(slots)
-    by_clock = study.equal == "wall_clock"
-    costs = plan_study(cells, shared, threads=threads if by_clock else None, on_stage=on_stage)
-    refuse_unequal(study, cells, costs)
-    if measure_time:
-        costs = plan_study(cells, shared, threads=threads, on_stage=on_stage)
-    return Planned(study, folder, cells, shared, costs)
-
-
 def run_study(
     planned: Planned,
     launcher: Launcher,
@@ -155,23 +91,6 @@ def run_study(
             progress.stopped = bool(progress.waiting or progress.running)
             launcher.stop()
     return progress
-
-
-def cell_folder(folder: Path, key: str) -> Path:
-    """Returns the folder in which a study keeps the cell of a content hash."""
-    return folder / "cells" / key
-
-
-def refuse_foreign_folder(folder: Path) -> None:
-    """Refuses a folder that is neither new, nor empty, nor a study's.
-
-    Raises:
-        UserError: the folder holds something else.
-    """
-    known = {"inputs", "cells", "lock", FILE}
-    holds = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    if (folder.exists() and not folder.is_dir()) or (holds and not holds & known):
-        raise UserError(f"{folder} exists and holds no study; give another folder with --out")
 
 
 def is_finished(folder: Path, order: Order) -> bool:
@@ -204,9 +123,22 @@ def _begin(planned: Planned, retry_failed: bool, slots: int) -> StudyProgress:
             progress.failed[job] = failed["error"]
         else:
             progress.waiting.append(job)
-    progress.waiting = list(_beside_each_other(planned, progress, slots))
+    progress.waiting = list(_beside_each_other(planned, _with_branches(progress), slots))
     # The longest first: a long cell that starts last would keep all other slots idle at the end.
     progress.waiting.sort(key=lambda job: -planned.costs[job.key].flops)
+    return progress
+
+
+def _with_branches(progress: StudyProgress) -> StudyProgress:
+    """Tells the waiting jobs where they leave longer ones, which wait or still have the place."""
+    folder_of = {job.key: job.folder for job in (*progress.waiting, *progress.finished)}
+    waiting = {job.key for job in progress.waiting}
+
+    def has(cell: Cell, step: int) -> bool:
+        return cell.key in waiting or checkpoint(folder_of[cell.key], step).exists()
+
+    found = branches([progress.cells[key] for key in folder_of], has)
+    progress.waiting = [replace(job, branch=found.get(job.key)) for job in progress.waiting]
     return progress
 
 
@@ -226,7 +158,8 @@ def _beside_each_other(planned: Planned, progress: StudyProgress, slots: int) ->
             group = jobs[begin : begin + most]
             for job in group:
                 others = [own.key for own in group if own != job]
-                planned.order(progress.cells[job.key], others)
+                kept = {own.left_at(job) for own in progress.waiting} - {0}
+                planned.order(progress.cells[job.key], others, job.branch, sorted(kept))
                 yield replace(job, beside=frozenset(others))
 
 
@@ -251,13 +184,27 @@ def _work(
 
 def _fill(progress: StudyProgress, launcher: Launcher) -> None:
     while len(progress.running) < launcher.slots:
-        in_training = {key for job in progress.running for key in job.beside}
-        job = next((job for job in progress.waiting if job.key not in in_training), None)
+        job = next((job for job in progress.waiting if _is_ready(progress, job)), None)
         if job is None:
             return
         progress.waiting.remove(job)
         launcher.start(job)
         progress.running.append(job)
+
+
+def _is_ready(progress: StudyProgress, job: Job) -> bool:
+    """Whether nothing trains the job already, and there is what it and those beside it begin
+    with."""
+    if any(job.key in other.beside for other in progress.running):
+        return False
+    pending = {other.key for other in (*progress.waiting, *progress.running)}
+    alike = [own for own in progress.waiting if own.key in job.beside | {job.key}]
+    return not any(
+        own.branch
+        and own.branch.trunk in pending
+        and not checkpoint(own.folder.parent / own.branch.trunk, own.branch.step).exists()
+        for own in alike
+    )
 
 
 def _end(progress: StudyProgress, job: Job, status: int) -> None:
@@ -266,12 +213,21 @@ def _end(progress: StudyProgress, job: Job, status: int) -> None:
     if status == 0 and Result.read(job.folder) is not None:
         (job.folder / FAILED).unlink(missing_ok=True)
         progress.finished.append(job)
+        _remove_left_places(progress)
         return
     error = _error(job.folder, status)
     attempts = 1 + (before["attempts"] if before else 0)
     content = {"attempts": attempts, "status": status, "error": error}
     write_json(job.folder / FAILED, {**content, "measures_key": measures})
     progress.failed[job] = error
+
+
+def _remove_left_places(progress: StudyProgress) -> None:
+    """Removes the checkpoints of finished cells that no other cell will begin with."""
+    pending = [*progress.waiting, *progress.running]
+    for job in progress.finished:
+        if not any(other.left_at(job) for other in pending):
+            remove_checkpoints(job.folder)
 
 
 def _error(folder: Path, status: int) -> str:

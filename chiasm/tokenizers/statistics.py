@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from chiasm.errors import UserError
+from chiasm.ranks import Ranks
 from chiasm.whole import write_json
 
 LARGEST_MEAN = 0.5
@@ -147,12 +148,22 @@ class RunningStatistics:
         if len(flat) == 0:
             return
         _refuse_not_finite(latents)
-        total = self.count + len(flat)
         mean_C = flat.mean(axis=0)
-        squares_C = ((flat - mean_C) ** 2).sum(axis=0)
+        self._add(len(flat), mean_C, ((flat - mean_C) ** 2).sum(axis=0))
+
+    def over(self, ranks: Ranks) -> RunningStatistics:
+        """Returns those of the streams of all ranks."""
+        found = RunningStatistics(len(self.mean_C))
+        for of_one in ranks.gather(self):
+            if of_one.count:
+                found._add(of_one.count, of_one.mean_C, of_one._squares_C)
+        return found
+
+    def _add(self, count: int, mean_C: np.ndarray, squares_C: np.ndarray) -> None:
+        total = self.count + count
         change_C = mean_C - self.mean_C
-        self._squares_C += squares_C + change_C**2 * (self.count * len(flat) / total)
-        self.mean_C = self.mean_C + change_C * (len(flat) / total)
+        self._squares_C += squares_C + change_C**2 * (self.count * count / total)
+        self.mean_C = self.mean_C + change_C * (count / total)
         self.count = total
 
     @property

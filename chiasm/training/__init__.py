@@ -8,6 +8,7 @@ losses.py      losses as sums and counts
 objective.py   what is minimised: the losses of a packed batch
 speed.py       what this machine can do at most
 tally.py       sums and counts as the named numbers that a run reports
+shared_memory.py sums over the ranks of one machine, without messages
 parallel.py    how the weights lie on several ranks
 transfer.py    weights of a trained model that another one begins with
 average.py     a moving average of the weights

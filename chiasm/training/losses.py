@@ -43,11 +43,11 @@ class Counts:
             sum(batch.num_filled for batch in batches),
         )
 
-    def over(self, ranks: Ranks) -> Counts:
-        """Those of all ranks; of whole numbers."""
+    def over(self, ranks: Ranks, beside: int = 0) -> tuple[Counts, int]:
+        """Those of all ranks, of whole numbers, and the sum of a number beside them."""
         own = [int(count) for count in (self.text, self.positions, *self.flow.values())]
-        text, positions, *flow = ranks.sums(own)
-        return Counts(text, dict(zip(self.flow, flow, strict=True)), positions)
+        text, positions, *flow, beside = ranks.sums([*own, beside])
+        return Counts(text, dict(zip(self.flow, flow, strict=True)), positions), beside
 
     @classmethod
     def of_models(cls, counts: Sequence[Counts]) -> Counts:
@@ -150,8 +150,11 @@ class Losses:
             return own
 
         _each(collect, self)
-        summed = iter(ranks.all_sum(*tensors))
-        return _each(lambda own: next(summed), self)
+        if ranks.size == 1:
+            return self
+        # Of one type, so that they travel together.
+        summed = iter(ranks.all_sum(*(own.double() for own in tensors)))
+        return _each(lambda own: next(summed).to(own.dtype), self)
 
     def unbind(self, number: int) -> list[Losses]:
         """Those of each of so many models, which lie along the first dimension."""

@@ -31,6 +31,7 @@ from chiasm.model.experts import MixtureOfExperts
 from chiasm.model.initialize import initialize
 from chiasm.ranks import Ranks, own_part, reshard
 from chiasm.training.settings import ParallelSettings
+from chiasm.training.shared_memory import SharedSums, fits
 
 if TYPE_CHECKING:
     from torch.distributed import DeviceMesh, ProcessGroup
@@ -45,12 +46,17 @@ class Copied(NamedTuple):
     parameters: Sequence[nn.Parameter]
     group: ProcessGroup | None
     """None: all ranks."""
+    memory: SharedSums | None = None
+    """What all ranks see, if they are on one machine."""
 
     def sum_gradients(self) -> None:
         """Sums their gradients over the group, in place."""
         import torch.distributed as dist
 
         grads = [own_part(each.grad) for each in self.parameters if each.grad is not None]
+        if self.memory is not None:
+            self.memory.sum_in_place(grads)
+            return
         for bucket in _buckets(grads):
             flat = torch.cat([grad.flatten() for grad in bucket])
             dist.all_reduce(flat, group=self.group)
@@ -120,7 +126,7 @@ def parallelize(
         by_expert = init_device_mesh(device.type, size, mesh_dim_names=names)
         _spread_experts(decoder, by_expert["experts"])
     if shards == 1:
-        return _copied(decoder, by_expert)
+        return _copied(decoder, by_expert, ranks)
     size = (ranks.size // shards, shards)
     mesh = init_device_mesh(device.type, size, mesh_dim_names=("replicas", "shards"))
     _shard(decoder, mesh if size[0] > 1 else mesh["shards"], by_expert, compute_dtype)
@@ -172,9 +178,11 @@ def _spread_experts(decoder: Decoder, mesh: DeviceMesh) -> None:
         mixture.route = partial(ExchangedRouting.by_expert, group=mesh.get_group())
 
 
-def _copied(decoder: Decoder, by_expert: DeviceMesh | None) -> Placement:
+def _copied(decoder: Decoder, by_expert: DeviceMesh | None, ranks: Ranks) -> Placement:
     whole = [own for own in decoder.parameters() if not hasattr(own, "to_local")]
-    copied = [Copied(whole, None)]
+    numbers = sum(own.numel() for own in whole)
+    shared = decoder.device.type == "cpu" and fits(ranks, numbers)
+    copied = [Copied(whole, None, SharedSums(ranks, numbers) if shared else None)]
     if by_expert is not None and by_expert["expert_replicas"].size() > 1:
         parts = [own for own in decoder.parameters() if hasattr(own, "to_local")]
         copied.append(Copied(parts, by_expert["expert_replicas"].get_group()))

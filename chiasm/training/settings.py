@@ -113,7 +113,22 @@ class TrainingSettings(LoopSettings):
     model_every_steps: int | None = Field(None, ge=1)
     """Steps between writings of model/, so that an unfinished run can be sampled and evaluated;
     None: only at the end."""
+    keep_best: str | None = None
+    """A loss of the validation, such as ``text_loss``: the model at its lowest value is kept in
+    best/ of the run."""
+    evaluate_every_steps: int | None = Field(None, ge=1)
+    """Steps between evaluations on held-out data with samples, into evaluations/ of the run; of
+    several ranks one evaluates and the others wait."""
+    evaluated: tuple[str, ...] = ()
+    """Sections of those evaluations, such as ``text`` or ``caption to picture``; empty: all. Their
+    sizes are those of ``evaluation``."""
     parallel: ParallelSettings = ParallelSettings()
     compile_blocks: bool = False
     """Compile the decoder's blocks with torch.compile. On a CPU this takes half a minute and a C++
     compiler, and gains little; where it fails, the run says so and goes on uncompiled."""
+
+    @property
+    def written_on_the_way(self) -> bool:
+        """Whether a run's folder gets more than checkpoints and metrics before its end."""
+        every = self.model_every_steps, self.keep_best, self.evaluate_every_steps, self.trace_step
+        return any(own is not None for own in every)

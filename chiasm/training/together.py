@@ -53,7 +53,7 @@ def trains_faster_together(model: ModelSettings, training: TrainingSettings) -> 
         and training.precision != "bfloat16"
         and not training.compile_blocks
         and not training.frozen
-        and training.model_every_steps is None  # which a run's own folder writes
+        and not training.written_on_the_way
         and training.activation_checkpointing in ("auto", "none")
     )
 
@@ -106,8 +106,8 @@ def train_together(trainers: Mapping[Path, Trainer]) -> dict[Path, UserError]:
                 stack, in_stack = DecoderStack([own.decoder for own in group]), group
             found = _backward(group, list(batches.values()), stack)
             seconds = (time.perf_counter() - begin_seconds) / max(len(group), 1)
-            for (folder, own), losses in zip(batches.items(), found, strict=True):
-                go_on(folder, Ahead(Read(own, losses), seconds))
+            for folder, read in zip(batches, found, strict=True):
+                go_on(folder, Ahead(read, seconds))
     if stopped is not None:
         raise stopped
     return failed
@@ -117,21 +117,25 @@ def _backward(
     trainers: Sequence[Trainer],
     batches: Sequence[Sequence[PackedBatch]],
     stack: DecoderStack | None,
-) -> list[Losses]:
-    """Adds the gradients of the loss of each trainer's batches; returns the losses without them."""
+) -> list[Read]:
+    """Adds the gradients of the loss of each trainer's batches."""
     if len(trainers) < 2 or stack is None or _are_large(trainers[0], batches[0][0]):
         return [own.backward_of(read) for own, read in zip(trainers, batches, strict=True)]
     first, seeds = trainers[0], [own.seed for own in trainers]
     counts = Counts.of_models([Counts.of(own) for own in batches])
     found = []
-    for of_each in zip(*batches, strict=True):
-        joined = PackedBatch.joined(of_each)
+    for step in zip(*batches, strict=True):
+        joined = PackedBatch.joined(step)
         latents = first.tokenizers.encode(joined.slots)
-        losses = losses_together(stack, first.objective, of_each, joined, latents, seeds)
-        first.objective.total(losses, counts).sum().backward()
-        found.append(losses.detach())
+        summed = losses_together(stack, first.objective, step, joined, latents, seeds)
+        first.objective.total(summed, counts).sum().backward()
+        found.append(summed.detach())
     stack.hand_over()
-    return reduce(operator.add, found).unbind(len(trainers))
+    of_each = reduce(operator.add, found).unbind(len(trainers))
+    return [
+        Read(read, losses, trainer.forward_flops(read))
+        for trainer, read, losses in zip(trainers, batches, of_each, strict=True)
+    ]
 
 
 def _are_large(trainer: Trainer, batch: PackedBatch) -> bool:

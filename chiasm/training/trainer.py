@@ -39,10 +39,14 @@ CHECKED_ITEMS = 64
 
 
 class Read(NamedTuple):
-    """What a step read, and its losses, detached."""
+    """What a step read, and what came of it."""
 
     batches: Sequence[PackedBatch]
+    """Of this rank."""
     losses: Losses
+    """Of all ranks, detached."""
+    forward_flops: int
+    """Of the model's products over what was read, on all ranks."""
 
 
 class Trainer(Loop[Read]):
@@ -83,6 +87,9 @@ class Trainer(Loop[Read]):
             ranks=ranks,
             tell=tell,
         )
+        if settings.frozen:
+            fixed = sum(own.numel() for own in decoder.parameters() if not own.requires_grad)
+            tell(f"training.frozen: {fixed:,} of {_numbers(decoder):,} parameters stay as they are")
         self.placement = placement
         self.average = None
         if settings.ema_decay is not None:
@@ -131,18 +138,17 @@ class Trainer(Loop[Read]):
 
     def backward(self) -> Read:
         """Read the step's batches, and add the gradients of its loss."""
-        with self.ranks.together():
+        with self.ranks.before_sums():
             batches = self.read()
-        return Read(batches, self.backward_of(batches))
+        return self.backward_of(batches)
 
     def read(self) -> list[PackedBatch]:
         """Takes the next step's batches from the stream."""
         return [next(self.stream) for _ in range(self.settings.gradient_accumulation_steps)]
 
-    def backward_of(self, batches: Sequence[PackedBatch]) -> Losses:
-        """Adds the gradients of the loss of a step's batches, over all ranks; returns it without
-        them."""
-        counts = Counts.of(batches).over(self.ranks)
+    def backward_of(self, batches: Sequence[PackedBatch]) -> Read:
+        """Adds the gradients of the loss of a step's batches, over all ranks."""
+        counts, flops = Counts.of(batches).over(self.ranks, self.forward_flops(batches))
         found = []
         for batch in batches:
             moved = batch.to(self.device)
@@ -151,7 +157,11 @@ class Trainer(Loop[Read]):
             self.objective.total(losses, counts).backward()
             found.append(losses.detach())
         self.placement.sum_gradients()
-        return reduce(operator.add, found).over(self.ranks)
+        return Read(batches, reduce(operator.add, found).over(self.ranks), flops)
+
+    def forward_flops(self, batches: Sequence[PackedBatch]) -> int:
+        """Returns the FLOPs of the model's products in a forward pass over this rank's batches."""
+        return sum(self.decoder.forward_flops(Work.useful(batch)) for batch in batches)
 
     def after_update(self, found: Read) -> None:
         """Shift the routers' balance, and move the average of the weights."""
@@ -162,12 +172,10 @@ class Trainer(Loop[Read]):
 
     def report(self, found: Read) -> tuple[Values, dict[str, int]]:
         """Losses; positions that are not padding, and the model's products, forward and back."""
-        forward = sum(self.decoder.forward_flops(Work.useful(batch)) for batch in found.batches)
-        tokens = sum(batch.num_filled for batch in found.batches)
-        tokens, forward = self.ranks.sums([tokens, forward])
         names, modalities = found.batches[0].source_names, found.batches[0].streams.modalities
         losses = tally(found.losses, self.objective, names, modalities)
-        return losses, {"tokens": tokens, "flops": FORWARD_AND_BACKWARD * forward}
+        tokens = int(found.losses.position_count)
+        return losses, {"tokens": tokens, "flops": FORWARD_AND_BACKWARD * found.forward_flops}
 
     def speed(self, found: Read, counts: dict[str, int], seconds: float) -> Values:
         """Tokens, positions with padding, and the share of the machine's peak."""
@@ -209,3 +217,7 @@ class Trainer(Loop[Read]):
                 if len(found := torch.cat(latents)):
                     with found_at(f"streams.{name}"):
                         self.tokenizers[name].statistics.refuse(found)
+
+
+def _numbers(decoder: Decoder) -> int:
+    return sum(own.numel() for own in decoder.parameters())

@@ -47,6 +47,8 @@ def take_weights(decoder: Decoder, trained: Decoder, tell: Callable[[str], None]
             whole = getattr(own, "full_tensor", lambda own=own: own)().cpu()
             taken = torch.cat((taken, whole[rows:]))
         own.copy_(part_of(own, taken))
+    taken_over = len(decoder.state_dict()) - len(new)
+    tell(f"initialize.model: {taken_over} tensors are those of the trained model")
     unused = [name for name in there if name not in decoder.state_dict()]
     for what, names in (("begins with first weights of", new), ("leaves out", unused)):
         if names:

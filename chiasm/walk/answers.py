@@ -106,7 +106,10 @@ class Answers:
             "guidance": sampling.guidance,
             "least_guidance": LEAST_GUIDANCE,
             "most_guidance": MOST_GUIDANCE,
-            "keys": {key: read_command(key, actions).text for key in "WASD"},
+            "keys": {
+                key: read_command(key, actions).text if pretrained.walks.poses else ""
+                for key in "WASD"
+            },
             "starts": len(self._starts),
             "opens": self._opening.start is not None,
             "truth": self._opening.truth,
@@ -147,6 +150,7 @@ class Answers:
             asked.typed,
             pretrained.actions,
             horizon_frames=pretrained.walks.horizon_frames,
+            poses=pretrained.walks.poses,
             number=asked.number,
             of=asked.of,
         )
@@ -224,7 +228,7 @@ class Answers:
         told: dict[str, Any] = {
             "number": number,
             "text": frame.command.text if frame.command else "",
-            "instruction": frame.command is not None and frame.command.action is None,
+            "instruction": frame.command is not None and frame.command.is_spoken,
             "blocked": frame.blocked,
             "document_begin": frame.document_begin,
             "seed": frame.seed,

@@ -25,19 +25,24 @@ class Command:
     text: str
     """Text in the format of training."""
     action: Action | None
-    """Step that the text names; None for an instruction."""
+    """Pose that the text leads to; None for controls and for an instruction."""
     words: str = ""
     """Text of an instruction without its mark."""
     number: int = 1
     """Number of the instruction's next view, from 1."""
+
+    @property
+    def is_spoken(self) -> bool:
+        """Whether it is an instruction; other commands are poses, keys or controls."""
+        return bool(self.words)
 
     def goes_on_after(self, before: Command) -> bool:
         """Returns whether a training document may hold both, this one right after the other.
 
         Numeric actions share documents; an instruction has documents of its own.
         """
-        if self.action is not None:
-            return before.action is not None
+        if not self.is_spoken:
+            return not before.is_spoken
         return self.number > 1 and (before.words, before.number) == (self.words, self.number - 1)
 
 
@@ -46,22 +51,25 @@ def read_command(
     actions: ActionFormat,
     *,
     horizon_frames: tuple[int, int] = (1, 1),
+    poses: bool = True,
     number: int = 1,
     of: int = 1,
 ) -> Command:
-    """Returns the command for a pose, keys (in either case), or else an instruction.
+    """Returns the command for a pose, controls, keys (in either case), or else an instruction.
 
     Args:
         typed: text with or without the leading ``action:``.
-        actions: format of steps in training; poses and keys are rewritten in it.
+        actions: format of steps in training; poses, controls and keys are rewritten in it.
         horizon_frames: smallest and largest horizon in training.
+        poses: whether training had poses or keys.
         number: number of the instruction's next view.
         of: number of views over which the instruction is spread.
 
     Raises:
         UserError: the text is empty, too long or no valid text, looks like a pose and is none, has
             keys that cancel each other, names a step that is too large or of a horizon outside
-            training, or ``number`` and ``of`` are out of bounds.
+            training, or a pose where training had controls alone, or ``number`` and ``of`` are out
+            of bounds.
     """
     words = " ".join(typed.split()).removeprefix(PREFIX.strip()).strip()
     if not words:
@@ -70,7 +78,14 @@ def read_command(
         raise UserError("what was typed is no text: it has characters that UTF-8 cannot write")
     if len(words) > MOST_CHARACTERS:
         raise UserError(f"{len(words)} characters are too many; write at most {MOST_CHARACTERS}")
+    if actions.names_controls(words):
+        return Command(actions.write_controls(actions.read_controls(words)), None)
     if _KEYS.fullmatch(words) or _POSE.search(words):
+        if not poses:
+            raise UserError(
+                f"{words!r} is a pose or a key, and this model learned controls alone: "
+                f"{', '.join(f'{name} ({own.told})' for name, own in actions.controls.items())}"
+            )
         action = actions.read(_upper_keys(words))
         text = actions.write(_sensible(action, horizon_frames))
         return Command(text, actions.read(text))

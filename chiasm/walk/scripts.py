@@ -34,7 +34,12 @@ class Script:
 
     @property
     def is_numeric(self) -> bool:
-        """Whether every step names a pose; an instruction names none."""
+        """Whether no step is an instruction."""
+        return not any(command.is_spoken for command in self.commands)
+
+    @property
+    def has_poses(self) -> bool:
+        """Whether every step leads to a pose; controls and instructions do not say to which."""
         return all(command.action is not None for command in self.commands)
 
 
@@ -58,12 +63,14 @@ def read_script(words: str, pretrained: Pretrained) -> Script:
 
 
 def _read_step(part: str, pretrained: Pretrained) -> Command:
-    horizon_frames = pretrained.walks.horizon_frames
-    command = read_command(part, pretrained.actions, horizon_frames=horizon_frames)
-    if command.action is None:
+    walks = pretrained.walks
+    command = read_command(
+        part, pretrained.actions, horizon_frames=walks.horizon_frames, poses=walks.poses
+    )
+    if command.is_spoken:
         raise UserError(
             f"{part!r} is neither keys, such as WA, nor a pose, such as "
-            "'dx=+0.34 dy=-0.02 dyaw=+12'; a sentence is an instruction"
+            "'dx=+0.34 dy=-0.02 dyaw=+12', nor controls; a sentence is an instruction"
         )
     return command
 
@@ -77,8 +84,10 @@ def read_instruction(words: str, steps: int, actions: ActionFormat) -> Script:
     if not words.strip():
         raise UserError("the instruction is empty; say what to do, such as 'turn left'")
     commands = [read_command(words, actions, number=n + 1, of=steps) for n in range(steps)]
-    if commands[0].action is not None:
-        raise UserError(f"{words!r} is a pose or keys, which are actions, and no instruction")
+    if not commands[0].is_spoken:
+        raise UserError(
+            f"{words!r} is a pose, controls or keys, which are actions, and no instruction"
+        )
     return Script(words.strip(), tuple(commands))
 
 

@@ -122,4 +122,4 @@ class Walker:
     def _document_views(self, command: Command) -> int | None:
         """Returns the most views of a training document with such a command; None: no limit."""
         walks = self.pretrained.walks
-        return walks.instruction_views if command.action is None else walks.views
+        return walks.instruction_views if command.is_spoken else walks.views

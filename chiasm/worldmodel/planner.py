@@ -24,7 +24,7 @@ from typing import Protocol
 import numpy as np
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.capabilities import ActionVideos
+from chiasm.capabilities import PosedVideos
 from chiasm.documents import Image
 from chiasm.inference.pictures import fitted
 from chiasm.rgb import ImageShape
@@ -210,7 +210,7 @@ def follow(
 
 
 def build_planner(
-    settings: PlannerSettings, train: ActionVideos, actions: ActionFormat
+    settings: PlannerSettings, train: PosedVideos, actions: ActionFormat
 ) -> SamplingPlanner:
     """Returns the planner of these settings; its prior is fitted to training walks.
 
@@ -227,7 +227,7 @@ def build_planner(
 
 
 def build_baselines(
-    settings: PlannerSettings, train: ActionVideos, actions: ActionFormat
+    settings: PlannerSettings, train: PosedVideos, actions: ActionFormat
 ) -> dict[str, FixedPlanner]:
     """Returns planners without a goal: no motion, and straight ahead by the mean training step."""
     horizon = horizon_of(train, actions)

@@ -17,7 +17,7 @@ from typing import Protocol
 import numpy as np
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.capabilities import ActionVideos
+from chiasm.capabilities import PosedVideos
 from chiasm.errors import UserError
 from chiasm.poses import relative_pose
 
@@ -140,7 +140,7 @@ class StepPaths:
         return log_N
 
 
-def motions(source: ActionVideos, span: int = 1) -> np.ndarray:
+def motions(source: PosedVideos, span: int = 1) -> np.ndarray:
     """Returns relative poses of frames ``span`` steps apart, evenly from all walks: float64 [M, 3].
 
     Raises:
@@ -156,7 +156,7 @@ def motions(source: ActionVideos, span: int = 1) -> np.ndarray:
     )
 
 
-def horizon_of(source: ActionVideos, actions: ActionFormat) -> int:
+def horizon_of(source: PosedVideos, actions: ActionFormat) -> int:
     """Returns the horizon in frames of a source's actions, read from the first one."""
     walk = next(walk for walk in source.walks if len(walk) > 1)
     return actions.read(source.action(walk[0], walk[1])).horizon_frames

@@ -9,6 +9,7 @@ from chiasm.assembly.objects import build_stream
 from chiasm.assembly.walks import walk_documents
 from chiasm.data.navigation import TrajectorySettings
 from chiasm.data.recorded import RecordedSettings
+from chiasm.data.robots import CatalogSettings
 from chiasm.errors import UserError
 from chiasm.evaluation.material import pick
 from chiasm.inference.walks import WalkDocuments
@@ -81,6 +82,10 @@ def test_rollouts_keep_to_the_documents_of_the_recipe():
         }
     )
     assert walk_documents(every) == WalkDocuments(views=4, horizon_frames=(1, 9))
+    driven = CatalogSettings(task="action_video", path="drives", frames=(2, 6))
+    alone = every.stream.model_copy(update={"sources": {"driven": driven}})
+    found = walk_documents(every.model_copy(update={"stream": alone}))
+    assert found == WalkDocuments(views=6, poses=False)
 
 
 @pytest.mark.slow

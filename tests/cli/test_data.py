@@ -56,3 +56,83 @@ def test_the_line_of_a_source_and_a_row_are_shown(recipe: Path, tmp_path: Path):
     assert "picture file missing: 1" in result.output
     assert "caption: number" in result.output
     assert out.exists()
+
+
+DRIVE = """
+name = "driven"
+streams.image = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}
+stream.sequence_length = 128
+tokenizer.vocabulary_tokens = 280
+actions.controls.steering.range = [-1.0, 1.0]
+
+[stream.sources]
+stories = {{ kind = "text", path = "{folder}/stories.txt" }}
+car = {{ kind = "catalog", task = "action_video", path = "{folder}/car", held_out_fraction = 0.3 }}
+"""
+
+BACK = """
+name = "back"
+streams.image = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}
+stream.sequence_length = 128
+tokenizer.vocabulary_tokens = 280
+actions.controls.steering.range = [-1.0, 1.0]
+stream.sources.car = {{ kind = "lerobot", task = "action_video", path = "{folder}" }}
+"""
+
+
+@pytest.fixture
+def drive(tmp_path: Path) -> Path:
+    (tmp_path / "car").mkdir()
+    (tmp_path / "stories.txt").write_text("one day it rained\n" * 50)
+    rows = []
+    for number in range(30):
+        pixels = np.random.default_rng(number).integers(0, 256, (8, 8, 3), dtype=np.uint8)
+        PillowImage.fromarray(pixels).save(tmp_path / "car" / f"{number}.png")
+        own = {"timestamp_ms": 100 * number, "steering": number / 30, "session": number // 10}
+        rows.append({"image": f"{number}.png"} | own)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    (tmp_path / "car" / "log.jsonl").write_text(text)
+    path = tmp_path / "drive.toml"
+    path.write_text(DRIVE.format(folder=tmp_path))
+    return path
+
+
+def test_walks_are_exported_and_read_as_what_they_were(drive: Path, tmp_path: Path):
+    """The only source of walks needs no name; others are not opened."""
+    (tmp_path / "stories.txt").unlink()
+    out = tmp_path / "set"
+    result = CliRunner().invoke(app, ["export", str(drive), str(out)])
+    assert result.exit_code == 0, result.output
+    assert "3 episodes of 30 frames" in result.output
+    assert "10 a second" in result.output
+    recipe = tmp_path / "back.toml"
+    recipe.write_text(BACK.format(folder=out))
+    result = CliRunner().invoke(app, ["inspect", str(recipe), "--json"])
+    assert result.exit_code == 0, result.output
+    found = json.loads(result.stdout)["sources"]["car"]
+    assert (found["rows"], found["skipped"]) == (30, {})
+    assert "controls: steering (-1 to 1)" in found["notes"]
+
+
+@pytest.mark.parametrize(
+    ("options", "complaint"),
+    [
+        (["--source", "bike"], "--source bike: the sources are stories, car"),
+        (["--source", "stories"], "has no walks"),
+        (["--format", "rlds"], "rlds"),
+        (["--crf", "60"], "51"),
+    ],
+)
+def test_what_cannot_be_exported_is_told(
+    options: list[str], complaint: str, drive: Path, tmp_path: Path
+):
+    out = tmp_path / "set"
+    result = CliRunner().invoke(app, ["export", str(drive), str(out), *options])
+    assert result.exit_code != 0
+    assert complaint in f"{result.output} {result.exception}"
+    assert not out.exists()
+
+
+def test_a_folder_that_exists_is_not_written_to(drive: Path, tmp_path: Path):
+    result = CliRunner().invoke(app, ["export", str(drive), str(tmp_path)])
+    assert "exists already" in str(result.exception)

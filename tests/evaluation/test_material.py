@@ -78,6 +78,39 @@ def test_a_users_own_action_videos_are_measured(pretrained, settings):
     assert clusters == {3}
 
 
+class Driven:
+    """Walks whose actions are controls: without poses, what :class:`ActionVideos` asks for."""
+
+    def __init__(self) -> None:
+        self.name, self._own = "driven", OwnWalks()
+        self.walks, self.picture, self.place_of = (
+            self._own.walks,
+            self._own.picture,
+            self._own.place_of,
+        )
+
+    def __len__(self):
+        return len(self._own)
+
+    def __getitem__(self, index):
+        first, _, after = self._own[index].spans
+        return Document((first, Text("action: steering=+0.10"), after))
+
+    def action(self, before, after):
+        return f"action: steering={0.1 * (before // 10):+.2f}"
+
+
+def test_controls_without_poses_are_measured_and_not_planned_on(pretrained, settings):
+    driven = Material({"mine": Driven()}, {"mine": Driven()})
+    assert list(driven.action_videos()) == ["mine"]
+    assert not driven.posed_videos()
+    evaluation = evaluate(pretrained, driven, settings.model_copy(update={"plans": 2}))
+    sections = {row.section for row in evaluation.rows}
+    assert {"next view", "rollout"} <= sections
+    assert "plans" not in sections
+    assert "has walks with actions and poses" in evaluation.skipped["plans"]
+
+
 class OwnTruth:
     """A user's pictures of one colour each, with captions: what :class:`Described` asks for."""
 

@@ -11,6 +11,7 @@ from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
 from chiasm.loop.progress import Progress
 from chiasm.loop.spikes import LEARNED_STEPS, asks_for_rollback, is_spike
+from chiasm.ranks import ALONE
 from chiasm.recipe import load_recipe
 from chiasm.training.trainer import Trainer
 
@@ -35,11 +36,11 @@ def test_a_run_that_goes_back_again_and_again_ends() -> None:
     progress = Progress()
     for _ in range(3):
         progress.spikes_in_a_row = 5
-        assert asks_for_rollback(progress)
-        assert not asks_for_rollback(progress)
+        assert asks_for_rollback(progress, ALONE)
+        assert not asks_for_rollback(progress, ALONE)
     progress.spikes_in_a_row = 5
     with pytest.raises(UserError, match="again after 3 returns to a checkpoint"):
-        asks_for_rollback(progress)
+        asks_for_rollback(progress, ALONE)
 
 
 @pytest.mark.slow

@@ -12,22 +12,27 @@ import pytest
 Start = Callable[..., list[subprocess.Popen[str]]]
 
 
-def start(ranks: int, command: Sequence[str], **environment: str) -> list[subprocess.Popen[str]]:
-    """Starts so many ranks of a Python command, which write to pipes."""
+def environments(ranks: int) -> list[dict[str, str]]:
+    """Variables of so many ranks of this machine; benchmarks/kills.py starts its own by them."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    told = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
-    told |= {"LOCAL_WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1", **environment}
+    common = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": str(ranks)}
+    common |= {"LOCAL_WORLD_SIZE": str(ranks), "OMP_NUM_THREADS": "1"}
+    return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
+
+
+def start(ranks: int, command: Sequence[str], **more: str) -> list[subprocess.Popen[str]]:
+    """Starts so many ranks of a Python command, which write to pipes; ``more`` are variables."""
     return [
         subprocess.Popen(
             [sys.executable, *command],
-            env=os.environ | told | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            env={**os.environ, **variables, **more},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
-        for rank in range(ranks)
+        for variables in environments(ranks)
     ]
 
 

@@ -4,6 +4,7 @@ python faulty.py FAULT ARGUMENTS
 """
 
 import os
+import resource
 import sys
 import time
 from typing import Any
@@ -20,6 +21,8 @@ STEP = 3
 def fails(fault: str, trainer: Trainer) -> Any:
     if trainer.progress.step < STEP or trainer.ranks.rank != 1:
         return
+    if fault == "full":
+        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
     if fault == "hangs":
         time.sleep(1000)
     if fault == "mistake":

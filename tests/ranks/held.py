@@ -13,8 +13,9 @@ from torch import Tensor
 
 from chiasm.assembly.inputs import build_inputs
 from chiasm.assembly.objects import build_run, open_material
-from chiasm.ranks import open_ranks, own_part
+from chiasm.ranks import own_part
 from chiasm.recipe import load_recipe
+from chiasm.rendezvous import open_ranks
 
 
 def main() -> None:

@@ -30,20 +30,30 @@ MODELS: dict[str, dict[str, Any]] = {
         "model.moe.shared_experts": "modality",
         "model.moe.dense_blocks": 1,
     },
+    "two-streams": {
+        "streams.seen": {
+            "context_of": "image",
+            "kind": "pixels",
+            "image_pixels": 8,
+            "patch_pixels": 2,
+        }
+    },
     "muon": {**MOE, "training.optimizer.kind": "muon"},
     "accumulated": {**MOE, "training.gradient_accumulation_steps": 2},
     "checkpointed": {**MOE, "training.activation_checkpointing": "full"},
 }
 SPLITS = {
-    2: {"copies": (1, 1), "shards": (2, 1), "experts": (1, 2), "both": (2, 2)},
+    2: {"copies": (1, 1), "messages": (1, 1), "shards": (2, 1), "experts": (1, 2), "both": (2, 2)},
     4: {"shards": (4, 1), "hybrid": (2, 1), "both": (4, 2)},
 }
-"""Ranks → (ranks of shards, ranks of experts)."""
+"""Ranks → (ranks of shards, ranks of experts). Copies are summed in shared memory, or by messages
+where there is none."""
 
 
 TRAINED = {
     2: {
-        "copies": ("dense", "moe-shared"),
+        "copies": ("dense", "moe-shared", "two-streams"),
+        "messages": ("dense",),
         "shards": tuple(MODELS),
         "experts": ("moe", "muon"),
         "both": ("moe-shared", "accumulated", "checkpointed"),

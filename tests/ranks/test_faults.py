@@ -1,10 +1,15 @@
 """What goes wrong on one rank ends all of them, soon, with one message."""
 
+import io
+import tarfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from chiasm.loop.metrics import read_metrics
 
@@ -72,6 +77,61 @@ def test_a_document_that_breaks_one_rank_ends_all_and_saves(
     assert statuses == [2, 2], said
     assert messages(said) == ["chiasm: the third document is broken"]
     assert (tmp_path / "run" / "checkpoints" / "step-0000003").is_dir()
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_disk_that_is_full_for_one_rank_is_told_once(
+    train: Callable[..., Any], tmp_path: Path, background: bool
+) -> None:
+    """The kernel itself refuses to write beyond a limit, as it does on a full disk."""
+    split = ["training.parallel.shard_ranks=2", f"training.background_checkpoints={background}"]
+    begin = "training.checkpoint_every_steps=2"  # one before it, at step 2, and one at step 4
+    statuses, said = train(tmp_path / "run", *split, begin, command=(FAULTY, "full"))
+    assert statuses == [2, 2], said
+    [told] = messages(said)
+    assert told.startswith("chiasm: the checkpoint of step 4 cannot be written to"), told
+    assert "intact up to step 2" in told
+    assert "Traceback" not in "".join(said)
+    assert [path.name for path in (tmp_path / "run" / "checkpoints").iterdir()] == ["step-0000002"]
+
+
+def test_a_shard_that_vanishes_ends_all_and_saves(
+    ranks_recipe: Path,
+    start_ranks: Callable[..., Any],
+    ended_ranks: Callable[..., list[str]],
+    noise_pictures: Callable[..., Any],
+    tmp_path: Path,
+) -> None:
+    shard = write_tar(tmp_path / "shard.tar", noise_pictures(40, (8, 8)))
+    source = f'stream.sources={{pictures={{kind="image_text", path="{shard}"}}}}'
+    out = tmp_path / "run"
+    told = [f"--set={each}" for each in (source, "training.steps=100000")]
+    arguments = ["-m", "chiasm", "train", str(ranks_recipe), "--out", str(out), *told]
+    processes = start_ranks(2, arguments)
+    while len(read_metrics(out / "metrics.jsonl")) < 3:
+        assert all(process.poll() is None for process in processes)
+        time.sleep(0.02)
+    shard.unlink()
+    said = ended_ranks(processes, 60)
+    assert [process.returncode for process in processes] == [2, 2], said
+    [message] = messages(said)
+    assert "source 'pictures': " in message
+    assert "shard.tar cannot be read: No such file" in message
+    steps = [line["step"] for line in read_metrics(out / "metrics.jsonl")]
+    assert (out / "checkpoints" / f"step-{steps[-1]:07}").is_dir()
+
+
+def write_tar(path: Path, pictures: list[np.ndarray]) -> Path:
+    """Writes pictures with captions in the WebDataset layout."""
+    with tarfile.open(path, "w") as tar:
+        for number, picture in enumerate(pictures):
+            png = io.BytesIO()
+            Image.fromarray(picture).save(png, "PNG")
+            for suffix, content in (("png", png.getvalue()), ("txt", f"number {number}".encode())):
+                member = tarfile.TarInfo(f"{number:04}.{suffix}")
+                member.size = len(content)
+                tar.addfile(member, io.BytesIO(content))
+    return path
 
 
 def test_a_defect_of_one_rank_keeps_its_traceback(

@@ -20,9 +20,12 @@ from chiasm.assembly.inputs import Inputs, build_inputs
 from chiasm.assembly.objects import build_run, open_material
 from chiasm.device import deterministic_on_cpu
 from chiasm.evaluation.material import Material
-from chiasm.ranks import Ranks, open_ranks
+from chiasm.ranks import Ranks
 from chiasm.recipe import Recipe, load_recipe
+from chiasm.rendezvous import open_ranks
+from chiasm.training import parallel
 from chiasm.training.parallel import whole_weights
+from chiasm.training.shared_memory import fits
 from chiasm.training.trainer import Trainer
 
 STEPS = 20
@@ -81,10 +84,13 @@ def main() -> None:
     torch.set_num_threads(1)
     of_all = load_recipe(recipe)
     material = open_material(of_all)
-    inputs = build_inputs(of_all, material.train)
     with open_ranks(60.0) as ranks:
         for name, overrides in cases.items():
-            found = train(load_recipe(recipe, overrides), material, inputs, ranks)
+            settings = load_recipe(recipe, overrides)
+            messages = name.startswith("messages")
+            parallel.fits = (lambda ranks, numbers: False) if messages else fits
+            inputs = build_inputs(settings, material.train)
+            found = train(settings, material, inputs, ranks)
             if ranks.is_first:
                 torch.save(found, out / f"{name}.pt")
 

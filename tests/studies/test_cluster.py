@@ -16,7 +16,8 @@ from chiasm.studies.cell import Result
 from chiasm.studies.cluster import SlurmLauncher
 from chiasm.studies.collect import last_step
 from chiasm.studies.launcher import Job, LocalLauncher
-from chiasm.studies.runner import StudyProgress, plan, run_study
+from chiasm.studies.planned import plan
+from chiasm.studies.runner import StudyProgress, run_study
 from chiasm.studies.settings import StudySettings, load_study
 
 STUDY = """

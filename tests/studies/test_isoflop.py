@@ -14,7 +14,8 @@ from chiasm.model.work import FORWARD_AND_BACKWARD, Work
 from chiasm.recipe import load_recipe
 from chiasm.scaling.fit import fit_points
 from chiasm.scaling.points import Point
-from chiasm.studies.isoflop import Centre, plan_isoflop, write_study
+from chiasm.studies.grid import Centre
+from chiasm.studies.isoflop import plan_isoflop, write_study
 from chiasm.studies.settings import load_study
 from chiasm.studies.step import count_recipe_step
 

@@ -11,7 +11,8 @@ from chiasm.scaling.checks import check_points
 from chiasm.scaling.points import read_points, write_points
 from chiasm.studies.collect import collect, points, write_cells
 from chiasm.studies.page import FIGURE, write_study_report
-from chiasm.studies.runner import plan, run_study
+from chiasm.studies.planned import plan
+from chiasm.studies.runner import run_study
 from chiasm.studies.settings import load_study
 from chiasm.studies.table import compare
 

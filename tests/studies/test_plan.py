@@ -7,7 +7,8 @@ import pytest
 from chiasm.errors import UserError
 from chiasm.studies.cell import Result
 from chiasm.studies.plan import refuse_off_budget
-from chiasm.studies.runner import plan, run_study
+from chiasm.studies.planned import plan
+from chiasm.studies.runner import run_study
 from chiasm.studies.settings import load_study
 
 

@@ -19,7 +19,8 @@ from chiasm.studies.cell import Result, run_cell
 from chiasm.studies.cells import expand
 from chiasm.studies.collect import State, collect, last_step
 from chiasm.studies.launcher import LocalLauncher
-from chiasm.studies.runner import StudyProgress, cell_folder, plan, run_study
+from chiasm.studies.planned import cell_folder, plan
+from chiasm.studies.runner import StudyProgress, run_study
 from chiasm.studies.settings import load_study
 from chiasm.studies.shared import only_process
 

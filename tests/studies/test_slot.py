@@ -18,7 +18,7 @@ from chiasm.studies.cell import Result
 from chiasm.studies.collect import last_step
 from chiasm.studies.launcher import Job, LocalLauncher
 from chiasm.studies.opened import Opened
-from chiasm.studies.runner import Planned, plan
+from chiasm.studies.planned import Planned, plan
 from chiasm.studies.settings import HELD_OUT, load_study
 
 ALONE = {"seeds = [0, 1]": "seeds = [0]"}

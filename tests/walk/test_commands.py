@@ -3,6 +3,7 @@
 import pytest
 
 from chiasm.actions import Action, ActionFormat
+from chiasm.controls import ControlSettings
 from chiasm.errors import UserError
 from chiasm.walk.commands import read_command
 
@@ -35,6 +36,23 @@ def test_a_run_of_keys_reads_keys() -> None:
     assert command.text == "action: WA"
     # What is true afterwards is what the model was told, and not what was typed.
     assert command.action == Action(1.0, 0.0, 20.0)
+
+
+def test_controls_are_written_as_training_wrote_them() -> None:
+    car = ActionFormat(
+        controls={"steering": ControlSettings(range=(-1, 1)), "base.dx": ControlSettings()}
+    )
+    command = read_command("base.dx=.5, steering=-0.333", car)
+    assert command.text == "action: steering=-0.33 base.dx=+0.50"
+    assert (command.action, command.is_spoken) == (None, False)
+    assert command.goes_on_after(read_command("dx=1 dy=0 dyaw=0", car))
+    assert not command.goes_on_after(read_command("go to the red torch", car))
+    with pytest.raises(UserError, match="stering"):
+        read_command("stering=0.5", car)
+    assert read_command("stering=0.5", POSES).is_spoken, "a run without controls"
+    for pose in ("W", "dx=1 dy=0 dyaw=0"):
+        with pytest.raises(UserError, match=r"learned controls alone: steering \(-1 to 1\)"):
+            read_command(pose, car, poses=False)
 
 
 def test_other_words_are_an_instruction_with_its_mark() -> None:

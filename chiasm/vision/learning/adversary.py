@@ -6,7 +6,7 @@ layer as long as that of the reconstruction. It starts late, as in RAE (arXiv 25
 blurred images it would only teach that blur is false. RAE's discriminator uses features of a frozen
 DINO; this one uses pixels and needs no published weights.
 
-Shape suffixes: B images, H and W height and width in pixels.
+Shape suffixes: B images of a step on this rank, H and W height and width in pixels.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn import functional
 
+from chiasm.ranks import ALONE, Ranks
 from chiasm.vision.learning.fit import Losses
 from chiasm.vision.learning.settings import AdversarialSettings
 
@@ -59,6 +60,7 @@ class Adversary(nn.Module):
         reconstruction: Tensor,
         last_weight: Tensor,
         step: int,
+        ranks: Ranks = ALONE,
     ) -> Losses:
         """Returns the terms of a step.
 
@@ -66,6 +68,7 @@ class Adversary(nn.Module):
             reconstruction: the sum of the decoder's other terms.
             last_weight: the decoder's last layer, where the norms of gradients are compared.
             step: steps done before this one.
+            ranks: the ranks that take the step together.
         """
         settings = self.settings
         if step < settings.start_step - LEAD_STEPS:
@@ -77,7 +80,7 @@ class Adversary(nn.Module):
         # The decoder's term must not move the discriminator: it sees its weights as constants.
         fixed = {name: p.detach() for name, p in self.discriminator.named_parameters()}
         fooled = -functional_call(self.discriminator, fixed, (drawn_B3HW,)).mean()
-        weight = settings.weight * adaptive_weight(reconstruction, fooled, last_weight)
+        weight = settings.weight * adaptive_weight(reconstruction, fooled, last_weight, ranks)
         terms["adversarial"] = weight * fooled
         return Losses(terms, {"adversarial_weight": weight})
 
@@ -87,13 +90,17 @@ def hinge(true: Tensor, drawn: Tensor) -> Tensor:
     return (functional.relu(1 - true).mean() + functional.relu(1 + drawn).mean()) / 2
 
 
-def adaptive_weight(reconstruction: Tensor, adversarial: Tensor, last_weight: Tensor) -> Tensor:
+def adaptive_weight(
+    reconstruction: Tensor, adversarial: Tensor, last_weight: Tensor, ranks: Ranks = ALONE
+) -> Tensor:
     """Returns the ratio of the two gradients' norms at the last layer, detached.
 
-    |d reconstruction / d W| / (|d adversarial / d W| + 1e-4), equation 7 of arXiv 2012.09841.
+    |d reconstruction / d W| / (|d adversarial / d W| + 1e-4), equation 7 of arXiv 2012.09841, of
+    the means of the losses over the ranks.
     """
-    lengths = [
-        torch.autograd.grad(loss, last_weight, retain_graph=True)[0].norm()
+    gradients = [
+        torch.autograd.grad(loss, last_weight, retain_graph=True)[0]
         for loss in (reconstruction, adversarial)
     ]
+    lengths = [total.norm() / ranks.size for total in ranks.all_sum(*gradients)]
     return (lengths[0] / (lengths[1] + 1e-4)).clamp(max=LARGEST_WEIGHT).detach()

@@ -12,9 +12,9 @@ The terms, each on features with a little noise, so that nothing depends on thei
   colour stay in them and a decoder starts near its goal;
 - ``redundancy``: squared correlation between channels, so that no two are alike.
 
-Shape suffixes: B images of a step, M images of the data, H and W height and width in pixels, T
-words of a caption, V words of the vocabulary, P cells, C latent channels, K kinds of objects, E
-embedding, A attributes (facts).
+Shape suffixes: B images of a step on this rank, S on all ranks, M images of the data, H and W
+height and width in pixels, T words of a caption, V words of the vocabulary, P cells, C latent
+channels, K kinds of objects, E embedding, A attributes (facts).
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from torch.nn import functional
 
 from chiasm.roles import Role
 from chiasm.vision.encoder import RaeEncoder
+from chiasm.vision.learning.draw import Draw
 from chiasm.vision.learning.features import PixelRegression, add_noise, redundancy
-from chiasm.vision.learning.fit import Draw, Losses, Stage
+from chiasm.vision.learning.fit import Losses, Stage
 from chiasm.vision.learning.pictures import Pictures, covered_cells
 from chiasm.vision.learning.settings import ContrastiveSettings
 from chiasm.vision.learning.words import TextTower, Vocabulary
@@ -99,61 +100,62 @@ class ContrastiveStage(Stage):
     def losses(self, draw: Draw) -> Losses:
         """Returns the weighted terms of one step, by name."""
         settings, targets = self.settings, self.targets
-        images_B3HW = self.pictures.batch(draw.numbers, self.device)
+        numbers_B = draw.numbers[draw.own]
+        images_B3HW = self.pictures.batch(numbers_B, self.device)
         features_BPC = self.encoder(images_B3HW)
-        noised_BPC = add_noise(features_BPC, NOISE, draw.generator)
-        words_BT = torch.from_numpy(
+        noised_BPC = add_noise(features_BPC, NOISE, draw)
+        words_ST = torch.from_numpy(
             np.stack(
                 [targets.words[n][draw.rng.integers(len(targets.words[n]))] for n in draw.numbers]
             )
         ).to(self.device)
         terms = {
-            "contrast": CONTRAST_WEIGHT * self._contrast(noised_BPC, words_BT),
+            "contrast": CONTRAST_WEIGHT * self._contrast(noised_BPC, words_ST, draw),
             "pixels": settings.pixels_weight * self.pixels(noised_BPC, images_B3HW),
-            "redundancy": settings.redundancy_weight * redundancy(features_BPC),
+            "redundancy": settings.redundancy_weight * redundancy(draw.gathered(features_BPC)),
         }
         if "words" in self.by_cell:
             best_BV = self.by_cell["words"](noised_BPC).logsumexp(dim=1)
-            terms["words"] = binary_sum(best_BV, targets.vocabulary.present(words_BT)) / 4
+            terms["words"] = binary_sum(best_BV, targets.vocabulary.present(words_ST[draw.own])) / 4
         if "objects" in self.by_cell:
-            covered_BPK = torch.from_numpy(targets.objects_MPK[draw.numbers]).to(self.device)
+            covered_BPK = torch.from_numpy(targets.objects_MPK[numbers_B]).to(self.device)
             logits_BPK = self.by_cell["objects"](noised_BPC)
             terms["objects"] = OBJECTS_WEIGHT * binary_sum(logits_BPK, covered_BPK.float())
         if targets.fact_values:
-            facts_BA = torch.from_numpy(targets.facts_MA[draw.numbers]).to(self.device)
-            terms["facts"] = self._facts(noised_BPC, facts_BA)
+            facts_SA = torch.from_numpy(targets.facts_MA[draw.numbers]).to(self.device)
+            terms["facts"] = self._facts(draw.gathered(noised_BPC.mean(dim=1)), facts_SA)
         return Losses(terms)
 
-    def _contrast(self, features_BPC: Tensor, words_BT: Tensor) -> Tensor:
+    def _contrast(self, features_BPC: Tensor, words_ST: Tensor, draw: Draw) -> Tensor:
         pictures_BE = functional.normalize(self.to_embedding(features_BPC.flatten(1)), dim=1)
-        captions_BE = functional.normalize(self.text(words_BT), dim=1)
+        captions_BE = functional.normalize(self.text(words_ST[draw.own]), dim=1)
         # Two pictures of one scene may share a caption; calling such a pair wrong would be false.
-        _, caption_B = torch.unique(words_BT, dim=0, return_inverse=True)
-        same_BB = caption_B[:, None] == caption_B[None, :]
-        return sigmoid_contrast(pictures_BE, captions_BE, same_BB, self.scale, self.bias)
+        _, caption_S = torch.unique(words_ST, dim=0, return_inverse=True)
+        same_SS = caption_S[:, None] == caption_S[None, :]
+        pictures_SE, captions_SE = draw.gathered(pictures_BE), draw.gathered(captions_BE)
+        return sigmoid_contrast(pictures_SE, captions_SE, same_SS, self.scale, self.bias)
 
-    def _facts(self, features_BPC: Tensor, facts_BA: Tensor) -> Tensor:
-        mean_BC = features_BPC.mean(dim=1)
+    def _facts(self, mean_SC: Tensor, facts_SA: Tensor) -> Tensor:
         known = [
             functional.cross_entropy(
-                head(mean_BC), column_B, ignore_index=NO_VALUE, reduction="sum"
+                head(mean_SC), column_S, ignore_index=NO_VALUE, reduction="sum"
             )
-            / (column_B != NO_VALUE).sum().clamp(min=1)
-            for head, column_B in zip(self.to_facts, facts_BA.unbind(1), strict=True)
+            / (column_S != NO_VALUE).sum().clamp(min=1)
+            for head, column_S in zip(self.to_facts, facts_SA.unbind(1), strict=True)
         ]
         return torch.stack(known).sum()
 
 
 def sigmoid_contrast(
-    pictures_BE: Tensor, captions_BE: Tensor, same_BB: Tensor, scale: Tensor, bias: Tensor
+    pictures_SE: Tensor, captions_SE: Tensor, same_SS: Tensor, scale: Tensor, bias: Tensor
 ) -> Tensor:
     """Returns SigLIP's loss: -sum over pairs of log sigmoid(z (exp(scale) x·y + bias)), per image.
 
-    z is +1 where ``same_BB`` (at least the diagonal) marks a matching pair, else -1.
+    z is +1 where ``same_SS`` (at least the diagonal) marks a matching pair, else -1.
     """
-    logits_BB = pictures_BE @ captions_BE.T * scale.exp() + bias
-    sign_BB = same_BB.to(logits_BB.dtype) * 2 - 1
-    return -functional.logsigmoid(sign_BB * logits_BB).sum() / len(logits_BB)
+    logits_SS = pictures_SE @ captions_SE.T * scale.exp() + bias
+    sign_SS = same_SS.to(logits_SS.dtype) * 2 - 1
+    return -functional.logsigmoid(sign_SS * logits_SS).sum() / len(logits_SS)
 
 
 def binary_sum(logits: Tensor, targets: Tensor) -> Tensor:

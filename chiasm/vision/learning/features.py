@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from chiasm.vision.learning.draw import Draw
 from chiasm.vision.settings import CELL_PIXELS
 from chiasm.vision.tokenizer import patches
 
 
-def add_noise(features_BPC: Tensor, scale: float, generator: torch.Generator) -> Tensor:
+def add_noise(features_BPC: Tensor, scale: float, draw: Draw) -> Tensor:
     """Returns features with noise of each image's own deviation |normal(0, scale)|, as in RAE."""
-    deviation = torch.randn(len(features_BPC), 1, 1, generator=generator).abs() * scale
-    noise = deviation * torch.randn(features_BPC.shape, generator=generator)
+    deviation = draw.noise(1, 1).abs() * scale
+    noise = deviation * draw.noise(*features_BPC.shape[1:])
     return features_BPC + noise.to(features_BPC.device)
 
 

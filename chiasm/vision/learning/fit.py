@@ -1,7 +1,8 @@
 """The loop that trains a stage of a vision tokenizer.
 
 All draws of a step (images, captions, noise) are functions of (seed, stage, step), so that
-checkpoints need no random state.
+checkpoints need no random state. Several ranks hold copies of the stage, each works on its part of
+a step's images, and what they learn is the mean of their gradients (:mod:`.draw`).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -22,29 +22,17 @@ from chiasm.loop.metrics import Values
 from chiasm.loop.optimizer import AdamWSettings
 from chiasm.loop.schedule import ScheduleSettings
 from chiasm.loop.settings import LoopSettings
+from chiasm.ranks import ALONE, Ranks
+from chiasm.vision.learning.draw import Draw, draw_step
 from chiasm.vision.learning.settings import FitSettings
 
 LOG_STEPS = 50
 """Steps between two log entries of the losses."""
 
 
-@dataclass
-class Draw:
-    """The draws of one step: its images, and random numbers that belong to the step."""
-
-    step: int
-    """Steps done before this one."""
-    numbers: np.ndarray
-    """Numbers of the images of this step, int64 [B]."""
-    rng: np.random.Generator
-    """Source of whole numbers and choices."""
-    generator: torch.Generator
-    """Source of noise; on the CPU, whatever the device."""
-
-
 @dataclass(frozen=True)
 class Losses:
-    """The loss terms of one step."""
+    """The loss terms of one step on one rank; those of the step are their means over the ranks."""
 
     terms: dict[str, Tensor]
     """Weighted terms; the step minimises their sum."""
@@ -73,7 +61,7 @@ class Stage(nn.Module):
         return next(self.parameters()).device
 
     def losses(self, draw: Draw) -> Losses:
-        """Returns the losses of one step."""
+        """Returns the losses of one step, on this rank's images."""
         raise NotImplementedError
 
     def after_step(self, step: int) -> None:
@@ -88,7 +76,8 @@ class Fit(Loop[Losses]):
     """The loop that trains a stage, which is on its device already.
 
     ``key``, the stage's short name, keys its random numbers and names its files; ``folder`` gets
-    samples; ``identity`` is a hash of all settings and data.
+    samples; ``identity`` is a hash of all settings and data. ``ranks`` train the stage together,
+    each a copy of it.
     """
 
     def __init__(
@@ -101,6 +90,7 @@ class Fit(Loop[Losses]):
         folder: Path,
         identity: str,
         tell: Callable[[str], None] = print,
+        ranks: Ranks = ALONE,
     ) -> None:
         self.key, self.stage, self.num_pictures = key, stage, num_pictures
         self.asked, self.seed, self.folder, self.identity = settings, seed, folder, identity
@@ -129,14 +119,30 @@ class Fit(Loop[Losses]):
                 ),
             ),
             remedy=f"lower {setting('learning_rate')} or raise {setting('warmup_steps')}",
+            ranks=ranks,
             tell=tell,
         )
 
+    def begin(self) -> None:
+        """Gives all ranks the first one's weights: machines may solve a start a little apart."""
+        if self.ranks.size > 1:
+            state = [*self.stage.parameters(), *self.stage.buffers()]
+            told = [own if self.ranks.is_first else torch.zeros_like(own) for own in state]
+            with torch.no_grad():
+                for own, first in zip(state, self.ranks.all_sum(*told), strict=True):
+                    own.copy_(first)
+
     def backward(self) -> Losses:
         """Computes gradients of the sum of the step's terms; returns the losses."""
-        draw = draw_step(self.seed, self.key, self.progress.step, self.num_pictures, self.asked)
+        step, ranks = self.progress.step, self.ranks
+        draw = draw_step(self.seed, self.key, step, self.num_pictures, self.asked, ranks)
         losses = self.stage.losses(draw)
-        torch.stack(list(losses.terms.values())).sum().backward()
+        total = torch.stack(list(losses.terms.values())).sum()
+        (total / ranks.size).backward()
+        if ranks.size > 1:
+            grads = [own.grad for own in self.stage.parameters() if own.grad is not None]
+            for own, whole in zip(grads, ranks.all_sum(*grads), strict=True):
+                own.copy_(whole)
         return losses
 
     def after_update(self, found: Losses) -> None:
@@ -146,7 +152,9 @@ class Fit(Loop[Losses]):
     def report(self, found: Losses) -> tuple[Values, dict[str, int]]:
         """Returns terms and measures; images, each as often as it was shown."""
         logged = found.terms | found.measures
-        losses = {name: float(value.detach()) for name, value in logged.items()}
+        own = torch.stack([value.detach() for value in logged.values()])
+        [total] = self.ranks.all_sum(own)
+        losses = dict(zip(logged, (total / self.ranks.size).tolist(), strict=True))
         return losses, {"pictures": self.asked.pictures_per_step}
 
     def speed(self, found: Losses, counts: dict[str, int], seconds: float) -> Values:
@@ -154,28 +162,13 @@ class Fit(Loop[Losses]):
         return {"pictures_per_second": counts["pictures"] / seconds}
 
     def validate(self) -> Values:
-        """Draws samples."""
-        samples = self.stage.samples()
-        if samples is not None:
-            name = f"{self.key}-{self.progress.step:06d}.png"
-            save_samples(self.folder / "samples" / name, *samples)
+        """Draws samples, on the first rank."""
+        with self.ranks.together():
+            samples = self.stage.samples() if self.ranks.is_first else None
+            if samples is not None:
+                name = f"{self.key}-{self.progress.step:06d}.png"
+                save_samples(self.folder / "samples" / name, *samples)
         return {}
-
-
-def draw_step(seed: int, stage: str, step: int, num_pictures: int, settings: FitSettings) -> Draw:
-    """Returns the step's images (each epoch is one shuffle of all) and its random numbers."""
-    purpose = list(stage.encode())
-    first = step * settings.pictures_per_step
-    positions = np.arange(first, first + settings.pictures_per_step)
-    numbers = np.empty(len(positions), dtype=np.int64)
-    # A step may cross into the next epoch, which has a permutation of its own.
-    for epoch in np.unique(positions // num_pictures):
-        order = np.random.default_rng([seed, *purpose, 0, int(epoch)]).permutation(num_pictures)
-        here = positions // num_pictures == epoch
-        numbers[here] = order[positions[here] % num_pictures]
-    rng = np.random.default_rng([seed, *purpose, 1, step])
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    return Draw(step, numbers, rng, generator)
 
 
 def save_samples(path: Path, true_N3HW: Tensor, drawn_N3HW: Tensor) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 
@@ -11,6 +12,7 @@ from chiasm.capabilities import Labelled
 from chiasm.data.source import Opening
 from chiasm.documents import Source, Split
 from chiasm.errors import settings_of
+from chiasm.ranks import ALONE, Ranks
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.learning.frechet import FeatureNetwork
@@ -34,15 +36,54 @@ def train_from_settings(
     progress: ProgressCallback = lambda *told: None,
     tell: Callable[[str], None] = print,
     command: str = "",
+    ranks: Ranks = ALONE,
 ) -> Tokenizer:
     """Trains the tokenizer of a recipe into the folder ``out``, or resumes its training.
 
-    As :func:`train_tokenizer`; rendering is a stage too, and ``cache_folder`` keeps its result.
+    As :func:`train_tokenizer`; rendering is a stage too, and ``cache_folder`` keeps its result: of
+    several ranks, one of each machine renders for all of them.
     ``inception`` is a TorchScript module (:class:`FeatureNetwork`), for rFID.
 
     Raises:
         Stopped, UserError: as :func:`train_tokenizer`, and on data that cannot be read.
     """
+    with ranks.together():
+        settings.refuse_uneven(ranks.size)
+    material = ranks.once_per_machine(
+        lambda: _open(settings, cache_folder, inception, device, progress, tell)
+    )
+    return train_tokenizer(
+        settings,
+        material.train,
+        material.held_out,
+        out,
+        frozen=material.frozen,
+        network=material.network,
+        device=device,
+        progress=progress,
+        tell=tell,
+        command=command,
+        ranks=ranks,
+    )
+
+
+class _Material(NamedTuple):
+    """What a recipe's training reads."""
+
+    train: Pictures
+    held_out: Pictures
+    frozen: Tokenizer | None
+    network: FeatureNetwork | None
+
+
+def _open(
+    settings: VisionTrainingSettings,
+    cache_folder: Path,
+    inception: Path | None,
+    device: torch.device | str,
+    progress: ProgressCallback,
+    tell: Callable[[str], None],
+) -> _Material:
     network = None if inception is None else FeatureNetwork(inception, device)
     frozen = None
     if settings.frozen is not None:
@@ -65,18 +106,7 @@ def train_from_settings(
     train, held_out = (
         _pictures(settings, opened.side(split), pixels, split, tell) for split in Split
     )
-    return train_tokenizer(
-        settings,
-        train,
-        held_out,
-        out,
-        frozen=frozen,
-        network=network,
-        device=device,
-        progress=progress,
-        tell=tell,
-        command=command,
-    )
+    return _Material(train, held_out, frozen, network)
 
 
 def _pictures(

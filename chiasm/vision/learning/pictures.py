@@ -20,6 +20,7 @@ from chiasm.data.pictures import decode_picture
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import Source
 from chiasm.errors import UserError, setting, settings_of
+from chiasm.ranks import ALONE, Ranks
 from chiasm.rgb import ImageShape
 from chiasm.tokenizers.statistics import LatentStatistics
 from chiasm.tokenizers.tokenizer import Tokenizer
@@ -78,9 +79,11 @@ class Pictures:
         pixels = torch.from_numpy(np.ascontiguousarray(self.pixels_MHW3[numbers])).to(device)
         return as_floats(pixels.permute(0, 3, 1, 2).contiguous())
 
-    def batches(self, most: int, device: torch.device | str = "cpu") -> Iterator[Tensor]:
-        """Yields all images in order, at most ``most`` at once."""
-        for first in range(0, len(self), most):
+    def batches(
+        self, most: int, device: torch.device | str = "cpu", ranks: Ranks = ALONE
+    ) -> Iterator[Tensor]:
+        """Yields all images in order, at most ``most`` at once; to each rank a share of these."""
+        for first in range(ranks.rank * most, len(self), ranks.size * most):
             yield self.batch(np.arange(first, min(first + most, len(self))), device)
 
     def spread(self, most: int) -> Pictures:

@@ -1,7 +1,7 @@
 """Training of a decoder of frozen latents, or of a variational autoencoder.
 
-Shape suffixes: B images of a step, N samples, H and W height and width in pixels, P cells, C
-channels, F features and J pixel values of a cell, Z channels of an autoencoder's latent, Y
+Shape suffixes: B images of a step on this rank, N samples, H and W height and width in pixels, P
+cells, C channels, F features and J pixel values of a cell, Z channels of an autoencoder's latent, Y
 and X its rows and columns.
 
 The loss is L1 on pixels; where there is a frozen encoder, the squared distance between its latents
@@ -21,12 +21,14 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from chiasm.ranks import ALONE, Ranks
 from chiasm.vision.convolutional import LinearDecoder
 from chiasm.vision.decoder import FeatureDecoder
 from chiasm.vision.kl_autoencoder import Autoencoder, kl_divergence
 from chiasm.vision.learning.adversary import Adversary
+from chiasm.vision.learning.draw import Draw
 from chiasm.vision.learning.features import add_noise
-from chiasm.vision.learning.fit import Draw, Losses, Stage
+from chiasm.vision.learning.fit import Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.ridge import RidgeRegression, neighbourhoods
 from chiasm.vision.learning.settings import ReconstructionSettings
@@ -73,9 +75,9 @@ class DrawingStage(Stage):
         self.held_out = held_out.spread(NUM_SAMPLES)
 
     def picture_loss(
-        self, drawn_B3HW: Tensor, true_B3HW: Tensor, step: int, true_BPC: Tensor | None = None
+        self, drawn_B3HW: Tensor, true_B3HW: Tensor, draw: Draw, true_BPC: Tensor | None = None
     ) -> Losses:
-        """Returns the weighted terms of the step that comes after ``step`` steps.
+        """Returns the weighted terms of a step.
 
         ``true_BPC`` are the true images' latents where they are known already.
         """
@@ -89,8 +91,14 @@ class DrawingStage(Stage):
         if self.opponent is None:
             return Losses(terms)
         reconstruction = torch.stack(list(terms.values())).sum()
-        last_weight = self.model.last_weight
-        judged = self.opponent.losses(drawn_B3HW, true_B3HW, reconstruction, last_weight, step)
+        judged = self.opponent.losses(
+            drawn_B3HW,
+            true_B3HW,
+            reconstruction,
+            self.model.last_weight,
+            draw.step,
+            draw.ranks,
+        )
         return Losses(terms | judged.terms, judged.measures)
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
@@ -112,11 +120,11 @@ class DecoderStage(DrawingStage):
 
     def losses(self, draw: Draw) -> Losses:
         """Returns the terms of one step."""
-        images_B3HW = self.pictures.batch(draw.numbers, self.device)
+        images_B3HW = self.pictures.batch(draw.numbers[draw.own], self.device)
         with torch.no_grad():
             latents_BPC = self.encode(images_B3HW)
-        drawn_B3HW = self.model(add_noise(latents_BPC, self.settings.noise, draw.generator))
-        return self.picture_loss(drawn_B3HW, images_B3HW, draw.step, latents_BPC)
+        drawn_B3HW = self.model(add_noise(latents_BPC, self.settings.noise, draw))
+        return self.picture_loss(drawn_B3HW, images_B3HW, draw, latents_BPC)
 
     def draw_again(self, images_B3HW: Tensor) -> Tensor:
         """Returns images from clean latents."""
@@ -134,12 +142,12 @@ class VariationalStage(DrawingStage):
         The divergence is summed over a picture's latents and divided by its pixel values, since the
         L1 term is a mean over these: their ratio is that of the sums, as in latent diffusion.
         """
-        images_B3HW = self.pictures.batch(draw.numbers, self.device)
+        images_B3HW = self.pictures.batch(draw.numbers[draw.own], self.device)
         mean_BZYX, log_variance_BZYX = self.model.moments(images_B3HW)
-        noise_BZYX = torch.randn(mean_BZYX.shape, generator=draw.generator).to(self.device)
+        noise_BZYX = draw.noise(*mean_BZYX.shape[1:]).to(self.device)
         sample_BZYX = mean_BZYX + (log_variance_BZYX / 2).exp() * noise_BZYX
         drawn_B3HW = self.model.pictures(sample_BZYX)
-        drawing = self.picture_loss(drawn_B3HW, images_B3HW, draw.step)
+        drawing = self.picture_loss(drawn_B3HW, images_B3HW, draw)
         nats = kl_divergence(mean_BZYX, log_variance_BZYX).sum() / len(images_B3HW)
         kl = self.settings.kl_weight * nats / images_B3HW[0].numel()
         return Losses(drawing.terms | {"kl": kl}, drawing.measures | {"nats": nats})
@@ -151,9 +159,15 @@ class VariationalStage(DrawingStage):
 
 @torch.no_grad()
 def solve_linear_decoder(
-    linear: LinearDecoder, encode: Encode, pictures: Pictures, noise: float
+    linear: LinearDecoder,
+    encode: Encode,
+    pictures: Pictures,
+    noise: float,
+    ranks: Ranks = ALONE,
 ) -> None:
     """Sets the linear decoder to the best one for latents with noise of this deviation.
+
+    All of ``ranks`` call it, and each encodes its share.
 
     Least squares on inputs with independent noise of variance s^2 is, in expectation, ridge
     regression with the penalty s^2 per row (Bishop 1995, "Training with noise is equivalent to
@@ -164,10 +178,10 @@ def solve_linear_decoder(
     side = pictures.pixels_MHW3.shape[1] // CELL_PIXELS
     # A 3 x 3 convolution is linear in its neighbourhood and a constant, for the bias.
     ridge = RidgeRegression(9 * channels + 1, 3 * CELL_PIXELS**2)
-    for images_B3HW in pictures.batches(PICTURES_AT_ONCE, weight.device):
+    for images_B3HW in pictures.batches(PICTURES_AT_ONCE, weight.device, ranks):
         grid_BCYX = encode(images_B3HW).mT.unflatten(2, (side, side))
         true_NJ = patches(images_B3HW, CELL_PIXELS).flatten(0, 1)
         ridge.update(neighbourhoods(grid_BCYX).cpu(), true_NJ.cpu())
-    weights_FJ = ridge.solve(noise**2)
+    weights_FJ = ridge.over(ranks).solve(noise**2)
     weight.copy_(weights_FJ[:-1].T.unflatten(1, (channels, 3, 3)))
     linear.convolution.get_parameter("bias").copy_(weights_FJ[-1])

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from chiasm.ranks import Ranks
+
 
 class RidgeRegression:
     """Streaming least squares with an L2 penalty: minimises |X W - Y|^2 + penalty |W|^2."""
@@ -26,6 +28,14 @@ class RidgeRegression:
         self._gram_FF += features.T @ features
         self._cross_FJ += features.T @ values_NJ.double()
         self.count += len(features)
+
+    def over(self, ranks: Ranks) -> RidgeRegression:
+        """Returns that of the rows of all ranks."""
+        features, outputs = self._cross_FJ.shape
+        found = RidgeRegression(features, outputs)
+        [found.count] = ranks.sums([self.count])
+        found._gram_FF, found._cross_FJ = ranks.all_sum(self._gram_FF, self._cross_FJ)
+        return found
 
     def solve(self, penalty: float) -> Tensor:
         """Returns the weights, float32 [F, J]; ``penalty`` is per row, the same at any N."""

@@ -13,8 +13,9 @@ that is to draw must keep colour, place and left and right, which crops, flips a
 take away; and what prevents collapse is a term of the loss that the log shows, where DINO balances
 centring against temperatures.
 
-Shape suffixes: B images, H and W height and width in pixels, P cells, Y and X rows and columns of
-cells, C latent channels, D width of the predictor, N hidden cells of all images.
+Shape suffixes: B images of a step on this rank, S on all ranks, H and W height and width in pixels,
+P cells, Y and X rows and columns of cells, C latent channels, D width of the predictor, N hidden
+cells of all images.
 """
 
 from __future__ import annotations
@@ -31,8 +32,9 @@ from chiasm.errors import UserError
 from chiasm.roles import Role
 from chiasm.vision.attention import AttentionBlock
 from chiasm.vision.encoder import RaeEncoder
+from chiasm.vision.learning.draw import Draw
 from chiasm.vision.learning.features import PixelRegression, deviation_between_pictures, redundancy
-from chiasm.vision.learning.fit import Draw, Losses, Stage
+from chiasm.vision.learning.fit import Losses, Stage
 from chiasm.vision.learning.pictures import Pictures
 from chiasm.vision.learning.settings import SelfSupervisedSettings
 from chiasm.vision.settings import CELL_PIXELS
@@ -91,28 +93,29 @@ class SelfSupervisedStage(Stage):
             UserError: the features no longer distinguish one image from another.
         """
         settings = self.settings
-        images_B3HW = self.pictures.batch(draw.numbers, self.device)
-        hidden_BP = hidden_cells(len(images_B3HW), self.side, settings, draw.rng).to(self.device)
+        images_B3HW = self.pictures.batch(draw.numbers[draw.own], self.device)
+        hidden_SP = hidden_cells(len(draw.numbers), self.side, settings, draw.rng)
+        hidden_BP = hidden_SP[draw.own].to(self.device)
+        # What a rank's own mean counts for: ranks differ in how many cells they hide.
+        share = float(hidden_SP[draw.own].sum() / hidden_SP.sum()) * draw.ranks.size
         with torch.no_grad():
             seen_BPC = self.teacher(images_B3HW)
         around_BPC = self.encoder(grey_out(images_B3HW, hidden_BP, self.side))
         predicted_BPC = self.predictor(around_BPC, hidden_BP)
         features_BPC = self.encoder(images_B3HW)
-        deviation_PC = deviation_between_pictures(features_BPC)
+        features_SPC = draw.gathered(features_BPC)
+        deviation_PC = deviation_between_pictures(features_SPC)
         terms = {
-            "prediction": functional.smooth_l1_loss(predicted_BPC[hidden_BP], seen_BPC[hidden_BP]),
+            "prediction": share
+            * functional.smooth_l1_loss(predicted_BPC[hidden_BP], seen_BPC[hidden_BP]),
             "spread": settings.deviation_weight * functional.relu(1 - deviation_PC).mean(),
-            "redundancy": REDUNDANCY_WEIGHT * redundancy(features_BPC),
+            "redundancy": REDUNDANCY_WEIGHT * redundancy(features_SPC),
             "pixels": self.pixels(features_BPC, images_B3HW),
         }
         deviation = deviation_PC.mean().detach()
-        if draw.step >= settings.fit.warmup_steps and float(deviation) < COLLAPSED:
-            raise UserError(
-                "stage encoder of the vision tokenizer: the features have collapsed at step "
-                f"{draw.step}: between pictures they deviate by {float(deviation):.3f} (1 is full, "
-                f"{COLLAPSED} too little); raise self_supervised.deviation_weight, "
-                "lower self_supervised.fit.learning_rate, or give more varied pictures"
-            )
+        if draw.step >= settings.fit.warmup_steps:
+            with draw.ranks.together():  # one of them tells
+                refuse_collapse(float(deviation), draw.step)
         return Losses(terms, {"deviation": deviation})
 
     @torch.no_grad()
@@ -122,6 +125,21 @@ class SelfSupervisedStage(Stage):
         keep = start + (1 - start) * min(1.0, step / self.settings.fit.steps)
         for mean, latest in zip(self.teacher.parameters(), self.encoder.parameters(), strict=True):
             mean.lerp_(latest, 1 - keep)
+
+
+def refuse_collapse(deviation: float, step: int) -> None:
+    """Refuses features that deviate between images by no more than this, in the mean.
+
+    Raises:
+        UserError: it is too little.
+    """
+    if deviation < COLLAPSED:
+        raise UserError(
+            f"stage encoder of the vision tokenizer: the features have collapsed at step {step}: "
+            f"between pictures they deviate by {deviation:.3f} (1 is full, {COLLAPSED} too "
+            "little); raise self_supervised.deviation_weight, lower "
+            "self_supervised.fit.learning_rate, or give more varied pictures"
+        )
 
 
 def hidden_cells(

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 
 import chiasm.data.sources  # noqa: F401  (registers the kinds that read users' files)
 from chiasm.data.source import SOURCES, SourceSettings
+from chiasm.errors import settings_of
 from chiasm.providers import WorldTable
 from chiasm.settings import Settings
 from chiasm.tokenizers.settings import TOKENIZERS, TokenizerSettings
@@ -26,7 +27,8 @@ class FitSettings(Settings):
     steps: int = Field(default=2000, ge=1)
     """Optimizer steps."""
     pictures_per_step: int = Field(default=256, ge=2)
-    """Pictures in each step; the contrastive loss compares all of them with each other."""
+    """Pictures in each step, which ranks divide evenly; the contrastive loss compares all of them
+    with each other."""
     learning_rate: float = Field(default=2e-3, gt=0)
     """Peak learning rate of AdamW; a cosine takes it to a hundredth."""
     warmup_steps: int = Field(default=100, ge=0)
@@ -137,8 +139,25 @@ class TokenizerTrainingSettings(Settings):
     @property
     def reads_captions(self) -> bool:
         """Whether images need captions."""
-        trains_encoder = self.kind == "rae" and self.frozen is None
-        return trains_encoder and self.objective == "contrastive"
+        return self.trains_encoder and self.objective == "contrastive"
+
+    @property
+    def trains_encoder(self) -> bool:
+        """Whether an encoder is trained, before its decoder."""
+        return self.kind == "rae" and self.frozen is None
+
+    def refuse_uneven(self, num_ranks: int) -> None:
+        """Refuses steps whose pictures ranks cannot share evenly.
+
+        Raises:
+            UserError: they cannot.
+        """
+        for table in (*([self.objective] if self.trains_encoder else []), "reconstruction"):
+            fit: FitSettings = getattr(self, table).fit
+            if fit.pictures_per_step % num_ranks:
+                why = f"cannot be shared by {num_ranks} ranks"
+                with settings_of(f"{table}.fit"):
+                    raise fit.error("pictures_per_step", why, f"give a multiple of {num_ranks}")
 
 
 class VisionTrainingSettings(TokenizerTrainingSettings, WorldTable):

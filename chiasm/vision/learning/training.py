@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,15 +18,10 @@ from torch import nn
 
 import chiasm.vision.parts  # noqa: F401  (what a finished folder may name)
 from chiasm.errors import UserError, settings_of
-from chiasm.loop.metrics import Values, read_metrics
+from chiasm.loop.metrics import Values
+from chiasm.ranks import ALONE, Ranks, agree
 from chiasm.tokenizers.statistics import LatentStatistics, RunningStatistics
-from chiasm.tokenizers.storage import (
-    DESCRIPTION,
-    load_tokenizer,
-    read_description,
-    round_to_stored,
-    save_tokenizer,
-)
+from chiasm.tokenizers.storage import load_tokenizer, round_to_stored
 from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.vision.convolutional import ConvolutionalDecoder
 from chiasm.vision.encoder import RaeEncoder
@@ -35,6 +29,7 @@ from chiasm.vision.kl_autoencoder import Autoencoder
 from chiasm.vision.learning.contrastive import ContrastiveStage
 from chiasm.vision.learning.figures import held_out_figures
 from chiasm.vision.learning.fit import Fit, Stage
+from chiasm.vision.learning.folder import begin_folder, finish_folder
 from chiasm.vision.learning.frechet import FeatureNetwork
 from chiasm.vision.learning.pictures import Pictures, check_pictures, picture_shape
 from chiasm.vision.learning.reconstruction import (
@@ -70,6 +65,7 @@ def train_tokenizer(
     progress: ProgressCallback = lambda *told: None,
     tell: Callable[[str], None] = print,
     command: str = "",
+    ranks: Ranks = ALONE,
 ) -> Tokenizer:
     """Trains a tokenizer into ``folder``; a call that was interrupted resumes.
 
@@ -82,48 +78,47 @@ def train_tokenizer(
         network: for the reconstructions' Fréchet distance among the figures.
         tell: receives one line about anything the user should know.
         command: that makes the same tokenizer again, for the record.
+        ranks: the ranks that train it together, each by a call of its own; all see the folder.
 
     Raises:
         Stopped: a signal ended a stage's training; its last step is saved.
         UserError: the folder belongs to other settings, images and settings do not fit, or whatever
             ends a stage's training (see :meth:`chiasm.loop.loop.Loop.run`).
     """
-    shape = picture_shape(settings, frozen)
-    check_pictures(train, shape, settings)
+    with ranks.together():
+        settings.refuse_uneven(ranks.size)
+        check_pictures(train, picture_shape(settings, frozen), settings)
+        if frozen is not None:
+            _of_pictures(frozen)
     identity = _identity(settings, train, frozen)
-    if (folder / DESCRIPTION).exists():
-        if read_description(folder).get("record", {}).get("identity") != identity:
-            raise UserError(
-                f"{folder} already holds a tokenizer of other settings or data; train into "
-                "another folder"
-            )
-        return load_tokenizer(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    work = _Work(settings, train, held_out, folder, identity, torch.device(device), progress, tell)
+    pictures = {"data": train.data, "count": len(train), "content": train.content}
+    agree(ranks, lambda: {"the pictures": pictures, "what is trained": identity})
+    if begin_folder(folder, identity, ranks):
+        with ranks.together():
+            return load_tokenizer(folder)
     if frozen is not None:
         frozen.requires_grad_(False).eval().to(device)
+    work = _Work(
+        settings, train, held_out, folder, identity, torch.device(device), progress, tell, ranks
+    )
     tokenizer = (_train_vae if settings.kind == "vae" else _train_rae)(work, frozen)
-    record: dict[str, Any] = {
-        "settings": settings.model_dump(mode="json"),
-        "identity": identity,
-        "command": command,
-        "data": train.data,
-        "training_pictures": len(train),
-        "unreadable_pictures": len(train.unreadable) + len(held_out.unreadable),
-        "held_out_data": held_out.data,
-        "torch": torch.__version__,
-        "figures": held_out_figures(tokenizer, train, held_out, network, device),
-        "losses": {
-            path.parent.name: read_metrics(path)[-1]
-            for path in sorted(folder.glob("*/metrics.jsonl"))
-        },
-    }
-    if network is not None:
-        record["inception_sha256"] = network.sha256
-    save_tokenizer(tokenizer.cpu(), folder, record)
-    for leftover in folder.glob("*/checkpoints"):
-        shutil.rmtree(leftover)
-    return tokenizer
+    with ranks.together():
+        if ranks.is_first:
+            record: dict[str, Any] = {
+                "settings": settings.model_dump(mode="json"),
+                "identity": identity,
+                "command": command,
+                "data": train.data,
+                "training_pictures": len(train),
+                "unreadable_pictures": len(train.unreadable) + len(held_out.unreadable),
+                "held_out_data": held_out.data,
+                "torch": torch.__version__,
+                "figures": held_out_figures(tokenizer, train, held_out, network, device),
+            }
+            if network is not None:
+                record["inception_sha256"] = network.sha256
+            finish_folder(folder, tokenizer.cpu(), record)
+    return tokenizer.cpu()
 
 
 @dataclass
@@ -138,18 +133,29 @@ class _Work:
     device: torch.device
     progress: ProgressCallback
     tell: Callable[[str], None]
+    ranks: Ranks
 
     def fit(self, name: str, table: str, make: Callable[[], Stage]) -> Stage:
         """Returns a stage trained by the settings ``table``; first weights depend on the seed."""
         stage = seeded(self.settings.seed + 1, make).to(self.device).train()
         asked: FitSettings = getattr(self.settings, table).fit
-        seed, pictures = self.settings.seed, len(self.train)
         with settings_of(f"{table}.fit"):
-            fit = Fit(name, stage, pictures, asked, seed, self.folder, self.identity, self.tell)
+            fit = Fit(
+                name,
+                stage,
+                len(self.train),
+                asked,
+                self.settings.seed,
+                self.folder,
+                self.identity,
+                self.tell,
+                self.ranks,
+            )
             fit.run(
                 self.folder / name,
                 lambda step: self.progress(name, step.step, asked.steps, step.losses),
             )
+        self.ranks.at_rest()
         return stage.eval()
 
     @torch.no_grad()
@@ -157,11 +163,14 @@ class _Work:
         """Returns statistics of latents over evenly spread training images named ``label``."""
         running = RunningStatistics(encoder.channels)
         chosen = self.train.spread(STATISTICS_PICTURES)
-        for images_B3HW in chosen.batches(PICTURES_AT_ONCE, self.device):
-            running.update(encoder.features(images_B3HW))
-        return running.finish(
-            encoder=label, preprocessing=encoder.preprocessing, data=self.train.data
-        )
+        with self.ranks.together():
+            for images_B3HW in chosen.batches(PICTURES_AT_ONCE, self.device, self.ranks):
+                running.update(encoder.features(images_B3HW))
+        running = running.over(self.ranks)
+        with self.ranks.together():
+            return running.finish(
+                encoder=label, preprocessing=encoder.preprocessing, data=self.train.data
+            )
 
 
 def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
@@ -180,7 +189,7 @@ def _train_rae(work: _Work, frozen: Tokenizer | None) -> Tokenizer:
     decoder.to(work.device)
     if isinstance(decoder, ConvolutionalDecoder):
         start = work.train.spread(RIDGE_PICTURES)
-        solve_linear_decoder(decoder.linear, encode, start, asked.noise)
+        solve_linear_decoder(decoder.linear, encode, start, asked.noise, work.ranks)
     work.fit(
         "decoder",
         "reconstruction",

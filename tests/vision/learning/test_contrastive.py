@@ -2,8 +2,10 @@ import numpy as np
 import torch
 
 from chiasm.vision.learning.contrastive import sigmoid_contrast
+from chiasm.vision.learning.draw import draw_step
 from chiasm.vision.learning.features import add_noise, redundancy
 from chiasm.vision.learning.pictures import Box, covered_cells
+from chiasm.vision.learning.settings import FitSettings
 from chiasm.vision.learning.words import NO_WORD, RARE_WORD, Vocabulary
 
 
@@ -36,7 +38,8 @@ def test_redundancy_is_nothing_for_independent_channels_and_counts_copies() -> N
 
 def test_noise_has_one_deviation_per_picture_and_follows_its_generator() -> None:
     features = torch.zeros(500, 16, 64)
-    noised, again = (add_noise(features, 0.2, torch.Generator().manual_seed(7)) for _ in range(2))
+    fit = FitSettings(pictures_per_step=500)
+    noised, again = (add_noise(features, 0.2, draw_step(0, "it", 7, 500, fit)) for _ in range(2))
     assert torch.equal(noised, again)
     deviations = noised.flatten(1).std(dim=1)
     assert 0.9 < float(deviations.square().mean().sqrt()) / 0.2 < 1.1

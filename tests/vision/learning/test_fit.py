@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from chiasm.roles import Role
-from chiasm.vision.learning.fit import Draw, Fit, Losses, Stage
+from chiasm.vision.learning.draw import Draw
+from chiasm.vision.learning.fit import Fit, Losses, Stage
 from chiasm.vision.learning.settings import FitSettings
 
 

@@ -7,8 +7,9 @@ import torch
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
 from chiasm.vision.encoder import RaeEncoder
+from chiasm.vision.learning.draw import draw_step
 from chiasm.vision.learning.features import deviation_between_pictures
-from chiasm.vision.learning.fit import Fit, Losses, draw_step
+from chiasm.vision.learning.fit import Fit, Losses
 from chiasm.vision.learning.self_supervised import SelfSupervisedStage, grey_out, hidden_cells
 from chiasm.vision.learning.settings import SelfSupervisedSettings
 from chiasm.vision.settings import EncoderSettings

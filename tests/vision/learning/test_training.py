@@ -13,7 +13,6 @@ from chiasm.stop import Stopped
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.storage import load_tokenizer
 from chiasm.vision.kinds import RaeSettings
-from chiasm.vision.learning.fit import draw_step
 from chiasm.vision.learning.pictures import pictures_of_source
 from chiasm.vision.learning.training import train_tokenizer
 
@@ -214,14 +213,6 @@ def test_pictures_of_another_size_are_refused(tmp_path, train_scenes, make_setti
     settings = make_settings(1, 1, 1).model_copy(update={"encoder": large})
     with pytest.raises(UserError, match=r"image_pixels = 64, but .* \(32, 32, 3\)"):
         train_tokenizer(settings, train_scenes, train_scenes, tmp_path)
-
-
-def test_an_epoch_sees_every_picture_once(make_settings) -> None:
-    fit = make_settings(1, 1, 1).contrastive.fit  # 32 pictures per step
-    drawn = np.concatenate([draw_step(0, "encoder", step, 80, fit).numbers for step in range(5)])
-    assert sorted(drawn[:80]) == list(range(80))
-    assert sorted(drawn[80:160]) == list(range(80))
-    assert list(drawn[:80]) != list(drawn[80:160])
 
 
 class Documents:
