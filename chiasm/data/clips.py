@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -23,9 +23,11 @@ from chiasm.data.table import Table, Unusable
 from chiasm.documents import Document, Image, Text
 from chiasm.errors import UserError
 from chiasm.video.errors import VideoError
-from chiasm.video.extent import Extent, read_extent
 from chiasm.video.frame import VideoFrame, content_hash
 from chiasm.video.rule import RULE, Matrix
+
+if TYPE_CHECKING:
+    from chiasm.video.extent import Extent
 
 
 @dataclass(frozen=True)
@@ -125,6 +127,8 @@ class VideoSource(FolderSource):
         return _Clips(self, indices)
 
     def _content(self, number: int) -> tuple[bytes, ...]:
+        from chiasm.video.extent import read_extent  # what only reads a recipe needs no PyAV
+
         path, *words = self._row(number)
         try:
             extent, content = read_extent(path), content_hash(path)
