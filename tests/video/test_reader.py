@@ -2,10 +2,12 @@
 
 import os
 import random
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from chiasm.video.errors import VideoError
@@ -108,6 +110,43 @@ def test_times_that_the_file_has_not_are_told(films, written) -> None:
     with pytest.raises(VideoError, match="no frame before the first"):
         reader.at(Fraction(-1, 10))
     assert films.number(rgb(reader.at(Fraction(59, 30)))) == 59
+
+
+@pytest.mark.parametrize(("suffix", "refused"), [("mkv", {28, 29}), ("mp4", {*range(28, 45)})])
+def test_frames_made_of_a_damaged_one_are_refused(
+    suffix: str, refused: set[int], films, tmp_path: Path
+) -> None:
+    """Up to the next key frame, and in any order; what a decoder does not notice stays unknown."""
+    file = films.write(tmp_path / f"a.{suffix}", noise())
+    whole = [rgb(VideoReader(file).at(Fraction(n, 30))) for n in range(60)]
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(400)
+    file.write_bytes(content)
+    for order in (range(60), range(59, -1, -1), random.Random(1).sample(range(60), 60)):
+        reader, found = VideoReader(file), set()
+        for number in order:
+            try:
+                assert (rgb(reader.at(Fraction(number, 30))) == whole[number]).all()
+            except VideoError:
+                found.add(number)
+        assert found == refused
+
+
+def test_frames_in_any_order_are_the_same_to_the_last_bit(films, tmp_path: Path) -> None:
+    for name in ("plain.mkv", "open.mp4", "plain.webm", "plain.mpg", "refreshed.ts"):
+        reader = VideoReader(films.write(tmp_path / name, noise(), **FILES[name]))
+        whole = [rgb(reader.at(Fraction(n, 30))) for n in range(60)]
+        for number in random.Random(0).sample(range(60), 30):
+            assert (rgb(reader.at(Fraction(number, 30))) == whole[number]).all(), name
+
+
+def noise() -> Iterator[av.VideoFrame]:
+    """60 pictures of which none tells another."""
+    values = np.random.default_rng(0)
+    for _ in range(60):
+        pixels = values.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        yield av.VideoFrame.from_ndarray(pixels, format="rgb24")
 
 
 def test_names_are_no_addresses(films, written, tmp_path: Path, monkeypatch) -> None:
