@@ -358,7 +358,7 @@ OF_NO_FILE = {
     "evaluation": "registration",
     "loop": "registration",
     "model": "registration",
-    "ranks": "equal faults footprint resume",
+    "ranks": "equal faults footprint resume vision",
     "streams": "depth mistakes page series",
     "studies": "shipped",
     "tokenizers": "registration",

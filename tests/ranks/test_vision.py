@@ -14,7 +14,8 @@ import torch
 from PIL import Image
 
 from chiasm.loop.metrics import read_metrics
-from chiasm.tokenizers.storage import load_tokenizer
+from chiasm.tokenizers.settings import open_tokenizer
+from chiasm.vision.kinds import RaeSettings
 
 pytestmark = pytest.mark.slow
 
@@ -31,9 +32,9 @@ name = "mine"
 objective = "self_supervised"
 source = {{ kind = "image_text", path = "{folder}", held_out_fraction = 0.2 }}
 encoder = {{ image_pixels = 32, channels = 16, widths = [8, 16, 32] }}
-self_supervised.fit = {{ steps = 60, pictures_per_step = 16, checkpoint_steps = 5 }}
-reconstruction.fit = {{ steps = 60, pictures_per_step = 16, checkpoint_steps = 5 }}
-reconstruction.sample_steps = 30
+self_supervised.fit = {{ steps = 40, pictures_per_step = 16, checkpoint_steps = 5 }}
+reconstruction.fit = {{ steps = 40, pictures_per_step = 16, checkpoint_steps = 5 }}
+reconstruction.sample_steps = 20
 """
 
 
@@ -57,13 +58,18 @@ def numbers(
 def test_two_ranks_equal_one_process(numbers: dict[int, Path], stage: str) -> None:
     alone, found = (torch.load(numbers[ranks] / f"{stage}.pt") for ranks in (1, 2))
     assert found["gradients"].keys() == alone["gradients"].keys()
-    largest = max(grad.abs().max() for grad in alone["gradients"].values())
+    lengths = {name: grad.abs().max() for name, grad in alone["gradients"].items()}
+    largest = max(lengths.values())
     for name, grad in alone["gradients"].items():
         assert (found["gradients"][name] - grad).abs().max() < 1e-5 * largest, name
-    for mine, theirs in zip(found["values"], alone["values"], strict=True):
-        assert mine == pytest.approx(theirs, rel=1e-4)
+    for step, (mine, theirs) in enumerate(zip(found["values"], alone["values"], strict=True)):
+        # Two networks against each other carry the last digit away within ten steps.
+        parts = stage == "adversarial vae" and step >= 4
+        assert mine == pytest.approx(theirs, rel=0.02 if parts else 1e-5, abs=1e-5)
     for name, weight in alone["weights"].items():
-        assert (found["weights"][name] - weight).abs().max() < 1e-3, name
+        # AdamW makes a step of what is rounding alone, as of a bias that a norm takes away again.
+        if lengths.get(name, largest) > 1e-5 * largest:
+            assert (found["weights"][name] - weight).abs().max() < 1e-4, name
     assert found["equal"][0] == found["equal"][1]
 
 
@@ -135,8 +141,8 @@ def test_two_ranks_then_one_then_two(
     one.send_signal(signal.SIGTERM)
     [told] = ended_ranks([one])
     assert one.returncode == 128 + signal.SIGTERM
-    assert "of 60 of stage encoder" in told
-    assert "of 60 of stage decoder; saved" in told
+    assert "of 40 of stage encoder" in told
+    assert "of 40 of stage decoder; saved" in told
     two = train(2, out)
     said = ended_ranks(two)
     assert [process.returncode for process in two] == [0, 0], "\n".join(said)
@@ -145,15 +151,17 @@ def test_two_ranks_then_one_then_two(
 
     for stage in ("encoder", "decoder"):
         mine, theirs = (read_metrics(each / stage / "metrics.jsonl")[-1] for each in (out, whole))
-        assert mine["pictures"] == 60 * 16
-        assert mine == pytest.approx(theirs, rel=0.02)
+        assert mine.pop("phase") == theirs.pop("phase")
+        assert mine["pictures"] == 40 * 16
+        assert mine == pytest.approx(theirs, rel=0.01)
     assert not list(out.rglob("checkpoints"))
     records = [json.loads((each / "description.json").read_text()) for each in (out, whole)]
     figures = [record["record"]["figures"] for record in records]
-    assert figures[0] == pytest.approx(figures[1], rel=0.02)
+    assert figures[0] == pytest.approx(figures[1], rel=0.01)
     pictures = torch.rand(4, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    latents = [load_tokenizer(each).encode(pictures) for each in (out, whole)]
-    assert (latents[0] - latents[1]).abs().max() < 0.05
+    tokenizers = [open_tokenizer(RaeSettings(path=str(each))) for each in (out, whole)]
+    mine, theirs = (tokenizer.encode(pictures) for tokenizer in tokenizers)
+    assert (mine - theirs).abs().max() < 0.01
 
 
 def test_pictures_that_two_ranks_cannot_share_are_refused(
