@@ -21,7 +21,6 @@ from chiasm.data.folders import FolderSource, Selection
 from chiasm.data.survey import hashed
 from chiasm.data.table import Table, Unusable
 from chiasm.documents import Document, Image, Text
-from chiasm.errors import UserError
 from chiasm.video.errors import VideoError
 from chiasm.video.frame import VideoFrame, content_hash
 from chiasm.video.rule import RULE, Matrix
@@ -134,8 +133,6 @@ class VideoSource(FolderSource):
             extent, content = read_extent(path), content_hash(path)
         except VideoError as error:
             raise Unusable(error.reason, str(error)) from error
-        except UserError as error:
-            raise Unusable("cannot be read", str(error)) from error
         begins = self._sampling.begins(extent)
         if not begins:
             raise Unusable("shorter than a clip", str(path))
