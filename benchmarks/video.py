@@ -30,6 +30,7 @@ from chiasm.data.source import Opening
 from chiasm.data.sources import open_sources
 from chiasm.data.video_files import VideoSettings
 from chiasm.documents import Source
+from chiasm.video import frame
 
 RATE, CLIP, REPEATS = 30, 8, 3
 FILES, SECONDS, LONG_SECONDS = 4, 8, 300
@@ -49,9 +50,9 @@ def write_film(path: Path, size: tuple[int, int], seconds: int, seed: int) -> No
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for number in range(seconds * RATE):
             pixels = np.roll(texture, (number % height, 2 * number % width), (0, 1))
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
-            frame.pts, frame.time_base = number, Fraction(1, RATE)
-            file.mux(stream.encode(frame))
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(pixels), format="rgb24")
+            picture.pts, picture.time_base = number, Fraction(1, RATE)
+            file.mux(stream.encode(picture))
         file.mux(stream.encode(None))
 
 
@@ -65,6 +66,7 @@ def opened(folder: Path, **settings: object) -> Source:
 
 def as_clips(source: Source, seed: int) -> int:
     """Decodes all clips of a source in random order; returns the number of frames."""
+    frame._forget()  # what an earlier call has decoded
     frames = 0
     for number in np.random.default_rng(seed).permutation(len(source)).tolist():
         for image in source[number].images:
@@ -81,10 +83,10 @@ def bare_clips(source: Source, seed: int) -> int:
         with av.open(str(wanted[0].path)) as container:
             stream = _one_thread(container)
             container.seek(int(wanted[0].time / stream.time_base), stream=stream)
-            for frame in container.decode(stream):
-                shown = round(frame.time * RATE)
+            for own in container.decode(stream):
+                shown = round(own.time * RATE)
                 if shown in numbers:
-                    frames += len(frame.to_ndarray(format="rgb24")) > 0
+                    frames += len(own.to_ndarray(format="rgb24")) > 0
                 if shown >= max(numbers):
                     break
     return frames
@@ -99,9 +101,9 @@ def bare_files(source: Source) -> int:
     frames = 0
     for path, numbers in wanted.items():
         with av.open(str(path)) as container:
-            for number, frame in enumerate(container.decode(_one_thread(container))):
+            for number, own in enumerate(container.decode(_one_thread(container))):
                 if number in numbers:
-                    frames += len(frame.to_ndarray(format="rgb24")) > 0
+                    frames += len(own.to_ndarray(format="rgb24")) > 0
     return frames
 
 
