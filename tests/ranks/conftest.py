@@ -1,15 +1,17 @@
 """Starts ranks: processes of this machine that find each other as those of torchrun do."""
 
-import os
 import socket
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
 
-Start = Callable[..., list[subprocess.Popen[str]]]
+sys.path.insert(0, str(Path(__file__).parent))  # where the forked ones find it too
+
+from nursery import Forked  # noqa: E402
+
+Start = Callable[..., list[Forked]]
 
 
 def environments(ranks: int) -> list[dict[str, str]]:
@@ -22,21 +24,12 @@ def environments(ranks: int) -> list[dict[str, str]]:
     return [{**common, "RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(ranks)]
 
 
-def start(ranks: int, command: Sequence[str], **more: str) -> list[subprocess.Popen[str]]:
-    """Starts so many ranks of a Python command, which write to pipes; ``more`` are variables."""
-    return [
-        subprocess.Popen(
-            [sys.executable, *command],
-            env={**os.environ, **variables, **more},
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for variables in environments(ranks)
-    ]
+def start(ranks: int, command: Sequence[str], **more: str) -> list[Forked]:
+    """Starts so many ranks of a Python command; ``more`` are variables."""
+    return [Forked(command, {**variables, **more}) for variables in environments(ranks)]
 
 
-def ended(processes: Sequence[subprocess.Popen[str]], seconds: float = 240) -> list[str]:
+def ended(processes: Sequence[Forked], seconds: float = 240) -> list[str]:
     """Waits for all; returns what each wrote. None outlives the wait."""
     try:
         return [process.communicate(timeout=seconds)[0] for process in processes]

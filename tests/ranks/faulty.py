@@ -7,6 +7,7 @@ import os
 import resource
 import sys
 import time
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -22,6 +23,9 @@ def fails(fault: str, trainer: Trainer) -> Any:
     if trainer.progress.step < STEP or trainer.ranks.rank != 1:
         return
     if fault == "full":
+        out = Path(sys.argv[sys.argv.index("--out") + 1])
+        while not (out / "checkpoints" / f"step-{STEP - 1:07d}").exists():
+            time.sleep(0.01)  # it is written in the background
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000, 1_000))
     if fault == "hangs":
         time.sleep(1000)

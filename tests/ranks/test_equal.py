@@ -52,9 +52,9 @@ where there is none."""
 
 TRAINED = {
     2: {
-        "copies": ("dense", "moe-shared", "two-streams"),
+        "copies": ("dense", "moe-shared"),
         "messages": ("dense",),
-        "shards": tuple(MODELS),
+        "shards": ("modality", "mot", "moe", "muon", "two-streams"),
         "experts": ("moe", "muon"),
         "both": ("moe-shared", "accumulated", "checkpointed"),
     },

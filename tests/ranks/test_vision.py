@@ -5,7 +5,6 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from subprocess import Popen
 from typing import Any
 
 import numpy as np
@@ -99,12 +98,12 @@ def recipe(picture_folder: Callable[..., Path], tmp_path_factory: pytest.TempPat
     return path
 
 
-Train = Callable[..., list[Popen[str]]]
+Train = Callable[..., list[Any]]
 
 
 @pytest.fixture(scope="module")
 def train(recipe: Path, start_ranks: Train) -> Train:
-    def train(ranks: int, out: Path, *settings: str) -> list[Popen[str]]:
+    def train(ranks: int, out: Path, *settings: str) -> list[Any]:
         told = [f"--set={each}" for each in settings]
         verb = ["-m", "chiasm", "vision", "train", str(recipe)]
         return start_ranks(ranks, [*verb, "--out", str(out), *told])
@@ -112,7 +111,7 @@ def train(recipe: Path, start_ranks: Train) -> Train:
     return train
 
 
-def wait_for(out: Path, stage: str, step: int, processes: list[Popen[str]]) -> None:
+def wait_for(out: Path, stage: str, step: int, processes: list[Any]) -> None:
     """Until a checkpoint of the step or a later one is there."""
 
     def saved() -> Iterator[int]:
