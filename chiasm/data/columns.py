@@ -39,6 +39,8 @@ class TableSettings(FileSettings):
     held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
+    media: ClassVar[str] = "image"
+    """Which files are rows by themselves: image or video."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
@@ -88,6 +90,7 @@ class TableSettings(FileSettings):
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
             texts=not self.has_pictures,
+            media=self.media,
         )
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:

@@ -28,6 +28,8 @@ VIDEO_SUFFIXES = frozenset(
         *(".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
     )
 )
+MEDIA: dict[str, frozenset[str]] = {"image": PICTURE_SUFFIXES, "video": VIDEO_SUFFIXES}
+"""Suffixes of files that are rows by themselves, by the column that holds them."""
 _WORDS = {
     "train": TRAIN,
     "training": TRAIN,

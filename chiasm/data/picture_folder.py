@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import PICTURE_SUFFIXES, VIDEO_SUFFIXES, split_folders
+from chiasm.data.files import MEDIA, split_folders
 from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
 
 CAPTION_SUFFIXES = (".txt", ".caption")
@@ -80,14 +80,9 @@ class PictureFolder(FileTable):
         return found if isinstance(found, dict) else {}
 
 
-def is_picture(file: Path) -> bool:
-    """Returns whether the file's suffix is that of a picture format."""
-    return file.suffix.lower() in PICTURE_SUFFIXES
-
-
-def is_video(file: Path) -> bool:
-    """Returns whether the file's suffix is that of a video."""
-    return file.suffix.lower() in VIDEO_SUFFIXES
+def is_picture(file: Path, media: str = "image") -> bool:
+    """Returns whether the file's suffix is that of a picture format, or of other media's."""
+    return file.suffix.lower() in MEDIA[media]
 
 
 def _is_json(file: Path) -> bool:

@@ -2,7 +2,7 @@
 
 Of a folder, the files with the columns that the source needs are read. Formats are tried in this
 order: ``metadata.*`` files if documents have pictures, then the formats by their number of bytes,
-pictures and videos in folders last. Notes report what was read and what was left.
+pictures in folders last; of videos likewise. Notes report what was read and what was left.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from pathlib import Path
 from chiasm.data.arrow_tables import open_arrow, open_hub
 from chiasm.data.files import TEST, TRAIN, VALIDATION, Files, find_files, shown_name, split_by_name
 from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
-from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder, is_picture, is_video
+from chiasm.data.picture_folder import CAPTION_SUFFIXES, PictureFolder, is_picture
 from chiasm.data.table import Joined, Table
 from chiasm.data.tars import Tar
 from chiasm.errors import UserError, setting
@@ -33,7 +33,8 @@ _OPEN_ONE: dict[str, Callable[[Path], Table]] = {
 }
 _COMPRESSED = frozenset((".gz", ".tgz", ".zip", ".zst", ".bz2", ".xz", ".7z", ".rar", ".lz4"))
 _FORMS = "metadata.jsonl, .jsonl, .json, .csv, .tsv, .parquet, .arrow, .tar or .txt files"
-_PICTURES, _VIDEOS = "pictures", "videos"
+_PICTURES = "pictures"
+_NOUNS = {"image": "pictures", "video": "videos"}
 _SHOWN_NAMES = 3
 
 Fits = Callable[[Table], bool]
@@ -59,14 +60,17 @@ class _Chosen:
     found: Files
     form: str
     table: Table
+    media: str
 
     @property
     def by_file(self) -> bool:
-        """Whether names of files may define splits: those of pictures and videos never do."""
-        return self.form not in (_PICTURES, _VIDEOS)
+        """Whether names of files may define splits: those of pictures never do."""
+        return self.form != _PICTURES
 
 
-def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool = False) -> Tables:
+def open_tables(
+    path: str, fits: Fits, *, held_out_path: str = "", texts: bool = False, media: str = "image"
+) -> Tables:
     """Returns the opened tables of a path.
 
     Args:
@@ -74,6 +78,7 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
         fits: whether a table has the needed columns.
         held_out_path: held-out files, in the same forms; empty: by names.
         texts: whether plain text files count as tables.
+        media: which files are rows by themselves: image or video.
 
     Raises:
         UserError: the path does not exist or has nothing readable, or a file is malformed.
@@ -81,7 +86,7 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
     found = find_files(path)
     if found is None:
         return _of_hub(path, "path", beside=held_out_path)
-    chosen = _choose(found, path, "path", fits, texts)
+    chosen = _choose(found, path, "path", fits, texts, media)
     table = chosen.table
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
     notes = [_left(chosen), "" if texts else _without_row(chosen)]
@@ -96,7 +101,7 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
             f"with {setting('held_out_path')}",
         )
     if held_out_path:
-        held_out = _open_held_out(held_out_path, fits, texts)
+        held_out = _open_held_out(held_out_path, fits, texts, media)
         same = {_place(file) for file in held_out.files}
         train = tuple(file for file in train if _place(file) not in same)
         unread = tuple(f for f in (*split.held_out, *split.left) if _place(f) not in same)
@@ -120,13 +125,13 @@ def open_tables(path: str, fits: Fits, *, held_out_path: str = "", texts: bool =
     return Tables(table, held_out, found.root, tuple(note for note in notes if note))
 
 
-def _open_held_out(path: str, fits: Fits, texts: bool) -> Table:
+def _open_held_out(path: str, fits: Fits, texts: bool, media: str) -> Table:
     """Returns all rows of the path, or only its split that is held out by name, if it has one."""
     found = find_files(path, "held_out_path")
     if found is None:
         of_hub = _of_hub(path, "held_out_path")
         return of_hub.held_out or of_hub.train
-    chosen = _choose(found, path, "held_out_path", fits, texts)
+    chosen = _choose(found, path, "held_out_path", fits, texts, media)
     split = split_by_name(found.root, chosen.table.files, by_file=chosen.by_file)
     return chosen.table.of_files(set(split.held_out)) if split.held_out else chosen.table
 
@@ -151,7 +156,7 @@ def _of_hub(path: str, blamed: str, *, beside: str = "") -> Tables:
     return Tables(splits[trained], splits[name] if name else None, Path(), tuple(notes))
 
 
-def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool) -> _Chosen:
+def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool, media: str) -> _Chosen:
     """Returns the first format with files that fit, and their table; else the first of all.
 
     Of a format with a table per file, files that do not fit are left out.
@@ -159,9 +164,9 @@ def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool) -> _C
     wrong = partial(UserError, setting=blamed, value=path)
     first: _Chosen | None = None
     reasons: list[NoTable] = []
-    for form, files in _candidates(found, texts):
+    for form, files in _candidates(found, texts, media):
         try:
-            chosen = _Chosen(found, form, _open(found, form, files, fits))
+            chosen = _Chosen(found, form, _open(found, form, files, fits, media), media)
         except NoTable as reason:
             reasons.append(reason)
             continue
@@ -181,15 +186,13 @@ def _choose(found: Files, path: str, blamed: str, fits: Fits, texts: bool) -> _C
         why = f"holds compressed files ({_names(found, compressed)}), which are not read"
         raise wrong(why, remedy="unpack them first")
     raise wrong(
-        "holds nothing that can be read", remedy=f"give a folder with {_FORMS}, pictures or videos"
+        "holds nothing that can be read", remedy=f"give a folder with {_FORMS}, or {_NOUNS[media]}"
     )
 
 
-def _open(found: Files, form: str, files: Sequence[Path], fits: Fits) -> Table:
+def _open(found: Files, form: str, files: Sequence[Path], fits: Fits, media: str) -> Table:
     if form == _PICTURES:
-        return PictureFolder(found.root, files, found.data)
-    if form == _VIDEOS:
-        return PictureFolder(found.root, files, found.data, "video")
+        return PictureFolder(found.root, files, found.data, media)
     if form == ".txt":
         return Texts(files)
     tables = list(_readable(form, files))
@@ -208,18 +211,15 @@ def _readable(form: str, files: Sequence[Path]) -> Iterator[Table]:
         raise reasons[0]
 
 
-def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
+def _candidates(found: Files, texts: bool, media: str) -> list[tuple[str, list[Path]]]:
     """Returns formats and their files, in the order in which they are tried."""
     by_form: dict[str, list[Path]] = {}
     for file in found.data:
         suffix = file.suffix.lower()
         if suffix in _OPEN_ONE or (texts and suffix == ".txt"):
             by_form.setdefault(suffix, []).append(file)
-        elif is_picture(file):
+        elif is_picture(file, media):
             by_form.setdefault(_PICTURES, []).append(file)
-        elif is_video(file):
-            by_form.setdefault(_VIDEOS, []).append(file)
-    videos = by_form.pop(_VIDEOS, [])
     pictures = by_form.pop(_PICTURES, [])
     metadata = []
     for form, files in by_form.items() if not texts else ():  # of texts, it may have titles only
@@ -229,9 +229,8 @@ def _candidates(found: Files, texts: bool) -> list[tuple[str, list[Path]]]:
             metadata.append((form, own))
     tables = sorted(by_form.items(), key=lambda each: -sum(f.stat().st_size for f in each[1]))
     if texts:  # the names of labels are no texts
-        pictures = videos = []
-    folders = ((_PICTURES, pictures), (_VIDEOS, videos))
-    return [*metadata, *tables, *((form, files) for form, files in folders if files)]
+        pictures = []
+    return [*metadata, *tables] + [(_PICTURES, pictures)] * bool(pictures)
 
 
 def _left(chosen: _Chosen) -> str:
@@ -247,11 +246,10 @@ def _left(chosen: _Chosen) -> str:
 
 
 def _without_row(chosen: _Chosen) -> str:
-    """Returns a note about pictures or videos without a row, a lower bound of their number."""
-    found = (_PICTURES, is_picture), (_VIDEOS, is_video)
-    rows = len(chosen.table)
-    more = {noun: sum(map(own, chosen.found.data)) - rows for noun, own in found}
-    return ", ".join(f"{more[noun]:,} {noun} have no row" for noun in more if more[noun] > 0)
+    """Returns a note about pictures without a row, a lower bound of their number."""
+    own = sum(is_picture(file, chosen.media) for file in chosen.found.data)
+    more = own - len(chosen.table)
+    return f"{more:,} {_NOUNS[chosen.media]} have no row" if more > 0 else ""
 
 
 def _names(found: Files, files: Sequence[Path]) -> str:

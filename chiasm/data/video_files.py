@@ -47,6 +47,7 @@ class VideoSettings(TableSettings):
     untagged_matrix: Matrix = "by_size"
     """Color matrix of files that do not name theirs; by_size: bt709 for HD, else bt601."""
 
+    media: ClassVar[str] = "video"
     held_out_by: ClassVar[str] = "videos"
 
     def check(self) -> None:

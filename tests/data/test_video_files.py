@@ -51,7 +51,7 @@ def test_mistakes_in_settings_are_told(folder, made):
         made.open(folder, "video", task="film")
     with pytest.raises(UserError, match=r"video_column = 'clip' is no column"):
         made.open(folder, "video", video_column="clip")
-    with pytest.raises(UserError, match=r"holds nothing that can be read; .*pictures or videos"):
+    with pytest.raises(UserError, match=r"holds nothing that can be read; .*or videos"):
         made.open(made.files(folder / "texts", {"a.doc": "x"}), "video")
 
 
