@@ -95,7 +95,8 @@ def frames(
         if (pixels := _SHOWN.get(key)) is None:
             with _OPEN.reader(path, version) as reader:
                 try:
-                    pixels = upright(reader.at(Fraction(time)), reader.pixel_aspect, untagged)
+                    own = reader.at(Fraction(time))
+                    pixels = upright(own, reader.turn, reader.pixel_aspect, untagged)
                 except Refused as error:
                     raise VideoError(path, str(error)) from error
             _SHOWN.put(key, pixels)

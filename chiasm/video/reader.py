@@ -26,6 +26,7 @@ import av
 from av.container import InputContainer
 from av.stream import Disposition
 
+from chiasm.video.colors import display_matrix
 from chiasm.video.errors import CUT_OFF, NO_STAMPS, VideoError
 
 _RECENT_BYTES, _RECENT_FRAMES = 1 << 25, 16
@@ -64,6 +65,7 @@ class VideoReader:
         if not self._advance():
             raise VideoError(path, NO_STAMPS)
         self.origin, self.first, _ = self._recent[0]
+        self.turn = display_matrix(self.first)
         rates = [self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate]
         frames = [1 / Fraction(rate) for rate in rates if rate]
         self._last_duration = max(frames, default=Fraction(1, 10))
