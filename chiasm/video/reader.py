@@ -59,6 +59,7 @@ class VideoReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._decoded: Iterator[av.VideoFrame] = iter(())
         self._is_damaged = False
         self._recent: deque[_Decoded] = deque()
         self._open()
@@ -183,7 +184,17 @@ class VideoReader:
                 return True
         return False
 
+    def __del__(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        """Frees the decoder, which container and stream hold in a circle."""
+        if hasattr(self, "_container"):
+            self._decoded = iter(())
+            self._container.close()
+
     def _open(self) -> None:
+        self._close()
         self._container, self._stream, self.in_order = open_video(self.path)
         self.time_base = Fraction(self._stream.time_base or 0)
         """Seconds of a tick of the stream's stamps."""
@@ -193,7 +204,7 @@ class VideoReader:
         self._begin()
 
     def _begin(self) -> None:
-        self._decoded: Iterator[av.VideoFrame] = self._container.decode(self._stream)
+        self._decoded = self._container.decode(self._stream)
         self._recent.clear()
         self._damaged = False
 
@@ -261,9 +272,11 @@ def open_video(path: Path) -> tuple[InputContainer, av.VideoStream, bool]:
             raise VideoError(path, CUT_OFF, _NO_INDEX) from error
         raise VideoError(path, "cannot be opened", error.strerror or "") from error
     if not container.streams:
+        container.close()
         raise VideoError(path, CUT_OFF, _NO_INDEX)
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
+        container.close()
         raise VideoError(path, "holds no video")
     return container, stream, container.format.name in _IN_ORDER
 

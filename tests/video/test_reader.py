@@ -1,5 +1,6 @@
 """The frame at a time is the right one in every container, in order and after a seek."""
 
+import gc
 import os
 import random
 from collections.abc import Iterator
@@ -160,6 +161,21 @@ def test_memory_does_not_grow_with_the_file(written) -> None:
     reader = VideoReader(written["long.mkv"])
     reader.at(Fraction(59, 30))
     assert len(reader._recent) <= 16
+
+
+def test_a_reader_that_nobody_holds_frees_its_decoder(written) -> None:
+    """At once, and not when Python next looks for circles: a decoder takes tens of megabytes."""
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            reader = VideoReader(written["plain.mp4"])
+            reader.at(Fraction(1))
+            reader._open()
+        del reader
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
 
 
 def test_what_is_no_video_is_told(films, tmp_path: Path) -> None:
