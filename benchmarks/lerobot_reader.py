@@ -1,9 +1,10 @@
-"""Whether LeRobot's own reader finds in an exported set what was exported.
+"""Whether LeRobot's own reader finds in an exported set what was exported, and the reverse.
 
 Walks of noise with recorded controls, and walks with poses, are written as ``chiasm data export``
 writes them, without loss and with it, in files that roll over at different episodes. Python of an
 environment that has lerobot (its versions of torch and av are not those of chiasm) reads every row
-of each: picture, action, state, task and times are compared with what was exported.
+of each: picture, action, state, task and times are compared with what was exported. Then lerobot
+writes a set by its own defaults, whose pictures say their episode and number, and chiasm reads it.
 
     python benchmarks/lerobot_reader.py path/to/environment/bin/python
 """
@@ -70,23 +71,65 @@ def main(python: str) -> None:
             rows = {name: np.stack(own) for name, own in export(folder, crf).items()}
             expected = Path(above) / f"crf-{crf}.npz"
             np.savez(expected, **rows)
-            found = subprocess.run(
-                [python, __file__, "--inside", str(folder), str(expected)],
-                capture_output=True,
-                text=True,
-                check=False,
-            )
-            if found.returncode:
-                sys.exit(f"{found.stdout}\n{found.stderr}")
-            figures[f"crf {crf}"] = json.loads(found.stdout.splitlines()[-1])
+            told = within(python, "--read", str(folder), str(expected))
+            figures[f"crf {crf}"] = json.loads(told.splitlines()[-1])
             files = {
                 kind: len(list(folder.rglob(f"{kind}/**/*{suffix}")))
                 for kind, suffix in (("data", ".parquet"), ("videos", ".mp4"))
             }
             figures[f"crf {crf}"] |= {"files": files}
+        within(python, "--write", str(Path(above) / "theirs"))
+        figures["written by lerobot"] = read_theirs(Path(above) / "theirs")
     for name, own in figures.items():
         print(name, own)
     write_record("lerobot_reader", figures)
+
+
+def within(python: str, *arguments: str) -> str:
+    """Returns what this script prints in the other environment."""
+    command = [python, __file__, *arguments]
+    found = subprocess.run(command, capture_output=True, text=True, check=False)
+    if found.returncode:
+        sys.exit(f"{found.stdout}\n{found.stderr}")
+    return found.stdout
+
+
+def read_theirs(folder: Path) -> dict[str, int]:
+    """Returns how many frames of lerobot's own set chiasm reads, and how many wrongly."""
+    from chiasm.actions import ActionFormat
+    from chiasm.controls import ControlSettings
+    from chiasm.data.robots import LeRobotSettings
+    from chiasm.data.source import Opening
+
+    actions = ActionFormat(controls={"episode": ControlSettings(), "number": ControlSettings()})
+    settings = LeRobotSettings(path=str(folder), task="action_video", held_out_fraction=0.3)
+    opened = settings.open("theirs", Opening(actions=actions))
+    frames = wrong = 0
+    for source in (opened.train, opened.held_out):
+        for walk in source.walks:
+            for number, frame in enumerate(walk):
+                red, green, _ = source.picture(frame).pixels().reshape(-1, 3).mean(0).tolist()
+                shown = {"episode": round((red - 10) / 30), "number": round((green - 10) / 12)}
+                frames += 1
+                wrong += shown != source.last_controls(frame) or shown["number"] != number
+    return {"frames": frames, "wrong": wrong}
+
+
+def write(folder: str) -> None:
+    """Writes a set by lerobot's own means and defaults, within its environment."""
+    from lerobot.datasets.lerobot_dataset import LeRobotDataset
+
+    camera = {"dtype": "video", "shape": (96, 128, 3), "names": ["height", "width", "channels"]}
+    action = {"dtype": "float32", "shape": (2,), "names": ["episode", "number"]}
+    features = {ACTION: action, CAMERA: camera}
+    dataset = LeRobotDataset.create("chiasm/theirs", RATE, features, root=folder, use_videos=True)
+    for episode, length in enumerate(LENGTHS):
+        for number in range(length):
+            pixels = np.full((96, 128, 3), (30 * episode + 10, 12 * number + 10, 0), np.uint8)
+            own = {ACTION: np.array([episode, number], np.float32), CAMERA: pixels}
+            dataset.add_frame(own | {"task": f"task {episode % 2}"})
+        dataset.save_episode()
+    dataset.finalize()
 
 
 def inside(folder: str, expected: str) -> None:
@@ -111,9 +154,10 @@ def inside(folder: str, expected: str) -> None:
 
 
 def differences(dataset: Any, folder: str, rows: Any, backend: str) -> dict[str, Any]:
-    """Returns numbers of rows and the largest differences of what is read from what was written."""
+    """Returns numbers of rows, and how far what is read is from what was written."""
     own = dataset("chiasm/exported", root=folder, video_backend=backend)
     far = dict.fromkeys(rows.files, 0.0)
+    mean = 0.0
     starts = np.concatenate([[0], np.cumsum(LENGTHS)])
     wrong = {"task": 0, "timestamp": 0, "episode_index": 0}
     for number in range(len(own)):
@@ -123,18 +167,26 @@ def differences(dataset: Any, folder: str, rows: Any, backend: str) -> dict[str,
             if name == CAMERA:
                 value = value.transpose(1, 2, 0) * 255
             gap = np.abs(value.astype(np.float64) - rows[name][number])
+            mean += float(gap.mean()) / len(own) if name == CAMERA else 0.0
             far[name] = max(far[name], round(float(gap.max()), 4))
         episode = int(np.searchsorted(starts, number, side="right")) - 1
-        wrong["episode_index"] += int(row["episode_index"]) != episode
-        wrong["task"] += row["task"] != f"task {episode % 2}"
+        wrong["episode_index"] += int(int(row["episode_index"]) != episode)
+        wrong["task"] += int(row["task"] != f"task {episode % 2}")
         time = (number - starts[episode]) / RATE
-        wrong["timestamp"] += abs(float(row["timestamp"]) - time) > 1e-4
-    return {"rows": len(own), "largest difference": far, "rows that are wrong": wrong}
+        wrong["timestamp"] += int(abs(float(row["timestamp"]) - time) > 1e-4)
+    return {
+        "rows": len(own),
+        "largest difference": far,
+        "mean difference of a channel of a pixel": round(mean, 4),
+        "rows that are wrong": wrong,
+    }
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--inside"]:
+    if sys.argv[1:2] == ["--read"]:
         inside(*sys.argv[2:4])
+    elif sys.argv[1:2] == ["--write"]:
+        write(sys.argv[2])
     elif len(sys.argv) == 2:
         sys.path.insert(0, str(Path(__file__).parents[1]))
         main(sys.argv[1])

@@ -5,24 +5,38 @@ pictures in PNG files that must be opened and decoded. Beside them what the quic
 consumes on this machine, and the ratio.
 
     python benchmarks/stream.py [world.train_maps=16 ...]     (settings to override in the recipe)
+
+Of shards: samples per second of a source's documents in shuffled order, beside those of the bare
+readers of Python's tarfile and of pyarrow in the order of the file, all on one thread; and what it
+takes to open 10,000 pictures in files and a tar of 100,000 samples, the first time and again.
+
+    python benchmarks/stream.py shards
 """
 
 from __future__ import annotations
 
+import io
 import json
+import subprocess
 import sys
+import tarfile
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
+import numpy as np
+import pyarrow as pa
 from PIL import Image as PillowImage
+from pyarrow import parquet
 from record import write_record
 
 from chiasm.assembly import build_inputs, open_material, seconds_per_step
+from chiasm.data.index import SETTLED_NS
+from chiasm.data.kinds import ImageTextSettings
 from chiasm.data.settings import StreamSettings
-from chiasm.data.source import Opening
+from chiasm.data.source import Opened, Opening
 from chiasm.data.sources import open_sources
 from chiasm.data.stream import Stream
 from chiasm.documents import Source
@@ -32,6 +46,10 @@ RECIPE = Path(__file__).parents[1] / "recipes" / "quickstart.toml"
 WINDOWS = 7
 WINDOW_SECONDS = 2.0
 PICTURE_FILES = 2000
+SHARD_SAMPLES = 4_000
+SHARD_PIXELS = {"small": 96, "usual": 384}
+"""Sides of pictures in shards: some kilobytes, and some tens of kilobytes."""
+FOLDER_PICTURES, TAR_SAMPLES = 10_000, 100_000
 
 
 def positions_per_second(stream: Stream) -> dict[str, float]:
@@ -64,7 +82,150 @@ def picture_files(captions: Source, folder: Path) -> Mapping[str, object]:
     return {"kind": "image_text", "path": str(folder)}
 
 
+def jpeg(number: int, pixels: int = SHARD_PIXELS["small"]) -> bytes:
+    """A picture of coarse noise, another one for each number."""
+    random = np.random.default_rng(number)
+    shape = (pixels // 8, pixels // 8, 3)
+    coarse = PillowImage.fromarray(random.integers(0, 256, shape, dtype=np.uint8))
+    file = io.BytesIO()
+    coarse.resize((pixels, pixels)).save(file, "JPEG", quality=90)
+    return file.getvalue()
+
+
+def samples(count: int, pixels: int = SHARD_PIXELS["small"]) -> Iterator[tuple[str, bytes]]:
+    """Members of a tar; its pictures repeat, but for their last bytes."""
+    pictures = [jpeg(number, pixels) for number in range(min(count, 200))]
+    for number in range(count):
+        yield f"{number:07}.jpg", pictures[number % len(pictures)] + b"%07d" % number
+        yield f"{number:07}.txt", f"a picture of noise, number {number}".encode()
+
+
+def write_tar(path: Path, members: Iterator[tuple[str, bytes]]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, content in members:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            tar.addfile(entry, io.BytesIO(content))
+    return path
+
+
+def write_parquet(path: Path, count: int, pixels: int) -> Path:
+    contents = [content for _, content in samples(count, pixels)]
+    texts = [text.decode() for text in contents[1::2]]
+    parquet.write_table(pa.table({"image": contents[::2], "text": texts}), path)
+    return path
+
+
+def bare_tar(path: Path) -> int:
+    found: dict[str, dict[str, bytes]] = {}
+    with tarfile.open(path, "r:") as tar:
+        for member in tar:
+            key, _, field = member.name.partition(".")
+            opened = tar.extractfile(member)
+            assert opened is not None
+            found.setdefault(key, {})[field] = opened.read()
+            if len(found[key]) == 2:
+                del found[key]
+    return len(found)
+
+
+def bare_parquet(path: Path) -> int:
+    return sum(len(batch.to_pylist()) for batch in parquet.ParquetFile(path).iter_batches(256))
+
+
+def opened(path: Path, cache: Path) -> Opened:
+    settings = ImageTextSettings(path=str(path))
+    return open_sources({"own": settings}, Opening(512, cache_folder=cache))["own"]
+
+
+def best_seconds(work: Callable[[], object], times: int = 3) -> float:
+    """Processor seconds of the fastest of several times: others use the machine too."""
+    found = []
+    for _ in range(times):
+        begin = time.process_time()
+        work()
+        found.append(time.process_time() - begin)
+    return min(found)
+
+
+def of_shards(folder: Path) -> dict[str, object]:
+    """Rates of shards beside those of bare readers, by the size of their pictures."""
+    figures: dict[str, object] = {}
+    for size, pixels in SHARD_PIXELS.items():
+        tar = write_tar(folder / f"{size}.tar", samples(SHARD_SAMPLES, pixels))
+        table = write_parquet(folder / f"{size}.parquet", SHARD_SAMPLES, pixels)
+        kilobytes = round(tar.stat().st_size / SHARD_SAMPLES / 1000, 1)
+        figures[f"{size}, kilobytes of a sample"] = kilobytes
+        figures[f"{size}, tar"] = beside(tar, bare_tar, folder / "cache")
+        figures[f"{size}, parquet"] = beside(table, bare_parquet, folder / "cache")
+    return figures
+
+
+def beside(path: Path, bare: Callable[[Path], int], cache: Path) -> dict[str, float]:
+    """Samples per processor second of shuffled documents, and of a bare reader in order."""
+    source = opened(path, cache).train
+    order = (np.random.default_rng(0).permutation(len(source) // 2) * 2).tolist()
+
+    def read() -> None:
+        for number in order:
+            source[number]
+
+    rate = len(order) / best_seconds(read)
+    bare_rate = SHARD_SAMPLES / best_seconds(lambda: bare(path))
+    return {
+        "samples_per_second": round(rate),
+        "bare_samples_per_second": round(bare_rate),
+        "ratio": round(rate / bare_rate, 2),
+    }
+
+
+def of_openings(folder: Path) -> dict[str, object]:
+    """Processor seconds and peak memory of openings, each in a process of its own."""
+    pictures = folder / "pictures"
+    pictures.mkdir()
+    for number in range(FOLDER_PICTURES):
+        (pictures / f"{number}.jpg").write_bytes(jpeg(number % 1000) + b"%d" % number)
+        (pictures / f"{number}.txt").write_text(f"number {number}")
+    tar = write_tar(folder / "large.tar", samples(TAR_SAMPLES))
+    time.sleep(SETTLED_NS / 1e9)
+    figures: dict[str, object] = {}
+    for name, path in (("10,000 pictures", pictures), ("tar of 100,000 samples", tar)):
+        for turn in ("first", "again"):
+            command = [sys.executable, __file__, "open", str(path), str(folder / "kept")]
+            told = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+            figures[f"{name}, {turn}"] = json.loads(told)
+    return figures
+
+
+def open_alone(path: Path, cache: Path) -> None:
+    """Opens a path and prints what that took."""
+    before = peak_mebibytes()
+    begin, processor = time.perf_counter(), time.process_time()
+    found = opened(path, cache)
+    took = {
+        "processor_seconds": round(time.process_time() - processor, 2),
+        "seconds": round(time.perf_counter() - begin, 2),
+        "documents": found.facts.documents,
+    }
+    print(json.dumps(took | {"mebibytes_before": before, "peak_mebibytes": peak_mebibytes()}))
+
+
+def peak_mebibytes() -> int:
+    """Most memory that this process has had; that of getrusage is its parent's too."""
+    status = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) >> 10
+
+
 def main() -> None:
+    if sys.argv[1:2] == ["open"]:
+        open_alone(*map(Path, sys.argv[2:]))
+        return
+    if sys.argv[1:] == ["shards"]:
+        with tempfile.TemporaryDirectory() as folder:
+            shards = of_shards(Path(folder)) | of_openings(Path(folder))
+        write_record("shards", shards)
+        print(json.dumps(shards, indent=2))
+        return
     recipe = load_recipe(RECIPE, sys.argv[1:])
     material = open_material(recipe)
     inputs = build_inputs(recipe, material.train)

@@ -53,6 +53,9 @@ class ControlledVideos(ActionVideos, Protocol):
     def last_controls(self, frame: int) -> Mapping[str, float]:
         """Returns the controls that were given at a frame, where the next one need not be known."""
 
+    def task_of(self, frame: int) -> str:
+        """Returns what was to be done at a frame, in words; empty where it is not known."""
+
     @property
     def frames_per_second(self) -> float | None:
         """Rate of its walks; None where it is not known."""

@@ -11,6 +11,7 @@ planned.py  ranks and a CUDA device that are not there
 planned_step.py a training step on tensors without memory
 footprint.py what one rank needs for a step
 objects.py  data, stream, model and trainer from a recipe
+census.py   what the sources of a recipe hold
 pace.py     time of a training step on this machine
 pictures.py images of a recipe's sources, and its held-out trajectories
 record.py   what a run folder says of its run

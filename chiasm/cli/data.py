@@ -1,4 +1,4 @@
-"""chiasm data: see what a recipe's stream gives the model; record walks, and export them."""
+"""chiasm data: see, count and check what sources give; record walks, and export them."""
 
 from __future__ import annotations
 
@@ -74,6 +74,73 @@ def inspect(
 
 
 @app.command()
+def stats(
+    recipe: RecipeFile,
+    documents: Annotated[
+        int, typer.Option(min=1, help="Most documents of each side, evenly spread.")
+    ] = 2000,
+    examples: Annotated[int, typer.Option(min=0, help="Documents of each side to show.")] = 12,
+    out: Annotated[Path, typer.Option(help="The page; its numbers stand beside it.")] = Path(
+        "data.html"
+    ),
+    set_: Annotated[list[str] | None, overrides("stream.sequence_length=512")] = None,
+    cache: Cache = None,
+) -> None:
+    """Count what a recipe's sources hold, and write a page with thumbnails.
+
+    Documents, positions by stream, unusable ones by reason, sizes of pictures, bytes of text.
+    """
+    settings = load_recipe(recipe, set_ or [])
+    # Imports torch: mistakes in the recipe are reported before.
+    from chiasm.assembly.census import count_data
+    from chiasm.report.census import census_report
+    from chiasm.report.files import write_page, writing
+    from chiasm.report.terminal import show
+
+    with RunDisplay() as display:
+        counted, facts = count_data(settings, cache, display.on_stage, documents, examples)
+    report = census_report(settings.name, counted, facts)
+    show(*report.sections[0].blocks)
+    with writing("the page", out.parent):
+        files = write_page(report, out)
+    print(f"the page is {files.page}, its numbers are in {files.table}")
+
+
+@app.command()
+def check(
+    recipe: RecipeFile,
+    set_: Annotated[list[str] | None, overrides("stream.sources.pictures.path=my-pictures")] = None,
+    cache: Cache = None,
+) -> None:
+    """Read every document of a recipe's sources, decode every picture, and tell what is wrong.
+
+    Exit status 1 where anything cannot be used.
+    """
+    settings = load_recipe(recipe, set_ or [])
+    # Imports torch: mistakes in the recipe are reported before.
+    from chiasm.assembly.census import count_data
+
+    with RunDisplay() as display:
+        counted, facts = count_data(settings, cache, display.on_stage)
+        for name, own in facts.items():
+            display.tell(own.line(name))
+    wrong = 0
+    for name, own in facts.items():
+        wrong += sum(own.skipped.values())
+        for reason, count in own.skipped.items():
+            print(f"{name}: {count:,} rows: {reason}")
+    for each in counted:
+        wrong += sum(each.census.rejects.values())
+        for reason, count in each.census.rejects.items():
+            print(f"{each.source}, {each.side}: {count:,} of {each.of:,} documents: {reason}")
+        for told in each.census.told:
+            print(f"  {told}")
+    print(f"{wrong:,} rows and documents cannot be used" if wrong else "everything can be used")
+    if wrong:
+        raise typer.Exit(1)
+
+
+@app.command()
 def export(
     recipe: Annotated[Path, typer.Argument(help="A TOML file, or a run folder.")],
     out: Annotated[Path, typer.Argument(help="The folder to make.")],
@@ -124,7 +191,8 @@ def export(
 def _of_one_source(recipe: Recipe, wanted: str) -> Recipe:
     """Returns the recipe with the one source that is exported: others are not opened."""
     sources = recipe.stream.sources
-    with_steps = [name for name, own in sources.items() if own.steps(recipe.tables) is not None]
+    steps = {name: own.steps(recipe.tables) for name, own in sources.items()}
+    with_steps = [name for name, own in steps.items() if own is not None and not own.spoken]
     names = [wanted] if wanted else with_steps
     if wanted and wanted not in sources:
         raise UserError(f"--source {wanted}: the sources are {', '.join(sources)}")

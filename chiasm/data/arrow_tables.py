@@ -2,14 +2,16 @@
 
 A row of a parquet file can only be read together with those that are compressed with it. So every
 file is copied once into an Arrow stream, which is memory-mapped, in the cache of the ``datasets``
-library. The copy is named by a hash of the file's content: names and time stamps do not count.
+library (:mod:`chiasm.data.copies`).
 """
 
 from __future__ import annotations
 
 import json
+from bisect import bisect_right
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -17,22 +19,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.ipc
 import pyarrow.parquet
-import xxhash
 
-from chiasm.data.table import FileTable, Row, Unusable, refuse_repeated
+from chiasm.data.copies import copied
+from chiasm.data.index import NO_INDEX, Index
+from chiasm.data.reading import Unusable
+from chiasm.data.table import FileTable, Row, refuse_repeated
 from chiasm.errors import UserError, first_line
 from chiasm.hub import gave_none, require_hub
-from chiasm.whole import whole
 
-_BLOCK_BYTES = 1 << 22
 _ROWS_A_BATCH = 256
 """Rows held in memory at once; a row may be a picture of megabytes."""
 _FILE_MAGIC = b"ARROW1"
 _CONTINUATION, _END = b"\xff" * 4, b"\xff" * 4 + b"\0" * 4
 """First bytes of a stream, since Arrow 0.15, and last bytes of such a stream."""
-
-_COPYING = 2
-"""Version of the copies: raised when the same file gives another copy than before."""
 
 
 class ArrowTable(FileTable):
@@ -44,8 +43,9 @@ class ArrowTable(FileTable):
         super().__init__(*files)
         self.columns = tuple(table.column_names)
         self._labels = labels
-        self._batches = table.to_batches()
-        self._ends = np.cumsum([len(batch) for batch in self._batches])
+        batches = table.to_batches()
+        self._arrays = [dict(zip(self.columns, each.columns, strict=True)) for each in batches]
+        self._ends = list(accumulate(map(len, batches)))
         self._length = len(table)
 
     def __len__(self) -> int:
@@ -64,31 +64,28 @@ class ArrowTable(FileTable):
                     raise Unusable(f"{name} holds a date that no calendar has") from error
         return row
 
-    def folder(self, number: int) -> Path:
-        """See :class:`~chiasm.data.table.Table`; the working folder for those of the hub."""
-        return super().folder(number) if self.files else Path()
-
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`~chiasm.data.table.Table`."""
-        cell = self._cell(number, column)
+        cell = self._cell(number, column) if column in self.columns else pa.NULL
         if cell.is_valid and isinstance(cell, pa.StringScalar | pa.LargeStringScalar):
             # Nothing but the part is copied, of a cell that may be a book.
             return bytes(memoryview(cell.as_buffer())[begin:end])
         return super().utf8(number, column, begin, end)
 
     def _cell(self, number: int, column: str) -> pa.Scalar:
-        which = int(np.searchsorted(self._ends, number, side="right"))
-        batch = self._batches[which]
-        return batch.column(column)[number - int(self._ends[which]) + len(batch)]
+        which = bisect_right(self._ends, number)
+        array = self._arrays[which][column]
+        cell: pa.Scalar = array[number - self._ends[which] + len(array)]
+        return cell
 
 
-def open_arrow(file: Path) -> ArrowTable:
+def open_arrow(file: Path, index: Index = NO_INDEX) -> ArrowTable:
     """Returns the table in a parquet or Arrow file.
 
     Raises:
         UserError: it is damaged, two columns have one name, or the cache has no room.
     """
-    copy = _copied(file)
+    copy = copied(file, ".arrow", lambda aside: _write(file, aside), index)
     with pa.memory_map(str(copy)) as mapped, pa.ipc.open_stream(mapped) as stream:
         table = stream.read_all()
     refuse_repeated(table.column_names, file)
@@ -115,32 +112,15 @@ def open_hub(path: str, setting: str) -> dict[str, ArrowTable]:
     }
 
 
-def _copied(file: Path) -> Path:
-    """Returns the path of the file's copy in the cache, an Arrow stream; makes it if missing."""
-    from datasets import config
-
-    folder = Path(config.HF_DATASETS_CACHE) / f"by-content-{_COPYING}"
-    try:
-        copy = folder / f"{_digest(file)}.arrow"
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from error
-    if copy.exists():
-        return copy
-    with _batches(file) as (schema, batches):
-        try:  # ranks may copy one file at the same time
-            with (
-                whole(copy, shared=True) as aside,
-                aside.open("wb") as written,
-                pa.ipc.new_stream(written, schema) as writer,
-            ):
-                for batch in batches:
-                    writer.write_batch(batch)
-        except OSError as error:
-            raise UserError(
-                f"{file} cannot be copied to {folder} ({error.strerror or error}); set HF_HOME to "
-                "a folder with room"
-            ) from error
-    return copy
+def _write(file: Path, aside: Path) -> None:
+    """Writes the rows of a file as an Arrow stream."""
+    with (
+        _batches(file) as (schema, batches),
+        aside.open("wb") as written,
+        pa.ipc.new_stream(written, schema) as writer,
+    ):
+        for batch in batches:
+            writer.write_batch(batch)
 
 
 @contextmanager
@@ -154,7 +134,9 @@ def _batches(file: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]
 
     def read(batches: Iterable[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
         with _blamed(file, kind):
-            yield from batches
+            for batch in batches:
+                _refuse_invalid(batch)
+                yield batch
 
     with pa.OSFile(str(file)) as opened:
         with _blamed(file, kind):
@@ -172,6 +154,19 @@ def _batches(file: Path) -> Iterator[tuple[pa.Schema, Iterable[pa.RecordBatch]]]
         yield schema, read(rows)
 
 
+def _refuse_invalid(batch: pa.RecordBatch) -> None:
+    """Raises ArrowInvalid where reading cells would read memory that is not the file's.
+
+    Text that is no UTF-8 is left to its row.
+    """
+    for column in batch.columns:
+        try:
+            column.validate(full=True)
+        except pa.ArrowInvalid as error:
+            if "UTF8" not in str(error):
+                raise
+
+
 def _refuse_cut(stream: pa.NativeFile) -> None:
     """Raises EOFError if a stream was cut between two batches: readers take that for its end."""
     stream.seek(0)
@@ -186,7 +181,7 @@ def _refuse_cut(stream: pa.NativeFile) -> None:
 def _blamed(file: Path, kind: str) -> Iterator[None]:
     try:
         yield
-    except (pa.ArrowException, OSError, EOFError) as error:
+    except (pa.ArrowException, OSError, EOFError, ValueError) as error:
         said = first_line(error.__cause__ or error)
         raise UserError(
             f"{file} cannot be read as {kind} ({said}); fetch or write it again"
@@ -197,14 +192,14 @@ def _labels(schema: pa.Schema) -> dict[str, list[str]]:
     """Returns names of class labels by column, as the datasets library stores them in a schema."""
     try:
         features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-    except (KeyError, ValueError, TypeError):
-        return {}
-    own = {name: feature.get("feature", feature) for name, feature in features.items()}
-    return {
-        name: feature["names"]
-        for name, feature in own.items()
-        if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
-    }
+        own = {name: feature.get("feature", feature) for name, feature in features.items()}
+        return {
+            name: feature["names"]
+            for name, feature in own.items()
+            if isinstance(feature, dict) and feature.get("_type") == "ClassLabel"
+        }
+    except (KeyError, ValueError, TypeError, AttributeError):
+        return {}  # there are none, or they are damaged
 
 
 def _value(cell: pa.Scalar, names: list[str] | None) -> Any:
@@ -224,11 +219,3 @@ def _label(number: Any, names: list[str]) -> Any:
     """Returns a label's name; None for numbers without one, such as -1."""
     known = isinstance(number, int) and 0 <= number < len(names)
     return names[number] if known else None
-
-
-def _digest(file: Path) -> str:
-    digest = xxhash.xxh3_128()
-    with file.open("rb") as opened:
-        while block := opened.read(_BLOCK_BYTES):
-            digest.update(block)
-    return digest.hexdigest()

@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -34,6 +34,8 @@ from chiasm.data.table import Table
 from chiasm.errors import UserError
 from chiasm.rgb import Given
 
+_OTHER_RATE = 1.2
+"""Ratio of the rates of two sessions from which on it is told."""
 _HASHED_PICTURES = 4096
 """Pictures whose content is part of a fingerprint; of the others the size is."""
 
@@ -97,78 +99,81 @@ def _read(
     factors = [own.factor for own in controls.values()]
     recorded_RA = np.array([row.recorded for row in rows], float).reshape(len(rows), len(factors))
     usable_RA = usable_controls(recorded_RA * factors, list(controls), ranges, skipped)
-    sessions = _in_order(rows)
-    interval = _usual_interval(rows, sessions, columns) if columns.time else 0
-    longest = settings.largest_gap * interval if interval else math.inf
+    sessions = _sessions(rows, columns, settings.largest_gap)
     episodes = [
         Episode(
-            f"{name or 'rows'} {rows[stretch[0]].number} to {rows[stretch[-1]].number}",
+            f"{session.name or 'rows'} {rows[stretch[0]].number} to {rows[stretch[-1]].number}",
             _Pictures(table, columns.image, [rows[number] for number in stretch]),
             usable_RA[stretch],
             _identity(table, columns, [rows[number] for number in stretch]),
-            name,
+            session.name,
         )
-        for name, numbers in sessions.items()
-        for stretch in _stretches(rows, numbers, longest)
+        for session in sessions
+        for stretch in _stretches(rows, session)
     ]
+    intervals = [session.interval for session in sessions if session.interval]
     return Recordings(
         tuple(episodes),
         len(table),
         dict(skipped),
-        _notes(columns, rows, sessions, interval, longest, len(episodes)),
+        _notes(columns, sessions, len(episodes)),
         tuple(shown_name(file, root) for file in table.files),
         _fingerprint(table, columns, rows),
-        1e9 / interval if interval else None,
+        1e9 / float(np.median(intervals)) if intervals else None,
         read_from=columns.image,
     )
 
 
-def _in_order(rows: Sequence[CatalogRow]) -> dict[str, list[int]]:
-    """Returns the numbers of the rows of each session, in order of time."""
-    sessions: dict[str, list[int]] = {}
-    for number, row in enumerate(rows):
-        sessions.setdefault(row.session, []).append(number)
-    for numbers in sessions.values():
-        numbers.sort(key=lambda number: rows[number].nanoseconds)
-    return sessions
+@dataclass(frozen=True)
+class _Session:
+    """Rows of one session in order of time."""
+
+    name: str
+    numbers: list[int]
+    between: np.ndarray
+    """Nanoseconds between neighbours, int64."""
+    interval: float
+    """The median of them; 0 without times, and where there is one row."""
+    longest: float
+    """Nanoseconds; a longer time ends an episode."""
 
 
-def _intervals(rows: Sequence[CatalogRow], sessions: Mapping[str, Sequence[int]]) -> np.ndarray:
-    """Returns the times between neighbours in all sessions, in ns: int64."""
-    times = ([rows[number].nanoseconds for number in numbers] for numbers in sessions.values())
-    parts = [np.diff(np.array(own, np.int64)) for own in times]
-    return np.concatenate([*parts, np.zeros(0, np.int64)])
-
-
-def _usual_interval(
-    rows: Sequence[CatalogRow], sessions: Mapping[str, Sequence[int]], columns: ColumnNames
-) -> float:
-    """Returns the median time between rows, in ns; 0 where no session has two.
+def _sessions(
+    rows: Sequence[CatalogRow], columns: ColumnNames, largest_gap: float
+) -> list[_Session]:
+    """Returns the sessions, each with its own usual interval.
 
     Raises:
         UserError: many rows of a session have one time, as where several cameras share a table.
     """
-    between = _intervals(rows, sessions)
-    if 10 * (between == 0).sum() > len(between):
-        why = f": {(between == 0).sum():,} rows of {columns.time!r} have the time of another one"
-        raise UserError(
-            f"{why} of the same session",
-            setting="time_column",
-            remedy="name a finer column, or with session_column one that tells cameras apart",
-        )
-    return float(np.median(between)) if len(between) else 0.0
+    by_name: dict[str, list[int]] = {}
+    for number, row in enumerate(rows):
+        by_name.setdefault(row.session, []).append(number)
+    found = []
+    for name, numbers in by_name.items():
+        numbers.sort(key=lambda number: rows[number].nanoseconds)
+        between = np.diff(np.array([rows[n].nanoseconds for n in numbers], np.int64))
+        if columns.time and 10 * (between == 0).sum() > len(between):
+            raise UserError(
+                f": {(between == 0).sum():,} rows of {columns.time!r} have the time of another one "
+                "of the same session",
+                setting="time_column",
+                remedy="name a finer column, or with session_column one that tells cameras apart",
+            )
+        interval = float(np.median(between)) if columns.time and len(between) else 0.0
+        longest = largest_gap * interval if interval else math.inf
+        found.append(_Session(name, numbers, between, interval, longest))
+    return found
 
 
-def _stretches(
-    rows: Sequence[CatalogRow], numbers: Sequence[int], longest: float
-) -> Iterator[list[int]]:
+def _stretches(rows: Sequence[CatalogRow], session: _Session) -> Iterator[list[int]]:
     """Yields the rows of each episode: it ends at a gap in time, and before an unusable row."""
     stretch: list[int] = []
-    for number in numbers:
+    for number in session.numbers:
         if stretch:
             before, row, last = rows[stretch[-1]], rows[number], stretch[-1]
             lost = number > last and number - last != row.number - before.number
-            if lost or row.nanoseconds - before.nanoseconds > longest:
+            if lost or row.nanoseconds - before.nanoseconds > session.longest:
                 yield stretch
                 stretch = []
         stretch.append(number)
@@ -211,24 +216,20 @@ def _fingerprint(table: Table, columns: ColumnNames, rows: Sequence[CatalogRow])
     return whole.hexdigest()
 
 
-def _notes(
-    columns: ColumnNames,
-    rows: Sequence[CatalogRow],
-    sessions: Mapping[str, Sequence[int]],
-    interval: float,
-    longest: float,
-    episodes: int,
-) -> tuple[str, ...]:
+def _notes(columns: ColumnNames, sessions: Sequence[_Session], episodes: int) -> tuple[str, ...]:
     many = _many(len(sessions), "session") if columns.session else "no column of sessions"
-    if not columns.time:
+    intervals = [session.interval for session in sessions if session.interval]
+    if not intervals:
         return (f"{many}; no column of times: rows count as evenly recorded",)
-    between = _intervals(rows, sessions)
-    gaps = int((between > longest).sum())
-    short = int((between < interval / 2).sum())
+    gaps = sum(int((own.between > own.longest).sum()) for own in sessions)
+    short = sum(int((own.between < own.interval / 2).sum()) for own in sessions)
+    slowest, fastest = 1e9 / max(intervals), 1e9 / min(intervals)
+    rates = f"{fastest:.3g}"
+    if fastest > _OTHER_RATE * slowest:
+        rates = f"{slowest:.3g} to {fastest:.3g}, so that one step is not like another,"
     return (
-        f"{many}; {1e9 / interval if interval else 0:.3g} rows a second by {columns.time!r}",
-        f"{_many(gaps, 'gap')} of more than {longest / 1e6:.0f} ms, at which an episode ends: "
-        f"{_many(episodes, 'episode')}",
+        f"{many}; {rates} rows a second by {columns.time!r}",
+        f"{_many(gaps, 'gap')} at which an episode ends: {_many(episodes, 'episode')}",
         *([f"{_many(short, 'interval')} shorter than half of the usual one"] if short else []),
     )
 

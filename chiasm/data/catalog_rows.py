@@ -17,11 +17,14 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from chiasm.data.cells import picture, texts
+from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.episodes import RecordedControl
 from chiasm.data.line_tables import JsonLines
+from chiasm.data.media import IMAGE
+from chiasm.data.media_files import MediaFiles
+from chiasm.data.reading import Unusable
 from chiasm.data.stamps import nanoseconds
-from chiasm.data.table import Joined, Row, Table, Unusable
+from chiasm.data.table import Joined, Row, Table
 from chiasm.data.tables import choose_column, open_tables
 from chiasm.errors import UserError
 from chiasm.settings import Settings
@@ -90,10 +93,10 @@ def open_catalog(
         return Joined(tables), None, folder, (many,)
     names = (settings.image_column,) if settings.image_column else _IMAGE
 
-    def fits(table: Table) -> bool:
+    def fits(table: Table, files: MediaFiles) -> bool:
         return any(name in table.columns for name in names)
 
-    found = open_tables(path, fits)
+    found = open_tables(path, fits, medium=IMAGE)
     return found.train, found.held_out, found.root, found.notes
 
 
@@ -196,8 +199,8 @@ def stored_picture(table: Table, cells: Row, number: int, column: str) -> Path |
     Raises:
         Unusable: it has none, or the file is missing or empty.
     """
-    folder = table.folder(number)
-    found = picture(cells.get(column), folder, column)
+    folder = table.file(number).parent
+    found = file_or_bytes(cells.get(column), folder, column)
     if found is None:
         raise Unusable("no picture")
     if isinstance(found, bytes):
@@ -213,7 +216,7 @@ def stored_picture(table: Table, cells: Row, number: int, column: str) -> Path |
 
 def _session(table: Table, cells: Row, number: int, columns: ColumnNames, above: str) -> str:
     own = " ".join(texts(cells.get(columns.session), columns.session)) if columns.session else ""
-    folder = os.path.relpath(table.folder(number), above) if above else ""
+    folder = os.path.relpath(table.file(number).parent, above) if above else ""
     return " ".join(filter(None, (folder, own.strip())))
 
 

@@ -13,13 +13,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
 from chiasm.data.folders import FolderSource, Selection
+from chiasm.data.index import Found
+from chiasm.data.media import VIDEO, Medium
+from chiasm.data.reading import Unusable
 from chiasm.data.survey import hashed
-from chiasm.data.table import Table, Unusable
+from chiasm.data.table import Table
 from chiasm.documents import Document, Image, Text
 from chiasm.video.errors import VideoError
 from chiasm.video.frame import VideoFrame, content_hash
@@ -65,6 +68,8 @@ class VideoSource(FolderSource):
     Shape suffixes: N clips.
     """
 
+    medium: ClassVar[Medium] = VIDEO
+
     def __init__(
         self,
         name: str,
@@ -82,9 +87,36 @@ class VideoSource(FolderSource):
         self.longest = ""
         """The longest caption."""
         super().__init__(name, table, *columns, **own)
-        # Row, number of the first sampled frame, and identity of each clip.
-        self._clips_N3 = np.array(self._found, dtype=np.int64).reshape(-1, 3)
+
+    def _described(self) -> str:
+        return f"{RULE} {self._sampling} {super()._described()}"
+
+    def _surveyed(self) -> Found:
+        found = super()._surveyed()
+        facts = {**found.facts, "untagged": dict(self._untagged), "longest": self.longest}
+        ticks = [own for own, _ in self._ticks.values()]
+        bases = [(base.numerator, base.denominator) for _, base in self._ticks.values()]
+        arrays = {
+            # Row, number of the first sampled frame, and identity of each clip.
+            "clips": np.array(self._found, dtype=np.int64).reshape(-1, 3),
+            "ticks": np.concatenate([np.zeros(0, np.int64), *ticks]),
+            "tick_ends": np.cumsum([len(own) for own in ticks], dtype=np.int64),
+            "tick_rows": np.array([*self._ticks], dtype=np.int64),
+            "bases": np.array(bases, dtype=np.int64).reshape(-1, 2),
+        }
         self._found.clear()
+        return Found(facts, {**found.arrays, **arrays}, found.looked_at)
+
+    def _take(self, found: Found) -> None:
+        super()._take(found)
+        self._untagged = Counter(found.facts["untagged"])
+        self.longest = found.facts["longest"]
+        arrays = found.arrays
+        self._clips_N3 = arrays["clips"]
+        ticks = np.split(arrays["ticks"], arrays["tick_ends"][:-1])
+        bases = [Fraction(*base) for base in arrays["bases"].tolist()]
+        rows = arrays["tick_rows"].tolist()
+        self._ticks = dict(zip(rows, zip(ticks, bases, strict=False), strict=False))
 
     def __len__(self) -> int:
         return self._per_clip * len(self._clips_N3)

@@ -9,20 +9,24 @@ from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Literal
 
-from chiasm.data.cells import picture, texts
-from chiasm.data.files import shown_name
+from chiasm.data.cells import file_or_bytes, texts
+from chiasm.data.files import shown_names
 from chiasm.data.folders import FolderSource, PictureSource
+from chiasm.data.media import IMAGE, Medium
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.opened import both_sides
-from chiasm.data.picture_folder import is_picture
 from chiasm.data.source import FileSettings, Opened, Opening, SourceFacts
-from chiasm.data.table import Row, Table
-from chiasm.data.tables import choose_column, open_tables
+from chiasm.data.table import Row, Table, cells
+from chiasm.data.tables import Tables, choose_column, open_tables
 from chiasm.errors import UserError
+from chiasm.rgb import opened
 
-_IMAGE = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
-_TEXT = ("text", "caption", "txt", "content", "sentence", "description", "label")
+_TEXT = (
+    *("text", "caption", "txt", "content", "sentence", "transcription", "transcript"),
+    *("description", "label"),
+)
 _NAMES_OF_LABELS = ("{}_name", "{}_names", "{}_text", "{}_str")
 _LOOKED_AT = 16
 """First rows by which the content of a column is judged."""
@@ -31,16 +35,16 @@ _LOOKED_AT = 16
 class TableSettings(FileSettings):
     """The base of kinds whose documents are the rows of users' tables.
 
-    Where ``alone`` is true, pictures are read and no words.
+    Where ``alone`` is true, files of the medium are read and no words.
     """
 
     group_column: str = ""
     """Column with what rows belong to (an original of many copies, a speaker, a scene): a group is
-    held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
+    held out as a whole, and is one cluster of standard errors; empty: the file, or the text."""
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
-    media: ClassVar[str] = "image"
-    """Which files are rows by themselves: image or video."""
+    medium: ClassVar[Medium | None] = None
+    """What rows hold beside words, or are by themselves."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
@@ -50,14 +54,6 @@ class TableSettings(FileSettings):
         """
         raise NotImplementedError
 
-    def image(self, table: Table) -> str:
-        """Returns the column of pictures; empty where rows have none.
-
-        Raises:
-            UserError: one is needed and is not there.
-        """
-        return ""
-
     def group(self, table: Table) -> str:
         """Returns the column of groups, or an empty name.
 
@@ -66,15 +62,22 @@ class TableSettings(FileSettings):
         """
         return self.group_column and choose_column(table, "group_column", self.group_column)
 
-    def fits(self, table: Table, *, alone: bool = False) -> bool:
+    def fits(self, table: Table, files: MediaFiles, *, alone: bool = False) -> bool:
         """Returns whether a table has all needed columns; ``alone``: no words are needed."""
         try:
-            return self._shows_pictures(table) and (alone or bool(self.words(table)))
+            return self._has_files(table, files) and (alone or bool(self.words(table)))
         except UserError:
             return False
 
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        files: MediaFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the source of a table's rows; ``own`` are arguments common to all such sources.
 
@@ -89,102 +92,168 @@ class TableSettings(FileSettings):
             self.path,
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
-            texts=not self.has_pictures,
-            media=self.media,
+            medium=self.medium,
+            index=opening.index,
         )
 
         def read(table: Table) -> tuple[FolderSource, SourceFacts]:
-            own = {"root": tables.root, "group_column": self.group(table)}
+            own = {"group_column": self.group(table), "index": opening.index}
             positions = opening.sequence_length
             try:
-                source = self.source_of(name, table, sequence_length=positions, alone=alone, **own)
+                source = self.source_of(
+                    name, table, tables.files, sequence_length=positions, alone=alone, **own
+                )
             except UserError as error:
                 if error.setting:
                     raise
                 raise UserError(f": {error}", setting="path", value=self.path) from error
             source.survey.refuse_absurd()
-            return source, self._facts(source, table, tables.root, alone=alone)
+            return source, self._facts(source, table, tables, alone=alone)
 
         return both_sides(tables, read, self.held_out_fraction)
 
-    def _facts(self, source: FolderSource, table: Table, root: Path, *, alone: bool) -> SourceFacts:
+    def _facts(
+        self, source: FolderSource, table: Table, tables: Tables, *, alone: bool
+    ) -> SourceFacts:
+        unread = ("the column 'split' is not read",) if "split" in table.columns else ()
         return SourceFacts(
             kind=self.kind,
             rows=len(table),
             documents=0,
             held_out=0,
-            files=tuple(shown_name(file, root) for file in table.files),
+            files=tuple(shown_names(table.files, tables.root)),
             column="" if alone else ", ".join(self.words(table)),
-            image_column=self.image(table),
             skipped=source.survey.skipped,
-            notes=("the column 'split' is not read",) if "split" in table.columns else (),
+            notes=(*source.notes, *unread),
             fingerprint=source.survey.fingerprint,
         )
 
-    def _shows_pictures(self, table: Table) -> bool:
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
         return True
 
 
-class PictureTableSettings(TableSettings):
-    """The base of those whose rows have a picture."""
+class MediumSettings(TableSettings):
+    """The base of those whose rows have a picture, a video or a sound.
 
-    image_column: str = ""
-    """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
+    The setting with its column is called after the medium: ``image_column``.
+    """
 
-    held_out_by: ClassVar[str] = "pictures"
-    source: ClassVar[type[FolderSource]]
-    """Class of the source; its arguments are the column of pictures, then those of words."""
+    medium: ClassVar[Medium]
 
     @property
     def example(self) -> dict[str, str]:
         """Words of an example row, for the message about missing ones."""
         raise NotImplementedError
 
-    def image(self, table: Table) -> str:
-        """Returns the column of pictures; of usual names preferably one whose pictures exist.
+    @property
+    def wanted_column(self) -> str:
+        """The column of files that the settings name, or an empty name."""
+        return str(getattr(self, f"{self.medium.column}_column"))
+
+    def files_column(self, table: Table, files: MediaFiles) -> str:
+        """Returns the column of files; of usual names preferably one whose files exist.
 
         Raises:
             UserError: there is none.
         """
-        usual = tuple(name for name in _IMAGE if name in table.columns)
-        found = tuple(name for name in usual if holds_files(table, name))
-        return choose_column(table, "image_column", self.image_column, found or usual or _IMAGE)
-
-    def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
-    ) -> FolderSource:
-        """Returns the documents of a table's rows."""
-        if alone:
-            return PictureSource(name, table, self.image(table), **own)
-        self.refuse_pictures_alone(table)
-        return self.source(name, table, self.image(table), *self.words(table), **own)
+        wanted = self.wanted_column
+        usual = () if wanted else tuple(n for n in self.medium.usual if n in table.columns)
+        found = tuple(name for name in usual if _holds_files(table, name, files))
+        usual = found or usual or self._unusual(table) or self.medium.usual
+        return choose_column(table, f"{self.medium.column}_column", wanted, usual)
 
     def open_pictures(
         self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
     ) -> Opened:
-        """Returns both sides; without ``captioned``, a folder of pictures alone is enough."""
-        return self.open(name, opening, alone=not captioned)
+        """Returns both sides; without ``captioned``, files alone are enough."""
+        if self.has_pictures and not captioned:
+            return self.open(name, opening, alone=True)
+        return super().open_pictures(name, opening, side=side, captioned=captioned)
 
-    def refuse_pictures_alone(self, table: Table) -> None:
-        """Raises a UserError where words are needed and a folder has pictures alone.
+    def refuse_files_alone(self, table: Table, files: MediaFiles, otherwise: str = "") -> None:
+        """Raises a UserError where words are needed and a folder has files of the medium alone.
+
+        ``otherwise``: what else may help, as the end of a sentence.
 
         Raises:
             UserError: there are no words; the message shows how to write them.
         """
-        if not table.files or not is_picture(table.files[0]) or self.fits(table):
+        if not table.files or not self.medium.is_of(table.files[0]):
             return
-        line = json.dumps({self.image_column or "file_name": "barn.jpg", **self.example})
+        if self.fits(table, files):
+            return
+        file, noun, nouns = self.medium.example, self.medium.noun, self.medium.nouns
+        line = json.dumps({self.wanted_column or "file_name": file, **self.example})
         raise self.error(
             "path",
-            "holds pictures, but no captions were found",
-            f"write metadata.jsonl in it, with a line for each picture: {line} (texts beside the "
-            "pictures, as barn.txt, do as well, and folders called after labels, not after splits)",
+            f"holds {nouns}, but no captions were found",
+            f"write metadata.jsonl in it, with a line for each {noun}: {line} (texts beside the "
+            f"{nouns}, as {Path(file).stem}.txt, do as well, and folders called after labels, not "
+            f"after splits){otherwise}",
         )
 
-    def _shows_pictures(self, table: Table) -> bool:
+    def _unusual(self, table: Table) -> tuple[str, ...]:
+        """Returns a column that is known by what its cells hold, where none has a usual name."""
+        return ()
+
+    def _facts(
+        self, source: FolderSource, table: Table, tables: Tables, *, alone: bool
+    ) -> SourceFacts:
+        facts = super()._facts(source, table, tables, alone=alone)
+        return facts.with_files(self.medium, self.files_column(table, tables.files))
+
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
         """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
-        column = self.image(table)
-        return bool(self.image_column) or holds_files(table, column)
+        column = self.files_column(table, files)
+        return bool(self.wanted_column) or _holds_files(table, column, files)
+
+
+class PictureTableSettings(MediumSettings):
+    """The base of those whose rows have a picture."""
+
+    image_column: str = ""
+    """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
+    known_by: Literal["content", "name"] = "content"
+    """What tells rows apart. ``name``, for sources too large to be read before training: their
+    names decide what is held out, and no row is read when the source is opened."""
+
+    medium: ClassVar[Medium] = IMAGE
+    held_out_by: ClassVar[str] = "pictures"
+    shares: ClassVar[tuple[str, ...]] = ("group_column", "known_by")
+    source: ClassVar[type[FolderSource]]
+    """Class of the source; its arguments are the column of pictures, then those of words."""
+
+    def check(self) -> None:
+        """Refuses groups where no row is read.
+
+        Raises:
+            UserError: groups are asked for.
+        """
+        super().check()
+        if self.known_by == "name" and self.group_column:
+            why = f"is read from rows, which {self.assigned('known_by')} does not"
+            raise self.error("group_column", why, "leave one of them out")
+
+    def source_of(
+        self,
+        name: str,
+        table: Table,
+        files: MediaFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
+    ) -> FolderSource:
+        """Returns the documents of a table's rows."""
+        own |= {"files": files, "by_name": self.known_by == "name"}
+        if alone:
+            return PictureSource(name, table, self.files_column(table, files), **own)
+        self.refuse_files_alone(table, files)
+        return self.source(name, table, self.files_column(table, files), *self.words(table), **own)
+
+    def _unusual(self, table: Table) -> tuple[str, ...]:
+        """Returns the first column of encoded pictures."""
+        return tuple(islice(_encoded(table), 1))
 
 
 def text_column(table: Table, wanted: str) -> str:
@@ -200,22 +269,31 @@ def text_column(table: Table, wanted: str) -> str:
     return column
 
 
-def holds_files(table: Table, column: str) -> bool:
+def _holds_files(table: Table, column: str, files: MediaFiles) -> bool:
     """Returns whether any of the first cells of a column is a file, or holds bytes."""
     for number, row in _first(table, column):
-        folder = table.folder(number)
+        file = table.file(number)
         try:
-            data = picture(row.get(column), folder, column)
+            data = file_or_bytes(row.get(column), file.parent, column)
         except UserError:
             return True  # told when it is read
         if isinstance(data, bytes):
             return True
-        if data is not None:
-            name = data.relative_to(folder) if data.is_relative_to(folder) else data
-            above = (each / name for each in islice(folder.parents, 8))
-            if any(map(os.path.isfile, (data, *above))):
-                return True
+        if data is not None and os.path.isfile(files.find(data, file)):
+            return True
     return False
+
+
+def _encoded(table: Table) -> Iterator[str]:
+    """Yields the columns whose first cell holds the bytes of a picture."""
+    for column in table.columns:
+        cells = (row.get(column) for _, row in _first(table, column))
+        with suppress(UserError):
+            data = next((each for each in cells if each is not None), None)
+            data = file_or_bytes(data, Path(), column)
+            if isinstance(data, bytes):
+                with opened(data):
+                    yield column
 
 
 def _holds_numbers(table: Table, column: str) -> bool:
@@ -232,4 +310,4 @@ def _first(table: Table, column: str) -> Iterator[tuple[int, Row]]:
     """Yields the readable ones of the first rows; the survey of all rows reports others."""
     for number in range(min(_LOOKED_AT, len(table))):
         with suppress(UserError):
-            yield number, table.row(number, column)
+            yield number, cells(table, number, column)

@@ -105,7 +105,7 @@ class EpisodeSource:
         frames = range(first, first + spacing * min(wanted, possible), spacing)
         if self.task == "action_video":
             return action_video(self, frames)
-        document, words = video(self, frames), self.episodes[self.place_of(first)].task
+        document, words = video(self, frames), self.task_of(first)
         return Document((Text(f"video: {words}"), *document.spans[1:])) if words else document
 
     @property
@@ -188,6 +188,10 @@ class EpisodeSource:
     def last_controls(self, frame: int) -> dict[str, float]:
         """Returns the controls that were given at a frame."""
         return dict(zip(self._controls, self._controls_NA[frame].tolist(), strict=True))
+
+    def task_of(self, frame: int) -> str:
+        """Returns the task of the frame's episode in words; empty where it has none."""
+        return self.episodes[self.place_of(frame)].task
 
     def place_of(self, frame: int) -> int:
         """Returns the number of the frame's episode."""

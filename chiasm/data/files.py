@@ -1,9 +1,9 @@
-"""The files of a path: which are read, which are left out, and which are held out.
+"""The files of a path: which are read, and which are left out.
 
-A path is a file, a folder, or a pattern such as ``data/train-*.parquet``. Of a folder, hidden
+A path is a file, a folder, a pattern such as ``data/train-*.parquet``, or a list such as
+``{0000..0127}.tar``; lists may be of addresses that ``fsspec`` opens. Of a folder, hidden
 files, leftovers of editors and archives, folders of runs, and files *about* data (licences,
-read-mes, descriptions) are left out. A name counts as held out only by whole words and where the
-names beside it agree: ``toy train.png`` and a label folder called ``test`` do not count.
+read-mes, descriptions) are left out.
 """
 
 from __future__ import annotations
@@ -11,36 +11,15 @@ from __future__ import annotations
 import glob
 import os
 import re
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NoReturn
 
+from chiasm.data.patterns import expanded, has_braces
+from chiasm.data.storage import URL, listed, url_of
 from chiasm.errors import UserError
 
-TRAIN, VALIDATION, TEST = "train", "validation", "test"
-PICTURE_SUFFIXES = frozenset(
-    (".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".ppm", ".pgm", ".avif")
-)
-VIDEO_SUFFIXES = frozenset(
-    (
-        *(".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".flv", ".3gp", ".wmv", ".ogv"),
-        *(".ts", ".m2ts", ".mts", ".mpg", ".mpeg", ".vob"),
-    )
-)
-MEDIA: dict[str, frozenset[str]] = {"image": PICTURE_SUFFIXES, "video": VIDEO_SUFFIXES}
-"""Suffixes of files that are rows by themselves, by the column that holds them."""
-_WORDS = {
-    "train": TRAIN,
-    "training": TRAIN,
-    "validation": VALIDATION,
-    "valid": VALIDATION,
-    "val": VALIDATION,
-    "dev": VALIDATION,
-    "test": TEST,
-    "testing": TEST,
-    "eval": TEST,
-}
 _ABOUT = re.compile(
     r"(readme|licen[cs]es?|notice|copying|authors|citation|changelog|changes)"
     r"([-_]\w+|\.\w+(?=\.))?(\.(txt|md|rst|html?|pdf|cff|bib|json|ya?ml))?",
@@ -49,8 +28,6 @@ _ABOUT = re.compile(
 _DESCRIPTIONS = ("dataset_info.json", "dataset_infos.json", "dataset_dict.json", "state.json")
 _LEAVINGS = ("thumbs.db", "desktop.ini", "__macosx", "@eadir")
 _PATTERN = re.compile(r"[*?\[]")
-_NUMBERING = re.compile(r"\d+|of|[0-9a-f]{16}")
-"""Parts of names that number the shards of a table: 00000-of-00003, and the hub's hashes."""
 
 
 @dataclass(frozen=True)
@@ -64,10 +41,28 @@ class Files:
     """Files not read because of their names (licences, read-mes, descriptions), and dead links."""
 
 
+def relative_names(root: Path, files: Iterable[Path]) -> list[str]:
+    """Returns names relative to the root, of files that lie there."""
+    # Of ten thousands of files Path.relative_to takes a second.
+    begin = len(_beginning(root))
+    return [str(file)[begin:] for file in files]
+
+
+def _beginning(root: Path) -> str:
+    """Returns what the names of files below a folder begin with."""
+    return "" if root == Path() else f"{str(root).rstrip('/')}/"
+
+
+def shown_names(files: Iterable[Path], root: Path) -> list[str]:
+    """Returns names to print: relative to the root where they lie there, always valid Unicode."""
+    begin = _beginning(root)
+    names = (str(file).removeprefix(begin) for file in files)
+    return [os.fsencode(name).decode(errors="replace") for name in names]
+
+
 def shown_name(file: Path, root: Path) -> str:
-    """Returns a name to print: relative to the root where it lies there, always valid Unicode."""
-    name = file.relative_to(root).as_posix() if file.is_relative_to(root) else str(file)
-    return os.fsencode(name).decode(errors="replace")
+    """Returns one of :func:`shown_names`."""
+    return shown_names([file], root)[0]
 
 
 def find_files(path: str, setting: str = "path") -> Files | None:
@@ -81,53 +76,99 @@ def find_files(path: str, setting: str = "path") -> Files | None:
         return Files(given.parent, (given,), ())
     if os.path.isdir(path):
         return _split_off(given, _inside(given, setting))
+    if URL.match(path):
+        places = [place for each in expanded(path, setting) for place in listed(each, setting)]
+        if places and not url_of(places[0]):  # of file://
+            return _joined(path, map(str, places), setting)
+        parent = places[0].parent if places else Path()
+        return Files(parent, tuple(sorted({*places})), ())
+    if has_braces(path):
+        return _joined(path, expanded(path, setting), setting)
     root = next((above for above in given.parents if os.path.isdir(above)), Path())
     pattern = str(given.relative_to(root))  # an existing folder may be called a[1]
     if not _PATTERN.search(pattern):
         return None
     found = [root / match for match in glob.glob(pattern, root_dir=root, recursive=True)]
     inside = [
-        file for each in found for file in ([each] if each.is_file() else _inside(each, setting))
+        own
+        for each in found
+        for own in ([(str(each), True)] if each.is_file() else _inside(each, setting))
     ]
     if not inside:
         raise UserError("matches no file", setting=setting, value=path, remedy="check the pattern")
     return _split_off(root, inside)
 
 
-def _inside(folder: Path, setting: str) -> Iterator[Path]:
-    """Yields the files below a folder, following links; each real folder is read once."""
+def _joined(path: str, parts: Iterable[str], setting: str) -> Files:
+    """Returns the files of several paths.
 
-    def refuse(error: OSError) -> NoReturn:
-        why = f": {error.filename} cannot be read: {error.strerror}"
-        raise UserError(why, setting=setting) from error
+    Raises:
+        UserError: one is not there.
+    """
+    found = {part: find_files(part, setting) for part in parts}
+    gone = [part for part, own in found.items() if own is None]
+    if gone:
+        more = f" and {len(gone) - 3} more" if len(gone) > 3 else ""
+        why = f"names files that are not there: {', '.join(gone[:3])}{more}"
+        raise UserError(why, setting=setting, value=path, remedy="fetch them, or leave them out")
+    every = [own for own in found.values() if own is not None]
+    root = Path(os.path.commonpath([own.root for own in every]))
+    data = {file: None for own in every for file in own.data}
+    left = {file: None for own in every for file in own.left}
+    return Files(root, tuple(sorted(data)), tuple(left))
 
+
+def _inside(folder: Path, setting: str) -> Iterator[tuple[str, bool]]:
+    """Yields what lies below a folder and is no folder, and whether it is a file.
+
+    Links are followed, after all folders that are none; each real folder is read once.
+    """
     seen: set[str] = set()
-    starts = [folder]
-    for start in starts:
-        for above, folders, names in os.walk(start, onerror=refuse):
-            real = os.path.realpath(above)
-            folders[:] = sorted(name for name in folders if not is_leaving(name))
-            if real in seen:
-                folders.clear()
-                continue
-            seen.add(real)
-            here = Path(above)
-            starts += [here / name for name in folders if (here / name).is_symlink()]
-            yield from (here / name for name in names)
+    folders, links = [str(folder)], deque[str]()
+    while folders or links:
+        above = folders.pop() if folders else links.popleft()
+        real = os.path.realpath(above)
+        if real in seen:
+            continue
+        seen.add(real)
+        try:
+            with os.scandir(above) as entries:
+                for entry in entries:
+                    is_folder, is_file = _kind(entry)
+                    if not is_folder:
+                        yield entry.path, is_file
+                    elif not is_leaving(entry.name):
+                        (links if entry.is_symlink() else folders).append(entry.path)
+        except OSError as error:
+            why = f": {error.filename} cannot be read: {error.strerror}"
+            raise UserError(why, setting=setting) from error
 
 
-def _split_off(root: Path, found: Iterable[Path]) -> Files:
-    paths = sorted(set(found))
-    runs = {path.parent for path in paths if path.name == "recipe.toml"} - {root}
-    paths = [
-        path
-        for path in paths
-        if not any(map(is_leaving, path.relative_to(root).parts))
-        and (not runs or runs.isdisjoint(path.parents))
-    ]
-    data = tuple(path for path in paths if path.is_file() and not _is_about(path))
-    kept = set(data)
-    return Files(root, data, tuple(path for path in paths if path not in kept))
+def _kind(entry: os.DirEntry[str]) -> tuple[bool, bool]:
+    """Returns whether an entry is a folder, and whether a file; of links, what they lead to."""
+    if entry.is_symlink():
+        return os.path.isdir(entry.path), os.path.isfile(entry.path)
+    return entry.is_dir(), entry.is_file()
+
+
+def _split_off(root: Path, found: Iterable[tuple[str, bool]]) -> Files:
+    begin = _beginning(root)
+    names = {name.removeprefix("./").removeprefix(begin): is_file for name, is_file in found}
+    # As paths are sorted.
+    parted = sorted((name.split("/"), is_file) for name, is_file in names.items())
+    runs = {tuple(parts[:-1]) for parts, _ in parted if parts[-1] == "recipe.toml"} - {()}
+    data: list[Path] = []
+    left: list[Path] = []
+    for parts, is_file in parted:
+        if any(map(is_leaving, parts)) or (runs and not runs.isdisjoint(_above(parts))):
+            continue
+        path = Path(begin + "/".join(parts))
+        (data if is_file and not _is_about(parts[-1]) else left).append(path)
+    return Files(root, tuple(data), tuple(left))
+
+
+def _above(parts: Sequence[str]) -> Iterator[tuple[str, ...]]:
+    return (tuple(parts[:end]) for end in range(1, len(parts)))
 
 
 def is_leaving(name: str) -> bool:
@@ -139,125 +180,5 @@ def is_leaving(name: str) -> bool:
     )
 
 
-def _is_about(file: Path) -> bool:
-    return file.name in _DESCRIPTIONS or _ABOUT.fullmatch(file.name) is not None
-
-
-@dataclass(frozen=True)
-class SplitFiles:
-    """Training and held-out files, by their names."""
-
-    train: tuple[Path, ...]
-    validation: tuple[Path, ...] = ()
-    test: tuple[Path, ...] = ()
-    doubtful: tuple[str, ...] = ()
-    """Training files named like a held-out split, without names beside them that agree."""
-
-    @property
-    def held_out(self) -> tuple[Path, ...]:
-        """Validation files, else test files; empty if no name counts as held out."""
-        return self.validation or self.test
-
-    @property
-    def left(self) -> tuple[Path, ...]:
-        """Files of a second held-out split: used neither for training nor for evaluation."""
-        return self.test if self.validation else ()
-
-
-def split_by_name(root: Path, files: Sequence[Path], *, by_file: bool = True) -> SplitFiles:
-    """Returns the training and the held-out files, by the field's naming conventions.
-
-    - Folders: see :func:`split_folders`.
-    - Files, with ``by_file``: the name is the word of a split (``valid.txt``), or has one among its
-      parts (``train-00000-of-00003.parquet``, ``cc-test-0001.tar``) and another file differs from
-      it in that word and in numbers alone.
-    """
-    names = [file.relative_to(root) for file in files]
-    folders = split_folders(names)
-    if folders:
-        of_folder = {folder: _outermost(folder, folders) for folder in {n.parent for n in names}}
-        splits = [of_folder[name.parent] for name in names]
-    else:
-        splits = _by_file(names) if by_file else [TRAIN] * len(names)
-    of = {
-        split: tuple(file for file, own in zip(files, splits, strict=True) if own == split)
-        for split in (TRAIN, VALIDATION, TEST)
-    }
-    pairs = zip(names, splits, strict=True)
-    trained = [name for name, split in pairs if split == TRAIN]
-    doubtful = () if folders else _doubtful(trained, by_file=by_file)
-    return SplitFiles(of[TRAIN], of[VALIDATION], of[TEST], doubtful)
-
-
-def split_folders(names: Iterable[Path]) -> dict[Path, str]:
-    """Returns split by folder, for the folders of relative names that are splits.
-
-    Siblings are splits if all of them are named after splits, and if ``train`` and a held-out one
-    differ in that word and in numbers alone: ``train/ test/``, ``images/train2017/
-    images/val2017/``, ``dev-clean/ train-clean-100/``.
-    """
-    folders = {
-        above for parent in {n.parent for n in names} for above in (parent, *parent.parents)
-    } - {Path()}
-    beside: dict[Path, dict[Path, tuple[str, tuple[str, ...]]]] = {}
-    for folder in folders:
-        beside.setdefault(folder.parent, {})[folder] = _parsed(folder.name)
-    found: dict[Path, str] = {}
-    for siblings in beside.values():
-        if all(split for split, _ in siblings.values()) and any(
-            kinds > {TRAIN} for kinds in _families(siblings.values()).values()
-        ):
-            found |= {folder: split for folder, (split, _) in siblings.items()}
-    return found
-
-
-def _outermost(folder: Path, splits: Mapping[Path, str]) -> str:
-    chain = reversed((folder, *folder.parents))
-    return next((splits[each] for each in chain if each in splits), TRAIN)
-
-
-def _by_file(names: Sequence[Path]) -> list[str]:
-    """Returns the split of each file by its own name."""
-    parsed = [_parsed(name.stem) for name in names]
-    keys = [
-        (split, (name.parent, *rest)) for name, (split, rest) in zip(names, parsed, strict=True)
-    ]
-    kinds = _families(keys)
-    told = [
-        split
-        if name.stem.lower() in _WORDS or len(kinds[rest] - {""}) > 1 or split == TRAIN
-        else ""
-        for name, (split, rest) in zip(names, keys, strict=True)
-    ]
-    if {VALIDATION, TEST}.isdisjoint(told) or len(set(told)) == 1:
-        return [TRAIN] * len(names)  # all are alike: a set that happens to be called so
-    return [split or TRAIN for split in told]
-
-
-def _families(parsed: Iterable[tuple[str, tuple]]) -> dict[tuple, set[str]]:
-    """Returns, by the rest of a name, the splits of the names that share it."""
-    kinds: dict[tuple, set[str]] = {}
-    for split, rest in parsed:
-        kinds.setdefault(rest, set()).add(split)
-    return kinds
-
-
-def _parsed(name: str) -> tuple[str, tuple[str, ...]]:
-    """Returns the split whose word a name has, or ``""``, and its other parts but numbers."""
-    parts = [part for part in re.split(r"[-._]+", name) if part]
-    split = next((_word(part) for part in parts if _word(part)), "")
-    return split, tuple(p for p in parts if not _word(p) and not _NUMBERING.fullmatch(p))
-
-
-def _doubtful(names: Collection[Path], *, by_file: bool) -> tuple[str, ...]:
-    held_out = (VALIDATION, TEST)
-    folders = {part for parent in {name.parent for name in names} for part in parent.parts}
-    found = sorted(f"{folder}/" for folder in folders if _word(folder) in held_out)
-    if by_file and len(names) > 1:
-        found += [name.as_posix() for name in names if _parsed(name.stem)[0] in held_out]
-    return tuple(found)
-
-
-def _word(name: str) -> str:
-    """Returns the split that a word means, or ``""``; a year may follow, as in val2017."""
-    return _WORDS.get(name.lower().rstrip("0123456789"), "")
+def _is_about(name: str) -> bool:
+    return name in _DESCRIPTIONS or _ABOUT.fullmatch(name) is not None

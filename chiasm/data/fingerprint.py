@@ -14,6 +14,7 @@ import numpy as np
 import xxhash
 
 from chiasm.data.files import find_files, shown_name
+from chiasm.data.storage import stamp, url_of
 from chiasm.data.survey import READING
 from chiasm.errors import UserError
 
@@ -46,6 +47,9 @@ def fingerprint(path: str) -> str:
 
 
 def _read_into(digest: xxhash.xxh3_64, file: Path) -> None:
+    if url_of(file):  # which would be fetched whole
+        digest.update(repr(stamp(str(file))).encode())
+        return
     with file.open("rb") as opened:
         size = os.fstat(opened.fileno()).st_size
         digest.update(f"{size}\0".encode())

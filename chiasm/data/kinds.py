@@ -1,4 +1,4 @@
-"""The kinds ``text``, ``image_text`` and ``vqa``: documents from the rows of users' tables."""
+"""The kinds ``text``, ``image_text``, ``vqa`` and ``interleaved``: rows of users' tables."""
 
 from __future__ import annotations
 
@@ -7,10 +7,14 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from chiasm.data.columns import PictureTableSettings, TableSettings, text_column
-from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource, TextSource
+from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource
+from chiasm.data.interleaved import FORMS, InterleavedSource
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
 from chiasm.data.tables import choose_column
+from chiasm.data.texts import TextSource
+from chiasm.errors import UserError, setting
 
 _CHARACTERS_PER_POSITION = 2
 
@@ -38,7 +42,14 @@ class TextSettings(TableSettings):
         return (text_column(table, self.text_column),)
 
     def source_of(
-        self, name: str, table: Table, *, sequence_length: int, alone: bool, **own: Any
+        self,
+        name: str,
+        table: Table,
+        files: MediaFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
     ) -> FolderSource:
         """Returns the texts of a table, cut into documents."""
         characters = self.document_characters or _CHARACTERS_PER_POSITION * sequence_length
@@ -87,3 +98,80 @@ class QuestionSettings(PictureTableSettings):
         """Returns the columns of questions and of answers."""
         question = choose_column(table, "question_column", self.question_column)
         return question, choose_column(table, "answer_column", self.answer_column)
+
+
+@SOURCES.register
+class InterleavedSettings(PictureTableSettings):
+    """Sentences and pictures in the order of their page."""
+
+    kind: Literal["interleaved"] = "interleaved"
+    image_column: str = ""
+    """Column with lists of pictures; empty: see ``text_column``."""
+    text_column: str = ""
+    """Column with lists of texts, as long as those of pictures; empty: the first of
+    ``images`` and ``texts``, ``image_info`` and ``text_list``, ``spans`` alone."""
+
+    held_out_by: ClassVar[str] = "interleaved texts"
+    source: ClassVar[type[FolderSource]] = InterleavedSource
+
+    @property
+    def example(self) -> dict[str, Any]:
+        """An example page."""
+        return {"spans": ["A barn:", {"image": "barn.jpg"}, "It is red."]}
+
+    def check(self) -> None:
+        """Refuses one column without the other.
+
+        Raises:
+            UserError: one of them is missing.
+        """
+        super().check()
+        if bool(self.image_column) != bool(self.text_column):
+            missing = "text_column" if self.image_column else "image_column"
+            why = "is missing beside the other column"
+            raise UserError(why, setting=missing, remedy="name both or neither")
+
+    def words(self, table: Table) -> tuple[str, ...]:
+        """Returns the column of texts."""
+        return self._columns(table)[-1:]
+
+    def files_column(self, table: Table, files: MediaFiles) -> str:
+        """Returns the column of pictures, which may be that of texts too.
+
+        Raises:
+            UserError: it is not there.
+        """
+        return self._columns(table)[0]
+
+    def source_of(
+        self,
+        name: str,
+        table: Table,
+        files: MediaFiles,
+        *,
+        sequence_length: int,
+        alone: bool,
+        **own: Any,
+    ) -> FolderSource:
+        """Returns the documents of a table's rows."""
+        own |= {"files": files, "by_name": self.known_by == "name"}
+        return InterleavedSource(name, table, *self._columns(table), **own)
+
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
+        return bool(self._columns(table))
+
+    def _columns(self, table: Table) -> tuple[str, ...]:
+        if self.image_column:
+            return (
+                choose_column(table, "image_column", self.image_column),
+                choose_column(table, "text_column", self.text_column),
+            )
+        for form in FORMS:
+            if {*form} <= {*table.columns}:
+                return form
+        usual = "; ".join(" and ".join(form) for form in FORMS)
+        raise self.error(
+            "text_column",
+            f"is not set, and no columns have usual names ({usual})",
+            f"name it and {setting('image_column')}: there are {', '.join(table.columns)}",
+        )

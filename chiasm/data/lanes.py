@@ -14,7 +14,7 @@ from chiasm.batch.items import CacheError, Content, ItemReader
 from chiasm.batch.packed import NOBODY
 from chiasm.data.best_fit import BestFit
 from chiasm.data.mixture import Condition, Mixture, copied
-from chiasm.data.reading import UNREADABLE, defect, refuse_absurd
+from chiasm.data.reading import UNREADABLE, LostError, defect, refuse_absurd
 from chiasm.data.rows import Row
 
 COUNTS = ("positions", "documents", "split", "skipped", "broken")
@@ -98,7 +98,7 @@ class LaneRows:
             try:
                 document = self._mixture.read(source, index, turn)
                 contents[place] = self._read(tuple(document.items)[number])
-            except CacheError as error:
+            except (CacheError, LostError) as error:
                 raise error.at(self._mixture.place(source, index)) from error
             except UNREADABLE as error:
                 broken.setdefault(owner, str(error))

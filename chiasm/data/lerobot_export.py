@@ -17,6 +17,7 @@ from chiasm.data.lerobot_writer import LeRobotWriter, SetSettings
 from chiasm.documents import Source
 from chiasm.errors import UserError
 from chiasm.poses import relative_pose
+from chiasm.whole import whole
 
 ACTION, STATE = "action", "observation.state"
 STEP = ("dx_metres", "dy_metres", "dyaw_degrees")
@@ -59,8 +60,10 @@ def vectors_of(source: ActionVideos) -> dict[str, tuple[str, ...]]:
         UserError: it tells its steps in words alone.
     """
     if isinstance(source, ControlledVideos):
-        walk = next(iter(source.walks))
-        return {ACTION: tuple(source.last_controls(walk[0]))}
+        names = tuple(source.last_controls(0))
+        if not names:
+            raise UserError(f"source {source.name!r} reads no controls; give it some")
+        return {ACTION: names}
     if isinstance(source, PosedVideos):
         return {ACTION: STEP, STATE: POSE}
     raise UserError(
@@ -79,7 +82,7 @@ def export_walks(
 
     Args:
         sides: training and held-out source, by ``train`` and ``held_out``.
-        folder: a new one.
+        folder: a new one, which is there as a whole or not at all.
         settings: how it is written.
         on_walk: is told of the number of walks that are written, and of all.
 
@@ -93,11 +96,12 @@ def export_walks(
         for walk in source.walks
     ]
     frames = 0
-    with LeRobotWriter(folder, settings) as writer:
+    with whole(folder) as aside, LeRobotWriter(aside, settings) as writer:
         for number, (split, source, walk) in enumerate(walks):
             on_walk(number, len(walks))
             vectors = _vectors(source, walk)
-            task = f"walk of {source.name}"
+            told = source.task_of(walk[0]) if isinstance(source, ControlledVideos) else ""
+            task = told or f"walk of {source.name}"
             writer.write(_pictures(source, walk), vectors, task, _SPLITS[split])
             frames += len(walk)
     on_walk(len(walks), len(walks))

@@ -8,22 +8,24 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Collection, Iterator, Sequence
+from array import array
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from chiasm.data.index import NO_INDEX, Found, Index
+from chiasm.data.reading import Unusable
+from chiasm.data.storage import read_part
 from chiasm.data.table import (
     FileTable,
     Part,
     Row,
     Table,
-    Unusable,
     bom_bytes,
     decoded,
     parsed_json,
-    read_part,
     read_text,
     refuse_repeated,
 )
@@ -33,6 +35,8 @@ _ROWS_KEYS = ("data", "rows", "examples", "records")
 _FIRST_OBJECT = re.compile(r"\s*\{.*\}\s*?\n\s*\{")
 """JSON lines in a file named as JSON: an object on one line, and another on a line below it."""
 _DELIMITERS = ",;\t"
+_LISTING = 1
+"""Version of what the index holds of a file."""
 
 # A text in one cell may be long; the csv module's own limit, of the whole process, is 128 KiB.
 csv.field_size_limit(2**31 - 1)
@@ -45,15 +49,20 @@ class NoTable(UserError):
 class JsonLines(FileTable):
     """A JSON object per line; blank lines are skipped."""
 
-    def __init__(self, file: Path) -> None:
-        super().__init__(file)
-        places, names = [], {}
-        for number, (begin, line) in enumerate(_lines(file), start=1):
+    def __init__(self, file: Path, index: Index = NO_INDEX, content: Path | None = None) -> None:
+        super().__init__(file, content=content)
+        found = index.of(f"lines {_LISTING}", [self.content], self._listed)
+        self._places = found.arrays["places"]
+        self.columns = tuple(found.facts["columns"])
+
+    def _listed(self) -> Found:
+        names: dict[str, None] = {}
+        places, file = array("q"), self.files[0]
+        for number, (begin, line) in enumerate(_lines(self.content), start=1):
             if line.strip():
                 names.update(dict.fromkeys(_json_row(line, file, f"{file}, line {number}")))
-                places.append((begin, begin + len(line)))
-        self._places = np.array(places, dtype=np.int64).reshape(-1, 2)
-        self.columns = tuple(names)
+                places.extend((begin, begin + len(line)))
+        return _places(places, names)
 
     def __len__(self) -> int:
         return len(self._places)
@@ -61,15 +70,20 @@ class JsonLines(FileTable):
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
         file = self.files[0]
-        return _json_row(read_part(file, *self._places[number].tolist()), file, file)
+        return _json_row(read_part(self.content, *self._places[number].tolist()), file, file)
 
 
 class Json(FileTable):
-    """A JSON list of objects, such a list under a key like ``data``, or one object; read whole."""
+    """A JSON list of objects, such a list under a key like ``data``, or one object; read whole.
+
+    So is a file in the layout of COCO: a row for each of its images, with the list of its captions
+    as ``caption``, and the names of what is in it as ``categories``.
+    """
 
     def __init__(self, file: Path, text: str) -> None:
         super().__init__(file)
-        self._rows = _rows_of(parsed_json(text, file), file)
+        content = parsed_json(text, file)
+        self._rows = _of_coco(content) if _is_coco(content) else _rows_of(content, file)
         self.columns = tuple(dict.fromkeys(name for row in self._rows for name in row))
 
     def __len__(self) -> int:
@@ -80,14 +94,14 @@ class Json(FileTable):
         return self._rows[number]
 
 
-def open_json(file: Path) -> Table:
+def open_json(file: Path, index: Index = NO_INDEX, content: Path | None = None) -> Table:
     """Returns the table in a JSON file, which may hold JSON lines.
 
     Raises:
         UserError: it is no JSON, or NoTable: it holds no table.
     """
-    text = read_text(file)
-    return JsonLines(file) if _FIRST_OBJECT.match(text) else Json(file, text)
+    text = read_text(content or file)
+    return JsonLines(file, index, content) if _FIRST_OBJECT.match(text) else Json(file, text)
 
 
 class Csv(FileTable):
@@ -97,19 +111,36 @@ class Csv(FileTable):
     row with another number of cells than the first is unusable when it is read.
     """
 
-    def __init__(self, file: Path, delimiter: str = "") -> None:
-        super().__init__(file)
-        self._delimiter = delimiter
-        places = []
+    def __init__(
+        self,
+        file: Path,
+        index: Index = NO_INDEX,
+        content: Path | None = None,
+        *,
+        delimiter: str = "",
+    ) -> None:
+        super().__init__(file, content=content)
+        self._delimiter = delimiter or self._usual_delimiter()
+        what = f"csv {_LISTING} {self._delimiter!r}"
+        found = index.of(what, [self.content], self._listed)
+        self._places = found.arrays["places"]
+        self.columns = tuple(found.facts["columns"])
+
+    def _usual_delimiter(self) -> str:
+        lines = (line for _, line in _lines(self.content) if line.strip())
+        header = next(lines, b"").decode(errors="replace")
+        return next((mark for mark in _DELIMITERS if mark in header), ",")
+
+    def _listed(self) -> Found:
+        places = array("q")
         header: list[str] = []
         for begin, end, cells in self._records():
             if not header:
                 header = [name.strip() for name in cells]
             elif cells:  # a blank line has none
-                places.append((begin, end))
-        refuse_repeated(header, file)
-        self._places = np.array(places, dtype=np.int64).reshape(-1, 2)
-        self.columns = tuple(header)
+                places.extend((begin, end))
+        refuse_repeated(header, self.files[0])
+        return _places(places, header)
 
     def _records(self) -> Iterator[tuple[int, int, list[str]]]:
         """Yields begin, end and cells of each record; a quoted cell may hold line breaks."""
@@ -117,15 +148,10 @@ class Csv(FileTable):
 
         def lines() -> Iterator[str]:
             nonlocal read
-            for begin, line in _lines(file):
+            for begin, line in _lines(self.content):
                 read = begin + len(line)
                 yield decoded(line, file)
 
-        if not self._delimiter:
-            header = next((line for _, line in _lines(file) if line.strip()), b"").decode(
-                errors="replace"
-            )
-            self._delimiter = next((mark for mark in _DELIMITERS if mark in header), ",")
         records = csv.reader(lines(), delimiter=self._delimiter, strict=True)
         begin, first_line = 0, 1
         try:
@@ -142,7 +168,7 @@ class Csv(FileTable):
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`~chiasm.data.table.Table`."""
-        text = decoded(read_part(self.files[0], *self._places[number].tolist()), self.files[0])
+        text = decoded(read_part(self.content, *self._places[number].tolist()), self.files[0])
         cells = next(csv.reader((text,), delimiter=self._delimiter), [])
         if len(cells) != len(self.columns):
             raise Unusable(f"{len(cells)} cells, and the header has {len(self.columns)}")
@@ -153,6 +179,7 @@ class Texts:
     """Plain text files, each a row of the one column ``text``."""
 
     columns: tuple[str, ...] = ("text",)
+    beside: tuple[Path, ...] = ()
 
     def __init__(self, files: Sequence[Path]) -> None:
         self.files: tuple[Path, ...] = tuple(files)
@@ -170,9 +197,17 @@ class Texts:
         """See :class:`~chiasm.data.table.Table`."""
         return {"text": read_text(self.files[number])}
 
-    def folder(self, number: int) -> Path:
+    def file(self, number: int) -> Path:
         """See :class:`~chiasm.data.table.Table`."""
-        return self.files[number].parent
+        return self.files[number]
+
+    def name(self, number: int) -> bytes:
+        """See :class:`~chiasm.data.table.Table`."""
+        return str(self.files[number]).encode(errors="replace")
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """See :class:`~chiasm.data.table.Table`."""
+        return None
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`~chiasm.data.table.Table`."""
@@ -183,6 +218,11 @@ class Texts:
     def of_files(self, files: Collection[Path]) -> Table:
         """See :class:`~chiasm.data.table.Table`."""
         return Part(self, files)
+
+
+def _places(places: array[int], columns: Iterable[str]) -> Found:
+    ends = np.array(places, dtype=np.int64).reshape(-1, 2)
+    return Found({"columns": list(columns)}, {"places": ends})
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -218,6 +258,29 @@ def _rows_of(content: Any, file: Path) -> list[Row]:
     if not _is_table(content):
         raise NoTable(f"{file} is no list of JSON objects; write one object for each row")
     return content
+
+
+def _is_coco(content: Any) -> bool:
+    keys = {"images": "file_name", "annotations": "image_id"}
+    return isinstance(content, dict) and all(
+        _is_table(content.get(key)) and any(own in each for each in content[key])
+        for key, own in keys.items()
+    )
+
+
+def _of_coco(content: Mapping[str, Any]) -> list[Row]:
+    """Returns a row for each image of a COCO file, with what its annotations say of it."""
+    kinds = content.get("categories") or []
+    names = {each.get("id"): each.get("name") for each in kinds if isinstance(each, dict)}
+    said: dict[Any, dict[str, list[Any]]] = {}
+    for each in content["annotations"]:
+        own = said.setdefault(str(each.get("image_id")), {})
+        if each.get("caption") is not None:
+            own.setdefault("caption", []).append(each["caption"])
+        name = names.get(each.get("category_id"))
+        if name is not None and name not in own.get("categories", ()):
+            own.setdefault("categories", []).append(name)
+    return [{**image, **said.get(str(image.get("id")), {})} for image in content["images"]]
 
 
 def _is_table(value: Any) -> bool:

@@ -27,7 +27,7 @@ import numpy as np
 from chiasm.data.best_fit import Packed
 from chiasm.data.encoding import DocumentEncoder, Piece
 from chiasm.data.quiet import grain
-from chiasm.data.reading import UNREADABLE, checked, defect, refuse_absurd
+from chiasm.data.reading import UNREADABLE, LostError, checked, defect, refuse_absurd
 from chiasm.documents import Document, Source, Varied
 from chiasm.errors import UserError
 
@@ -150,6 +150,8 @@ class Mixture:
         drawn = self._drawn_last()
         try:
             document = self.read(*drawn)
+        except LostError as error:
+            raise error.at(self.place(number, drawn.number)) from error
         except UNREADABLE as error:
             return self._bad(drawn, Condition.UNREADABLE, str(error))
         except Exception as error:

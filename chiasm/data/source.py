@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -17,6 +17,8 @@ from pydantic import Field
 
 from chiasm.actions import ActionFormat
 from chiasm.capabilities import ActionVideos
+from chiasm.data.index import Index
+from chiasm.data.media import MEDIA, Medium
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.survey import told
 from chiasm.documents import Source
@@ -45,6 +47,11 @@ class Opening:
     processes: int = field(default_factory=lambda: os.cpu_count() or 1)
     """Number of processes that may render."""
     _shared: dict[Hashable, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def index(self) -> Index:
+        """What was found in files by earlier openings."""
+        return Index(self.cache_folder / "index")
 
     def once(self, key: Hashable, make: Callable[[], Made]) -> Made:
         """Returns an object that several sources share; the first call makes it."""
@@ -182,13 +189,14 @@ class FileSettings(SourceSettings):
     """The base of kinds that read users' files."""
 
     path: str = ""
-    """A folder, a file, a pattern (``data/train-*.parquet``), or a dataset's name on the hub."""
+    """A folder, a file, a pattern (``data/train-*.parquet``), a list in braces
+    (``{0000..0127}.tar``), an address of tars, or a dataset's name on the hub."""
     held_out_path: str = ""
     """What is held out, in the same forms; empty: files that are held out by their names, and
     where there are none a share."""
     held_out_fraction: float = Field(0.05, gt=0, lt=1)
-    """Share that training never sees, chosen by a hash of the group, the picture's file or the
-    text; of trajectories, whole ones. Not read where files are held out."""
+    """Share that training never sees, chosen by a hash of the group, the file or the text; of
+    trajectories, whole ones. Not read where files are held out."""
 
     held_out_by: ClassVar[str]
     """What is hashed; kinds that hash the same hold out the same documents of one folder."""
@@ -240,6 +248,8 @@ class SourceFacts:
     column: str = ""
     """Columns of the text."""
     image_column: str = ""
+    video_column: str = ""
+    audio_column: str = ""
     skipped: dict[str, int] = field(default_factory=dict)
     """Number of unusable rows by reason."""
     repeated: int = 0
@@ -254,6 +264,17 @@ class SourceFacts:
     origin: str = ""
     """What documents are generated from; empty for those of files."""
 
+    @property
+    def files_columns(self) -> dict[str, str]:
+        """Columns of pictures, videos and sounds, by what these are called."""
+        own = {each.nouns: str(getattr(self, f"{each.column}_column")) for each in MEDIA}
+        return {nouns: column for nouns, column in own.items() if column}
+
+    def with_files(self, medium: Medium, column: str) -> SourceFacts:
+        """Returns the facts with the column of the files of a medium."""
+        own: dict[str, Any] = {f"{medium.column}_column": column}
+        return replace(self, **own)
+
     def summary(self) -> dict[str, Any]:
         """Returns all facts, JSON-able, with the first few files only."""
         files = [*self.files[:_SHOWN_FILES], *(["..."] * (len(self.files) > _SHOWN_FILES))]
@@ -266,14 +287,14 @@ class SourceFacts:
             return f"{name}: {documents}, {self.held_out:,} of them held out"
         read = f" in {self.files[0]}" if len(self.files) == 1 else ""
         read = f" in {len(self.files):,} files" if len(self.files) > 1 else read
-        pictures = f", pictures from {self.image_column!r}" if self.image_column else ""
+        media = "".join(f", {nouns} from {own!r}" for nouns, own in self.files_columns.items())
         words = f", words from {self.column!r}" if self.column else ""
         skipped = f"; rows skipped: {told(self.skipped)}" if self.skipped else ""
         notes = "".join(f"; {note}" for note in self.notes)
         if self.repeated:
             notes += f"; {self.repeated:,} documents on both sides are not trained on"
         return (
-            f"{name}: {self.rows:,} rows{read}{pictures}{words} -> {self.documents:,} documents, "
+            f"{name}: {self.rows:,} rows{read}{media}{words} -> {self.documents:,} documents, "
             f"{self.held_out:,} of them held out{skipped}{notes}"
         )
 

@@ -6,22 +6,31 @@ Shape suffixes: R rows.
 from __future__ import annotations
 
 import hashlib
+from array import array
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import xxhash
 
-from chiasm.data.table import Table, Unusable
+from chiasm.data.index import Found
+from chiasm.data.media import IMAGE, Medium
+from chiasm.data.reading import Unusable
+from chiasm.data.storage import stamp
+from chiasm.data.table import Table
 from chiasm.errors import UserError
 from chiasm.rgb import RULE
 
 READING = f"1, pictures by rule {RULE}"
 """Version of the reading code: changed when the same files give other documents than before."""
 
+BESIDE = "a picture without a document of its own"
+"""Reason of rows that are no mistake: pictures that the documents beside them may show."""
+
 _HASH_BITS = 48
+_BY_NAME = "names-"
 
 
 @dataclass(frozen=True)
@@ -38,16 +47,27 @@ class Survey:
     first: str = ""
     """Detail of the first unusable row that has one, such as a missing path."""
 
+    def found(self, varied: bool, looked_at: Sequence[str] = ()) -> Found:
+        """Returns the result as an index keeps it; see :meth:`of`."""
+        facts = {name: getattr(self, name) for name in ("skipped", "fingerprint", "first")}
+        return Found({**facts, "varied": varied}, {"identity": self.identity_R}, looked_at)
+
+    @classmethod
+    def of(cls, found: Found) -> Survey:
+        """Returns the result that an index has kept."""
+        facts = {name: found.facts[name] for name in ("skipped", "fingerprint", "first")}
+        return cls(found.arrays["identity"], **facts)
+
     def refuse_absurd(self) -> None:
         """Raises a UserError if most rows are unusable, which means that a setting is wrong.
 
         Most is more than three quarters.
         """
-        bad = sum(self.skipped.values())
-        if 4 * bad > 3 * len(self.identity_R):
+        total = len(self.identity_R) - self.skipped.get(BESIDE, 0)
+        bad = sum(self.skipped.values()) - self.skipped.get(BESIDE, 0)
+        if 4 * bad > 3 * total or not total:
             first = f"; the first: {self.first}" if self.first else ""
-            rows = f"{bad} of {len(self.identity_R)} rows"
-            why = f": {rows} cannot be used ({told(self.skipped)}{first})"
+            why = f": {bad} of {total} rows cannot be used ({told(self.skipped)}{first})"
             raise UserError(why, setting="path", remedy="check it and the column settings")
 
 
@@ -59,7 +79,7 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
     Raises:
         UserError: ``read`` raises one that is not ``Unusable``: a whole column is at fault.
     """
-    identities, skipped, first = [], Counter[str](), ""
+    identities, skipped, first = array("q"), Counter[str](), ""
     whole = xxhash.xxh3_128(f"reading {READING}".encode())
     for number in range(len(table)):
         try:
@@ -77,8 +97,24 @@ def survey(table: Table, read: Callable[[int], tuple[bytes, ...]]) -> Survey:
     return Survey(np.array(identities, dtype=np.int64), dict(skipped), whole.hexdigest(), first)
 
 
-def picture_identity(data: Path | bytes) -> bytes:
-    """Returns a hash of an encoded picture's bytes: equal for equal files, whatever their names.
+def outline(table: Table) -> Survey:
+    """Returns a survey that reads no row: identities and fingerprint by names, and files' sizes."""
+    names = [table.name(number) for number in range(len(table))]
+    sizes = [stamp(str(file))[0] for file in table.files]
+    whole = xxhash.xxh3_128(f"outline {READING} {sizes}".encode())
+    for name in names:
+        whole.update(len(name).to_bytes(8, "little") + name)
+    identities = np.array([hashed(name) for name in names], dtype=np.int64)
+    return Survey(identities, {}, f"{_BY_NAME}{whole.hexdigest()}")
+
+
+def is_of_content(fingerprint: str) -> bool:
+    """Returns whether a fingerprint is one of content, and not of names and sizes alone."""
+    return not fingerprint.startswith(_BY_NAME)
+
+
+def file_identity(data: Path | bytes, medium: Medium = IMAGE) -> bytes:
+    """Returns a hash of a file's bytes: equal for equal files, whatever their names.
 
     Raises:
         Unusable: the file is not there, may not be read, or is empty.
@@ -86,11 +122,11 @@ def picture_identity(data: Path | bytes) -> bytes:
     try:
         content = data if isinstance(data, bytes) else data.read_bytes()
     except (FileNotFoundError, ValueError) as error:  # no name holds a NUL
-        raise Unusable("picture file missing", str(data)) from error
+        raise Unusable(f"{medium.noun} file missing", str(data)) from error
     except OSError as error:
-        raise Unusable(f"picture file cannot be read ({error.strerror})") from error
+        raise Unusable(f"{medium.noun} file cannot be read ({error.strerror})") from error
     if not content:
-        raise Unusable("picture file empty")
+        raise Unusable(f"{medium.noun} file empty")
     return xxhash.xxh3_128_digest(content)
 
 

@@ -9,16 +9,16 @@ whole and Arrow tables are mapped from a copy.
 from __future__ import annotations
 
 import json
-import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterable, Sequence
+from bisect import bisect_right
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
+from itertools import accumulate
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from chiasm.data.cells import texts
+from chiasm.data.reading import Unusable
 from chiasm.errors import UserError
 
 Row = dict[str, Any]
@@ -30,23 +30,14 @@ _JSON = json.JSONDecoder(
 """Numbers stay strings as written; NaN, which Python writes for missing values, becomes None."""
 
 
-class Unusable(UserError):
-    """A row that lacks something that a document needs; the message is the reason in few words.
-
-    ``detail`` is specific to this row, such as the missing path.
-    """
-
-    def __init__(self, reason: str, detail: str = "") -> None:
-        super().__init__(reason)
-        self.detail = detail
-
-
 class Table(Protocol):
     """Rows with random access."""
 
     columns: tuple[str, ...]
     files: tuple[Path, ...]
     """Files that hold the rows."""
+    beside: tuple[Path, ...]
+    """Further files that rows are read from."""
 
     def __len__(self) -> int: ...
 
@@ -59,8 +50,14 @@ class Table(Protocol):
             UserError: the row cannot be read.
         """
 
-    def folder(self, number: int) -> Path:
-        """Returns the folder of the row's file, which paths in the row are relative to."""
+    def file(self, number: int) -> Path:
+        """Returns the row's file; paths in the row are relative to its folder."""
+
+    def name(self, number: int) -> bytes:
+        """Returns what tells a row from all others, without reading it."""
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """Returns what lies beside the row in its file under a name, as in a tar; else None."""
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """Returns UTF-8 bytes ``begin`` to ``end`` of a cell of text."""
@@ -73,9 +70,12 @@ class FileTable(ABC):
     """Base of tables whose rows are read whole."""
 
     columns: tuple[str, ...]
+    beside: tuple[Path, ...] = ()
 
-    def __init__(self, *files: Path) -> None:
+    def __init__(self, *files: Path, content: Path | None = None) -> None:
         self.files: tuple[Path, ...] = files
+        # What a compressed file holds stands in a copy.
+        self.content = content or (files[0] if files else Path())
         # A long text is cut into many documents, which are read one by one from the same cell.
         self._encoded = lru_cache(maxsize=4)(self._encode)
 
@@ -86,9 +86,17 @@ class FileTable(ABC):
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`Table`."""
 
-    def folder(self, number: int) -> Path:
+    def file(self, number: int) -> Path:
+        """See :class:`Table`; that of the hub is of the working folder."""
+        return self.files[0] if self.files else Path()
+
+    def name(self, number: int) -> bytes:
         """See :class:`Table`."""
-        return self.files[0].parent
+        return f"{self.file(number).name}\0{number}".encode(errors="replace")
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """See :class:`Table`."""
+        return None
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`Table`."""
@@ -99,7 +107,7 @@ class FileTable(ABC):
         return self
 
     def _encode(self, number: int, column: str) -> bytes:
-        return "\n".join(texts(self.row(number, column).get(column), column)).encode()
+        return "\n".join(texts(cells(self, number, column)[column], column)).encode()
 
 
 class Joined:
@@ -107,23 +115,34 @@ class Joined:
 
     def __init__(self, tables: Sequence[Table], columns: Sequence[str] = ()) -> None:
         self._tables = tuple(tables)
-        self._ends = np.cumsum([len(table) for table in tables])
+        self._ends = list(accumulate(map(len, tables)))
         every = (name for table in tables for name in table.columns)
         self.columns = tuple(columns or dict.fromkeys(every))
         self.files = tuple(file for table in tables for file in table.files)
+        self.beside = tuple(file for table in tables for file in table.beside)
 
     def __len__(self) -> int:
-        return int(self._ends[-1])
+        return self._ends[-1]
 
     def row(self, number: int, *columns: str) -> Row:
         """See :class:`Table`."""
         table, own = self._place(number)
         return table.row(own, *columns)
 
-    def folder(self, number: int) -> Path:
+    def file(self, number: int) -> Path:
         """See :class:`Table`."""
         table, own = self._place(number)
-        return table.folder(own)
+        return table.file(own)
+
+    def name(self, number: int) -> bytes:
+        """See :class:`Table`."""
+        table, own = self._place(number)
+        return table.name(own)
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """See :class:`Table`."""
+        table, own = self._place(number)
+        return table.member(own, name)
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`Table`."""
@@ -135,8 +154,8 @@ class Joined:
         return Joined([table for table in self._tables if table.files[0] in files], self.columns)
 
     def _place(self, number: int) -> tuple[Table, int]:
-        which = int(np.searchsorted(self._ends, number, side="right"))
-        return self._tables[which], number - int(self._ends[which]) + len(self._tables[which])
+        which = bisect_right(self._ends, number)
+        return self._tables[which], number - self._ends[which] + len(self._tables[which])
 
 
 class Part:
@@ -144,9 +163,11 @@ class Part:
 
     def __init__(self, table: Table, files: Collection[Path]) -> None:
         self._table = table
-        self._numbers = [number for number, file in enumerate(table.files) if file in files]
+        own = {str(file) for file in files}  # whose hashes are those that strings keep
+        self._numbers = [n for n, file in enumerate(table.files) if str(file) in own]
         self.columns = table.columns
         self.files = tuple(table.files[number] for number in self._numbers)
+        self.beside = table.beside
 
     def __len__(self) -> int:
         return len(self._numbers)
@@ -155,9 +176,17 @@ class Part:
         """See :class:`Table`."""
         return self._table.row(self._numbers[number], *columns)
 
-    def folder(self, number: int) -> Path:
+    def file(self, number: int) -> Path:
         """See :class:`Table`."""
-        return self._table.folder(self._numbers[number])
+        return self.files[number]
+
+    def name(self, number: int) -> bytes:
+        """See :class:`Table`."""
+        return self._table.name(self._numbers[number])
+
+    def member(self, number: int, name: str) -> bytes | None:
+        """See :class:`Table`."""
+        return self._table.member(self._numbers[number], name)
 
     def utf8(self, number: int, column: str, begin: int, end: int) -> bytes:
         """See :class:`Table`."""
@@ -168,24 +197,61 @@ class Part:
         return Part(self, files)
 
 
-def read_part(file: Path, begin: int, end: int) -> bytes:
-    """Returns a file's bytes from ``begin`` to ``end``; safe to call from any thread.
+def cells(table: Table, number: int, *columns: str) -> Row:
+    """Returns cells of a row by column; those that it lacks are None.
+
+    A column that the table lacks may lead into a cell: ``json.caption`` is the entry ``caption`` of
+    the cell ``json``, ``answers.0.answer`` that of the first of its ``answers``.
 
     Raises:
-        UserError: the file cannot be read, or has become shorter.
+        UserError: the row cannot be read.
     """
-    # Opened anew each time: a table may have more files than a process may hold open.
+    if all(column in table.columns or "." not in column for column in columns):
+        row = table.row(number, *columns)
+        return {column: row.get(column) for column in columns}
+    heads = {column: head_of(column, table.columns) for column in columns}
+    row = table.row(number, *dict.fromkeys(heads.values()))
     try:
-        opened = os.open(file, os.O_RDONLY)
-        try:
-            found = os.pread(opened, end - begin, begin)
-        finally:
-            os.close(opened)
-    except OSError as error:
-        raise UserError(f"{file} cannot be read: {error.strerror}") from error
-    if len(found) < end - begin:
-        raise UserError(f"{file} has become shorter since it was opened")
-    return found
+        return {
+            column: _inside(row.get(head), column.removeprefix(head).lstrip("."))
+            for column, head in heads.items()
+        }
+    except RecursionError as error:
+        raise Unusable("a cell nested too deep") from error
+
+
+def head_of(column: str, columns: Collection[str]) -> str:
+    """Returns the column of a table that a name leads into; the name itself if there is none."""
+    heads = [column]
+    while "." in heads[-1] and heads[-1] not in columns:
+        heads.append(heads[-1].rpartition(".")[0])
+    return heads[-1] if heads[-1] in columns else column
+
+
+def _inside(cell: Any, path: str) -> Any:
+    """Returns what a path of names and numbers leads to in a cell; of a list, in each entry."""
+    if not path or cell is None:
+        return cell
+    if isinstance(cell, str | bytes):
+        cell = _parsed(cell)
+    if isinstance(cell, Mapping):
+        # Names of entries may have dots of their own.
+        names = [name for name in cell if f"{path}.".startswith(f"{name}.")]
+        name = max(names, key=len, default=None)
+        return None if name is None else _inside(cell[name], path[len(name) :].lstrip("."))
+    if isinstance(cell, list):
+        first, _, rest = path.partition(".")
+        if first.isdecimal():
+            return _inside(cell[int(first)], rest) if int(first) < len(cell) else None
+        return [_inside(each, path) for each in cell]
+    return None
+
+
+def _parsed(cell: str | bytes) -> Any:
+    try:
+        return _JSON.decode(cell.decode() if isinstance(cell, bytes) else cell)
+    except (ValueError, RecursionError):
+        return None
 
 
 def read_text(file: Path) -> str:

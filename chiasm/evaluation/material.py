@@ -96,9 +96,15 @@ class Material:
 
 
 def _tells_actions(source: Source) -> bool:
-    """Returns whether a document has text between two images: [Image, Text, Image, ...]."""
+    """Returns whether a document has text between two images: [Image, Text, Image, ...].
+
+    Not so [Image, Text, Sound], nor steps whose images have further items beside them.
+    """
     first = next(_first(source, _LOOKED_AT), Document(()))
-    kinds = "".join("T" if isinstance(span, Text) else "I" for span in first.spans)
+    letters = ((Text, "T"), (Image, "I"), (object, "-"))
+    kinds = "".join(
+        next(letter for kind, letter in letters if isinstance(span, kind)) for span in first.spans
+    )
     return "ITI" in kinds
 
 

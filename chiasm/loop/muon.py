@@ -122,10 +122,10 @@ def orthogonalized(x_NRC: Tensor) -> Tensor:
     """
     a, b, c = COEFFICIENTS
     wide = x_NRC.shape[-2] <= x_NRC.shape[-1]
-    x = x_NRC if wide else x_NRC.mT
+    x = x_NRC if wide else x_NRC.mT.contiguous()
     x = x.bfloat16() if kind_of(x) == "cuda" else x
     x = x / x.norm(dim=(-2, -1), keepdim=True).clamp_min(1e-7)
     for _ in range(ITERATIONS):
         square = x @ x.mT
-        x = a * x + (b * square + c * square @ square) @ x
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=b, alpha=c), x, beta=a)
     return (x if wide else x.mT).to(x_NRC.dtype)

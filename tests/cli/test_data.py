@@ -58,6 +58,36 @@ def test_the_line_of_a_source_and_a_row_are_shown(recipe: Path, tmp_path: Path):
     assert out.exists()
 
 
+@pytest.mark.slow
+def test_a_page_of_what_sources_hold_is_written(recipe: Path, tmp_path: Path):
+    out = tmp_path / "page.html"
+    result = CliRunner().invoke(app, ["stats", str(recipe), "--out", str(out), "--documents", "9"])
+    assert result.exit_code == 0, result.output
+    assert "pairs, train" in result.output
+    assert out.read_text().count("<img") > 5
+    found = json.loads(out.with_suffix(".json").read_text())
+    assert found["sources"]["pairs"]["skipped"] == {"picture file missing": 1, "no caption": 1}
+    train = found["read"]["train pairs"]
+    assert train["documents"] == 9
+    assert train["pictures"] == train["items"]["image"] == 9
+    assert train["sizes"]["half"] == [8, 8, 0.0]
+
+
+@pytest.mark.slow
+def test_what_cannot_be_used_is_named_and_the_exit_status_tells(recipe: Path, tmp_path: Path):
+    lines = (tmp_path / "pairs" / "metadata.jsonl").read_text().splitlines()
+    (tmp_path / "pairs" / "metadata.jsonl").write_text("\n".join(lines[:20]))
+    result = CliRunner().invoke(app, ["check", str(recipe)])
+    assert result.exit_code == 0, result.output
+    assert "everything can be used" in result.output
+    (tmp_path / "pairs" / "5.png").write_bytes(b"no picture")
+    result = CliRunner().invoke(app, ["check", str(recipe)])
+    assert result.exit_code == 1
+    assert "documents: a picture cannot be decoded" in result.output
+    assert "5.png cannot be decoded" in result.output
+    assert "2 rows and documents cannot be used" in result.output
+
+
 DRIVE = """
 name = "driven"
 streams.image = {{ kind = "pixels", image_pixels = 8, patch_pixels = 4 }}

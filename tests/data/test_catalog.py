@@ -131,9 +131,18 @@ def test_nothing_leads_across_a_gap_in_time(tmp_path: Path) -> None:
     del rows[5]  # one picture that was not taken: twice the usual interval
     found = opened(written(tmp_path, rows))
     assert walks(found) == whole((0, 0, 5), (0, 6, 12), (1, 0, 9), (2, 0, 15))
-    assert "1 gap of more than" in found.facts.line("car")
+    assert "1 gap at which an episode ends: 4 episodes" in found.facts.line("car")
     across = opened(tmp_path, largest_gap=2.5)
     assert next(own for own in walks(across) if own[0] == (0, 0))[4:6] == [(0, 4), (0, 6)]
+
+
+def test_a_slower_session_has_longer_intervals(tmp_path: Path) -> None:
+    rows = drive(tmp_path)
+    for number, row in enumerate(rows[21:]):
+        row["timestamp_ms"] += 150 * number
+    found = opened(written(tmp_path, rows))
+    assert walks(found) == whole((0, 0, 12), (1, 0, 9), (2, 0, 15))
+    assert "so that one step is not like another" in found.facts.line("car")
 
 
 def test_nor_across_a_row_that_cannot_be_used(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.data.cells import picture, texts
+from chiasm.data.cells import file_or_bytes, texts
 from chiasm.errors import UserError
 
 HERE = Path("/data")
@@ -47,10 +47,10 @@ def test_strings_stay_what_they_are(text):
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ({"en": "a", "de": "b"}, r"column 'words' holds dictionaries \(of en, de\)"),
-        ([{"raw": "a"}], r"column 'words' holds dictionaries \(of raw\)"),
-        ([("en", "a"), ("de", "b")], r"column 'words' holds dictionaries \(of en\)"),
-        (b"\xff\xfe", "column 'words' holds bytes that are no UTF-8 text"),
+        ({"en": "a", "de": "b"}, "^a dictionary in words$"),
+        ([{"raw": "a"}], "^a dictionary in words$"),
+        ([("en", "a"), ("de", "b")], "^a dictionary in words$"),
+        (b"\xff\xfe", "^words is no UTF-8$"),
         (datetime.timedelta(1), "column 'words' holds timedelta, which is no text"),
     ],
 )
@@ -77,7 +77,7 @@ def test_what_is_no_text_is_refused_by_the_name_of_its_column(value, message):
     ],
 )
 def test_cells_hold_pictures(value, found):
-    assert picture(value, HERE, "c") == found
+    assert file_or_bytes(value, HERE, "c") == found
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_cells_hold_pictures(value, found):
 )
 def test_what_is_no_picture_is_refused_by_the_name_of_its_column(value, message):
     with pytest.raises(UserError, match=message):
-        picture(value, HERE, "img")
+        file_or_bytes(value, HERE, "img")

@@ -1,12 +1,16 @@
 """Clips: which frames at which times, and what is left out."""
 
 import os
+import time
 from collections import Counter
 from fractions import Fraction
+from functools import partial
 
 import pytest
 
+from chiasm.data.index import SETTLED_NS, Index
 from chiasm.data.keys import picture_key
+from chiasm.data.source import SOURCES, Opening
 from chiasm.documents import Text
 from chiasm.errors import UserError
 from chiasm.video import reader
@@ -60,6 +64,26 @@ def test_strides_overlaps_and_numbers_of_clips(settings, begins, step, folder, f
     opened = made.open(folder, "video", frames=3, **settings)
     found = [each for each in clips(films, made, opened) if each[0] < 100]
     assert found == [[begin + step * n for n in range(3)] for begin in begins]
+
+
+@pytest.mark.parametrize("settings", [{"frame_stride": 7}, {"frames_per_second": 6}])
+def test_an_opening_with_an_index_finds_what_one_without_finds(
+    settings, folder, made, tmp_path_factory, monkeypatch
+):
+    """The times of frames included, which later reads go by."""
+    monkeypatch.setattr("chiasm.data.source.Index", partial(Index, least_seconds=0))
+    time.sleep(SETTLED_NS / 1e9)
+    named = SOURCES.of("video").model_validate({"path": str(folder), "frames": 3, **settings})
+
+    caches = tmp_path_factory.mktemp("caches")
+
+    def opened(cache):
+        found = named.open("mine", Opening(40, cache_folder=caches / cache))
+        return found.facts, [made.documents(side) for side in (found.train, found.held_out)]
+
+    first, again, fresh = opened("kept"), opened("kept"), opened("fresh")
+    assert first == again == fresh
+    assert list((caches / "kept").rglob("*.npz"))
 
 
 def test_strides_count_the_frames_of_a_varying_rate(films, made, tmp_path):

@@ -1,11 +1,15 @@
 import json
 import re
 
+import pyarrow as pa
+import pyarrow.parquet
 import pytest
 
 from chiasm.data import kinds  # noqa: F401
+from chiasm.data.arrow_tables import open_arrow
 from chiasm.data.line_tables import Csv, JsonLines
-from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.media_files import MediaFiles
+from chiasm.data.media_folder import MediaFolder
 from chiasm.data.source import SOURCES
 from chiasm.errors import UserError
 
@@ -45,7 +49,7 @@ def test_words_come_from_the_first_usual_column(row, column, table):
 def test_a_column_that_is_wanted_is_taken(table):
     rows = table({"label": 3, "label_name": "cat", "text": "x", "in": "a.png", "image": "a.png"})
     assert columns(text_column="label").words(rows) == ("label",)
-    assert columns(image_column="in").image(rows) == "in"
+    assert columns(image_column="in").files_column(rows, MediaFiles()) == "in"
     with pytest.raises(UserError, match=r"^text_column = 'tag' is no column; there are: label"):
         columns(text_column="tag").words(rows)
     with pytest.raises(UserError, match=r"^group_column = 'of' is no column"):
@@ -66,29 +70,35 @@ def test_a_column_that_is_wanted_is_taken(table):
         ({"image": "nowhere.png"}, "image"),
     ],
 )
-def test_pictures_come_from_the_first_usual_column_that_holds_some(row, column, table):
-    assert columns().image(table({"caption": "x"}, row)) == column
+def test_pictures_come_from_the_first_usual_column_that_holds_some(row, column, table, tmp_path):
+    assert columns().files_column(table({"caption": "x"}, row), MediaFiles(tmp_path)) == column
 
 
 def test_a_table_fits_that_has_all_that_is_needed(table):
-    assert columns().fits(table({"image": "a.png", "text": "x"}))
-    assert not columns().fits(table({"image": "a.png"}))
-    assert not columns().fits(table({"text": "x"}))
-    assert not columns().fits(table({"image": "in/a/tar.png", "text": "x"}))
-    assert columns(image_column="image").fits(table({"image": "in/a/tar.png", "text": "x"}))
-    assert columns().fits(table({"image": "a.png"}), alone=True)
-    assert columns("text").fits(table({"caption": "x"}))
+    def fits(row, kind="image_text", alone=False, **settings):
+        return columns(kind, **settings).fits(table(row), MediaFiles(), alone=alone)
+
+    assert fits({"image": "a.png", "text": "x"})
+    assert not fits({"image": "a.png"})
+    assert not fits({"text": "x"})
+    assert not fits({"image": "in/a/tar.png", "text": "x"})
+    assert fits({"image": "in/a/tar.png", "text": "x"}, image_column="image")
+    assert fits({"image": "a.png"}, alone=True)
+    assert fits({"caption": "x"}, "text")
     row = {"image": "a.png", "question": "x", "answer": "y"}
-    assert columns("vqa").fits(table(row))
-    assert not columns("vqa", answer_column="answers").fits(table(row))
+    assert fits(row, "vqa")
+    assert not fits(row, "vqa", answer_column="answers")
     assert columns("vqa").words(table(row)) == ("question", "answer")
+    assert fits({"spans": ["x"]}, "interleaved")
+    assert not fits({"text": "x"}, "interleaved")
 
 
 def test_a_ragged_row_does_not_hide_a_table(made, tmp_path):
     made.files(tmp_path, {"a.png": "x", "rows.csv": "image,text\na.png,1,2\nb\na.png,3\n"})
     rows = Csv(tmp_path / "rows.csv")
-    assert columns().fits(rows)
-    assert (columns().image(rows), columns().words(rows)) == ("image", ("text",))
+    assert columns().fits(rows, MediaFiles())
+    assert columns().files_column(rows, MediaFiles()) == "image"
+    assert columns().words(rows) == ("text",)
 
 
 @pytest.mark.parametrize(
@@ -99,14 +109,35 @@ def test_a_ragged_row_does_not_hide_a_table(made, tmp_path):
     ],
 )
 def test_pictures_without_words_say_how_to_write_them(kind, line, tmp_path):
-    pictures = PictureFolder(tmp_path, [tmp_path / "a.png"], [])
+    pictures = MediaFolder(tmp_path, [tmp_path / "a.png"], [])
     for part in (pictures, pictures.of_files({tmp_path / "a.png"})):
         with pytest.raises(
             UserError, match=f"write metadata.jsonl .*{re.escape(json.dumps(line))}"
         ):
-            columns(kind).refuse_pictures_alone(part)
-        columns(kind).source_of("mine", part, sequence_length=1, alone=True)
+            columns(kind).refuse_files_alone(part, MediaFiles())
+        columns(kind).source_of("mine", part, MediaFiles(), sequence_length=1, alone=True)
 
 
 def test_a_table_fits_whose_words_are_refused_when_they_are_read(table):
-    assert columns().fits(table({"image": "a.png", "text": {"raw": "x"}}))
+    rows = table({"image": "a.png", "text": {"raw": "x"}})
+    assert columns().fits(rows, MediaFiles())
+
+
+def test_without_usual_names_encoded_pictures_are_looked_for(made, tmp_path):
+    for cell in (made.picture_file(1), {"bytes": made.picture_file(1), "path": None}):
+        rows = [{"words": "a", "n": 1, "raw": b"no picture", "shown": cell, "other": cell}]
+        pa.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
+        assert columns().files_column(open_arrow(tmp_path / "a.parquet"), MediaFiles()) == "shown"
+
+
+def test_a_name_with_dots_leads_into_a_cell(table):
+    rows = table({"image": "a.png", "meta": {"caption": {"en": "a barn"}}, "a.b": "x"})
+    assert columns(text_column="meta.caption.en").words(rows) == ("meta.caption.en",)
+    assert columns(text_column="a.b").words(rows) == ("a.b",)
+    with pytest.raises(UserError, match=r"^text_column = 'mete\.caption' is no column"):
+        columns(text_column="mete.caption").words(rows)
+
+
+def test_groups_are_of_rows_that_are_read():
+    with pytest.raises(UserError, match=r"^group_column = 'of' is read from rows, which known_by"):
+        columns(path="x", known_by="name", group_column="of").check()

@@ -12,12 +12,11 @@ from chiasm.data.folders import (
     PictureSource,
     QuestionSource,
     Selection,
-    TextSource,
-    cut_text,
 )
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.table import FileTable
+from chiasm.data.texts import TextSource, cut_text
 from chiasm.documents import Document, Image, Text
-from chiasm.errors import UserError
 
 
 class Rows(FileTable):
@@ -40,23 +39,6 @@ def rows(tmp_path, made):
     """Tables of rows; pictures 0.png to 5.png lie in their folder."""
     made.files(tmp_path, {f"{k}.png": made.picture_file(k) for k in range(6)})
     return lambda *rows: Rows(tmp_path, rows)
-
-
-@settings(deadline=None)
-@given(st.text("ab .\n", max_size=300), st.integers(2, 40))
-def test_cut_text_loses_nothing_and_keeps_the_bound(text, characters):
-    parts = list(cut_text(text, characters))
-    assert "".join(parts) == text
-    assert all(len(part) <= characters for part in parts)
-    assert all(len(part) > characters // 2 for part in parts[:-1])
-
-
-def test_cut_text_prefers_paragraphs_then_lines_then_sentences_then_words():
-    assert next(cut_text("aaaa bb. cc\ndd\n\nee ff", 18)) == "aaaa bb. cc\ndd\n\n"
-    assert next(cut_text("aaaa bb. cc\ndd ee ff gg", 18)) == "aaaa bb. cc\n"
-    assert next(cut_text("aaaaaaaa bb. cc dd ee ff", 18)) == "aaaaaaaa bb. "
-    assert next(cut_text("aaaaaaaa bb cc dd ee ff", 13)) == "aaaaaaaa bb "
-    assert next(cut_text("a" * 30, 18)) == "a" * 18
 
 
 def test_texts_are_cut_and_blank_ones_dropped(rows, made):
@@ -106,7 +88,7 @@ def test_paths_count_from_the_table_or_a_folder_above_it_below_the_root(made, tm
     )
     cells = ["a.png", "b.png", "out.png", str(tmp_path / "out.png"), "../b.png", "x" * 300, "."]
     table = Rows(tmp_path / "mine" / "deep", [{"image": cell} for cell in cells])
-    source = PictureSource("p", table, "image", root=tmp_path / "mine")
+    source = PictureSource("p", table, "image", files=MediaFiles(tmp_path / "mine"))
     good = [number for number, identity in enumerate(source.identities) if identity >= 0]
     found = [next(source[number].images).data.resolve() for number in good]
     names = ["mine/deep/a.png", "mine/b.png", "out.png", "mine/b.png"]
@@ -172,11 +154,18 @@ def test_answers_in_lists_take_turns_and_the_first_is_the_one_to_score():
 
 
 @pytest.mark.parametrize("source", [ImageTextSource, TextSource, QuestionSource])
-def test_dictionaries_are_refused_by_the_name_of_their_column(source):
-    table = Rows(Path("/x"), [{"i": b"p", "t": {"raw": "a"}, "q": {"raw": "b"}}])
+def test_dictionaries_take_their_rows_and_their_column_is_named(source):
+    good = {"i": b"p", "t": "a", "q": "b"}
+    table = Rows(Path("/x"), [good, {"i": b"p", "t": {"raw": "a"}, "q": {"raw": "b"}}])
     columns = {ImageTextSource: ("i", "t"), TextSource: ("t", 9), QuestionSource: ("i", "q", "t")}
-    with pytest.raises(UserError, match=r"column '[tq]' holds dictionaries \(of raw\)"):
-        source("mine", table, *columns[source])
+    found = source("mine", table, *columns[source]).survey
+    [(reason, count)] = found.skipped.items()
+    assert (reason, count) in [("a dictionary in t", 1), ("a dictionary in q", 1)]
+    column = reason[-1]
+    assert found.first.startswith(f"column '{column}' holds dictionaries (of raw); name one of its")
+    inside = [f"{name}.raw" if name in ("t", "q") else name for name in columns[source]]
+    [(reason, count)] = source("mine", table, *inside).survey.skipped.items()
+    assert (reason, count) in [("no t.raw", 1), ("no q.raw", 1)]  # which the first row lacks
 
 
 def test_identities_belong_to_the_picture_and_not_to_its_name(rows, made, tmp_path):

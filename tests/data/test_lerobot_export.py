@@ -210,6 +210,19 @@ def test_statistics_are_those_of_what_was_written(drives: Opened, tmp_path: Path
     )
 
 
+def test_a_set_is_written_as_a_whole_or_not_at_all(drives: Opened, tmp_path: Path) -> None:
+    held_out = drives.held_out
+    assert isinstance(held_out, EpisodeSource)
+    last = Path(held_out.picture(held_out.num_frames - 1).data)
+    last.write_bytes(last.read_bytes()[:50])
+    with pytest.raises(UserError, match=last.name):
+        exported(drives, tmp_path / "set")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith("set")]
+    PillowImage.fromarray(noise(0, (8, 8))).save(last)
+    with pytest.raises(UserError, match="a picture has 8 x 8 pixels and the first one 14 x 10"):
+        exported(drives, tmp_path / "set")
+
+
 class Told:
     """A source whose steps have words and no numbers."""
 
@@ -251,10 +264,12 @@ def test_a_rate_that_the_format_cannot_say_is_refused(drives: Opened) -> None:
 @pytest.mark.slow
 @pytest.mark.skipif(not DRIVE.is_dir(), reason=f"no real drive in {DRIVE}")
 def test_a_real_drive_is_the_same_drive_as_a_lerobot_set(tmp_path: Path) -> None:
+    coarse = {name: ControlSettings(decimals=3) for name in CAR.controls}  # sets have float32
+    form = ActionFormat(controls=coarse)
     settings = CatalogSettings(path=str(DRIVE), task="action_video", held_out_fraction=0.1)
-    found = open_sources({"car": settings}, Opening(actions=CAR))["car"]
+    found = open_sources({"car": settings}, Opening(actions=form))["car"]
     episodes, frames = exported(found, tmp_path / "set")
-    back = read_back(tmp_path / "set", CAR)
+    back = read_back(tmp_path / "set", form)
     assert back.facts.rows == frames
     own, other = found.held_out, back.held_out
     assert isinstance(own, EpisodeSource)

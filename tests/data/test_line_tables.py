@@ -2,15 +2,18 @@ import csv
 import io
 import json
 import tempfile
+import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chiasm.data.cells import texts
+from chiasm.data.index import NO_INDEX, SETTLED_NS, Index
 from chiasm.data.line_tables import Csv, JsonLines, NoTable, Texts, open_json
-from chiasm.data.table import Unusable
+from chiasm.data.reading import LostError, Unusable
 from chiasm.errors import UserError
 
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=12)
@@ -210,3 +213,83 @@ def test_texts_that_are_not_utf8_are_one_clear_message(made, tmp_path):
     made.files(tmp_path, {"a.txt": "café", **dict.fromkeys(["b.txt", "c.txt"], b"caf\xe9")})
     with pytest.raises(UserError, match=r"b\.txt' is not UTF-8 text \(2 of 3 files\); convert"):
         Texts(sorted(tmp_path.iterdir()))
+
+
+COCO = {
+    "info": {"year": "2017"},
+    "images": [{"id": 7, "file_name": "7.jpg", "width": 640}, {"id": 8, "file_name": "8.jpg"}],
+    "categories": [{"id": 1, "name": "dog"}, {"id": 2, "name": "cat"}],
+}
+
+
+def test_images_of_coco_are_rows_with_what_is_said_of_them(tmp_path):
+    said = [(7, "a dog"), (7, "an animal"), (9, "of no image")]
+    captions = [{"image_id": k, "caption": text, "id": n} for n, (k, text) in enumerate(said)]
+    file = tmp_path / "a.json"
+    file.write_text(json.dumps({**COCO, "annotations": captions}))
+    table = open_json(file)
+    assert rows_of(table) == [
+        {"id": "7", "file_name": "7.jpg", "width": "640", "caption": ["a dog", "an animal"]},
+        {"id": "8", "file_name": "8.jpg"},
+    ]
+    assert table.columns == ("id", "file_name", "width", "caption")
+    boxes = [{"image_id": 7, "category_id": c, "bbox": [0, 0, 1, 1]} for c in (2, 1, 2, 3)]
+    file.write_text(json.dumps({**COCO, "annotations": boxes}))
+    assert open_json(file).row(0)["categories"] == ["cat", "dog"]
+    assert "categories" not in open_json(file).row(1)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv", "json"])
+def test_rows_of_a_copy_are_those_of_the_file(form, tmp_path):
+    """As of a compressed file, whose name and folder its rows keep."""
+    content = {"jsonl": '{"a": "1"}\n', "csv": "a\n1\n", "json": '{"a": 1}\n{"a": 2}'}
+    copy = file_of(content[form], "copy")
+    file = tmp_path / f"x.{form}.gz"
+    opened = {"jsonl": JsonLines, "csv": Csv, "json": open_json}[form](file, NO_INDEX, copy)
+    assert opened.row(0) == {"a": "1"}
+    assert (opened.file(0), opened.files) == (file, (file,))
+    copy.unlink()
+    with pytest.raises(LostError):
+        opened.row(0)
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_a_file_is_listed_once(form, made, tmp_path):
+    file = tmp_path / f"a.{form}"
+    lines = {"jsonl": ['{"a": "1"}', '{"a": "2"}'], "csv": ["a", "1", "2"]}[form]
+    file.write_text("\n".join(lines))
+    time.sleep(SETTLED_NS / 1e9)
+    index = Index(tmp_path / "index", least_seconds=0)
+    table = {"jsonl": JsonLines, "csv": Csv}[form]
+    for _ in range(2):
+        assert rows_of(table(file, index)) == [{"a": "1"}, {"a": "2"}]
+        assert table(file, index).columns == ("a",)
+    assert len(list((tmp_path / "index").rglob("*.npz"))) == 1
+    made.edit_unseen(file, file.read_bytes().replace(b"2", b"3"))
+    assert table(file, index).row(1) == {"a": "3"}
+
+
+def test_a_line_of_ten_megabytes_is_a_row(tmp_path):
+    long = "words " * 1_700_000
+    (tmp_path / "a.jsonl").write_text(json.dumps({"text": long}) + '\n{"text": "b"}\n')
+    (tmp_path / "a.csv").write_text(f"text\n{long}\nb\n")
+    for table in (JsonLines(tmp_path / "a.jsonl"), Csv(tmp_path / "a.csv")):
+        assert [len(row["text"]) for row in rows_of(table)] == [len(long), 1]
+
+
+@settings(
+    deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    st.sampled_from([(JsonLines, "jsonl"), (Csv, "csv"), (open_json, "json")]),
+    st.binary(max_size=80) | st.text('{}[],:"\n1a', max_size=40).map(str.encode),
+)
+def test_whatever_a_file_holds_ends_in_rows_or_in_one_message(tmp_path, form, content):
+    opener, suffix = form
+    file = tmp_path / f"a.{suffix}"
+    file.write_bytes(content)
+    with suppress(UserError):
+        table = opener(file)
+        for number in range(len(table)):
+            with suppress(Unusable):
+                assert isinstance(table.row(number), dict)

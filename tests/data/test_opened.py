@@ -1,14 +1,18 @@
 """What users' folders say, from the files to the documents of both sides."""
 
 import os
+import time
 from datetime import date
 
 import datasets
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet
 import pytest
 
+from chiasm.data.index import SETTLED_NS
+from chiasm.data.source import SOURCES, Opening
 from chiasm.errors import UserError
 
 LOOKS_TYPED = ["None", "NA", "null", "nan", "N/A", "007", "1999", "true", "1.10", "+49301"]
@@ -539,9 +543,9 @@ def test_pictures_without_a_row_are_told(made, pictures, tmp_path):
     [
         (
             {"kind": "image_text", "text_column": "tags"},
-            r"mine\.path = '.*': column 'tags' holds dict",
+            r"mine\.path: 2 of 2 rows cannot .*column 'tags' holds dictionaries \(of a\); name one",
         ),
-        ({"kind": "text", "text_column": "tags"}, r"mine\.path = '.*': column 'tags' holds dict"),
+        ({"kind": "text", "text_column": "tags"}, r"mine\.path: 2 of 2 rows .*as tags\.a\)"),
         ({"kind": "vqa"}, r"mine\.question_column = 'question' is no column; there are: image, "),
         (
             {"kind": "image_text", "image_column": "url"},
@@ -613,3 +617,94 @@ def test_captions_in_a_form_that_is_not_read_are_named(made, pictures, tmp_path)
     made.files(tmp_path, pictures("0.png", "1.png") | {"captions.json": captions})
     with pytest.raises(UserError, match=r"no captions were found; .*left: captions\.json"):
         made.open(tmp_path)
+
+
+def shards(made, folder, *counts):
+    """Tars of so many samples each; pictures and captions are numbered through."""
+    begin = 0
+    for shard, count in enumerate(counts):
+        numbers = range(begin, begin := begin + count)
+        members = [
+            *((f"{k}.png", made.picture_file(k)) for k in numbers),
+            *((f"{k}.txt", f"{k}") for k in numbers),
+        ]
+        made.tar(folder / f"{shard:03}.tar", members)
+
+
+def test_shards_of_any_length_are_read_by_lists_patterns_and_addresses(made, tmp_path):
+    shards(made, tmp_path / "in", 3, 1, 6)
+    captions = sorted(map(str, range(10)))
+    for path in ("in/{000..002}.tar", "in/*.tar", "in/{000,001,002}.tar", "in"):
+        opened = made.open(tmp_path / path)
+        assert made.captions(opened) == captions
+        assert opened.facts.files == ("000.tar", "001.tar", "002.tar")
+    memory = fsspec.filesystem("memory")
+    for file in (tmp_path / "in").iterdir():
+        memory.pipe(f"/shards/{file.name}", file.read_bytes())
+    elsewhere = made.open("memory://shards/{000..002}.tar")
+    assert made.captions(elsewhere) == captions
+    assert elsewhere.facts.fingerprint == opened.facts.fingerprint
+    memory.store.clear()
+    with pytest.raises(UserError, match=r"names files that are not there: .*003\.tar; fetch them"):
+        made.open(tmp_path / "in" / "{000..003}.tar")
+    with pytest.raises(UserError, match=r"memory://shards/000\.tar is not there; fetch it again"):
+        made.open("memory://shards/000.tar")
+
+
+def test_by_name_no_content_is_read_and_every_sample_has_its_side(made, tmp_path):
+    shards(made, tmp_path, 30, 30)
+    by_name = made.open(tmp_path, known_by="name", held_out_fraction=0.3)
+    assert made.captions(by_name) == sorted(map(str, range(60)))
+    assert 6 <= len(by_name.held_out) / 2 <= 30
+    again = made.open(tmp_path, known_by="name", held_out_fraction=0.3)
+    assert again.facts == by_name.facts
+    by_content = made.open(tmp_path, held_out_fraction=0.3)
+    assert by_content.facts.fingerprint != by_name.facts.fingerprint
+    made.tar(tmp_path / "001.tar", [("7.png", b"broken"), ("7.txt", "x"), ("8.txt", "no picture")])
+    broken = made.open(tmp_path, known_by="name")
+    assert broken.facts.fingerprint != by_name.facts.fingerprint
+    assert (broken.facts.rows, broken.facts.skipped) == (32, {})  # it is told when it is met
+
+
+@pytest.mark.parametrize("form", ["pictures", "metadata", "tar", "parquet", "interleaved"])
+def test_an_opening_with_an_index_finds_what_one_without_finds(form, made, tmp_path, monkeypatch):
+    """Until something has changed, a file that was missing included."""
+    monkeypatch.setattr("chiasm.data.index.LEAST_SECONDS", 0.0)
+    folder, caption = tmp_path / "in", {k: f"a {k}" for k in range(8)}
+    pictures = {f"{k}.png": made.picture_file(k) for k in range(7)}
+    rows = [{"file_name": f"{k}.png", "text": caption[k]} for k in range(8)]
+    if form == "pictures":
+        made.files(folder, pictures | {f"{k}.txt": caption[k] for k in range(7)})
+    elif form == "tar":
+        shards(made, folder, 4, 3)
+    elif form == "parquet":
+        made.files(folder, pictures)
+        pa.parquet.write_table(pa.Table.from_pylist(rows), folder / "a.parquet")
+    elif form == "metadata":
+        made.files(folder, pictures | {"metadata.jsonl": made.json_lines(rows)})
+    else:
+        pages = [{"spans": [caption[k], {"image": f"{k}.png"}]} for k in range(8)]
+        made.files(folder, pictures | {"docs.jsonl": made.json_lines(pages)})
+    time.sleep(SETTLED_NS / 1e9)
+    kind = "interleaved" if form == "interleaved" else "image_text"
+    settings = SOURCES.of(kind).model_validate({"path": str(folder)})
+
+    def opened(cache):
+        source = settings.open("mine", Opening(40, cache_folder=tmp_path / cache))
+        sides = (source.train, source.held_out)
+        return source.facts, [made.documents(side) for side in sides]
+
+    fresh, first, again = opened("fresh"), opened("kept"), opened("kept")
+    assert fresh == first == again
+    assert list((tmp_path / "kept" / "index").rglob("*.npz"))
+    if form in ("pictures", "metadata", "interleaved"):
+        made.edit_unseen(folder / "3.png", made.picture_file(3)[:-1] + b"?")
+        assert opened("kept")[0].fingerprint != first[0].fingerprint
+        made.files(folder, {"7.png": made.picture_file(7), "7.txt": "a 7"})
+    elif form == "tar":
+        shards(made, folder, 4, 4)
+    else:
+        made.files(folder, {"7.png": made.picture_file(7)})
+    found = opened("kept")
+    assert found == opened("anew")
+    assert found[0].documents == first[0].documents + (1 if form == "interleaved" else 2)

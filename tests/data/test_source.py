@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from chiasm.data.kinds import TextSettings
+from chiasm.data.media import MEDIA
 from chiasm.data.settings import StreamSettings
 from chiasm.data.source import SOURCES, Opened, SourceFacts, leaks
 from chiasm.errors import UserError
@@ -33,6 +34,13 @@ def test_the_line_for_the_terminal_says_what_was_found():
     assert FACTS.line("mine") == "mine: 1,200 rows -> 2,390 documents, 120 of them held out"
     world = SourceFacts("world", rows=9, documents=9, held_out=1, origin="the embedded world")
     assert world.line("mine") == "mine: 9 documents of the embedded world, 1 of them held out"
+
+
+@pytest.mark.parametrize("medium", MEDIA)
+def test_columns_of_files_are_told_by_their_medium(medium):
+    facts = FACTS.with_files(medium, "file_name")
+    assert facts.files_columns == {medium.nouns: "file_name"}
+    assert f"rows, {medium.nouns} from 'file_name' ->" in facts.line("mine")
 
 
 def test_the_summary_is_json_with_the_first_files_alone():

@@ -10,7 +10,6 @@ from chiasm.data.table import (
     Joined,
     Part,
     parsed_json,
-    read_part,
     read_text,
     refuse_repeated,
 )
@@ -41,7 +40,7 @@ def test_joined_tables_are_their_rows_one_after_the_other(lists, data):
     assert len(joined) == len(flat)
     for number, (k, cell) in enumerate(flat):
         assert joined.row(number) == {f"c{k % 2}": cell}
-        assert joined.folder(number) == Path(f"/{k}")
+        assert joined.file(number) == Path(f"/{k}/x.csv")
         whole = joined.utf8(number, f"c{k % 2}", 0, 10**6)
         assert whole.decode() == cell
         assert joined.utf8(number, f"c{k % 2}", 1, 3) == whole[1:3]
@@ -63,18 +62,6 @@ def test_parts_are_the_rows_of_some_files(cells, data):
     assert [part.row(n)["c"] for n in range(len(part))] == [cell for cell, _ in own]
     assert list(part.files) == [file for _, file in own]
     assert [part.utf8(n, "c", 0, 10**6).decode() for n in range(len(part))] == [c for c, _ in own]
-
-
-def test_parts_of_files_that_shrank_or_vanished_are_told(tmp_path):
-    file = tmp_path / "a"
-    file.write_bytes(b"0123456789")
-    assert read_part(file, 2, 5) == b"234"
-    file.write_bytes(b"0123")
-    with pytest.raises(UserError, match=r"/a has become shorter since it was opened"):
-        read_part(file, 2, 5)
-    file.unlink()
-    with pytest.raises(UserError, match=r"/a cannot be read: No such file"):
-        read_part(file, 2, 5)
 
 
 def test_texts_of_files_are_utf8_without_their_byte_order_mark(tmp_path):

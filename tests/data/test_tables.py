@@ -4,7 +4,8 @@ import pyarrow.parquet
 import pytest
 
 from chiasm.data.arrow_tables import ArrowTable
-from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.media import IMAGE
+from chiasm.data.media_folder import MediaFolder
 from chiasm.data.tables import choose_column, open_tables
 from chiasm.errors import UserError, settings_of
 
@@ -12,12 +13,12 @@ ROWS = [{"image": f"{k}.png", "caption": f"number {k}"} for k in range(5)]
 
 
 def has(*columns):
-    return lambda table: set(columns) <= set(table.columns)
+    return lambda table, files: set(columns) <= set(table.columns)
 
 
-def opened(path, *columns, **options):
+def opened(path, *columns, medium=IMAGE, **options):
     with settings_of("sources.a"):
-        return open_tables(str(path), has(*columns), **options)
+        return open_tables(str(path), has(*columns), medium=medium, **options)
 
 
 def rows_of(table):
@@ -98,7 +99,7 @@ def test_what_fits_is_read_and_what_is_left_is_told(made, tmp_path):
             ".ipynb_checkpoints/corpus-checkpoint.jsonl": '{"text": "old"}',
         },
     )
-    tables = opened(tmp_path, "text", texts=True)
+    tables = opened(tmp_path, "text", medium=None)
     assert rows_of(tables.train) == [{"text": "a"}]
     assert tables.notes == ("left: more.csv, old.jsonl.gz, vocabulary.jsonl and 2 more",)
 
@@ -124,7 +125,7 @@ def test_metadata_of_all_sub_folders_is_read(made, tmp_path):
     made.files(tmp_path, {f"{k}/metadata.csv": f"image\n{k}.png\n" for k in range(3)})
     train = opened(tmp_path, "image").train
     assert rows_of(train) == [{"image": f"{k}.png"} for k in range(3)]
-    assert [train.folder(k).name for k in range(3)] == ["0", "1", "2"]
+    assert [train.file(k).parent.name for k in range(3)] == ["0", "1", "2"]
 
 
 def test_metadata_of_pictures_beside_shards_is_left(made, tmp_path):
@@ -144,13 +145,13 @@ def test_pictures_come_last(made, tmp_path):
     )
     assert rows_of(opened(tmp_path, "image", "text").train) == [{"image": "a.png", "text": "b"}]
     tables = opened(tmp_path / "*.[pt][nx][gt]", "image", "text")
-    assert isinstance(tables.train, PictureFolder)
+    assert isinstance(tables.train, MediaFolder)
     assert tables.notes == ()  # the text beside the picture is read
 
 
 def test_plain_texts_count_where_texts_are_wanted(made, tmp_path):
     made.files(tmp_path, {"b.txt": "second", "a.txt": "first", "metadata.csv": "text\nc\n"})
-    assert rows_of(opened(tmp_path, "text", texts=True).train) == [
+    assert rows_of(opened(tmp_path, "text", medium=None).train) == [
         {"text": "first"}, {"text": "second"}
     ]  # fmt: skip
     assert rows_of(opened(tmp_path, "text").train) == [{"text": "c"}]
@@ -215,7 +216,8 @@ def test_nothing_to_train_on_is_refused(made, tmp_path):
         ({}, "holds nothing that can be read; give a folder with"),
         ({"notes.md": "x"}, "holds nothing that can be read"),
         ({"a.txt": "x"}, "holds nothing that can be read"),
-        ({"a.tar.gz": "x"}, r"holds compressed files \(a\.tar\.gz\).*unpack them first"),
+        ({"a.tar.gz": "x"}, r"a\.tar\.gz cannot be read as gzip \(Not a gzipped file"),
+        ({"a.tar.xz": "x"}, r"holds compressed files \(a\.tar\.xz\).*unpack them first"),
         ({"a.jsonl.zst": "x", "b.zip": "x"}, "holds compressed files"),
         ({"a.jsonl": ""}, "holds no rows"),
         ({"a.csv": "text\n"}, "holds no rows"),

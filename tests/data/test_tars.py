@@ -1,11 +1,16 @@
 import os
 import tarfile
+import time
 
+import fsspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chiasm.data.cells import texts
+from chiasm.data.index import SETTLED_NS, Index
+from chiasm.data.reading import LostError
+from chiasm.data.storage import path_of
 from chiasm.data.tars import Tar
 from chiasm.errors import UserError
 
@@ -135,7 +140,7 @@ def test_what_is_no_tar_or_no_json_is_one_clear_message(made, tmp_path, tar):
     made.files(tmp_path, {"b.tar": b"\x1f\x8b\x08 a compressed one" * 99})
     with pytest.raises(UserError, match=r"b\.tar cannot be read as a tar .* if it is compressed"):
         Tar(tmp_path / "b.tar")
-    with pytest.raises(UserError, match=r"a\.tar: the \.json of sample 1 is no JSON"):
+    with pytest.raises(UserError, match=r"a\.tar: 2\.json is no JSON"):
         tar(("1.json", "{}"), ("2.json", "{"))
 
 
@@ -175,3 +180,59 @@ def test_a_tar_that_shrinks_is_told(tar, tmp_path):
     os.truncate(tmp_path / "a.tar", 700)
     with pytest.raises(UserError, match=r"a\.tar has become shorter since it was opened"):
         table.row(0)
+
+
+def test_a_shards_description_of_itself_is_no_sample(tar):
+    assert len(tar(("__meta__.txt", "x"), ("__a.txt", "one"), ("1.txt", "two"))) == 2
+
+
+def test_members_are_found_by_their_names(tar):
+    table = tar(
+        ("d/1.json", "{}"), ("d/1.0.jpg", b"own 0"), ("d/1.png", b"own png"),
+        ("d/x.jpg", b"beside"), ("pool/x.jpg", b"pool"), ("x.jpg", b"root"),
+        ("d/2.json", "{}"), ("d/2.0.jpg", b"other 0"),
+    )  # fmt: skip
+    asked = ["0.jpg", "PNG", "1.0.jpg", "2.0.jpg", "x.jpg", "./pool/x.jpg", "d/x.jpg", "y.jpg"]
+    found = [table.member(0, name) for name in asked]
+    assert found == [
+        *(b"own 0", b"own png", b"own 0", b"other 0", b"beside", b"pool", b"beside", None)
+    ]
+    assert table.member(1, "0.jpg") is None
+
+
+def test_a_tar_is_listed_once(made, tmp_path):
+    members = [("b/1.jpg", b"j"), ("b/1.json", '{"n": 1}'), ("2.txt", "x")]
+    file = made.tar(tmp_path / "a.tar", members)
+    time.sleep(SETTLED_NS / 1e9)
+    index = Index(tmp_path / "index", least_seconds=0)
+    first, again = Tar(file, index), Tar(file, index)
+    assert rows_of(first) == rows_of(again) == [
+        {"image": b"j", "jpg": b"j", "json": '{"n": 1}', "n": "1"}, {"txt": "x"}
+    ]  # fmt: skip
+    assert first.columns == again.columns == ("image", "jpg", "json", "n", "txt")
+    assert again.member(0, "2.txt") == b"x"
+    assert len(list((tmp_path / "index").rglob("*.npz"))) == 1
+    made.tar(file, [("3.txt", "new")])
+    assert rows_of(Tar(file, index)) == [{"txt": "new"}]
+
+
+def test_a_tar_elsewhere_is_read_as_one_here(made, tmp_path):
+    file = made.tar(tmp_path / "a.tar", [(f"{k}.{end}", f"{k}") for k in range(9) for end in "ab"])
+    memory = fsspec.filesystem("memory")
+    memory.pipe("/shards/a.tar", file.read_bytes())
+    elsewhere = Tar(path_of("memory://shards/a.tar"))
+    memory.store.clear()
+    assert len(elsewhere) == 9
+    with pytest.raises(LostError, match=r"memory://shards/a\.tar cannot be read"):
+        elsewhere.row(3)
+    memory.pipe("/shards/a.tar", file.read_bytes())
+    assert rows_of(elsewhere) == rows_of(Tar(file))
+    memory.store.clear()
+
+
+def test_names_tell_rows_apart(made, tmp_path):
+    names = set()
+    for shard in ("0.tar", "1.tar"):
+        table = Tar(made.tar(tmp_path / shard, [("a/1.txt", "x"), ("1.txt", "x"), ("2.txt", "x")]))
+        names |= {table.name(number) for number in range(3)}
+    assert len(names) == 6

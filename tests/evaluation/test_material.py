@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 
 from chiasm.actions import Action, ActionFormat
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Sound, Text
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material, asked_picture, pick, spread
 from chiasm.poses import Pose
+from chiasm.waveform import Waveform
 
 
 def test_documents_of_one_map_share_a_cluster(material):
@@ -168,6 +169,19 @@ def test_what_no_source_knows_is_left_out_with_the_setting_that_would_know_it(
 def test_walks_without_words_are_no_action_videos(material):
     assert not Material({}, {"mine": OwnWalks(tells=False)}).action_videos()
     assert list(material.action_videos()) == ["action_video"], "other tasks know the walks too"
+
+
+class Heard(OwnWalks):
+    """Walks whose documents are of pictures and what is heard there."""
+
+    def __getitem__(self, index):
+        first = self.walks[index % self._count][index // self._count]
+        sound = Sound(Waveform(np.zeros(100, np.float32), 8000), target=True)
+        return Document((self.picture(first), Text("sound:"), sound))
+
+
+def test_a_word_between_a_picture_and_a_sound_is_no_action():
+    assert not Material({}, {"mine": Heard()}).action_videos()
 
 
 def test_a_source_says_which_of_its_documents_belong_together(pretrained, settings):

@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))  # where the forked ones find it too
 
-from nursery import Forked  # noqa: E402
+from nursery import Forked
 
 Start = Callable[..., list[Forked]]
 

@@ -2,6 +2,10 @@ import numpy as np
 import pytest
 
 from chiasm.actions import Action, ActionFormat
+from chiasm.controls import ControlSettings
+from chiasm.data.lerobot_export import export_walks, set_settings
+from chiasm.data.robots import LeRobotSettings
+from chiasm.data.source import Opening
 from chiasm.documents import Image, Text
 from chiasm.worlds.settings import TASKS, WorldSettings
 from chiasm.worlds.sources import WorldSource
@@ -154,3 +158,26 @@ def test_what_a_task_shows_its_frames_as(train: World, task: str):
     source = WorldSource(train, task)
     shown = {image.target for index in range(60) for image in source[index].images}
     assert shown == source.shown_as
+
+
+@pytest.mark.slow
+def test_its_walks_are_a_lerobot_set_to_the_bit(train, held_out, tmp_path):
+    worlds = {"train": train, "held_out": held_out}
+    sides = {name: WorldSource(own, "action_video") for name, own in worlds.items()}
+    settings = set_settings(sides, None, 0)
+    episodes, frames = export_walks(sides, tmp_path / "set", settings, lambda done, of: None)
+    walks = [(source, walk) for source in sides.values() for walk in source.walks]
+    assert (episodes, frames) == (len(walks), sum(len(walk) for _, walk in walks))
+    step = {"ahead": {"column": "dx_metres"}, "turn": {"column": "dyaw_degrees"}}
+    actions = ActionFormat(controls={name: ControlSettings(decimals=4) for name in step})
+    back = LeRobotSettings(path=str(tmp_path / "set"), task="action_video", controls=step)
+    found = back.open("back", Opening(actions=actions))
+    assert found.facts.rows == frames
+    for own, read in (("train", found.train), ("held_out", found.held_out)):
+        for walk, again in zip(sides[own].walks, read.walks, strict=True):
+            assert len(walk) == len(again)
+            for a, b in zip(walk, again, strict=True):
+                assert np.array_equal(sides[own].picture(a).pixels(), read.picture(b).pixels())
+            ahead, _, turn = sides[own].world.step(walk[0], walk[1]).action.step
+            given = read.controls(again[0], again[1])
+            assert list(given.values()) == pytest.approx([ahead, turn], abs=1e-4)

@@ -3,6 +3,7 @@
 settings.py         settings of the training
 ridge.py            linear regression in closed form
 pictures.py         images to learn from
+decoded.py          decoded images, kept
 words.py            captions as word ids; the text tower
 draw.py             what a step draws; the part of each rank
 fit.py              a stage, and the loop that trains it

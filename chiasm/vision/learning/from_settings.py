@@ -9,12 +9,13 @@ from typing import NamedTuple
 import torch
 
 from chiasm.capabilities import Labelled
-from chiasm.data.source import Opening
-from chiasm.documents import Source, Split
+from chiasm.data.source import Opened, Opening
+from chiasm.documents import Split
 from chiasm.errors import settings_of
 from chiasm.ranks import ALONE, Ranks
 from chiasm.tokenizers.settings import open_tokenizer
 from chiasm.tokenizers.tokenizer import Tokenizer
+from chiasm.vision.learning.decoded import kept_pictures
 from chiasm.vision.learning.frechet import FeatureNetwork
 from chiasm.vision.learning.pictures import (
     Pictures,
@@ -104,23 +105,31 @@ def _open(
             captioned=settings.reads_captions,
         )
     train, held_out = (
-        _pictures(settings, opened.side(split), pixels, split, tell) for split in Split
+        _pictures(settings, opened, pixels, split, cache_folder, tell) for split in Split
     )
     return _Material(train, held_out, frozen, network)
 
 
 def _pictures(
     settings: VisionTrainingSettings,
-    source: Source,
+    opened: Opened,
     pixels: int,
     split: Split,
+    cache_folder: Path,
     tell: Callable[[str], None],
 ) -> Pictures:
+    source = opened.side(split)
     if isinstance(source, Labelled):
         return pictures_of_frames(source, clear_only=split is Split.HELD_OUT)
     told = ", ".join(path for path in settings.source.paths[:1] if path) or settings.source.kind
     data = f"{told} ({split.value}, {len(source)} documents)"
-    pictures = pictures_of_source(source, pixels, data=data, captioned=settings.reads_captions)
+    captioned, facts = settings.reads_captions, opened.facts
+    pictures = kept_pictures(
+        cache_folder / "pictures",
+        (facts.fingerprint, facts.held_out_fingerprint),
+        (settings.source, data, pixels, captioned),
+        lambda: pictures_of_source(source, pixels, data=data, captioned=captioned),
+    )
     if pictures.unreadable:
         left_out = f"{split.value}: {len(pictures.unreadable)} pictures cannot be decoded, among "
         tell(f"{left_out}them {pictures.unreadable[0]}")

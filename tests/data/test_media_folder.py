@@ -1,6 +1,7 @@
 import pytest
 
-from chiasm.data.picture_folder import PictureFolder, is_picture
+from chiasm.data.media import IMAGE
+from chiasm.data.media_folder import MediaFolder
 from chiasm.errors import UserError
 
 
@@ -9,7 +10,7 @@ def folder(made, tmp_path):
     def opened(files):
         made.files(tmp_path, files)
         every = sorted(file for file in tmp_path.rglob("*") if file.is_file())
-        return PictureFolder(tmp_path, [file for file in every if is_picture(file)], every)
+        return MediaFolder(tmp_path, [file for file in every if IMAGE.is_of(file)], every)
 
     return opened
 
@@ -33,15 +34,15 @@ def test_words_beside_pictures_are_read_with_them(folder, tmp_path):
         *(row | {"text": text} for row, text in zip(rows, texts, strict=False)),
         rows[3],
     ]
-    assert tmp_path / "lone.txt" not in table.sidecars
-    assert len(table.sidecars) == 3
+    assert tmp_path / "lone.txt" not in table.beside
+    assert len(table.beside) == 3
 
 
 def test_a_stray_note_is_no_caption(folder):
     table = folder({"a.jpg": "", "b.jpg": "", "a.txt": "note to self"})
     assert table.columns == ("image",)
     assert "text" not in table.row(0)
-    assert table.sidecars == []
+    assert table.beside == ()
 
 
 def test_json_beside_pictures_gives_columns(folder):
