@@ -67,7 +67,7 @@ NOT_OF_A_TRAINED_MODEL_EITHER = {
 
 NOT_OF_A_RECIPE = {
     *("torch", "torchvision", "tensorboard", "safetensors", "transformers", "tokenizers"),
-    *("diffusers", "grain", "datasets", "matplotlib", "vizdoom", "evo"),
+    *("diffusers", "grain", "datasets", "matplotlib", "vizdoom", "evo", "av"),
 }
 """Libraries that reading a recipe loads none of, wherever its mistake is."""
 

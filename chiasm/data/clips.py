@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -24,11 +24,12 @@ from chiasm.data.reading import Unusable
 from chiasm.data.survey import hashed
 from chiasm.data.table import Table
 from chiasm.documents import Document, Image, Text
-from chiasm.errors import UserError
 from chiasm.video.errors import VideoError
-from chiasm.video.extent import Extent, read_extent
 from chiasm.video.frame import VideoFrame, content_hash
 from chiasm.video.rule import RULE, Matrix
+
+if TYPE_CHECKING:
+    from chiasm.video.extent import Extent
 
 
 @dataclass(frozen=True)
@@ -157,13 +158,13 @@ class VideoSource(FolderSource):
         return _Clips(self, indices)
 
     def _content(self, number: int) -> tuple[bytes, ...]:
+        from chiasm.video.extent import read_extent  # what only reads a recipe needs no PyAV
+
         path, *words = self._row(number)
         try:
             extent, content = read_extent(path), content_hash(path)
         except VideoError as error:
             raise Unusable(error.reason, str(error)) from error
-        except UserError as error:
-            raise Unusable("cannot be read", str(error)) from error
         begins = self._sampling.begins(extent)
         if not begins:
             raise Unusable("shorter than a clip", str(path))

@@ -26,11 +26,18 @@ class Refused(ValueError):
     """The rule does not say what the frame's colours are; the message is the reason."""
 
 
-def upright(frame: av.VideoFrame, aspect: Fraction | None, untagged: Matrix) -> np.ndarray:
+Turn = tuple[int, int, int, int]
+"""a, b, c, d of a display matrix: x' = a x + c y and y' = b x + d y, y down."""
+
+
+def upright(
+    frame: av.VideoFrame, turn: Turn, aspect: Fraction | None, untagged: Matrix
+) -> np.ndarray:
     """Returns a frame as a viewer shows it: uint8 [H, W, 3], contiguous.
 
     Args:
         frame: the decoded frame.
+        turn: the stream's display matrix.
         aspect: width of a pixel over its height; None: unknown, taken as square.
         untagged: matrix for frames that do not name theirs.
 
@@ -50,7 +57,7 @@ def upright(frame: av.VideoFrame, aspect: Fraction | None, untagged: Matrix) -> 
     pixels = rgb.to_ndarray()
     if transfer:
         pixels = hdr.shown(pixels, transfer)
-    return np.ascontiguousarray(_turned(pixels, display_matrix(frame)))
+    return np.ascontiguousarray(_turned(pixels, turn))
 
 
 def refuse_colors(frame: av.VideoFrame) -> None:
@@ -71,9 +78,12 @@ def is_tagged(frame: av.VideoFrame) -> bool:
     return int(frame.colorspace) not in _UNTAGGED or frame.format.is_rgb
 
 
-def display_matrix(frame: av.VideoFrame) -> tuple[int, int, int, int]:
-    """Returns a, b, c, d of the display matrix: x' = a x + c y and y' = b x + d y, y down."""
-    side_data: Any = frame.side_data  # whose types are declared wrongly
+def display_matrix(frame: av.VideoFrame) -> Turn:
+    """Returns the display matrix of a frame's stream."""
+    # A frame whose side data was asked for is held by it in a circle, until Python next looks for
+    # such: with large frames gigabytes. So a tiny copy is asked.
+    tiny = frame.reformat(width=16, height=16, format="rgb24", threads=1)
+    side_data: Any = tiny.side_data  # whose types are declared wrongly
     if Type.DISPLAYMATRIX not in side_data:
         return 1, 0, 0, 1
     a, b, _, c, d = np.frombuffer(side_data[Type.DISPLAYMATRIX], np.int32)[:5].tolist()
@@ -90,8 +100,8 @@ def _colorspace(frame: av.VideoFrame, untagged: Matrix) -> Colorspace | None:
     return Colorspace.ITU709 if untagged == "bt709" else Colorspace.ITU601
 
 
-def _turned(pixels: np.ndarray, matrix: tuple[int, int, int, int]) -> np.ndarray:
-    a, b, c, d = matrix
+def _turned(pixels: np.ndarray, turn: Turn) -> np.ndarray:
+    a, b, c, d = turn
     if abs(b) + abs(c) > abs(a) + abs(d):  # rows become columns
         pixels, a, d = pixels.transpose(1, 0, 2), c, b
     return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]

@@ -90,18 +90,20 @@ def _stamps(path: Path) -> list[int]:
     """
     container, stream, in_order = open_video(path)
     ticks: list[int] = []
-    end, broken = Fraction(0), False
+    ends: dict[int, int] = {}
+    broken, own = False, stream.index
     with container:
         try:
             for packet in container.demux():
-                stamps = [stamp for stamp in (packet.pts, packet.dts) if stamp is not None]
-                if not stamps or not packet.time_base:
-                    continue
-                end = max(end, (max(stamps) + (packet.duration or 0)) * packet.time_base)
+                shown, decoded, number = packet.pts, packet.dts, packet.stream_index
+                stamps = [stamp for stamp in (shown, decoded) if stamp is not None]
+                if not stamps:
+                    continue  # also the mark of a stream's end
+                ends[number] = max(ends.get(number, 0), max(stamps) + (packet.duration or 0))
                 broken = packet.is_corrupt
-                shown = packet.dts if in_order else packet.pts
-                is_shown = packet.stream_index == stream.index and not packet.is_discard
-                if is_shown and shown is not None:
+                if in_order:
+                    shown = decoded
+                if number == own and shown is not None and not packet.is_discard:
                     ticks.append(shown)
         except (av.FFmpegError, OSError):
             broken = True
@@ -110,6 +112,8 @@ def _stamps(path: Path) -> list[int]:
         if broken:
             raise VideoError(path, CUT_OFF, "its last packet lacks bytes")
         named = Fraction(container.duration or 0, av.time_base)
+        bases = ((end, container.streams[number].time_base) for number, end in ends.items())
+        end = max(end * Fraction(base or 0) for end, base in bases)
         if end + _tolerance(container, stream) < named:
             detail = f"it ends at {float(end):.2f} of {float(named):.2f} s"
             raise VideoError(path, CUT_OFF, detail)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 import xxhash
 
-from chiasm.errors import UserError
 from chiasm.video.errors import VideoError
 from chiasm.video.rule import RULE, Matrix
 
@@ -30,6 +29,8 @@ if TYPE_CHECKING:
 
 _MOST_OPEN = 8
 """Open files, each with a decoder and a few frames in memory."""
+_SHOWN_BYTES = 1 << 26
+"""Bound of the converted frames in memory."""
 _BLOCK_BYTES = 1 << 20
 
 
@@ -51,7 +52,7 @@ class VideoFrame:
         return f"{self.path} at {float(self.time):.3f} s"
 
     def pixels(self) -> np.ndarray:
-        """Returns the frame as a viewer shows it: uint8 [H, W, 3].
+        """Returns the frame as a viewer shows it: uint8 [H, W, 3], read-only.
 
         Raises:
             VideoError: it cannot be read, is damaged, or has colours that are not known.
@@ -64,7 +65,7 @@ class VideoFrame:
         Nothing is decoded. The file is read once, and again where it has changed.
 
         Raises:
-            UserError: the file cannot be read.
+            VideoError: the file cannot be read.
         """
         rule = f"video frame by rule {RULE}, {self.untagged}, at {self.time} s of "
         return rule.encode() + content_hash(self.path)
@@ -75,7 +76,8 @@ def frames(
 ) -> Iterator[np.ndarray]:
     """Yields the frames of a file at some times, uint8 [H, W, 3] each, in the order of the times.
 
-    Rising times are decoded in one pass; one frame and its few predecessors are in memory.
+    Rising times are decoded in one pass. Arrays are read-only: the last few are shared, since
+    documents are often looked at before they are read.
 
     Args:
         path: the file.
@@ -88,11 +90,16 @@ def frames(
     from chiasm.video.colors import Refused, upright
 
     for time in times:
-        with _OPEN.reader(path) as reader:
-            try:
-                pixels = upright(reader.at(Fraction(time)), reader.pixel_aspect, untagged)
-            except Refused as error:
-                raise VideoError(path, str(error)) from error
+        version = _version(path)
+        key = path, version, time, untagged
+        if (pixels := _SHOWN.get(key)) is None:
+            with _OPEN.reader(path, version) as reader:
+                try:
+                    own = reader.at(Fraction(time))
+                    pixels = upright(own, reader.turn, reader.pixel_aspect, untagged)
+                except Refused as error:
+                    raise VideoError(path, str(error)) from error
+            _SHOWN.put(key, pixels)
         yield pixels
 
 
@@ -100,12 +107,13 @@ def content_hash(path: Path) -> bytes:
     """Returns a 128-bit hash of a file's bytes; a file that stays is read once in a process.
 
     Raises:
-        UserError: it cannot be read.
+        VideoError: it cannot be read.
     """
+    version = _version(path)
     try:
-        return _hashed(path, *_version(path))
+        return _hashed(path, *version)
     except OSError as error:
-        raise UserError(f"video {path} cannot be read: {error.strerror}") from error
+        raise VideoError(path, f"cannot be read: {error.strerror}") from error
 
 
 @lru_cache(1 << 16)
@@ -118,8 +126,15 @@ def _hashed(path: Path, *version: int) -> bytes:
 
 
 def _version(path: Path) -> tuple[int, ...]:
-    """Returns numbers that change whenever a file does: its change time nobody can set back."""
-    found = os.stat(path)
+    """Returns numbers that change whenever a file does: its change time nobody can set back.
+
+    Raises:
+        VideoError: the file is not there.
+    """
+    try:
+        found = os.stat(path)
+    except OSError as error:
+        raise VideoError(path, f"cannot be read: {error.strerror}") from error
     return found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
@@ -139,7 +154,7 @@ class _OpenFiles:
         self._shared: OrderedDict[tuple, _Shared] = OrderedDict()
 
     @contextmanager
-    def reader(self, path: Path) -> Iterator[VideoReader]:
+    def reader(self, path: Path, version: tuple[int, ...]) -> Iterator[VideoReader]:
         """Yields a file's reader, whose place in the file is that of the last call.
 
         Raises:
@@ -147,10 +162,6 @@ class _OpenFiles:
         """
         from chiasm.video.reader import VideoReader
 
-        try:
-            version = _version(path)
-        except OSError as error:
-            raise VideoError(path, f"cannot be read: {error.strerror}") from error
         with self._lock:
             shared = self._shared.setdefault((path, version), _Shared())
             self._shared.move_to_end((path, version))
@@ -162,13 +173,36 @@ class _OpenFiles:
             shared.reader = reader  # one that failed is opened anew
 
 
-_OPEN = _OpenFiles()
+class _Pictures:
+    """The frames that were converted last, by file, time and rule."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._pixels: OrderedDict[Hashable, np.ndarray] = OrderedDict()
+        self._bytes = 0
+
+    def get(self, key: Hashable) -> np.ndarray | None:
+        """Returns a frame; None: it is not here."""
+        with self._lock:
+            return self._pixels.get(key)
+
+    def put(self, key: Hashable, pixels: np.ndarray) -> None:
+        """Keeps a frame, and forgets those that were put first."""
+        pixels.flags.writeable = False
+        with self._lock:
+            self._bytes += pixels.nbytes - getattr(self._pixels.get(key), "nbytes", 0)
+            self._pixels[key] = pixels
+            while self._bytes > _SHOWN_BYTES:
+                self._bytes -= self._pixels.popitem(last=False)[1].nbytes
+
+
+_OPEN, _SHOWN = _OpenFiles(), _Pictures()
 
 
 def _forget() -> None:
     """Opens files anew in a forked process: it would share their places with the first one."""
-    global _OPEN
-    _OPEN = _OpenFiles()
+    global _OPEN, _SHOWN
+    _OPEN, _SHOWN = _OpenFiles(), _Pictures()
 
 
 os.register_at_fork(after_in_child=_forget)

@@ -13,17 +13,20 @@ the file again.
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fractions import Fraction
 from math import floor
 from pathlib import Path
+from typing import NamedTuple
 
 import av
 from av.container import InputContainer
 from av.stream import Disposition
 
+from chiasm.video.colors import display_matrix
 from chiasm.video.errors import CUT_OFF, NO_STAMPS, VideoError
 
 _RECENT_BYTES, _RECENT_FRAMES = 1 << 25, 16
@@ -38,6 +41,13 @@ _IN_ORDER = frozenset({"avi", "mpeg"})
 _NO_INDEX = "its index is missing or damaged"
 
 
+class _Decoded(NamedTuple):
+    stamp: Fraction
+    """On the file's clock."""
+    frame: av.VideoFrame
+    damaged: bool
+
+
 class VideoReader:
     """The frames of one file, of which a few are in memory; not for several threads at once.
 
@@ -49,16 +59,19 @@ class VideoReader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._recent: deque[tuple[Fraction, av.VideoFrame]] = deque()
+        self._decoded: Iterator[av.VideoFrame] = iter(())
+        self._is_damaged = False
+        self._recent: deque[_Decoded] = deque()
         self._open()
         if not self._advance():
             raise VideoError(path, NO_STAMPS)
-        self.origin, self.first = self._recent[0]
+        self.origin, self.first, _ = self._recent[0]
+        self.turn = display_matrix(self.first)
         rates = [self._stream.average_rate, self._stream.guessed_rate, self._stream.base_rate]
         frames = [1 / Fraction(rate) for rate in rates if rate]
         self._last_duration = max(frames, default=Fraction(1, 10))
         if self._advance():  # where the rate varies, those of the header are often far too low
-            frames.append(self._recent[1][0] - self.origin)
+            frames.append(self._recent[1].stamp - self.origin)
         self.slack = max(self.time_base, min(frames, default=self.time_base) / 2)
         """Half a source frame in seconds."""
         self._reach = _FIRST_REACH * 2 * self.slack
@@ -67,11 +80,6 @@ class VideoReader:
     def pixel_aspect(self) -> Fraction | None:
         """Width of a pixel over its height; None: the file does not say."""
         return self._stream.sample_aspect_ratio or self._stream.codec_context.sample_aspect_ratio
-
-    @property
-    def time_base(self) -> Fraction:
-        """Seconds of a tick of the stream's stamps."""
-        return Fraction(self._stream.time_base or 0)
 
     @property
     def format(self) -> str:
@@ -87,36 +95,47 @@ class VideoReader:
         wanted = self.origin + time
         if time < -self.slack:
             raise VideoError(self.path, "no frame before the first", f"at {float(time):.3f} s")
-        if not self._holds(wanted) and not self._is_near(wanted):
-            self._seek(wanted)
-        while self._recent[-1][0] < wanted and self._advance():
-            pass
-        stamp, frame = self._chosen(wanted)
-        if stamp == self._recent[-1][0] and wanted >= stamp + self._shown(frame):
+        try:
+            stamp, frame, damaged = self._found(wanted)
+        except VideoError:
+            damaged = True
+        if damaged:  # perhaps of an earlier frame, which a new decoder need not meet
+            self._is_damaged = True
+            self._recent.clear()
+            stamp, frame, damaged = self._found(wanted)
+        if stamp == self._recent[-1].stamp and wanted >= stamp + self._shown(frame):
             end = float(stamp + self._shown(frame) - self.origin)
             detail = f"asked for {float(time):.3f} s, where it ends at {end:.3f} s"
             raise VideoError(self.path, "no frame after the last", detail)
-        if frame.is_corrupt:
+        if damaged:
             raise VideoError(self.path, "a damaged frame", f"at {float(time):.3f} s")
         return frame
 
+    def _found(self, wanted: Fraction) -> _Decoded:
+        """Returns the frame on display, sought for unless it is in memory or near."""
+        if not self._recent or not (self._holds(wanted) or self._is_near(wanted)):
+            self._seek(wanted)
+        while self._recent[-1].stamp < wanted and self._advance():
+            pass
+        return self._chosen(wanted)
+
     def since_first(self, frame: av.VideoFrame) -> Fraction:
         """Returns the stamp of a frame, in seconds since the first frame."""
-        return next(stamp for stamp, own in self._recent if own is frame) - self.origin
+        return next(own.stamp for own in self._recent if own.frame is frame) - self.origin
 
     @property
     def meets_damage(self) -> bool:
         """Whether any frame in memory is damaged."""
-        return any(frame.is_corrupt for _, frame in self._recent)
+        return any(own.damaged for own in self._recent)
 
-    def _chosen(self, wanted: Fraction) -> tuple[Fraction, av.VideoFrame]:
-        """Returns the stamp and the frame of those in memory that counts as on display."""
+    def _chosen(self, wanted: Fraction) -> _Decoded:
+        """Returns the frame in memory that counts as on display."""
         after = None
-        for stamp, frame in reversed(self._recent):
-            if stamp <= wanted:
-                near = after is not None and after[0] - wanted < min(self.slack, wanted - stamp)
-                return after if near and after is not None else (stamp, frame)
-            after = stamp, frame
+        for own in reversed(self._recent):
+            if own.stamp <= wanted:
+                near = min(self.slack, wanted - own.stamp)
+                return after if after is not None and after.stamp - wanted < near else own
+            after = own
         return self._recent[0]
 
     def _shown(self, frame: av.VideoFrame) -> Fraction:
@@ -126,21 +145,21 @@ class VideoReader:
 
     def _holds(self, wanted: Fraction) -> bool:
         """Returns whether the frame is in memory, if the file has it."""
-        first, last = self._recent[0][0], self._recent[-1][0]
+        first, last = self._recent[0].stamp, self._recent[-1].stamp
         return (first <= wanted or first == self.origin) and wanted <= last
 
     def _is_near(self, wanted: Fraction) -> bool:
-        return 0 <= wanted - self._recent[-1][0] <= self._reach
+        return 0 <= wanted - self._recent[-1].stamp <= self._reach
 
     def _seek(self, wanted: Fraction) -> None:
         """Leads to a frame at or before a time, from which on decoding is right."""
-        before = self._recent[-1][0]
+        before = self._recent[-1].stamp if self._recent else wanted
         for back in _STEPS_BACK:
             if wanted - back <= self.origin:
                 break
-            if self._sought(wanted - back) and self._recent[0][0] <= wanted:
-                if self._recent[0][0] <= before < wanted:  # to go on would have been as fast
-                    self._reach = max(self._reach, wanted - self._recent[0][0])
+            if self._sought(wanted - back) and (key := self._recent[0].stamp) <= wanted:
+                if key <= before < wanted:  # to go on would have been as fast
+                    self._reach = max(self._reach, wanted - key)
                 return
         self._open()
         if not self._advance():
@@ -148,6 +167,8 @@ class VideoReader:
 
     def _sought(self, target: Fraction) -> bool:
         """Seeks on the file's clock; returns whether a key frame follows."""
+        if self._is_damaged:  # a decoder that met damage is not as a new one, even after a seek
+            self._open()
         try:
             self._container.seek(floor(target / self.time_base), stream=self._stream)
         except av.FFmpegError:
@@ -155,22 +176,37 @@ class VideoReader:
         self._begin()
         while self._advance():
             # Frames before the first key frame in order of display may lack what they refer to.
-            if self._recent[-1][1].key_frame and not self._recent[-1][1].is_corrupt:
-                while len(self._recent) > 1:
-                    self._recent.popleft()
+            stamp, frame, _ = self._recent[-1]
+            if frame.key_frame and not frame.is_corrupt:
+                self._recent.clear()
+                self._recent.append(_Decoded(stamp, frame, damaged=False))
+                self._damaged = False
                 return True
         return False
 
+    def __del__(self) -> None:
+        self._close()
+
+    def _close(self) -> None:
+        """Frees the decoder, which container and stream hold in a circle."""
+        if hasattr(self, "_container"):
+            self._decoded = iter(())
+            self._container.close()
+
     def _open(self) -> None:
+        self._close()
         self._container, self._stream, self.in_order = open_video(self.path)
+        self.time_base = Fraction(self._stream.time_base or 0)
+        """Seconds of a tick of the stream's stamps."""
         # One thread: memory is bounded, and a file that is cut off is an error (with threads by
         # frame it ends in silence).
         self._stream.codec_context.thread_count, self._stream.thread_type = 1, "NONE"
         self._begin()
 
     def _begin(self) -> None:
-        self._decoded: Iterator[av.VideoFrame] = self._container.decode(self._stream)
+        self._decoded = self._container.decode(self._stream)
         self._recent.clear()
+        self._damaged = False
 
     def _advance(self) -> bool:
         """Decodes a frame; returns False at the end of the file."""
@@ -179,12 +215,14 @@ class VideoReader:
                 stamp = self._stamp(frame)
                 if stamp is None:
                     continue
-                if self._recent and stamp <= self._recent[-1][0]:
-                    if stamp == self._recent[-1][0]:
+                if self._recent and stamp <= self._recent[-1].stamp:
+                    if stamp == self._recent[-1].stamp:
                         continue
                     remedy = "convert it, or leave it out"
                     raise VideoError(self.path, "time stamps that go back", remedy=remedy)
-                self._recent.append((stamp, frame))
+                # So may be all that this decoder gives from now on, key frames too.
+                self._damaged |= frame.is_corrupt
+                self._recent.append(_Decoded(stamp, frame, self._damaged))
                 self._forget()
                 return True
         return False
@@ -196,11 +234,11 @@ class VideoReader:
             ticks = frame.dts
             if ticks is None and self._recent:  # the decoder's last frames
                 last = self._recent[-1]
-                return last[0] + (last[1].duration or 1) * self.time_base
+                return last.stamp + (last.frame.duration or 1) * self.time_base
         return None if ticks is None else ticks * self.time_base
 
     def _forget(self) -> None:
-        size = sum(plane.buffer_size for plane in self._recent[-1][1].planes)
+        size = sum(plane.buffer_size for plane in self._recent[-1].frame.planes)
         most = min(_RECENT_FRAMES, max(2, _RECENT_BYTES // max(1, size)))
         while len(self._recent) > most:
             self._recent.popleft()
@@ -209,7 +247,11 @@ class VideoReader:
     def _decoding(self) -> Iterator[None]:
         try:
             yield
+        except VideoError:
+            self._recent.clear()  # nothing goes on from here
+            raise
         except av.FFmpegError as error:
+            self._recent.clear()
             detail = f"{error.strerror}: damaged, or cut off"
             raise VideoError(self.path, "cannot be decoded", detail) from error
 
@@ -221,7 +263,8 @@ def open_video(path: Path) -> tuple[InputContainer, av.VideoStream, bool]:
         VideoError: it cannot be opened, or holds no video.
     """
     try:
-        container = av.open(str(path))
+        # An absolute path is no address, whatever the name, and a playlist leads to files alone.
+        container = av.open(os.path.abspath(path), options={"protocol_whitelist": "file"})
     except FileNotFoundError as error:
         raise VideoError(path, "does not exist") from error
     except (av.FFmpegError, OSError) as error:
@@ -229,9 +272,11 @@ def open_video(path: Path) -> tuple[InputContainer, av.VideoStream, bool]:
             raise VideoError(path, CUT_OFF, _NO_INDEX) from error
         raise VideoError(path, "cannot be opened", error.strerror or "") from error
     if not container.streams:
+        container.close()
         raise VideoError(path, CUT_OFF, _NO_INDEX)
     stream = container.streams.best("video")
     if not isinstance(stream, av.VideoStream) or stream.disposition & Disposition.attached_pic:
+        container.close()
         raise VideoError(path, "holds no video")
     return container, stream, container.format.name in _IN_ORDER
 

@@ -10,7 +10,7 @@ import pytest
 from chiasm.data.keys import picture_key
 from chiasm.documents import Image
 from chiasm.errors import UserError
-from chiasm.video import reader
+from chiasm.video import frame, reader
 from chiasm.video.frame import VideoFrame, frames
 
 
@@ -68,7 +68,7 @@ def test_a_key_depends_on_content_time_and_rule_alone(films, file: Path) -> None
         key(copy, Fraction(1, 3)),
     ]
     assert len({first, *others}) == 4
-    with pytest.raises(UserError, match=r"gone\.mp4 cannot be read"):
+    with pytest.raises(UserError, match=r"gone\.mp4: cannot be read"):
         key(file.with_name("gone.mp4"), Fraction(0))
 
 
@@ -78,6 +78,25 @@ def test_a_file_that_changes_is_read_anew(films, file: Path) -> None:
     first = films.picture(7)
     films.write(file, [_frame(first)] * 3)
     assert films.number(frame.pixels()) == 7
+
+
+def test_a_document_that_is_looked_at_first_is_decoded_once(file: Path, monkeypatch) -> None:
+    calls = []
+    at = reader.VideoReader.at
+    monkeypatch.setattr(
+        reader.VideoReader, "at", lambda own, time: calls.append(time) or at(own, time)
+    )
+    images = [Image(VideoFrame(file, Fraction(n, 10)), target=True) for n in range(8)]
+    first = [image.pixels() for image in images]
+    assert all((image.pixels() == one).all() for image, one in zip(images, first, strict=True))
+    assert len(calls) == 8
+
+
+def test_few_frames_stay_in_memory() -> None:
+    kept = frame._Pictures()
+    for number in range(10):
+        kept.put(number, np.zeros((1 << 12, 1 << 11, 3), np.uint8))  # 24 MiB each
+    assert [number for number in range(10) if kept.get(number) is not None] == [8, 9]
 
 
 def test_what_cannot_be_read_is_told(films, file: Path) -> None:

@@ -1,13 +1,18 @@
 """The frame at a time is the right one in every container, in order and after a seek."""
 
+import gc
+import os
 import random
+from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
 
 from chiasm.video.errors import VideoError
+from chiasm.video.extent import read_extent
 from chiasm.video.reader import VideoReader
 
 VP9 = {
@@ -74,22 +79,29 @@ def test_a_frame_stays_until_the_next_one_where_the_rate_varies(films, tmp_path:
             assert films.number(rgb(reader.at(Fraction(time, 1000)))) == number, (name, time)
 
 
-def test_a_trimmed_file_begins_with_its_first_decoded_frame(films, tmp_path: Path) -> None:
-    """Cut between key frames by copying packets: those before the cut are decoded, not shown."""
+def test_a_file_trimmed_between_key_frames(films, tmp_path: Path) -> None:
+    """By copying packets: those before the cut are decoded; mp4 does not show them, mkv does."""
     whole = films.write(tmp_path / "whole.mp4")
-    trimmed = tmp_path / "trimmed.mp4"
+    for suffix, first in (("mp4", 22), ("mkv", 15)):
+        trimmed = tmp_path / f"trimmed.{suffix}"
+        trim(whole, trimmed, 15, 22)
+        reader = VideoReader(trimmed)
+        shown = [films.number(rgb(reader.at(Fraction(n, 30)))) for n in range(60 - first)]
+        assert shown == list(range(first, 60))
+        assert films.number(rgb(reader.at(Fraction(4, 30)))) == first + 4
+        assert len(read_extent(trimmed).ticks_F) == 60 - first
+
+
+def trim(whole: Path, trimmed: Path, key: int, begin: int) -> None:
+    """Copies the packets from the key frame on, so that ``begin`` has time 0."""
     with av.open(str(whole)) as source, av.open(str(trimmed), "w") as target:
         stream = target.add_stream_from_template(source.streams.video[0])
-        begin = 22 * 512
+        frame = 512  # in ticks
         for packet in source.demux(video=0):
-            if packet.dts is not None and packet.pts >= 15 * 512:
-                packet.pts, packet.dts = packet.pts - begin, packet.dts - begin
+            if packet.dts is not None and packet.pts >= key * frame:
+                packet.pts, packet.dts = packet.pts - begin * frame, packet.dts - begin * frame
                 packet.stream = stream
                 target.mux(packet)
-    reader = VideoReader(trimmed)
-    shown = [films.number(rgb(reader.at(Fraction(n, 30)))) for n in range(30)]
-    assert shown == [shown[0] + n for n in range(30)]
-    assert shown[0] in (15, 22)
 
 
 def test_times_that_the_file_has_not_are_told(films, written) -> None:
@@ -101,10 +113,69 @@ def test_times_that_the_file_has_not_are_told(films, written) -> None:
     assert films.number(rgb(reader.at(Fraction(59, 30)))) == 59
 
 
+@pytest.mark.parametrize(("suffix", "refused"), [("mkv", {28, 29}), ("mp4", {*range(28, 45)})])
+def test_frames_made_of_a_damaged_one_are_refused(
+    suffix: str, refused: set[int], films, tmp_path: Path
+) -> None:
+    """Up to the next key frame, and in any order; what a decoder does not notice stays unknown."""
+    file = films.write(tmp_path / f"a.{suffix}", noise())
+    whole = [rgb(VideoReader(file).at(Fraction(n, 30))) for n in range(60)]
+    content = bytearray(file.read_bytes())
+    middle = len(content) // 2
+    content[middle : middle + 400] = bytes(400)
+    file.write_bytes(content)
+    for order in (range(60), range(59, -1, -1), random.Random(1).sample(range(60), 60)):
+        reader, found = VideoReader(file), set()
+        for number in order:
+            try:
+                assert (rgb(reader.at(Fraction(number, 30))) == whole[number]).all()
+            except VideoError:
+                found.add(number)
+        assert found == refused
+
+
+def test_frames_in_any_order_are_the_same_to_the_last_bit(films, tmp_path: Path) -> None:
+    for name in ("plain.mkv", "open.mp4", "plain.webm", "plain.mpg", "refreshed.ts"):
+        reader = VideoReader(films.write(tmp_path / name, noise(), **FILES[name]))
+        whole = [rgb(reader.at(Fraction(n, 30))) for n in range(60)]
+        for number in random.Random(0).sample(range(60), 30):
+            assert (rgb(reader.at(Fraction(number, 30))) == whole[number]).all(), name
+
+
+def noise() -> Iterator[av.VideoFrame]:
+    """60 pictures of which none tells another."""
+    values = np.random.default_rng(0)
+    for _ in range(60):
+        pixels = values.integers(0, 256, (64, 96, 3), dtype=np.uint8)
+        yield av.VideoFrame.from_ndarray(pixels, format="rgb24")
+
+
+def test_names_are_no_addresses(films, written, tmp_path: Path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name in ("concat:a.mp4", "http:a.mp4", "%03d.mp4", "[1]*.mp4", os.fsdecode(b"\xff.mp4")):
+        Path(name).write_bytes(written["plain.mp4"].read_bytes())
+        assert films.number(rgb(VideoReader(Path(name)).at(Fraction(7, 30)))) == 7
+
+
 def test_memory_does_not_grow_with_the_file(written) -> None:
     reader = VideoReader(written["long.mkv"])
     reader.at(Fraction(59, 30))
     assert len(reader._recent) <= 16
+
+
+def test_a_reader_that_nobody_holds_frees_its_decoder(written) -> None:
+    """At once, and not when Python next looks for circles: a decoder takes tens of megabytes."""
+    gc.disable()
+    try:
+        before = len(os.listdir("/proc/self/fd"))
+        for _ in range(3):
+            reader = VideoReader(written["plain.mp4"])
+            reader.at(Fraction(1))
+            reader._open()
+        del reader
+        assert len(os.listdir("/proc/self/fd")) == before
+    finally:
+        gc.enable()
 
 
 def test_what_is_no_video_is_told(films, tmp_path: Path) -> None:
