@@ -16,7 +16,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from chiasm.documents import Continuous, Document, Image, Text
+from chiasm.documents import Continuous, Document, Image, Sound, Text
 
 if TYPE_CHECKING:
     from chiasm.evaluation.evaluation import Evaluation
@@ -27,6 +27,7 @@ __all__ = [
     "Continuous",
     "Document",
     "Image",
+    "Sound",
     "Text",
     "__version__",
     "evaluate",

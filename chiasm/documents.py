@@ -1,10 +1,10 @@
 """Everything a model reads is a :class:`Document`: an ordered list of spans.
 
-A span is text, or continuous data of a named stream; there are no other kinds, and a picture is an
-item of the stream ``image``. A caption pair is [Image, Text] or [Text, Image]; a video is
-[Image, Image, ...]; an action step is [Image, Text, Image]; a question is [Image, Text, Text]:
-question and answer are two spans, so that no code has to parse words. Where several continuations
-are possible the text names its task in words.
+A span is text, or continuous data of a named stream; there are no other kinds: a picture is an item
+of the stream ``image``, a sound one of the stream ``sound``. A caption pair is [Image, Text] or
+[Text, Image]; a video is [Image, Image, ...]; an action step is [Image, Text, Image]; a question is
+[Image, Text, Text]: question and answer are two spans, so that no code has to parse words. Where
+several continuations are possible the text names its task in words.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
-from chiasm.rgb import Given, decoded, held
+from chiasm import rgb, waveform
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,9 +54,9 @@ class Image(Continuous):
 
     __slots__ = ()
 
-    def __init__(self, data: Given, target: bool, stream: str = "image") -> None:
+    def __init__(self, data: rgb.Given, target: bool, stream: str = "image") -> None:
         # Whatever was given, a path, the bytes of an encoded file or uint8 [H, W, 3] is stored.
-        Continuous.__init__(self, held(data), target, stream)
+        Continuous.__init__(self, rgb.held(data), target, stream)
 
     def pixels(self) -> np.ndarray:
         """Returns uint8 [H, W, 3], upright, on white; of several frames the first.
@@ -66,7 +66,32 @@ class Image(Continuous):
         Raises:
             UserError: it cannot be read or decoded, or its range of values is not known.
         """
-        return decoded(self.data)
+        return rgb.decoded(self.data)
+
+
+class Sound(Continuous):
+    """A sound: a file or a part of one, not decoded yet, or samples with their rate.
+
+    ``data`` is a path, also as a string; the bytes of an encoded file; a
+    :class:`~chiasm.waveform.Waveform`; or a :class:`~chiasm.waveform.Segment`.
+    :mod:`chiasm.waveform` defines how each becomes samples.
+
+    Raises:
+        UserError: ``data`` is none of these.
+    """
+
+    __slots__ = ()
+
+    def __init__(self, data: waveform.Given, target: bool, stream: str = "sound") -> None:
+        Continuous.__init__(self, waveform.held(data), target, stream)
+
+    def samples(self, rate: int, channels: int = 1) -> np.ndarray:
+        """Returns float32 [channels, T] at a rate, of 1 or 2 channels.
+
+        Raises:
+            UserError: it cannot be read or decoded, or is refused.
+        """
+        return waveform.decoded(self.data, rate, channels)
 
 
 Span = Text | Continuous

@@ -15,6 +15,7 @@ from typing import Annotated, Any
 
 from pydantic import Field, field_validator
 
+import chiasm.sound.kinds  # noqa: F401  (registers them)
 from chiasm.actions import ActionFormat
 from chiasm.batch.streams import IMAGE
 from chiasm.data.settings import StreamSettings, TextTokenizerSettings

@@ -4,7 +4,8 @@ Choices:
 
 - one input has one result; a list is a batch, and its result is a list;
 - a picture is a path, an encoded file, pixels, a PIL picture or an ``Image``, and comes back as a
-  PIL picture; items of other streams are ``Continuous``, and come back as arrays;
+  PIL picture; a sound is a ``Waveform`` (samples and their rate) or a ``Sound``, and comes back as
+  a ``Waveform``; items of other streams are ``Continuous``, and come back as arrays;
 - a prompt is a text, a picture, or a tuple of both in their order;
 - sampling is controlled by the settings of ``SamplingSettings``, by their names;
 - code that scores and imagines is imported when it is first used, not for sampling.
@@ -17,14 +18,14 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
 from PIL import Image as PillowImage
 
 from chiasm.data.encoding import DocumentEncoder
-from chiasm.documents import Document, Image, Span, Text
+from chiasm.documents import Document
 from chiasm.errors import UserError, found_at
 from chiasm.inference import tasks
 from chiasm.inference.pictures import fitted
@@ -33,20 +34,11 @@ from chiasm.inference.request import IMAGINING, Ended, Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.model.inputs import DecoderInput
 from chiasm.model.mask import IntervalMask
-from chiasm.rgb import Given
+from chiasm.prompts import Output, Picture, Prompt, image, like, lists, output, spans
 from chiasm.toml import parse_settings
 
 if TYPE_CHECKING:
     from chiasm.walk.scripts import Script
-
-Picture = Given | Image
-Part = str | Picture | Span
-"""A piece of a prompt: a string is text, and the path of a picture must be a ``Path``."""
-Prompt = Part | tuple[Part, ...] | Document
-Output = str | PillowImage.Image | np.ndarray
-"""A text, a picture, or an item of another stream."""
-
-One = TypeVar("One")
 
 
 @dataclass(frozen=True)
@@ -78,7 +70,7 @@ class Model(Pretrained):
         """
         settings = _sampling(sampling, max_items=0)
         found = self._sampler.generate(self._requests(prompts, seed), settings)
-        return _like(prompts, [Document(tuple(spans)).text for spans in found])
+        return like(prompts, [Document(tuple(spans)).text for spans in found])
 
     def go_on(self, prompts: Prompt | list[Prompt], *, seed: int = 0, **sampling: Any) -> Any:
         """Returns the continuation of a prompt: texts and items in the order of generation.
@@ -87,7 +79,7 @@ class Model(Pretrained):
             UserError: as for :meth:`write`.
         """
         found = self._sampler.generate(self._requests(prompts, seed), _sampling(sampling))
-        return _like(prompts, [[_output(span) for span in spans] for spans in found])
+        return like(prompts, [[output(span) for span in spans] for spans in found])
 
     def stream(self, prompt: Prompt, *, seed: int = 0, **sampling: Any) -> Iterator[Output]:
         """Yields the continuation of one prompt while it is generated: pieces of text, and items.
@@ -99,7 +91,7 @@ class Model(Pretrained):
             if isinstance(event, TextWritten):
                 yield event.text
             elif not isinstance(event, Ended):
-                yield _output(event.item)
+                yield output(event.item)
 
     def answer(
         self,
@@ -114,10 +106,10 @@ class Model(Pretrained):
         Raises:
             UserError: as for :meth:`write`; lists of different lengths.
         """
-        given, asked = _lists(pictures=pictures, questions=questions)
-        images, settings = list(map(_image, given)), _sampling(sampling)
+        given, asked = lists(pictures=pictures, questions=questions)
+        images, settings = list(map(image, given)), _sampling(sampling)
         found = tasks.answer(self._sampler, images, asked, settings=settings, seed=seed)
-        return found if isinstance(pictures, list) else _like(questions, found)
+        return found if isinstance(pictures, list) else like(questions, found)
 
     def caption(self, pictures: Picture | list[Picture], *, seed: int = 0, **sampling: Any) -> Any:
         """Returns a caption of a picture.
@@ -125,9 +117,9 @@ class Model(Pretrained):
         Raises:
             UserError: as for :meth:`write`.
         """
-        [given] = _lists(pictures=pictures)
-        images, settings = list(map(_image, given)), _sampling(sampling)
-        return _like(pictures, tasks.caption(self._sampler, images, settings=settings, seed=seed))
+        [given] = lists(pictures=pictures)
+        images, settings = list(map(image, given)), _sampling(sampling)
+        return like(pictures, tasks.caption(self._sampler, images, settings=settings, seed=seed))
 
     def draw(self, captions: str | list[str], *, seed: int = 0, **sampling: Any) -> Any:
         """Returns a picture generated from a caption.
@@ -135,9 +127,23 @@ class Model(Pretrained):
         Raises:
             UserError: as for :meth:`write`; the model has no stream of pictures.
         """
-        [asked] = _lists(captions=captions)
+        [asked] = lists(captions=captions)
         drawn = tasks.draw(self._sampler, asked, settings=_sampling(sampling), seed=seed)
-        return _like(captions, list(map(PillowImage.fromarray, drawn)))
+        return like(captions, list(map(PillowImage.fromarray, drawn)))
+
+    def synthesize(self, words: str | list[str], *, seed: int = 0, **sampling: Any) -> Any:
+        """Returns the sound generated from a prompt, such as "sound: a dog barks": Waveform.
+
+        The prompts are whole, as documents have them: "sound: ..." after captions, "speech: ..."
+        after transcripts.
+
+        Raises:
+            UserError: as for :meth:`write`; the model has no stream of sounds.
+        """
+        [asked] = lists(words=words)
+        settings = _sampling(sampling)
+        made = tasks.synthesize(self._sampler, asked, settings=settings, seed=seed)
+        return like(words, made)
 
     def imagine(
         self,
@@ -174,7 +180,7 @@ class Model(Pretrained):
         settings = _sampling({"guidance": IMAGINING.guidance, **sampling})
         numeric = numeric_views(self, settings, scripts, direct=direct)
         shape = self.vision_tokenizer.image_shape
-        start = fitted(_image(view), shape)
+        start = fitted(image(view), shape)
         found = imagine_scripts(self, settings, numeric, start, scripts, seed)
         seen = [list(map(PillowImage.fromarray, own)) for own in found]
         return seen if several else seen[0]
@@ -192,7 +198,7 @@ class Model(Pretrained):
             raise UserError(": there is no text to score", setting="prompts", remedy="give some")
         nats = score_text(documents, self, seed).nats.tolist()
         sizes = [len(document.text.encode()) for document in documents]
-        return _like(prompts, [Score(*pair) for pair in zip(nats, sizes, strict=True)])
+        return like(prompts, [Score(*pair) for pair in zip(nats, sizes, strict=True)])
 
     @torch.inference_mode()
     def embed(self, prompts: Prompt | list[Prompt]) -> np.ndarray:
@@ -225,8 +231,8 @@ class Model(Pretrained):
         return Sampler(self)
 
     def _requests(self, prompts: Prompt | list[Prompt], seed: int) -> list[Request]:
-        [given] = _lists(prompts=prompts)
-        return [Request(_spans(prompt), seed + number) for number, prompt in enumerate(given)]
+        [given] = lists(prompts=prompts)
+        return [Request(spans(prompt), seed + number) for number, prompt in enumerate(given)]
 
     def _documents(self, prompts: Prompt | list[Prompt], seed: int) -> list[Document]:
         """Returns prompts as documents; refuses one beyond the context, which would be cut."""
@@ -275,43 +281,3 @@ class Model(Pretrained):
 def _sampling(given: dict[str, Any], **fixed: Any) -> SamplingSettings:
     """Returns sampling settings; raises a UserError for an unknown setting or a wrong value."""
     return parse_settings(SamplingSettings, {**given, **fixed})
-
-
-def _lists(**given: Any) -> list[list[Any]]:
-    """Returns each argument as a list, all of one length: single values are repeated."""
-    lengths = {name: len(own) for name, own in given.items() if isinstance(own, list)}
-    for name, length in lengths.items():
-        if not length:
-            raise UserError("is empty", setting=name, remedy="give one or more")
-    if len(set(lengths.values())) > 1:
-        told = ", ".join(f"{length} {name}" for name, length in lengths.items())
-        raise UserError(f"there are {told}; give as many of each, or one for all")
-    count = max(lengths.values(), default=1)
-    return [own if isinstance(own, list) else [own] * count for own in given.values()]
-
-
-def _like(given: Any, found: list[One]) -> list[One] | One:
-    return found if isinstance(given, list) else found[0]
-
-
-def _spans(prompt: Prompt) -> tuple[Span, ...]:
-    if isinstance(prompt, Document):
-        return prompt.spans
-    parts = prompt if isinstance(prompt, tuple) else (prompt,)
-    return tuple(_span(part) for part in parts)
-
-
-def _span(part: Part) -> Span:
-    if isinstance(part, Span):
-        return part
-    return Text(part) if isinstance(part, str) else _image(part)
-
-
-def _image(picture: Picture) -> Image:
-    return picture if isinstance(picture, Image) else Image(picture, target=False)
-
-
-def _output(span: Span) -> Output:
-    if isinstance(span, Text):
-        return span.text
-    return PillowImage.fromarray(span.pixels()) if isinstance(span, Image) else span.data

@@ -23,6 +23,7 @@ from chiasm.inference.request import SamplingSettings
 from chiasm.recipe import Recipe
 from chiasm.registry import Registry
 from chiasm.settings import Settings
+from chiasm.sound.learning.settings import SoundTrainingSettings
 from chiasm.studies.settings import StudySettings
 from chiasm.vision.learning.settings import VisionTrainingSettings
 
@@ -39,6 +40,7 @@ the setting out. NAME is yours to choose. A table that stands in several places 
 ROOTS: dict[type[Settings], str] = {
     Recipe: "A recipe, for [`chiasm train`](training.md)",
     VisionTrainingSettings: "A recipe for [`chiasm vision train`](vision-training.md)",
+    SoundTrainingSettings: "A recipe for [`chiasm sound train`](sound.md#a-trained-decoder)",
     StudySettings: "A study, for [`chiasm study`](studies.md)",
     SamplingSettings: "Options of [`chiasm sample`](sampling.md)",
     AtlasSettings: "Options of [`chiasm experts`](experts.md)",

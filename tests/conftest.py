@@ -7,6 +7,7 @@ A document is a list of spans; a span is a list of token numbers, a :class:`Pict
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -23,6 +24,7 @@ from typing import ClassVar
 import av
 import numpy as np
 import pytest
+import soundfile
 import torch
 from PIL import Image as PillowImage
 from torch import Tensor
@@ -401,6 +403,58 @@ def tiny_recipe(tiny_data: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+class Sounds:
+    """Sounds that tests make: chirps with noise, and their files."""
+
+    @staticmethod
+    def chirp(samples: int = 16_000, rate: int = 16_000, seed: int = 0) -> np.ndarray:
+        """A tone that rises, in noise: float32 [samples], each a sound of its own."""
+        seconds = np.arange(samples) / rate
+        noise = np.random.default_rng(seed).standard_normal(samples)
+        tone = np.sin(2 * np.pi * (200 + 40 * seed + 300 * seconds) * seconds)
+        return (0.4 * tone + 0.01 * noise).astype(np.float32)
+
+    @staticmethod
+    def written(samples: np.ndarray, rate: int, **form: str) -> bytes:
+        """A file of [samples] or [samples, channels] that soundfile writes."""
+        file = io.BytesIO()
+        soundfile.write(file, samples, rate, **{"format": "WAV", **form})
+        return file.getvalue()
+
+    @staticmethod
+    def encoded(
+        samples: np.ndarray, rate: int, container: str, codec: str, **options: str
+    ) -> bytes:
+        """A file of [samples] that FFmpeg writes."""
+        file = io.BytesIO()
+        frame = av.AudioFrame.from_ndarray(samples[None], format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        with av.open(file, "w", format=container, options=options) as opened:
+            stream = opened.add_stream(codec, rate=rate)
+            stream.layout = "mono"
+            for part in (frame, None):
+                opened.mux(stream.encode(part))
+        return file.getvalue()
+
+    @classmethod
+    def folder(cls, folder: Path, count: int, samples: int = 2000, rate: int = 8000) -> Path:
+        """Writes chirps of different lengths, and a table of them with words."""
+        folder.mkdir(exist_ok=True)
+        lines = []
+        for number in range(count):
+            content = cls.written(cls.chirp(samples + number, rate, number), rate)
+            (folder / f"{number}.wav").write_bytes(content)
+            line = {"audio": f"{number}.wav", "text": f"chirp {number % 3}"}
+            lines.append(json.dumps(line) + "\n")
+        (folder / "metadata.jsonl").write_text("".join(lines))
+        return folder
+
+
+@pytest.fixture(scope="session")
+def sounds() -> type[Sounds]:
+    return Sounds
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

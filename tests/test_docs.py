@@ -31,6 +31,7 @@ from chiasm.inference.request import SamplingSettings
 from chiasm.loop.optimizer import OPTIMIZERS
 from chiasm.recipe import Recipe, load_recipe, parse_recipe
 from chiasm.registry import Registry
+from chiasm.sound.learning.settings import SoundTrainingSettings
 from chiasm.studies.settings import HELD_OUT, MetricSettings, ShiftSettings, StudySettings
 from chiasm.tokenizers.settings import TOKENIZERS
 from chiasm.toml import load_settings, parse_settings
@@ -58,6 +59,12 @@ STUDY = {
     },
 }
 """A study with one of everything."""
+
+TRAINED = {
+    ("vision", "train"): (VisionTrainingSettings, "vision-embedded-world.toml"),
+    ("sound", "train"): (SoundTrainingSettings, "vocoder.toml"),
+}
+"""Verb → what its recipe is, and a shipped one."""
 
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -138,9 +145,9 @@ def test_commands_parse(page: str, command: str) -> None:
         verb = verb.commands[path[-1]]
     given = verb.make_context(" ".join(path), words).params
     overrides = given.get("set_") or []
-    if path == ["vision", "train"]:
-        file = shipped(given["recipe"], "vision-embedded-world.toml")
-        load_settings(VisionTrainingSettings, file, overrides)
+    if tuple(path) in TRAINED:
+        form, instead = TRAINED[tuple(path)]
+        load_settings(form, shipped(given["recipe"], instead), overrides)
     elif "set_" in given:
         file = shipped(given.get("recipe", Path("run")), "quickstart.toml")
         load_recipe(file, ["streams.seen.kind=rae", *overrides])  # a user's own may have it
@@ -167,7 +174,9 @@ def test_recipes_are_valid(page: Path, tmp_path: Path) -> None:
         for name in content.get("imports", ()):
             [module] = [each for each in modules if each.startswith(f'"""{name}: ')]
             (tmp_path / name).write_text(module)
-        if not content.keys() <= Recipe.model_fields.keys():
+        if content.keys() <= SoundTrainingSettings.model_fields.keys() and "mel" in content:
+            parse_settings(SoundTrainingSettings, content)
+        elif not content.keys() <= Recipe.model_fields.keys():
             parse_settings(VisionTrainingSettings, content)
         else:
             parse_recipe({**SMALLEST, **content}, tmp_path)
@@ -233,6 +242,7 @@ def roots() -> Iterator[dict[str, Any]]:
     yield {"stream": {"sources": {"NAME": {"controls": {"NAME": where}}}}}
     yield {"objective": {"streams": {"NAME": StreamObjective().model_dump(mode="json")}}}
     yield VisionTrainingSettings().model_dump(mode="json")
+    yield SoundTrainingSettings().model_dump(mode="json")
     for kind in kinds(DECODERS):
         yield {"decoder": kind}
     yield parse_settings(StudySettings, STUDY).model_dump(mode="json")

@@ -40,31 +40,22 @@ ORDER = [
         "poses",
         "video",
         "rgb",
+        "waveform",
         "device",
         "ranks",
         "rendezvous",
         "flow",
         "documents",
     ),
-    *(
-        "controls",
-        "actions",
-        "capabilities",
-        "imports",
-        "batch",
-        "model",
-        "tokenizers",
-        "data",
-        "worlds",
-    ),
-    *("providers", "loop", "vision", "inference", "training", "worldmodel", "walk", "evaluation"),
-    *("trained", "report", "recipe", "assembly"),
+    *("controls", "actions", "capabilities", "imports", "batch", "model", "tokenizers"),
+    *("data", "worlds", "providers", "loop", "vision", "sound", "inference", "training"),
+    *("worldmodel", "walk", "evaluation", "prompts", "trained", "report", "recipe", "assembly"),
     *("scaling", "studies", "paper", "cli"),
 ]
 
 NOT_OF_A_TRAINED_MODEL = {
     *("training", "worlds", "worldmodel", "walk", "evaluation", "report", "recipe", "assembly"),
-    *("scaling", "studies", "paper", "cli", "vision.learning", "vision.cached"),
+    *("scaling", "studies", "paper", "cli", "vision.learning", "vision.cached", "sound.learning"),
 }
 """Of chiasm: what neither loading a model nor sampling from it reads."""
 
@@ -177,6 +168,7 @@ MISTAKEN = {
     "vision stats --out OUT": ("quickstart.toml", "model.widht"),
     "vision encode --out OUT": ("quickstart.toml", "model.widht"),
     "vision train --out OUT": ("vision-vae.toml", "sede"),
+    "sound train --out OUT": ("vocoder.toml", "sede"),
     "study plan": ("studies/targets.toml", "sede"),
 }
 """Verb → what it reads, and a setting of it that nothing has."""
@@ -244,10 +236,13 @@ import sys
 from pathlib import Path
 from chiasm.recipe import load_recipe
 from chiasm.toml import load_settings
+from chiasm.sound.learning.settings import SoundTrainingSettings
 from chiasm.vision.learning.settings import VisionTrainingSettings
 for path in map(Path, sys.argv[1:]):
     if path.name.startswith("vision-"):
         load_settings(VisionTrainingSettings, path, [])
+    elif path.name == "vocoder.toml":
+        load_settings(SoundTrainingSettings, path, [])
     else:
         load_recipe(path)
 """
@@ -359,6 +354,7 @@ OF_NO_FILE = {
     "loop": "registration",
     "model": "registration",
     "ranks": "equal faults footprint resume vision",
+    "sound": "streams",
     "streams": "depth mistakes page series",
     "studies": "shipped",
     "tokenizers": "registration",
@@ -396,8 +392,8 @@ def test_one_file_knows_of_the_embedded_world() -> None:
 KINDS = [
     (("data",), {"__len__", "__getitem__"}),
     (("worlds",), {"__len__", "__getitem__"}),
-    (("tokenizers", "vision"), {"encode", "decode"}),
-    (("tokenizers", "vision"), {"Part"}),
+    (("tokenizers", "vision", "sound"), {"encode", "decode"}),
+    (("tokenizers", "vision", "sound"), {"Part"}),
 ]
 """Folders, and the methods or the base that make a class of theirs one that nobody asks for."""
 

@@ -61,7 +61,9 @@ def count_data(
                     kept.append(document)
 
             told = _told(numbers, f"{side} {name}", on_stage)
-            census = take_census(source, told, encoder, inputs.tokenizers.streams, keep)
+            census = take_census(
+                source, told, encoder, inputs.tokenizers.streams, keep, inputs.tokenizers
+            )
             counted.append(Counted(name, side, len(source), census, kept))
     return counted, material.facts
 

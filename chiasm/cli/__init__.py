@@ -9,6 +9,7 @@ choice.py      options that choose where a walk through a model's imagination be
 ranks.py       opens the ranks that torchrun started
 data.py        chiasm data inspect: draw one packed row
 vision.py      chiasm vision: make a tokenizer, measure it, encode pictures ahead of training
+sound.py       chiasm sound: make a tokenizer
 train.py       chiasm train: pretrain from a recipe
 launch.py      chiasm launch: the same as a job of a Slurm cluster
 rehearse.py    chiasm rehearse: what one rank would need, without a device
@@ -62,6 +63,7 @@ VERBS = {
     "run.",
     "data": "The data stream.",
     "vision": "Vision tokenizers.",
+    "sound": "Tokenizers of sound.",
     "study": "Comparisons: a TOML file in, a page out.",
     "scaling": "Scaling laws for each modality.",
     "report": "The paper's findings and the kept results.",

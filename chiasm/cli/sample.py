@@ -1,4 +1,4 @@
-"""``chiasm sample``: text to the terminal, pictures and other items to files, as they come."""
+"""``chiasm sample``: text to the terminal, pictures, sounds and other items to files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,11 @@ from PIL import Image as PillowImage
 
 from chiasm.batch.streams import IMAGE, Streams
 from chiasm.cli.options import Device, Trained, but, check_folder, with_settings
-from chiasm.documents import Continuous, Image, Span, Text
+from chiasm.data.media import AUDIO
+from chiasm.documents import Continuous, Image, Sound, Span, Text
 from chiasm.errors import UserError, found_at
 from chiasm.inference.request import Ended, Event, Generated, Request, SamplingSettings, TextWritten
+from chiasm.waveform import Waveform
 
 if TYPE_CHECKING:
     from chiasm.inference.pretrained import Pretrained
@@ -38,7 +40,8 @@ def sample(
     item: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="STREAM=FILE", help="An item of a stream: a NumPy array (.npy), or a picture."
+            metavar="STREAM=FILE",
+            help="An item of a stream: a sound, a NumPy array (.npy), or a picture.",
         ),
     ] = None,
     draw: Annotated[
@@ -64,6 +67,8 @@ def sample(
       --stop "\\n"
 
       chiasm sample RUN --image view.png --prompt "action: dx=+0.34 dy=-0.02 dyaw=+12"
+
+      chiasm sample RUN --item sound=bark.wav --prompt "caption:"
 
       chiasm sample RUN --item series=wave.npy --prompt "name:"
 
@@ -117,16 +122,19 @@ class GivenItem:
         """Returns the item as context, read from its file.
 
         Raises:
-            UserError: the file is missing, or cannot be read as an array or as a picture.
+            UserError: the file is missing, or cannot be read as an array or as a picture. (A sound
+                is read by the stream's tokenizer.)
         """
         if not self.file.is_file():
             raise UserError(f"{self.option} does not exist; give a file")
+        if AUDIO.is_of(self.file):
+            return Sound(self.file, target=False, stream=self.stream)
         if self.file.suffix != ".npy":
             try:
                 pixels = Image(self.file, target=False).pixels()
             except UserError as error:
                 raise UserError(
-                    f"{self.option}: {error}; give a picture, or a .npy file"
+                    f"{self.option}: {error}; give a picture, a sound, or a .npy file"
                 ) from error
             return Image(pixels, target=False, stream=self.stream)
         try:
@@ -210,11 +218,14 @@ class Terminal:
             typer.echo(f"({event.ending})", err=True)
 
     def _write(self, item: Continuous) -> Path:
-        path = self._free_path(item.stream, "png" if isinstance(item, Image) else "npy")
+        others = "wav" if isinstance(item, Sound) else "npy"
+        path = self._free_path(item.stream, "png" if isinstance(item, Image) else others)
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
             if isinstance(item, Image):
                 PillowImage.fromarray(item.pixels()).save(path)
+            elif isinstance(item.data, Waveform):
+                item.data.save(path)
             else:
                 np.save(path, item.data)
         except OSError as error:

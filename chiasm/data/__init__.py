@@ -4,20 +4,22 @@ preparation.py  the cache folder, and the callback that reports slow preparation
 quiet.py       grain, imported without its warning
 tokenizer.py   text and token numbers
 reading.py     usable documents, and a count of the others
+media.py       pictures, videos and sounds: suffixes, usual columns
 storage.py     bytes of files, here or where fsspec opens them
 index.py       what was found in files, kept while they are unchanged
 copies.py      copies of files in a form that can be read at any place
-cells.py       cells of a table as words or as a picture
+cells.py       cells of a table as words, or as a file
 listing.py     what lies below a folder
 patterns.py    lists of files in braces
-files.py       the files of a path, and those held out by their names
+files.py       the files of a path
+splits.py      files that are held out by their names
 table.py       rows by number
 line_tables.py  JSON lines, JSON, CSV, plain texts
 arrow_tables.py  parquet, Arrow and the hub's datasets
 tar_members.py  members of a tar by its headers
 tars.py        samples in tar files
-picture_folder.py  pictures or videos in folders, with captions and JSON beside them
-picture_files.py  the picture files that cells name
+media_folder.py  pictures, videos or sounds in folders, with captions and JSON beside them
+media_files.py  the files that cells name
 formats.py     which reader opens a file
 choice.py      which files of a path are read
 tables.py      a user's folder, file or hub name as tables
@@ -25,8 +27,10 @@ survey.py      one pass over a table's rows
 source.py      one source: the base of its settings, its two sides and facts
 fingerprint.py  short hash of the content of users' files
 folders.py     sources from such tables
+texts.py       sources of plain texts
 interleaved.py  documents of sentences and pictures in order
 clips.py       clips of video files
+sounds.py      sources of sounds with words
 pickles.py     pickled arrays, read without running code
 cameras.py     poses in space, conventions of axes, the ground
 frames.py      the frames of a recorded walk on disk
@@ -52,6 +56,7 @@ opened.py      training and held-out documents of tables
 columns.py     the columns of a table that a source reads
 kinds.py       the kinds text, image_text, vqa and interleaved
 video_files.py  the kind video
+audio.py       the kind audio_text
 recorded.py    the kind trajectories
 robots.py      the kinds catalog and lerobot
 encoder.py     pictures as mp4

@@ -17,10 +17,11 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from chiasm.data.cells import picture, texts
+from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.episodes import RecordedControl
 from chiasm.data.line_tables import JsonLines
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media import IMAGE
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.reading import Unusable
 from chiasm.data.stamps import nanoseconds
 from chiasm.data.table import Joined, Row, Table
@@ -92,10 +93,10 @@ def open_catalog(
         return Joined(tables), None, folder, (many,)
     names = (settings.image_column,) if settings.image_column else _IMAGE
 
-    def fits(table: Table, pictures: PictureFiles) -> bool:
+    def fits(table: Table, files: MediaFiles) -> bool:
         return any(name in table.columns for name in names)
 
-    found = open_tables(path, fits)
+    found = open_tables(path, fits, medium=IMAGE)
     return found.train, found.held_out, found.root, found.notes
 
 
@@ -199,7 +200,7 @@ def stored_picture(table: Table, cells: Row, number: int, column: str) -> Path |
         Unusable: it has none, or the file is missing or empty.
     """
     folder = table.file(number).parent
-    found = picture(cells.get(column), folder, column)
+    found = file_or_bytes(cells.get(column), folder, column)
     if found is None:
         raise Unusable("no picture")
     if isinstance(found, bytes):

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.data.media import IMAGE, Medium
 from chiasm.data.reading import Unusable
 from chiasm.errors import UserError
 
@@ -61,19 +62,22 @@ def _text(value: Any, column: str) -> str | None:
     raise UserError(f"column {column!r} holds {type(value).__name__}, which is no text")
 
 
-def picture(value: Any, folder: Path, column: str) -> Path | bytes | None:
-    """Returns the content of a cell of a picture column: a path, encoded bytes, or None.
+def file_or_bytes(
+    value: Any, folder: Path, column: str, medium: Medium = IMAGE
+) -> Path | bytes | None:
+    """Returns the content of a cell of pictures or another medium: a path, bytes, or None.
 
     Raises:
-        UserError: several pictures, a web address, or something else.
+        UserError: several of them, a web address, or something else.
     """
     if isinstance(value, list):
         if len(value) > 1:
             raise UserError(
-                f"column {column!r} holds {len(value)} pictures in one row; write a row for each"
+                f"column {column!r} holds {len(value)} {medium.nouns} in one row; write a row for "
+                "each"
             )
         value = value[0] if value else None
-    if isinstance(value, dict):  # as the datasets library writes pictures
+    if isinstance(value, dict):  # as the datasets library writes them
         value = value.get("bytes") or value.get("path")
     match value:
         case None | "" | b"":
@@ -83,8 +87,8 @@ def picture(value: Any, folder: Path, column: str) -> Path | bytes | None:
         case str():
             if value.startswith(("http://", "https://")):
                 raise UserError(
-                    f"column {column!r} holds web addresses; fetch the pictures first and write "
-                    "their paths"
+                    f"column {column!r} holds web addresses; fetch the {medium.nouns} first and "
+                    "write their paths"
                 )
             return folder / value
     raise UserError(

@@ -12,10 +12,11 @@ from typing import Any
 
 import numpy as np
 
+from chiasm.batch.items import ItemReader
 from chiasm.batch.streams import Streams
 from chiasm.data.encoding import FRAME_TOKENS, DocumentEncoder
-from chiasm.data.reading import UNDECODED, examined
-from chiasm.documents import Document, Source
+from chiasm.data.reading import UNDECODED, UNREAD_ITEM, examined
+from chiasm.documents import Document, Image, Source
 from chiasm.errors import UserError
 
 TEXT = "text"
@@ -69,8 +70,9 @@ def take_census(
     encoder: DocumentEncoder,
     streams: Streams,
     seen: Callable[[int, Document], None] = lambda number, document: None,
+    reader: ItemReader | None = None,
 ) -> Census:
-    """Returns what these documents hold; every picture is decoded.
+    """Returns what these documents hold; every picture is decoded, and other items are read.
 
     Args:
         source: source of the documents.
@@ -78,6 +80,7 @@ def take_census(
         encoder: encodes documents as a run does.
         streams: those of the run.
         seen: is called with each document that can be used.
+        reader: of items that are no pictures; None: they are not looked at.
 
     Raises:
         UserError: a file with many documents is gone, or the source fails unexpectedly.
@@ -90,10 +93,16 @@ def take_census(
         documents += 1
         document, reason, why = examined(source, number, pictures=False)
         own: list[tuple[int, ...]] = []
-        try:
-            own = [image.pixels().shape[:2] for image in document.images] if document else []
-        except UserError as error:
-            reason, why = UNDECODED, str(error)
+        for item in document.items if document else ():
+            try:
+                if isinstance(item, Image):
+                    own.append(item.pixels().shape[:2])
+                elif reader is not None:
+                    reader.read(item)
+            except UserError as error:
+                reason = UNDECODED if isinstance(item, Image) else UNREAD_ITEM
+                why = str(error)
+                break
         if document is None or reason:
             rejects[reason] += 1
             if len(told) < _TOLD:

@@ -2,7 +2,7 @@
 
 Files with the columns that the source needs; formats are tried in this order: ``metadata.*`` files
 if documents have pictures, then the formats by their number of bytes, pictures in folders last; of
-videos likewise.
+videos and sounds likewise.
 """
 
 from __future__ import annotations
@@ -17,23 +17,22 @@ from chiasm.data.files import Files, shown_name
 from chiasm.data.formats import COMPRESSED, FORMS, form_of, open_one
 from chiasm.data.index import Index
 from chiasm.data.line_tables import NoTable, Texts
-from chiasm.data.picture_files import PictureFiles
-from chiasm.data.picture_folder import PictureFolder, is_picture
+from chiasm.data.media import Medium
+from chiasm.data.media_files import MediaFiles
+from chiasm.data.media_folder import MediaFolder
 from chiasm.data.storage import stamp
 from chiasm.data.table import Joined, Table
 from chiasm.errors import UserError
 
-NOUNS = {"image": "pictures", "video": "videos"}
-"""What files that are rows by themselves are called."""
-
-_PICTURES = "pictures"
+_TEXT = ".txt"
+_LOOSE = "files that are rows by themselves"
 _SHOWN_NAMES = 3
 
 
 class Fits(Protocol):
     """Predicate: whether a table has the columns that a source needs."""
 
-    def __call__(self, table: Table, pictures: PictureFiles) -> bool: ...
+    def __call__(self, table: Table, files: MediaFiles) -> bool: ...
 
 
 @dataclass(frozen=True)
@@ -41,8 +40,7 @@ class Wanted:
     """What a source reads: the arguments of :func:`open_tables`."""
 
     fits: Fits
-    texts: bool
-    media: str
+    medium: Medium | None
     index: Index
 
 
@@ -53,12 +51,12 @@ class Chosen:
     found: Files
     form: str
     table: Table
-    pictures: PictureFiles
+    files: MediaFiles
 
     @property
     def by_file(self) -> bool:
-        """Whether names of files may define splits: those of pictures never do."""
-        return self.form != _PICTURES
+        """Whether names of files may define splits: those of pictures and their like do not."""
+        return self.form != _LOOSE
 
 
 def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
@@ -68,17 +66,18 @@ def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
     """
     wrong = partial(UserError, setting=blamed, value=path)
     first: Chosen | None = None
+    medium = wanted.medium
     loose: list[Path] = []
     others: list[Path] = []
     for file in found.data:
-        (loose if is_picture(file, wanted.media) else others).append(file)
-    pictures = PictureFiles(found.root, loose)
-    suits = partial(wanted.fits, pictures=pictures)
+        (loose if medium and medium.is_of(file) else others).append(file)
+    named = MediaFiles(found.root, loose)
+    suits = partial(wanted.fits, files=named)
     reasons: list[NoTable] = []
     for form, files in _candidates(found.root, others, loose, wanted):
         try:
             table = _open(found, form, files, suits, wanted)
-            chosen = Chosen(found, form, table, pictures)
+            chosen = Chosen(found, form, table, named)
         except NoTable as reason:
             reasons.append(reason)
             continue
@@ -97,8 +96,8 @@ def choose(found: Files, path: str, blamed: str, wanted: Wanted) -> Chosen:
     if compressed:
         why = f"holds compressed files ({few_names(found, compressed)}), which are not read"
         raise wrong(why, remedy="unpack them first")
-    noun = NOUNS[wanted.media]
-    raise wrong("holds nothing that can be read", remedy=f"give a folder with {FORMS}, or {noun}")
+    nouns = f", or {medium.nouns}" if medium else ""
+    raise wrong("holds nothing that can be read", remedy=f"give a folder with {FORMS}{nouns}")
 
 
 def _open(
@@ -108,9 +107,9 @@ def _open(
     suits: Callable[[Table], bool],
     wanted: Wanted,
 ) -> Table:
-    if form == _PICTURES:
-        return PictureFolder(found.root, files, found.data, wanted.media, wanted.index)
-    if form == ".txt":
+    if wanted.medium and form == _LOOSE:
+        return MediaFolder(found.root, files, found.data, wanted.medium, wanted.index)
+    if form == _TEXT:
         return Texts(files)
     tables = list(_readable(form, files, wanted.index))
     own = [table for table in tables if suits(table)] or tables
@@ -129,19 +128,19 @@ def _readable(form: str, files: Sequence[Path], index: Index) -> Iterator[Table]
 
 
 def _candidates(
-    root: Path, files: Sequence[Path], pictures: Sequence[Path], wanted: Wanted
+    root: Path, files: Sequence[Path], loose: Sequence[Path], wanted: Wanted
 ) -> list[tuple[str, Sequence[Path]]]:
     """Returns formats and their files, in the order in which they are tried."""
     by_form: dict[str, list[Path]] = {}
     for file in files:
-        if wanted.texts and file.suffix.lower() == ".txt":
-            by_form.setdefault(".txt", []).append(file)
+        if wanted.medium is None and file.suffix.lower() == _TEXT:
+            by_form.setdefault(_TEXT, []).append(file)
         elif form := form_of(file):
             by_form.setdefault(form, []).append(file)
     tables = list(by_form.items())
     if len(tables) > 1:
         tables.sort(key=lambda each: -sum(stamp(str(file))[0] for file in each[1]))
-    if wanted.texts:  # metadata may have titles only, and names of labels are no texts
+    if wanted.medium is None:  # metadata may have titles only
         return [*tables]
     metadata = []
     for form, own in by_form.items():
@@ -149,7 +148,7 @@ def _candidates(
         named = [file for file in named if file.parent == root] or named
         if named:
             metadata.append((form, named))
-    return [*metadata, *tables, *([(_PICTURES, pictures)] if pictures else [])]
+    return [*metadata, *tables, *([(_LOOSE, loose)] if loose else [])]
 
 
 def few_names(found: Files, files: Sequence[Path]) -> str:

@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import floor
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
 from chiasm.data.folders import FolderSource, Selection
 from chiasm.data.index import Found
+from chiasm.data.media import VIDEO, Medium
 from chiasm.data.reading import Unusable
 from chiasm.data.survey import hashed
 from chiasm.data.table import Table
@@ -65,6 +66,8 @@ class VideoSource(FolderSource):
 
     Shape suffixes: N clips.
     """
+
+    medium: ClassVar[Medium] = VIDEO
 
     def __init__(
         self,

@@ -11,20 +11,22 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
-from chiasm.data.cells import picture, texts
+from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.files import shown_names
 from chiasm.data.folders import FolderSource, PictureSource
+from chiasm.data.media import IMAGE, Medium
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.opened import both_sides
-from chiasm.data.picture_files import PictureFiles
-from chiasm.data.picture_folder import is_picture
 from chiasm.data.source import FileSettings, Opened, Opening, SourceFacts
 from chiasm.data.table import Row, Table, cells
 from chiasm.data.tables import Tables, choose_column, open_tables
 from chiasm.errors import UserError
 from chiasm.rgb import opened
 
-_IMAGE = ("image", "file_name", "jpg", "png", "webp", "img", "picture", "path")
-_TEXT = ("text", "caption", "txt", "content", "sentence", "description", "label")
+_TEXT = (
+    *("text", "caption", "txt", "content", "sentence", "transcription", "transcript"),
+    *("description", "label"),
+)
 _NAMES_OF_LABELS = ("{}_name", "{}_names", "{}_text", "{}_str")
 _LOOKED_AT = 16
 """First rows by which the content of a column is judged."""
@@ -33,16 +35,16 @@ _LOOKED_AT = 16
 class TableSettings(FileSettings):
     """The base of kinds whose documents are the rows of users' tables.
 
-    Where ``alone`` is true, pictures are read and no words.
+    Where ``alone`` is true, files of the medium are read and no words.
     """
 
     group_column: str = ""
     """Column with what rows belong to (an original of many copies, a speaker, a scene): a group is
-    held out as a whole, and is one cluster of standard errors; empty: the picture, or the text."""
+    held out as a whole, and is one cluster of standard errors; empty: the file, or the text."""
 
     shares: ClassVar[tuple[str, ...]] = ("group_column",)
-    media: ClassVar[str] = "image"
-    """Which files are rows by themselves: image or video."""
+    medium: ClassVar[Medium | None] = None
+    """What rows hold beside words, or are by themselves."""
 
     def words(self, table: Table) -> tuple[str, ...]:
         """Returns the columns of words.
@@ -52,14 +54,6 @@ class TableSettings(FileSettings):
         """
         raise NotImplementedError
 
-    def image(self, table: Table, pictures: PictureFiles) -> str:
-        """Returns the column of pictures; empty where rows have none.
-
-        Raises:
-            UserError: one is needed and is not there.
-        """
-        return ""
-
     def group(self, table: Table) -> str:
         """Returns the column of groups, or an empty name.
 
@@ -68,10 +62,10 @@ class TableSettings(FileSettings):
         """
         return self.group_column and choose_column(table, "group_column", self.group_column)
 
-    def fits(self, table: Table, pictures: PictureFiles, *, alone: bool = False) -> bool:
+    def fits(self, table: Table, files: MediaFiles, *, alone: bool = False) -> bool:
         """Returns whether a table has all needed columns; ``alone``: no words are needed."""
         try:
-            return self._shows_pictures(table, pictures) and (alone or bool(self.words(table)))
+            return self._has_files(table, files) and (alone or bool(self.words(table)))
         except UserError:
             return False
 
@@ -79,7 +73,7 @@ class TableSettings(FileSettings):
         self,
         name: str,
         table: Table,
-        pictures: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
@@ -98,8 +92,7 @@ class TableSettings(FileSettings):
             self.path,
             partial(self.fits, alone=alone),
             held_out_path=self.held_out_path,
-            texts=not self.has_pictures,
-            media=self.media,
+            medium=self.medium,
             index=opening.index,
         )
 
@@ -108,7 +101,7 @@ class TableSettings(FileSettings):
             positions = opening.sequence_length
             try:
                 source = self.source_of(
-                    name, table, tables.pictures, sequence_length=positions, alone=alone, **own
+                    name, table, tables.files, sequence_length=positions, alone=alone, **own
                 )
             except UserError as error:
                 if error.setting:
@@ -130,35 +123,105 @@ class TableSettings(FileSettings):
             held_out=0,
             files=tuple(shown_names(table.files, tables.root)),
             column="" if alone else ", ".join(self.words(table)),
-            image_column=self.image(table, tables.pictures),
             skipped=source.survey.skipped,
             notes=(*source.notes, *unread),
             fingerprint=source.survey.fingerprint,
         )
 
-    def _shows_pictures(self, table: Table, pictures: PictureFiles) -> bool:
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
         return True
 
 
-class PictureTableSettings(TableSettings):
-    """The base of those whose rows have a picture."""
+class MediumSettings(TableSettings):
+    """The base of those whose rows have a picture, a video or a sound.
 
-    image_column: str = ""
-    """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
+    The setting with its column is called after the medium: ``image_column``.
+    """
 
-    known_by: Literal["content", "name"] = "content"
-    """What tells rows apart. ``name``, for sources too large to be read before training: their
-    names decide what is held out, and no row is read when the source is opened."""
-
-    held_out_by: ClassVar[str] = "pictures"
-    shares: ClassVar[tuple[str, ...]] = ("group_column", "known_by")
-    source: ClassVar[type[FolderSource]]
-    """Class of the source; its arguments are the column of pictures, then those of words."""
+    medium: ClassVar[Medium]
 
     @property
     def example(self) -> dict[str, str]:
         """Words of an example row, for the message about missing ones."""
         raise NotImplementedError
+
+    @property
+    def wanted_column(self) -> str:
+        """The column of files that the settings name, or an empty name."""
+        return str(getattr(self, f"{self.medium.column}_column"))
+
+    def files_column(self, table: Table, files: MediaFiles) -> str:
+        """Returns the column of files; of usual names preferably one whose files exist.
+
+        Raises:
+            UserError: there is none.
+        """
+        wanted = self.wanted_column
+        usual = () if wanted else tuple(n for n in self.medium.usual if n in table.columns)
+        found = tuple(name for name in usual if _holds_files(table, name, files))
+        usual = found or usual or self._unusual(table) or self.medium.usual
+        return choose_column(table, f"{self.medium.column}_column", wanted, usual)
+
+    def open_pictures(
+        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
+    ) -> Opened:
+        """Returns both sides; without ``captioned``, files alone are enough."""
+        if self.has_pictures and not captioned:
+            return self.open(name, opening, alone=True)
+        return super().open_pictures(name, opening, side=side, captioned=captioned)
+
+    def refuse_files_alone(self, table: Table, files: MediaFiles, otherwise: str = "") -> None:
+        """Raises a UserError where words are needed and a folder has files of the medium alone.
+
+        ``otherwise``: what else may help, as the end of a sentence.
+
+        Raises:
+            UserError: there are no words; the message shows how to write them.
+        """
+        if not table.files or not self.medium.is_of(table.files[0]):
+            return
+        if self.fits(table, files):
+            return
+        file, noun, nouns = self.medium.example, self.medium.noun, self.medium.nouns
+        line = json.dumps({self.wanted_column or "file_name": file, **self.example})
+        raise self.error(
+            "path",
+            f"holds {nouns}, but no captions were found",
+            f"write metadata.jsonl in it, with a line for each {noun}: {line} (texts beside the "
+            f"{nouns}, as {Path(file).stem}.txt, do as well, and folders called after labels, not "
+            f"after splits){otherwise}",
+        )
+
+    def _unusual(self, table: Table) -> tuple[str, ...]:
+        """Returns a column that is known by what its cells hold, where none has a usual name."""
+        return ()
+
+    def _facts(
+        self, source: FolderSource, table: Table, tables: Tables, *, alone: bool
+    ) -> SourceFacts:
+        facts = super()._facts(source, table, tables, alone=alone)
+        return facts.with_files(self.medium, self.files_column(table, tables.files))
+
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
+        """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
+        column = self.files_column(table, files)
+        return bool(self.wanted_column) or _holds_files(table, column, files)
+
+
+class PictureTableSettings(MediumSettings):
+    """The base of those whose rows have a picture."""
+
+    image_column: str = ""
+    """Column with pictures (paths, bytes or files); empty: the first with a usual name."""
+    known_by: Literal["content", "name"] = "content"
+    """What tells rows apart. ``name``, for sources too large to be read before training: their
+    names decide what is held out, and no row is read when the source is opened."""
+
+    medium: ClassVar[Medium] = IMAGE
+    held_out_by: ClassVar[str] = "pictures"
+    shares: ClassVar[tuple[str, ...]] = ("group_column", "known_by")
+    source: ClassVar[type[FolderSource]]
+    """Class of the source; its arguments are the column of pictures, then those of words."""
 
     def check(self) -> None:
         """Refuses groups where no row is read.
@@ -171,64 +234,26 @@ class PictureTableSettings(TableSettings):
             why = f"is read from rows, which {self.assigned('known_by')} does not"
             raise self.error("group_column", why, "leave one of them out")
 
-    def image(self, table: Table, pictures: PictureFiles) -> str:
-        """Returns the column of pictures; of usual names preferably one whose pictures exist.
-
-        Without usual names it is the first column of encoded pictures.
-
-        Raises:
-            UserError: there is none.
-        """
-        if not self.image_column:
-            usual = tuple(name for name in _IMAGE if name in table.columns)
-            found = tuple(name for name in usual if holds_files(table, name, pictures))
-            usual = found or usual or tuple(islice(_encoded(table), 1)) or _IMAGE
-            return choose_column(table, "image_column", "", usual)
-        return choose_column(table, "image_column", self.image_column)
-
     def source_of(
         self,
         name: str,
         table: Table,
-        pictures: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
         **own: Any,
     ) -> FolderSource:
         """Returns the documents of a table's rows."""
-        own |= {"pictures": pictures, "by_name": self.known_by == "name"}
+        own |= {"files": files, "by_name": self.known_by == "name"}
         if alone:
-            return PictureSource(name, table, self.image(table, pictures), **own)
-        self.refuse_pictures_alone(table, pictures)
-        return self.source(name, table, self.image(table, pictures), *self.words(table), **own)
+            return PictureSource(name, table, self.files_column(table, files), **own)
+        self.refuse_files_alone(table, files)
+        return self.source(name, table, self.files_column(table, files), *self.words(table), **own)
 
-    def open_pictures(
-        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
-    ) -> Opened:
-        """Returns both sides; without ``captioned``, a folder of pictures alone is enough."""
-        return self.open(name, opening, alone=not captioned)
-
-    def refuse_pictures_alone(self, table: Table, pictures: PictureFiles) -> None:
-        """Raises a UserError where words are needed and a folder has pictures alone.
-
-        Raises:
-            UserError: there are no words; the message shows how to write them.
-        """
-        if not table.files or not is_picture(table.files[0]) or self.fits(table, pictures):
-            return
-        line = json.dumps({self.image_column or "file_name": "barn.jpg", **self.example})
-        raise self.error(
-            "path",
-            "holds pictures, but no captions were found",
-            f"write metadata.jsonl in it, with a line for each picture: {line} (texts beside the "
-            "pictures, as barn.txt, do as well, and folders called after labels, not after splits)",
-        )
-
-    def _shows_pictures(self, table: Table, pictures: PictureFiles) -> bool:
-        """Returns False for a usual name whose cells name files elsewhere, as beside shards."""
-        column = self.image(table, pictures)
-        return bool(self.image_column) or holds_files(table, column, pictures)
+    def _unusual(self, table: Table) -> tuple[str, ...]:
+        """Returns the first column of encoded pictures."""
+        return tuple(islice(_encoded(table), 1))
 
 
 def text_column(table: Table, wanted: str) -> str:
@@ -244,17 +269,17 @@ def text_column(table: Table, wanted: str) -> str:
     return column
 
 
-def holds_files(table: Table, column: str, pictures: PictureFiles) -> bool:
+def _holds_files(table: Table, column: str, files: MediaFiles) -> bool:
     """Returns whether any of the first cells of a column is a file, or holds bytes."""
     for number, row in _first(table, column):
         file = table.file(number)
         try:
-            data = picture(row.get(column), file.parent, column)
+            data = file_or_bytes(row.get(column), file.parent, column)
         except UserError:
             return True  # told when it is read
         if isinstance(data, bytes):
             return True
-        if data is not None and os.path.isfile(pictures.find(data, file)):
+        if data is not None and os.path.isfile(files.find(data, file)):
             return True
     return False
 
@@ -265,7 +290,7 @@ def _encoded(table: Table) -> Iterator[str]:
         cells = (row.get(column) for _, row in _first(table, column))
         with suppress(UserError):
             data = next((each for each in cells if each is not None), None)
-            data = picture(data, Path(), column)
+            data = file_or_bytes(data, Path(), column)
             if isinstance(data, bytes):
                 with opened(data):
                     yield column

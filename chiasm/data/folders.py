@@ -1,4 +1,4 @@
-"""Sources from users' own tables: plain texts, picture and text, question and answer.
+"""Sources from users' own tables: picture and text, question and answer, and their base.
 
 Documents name their task in words, as those of the embedded world do. Opening a source reads every
 row once: unusable rows are left out and counted, and every document gets the hash by which it is
@@ -8,25 +8,23 @@ held out (:mod:`chiasm.data.survey`).
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from array import array
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
-from chiasm.data.cells import picture, texts
+from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.index import NO_INDEX, Found, Index
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media import IMAGE, Medium
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
     READING,
     Survey,
-    hashed,
+    file_identity,
     outline,
-    picture_identity,
     survey,
-    text_identity,
 )
 from chiasm.data.table import Table, cells
 from chiasm.documents import Document, Image, Text, question_spans
@@ -38,8 +36,8 @@ class FolderSource(ABC):
     Args:
         name: name of the source, for messages.
         table: table of the rows; each is read once when the source is opened.
-        columns: columns that are read, that of the pictures first.
-        pictures: finds the files of pictures.
+        columns: columns that are read, that of the files first.
+        files: finds files that rows name.
         group_column: column with the group of a row; empty: rows have no groups.
         by_name: whether no row is read when the source is opened: see :func:`outline`.
         index: knows what was found when unchanged files were read.
@@ -51,38 +49,40 @@ class FolderSource(ABC):
     documents_per_row = 1
     varied = False
     """Whether any document has several forms: see :meth:`variant`."""
+    medium: ClassVar[Medium] = IMAGE
+    """What the first column holds."""
 
     def __init__(
         self,
         name: str,
         table: Table,
         *columns: str,
-        pictures: PictureFiles | None = None,
+        files: MediaFiles | None = None,
         group_column: str = "",
         by_name: bool = False,
         index: Index = NO_INDEX,
     ) -> None:
         self.name = name
         self._table, self._columns = table, columns
-        self._pictures = PictureFiles() if pictures is None else pictures
+        self._files = MediaFiles() if files is None else files
         self._group_column = group_column
         if not table.files:  # of the hub
             index = NO_INDEX
         if by_name:
             self._take(self._outlined())
         else:
-            files = (*table.files, *table.beside)
-            self._take(index.of(self._described(), files, self._surveyed))
+            read = (*table.files, *table.beside)
+            self._take(index.of(self._described(), read, self._surveyed))
 
     def _described(self) -> str:
         """Returns all that what is found depends on, beside the files."""
         own = (READING, type(self).__name__, self._columns, self._group_column)
-        return repr(("survey", *own, str(self._pictures.root), self._pictures.digest))
+        return repr(("survey", *own, str(self._files.root), self._files.digest))
 
     def _surveyed(self) -> Found:
-        self._pictures.looked_at = {}
+        self._files.looked_at = {}
         whole = survey(self._table, self._content)
-        looked_at, self._pictures.looked_at = list(self._pictures.looked_at), None
+        looked_at, self._files.looked_at = list(self._files.looked_at), None
         return whole.found(self.varied, looked_at)
 
     def _outlined(self) -> Found:
@@ -119,7 +119,7 @@ class FolderSource(ABC):
         """
         data, *words = self._row(number)
         self.varied |= any(len(texts) > 1 for texts in words)
-        own = picture_identity(data)
+        own = file_identity(data, self.medium)
         return self._group(number) or own, own, *self._said(*words)
 
     def _said(self, *words: tuple[str, ...]) -> Iterable[bytes]:
@@ -151,18 +151,18 @@ class FolderSource(ABC):
         return found
 
     def _row(self, number: int) -> tuple[Any, ...]:
-        """Returns the picture of a row, its file or bytes, and the texts of each further column.
+        """Returns the file of a row or its bytes, and the texts of each further column.
 
         Raises:
             Unusable: the row lacks one.
         """
         image, *columns = self._columns
         row = cells(self._table, number, *self._columns)
-        data = self._picture(row, image, number)
+        data = self._file(row, image, number)
         return data, *(self._words(row, column) for column in columns)
 
-    def _picture(self, row: dict, column: str, number: int) -> Path | bytes:
-        """Returns a picture's file or bytes; paths are relative to the table's folder or one above.
+    def _file(self, row: dict, column: str, number: int) -> Path | bytes:
+        """Returns a file or its bytes; paths are relative to the table's folder or one above.
 
         Raises:
             Unusable: there is none.
@@ -171,65 +171,10 @@ class FolderSource(ABC):
         if isinstance(cell, bytes) and cell:  # of shards, where each microsecond counts
             return cell
         file = self._table.file(number)
-        data = picture(cell, file.parent, column)
+        data = file_or_bytes(cell, file.parent, column, self.medium)
         if data is None:
             raise Unusable(f"no {column}")
-        return self._pictures.find(data, file) if isinstance(data, Path) else data
-
-
-class TextSource(FolderSource):
-    """Texts, long ones cut at paragraphs into documents of bounded length.
-
-    Shape suffixes: N documents.
-    """
-
-    def __init__(self, name: str, table: Table, column: str, characters: int, **own: Any) -> None:
-        self._characters = characters
-        self._found = array("q")
-        super().__init__(name, table, column, **own)
-
-    def _described(self) -> str:
-        return f"{super()._described()} {self._characters}"
-
-    def _surveyed(self) -> Found:
-        found = super()._surveyed()
-        # Row, begin and end in bytes of UTF-8, and identity of each document.
-        parts_N4 = np.array(self._found, dtype=np.int64).reshape(-1, 4)
-        self._found = array("q")
-        return Found(found.facts, {**found.arrays, "parts": parts_N4}, found.looked_at)
-
-    def _take(self, found: Found) -> None:
-        super()._take(found)
-        self._parts_N4 = found.arrays["parts"]
-
-    def __len__(self) -> int:
-        return len(self._parts_N4)
-
-    def variant(self, index: int, turn: int) -> Document:
-        """Returns a document, which has one form only."""
-        number, begin, end, _ = self._parts_N4[index].tolist()
-        [column] = self._columns
-        return Document((Text(self._table.utf8(number, column, begin, end).decode()),))
-
-    @property
-    def identities(self) -> np.ndarray:
-        """int64 [N]: equal for equal words, or within a group."""
-        return self._parts_N4[:, 3]
-
-    def _content(self, number: int) -> tuple[bytes, ...]:
-        [column] = self._columns
-        text = "\n".join(texts(cells(self._table, number, column)[column], column))
-        group = self._group(number)
-        if not text.strip():
-            raise Unusable(f"no {column}")
-        whole = text.encode()
-        begin = 0
-        for part in cut_text(text, self._characters):
-            end = begin + len(part.encode())
-            if part.strip():
-                self._found.extend((number, begin, end, hashed(group or text_identity(part))))
-            begin = end
-        return group or whole, whole, str(self._characters).encode()
+        return self._files.find(data, file) if isinstance(data, Path) else data
 
 
 class ImageTextSource(FolderSource):
@@ -299,21 +244,3 @@ class Selection:
     def cluster_of(self, index: int) -> int:
         """Returns the identity that documents of one group, picture or text share."""
         return int(self._clusters[index])
-
-
-def cut_text(text: str, characters: int) -> Iterator[str]:
-    """Yields parts of at most ``characters``, cut at the best mark in the second half of each.
-
-    A paragraph is a better mark than a line, a line than a sentence, a sentence than a word; of
-    one kind the last mark counts, and without any the cut is at the limit. The joined parts are
-    the text.
-    """
-    marks = ("\r\n\r\n", "\n\n", "\n", ". ", " ")
-    begin = 0
-    while len(text) - begin > characters:
-        earliest, latest = begin + characters // 2, begin + characters
-        found = ((text.rfind(mark, earliest, latest), len(mark)) for mark in marks)
-        end = next((at + length for at, length in found if at >= 0), latest)
-        yield text[begin:end]
-        begin = end
-    yield text[begin:]

@@ -24,10 +24,10 @@ import xxhash
 
 from chiasm.data.folders import FolderSource
 from chiasm.data.index import Found
+from chiasm.data.media import IMAGE
 from chiasm.data.reading import Unusable
-from chiasm.data.survey import BESIDE, picture_identity, text_identity
+from chiasm.data.survey import BESIDE, file_identity, text_identity
 from chiasm.data.table import cells
-from chiasm.data.tars import IMAGE
 from chiasm.documents import Document, Image, Span, Text
 
 FORMS = (("images", "texts"), ("image_info", "text_list"), ("spans",))
@@ -103,9 +103,7 @@ class InterleavedSource(FolderSource):
         parts = self._row(number, left)
         self._left += left
         texts = [part for part in parts if isinstance(part, str)]
-        said = [
-            part.encode() if isinstance(part, str) else picture_identity(part) for part in parts
-        ]
+        said = [part.encode() if isinstance(part, str) else file_identity(part) for part in parts]
         words = text_identity(" ".join(texts))
         whole = xxhash.xxh3_128_digest(words or b"".join(said))
         self._found.append((number, False))
@@ -121,8 +119,8 @@ class InterleavedSource(FolderSource):
             Unusable: the row is none of the forms, or nothing of it is left.
         """
         counted: Counter[str] = Counter() if left is None else left
-        row = cells(self._table, number, *self._columns, IMAGE)
-        if row[IMAGE] is not None and all(row[column] is None for column in self._columns):
+        row = cells(self._table, number, *self._columns, IMAGE.column)
+        if row[IMAGE.column] is not None and all(row[column] is None for column in self._columns):
             raise Unusable(BESIDE)
         found: list[Content] = []
         for part in listed(row, self._columns):
@@ -149,7 +147,7 @@ class InterleavedSource(FolderSource):
         if (member := self._table.member(number, cell)) is not None:
             return member
         table = self._table.file(number)
-        file = self._pictures.find(table.parent / cell, table)
+        file = self._files.find(table.parent / cell, table)
         if not os.path.isfile(file):
             left["file missing"] += 1
             return None

@@ -7,12 +7,13 @@ from typing import Any, ClassVar, Literal
 from pydantic import Field
 
 from chiasm.data.columns import PictureTableSettings, TableSettings, text_column
-from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource, TextSource
+from chiasm.data.folders import FolderSource, ImageTextSource, QuestionSource
 from chiasm.data.interleaved import FORMS, InterleavedSource
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
 from chiasm.data.tables import choose_column
+from chiasm.data.texts import TextSource
 from chiasm.errors import UserError, setting
 
 _CHARACTERS_PER_POSITION = 2
@@ -44,7 +45,7 @@ class TextSettings(TableSettings):
         self,
         name: str,
         table: Table,
-        pictures: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
@@ -134,7 +135,7 @@ class InterleavedSettings(PictureTableSettings):
         """Returns the column of texts."""
         return self._columns(table)[-1:]
 
-    def image(self, table: Table, pictures: PictureFiles) -> str:
+    def files_column(self, table: Table, files: MediaFiles) -> str:
         """Returns the column of pictures, which may be that of texts too.
 
         Raises:
@@ -146,17 +147,17 @@ class InterleavedSettings(PictureTableSettings):
         self,
         name: str,
         table: Table,
-        pictures: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
         **own: Any,
     ) -> FolderSource:
         """Returns the documents of a table's rows."""
-        own |= {"pictures": pictures, "by_name": self.known_by == "name"}
+        own |= {"files": files, "by_name": self.known_by == "name"}
         return InterleavedSource(name, table, *self._columns(table), **own)
 
-    def _shows_pictures(self, table: Table, pictures: PictureFiles) -> bool:
+    def _has_files(self, table: Table, files: MediaFiles) -> bool:
         return bool(self._columns(table))
 
     def _columns(self, table: Table) -> tuple[str, ...]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 import xxhash
 
 from chiasm.data.arrow_tables import ArrowTable, open_arrow
-from chiasm.data.cells import picture
+from chiasm.data.cells import file_or_bytes
 from chiasm.data.lerobot_layout import EpisodePlace
 from chiasm.data.reading import Unusable
 from chiasm.rgb import Given
@@ -36,7 +36,7 @@ class StoredPictures(Sequence[Given]):
 
     def __getitem__(self, number: int) -> Given:  # type: ignore[override]
         row = self._table.row(int(self._rows[number]), self._column)
-        found = picture(row.get(self._column), self._root, self._column)
+        found = file_or_bytes(row.get(self._column), self._root, self._column)
         if found is None:
             raise Unusable("no picture", f"{self._file}, row {self._rows[number]}")
         return found

@@ -1,7 +1,7 @@
 """Usable documents, and a count of the others.
 
-The stream skips a document that is empty, that cannot be read, or that holds a picture which cannot
-be decoded. All other code that reads documents skips the same ones through this file, so that one
+The stream skips a document that is empty, that cannot be read, or that holds an item which cannot
+be read. All other code that reads documents skips the same ones through this file, so that one
 broken file does not end a run, and reports how many there were.
 """
 
@@ -12,9 +12,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
+from typing import TYPE_CHECKING
 
-from chiasm.documents import Document, Source
+from chiasm.documents import Document, Image, Source
 from chiasm.errors import UserError, origin
+
+if TYPE_CHECKING:
+    from chiasm.batch.items import ItemReader  # imports torch, and recipes import this file
 
 UNREADABLE = (UserError, OSError, ValueError)
 """Errors by which a source reports a document that it cannot read."""
@@ -56,6 +60,7 @@ class Unusable(UserError):
 
 
 EMPTY, UNREAD, UNDECODED = "empty", "cannot be read", "a picture cannot be decoded"
+UNREAD_ITEM = "an item cannot be read"
 
 
 @dataclass(frozen=True)
@@ -76,9 +81,13 @@ class PassedOver:
 
 
 class ReadingLog:
-    """Reads documents of named sources, and records the unusable ones and their reasons."""
+    """Reads documents of named sources, and records the unusable ones and their reasons.
 
-    def __init__(self) -> None:
+    ``reader``: of items that are no pictures; without one they are not looked at.
+    """
+
+    def __init__(self, reader: ItemReader | None = None) -> None:
+        self._reader = reader
         self._reason: dict[str, dict[int, str | None]] = {}
         """By source and document number: why it is unusable; empty: usable; None: its pictures were
         not decoded yet."""
@@ -93,7 +102,8 @@ class ReadingLog:
         Args:
             source: source of the documents; records are kept by its name.
             numbers: numbers of the documents.
-            pictures: whether documents are skipped if a picture cannot be decoded.
+            pictures: whether documents are skipped if a picture, or an item that the reader is
+                asked for, cannot be decoded.
 
         Raises:
             UserError: more than three quarters of a fair number of documents cannot be used.
@@ -101,7 +111,8 @@ class ReadingLog:
         known = self._reason.setdefault(source.name, {})
         for number in numbers:
             look = pictures and known.get(number) != ""  # decoding is slow: once per document
-            document, reason, why = examined(source, number, pictures=look)
+            reader = self._reader
+            document, reason, why = examined(source, number, reader, pictures=look)
             if reason or look:
                 known[number] = reason
             known.setdefault(number, None)
@@ -135,14 +146,15 @@ class ReadingLog:
 
 
 def examined(
-    source: Source, number: int, *, pictures: bool = True
+    source: Source, number: int, reader: ItemReader | None = None, *, pictures: bool = True
 ) -> tuple[Document | None, str, str]:
     """Returns a document or None, and why it is unusable in a few words and in full.
 
     Args:
         source: source of the document.
         number: number of the document.
-        pictures: whether its pictures are decoded too.
+        reader: of items that are no pictures; None: they are not looked at.
+        pictures: whether pictures, and what the reader is asked for, are decoded too.
 
     Raises:
         LostError: a file with many documents is gone.
@@ -158,12 +170,15 @@ def examined(
         raise defect(f"{source.name}[{number}]", error) from error
     if not document.text and not any(document.items):
         return None, EMPTY, "is empty"
-    if pictures:
+    for item in document.items if pictures else ():
         try:
-            for image in document.images:
-                image.pixels()
+            if isinstance(item, Image):
+                item.pixels()
+            elif reader is not None:
+                reader.read(item)
         except UserError as error:
-            return None, UNDECODED, str(error)
+            reason = UNDECODED if isinstance(item, Image) else UNREAD_ITEM
+            return None, reason, str(error)
     return document, "", ""
 
 

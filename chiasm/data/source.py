@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
@@ -18,6 +18,7 @@ from pydantic import Field
 from chiasm.actions import ActionFormat
 from chiasm.capabilities import ActionVideos
 from chiasm.data.index import Index
+from chiasm.data.media import MEDIA, Medium
 from chiasm.data.preparation import Stage, default_cache_folder, silent
 from chiasm.data.survey import told
 from chiasm.documents import Source
@@ -247,6 +248,8 @@ class SourceFacts:
     column: str = ""
     """Columns of the text."""
     image_column: str = ""
+    video_column: str = ""
+    audio_column: str = ""
     skipped: dict[str, int] = field(default_factory=dict)
     """Number of unusable rows by reason."""
     repeated: int = 0
@@ -261,6 +264,11 @@ class SourceFacts:
     origin: str = ""
     """What documents are generated from; empty for those of files."""
 
+    def with_files(self, medium: Medium, column: str) -> SourceFacts:
+        """Returns the facts with the column of the files of a medium."""
+        own: dict[str, Any] = {f"{medium.column}_column": column}
+        return replace(self, **own)
+
     def summary(self) -> dict[str, Any]:
         """Returns all facts, JSON-able, with the first few files only."""
         files = [*self.files[:_SHOWN_FILES], *(["..."] * (len(self.files) > _SHOWN_FILES))]
@@ -273,14 +281,15 @@ class SourceFacts:
             return f"{name}: {documents}, {self.held_out:,} of them held out"
         read = f" in {self.files[0]}" if len(self.files) == 1 else ""
         read = f" in {len(self.files):,} files" if len(self.files) > 1 else read
-        pictures = f", pictures from {self.image_column!r}" if self.image_column else ""
+        columns = {each.nouns: getattr(self, f"{each.column}_column") for each in MEDIA}
+        media = "".join(f", {nouns} from {column!r}" for nouns, column in columns.items() if column)
         words = f", words from {self.column!r}" if self.column else ""
         skipped = f"; rows skipped: {told(self.skipped)}" if self.skipped else ""
         notes = "".join(f"; {note}" for note in self.notes)
         if self.repeated:
             notes += f"; {self.repeated:,} documents on both sides are not trained on"
         return (
-            f"{name}: {self.rows:,} rows{read}{pictures}{words} -> {self.documents:,} documents, "
+            f"{name}: {self.rows:,} rows{read}{media}{words} -> {self.documents:,} documents, "
             f"{self.held_out:,} of them held out{skipped}{notes}"
         )
 

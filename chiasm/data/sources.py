@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
+import chiasm.data.audio
 import chiasm.data.kinds
 import chiasm.data.python_manual
 import chiasm.data.recorded

@@ -16,6 +16,7 @@ import numpy as np
 import xxhash
 
 from chiasm.data.index import Found
+from chiasm.data.media import IMAGE, Medium
 from chiasm.data.reading import Unusable
 from chiasm.data.storage import stamp
 from chiasm.data.table import Table
@@ -112,8 +113,8 @@ def is_of_content(fingerprint: str) -> bool:
     return not fingerprint.startswith(_BY_NAME)
 
 
-def picture_identity(data: Path | bytes) -> bytes:
-    """Returns a hash of an encoded picture's bytes: equal for equal files, whatever their names.
+def file_identity(data: Path | bytes, medium: Medium = IMAGE) -> bytes:
+    """Returns a hash of a file's bytes: equal for equal files, whatever their names.
 
     Raises:
         Unusable: the file is not there, may not be read, or is empty.
@@ -121,11 +122,11 @@ def picture_identity(data: Path | bytes) -> bytes:
     try:
         content = data if isinstance(data, bytes) else data.read_bytes()
     except (FileNotFoundError, ValueError) as error:  # no name holds a NUL
-        raise Unusable("picture file missing", str(data)) from error
+        raise Unusable(f"{medium.noun} file missing", str(data)) from error
     except OSError as error:
-        raise Unusable(f"picture file cannot be read ({error.strerror})") from error
+        raise Unusable(f"{medium.noun} file cannot be read ({error.strerror})") from error
     if not content:
-        raise Unusable("picture file empty")
+        raise Unusable(f"{medium.noun} file empty")
     return xxhash.xxh3_128_digest(content)
 
 

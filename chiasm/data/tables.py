@@ -10,12 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chiasm.data.arrow_tables import open_hub
-from chiasm.data.choice import NOUNS, Chosen, Fits, Wanted, choose, few_names
-from chiasm.data.files import TEST, TRAIN, VALIDATION, find_files, split_by_name
+from chiasm.data.choice import Chosen, Fits, Wanted, choose, few_names
+from chiasm.data.files import find_files
 from chiasm.data.formats import COMPRESSED, form_of
 from chiasm.data.index import NO_INDEX, Index
-from chiasm.data.picture_files import PictureFiles
-from chiasm.data.picture_folder import CAPTION_SUFFIXES, is_picture
+from chiasm.data.media import Medium
+from chiasm.data.media_files import MediaFiles
+from chiasm.data.media_folder import CAPTION_SUFFIXES
+from chiasm.data.splits import TEST, TRAIN, VALIDATION, split_by_name
 from chiasm.data.storage import url_of
 from chiasm.data.table import Table, head_of
 from chiasm.errors import UserError, setting
@@ -31,17 +33,16 @@ class Tables:
     root: Path
     notes: tuple[str, ...]
     """What was not read, and by which rule rows are held out, in words."""
-    pictures: PictureFiles
-    """Finds the picture files that rows name."""
+    files: MediaFiles
+    """Finds the files that rows name."""
 
 
 def open_tables(
     path: str,
     fits: Fits,
     *,
+    medium: Medium | None,
     held_out_path: str = "",
-    texts: bool = False,
-    media: str = "image",
     index: Index = NO_INDEX,
 ) -> Tables:
     """Returns the opened tables of a path.
@@ -49,9 +50,8 @@ def open_tables(
     Args:
         path: a folder, a file, a pattern, or a dataset's name on the hub.
         fits: whether a table has the needed columns.
+        medium: which files may be rows by themselves; None: plain texts.
         held_out_path: held-out files, in the same forms; empty: by names.
-        texts: whether plain text files count as tables.
-        media: which files are rows by themselves: image or video.
         index: knows what was found in unchanged files.
 
     Raises:
@@ -60,11 +60,11 @@ def open_tables(
     found = find_files(path)
     if found is None:
         return _of_hub(path, "path", beside=held_out_path)
-    wanted = Wanted(fits, texts, media, index)
+    wanted = Wanted(fits, medium, index)
     chosen = choose(found, path, "path", wanted)
     table = chosen.table
     split = split_by_name(found.root, table.files, by_file=chosen.by_file)
-    notes = [_left(chosen), "" if texts else _without_row(chosen, NOUNS[media])]
+    notes = [_left(chosen, medium), _without_row(chosen, medium)]
     held_out, train, unread = None, split.train, split.left
     if not train:
         raise UserError(
@@ -97,7 +97,7 @@ def open_tables(
         if side is not None and not len(side):
             blamed = "path" if side is table else "held_out_path"
             raise UserError("holds no rows", setting=blamed, value=own or path)
-    return Tables(table, held_out, found.root, tuple(filter(None, notes)), chosen.pictures)
+    return Tables(table, held_out, found.root, tuple(filter(None, notes)), chosen.files)
 
 
 def _open_held_out(path: str, wanted: Wanted) -> Table:
@@ -129,24 +129,25 @@ def _of_hub(path: str, blamed: str, *, beside: str = "") -> Tables:
     unread = [repr(split) for split in splits if split not in (trained, name)]
     notes += [f"not read: {', '.join(unread)}"] if unread else []
     held_out = splits[name] if name else None
-    return Tables(splits[trained], held_out, Path(), tuple(notes), PictureFiles())
+    return Tables(splits[trained], held_out, Path(), tuple(notes), MediaFiles())
 
 
-def _left(chosen: Chosen) -> str:
+def _left(chosen: Chosen, medium: Medium | None) -> str:
     """Returns a note about files that could have been read too."""
     found, table = chosen.found, chosen.table
     read = {*map(str, table.files), *map(str, table.beside)}
     further = {*COMPRESSED, *CAPTION_SUFFIXES}
-    others = (file for file in found.data if str(file) not in read and not is_picture(file))
+    others = (file for file in found.data if str(file) not in read)
+    others = (file for file in others if not (medium and medium.is_of(file)))
     left = [file for file in others if form_of(file) or file.suffix.lower() in further]
     left += found.left
     return f"left: {few_names(found, left)}" if left else ""
 
 
-def _without_row(chosen: Chosen, noun: str) -> str:
-    """Returns a note about pictures without a row, a lower bound of their number."""
-    more = len(chosen.pictures) - len(chosen.table)
-    return f"{more:,} {noun} have no row" if more > 0 else ""
+def _without_row(chosen: Chosen, medium: Medium | None) -> str:
+    """Returns a note about pictures and their like without a row, a lower bound of their number."""
+    more = len(chosen.files) - len(chosen.table)
+    return f"{more:,} {medium.nouns} have no row" if medium and more > 0 else ""
 
 
 def _place(file: Path) -> tuple[int, int] | str:

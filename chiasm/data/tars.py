@@ -21,29 +21,29 @@ from typing import Any
 import numpy as np
 import xxhash
 
-from chiasm.data.files import PICTURE_SUFFIXES
 from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.listing import is_leaving
+from chiasm.data.media import MEDIA
 from chiasm.data.storage import read_part
 from chiasm.data.table import FileTable, Row, decoded, parsed_json
 from chiasm.data.tar_members import Member, tar_members
 from chiasm.errors import UserError
 
-IMAGE = "image"
-"""Column of a sample's picture, in any format."""
+_MEDIA = {medium.column: medium for medium in MEDIA}
+"""By the column of a sample's picture, video or sound, in any format."""
 
 Name = tuple[str, str]
 """Folder and name of a member, or folder and key of a sample."""
 
-_LISTING = 1
+_LISTING = 2
 """Version of what the index holds of a tar."""
 
 
 class Tar(FileTable):
     """The samples of one tar file, in the order of their first members.
 
-    Columns are the fields, the entries of JSON fields, and ``image``: the first field whose name is
-    a picture's suffix.
+    Columns are the fields, the entries of JSON fields, ``image``, the first field whose name is a
+    picture's suffix, and likewise ``video`` and ``audio``.
 
     Raises:
         UserError: it is damaged, or has members that cannot be read.
@@ -69,10 +69,9 @@ class Tar(FileTable):
         fields = self._sample(number)
         row: Row = {}
         wanted = columns or self.columns
-        further = set(wanted) - fields.keys() - {IMAGE if _picture_field(fields) else ""}
-        entries = self._entries(fields, number) if further else {}
-        for column in wanted:
-            field = _picture_field(fields) if column == IMAGE else column
+        own = {column: _field_of(column, fields) or column for column in wanted}
+        entries = self._entries(fields, number) if set(own.values()) - fields.keys() else {}
+        for column, field in own.items():
             if field in fields:
                 row[column] = self._cell(field, fields[field])
             elif column in entries:
@@ -112,7 +111,7 @@ class Tar(FileTable):
 
     def _cell(self, field: str, member: int) -> str | bytes:
         content = read_part(self.content, *self._place(member))
-        return content if _is_picture(field) else _text(content)
+        return content if _is_media(field) else _text(content)
 
     def _entries(self, fields: dict[str, int], number: int) -> dict[str, Any]:
         if "json" not in fields:
@@ -184,8 +183,7 @@ def _columns(
             continue
         known.add(kind)
         names = [fields[field] for field in own[begin:end]]
-        if _picture_field(names):
-            columns[IMAGE] = None
+        columns.update(dict.fromkeys(column for column in _MEDIA if _field_of(column, names)))
         columns.update(dict.fromkeys(names))
         if "json" in names:
             columns.update(dict.fromkeys(entries[begin + names.index("json")]))
@@ -225,12 +223,14 @@ def _hashed(parts: Iterable[str]) -> int:
     return xxhash.xxh3_64_intdigest(name.encode(errors="surrogateescape")) >> 1
 
 
-def _picture_field(fields: Iterable[str]) -> str:
-    return next((field for field in fields if f".{field}" in PICTURE_SUFFIXES), "")
+def _field_of(column: str, fields: Iterable[str]) -> str:
+    """Returns the field that a column of media stands for, or an empty name."""
+    suffixes = _MEDIA[column].suffixes if column in _MEDIA else ()
+    return next((field for field in fields if f".{field}" in suffixes), "")
 
 
-def _is_picture(field: str) -> bool:
-    return f".{field.rpartition('.')[2]}" in PICTURE_SUFFIXES
+def _is_media(field: str) -> bool:
+    return any(medium.is_of(f"sample.{field}") for medium in MEDIA)
 
 
 def _text(content: bytes) -> str | bytes:

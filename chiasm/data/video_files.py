@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-import json
 from fractions import Fraction
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
 from chiasm.data.clips import Sampling, VideoSource
-from chiasm.data.columns import TableSettings, holds_files, text_column
+from chiasm.data.columns import MediumSettings, text_column
 from chiasm.data.folders import FolderSource
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media import VIDEO, Medium
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES, Opened, Opening, check_task
 from chiasm.data.table import Table
-from chiasm.data.tables import choose_column
 from chiasm.video.rule import Matrix
 
 TASKS = ("video", "captioned_video")
-_VIDEO = ("video", "file_name", "mp4", "webm", "mkv", "mov", "path", "file", "clip")
 
 
 @SOURCES.register
-class VideoSettings(TableSettings):
+class VideoSettings(MediumSettings):
     """Clips of video files, with or without captions."""
 
     kind: Literal["video"] = "video"
@@ -46,7 +44,7 @@ class VideoSettings(TableSettings):
     untagged_matrix: Matrix = "by_size"
     """Color matrix of files that do not name theirs; by_size: bt709 for HD, else bt601."""
 
-    media: ClassVar[str] = "video"
+    medium: ClassVar[Medium] = VIDEO
     held_out_by: ClassVar[str] = "videos"
 
     def check(self) -> None:
@@ -62,21 +60,16 @@ class VideoSettings(TableSettings):
         """Returns the column of captions."""
         return (text_column(table, self.text_column),)
 
-    def image(self, table: Table, pictures: PictureFiles) -> str:
-        """Returns the column of videos; of usual names preferably one whose files exist.
-
-        Raises:
-            UserError: there is none.
-        """
-        usual = tuple(name for name in _VIDEO if name in table.columns)
-        found = tuple(name for name in usual if holds_files(table, name, pictures))
-        return choose_column(table, "video_column", self.video_column, found or usual or _VIDEO)
+    @property
+    def example(self) -> dict[str, str]:
+        """An example caption."""
+        return {self.text_column or "text": "a barn door opens"}
 
     def source_of(
         self,
         name: str,
         table: Table,
-        pictures: PictureFiles,
+        files: MediaFiles,
         *,
         sequence_length: int,
         alone: bool,
@@ -84,21 +77,15 @@ class VideoSettings(TableSettings):
     ) -> FolderSource:
         """Returns the clips of a table's files."""
         if not alone:
-            self._refuse_videos_alone(table, pictures)
+            self.refuse_files_alone(table, files, ', or set task = "video" to read frames alone')
         words = () if alone else self.words(table)
-        columns = (self.image(table, pictures), *words)
-        own |= {"pictures": pictures, "captioned": not alone}
+        columns = (self.files_column(table, files), *words)
+        own |= {"files": files, "captioned": not alone}
         return VideoSource(name, table, self._sampling, *columns, **own)
 
     def open(self, name: str, opening: Opening, *, alone: bool = False) -> Opened:
         """Returns both sides; ``alone``: without captions, whatever the task."""
         return super().open(name, opening, alone=alone or self.task == "video")
-
-    def open_pictures(
-        self, name: str, opening: Opening, *, side: tuple[str, int], captioned: bool
-    ) -> Opened:
-        """Returns both sides; without ``captioned``, frames alone."""
-        return self.open(name, opening, alone=not captioned)
 
     @property
     def _sampling(self) -> Sampling:
@@ -109,21 +96,4 @@ class VideoSettings(TableSettings):
             self.clip_spacing or self.frames,
             self.clips_per_file,
             self.untagged_matrix,
-        )
-
-    def _shows_pictures(self, table: Table, pictures: PictureFiles) -> bool:
-        column = self.image(table, pictures)
-        return bool(self.video_column) or holds_files(table, column, pictures)
-
-    def _refuse_videos_alone(self, table: Table, pictures: PictureFiles) -> None:
-        if self.fits(table, pictures):
-            return
-        line = json.dumps(
-            {"file_name": "barn.mp4", self.text_column or "text": "a barn door opens"}
-        )
-        raise self.error(
-            "path",
-            "holds videos, but no captions were found",
-            f"write metadata.jsonl in it, with a line for each video: {line} (texts beside the "
-            'videos, as barn.txt, do as well), or set task = "video" to read frames alone',
         )

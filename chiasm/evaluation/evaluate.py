@@ -42,7 +42,7 @@ def evaluate(
     """
     asked = complete(settings or EvaluationSettings())
     check_measures(asked)
-    run = Run(pretrained, replace(material, log=ReadingLog()), asked)
+    run = Run(pretrained, replace(material, log=ReadingLog(pretrained.tokenizers)), asked)
     parts, seconds = [], {}
     with pretrained.tokenizers.remembering(REMEMBERED_BYTES):
         asked_for = [own for own in MEASURES if not sections or own.section in sections]

@@ -1,4 +1,7 @@
-"""Question accuracy against the majority answer and against the model without the view."""
+"""Question accuracy against the majority answer and against the model without the view.
+
+A question is asked about a picture, or about a sound.
+"""
 
 from __future__ import annotations
 
@@ -13,12 +16,13 @@ from pydantic import Field
 
 from chiasm.capabilities import Questioning
 from chiasm.data.reading import ReadingLog
-from chiasm.documents import NEXT_QUESTION, Image, Source, Text
+from chiasm.documents import NEXT_QUESTION, Image, Sound, Source, Text
 from chiasm.evaluation.evaluation import Findings, Panel, Sample
 from chiasm.evaluation.material import cluster_of, picked, spread
 from chiasm.evaluation.measure import Measure
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import MeasureSettings
+from chiasm.waveform import Waveform
 
 if TYPE_CHECKING:
     from chiasm.evaluation.run import Run
@@ -35,9 +39,9 @@ _LOOKED_AT = 16
 
 @dataclass(frozen=True)
 class Asked:
-    """One question about one image."""
+    """One question about one picture or sound."""
 
-    image: Image
+    item: Image | Sound
     cluster: int
     kind: str
     prompt: Text
@@ -70,7 +74,7 @@ class Questions(Measure[QuestionSettings]):
         "only when they match exactly, all lines of them. As many tokens are written as the "
         "longest true answer of the source has. The majority answer is the most frequent one to "
         "questions of that kind in training; the blank image is one grey picture in place of the "
-        "view, with the same model and question."
+        "view, with the same model and question, and silence is that in place of a sound."
     )
     heading = "What it answers"
     lead = "Questions about held-out views, answered greedily."
@@ -81,7 +85,7 @@ class Questions(Measure[QuestionSettings]):
         held_out = run.material.held_out
         sources = {name: source for name, source in held_out.items() if asks(source)}
         if not sources:
-            return Findings(skipped={self.section: "no source asks questions about pictures"})
+            return Findings(skipped={self.section: "no source asks about pictures or sounds"})
         return self.by_source(sources, lambda name, _, of: self.measure_source(run, name, of))
 
     def measure_source(self, run: Run[QuestionSettings], name: str, of: str = "") -> Findings:
@@ -93,7 +97,7 @@ class Questions(Measure[QuestionSettings]):
         skipped = {}
         if len(fitting) < len(asked):
             skipped[f"{self.section}{of}, {len(asked) - len(fitting)} of {len(asked)}"] = (
-                f"with their picture they are longer than the model's context of "
+                f"with their picture or sound they are longer than the model's context of "
                 f"{run.pretrained.context_positions} positions"
             )
         if not fitting:
@@ -114,7 +118,7 @@ def majorities(training: Iterable[tuple[str, str]]) -> dict[str, str]:
 
 
 def asks(source: Source) -> bool:
-    """Returns whether a source asks questions about images."""
+    """Returns whether a source asks questions about pictures or sounds."""
     return any(True for _ in _questions(source, _LOOKED_AT, ReadingLog(), pictures=False))
 
 
@@ -123,14 +127,14 @@ def _questions(
 ) -> Iterator[Asked]:
     """Yields the questions of ``count`` documents, with their kinds where the source knows them.
 
-    A document that asks is a context image, followed by prompts and answers in turn.
+    A document that asks is a picture or a sound as context, then prompts and answers in turn.
     """
     numbers = picked(source, count).tolist()
     for number, document in log.documents(source, numbers, pictures=pictures):
         first, *texts = document.spans
         prompts = [span for span in texts[::2] if isinstance(span, Text)]
         answers = [span for span in texts[1::2] if isinstance(span, Text)]
-        if not isinstance(first, Image) or first.target or not answers:
+        if not isinstance(first, Image | Sound) or first.target or not answers:
             continue
         if len(prompts) != len(answers) or len(texts) != 2 * len(answers):
             continue
@@ -156,9 +160,9 @@ def _balanced(asked: Iterable[Asked], count: int) -> list[Asked]:
 def _measure(
     run: Run[QuestionSettings], asked: list[Asked], majority: dict[str, str], of: str
 ) -> tuple[list[Row], list[Sample]]:
-    seen = _answers(run, asked, [each.image for each in asked])
-    blank = Image(_blank(run), target=False)
-    blind = _answers(run, asked, [blank] * len(asked))
+    seen = _answers(run, asked, [each.item for each in asked])
+    blind = _answers(run, asked, _blanks(run, asked))
+    without = "blank image" if isinstance(asked[0].item, Image) else "silence"
     usual = [majority.get(each.kind, "") for each in asked]
     beyond = np.array([_is_beyond(run, each) for each in asked])
     right, blind_right, usual_right = (
@@ -173,7 +177,7 @@ def _measure(
     for kind in (ALL, *several):
         own = np.ones(len(asked), bool) if kind == ALL else kinds == kind
         measure = run.measurement(Questions.section, "share", "higher", clusters[own])
-        for baseline, answers in (("majority answer", usual_right), ("blank image", blind_right)):
+        for baseline, answers in (("majority answer", usual_right), (without, blind_right)):
             label = f"questions answered right, {kind.replace('_', ' ')}{of}"
             headline = kind == ALL
             rows.append(measure.row(label, right[own], answers[own], baseline, headline=headline))
@@ -184,24 +188,26 @@ def _measure(
         Sample(
             Questions.section,
             (("Q", _shown(each.prompt)), ("model", given), ("truth", each.truth)),
-            (Panel("view", run.fitted(each.image)),),
+            (Panel("view", run.fitted(each.item)),) if isinstance(each.item, Image) else (),
         )
         for each, given in zip(asked[: run.settings.shown], seen, strict=False)
     ]
     return rows, samples
 
 
-def _answers(run: Run[QuestionSettings], asked: list[Asked], images: list[Image]) -> list[str]:
+def _answers(
+    run: Run[QuestionSettings], asked: list[Asked], items: list[Image | Sound]
+) -> list[str]:
     from chiasm.inference.tasks import answer_prompts
 
     longest = max(_answer_tokens(run, each) for each in asked)
     # What follows the longest answer must have room to show that it is over.
     over = len(run.pretrained.text_tokenizer.encode(NEXT_QUESTION))
     greedy = run.settings.writing(min(longest, run.settings.answer_tokens) + over)
-    # Greedy answers draw nothing: an image is asked each question once, the blank one above all.
-    pairs = zip(images, asked, strict=True)
-    keys = [(id(image), each.prompt.text) for image, each in pairs]
-    once = dict(zip(keys, images, strict=True))
+    # Greedy answers draw nothing: an item is asked each question once, the blank one above all.
+    pairs = zip(items, asked, strict=True)
+    keys = [(id(item), each.prompt.text) for item, each in pairs]
+    once = dict(zip(keys, items, strict=True))
     prompts, seed = [prompt for _, prompt in once], run.settings.seed
     answers = answer_prompts(run.sampler, list(once.values()), prompts, settings=greedy, seed=seed)
     answer_of = dict(zip(once, answers, strict=True))
@@ -219,7 +225,7 @@ def _room(run: Run[QuestionSettings], asked: Asked) -> int:
     from chiasm.inference.passage import prompt_passage
 
     tokenizer, streams = run.pretrained.text_tokenizer, run.pretrained.tokenizers.streams
-    prompt = prompt_passage((asked.image, asked.prompt), tokenizer, streams)
+    prompt = prompt_passage((asked.item, asked.prompt), tokenizer, streams)
     return run.pretrained.context_positions - len(prompt)
 
 
@@ -238,7 +244,20 @@ def _shown(prompt: Text) -> str:
     return words.removeprefix("question: ").removesuffix(" answer:")
 
 
-def _blank(run: Run[QuestionSettings]) -> np.ndarray:
-    """Returns a grey image, which has no information about any view: uint8 [H, W, 3]."""
+def _blanks(run: Run[QuestionSettings], asked: list[Asked]) -> list[Image | Sound]:
+    """Returns an item without information in place of each one: one grey picture, one silence."""
+    kinds = {type(each.item) for each in asked}
+    made = {kind: _blank(run) if kind is Image else _silence() for kind in kinds}
+    return [made[type(each.item)] for each in asked]
+
+
+def _blank(run: Run[QuestionSettings]) -> Image:
+    """Returns a grey image, which has no information about any view."""
     shape = run.image_shape
-    return np.full((shape.height_pixels, shape.width_pixels, 3), 128, np.uint8)
+    grey = np.full((shape.height_pixels, shape.width_pixels, 3), 128, np.uint8)
+    return Image(grey, target=False)
+
+
+def _silence() -> Sound:
+    """Returns a silent sound: one sample, which tokenizers follow by silence."""
+    return Sound(Waveform(np.zeros(1, np.float32), 16_000), target=False)

@@ -99,12 +99,13 @@ def _source_rows(run: Run[TextSettings], name: str, items: Items) -> list[Row]:
     count = run.settings.ngram_documents
     training = pick(run.material.train[name], count, pictures=False).documents
     sequences = _read(training, run.pretrained)
-    is_text = not any(any(document.images) for document in items.documents)
+    is_text = not any(any(document.items) for document in items.documents)
+    shown = "pictures" if any(any(document.images) for document in items.documents) else "items"
     vocabulary = run.pretrained.text_tokenizer.vocabulary_size
     models = NGram.fit(sequences, list(ORDERS.values()), vocabulary)
     rows = [
         measure.row(
-            f"{name}: bits per byte" + ("" if is_text else " of its text, given its pictures"),
+            f"{name}: bits per byte" + ("" if is_text else f" of its text, given its {shown}"),
             bits,
             _ngram_bits(score.texts, model, len(bits)),
             baseline,

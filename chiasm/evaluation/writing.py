@@ -74,7 +74,7 @@ class Continuations(Measure[WritingSettings]):
 
         draws, shown = run.pretrained.draws, run.settings.shown
         documents = list(_documents(run))
-        texts = [_beginning(each.text) for each in documents if not any(each.images)]
+        texts = [_beginning(each.text) for each in documents if not any(each.items)]
         asks_picture = draws and any(each.text.startswith("picture:") for each in documents)
         # Without text before it the model writes a caption of its own, and then opens the picture.
         prompts = texts[: shown // 2] + ["picture:"] * (asks_picture * shown // 4)

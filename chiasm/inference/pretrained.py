@@ -22,6 +22,7 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+import chiasm.sound.parts
 import chiasm.vision.parts  # noqa: F401  (what folders of tokenizers name)
 from chiasm.actions import ActionFormat
 from chiasm.batch.streams import IMAGE

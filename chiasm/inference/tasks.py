@@ -11,9 +11,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.documents import NEXT_QUESTION, Document, Image, Span, Text, question_prompt
+from chiasm.documents import NEXT_QUESTION, Document, Image, Sound, Span, Text, question_prompt
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
+from chiasm.waveform import Waveform
 
 DEFAULTS = SamplingSettings()
 
@@ -38,15 +39,15 @@ def answer(
 
 def answer_prompts(
     sampler: Sampler,
-    images: Sequence[Image],
+    items: Sequence[Image | Sound],
     prompts: Sequence[str],
     *,
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
 ) -> list[str]:
-    """Returns :func:`answer` to whole prompts, in the form of a document's first text."""
+    """Returns :func:`answer` to whole prompts about pictures or sounds, as documents have them."""
     limits = settings.model_copy(update={"stop": (NEXT_QUESTION, *settings.stop)})
-    return _write(sampler, images, prompts, limits, seed)
+    return _write(sampler, items, prompts, limits, seed)
 
 
 def caption(
@@ -70,6 +71,23 @@ def draw(
     """Returns one image per caption: uint8 [H, W, 3]."""
     prompts = [(Text(f"picture: {words}"),) for words in captions]
     return _draw(sampler, prompts, settings, seed)
+
+
+def synthesize(
+    sampler: Sampler,
+    prompts: Sequence[str],
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[Waveform]:
+    """Returns one sound per prompt, such as ``sound: a dog barks``, of the stream ``sound``."""
+    limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
+    requests = [
+        Request((Text(prompt),), seed + number, opens=True, stream="sound")
+        for number, prompt in enumerate(prompts)
+    ]
+    results = sampler.generate(requests, limits)
+    return [span.data for spans in results for span in spans if isinstance(span, Sound)]
 
 
 def next_view(
@@ -107,12 +125,12 @@ def next_view(
 
 def _write(
     sampler: Sampler,
-    images: Sequence[Image],
+    items: Sequence[Image | Sound],
     prompts: Sequence[str],
     settings: SamplingSettings,
     seed: int,
 ) -> list[str]:
-    asked = [(image, Text(prompt)) for image, prompt in zip(images, prompts, strict=True)]
+    asked = [(item, Text(prompt)) for item, prompt in zip(items, prompts, strict=True)]
     limits = settings.model_copy(update={"max_items": 0})
     requests = [Request(spans, seed + number) for number, spans in enumerate(asked)]
     results = sampler.generate(requests, limits)

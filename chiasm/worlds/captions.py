@@ -1,4 +1,4 @@
-"""Captions: the true content of a view, in several phrasings of twelve to thirty words."""
+"""Captions: the true content of a view or of what is heard there, in several phrasings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from chiasm.worlds.hearing import HeardSound, Hearing
+from chiasm.worlds.sounds import VOICE_OF_THING
 from chiasm.worlds.truth import SeenObject, View
 
 _SURFACES = (
@@ -15,6 +17,8 @@ _SURFACES = (
 )
 _OBJECTS = ("{objects}", "there is {objects}")
 _NO_OBJECTS = ("nothing stands here", "there are no objects")
+_SOUND = ("a {what} {verb} {where}, {distance}", "{where}, {distance}, a {what} {verb}")
+_NO_SOUND = ("nothing sounds here", "all is quiet")
 
 
 def caption(view: View, rng: np.random.Generator) -> str:
@@ -38,6 +42,23 @@ def _objects(view: View, rng: np.random.Generator) -> str:
 def _place(seen: SeenObject) -> str:
     where = "in the middle" if seen.side == "middle" else f"on the {seen.side}"
     return f"a {seen.name} {'near' if seen.near else 'far'} {where}"
+
+
+def sound_caption(hearing: Hearing, rng: np.random.Generator) -> str:
+    """Returns a sentence on the nearest two sounds, from near to far; empty if all are faint."""
+    if not hearing.sounds:
+        return "" if hearing.faint else f"{_choose(_NO_SOUND, rng)}."
+    phrasing = _choose(_SOUND, rng)
+    return "; ".join(_heard(sound, phrasing) for sound in hearing.sounds[:2]) + "."
+
+
+def _heard(sound: HeardSound, phrasing: str) -> str:
+    return phrasing.format(
+        what=sound.what,
+        verb=VOICE_OF_THING[sound.thing].verb,
+        where="in the middle" if sound.side == "middle" else f"to the {sound.side}",
+        distance="near" if sound.near else "far",
+    )
 
 
 def caption_facts(view: View) -> dict[str, str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -17,10 +17,26 @@ from PIL import Image as PillowImage
 
 from chiasm.worlds.maps import KINDS, Map
 from chiasm.worlds.pwad import actor_name, archive
+from chiasm.worlds.sounds import PERIOD_TICS
 
 SCREEN_WIDTH, SCREEN_HEIGHT = 256, 192  # the centre square is cut out and scaled
 FOCAL = 0.5 * SCREEN_WIDTH / SCREEN_HEIGHT
 """Focal length in sides of the square: the screen sees 90 degrees, the square 73.7."""
+_OPENAL = """\
+[general]
+dither = false
+output-limiter = false
+hrtf = false
+volume-adjust = 0
+resampler = linear
+stereo-mode = speakers
+stereo-encoding = panpot
+cf_level = 0
+"""
+"""Settings of the engine's library of sound, whatever the user's own are. Dither and limiter would
+make what is heard at a pose depend on what was heard before."""
+_FIRST_TIC = 13
+"""When the first period begins, of the tics that an episode counts; so in every map."""
 _KIND_NAMES = {actor_name(kind): kind.name for kind in KINDS}
 
 
@@ -51,19 +67,28 @@ class Game:
     Args:
         buttons: the controls of a step.
         wad: an archive of maps; without one, the engine's own.
+        sounds: whether it renders sounds.
     """
 
-    def __init__(self, buttons: Sequence[vizdoom.Button], wad: bytes | None = None) -> None:
+    def __init__(
+        self,
+        buttons: Sequence[vizdoom.Button],
+        wad: bytes | None = None,
+        *,
+        sounds: bool = False,
+    ) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="chiasm-engine-")
-        self._game = _configured_game()
+        self._game = _configured_game(sounds)
         self._game.set_available_buttons(list(buttons))
         if wad is not None:
             path = Path(self._folder.name) / "maps.wad"
             path.write_bytes(wad)
             self._game.set_doom_scenario_path(str(path))
+        library = Path(self._folder.name) / "alsoft.conf"
+        library.write_text(_OPENAL)
         # It makes a folder of its own wherever it is started, and fails if another engine is just
         # making it.
-        with contextlib.chdir(self._folder.name):
+        with contextlib.chdir(self._folder.name), _environment(ALSOFT_CONF=str(library)):
             self._game.init()
 
     def __enter__(self) -> Self:
@@ -113,10 +138,11 @@ class Game:
 
 
 class Engine(Game):
-    """A camera in an archive of up to 32 maps of the embedded world."""
+    """A camera in an archive of up to 32 maps of the embedded world, with ears if they sound."""
 
-    def __init__(self, maps: Sequence[Map]) -> None:
-        super().__init__([vizdoom.Button.TURN_LEFT_RIGHT_DELTA], archive(maps))
+    def __init__(self, maps: Sequence[Map], *, sounds: bool = False) -> None:
+        wad = archive(maps, sounds=sounds)
+        super().__init__([vizdoom.Button.TURN_LEFT_RIGHT_DELTA], wad, sounds=sounds)
 
     def shoot(self, x: float, y: float, yaw_degrees: float) -> Shot:
         """Returns image and labels at a pose; the engine truncates x and y to whole units."""
@@ -141,6 +167,19 @@ class Engine(Game):
         )
         return Shot(*self.place, self.square, labels)
 
+    def listen(self) -> np.ndarray:
+        """Returns one period heard at the pose of the last shot: int16 [left and right, N].
+
+        All sounds begin with the period, whenever one listens.
+        """
+        # What was out of reach before the shot begins with the next period: the one after counts.
+        gone = (self._game.get_episode_time() - _FIRST_TIC) % PERIOD_TICS
+        self._game.set_action([0.0])
+        self._game.advance_action(2 * PERIOD_TICS - gone)
+        heard = self._state.audio_buffer
+        assert heard is not None
+        return heard.T
+
 
 def scaled(square: np.ndarray, image_pixels: int) -> np.ndarray:
     """Returns a square of the screen as uint8 [image_pixels, image_pixels, 3]."""
@@ -154,7 +193,22 @@ def _centre(buffer: np.ndarray | None) -> np.ndarray:
     return buffer[:, left : left + SCREEN_HEIGHT]
 
 
-def _configured_game() -> vizdoom.DoomGame:
+@contextlib.contextmanager
+def _environment(**variables: str) -> Iterator[None]:
+    """Sets variables for processes that are started meanwhile."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
+
+
+def _configured_game(sounds: bool) -> vizdoom.DoomGame:
     game = vizdoom.DoomGame()
     game.set_doom_config_path(os.devnull)
     game.set_doom_game_path(str(Path(vizdoom.__file__).with_name("freedoom2.wad")))
@@ -164,7 +218,12 @@ def _configured_game() -> vizdoom.DoomGame:
     game.set_screen_format(vizdoom.ScreenFormat.RGB24)
     game.set_labels_buffer_enabled(True)
     game.set_window_visible(False)
-    game.set_sound_enabled(False)
+    game.set_sound_enabled(sounds)
+    if sounds:
+        game.set_audio_buffer_enabled(True)
+        game.set_audio_sampling_rate(vizdoom.SamplingRate.SR_22050)
+        game.set_audio_buffer_size(PERIOD_TICS)
+        game.add_game_args("+snd_efx 0")
     for hide in (
         game.set_render_hud,
         game.set_render_weapon,

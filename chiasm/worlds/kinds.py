@@ -27,14 +27,15 @@ from chiasm.documents import Source, Split
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 from chiasm.worlds.instructions.settings import INSTRUCTIONS, InstructionSettings
-from chiasm.worlds.settings import TASKS, WorldSettings
+from chiasm.worlds.settings import SOUND_TASKS, TASKS, WorldSettings
 
 if TYPE_CHECKING:
     from chiasm.worlds.world import World
 
 Own = TypeVar("Own", bound=Settings)
 
-_TASKS = (*TASKS, INSTRUCTIONS)
+_TASKS = (*TASKS, *SOUND_TASKS, INSTRUCTIONS)
+_WITHOUT_PICTURES = ("text", "sound_text", "aqa")
 
 
 @SOURCES.register
@@ -44,14 +45,15 @@ class WorldSourceSettings(SourceSettings):
 
     kind: Literal["world"] = "world"
     task: str = ""
-    """text, image_text, video, action_video, vqa or instructions."""
+    """text, image_text, video, action_video, vqa or instructions; with world.sounds = true also
+    sound_text, image_sound, action_video_sound or aqa."""
 
     is_made: ClassVar[bool] = True
 
     @property
     def has_pictures(self) -> bool:
-        """Whether documents have images: all but stories do."""
-        return self.task != "text"
+        """Whether documents have images: stories and sounds with words alone have none."""
+        return self.task not in _WITHOUT_PICTURES
 
     def check(self) -> None:
         """Refuses an unknown task.
@@ -100,8 +102,13 @@ class WorldSourceSettings(SourceSettings):
     def _source(self, task: str, opening: Opening, split: Split) -> Source:
         from chiasm.worlds.instructions.rendered import render_instructions
         from chiasm.worlds.instructions.source import InstructionSource
+        from chiasm.worlds.sound_source import SoundSource
         from chiasm.worlds.sources import WorldSource
 
+        if task in SOUND_TASKS:
+            if not world_of(opening.tables).sounds:
+                raise self.error("task", "needs a world with sounds", "set world.sounds = true")
+            return SoundSource(_rendered(opening, split), task, actions=opening.actions)
         if task != INSTRUCTIONS:
             return WorldSource(_rendered(opening, split), task, actions=opening.actions)
         walks = opening.once(

@@ -27,6 +27,7 @@ from chiasm.worlds.maps import (
     Kind,
     Map,
 )
+from chiasm.worlds.sounds import PERIOD_TICS, VOICE_OF_THING, sound_lumps
 
 MAPS_PER_ARCHIVE = 8  # at most 32, MAP01 to MAP32; a start of the engine costs some 40 pictures
 FIRST_ACTOR_NUMBER = 20001
@@ -34,10 +35,14 @@ SKY_TEXTURE = "CHIASKY"
 PASSAGE_WALL, PASSAGE_FLAT, PASSAGE_LIGHT = "SUPPORT3", "FLAT19", 176
 
 
-def archive(maps: Sequence[Map]) -> bytes:
-    """Returns the bytes of a PWAD whose MAP01, MAP02, ... are ``maps``."""
-    lumps = [("DECORATE", _actors().encode()), ("MAPINFO", _skies(len(maps)).encode())]
+def archive(maps: Sequence[Map], *, sounds: bool = False) -> bytes:
+    """Returns the bytes of a PWAD whose MAP01, MAP02, ... are ``maps``.
+
+    With ``sounds``, things of some kinds sound.
+    """
+    lumps = [("DECORATE", _actors(sounds).encode()), ("MAPINFO", _skies(len(maps)).encode())]
     lumps += [("TX_START", b""), (SKY_TEXTURE, _sky_picture()), ("TX_END", b"")]
+    lumps += sound_lumps() if sounds else []
     for number, world_map in enumerate(maps, start=1):
         lumps += [
             (f"MAP{number:02d}", b""),
@@ -57,16 +62,24 @@ def actor_name(kind: Kind) -> str:
     return "Chiasm" + kind.name.title().replace(" ", "")
 
 
-def _actors() -> str:
-    """Returns still, harmless actors: an animated sprite would make an image depend on the time."""
+def _actors(sounds: bool) -> str:
+    """Returns still, harmless actors: an animated sprite would make an image depend on the time.
+
+    One that sounds keeps its sprite, and begins its sound anew with every period.
+    """
     actors = []
     for number, kind in enumerate(KINDS, start=FIRST_ACTOR_NUMBER):
         glow = " Bright" if kind.glows else ""
         paint = f'Translation "{kind.translation}"' if kind.translation else ""
+        state = f"{kind.sprite} A -1{glow}\nStop"
+        if sounds and (voice := VOICE_OF_THING.get(kind.name)):
+            play = f'A_PlaySound("{voice.name}", CHAN_BODY, 1.0, false, ATTN_NORM)'
+            state = f"{kind.sprite} A {PERIOD_TICS}{glow} {play}\nLoop"
+            paint += "\n+SYNCHRONIZED"  # else each begins at a tic that is drawn
         actors.append(
             f"actor {actor_name(kind)} {number}\n{{\n"
             f"Radius 16\nHeight 56\nScale {kind.scale}\n{paint}\n"
-            f"States\n{{\nSpawn:\n{kind.sprite} A -1{glow}\nStop\n}}\n}}\n"
+            f"States\n{{\nSpawn:\n{state}\n}}\n}}\n"
         )
     return "".join(actors)
 

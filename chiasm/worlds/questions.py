@@ -8,9 +8,10 @@ other answer is thinned to the share of its question's rarest answer.
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from itertools import chain
 
 import numpy as np
 
@@ -96,16 +97,19 @@ def _yes_no(topic: str, question: str, holds: bool) -> Question:
 
 
 class Balance:
-    """Frequency of each true answer over some views, by which frequent ones are thinned."""
+    """Frequency of each true answer over some views, by which frequent ones are thinned.
 
-    def __init__(self, views: Iterable[View]) -> None:
+    Args:
+        asked: all questions of each view, as :func:`all_questions` returns them.
+    """
+
+    def __init__(self, asked: Iterable[Iterable[Question]]) -> None:
         self._answers: dict[str, Counter[str]] = defaultdict(Counter)  # question -> answers
         self._subjects: dict[str, Counter[str]] = defaultdict(Counter)  # topic -> affirmed
-        for view in views:
-            for question in all_questions(view):
-                self._answers[question.question][question.answer] += 1
-                if question.answer == "yes":
-                    self._subjects[question.topic][question.question] += 1
+        for question in chain.from_iterable(asked):
+            self._answers[question.question][question.answer] += 1
+            if question.answer == "yes":
+                self._subjects[question.topic][question.question] += 1
 
     def share_to_keep(self, question: Question) -> float:
         """Returns the share of a true answer to keep, so that all answers become equally frequent.
@@ -121,21 +125,30 @@ class Balance:
 
 def questions(view: View, rng: np.random.Generator, balance: Balance) -> list[Question]:
     """Returns three to five questions about a clear view, one per topic at most, shuffled."""
-    by_topic: dict[str, list[Question]] = defaultdict(list)
-    for question in all_questions(view):
-        by_topic[question.topic].append(question)
+    by_topic = topics_of(all_questions(view))
     asked: list[Question] = []
     while by_topic and len(asked) < _FEWEST:
         topics = rng.permutation(list(by_topic))
-        asked = [q for topic in topics if (q := _draw(by_topic[topic], rng, balance))]
+        asked = [q for topic in topics if (q := draw_question(by_topic[topic], rng, balance))]
     return asked[: int(rng.integers(_FEWEST, len(KINDS_OF_TOPIC) + 1))]
 
 
-def _draw(
-    candidates: list[Question], rng: np.random.Generator, balance: Balance
+def topics_of(asked: Iterable[Question]) -> dict[str, list[Question]]:
+    """Returns the questions of each topic."""
+    by_topic: dict[str, list[Question]] = defaultdict(list)
+    for question in asked:
+        by_topic[question.topic].append(question)
+    return by_topic
+
+
+def draw_question(
+    candidates: list[Question],
+    rng: np.random.Generator,
+    balance: Balance,
+    kinds_of_topic: Mapping[str, Sequence[str]] = KINDS_OF_TOPIC,
 ) -> Question | None:
     """Returns one of a topic's questions, of the first kind that the view allows, or None."""
-    for turn, kind in enumerate(rng.permutation(KINDS_OF_TOPIC[candidates[0].topic])):
+    for turn, kind in enumerate(rng.permutation(kinds_of_topic[candidates[0].topic])):
         pool = [question for question in candidates if question.kind == kind]
         # An empty view allows a count and little else; as a last resort it would always be zero.
         if not pool or (kind == "how_many" and turn):

@@ -19,14 +19,19 @@ from chiasm.documents import Split
 from chiasm.worlds import world as world_module
 from chiasm.worlds.cache import MapCount, ProgressCallback, ensure_rendered, join_lines, run_workers
 from chiasm.worlds.settings import WorldSettings
-from chiasm.worlds.world import World
+from chiasm.worlds.silence import refuse_silence
+from chiasm.worlds.sounds import PERIOD_SAMPLES
+from chiasm.worlds.world import SOUNDS, World
 
 VIEW_BYTES = 500
 """Approximate size on disk of the ground truth of one frame."""
+_SOUND_SHAPE = (2, PERIOD_SAMPLES)
 _CODE = (
     "maps.py",
+    "sounds.py",
     "pwad.py",
     "engine.py",
+    "hearing.py",
     "truth.py",
     "walks.py",
     "worker.py",
@@ -49,7 +54,7 @@ def render_worlds(
     cache holds them all. The result does not depend on ``num_processes``.
 
     Raises:
-        UserError: the cache cannot be written.
+        UserError: the cache cannot be written, or the engine of a world with sounds is silent.
     """
     folder = Path(cache_folder) / f"world-{split.value}-{fingerprint(settings, split)}"
     maps = MapCount(settings.num_maps(split), progress)
@@ -59,19 +64,23 @@ def render_worlds(
         (aside / "settings.json").write_text(
             json.dumps({"settings": settings.model_dump(mode="json"), "split": split.value})
         )
-        np.lib.format.open_memmap(
-            aside / "frames.npy",
-            mode="w+",
-            dtype=np.uint8,
-            shape=(num_frames, *settings.frame_shape),
-        ).flush()
+        _allocate(aside / "frames.npy", np.uint8, (num_frames, *settings.frame_shape))
+        if settings.sounds:
+            refuse_silence()
+            _allocate(aside / SOUNDS, np.int16, (num_frames, *_SOUND_SHAPE))
         archives = settings.num_archives(split)
         run_workers("chiasm.worlds.worker", aside, archives, maps.one, num_processes)
         join_lines(aside, "views-*.jsonl", "views.jsonl")
 
-    needed_bytes = num_frames * (math.prod(settings.frame_shape) + VIEW_BYTES)
+    sound_bytes = 2 * math.prod(_SOUND_SHAPE) if settings.sounds else 0
+    needed_bytes = num_frames * (math.prod(settings.frame_shape) + VIEW_BYTES + sound_bytes)
     ensure_rendered(folder, f"{split.value} world", needed_bytes, render, maps.all)
     return World(folder, settings, split)
+
+
+def _allocate(path: Path, dtype: type, shape: tuple[int, ...]) -> None:
+    """Writes an array that processes fill together."""
+    np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape).flush()
 
 
 def fingerprint(settings: WorldSettings, split: Split) -> str:

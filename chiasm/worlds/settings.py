@@ -10,6 +10,8 @@ from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
 
 TASKS = ("text", "image_text", "video", "action_video", "vqa")
 """Kinds of documents that show a world's frames."""
+SOUND_TASKS = ("sound_text", "image_sound", "action_video_sound", "aqa")
+"""Kinds of documents with what is heard there."""
 HELD_OUT_FIRST_SEED = 1_000_000
 """Training maps have seeds below, held-out maps from here on."""
 
@@ -37,6 +39,8 @@ class WorldSettings(Settings):
     """Fewest and most frames of an action video document; the first is given, not drawn."""
     horizon_frames: tuple[int, int] = (1, 1)
     """Nearest and farthest next frame of an action video, drawn for each; actions say which."""
+    sounds: bool = False
+    """Whether skulls, barrels and torches sound; tasks with sound need it."""
 
     @field_validator("video_frames", "action_video_frames")
     @classmethod

@@ -17,8 +17,8 @@ from chiasm.worlds.camera import WorldCamera
 from chiasm.worlds.captions import caption, caption_facts
 from chiasm.worlds.maps import generate_map
 from chiasm.worlds.narration import story
-from chiasm.worlds.questions import Balance, Question, questions
-from chiasm.worlds.settings import HELD_OUT_FIRST_SEED, TASKS, map_seed
+from chiasm.worlds.questions import Balance, Question, all_questions, questions
+from chiasm.worlds.settings import HELD_OUT_FIRST_SEED, SOUND_TASKS, TASKS, map_seed
 from chiasm.worlds.sight import in_sight
 from chiasm.worlds.world import World
 
@@ -32,6 +32,10 @@ _PARTS = {
     "video": frozenset({True}),
     "action_video": frozenset({False, True}),
     "vqa": frozenset({False}),
+    "sound_text": frozenset[bool](),
+    "image_sound": frozenset({False, True}),
+    "action_video_sound": frozenset({False, True}),
+    "aqa": frozenset[bool](),
 }
 _VARIANTS = 16
 """Documents made of one frame or walk start, with other phrasings, questions and lengths."""
@@ -55,7 +59,7 @@ class WorldSource:
         self.world = world
         self.name = task
         self._actions = actions or ActionFormat()
-        self._key = [seed, TASKS.index(task)]
+        self._key = [seed, (*TASKS, *SOUND_TASKS).index(task)]
         self._make: Callable[[int, np.random.Generator], Document] = getattr(self, f"_{task}")
         self._items = self._first_frames()
         self._order = np.random.default_rng([*self._key, 1]).permutation(len(self._items))
@@ -183,7 +187,7 @@ class WorldSource:
             return self.world.clear_frames
         settings = self.world.settings
         fewest, apart = settings.video_frames[0], 1
-        if self.name == "action_video":
+        if self.name.startswith("action_video"):
             fewest, apart = settings.action_video_frames[0], settings.horizon_frames[0]
         last = settings.frames_per_walk - (fewest - 1) * apart
         return np.array([frame for walk in self.world.walks for frame in walk[:last]])
@@ -231,4 +235,4 @@ class WorldSource:
 
     @cached_property
     def _balance(self) -> Balance:
-        return Balance(self.world.views)
+        return Balance(map(all_questions, self.world.views))

@@ -17,6 +17,7 @@ import numpy as np
 
 from chiasm.poses import Pose
 from chiasm.worlds.engine import FOCAL, Label
+from chiasm.worlds.hearing import Hearing
 from chiasm.worlds.maps import (
     DOORWAY_HEIGHT,
     EYE_HEIGHT,
@@ -53,7 +54,8 @@ class View:
 
     ``wall``, ``floor``, ``ceiling`` and ``light`` are those that fill most of the image, with
     ``clear`` true where each dominates its kind of surface without ambiguity. ``faint`` names
-    objects that show only a few pixels: no question is asked about them.
+    objects that show only a few pixels: no question is asked about them. ``hearing`` is None where
+    the world has no sounds.
     """
 
     map_seed: int
@@ -66,6 +68,7 @@ class View:
     clear: bool
     objects: tuple[SeenObject, ...]
     faint: tuple[str, ...]
+    hearing: Hearing | None = None
 
 
 @dataclass(frozen=True)

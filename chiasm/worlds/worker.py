@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,30 +16,38 @@ import numpy as np
 from chiasm.documents import Split
 from chiasm.poses import Pose
 from chiasm.worlds.engine import Engine, scaled
+from chiasm.worlds.hearing import hearing_of
 from chiasm.worlds.maps import UNITS_PER_METRE, Map, generate_map
 from chiasm.worlds.pwad import MAPS_PER_ARCHIVE
 from chiasm.worlds.settings import WorldSettings, map_seed
 from chiasm.worlds.truth import View, cast, view_of
 from chiasm.worlds.walks import draw_views, draw_walk
-from chiasm.worlds.world import view_to_json
+from chiasm.worlds.world import SOUNDS, view_to_json
 
 
 def render_archive(folder: Path, settings: WorldSettings, split: Split, archive: int) -> None:
     """Renders the maps of one archive; what an engine shows depends on its archive alone."""
     frames = np.load(folder / "frames.npy", mmap_mode="r+")
+    sounds = np.load(folder / SOUNDS, mmap_mode="r+") if settings.sounds else None
     first = archive * MAPS_PER_ARCHIVE
     numbers = range(first, min(first + MAPS_PER_ARCHIVE, settings.num_maps(split)))
     maps = [generate_map(settings.seed, map_seed(split, number)) for number in numbers]
-    with (folder / f"views-{archive:06d}.jsonl").open("w") as file, Engine(maps) as engine:
+    views = folder / f"views-{archive:06d}.jsonl"
+    with views.open("w") as file, Engine(maps, sounds=settings.sounds) as engine:
         for place, (number, world_map) in enumerate(zip(numbers, maps, strict=True)):
             engine.open_map(place)
             row = number * settings.frames_per_map
             for pose in poses(world_map, settings):
                 frames[row], view = take(engine, world_map, pose, settings.image_pixels)
+                if sounds is not None:
+                    sounds[row] = engine.listen()
+                    view = replace(view, hearing=hearing_of(world_map, view.pose))
                 file.write(view_to_json(view) + "\n")
                 row += 1
             print("map", flush=True)
-    frames.flush()
+    for array in (frames, sounds):
+        if isinstance(array, np.memmap):
+            array.flush()
 
 
 def poses(world_map: Map, settings: WorldSettings) -> list[Pose]:

@@ -14,8 +14,12 @@ import numpy as np
 from chiasm.actions import Action
 from chiasm.documents import Split
 from chiasm.poses import Pose
+from chiasm.worlds.hearing import HeardSound, Hearing
 from chiasm.worlds.settings import WorldSettings
 from chiasm.worlds.truth import SeenObject, View
+
+SOUNDS = "sounds.npy"
+"""File of what is heard in each frame, of a world with sounds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +41,8 @@ class World:
         self.split = split
         # uint8 [M, side, side, 3]; as a plain array, of which a frame is taken in half the time.
         self.frames = np.asarray(np.load(folder / "frames.npy", mmap_mode="r"))
+        # int16 [M, left and right, N], of which a frame's sound is read when it is due.
+        self.sounds = np.load(folder / SOUNDS, mmap_mode="r") if settings.sounds else None
         with (folder / "views.jsonl").open() as lines:
             self.views = [view_from_json(line) for line in lines]
 
@@ -85,8 +91,11 @@ class World:
 
 
 def view_to_json(view: View) -> str:
-    """Returns one line of ``views.jsonl``."""
-    return json.dumps(asdict(view))
+    """Returns one line of ``views.jsonl``, which tells of sounds only where the world has any."""
+    fields = asdict(view)
+    if view.hearing is None:
+        del fields["hearing"]
+    return json.dumps(fields)
 
 
 def view_from_json(line: str) -> View:
@@ -97,4 +106,7 @@ def view_from_json(line: str) -> View:
         SeenObject(**(seen | {"box": tuple(seen["box"])})) for seen in fields["objects"]
     )
     fields["faint"] = tuple(fields["faint"])
+    if heard := fields.get("hearing"):
+        sounds = tuple(HeardSound(**sound) for sound in heard["sounds"])
+        fields["hearing"] = Hearing(sounds, tuple(heard["faint"]))
     return View(**fields)

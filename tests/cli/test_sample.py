@@ -139,7 +139,7 @@ def test_an_item_is_read_from_an_array_or_a_picture(model: Path, file: Path, tmp
         ("series=gone.npy", "--item series=gone.npy does not exist"),
         ("series=text.npy", "text.npy holds no NumPy array of numbers: "),
         ("series=objects.npy", "objects.npy holds no NumPy array of numbers: "),
-        ("series=text.txt", "cannot be decoded: no known format; give a picture, or a .npy file"),
+        ("series=text.txt", "no known format; give a picture, a sound, or a .npy file"),
     ],
 )
 def test_mistakes_with_items_are_told_before_a_model_is_loaded(

@@ -18,6 +18,7 @@ import pytest
 from PIL import Image as PillowImage
 from torch import Tensor
 
+import chiasm.data.index
 from chiasm.batch.streams import Streams, StreamShape
 from chiasm.data.cameras import CameraPoses, GroundWalk, axes_matrix
 from chiasm.data.kinds import TextSettings
@@ -30,6 +31,9 @@ from chiasm.data.tokenizer import TextTokenizer
 from chiasm.documents import Continuous, Document, Image, Source, Text
 from chiasm.errors import UserError
 from chiasm.rgb import ImageShape
+
+# Before tests import it: they wait as long, and the clock of a disk is finer than this.
+chiasm.data.index.SETTLED_NS = 50_000_000
 
 SHAPE = ImageShape(height_pixels=8, width_pixels=8, rows=1, columns=3)
 WORDS = ("the", "wall", "is", "brick", "and", "floor", "grass", "27", "lamps", "left", "door")

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chiasm.data.cells import picture, texts
+from chiasm.data.cells import file_or_bytes, texts
 from chiasm.errors import UserError
 
 HERE = Path("/data")
@@ -77,7 +77,7 @@ def test_what_is_no_text_is_refused_by_the_name_of_its_column(value, message):
     ],
 )
 def test_cells_hold_pictures(value, found):
-    assert picture(value, HERE, "c") == found
+    assert file_or_bytes(value, HERE, "c") == found
 
 
 @pytest.mark.parametrize(
@@ -90,4 +90,4 @@ def test_cells_hold_pictures(value, found):
 )
 def test_what_is_no_picture_is_refused_by_the_name_of_its_column(value, message):
     with pytest.raises(UserError, match=message):
-        picture(value, HERE, "img")
+        file_or_bytes(value, HERE, "img")

@@ -4,10 +4,11 @@ import os
 import time
 from collections import Counter
 from fractions import Fraction
+from functools import partial
 
 import pytest
 
-from chiasm.data.index import SETTLED_NS
+from chiasm.data.index import SETTLED_NS, Index
 from chiasm.data.keys import picture_key
 from chiasm.data.source import SOURCES, Opening
 from chiasm.documents import Text
@@ -67,9 +68,10 @@ def test_strides_overlaps_and_numbers_of_clips(settings, begins, step, folder, f
 
 @pytest.mark.parametrize("settings", [{"frame_stride": 7}, {"frames_per_second": 6}])
 def test_an_opening_with_an_index_finds_what_one_without_finds(
-    settings, folder, made, tmp_path_factory
+    settings, folder, made, tmp_path_factory, monkeypatch
 ):
     """The times of frames included, which later reads go by."""
+    monkeypatch.setattr("chiasm.data.source.Index", partial(Index, least_seconds=0))
     time.sleep(SETTLED_NS / 1e9)
     named = SOURCES.of("video").model_validate({"path": str(folder), "frames": 3, **settings})
 

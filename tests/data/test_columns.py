@@ -8,8 +8,8 @@ import pytest
 from chiasm.data import kinds  # noqa: F401
 from chiasm.data.arrow_tables import open_arrow
 from chiasm.data.line_tables import Csv, JsonLines
-from chiasm.data.picture_files import PictureFiles
-from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.media_files import MediaFiles
+from chiasm.data.media_folder import MediaFolder
 from chiasm.data.source import SOURCES
 from chiasm.errors import UserError
 
@@ -49,7 +49,7 @@ def test_words_come_from_the_first_usual_column(row, column, table):
 def test_a_column_that_is_wanted_is_taken(table):
     rows = table({"label": 3, "label_name": "cat", "text": "x", "in": "a.png", "image": "a.png"})
     assert columns(text_column="label").words(rows) == ("label",)
-    assert columns(image_column="in").image(rows, PictureFiles()) == "in"
+    assert columns(image_column="in").files_column(rows, MediaFiles()) == "in"
     with pytest.raises(UserError, match=r"^text_column = 'tag' is no column; there are: label"):
         columns(text_column="tag").words(rows)
     with pytest.raises(UserError, match=r"^group_column = 'of' is no column"):
@@ -71,12 +71,12 @@ def test_a_column_that_is_wanted_is_taken(table):
     ],
 )
 def test_pictures_come_from_the_first_usual_column_that_holds_some(row, column, table, tmp_path):
-    assert columns().image(table({"caption": "x"}, row), PictureFiles(tmp_path)) == column
+    assert columns().files_column(table({"caption": "x"}, row), MediaFiles(tmp_path)) == column
 
 
 def test_a_table_fits_that_has_all_that_is_needed(table):
     def fits(row, kind="image_text", alone=False, **settings):
-        return columns(kind, **settings).fits(table(row), PictureFiles(), alone=alone)
+        return columns(kind, **settings).fits(table(row), MediaFiles(), alone=alone)
 
     assert fits({"image": "a.png", "text": "x"})
     assert not fits({"image": "a.png"})
@@ -96,8 +96,9 @@ def test_a_table_fits_that_has_all_that_is_needed(table):
 def test_a_ragged_row_does_not_hide_a_table(made, tmp_path):
     made.files(tmp_path, {"a.png": "x", "rows.csv": "image,text\na.png,1,2\nb\na.png,3\n"})
     rows = Csv(tmp_path / "rows.csv")
-    assert columns().fits(rows, PictureFiles())
-    assert (columns().image(rows, PictureFiles()), columns().words(rows)) == ("image", ("text",))
+    assert columns().fits(rows, MediaFiles())
+    assert columns().files_column(rows, MediaFiles()) == "image"
+    assert columns().words(rows) == ("text",)
 
 
 @pytest.mark.parametrize(
@@ -108,25 +109,25 @@ def test_a_ragged_row_does_not_hide_a_table(made, tmp_path):
     ],
 )
 def test_pictures_without_words_say_how_to_write_them(kind, line, tmp_path):
-    pictures = PictureFolder(tmp_path, [tmp_path / "a.png"], [])
+    pictures = MediaFolder(tmp_path, [tmp_path / "a.png"], [])
     for part in (pictures, pictures.of_files({tmp_path / "a.png"})):
         with pytest.raises(
             UserError, match=f"write metadata.jsonl .*{re.escape(json.dumps(line))}"
         ):
-            columns(kind).refuse_pictures_alone(part, PictureFiles())
-        columns(kind).source_of("mine", part, PictureFiles(), sequence_length=1, alone=True)
+            columns(kind).refuse_files_alone(part, MediaFiles())
+        columns(kind).source_of("mine", part, MediaFiles(), sequence_length=1, alone=True)
 
 
 def test_a_table_fits_whose_words_are_refused_when_they_are_read(table):
     rows = table({"image": "a.png", "text": {"raw": "x"}})
-    assert columns().fits(rows, PictureFiles())
+    assert columns().fits(rows, MediaFiles())
 
 
 def test_without_usual_names_encoded_pictures_are_looked_for(made, tmp_path):
     for cell in (made.picture_file(1), {"bytes": made.picture_file(1), "path": None}):
         rows = [{"words": "a", "n": 1, "raw": b"no picture", "shown": cell, "other": cell}]
         pa.parquet.write_table(pa.Table.from_pylist(rows), tmp_path / "a.parquet")
-        assert columns().image(open_arrow(tmp_path / "a.parquet"), PictureFiles()) == "shown"
+        assert columns().files_column(open_arrow(tmp_path / "a.parquet"), MediaFiles()) == "shown"
 
 
 def test_a_name_with_dots_leads_into_a_cell(table):

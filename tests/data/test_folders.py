@@ -12,11 +12,10 @@ from chiasm.data.folders import (
     PictureSource,
     QuestionSource,
     Selection,
-    TextSource,
-    cut_text,
 )
-from chiasm.data.picture_files import PictureFiles
+from chiasm.data.media_files import MediaFiles
 from chiasm.data.table import FileTable
+from chiasm.data.texts import TextSource, cut_text
 from chiasm.documents import Document, Image, Text
 
 
@@ -40,23 +39,6 @@ def rows(tmp_path, made):
     """Tables of rows; pictures 0.png to 5.png lie in their folder."""
     made.files(tmp_path, {f"{k}.png": made.picture_file(k) for k in range(6)})
     return lambda *rows: Rows(tmp_path, rows)
-
-
-@settings(deadline=None)
-@given(st.text("ab .\n", max_size=300), st.integers(2, 40))
-def test_cut_text_loses_nothing_and_keeps_the_bound(text, characters):
-    parts = list(cut_text(text, characters))
-    assert "".join(parts) == text
-    assert all(len(part) <= characters for part in parts)
-    assert all(len(part) > characters // 2 for part in parts[:-1])
-
-
-def test_cut_text_prefers_paragraphs_then_lines_then_sentences_then_words():
-    assert next(cut_text("aaaa bb. cc\ndd\n\nee ff", 18)) == "aaaa bb. cc\ndd\n\n"
-    assert next(cut_text("aaaa bb. cc\ndd ee ff gg", 18)) == "aaaa bb. cc\n"
-    assert next(cut_text("aaaaaaaa bb. cc dd ee ff", 18)) == "aaaaaaaa bb. "
-    assert next(cut_text("aaaaaaaa bb cc dd ee ff", 13)) == "aaaaaaaa bb "
-    assert next(cut_text("a" * 30, 18)) == "a" * 18
 
 
 def test_texts_are_cut_and_blank_ones_dropped(rows, made):
@@ -106,7 +88,7 @@ def test_paths_count_from_the_table_or_a_folder_above_it_below_the_root(made, tm
     )
     cells = ["a.png", "b.png", "out.png", str(tmp_path / "out.png"), "../b.png", "x" * 300, "."]
     table = Rows(tmp_path / "mine" / "deep", [{"image": cell} for cell in cells])
-    source = PictureSource("p", table, "image", pictures=PictureFiles(tmp_path / "mine"))
+    source = PictureSource("p", table, "image", files=MediaFiles(tmp_path / "mine"))
     good = [number for number, identity in enumerate(source.identities) if identity >= 0]
     found = [next(source[number].images).data.resolve() for number in good]
     names = ["mine/deep/a.png", "mine/b.png", "out.png", "mine/b.png"]

@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from chiasm.data.reading import ReadingLog, refuse_absurd
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Sound, Text
 from chiasm.errors import UserError
+from chiasm.sound.kinds import MdctSettings
+from chiasm.tokenizers.streams import StreamTokenizers
 
 
 def picture(data: object) -> Document:
@@ -37,6 +39,19 @@ def test_words_alone_can_be_read_where_pictures_are_broken(made):
     assert log.passed_over() == {}
     assert not list(log.documents(source, range(2)))
     assert log.passed_over()["mine"].reasons == {"a picture cannot be decoded": 2}
+
+
+def test_items_that_are_no_pictures_are_looked_at_by_a_reader(made, sounds):
+    tokenizers = StreamTokenizers({"sound": MdctSettings(rate=8000, seconds=0.1).open()})
+    given = [sounds.written(sounds.chirp(n, 8000), 8000) for n in (700, 8000)] + [b"no sound"]
+    documents = [Document((Sound(data, target=True),)) for data in given]
+    source = made.Listed("mine", documents)
+    assert len(list(ReadingLog().documents(source, range(3)))) == 3
+    log = ReadingLog(tokenizers)
+    for _ in range(2):
+        assert [number for number, _ in log.documents(source, range(3))] == [0]
+    assert log.passed_over()["mine"].reasons == {"an item cannot be read": 2}
+    assert len(list(ReadingLog(tokenizers).documents(source, range(3), pictures=False))) == 3
 
 
 def test_something_else_than_a_document_is_counted_too(made):

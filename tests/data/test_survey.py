@@ -8,8 +8,8 @@ from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
     Survey,
     draw,
+    file_identity,
     hashed,
-    picture_identity,
     survey,
     text_identity,
     told,
@@ -65,7 +65,7 @@ def test_the_draws_of_many_are_even():
 
 def test_pictures_are_known_by_their_content(tmp_path, made):
     (tmp_path / "a").write_bytes(made.picture_file(1))
-    assert picture_identity(tmp_path / "a") == picture_identity(made.picture_file(1))
+    assert file_identity(tmp_path / "a") == file_identity(made.picture_file(1))
     for path, reason in (
         ("b", "missing"),
         ("a\0b", "missing"),
@@ -73,10 +73,10 @@ def test_pictures_are_known_by_their_content(tmp_path, made):
         ("a" * 300, "cannot be read (File name too long)"),
     ):
         with pytest.raises(Unusable) as caught:
-            picture_identity(tmp_path / path)
+            file_identity(tmp_path / path)
         assert str(caught.value) == f"picture file {reason}"
     with pytest.raises(Unusable, match=r"^picture file empty$"):
-        picture_identity(b"")
+        file_identity(b"")
 
 
 def test_pictures_that_differ_in_the_middle_alone_are_different():
@@ -86,7 +86,7 @@ def test_pictures_that_differ_in_the_middle_alone_are_different():
         pixels[16, 16] = number
         file = io.BytesIO()
         PillowImage.fromarray(pixels).save(file, "BMP")
-        identities.add(picture_identity(file.getvalue()))
+        identities.add(file_identity(file.getvalue()))
     assert len(identities) == 60
 
 

@@ -4,7 +4,8 @@ import pyarrow.parquet
 import pytest
 
 from chiasm.data.arrow_tables import ArrowTable
-from chiasm.data.picture_folder import PictureFolder
+from chiasm.data.media import IMAGE
+from chiasm.data.media_folder import MediaFolder
 from chiasm.data.tables import choose_column, open_tables
 from chiasm.errors import UserError, settings_of
 
@@ -12,12 +13,12 @@ ROWS = [{"image": f"{k}.png", "caption": f"number {k}"} for k in range(5)]
 
 
 def has(*columns):
-    return lambda table, pictures: set(columns) <= set(table.columns)
+    return lambda table, files: set(columns) <= set(table.columns)
 
 
-def opened(path, *columns, **options):
+def opened(path, *columns, medium=IMAGE, **options):
     with settings_of("sources.a"):
-        return open_tables(str(path), has(*columns), **options)
+        return open_tables(str(path), has(*columns), medium=medium, **options)
 
 
 def rows_of(table):
@@ -98,7 +99,7 @@ def test_what_fits_is_read_and_what_is_left_is_told(made, tmp_path):
             ".ipynb_checkpoints/corpus-checkpoint.jsonl": '{"text": "old"}',
         },
     )
-    tables = opened(tmp_path, "text", texts=True)
+    tables = opened(tmp_path, "text", medium=None)
     assert rows_of(tables.train) == [{"text": "a"}]
     assert tables.notes == ("left: more.csv, old.jsonl.gz, vocabulary.jsonl and 2 more",)
 
@@ -144,13 +145,13 @@ def test_pictures_come_last(made, tmp_path):
     )
     assert rows_of(opened(tmp_path, "image", "text").train) == [{"image": "a.png", "text": "b"}]
     tables = opened(tmp_path / "*.[pt][nx][gt]", "image", "text")
-    assert isinstance(tables.train, PictureFolder)
+    assert isinstance(tables.train, MediaFolder)
     assert tables.notes == ()  # the text beside the picture is read
 
 
 def test_plain_texts_count_where_texts_are_wanted(made, tmp_path):
     made.files(tmp_path, {"b.txt": "second", "a.txt": "first", "metadata.csv": "text\nc\n"})
-    assert rows_of(opened(tmp_path, "text", texts=True).train) == [
+    assert rows_of(opened(tmp_path, "text", medium=None).train) == [
         {"text": "first"}, {"text": "second"}
     ]  # fmt: skip
     assert rows_of(opened(tmp_path, "text").train) == [{"text": "c"}]

@@ -14,8 +14,8 @@ def folder(films, tmp_path):
 
 def test_a_folder_of_videos_is_enough(folder, made):
     facts = made.open(folder, "video").facts
-    assert (facts.kind, facts.rows, facts.image_column) == ("video", 3, "video")
-    assert facts.line("films").startswith("films: 3 rows in 3 files, pictures from 'video' ->")
+    assert (facts.kind, facts.rows, facts.video_column) == ("video", 3, "video")
+    assert facts.line("films").startswith("films: 3 rows in 3 files, videos from 'video' ->")
 
 
 def test_a_file_and_a_pattern_are_read(folder, films, made):
@@ -33,7 +33,7 @@ def test_captions_lie_beside_videos_or_in_a_table(folder, made):
     lines = [{"path": f"{number}.mp4", "description": f"no. {number}"} for number in range(2)]
     made.files(folder, {"metadata.jsonl": made.json_lines(lines)})
     table = made.open(folder, "video", task="captioned_video")
-    assert (table.facts.rows, table.facts.image_column, table.facts.column) == (
+    assert (table.facts.rows, table.facts.video_column, table.facts.column) == (
         2,
         "path",
         "description",

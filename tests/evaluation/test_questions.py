@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from chiasm.data.reading import ReadingLog
-from chiasm.documents import Document, Image, question_spans
+from chiasm.documents import Document, Image, Sound, question_spans
 from chiasm.evaluation.evaluate import evaluate
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.questions import (
@@ -13,7 +13,9 @@ from chiasm.evaluation.questions import (
     Questions,
     _answers,
     _balanced,
+    _blanks,
     _questions,
+    asks,
     majorities,
 )
 from chiasm.evaluation.run import Run
@@ -22,6 +24,7 @@ from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
 from chiasm.training.objective import Objective
 from chiasm.training.settings import ObjectiveSettings
+from chiasm.waveform import Waveform
 
 
 def asked(kind: str, number: int) -> Asked:
@@ -72,6 +75,29 @@ def test_questions_of_a_source_without_a_world_are_read_from_its_documents(mater
         for source in (Folder(), material.held_out["vqa"])
     )
     assert own == of_world
+
+
+class Heard:
+    """Two tones, each with a question."""
+
+    name = "heard"
+
+    def __len__(self):
+        return 2
+
+    def __getitem__(self, number):
+        tone = Waveform(np.sin(np.arange(800) * (0.1 + number)), 8000)
+        return Document((Sound(tone, target=False), *question_spans("how high?", str(number))))
+
+
+def test_questions_about_sounds_are_asked_and_silence_is_their_blank():
+    assert asks(Heard())
+    found = list(_questions(Heard(), 2, ReadingLog()))
+    assert {each.truth for each in found} == {"0", "1"}
+    assert all(isinstance(each.item, Sound) for each in found)
+    first, second = _blanks(None, found)
+    assert first is second
+    assert not first.samples(8000).any()
 
 
 LONG = {
@@ -143,7 +169,7 @@ def test_questions_that_recur_are_answered_as_each_one_alone(knowing, settings):
     run = Run(knowing, Material({"a": source}, {"a": source}), settings)
     every = list(_questions(source, 2, ReadingLog()))
     blank = Image(np.full((32, 32, 3), 128, np.uint8), target=False)
-    asked, images = [*every, *every[::-1]], [*[each.image for each in every], *[blank] * len(every)]
+    asked, images = [*every, *every[::-1]], [*[each.item for each in every], *[blank] * len(every)]
     alone = [_answers(run, [each], [image])[0] for each, image in zip(asked, images, strict=True)]
     assert _answers(run, asked, images) == alone
     assert _answers(run, asked * 2, images * 2) == alone * 2

@@ -3,7 +3,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from chiasm.worlds.captions import caption, caption_facts
+from chiasm.worlds.captions import caption, caption_facts, sound_caption
+from chiasm.worlds.hearing import HeardSound, Hearing
 from chiasm.worlds.maps import KINDS
 from chiasm.worlds.world import World
 
@@ -48,3 +49,29 @@ def test_facts_are_in_the_caption(train: World):
         assert set(facts) == {"wall", "floor", "ceiling", "light", "object"}
         assert facts["object"] == "none" or facts["object"] in words
         assert all(facts[name] in words for name in ("wall", "floor", "ceiling", "light"))
+
+
+BELL = HeardSound("bell", "skull", "left", 2.0, True)
+DRIP = HeardSound("drip", "barrel", "middle", 3.2, False)
+HUM = HeardSound("hum", "blue torch", "right", 4.0, False)
+
+
+def sound_captions(*sounds: HeardSound, faint: tuple[str, ...] = ()) -> set[str]:
+    hearing = Hearing(sounds, faint)
+    return {sound_caption(hearing, np.random.default_rng(seed)) for seed in range(20)}
+
+
+def test_a_sound_is_told_with_its_side_and_distance():
+    assert sound_captions(BELL) == {
+        "a bell rings to the left, near.",
+        "to the left, near, a bell rings.",
+    }
+    assert "a bell rings to the left, near; a drip falls in the middle, far." in sound_captions(
+        BELL, DRIP, HUM
+    )
+    assert not any("hum" in words for words in sound_captions(BELL, DRIP, HUM))
+
+
+def test_silence_is_told_only_where_nothing_is_heard():
+    assert sound_captions() == {"nothing sounds here.", "all is quiet."}
+    assert sound_captions(faint=("hum",)) == {""}

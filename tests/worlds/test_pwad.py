@@ -2,6 +2,7 @@ import struct
 
 from chiasm.worlds.maps import KINDS, generate_map
 from chiasm.worlds.pwad import actor_name, archive, textmap
+from chiasm.worlds.sounds import VOICES
 
 
 def lumps(data: bytes) -> dict[str, bytes]:
@@ -40,3 +41,16 @@ def test_a_textmap_counts_its_parts():
     walls = 4 * len(world_map.rooms) + 2 * num_openings + 2 * len(world_map.doorways)
     assert text.count("\nlinedef{") == walls
     assert text.count("twosided=true") == num_openings
+
+
+def test_sounds_are_added_and_change_no_map():
+    maps = [generate_map(0, seed) for seed in range(3)]
+    mute, sounding = lumps(archive(maps)), lumps(archive(maps, sounds=True))
+    added = set(sounding) - set(mute)
+    assert added == {"SNDINFO", *(voice.lump for voice in VOICES)}
+    assert {name for name in mute if mute[name] != sounding[name]} == {"DECORATE"}
+    assert b"Sound" not in mute["DECORATE"]
+    assert mute["DECORATE"].count(b" A -1") == len(KINDS)
+    assert sounding["DECORATE"].count(b" A -1") == len(KINDS) - len(VOICES)
+    for voice in VOICES:
+        assert f'A_PlaySound("{voice.name}"'.encode() in sounding["DECORATE"]

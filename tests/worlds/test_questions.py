@@ -10,7 +10,7 @@ from chiasm.worlds.world import World
 
 @pytest.fixture(scope="module")
 def asked(train: World) -> list[Question]:
-    balance = Balance(train.views)
+    balance = Balance(map(all_questions, train.views))
     return [
         question
         for variant in range(20)
@@ -50,11 +50,11 @@ def test_nothing_is_asked_about_what_hardly_shows(train: World):
 def test_unclear_views_are_not_asked_about(train: World):
     view = next(view for view in train.views if not view.clear)
     assert all_questions(view) == []
-    assert questions(view, np.random.default_rng(0), Balance(train.views)) == []
+    assert questions(view, np.random.default_rng(0), Balance(map(all_questions, train.views))) == []
 
 
 def test_a_picture_is_asked_once_a_topic(train: World):
-    balance = Balance(train.views)
+    balance = Balance(map(all_questions, train.views))
     for number in train.clear_frames:
         drawn = questions(train.views[number], np.random.default_rng(number), balance)
         assert 3 <= len(drawn) <= 5

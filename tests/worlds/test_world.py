@@ -1,12 +1,15 @@
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from pydantic import ValidationError
 
 from chiasm.documents import Split
+from chiasm.worlds.maps import generate_map
 from chiasm.worlds.settings import WorldSettings, map_seed
-from chiasm.worlds.world import World, view_from_json, view_to_json
+from chiasm.worlds.sounds import PERIOD_SAMPLES
+from chiasm.worlds.world import SOUNDS, World, view_from_json, view_to_json
 
 
 def test_splits_share_no_map(train: World, held_out: World):
@@ -52,6 +55,30 @@ def test_walks_stay_in_one_map_and_after_the_still_views(train: World, settings:
 def test_a_view_survives_its_line(train: World):
     for view in train.views[:50]:
         assert view_from_json(view_to_json(view)) == view
+
+
+def test_a_view_tells_of_sounds_where_the_world_has_any(train: World, sounding: World):
+    assert all("hearing" not in view_to_json(view) for view in train.views[:50])
+    for view in sounding.views[:50]:
+        assert view_from_json(view_to_json(view)) == view
+    assert train.sounds is None
+    assert not (train.folder / SOUNDS).exists()
+    assert sounding.sounds.shape == (len(sounding), 2, PERIOD_SAMPLES)
+    assert sounding.sounds.dtype == np.int16
+
+
+def test_sounds_change_no_picture_whose_floors_stand_still(train: World, sounding: World):
+    """Water, lava and slime flow on while one listens."""
+    same = 0
+    for own, other, view, known in zip(
+        train.frames, sounding.frames, train.views, sounding.views, strict=True
+    ):
+        assert replace(known, hearing=None) == view
+        world_map = generate_map(0, view.map_seed)
+        if not {"water", "lava", "slime"} & {room.floor for room in world_map.rooms}:
+            np.testing.assert_array_equal(own, other)
+            same += 1
+    assert same >= train.settings.frames_per_map
 
 
 def test_another_process_opens_the_same_files(train: World):

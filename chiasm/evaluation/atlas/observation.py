@@ -126,7 +126,7 @@ def observe(
     """Reads documents of every source and returns the counts of each router's choices."""
     documents: list[Document] = []
     sources, clusters = [], []
-    log = ReadingLog()
+    log = ReadingLog(pretrained.tokenizers)
     for number, (name, source) in enumerate(held_out.items()):
         items = pick(source, settings.documents, log)
         documents += items.documents

@@ -95,16 +95,21 @@ def _accuracies(
 
 
 def linear_probe(
-    features_NF: Tensor, answers: Sequence[str], *, penalty: float = 1e-3
+    features_NF: Tensor,
+    answers: Sequence[str],
+    *,
+    penalty: float = 1e-3,
+    least_deviation: float = 1e-6,
 ) -> Callable[[Tensor], list[str]]:
     """Returns a classifier of frozen features: multinomial logistic regression, standardized.
 
     Minimises cross-entropy + penalty / 2 * |W|^2 by L-BFGS from zero: deterministic. The classifier
-    returns the likeliest answer for each row of other features.
+    returns the likeliest answer for each row of other features. A feature that deviates by less
+    than ``least_deviation`` is not scaled up to 1, where one that hardly changes would drown all.
     """
     values = sorted(set(answers))
     class_N = torch.tensor([values.index(answer) for answer in answers])
-    mean_F, scale_F = features_NF.mean(dim=0), features_NF.std(dim=0).clamp(min=1e-6)
+    mean_F, scale_F = features_NF.mean(dim=0), features_NF.std(dim=0).clamp(min=least_deviation)
     scaled_NF = (features_NF - mean_F) / scale_F
     weight_FQ = torch.zeros(features_NF.shape[1], len(values), requires_grad=True)
     bias_Q = torch.zeros(len(values), requires_grad=True)

@@ -1,7 +1,7 @@
-"""Pictures or videos in folders as a table: the file, words beside it, name of its folder.
+"""Pictures, videos or sounds in folders as a table: file, words beside it, name of its folder.
 
 ``barn.jpg`` may have ``barn.txt`` or ``barn.caption`` beside it, and ``barn.json`` with more
-columns. Where pictures lie in several folders, a folder's name is the label of its pictures.
+columns. Where files lie in several folders, a folder's name is the label of its files.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from chiasm.data.files import MEDIA, relative_names, split_folders
+from chiasm.data.files import relative_names
 from chiasm.data.index import NO_INDEX, Found, Index
+from chiasm.data.media import IMAGE, Medium
 from chiasm.data.reading import Unusable
+from chiasm.data.splits import split_folders
 from chiasm.data.table import FileTable, Part, Row, Table, parsed_json, read_text
 from chiasm.errors import UserError
 
@@ -22,33 +24,30 @@ _LISTING = 1
 """Version of what the index holds of JSON files."""
 
 
-class PictureFolder(FileTable):
-    """A row per picture: ``image``, and if present ``text``, ``label`` and entries of JSON.
-
-    ``column``: another name for the column of the files, as ``video``.
-    """
+class MediaFolder(FileTable):
+    """A row per file: its medium's column, and if present text, label and entries of JSON."""
 
     def __init__(
         self,
         root: Path,
-        pictures: Sequence[Path],
+        files: Sequence[Path],
         beside: Sequence[Path],
-        column: str = "image",
+        medium: Medium = IMAGE,
         index: Index = NO_INDEX,
     ) -> None:
-        super().__init__(*pictures)
-        self._column = column
-        self._captions, self._json = _sidecars(pictures, beside)
-        self.columns: tuple[str, ...] = (column,)
-        # Captions count only if most pictures have one: a single text may be a note.
-        if 2 * len(self._captions) > len(pictures):
+        super().__init__(*files)
+        self._column = medium.column
+        self._captions, self._json = _sidecars(files, beside)
+        self.columns: tuple[str, ...] = (self._column,)
+        # Captions count only if most files have one: a single text may be a note.
+        if 2 * len(self._captions) > len(files):
             self.columns += ("text",)
         else:
             self._captions = {}
         self.beside = (*self._captions.values(), *self._json.values())
         found = index.of(f"json {_LISTING}", self._json.values(), self._entered)
         self.columns += tuple(n for n in found.facts["columns"] if n not in self.columns)
-        self._labels = _labels(root, pictures)
+        self._labels = _labels(root, files)
         if len(set(self._labels) - {None}) > 1 and "label" not in self.columns:
             self.columns += ("label",)
 
@@ -90,15 +89,10 @@ class PictureFolder(FileTable):
         return found if isinstance(found, dict) else {}
 
 
-def is_picture(file: Path, media: str = "image") -> bool:
-    """Returns whether the file's suffix is that of a picture format, or of other media's."""
-    return os.path.splitext(str(file))[1].lower() in MEDIA[media]
-
-
 def _sidecars(
-    pictures: Sequence[Path], beside: Sequence[Path]
+    files: Sequence[Path], beside: Sequence[Path]
 ) -> tuple[dict[int, Path], dict[int, Path]]:
-    """Returns captions, and JSON, by the number of the picture.
+    """Returns captions, and JSON, by the number of the file.
 
     They are barn.txt or barn.jpg.txt beside barn.jpg.
     """
@@ -110,22 +104,22 @@ def _sidecars(
             captions.setdefault(stem, file)
         elif suffix.lower() == ".json":
             entries.setdefault(stem, file)
-    return _of_pictures(pictures, captions), _of_pictures(pictures, entries)
+    return _by_number(files, captions), _by_number(files, entries)
 
 
-def _of_pictures(pictures: Sequence[Path], by_stem: Mapping[str, Path]) -> dict[int, Path]:
+def _by_number(files: Sequence[Path], by_stem: Mapping[str, Path]) -> dict[int, Path]:
     found = {}
-    for number, picture in enumerate(map(str, pictures) if by_stem else ()):
-        file = by_stem.get(os.path.splitext(picture)[0]) or by_stem.get(picture)
+    for number, name in enumerate(map(str, files) if by_stem else ()):
+        file = by_stem.get(os.path.splitext(name)[0]) or by_stem.get(name)
         if file is not None:
             found[number] = file
     return found
 
 
-def _labels(root: Path, pictures: Sequence[Path]) -> list[str | None]:
-    """Returns the name of each picture's folder; None in the root or in a folder of a split."""
-    folders = [name.rpartition("/")[0] for name in relative_names(root, pictures)]
-    splits = split_folders(Path(folder, "picture") for folder in {*folders})
+def _labels(root: Path, files: Sequence[Path]) -> list[str | None]:
+    """Returns the name of each file's folder; None in the root or in a folder of a split."""
+    folders = [name.rpartition("/")[0] for name in relative_names(root, files)]
+    splits = split_folders(Path(folder, "file") for folder in {*folders})
     known = {
         folder: None if Path(folder) in splits else Path(folder).name or None
         for folder in {*folders}

@@ -1,7 +1,7 @@
-"""Finds the picture files that a table's cells name.
+"""Finds the files that a table's cells name: pictures, videos or sounds.
 
 A name counts from the table's folder, or from a folder above it. Where there is no such file, it is
-looked for among the pictures of the source: the only one whose path ends in the name, or of several
+looked for among the files of the source: the only one whose path ends in the name, or of several
 the only one in a folder that the table is called after, as ``captions_train2017.json`` is after
 ``train2017``.
 """
@@ -16,12 +16,12 @@ from pathlib import Path
 import xxhash
 
 
-class PictureFiles:
-    """The picture files of a source.
+class MediaFiles:
+    """The files of a medium that a source has.
 
     Args:
         root: the folder up to which names may count.
-        files: pictures below it, for names that lead nowhere.
+        files: those below it, for names that lead nowhere.
     """
 
     def __init__(self, root: Path = Path(), files: Sequence[Path] = ()) -> None:
@@ -33,7 +33,7 @@ class PictureFiles:
         return len(self._files)
 
     def find(self, file: Path, table: Path) -> Path:
-        """Returns a picture's file; where there is none, ``file``, which was to lead to it.
+        """Returns a file by its name; where there is none, ``file``, which was to lead to it.
 
         ``table`` is the file that names it.
         """

@@ -1,6 +1,7 @@
 import pytest
 
-from chiasm.data.picture_folder import PictureFolder, is_picture
+from chiasm.data.media import IMAGE
+from chiasm.data.media_folder import MediaFolder
 from chiasm.errors import UserError
 
 
@@ -9,7 +10,7 @@ def folder(made, tmp_path):
     def opened(files):
         made.files(tmp_path, files)
         every = sorted(file for file in tmp_path.rglob("*") if file.is_file())
-        return PictureFolder(tmp_path, [file for file in every if is_picture(file)], every)
+        return MediaFolder(tmp_path, [file for file in every if IMAGE.is_of(file)], every)
 
     return opened
 

@@ -1,0 +1,99 @@
+"""Sounds of all kinds as samples; no other file opens sounds.
+
+The rule:
+
+- **Formats**: WAV, AIFF, FLAC, MP3 and Ogg (Vorbis, Opus) are read by libsndfile; all others (m4a,
+  mp4, AAC, webm, Matroska, ...) by FFmpeg, of several tracks of sound the first.
+- **Values**: integers of b bits are divided by 2^(b-1); floats stay as they are, beyond ±1 too, and
+  are refused where they are not finite.
+- **Begin and end**: what an encoder put before and behind the sound is taken off where the file
+  says how much it is, as FLAC, Ogg, webm, mp4, and MP3 with an encoder's header do. MP3 without
+  one, AAC without a container, MPEG-TS and AVI say nothing: such a sound begins late, with the
+  usual encoders by 1,105 samples of MP3 or 1,024 of AAC.
+- **Channels**: one is the mean of all; two are the file's two, or else twice the mean.
+- **Rate**: :mod:`chiasm.waveform.resampling`; n samples become ceil(n · wanted rate / own rate).
+- Refused are sounds without samples, with more than 8 channels or of rates that no sound has, and
+  files that are cut off, so far as they tell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+
+from chiasm.errors import UserError
+from chiasm.waveform import ffmpeg, libsndfile
+from chiasm.waveform.part import Part
+from chiasm.waveform.resampling import resampled
+from chiasm.waveform.samples import Held, Length, Segment, Waveform, described
+
+RULE = 1
+"""Version of the rule above."""
+
+
+def decoded(data: Held, rate: int, channels: int = 1) -> np.ndarray:
+    """Returns the samples of a sound by the module's rule: float32 [channels, T].
+
+    Args:
+        data: the sound.
+        rate: wanted samples per second.
+        channels: 1 or 2.
+
+    Raises:
+        UserError: the file cannot be read or decoded, a segment lies behind its end, or the rule
+            refuses it.
+    """
+    name = described(data)
+    with _decoding(name):
+        found = _read(data, rate)
+        if not np.isfinite(found.samples_CT).all():
+            raise UserError(f"sound {name} has values that are not finite; write it again")
+        made_CT = resampled(_mixed(found.samples_CT, channels), found.rate, rate)
+        begin, end = (-(-place * rate // found.rate) for place in (found.begin, found.end))
+        return np.ascontiguousarray(made_CT[:, begin:end])
+
+
+def measured(data: Path | bytes) -> Length:
+    """Returns samples, rate and channels of a file.
+
+    They are those of its header; where it does not tell them to the sample, the sound is decoded.
+
+    Raises:
+        UserError: it is no sound, or the rule refuses it.
+    """
+    with _decoding(described(data)):
+        return libsndfile.measure(data) or ffmpeg.measure(data)
+
+
+def _read(data: Held, rate: int) -> Part:
+    """Returns a whole sound, or a segment with as much around it as resampling looks at."""
+    if isinstance(data, Waveform):
+        return Part(data.samples_CT, data.rate, 0, data.samples_CT.shape[1])
+    if isinstance(data, Segment):
+        file, wanted = data.file, (data.begin, data.end)
+    else:
+        file, wanted = data, None
+    return libsndfile.read(file, wanted, rate) or ffmpeg.read(file, wanted, rate)
+
+
+def _mixed(samples_CT: np.ndarray, channels: int) -> np.ndarray:
+    if len(samples_CT) == channels:
+        return samples_CT
+    mean_1T = samples_CT.mean(axis=0, keepdims=True)
+    return np.repeat(mean_1T, channels, axis=0)
+
+
+@contextmanager
+def _decoding(name: str) -> Iterator[None]:
+    try:
+        yield
+    except UserError:
+        raise
+    except FileNotFoundError as error:
+        raise UserError(f"sound {name} does not exist") from error
+    except Exception as error:  # broken bytes make the decoders raise almost anything
+        said = getattr(error, "strerror", None) or error
+        raise UserError(f"sound {name} cannot be decoded: {said}") from error
