@@ -3,9 +3,8 @@
 One process is a ranks of one: every agreement is with itself, and nothing is sent. Ranks that
 ``torchrun`` starts find each other by the variables of its environment.
 
-Numbers that the host needs travel through a group of their own on the CPU, whatever device trains,
-so that no agreement waits for a device. A failure on one rank is told to all before it is raised:
-else the others would wait for it in the next collective.
+Numbers that the host needs travel through a group of their own on the CPU. A failure on one rank is
+told to all before it is raised: else the others would wait for it in the next collective.
 """
 
 from __future__ import annotations
@@ -45,6 +44,7 @@ class Ranks:
     """Number of this rank on its machine."""
     local_size = 1
     """Ranks on this machine."""
+    are_there = True  # which those that are only planned are not
 
     @property
     def is_first(self) -> bool:

@@ -64,7 +64,7 @@ class SharedSums:
 
 def fits(ranks: Ranks, numbers: int, folder: Path = FOLDER) -> bool:
     """Whether all ranks are on one machine, which has so much shared memory."""
-    if ranks.size != ranks.local_size or not folder.is_dir():
+    if ranks.size != ranks.local_size or not ranks.are_there or not folder.is_dir():
         return False
     free = os.statvfs(folder)
     return free.f_bavail * free.f_frsize >= SPARE * 4 * numbers * ranks.size
