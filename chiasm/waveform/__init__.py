@@ -3,6 +3,7 @@
 resampling.py  another sampling rate
 cut_off.py     files that end before their own structure does
 samples.py     sounds as they are given: samples, files, parts of files
+mp3.py         MP3 files that do not say how long they are
 part.py        what is read of a file
 libsndfile.py  WAV, AIFF, FLAC, MP3, Ogg
 ffmpeg.py      all other formats

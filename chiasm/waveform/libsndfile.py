@@ -7,12 +7,14 @@ from typing import Any
 
 from chiasm.errors import UserError
 from chiasm.waveform.cut_off import refuse_cut_off
+from chiasm.waveform.mp3 import counts_its_frames
 from chiasm.waveform.part import UNKNOWN_SAMPLES, Part, around, behind, source
 from chiasm.waveform.samples import Length, described, refuse
 
 
 def read(file: Path | bytes, part: tuple[int, int] | None, rate: int) -> Part | None:
-    """Returns the whole sound or a segment; None where libsndfile does not know the format.
+    """Returns the whole sound or a segment; None where libsndfile does not know the
+    format or the length.
 
     Raises:
         UserError: it is refused, cut off, or shorter than the segment.
@@ -21,7 +23,7 @@ def read(file: Path | bytes, part: tuple[int, int] | None, rate: int) -> Part | 
 
     try:
         with soundfile.SoundFile(source(file)) as opened:
-            if opened.frames < UNKNOWN_SAMPLES:
+            if _knows_its_length(opened, file):
                 refuse_cut_off(file, described(file))
                 return _read(opened, described(file), part, rate)
     except soundfile.LibsndfileError:
@@ -30,7 +32,8 @@ def read(file: Path | bytes, part: tuple[int, int] | None, rate: int) -> Part | 
 
 
 def measure(file: Path | bytes) -> Length | None:
-    """Returns what the header says; None where libsndfile does not know the format.
+    """Returns what the header says; None where libsndfile does not know the
+    format or the length.
 
     Raises:
         UserError: it is refused, or cut off.
@@ -39,13 +42,20 @@ def measure(file: Path | bytes) -> Length | None:
 
     try:
         with soundfile.SoundFile(source(file)) as opened:
-            if opened.frames < UNKNOWN_SAMPLES:
+            if _knows_its_length(opened, file):
                 refuse_cut_off(file, described(file))
                 refuse(described(file), opened.frames, opened.samplerate, opened.channels)
                 return Length(opened.frames, opened.samplerate, opened.channels)
     except soundfile.LibsndfileError:
         pass
     return None
+
+
+def _knows_its_length(opened: Any, file: Path | bytes) -> bool:
+    """Whether the number of samples is not a guess by the first frame's bit rate."""
+    if opened.format in ("MP3", "MPEG") and not counts_its_frames(file):
+        return False
+    return opened.frames < UNKNOWN_SAMPLES
 
 
 def _read(opened: Any, name: str, part: tuple[int, int] | None, rate: int) -> Part:
