@@ -1,7 +1,7 @@
 """Encodes pictures as H.264 in mp4 files.
 
 Without loss pictures keep every bit as RGB. With it they become 4:2:0, as every player shows them,
-by the matrix BT.601, which readers assume of files that name none.
+by the matrix BT.601, which the file names: of large pictures that name none readers assume BT.709.
 """
 
 from __future__ import annotations
@@ -14,9 +14,12 @@ from typing import Any, NamedTuple, cast
 import av
 import numpy as np
 from av.video.frame import PictureType
+from av.video.reformatter import ColorRange
 
 from chiasm.errors import UserError
 
+_BT601 = 6
+"""FFmpeg's number of SMPTE 170M."""
 _KEY_FRAMES = "2"
 """Every second frame can be sought, as LeRobot writes its own files."""
 
@@ -85,5 +88,8 @@ class Encoder:
             ) from error
         stream = cast(av.VideoStream, stream)
         stream.width, stream.height, stream.pix_fmt = width, height, given
+        if self._crf:
+            stream.codec_context.colorspace = _BT601
+            stream.codec_context.color_range = ColorRange.MPEG
         self._stream = stream
         return stream
