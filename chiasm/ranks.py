@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 PREPARATION_HOURS = 24.0
-"""Likewise before training: one rank of a machine renders and encodes for all of them."""
+"""Time that ranks wait before training: one of a machine renders and encodes for all of them."""
 
 
 class Ranks:

@@ -89,7 +89,8 @@ class Trainer(Loop[Read]):
         )
         if settings.frozen:
             fixed = sum(own.numel() for own in decoder.parameters() if not own.requires_grad)
-            tell(f"training.frozen: {fixed:,} of {_numbers(decoder):,} parameters stay as they are")
+            total = decoder.count_parameters().total
+            tell(f"training.frozen: {fixed:,} of {total:,} parameters stay as they are")
         self.placement = placement
         self.average = None
         if settings.ema_decay is not None:
@@ -217,7 +218,3 @@ class Trainer(Loop[Read]):
                 if len(found := torch.cat(latents)):
                     with found_at(f"streams.{name}"):
                         self.tokenizers[name].statistics.refuse(found)
-
-
-def _numbers(decoder: Decoder) -> int:
-    return sum(own.numel() for own in decoder.parameters())
