@@ -113,9 +113,12 @@ class Assembler:
         """
         dropped = []
         for row in rows:
-            key = [self.seed, row.lane, row.number, _CONDITION_DROP]
-            draw_I = np.random.default_rng(key).random(len(row.target_I))
-            dropped.append(row.target_I & (draw_I < self.condition_dropout))
+            dropped_I = row.target_I
+            if dropped_I.any():  # a generator takes longer to make than all else of a row
+                key = [self.seed, row.lane, row.number, _CONDITION_DROP]
+                draw_I = np.random.default_rng(key).random(len(dropped_I))
+                dropped_I = dropped_I & (draw_I < self.condition_dropout)
+            dropped.append(dropped_I)
         return np.concatenate(dropped)
 
 

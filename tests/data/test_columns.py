@@ -114,8 +114,8 @@ def test_pictures_without_words_say_how_to_write_them(kind, line, tmp_path):
         with pytest.raises(
             UserError, match=f"write metadata.jsonl .*{re.escape(json.dumps(line))}"
         ):
-            columns(kind).refuse_files_alone(part, MediaFiles())
-        columns(kind).source_of("mine", part, MediaFiles(), sequence_length=1, alone=True)
+            columns(kind).columns(part, MediaFiles(), alone=False)
+        assert columns(kind).columns(part, MediaFiles(), alone=True) == ("image",)
 
 
 def test_a_table_fits_whose_words_are_refused_when_they_are_read(table):

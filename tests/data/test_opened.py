@@ -645,10 +645,6 @@ def test_shards_of_any_length_are_read_by_lists_patterns_and_addresses(made, tmp
     assert made.captions(elsewhere) == captions
     assert elsewhere.facts.fingerprint == opened.facts.fingerprint
     memory.store.clear()
-    with pytest.raises(UserError, match=r"names files that are not there: .*003\.tar; fetch them"):
-        made.open(tmp_path / "in" / "{000..003}.tar")
-    with pytest.raises(UserError, match=r"memory://shards/000\.tar is not there; fetch it again"):
-        made.open("memory://shards/000.tar")
 
 
 def test_by_name_no_content_is_read_and_every_sample_has_its_side(made, tmp_path):
