@@ -36,7 +36,7 @@ FORMATS: dict[str, tuple[str, int, dict[str, str]]] = {
 """Suffix, channels, and what soundfile is told. The stream has one channel."""
 RATE = 16_000
 FILES = 12
-WINDOWS, WINDOW_SECONDS = 9, 0.2
+WINDOWS, WINDOW_SECONDS = 40, 0.03
 IDLE_SECONDS = 0.02
 
 
