@@ -262,7 +262,7 @@ def test_pixel_statistics_come_from_the_sources(recipe: Recipe) -> None:
     material = open_material(recipe)
     statistics = build_inputs(recipe, material.train).tokenizers["image"].statistics
     assert statistics.count > 4
-    assert statistics.data == "pictures, texts"
+    assert statistics.data == "pictures"
     assert np.mean(statistics.std_C) == pytest.approx(0.289, abs=0.03)  # uniform noise
     assert 0 < seconds_per_step(recipe, material, warmup_steps=1, steps=2) < 60
 
