@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from safetensors.torch import load_file
 
-from chiasm.assembly import build_inputs, open_material, seconds_per_step, train_run
+from chiasm.assembly import build_inputs, build_run, open_material, seconds_per_step, train_run
 from chiasm.assembly.record import recipe_on_disk
 from chiasm.errors import UserError
 from chiasm.inference.pretrained import Pretrained
@@ -265,6 +265,24 @@ def test_pixel_statistics_come_from_the_sources(recipe: Recipe) -> None:
     assert statistics.data == "pictures"
     assert np.mean(statistics.std_C) == pytest.approx(0.289, abs=0.03)  # uniform noise
     assert 0 < seconds_per_step(recipe, material, warmup_steps=1, steps=2) < 60
+
+
+def test_a_model_too_narrow_for_the_noise_is_told(recipe: Recipe) -> None:
+    material = open_material(recipe)
+    inputs = build_inputs(recipe, material.train)
+    channels = inputs.tokenizers["image"].channels
+    warned = {}
+    for prediction in ("v", "x"):
+        for width in (channels, channels // 2):
+            objective = recipe.objective.model_copy(update={"prediction": prediction})
+            model = recipe.model.model_copy(update={"width": width})
+            lines: list[str] = []
+            ours = recipe.model_copy(update={"objective": objective, "model": model})
+            build_run(ours, material, inputs, lines.append).stream.close()
+            warned[prediction, width] = any("stays noisy" in line for line in lines)
+    assert warned == {
+        (each, width): (each, width) == ("v", channels // 2) for each, width in warned
+    }
 
 
 def test_a_model_that_no_memory_holds_is_refused_at_once(recipe: Recipe, tmp_path: Path) -> None:
