@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from nursery import Forked
 
 from chiasm.errors import UserError
 from chiasm.loop.metrics import read_metrics
@@ -36,7 +37,7 @@ UNEQUAL = {'equal = "tokens"': "", "seeds = [0, 1]": "seeds = [0]"}
 def running(study: Path, out: Path, *options: str) -> Iterator[subprocess.Popen]:
     """chiasm study run in a process of its own, which does not outlive the test."""
     command = [sys.executable, "-m", "chiasm", "study", "run", str(study), "--out", str(out)]
-    with subprocess.Popen(
+    with Forked(
         [*command, *options], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         try:
