@@ -44,7 +44,7 @@ from chiasm.vision.pixels import pixel_tokenizer
 PROCESSES = Path(__file__).parent / "processes"
 sys.path.insert(0, str(PROCESSES))
 
-from nursery import open_nursery
+from nursery import Forked, open_nursery
 
 PAD, BOD, EOD = range(3)
 FIRST_TEXT, END_TEXT = 6, 40
@@ -493,6 +493,12 @@ def _one_thread() -> None:
 @pytest.fixture(autouse=True)
 def _same_numbers_every_time() -> None:
     torch.manual_seed(0)
+
+
+@pytest.fixture
+def forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python processes that the library starts have their imports done."""
+    monkeypatch.setattr(subprocess, "Popen", Forked)
 
 
 class StandInSlurm:

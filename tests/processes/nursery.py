@@ -198,7 +198,11 @@ def fork(connection: socket.socket) -> list[str]:
 
 
 def run(command: list[str]) -> None:
-    """Runs ``-m MODULE ...``, ``-c CODE ...`` or ``SCRIPT ...``, as Python would."""
+    """Runs ``-m MODULE ...``, ``-c CODE ...`` or ``SCRIPT ...``, as Python would.
+
+    Python processes that it starts are forked too.
+    """
+    subprocess.Popen = Forked  # type: ignore[misc]
     random.seed()
     import_module("torch").set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     first, *rest = command

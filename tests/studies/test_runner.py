@@ -25,7 +25,7 @@ from chiasm.studies.runner import StudyProgress, run_study
 from chiasm.studies.settings import load_study
 from chiasm.studies.shared import only_process
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("forked")]
 
 LONG = {'name = "with pictures"': "name = \"with pictures\"\nset = { 'training.steps' = 100000 }"}
 """The second cell is still running when the first is finished."""
