@@ -41,8 +41,7 @@ from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.toml import as_toml, load_toml
 from chiasm.vision.pixels import pixel_tokenizer
 
-PROCESSES = Path(__file__).parent / "processes"
-sys.path.insert(0, str(PROCESSES))
+sys.path.insert(0, str(Path(__file__).parent / "processes"))
 
 from nursery import Forked, open_nursery
 
@@ -529,7 +528,7 @@ def slurm(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[StandInSl
     programs.mkdir()
     for name in ("sbatch", "squeue", "scancel", "scontrol", "srun"):
         program = programs / name
-        stand_in = PROCESSES / "slurm_stand_in.py"
+        stand_in = Path(__file__).parent / "processes" / "slurm_stand_in.py"
         program.write_text(f'#!/bin/sh\nexec {sys.executable} -S {stand_in} {name} "$@"\n')
         program.chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}:{os.environ['PATH']}")

@@ -9,7 +9,6 @@ from chiasm.worlds.instructions.rendered import InstructedWalks, render_instruct
 from chiasm.worlds.instructions.settings import InstructionSettings
 from chiasm.worlds.settings import WorldSettings
 
-
 INSTRUCTIONS = InstructionSettings(walks_per_map=12)
 
 
