@@ -1,7 +1,8 @@
 """The ground of a map: free places, and walking distances to goals.
 
-Places are looked up once and kept, since a search asks for the same ones repeatedly; distances are
-measured on a grid of ``_CELL`` map units.
+Places are looked up once and kept, since a search asks for the same ones repeatedly, and so are the
+distances to a goal, for which several searches ask; they are measured on a grid of ``_CELL`` map
+units.
 
 Shape suffixes: X and Y columns and rows of the grid.
 """
@@ -36,6 +37,7 @@ class Ground:
     def __init__(self, world_map: Map) -> None:
         self.map = world_map
         self._known: dict[tuple[int, int], bool] = {}
+        self._distances: dict[tuple[tuple[Area, float, float, float], ...], Distances] = {}
         areas = [room.area for room in world_map.rooms]
         self._x_X = np.arange(min(a.left for a in areas), max(a.right for a in areas), _CELL)
         self._y_Y = np.arange(min(a.bottom for a in areas), max(a.top for a in areas), _CELL)
@@ -72,9 +74,15 @@ class Ground:
 
         ``goals``: the box of the room, x, y and radius of each disc, all in map units.
         """
+        discs = tuple(goals)
+        if discs not in self._distances:
+            self._distances[discs] = self._measured(discs)
+        return self._distances[discs]
+
+    def _measured(self, discs: Iterable[tuple[Area, float, float, float]]) -> Distances:
         x_X, y_Y = self._x_X[:, None], self._y_Y[None, :]
         there_XY = np.zeros(self._cells_XY.shape, bool)
-        for area, x, y, radius in goals:
+        for area, x, y, radius in discs:
             inside_X = (area.left <= x_X) & (x_X <= area.right)
             inside_Y = (area.bottom <= y_Y) & (y_Y <= area.top)
             there_XY |= inside_X & inside_Y & ((x_X - x) ** 2 + (y_Y - y) ** 2 <= radius**2)
