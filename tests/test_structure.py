@@ -11,6 +11,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -88,6 +89,7 @@ def imports(path: Path) -> set[str]:
     return {name for name in names if name.startswith("chiasm.")}
 
 
+@cache
 def listed(folder: Path) -> list[str]:
     """Names of files and folders in the order of the folder's ``__init__`` docstring."""
     if folder == PACKAGE:

@@ -41,6 +41,7 @@ PLACE = "CHIASM_TESTS_NURSERY"
 """Environment variable: the server's socket, in a folder whose name ends with its owner's PID."""
 
 EXECUTE = inspect.signature(subprocess.Popen._execute_child)
+"""What Popen calls when its pipes are open."""
 PIPES = ("p2cread", "p2cwrite", "c2pread", "c2pwrite", "errread", "errwrite")
 
 
@@ -171,8 +172,8 @@ def alive(number: int) -> bool:
     return True
 
 
-def fork(connection: socket.socket) -> list[str]:
-    """Forks once more, tells PID and status of that process, and returns its command there."""
+def fork_again(connection: socket.socket) -> list[str]:
+    """Forks once more, tells that process's PID and status, and returns its command there."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     connection.settimeout(None)
     _, files, *_ = socket.recv_fds(connection, 1, 3)
@@ -203,8 +204,9 @@ def run(command: list[str]) -> None:
 
     Python processes that it starts are forked too.
     """
-    subprocess.Popen = Forked  # type: ignore[misc]
+    subprocess.Popen = Forked
     random.seed()
+    import_module("numpy").random.seed()
     import_module("torch").set_num_threads(int(os.environ.get("OMP_NUM_THREADS", 1)))
     first, *rest = command
     if first == "-m":
@@ -250,4 +252,4 @@ def leave(status: int) -> None:
 if __name__ == "__main__":
     for name in PRELOADED:
         import_module(name)
-    leave(status_of(fork(serve(Path(os.environ[PLACE])))))
+    leave(status_of(fork_again(serve(Path(os.environ[PLACE])))))

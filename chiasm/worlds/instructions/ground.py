@@ -23,9 +23,9 @@ from chiasm.worlds.maps import UNITS_PER_METRE, Area, Map
 _CELL = 16
 _CELL_METRES = _CELL / UNITS_PER_METRE
 _NEIGHBOURS = [
-    (*step, math.hypot(*step) * _CELL_METRES)
-    for step in product((-1, 0, 1), repeat=2)
-    if step != (0, 0)
+    (across, up, math.hypot(across, up) * _CELL_METRES)
+    for across, up in product((-1, 0, 1), repeat=2)
+    if across or up
 ]
 """Columns and rows to each of the eight cells around one, and the metres to it."""
 _DETOUR = 1.09  # at most so much longer is a way along a grid's eight directions
