@@ -39,7 +39,7 @@ def sbatch(*words: str) -> int:
     shutil.copy(script, job / "job.sh")
     (job / "environment.json").write_text(json.dumps(dict(os.environ)))
     subprocess.Popen(
-        [sys.executable, __file__, "control", str(number)],
+        [sys.executable, "-S", __file__, "control", str(number)],
         start_new_session=True,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
