@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from nursery import Forked
 from safetensors.torch import load_file
 
 from chiasm.assembly import build_inputs, build_run, open_material, seconds_per_step, train_run
@@ -48,10 +49,12 @@ COMMAND = [sys.executable, "-m", "chiasm", "train"]
 
 
 @contextmanager
-def training(recipe_path: Path, folder: Path, *settings: str) -> Iterator[subprocess.Popen]:
+def training(
+    recipe_path: Path, folder: Path, *settings: str, begin: type[subprocess.Popen] = Forked
+) -> Iterator[subprocess.Popen]:
     """A training process of its own, which does not outlive the test."""
     options = [option for setting in settings for option in ("--set", setting)]
-    with subprocess.Popen(
+    with begin(
         [*COMMAND, str(recipe_path), "--out", str(folder), *options],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -72,11 +75,14 @@ def wait_for_lines(process: subprocess.Popen, path: Path, number: int) -> None:
 
 
 def test_killed_at_random_moments_equals_never_killed(recipe_path: Path, tmp_path: Path) -> None:
-    """SIGKILL three times; metrics and weights are those of one run, bit for bit."""
+    """SIGKILL three times; metrics and weights are those of one run, bit for bit.
+
+    That one is a process that was started anew, with other hashes of strings.
+    """
     seed = random.randrange(1_000_000)  # other moments at every run of the test
     draw = random.Random(seed)
     killed, whole = tmp_path / "killed", tmp_path / "whole"
-    with training(recipe_path, whole) as begun:
+    with training(recipe_path, whole, begin=subprocess.Popen) as begun:
         for least in (1, 13, 25):
             with training(recipe_path, killed) as process:
                 wait_for_lines(process, killed / "metrics.jsonl", least + draw.randrange(10))
