@@ -80,10 +80,12 @@ def text_lines(file: Path) -> list[str]:
     """Returns the lines of a text file, with any line ends, without a byte order mark.
 
     Raises:
-        UserError: it is not UTF-8.
+        UserError: it cannot be read, or is not UTF-8.
     """
     try:
         return file.read_bytes().decode("utf-8-sig").splitlines()
+    except OSError as error:
+        raise UserError(f"{file} cannot be read ({error.strerror}); {REMEDY}") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{file} is not text in UTF-8 ({error}); save it as UTF-8") from error
 
