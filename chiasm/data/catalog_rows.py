@@ -10,7 +10,6 @@ import os
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal
 
@@ -24,7 +23,7 @@ from chiasm.data.media_files import MediaFiles
 from chiasm.data.reading import Unusable
 from chiasm.data.stamps import nanoseconds
 from chiasm.data.table import Joined, Row, Table, parsed_json, read_text
-from chiasm.data.tables import choose_column, open_tables
+from chiasm.data.tables import choose_column, open_tables, shown
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 
@@ -166,7 +165,7 @@ def column_names(
             raise UserError(
                 f"is recorded in no column {column!r}",
                 setting=f"controls.{name}.column",
-                remedy=f"choose one of: {', '.join(table.columns)}",
+                remedy=f"choose one of: {shown(table.columns)}",
             )
         own.append(column)
     image = choose_column(table, "image_column", settings.image_column, _IMAGE)
@@ -234,11 +233,9 @@ def _nanoseconds(cells: Row, columns: ColumnNames) -> int:
     """
     [text, *_] = texts(cells.get(columns.time), columns.time) or ("",)
     try:
-        if not columns.unit:
-            return nanoseconds(text)
-        return int(Decimal(text).scaleb(_ZEROS[columns.unit]).to_integral_value())
-    except (ValueError, ArithmeticError) as error:
-        raise Unusable("time missing or no number", text) from error
+        return nanoseconds(text, _ZEROS.get(columns.unit))
+    except ValueError as error:
+        raise Unusable("time missing or no number", text[:100]) from error
 
 
 def _number(cell: Any, column: str) -> float:

@@ -25,6 +25,8 @@ _WITHOUT_END = frozenset({"mpegts", "mpeg"})
 """Formats whose headers say nothing of the end."""
 _PACKET_BYTES = (188, 192, 204)
 """Sizes of packets of transport streams, of which a file has the same throughout."""
+_LONGEST_SECONDS = 3600
+"""Between two frames: a damaged stamp is years away, and clips of one frame would fill memory."""
 _PADDING = Fraction(1, 10)
 """Seconds of padding of sound."""
 
@@ -69,6 +71,8 @@ def read_extent(path: Path) -> Extent:
     ticks_F = np.unique(np.array(ticks, np.int64)) - origin
     if 2 * len(ticks_F) < len(ticks):
         raise VideoError(path, EQUAL_STAMPS)
+    if np.diff(ticks_F).max(initial=0) * float(reader.time_base) > _LONGEST_SECONDS:
+        raise VideoError(path, "time stamps hours apart", remedy="convert it, or leave it out")
     width, height = reader.first.width, reader.first.height
     extent = Extent(
         ticks_F[ticks_F >= 0],

@@ -16,6 +16,7 @@ import tarfile
 import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pyarrow as pa
@@ -95,6 +96,7 @@ def damaged_bytes(draw: Draw, whole: bytes) -> bytes:
             return whole[second:] + whole[first:second] + whole[:first]
         case "other":
             others = [b"\xff\xfe" * 9, b"\0" * 600, b"ID3", b"<html>404</html>", picture("gif")]
+            others += [b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"]
             return draw(st.sampled_from([*others, sound("mp3"), video("mkv"), _pickled()]))
     return b""
 
@@ -284,9 +286,14 @@ def damaged_tar(draw: Draw, whole: bytes) -> bytes:
     return tar(members)
 
 
+@cache
+def _bomb() -> bytes:
+    return gzip.compress(bytes(70_000_000))
+
+
 def damaged_gz(draw: Draw, whole: bytes, inner: str) -> bytes:
     if draw(st.integers(0, 9)) == 0:
-        return gzip.compress(bytes(70_000_000), 9)  # a bomb
+        return _bomb()
     return gzip.compress(damaged_file(draw, inner, gzip.decompress(whole)))
 
 
