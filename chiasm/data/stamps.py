@@ -34,7 +34,7 @@ def nanoseconds(text: str, zeros: int | None = None) -> int:
     if not stamp.is_finite():
         raise ValueError(f"time {text!r} is not finite")
     if zeros is None:
-        zeros = next((own for least, own in _UNITS if abs(stamp) >= least), _SECONDS)
+        zeros = next((own for least, own in _UNITS if stamp.copy_abs() >= least), _SECONDS)
     if stamp.adjusted() + zeros < _DIGITS:
         whole = int(stamp.scaleb(zeros).to_integral_value())
         if abs(whole) <= _MOST_NANOSECONDS:
