@@ -194,10 +194,10 @@ def _matched(pictures: Sequence[Any], texts: Sequence[Any]) -> Iterator[Listed]:
     before: dict[int, list[Any]] = {}
     for picture in pictures:
         place = picture.get("matched_text_index") if isinstance(picture, Mapping) else None
-        number = str(place)
-        if not (number.isdecimal() and len(number) < _DIGITS and int(number) < len(texts)):
+        digits = str(place)
+        if not (digits.isdecimal() and len(digits) < _DIGITS and int(digits) < len(texts)):
             raise Unusable("a picture without a matched_text_index that is a sentence's")
-        before.setdefault(int(number), []).append(picture)
+        before.setdefault(int(digits), []).append(picture)
     for number, text in enumerate(texts):
         yield from (Listed(picture, is_text=False) for picture in before.get(number, ()))
         yield Listed(_text(text), is_text=True)

@@ -47,7 +47,8 @@ def read_pickle(path: Path) -> Any:
 def _refuse_large(content: bytes) -> None:
     """Refuses a program that has memory set aside for more objects than its bytes can name."""
     for operation, argument, _ in pickletools.genops(content):
-        if operation.name in ("PUT", "LONG_BINPUT") and int(argument) > len(content):
+        is_number = operation.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int)
+        if is_number and argument > len(content):
             raise UserError("it has more objects than bytes")
 
 

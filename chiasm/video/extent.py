@@ -8,6 +8,7 @@ pictures is a shorter file, and nobody can tell.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -86,14 +87,14 @@ def read_extent(path: Path) -> Extent:
     return extent
 
 
-def _stamps(path: Path) -> list[int]:
+def _stamps(path: Path) -> array[int]:
     """Returns the stamps of the video's packets.
 
     Raises:
         VideoError: the file is cut off, by its packets or its header.
     """
     container, stream, in_order = open_video(path)
-    ticks: list[int] = []
+    ticks = array("q")  # of a film of hours there are very many
     ends: dict[int, int] = {}
     broken, own = False, stream.index
     with container:

@@ -233,7 +233,7 @@ def test_a_broken_picture_is_left_to_the_stream(tmp_path: Path):
 
 def test_names_of_frames_may_be_paths_and_not_too_long(tmp_path: Path):
     elsewhere = frames(tmp_path / "elsewhere", 3)
-    rows = [{"position": [0, n, 1.6], "quat_xyzw": TURNED} for n in range(3)]
+    rows = [{"position": [n, 0, 1.6], "quat_xyzw": TURNED} for n in range(3)]
     named = [{"image": str(elsewhere / f"{n}.jpg"), **row} for n, row in enumerate(rows)]
     (tmp_path / "a").mkdir()
     trajectory = read(lines(tmp_path / "a", *named))

@@ -321,7 +321,7 @@ def damaged_file(draw: Draw, name: str, whole: bytes) -> bytes:
     if suffix in STRUCTURED and whole and draw(st.integers(0, 2)):
         try:
             return STRUCTURED[suffix](draw, whole)
-        except (ValueError, pa.ArrowException, tarfile.TarError, RecursionError):
+        except (ValueError, OSError, pa.ArrowException, tarfile.TarError, RecursionError):
             pass  # it was damaged before, or holds what this format cannot
     return damaged_bytes(draw, whole)
 
