@@ -47,8 +47,7 @@ def read_pickle(path: Path) -> Any:
 def _refuse_large(content: bytes) -> None:
     """Refuses a program that has memory set aside for more objects than its bytes can name."""
     for operation, argument, _ in pickletools.genops(content):
-        is_number = operation.name in ("PUT", "LONG_BINPUT") and isinstance(argument, int)
-        if is_number and argument > len(content):
+        if operation.name in ("PUT", "LONG_BINPUT") and int(str(argument)) > len(content):
             raise UserError("it has more objects than bytes")
 
 
