@@ -352,6 +352,7 @@ OF_NO_FILE = {
     "cli": "broken_files",
     "data": "registration",
     "evaluation": "registration",
+    "files": "readers resume",
     "loop": "registration",
     "model": "registration",
     "ranks": "equal faults footprint resume vision",
