@@ -10,6 +10,7 @@ import numpy as np
 from chiasm.data.reading import PassedOver
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import MeasureSettings
+from chiasm.waveform import Waveform
 
 
 @dataclass(frozen=True)
@@ -22,13 +23,21 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class SoundPanel:
+    """One labelled sound of a sample."""
+
+    label: str
+    sound: Waveform
+
+
+@dataclass(frozen=True)
 class Sample:
     """The model's output for one held-out item, beside the truth."""
 
     section: str
     lines: tuple[tuple[str, str], ...]
     """(label, text) pairs, in reading order."""
-    panels: tuple[Panel, ...]
+    panels: tuple[Panel | SoundPanel, ...]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,13 @@ from typing import Any, cast
 from pydantic import ValidationInfo, create_model
 from pydantic_core import PydanticCustomError
 
+from chiasm.evaluation.crossings import CrossingSettings, PictureToSound, SoundToPicture
 from chiasm.evaluation.drawings import Drawings, DrawingSettings
 from chiasm.evaluation.flow import Flow, FlowLossSettings
+from chiasm.evaluation.hearing import Hearing, HearingSettings
 from chiasm.evaluation.instructed import InstructedSettings, InstructedWalks
 from chiasm.evaluation.measure import Measures
+from chiasm.evaluation.next_sounds import NextSounds, NextSoundSettings
 from chiasm.evaluation.next_views import NextViews, NextViewSettings
 from chiasm.evaluation.plans import Plans, PlanSettings
 from chiasm.evaluation.questions import Questions, QuestionSettings
@@ -25,7 +28,8 @@ from chiasm.registry import Registry, validated
 MEASURES = Measures()
 """All measures in the order of the report; those of a recipe's ``imports`` follow."""
 for _measure in (
-    *(BitsPerByte, Drawings, Questions, Captions, NextViews, ImaginedWalks),
+    *(BitsPerByte, Drawings, Questions, Captions, Hearing, PictureToSound, SoundToPicture),
+    *(NextViews, NextSounds, ImaginedWalks),
     *(InstructedWalks, Plans, Flow, Continuations),
 ):
     MEASURES.register(_measure)
@@ -36,7 +40,10 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
     PlanSettings,
     InstructedSettings,
     RolloutSettings,
+    NextSoundSettings,
     NextViewSettings,
+    CrossingSettings,
+    HearingSettings,
     QuestionSettings,
     DrawingSettings,
     FlowLossSettings,
