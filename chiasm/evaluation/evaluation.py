@@ -10,7 +10,6 @@ import numpy as np
 from chiasm.data.reading import PassedOver
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import MeasureSettings
-from chiasm.waveform import Waveform
 
 
 @dataclass(frozen=True)
@@ -23,21 +22,13 @@ class Panel:
 
 
 @dataclass(frozen=True)
-class SoundPanel:
-    """One labelled sound of a sample."""
-
-    label: str
-    sound: Waveform
-
-
-@dataclass(frozen=True)
 class Sample:
     """The model's output for one held-out item, beside the truth."""
 
     section: str
     lines: tuple[tuple[str, str], ...]
     """(label, text) pairs, in reading order."""
-    panels: tuple[Panel | SoundPanel, ...]
+    panels: tuple[Panel, ...]
 
 
 @dataclass(frozen=True)

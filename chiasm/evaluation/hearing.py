@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from chiasm.capabilities import Sounding
-from chiasm.documents import Sound
+from chiasm.documents import Continuous
 from chiasm.evaluation.evaluation import Findings
 from chiasm.evaluation.listening import PROBE_SOUNDS, SingleSounds
 from chiasm.evaluation.measure import Measure
@@ -71,7 +71,7 @@ class Hearing(Measure[HearingSettings]):
         if not asked.sounds or not learned.sounds:
             return Findings(skipped={self.section: NO_SINGLE_SOUNDS})
         first = untrained(run.pretrained, run.settings.seed)
-        readers: dict[str, Callable[[Sequence[Sound]], np.ndarray]] = {
+        readers: dict[str, Callable[[Sequence[Continuous]], np.ndarray]] = {
             "": lambda sounds: states(run.pretrained, sounds),
             UNTRAINED: lambda sounds: states(first, sounds),
             LATENTS: lambda sounds: _latents(run, sounds),
@@ -104,14 +104,14 @@ def untrained(pretrained: Pretrained, seed: int) -> Pretrained:
     return replace(pretrained, decoder=fresh.to(own.device).eval().requires_grad_(False))
 
 
-def _latents(run: Run[HearingSettings], sounds: Sequence[Sound]) -> np.ndarray:
+def _latents(run: Run[HearingSettings], sounds: Sequence[Continuous]) -> np.ndarray:
     from chiasm.inference.sounds import features, samples
 
     return features(run.pretrained, samples(run.pretrained, sounds))
 
 
 def _right(
-    learned: SingleSounds, asked: SingleSounds, read: Callable[[Sequence[Sound]], np.ndarray]
+    learned: SingleSounds, asked: SingleSounds, read: Callable[[Sequence[Continuous]], np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Returns, for each attribute, whether a probe of what ``read`` gives finds it: bool."""
     probes, features_NF = learned.probes(read(learned.sounds)), read(asked.sounds)

@@ -30,8 +30,9 @@ DECIBELS = 20 / np.log(10)
 def synthesizes(pretrained: Pretrained) -> bool:
     """Returns whether a model generates sounds."""
     tokenizer = pretrained.tokenizers.get(SOUND)
-    decodes = tokenizer is not None and tokenizer.decodes
-    return decodes and isinstance(tokenizer.encoder, SoundEncoder)
+    if tokenizer is None or not tokenizer.decodes:
+        return False
+    return isinstance(tokenizer.encoder, SoundEncoder)
 
 
 def samples(pretrained: Pretrained, sounds: Sequence[Continuous]) -> np.ndarray:

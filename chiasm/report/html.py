@@ -16,7 +16,7 @@ from chiasm.report import doc
 from chiasm.report.pictures import data_uri
 
 if TYPE_CHECKING:
-    from chiasm.evaluation.evaluation import Panel, Sample, SoundPanel
+    from chiasm.evaluation.evaluation import Sample
 
 HYPHEN_AS_MINUS = re.compile(r"(?<![\w.)-])-(?=[\d.])|(?<=\de)-(?=\d)")
 """A hyphen that is a minus sign: before a number with nothing to join or to subtract from; or in an
@@ -117,7 +117,11 @@ def _row(row: doc.Row, table: doc.Table) -> str:
 
 
 def _sample(sample: Sample) -> str:
-    panels = "".join(map(_panel, sample.panels))
+    panels = "".join(
+        f'<figure><img alt="{escape(panel.label)}" src="{data_uri(panel.pixels)}">'
+        f"<figcaption>{escape(panel.label)}</figcaption></figure>"
+        for panel in sample.panels
+    )
     lines = "".join(
         f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
         for label, text in sample.lines
@@ -128,18 +132,6 @@ def _sample(sample: Sample) -> str:
         f'<div class="sample{form}"><div class="panels">{panels}</div>'
         f'<div class="lines">{lines}</div></div>'
     )
-
-
-def _panel(panel: Panel | SoundPanel) -> str:
-    from chiasm.evaluation.evaluation import Panel
-
-    label = escape(panel.label)
-    shown = (
-        f'<img alt="{label}" src="{data_uri(panel.pixels)}">'
-        if isinstance(panel, Panel)
-        else panel.sound._repr_html_()
-    )
-    return f"<figure>{shown}<figcaption>{label}</figcaption></figure>"
 
 
 def _card(card: doc.Card) -> str:
