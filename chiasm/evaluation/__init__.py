@@ -17,6 +17,7 @@ pieces.py      pieces of held-out trajectories
 text.py        bits per byte against n-grams; sentences that recur
 flow.py        flow loss at fixed noise levels
 drawings.py    caption → picture, read by probes
+sounds.py      words → sound, heard by a probe; sound → words
 questions.py   answers against the majority and against a blank image or silence
 next_views.py  imagined frames against the last one, and against other actions
 rollouts.py    imagined views by horizon

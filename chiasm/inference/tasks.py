@@ -79,11 +79,12 @@ def synthesize(
     *,
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
+    stream: str = "sound",
 ) -> list[Waveform]:
-    """Returns one sound per prompt, such as ``sound: a dog barks``, of the stream ``sound``."""
+    """Returns one sound of a stream per prompt, such as ``sound: a dog barks``."""
     limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
     requests = [
-        Request((Text(prompt),), seed + number, opens=True, stream="sound")
+        Request((Text(prompt),), seed + number, opens=True, stream=stream)
         for number, prompt in enumerate(prompts)
     ]
     results = sampler.generate(requests, limits)
