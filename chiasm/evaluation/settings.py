@@ -21,6 +21,7 @@ from chiasm.evaluation.plans import Plans, PlanSettings
 from chiasm.evaluation.questions import Questions, QuestionSettings
 from chiasm.evaluation.rollouts import ImaginedWalks, RolloutSettings
 from chiasm.evaluation.shared import MeasureSettings
+from chiasm.evaluation.sounds import SoundSettings, SpokenWords
 from chiasm.evaluation.text import BitsPerByte, TextSettings
 from chiasm.evaluation.writing import Captions, Continuations, WritingSettings
 from chiasm.registry import Registry, validated
@@ -28,8 +29,8 @@ from chiasm.registry import Registry, validated
 MEASURES = Measures()
 """All measures in the order of the report; those of a recipe's ``imports`` follow."""
 for _measure in (
-    *(BitsPerByte, Drawings, Questions, Captions, Hearing, PictureToSound, SoundToPicture),
-    *(NextViews, NextSounds, ImaginedWalks),
+    *(BitsPerByte, Drawings, SpokenWords, Questions, Captions),
+    *(Hearing, PictureToSound, SoundToPicture, NextViews, NextSounds, ImaginedWalks),
     *(InstructedWalks, Plans, Flow, Continuations),
 ):
     MEASURES.register(_measure)
@@ -45,6 +46,7 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
     CrossingSettings,
     HearingSettings,
     QuestionSettings,
+    SoundSettings,
     DrawingSettings,
     FlowLossSettings,
     TextSettings,

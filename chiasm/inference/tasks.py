@@ -89,10 +89,11 @@ def synthesize(
     *,
     settings: SamplingSettings = DEFAULTS,
     seed: int = 0,
+    stream: str = "sound",
 ) -> list[Waveform]:
-    """Returns one sound per prompt, such as ``sound: a dog barks``, of the stream ``sound``."""
+    """Returns one sound of a stream per prompt, such as ``sound: a dog barks``."""
     spans = [(Text(prompt),) for prompt in prompts]
-    made = generate_items(sampler, spans, "sound", settings=settings, seed=seed)
+    made = generate_items(sampler, spans, stream, settings=settings, seed=seed)
     return [item.data for item in made]
 
 
