@@ -214,9 +214,9 @@ def _sources(
     run: Run[CrossingSettings], given: type[Continuous], asked: type[Continuous]
 ) -> dict[str, Source]:
     """Returns the held-out sources that have such documents; none without a stream of sounds."""
-    from chiasm.inference.sounds import synthesizes
+    from chiasm.inference.sounds import sound_shape
 
-    if not synthesizes(run.pretrained):
+    if sound_shape(run.pretrained) is None:
         return {}
     return {
         name: source

@@ -54,9 +54,9 @@ class Hearing(Measure[HearingSettings]):
 
     def measure(self, run: Run[HearingSettings]) -> Findings:
         """Returns rows for each attribute of a sound."""
-        from chiasm.inference.sounds import synthesizes
+        from chiasm.inference.sounds import sound_shape
 
-        if not synthesizes(run.pretrained):
+        if sound_shape(run.pretrained) is None:
             return Findings()
         sources = run.material.sounding()
         if sources is None:
@@ -85,7 +85,7 @@ class Hearing(Measure[HearingSettings]):
             clusters = asked.clusters[asked.knowing(attribute)]
             measure = run.measurement(self.section, "share", "higher", clusters)
             title = f"{attribute} of a sound, read from the model's states"
-            rows += measure.rows(title, own, {MAJORITY: usual, **beside}, (MAJORITY,))
+            rows += measure.rows(title, own, {MAJORITY: usual, **beside}, (UNTRAINED,))
         return Findings(rows)
 
 

@@ -34,7 +34,9 @@ class TrueSounds:
         from chiasm.inference import sounds as inference
 
         self._pretrained, self._inference = run.pretrained, inference
-        self.rate: int = inference.rate_of(run.pretrained)
+        shape = inference.sound_shape(run.pretrained)
+        assert shape is not None  # else nothing is measured
+        self.rate = shape.rate
         self.samples_NAT = self.read(sounds)
         """The sounds as the tokenizer reads them: float32."""
         self.log_mel_NL = inference.log_mel(self.samples_NAT, self.rate)

@@ -56,9 +56,9 @@ class NextSounds(WalkMeasure[NextSoundSettings]):
 
     def sources(self, run: Run[NextSoundSettings]) -> Mapping[str, ActionVideos]:
         """Returns the held-out sources whose walks sound, where the model makes both."""
-        from chiasm.inference.sounds import synthesizes
+        from chiasm.inference.sounds import sound_shape
 
-        both = run.pretrained.draws and synthesizes(run.pretrained)
+        both = run.pretrained.draws and sound_shape(run.pretrained) is not None
         return run.material.sounding_videos() if both else {}
 
     def measure_walks(

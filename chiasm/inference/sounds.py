@@ -16,9 +16,8 @@ from torch.nn import functional
 from chiasm.documents import Continuous
 from chiasm.inference.pretrained import Pretrained
 from chiasm.sound.mel import MelBands
-from chiasm.sound.settings import SOUND, MelShape
+from chiasm.sound.settings import SOUND, MelShape, SoundShape
 from chiasm.sound.spectrum import Spectrum
-from chiasm.sound.tokenizer import SoundEncoder
 
 SOUNDS_AT_ONCE = 64
 MOST_BANDS = 64
@@ -27,12 +26,13 @@ DECIBELS = 20 / np.log(10)
 """Of a magnitude's natural logarithm."""
 
 
-def synthesizes(pretrained: Pretrained) -> bool:
-    """Returns whether a model generates sounds."""
+def sound_shape(pretrained: Pretrained) -> SoundShape | None:
+    """Returns the size of the sounds that a model makes; None if it makes none."""
     tokenizer = pretrained.tokenizers.get(SOUND)
     if tokenizer is None or not tokenizer.decodes:
-        return False
-    return isinstance(tokenizer.encoder, SoundEncoder)
+        return None
+    shape = getattr(tokenizer.encoder, "sound_shape", None)
+    return shape if isinstance(shape, SoundShape) else None
 
 
 def samples(pretrained: Pretrained, sounds: Sequence[Continuous]) -> np.ndarray:
@@ -80,13 +80,6 @@ def log_mel(sounds_NAT: np.ndarray, rate: int) -> np.ndarray:
 def log_mel_distance(log_mel_NL: np.ndarray, truth_NL: np.ndarray) -> np.ndarray:
     """Returns the root mean square difference of log-mel spectra in decibels: float64 [N]."""
     return np.sqrt(((log_mel_NL - truth_NL).astype(np.float64) ** 2).mean(1))
-
-
-def rate_of(pretrained: Pretrained) -> int:
-    """Returns the samples per second of the sounds that a model generates."""
-    encoder = pretrained.tokenizers.of(SOUND).encoder
-    assert isinstance(encoder, SoundEncoder)
-    return encoder.sound_shape.rate
 
 
 def _encoded(pretrained: Pretrained, sounds_NAT: np.ndarray) -> Iterator[Tensor]:
