@@ -6,7 +6,7 @@ Shape suffixes: N recordings, P latent tokens of one, C latent channels, F = P·
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING
@@ -121,10 +121,11 @@ class SpokenWords(Measure[SoundSettings]):
         if not known:
             return Findings(skipped=skipped)
         made, through = _made(run, known)
-        rows, heard = _measured(run, known, training, made, through, of)
-        rows += _written(run, source, known, counts, of)
-        shown = settings.shown
-        return Findings(rows, _samples(known[:shown], made, through, heard), skipped=skipped)
+        real = [each.sound for each in known]
+        told = _heard(run, training, {"made": made, "real": real, "through": through})
+        told["written"] = _written(run, source, real, counts)
+        samples = _samples(known[: settings.shown], made, through, told)
+        return Findings(_rows(run, known, counts, told, of), samples, skipped=skipped)
 
 
 def _asks(source: Source) -> bool:
@@ -198,85 +199,73 @@ def _latents(run: Run[SoundSettings], sounds: Sequence[Sound]) -> Iterator[Tenso
         yield z_LC.unflatten(0, (len(some), -1))
 
 
-def _measured(
+def _heard(
     run: Run[SoundSettings],
-    asked: Sequence[_Recording],
     training: Sequence[_Recording],
-    made: Sequence[Sound],
-    through: Sequence[Sound],
-    of: str,
-) -> tuple[list[Row], list[str]]:
-    """Returns what the probe hears as rows, and the words that it hears in what was made."""
+    sounds: Mapping[str, Sequence[Sound]],
+) -> dict[str, Sequence[str]]:
+    """Returns the words that a probe of training recordings hears in each of some lists."""
     import torch
 
     from chiasm.sound.learning.figures import LEAST_DEVIATION
     from chiasm.vision.learning.figures import linear_probe
 
-    def features_NF(sounds: Sequence[Sound]) -> Tensor:
-        return torch.cat([z_NPC.flatten(1).cpu() for z_NPC in _latents(run, sounds)])
+    def features_NF(of: Sequence[Sound]) -> Tensor:
+        return torch.cat([z_NPC.flatten(1).cpu() for z_NPC in _latents(run, of)])
 
     learned_NF = features_NF([each.sound for each in training])
-    said = [each.words for each in training]
-    probe = linear_probe(learned_NF, said, least_deviation=LEAST_DEVIATION)
-    words = np.array([each.words for each in asked])
-    heard, heard_real, heard_through = (
-        probe(features_NF(sounds)) for sounds in (made, [each.sound for each in asked], through)
-    )
-    counts = Counter(said)
-    guess = np.array([counts[each] / counts.total() for each in words])
-    section, unit = SpokenWords.section, "share"
-    of_words = run.measurement(section, unit, "higher", np.unique(words, return_inverse=True)[1])
-    of_recordings = run.measurement(section, unit, "higher", _clusters(asked))
-    own = "the probe's own accuracy"
-    return [
-        of_words.row(
-            f"words are heard in the sound made from them{of}",
-            np.array(heard) == words,
-            guess,
-            GUESS,
-            headline=True,
-        ),
-        of_recordings.row(
-            f"{own}, real held-out recordings{of}", np.array(heard_real) == words, guess, GUESS
-        ),
-        of_recordings.row(f"{own}, through the tokenizer{of}", np.array(heard_through) == words),
-    ], heard
+    words = [each.words for each in training]
+    probe = linear_probe(learned_NF, words, least_deviation=LEAST_DEVIATION)
+    return {name: probe(features_NF(own)) for name, own in sounds.items()}
 
 
 def _written(
-    run: Run[SoundSettings],
-    source: Source,
-    asked: Sequence[_Recording],
-    counts: Counter[str],
-    of: str,
-) -> list[Row]:
-    """Returns a row of the words that the model writes of recordings; none if it never learned."""
+    run: Run[SoundSettings], source: Source, sounds: Sequence[Sound], counts: Counter[str]
+) -> Sequence[str]:
+    """Returns the words that the model writes of recordings; none if it never learned to."""
     from chiasm.inference.tasks import answer_prompts
 
     if not (prompt := _prompt(source)):
-        return []
+        return ()
     encode = run.pretrained.text_tokenizer.encode
     longest = max(len(encode(f"{prompt} {words}")) for words in counts) - len(encode(prompt))
-    heard = [Sound(each.sound.data, target=False, stream=each.sound.stream) for each in asked]
-    written = answer_prompts(
+    return answer_prompts(
         run.sampler,
-        heard,
-        [prompt] * len(heard),
+        [Sound(each.data, target=False, stream=each.stream) for each in sounds],
+        [prompt] * len(sounds),
         settings=run.settings.writing(longest + 1),
         seed=run.settings.seed,
     )
+
+
+def _rows(
+    run: Run[SoundSettings],
+    asked: Sequence[_Recording],
+    counts: Counter[str],
+    told: Mapping[str, Sequence[str]],
+    of: str,
+) -> list[Row]:
     words = np.array([each.words for each in asked])
+    right = {name: np.array(own) == words for name, own in told.items() if own}
+    guess = np.array([counts[each] / counts.total() for each in words])
     [(usual, _)] = counts.most_common(1)
-    measure = run.measurement(SpokenWords.section, "share", "higher", _clusters(asked))
-    return [
-        measure.row(
-            f"words of real held-out recordings are written right{of}",
-            np.array(written) == words,
-            words == usual,
-            MAJORITY,
-            headline=True,
-        )
+    classes = np.unique(words, return_inverse=True)[1]
+    speakers = np.array([each.cluster for each in asked])
+    made, real = (
+        run.measurement(SpokenWords.section, "share", "higher", clusters)
+        for clusters in (classes, speakers)
+    )
+    said = f"words are heard in the sound made from them{of}"
+    own = "the probe's own accuracy"
+    rows = [
+        made.row(said, right["made"], guess, GUESS, headline=True),
+        real.row(f"{own}, real held-out recordings{of}", right["real"], guess, GUESS),
+        real.row(f"{own}, through the tokenizer{of}", right["through"]),
     ]
+    if "written" in right:
+        name = f"words of real held-out recordings are written right{of}"
+        rows.append(real.row(name, right["written"], words == usual, MAJORITY, headline=True))
+    return rows
 
 
 def _prompt(source: Source) -> str:
@@ -289,27 +278,26 @@ def _prompt(source: Source) -> str:
     return ""
 
 
-def _clusters(asked: Sequence[_Recording]) -> np.ndarray:
-    return np.array([each.cluster for each in asked])
-
-
 def _samples(
     asked: Sequence[_Recording],
     made: Sequence[Sound],
     through: Sequence[Sound],
-    heard: Sequence[str] = (),
+    told: Mapping[str, Sequence[str]] | None = None,
 ) -> list[Sample]:
-    samples = []
-    for number, each in enumerate(asked):
-        lines = [("asked", each.prompt)]
-        lines += [("the probe hears", heard[number])] if heard else []
-        panels = (
-            SoundPanel("made", made[number].data),
-            SoundPanel("truth, decoded", through[number].data),
-            SoundPanel("truth", _truth(each.sound, through[number].data)),
+    labels = {"made": "the probe hears", "written": "of the truth the model writes"}
+    lines = {label: told[name] for name, label in labels.items() if told and told[name]}
+    return [
+        Sample(
+            SpokenWords.section,
+            (("asked", each.prompt), *((label, own[number]) for label, own in lines.items())),
+            (
+                SoundPanel("made", made[number].data),
+                SoundPanel("truth, decoded", through[number].data),
+                SoundPanel("truth", _truth(each.sound, through[number].data)),
+            ),
         )
-        samples.append(Sample(SpokenWords.section, tuple(lines), panels))
-    return samples
+        for number, each in enumerate(asked)
+    ]
 
 
 def _truth(sound: Sound, decoded: Waveform) -> Waveform:

@@ -120,7 +120,8 @@ def _sizes(census: Census) -> doc.Table:
 
 
 def _sample(source: str, document: Document) -> Sample:
-    panels = filter(None, map(_panel, islice(document.items, _MOST_PANELS)))
+    shown = islice(document.items, _MOST_PANELS)
+    panels = (panel for item in shown if (panel := _panel(item)))
     text = document.text[:_MOST_CHARACTERS]
     more = "..." if len(text) < len(document.text) else ""
     return Sample(source, (("", text + more),), tuple(panels))
