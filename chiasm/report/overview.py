@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from chiasm.evaluation.evaluation import Evaluation, Sample
 from chiasm.evaluation.settings import MEASURES
-from chiasm.report.pictures import INK, PAPER, SOFT, enlarged
+from chiasm.report.pictures import INK, PAPER, SOFT, enlarged, pixels_of
 
 PICTURE_PIXELS = 128
 GAP_PIXELS = 8
@@ -67,7 +67,7 @@ def _cell(sample: Sample) -> Image.Image:
     draw = ImageDraw.Draw(cell)
     for number, panel in enumerate(panels):
         left = number * (PICTURE_PIXELS + GAP_PIXELS)
-        picture = enlarged(panel.pixels)
+        picture = enlarged(pixels_of(panel))
         picture.thumbnail((PICTURE_PIXELS, PICTURE_PIXELS))
         cell.paste(picture, (left, 0))
         draw.text((left, PICTURE_PIXELS + 3), panel.label, SOFT, _font(12))

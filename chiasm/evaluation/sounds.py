@@ -1,0 +1,305 @@
+"""Words → sound: what the model said, heard by a probe of real recordings; and sound → words.
+
+Shape suffixes: N recordings, P latent tokens of one, C latent channels, F = P·C features.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import TYPE_CHECKING
+
+import numpy as np
+from pydantic import Field
+
+from chiasm.data.reading import ReadingLog
+from chiasm.documents import Document, Sound, Source, Text
+from chiasm.evaluation.evaluation import Findings, Sample, SoundPanel
+from chiasm.evaluation.material import NothingToMeasure, cluster_of
+from chiasm.evaluation.measure import Measure
+from chiasm.evaluation.rows import Row
+from chiasm.evaluation.shared import MeasureSettings
+from chiasm.waveform import Waveform
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+    from chiasm.evaluation.run import Run
+
+GUESS, MAJORITY = "a guess", "most frequent words"
+NO_SOUNDS = "no source asks for a sound in words, as those of kind 'audio_text' do"
+SOUND_MODALITY = "sound"
+
+_LOOKED_AT = 16
+"""Documents of a source that are read to see what it holds."""
+_AT_ONCE = 64
+"""Recordings that are encoded together."""
+
+
+class SoundSettings(MeasureSettings):
+    """How many sounds are made, and what hears them."""
+
+    sounds: int = Field(200, ge=2)
+    """Held-out recordings; a sound is made from the words of each."""
+    probe_sounds: int = Field(2000, ge=8)
+    """Real training recordings that the probe of words is fitted on."""
+
+
+@dataclass(frozen=True)
+class _Recording:
+    """A sound and the words that ask for it."""
+
+    sound: Sound
+    prompt: str
+    """Words behind the name of their task: ``speech: seven``."""
+    cluster: int
+
+    @property
+    def words(self) -> str:
+        return self.prompt.partition(":")[2].strip()
+
+
+class SpokenWords(Measure[SoundSettings]):
+    """Share of words that a probe hears in the sounds made from them, and of words written right.
+
+    Where words are no classes, as captions are none, it shows sounds only.
+    """
+
+    section = "words and sounds"
+    settings = SoundSettings
+    baselines = (
+        "A linear probe, trained on frozen tokenizer features of real training recordings with "
+        "their words, hears a sound that was made from held-out words; the sound counts when the "
+        "probe hears those words. A guess has each word as often as training has it. The probe's "
+        "own accuracy on the real held-out recordings, raw and through the tokenizer, is listed "
+        "with it, and is the ceiling. Words are written greedily and count only when they match "
+        "exactly; the most frequent ones of training are the baseline. Made sounds of equal words "
+        "differ by their noise alone and are one cluster; recordings belong together as their "
+        "source says, by a group_column of speakers for example."
+    )
+    heading = "What it sounds like"
+    lead = (
+        "Sounds made from the words of held-out recordings. The truth through the tokenizer is the "
+        "clearest that this model could sound."
+    )
+    overview = "Said from held-out words"
+
+    def measure(self, run: Run[SoundSettings]) -> Findings:
+        """Returns the findings on each source that asks for sounds."""
+        held_out = run.material.held_out
+        sources = {name: source for name, source in held_out.items() if _asks(source)}
+        if not sources:
+            streams = run.pretrained.tokenizers.values()
+            heard = any(each.modality == SOUND_MODALITY for each in streams)
+            return Findings(skipped={self.section: NO_SOUNDS} if heard else {})
+        return self.by_source(sources, lambda name, _, of: self.measure_source(run, name, of))
+
+    def measure_source(self, run: Run[SoundSettings], name: str, of: str = "") -> Findings:
+        """Returns the findings on one source; ``of`` is appended to the names of its rows.
+
+        Raises:
+            NothingToMeasure: no sound of it can be made.
+        """
+        section, skipped = f"{self.section}{of}", {}
+        source, settings = run.material.held_out[name], run.settings
+        asked = _recordings(source, settings.sounds, run.log)
+        if not asked:
+            raise NothingToMeasure("no held-out recording can be read")
+        if not run.pretrained.tokenizers.of(asked[0].sound.stream).decodes:
+            raise NothingToMeasure("there is no decoder of sounds, so none can be made")
+        log = ReadingLog(run.pretrained.tokenizers)
+        training = _recordings(run.material.train[name], settings.probe_sounds, log)
+        counts = Counter(each.words for each in training)
+        if why := _no_classes(counts):
+            few = asked[: settings.shown]
+            return Findings(samples=_samples(few, *_made(run, few)), skipped={section: why})
+        known = [each for each in asked if each.words in counts]
+        if unknown := len(asked) - len(known):
+            skipped[f"{section}, {unknown} of {len(asked)}"] = "words of no training recording"
+        if not known:
+            return Findings(skipped=skipped)
+        made, through = _made(run, known)
+        real = [each.sound for each in known]
+        told = _heard(run, training, {"made": made, "real": real, "through": through})
+        told["written"] = _written(run, source, real, counts)
+        samples = _samples(known[: settings.shown], made, through, told)
+        return Findings(_rows(run, known, counts, told, of), samples, skipped=skipped)
+
+
+def _asks(source: Source) -> bool:
+    """Returns whether a source asks for sounds in words."""
+    numbers = range(min(_LOOKED_AT, len(source)))
+    documents = ReadingLog().documents(source, numbers, pictures=False)
+    return any(_asked(document) for _, document in documents)
+
+
+def _asked(document: Document) -> tuple[str, Sound] | None:
+    """Returns words and sound of a document that asks for one sound in words; otherwise None."""
+    match document.spans:
+        case (Text(prompt), Sound() as sound) if sound.target and prompt.partition(":")[2].strip():
+            return prompt, sound
+    return None
+
+
+def _recordings(source: Source, count: int, log: ReadingLog) -> list[_Recording]:
+    """Returns recordings that a source asks for, at random places, always the same ones.
+
+    Tables are often sorted by their words, and every second document asks: even places would be
+    those of some words alone.
+    """
+    places = np.random.default_rng(0).permutation(len(source))[: 4 * count].tolist()
+    found = (
+        _Recording(pair[1], pair[0], cluster_of(source, number, document))
+        for number, document in log.documents(source, places)
+        if (pair := _asked(document))
+    )
+    return list(islice(found, count))
+
+
+def _no_classes(counts: Counter[str]) -> str:
+    """Returns the reason why words are no classes of a probe; empty if they are."""
+    from chiasm.sound.learning.figures import MOST_WORDS
+
+    if 2 <= len(counts) <= min(MOST_WORDS, counts.total() // 2):
+        return ""
+    return (
+        f"a probe of words needs 2 to {MOST_WORDS} different ones that recur; "
+        f"{counts.total():,} training recordings have {len(counts):,}"
+    )
+
+
+def _made(run: Run[SoundSettings], asked: Sequence[_Recording]) -> tuple[list[Sound], list[Sound]]:
+    """Returns a sound made from the words of each recording, and the recording, decoded."""
+    from chiasm.inference.tasks import synthesize
+
+    stream, settings = asked[0].sound.stream, run.settings
+    waveforms = synthesize(
+        run.sampler,
+        [each.prompt for each in asked],
+        settings=settings.drawing,
+        seed=settings.seed,
+        stream=stream,
+    )
+    made = [Sound(each, target=True, stream=stream) for each in waveforms]
+    through: list[Sound] = []
+    for z_NPC in _latents(run, [each.sound for each in asked]):
+        spans = run.pretrained.tokenizers.decode(stream, z_NPC)
+        through += [Sound(span.data, target=True, stream=stream) for span in spans]
+    return made, through
+
+
+def _latents(run: Run[SoundSettings], sounds: Sequence[Sound]) -> Iterator[Tensor]:
+    """Yields the standardized latents [N, P, C] of some sounds after the other."""
+    tokenizers, device = run.pretrained.tokenizers, run.pretrained.device
+    for begin in range(0, len(sounds), _AT_ONCE):
+        some = sounds[begin : begin + _AT_ONCE]
+        z_LC = tokenizers.encode_spans(some, device)[some[0].stream]
+        yield z_LC.unflatten(0, (len(some), -1))
+
+
+def _heard(
+    run: Run[SoundSettings],
+    training: Sequence[_Recording],
+    sounds: Mapping[str, Sequence[Sound]],
+) -> dict[str, Sequence[str]]:
+    """Returns the words that a probe of training recordings hears in each of some lists."""
+    import torch
+
+    from chiasm.sound.learning.figures import LEAST_DEVIATION
+    from chiasm.vision.learning.figures import linear_probe
+
+    def features_NF(of: Sequence[Sound]) -> Tensor:
+        return torch.cat([z_NPC.flatten(1).cpu() for z_NPC in _latents(run, of)])
+
+    learned_NF = features_NF([each.sound for each in training])
+    words = [each.words for each in training]
+    probe = linear_probe(learned_NF, words, least_deviation=LEAST_DEVIATION)
+    return {name: probe(features_NF(own)) for name, own in sounds.items()}
+
+
+def _written(
+    run: Run[SoundSettings], source: Source, sounds: Sequence[Sound], counts: Counter[str]
+) -> Sequence[str]:
+    """Returns the words that the model writes of recordings; none if it never learned to."""
+    from chiasm.inference.tasks import answer_prompts
+
+    if not (prompt := _prompt(source)):
+        return ()
+    encode = run.pretrained.text_tokenizer.encode
+    longest = max(len(encode(f"{prompt} {words}")) for words in counts) - len(encode(prompt))
+    return answer_prompts(
+        run.sampler,
+        [Sound(each.data, target=False, stream=each.stream) for each in sounds],
+        [prompt] * len(sounds),
+        settings=run.settings.writing(longest + 1),
+        seed=run.settings.seed,
+    )
+
+
+def _rows(
+    run: Run[SoundSettings],
+    asked: Sequence[_Recording],
+    counts: Counter[str],
+    told: Mapping[str, Sequence[str]],
+    of: str,
+) -> list[Row]:
+    words = np.array([each.words for each in asked])
+    right = {name: np.array(own) == words for name, own in told.items() if own}
+    guess = np.array([counts[each] / counts.total() for each in words])
+    [(usual, _)] = counts.most_common(1)
+    classes = np.unique(words, return_inverse=True)[1]
+    speakers = np.array([each.cluster for each in asked])
+    made, real = (
+        run.measurement(SpokenWords.section, "share", "higher", clusters)
+        for clusters in (classes, speakers)
+    )
+    said = f"words are heard in the sound made from them{of}"
+    own = "the probe's own accuracy"
+    rows = [
+        made.row(said, right["made"], guess, GUESS, headline=True),
+        real.row(f"{own}, real held-out recordings{of}", right["real"], guess, GUESS),
+        real.row(f"{own}, through the tokenizer{of}", right["through"]),
+    ]
+    if "written" in right:
+        name = f"words of real held-out recordings are written right{of}"
+        rows.append(real.row(name, right["written"], words == usual, MAJORITY, headline=True))
+    return rows
+
+
+def _prompt(source: Source) -> str:
+    """Returns what stands before the words of a sound that is heard: ``transcript:``."""
+    numbers = range(min(_LOOKED_AT, len(source)))
+    for _, document in ReadingLog().documents(source, numbers, pictures=False):
+        match document.spans:
+            case (Sound(), Text(told)) if ":" in told:
+                return told.partition(":")[0] + ":"
+    return ""
+
+
+def _samples(
+    asked: Sequence[_Recording],
+    made: Sequence[Sound],
+    through: Sequence[Sound],
+    told: Mapping[str, Sequence[str]] | None = None,
+) -> list[Sample]:
+    labels = {"made": "the probe hears", "written": "of the truth the model writes"}
+    lines = {label: told[name] for name, label in labels.items() if told and told[name]}
+    return [
+        Sample(
+            SpokenWords.section,
+            (("asked", each.prompt), *((label, own[number]) for label, own in lines.items())),
+            (
+                SoundPanel("made", made[number].data),
+                SoundPanel("truth, decoded", through[number].data),
+                SoundPanel("truth", _truth(each.sound, through[number].data)),
+            ),
+        )
+        for number, each in enumerate(asked)
+    ]
+
+
+def _truth(sound: Sound, decoded: Waveform) -> Waveform:
+    """Returns a recording at the rate and with the channels of what the model makes."""
+    return Waveform(sound.samples(decoded.rate, len(decoded.samples_CT)), decoded.rate)
