@@ -34,6 +34,8 @@ SOUND_MODALITY = "sound"
 
 _LOOKED_AT = 16
 """Documents of a source that are read to see what it holds."""
+_ASIDE = 5
+"""One training recording in this many is not fitted on: it tests the probe."""
 _AT_ONCE = 64
 """Recordings that are encoded together."""
 
@@ -73,8 +75,9 @@ class SpokenWords(Measure[SoundSettings]):
         "A linear probe, trained on frozen tokenizer features of real training recordings with "
         "their words, hears a sound that was made from held-out words; the sound counts when the "
         "probe hears those words. A guess has each word as often as training has it. The probe's "
-        "own accuracy on the real held-out recordings, raw and through the tokenizer, is listed "
-        "with it, and is the ceiling. Words are written greedily and count only when they match "
+        "own accuracy is listed with it: on training recordings that it was not fitted on, which "
+        "is the ceiling of sounds in training's voices, and on the held-out recordings, raw and "
+        "through the tokenizer. Words are written greedily and count only when they match "
         "exactly; the most frequent ones of training are the baseline. Made sounds of equal words "
         "differ by their noise alone and are one cluster; recordings belong together as their "
         "source says, by a group_column of speakers for example."
@@ -121,11 +124,13 @@ class SpokenWords(Measure[SoundSettings]):
         if not known:
             return Findings(skipped=skipped)
         made, through = _made(run, known)
-        real = [each.sound for each in known]
-        told = _heard(run, training, {"made": made, "real": real, "through": through})
+        real, aside = [each.sound for each in known], training[::_ASIDE]
+        sounds = {"made": made, "real": real, "through": through}
+        sounds["aside"] = [each.sound for each in aside]
+        told = _heard(run, [each for n, each in enumerate(training) if n % _ASIDE], sounds)
         told["written"] = _written(run, source, real, counts)
         samples = _samples(known[: settings.shown], made, through, told)
-        return Findings(_rows(run, known, counts, told, of), samples, skipped=skipped)
+        return Findings(_rows(run, known, aside, counts, told, of), samples, skipped=skipped)
 
 
 def _asks(source: Source) -> bool:
@@ -241,30 +246,35 @@ def _written(
 def _rows(
     run: Run[SoundSettings],
     asked: Sequence[_Recording],
+    aside: Sequence[_Recording],
     counts: Counter[str],
     told: Mapping[str, Sequence[str]],
     of: str,
 ) -> list[Row]:
     words = np.array([each.words for each in asked])
-    right = {name: np.array(own) == words for name, own in told.items() if own}
     guess = np.array([counts[each] / counts.total() for each in words])
     [(usual, _)] = counts.most_common(1)
-    classes = np.unique(words, return_inverse=True)[1]
-    speakers = np.array([each.cluster for each in asked])
-    made, real = (
+    made, real, known = (
         run.measurement(SpokenWords.section, "share", "higher", clusters)
-        for clusters in (classes, speakers)
+        for clusters in (
+            np.unique(words, return_inverse=True)[1],
+            np.array([each.cluster for each in asked]),
+            np.array([each.cluster for each in aside]),
+        )
     )
-    said = f"words are heard in the sound made from them{of}"
-    own = "the probe's own accuracy"
+    right = {name: np.array(told[name]) == words for name in ("made", "real", "through")}
+    said, own = "words are heard in the sound made from them", "the probe's own accuracy"
+    again = np.array(told["aside"]) == [each.words for each in aside]
     rows = [
-        made.row(said, right["made"], guess, GUESS, headline=True),
+        made.row(f"{said}{of}", right["made"], guess, GUESS, headline=True),
+        known.row(f"{own}, training recordings that it was not fitted on{of}", again),
         real.row(f"{own}, real held-out recordings{of}", right["real"], guess, GUESS),
         real.row(f"{own}, through the tokenizer{of}", right["through"]),
     ]
-    if "written" in right:
+    if told["written"]:
         name = f"words of real held-out recordings are written right{of}"
-        rows.append(real.row(name, right["written"], words == usual, MAJORITY, headline=True))
+        written = np.array(told["written"]) == words
+        rows.append(real.row(name, written, words == usual, MAJORITY, headline=True))
     return rows
 
 
@@ -301,5 +311,8 @@ def _samples(
 
 
 def _truth(sound: Sound, decoded: Waveform) -> Waveform:
-    """Returns a recording at the rate and with the channels of what the model makes."""
-    return Waveform(sound.samples(decoded.rate, len(decoded.samples_CT)), decoded.rate)
+    """Returns a recording at the rate and of the length of what the model makes."""
+    channels, length = decoded.samples_CT.shape
+    samples_CT = sound.samples(decoded.rate, channels)[:, :length]
+    missing = length - samples_CT.shape[1]
+    return Waveform(np.pad(samples_CT, ((0, 0), (0, missing))), decoded.rate)
