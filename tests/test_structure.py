@@ -199,9 +199,7 @@ def test_a_mistake_is_told_before_torch_is_imported(tmp_path: Path) -> None:
         table, _, last = name.rpartition(".")
         text = (RECIPES / file).read_text()
         wrong.write_text(
-            text.replace(f"[{table}]", f"[{table}]\n{last} = 8")
-            if table
-            else f"{last} = 8\n{text}"
+            text.replace(f"[{table}]", f"[{table}]\n{last} = 8") if table else f"{last} = 8\n{text}"
         )
         mistakes.append((name, [*verb.replace("OUT", str(tmp_path / "out")).split(), str(wrong)]))
     shutil.copy(RECIPES / "quickstart.toml", tmp_path / "recipe.toml")
