@@ -138,14 +138,15 @@ def opened(path: Path, cache: Path) -> Opened:
     return open_sources({"own": settings}, Opening(512, cache_folder=cache))["own"]
 
 
-def best_seconds(work: Callable[[], object], times: int = 3) -> float:
-    """Processor seconds of the fastest of several times: others use the machine too."""
-    found = []
+def best_seconds(*works: Callable[[], object], times: int = 9) -> list[float]:
+    """Processor seconds of the fastest of several times of each, in turns: others run too."""
+    found: list[list[float]] = [[] for _ in works]
     for _ in range(times):
-        begin = time.process_time()
-        work()
-        found.append(time.process_time() - begin)
-    return min(found)
+        for work, own in zip(works, found, strict=True):
+            begin = time.process_time()
+            work()
+            own.append(time.process_time() - begin)
+    return [min(own) for own in found]
 
 
 def of_shards(folder: Path) -> dict[str, object]:
@@ -170,8 +171,8 @@ def beside(path: Path, bare: Callable[[Path], int], cache: Path) -> dict[str, fl
         for number in order:
             source[number]
 
-    rate = len(order) / best_seconds(read)
-    bare_rate = SHARD_SAMPLES / best_seconds(lambda: bare(path))
+    own_seconds, bare_seconds = best_seconds(read, lambda: bare(path))
+    rate, bare_rate = len(order) / own_seconds, SHARD_SAMPLES / bare_seconds
     return {
         "samples_per_second": round(rate),
         "bare_samples_per_second": round(bare_rate),

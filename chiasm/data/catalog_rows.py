@@ -27,7 +27,7 @@ from chiasm.data.tables import choose_column, open_tables, shown
 from chiasm.errors import UserError
 from chiasm.settings import Settings
 
-_IMAGE = ("image", "cam/image_array", "file_name", "img", "picture", "frame", "path")
+_IMAGE = (*IMAGE.usual, "cam/image_array", "frame")
 _TIME = (
     *("timestamp_ms", "_timestamp_ms", "timestamp_ns", "timestamp_us", "timestamp_s"),
     *("timestamp", "time", "stamp"),

@@ -26,6 +26,8 @@ def texts(value: Any, column: str) -> tuple[str, ...]:
         Unusable: a dictionary, a list of such, or bytes that are no UTF-8.
         UserError: something that is no text at all.
     """
+    if isinstance(value, str):  # nearly all
+        return (value,)
     found = []
     parts = [value]
     while parts:

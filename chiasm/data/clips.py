@@ -74,8 +74,8 @@ class VideoSource(FolderSource):
         self,
         name: str,
         table: Table,
-        sampling: Sampling,
         *columns: str,
+        sampling: Sampling,
         captioned: bool,
         **own: Any,
     ) -> None:

@@ -144,8 +144,7 @@ class FolderSource(ABC):
         Raises:
             Unusable: there is none.
         """
-        found = tuple(text.strip() for text in texts(row.get(column), column))
-        found = tuple(text for text in found if text)
+        found = tuple(filter(None, map(str.strip, texts(row.get(column), column))))
         if not found:
             raise Unusable(f"no {column}")
         return found
@@ -159,7 +158,7 @@ class FolderSource(ABC):
         image, *columns = self._columns
         row = cells(self._table, number, *self._columns)
         data = self._file(row, image, number)
-        return data, *(self._words(row, column) for column in columns)
+        return data, *[self._words(row, column) for column in columns]
 
     def _file(self, row: dict, column: str, number: int) -> Path | bytes:
         """Returns a file or its bytes; paths are relative to the table's folder or one above.
@@ -240,7 +239,7 @@ class Selection:
         return len(self._indices)
 
     def __getitem__(self, index: int) -> Document:
-        return self._source[int(self._indices[index])]
+        return self.variant(index, 0)
 
     def variant(self, index: int, turn: int) -> Document:
         """Returns a document in one of its forms."""

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import reduce
 from pathlib import Path
 
 import numpy as np
@@ -52,7 +53,7 @@ def decoded(data: Held, rate: int, channels: int = 1) -> np.ndarray:
     name = described(data)
     with _decoding(name):
         found = _read(data, rate)
-        if not np.isfinite(found.samples_CT).all():
+        if not _is_finite(found.samples_CT):
             raise UserError(f"sound {name} has values that are not finite; write it again")
         made_CT = resampled(_mixed(found.samples_CT, channels), found.rate, rate)
         begin, end = (-(-place * rate // found.rate) for place in (found.begin, found.end))
@@ -92,8 +93,14 @@ def _read(data: Held, rate: int) -> Part:
 def _mixed(samples_CT: np.ndarray, channels: int) -> np.ndarray:
     if len(samples_CT) == channels:
         return samples_CT
-    mean_1T = samples_CT.mean(axis=0, keepdims=True)
-    return np.repeat(mean_1T, channels, axis=0)
+    # Channel by channel: of channels that alternate in memory, numpy's mean takes 20 times as long.
+    mean_T = reduce(np.add, samples_CT) / len(samples_CT)
+    return np.repeat(mean_T[None], channels, axis=0)
+
+
+def _is_finite(samples_CT: np.ndarray) -> bool:
+    # NaN is the largest and the smallest of all: no table of what is finite is made.
+    return bool(np.isfinite(samples_CT.max(initial=0)) and np.isfinite(samples_CT.min(initial=0)))
 
 
 @contextmanager
