@@ -351,6 +351,7 @@ OF_NO_FILE = {
     "evaluation": "registration",
     "loop": "registration",
     "model": "registration",
+    "processes": "nursery",
     "ranks": "equal faults footprint resume vision",
     "sound": "streams",
     "streams": "depth mistakes page series",
