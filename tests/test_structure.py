@@ -352,6 +352,7 @@ OF_NO_FILE = {
     "files": "readers resume",
     "loop": "registration",
     "model": "registration",
+    "processes": "nursery",
     "ranks": "equal faults footprint resume vision",
     "sound": "streams",
     "streams": "depth mistakes page series",
