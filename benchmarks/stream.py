@@ -7,10 +7,14 @@ consumes on this machine, and the ratio.
     python benchmarks/stream.py [world.train_maps=16 ...]     (settings to override in the recipe)
 
 Of shards: samples per second of a source's documents in shuffled order, beside those of the bare
-readers of Python's tarfile and of pyarrow in the order of the file, all on one thread; and what it
-takes to open 10,000 pictures in files and a tar of 100,000 samples, the first time and again.
+readers of Python's tarfile and of pyarrow in the order of the file, all on one thread, in turns.
 
     python benchmarks/stream.py shards
+
+And what it takes to open 10,000 pictures in files and a tar of 100,000 samples, the first time and
+again.
+
+    python benchmarks/stream.py openings
 """
 
 from __future__ import annotations
@@ -221,12 +225,13 @@ def main() -> None:
     if sys.argv[1:2] == ["open"]:
         open_alone(*map(Path, sys.argv[2:]))
         return
-    if sys.argv[1:] == ["shards"]:
-        with tempfile.TemporaryDirectory() as folder:
-            shards = of_shards(Path(folder)) | of_openings(Path(folder))
-        write_record("shards", shards)
-        print(json.dumps(shards, indent=2))
-        return
+    for name, measure_in in (("shards", of_shards), ("openings", of_openings)):
+        if sys.argv[1:] == [name]:
+            with tempfile.TemporaryDirectory() as folder:
+                found = measure_in(Path(folder))
+            write_record(name, found)
+            print(json.dumps(found, indent=2))
+            return
     recipe = load_recipe(RECIPE, sys.argv[1:])
     material = open_material(recipe)
     inputs = build_inputs(recipe, material.train)

@@ -11,7 +11,6 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
@@ -405,7 +404,7 @@ def test_capabilities_are_asked_for_and_not_classes(homes: tuple[str, ...], like
     assert known, f"no class of {homes} has {like}"
     for path in PACKAGE.rglob("*.py"):
         if path.relative_to(PACKAGE).parts[0] not in homes:
-            asked = known & set(asked_classes(path))
+            asked = known & asked_classes(path)
             assert not asked, f"{path} tells {asked} apart by their class"
 
 
@@ -429,12 +428,15 @@ def classes_like(homes: tuple[str, ...], like: set[str]) -> set[str]:
     return known
 
 
-def asked_classes(path: Path) -> Iterator[str]:
+@cache
+def asked_classes(path: Path) -> frozenset[str]:
     """The names in the second argument of every isinstance and issubclass, and in patterns."""
+    found: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.MatchClass):
-            yield from (each.id for each in ast.walk(node.cls) if isinstance(each, ast.Name))
+            found |= {each.id for each in ast.walk(node.cls) if isinstance(each, ast.Name)}
         elif isinstance(node, ast.Call) and ast.unparse(node.func) in ("isinstance", "issubclass"):
             for each in ast.walk(node.args[1]):
                 if isinstance(each, ast.Name | ast.Attribute):
-                    yield each.id if isinstance(each, ast.Name) else each.attr
+                    found.add(each.id if isinstance(each, ast.Name) else each.attr)
+    return frozenset(found)

@@ -153,7 +153,7 @@ class _Reader:
                 continue
             self.found.files[file] = None
             table = self._table(file)
-            index_R = table[INDEX].to_numpy(zero_copy_only=False)
+            index_R = numbers_at(table, INDEX, np.arange(len(table)))
             for place in places:
                 rows = np.flatnonzero(index_R == place.index)
                 if (episode := self._episode(place, table, rows)) is not None:
@@ -250,7 +250,7 @@ class _Reader:
         nominal_T = np.arange(len(rows)) / self._layout.frames_per_second
         if _TIME not in table.column_names:
             return nominal_T
-        recorded_T = numbers_at(table, _TIME, rows).astype(np.float64)
+        recorded_T = numbers_at(table, _TIME, rows)
         near_T = np.abs(recorded_T - nominal_T) < 0.1 / self._layout.frames_per_second
         return np.where(near_T, nominal_T, recorded_T)
 
@@ -275,7 +275,7 @@ class _Reader:
         """Returns the texts of an episode's tasks, in the order in which they begin."""
         if _TASK not in table.column_names:
             return ""
-        numbers_T = numbers_at(table, _TASK, rows).astype(np.float64)
+        numbers_T = numbers_at(table, _TASK, rows)
         numbers = dict.fromkeys(numbers_T[np.isfinite(numbers_T)].astype(int).tolist())
         return "; ".join(filter(None, (self._layout.tasks.get(number, "") for number in numbers)))
 

@@ -93,12 +93,15 @@ def is_numeric(kind: pa.DataType) -> bool:
 
 
 def numbers_at(table: pa.Table, name: str, rows: np.ndarray) -> np.ndarray:
-    """Returns a column of single numbers at some rows, also where each is a list of one."""
+    """Returns single numbers at some rows, also where each is a list of one: float64 [T].
+
+    Missing ones are NaN.
+    """
     column = table[name]
-    if pa.types.is_nested(column.type) or pa.types.is_null(column.type):
+    if pa.types.is_nested(column.type):
         return vectors_at(column, rows, 1)[:, 0]
-    found: np.ndarray = column.to_numpy(zero_copy_only=False)[rows]
-    return found
+    whole_R: np.ndarray = column.cast(pa.float64(), safe=False).to_numpy()
+    return whole_R[rows]
 
 
 def vectors_at(column: pa.ChunkedArray, rows: np.ndarray, width: int) -> np.ndarray:

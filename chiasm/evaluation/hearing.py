@@ -27,7 +27,6 @@ NO_TRUTH = (
     "no source knows what is heard; one that does is stream.sources.NAME.kind = 'world' with "
     "task = 'aqa'"
 )
-
 NO_SINGLE_SOUNDS = "no frame of the training or the held-out maps has one sound alone"
 
 

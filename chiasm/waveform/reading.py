@@ -90,17 +90,17 @@ def _read(data: Held, rate: int) -> Part:
     return libsndfile.read(file, wanted, rate) or ffmpeg.read(file, wanted, rate)
 
 
-def _is_finite(samples_CT: np.ndarray) -> bool:
-    # NaN is the largest and the smallest of all: no table of what is finite is made.
-    return bool(np.isfinite(samples_CT.max(initial=0)) and np.isfinite(samples_CT.min(initial=0)))
-
-
 def _mixed(samples_CT: np.ndarray, channels: int) -> np.ndarray:
     if len(samples_CT) == channels:
         return samples_CT
     # Channel by channel: of channels that alternate in memory, numpy's mean takes 20 times as long.
     mean_T = reduce(np.add, samples_CT) / len(samples_CT)
     return np.repeat(mean_T[None], channels, axis=0)
+
+
+def _is_finite(samples_CT: np.ndarray) -> bool:
+    # NaN is the largest and the smallest of all: no table of what is finite is made.
+    return bool(np.isfinite(samples_CT.max(initial=0)) and np.isfinite(samples_CT.min(initial=0)))
 
 
 @contextmanager

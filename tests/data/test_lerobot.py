@@ -528,6 +528,22 @@ def test_a_time_that_is_no_number_shows_no_frame(tmp_path: Path) -> None:
     assert found.facts.skipped == {"no frame of the video at a row's time": 9}
 
 
+@pytest.mark.parametrize("kind", ["numbers", "lists", "truth values"])
+def test_a_row_without_its_number_takes_its_episode(kind: str, tmp_path: Path) -> None:
+    def spoil(number: int, columns: dict[str, Any]) -> None:
+        own = columns["frame_index"].tolist()
+        own = [[each] for each in own] if kind == "lists" else own
+        if number == 1:
+            own = [True] * len(own) if kind == "truth values" else own
+            own[2] = None
+        columns["frame_index"] = own
+
+    made = Made(version="v2.1", change=spoil)
+    found = opened(make(tmp_path / "set", made))
+    assert walked(found) == {n: own for n, own in expected(made.lengths).items() if n != 1}
+    assert found.facts.skipped == {"frame_index has gaps": 9}
+
+
 @pytest.mark.parametrize("name", ["action", "episode_index", "timestamp", "task_index"])
 def test_words_in_place_of_numbers_are_told(name: str, tmp_path: Path) -> None:
     def spoil(number: int, columns: dict[str, Any]) -> None:
