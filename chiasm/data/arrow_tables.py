@@ -96,7 +96,7 @@ class ArrowTable(FileTable):
     def _read_by(self, which: int, column: str) -> Cell:
         """Returns what reads the cells of a batch's column."""
         labels = self._labels.get(column)
-        return _cell(self._batches[which].column(column), lambda cell: _value(cell, labels))
+        return _cell_of(self._batches[which].column(column), lambda cell: _value(cell, labels))
 
 
 def open_arrow(file: Path, index: Index = NO_INDEX) -> ArrowTable:
@@ -222,7 +222,7 @@ def _labels(schema: pa.Schema) -> dict[str, list[str]]:
         return {}  # there are none, or they are damaged
 
 
-def _cell(array: pa.Array, value: Callable[[pa.Scalar], Any]) -> Cell:
+def _cell_of(array: pa.Array, value: Callable[[pa.Scalar], Any]) -> Cell:
     """Returns what reads the cells of an array; ``value``: of those that are no bytes or texts.
 
     A scalar of Arrow's takes longer than all that becomes of a row, and most rows are of bytes and
@@ -238,7 +238,7 @@ def _cell(array: pa.Array, value: Callable[[pa.Scalar], Any]) -> Cell:
         fields = [kind.field(number).name for number in range(kind.num_fields)]
         if len({*fields}) == len(fields):
             parts = [
-                (name, _cell(own, _plain))
+                (name, _cell_of(own, _plain))
                 for name, own in zip(fields, array.flatten(), strict=True)
             ]
             return lambda number: {name: read(number) for name, read in parts}
