@@ -13,7 +13,7 @@ from typing import Protocol, runtime_checkable
 
 import numpy as np
 
-from chiasm.documents import Document, Image, Source
+from chiasm.documents import Document, Image, Sound, Source
 from chiasm.poses import Pose
 
 
@@ -154,6 +154,33 @@ class Questioning(Source, Protocol):
 
     def question_kinds(self, index: int) -> Sequence[str]:
         """Returns the kind of each question of a document, in order; empty without any."""
+
+
+@runtime_checkable
+class Sounding(Source, Protocol):
+    """A source whose frames sound, with the truth of what is heard."""
+
+    @property
+    def num_frames(self) -> int:
+        """Number of frames, which are numbered from 0."""
+
+    def frame_of(self, index: int) -> int:
+        """Returns the first frame of document ``index``."""
+
+    def sound(self, frame: int) -> Sound:
+        """Returns what is heard in one frame, as context."""
+
+    def heard(self, frame: int) -> Mapping[str, str]:
+        """Returns value by attribute of the only sound in a frame; empty where there is none, or
+        several. An attribute that is in doubt is left out."""
+
+    def place_of(self, frame: int) -> int:
+        """Returns the number of the frame's place, the cluster of standard errors."""
+
+
+@runtime_checkable
+class SoundingVideos(ActionVideos, Sounding, Protocol):
+    """A source of walks whose frames sound."""
 
 
 @runtime_checkable

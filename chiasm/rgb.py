@@ -170,6 +170,11 @@ def opened(data: Path | bytes, name: str = "") -> Iterator[PillowImage.Image]:
     """
     file = io.BytesIO(data) if isinstance(data, bytes) else data
     with _decoding(name or described(data)), PillowImage.open(file) as picture:
+        if picture.format == "EPS":
+            raise UserError(
+                f"picture {name or described(data)} is a program in PostScript, which is not run; "
+                "save it as PNG"
+            )
         yield picture
 
 

@@ -28,7 +28,9 @@ def data() -> None:
 def inspect(
     recipe: RecipeFile,
     row: Annotated[int, typer.Option(min=0, help="Which packed row, from 0.")] = 0,
-    out: Annotated[Path, typer.Option(help="The picture's file.")] = Path("row.png"),
+    out: Annotated[
+        Path | None, typer.Option(help="Draw the row into this file, such as row.png.")
+    ] = None,
     set_: Annotated[list[str] | None, overrides("stream.sequence_length=512")] = None,
     cache: Cache = None,
     as_json: Annotated[
@@ -37,12 +39,13 @@ def inspect(
 ) -> None:
     """Print what was found under each source's path, and one packed row, span by span.
 
-    The row's pictures, sources, roles and mask are drawn into a file.
+    With --out, the row's pictures, sources, roles and mask are drawn into a file.
     """
     settings = load_recipe(recipe, set_ or [])
     # Imports torch: mistakes in the recipe are reported before.
     from chiasm.assembly import build_inputs, build_stream, check_feasible, open_material
     from chiasm.data.drawing import draw_row, row_table
+    from chiasm.report.files import writing
 
     if as_json:
         with RunDisplay() as display:
@@ -67,9 +70,13 @@ def inspect(
     finally:
         stream.close()
     Console().print(row_table(batch, inside, inputs.text_tokenizer))
-    draw_row(batch, inside, inputs.text_tokenizer, out)
     for note in (*report.alarms, *report.notes):
         print(note)
+    if out is None:
+        print("--out row.png draws the row and its mask")
+        return
+    with writing("the picture of the row", out.parent):
+        draw_row(batch, inside, inputs.text_tokenizer, out)
     print(f"the picture of the row is {out}")
 
 
@@ -79,14 +86,14 @@ def stats(
     documents: Annotated[
         int, typer.Option(min=1, help="Most documents of each side, evenly spread.")
     ] = 2000,
-    examples: Annotated[int, typer.Option(min=0, help="Documents of each side to show.")] = 12,
+    examples: Annotated[int, typer.Option(min=0, help="Documents of each side to show.")] = 6,
     out: Annotated[Path, typer.Option(help="The page; its numbers stand beside it.")] = Path(
         "data.html"
     ),
     set_: Annotated[list[str] | None, overrides("stream.sequence_length=512")] = None,
     cache: Cache = None,
 ) -> None:
-    """Count what a recipe's sources hold, and write a page with thumbnails.
+    """Count what a recipe's sources hold, and write a page with some documents.
 
     Documents, positions by stream, unusable ones by reason, sizes of pictures, bytes of text.
     """

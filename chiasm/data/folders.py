@@ -17,7 +17,7 @@ import numpy as np
 from chiasm.data.cells import file_or_bytes, texts
 from chiasm.data.index import NO_INDEX, Found, Index
 from chiasm.data.media import IMAGE, Medium
-from chiasm.data.media_files import MediaFiles
+from chiasm.data.media_files import MediaFiles, is_endless
 from chiasm.data.reading import Unusable
 from chiasm.data.survey import (
     READING,
@@ -173,7 +173,12 @@ class FolderSource(ABC):
         data = file_or_bytes(cell, file.parent, column, self.medium)
         if data is None:
             raise Unusable(f"no {column}")
-        return self._files.find(data, file) if isinstance(data, Path) else data
+        if isinstance(data, bytes):
+            return data
+        found = self._files.find(data, file)
+        if is_endless(found):
+            raise Unusable(f"{self.medium.noun} file is a pipe or a device", str(found))
+        return found
 
 
 class ImageTextSource(FolderSource):

@@ -13,7 +13,7 @@ from chiasm.data.interleaved import FORMS, InterleavedSource
 from chiasm.data.media_files import MediaFiles
 from chiasm.data.source import SOURCES
 from chiasm.data.table import Table
-from chiasm.data.tables import choose_column
+from chiasm.data.tables import choose_column, shown
 from chiasm.data.texts import TextSource
 from chiasm.errors import UserError, setting
 
@@ -133,5 +133,5 @@ class InterleavedSettings(PictureTableSettings):
         raise self.error(
             "text_column",
             f"is not set, and no columns have usual names ({usual})",
-            f"name it and {setting('image_column')}: there are {', '.join(table.columns)}",
+            f"name it and {setting('image_column')}: there are {shown(table.columns)}",
         )

@@ -16,7 +16,7 @@ from chiasm.data.survey import file_identity
 from chiasm.data.table import Table
 from chiasm.documents import Document, Sound, Text
 from chiasm.errors import UserError
-from chiasm.waveform import RULE, Segment, measured
+from chiasm.waveform import RULE, Length, Segment, measured
 
 LEAST_REST_SECONDS = 0.05
 """Of a sound that is cut into items, a shorter rest is left out."""
@@ -46,39 +46,42 @@ class SoundSource(FolderSource):
         self, name: str, table: Table, *columns: str, cut: Cut = WHOLE, **own: Any
     ) -> None:
         self._cut = cut
-        self._sizes: list[tuple[int, int]] = []
+        self._sizes: list[Length | tuple[int, int, int]] = []
         super().__init__(name, table, *columns, **own)
 
     def _described(self) -> str:
-        return f"{RULE} {self._cut} {super()._described()}"
+        return f"{RULE} {Length._fields} {self._cut} {super()._described()}"
 
     def _surveyed(self) -> Found:
         found = super()._surveyed()
-        # Samples of each row's sound, and samples per second; 0 where it is unusable.
-        size_R2 = np.array(self._sizes, dtype=np.int64).reshape(-1, 2)
+        # Samples of each row's sound, samples per second, channels; 0 where it is unusable.
+        size_R3 = np.array(self._sizes, dtype=np.int64).reshape(-1, 3)
         self._sizes.clear()
-        return Found(found.facts, {**found.arrays, "sizes": size_R2}, found.looked_at)
+        return Found(found.facts, {**found.arrays, "sizes": size_R3}, found.looked_at)
 
     def _take(self, found: Found) -> None:
         super()._take(found)
-        self._size_R2 = found.arrays["sizes"]
+        self._size_R3 = found.arrays["sizes"]
 
     @property
     def notes(self) -> tuple[str, ...]:
-        """Notes for the user: how much sound there is."""
+        """Notes for the user: how much sound there is, and what one channel hears of several."""
         hours, longest = self.seconds / 3600, self.longest_seconds
-        return (f"{hours:.3g} hours of sound, the longest {longest:.3g} seconds",)
+        told = f"{hours:.3g} hours of sound, the longest {longest:.3g} seconds"
+        several = int((self._size_R3[:, 2] > 1).sum())
+        mixed = f"{several:,} of more than one channel: channels = 1 of the stream averages them"
+        return (told, *(mixed,) * bool(several))
 
     @property
     def seconds(self) -> float:
         """Length of all sounds."""
-        samples_R, rate_R = self._size_R2.T
+        samples_R, rate_R, _ = self._size_R3.T
         return float((samples_R / np.maximum(rate_R, 1)).sum())
 
     @property
     def longest_seconds(self) -> float:
         """Length of the longest sound."""
-        samples_R, rate_R = self._size_R2.T
+        samples_R, rate_R, _ = self._size_R3.T
         return float((samples_R / np.maximum(rate_R, 1)).max(initial=0.0))
 
     def variant(self, index: int, turn: int) -> Document:
@@ -87,22 +90,21 @@ class SoundSource(FolderSource):
         return Document(self._sounds(index, data, target=False))
 
     def _content(self, number: int) -> tuple[bytes, ...]:
-        self._sizes.append((0, 0))
+        self._sizes.append((0, 0, 0))
         data, *words = self._row(number)
         self.varied |= any(len(texts) > 1 for texts in words)
         own = file_identity(data, self.medium)
         try:
-            size = measured(data)
+            self._sizes[-1] = measured(data)
         except UserError as error:
             raise Unusable("sound cannot be read", str(error)) from error
-        self._sizes[-1] = size.samples, size.rate
         form = f"{self._cut} rule {RULE}".encode()
         return self._group(number) or own, own, form, *self._said(*words)
 
     def _sounds(self, row: int, data: Path | bytes, *, target: bool) -> tuple[Sound, ...]:
         """Returns the items of a row's sound, in order."""
         seconds, most = self._cut
-        samples, rate = self._size_R2[row].tolist()
+        samples, rate, _ = self._size_R3[row].tolist()
         if not seconds:
             return (Sound(data, target),)
         item = round(seconds * rate)

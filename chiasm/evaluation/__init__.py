@@ -13,12 +13,17 @@ scoring.py     losses of single documents
 run.py         a model and its data: the argument of every measure
 measure.py     base classes of measures, and their registry
 pictures.py    PSNR, SSIM and feature distance; the reference encoder of probes
+listening.py   log-mel distance of sounds, and the truth of them for probes
 pieces.py      pieces of held-out trajectories
 text.py        bits per byte against n-grams; sentences that recur
 flow.py        flow loss at fixed noise levels
 drawings.py    caption → picture, read by probes
+sounds.py      words → sound, heard by a probe; sound → words
 questions.py   answers against the majority and against a blank image or silence
+hearing.py     probes of the model's states behind a sound
+crossings.py   picture → sound, and sound → picture
 next_views.py  imagined frames against the last one, and against other actions
+next_sounds.py the next sound and the view that it is heard with
 rollouts.py    imagined views by horizon
 instructed.py  imagined walks after spoken instructions, followed in the engine
 scenes.py      starts, goal pictures and the paths between them

@@ -8,8 +8,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from chiasm.data.reading import PassedOver
+from chiasm.documents import Sound
 from chiasm.evaluation.rows import Row
 from chiasm.evaluation.shared import MeasureSettings
+from chiasm.waveform import Waveform
+
+FILE_RATE = 16_000
+"""Samples per second of a file's sound on a page."""
 
 
 @dataclass(frozen=True)
@@ -22,13 +27,42 @@ class Panel:
 
 
 @dataclass(frozen=True)
+class SoundPanel:
+    """One labelled sound of a sample, which a page shows as a picture with a player."""
+
+    label: str
+    sound: Waveform
+
+    @classmethod
+    def of(cls, label: str, item: Sound) -> SoundPanel:
+        """Returns the panel of an item: samples as they are, files at 16 kHz with one channel.
+
+        Raises:
+            UserError: it cannot be read.
+        """
+        data = item.data
+        if not isinstance(data, Waveform):
+            data = Waveform(item.samples(FILE_RATE), FILE_RATE)
+        return cls(label, data)
+
+    def beginning(self, seconds: float) -> SoundPanel:
+        """Returns the first so many seconds; the label tells where there are more."""
+        whole = self.sound
+        if whole.seconds <= seconds:
+            return self
+        first_CT = whole.samples_CT[:, : round(seconds * whole.rate)]
+        label = f"{self.label}, the first {seconds:g} of {whole.seconds:.1f} seconds"
+        return SoundPanel(label, Waveform(first_CT, whole.rate))
+
+
+@dataclass(frozen=True)
 class Sample:
     """The model's output for one held-out item, beside the truth."""
 
     section: str
     lines: tuple[tuple[str, str], ...]
     """(label, text) pairs, in reading order."""
-    panels: tuple[Panel, ...]
+    panels: tuple[Panel | SoundPanel, ...]
 
 
 @dataclass(frozen=True)

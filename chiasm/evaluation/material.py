@@ -15,10 +15,12 @@ from chiasm.capabilities import (
     Instructed,
     PosedVideos,
     Scattered,
+    Sounding,
+    SoundingVideos,
 )
 from chiasm.data.reading import ReadingLog
 from chiasm.data.source import SourceFacts
-from chiasm.documents import Document, Image, Source, Text
+from chiasm.documents import Document, Image, Sound, Source, Text
 from chiasm.errors import UserError
 
 _LOOKED_AT = 16
@@ -71,7 +73,7 @@ class Material:
         return {
             name: source
             for name, source in self.held_out.items()
-            if isinstance(source, ActionVideos) and _tells_actions(source)
+            if isinstance(source, ActionVideos) and "ITI" in _shape(source)
         }
 
     def posed_videos(self) -> dict[str, PosedVideos]:
@@ -88,6 +90,24 @@ class Material:
             name: source for name, source in self.held_out.items() if isinstance(source, Instructed)
         }
 
+    def sounding(self) -> tuple[Sounding, Sounding] | None:
+        """Returns the train and held-out split of the first source with the truth of its sounds;
+        None if there is none.
+        """
+        for name, source in self.held_out.items():
+            train = self.train[name]
+            if isinstance(source, Sounding) and isinstance(train, Sounding):
+                return train, source
+        return None
+
+    def sounding_videos(self) -> dict[str, SoundingVideos]:
+        """Returns the held-out sources whose documents have actions between frames with sounds."""
+        return {
+            name: source
+            for name, source in self.held_out.items()
+            if isinstance(source, SoundingVideos) and "ISTIS" in _shape(source)
+        }
+
     def training_walks(self, name: str) -> ActionVideos:
         """Returns the training split of a source of action videos."""
         source = self.train[name]
@@ -95,17 +115,13 @@ class Material:
         return source
 
 
-def _tells_actions(source: Source) -> bool:
-    """Returns whether a document has text between two images: [Image, Text, Image, ...].
-
-    Not so [Image, Text, Sound], nor steps whose images have further items beside them.
-    """
+def _shape(source: Source) -> str:
+    """Returns a letter for each span of a document: T of text, I of an image, S of a sound."""
     first = next(_first(source, _LOOKED_AT), Document(()))
-    letters = ((Text, "T"), (Image, "I"), (object, "-"))
-    kinds = "".join(
+    letters = ((Text, "T"), (Image, "I"), (Sound, "S"), (object, "-"))
+    return "".join(
         next(letter for kind, letter in letters if isinstance(span, kind)) for span in first.spans
     )
-    return "ITI" in kinds
 
 
 def _first(source: Source, count: int) -> Iterator[Document]:

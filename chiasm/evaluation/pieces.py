@@ -28,6 +28,8 @@ class Pieces:
     """T - 1 actions of each piece; the i-th leads from its i-th frame to the next."""
     clusters: np.ndarray
     """Map or trajectory of each piece, int64 [N]."""
+    numbers: list[range]
+    """Numbers of each piece's frames in its source."""
 
     def __len__(self) -> int:
         return len(self.actions)
@@ -96,4 +98,5 @@ def cut_pieces(
         np.stack(frames),
         [[source.action(a, b) for a, b in pairwise(place)] for place in chosen],
         np.array([source.place_of(place[-1]) for place in chosen], np.int64),
+        chosen,
     )

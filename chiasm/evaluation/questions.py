@@ -17,7 +17,7 @@ from pydantic import Field
 from chiasm.capabilities import Questioning
 from chiasm.data.reading import ReadingLog
 from chiasm.documents import NEXT_QUESTION, Image, Sound, Source, Text
-from chiasm.evaluation.evaluation import Findings, Panel, Sample
+from chiasm.evaluation.evaluation import Findings, Panel, Sample, SoundPanel
 from chiasm.evaluation.material import cluster_of, picked, spread
 from chiasm.evaluation.measure import Measure
 from chiasm.evaluation.rows import Row
@@ -188,11 +188,17 @@ def _measure(
         Sample(
             Questions.section,
             (("Q", _shown(each.prompt)), ("model", given), ("truth", each.truth)),
-            (Panel("view", run.fitted(each.item)),) if isinstance(each.item, Image) else (),
+            (_panel(run, each.item),),
         )
         for each, given in zip(asked[: run.settings.shown], seen, strict=False)
     ]
     return rows, samples
+
+
+def _panel(run: Run[QuestionSettings], item: Image | Sound) -> Panel | SoundPanel:
+    if isinstance(item, Image):
+        return Panel("view", run.fitted(item))
+    return SoundPanel.of("heard", item)
 
 
 def _answers(

@@ -9,15 +9,19 @@ from typing import Any, cast
 from pydantic import ValidationInfo, create_model
 from pydantic_core import PydanticCustomError
 
+from chiasm.evaluation.crossings import CrossingSettings, PictureToSound, SoundToPicture
 from chiasm.evaluation.drawings import Drawings, DrawingSettings
 from chiasm.evaluation.flow import Flow, FlowLossSettings
+from chiasm.evaluation.hearing import Hearing, HearingSettings
 from chiasm.evaluation.instructed import InstructedSettings, InstructedWalks
 from chiasm.evaluation.measure import Measures
+from chiasm.evaluation.next_sounds import NextSounds, NextSoundSettings
 from chiasm.evaluation.next_views import NextViews, NextViewSettings
 from chiasm.evaluation.plans import Plans, PlanSettings
 from chiasm.evaluation.questions import Questions, QuestionSettings
 from chiasm.evaluation.rollouts import ImaginedWalks, RolloutSettings
 from chiasm.evaluation.shared import MeasureSettings
+from chiasm.evaluation.sounds import SoundSettings, SpokenWords
 from chiasm.evaluation.text import BitsPerByte, TextSettings
 from chiasm.evaluation.writing import Captions, Continuations, WritingSettings
 from chiasm.registry import Registry, validated
@@ -25,7 +29,8 @@ from chiasm.registry import Registry, validated
 MEASURES = Measures()
 """All measures in the order of the report; those of a recipe's ``imports`` follow."""
 for _measure in (
-    *(BitsPerByte, Drawings, Questions, Captions, NextViews, ImaginedWalks),
+    *(BitsPerByte, Drawings, SpokenWords, Questions, Captions),
+    *(Hearing, PictureToSound, SoundToPicture, NextViews, NextSounds, ImaginedWalks),
     *(InstructedWalks, Plans, Flow, Continuations),
 ):
     MEASURES.register(_measure)
@@ -36,8 +41,12 @@ class EvaluationSettings(  # pydantic lists the last class's settings first
     PlanSettings,
     InstructedSettings,
     RolloutSettings,
+    NextSoundSettings,
     NextViewSettings,
+    CrossingSettings,
+    HearingSettings,
     QuestionSettings,
+    SoundSettings,
     DrawingSettings,
     FlowLossSettings,
     TextSettings,

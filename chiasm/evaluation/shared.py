@@ -19,7 +19,7 @@ class MeasureSettings(Settings):
     steps: int = Field(25, ge=1)
     """Steps of the solver for one picture."""
     guidance: float = Field(3.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
-    """Guidance scale of pictures drawn from captions."""
+    """Guidance scale of pictures and sounds that are made from captions or from each other."""
     shown: int = Field(8, ge=1)
     """Items of each kind that the report shows; chosen by their places in the held-out split, never
     by hand."""
@@ -46,7 +46,7 @@ class WalkSettings(MeasureSettings):
     history_frames: int = Field(2, ge=1)
     """Frames shown before an imagined one."""
     next_view_guidance: float = Field(1.0, ge=LEAST_GUIDANCE, le=MOST_GUIDANCE)
-    """Guidance scale of imagined frames; 1 draws from the model's own distribution."""
+    """Guidance scale of imagined frames and sounds; 1 draws from the model's own distribution."""
     next_view_steps: int | None = Field(None, ge=1)
     """Steps of the solver for one imagined frame; None: as many as ``steps``. One gives the mean
     of what may be seen, which is nearest to the truth and has no detail of its own."""

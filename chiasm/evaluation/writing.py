@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import Field
 
-from chiasm.documents import Document, Image, Span, Text
-from chiasm.evaluation.evaluation import Findings, Panel, Sample
+from chiasm.documents import Document, Image, Sound, Span, Text
+from chiasm.evaluation.evaluation import Findings, Panel, Sample, SoundPanel
 from chiasm.evaluation.measure import Measure
 from chiasm.evaluation.shared import MeasureSettings
 
@@ -114,9 +114,14 @@ def _description(document: Document) -> tuple[Image, str] | None:
 
 
 def _words(spans: Sequence[Span]) -> str:
-    return "".join(span.text if isinstance(span, Text) else " [picture] " for span in spans)
+    return "".join(span.text if isinstance(span, Text) else f" [{span.stream}] " for span in spans)
 
 
-def _panels(spans: Sequence[Span]) -> tuple[Panel, ...]:
-    pictures = [span for span in spans if isinstance(span, Image)]
-    return tuple(Panel("opened by the model", picture.pixels()) for picture in pictures)
+def _panels(spans: Sequence[Span]) -> tuple[Panel | SoundPanel, ...]:
+    label, panels = "opened by the model", list[Panel | SoundPanel]()
+    for span in spans:
+        if isinstance(span, Image):
+            panels.append(Panel(label, span.pixels()))
+        elif isinstance(span, Sound):
+            panels.append(SoundPanel.of(label, span))
+    return tuple(panels)

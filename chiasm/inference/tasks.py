@@ -11,7 +11,17 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from chiasm.documents import NEXT_QUESTION, Document, Image, Sound, Span, Text, question_prompt
+from chiasm.batch.streams import IMAGE
+from chiasm.documents import (
+    NEXT_QUESTION,
+    Continuous,
+    Document,
+    Image,
+    Sound,
+    Span,
+    Text,
+    question_prompt,
+)
 from chiasm.inference.request import Request, SamplingSettings
 from chiasm.inference.sampler import Sampler
 from chiasm.waveform import Waveform
@@ -81,13 +91,9 @@ def synthesize(
     seed: int = 0,
 ) -> list[Waveform]:
     """Returns one sound per prompt, such as ``sound: a dog barks``, of the stream ``sound``."""
-    limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
-    requests = [
-        Request((Text(prompt),), seed + number, opens=True, stream="sound")
-        for number, prompt in enumerate(prompts)
-    ]
-    results = sampler.generate(requests, limits)
-    return [span.data for spans in results for span in spans if isinstance(span, Sound)]
+    spans = [(Text(prompt),) for prompt in prompts]
+    made = generate_items(sampler, spans, "sound", settings=settings, seed=seed)
+    return [item.data for item in made]
 
 
 def next_view(
@@ -123,6 +129,24 @@ def next_view(
     return _draw(sampler, prompts, settings, seed)
 
 
+def generate_items(
+    sampler: Sampler,
+    prompts: Sequence[tuple[Span, ...]],
+    stream: str,
+    *,
+    settings: SamplingSettings = DEFAULTS,
+    seed: int = 0,
+) -> list[Continuous]:
+    """Returns the item of a stream that follows each prompt: spans that a document begins with."""
+    limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
+    requests = [
+        Request(spans, seed + number, opens=True, stream=stream)
+        for number, spans in enumerate(prompts)
+    ]
+    results = sampler.generate(requests, limits)
+    return [span for spans in results for span in spans if isinstance(span, Continuous)]
+
+
 def _write(
     sampler: Sampler,
     items: Sequence[Image | Sound],
@@ -140,7 +164,5 @@ def _write(
 def _draw(
     sampler: Sampler, prompts: Sequence[tuple[Span, ...]], settings: SamplingSettings, seed: int
 ) -> list[np.ndarray]:
-    limits = settings.model_copy(update={"max_items": 1, "max_tokens": 0})
-    requests = [Request(spans, seed + n, opens=True) for n, spans in enumerate(prompts)]
-    results = sampler.generate(requests, limits)
-    return [span.pixels() for spans in results for span in spans if isinstance(span, Image)]
+    made = generate_items(sampler, prompts, IMAGE, settings=settings, seed=seed)
+    return [item.pixels() for item in made if isinstance(item, Image)]

@@ -6,6 +6,7 @@ Files, each importing only from those above it:
 
 doc.py         elements of a report: facts, tables, figures, samples, prose, commands
 numbers.py     formatting of numbers
+sounds.py      sounds as data URIs, and as pictures
 pictures.py    pixels as data URIs
 html.py        a report as a self-contained page
 markdown.py    a report as Markdown

@@ -1,25 +1,28 @@
-"""The page of a recipe's data: what its sources hold, with thumbnails of documents."""
+"""The page of a recipe's data: what its sources hold, with documents to see and to hear."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 
 import numpy as np
 
 from chiasm.data.census import Census
 from chiasm.data.source import SourceFacts
-from chiasm.documents import Document
-from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.documents import Continuous, Document, Image, Sound
+from chiasm.evaluation.evaluation import Panel, Sample, SoundPanel
 from chiasm.report import doc
 from chiasm.report.pictures import LARGE_PIXELS
 from chiasm.rgb import fitted
 
 INTRO = (
     "What the sources of a recipe hold, as a run reads them: positions are those of the recipe's "
-    "tokenizers, and every picture of a document that was read has been decoded."
+    "tokenizers, and every picture and sound of a document that was read has been decoded."
 )
-_MOST_PANELS, _MOST_CHARACTERS = 6, 400
+_MOST_PANELS, _MOST_CHARACTERS = 4, 400
+_SECONDS = 3.0
+"""Of a sound, at most: about 60 kB of a page."""
 
 
 @dataclass(frozen=True)
@@ -117,13 +120,20 @@ def _sizes(census: Census) -> doc.Table:
 
 
 def _sample(source: str, document: Document) -> Sample:
-    panels = [
-        Panel("drawn" if image.target else "seen", _small(image.pixels()))
-        for image in (*document.images,)[:_MOST_PANELS]
-    ]
+    shown = islice(document.items, _MOST_PANELS)
+    panels = (panel for item in shown if (panel := _panel(item)))
     text = document.text[:_MOST_CHARACTERS]
     more = "..." if len(text) < len(document.text) else ""
     return Sample(source, (("", text + more),), tuple(panels))
+
+
+def _panel(item: Continuous) -> Panel | SoundPanel | None:
+    """Returns a picture or a sound, small enough for a page; None of any other item."""
+    if isinstance(item, Image):
+        return Panel("drawn" if item.target else "seen", _small(item.pixels()))
+    if isinstance(item, Sound):
+        return SoundPanel.of("made" if item.target else "heard", item).beginning(_SECONDS)
+    return None
 
 
 def _small(pixels: np.ndarray) -> np.ndarray:

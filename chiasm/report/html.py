@@ -1,7 +1,7 @@
 """Renders a report as one self-contained page.
 
-All text is escaped; images are data URIs and figures inline SVG, so that the file can be mailed or
-archived as it is.
+All text is escaped; images and sounds are data URIs and figures inline SVG, so that the file can
+be mailed or archived as it is.
 """
 
 from __future__ import annotations
@@ -12,11 +12,11 @@ from importlib.resources import files
 from string import Template
 from typing import TYPE_CHECKING
 
-from chiasm.report import doc
-from chiasm.report.pictures import data_uri
+from chiasm.report import doc, sounds
+from chiasm.report.pictures import data_uri, pixels_of
 
 if TYPE_CHECKING:
-    from chiasm.evaluation.evaluation import Sample
+    from chiasm.evaluation.evaluation import Panel, Sample, SoundPanel
 
 HYPHEN_AS_MINUS = re.compile(r"(?<![\w.)-])-(?=[\d.])|(?<=\de)-(?=\d)")
 """A hyphen that is a minus sign: before a number with nothing to join or to subtract from; or in an
@@ -117,11 +117,7 @@ def _row(row: doc.Row, table: doc.Table) -> str:
 
 
 def _sample(sample: Sample) -> str:
-    panels = "".join(
-        f'<figure><img alt="{escape(panel.label)}" src="{data_uri(panel.pixels)}">'
-        f"<figcaption>{escape(panel.label)}</figcaption></figure>"
-        for panel in sample.panels
-    )
+    panels = "".join(map(_panel, sample.panels))
     lines = "".join(
         f"<div>{f'<i>{escape(label)}</i>' if label else ''}{escape(text)}</div>"
         for label, text in sample.lines
@@ -131,6 +127,21 @@ def _sample(sample: Sample) -> str:
     return (
         f'<div class="sample{form}"><div class="panels">{panels}</div>'
         f'<div class="lines">{lines}</div></div>'
+    )
+
+
+def _panel(panel: Panel | SoundPanel) -> str:
+    from chiasm.evaluation.evaluation import SoundPanel
+
+    form = player = ""
+    if isinstance(panel, SoundPanel):
+        panel = panel.beginning(sounds.MOST_SECONDS)
+        player = f'<audio controls src="{sounds.data_uri(panel.sound)}"></audio>'
+        form = ' class="sound"'
+    label = escape(panel.label)
+    return (
+        f'<figure{form}><img alt="{label}" src="{data_uri(pixels_of(panel))}">{player}'
+        f"<figcaption>{label}</figcaption></figure>"
     )
 
 

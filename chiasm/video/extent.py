@@ -8,6 +8,7 @@ pictures is a shorter file, and nobody can tell.
 
 from __future__ import annotations
 
+from array import array
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -25,6 +26,8 @@ _WITHOUT_END = frozenset({"mpegts", "mpeg"})
 """Formats whose headers say nothing of the end."""
 _PACKET_BYTES = (188, 192, 204)
 """Sizes of packets of transport streams, of which a file has the same throughout."""
+_LONGEST_SECONDS = 3600
+"""Between two frames: a damaged stamp is years away, and clips of one frame would fill memory."""
 _PADDING = Fraction(1, 10)
 """Seconds of padding of sound."""
 
@@ -69,6 +72,8 @@ def read_extent(path: Path) -> Extent:
     ticks_F = np.unique(np.array(ticks, np.int64)) - origin
     if 2 * len(ticks_F) < len(ticks):
         raise VideoError(path, EQUAL_STAMPS)
+    if np.diff(ticks_F).max(initial=0) * float(reader.time_base) > _LONGEST_SECONDS:
+        raise VideoError(path, "time stamps hours apart", remedy="convert it, or leave it out")
     width, height = reader.first.width, reader.first.height
     extent = Extent(
         ticks_F[ticks_F >= 0],
@@ -82,14 +87,14 @@ def read_extent(path: Path) -> Extent:
     return extent
 
 
-def _stamps(path: Path) -> list[int]:
+def _stamps(path: Path) -> array[int]:
     """Returns the stamps of the video's packets.
 
     Raises:
         VideoError: the file is cut off, by its packets or its header.
     """
     container, stream, in_order = open_video(path)
-    ticks: list[int] = []
+    ticks = array("q")  # of a film of hours there are very many
     ends: dict[int, int] = {}
     broken, own = False, stream.index
     with container:

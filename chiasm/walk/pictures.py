@@ -1,4 +1,4 @@
-"""Pictures as PNG."""
+"""Pictures as PNG, and files as data URLs."""
 
 from __future__ import annotations
 
@@ -16,6 +16,6 @@ def png(pixels: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def data_url(content: bytes) -> str:
-    """Returns a PNG file as a data URL."""
-    return "data:image/png;base64," + base64.b64encode(content).decode()
+def data_url(content: bytes, media_type: str = "image/png") -> str:
+    """Returns a file's content as a data URL."""
+    return f"data:{media_type};base64,{base64.b64encode(content).decode()}"

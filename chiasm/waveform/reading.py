@@ -34,6 +34,9 @@ from chiasm.waveform.samples import Held, Length, Segment, Waveform, described
 RULE = 1
 """Version of the rule above."""
 
+_MOST_PER_BYTE = 10_000
+"""Samples that a byte holds at most, of silence; a header that promises more is damaged."""
+
 
 def decoded(data: Held, rate: int, channels: int = 1) -> np.ndarray:
     """Returns the samples of a sound by the module's rule: float32 [channels, T].
@@ -65,8 +68,15 @@ def measured(data: Path | bytes) -> Length:
     Raises:
         UserError: it is no sound, or the rule refuses it.
     """
-    with _decoding(described(data)):
-        return libsndfile.measure(data) or ffmpeg.measure(data)
+    name = described(data)
+    with _decoding(name):
+        found = libsndfile.measure(data) or ffmpeg.measure(data)
+        size = len(data) if isinstance(data, bytes) else data.stat().st_size
+        if found.samples > _MOST_PER_BYTE * size:
+            raise UserError(
+                f"sound {name} is cut off: {size} bytes hold no {found.samples} samples"
+            )
+        return found
 
 
 def _read(data: Held, rate: int) -> Part:

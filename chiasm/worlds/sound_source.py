@@ -16,6 +16,9 @@ from chiasm.worlds.sound_questions import all_sound_questions, sound_questions
 from chiasm.worlds.sounds import SAMPLES_PER_SECOND
 from chiasm.worlds.sources import WorldSource
 
+_OF_A_SOUND = ("what", "side", "distance")
+"""Kinds of questions whose answers are the truth about one sound."""
+
 
 class SoundSource(WorldSource):
     """Documents of one task over one world with sounds; else as :class:`WorldSource`."""
@@ -26,7 +29,7 @@ class SoundSource(WorldSource):
             return []
         return self._ask(self.frame_of(index), np.random.default_rng([*self._key, index, 2]))
 
-    def sound(self, frame: int, *, target: bool) -> Sound:
+    def sound(self, frame: int, *, target: bool = False) -> Sound:
         """Returns one period of what is heard in a frame, of two channels."""
         assert self.world.sounds is not None
         return Sound(Waveform(self.world.sounds[frame], SAMPLES_PER_SECOND), target)
@@ -36,6 +39,16 @@ class SoundSource(WorldSource):
         hearing = self.world.views[frame].hearing
         assert hearing is not None
         return hearing
+
+    def heard(self, frame: int) -> dict[str, str]:
+        """Returns what the only sound of a frame is, its side and its distance.
+
+        As with questions, there are none where another sound is faint, and no distance that is
+        close to the border.
+        """
+        asked = {each.kind: each.answer for each in all_sound_questions(self.hearing(frame))}
+        alone = "what" in asked
+        return {kind: asked[kind] for kind in _OF_A_SOUND if alone and kind in asked}
 
     def _first_frames(self) -> np.ndarray:
         """Returns the frames that a document of this task may start with."""

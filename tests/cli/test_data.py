@@ -9,6 +9,7 @@ from PIL import Image as PillowImage
 from typer.testing import CliRunner
 
 from chiasm.cli.data import app
+from chiasm.errors import UserError
 
 RECIPE = """
 name = "looked-at"
@@ -56,6 +57,23 @@ def test_the_line_of_a_source_and_a_row_are_shown(recipe: Path, tmp_path: Path):
     assert "picture file missing: 1" in result.output
     assert "caption: number" in result.output
     assert out.exists()
+
+
+@pytest.mark.slow
+def test_nothing_is_written_that_was_not_asked_for(
+    recipe: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    here = tmp_path / "here"
+    here.mkdir()
+    monkeypatch.chdir(here)
+    result = CliRunner().invoke(app, ["inspect", str(recipe)])
+    assert result.exit_code == 0, result.output
+    assert "--out row.png draws the row" in result.output
+    assert not list(here.iterdir())
+    wrong = ["inspect", str(recipe), "--out", str(here / "nowhere/row.png")]
+    told = CliRunner().invoke(app, wrong).exception
+    assert isinstance(told, UserError)
+    assert "nowhere" in str(told)
 
 
 @pytest.mark.slow

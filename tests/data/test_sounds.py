@@ -67,6 +67,15 @@ def test_rows_without_a_sound_are_counted_by_their_reason(table, tmp_path, sound
     assert source.seconds == pytest.approx(2005 / 8000)
 
 
+def test_sides_that_one_channel_would_average_are_told_once(table, tmp_path, sounds) -> None:
+    assert len(SoundSource("chirps", table, "audio").notes) == 1
+    for number in (1, 4):
+        both = np.stack([sounds.chirp(2000, 8000, number)] * 2, axis=1)
+        (tmp_path / f"chirps/{number}.wav").write_bytes(sounds.written(both, 8000))
+    _, told = SoundSource("chirps", table, "audio").notes
+    assert told == "2 of more than one channel: channels = 1 of the stream averages them"
+
+
 def test_the_fingerprint_changes_with_sounds_and_with_their_cut(table, tmp_path, sounds) -> None:
     prints = {
         SoundSource("chirps", table, "audio", cut=cut).survey.fingerprint

@@ -1,6 +1,8 @@
 """A tiny random model over a tiny rendered world: the real classes throughout."""
 
 import json
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +15,7 @@ from chiasm.data.recorded import RecordedSettings
 from chiasm.data.source import Opening, SourceSettings
 from chiasm.data.sources import open_sources
 from chiasm.data.tokenizer import TextTokenizer
-from chiasm.documents import Split
+from chiasm.documents import Document, Image, Sound, Split, Text
 from chiasm.evaluation.material import Material
 from chiasm.evaluation.settings import EvaluationSettings
 from chiasm.flow import FlowSettings
@@ -21,8 +23,11 @@ from chiasm.inference.pretrained import Pretrained
 from chiasm.inference.walks import WalkDocuments
 from chiasm.model.decoder import Decoder
 from chiasm.model.settings import ModelSettings
+from chiasm.sound.mel import mel_tokenizer
+from chiasm.sound.settings import MelShape
 from chiasm.tokenizers.streams import StreamTokenizers
 from chiasm.vision.pixels import pixel_tokenizer
+from chiasm.waveform import Waveform
 from chiasm.worlds.render import render_worlds
 from chiasm.worlds.settings import TASKS, WorldSettings
 from chiasm.worlds.sources import WorldSource
@@ -52,8 +57,12 @@ def text_tokenizer(material: Material) -> TextTokenizer:
 
 @pytest.fixture(scope="session")
 def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
-    """Random weights, large enough that every input matters."""
-    tokenizers = StreamTokenizers({"image": pixel_tokenizer(image_pixels=32, patch_pixels=16)})
+    images = pixel_tokenizer(image_pixels=32, patch_pixels=16)
+    return random_model(text_tokenizer, StreamTokenizers({"image": images}))
+
+
+def random_model(text_tokenizer: TextTokenizer, tokenizers: StreamTokenizers) -> Pretrained:
+    """A model of random weights, large enough that every input matters."""
     decoder = Decoder(
         ModelSettings(width=32, depth=1, query_heads=2, key_value_heads=1),
         vocabulary=text_tokenizer.vocabulary_size,
@@ -75,6 +84,109 @@ def pretrained(text_tokenizer: TextTokenizer) -> Pretrained:
     )
 
 
+RATE = 8000
+
+
+class Rooms:
+    """Walks through rooms of five maps, six frames each, in which one thing rings left or right;
+    every fifth frame has a second one. A picture shows it as a light on its side."""
+
+    scattered = True
+    frames_per_map = 6
+
+    def __init__(self, task: str, held_out: bool) -> None:
+        self.name, self._task, self._first = task, task, 5 * held_out
+        rng = np.random.default_rng(held_out)
+        self._side = rng.integers(0, 2, self.num_frames)
+        self._what = rng.integers(0, 2, self.num_frames)
+        self._turns = rng.integers(-1, 2, self.num_frames)
+        self._loud = rng.uniform(0.3, 0.6, self.num_frames)
+
+    @property
+    def num_frames(self) -> int:
+        return 5 * self.frames_per_map
+
+    @property
+    def walks(self) -> list[range]:
+        count = self.frames_per_map
+        return [range(count * n, count * (n + 1)) for n in range(5)]
+
+    def __len__(self) -> int:
+        return 2 * self.num_frames
+
+    def frame_of(self, index: int) -> int:
+        return 7 * index % self.num_frames
+
+    def place_of(self, frame: int) -> int:
+        return self._first + frame // self.frames_per_map
+
+    def cluster_of(self, index: int) -> int:
+        return self.place_of(self.frame_of(index))
+
+    def picture(self, frame: int) -> Image:
+        pixels = np.full((32, 32, 3), 40 + 10 * self.place_of(frame), np.uint8)
+        left = 16 * int(self._side[frame])
+        pixels[8:24, left : left + 16, self._what[frame]] = 250
+        return Image(pixels, target=False)
+
+    def sound(self, frame: int) -> Sound:
+        tone = np.sin(np.arange(800) * (0.3, 0.9)[self._what[frame]]) * self._loud[frame]
+        ears = np.array([[1.0], [0.1]])[:: 1 - 2 * int(self._side[frame])]
+        return Sound(Waveform((ears * tone).astype(np.float32), RATE), target=False)
+
+    def heard(self, frame: int) -> dict[str, str]:
+        if frame % 5 == 4:
+            return {}
+        side, what = ("left", "right")[self._side[frame]], ("hum", "bell")[self._what[frame]]
+        return {"what": what, "side": side}
+
+    def action(self, before: int, after: int) -> str:
+        turn = 20 * int(self._turns[before])
+        return f"action: dx=+1.00 dy=+0.00 dyaw={turn:+d}"
+
+    def __getitem__(self, index: int) -> Document:
+        frame = self.frame_of(index)
+        view, sound = self.picture(frame), self.sound(frame)
+        if self._task == "rooms":
+            asked = Image(view.data, target=True), Sound(sound.data, target=True)
+            if index % 2:
+                return Document((view, Text("sound:"), asked[1]))
+            return Document((sound, Text("picture:"), asked[0]))
+        after = frame + 1 if frame % self.frames_per_map < self.frames_per_map - 1 else frame
+        seen = Image(self.picture(after).data, target=True)
+        heard = Sound(self.sound(after).data, target=True)
+        return Document((view, sound, Text(self.action(frame, after)), seen, heard))
+
+
+@pytest.fixture(scope="session")
+def rooms() -> Callable[..., Rooms]:
+    return partial(Rooms, "rooms")
+
+
+@pytest.fixture(scope="session")
+def sounding() -> Material:
+    """Both tasks of walks that sound."""
+    return Material(
+        *(
+            {task: Rooms(task, held_out=held_out) for task in ("rooms", "steps")}
+            for held_out in (False, True)
+        )
+    )
+
+
+@pytest.fixture(scope="session")
+def hearing_model(sounding: Material) -> Pretrained:
+    """As ``pretrained``, with a stream of sounds of two ears."""
+    shape = MelShape(rate=RATE, seconds=0.1, channels=2, hop_samples=100, mels=16)
+    sounds = mel_tokenizer(shape)
+    heard = (sounding.train["rooms"].sound(n).samples(RATE, 2) for n in range(30))
+    sounds.measure([torch.from_numpy(np.stack([*heard]))], data="rooms")
+    images = pixel_tokenizer(image_pixels=32, patch_pixels=16)
+    texts = [source[n].text for source in sounding.train.values() for n in range(20)]
+    text = TextTokenizer.train(texts, 300, streams=["sound"])
+    return random_model(text, StreamTokenizers({"image": images, "sound": sounds}))
+
+
 @pytest.fixture(scope="session")
 def settings() -> EvaluationSettings:
     return EvaluationSettings(
@@ -87,6 +199,8 @@ def settings() -> EvaluationSettings:
         next_views=6,
         rollouts=4,
         rollout_horizons=(1, 2, 16),
+        crossings=6,
+        next_sounds=6,
         steps=2,
         answer_tokens=2,
         continuation_tokens=8,

@@ -184,6 +184,13 @@ def test_a_word_between_a_picture_and_a_sound_is_no_action():
     assert not Material({}, {"mine": Heard()}).action_videos()
 
 
+def test_walks_that_sound_are_apart_from_those_that_are_seen(sounding, material):
+    assert list(sounding.sounding_videos()) == ["steps"]
+    assert not sounding.action_videos()
+    assert not material.sounding_videos()
+    assert list(material.action_videos()) == ["action_video"]
+
+
 def test_a_source_says_which_of_its_documents_belong_together(pretrained, settings):
     class Grouped:
         """Texts in groups of three."""

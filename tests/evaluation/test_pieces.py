@@ -44,7 +44,7 @@ def test_shuffled_scripts_are_others_of_other_maps(run, material):
 def test_one_walk_has_no_other_actions(run, recorded):
     source = recorded.held_out["walks"]
     pieces = cut_pieces(run, source, 100, 1)
-    one = Pieces(pieces.frames, pieces.actions, np.zeros(len(pieces), int))
+    one = Pieces(pieces.frames, pieces.actions, np.zeros(len(pieces), int), pieces.numbers)
     with pytest.raises(NothingToMeasure, match="of one walk"):
         one.shuffled(2, seed=0)
 

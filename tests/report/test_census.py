@@ -4,10 +4,11 @@ import numpy as np
 
 from chiasm.data.census import Census
 from chiasm.data.source import SourceFacts
-from chiasm.documents import Document, Image, Text
+from chiasm.documents import Document, Image, Sound, Text
 from chiasm.report.census import Counted, census_report
 from chiasm.report.html import html
 from chiasm.report.record import json_text
+from chiasm.waveform import Waveform
 
 
 def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
@@ -22,9 +23,11 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
         told=("pairs[7]: picture <b>7</b> cannot be decoded",),
         sizes_I2=np.array([[100, 2000]] * 40),
     )
+    told = Waveform(np.random.default_rng(0).normal(0, 0.05, 80_000), 8000)
     documents = [
         Document((Image(wide, target=True), Text("a caption & more"))),
         Document((Text("words " * 200),)),
+        Document((Text("speech: & more"), Sound(told, target=True))),
     ]
     facts = SourceFacts(
         "image_text", rows=80, documents=160, held_out=8, files=tuple("abcde"),
@@ -53,6 +56,8 @@ def test_a_page_tells_all_that_was_counted_and_shows_documents() -> None:
         *("...", "positions of image"),
     ):
         assert said in page, said
-    assert page.count("<img") == 1
-    assert len(page) < 60_000  # thumbnails, not pictures
+    assert page.count("<img") == 2
+    assert page.count("<audio") == 1
+    assert "made, the first 3 of 10.0 seconds" in page
+    assert len(page) < 80_000  # thumbnails, not pictures; seconds, not sounds
     assert '"text": 1234' in json_text(report.record)

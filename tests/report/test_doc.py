@@ -10,13 +10,14 @@ import sys
 import numpy as np
 import pytest
 
-from chiasm.evaluation.evaluation import Panel, Sample
+from chiasm.evaluation.evaluation import Panel, Sample, SoundPanel
 from chiasm.report import doc
 from chiasm.report.html import html
 from chiasm.report.markdown import markdown
 from chiasm.report.record import as_json, json_text
 from chiasm.report.terminal import show
 from chiasm.settings import Settings
+from chiasm.waveform import Waveform
 
 CHIP = doc.Mark("better", "chip", "not separated")
 ROWS = [
@@ -34,6 +35,7 @@ BLOCKS = {
         [
             Sample("", (("Q", "what <is> it?"), ("", "free")), ()),
             Sample("", (), (Panel("drawn", np.zeros((8, 8, 3), np.uint8)),)),
+            Sample("", (), (SoundPanel("made", Waveform(np.zeros(96_000), 8000)),)),
         ]
     ),
     "cards": doc.Cards([doc.Card("accuracy", "62.0 %", "± 1.0 %", "majority: 60.0 %", CHIP)]),
@@ -69,7 +71,9 @@ def test_a_page_has_every_part_and_escapes_it(report):
     assert '<th style="width:33%">cell</th><th>value</th>' in page
     assert "<dt>term</dt><dd>meaning</dd>" in page
     assert "<i>Q</i>what &lt;is&gt; it?" in page
-    assert page.count("data:image/png;base64,") == 1
+    assert page.count("data:image/webp;base64,") == 2
+    assert page.count('<audio controls src="data:audio/flac;base64,') == 1
+    assert "<figcaption>made, the first 10 of 12.0 seconds</figcaption>" in page
     assert "<pre>chiasm train &lt;a&gt;.toml</pre>" in page
     assert "<details><summary>The recipe</summary><pre>[model]</pre></details>" in page
     assert '<div class="plot"><svg></svg></div>' in page

@@ -168,6 +168,14 @@ def test_a_file_that_is_cut_off_is_refused(name: str, files, capfd) -> None:
         decoded(content[: len(content) // 2], RATE)
 
 
+def test_a_header_that_promises_more_than_bytes_can_hold_is_damaged(files) -> None:
+    """The count of a FLAC's samples has 36 bits, from the second half of its 22nd byte on."""
+    content = files["flac"]
+    promised = content[:21] + bytes([content[21] | 0x0F]) + b"\xff" * 3 + content[25:]
+    with pytest.raises(UserError, match=r"is cut off: \d+ bytes hold no 68719476\d+ samples"):
+        measured(promised)
+
+
 def test_a_wav_from_a_pipe_has_no_size_and_is_whole(files, chirp) -> None:
     at = files["wav"].index(b"data") + 4
     streamed = files["wav"][:at] + b"\xff" * 4 + files["wav"][at + 4 :]

@@ -146,6 +146,23 @@ def test_sounds_do_not_depend_on_processes(sounding: World, tmp_path):
     assert again.views == sounding.views
 
 
+def test_the_truth_of_a_sound_is_told_where_it_is_alone(sounding: World):
+    source = SoundSource(sounding, "sound_text")
+    told = 0
+    for frame, view in enumerate(sounding.views):
+        facts, sounds = source.heard(frame), view.hearing.sounds
+        if len(sounds) != 1 or view.hearing.faint:
+            assert facts == {}
+            continue
+        [sound] = sounds
+        expected = {"what": sound.what, "side": sound.side}
+        if abs(sound.distance_metres - 3) >= 0.5:
+            expected["distance"] = "near" if sound.near else "far"
+        assert facts == expected
+        told += 1
+    assert told > 20
+
+
 def test_pictures_have_a_sound_only_of_what_they_may(sounding: World):
     """What is silent by its truth is silent, and what is not is heard."""
     for sound, view in zip(sounding.sounds, sounding.views, strict=True):
