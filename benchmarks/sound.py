@@ -22,6 +22,7 @@ import soundfile
 import torch
 from record import write_record
 
+import chiasm.data.stream
 from chiasm.assembly import build_inputs, build_stream, open_material
 from chiasm.recipe import Recipe, parse_recipe
 from chiasm.waveform import decoded
@@ -35,9 +36,8 @@ FORMATS: dict[str, tuple[str, int, dict[str, str]]] = {
 }
 """Suffix, channels, and what soundfile is told. The stream has one channel."""
 RATE = 16_000
-FILES = 12
-WINDOWS, WINDOW_SECONDS = 40, 0.03
-IDLE_SECONDS = 0.02
+FILES = 6
+WINDOWS, WINDOW_SECONDS = 16, 0.03
 
 
 def write_sounds(folder: Path, form: str, seconds: int) -> list[Path]:
@@ -76,33 +76,25 @@ def recipe_of(folder: Path, seconds: int) -> Recipe:
 def rates(works: Mapping[str, Callable[[], float]]) -> dict[str, float]:
     """Returns the median rate at which each of them, which return seconds of sound, gives them.
 
-    They take turns, so that what else the machine does falls on all alike, and time is that of this
-    process alone.
+    They take short turns, so that what else the machine does falls on all alike, and time is that
+    of this process alone.
     """
     found: dict[str, list[float]] = {name: [] for name in works}
     for _ in range(WINDOWS):
         for name, work in works.items():
-            begin, sound = settled(), 0.0
+            begin, sound = time.process_time(), 0.0
             while time.process_time() - begin < WINDOW_SECONDS:
                 sound += work()
-            found[name].append(sound / (settled() - begin))
+            found[name].append(sound / (time.process_time() - begin))
     return {name: median(own) for name, own in found.items()}
 
 
-def settled() -> float:
-    """Returns the process's time, once no thread reads ahead any more."""
-    begin = time.process_time()
-    while True:
-        time.sleep(IDLE_SECONDS)
-        now = time.process_time()
-        if now - begin < IDLE_SECONDS / 20:
-            return now
-        begin = now
-
-
 def beside(recipe: Recipe, files: list[Path], seconds: int) -> dict[str, float]:
-    """Returns the rates of libsndfile's own package, of this library's reader, and of the stream,
-    one of whose threads reads ahead."""
+    """Returns the rates of libsndfile's own package, of this library's reader, and of the stream.
+
+    What the stream's thread would read ahead is read in turn, so that the time is that of its own
+    batches.
+    """
     material = open_material(recipe)
     stream = build_stream(recipe, material.train, build_inputs(recipe, material.train), recipe.seed)
 
@@ -116,7 +108,8 @@ def beside(recipe: Recipe, files: list[Path], seconds: int) -> dict[str, float]:
         return len(next(stream).slots["sound"].items) * float(seconds)
 
     try:
-        streamed()
+        for _ in range(4):
+            streamed()
         return rates({"library": library, "reader": reader, "stream": streamed})
     finally:
         stream.close()
@@ -137,6 +130,7 @@ def encoding(recipe: Recipe, seconds: int) -> dict[str, float]:
 def main() -> None:
     seconds = int(dict(word.split("=") for word in sys.argv[1:]).get("seconds", "10"))
     torch.set_num_threads(1)
+    chiasm.data.stream.PREFETCHED_BATCHES = 0
     figures: dict[str, object] = {}
     for form in FORMATS:
         with tempfile.TemporaryDirectory() as made:

@@ -11,6 +11,7 @@ import json
 from bisect import bisect_right
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import lru_cache
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Literal
@@ -42,6 +43,8 @@ _PLACES: dict[pa.DataType, Literal["i", "q"]] = {
 
 Cell = Callable[[int], Any]
 """Reads one of a batch's cells, by its number."""
+_REMEMBERED_CELLS = 1 << 14
+"""What reads the cells of so many batches and columns is kept, a kilobyte each."""
 
 
 class ArrowTable(FileTable):
@@ -56,8 +59,7 @@ class ArrowTable(FileTable):
         self._batches = table.to_batches()
         self._ends = list(accumulate(map(len, self._batches)))
         self._length = len(table)
-        # Made for the batches and columns that are read.
-        self._cells: list[dict[str, Cell]] = [{} for _ in self._batches]
+        self._cell = lru_cache(_REMEMBERED_CELLS)(self._read_by)
 
     def __len__(self) -> int:
         return self._length
@@ -66,11 +68,10 @@ class ArrowTable(FileTable):
         """See :class:`~chiasm.data.table.Table`."""
         row: Row = {}
         which, own = self._place(number)
-        known = self._cells[which]
         for name in columns or self.columns:
             if name in self.columns:
                 try:
-                    row[name] = (known.get(name) or self._cell(which, name))(own)
+                    row[name] = self._cell(which, name)(own)
                 except UnicodeDecodeError as error:  # writers do not look
                     raise Unusable(f"{name} is no UTF-8") from error
                 except (OverflowError, ValueError) as error:
@@ -92,10 +93,10 @@ class ArrowTable(FileTable):
         which = bisect_right(self._ends, number)
         return which, number - (self._ends[which - 1] if which else 0)
 
-    def _cell(self, which: int, column: str) -> Cell:
-        labels, array = self._labels.get(column), self._batches[which].column(column)
-        made = self._cells[which][column] = _cell(array, lambda cell: _value(cell, labels))
-        return made
+    def _read_by(self, which: int, column: str) -> Cell:
+        """Returns what reads the cells of a batch's column."""
+        labels = self._labels.get(column)
+        return _cell_of(self._batches[which].column(column), lambda cell: _value(cell, labels))
 
 
 def open_arrow(file: Path, index: Index = NO_INDEX) -> ArrowTable:
@@ -221,7 +222,7 @@ def _labels(schema: pa.Schema) -> dict[str, list[str]]:
         return {}  # there are none, or they are damaged
 
 
-def _cell(array: pa.Array, value: Callable[[pa.Scalar], Any]) -> Cell:
+def _cell_of(array: pa.Array, value: Callable[[pa.Scalar], Any]) -> Cell:
     """Returns what reads the cells of an array; ``value``: of those that are no bytes or texts.
 
     A scalar of Arrow's takes longer than all that becomes of a row, and most rows are of bytes and
@@ -237,7 +238,7 @@ def _cell(array: pa.Array, value: Callable[[pa.Scalar], Any]) -> Cell:
         fields = [kind.field(number).name for number in range(kind.num_fields)]
         if len({*fields}) == len(fields):
             parts = [
-                (name, _cell(own, _plain))
+                (name, _cell_of(own, _plain))
                 for name, own in zip(fields, array.flatten(), strict=True)
             ]
             return lambda number: {name: read(number) for name, read in parts}

@@ -118,8 +118,8 @@ def absent(files: Sequence[Path]) -> list[Path]:
         UserError: the place cannot be reached.
     """
     there: set[str] = set()
-    for folder in dict.fromkeys(file.parent for file in files):
-        system, place = file_system(url_of(folder))
+    for folder in filter(None, dict.fromkeys(url_of(file.parent) for file in files)):
+        system, place = file_system(folder)
         with suppress(Exception):  # of places that list nothing, each file is asked for
             there.update(system.ls(place, detail=False))
     gone = []
