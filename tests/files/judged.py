@@ -114,6 +114,7 @@ def timed(seconds: float) -> Iterator[None]:
 
 def write(case: Case, folder: Path) -> Path:
     """Writes the files of a case; returns the path that its source reads."""
+    folder.mkdir()
     for name, content in case.files.items():
         file = folder / name
         file.parent.mkdir(parents=True, exist_ok=True)

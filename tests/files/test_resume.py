@@ -162,6 +162,7 @@ def test_it_goes_on_to_the_bit_from_every_place_and_on_any_ranks(streams: Stream
     assert min(report.documents.values()) > 0
     assert report.split["text"] and report.split["pages"]  # noqa: PT018
     assert not any(report.skipped.values()), report.notes
+    assert not same(batches[0], batches[1])
     amid = [place for place, state in enumerate(states) if amid_documents(state)]
     assert len(amid) > 3
     for place in (0, 1, BATCHES // 2, BATCHES - 2, *amid[::4]):
