@@ -38,6 +38,7 @@ ORDER = [
         "toml",
         "roles",
         "poses",
+        "fitting",
         "video",
         "rgb",
         "waveform",

@@ -6,6 +6,7 @@ from collections import Counter
 from fractions import Fraction
 from functools import partial
 
+import numpy as np
 import pytest
 
 from chiasm.data.index import SETTLED_NS, Index
@@ -13,7 +14,7 @@ from chiasm.data.keys import picture_key
 from chiasm.data.source import SOURCES, Opening
 from chiasm.documents import Text
 from chiasm.errors import UserError
-from chiasm.video import reader
+from chiasm.video import frame, reader
 
 
 @pytest.fixture
@@ -182,17 +183,43 @@ def test_what_colors_are_assumed_is_told_once(folder, films, made):
     assert [note for note in notes if "matrix" in note] == [f"{told}4 as bt709"]
 
 
-def test_a_stream_decodes_each_clip_in_one_pass(folder, made, monkeypatch):
-    opened = made.open(folder, "video", frames=4, frames_per_second=6)
-    calls = Counter()
-    for name in ("at", "_seek"):
-        _count(monkeypatch, calls, name)
+def test_a_run_has_the_clips_behind_a_key_frame(films, made, tmp_path):
+    """Key frames every second; runs are at least four seconds long, and those of one file."""
+    options = {"x264-params": "keyint=30:min-keyint=30:scenecut=0"}
+    for number in range(3):
+        films.write(tmp_path / f"{number}.mp4", 330, first=330 * number, options=options)
+    made.files(tmp_path, {f"{number}.txt": f"film {number}" for number in range(3)})
+    for task, ways in (("video", 1), ("captioned_video", 2)):
+        opened = made.open(tmp_path, "video", task=task, frames=5, frames_per_second=5)
+        source = opened.train
+        of_a_file = [4] * ways + [4] * ways + [3] * ways
+        sizes = np.unique(source.runs, return_counts=True)[1].tolist()
+        assert sizes == of_a_file * (len(source) // sum(of_a_file))
+        for index in range(0, len(source), 9):
+            clip = source[index]
+            [together] = {image.data.together for image in clip.images}
+            own = np.flatnonzero(source.runs == source.runs[index])
+            assert set(own % ways) == {index % ways}
+            images = [image for number in own for image in source[int(number)].images]
+            assert together == tuple(sorted(image.data.time for image in images))
+            assert {image.data.path for image in images} == {next(clip.images).data.path}
+
+
+def test_a_stream_decodes_each_frame_once_an_epoch(films, made, tmp_path, monkeypatch):
+    """But for those before the first clip of the run that an end of a stretch has cut."""
+    for number in range(4):
+        films.write(tmp_path / f"{number}.mkv", 300, first=200 * number)
+    decoded = Counter()
+    _count(monkeypatch, decoded, "_stamp")
+    opened = made.open(tmp_path, "video", frames=4, frames_per_second=30)
+    frame._forget()
+    decoded.clear()
     stream = made.stream({"films": opened.train}, sequence_length=40)
-    for _ in range(6):
-        next(stream)
+    shown = 0
+    while shown < 900:
+        shown += len(next(stream).slots["image"].items)
     stream.close()
-    assert calls["at"] >= 24
-    assert calls["_seek"] <= calls["at"] / 4 + 1
+    assert 850 < decoded["_stamp"] < 1300
 
 
 def test_a_restored_stream_gives_the_same_frames(folder, made):
@@ -220,6 +247,33 @@ def test_frames_of_overlapping_clips_have_one_key(folder, made):
             times.setdefault((image.data.path, image.data.time), set()).add(picture_key(image))
     assert {len(keys) for keys in times.values()} == {1}
     assert len(set.union(*times.values())) == len(times) == 12 * len({p for p, _ in times})
+
+
+def test_each_frame_is_followed_by_what_is_heard_until_the_next(films, made, tmp_path):
+    for number in range(4):
+        films.write(tmp_path / f"{number}.mp4", first=100 * number, sound=number != 3)
+    made.files(tmp_path, {f"{number}.txt": f"film {number}" for number in range(4)})
+    settings = {"task": "captioned_video", "frames": 4, "frames_per_second": 6, "sound": True}
+    opened = made.open(tmp_path, "video", **settings)
+    assert opened.facts.skipped == {"no sound track": 1}
+    assert "each frame is followed by 0.1667 seconds of sound" in opened.facts.notes
+    seen, drawn = opened.train[0], opened.train[1]
+    names = [type(span).__name__ for span in seen.spans]
+    assert names == ["Image", "Sound"] * 4 + ["Text"]
+    assert [type(span).__name__ for span in drawn.spans] == ["Text"] + ["Image", "Sound"] * 4
+    assert [item.target for document in (seen, drawn) for item in document.items] == (
+        [False] * 8 + [True] * 8
+    )
+    for image, sound in zip(seen.images, [*seen.items][1::2], strict=True):
+        assert sound.data.path == image.data.path
+        assert sound.data.begin == image.data.time
+        assert sound.data.end == image.data.time + Fraction(1, 6)
+        assert sound.samples(48000).std() > 0.03
+    [longest] = opened.train.longest_documents()
+    assert len([*longest.items]) == 8
+    without = made.open(tmp_path, "video", **settings | {"sound": False})
+    assert without.facts.documents == 4 * 2 * 3
+    assert without.facts.fingerprint != opened.facts.fingerprint
 
 
 def test_documents_that_a_row_cannot_hold_are_named(folder, made):
