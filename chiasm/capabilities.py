@@ -75,7 +75,7 @@ class InRuns(Protocol):
 
     @property
     def runs(self) -> np.ndarray:
-        """int64 [documents]: equal for those that belong together, in the order of their numbers."""
+        """int64 [documents]: equal for those that belong together, in order of their numbers."""
 
 
 @runtime_checkable

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
+from chiasm.data.copies import place_of, taken_out
 from chiasm.data.folders import FolderSource, Selection
 from chiasm.data.index import Found
 from chiasm.data.media import VIDEO, Medium
 from chiasm.data.reading import Unusable
 from chiasm.data.survey import hashed
-from chiasm.data.table import Table
+from chiasm.data.table import Table, cells
 from chiasm.documents import Continuous, Document, Image, Sound, Text
 from chiasm.video.errors import VideoError
 from chiasm.video.frame import VideoFrame, content_hash
@@ -118,6 +119,7 @@ class VideoSource(FolderSource):
         self._per_clip = 2 if captioned else 1
         self._found: list[tuple[int, int, int, int]] = []
         self._ticks: dict[int, Ticks] = {}
+        self._copies: dict[int, str] = {}
         self._together = lru_cache(_REMEMBERED_RUNS)(self._times_of_run)
         self._untagged = Counter[str]()
         self.longest = ""
@@ -135,6 +137,7 @@ class VideoSource(FolderSource):
     def _surveyed(self) -> Found:
         found = super()._surveyed()
         facts = {**found.facts, "untagged": dict(self._untagged), "longest": self.longest}
+        facts["copies"] = list(self._copies.items())
         ticks = [own for own, _ in self._ticks.values()]
         bases = [(base.numerator, base.denominator) for _, base in self._ticks.values()]
         arrays = {
@@ -152,6 +155,7 @@ class VideoSource(FolderSource):
         super()._take(found)
         self._untagged = Counter(found.facts["untagged"])
         self.longest = found.facts["longest"]
+        self._copies = dict(map(tuple, found.facts["copies"]))
         arrays = found.arrays
         self._clips_N4 = arrays["clips"]
         # Clips of one stretch of one row follow one another.
@@ -244,10 +248,20 @@ class VideoSource(FolderSource):
         return own, content, self._rule.encode(), *self._said(*words)
 
     def _row(self, number: int) -> tuple[Any, ...]:
-        data, *words = super()._row(number)
+        """Returns the file of a row, and its texts; one without a file of its own is copied once.
+
+        A video in a tar or in a table is not read again for each of its clips.
+        """
+        copy = place_of(self._copies[number]) if number in self._copies else None
+        if copy is not None and copy.exists():
+            words = self._columns[1:]
+            row = cells(self._table, number, *words)
+            return copy, *(self._words(row, column) for column in words)
+        data, *texts = super()._row(number)
         if not isinstance(data, Path):
-            raise Unusable("no file of its own, but bytes in a table or a tar")
-        return data, *words
+            data = taken_out(data, self._table.file(number))
+            self._copies[number] = data.name
+        return data, *texts
 
     def _times(self, clip: int) -> list[Fraction]:
         """Returns the times of a clip's frames, in seconds since the file's first one."""
