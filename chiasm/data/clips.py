@@ -132,7 +132,8 @@ class VideoSource(FolderSource):
     @property
     def _rule(self) -> str:
         """All that documents depend on beside the files."""
-        return f"{RULE} {SOUND_RULE * self._sampling.sound} {self._sampling}"
+        sound = f"sound {SOUND_RULE} " if self._sampling.sound else ""
+        return f"{RULE} {sound}{self._sampling}"
 
     def _surveyed(self) -> Found:
         found = super()._surveyed()
@@ -155,7 +156,7 @@ class VideoSource(FolderSource):
         super()._take(found)
         self._untagged = Counter(found.facts["untagged"])
         self.longest = found.facts["longest"]
-        self._copies = dict(map(tuple, found.facts["copies"]))
+        self._copies = dict(found.facts["copies"])
         arrays = found.arrays
         self._clips_N4 = arrays["clips"]
         # Clips of one stretch of one row follow one another.

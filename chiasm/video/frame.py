@@ -8,18 +8,17 @@ wanted beside it.
 
 from __future__ import annotations
 
-import math
 import os
 from bisect import bisect_left
 from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import xxhash
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
 
 _MOST_OPEN = 8
 """Open files, each with a decoder and a few frames in memory."""
-_SHOWN_BYTES = 1 << 28
+_SHOWN_BYTES = 1 << 29
 """Bound of the converted frames in memory."""
 _SHARES = 8
 """Of these bytes, those that are decoded together take one share at most."""
@@ -70,7 +69,7 @@ class VideoFrame:
         Raises:
             VideoError: it cannot be read, is damaged, or has colours that are not known.
         """
-        return _kept(self, version_of(self.path), None)
+        return _kept(self._key(None))
 
     def fitted(self, height: int, width: int) -> np.ndarray:
         """Returns the frame cropped to this aspect ratio and resized: uint8 [H, W, 3], read-only.
@@ -82,15 +81,15 @@ class VideoFrame:
         Raises:
             VideoError: as :meth:`pixels`.
         """
-        version, size = version_of(self.path), (height, width)
-        if self.together and _SHOWN.get(_key(self, version, size)) is None:
-            for time in self._near(size):
-                other = replace(self, time=time)
+        key = self._key((height, width))
+        if self.together and _SHOWN.get(key) is None:
+            for time in self._near(3 * height * width):
+                other = key._replace(time=time)
                 try:
-                    _kept(other, version, size)
+                    _kept(other)
                 except VideoError:  # which concerns whoever wants that frame
-                    _SHOWN.put(_key(other, version, size), _FAILED)
-        return _kept(self, version, size)
+                    _SHOWN.put(other, _FAILED)
+        return _kept(key)
 
     def content(self) -> bytes:
         """Returns what the pixels depend on, as bytes: the file's content, the time, the rule.
@@ -103,32 +102,40 @@ class VideoFrame:
         rule = f"video frame by rule {RULE}, {self.untagged}, at {self.time} s of "
         return rule.encode() + content_hash(self.path)
 
-    def _near(self, size: tuple[int, int]) -> tuple[Fraction, ...]:
+    def _key(self, size: tuple[int, int] | None) -> _Key:
+        return _Key(self.path, version_of(self.path), self.time, self.untagged, size)
+
+    def _near(self, frame_bytes: int) -> tuple[Fraction, ...]:
         """Returns those of ``together`` for which there is room, the same for each of them."""
-        most = max(1, _SHOWN_BYTES // _SHARES // (3 * math.prod(size)))
+        most = max(1, _SHOWN_BYTES // _SHARES // frame_bytes)
         place = bisect_left(self.together, self.time)
         begin = place - place % most
         return self.together[begin : begin + most]
 
 
-def _key(frame: VideoFrame, version: tuple[int, ...], size: tuple[int, int] | None) -> Hashable:
-    return frame.path, version, frame.time, frame.untagged, size
+class _Key(NamedTuple):
+    """All that a converted frame depends on."""
+
+    path: Path
+    version: tuple[int, ...]
+    time: Fraction
+    untagged: Matrix
+    size: tuple[int, int] | None
 
 
-def _kept(frame: VideoFrame, version: tuple[int, ...], size: tuple[int, int] | None) -> np.ndarray:
+def _kept(key: _Key) -> np.ndarray:
     """Returns a frame of a size, decoded unless it is kept."""
     from chiasm.video.colors import Refused, upright
 
-    key = _key(frame, version, size)
     if (kept := _SHOWN.get(key)) is not None and kept is not _FAILED:
         return kept
-    with _OPEN.reader(frame.path, version) as reader:
+    with _OPEN.reader(key.path, key.version) as reader:
         try:
-            own = reader.at(Fraction(frame.time))
-            told = reader.turn, reader.pixel_aspect, frame.untagged, reader.converter
-            pixels = upright(own, *told, size)
+            own = reader.at(Fraction(key.time))
+            told = reader.turn, reader.pixel_aspect, key.untagged, reader.converter
+            pixels = upright(own, *told, key.size)
         except Refused as error:
-            raise VideoError(frame.path, str(error)) from error
+            raise VideoError(key.path, str(error)) from error
     _SHOWN.put(key, pixels)
     return pixels
 

@@ -88,8 +88,9 @@ class Track:
         for stamp, samples_CT in self._from(container, begin):
             place = self._on_grid(stamp)
             if place is None:
-                near = expected is not None and abs(stamp - expected) <= self.tolerance
-                place = expected if near else stamp
+                place = stamp
+                if expected is not None and abs(stamp - expected) <= self.tolerance:
+                    place = expected
             yield place, samples_CT
             expected = place + Fraction(samples_CT.shape[1], self.rate)
 
