@@ -39,6 +39,7 @@ ORDER = [
         "toml",
         "roles",
         "poses",
+        "fitting",
         "video",
         "rgb",
         "waveform",

@@ -39,6 +39,9 @@ class VideoSettings(MediumSettings):
     many as frames."""
     clips_per_file: int = Field(0, ge=0)
     """Most clips of a file, spread evenly over it; 0: all."""
+    sound: bool = False
+    """Whether each frame is followed by what is heard until the next one, as an item of the stream
+    sound: give that ``seconds = 1 / frames_per_second``."""
     untagged_matrix: Matrix = "by_size"
     """Color matrix of files that do not name theirs; by_size: bt709 for HD, else bt601."""
 
@@ -48,12 +51,15 @@ class VideoSettings(MediumSettings):
     otherwise: ClassVar[str] = ', or set task = "video" to read frames alone'
 
     def check(self) -> None:
-        """Refuses a missing path and an unknown task.
+        """Refuses a missing path, an unknown task, and sound without a rate.
 
         Raises:
-            UserError: the path is missing or the task is unknown.
+            UserError: one of them.
         """
         check_task(self, self.task, TASKS)
+        if self.sound and self.frame_stride:
+            why = "leaves the time between frames to each file, and items of sound have one length"
+            raise self.error("frame_stride", why, "set frames_per_second, or leave sound out")
         super().check()
 
     def reader(self, sequence_length: int, *, alone: bool) -> Reader:
@@ -73,4 +79,5 @@ class VideoSettings(MediumSettings):
             self.clip_spacing or self.frames,
             self.clips_per_file,
             self.untagged_matrix,
+            self.sound,
         )

@@ -12,6 +12,7 @@ The rule:
   usual encoders by 1,105 samples of MP3 or 1,024 of AAC.
 - **Channels**: one is the mean of all; two are the file's two, or else twice the mean.
 - **Rate**: :mod:`chiasm.waveform.resampling`; n samples become ceil(n · wanted rate / own rate).
+- **Videos**: what is heard between two times since the first frame, by :mod:`chiasm.video.track`.
 - Refused are sounds without samples, with more than 8 channels or of rates that no sound has, and
   files that are cut off, so far as they tell.
 """
@@ -26,10 +27,11 @@ from pathlib import Path
 import numpy as np
 
 from chiasm.errors import UserError
+from chiasm.video.heard import VideoSound
 from chiasm.waveform import ffmpeg, libsndfile
-from chiasm.waveform.part import Part
+from chiasm.waveform.part import Part, around
 from chiasm.waveform.resampling import resampled
-from chiasm.waveform.samples import Held, Length, Segment, Waveform, described
+from chiasm.waveform.samples import Held, Length, Segment, Waveform, described, refuse
 
 RULE = 1
 """Version of the rule above."""
@@ -83,11 +85,22 @@ def _read(data: Held, rate: int) -> Part:
     """Returns a whole sound, or a segment with as much around it as resampling looks at."""
     if isinstance(data, Waveform):
         return Part(data.samples_CT, data.rate, 0, data.samples_CT.shape[1])
+    if isinstance(data, VideoSound):
+        return _of_video(data, rate)
     if isinstance(data, Segment):
         file, wanted = data.file, (data.begin, data.end)
     else:
         file, wanted = data, None
     return libsndfile.read(file, wanted, rate) or ffmpeg.read(file, wanted, rate)
+
+
+def _of_video(data: VideoSound, rate: int) -> Part:
+    own = data.rate
+    begin, end = (round(time * own) for time in (data.begin, data.end))
+    first, last = around(begin, end, own, rate)
+    samples_CT = data.part(first, last)
+    refuse(str(data), end - begin, own, len(samples_CT))
+    return Part(samples_CT, own, begin - first, end - first)
 
 
 def _mixed(samples_CT: np.ndarray, channels: int) -> np.ndarray:

@@ -66,6 +66,13 @@ def test_frames_that_are_hours_apart_are_refused(films, tmp_path: Path) -> None:
         read_extent(file)
 
 
+def test_key_frames_are_those_with_which_decoding_may_begin(films, tmp_path: Path) -> None:
+    for name in ("plain.mp4", "plain.mkv", "plain.ts", "plain.webm"):
+        extent = read_extent(films.write(tmp_path / name, 60, **FILES[name]))
+        times = [round(30 * tick * extent.time_base) for tick in extent.key_ticks_K.tolist()]
+        assert times == [0, 15, 30, 45], name
+
+
 def test_sound_that_goes_on_does_not_make_a_video_cut_off(films, tmp_path: Path) -> None:
     file = films.write(tmp_path / "a.mkv", 2, rate=1, sound=True)
     assert read_extent(file).last == 1
