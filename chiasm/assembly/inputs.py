@@ -81,7 +81,8 @@ def _measured_before(tokenizers: StreamTokenizers, beginning: Pretrained) -> Str
     for name, own in tokenizers.items():
         chosen[name] = own
         there = beginning.tokenizers.get(name, own)
-        if not own.statistics.count and (there.grid, there.channels) == (own.grid, own.channels):
+        forms = [(each.grid, each.channels, each.varies) for each in (own, there)]
+        if not own.statistics.count and forms[0] == forms[1]:
             chosen[name] = there
     return StreamTokenizers(chosen, {each.name: each.context_of for each in tokenizers.streams})
 

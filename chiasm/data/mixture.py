@@ -211,7 +211,7 @@ class Mixture:
 
 def _element(piece: Piece, drawn: Drawn, condition: Condition) -> Packed:
     document = (drawn.source, drawn.number, int(condition), drawn.turn)
-    return Packed(piece.ids, piece.items, document)
+    return Packed(piece.ids, piece.items, document, piece.grids)
 
 
 def copied(state: dict[str, Any]) -> dict[str, Any]:

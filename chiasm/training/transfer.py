@@ -24,7 +24,8 @@ def take_weights(decoder: Decoder, trained: Decoder, tell: Callable[[str], None]
     """Gives the decoder what a trained one has of its parameters and buffers, by their names.
 
     Parts that the trained one lacks keep their first weights, and so do rows of tokens beyond its
-    vocabulary. Learned places of an item are stretched to its grid, linearly. All ranks call it.
+    vocabulary, and of places beyond its own. Learned places of an item are stretched to its grid,
+    linearly. All ranks call it.
 
     Raises:
         UserError: a part has another shape.
@@ -38,7 +39,8 @@ def take_weights(decoder: Decoder, trained: Decoder, tell: Callable[[str], None]
             continue
         if taken.shape != own.shape:
             rows, more = taken.shape[0], own.shape[0]
-            if name not in GROWING or rows > more or taken.shape[1:] != own.shape[1:]:
+            grows = name in GROWING or name.startswith("place_embedding.")
+            if not grows or rows > more or taken.shape[1:] != own.shape[1:]:
                 raise UserError(
                     f"has {name} of shape {[*taken.shape]}, and this model one of {[*own.shape]}",
                     setting="model",
@@ -64,9 +66,11 @@ def _stretched(decoder: Decoder, trained: Decoder) -> Iterator[tuple[str, Tensor
         grids = zip(embedding.axes, trained.shapes[shape.name].grid, shape.grid, strict=True)
         for axis, before, now in grids:
             table_PD = trained.place_embedding[shape.name].get_parameter(axis)
-            if before != now:
+            size = len(embedding.get_parameter(axis))
+            if before == now:
+                yield f"place_embedding.{shape.name}.{axis}", table_PD[:size]
+            else:
                 learned_1DP = table_PD[:before].T.unsqueeze(0)
                 first_PD = F.interpolate(learned_1DP, now, mode="linear", align_corners=True)[0].T
-                size = len(embedding.get_parameter(axis))
                 rest_PD = F.pad(table_PD[now:], (0, 0, 0, max(size - len(table_PD), 0)))
                 yield f"place_embedding.{shape.name}.{axis}", torch.cat((first_PD, rest_PD))[:size]

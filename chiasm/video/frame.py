@@ -59,6 +59,15 @@ class VideoFrame:
         """
         return next(frames(self.path, [self.time], self.untagged))
 
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape [H, W, 3] of the file's first frame, which is decoded once in a process.
+
+        Raises:
+            VideoError: as :meth:`pixels`.
+        """
+        return _first_shape(self.path, self.untagged, _version(self.path))
+
     def content(self) -> bytes:
         """Returns what the pixels depend on, as bytes: the file's content, the time, the rule.
 
@@ -114,6 +123,11 @@ def content_hash(path: Path) -> bytes:
         return _hashed(path, *version)
     except OSError as error:
         raise VideoError(path, f"cannot be read: {error.strerror}") from error
+
+
+@lru_cache(1 << 16)
+def _first_shape(path: Path, untagged: Matrix, version: tuple[int, ...]) -> tuple[int, ...]:
+    return next(frames(path, [Fraction(0)], untagged)).shape
 
 
 @lru_cache(1 << 16)
