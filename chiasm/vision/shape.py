@@ -14,15 +14,16 @@ from functools import lru_cache
 def native_grid(height: float, width: float, most_tokens: int) -> tuple[int, int]:
     """Returns (rows, columns) of the grid that a picture of these sides fills best.
 
-    Of all grids within the budget it is the one with the largest k²·n, where k is the share of the
-    picture that a crop to the grid's aspect ratio keeps, and n the number of latent tokens. The
-    picture is scaled up or down to fill it. ``height`` and ``width`` are in any one unit.
+    Of all grids within the budget it is the one with the largest k⁴·n, where k is the share of the
+    picture that a crop to the grid's aspect ratio keeps, and n the number of latent tokens: what is
+    cut off counts four times as much as tokens that are not used. The picture is scaled up or down
+    to fill it. ``height`` and ``width`` are in any one unit.
     """
     aspect = width / height
 
     def worth(rows: int, columns: int) -> float:
         kept = min(aspect * rows / columns, columns / (aspect * rows))
-        return kept**2 * rows * columns
+        return kept**4 * rows * columns
 
     grids = [
         (rows, min(max(columns, 1), most_tokens // rows))
