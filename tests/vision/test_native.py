@@ -5,6 +5,7 @@ Beside the plain references: a document alone, the picture itself, the cropped s
 
 import json
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,11 @@ from chiasm.tokenizers.tokenizer import Tokenizer
 from chiasm.training.losses import Counts
 from chiasm.training.objective import Objective
 from chiasm.training.settings import ObjectiveSettings
+from chiasm.video.frame import VideoFrame
+from chiasm.vision.cached.kept import keep_latents
 from chiasm.vision.kinds import PixelSettings
+from chiasm.vision.kl_autoencoder import Autoencoder
+from chiasm.vision.settings import AutoencoderSettings
 
 NATIVE = 'streams.image={kind="pixels", image_pixels=16, patch_pixels=4, shape="native"}'
 SQUARE = 'streams.image={kind="pixels", image_pixels=16, patch_pixels=4}'
@@ -118,10 +123,6 @@ def test_the_grid_is_known_from_the_header(tmp_path: Path, noise_pictures) -> No
 
 
 def test_frames_of_a_video_keep_theirs(tmp_path: Path, films) -> None:
-    from fractions import Fraction
-
-    from chiasm.video.frame import VideoFrame
-
     frame = VideoFrame(films.write(tmp_path / "film.mp4", 5), Fraction(1, 10))  # 64 x 96
     assert tokenizer().encoder.grid_of(frame) == (3, 5)
     assert tuple(tokenizer().read(frame).shape) == (3, 12, 20)
@@ -393,6 +394,15 @@ def test_latents_are_not_made_ahead(make_recipe, tmp_path: Path, verb: str) -> N
     assert isinstance(result.exception, UserError)
     says = f"streams.image.shape = 'native', but chiasm vision {verb} takes pictures of one shape"
     assert says in str(result.exception)
+
+
+def test_latents_do_not_keep_themselves(tmp_path: Path) -> None:
+    autoencoder = Autoencoder(AutoencoderSettings(image_pixels=32, channels=2, width=8))
+    own, told = Tokenizer("vae", autoencoder, autoencoder), []
+    own.vary()
+    assert not keep_latents({"image": own}, torch.device("cpu"), tmp_path, 10**6, told.append)
+    assert len(told) == 1
+    assert told[0].startswith("streams.image: its pictures are encoded in every step")
 
 
 def test_walks_are_refused(tmp_path: Path) -> None:
