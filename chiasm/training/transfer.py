@@ -68,9 +68,9 @@ def _stretched(decoder: Decoder, trained: Decoder) -> Iterator[tuple[str, Tensor
         grids = zip(embedding.axes, trained.shapes[shape.name].grid, shape.grid, strict=True)
         for axis, there, now in grids:
             table_PD, size = before.get_parameter(axis), len(embedding.get_parameter(axis))
-            first_PD = table_PD[:there]
+            first_PD: Tensor = table_PD[:there]
             if there != now:
                 learned_1DP = first_PD.T.unsqueeze(0)
                 first_PD = F.interpolate(learned_1DP, now, mode="linear", align_corners=True)[0].T
-            table_PD = torch.cat((first_PD, table_PD[now:]))[:size]
-            yield f"place_embedding.{shape.name}.{axis}", table_PD
+            taken_PD = torch.cat((first_PD, table_PD[now:]))[:size]
+            yield f"place_embedding.{shape.name}.{axis}", taken_PD
