@@ -91,18 +91,10 @@ class Tokenizer(nn.Module):
             part.varies = True
 
     def refuse_varying(self, what: str) -> None:
-        """Refuses items with grids of their own, since ``what`` takes items of one shape.
-
-        Raises:
-            UserError: each item has a grid of its own.
-        """
+        """Raises a UserError where each item has a grid of its own: ``what`` takes one shape."""
         if self.varies:
-            raise UserError(
-                f", but {what} takes pictures of one shape",
-                setting="shape",
-                value="native",
-                remedy="leave it out",
-            )
+            why = f", but {what} takes pictures of one shape"
+            raise UserError(why, setting="shape", value="native", remedy="leave it out")
 
     @property
     def channels(self) -> int:
@@ -160,7 +152,6 @@ class Tokenizer(nn.Module):
         """
         decoder = self._drawing()
         if grid not in (None, self.grid):
-            assert self.varies
             decoder = decoder.on(grid)
         return decoder.decode(self.statistics.restore(latents_BPC))
 
